@@ -1,0 +1,51 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Codes = NDArray[np.int32]
+
+def solve_rows(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats,
+    other: Floats,
+    *,
+    precision: Floats,
+    mean: Floats,
+    weights: Floats | None = None,
+    ridge: Floats | None = None,
+    background: Floats | None = None,
+    bias: bool = False,
+    center: float = 0.0,
+    scale: float = 1.0,
+    alpha: float = 1.0,
+    draw: bool = False,
+    seed: int = 0,
+    sweep: int = 0,
+    stream: int = 0,
+    errors: bool = False,
+    n_threads: int = 0,
+) -> tuple[Floats, NDArray[np.float64] | None]: ...
+def predict_pairs(
+    users: Floats,
+    items: Floats,
+    user_codes: Codes,
+    item_codes: Codes,
+    *,
+    bias: bool = False,
+    center: float = 0.0,
+    scale: float = 1.0,
+    n_threads: int = 0,
+) -> Floats: ...
+def gram(x: Floats, *, n_threads: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def normals(seed: int, row: int, sweep: int, stream: int, n: int) -> Floats: ...
+def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]: ...
+def compress_rows(
+    row_codes: Codes, other_codes: Codes, values: Floats, weights: Floats | None, n_rows: int
+) -> tuple[NDArray[np.int64], Codes, Floats, Floats | None]: ...
+def select_top(scores: NDArray[Any], n: int, *, n_threads: int = 0) -> tuple[Codes, Floats]: ...
+def levels() -> list[str]: ...
+def level() -> str: ...
+def use_level(name: str) -> None: ...

@@ -1,0 +1,403 @@
+// The Python border: checks every array (dtype, shape, contiguity, index bounds), releases the GIL, hands out tasks.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "philox.hpp"
+#include "pool.hpp"
+#include "rows.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace palate {
+namespace {
+
+using Array = nb::ndarray<nb::ro, nb::device::cpu>;
+using MaybeArray = std::optional<Array>;
+
+constexpr int64_t kAny = -1;
+constexpr int kMaxFactors = 4096;
+
+template <typename T>
+const char* dtype_name();
+template <>
+const char* dtype_name<float>() {
+  return "float32";
+}
+template <>
+const char* dtype_name<int32_t>() {
+  return "int32";
+}
+template <>
+const char* dtype_name<int64_t>() {
+  return "int64";
+}
+
+std::string shape_text(std::initializer_list<int64_t> shape) {
+  std::string text = "(";
+  for (int64_t side : shape) text += (text.size() > 1 ? ", " : "") + (side == kAny ? "any" : std::to_string(side));
+  return text + ")";
+}
+
+// The data of an array that has exactly this dtype and shape (kAny where any length will do) and is C-contiguous.
+template <typename T>
+const T* checked(const Array& array, const char* name, std::initializer_list<int64_t> shape) {
+  bool good = array.dtype() == nb::dtype<T>() && array.ndim() == shape.size();
+  size_t axis = 0;
+  for (int64_t side : shape) {
+    if (!good) break;
+    good = side == kAny || array.shape(axis) == static_cast<size_t>(side);
+    ++axis;
+  }
+  int64_t step = 1;
+  for (size_t i = good ? array.ndim() : 0; i-- > 0;) {
+    good = good && (array.shape(i) <= 1 || array.stride(i) == step || array.size() == 0);
+    step *= static_cast<int64_t>(array.shape(i));
+  }
+  if (good) return static_cast<const T*>(array.data());
+  std::string got = "(";
+  for (size_t i = 0; i < array.ndim(); ++i) got += (i ? ", " : "") + std::to_string(array.shape(i));
+  throw nb::type_error((std::string(name) + " must be a C-contiguous " + dtype_name<T>() + " array of shape " +
+                        shape_text(shape) + ", got shape " + got + ") or another dtype or layout")
+                           .c_str());
+}
+
+template <typename T>
+const T* checked(const MaybeArray& array, const char* name, std::initializer_list<int64_t> shape) {
+  return array ? checked<T>(*array, name, shape) : nullptr;
+}
+
+void check_bounds(const int32_t* codes, int64_t n, int64_t limit, const char* name) {
+  int32_t low = 0, high = -1;
+  for (int64_t i = 0; i < n; ++i) {
+    low = std::min(low, codes[i]);
+    high = std::max(high, codes[i]);
+  }
+  if (low < 0 || high >= limit)
+    throw nb::index_error((std::string(name) + " holds " + std::to_string(low < 0 ? low : high) + ", outside 0.." +
+                           std::to_string(limit - 1))
+                              .c_str());
+}
+
+void check_indptr(const int64_t* indptr, int64_t n_rows, int64_t n) {
+  bool good = indptr[0] == 0 && indptr[n_rows] == n;
+  for (int64_t r = 0; good && r < n_rows; ++r) good = indptr[r] <= indptr[r + 1];
+  if (!good) throw nb::value_error("indptr must rise from 0 to the number of ratings");
+}
+
+int checked_threads(int n_threads) {
+  if (n_threads < 0) throw nb::value_error("n_threads must be 0 (all) or more");
+  return n_threads == 0 ? hardware_threads() : std::min(n_threads, 256);
+}
+
+// A new NumPy array that owns its memory.
+template <typename T>
+struct Owned {
+  T* data;
+  nb::capsule owner;
+  explicit Owned(int64_t n)
+      : data(new T[static_cast<size_t>(std::max<int64_t>(n, 1))]),
+        owner(data, [](void* memory) noexcept { delete[] static_cast<T*>(memory); }) {}
+  nb::object array(std::initializer_list<size_t> shape) const {
+    return nb::cast(nb::ndarray<nb::numpy, T>(data, shape, owner));
+  }
+};
+
+// run_tasks without the GIL; Ctrl-C surfaces as KeyboardInterrupt.
+void run(int64_t n_tasks, int n_threads, const std::function<void(int64_t, int)>& task) {
+  bool finished;
+  {
+    nb::gil_scoped_release release;
+    finished = run_tasks(n_tasks, n_threads, task, [] {
+      nb::gil_scoped_acquire acquire;
+      return PyErr_CheckSignals() != 0;
+    });
+  }
+  if (!finished) throw nb::python_error();
+}
+
+struct AlignedFloats {
+  explicit AlignedFloats(int64_t n) : memory(static_cast<size_t>(n) + 16) {
+    const auto address = reinterpret_cast<uintptr_t>(memory.data());
+    data = memory.data() + (64 - address % 64) % 64 / sizeof(float);
+  }
+  std::vector<float> memory;
+  float* data;
+};
+
+// Row numbers, the heaviest first (by powers of two), and where each task begins in them.
+struct Schedule {
+  std::vector<int32_t> order;
+  std::vector<int64_t> task_begin;
+
+  Schedule(const int64_t* indptr, int64_t n_rows, int k, int n_threads) : order(static_cast<size_t>(n_rows)) {
+    std::vector<int64_t> begin(66, 0);
+    auto bucket = [&](int64_t r) { return 64 - bits(indptr[r + 1] - indptr[r]); };
+    for (int64_t r = 0; r < n_rows; ++r) ++begin[bucket(r) + 1];
+    for (size_t b = 1; b < begin.size(); ++b) begin[b] += begin[b - 1];
+    for (int64_t r = 0; r < n_rows; ++r) order[begin[bucket(r)]++] = static_cast<int32_t>(r);
+    const int64_t per_row = k;  // the Cholesky factorization, in ratings
+    const int64_t work = indptr[n_rows] + per_row * n_rows;
+    const int64_t share = std::max<int64_t>(work / (n_threads * 32), 1000);
+    int64_t here = share;
+    for (int64_t i = 0; i < n_rows; ++i) {
+      if (here >= share) {
+        task_begin.push_back(i);
+        here = 0;
+      }
+      here += indptr[order[i] + 1] - indptr[order[i]] + per_row;
+    }
+    task_begin.push_back(n_rows);
+  }
+
+  static int bits(int64_t count) {
+    int n = 0;
+    for (; count > 0; count >>= 1) ++n;
+    return n;
+  }
+};
+
+nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& values, const Array& other,
+                     const Array& precision, const Array& mean, const MaybeArray& weights, const MaybeArray& ridge,
+                     const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
+                     uint64_t seed, uint32_t sweep, uint32_t stream, bool errors, int n_threads) {
+  if (indptr.ndim() != 1 || indptr.shape(0) < 1) throw nb::type_error("indptr must have shape (n_rows + 1,)");
+  if (other.ndim() != 2) throw nb::type_error("other must have shape (n_other, k)");
+  const auto n_rows = static_cast<int64_t>(indptr.shape(0)) - 1;
+  const auto n = static_cast<int64_t>(values.size());
+  const auto k = static_cast<int64_t>(other.shape(1));
+  if (k < 1 || k > kMaxFactors) throw nb::value_error("other must have between 1 and 4096 columns");
+  if (!(scale > 0) || !std::isfinite(scale) || !std::isfinite(center) || !(alpha >= 0) || !std::isfinite(alpha))
+    throw nb::value_error("scale must be > 0, alpha >= 0, and center finite");
+
+  Problem p{};
+  p.rows = {checked<int64_t>(indptr, "indptr", {n_rows + 1}), checked<int32_t>(indices, "indices", {n}),
+            checked<float>(values, "values", {n}), checked<float>(weights, "weights", {n})};
+  p.other = checked<float>(other, "other", {kAny, k});
+  p.precision = checked<float>(precision, "precision", {k, k});
+  p.mean_per_row = mean.ndim() == 2;
+  p.mean = p.mean_per_row ? checked<float>(mean, "mean", {n_rows, k}) : checked<float>(mean, "mean", {k});
+  p.ridge = checked<float>(ridge, "ridge", {n_rows});
+  p.background = checked<float>(background, "background", {k, k});
+  check_indptr(p.rows.indptr, n_rows, n);
+  check_bounds(p.rows.indices, n, static_cast<int64_t>(other.shape(0)), "indices");
+  for (int64_t i = 0; p.rows.weights && i < n; ++i)
+    if (!(p.rows.weights[i] >= 0)) throw nb::value_error("weights must be >= 0");
+  p.k = static_cast<int>(k);
+  p.bias = bias;
+  p.center = static_cast<float>(center);
+  p.scale = static_cast<float>(scale);
+  p.alpha = static_cast<float>(alpha);
+  p.draw = draw;
+  p.seed = seed;
+  p.sweep = sweep;
+  p.stream = stream;
+
+  const Owned<float> out(n_rows * k);
+  const Owned<double> row_errors(errors ? n_rows : 0);
+  p.out = out.data;
+  p.errors = errors ? row_errors.data : nullptr;
+
+  const int threads = checked_threads(n_threads);
+  const Schedule schedule(p.rows.indptr, n_rows, p.k, threads);
+  const Level& kernels = level();
+  std::vector<std::unique_ptr<AlignedFloats>> scratch;
+  for (int t = 0; t < threads; ++t) scratch.push_back(std::make_unique<AlignedFloats>(kernels.scratch_floats(p.k)));
+  std::vector<int64_t> failed(static_cast<size_t>(threads), -1);
+  run(static_cast<int64_t>(schedule.task_begin.size()) - 1, threads, [&](int64_t task, int worker) {
+    const int64_t first = schedule.task_begin[task], last = schedule.task_begin[task + 1];
+    const int64_t bad = kernels.solve(p, schedule.order.data() + first, last - first, scratch[worker]->data);
+    if (bad >= 0) failed[worker] = bad;
+  });
+  for (int64_t row : failed)
+    if (row >= 0)
+      throw nb::value_error(
+          ("the matrix of row " + std::to_string(row) + " is not positive definite: give a prior precision that is")
+              .c_str());
+  nb::object error_array = errors ? row_errors.array({static_cast<size_t>(n_rows)}) : nb::none();
+  return nb::make_tuple(out.array({static_cast<size_t>(n_rows), static_cast<size_t>(k)}), error_array);
+}
+
+nb::object predict_pairs(const Array& users, const Array& items, const Array& user_codes, const Array& item_codes,
+                         bool bias, double center, double scale, int n_threads) {
+  if (users.ndim() != 2 || items.ndim() != 2) throw nb::type_error("users and items must have shape (n, k)");
+  const auto k = static_cast<int64_t>(users.shape(1));
+  const auto n = static_cast<int64_t>(user_codes.size());
+  if (k < (bias ? 1 : 0) || k > kMaxFactors) throw nb::value_error("users must have between 1 and 4096 columns");
+  const float* x = checked<float>(users, "users", {kAny, k});
+  const float* y = checked<float>(items, "items", {kAny, k});
+  const int32_t* u = checked<int32_t>(user_codes, "user_codes", {n});
+  const int32_t* i = checked<int32_t>(item_codes, "item_codes", {n});
+  check_bounds(u, n, static_cast<int64_t>(users.shape(0)), "user_codes");
+  check_bounds(i, n, static_cast<int64_t>(items.shape(0)), "item_codes");
+  const Owned<float> out(n);
+  constexpr int64_t kBlock = 8192;
+  const Level& kernels = level();
+  run((n + kBlock - 1) / kBlock, checked_threads(n_threads), [&](int64_t task, int) {
+    kernels.predict(x, y, static_cast<int>(k), bias, static_cast<float>(center), static_cast<float>(scale), u, i,
+                    task * kBlock, std::min(n, (task + 1) * kBlock), out.data);
+  });
+  return out.array({static_cast<size_t>(n)});
+}
+
+// Blocks are bounded by the number of rows alone and added in order, so that any number of threads gives the same
+// bytes.
+nb::tuple gram(const Array& x, int n_threads) {
+  if (x.ndim() != 2) throw nb::type_error("x must have shape (n, k)");
+  const auto n = static_cast<int64_t>(x.shape(0)), k = static_cast<int64_t>(x.shape(1));
+  if (k < 1 || k > kMaxFactors) throw nb::value_error("x must have between 1 and 4096 columns");
+  const float* data = checked<float>(x, "x", {n, k});
+  const int64_t block = std::max<int64_t>(512, (n + 63) / 64);
+  const int64_t n_blocks = (n + block - 1) / block;
+  const int64_t stride = k * k + k;
+  std::vector<double> parts(static_cast<size_t>(n_blocks * stride), 0.0);
+  const int threads = checked_threads(n_threads);
+  const Level& kernels = level();
+  std::vector<std::unique_ptr<AlignedFloats>> scratch;
+  for (int t = 0; t < threads; ++t)
+    scratch.push_back(std::make_unique<AlignedFloats>(kernels.scratch_floats(static_cast<int>(k))));
+  run(n_blocks, threads, [&](int64_t task, int worker) {
+    double* part = parts.data() + task * stride;
+    kernels.gram(data + task * block * k, std::min(block, n - task * block), static_cast<int>(k), part, part + k * k,
+                 scratch[worker]->data);
+  });
+  const Owned<double> total(k * k), sums(k);
+  std::fill(total.data, total.data + k * k, 0.0);
+  std::fill(sums.data, sums.data + k, 0.0);
+  for (int64_t b = 0; b < n_blocks; ++b) {
+    for (int64_t e = 0; e < k * k; ++e) total.data[e] += parts[b * stride + e];
+    for (int64_t e = 0; e < k; ++e) sums.data[e] += parts[b * stride + k * k + e];
+  }
+  for (int64_t i = 0; i < k; ++i)
+    for (int64_t j = 0; j < i; ++j) total.data[i * k + j] = total.data[j * k + i];
+  const auto side = static_cast<size_t>(k);
+  return nb::make_tuple(total.array({side, side}), sums.array({side}));
+}
+
+nb::object normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n) {
+  if (n < 0) throw nb::value_error("n must be >= 0");
+  const Owned<float> out(n);
+  level().normals(seed, row, sweep, stream, n, out.data);
+  return out.array({static_cast<size_t>(n)});
+}
+
+nb::tuple philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0, uint32_t k1) {
+  const Philox4 out = philox4x32({{c0, c1, c2, c3}}, k0, k1);
+  return nb::make_tuple(out.word[0], out.word[1], out.word[2], out.word[3]);
+}
+
+// Counting sort by row; within a row the original order stays.
+nb::tuple compress_rows(const Array& row_codes, const Array& other_codes, const Array& values,
+                        const MaybeArray& weights, int64_t n_rows) {
+  const auto n = static_cast<int64_t>(values.size());
+  if (n_rows < 0) throw nb::value_error("n_rows must be >= 0");
+  const int32_t* row = checked<int32_t>(row_codes, "row_codes", {n});
+  const int32_t* other = checked<int32_t>(other_codes, "other_codes", {n});
+  const float* value = checked<float>(values, "values", {n});
+  const float* weight = checked<float>(weights, "weights", {n});
+  check_bounds(row, n, n_rows, "row_codes");
+  const Owned<int64_t> indptr(n_rows + 1);
+  const Owned<int32_t> indices(n);
+  const Owned<float> out_values(n), out_weights(weight ? n : 0);
+  {
+    nb::gil_scoped_release release;
+    std::fill(indptr.data, indptr.data + n_rows + 1, 0);
+    for (int64_t e = 0; e < n; ++e) ++indptr.data[row[e] + 1];
+    for (int64_t r = 0; r < n_rows; ++r) indptr.data[r + 1] += indptr.data[r];
+    std::vector<int64_t> next(indptr.data, indptr.data + n_rows);
+    for (int64_t e = 0; e < n; ++e) {
+      const int64_t to = next[row[e]]++;
+      indices.data[to] = other[e];
+      out_values.data[to] = value[e];
+      if (weight) out_weights.data[to] = weight[e];
+    }
+  }
+  const auto size = static_cast<size_t>(n);
+  nb::object weight_array = weight ? out_weights.array({size}) : nb::none();
+  return nb::make_tuple(indptr.array({static_cast<size_t>(n_rows + 1)}), indices.array({size}),
+                        out_values.array({size}), weight_array);
+}
+
+// The n best of one row by (score descending, column ascending); -inf and NaN are never among them.
+void select_row(const float* scores, int64_t columns, int64_t n, int32_t* codes, float* best) {
+  using Entry = std::pair<float, int32_t>;
+  auto before = [](const Entry& a, const Entry& b) {
+    return a.first > b.first || (a.first == b.first && a.second < b.second);
+  };
+  std::vector<Entry> heap;  // the worst of the best on top
+  float floor = -INFINITY;
+  for (int64_t c = 0; c < columns; ++c) {
+    if (!(scores[c] > floor)) continue;
+    if (static_cast<int64_t>(heap.size()) == n) {
+      std::pop_heap(heap.begin(), heap.end(), before);
+      heap.pop_back();
+    }
+    heap.emplace_back(scores[c], static_cast<int32_t>(c));
+    std::push_heap(heap.begin(), heap.end(), before);
+    if (static_cast<int64_t>(heap.size()) == n) floor = heap.front().first;
+  }
+  std::sort_heap(heap.begin(), heap.end(), before);
+  for (int64_t i = 0; i < n; ++i) {
+    const bool there = i < static_cast<int64_t>(heap.size());
+    codes[i] = there ? heap[i].second : -1;
+    best[i] = there ? heap[i].first : -INFINITY;
+  }
+}
+
+nb::tuple select_top(const Array& scores, int64_t n, int n_threads) {
+  if (scores.ndim() != 2) throw nb::type_error("scores must have shape (rows, columns)");
+  const auto rows = static_cast<int64_t>(scores.shape(0)), columns = static_cast<int64_t>(scores.shape(1));
+  if (n < 0) throw nb::value_error("n must be >= 0");
+  n = std::min(n, columns);
+  const float* data = checked<float>(scores, "scores", {rows, columns});
+  const Owned<int32_t> codes(rows * n);
+  const Owned<float> best(rows * n);
+  if (n > 0)
+    run(rows, checked_threads(n_threads), [&](int64_t row, int) {
+      select_row(data + row * columns, columns, n, codes.data + row * n, best.data + row * n);
+    });
+  const auto height = static_cast<size_t>(rows), width = static_cast<size_t>(n);
+  return nb::make_tuple(codes.array({height, width}), best.array({height, width}));
+}
+
+nb::list levels() {
+  nb::list names;
+  for (const char* const* name = supported_levels(); *name; ++name) names.append(nb::str(*name));
+  return names;
+}
+
+void set_level(const std::string& name) {
+  if (!use_level(name.c_str())) throw nb::value_error(("this machine cannot run level " + name).c_str());
+}
+
+}  // namespace
+}  // namespace palate
+
+NB_MODULE(_kernels, m) {
+  using namespace palate;
+  m.def("solve_rows", &solve_rows, "indptr"_a, "indices"_a, "values"_a, "other"_a, nb::kw_only(), "precision"_a,
+        "mean"_a, "weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
+        "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false, "seed"_a = 0,
+        "sweep"_a = 0, "stream"_a = 0, "errors"_a = false, "n_threads"_a = 0);
+  m.def("predict_pairs", &predict_pairs, "users"_a, "items"_a, "user_codes"_a, "item_codes"_a, nb::kw_only(),
+        "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "n_threads"_a = 0);
+  m.def("gram", &gram, "x"_a, nb::kw_only(), "n_threads"_a = 0);
+  m.def("normals", &normals, "seed"_a, "row"_a, "sweep"_a, "stream"_a, "n"_a);
+  m.def("philox", &philox, "c0"_a, "c1"_a, "c2"_a, "c3"_a, "k0"_a, "k1"_a);
+  m.def("compress_rows", &compress_rows, "row_codes"_a, "other_codes"_a, "values"_a, "weights"_a.none(), "n_rows"_a);
+  m.def("select_top", &select_top, "scores"_a, "n"_a, nb::kw_only(), "n_threads"_a = 0);
+  m.def("levels", &levels);
+  m.def("level", [] { return level().name; });
+  m.def("use_level", &set_level, "name"_a);
+}

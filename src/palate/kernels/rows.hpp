@@ -1,0 +1,53 @@
+// The row kernels' interface: plain structs of pointers, and one table of functions for each instruction set.
+#pragma once
+#include <cstdint>
+
+namespace palate {
+
+// Ratings grouped by row: row r owns positions indptr[r] .. indptr[r + 1].
+struct Rows {
+  const int64_t* indptr;   // (n_rows + 1,)
+  const int32_t* indices;  // (n_ratings,) rows of the other side
+  const float* values;     // (n_ratings,)
+  const float* weights;    // (n_ratings,) or null: all 1
+};
+
+// What solve_rows is asked; the mathematics stands above solve_row in rows.cpp.
+struct Problem {
+  Rows rows;
+  const float* other;       // (n_other, k) the side held fixed
+  int k;                    // factors, the bias column included where there is one
+  bool bias;                // the last column is a bias: z = [q, 1], t = r - c
+  float center, scale;      // t = (value - center) / scale
+  float alpha;              // precision of the noise
+  const float* precision;   // (k, k) Lambda
+  const float* mean;        // (k,) or (n_rows, k) m
+  bool mean_per_row;        // which of the two
+  const float* ridge;       // (n_rows,) added to Lambda's diagonal, or null
+  const float* background;  // (k, k) added to A and not to h (a Gram matrix times its weight), or null
+  bool draw;                // a draw from the posterior of the row, or its mode
+  uint64_t seed;
+  uint32_t sweep, stream;
+  float* out;      // (n_rows, k)
+  double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
+};
+
+struct Level {
+  const char* name;
+  int64_t (*scratch_floats)(int k);
+  // Solves rows order[0 .. n); returns the first row whose matrix is not positive definite, or -1.
+  int64_t (*solve)(const Problem& problem, const int32_t* order, int64_t n, float* scratch);
+  // out[e] = center + scale * (x . y [+ biases]) of pairs first .. last.
+  void (*predict)(const float* users, const float* items, int k, bool bias, float center, float scale,
+                  const int32_t* user_codes, const int32_t* item_codes, int64_t first, int64_t last, float* out);
+  // gram += X^T X and sums += column sums of the n rows of x, in double.
+  void (*gram)(const float* x, int64_t n, int k, double* gram, double* sums, float* scratch);
+  // n standard normals of counter (row, sweep, stream).
+  void (*normals)(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out);
+};
+
+const Level& level();                   // the one in use: the widest this machine runs
+bool use_level(const char* name);       // for tests; false when this machine cannot
+const char* const* supported_levels();  // null-terminated
+
+}  // namespace palate

@@ -1,0 +1,312 @@
+"""Ratings: the one data object. Who rated what, how high, and perhaps when; as codes, with the labels beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.errors import DataError
+from palate.kernels import compress_rows
+from palate.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Codes = NDArray[np.int32]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What reading did besides reading: rows left out and duplicates joined, counted by reason."""
+
+    rows_read: int = 0
+    bad_rows: dict[str, int] = field(default_factory=dict)
+    bad_examples: tuple[str, ...] = ()
+    duplicates: int = 0
+    source: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.rows_read:,} rows read"]
+        parts += [f"{count:,} left out ({reason})" for reason, count in self.bad_rows.items()]
+        if self.duplicates:
+            parts.append(f"{self.duplicates:,} duplicates of a (user, item) joined")
+        return ", ".join(parts) + (f" from {self.source}" if self.source else "") + "."
+
+
+@dataclass(frozen=True)
+class CompressedRows:
+    """Ratings grouped by row (user or item), the compressed sparse row format.
+
+    Row r owns positions indptr[r]..indptr[r + 1] of `indices` (the other side's codes), `values` and `weights`.
+    """
+
+    indptr: NDArray[np.int64]  # (n_rows + 1,)
+    indices: Codes  # (n_ratings,)
+    values: Floats  # (n_ratings,)
+    weights: Floats | None  # (n_ratings,)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are, empty ones included."""
+        return len(self.indptr) - 1
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Ratings per row, shape (n_rows,)."""
+        return np.diff(self.indptr)
+
+    @cached_property
+    def order(self) -> Codes:
+        """Row numbers, the heaviest first: the order in which threads take them."""
+        return np.argsort(-self.counts, kind="stable").astype(np.int32)
+
+    def row(self, code: int) -> tuple[Codes, Floats]:
+        """The other side's codes and the values of one row."""
+        here = slice(int(self.indptr[code]), int(self.indptr[code + 1]))
+        return self.indices[here], self.values[here]
+
+
+class Ratings:
+    """Immutable ratings: codes, values, optional times and weights, two vocabularies, and what is known of each side.
+
+    user_codes, item_codes: (n,) int32; values: (n,) float32, all finite; times: (n,) int64 or None (seconds since 1970 in the
+    usual files); weights: (n,) float32 >= 0 or None. user_table and item_table are polars frames with one row per
+    code (titles, anything) or None. With times and both orientations built, a rating takes 32 bytes.
+
+    Raises DataError when lengths differ, a value is not finite, a weight is negative or a code is out of range.
+
+    >>> import palate
+    >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
+    >>> len(ratings), ratings.n_users, ratings.n_items
+    (3, 2, 2)
+    >>> ratings.classes
+    {'user': ['ann', 'bob'], 'item': ['jam', 'tea']}
+    """
+
+    def __init__(
+        self,
+        user_codes: NDArray[Any],
+        item_codes: NDArray[Any],
+        values: NDArray[Any],
+        *,
+        user_vocabulary: Vocabulary,
+        item_vocabulary: Vocabulary,
+        times: NDArray[Any] | None = None,
+        weights: NDArray[Any] | None = None,
+        user_table: pl.DataFrame | None = None,
+        item_table: pl.DataFrame | None = None,
+        report: ReadReport | None = None,
+    ) -> None:
+        self.user_codes = _frozen(user_codes, np.int32)
+        self.item_codes = _frozen(item_codes, np.int32)
+        self.values = _frozen(values, np.float32)
+        self.weights = None if weights is None else _frozen(weights, np.float32)
+        self._time_start, self._time_offsets = _pack_times(times)
+        self.user_vocabulary = user_vocabulary
+        self.item_vocabulary = item_vocabulary
+        self.user_table = user_table
+        self.item_table = item_table
+        self.report = report or ReadReport(rows_read=len(self.values))
+        self._check()
+
+    def _check(self) -> None:
+        n = len(self.values)
+        for name in ("user_codes", "item_codes", "times", "weights"):
+            column = self._time_offsets if name == "times" else getattr(self, name)
+            if column is not None and column.shape != (n,):
+                raise DataError(f"{name} has shape {column.shape}, but there are {n} values.")
+        for codes, vocabulary in (
+            (self.user_codes, self.user_vocabulary),
+            (self.item_codes, self.item_vocabulary),
+        ):
+            if n and (codes.min() < 0 or codes.max() >= len(vocabulary)):
+                raise DataError(f"a {vocabulary.what} code lies outside 0..{len(vocabulary) - 1}.")
+        if not np.isfinite(self.values).all():
+            raise DataError("a rating is NaN or infinite (or too large for float32).")
+        if self.weights is not None and not ((self.weights >= 0) & np.isfinite(self.weights)).all():
+            raise DataError("a weight is negative, NaN or infinite.")
+        for table, vocabulary in (
+            (self.user_table, self.user_vocabulary),
+            (self.item_table, self.item_vocabulary),
+        ):
+            if table is not None and table.height != len(vocabulary):
+                raise DataError(
+                    f"the {vocabulary.what} table has {table.height} rows for {len(vocabulary)} labels."
+                )
+
+    @property
+    def times(self) -> NDArray[np.int64] | None:
+        """When each rating was given, (n,) int64, or None. Kept inside as 4-byte offsets where they fit."""
+        return None if self._time_offsets is None else self._time_offsets.astype(np.int64) + self._time_start
+
+    @property
+    def n_users(self) -> int:
+        """Users in the vocabulary, also those without a rating here."""
+        return len(self.user_vocabulary)
+
+    @property
+    def n_items(self) -> int:
+        """Items in the vocabulary, also those without a rating here."""
+        return len(self.item_vocabulary)
+
+    @property
+    def classes(self) -> dict[str, list[Any]]:
+        """Field name -> its distinct labels, in the order of their codes."""
+        return {"user": list(self.user_vocabulary), "item": list(self.item_vocabulary)}
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest rating, (nan, nan) when there are none."""
+        if len(self) == 0:
+            return (float("nan"), float("nan"))
+        return (float(self.values.min()), float(self.values.max()))
+
+    @cached_property
+    def _by_user(self) -> CompressedRows:
+        return CompressedRows(
+            *compress_rows(self.user_codes, self.item_codes, self.values, self.weights, self.n_users)
+        )
+
+    @cached_property
+    def _by_item(self) -> CompressedRows:
+        return CompressedRows(
+            *compress_rows(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
+        )
+
+    def by_user(self) -> CompressedRows:
+        """Ratings grouped by user: one row per user code, in it the items. Built once."""
+        return self._by_user
+
+    def by_item(self) -> CompressedRows:
+        """Ratings grouped by item: one row per item code, in it the users. Built once."""
+        return self._by_item
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Ratings:
+        """Some rows (a slice, positions or a mask), under the same vocabularies and tables."""
+        times = self.times
+        return Ratings(
+            self.user_codes[rows],
+            self.item_codes[rows],
+            self.values[rows],
+            user_vocabulary=self.user_vocabulary,
+            item_vocabulary=self.item_vocabulary,
+            times=None if times is None else times[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            user_table=self.user_table,
+            item_table=self.item_table,
+            report=self.report,
+        )
+
+    def with_items(self, table: pl.DataFrame) -> Ratings:
+        """The same ratings with another item table: one row per item code, in that order."""
+        return self._with(item_table=table)
+
+    def with_users(self, table: pl.DataFrame) -> Ratings:
+        """The same ratings with another user table: one row per user code, in that order."""
+        return self._with(user_table=table)
+
+    def _with(self, **changed: Any) -> Ratings:
+        other = object.__new__(Ratings)
+        other.__dict__.update(self.__dict__)
+        other.__dict__.update(changed)
+        other._check()
+        return other
+
+    def to_frame(self) -> pl.DataFrame:
+        """The ratings as a polars frame of labels: user, item, rating, and time and weight where there are any."""
+        import polars as pl
+
+        columns: dict[str, Any] = {
+            "user": self.user_vocabulary.decode(self.user_codes),
+            "item": self.item_vocabulary.decode(self.item_codes),
+            "rating": self.values,
+        }
+        if self.times is not None:
+            columns["time"] = self.times
+        if self.weights is not None:
+            columns["weight"] = self.weights
+        kinds = {"user": self.user_vocabulary.kind, "item": self.item_vocabulary.kind}
+        schema = {name: pl.String if kind == "string" else pl.Int64 for name, kind in kinds.items()}
+        return pl.DataFrame(columns, schema_overrides=schema)
+
+    def describe(self) -> str:
+        """A few lines: how many, between what, how dense, when."""
+        if len(self) == 0:
+            return "No ratings."
+        low, high = self.range
+        cells = self.n_users * self.n_items
+        lines = [
+            f"{len(self):,} ratings of {self.n_items:,} items by {self.n_users:,} users ({len(self) / cells:.2%} of all pairs)",
+            f"values from {low:g} to {high:g}, mean {self.values.mean(dtype=np.float64):.3f}",
+        ]
+        times = self.times
+        if times is not None:
+            lines.append(f"times from {times.min()} to {times.max()}")
+        if self.report.bad_rows or self.report.duplicates:
+            lines.append(str(self.report))
+        return "\n".join(lines)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        extras = [
+            name
+            for name in ("times", "weights", "user_table", "item_table")
+            if getattr(self, name) is not None
+        ]
+        with_extras = f", with {', '.join(extras)}" if extras else ""
+        return f"Ratings({len(self):,} ratings, {self.n_users:,} users, {self.n_items:,} items{with_extras})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise AttributeError(f"Ratings are immutable; {name} cannot be set again.")
+        object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> Any:
+        return (_restore, (MappingProxyType(self.__dict__).copy(),))
+
+
+def _restore(state: dict[str, Any]) -> Ratings:
+    ratings = object.__new__(Ratings)
+    ratings.__dict__.update(state)
+    return ratings
+
+
+def titles(table: pl.DataFrame | None) -> list[str | None] | None:
+    """The column of a table that a person would read: `title`, `name`, or the first text column; None without one."""
+    if table is None:
+        return None
+    import polars as pl
+
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    preferred = [name for name in texts if name.lower() in ("title", "name")]
+    chosen = preferred or texts
+    return table[chosen[0]].to_list() if chosen else None
+
+
+def _frozen(array: NDArray[Any], dtype: type) -> NDArray[Any]:
+    """The array in one block of the given type, not writeable; copied only when it must be."""
+    with np.errstate(over="ignore"):
+        own = np.ascontiguousarray(array, dtype=dtype)
+    if own is array or own.base is not None:
+        own = own.view()
+    own.setflags(write=False)
+    return own
+
+
+def _pack_times(times: NDArray[Any] | None) -> tuple[int, NDArray[Any] | None]:
+    """Times as (start, offsets): offsets in 4 bytes when the span fits, else in 8."""
+    if times is None:
+        return 0, None
+    whole = np.asarray(times, dtype=np.int64)
+    if len(whole) == 0 or int(whole.max()) - int(whole.min()) > np.iinfo(np.int32).max:
+        return 0, _frozen(whole, np.int64)
+    start = int(whole.min())
+    return start, _frozen(whole - start, np.int32)
