@@ -75,9 +75,9 @@ class CompressedRows:
 class Ratings:
     """Immutable ratings: codes, values, optional times and weights, two vocabularies, and what is known of each side.
 
-    user_codes, item_codes: (n,) int32; values: (n,) float32, all finite; times: (n,) int64 or None (seconds since 1970 in the
-    usual files); weights: (n,) float32 >= 0 or None. user_table and item_table are polars frames with one row per
-    code (titles, anything) or None. With times and both orientations built, a rating takes 32 bytes.
+    user_codes, item_codes: (n,) int32; values: (n,) float32, all finite; times: (n,) int64 or None (seconds since 1970
+    in the usual files); weights: (n,) float32 >= 0 or None. user_table and item_table are polars frames with one row
+    per code (titles, anything) or None. With times and both orientations built, a rating takes 32 bytes.
 
     Raises DataError when lengths differ, a value is not finite, a weight is negative or a code is out of range.
 
@@ -136,9 +136,7 @@ class Ratings:
             (self.item_table, self.item_vocabulary),
         ):
             if table is not None and table.height != len(vocabulary):
-                raise DataError(
-                    f"the {vocabulary.what} table has {table.height} rows for {len(vocabulary)} labels."
-                )
+                raise DataError(f"the {vocabulary.what} table has {table.height} rows for {len(vocabulary)} labels.")
 
     @property
     def times(self) -> NDArray[np.int64] | None:
@@ -169,15 +167,11 @@ class Ratings:
 
     @cached_property
     def _by_user(self) -> CompressedRows:
-        return CompressedRows(
-            *compress_rows(self.user_codes, self.item_codes, self.values, self.weights, self.n_users)
-        )
+        return CompressedRows(*compress_rows(self.user_codes, self.item_codes, self.values, self.weights, self.n_users))
 
     @cached_property
     def _by_item(self) -> CompressedRows:
-        return CompressedRows(
-            *compress_rows(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
-        )
+        return CompressedRows(*compress_rows(self.item_codes, self.user_codes, self.values, self.weights, self.n_items))
 
     def by_user(self) -> CompressedRows:
         """Ratings grouped by user: one row per user code, in it the items. Built once."""
@@ -242,7 +236,7 @@ class Ratings:
         low, high = self.range
         cells = self.n_users * self.n_items
         lines = [
-            f"{len(self):,} ratings of {self.n_items:,} items by {self.n_users:,} users ({len(self) / cells:.2%} of all pairs)",
+            f"{len(self):,} ratings of {self.n_items:,} items by {self.n_users:,} users, {len(self) / cells:.2%} of pairs",
             f"values from {low:g} to {high:g}, mean {self.values.mean(dtype=np.float64):.3f}",
         ]
         times = self.times
@@ -256,11 +250,7 @@ class Ratings:
         return len(self.values)
 
     def __repr__(self) -> str:
-        extras = [
-            name
-            for name in ("times", "weights", "user_table", "item_table")
-            if getattr(self, name) is not None
-        ]
+        extras = [name for name in ("times", "weights", "user_table", "item_table") if getattr(self, name) is not None]
         with_extras = f", with {', '.join(extras)}" if extras else ""
         return f"Ratings({len(self):,} ratings, {self.n_users:,} users, {self.n_items:,} items{with_extras})"
 
@@ -294,7 +284,7 @@ def titles(table: pl.DataFrame | None) -> list[str | None] | None:
 def _frozen(array: NDArray[Any], dtype: type) -> NDArray[Any]:
     """The array in one block of the given type, not writeable; copied only when it must be."""
     with np.errstate(over="ignore"):
-        own = np.ascontiguousarray(array, dtype=dtype)
+        own: NDArray[Any] = np.ascontiguousarray(array, dtype=dtype)
     if own is array or own.base is not None:
         own = own.view()
     own.setflags(write=False)

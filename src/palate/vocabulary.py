@@ -67,9 +67,7 @@ class Vocabulary:
         if isinstance(label, (np.integer, np.str_)):
             label = label.item()
         if isinstance(label, bool) or not isinstance(label, (str, int)):
-            raise LabelTypeError(
-                f"a {self.what} is a string or an integer, not {type(label).__name__} {label!r}."
-            )
+            raise LabelTypeError(f"a {self.what} is a string or an integer, not {type(label).__name__} {label!r}.")
         if len(self.labels) and isinstance(label, int) != (self.kind == "integer"):
             other = repr(str(label)) if isinstance(label, int) else label
             raise LabelTypeError(
@@ -83,9 +81,7 @@ class Vocabulary:
     ) -> Codes:
         """Codes of many labels, shape (n,) int32; an unknown one raises, or is marked with -1."""
         if isinstance(labels, str):
-            raise LabelTypeError(
-                f"expected several {self.what}s, got the one string {labels!r}; pass [{labels!r}]."
-            )
+            raise LabelTypeError(f"expected several {self.what}s, got the one string {labels!r}; pass [{labels!r}].")
         given = _as_labels(labels, self.what)
         if len(given) == 0:
             return np.zeros(0, np.int32)
