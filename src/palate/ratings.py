@@ -30,6 +30,7 @@ class ReadReport:
     bad_examples: tuple[str, ...] = ()
     duplicates: int = 0
     source: str = ""
+    contradictions: int = 0  # (user, item) pairs given more than once with different values
 
     def __str__(self) -> str:
         parts = [f"{self.rows_read:,} rows read"]
@@ -234,9 +235,9 @@ class Ratings:
         if len(self) == 0:
             return "No ratings."
         low, high = self.range
-        cells = self.n_users * self.n_items
+        density = len(self) / (self.n_users * self.n_items)
         lines = [
-            f"{len(self):,} ratings of {self.n_items:,} items by {self.n_users:,} users, {len(self) / cells:.2%} of pairs",
+            f"{len(self):,} ratings of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
             f"values from {low:g} to {high:g}, mean {self.values.mean(dtype=np.float64):.3f}",
         ]
         times = self.times

@@ -22,37 +22,44 @@ typedef float Vec __attribute__((vector_size(W * 4), aligned(4), may_alias));
 
 inline Vec load(const float* from) { return *reinterpret_cast<const Vec*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<Vec*>(to) = value; }
-inline Vec broadcast(float value) { return Vec{} + value; }
+inline Vec broadcast(float value) { return value - Vec{}; }  // x - 0 is x: no addition is left in the code
 
+// Lanes added pairwise, halves onto halves.
 inline float sum(Vec v) {
-  float total = 0;
-  for (int lane = 0; lane < W; ++lane) total += v[lane];
-  return total;
+  float lanes[W];
+  store(lanes, v);
+  for (int half = W / 2; half > 0; half /= 2)
+    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
 }
 
 inline int padded(int k) { return (k + W - 1) / W * W; }
 
-constexpr int kPanel = 128;  // rows of the other side packed together: 32 KB at 64 factors, so they stay in L1
+constexpr int kPanel = 64;  // rows of the other side packed together: 16 KB at 64 factors, so they stay in L1
 
-// Scratch of one thread. ld = k rounded up to whole vectors; the padding is zero (one on the diagonal of U).
+// Scratch of one thread. ld = k rounded up to whole vectors; the padding is zero (one on the diagonal of Lambda).
 struct Scratch {
+  float* Lambda;   // (ld, ld)     prior precision and background
+  float* prior;    // (ld,)        Lambda m, where m is shared
   float* panel;    // (kPanel, ld) sqrt(w) z
   float* target;   // (kPanel,)    sqrt(w) t
-  float* A;        // (ld, ld)     sum of w z z^T, the upper triangle
+  float* A;        // (ld, ld)     sum of w z z^T, the upper triangle and whole diagonal blocks
   float* U;        // (ld, ld)     B = U^T U, the upper triangle
   float* h;        // (ld,)        sum of w t z
   float* v;        // (ld,)
-  float* noise;    // (ld + 4,)
   float* inverse;  // (ld,)        1 / U_ii
+  float* noise;    // (ld,)
 };
 
 Scratch split(float* memory, int ld) {
-  Scratch s;
-  s.panel = memory;
-  s.A = s.panel + kPanel * ld;
+  Scratch s{};
+  s.Lambda = memory;
+  s.A = s.Lambda + ld * ld;
   s.U = s.A + ld * ld;
-  s.target = s.U + ld * ld;
-  s.h = s.target + kPanel;
+  s.panel = s.U + ld * ld;
+  s.target = s.panel + kPanel * ld;
+  s.prior = s.target + kPanel;
+  s.h = s.prior + ld;
   s.v = s.h + ld;
   s.inverse = s.v + ld;
   s.noise = s.inverse + ld;
@@ -61,7 +68,7 @@ Scratch split(float* memory, int ld) {
 
 int64_t scratch_floats(int k) {
   const int64_t ld = padded(k);
-  return kPanel * ld + 2 * ld * ld + kPanel + 4 * ld + 16;
+  return 3 * ld * ld + kPanel * ld + kPanel + 5 * ld;
 }
 
 // ---- rank-n update: the inner loop of everything --------------------------------------------------------------------
@@ -74,14 +81,19 @@ inline void tile(const float* panel, int n, int ld, int i0, int j0, float sign, 
   for (int r = 0; r < n; ++r) {
     const float* row = panel + static_cast<int64_t>(r) * ld;
     Vec right[NR];
+#pragma GCC unroll 16
     for (int j = 0; j < NR; ++j) right[j] = load(row + j0 + j * W);
+#pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const Vec left = broadcast(row[i0 + i]);
+#pragma GCC unroll 16
       for (int j = 0; j < NR; ++j) acc[i][j] += left * right[j];
     }
   }
+#pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
     float* to = into + static_cast<int64_t>(i0 + i) * ld + j0;
+#pragma GCC unroll 16
     for (int j = 0; j < NR; ++j) store(to + j * W, load(to + j * W) + sign * acc[i][j]);
   }
 }
@@ -114,53 +126,108 @@ void rank_update(const float* panel, int n, int ld, float* A) {
   for (int i0 = 0; i0 < ld; i0 += W) block_row(panel, n, ld, i0, 1.0f, A);
 }
 
-// ---- Cholesky
-// --------------------------------------------------------------------------------------------------------
+// into += panel^T target, NR vectors from j0; two rows at a time, since each sum waits for the one before.
+template <int NR>
+inline void weighted_sum(const float* panel, const float* target, int n, int ld, int j0, float* into) {
+  Vec even[NR] = {}, odd[NR] = {};
+  int r = 0;
+  for (; r + 1 < n; r += 2) {
+    const float* row = panel + static_cast<int64_t>(r) * ld + j0;
+#pragma GCC unroll 4
+    for (int j = 0; j < NR; ++j) {
+      even[j] += target[r] * load(row + j * W);
+      odd[j] += target[r + 1] * load(row + ld + j * W);
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < NR; ++j) {
+    if (r < n) even[j] += target[r] * load(panel + static_cast<int64_t>(r) * ld + j0 + j * W);
+    store(into + j0 + j * W, load(into + j0 + j * W) + (even[j] + odd[j]));
+  }
+}
 
-// B = U^T U in place, upper triangle, a block row of W at a time: the block row less what the rows above explain (the
-// rank-n update again), then its own W pivots. Below the diagonal its blocks are set to zero, so that whole vectors of
-// U can be used. False when a pivot is not positive.
-bool cholesky(float* U, int ld, float* inverse) {
+void accumulate_targets(const float* panel, const float* target, int n, int ld, float* h) {
+  int j0 = 0;
+  for (; ld - j0 >= 4 * W; j0 += 4 * W) weighted_sum<4>(panel, target, n, ld, j0, h);
+  for (; ld - j0 >= 2 * W; j0 += 2 * W) weighted_sum<2>(panel, target, n, ld, j0, h);
+  if (ld > j0) weighted_sum<1>(panel, target, n, ld, j0, h);
+}
+
+// ---- Cholesky --------------------------------------------------------------------------------------------------------
+
+// The diagonal block at i0 in place: W pivots, each scaling its row and clearing it from the rows below; v's part is
+// cleared along with them. Under the diagonal it leaves zeros, so that whole vectors of U can be used. False when a pivot
+// is not positive.
+inline bool factor_block(float* U, int ld, int i0, float* inverse, float* v) {
+  float* block = U + static_cast<int64_t>(i0) * ld + i0;
+  Vec rows[W];
+  Vec right = load(v + i0);
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) rows[i] = load(block + i * ld);
+#pragma GCC unroll 16
+  for (int p = 0; p < W; ++p) {
+    const float pivot = rows[p][p];
+    if (!(pivot > 0)) return false;
+    const float scale = 1.0f / std::sqrt(pivot);
+    inverse[i0 + p] = scale;
+    rows[p] *= scale;
+    v[i0 + p] = right[p] * scale;
+    right -= v[i0 + p] * rows[p];
+    float* pivot_row = block + p * ld;
+    store(pivot_row, rows[p]);
+#pragma GCC unroll 16
+    for (int i = p + 1; i < W; ++i) rows[i] -= broadcast(pivot_row[i]) * rows[p];
+  }
+  for (int p = 1; p < W; ++p)
+    for (int j = 0; j < p; ++j) block[p * ld + j] = 0.0f;
+  return true;
+}
+
+// The block row right of the diagonal block: U_ij <- (U_ij - sum_{s < i} U_si U_sj) / U_ii for rows i, s of the block, and
+// v_j <- v_j - sum_i U_ij v_i.
+inline void solve_block_row(float* U, int ld, int i0, const float* inverse, float* v) {
+  const float* diagonal = U + static_cast<int64_t>(i0) * ld + i0;
+  for (int j = i0 + W; j < ld; j += W) {
+    float* column = U + static_cast<int64_t>(i0) * ld + j;
+    Vec rows[W];
+    Vec right = load(v + j);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) {
+      Vec rest = load(column + i * ld);
+#pragma GCC unroll 16
+      for (int s = 0; s < i; ++s) rest -= broadcast(diagonal[s * ld + i]) * rows[s];
+      rows[i] = rest * inverse[i0 + i];
+      store(column + i * ld, rows[i]);
+      right -= v[i0 + i] * rows[i];
+    }
+    store(v + j, right);
+  }
+}
+
+// B = U^T U in place and v <- U^-T v along with it, a block row of W at a time: the block row less what the rows above
+// explain (the rank-n update again), then its own pivots.
+bool cholesky_and_lower(float* U, int ld, float* inverse, float* v) {
   for (int i0 = 0; i0 < ld; i0 += W) {
     if (i0 > 0) block_row(U, i0, ld, i0, -1.0f, U);
-    for (int p = i0; p < i0 + W; ++p) {
-      float* pivot_row = U + static_cast<int64_t>(p) * ld;
-      const float pivot = pivot_row[p];
-      if (!(pivot > 0)) return false;
-      inverse[p] = 1.0f / std::sqrt(pivot);
-      for (int j = i0; j < p; ++j) pivot_row[j] = 0.0f;
-      for (int j = i0; j < ld; j += W) store(pivot_row + j, load(pivot_row + j) * inverse[p]);
-      for (int i = p + 1; i < i0 + W; ++i) {
-        float* row = U + static_cast<int64_t>(i) * ld;
-        const Vec factor = broadcast(pivot_row[i]);
-        for (int j = i0; j < ld; j += W) store(row + j, load(row + j) - factor * load(pivot_row + j));
-      }
-    }
+    if (!factor_block(U, ld, i0, inverse, v)) return false;
+    solve_block_row(U, ld, i0, inverse, v);
   }
   return true;
 }
 
-// v <- U^-T v
-void solve_lower(const float* U, int ld, const float* inverse, float* v) {
-  for (int i = 0; i < ld; ++i) {
-    const float* row = U + static_cast<int64_t>(i) * ld;
-    const float value = v[i] * inverse[i];
-    const int j0 = i / W * W;
-    for (int j = j0; j < ld; j += W) store(v + j, load(v + j) - value * load(row + j));
-    v[i] = value;
-  }
-}
-
-// v <- U^-1 v
+// v <- U^-1 v, blocks from the last to the first: less what the later blocks explain, then column by column inside.
 void solve_upper(const float* U, int ld, const float* inverse, float* v) {
-  for (int i = ld - 1; i >= 0; --i) {
-    const float* row = U + static_cast<int64_t>(i) * ld;
-    const int next = (i / W + 1) * W;
-    Vec dot{};
-    for (int j = next; j < ld; j += W) dot += load(row + j) * load(v + j);
-    float rest = sum(dot);
-    for (int j = i + 1; j < next; ++j) rest += row[j] * v[j];
-    v[i] = (v[i] - rest) * inverse[i];
+  for (int i0 = ld - W; i0 >= 0; i0 -= W) {
+    const float* block = U + static_cast<int64_t>(i0) * ld;
+    for (int i = 0; i < W; ++i) {
+      Vec later{};
+      for (int j = i0 + W; j < ld; j += W) later += load(block + i * ld + j) * load(v + j);
+      if (i0 + W < ld) v[i0 + i] -= sum(later);
+    }
+    for (int i = W - 1; i >= 0; --i) {
+      v[i0 + i] *= inverse[i0 + i];
+      for (int s = 0; s < i; ++s) v[i0 + s] -= block[s * ld + i0 + i] * v[i0 + i];
+    }
   }
 }
 
@@ -245,26 +312,26 @@ void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n
   }
 }
 
-// ---- one row
-// ---------------------------------------------------------------------------------------------------------
+// ---- one row ---------------------------------------------------------------------------------------------------------
 
-// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel.
-void gather(const Problem& p, int64_t first, int n, int ld, const Scratch& s) {
-  constexpr int kAhead = 12;
+// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from first.
+void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
+  constexpr int kAhead = 24;
   const int32_t* index = p.rows.indices + first;
+  const float over_scale = 1.0f / p.scale;
   for (int r = 0; r < n; ++r) {
-    if (r + kAhead < n) {
+    if (r + kAhead < left) {
       const float* ahead = p.other + static_cast<int64_t>(index[r + kAhead]) * p.k;
       for (int j = 0; j < p.k; j += 16) __builtin_prefetch(ahead + j);
     }
     const float* z = p.other + static_cast<int64_t>(index[r]) * p.k;
     float* to = s.panel + static_cast<int64_t>(r) * ld;
-    float t = (p.rows.values[first + r] - p.center) / p.scale;
+    float t = (p.rows.values[first + r] - p.center) * over_scale;
     if (ld == p.k) {
       for (int j = 0; j < ld; j += W) store(to + j, load(z + j));
     } else {
-      std::memcpy(to, z, sizeof(float) * p.k);
-      std::memset(to + p.k, 0, sizeof(float) * (ld - p.k));
+      std::memcpy(to, z, sizeof(float) * static_cast<size_t>(p.k));
+      std::memset(to + p.k, 0, sizeof(float) * static_cast<size_t>(ld - p.k));
     }
     if (p.bias) {
       t -= z[p.k - 1];
@@ -279,41 +346,58 @@ void gather(const Problem& p, int64_t first, int n, int ld, const Scratch& s) {
   }
 }
 
-// B = Lambda + ridge I + background + alpha A into U; rhs = Lambda m + ridge m + alpha h into v.
-void normal_equations(const Problem& p, int64_t row, int ld, const Scratch& s) {
-  const float ridge = p.ridge ? p.ridge[row] : 0.0f;
-  const float* m = p.mean_per_row ? p.mean + row * p.k : p.mean;
-  for (int i = 0; i < ld; ++i) {
-    float* to = s.U + static_cast<int64_t>(i) * ld;
-    const float* a = s.A + static_cast<int64_t>(i) * ld;
-    for (int j = i / W * W; j < ld; j += W) store(to + j, p.alpha * load(a + j));
-    if (i >= p.k) {
-      to[i] = 1.0f;
-      s.v[i] = 0.0f;
-      continue;
-    }
-    const float* lambda = p.precision + static_cast<int64_t>(i) * p.k;
-    float prior = ridge * m[i];
-    for (int j = 0; j < p.k; ++j) prior += lambda[j] * m[j];
-    for (int j = i; j < p.k; ++j) to[j] += lambda[j];
-    if (p.background) {
-      const float* background = p.background + static_cast<int64_t>(i) * p.k;
-      for (int j = i; j < p.k; ++j) to[j] += background[j];
-    }
-    to[i] += ridge;
-    s.v[i] = prior + p.alpha * s.h[i];
+// Lambda m into `to`, with Lambda as the caller gave it (the background has no say in the prior mean).
+void prior_term(const Problem& p, const float* m, float ridge, int ld, float* to) {
+  for (int i = 0; i < ld; ++i) to[i] = i < p.k ? ridge * m[i] : 0.0f;
+  for (int i = 0; i < p.k; ++i) {
+    const float* lambda = p.precision + static_cast<int64_t>(i) * p.k;  // symmetric: row i is column i
+    for (int j = 0; j < p.k; ++j) to[j] += m[i] * lambda[j];
   }
+}
+
+// What all rows of a task share: Lambda + background padded to whole vectors, and Lambda m where m is shared.
+void prepare(const Problem& p, int ld, const Scratch& s) {
+  std::memset(s.Lambda, 0, sizeof(float) * static_cast<size_t>(ld) * static_cast<size_t>(ld));
+  for (int i = 0; i < ld; ++i) {
+    float* to = s.Lambda + static_cast<int64_t>(i) * ld;
+    if (i >= p.k) to[i] = 1.0f;
+    for (int j = 0; i < p.k && j < p.k; ++j) {
+      const int64_t at = static_cast<int64_t>(i) * p.k + j;
+      to[j] = p.precision[at] + (p.background ? p.background[at] : 0.0f);
+    }
+  }
+  if (!p.mean_per_row) prior_term(p, p.mean, 0.0f, ld, s.prior);
+}
+
+// U <- B = Lambda + ridge I + background + alpha A, v <- Lambda m + ridge m + alpha h.
+void normal_equations(const Problem& p, int64_t row, int ld, const Scratch& s) {
+  for (int i0 = 0; i0 < ld; i0 += W)
+    for (int i = i0; i < i0 + W; ++i)
+      for (int64_t j = static_cast<int64_t>(i) * ld + i0; j < static_cast<int64_t>(i + 1) * ld; j += W)
+        store(s.U + j, load(s.Lambda + j) + p.alpha * load(s.A + j));
+  const float ridge = p.ridge ? p.ridge[row] : 0.0f;
+  for (int i = 0; ridge > 0 && i < p.k; ++i) s.U[static_cast<int64_t>(i) * ld + i] += ridge;
+  const float* prior = s.prior;
+  if (p.mean_per_row || ridge > 0) {
+    prior_term(p, p.mean_per_row ? p.mean + row * p.k : p.mean, ridge, ld, s.noise);
+    prior = s.noise;
+  }
+  for (int j = 0; j < ld; j += W) store(s.v + j, load(prior + j) + p.alpha * load(s.h + j));
 }
 
 // sum of w (t - x.z)^2 = sum of w t^2 - 2 x.h + x^T A x
 double squared_error(double squares, const float* x, int ld, const Scratch& s) {
-  double error = squares;
-  for (int i = 0; i < ld; ++i) {
-    const float* row = s.A + static_cast<int64_t>(i) * ld;
-    float right = 0.5f * row[i] * x[i];
-    for (int j = i + 1; j < ld; ++j) right += row[j] * x[j];
-    error += 2.0 * x[i] * (static_cast<double>(right) - s.h[i]);
+  Vec quadratic{}, linear{};
+  for (int i0 = 0; i0 < ld; i0 += W) {
+    linear += load(x + i0) * load(s.h + i0);
+    for (int i = i0; i < i0 + W; ++i) {
+      const float* row = s.A + static_cast<int64_t>(i) * ld;
+      Vec right{};
+      for (int j = i0 + W; j < ld; j += W) right += load(row + j) * load(x + j);
+      quadratic += x[i] * (load(row + i0) * load(x + i0) + 2.0f * right);
+    }
   }
+  const double error = squares - 2.0 * static_cast<double>(sum(linear)) + static_cast<double>(sum(quadratic));
   return error > 0 ? error : 0;
 }
 
@@ -323,29 +407,27 @@ double squared_error(double squares, const float* x, int ld, const Scratch& s) {
 //   B = Lambda + ridge I + background + alpha A = U^T U
 //   mode  x = B^-1 (Lambda m + ridge m + alpha h)        draw  x = mode + U^-1 eps,  eps ~ N(0, I)
 bool solve_row(const Problem& p, int64_t row, int ld, const Scratch& s) {
-  std::memset(s.A, 0, sizeof(float) * ld * ld);
-  std::memset(s.h, 0, sizeof(float) * ld);
+  std::memset(s.A, 0, sizeof(float) * static_cast<size_t>(ld) * static_cast<size_t>(ld));
+  std::memset(s.h, 0, sizeof(float) * static_cast<size_t>(ld));
   double squares = 0;
   const int64_t last = p.rows.indptr[row + 1];
   for (int64_t first = p.rows.indptr[row]; first < last; first += kPanel) {
     const int n = last - first < kPanel ? static_cast<int>(last - first) : kPanel;
-    gather(p, first, n, ld, s);
+    gather(p, first, n, last - first, ld, s);
     rank_update(s.panel, n, ld, s.A);
-    for (int r = 0; r < n; ++r) {
-      const float* z = s.panel + static_cast<int64_t>(r) * ld;
-      for (int j = 0; j < ld; j += W) store(s.h + j, load(s.h + j) + s.target[r] * load(z + j));
-      squares += static_cast<double>(s.target[r]) * s.target[r];
-    }
+    accumulate_targets(s.panel, s.target, n, ld, s.h);
+    float here = 0;
+    for (int r = 0; r < n; ++r) here += s.target[r] * s.target[r];
+    squares += here;
   }
   normal_equations(p, row, ld, s);
-  if (!cholesky(s.U, ld, s.inverse)) return false;
-  solve_lower(s.U, ld, s.inverse, s.v);
+  if (!cholesky_and_lower(s.U, ld, s.inverse, s.v)) return false;
   if (p.draw) {
     normals(p.seed, static_cast<uint32_t>(row), p.sweep, p.stream, p.k, s.noise);
     for (int i = 0; i < p.k; ++i) s.v[i] += s.noise[i];
   }
   solve_upper(s.U, ld, s.inverse, s.v);
-  std::memcpy(p.out + row * p.k, s.v, sizeof(float) * p.k);
+  std::memcpy(p.out + row * p.k, s.v, sizeof(float) * static_cast<size_t>(p.k));
   if (p.errors) p.errors[row] = squared_error(squares, s.v, ld, s);
   return true;
 }
@@ -353,6 +435,7 @@ bool solve_row(const Problem& p, int64_t row, int ld, const Scratch& s) {
 int64_t solve(const Problem& problem, const int32_t* order, int64_t n, float* memory) {
   const int ld = padded(problem.k);
   const Scratch scratch = split(memory, ld);
+  prepare(problem, ld, scratch);
   for (int64_t i = 0; i < n; ++i)
     if (!solve_row(problem, order[i], ld, scratch)) return order[i];
   return -1;

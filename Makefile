@@ -1,0 +1,115 @@
+# palate's commands. `make` alone lists them. Needs Python 3.11+, a C++17 compiler, make and a package index; everything
+# else (cmake and ninja too) comes into .venv with pip. A second run does nothing and needs no network.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python $(PIP_INSTALL) -c constraints.txt
+BUILD_ONLY := --no-build-isolation --no-deps
+
+CPP := $(wildcard src/palate/kernels/*.cpp src/palate/kernels/*.hpp src/palate/kernels/*.inl)
+KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_border.py
+# The wheel is tested from outside by the conformance suite; while there is none, by the kernel tests.
+WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup dev demo test lint werror sanitize wheel bench clean
+
+help: ## list the commands
+	@echo "palate: make <command>"
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+		printf '  %-9s %s\n' "$$name" "$$what"; done
+
+# ---- environments: a stamp in .venv says what is done ----
+
+$(VENV)/.stamp-venv:
+	@echo "==> making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "palate needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; say PYTHON=... to make")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.stamp-build: requirements/build.txt | $(VENV)/.stamp-venv
+	@echo "==> installing what the build needs"
+	@$(INSTALL) -r requirements/build.txt
+	@touch $@
+
+# Editable: Python files count at once, C++ files by running this again. Offline when nothing but C++ has changed.
+$(VENV)/.stamp-palate: $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP)
+	@echo "==> building and installing palate"
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt | $(VENV)/.stamp-venv
+	@echo "==> installing what tests and linters need"
+	@$(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.stamp-palate ## make .venv, build and install palate in it
+	@echo "==> palate is ready in $(VENV)"
+
+dev: setup $(VENV)/.stamp-dev ## setup, and what tests and linters need
+
+# ---- commands ----
+
+demo: setup ## from nothing to recommendations on MovieLens 100K
+	@$(BIN)/palate demo
+
+test: dev ## run every test
+	@echo "==> running the tests"
+	@$(BIN)/python -m pytest
+
+lint: dev ## ruff, mypy and clang-format: style and types
+	@echo "==> ruff: style of the Python files"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "==> mypy: types of src"
+	@$(BIN)/mypy
+	@echo "==> clang-format: style of the C++ files"
+	@$(BIN)/clang-format --dry-run -Werror $(CPP)
+
+werror: $(VENV)/.stamp-build ## compile with every warning an error
+	@echo "==> compiling with warnings as errors"
+	@rm -rf build/werror/site
+	@$(INSTALL) $(BUILD_ONLY) --target build/werror/site --config-settings=build-dir=build/werror/tree \
+		--config-settings=cmake.define.PALATE_WERROR=ON .
+
+# The sanitized copy lives in build/. -S keeps Python from reading the .pth file of the editable install, which would
+# win over PYTHONPATH; libstdc++ stands beside libasan so that C++ exceptions are seen by both.
+SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+RUNTIMES = $(foreach name,asan ubsan stdc++,$(shell $(CXX) -print-file-name=lib$(name).so))
+SANITIZED = env LD_PRELOAD="$(RUNTIMES)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	PYTHONPATH="$(CURDIR)/build/sanitize/site:$(SITE)" PYTHONMALLOC=malloc $(BIN)/python -S
+
+sanitize: dev ## the kernel tests under AddressSanitizer and UBSan
+	@echo "==> compiling with AddressSanitizer and UBSan"
+	@rm -rf build/sanitize/site
+	@CXX="$(CXX)" $(INSTALL) $(BUILD_ONLY) --target build/sanitize/site \
+		--config-settings=build-dir=build/sanitize/tree --config-settings=cmake.define.PALATE_SANITIZE=ON .
+	@echo "==> running the kernel tests in the sanitized copy"
+	@$(SANITIZED) -c 'import palate.kernels as k; assert "/build/sanitize/" in k.__file__ and "/build/sanitize/" in k._kernels.__file__, k.__file__'
+	@$(SANITIZED) -m pytest --capture=sys -p no:cacheprovider -k "not ctrl_c and not fork and not memory" $(KERNEL_TESTS)
+
+wheel: dev ## build the wheel and test it alone, from outside the source tree
+	@echo "==> building the wheel"
+	@rm -rf build/wheel/dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check $(BUILD_ONLY) --wheel-dir build/wheel/dist \
+		--config-settings=build-dir=build/wheel/tree .
+	@echo "==> installing it in an empty environment"
+	@$(BIN)/python -m venv --clear build/wheel/venv
+	@build/wheel/venv/bin/python $(PIP_INSTALL) -c constraints.txt build/wheel/dist/*.whl -r requirements/test.txt
+	@echo "==> testing it from outside the source tree"
+	@outside="$$(mktemp -d)" && trap 'rm -rf "$$outside"' EXIT && cd "$$outside" && \
+		python="$(CURDIR)/build/wheel/venv/bin/python" && \
+		"$$python" -c 'import palate; assert "/build/wheel/venv/" in palate.__file__, palate.__file__' && \
+		"$$python" -m pytest --import-mode=importlib -p no:cacheprovider $(addprefix "$(CURDIR)"/,$(WHEEL_TESTS))
+
+bench: dev ## measure speed and accuracy, write benchmarks/RESULTS.md
+	@echo "==> measuring"
+	@$(BIN)/python benchmarks/run.py
+
+clean: ## remove everything made here
+	@echo "==> removing .venv, build and caches"
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tests -name __pycache__ -prune -exec rm -rf {} +

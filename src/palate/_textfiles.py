@@ -1,0 +1,202 @@
+"""Text files as blocks of whole records in UTF-8: any encoding, gzip, and no more than a block in memory."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from palate.errors import DataError
+
+BLOCK = 1 << 24  # bytes read at a time, and the longest record there may be
+TOO_LONG = f"a line longer than {BLOCK >> 20} MB"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole records as UTF-8 bytes, and the line of the first. `reason` is set when they cannot be parsed at all."""
+
+    line: int
+    data: bytes
+    reason: str | None = None
+
+
+@contextmanager
+def open_bytes(source: Any) -> Iterator[IO[bytes]]:
+    """A stream of plain bytes of a path or an open file, gzip unpacked. Raises DataError when there is no such file."""
+    with ExitStack() as stack:
+        stream = source if hasattr(source, "read") else stack.enter_context(_existing(Path(source)).open("rb"))
+        if isinstance(stream, io.TextIOBase):
+            stream = io.BytesIO(stream.read().encode("utf-8", "surrogateescape"))
+        first = stream.read(4)
+        whole = cast(IO[bytes], _Rewound(first, stream))
+        if first == b"PK\x03\x04":
+            raise DataError(f"{name_of(source)} is a zip archive; unpack it and name the file inside.")
+        unpacked = stack.enter_context(gzip.GzipFile(fileobj=whole)) if first[:2] == b"\x1f\x8b" else whole
+        yield cast(IO[bytes], unpacked)
+
+
+class _Rewound:
+    """A stream with the bytes already taken from it put back."""
+
+    def __init__(self, first: bytes, stream: IO[bytes]) -> None:
+        self.first = first
+        self.stream = stream
+
+    def read(self, n: int = -1) -> bytes:
+        if n < 0:
+            return self.first + self.stream.read()
+        first, self.first = self.first[:n], self.first[n:]
+        return first + self.stream.read(n - len(first))
+
+
+def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the file with the ratings in it.")
+    if not path.exists():
+        raise DataError(f"there is no file {path}.")
+    return path
+
+
+def name_of(source: Any) -> str:
+    """What messages call a file."""
+    return str(getattr(source, "name", "the file")) if hasattr(source, "read") else str(source)
+
+
+def utf8_chunks(stream: IO[bytes], encoding: str | None, name: str) -> Iterator[bytes]:
+    """The stream in chunks of UTF-8 without byte-order mark; without an encoding given, it is found out."""
+    first = _read(stream, name)
+    encoding = encoding or _marked_encoding(first)
+    if encoding:
+        yield from _transcoded(first, stream, encoding, name)
+        return
+    chunk = first.removeprefix(codecs.BOM_UTF8)
+    while chunk:
+        yield chunk
+        chunk = _read(stream, name)
+
+
+def _read(stream: IO[bytes], name: str) -> bytes:
+    try:
+        return stream.read(BLOCK)
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{name} cannot be read to its end: {error}.") from error
+
+
+def _marked_encoding(first: bytes) -> str | None:
+    if first.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    return "utf-16" if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
+
+
+def _transcoded(first: bytes, stream: IO[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+    except LookupError:
+        raise DataError(
+            f"there is no encoding {encoding!r}; usual ones are utf-8, latin-1, cp1252 and utf-16."
+        ) from None
+    try:
+        chunk, start = first, True
+        while chunk:
+            text = decoder.decode(chunk)
+            yield (text.removeprefix("\ufeff") if start else text).encode()
+            chunk, start = _read(stream, name), False
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise DataError(f"{name} is not {encoding}: {error}. Pass encoding= with the right one.") from error
+
+
+def blocks(chunks: Iterator[bytes], quote_after: str | None) -> Iterator[Block]:
+    """Blocks of whole records; blank lines at both ends of the file are dropped.
+
+    quote_after: the separator after which a quote opens a field, None where quotes mean nothing. A record longer than
+    BLOCK comes as a block with a reason, and no more of it than BLOCK is held in memory.
+    """
+    line, carry, recode, started = 1, b"", Recoder(), False
+    for chunk in chunks:
+        data = carry + chunk
+        if not started:
+            blank = len(data) - len(data.lstrip(b"\r\n"))
+            line += data.count(b"\n", 0, blank)
+            data, started = data[blank:], blank < len(data)
+        while True:
+            end = _last_record_end(data, quote_after)
+            if end == 0 and len(data) >= BLOCK and b"\n" in data:
+                end = (
+                    data.index(b"\n") + 1
+                )  # a quote opened here and not closed: its line alone, the parser will say so
+            if end == 0:
+                break
+            yield Block(line, recode(data[:end]))
+            line += count(data[:end], "\n")
+            data = data[end:]
+            if len(data) < BLOCK:
+                break
+        if len(data) >= BLOCK and data.strip(b"\r\n"):
+            yield Block(line, data[:80], TOO_LONG)
+            data = _rest_of_line(chunks)
+            line += 1
+        carry = data
+    if carry.strip(b"\r\n"):
+        yield Block(line, recode(carry.rstrip(b"\r\n")))
+
+
+def _rest_of_line(chunks: Iterator[bytes]) -> bytes:
+    for chunk in chunks:
+        _, newline, rest = chunk.partition(b"\n")
+        if newline:
+            return rest
+    return b""
+
+
+def _last_record_end(data: bytes, quote_after: str | None) -> int:
+    """Where the last whole record ends that is not followed by blank lines only; 0 if there is none."""
+    end = len(data)
+    if quote_after and b'"' in data:
+        opening = re.compile(b"(?:^|[\n" + re.escape(quote_after.encode()) + b'])"[^"]*(?:""[^"]*)*("|\\Z)')
+        for match in opening.finditer(data):
+            if not match[1]:
+                end = match.start() + 1
+    newline = data.rfind(b"\n", 0, end)
+    content = len(data[: newline + 1].rstrip(b"\r\n"))
+    return data.index(b"\n", content) + 1 if content else 0
+
+
+class Recoder:
+    """Blocks in UTF-8 or Latin-1, told by the first block that has anything beyond ASCII -> blocks in UTF-8."""
+
+    def __init__(self) -> None:
+        self.latin: bool | None = None
+
+    def __call__(self, data: bytes) -> bytes:
+        """The block in UTF-8. In a UTF-8 file, bytes that are not stay as they are: those rows are bad."""
+        if data.isascii():
+            return data
+        if self.latin is None:
+            self.latin = not any(_is_utf8(line) for line in data.split(b"\n") if not line.isascii())
+        return data.decode("latin-1").encode() if self.latin else data
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def count(data: bytes, text: str) -> int:
+    """How often a text occurs; single bytes much faster than bytes.count."""
+    if len(text.encode()) > 1:
+        return data.count(text.encode())
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(text)))

@@ -1,0 +1,150 @@
+"""The shapes of answers: frames of the kind that was asked with, and the few answers that are not frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Frame = Any  # a pandas, polars or arrow frame: the kind the question came in
+
+
+class Prediction(NamedTuple):
+    """An expected rating, and the interval in which the real one lies with the probability that was asked for."""
+
+    prediction: float
+    low: float
+    high: float
+
+
+def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:
+    """A frame of columns, of the same kind as `like`; a polars frame where that is not a frame."""
+    import polars as pl
+
+    frame = pl.DataFrame({name: _column(name, values) for name, values in columns.items()})
+    return frame if like is None else as_kind(frame, like)
+
+
+def as_kind(frame: pl.DataFrame, like: Frame) -> Frame:
+    """A polars frame turned into the kind of `like`."""
+    import narwhals as nw
+
+    backend = nw.from_native(like, eager_only=True).implementation
+    if backend.is_polars():
+        return frame
+    if backend.is_pandas():
+        import pandas as pd
+
+        return pd.DataFrame({name: frame[name].to_numpy() for name in frame.columns})
+    return nw.from_dict(frame.to_dict(), backend=backend).to_native()
+
+
+def is_frame(value: Any) -> bool:
+    """Whether narwhals knows this as a frame."""
+    import narwhals as nw
+
+    return isinstance(nw.from_native(value, eager_only=True, pass_through=True), nw.DataFrame)
+
+
+def _column(name: str, values: Any) -> pl.Series:
+    import polars as pl
+
+    if isinstance(values, list) or values.dtype.kind == "O":
+        return pl.Series(name, list(values), dtype=pl.String)
+    return pl.Series(name, values)
+
+
+class Reason(NamedTuple):
+    """One of somebody's own ratings, and by how much it moved the prediction."""
+
+    item: Any
+    title: str | None
+    rating: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a prediction comes from. `parts` add up to it; `because` and `rest` add up to its user and factors part.
+
+    parts: mean, user, item, factors, and limit (what clipping to the rating range took away, most often 0).
+    because: the own ratings that pulled it up or down, the strongest first. rest: what the prior and the averaging over
+    draws contribute.
+    """
+
+    user: Any
+    item: Any
+    title: str | None
+    prediction: float
+    parts: dict[str, float]
+    because: list[Reason]
+    rest: float
+
+    def __str__(self) -> str:
+        name = self.title or str(self.item)
+        lines = [f"{name} for {self.user}: {self.prediction:.2f}"]
+        lines += [
+            f"  {part:>8} {value:+.2f}" for part, value in self.parts.items() if part != "limit" or abs(value) >= 0.005
+        ]
+        lines.append("because of")
+        for reason in self.because[:8]:
+            lines.append(f"  {reason.contribution:+.3f}  rated {reason.title or reason.item} {reason.rating:g}")
+        others = sum(reason.contribution for reason in self.because[8:])
+        if self.because[8:]:
+            lines.append(f"  {others:+.3f}  the {len(self.because) - 8} other ratings")
+        lines.append(f"  {self.rest:+.3f}  what holds for everybody")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as plain values, ready for JSON."""
+        return {
+            "user": self.user,
+            "item": self.item,
+            "title": self.title,
+            "prediction": self.prediction,
+            "parts": self.parts,
+            "because": [reason._asdict() for reason in self.because],
+            "rest": self.rest,
+        }
+
+
+@dataclass(frozen=True)
+class CrossTab:
+    """Users x items: what is known (nan where nothing is) beside what is predicted; both (n_users, n_items)."""
+
+    users: list[Any]
+    items: list[Any]
+    titles: list[str | None]
+    known: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+
+    def to_frame(self, what: str = "predicted") -> pl.DataFrame:
+        """One row per user, one column per item, of "predicted" or "known" ratings."""
+        table = self.known if what == "known" else self.predicted
+        columns: dict[str, Any] = {"user": np.array(self.users, dtype=object if _texts(self.users) else np.int64)}
+        frame: pl.DataFrame = make_frame(columns | {str(i): table[:, at] for at, i in enumerate(self.items)})
+        return frame
+
+    def __str__(self) -> str:
+        head = [""] + [(title or str(item))[:12] for item, title in zip(self.items, self.titles, strict=True)]
+        rows = [
+            [str(user)] + [_cell(known, predicted) for known, predicted in zip(*pair, strict=True)]
+            for user, *pair in zip(self.users, self.known, self.predicted, strict=True)
+        ]
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+        return "\n".join([*lines, "known rating, and the predicted one in brackets"])
+
+
+def _texts(labels: list[Any]) -> bool:
+    return any(isinstance(label, str) for label in labels)
+
+
+def _cell(known: float, predicted: float) -> str:
+    return f"{'-' if np.isnan(known) else format(known, 'g')} ({predicted:.1f})"

@@ -1,0 +1,86 @@
+"""Explaining: given the items, a user's vector is linear in his own ratings, so each rating's share is exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.answers import Explanation, Reason
+from palate.factors import Floats, Prior, ridge_of_rows
+from palate.model import Model, People
+from palate.posterior import as_partner
+from palate.ratings import titles
+
+Doubles = NDArray[np.float64]
+
+
+def explain_row(model: Model, people: People, user: Any, item_code: int, limits: tuple[float, float]) -> Explanation:
+    """Why the one person in `people` gets this prediction for an item."""
+    x = people.vectors[0].astype(np.float64)
+    y = model.factors.items[item_code].astype(np.float64)
+    parts = {"mean": model.factors.mean, "user": x[-1], "item": y[-1], "factors": x[:-1] @ y[:-1]}
+    score = sum(parts.values())
+    prediction = float(np.clip(score, *limits))
+    parts["limit"] = prediction - score
+    rated, values = people.history.row(0)
+    shares = contributions(model, people, item_code)
+    names = titles(model.item_table)
+    labels = model.item_vocabulary.decode(rated).tolist()
+    because = [
+        Reason(label, None if names is None else names[code], float(value), float(share))
+        for label, code, value, share in zip(labels, rated, values, shares, strict=True)
+    ]
+    because.sort(key=lambda reason: -abs(reason.contribution))
+    return Explanation(
+        user=user,
+        item=model.item_vocabulary.decode([item_code]).tolist()[0],
+        title=None if names is None else names[item_code],
+        prediction=prediction,
+        parts={name: float(value) for name, value in parts.items()},
+        because=because,
+        rest=float(parts["user"] + parts["factors"] - shares.sum()),
+    )
+
+
+def contributions(model: Model, people: People, item_code: int) -> Doubles:
+    """By how much each of the person's own ratings moves the score of an item, (n_ratings,) on the rating scale.
+
+    With x = A^-1 (Lambda m + alpha sum_j w_j t_j z_j), rating j moves the score z_i . x by alpha w_j t_j z_i' A^-1 z_j;
+    with a posterior, the mean of that over its draws.
+    """
+    rated, values = people.history.row(0)
+    weights = np.ones(len(rated)) if people.history.weights is None else people.history.weights.astype(np.float64)
+    posterior = model.posterior
+    if posterior is None:
+        prior = model.factors.user_prior
+        ridge = ridge_of_rows(people.history.counts, prior.ridge, prior.count_exponent)
+        precision = prior.precision + (0 if ridge is None else ridge[0]) * np.eye(len(prior.mean))
+        plain = Prior(precision.astype(np.float32), prior.mean, prior.alpha)
+        return _shares(plain, model.factors.items, rated, values - np.float64(model.factors.mean), weights, item_code)
+    targets = (values - np.float64(posterior.center)) / posterior.scale
+    shares = [
+        _shares(
+            Prior(posterior.users.precision[s], posterior.users.mean[s], float(posterior.alpha[s])),
+            posterior.items.vectors[s],
+            rated,
+            targets,
+            weights,
+            item_code,
+        )
+        for s in range(len(posterior))
+    ]
+    mean: Doubles = posterior.scale * np.mean(shares, axis=0)
+    return mean
+
+
+def _shares(
+    prior: Prior, items: Floats, rated: NDArray[Any], targets: Doubles, weights: Doubles, item_code: int
+) -> Doubles:
+    Z = as_partner(items[rated]).astype(np.float64)
+    z = as_partner(items[[item_code]]).astype(np.float64)[0]
+    t = targets - items[rated, -1]
+    A = prior.precision + prior.alpha * (Z.T * weights) @ Z
+    shares: Doubles = prior.alpha * weights * t * (Z @ np.linalg.solve(A, z))
+    return shares

@@ -1,0 +1,132 @@
+"""Model: everything a fit leaves behind, in codes, with the vocabularies beside it. What a model file holds."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palate.factors import Codes, Factors, Floats
+from palate.kernels import compress_rows
+from palate.posterior import Posterior, Projection
+from palate.ratings import CompressedRows
+from palate.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class People:
+    """Some rows to answer for, known users or new ones (or items, where a model is transposed).
+
+    vectors: (m, k); draws: (S, m, k_s) one vector under each draw of the posterior, or None; history: their ratings.
+    """
+
+    vectors: Floats
+    draws: Floats | None
+    history: CompressedRows
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def part(self, rows: slice) -> People:
+        """Some of them."""
+        draws = None if self.draws is None else self.draws[:, rows]
+        codes = np.arange(len(self), dtype=np.int32)[rows]
+        return People(self.vectors[rows], draws, take_rows(self.history, codes))
+
+
+@dataclass(frozen=True)
+class Model:
+    """Factors, their posterior where there is one, vocabularies, tables, the ratings learned from, how it came to be.
+
+    noise: standard deviation of a rating around its expectation (nan: not claimed). limits: the rating range.
+    """
+
+    factors: Factors
+    posterior: Posterior | None
+    noise: float
+    user_vocabulary: Vocabulary
+    item_vocabulary: Vocabulary
+    history: CompressedRows
+    limits: tuple[float, float]
+    user_table: pl.DataFrame | None = None
+    item_table: pl.DataFrame | None = None
+    predicts_ratings: bool = True
+    recipe: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the ratings learned from, whatever order they came in: labels, codes and values."""
+        digest = hashlib.sha256()
+        for vocabulary in (self.user_vocabulary, self.item_vocabulary):
+            digest.update(repr(vocabulary.labels.tolist()).encode())
+        for array in (self.history.indptr, self.history.indices, self.history.values):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @cached_property
+    def _projection(self) -> Projection:
+        assert self.posterior is not None
+        return self.posterior.projection(self.factors)
+
+    def known(self, codes: Codes) -> People:
+        """Users the model was trained on, by code."""
+        draws = None if self.posterior is None else self.posterior.users.vectors[:, codes]
+        return People(self.factors.users[codes], draws, take_rows(self.history, codes))
+
+    def newcomers(self, history: CompressedRows) -> People:
+        """Users the model has never seen, from their ratings alone; nobody else's vector changes."""
+        if self.posterior is None:
+            return People(self.factors.represent(history), None, history)
+        likely = self.posterior.solve(history, draw=False)
+        return People(self._projection(likely), self.posterior.solve(history, draw=True), history)
+
+    def transposed(self) -> Model:
+        """The same model with users and items exchanged: what it says of items it then says of users."""
+        return replace(
+            self,
+            factors=self.factors.transposed(),
+            posterior=None if self.posterior is None else self.posterior.transposed(),
+            user_vocabulary=self.item_vocabulary,
+            item_vocabulary=self.user_vocabulary,
+            history=transpose_rows(self.history, len(self.item_vocabulary)),
+            user_table=self.item_table,
+            item_table=self.user_table,
+        )
+
+    def compact(self) -> Model:
+        """The same model without the posterior's draws: the same predictions, no intervals of its own."""
+        return replace(self, posterior=None)
+
+
+def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:
+    """The given rows, in the given order."""
+    counts = rows.counts[codes]
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])
+    return CompressedRows(indptr, rows.indices[at], rows.values[at], None if rows.weights is None else rows.weights[at])
+
+
+def row_codes(rows: CompressedRows) -> Codes:
+    """The row of every rating, (n_ratings,)."""
+    return np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)
+
+
+def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
+    """The same ratings grouped by the other side."""
+    return CompressedRows(
+        *compress_rows(
+            np.ascontiguousarray(rows.indices),
+            row_codes(rows),
+            np.ascontiguousarray(rows.values),
+            rows.weights,
+            n_columns,
+        )
+    )

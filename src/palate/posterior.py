@@ -1,0 +1,183 @@
+"""The posterior: what a Bayesian fit does not know. Draws of both sides, from which intervals come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.factors import Codes, Factors, Floats, with_unknown
+from palate.kernels import predict_pairs, solve_rows
+from palate.ratings import CompressedRows
+
+
+@dataclass(frozen=True)
+class SideSamples:
+    """One side of a posterior: S draws of its vectors and of the Normal they came from.
+
+    vectors: (S, n, k); precision: (S, k, k); mean: (S, k).
+    """
+
+    vectors: Floats
+    precision: Floats
+    mean: Floats
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """precision^-1 of each draw, (S, k, k): how far a row nobody knows may lie from the mean."""
+        return np.linalg.inv(self.precision.astype(np.float64)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws from the posterior, in units of `scale` around `center`: rating = center + scale * (b + c + p.q) + noise.
+
+    alpha: (S,) the noise's precision in those units.
+    """
+
+    center: float
+    scale: float
+    alpha: Floats
+    users: SideSamples
+    items: SideSamples
+
+    def __len__(self) -> int:
+        return len(self.alpha)
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a rating around what was expected, on the rating scale."""
+        return float(self.scale * np.sqrt(np.mean(1.0 / self.alpha)))
+
+    def transposed(self) -> Posterior:
+        """The same posterior with users and items exchanged."""
+        return replace(self, users=self.items, items=self.users)
+
+    def solve(self, histories: CompressedRows, *, draw: bool, seed: int = 0, n_threads: int = 0) -> Floats:
+        """Vectors of users never seen, given each draw of the items: (S, n, k), the most probable ones or draws."""
+        out = np.empty((len(self), histories.n_rows, self.users.mean.shape[1]), np.float32)
+        for s in range(len(self)):
+            out[s] = solve_rows(
+                histories.indptr,
+                histories.indices,
+                histories.values,
+                self.items.vectors[s],
+                precision=self.users.precision[s],
+                mean=self.users.mean[s],
+                weights=histories.weights,
+                bias=True,
+                center=self.center,
+                scale=self.scale,
+                alpha=float(self.alpha[s]),
+                draw=draw,
+                seed=seed,
+                sweep=s,
+                stream=2,
+                n_threads=n_threads,
+            )[0]
+        return out
+
+    def predict(self, vectors: Floats, row_codes: Codes, item_codes: Codes) -> tuple[NDArray[np.float64], ...]:
+        """Mean and variance of the expected rating of pairs, (n,) each, noise not included.
+
+        vectors: (S, m, k), a draw of m users under each draw of the items; row_codes index m. The code -1 is somebody
+        or something unknown, who adds the spread of the prior:
+        Var(x . y) = m_x' C_y m_x + m_y' C_x m_y + tr(C_x C_y), with C = 0 for whoever is known.
+        """
+        total = np.zeros(len(row_codes))
+        squares = np.zeros(len(row_codes))
+        doubt = np.zeros(len(row_codes))
+        for s in range(len(self)):
+            users, user_at = with_unknown(vectors[s], self.users.mean[s], row_codes)
+            items, item_at = with_unknown(self.items.vectors[s], self.items.mean[s], item_codes)
+            expected = predict_pairs(users, items, user_at, item_at, bias=True).astype(np.float64)
+            total += expected
+            squares += expected**2
+            doubt += self._unknown_variance(s, users, user_at, row_codes < 0, items, item_at, item_codes < 0)
+        mean = total / len(self)
+        variance = _sample_variance(squares, mean, len(self)) + doubt / len(self)
+        return self.center + self.scale * mean, self.scale**2 * variance
+
+    def _unknown_variance(
+        self,
+        s: int,
+        users: Floats,
+        user_at: Codes,
+        no_user: NDArray[np.bool_],
+        items: Floats,
+        item_at: Codes,
+        no_item: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        variance = np.zeros(len(no_user))
+        if no_user.any():
+            variance[no_user] += _quadratic(as_partner(items[item_at[no_user]]), self.users.covariance[s])
+        if no_item.any():
+            variance[no_item] += _quadratic(as_partner(users[user_at[no_item]]), self.items.covariance[s])
+        if (both := no_user & no_item).any():
+            variance[both] += np.sum(self.users.covariance[s][:-1, :-1] * self.items.covariance[s][:-1, :-1])
+        return variance
+
+    def score_variance(self, vectors: Floats) -> Floats:
+        """Variance of the expected rating of every item for users drawn as vectors (S, m, k): (m, n_items)."""
+        total = np.zeros((vectors.shape[1], self.items.vectors.shape[1]), np.float32)
+        squares = np.zeros_like(total)
+        for s in range(len(self)):
+            scores = _scores(vectors[s], self.items.vectors[s])
+            total += scores
+            squares += scores**2
+        variance: Floats = _sample_variance(squares, total / np.float32(len(self)), len(self))
+        return variance * np.float32(self.scale**2)
+
+    def draw_scores(self, vectors: Floats, s: int) -> Floats:
+        """Scores of every item under draw s, for user vectors (m, k): (m, n_items)."""
+        return _scores(vectors, self.items.vectors[s]) * np.float32(self.scale) + np.float32(self.center)
+
+    def projection(self, factors: Factors) -> Projection:
+        """How user vectors of each draw become one vector under the distilled items."""
+        partner = as_partner(factors.items).astype(np.float64)
+        inverse = np.linalg.pinv(partner)
+        maps = np.stack([self.scale / len(self) * (inverse @ as_partner(items)) for items in self.items.vectors])
+        item_bias = self.items.vectors[:, :, -1].mean(axis=0, dtype=np.float64)
+        offset = inverse @ (self.center + self.scale * item_bias - factors.mean - factors.items[:, -1])
+        return Projection(offset.astype(np.float32), maps.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Projection:
+    """x = offset + sum_s maps_s x_s: the least-squares fit, over all items, to the mean of the draws' scores.
+
+    offset: (k,); maps: (S, k, k_s).
+    """
+
+    offset: Floats
+    maps: Floats
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """One vector (m, k) for each user from the vectors under each draw, (S, m, k_s)."""
+        projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)
+        return projected + self.offset
+
+
+def _scores(vectors: Floats, items: Floats) -> Floats:
+    scores: Floats = vectors[:, :-1] @ items[:, :-1].T + (vectors[:, -1:] + items[:, -1])
+    return scores
+
+
+def _sample_variance(squares: Any, mean: Any, count: int) -> Any:
+    """Unbiased variance of `count` draws from the sum of their squares and their mean."""
+    return np.maximum(squares / count - mean**2, 0) * (count / max(count - 1, 1))
+
+
+def as_partner(vectors: Floats) -> Floats:
+    """[q, c] -> [q, 1]: what the other side's vector [p, b] is multiplied with."""
+    partner = vectors.copy()
+    partner[:, -1] = 1
+    return partner
+
+
+def _quadratic(vectors: Floats, matrix: Floats) -> NDArray[np.float64]:
+    form: NDArray[np.float64] = np.einsum("ni,ij,nj->n", vectors, matrix, vectors, optimize=True)
+    return form

@@ -1,0 +1,160 @@
+"""Ranking: scores of blocks of users, what they may not see masked, the best n picked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.answers import Frame, as_kind, make_frame
+from palate.errors import OptionError
+from palate.factors import Codes, Floats
+from palate.kernels import select_top
+from palate.model import Model, People, row_codes
+from palate.ratings import titles
+
+if TYPE_CHECKING:
+    import polars as pl
+
+By = Literal["mean", "lower", "thompson"]
+
+BLOCK_SCORES = 4_000_000  # scores held at once: 16 MB of float32, a few times that while they are made
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked: how many, which items are allowed, and by which score."""
+
+    n: int
+    allowed: NDArray[np.bool_]  # (n_items,)
+    keep_seen: bool
+    by: By
+    z: float
+    seed: int
+
+
+def rank(
+    model: Model,
+    people: Callable[[slice], People],
+    labels: NDArray[Any] | None,
+    query: Query,
+    *,
+    like: Frame = None,
+    out: str | PathLike[str] | None = None,
+) -> Frame:
+    """The best items of everybody: a frame, or the path when written to a file. labels: of the people, None for one."""
+    count = 1 if labels is None else len(labels)
+    step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
+    names = titles(model.item_table)
+
+    def blocks() -> Iterator[pl.DataFrame]:
+        for start in range(0, max(count, 1), step):
+            rows = slice(start, min(start + step, count))
+            codes, scores = best(model, people(rows), query, start)
+            yield _block_frame(model, None if labels is None else labels[rows], codes, scores, names)
+
+    if out is not None:
+        return _write(blocks(), Path(out))
+    import polars as pl
+
+    frame = pl.concat(list(blocks()))
+    return frame if like is None else as_kind(frame, like)
+
+
+def best(model: Model, people: People, query: Query, first: int = 0) -> tuple[Codes, Floats]:
+    """Codes and scores (m, n) of the best items, best first; code -1 where there are no more."""
+    scores, shown = _scores(model, people, query, first)
+    scores[:, ~query.allowed] = -np.inf
+    if not query.keep_seen:
+        scores[row_codes(people.history), people.history.indices] = -np.inf
+    codes, top = select_top(np.ascontiguousarray(scores, np.float32), query.n)
+    if shown is not None:
+        top = np.take_along_axis(shown, np.maximum(codes, 0), axis=1)
+    return codes, top
+
+
+def _scores(model: Model, people: People, query: Query, first: int) -> tuple[Floats, Floats | None]:
+    """Scores to rank by (m, n_items); and those to show, where they are others."""
+    if query.by == "mean" or model.posterior is None or people.draws is None:
+        return model.factors.scores(people.vectors), None
+    if query.by == "lower":
+        spread = np.sqrt(model.posterior.score_variance(people.draws) + np.float32(model.noise**2))
+        return model.factors.scores(people.vectors) - np.float32(query.z) * spread, None
+    scores = np.empty((len(people), len(model.item_vocabulary)), np.float32)
+    rng = np.random.Generator(np.random.Philox([query.seed, first]))
+    draw_of = rng.integers(len(model.posterior), size=len(people))
+    for s in np.unique(draw_of):
+        rows = draw_of == s
+        scores[rows] = model.posterior.draw_scores(people.draws[s][rows], int(s))
+    return scores, None
+
+
+def _block_frame(
+    model: Model, labels: NDArray[Any] | None, codes: Codes, scores: Floats, names: list[str | None] | None
+) -> pl.DataFrame:
+    there = codes >= 0
+    flat = codes[there]
+    columns: dict[str, Any] = {}
+    if labels is not None:
+        columns[model.user_vocabulary.what] = np.repeat(labels, there.sum(axis=1))
+    columns[model.item_vocabulary.what] = model.item_vocabulary.decode(flat)
+    if names is not None:
+        columns["title"] = [names[code] for code in flat]
+    shown = np.clip(scores[there], *model.limits) if model.predicts_ratings else scores[there]
+    columns["score"] = shown.astype(np.float32)
+    ranks = np.broadcast_to(np.arange(1, codes.shape[1] + 1, dtype=np.int32), codes.shape)
+    frame: pl.DataFrame = make_frame(columns | {"rank": ranks[there]})
+    return frame
+
+
+def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any, n: int, *, named: bool) -> Frame:
+    """The n users of a model whose factors have the largest cosine with each vector's; `codes` are not their own."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise OptionError(f"n must be a whole number, 0 or more, got {n!r}.")
+    similarity = _unit(vectors[:, :-1]) @ _unit(model.factors.users[:, :-1]).T
+    if codes is not None:
+        similarity[np.arange(len(codes)), codes] = -np.inf
+    top, cosine = select_top(np.ascontiguousarray(similarity, np.float32), int(n))
+    there = top >= 0
+    what = model.user_vocabulary.what
+    columns: dict[str, Any] = {}
+    if named:
+        columns["to"] = np.repeat(np.asarray(labels, dtype=model.user_vocabulary.labels.dtype), there.sum(axis=1))
+    columns[what] = model.user_vocabulary.decode(top[there])
+    names = titles(model.user_table) if what == "item" else None
+    if names is not None:
+        columns["title"] = [names[code] for code in top[there]]
+    ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
+    return make_frame(columns | {"cosine": cosine[there], "rank": ranks[there]})
+
+
+def _unit(factors: Floats) -> Floats:
+    length = np.linalg.norm(factors, axis=1, keepdims=True)
+    unit: Floats = factors / np.where(length > 0, length, 1).astype(np.float32)
+    return unit
+
+
+WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv", ".jsonl": "sink_ndjson", ".ndjson": "sink_ndjson"}
+
+
+def _write(blocks: Iterator[pl.DataFrame], path: Path) -> Path:
+    """Blocks into one file as they come, through polars' streaming writers; written beside and renamed."""
+    from polars.io.plugins import register_io_source
+
+    if path.suffix not in WRITERS:
+        raise OptionError(f"out={str(path)!r}: the ending must be one of {', '.join(WRITERS)}.")
+    first = next(blocks)
+
+    def source(*_: Any) -> Iterator[pl.DataFrame]:
+        yield first
+        yield from blocks
+
+    beside = path.with_name(path.name + ".part")
+    getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
+    beside.replace(path)
+    return path

@@ -1,0 +1,162 @@
+"""The slow NumPy twin of every kernel, written from the formula in float64: the oracle of the tests.
+
+Same names and arguments as `palate.kernels`; the twins check nothing and ignore `n_threads`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Words = NDArray[np.uint64]
+
+WORD = np.uint64(0xFFFFFFFF)  # words of 32 bits are kept in 64, so that a product of two fits
+
+
+def solve_rows(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats,
+    other: Floats,
+    *,
+    precision: Floats,
+    mean: Floats,
+    weights: Floats | None = None,
+    ridge: Floats | None = None,
+    background: Floats | None = None,
+    bias: bool = False,
+    center: float = 0.0,
+    scale: float = 1.0,
+    alpha: float = 1.0,
+    draw: bool = False,
+    seed: int = 0,
+    sweep: int = 0,
+    stream: int = 0,
+    errors: bool = False,
+    n_threads: int = 0,  # noqa: ARG001
+) -> tuple[Doubles, Doubles | None]:
+    """Every row of one side given the other, (n_rows, k), and its sum of w (t - x.z)^2, (n_rows,).
+
+    B = Lambda + ridge I + background + alpha sum_j w_j z_j z_j^T
+    mode  x = B^-1 ((Lambda + ridge I) m + alpha sum_j w_j t_j z_j)        draw  x = mode + L^-T eps,  B = L L^T
+
+    Raises LinAlgError (a ValueError) where B is not positive definite.
+    """
+    n_rows, k = len(indptr) - 1, other.shape[1]
+    Z, targets = targets_of(indices, values, other, bias=bias, center=center, scale=scale)
+    w = np.ones(len(values)) if weights is None else weights.astype(np.float64)
+    means = np.broadcast_to(mean.astype(np.float64), (n_rows, k))
+    out, sse = np.empty((n_rows, k)), np.empty(n_rows)
+    for row in range(n_rows):
+        here = slice(indptr[row], indptr[row + 1])
+        z, t = Z[here], targets[here]
+        prior = precision.astype(np.float64) + (0.0 if ridge is None else float(ridge[row])) * np.eye(k)
+        B = prior + alpha * (w[here, None] * z).T @ z + (0.0 if background is None else background)
+        h = prior @ means[row] + alpha * z.T @ (w[here] * t)
+        L = np.linalg.cholesky(B)
+        noise = normals(seed, row, sweep, stream, k) if draw else np.zeros(k)
+        out[row] = np.linalg.solve(L.T, np.linalg.solve(L, h) + noise)
+        sse[row] = np.sum(w[here] * (t - z @ out[row]) ** 2)
+    return out, sse if errors else None
+
+
+def targets_of(
+    indices: Codes, values: Floats, other: Floats, *, bias: bool, center: float, scale: float
+) -> tuple[Doubles, Doubles]:
+    """What a row is fitted to: z = other[j], (n, k), and t = (value - center) / scale, (n,).
+
+    With a bias the last column c of `other` moves to the target: z = [q, 1], t = (value - center) / scale - c.
+    """
+    z = other[indices].astype(np.float64)
+    t = (values.astype(np.float64) - center) / scale
+    if not bias:
+        return z, t
+    t = t - z[:, -1]
+    z[:, -1] = 1.0
+    return z, t
+
+
+def predict_pairs(
+    users: Floats,
+    items: Floats,
+    user_codes: Codes,
+    item_codes: Codes,
+    *,
+    bias: bool = False,
+    center: float = 0.0,
+    scale: float = 1.0,
+    n_threads: int = 0,  # noqa: ARG001
+) -> Doubles:
+    """The prediction center + scale * (p . q [+ b + c]) of each pair, shape (n,); b and c are the last columns."""
+    x, y = users[user_codes].astype(np.float64), items[item_codes].astype(np.float64)
+    factors = x.shape[1] - bias
+    taste: Doubles = np.einsum("nk,nk->n", x[:, :factors], y[:, :factors])
+    effects: Doubles = x[:, factors:].sum(axis=1) + y[:, factors:].sum(axis=1)
+    return center + scale * (taste + effects)
+
+
+def gram(x: Floats, *, n_threads: int = 0) -> tuple[Doubles, Doubles]:  # noqa: ARG001
+    """X^T X, (k, k), and the column sums, (k,)."""
+    rows = x.astype(np.float64)
+    return rows.T @ rows, rows.sum(axis=0)
+
+
+def normals(seed: int, row: int, sweep: int, stream: int, n: int) -> Doubles:
+    """The first n standard normals of counter (block, row, sweep, stream), by Box and Muller, shape (n,).
+
+    Block b gives four words: (w0, w1) and (w2, w3) each make (r cos a, r sin a) with r = sqrt(-2 ln u). u is the upper
+    24 bits of the first word, put half a step above zero in float32; a is the upper 26 bits of the second, as a turn.
+    """
+    blocks = np.arange((n + 3) // 4, dtype=np.uint64)
+    counter = [blocks, *(np.full_like(blocks, word) for word in (row, sweep, stream))]
+    words = np.stack(philox_words(counter, seed & 0xFFFFFFFF, seed >> 32), axis=1)  # (blocks, 4)
+    steps = (words[:, 0::2] >> np.uint64(8)).astype(np.float32) + np.float32(0.5)
+    radius = np.sqrt(-2.0 * np.log(steps.astype(np.float64) / 2**24))
+    angle = 2.0 * np.pi * (words[:, 1::2] >> np.uint64(6)).astype(np.float64) / 2**26
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2).reshape(-1)[:n]
+
+
+def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
+    """The four words of counter c under key k, by Philox4x32-10 (Salmon et al., SC 2011)."""
+    w0, w1, w2, w3 = philox_words([np.array([word], dtype=np.uint64) for word in (c0, c1, c2, c3)], k0, k1)
+    return int(w0[0]), int(w1[0]), int(w2[0]), int(w3[0])
+
+
+def philox_words(counter: list[Words], key0: int, key1: int) -> list[Words]:
+    """Philox4x32-10 of many counters: four arrays of words in, four out.
+
+    A round multiplies two words and mixes the upper halves with the other two and the key, which grows by the golden
+    ratio and by sqrt(3) - 1.
+    """
+    c0, c1, c2, c3 = counter
+    for turn in range(10):
+        k0 = np.uint64((key0 + turn * 0x9E3779B9) & 0xFFFFFFFF)
+        k1 = np.uint64((key1 + turn * 0xBB67AE85) & 0xFFFFFFFF)
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (p1 >> np.uint64(32)) ^ c1 ^ k0, p1 & WORD, (p0 >> np.uint64(32)) ^ c3 ^ k1, p0 & WORD
+    return [c0, c1, c2, c3]
+
+
+def compress_rows(
+    row_codes: Codes, other_codes: Codes, values: Floats, weights: Floats | None, n_rows: int
+) -> tuple[NDArray[np.int64], Codes, Floats, Floats | None]:
+    """The ratings grouped by row, in their own order within each: (indptr, indices, values, weights)."""
+    order = np.argsort(row_codes, kind="stable")
+    indptr = np.searchsorted(row_codes[order], np.arange(n_rows + 1)).astype(np.int64)
+    return indptr, other_codes[order], values[order], None if weights is None else weights[order]
+
+
+def select_top(scores: NDArray[Any], n: int, *, n_threads: int = 0) -> tuple[Codes, Floats]:  # noqa: ARG001
+    """The n best columns of each row and their scores, both (rows, n); ties go to the lower column.
+
+    NaN and -inf are never chosen: where too few are left, the code is -1 and the score -inf.
+    """
+    ranked = np.where(np.isnan(scores), -np.inf, scores)
+    codes = np.argsort(-ranked, axis=1, kind="stable")[:, :n].astype(np.int32)
+    best = np.take_along_axis(ranked, codes, axis=1).astype(np.float32)
+    return np.where(best == -np.inf, np.int32(-1), codes), best

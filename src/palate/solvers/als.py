@@ -1,0 +1,95 @@
+"""ALS: alternating least squares, the same model fitted to its mode with weight decay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from palate.errors import OptionError
+from palate.factors import Factors, Floats, Prior, ridge_of_rows
+from palate.kernels import predict_pairs, solve_rows
+from palate.ratings import CompressedRows, Ratings
+from palate.solvers.base import Monitor, Recipe, Trained, check_not_negative, check_positive, compress_both
+
+
+@dataclass(frozen=True)
+class ALS(Recipe):
+    """Matrix factorization with biases by alternating least squares; minimises
+
+        sum (r - mean - b_u - c_i - p_u . q_i)^2 + sum_u wd n_u^e |x_u|^2 + sum_i wd n_i^e |y_i|^2
+
+    with wd = weight_decay, n the row's number of ratings and e = count_exponent: 0 is plain weight decay and
+    1 scales it by counts (Zhou et al. 2008); between them lies what generalises best. Raises OptionError for values
+    that make no sense. Intervals are claimed only when fit() is given validation ratings to measure them on.
+
+    >>> import palate
+    >>> palate.ALS(n_factors=8).fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)).n_factors
+    8
+    """  # noqa: D400
+
+    n_factors: int = 31
+    n_sweeps: int = 10
+    weight_decay: float = 1.0
+    count_exponent: float = 0.5
+    seed: int = 0
+    n_threads: int = 0
+
+    def __post_init__(self) -> None:
+        check_positive(n_sweeps=self.n_sweeps, weight_decay=self.weight_decay)
+        check_not_negative(n_factors=self.n_factors, seed=self.seed, n_threads=self.n_threads)
+        if not 0 <= self.count_exponent <= 1:
+            raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {self.count_exponent}.")
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        compress_both(ratings)
+        center = float(ratings.values.mean(dtype=np.float64))
+        k = self.n_factors + 1
+        rng = np.random.Generator(np.random.Philox(self.seed))
+        users = np.zeros((ratings.n_users, k), np.float32)
+        items = rng.standard_normal((ratings.n_items, k), np.float32) * np.float32(0.1)
+        try:
+            for _ in range(self.n_sweeps):
+                # The users last: then every user is exactly what the items and his own ratings make of him.
+                if monitor.sweeps:
+                    items, _errors = self._solve(ratings.by_item(), users, center)
+                users, error = self._solve(ratings.by_user(), items, center)
+                train_rmse = float(np.sqrt(error / len(ratings)))
+                if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center)):
+                    break
+        except KeyboardInterrupt:
+            monitor.interrupted()
+        prior = Prior(
+            np.zeros((k, k), np.float32),
+            np.zeros(k, np.float32),
+            ridge=self.weight_decay,
+            count_exponent=self.count_exponent,
+        )
+        noise = monitor.sweeps[-1].valid_rmse if monitor.sweeps else None
+        return Trained(Factors(center, users, items, prior, prior), noise=float("nan") if noise is None else noise)
+
+    def _solve(self, rows: CompressedRows, other: Floats, center: float) -> tuple[Floats, float]:
+        k = other.shape[1]
+        vectors, errors = solve_rows(
+            rows.indptr,
+            rows.indices,
+            rows.values,
+            other,
+            precision=np.zeros((k, k), np.float32),
+            mean=np.zeros(k, np.float32),
+            weights=rows.weights,
+            ridge=ridge_of_rows(rows.counts, self.weight_decay, self.count_exponent),
+            bias=True,
+            center=center,
+            errors=True,
+            n_threads=self.n_threads,
+        )
+        assert errors is not None
+        return vectors, float(errors.sum())
+
+
+def _valid_rmse(monitor: Monitor, users: Floats, items: Floats, center: float) -> float | None:
+    if monitor.valid is None:
+        return None
+    codes = monitor.valid.user_codes, monitor.valid.item_codes
+    return monitor.valid_rmse(predict_pairs(users, items, *codes, bias=True, center=center))

@@ -1,0 +1,178 @@
+"""What all recipes share: the fit() of the public API, and what happens around each sweep."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.errors import DataError, OptionError
+from palate.factors import Factors
+from palate.posterior import Posterior
+from palate.ratings import Ratings
+from palate.recommender import Recommender
+from palate.solvers.progress import ProgressLine
+
+Progress = bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a callback is told after each sweep. Errors are RMSE on the rating scale."""
+
+    number: int
+    total: int | None
+    seconds: float
+    train_rmse: float
+    valid_rmse: float | None
+
+
+Callback = Callable[[Sweep], bool | None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a recipe's own _fit gives: the factors, and what it knows about their uncertainty."""
+
+    factors: Factors
+    posterior: Posterior | None = None
+    noise: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Recipe(ABC):
+    """How to learn: options only. Recipes compare equal when their options do."""
+
+    predicts_ratings: ClassVar[bool] = True
+
+    def fit(
+        self,
+        ratings: Ratings,
+        valid: Ratings | None = None,
+        *,
+        progress: Progress = "auto",
+        callback: Callback | None = None,
+    ) -> Recommender:
+        """Learn from ratings and return a Recommender.
+
+        valid: ratings whose error is shown (never learned from). progress: a line on standard error ("auto": when it is
+        a terminal). callback: called with a Sweep after each; True from it ends the fit there. Ctrl-C ends the fit with
+        what the sweeps so far give, and says so. Raises DataError when there is nothing to learn from.
+        """
+        if len(ratings) == 0:
+            raise DataError("there are no ratings to learn from.")
+        if valid is not None and not _same_vocabulary(ratings, valid):
+            raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
+        monitor = Monitor(self.label(), valid, ratings.range, progress, callback)
+        with monitor:
+            trained = self._fit(ratings, monitor)
+        return Recommender.from_training(
+            ratings,
+            factors=trained.factors,
+            posterior=trained.posterior,
+            noise=trained.noise,
+            predicts_ratings=self.predicts_ratings,
+            recipe={"name": type(self).__name__, **asdict(self)},
+            training=monitor.summary(),
+        )
+
+    @abstractmethod
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...
+
+    def label(self) -> str:
+        """The recipe as one would type it: its name and the options that are not the default."""
+        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+@dataclass
+class Monitor:
+    """Watches one fit: times sweeps, computes errors, draws the progress line, calls back, notes how it ended."""
+
+    label: str
+    valid: Ratings | None
+    limits: tuple[float, float]
+    progress: Progress
+    callback: Callback | None
+    ended: str = "finished"
+    sweeps: list[Sweep] = field(default_factory=list)
+
+    def __enter__(self) -> Monitor:
+        self._start = time.perf_counter()
+        self._line = ProgressLine(self.label, self.progress)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line.close(self.ended if self.ended != "finished" else "", len(self.sweeps), self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the fit began."""
+        return time.perf_counter() - self._start
+
+    def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
+        """Note a sweep; True when the callback wants to end here."""
+        sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
+        self.sweeps.append(sweep)
+        self._line.update(sweep.number, total, train_rmse, valid_rmse)
+        if self.callback is not None and self.callback(sweep):
+            self.ended = f"ended by the callback after {sweep.number} sweeps"
+            return True
+        return False
+
+    def interrupted(self) -> None:
+        """Note that Ctrl-C ended the fit."""
+        self.ended = f"interrupted after {len(self.sweeps)} sweeps; the model is what they give"
+
+    def valid_rmse(self, predictions: NDArray[Any]) -> float:
+        """Error of predictions for the validation ratings, clipped to the rating range."""
+        assert self.valid is not None
+        return rmse(np.clip(predictions, *self.limits), self.valid.values)
+
+    def summary(self) -> dict[str, Any]:
+        """What the model file keeps of the fit."""
+        last = self.sweeps[-1] if self.sweeps else None
+        return {
+            "n_sweeps": len(self.sweeps),
+            "seconds": round(self.seconds, 3),
+            "ended": self.ended,
+            "train_rmse": None if last is None else last.train_rmse,
+            "valid_rmse": None if last is None else last.valid_rmse,
+        }
+
+
+def rmse(predictions: NDArray[Any], values: NDArray[Any]) -> float:
+    """Root mean squared error, sqrt(mean (prediction - value)^2)."""
+    return float(np.sqrt(np.mean((predictions.astype(np.float64) - values) ** 2)))
+
+
+def compress_both(ratings: Ratings) -> None:
+    """Build both orientations of the ratings at once, on two threads."""
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(ratings.by_user)
+        ratings.by_item()
+        other.result()
+
+
+def check_positive(**options: float | None) -> None:
+    """OptionError for an option that is given and not above zero."""
+    for name, value in options.items():
+        if value is not None and not value > 0:
+            raise OptionError(f"{name} must be above 0, got {value!r}.")
+
+
+def check_not_negative(**options: float) -> None:
+    """OptionError for an option below zero."""
+    for name, value in options.items():
+        if not value >= 0:
+            raise OptionError(f"{name} must be 0 or more, got {value!r}.")
+
+
+def _same_vocabulary(one: Ratings, other: Ratings) -> bool:
+    return one.user_vocabulary == other.user_vocabulary and one.item_vocabulary == other.item_vocabulary

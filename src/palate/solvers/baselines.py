@@ -1,0 +1,73 @@
+"""Baselines: what a model must beat before anybody believes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from palate.factors import Factors, Prior
+from palate.ratings import Ratings
+from palate.solvers.als import ALS
+from palate.solvers.base import Monitor, Recipe, Trained, check_not_negative, check_positive, rmse
+
+
+@dataclass(frozen=True)
+class Mean(Recipe):
+    """Everybody gives everything the mean rating."""
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        mean = float(ratings.values.mean(dtype=np.float64))
+        monitor.after_sweep(1, float(ratings.values.std(dtype=np.float64)), _constant_error(monitor, mean))
+        return Trained(_biases_only(ratings, mean), noise=float(ratings.values.std(dtype=np.float64)))
+
+
+@dataclass(frozen=True)
+class Bias(Recipe):
+    """Mean + user bias + item bias, regularised: minimises sum (r - mean - b_u - c_i)^2 + weight_decay (b^2 + c^2).
+
+    weight_decay: in ratings; a user with that many is pulled half-way to the mean. Raises OptionError below or at zero.
+    """
+
+    weight_decay: float = 5.0
+    n_sweeps: int = 10
+    n_threads: int = 0
+
+    def __post_init__(self) -> None:
+        check_positive(weight_decay=self.weight_decay, n_sweeps=self.n_sweeps)
+        check_not_negative(n_threads=self.n_threads)
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        plain = ALS(
+            n_factors=0,
+            n_sweeps=self.n_sweeps,
+            weight_decay=self.weight_decay,
+            count_exponent=0.0,
+            n_threads=self.n_threads,
+        )
+        factors = plain._fit(ratings, monitor).factors
+        return Trained(factors, noise=rmse(factors.predict(ratings.user_codes, ratings.item_codes), ratings.values))
+
+
+@dataclass(frozen=True)
+class Popularity(Recipe):
+    """Ranks items by how many ratings they have, the same for everybody. Predicts no ratings."""
+
+    predicts_ratings: ClassVar[bool] = False
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:  # noqa: ARG002
+        factors = _biases_only(ratings, 0.0)
+        factors.items[:, 0] = np.bincount(ratings.item_codes, minlength=ratings.n_items)
+        return Trained(factors)
+
+
+def _biases_only(ratings: Ratings, mean: float) -> Factors:
+    """Factors without factors whose biases are zero, and stay zero whatever a newcomer rates."""
+    certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
+    users, items = np.zeros((ratings.n_users, 1), np.float32), np.zeros((ratings.n_items, 1), np.float32)
+    return Factors(mean, users, items, certain, certain)
+
+
+def _constant_error(monitor: Monitor, mean: float) -> float | None:
+    return None if monitor.valid is None else monitor.valid_rmse(np.full(len(monitor.valid), mean))

@@ -1,0 +1,286 @@
+"""Bayes: Bayesian probabilistic matrix factorization (Salakhutdinov & Mnih, ICML 2008) by Gibbs sampling.
+
+    r_ui ~ Normal(mean + b_u + c_i + p_u . q_i, 1/alpha),  [p_u, b_u] ~ Normal(m, Lambda^-1),  likewise the items,
+    (m, Lambda) ~ Normal-Wishart(m0 = 0, beta0 = 2, W0 = I, nu0 = k)
+
+Weight decay, learning rate and the number of epochs are integrated over instead of tuned. A few sweeps to the mode come
+first, since they reach a good place much sooner than draws do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.errors import OptionError
+from palate.factors import Factors, Floats, Prior
+from palate.kernels import gram, predict_pairs, solve_rows
+from palate.posterior import Posterior, SideSamples
+from palate.ratings import CompressedRows, Ratings
+from palate.solvers.base import Monitor, Recipe, Trained, check_not_negative, check_positive, compress_both
+from palate.solvers.distilling import Distiller
+
+Doubles = NDArray[np.float64]
+
+WARM_UP_SWEEPS = 6
+WARM_UP_PRECISION = 15.0
+BURN_IN = 2  # draws left out before averaging
+MAX_SWEEPS = 400
+MANY_RATINGS = 300_000  # from here on 31 factors pay; below, 15 are as good
+SERVED_RANK = 31  # rank the draws are distilled to, unless more factors are asked for
+
+
+@dataclass(frozen=True)
+class Bayes(Recipe):
+    """Bayesian matrix factorization: nothing to tune, intervals included.
+
+    n_factors: latent factors; None chooses 15, or 31 from 300,000 ratings on. n_sweeps: Gibbs sweeps; None stops when
+    more would no longer change predictions. n_samples: at most this many draws are kept for intervals. seed: same seed,
+    same machine, same bytes, at any n_threads (0: all cores). Raises OptionError for values that make no sense.
+
+    >>> import palate
+    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+    >>> rec = palate.Bayes(n_sweeps=20).fit(ratings)
+    >>> rec.n_factors
+    31
+    """
+
+    n_factors: int | None = None
+    n_sweeps: int | None = None
+    n_samples: int = 32
+    seed: int = 0
+    n_threads: int = 0
+
+    def __post_init__(self) -> None:
+        check_positive(n_factors=self.n_factors, n_sweeps=self.n_sweeps)
+        check_not_negative(seed=self.seed, n_threads=self.n_threads)
+        if self.n_samples < 2:
+            raise OptionError(f"n_samples must be 2 or more, got {self.n_samples}.")
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        n_factors = self.n_factors or (31 if len(ratings) >= MANY_RATINGS else 15)
+        chain = _Chain(ratings, n_factors, self.seed, self.n_threads)
+        average = _Average(chain, ratings, monitor, max(n_factors, min(SERVED_RANK, 2 * n_factors + 1)), self.n_samples)
+        try:
+            for _ in range(WARM_UP_SWEEPS):
+                chain.mode_sweep()
+            for number in range(1, (self.n_sweeps or MAX_SWEEPS) + 1):
+                chain.draw_sweep(number)
+                if number > BURN_IN:
+                    average.add()
+                if monitor.after_sweep(self.n_sweeps, chain.train_rmse, average.valid_rmse()):
+                    break
+                if self.n_sweeps is None and average.settled():
+                    break
+        except KeyboardInterrupt:
+            monitor.interrupted()
+        return average.trained()
+
+
+class _Chain:
+    """The state of the Gibbs sampler: both sides' vectors, their priors, alpha. Ratings are standardised inside."""
+
+    def __init__(self, ratings: Ratings, n_factors: int, seed: int, n_threads: int) -> None:
+        compress_both(ratings)
+        self.rows = {"user": ratings.by_user(), "item": ratings.by_item()}
+        self.n_ratings = len(ratings)
+        self.center = float(ratings.values.mean(dtype=np.float64))
+        self.scale = float(ratings.values.std(dtype=np.float64)) or 1.0
+        self.seed, self.n_threads = seed, n_threads
+        self.k = n_factors + 1
+        self.rng = np.random.Generator(np.random.Philox(seed))
+        start = self.rng.standard_normal((ratings.n_users + ratings.n_items, self.k), np.float32) * np.float32(0.1)
+        self.vectors = {"user": start[: ratings.n_users], "item": start[ratings.n_users :]}
+        self.alpha, self.errors = 1.0, float(self.n_ratings)
+        weak = (np.zeros(self.k, np.float32), np.eye(self.k, dtype=np.float32) * np.float32(WARM_UP_PRECISION))
+        self.prior = {"user": weak, "item": weak}
+
+    @property
+    def train_rmse(self) -> float:
+        """RMSE of the present draw on the training ratings, on the rating scale."""
+        return self.scale * float(np.sqrt(self.errors / self.n_ratings))
+
+    def mode_sweep(self) -> None:
+        """Both sides to their most probable vectors under a fixed prior: one sweep of ALS."""
+        self._solve("user", "item", draw=False)
+        self._solve("item", "user", draw=False)
+        self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
+
+    def draw_sweep(self, number: int) -> None:
+        """One Gibbs sweep: each side's prior, then its rows; then the noise."""
+        for stream, (side, other) in enumerate((("user", "item"), ("item", "user"))):
+            mean, precision = draw_normal_wishart(self.vectors[side], self.rng, self.n_threads)
+            self.prior[side] = (mean.astype(np.float32), precision.astype(np.float32))
+            self._solve(side, other, draw=True, sweep=number, stream=stream)
+        self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
+
+    def _solve(self, side: str, other: str, *, draw: bool, sweep: int = 0, stream: int = 0) -> None:
+        rows: CompressedRows = self.rows[side]
+        mean, precision = self.prior[side]
+        self.vectors[side], errors = solve_rows(
+            rows.indptr,
+            rows.indices,
+            rows.values,
+            self.vectors[other],
+            precision=precision,
+            mean=mean,
+            weights=rows.weights,
+            bias=True,
+            center=self.center,
+            scale=self.scale,
+            alpha=self.alpha if draw else 1.0,
+            draw=draw,
+            seed=self.seed,
+            sweep=sweep,
+            stream=stream,
+            errors=True,
+            n_threads=self.n_threads,
+        )
+        assert errors is not None
+        self.errors = float(errors.sum())
+
+
+def draw_normal_wishart(vectors: Floats, rng: np.random.Generator, n_threads: int = 0) -> tuple[Doubles, Doubles]:
+    """(m, Lambda) given the rows x_1..x_n, from Normal-Wishart(m0 = 0, beta0 = 2, W0 = I, nu0 = k): (k,) and (k, k).
+
+    With xbar and S the rows' mean and scatter (Salakhutdinov & Mnih 2008, equation 14):
+    W^-1 = I + S + (beta0 n / (beta0 + n)) xbar xbar^T,  Lambda ~ Wishart(W, k + n),
+    m ~ Normal(n xbar / (beta0 + n), ((beta0 + n) Lambda)^-1).
+    """
+    n, k = vectors.shape
+    products, sums = gram(vectors, n_threads=n_threads)
+    xbar = sums / n
+    beta = 2.0 + n
+    inverse_W = np.eye(k) + products - n * np.outer(xbar, xbar) + (2.0 * n / beta) * np.outer(xbar, xbar)
+    # Bartlett: Lambda = C C^T with C = L^-T T, inverse_W = L L^T, T lower triangular.
+    T = np.tril(rng.standard_normal((k, k)), -1)
+    T[np.diag_indices(k)] = np.sqrt(rng.chisquare(k + n - np.arange(k)))
+    C = np.linalg.solve(np.linalg.cholesky(inverse_W).T, T)
+    mean = sums / beta + np.linalg.solve(C.T, rng.standard_normal(k)) / np.sqrt(beta)
+    return mean, C @ C.T
+
+
+class _Average:
+    """What is kept of the draws: their distilled mean, a few whole ones, and whether the mean has settled."""
+
+    def __init__(self, chain: _Chain, ratings: Ratings, monitor: Monitor, rank: int, n_samples: int) -> None:
+        self._chain = chain
+        self._monitor = monitor
+        self._limits = ratings.range
+        self._distiller = Distiller(rank, chain.n_threads)
+        self._samples = _Thinned(n_samples)
+        self._valid_sum: Doubles | None = None if monitor.valid is None else np.zeros(len(monitor.valid))
+        self._probe = _Probe(ratings, chain.seed)
+
+    def add(self) -> None:
+        """Take in the chain's present draw."""
+        chain = self._chain
+        self._distiller.add(chain.vectors["user"], chain.vectors["item"])
+        self._samples.add(
+            {side: (chain.vectors[side], *chain.prior[side]) for side in ("user", "item")} | {"alpha": chain.alpha}
+        )
+        self._probe.add(self._predict(self._probe.user_codes, self._probe.item_codes))
+        if self._monitor.valid is not None and self._valid_sum is not None:
+            valid = self._predict(self._monitor.valid.user_codes, self._monitor.valid.item_codes)
+            self._valid_sum += np.clip(chain.center + chain.scale * valid, *self._limits)
+
+    def valid_rmse(self) -> float | None:
+        """Validation error of the mean prediction so far."""
+        if self._valid_sum is None or self._distiller.count == 0:
+            return None
+        return self._monitor.valid_rmse(self._valid_sum / self._distiller.count)
+
+    def settled(self) -> bool:
+        """Whether more sweeps would lower the error by less than one part in two thousand."""
+        return self._probe.relative_excess(noise_variance=1 / self._chain.alpha) < 1 / 2000
+
+    def _predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
+        users, items = self._chain.vectors["user"], self._chain.vectors["item"]
+        return predict_pairs(users, items, user_codes, item_codes, bias=True, n_threads=self._chain.n_threads)
+
+    def trained(self) -> Trained:
+        """The distilled factors with their posterior; the last sweep alone when nothing was averaged yet."""
+        if self._distiller.count == 0:
+            self.add()
+        chain = self._chain
+        users, items = self._distiller.result()
+        posterior = self._samples.posterior(chain.center, chain.scale)
+        factors = distilled_factors(users, items, posterior)
+        return Trained(factors, posterior, posterior.noise)
+
+
+def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Factors:
+    """Distilled vectors on the rating scale, with the Normal that new rows are drawn from as each side's prior."""
+    root = np.sqrt(posterior.scale)
+    to_scale = np.full(users.shape[1], root, np.float32)
+    to_scale[-1] = posterior.scale
+    users, items = users * to_scale, items * to_scale
+    alpha = 1 / posterior.noise**2
+    return Factors(posterior.center, users, items, _prior_of(users, alpha), _prior_of(items, alpha))
+
+
+def _prior_of(vectors: Floats, alpha: float) -> Prior:
+    """A Normal around the rows, their spread widened a little so that no direction is ruled out."""
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    centered = vectors - mean
+    covariance = centered.T @ centered / len(vectors)
+    floor = 1e-3 * max(float(np.trace(covariance)) / len(mean), 1e-12)
+    precision = np.linalg.inv(covariance + floor * np.eye(len(mean)))
+    return Prior(precision.astype(np.float32), mean.astype(np.float32), alpha)
+
+
+class _Thinned:
+    """Evenly spaced draws, at most `limit`: when full, every second one goes and the spacing doubles."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._spacing, self._seen = limit, 1, 0
+        self._kept: list[dict[str, tuple[Floats, Floats, Floats] | float]] = []
+
+    def add(self, draw: dict[str, tuple[Floats, Floats, Floats] | float]) -> None:
+        if self._seen % self._spacing == 0:
+            if len(self._kept) == self._limit:
+                self._kept = self._kept[::2]
+                self._spacing *= 2
+            if self._seen % self._spacing == 0:
+                self._kept.append(draw)
+        self._seen += 1
+
+    def posterior(self, center: float, scale: float) -> Posterior:
+        alpha = np.array([draw["alpha"] for draw in self._kept], np.float32)
+        return Posterior(center, scale, alpha, self._side("user"), self._side("item"))
+
+    def _side(self, side: str) -> SideSamples:
+        columns = zip(*(draw[side] for draw in self._kept), strict=True)
+        vectors, means, precisions = (np.stack(column) for column in columns)
+        return SideSamples(vectors, precisions, means)
+
+
+class _Probe:
+    """Watches predictions of some fixed pairs, to see when averaging more draws stops changing them.
+
+    The means of the first and of the second half of the draws differ by the Monte Carlo error: with D their difference,
+    the overall mean is off by D^2/4 in variance, which adds D^2/4 to the squared error of predictions.
+    """
+
+    SIZE = 4096
+
+    def __init__(self, ratings: Ratings, seed: int) -> None:
+        rng = np.random.Generator(np.random.Philox([seed, 1]))
+        self.user_codes = rng.choice(ratings.user_codes, self.SIZE)
+        self.item_codes = rng.choice(ratings.item_codes, self.SIZE)
+        self._sums = [np.zeros(self.SIZE)]
+
+    def add(self, predictions: Floats) -> None:
+        self._sums.append(self._sums[-1] + predictions)
+
+    def relative_excess(self, noise_variance: float) -> float:
+        """By what fraction the RMSE is too high because the average is finite; infinite before 20 draws."""
+        count = len(self._sums) - 1
+        if count < 20 or count % 5:
+            return float("inf")
+        half = count // 2
+        first = self._sums[half] / half
+        second = (self._sums[-1] - self._sums[half]) / (count - half)
+        return float(np.mean((first - second) ** 2)) / 4 / (2 * noise_variance)

@@ -1,0 +1,249 @@
+"""Save and load: a Model as named arrays and a header, in the one-file container."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate import container
+from palate.errors import TamperedModelError
+from palate.factors import Factors, Prior
+from palate.model import Model
+from palate.posterior import Posterior, SideSamples
+from palate.ratings import CompressedRows
+from palate.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Tensors = dict[str, NDArray[Any]]
+Header = dict[str, Any]
+
+
+def save(model: Model, path: str | PathLike[str]) -> None:
+    """Write a model to one file, atomically. Raises ModelFileError when the disk refuses; the old file then stays."""
+    tensors: Tensors = {}
+    header: Header = {
+        "noise": _number(model.noise),
+        "limits": list(model.limits),
+        "predicts_ratings": model.predicts_ratings,
+        "recipe": model.recipe,
+        "training": model.training,
+        "metrics": model.metrics,
+        "fingerprint": model.fingerprint,
+        "factors": {"mean": model.factors.mean},
+        "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
+        "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
+        "user_table": _pack_table(model.user_table, "user_table", tensors),
+        "item_table": _pack_table(model.item_table, "item_table", tensors),
+    }
+    _pack_rows(model.history, tensors)
+    for side, vectors, prior in (
+        ("user", model.factors.users, model.factors.user_prior),
+        ("item", model.factors.items, model.factors.item_prior),
+    ):
+        tensors |= {f"{side}.factors": vectors, f"{side}.precision": prior.precision, f"{side}.mean": prior.mean}
+        header[f"{side}_prior"] = {
+            "alpha": prior.alpha,
+            "ridge": prior.ridge,
+            "count_exponent": prior.count_exponent,
+        }
+    if model.posterior is not None:
+        header["posterior"] = {"center": model.posterior.center, "scale": model.posterior.scale}
+        tensors["posterior.alpha"] = model.posterior.alpha
+        for side, samples in (("user", model.posterior.users), ("item", model.posterior.items)):
+            tensors[f"posterior.{side}.vectors"] = samples.vectors
+            tensors[f"posterior.{side}.precision"] = samples.precision
+            tensors[f"posterior.{side}.mean"] = samples.mean
+    container.write(path, tensors, header)
+
+
+def load(path: str | PathLike[str]) -> Model:
+    """A model from a file, its arrays mapped and not copied. Raises a ModelFileError that says what is wrong."""
+    tensors, header = container.read(path)
+    try:
+        model = _unpack(tensors, header)
+        _check(model)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, UnicodeDecodeError) as error:
+        raise TamperedModelError(
+            f"{fspath(path)} is a palate file, but its parts do not fit together ({type(error).__name__}: {error}). "
+            "Save the model again."
+        ) from error
+    return model
+
+
+def _unpack(tensors: Tensors, header: Header) -> Model:
+    sides = {
+        side: Prior(
+            tensors[f"{side}.precision"],
+            tensors[f"{side}.mean"],
+            **{name: float(header[f"{side}_prior"][name]) for name in ("alpha", "ridge", "count_exponent")},
+        )
+        for side in ("user", "item")
+    }
+    low, high = header["limits"]
+    return Model(
+        factors=Factors(
+            float(header["factors"]["mean"]),
+            tensors["user.factors"],
+            tensors["item.factors"],
+            sides["user"],
+            sides["item"],
+        ),
+        posterior=_unpack_posterior(tensors, header.get("posterior")),
+        noise=float("nan") if header["noise"] is None else float(header["noise"]),
+        user_vocabulary=_unpack_vocabulary(header["user"], "user", tensors),
+        item_vocabulary=_unpack_vocabulary(header["item"], "item", tensors),
+        history=_unpack_rows(tensors),
+        limits=(float(low), float(high)),
+        user_table=_unpack_table(header["user_table"], "user_table", tensors),
+        item_table=_unpack_table(header["item_table"], "item_table", tensors),
+        predicts_ratings=bool(header["predicts_ratings"]),
+        recipe=dict(header["recipe"]),
+        training=dict(header["training"]),
+        metrics=dict(header["metrics"]),
+    )
+
+
+def _unpack_posterior(tensors: Tensors, header: Header | None) -> Posterior | None:
+    if header is None:
+        return None
+    sides = [
+        SideSamples(*(tensors[f"posterior.{side}.{part}"] for part in ("vectors", "precision", "mean")))
+        for side in ("user", "item")
+    ]
+    return Posterior(float(header["center"]), float(header["scale"]), tensors["posterior.alpha"], *sides)
+
+
+def _check(model: Model) -> None:
+    """ValueError for parts that contradict each other: a hostile file may say anything."""
+    n_users, n_items = len(model.user_vocabulary), len(model.item_vocabulary)
+    k = model.factors.users.shape[1]
+    rows = model.history
+    _expect("user factors", model.factors.users, (n_users, k), np.float32)
+    _expect("item factors", model.factors.items, (n_items, k), np.float32)
+    for prior in (model.factors.user_prior, model.factors.item_prior):
+        _expect("prior", prior.precision, (k, k), np.float32)
+        _expect("prior", prior.mean, (k,), np.float32)
+    _expect("history", rows.indptr, (n_users + 1,), np.int64)
+    _expect("history", rows.indices, rows.values.shape, np.int32)
+    _expect("history", rows.values, (len(rows.indices),), np.float32)
+    if rows.indptr[0] != 0 or rows.indptr[-1] != len(rows.indices) or (np.diff(rows.indptr) < 0).any():
+        raise ValueError("the history's row pointers do not rise from 0 to its length")
+    if len(rows.indices) and (rows.indices.min() < 0 or rows.indices.max() >= n_items):
+        raise ValueError("the history names an item that is not there")
+    if model.posterior is not None:
+        draws, k_draw = len(model.posterior.alpha), model.posterior.users.vectors.shape[-1]
+        _expect("posterior", model.posterior.alpha, (draws,), np.float32)
+        for samples, n in ((model.posterior.users, n_users), (model.posterior.items, n_items)):
+            _expect("posterior", samples.vectors, (draws, n, k_draw), np.float32)
+            _expect("posterior", samples.precision, (draws, k_draw, k_draw), np.float32)
+            _expect("posterior", samples.mean, (draws, k_draw), np.float32)
+    for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
+        if table is not None and table.height != n:
+            raise ValueError(f"a table has {table.height} rows for {n} labels")
+
+
+def _expect(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{what}: {array.dtype} {array.shape} instead of {np.dtype(dtype)} {shape}")
+
+
+def _number(value: float) -> float | None:
+    """A float that JSON can hold: nan as null."""
+    return None if np.isnan(value) else float(value)
+
+
+# ---- rows, labels, tables ------------------------------------------------------------------------------------------
+
+
+def _pack_rows(rows: CompressedRows, tensors: Tensors) -> None:
+    tensors |= {"history.indptr": rows.indptr, "history.indices": rows.indices, "history.values": rows.values}
+    if rows.weights is not None:
+        tensors["history.weights"] = rows.weights
+
+
+def _unpack_rows(tensors: Tensors) -> CompressedRows:
+    indptr, indices, values = (tensors[f"history.{part}"] for part in ("indptr", "indices", "values"))
+    return CompressedRows(indptr, indices, values, tensors.get("history.weights"))
+
+
+def _pack_vocabulary(vocabulary: Vocabulary, name: str, tensors: Tensors) -> Header:
+    if vocabulary.kind == "integer":
+        tensors[f"{name}.labels"] = vocabulary.labels
+    else:
+        _pack_texts(vocabulary.labels.tolist(), f"{name}.labels", tensors)
+    return {"kind": vocabulary.kind, "what": vocabulary.what}
+
+
+def _unpack_vocabulary(header: Header, name: str, tensors: Tensors) -> Vocabulary:
+    if header["kind"] == "integer":
+        labels = tensors[f"{name}.labels"]
+    else:
+        labels = np.array(_unpack_texts(f"{name}.labels", tensors), dtype=object)
+    return Vocabulary.in_order(labels, what=str(header["what"]))
+
+
+def _pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
+    """Strings as one block of UTF-8 and the end of each; None is an end of -1."""
+    encoded = [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
+    sizes = np.array([0 if text is None else len(text) for text in encoded], np.int64)
+    ends = np.cumsum(sizes)
+    ends[[text is None for text in encoded]] = -1
+    tensors[f"{name}.text"] = np.frombuffer(b"".join(text or b"" for text in encoded), np.uint8)
+    tensors[f"{name}.ends"] = ends
+
+
+def _unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
+    block = tensors[f"{name}.text"].tobytes()
+    texts: list[str | None] = []
+    start = 0
+    for end in tensors[f"{name}.ends"].tolist():
+        if end == -1:
+            texts.append(None)
+            continue
+        if not start <= end <= len(block):
+            raise ValueError(f"{name}: a text ends at {end} of {len(block)}")
+        texts.append(block[start:end].decode("utf-8", "surrogatepass"))
+        start = end
+    return texts
+
+
+def _pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[Header] | None:
+    """Columns as texts or doubles (null: nan); whole numbers and booleans remember that they are."""
+    if table is None:
+        return None
+    import polars as pl
+
+    columns = []
+    for at, series in enumerate(table):
+        place = f"{name}.{at}"
+        if series.dtype.is_numeric() or series.dtype == pl.Boolean:
+            tensors[place] = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            kind = "boolean" if series.dtype == pl.Boolean else "integer" if series.dtype.is_integer() else "float"
+        else:
+            kind = "text"
+            texts = series.list.join("|") if series.dtype == pl.List(pl.String) else series.cast(pl.String)
+            _pack_texts(texts.to_list(), place, tensors)
+        columns.append({"name": series.name, "kind": kind})
+    return columns
+
+
+def _unpack_table(columns: list[Header] | None, name: str, tensors: Tensors) -> pl.DataFrame | None:
+    if columns is None:
+        return None
+    import polars as pl
+
+    kinds = {"boolean": pl.Boolean, "integer": pl.Int64, "float": pl.Float64}
+    series = []
+    for at, column in enumerate(columns):
+        place = f"{name}.{at}"
+        if column["kind"] == "text":
+            series.append(pl.Series(column["name"], _unpack_texts(place, tensors), dtype=pl.String))
+        else:
+            values = pl.Series(column["name"], np.array(tensors[place])).fill_nan(None)
+            series.append(values.cast(cast("Any", kinds[column["kind"]])))
+    return pl.DataFrame(series)

@@ -1,0 +1,262 @@
+"""The house keeps its own rules: who may import whom, and what may stand in no file."""
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+# Imports go down this list only: a file may import what stands above it, never what stands below, and never in circles.
+# A name stands for a file or for a whole folder. A file whose name starts with _ ranks like the first file it serves.
+ORDER = [
+    "errors",
+    "kernels",
+    "vocabulary",
+    "features",
+    "ratings",
+    "reading",
+    "datasets",
+    "container",
+    "splitting",
+    "checking",
+    "reference",
+    "factors",
+    "posterior",
+    "recommender",  # before the solvers, since their fit() returns one
+    "solvers",
+    "evaluation",
+    "storing",
+    "plotting",
+    "nn",
+    "__init__",
+    "cli",
+    "distributed",
+    "service",
+    "__main__",
+]
+ONLY_IN = {"torch": "nn", "matplotlib": "plotting"}
+UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
+UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
+LAZY = ["polars", "pandas", "pyarrow", "scipy", "typer", "rich", "safetensors", "torch", "matplotlib"]
+
+ROOT = Path(__file__).parent.parent
+SRC = ROOT / "src" / "palate"
+FILES = sorted(SRC.rglob("*.py"))
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+
+
+def module_of(path):
+    """The dotted name below palate: "ratings", "solvers.bayes"; a folder's __init__ is the folder itself."""
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {module_of(path) for path in FILES}
+
+
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports_in(tree, package=("palate",)):
+    """Every imported name in full, wherever it stands: at the top, in functions, under TYPE_CHECKING."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            base = ".".join(part for part in (base, node.module) if part)
+            yield from (f"{base}.{name.name}" for name in node.names)
+
+
+def imports_of(path):
+    """What a file imports. A bare `import palate` counts as the names then taken from it."""
+    tree, parents = tree_of(path), path.relative_to(SRC).parts[:-1]
+    found = set(imports_in(tree, ("palate", *parents)))
+    if "palate" not in found:
+        return found
+    return found - {"palate"} | {f"palate.{name}" for name in attributes_of_palate(tree)}
+
+
+def attributes_of_palate(tree):
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "palate"}
+
+
+def own_module(name):
+    """The module of palate that an imported name leads to, or None for somebody else's."""
+    if name != "palate" and not name.startswith("palate."):
+        return None
+    parts = name.split(".")[1:]
+    if parts == ["__version__"]:  # a constant, set in the first line of __init__
+        return None
+    while parts and ".".join(parts) not in MODULES:
+        parts = parts[:-1]
+    return ".".join(parts) or "__init__"
+
+
+GRAPH = {
+    module_of(path): {found for name in imports_of(path) if (found := own_module(name))} - {module_of(path)}
+    for path in FILES
+}
+
+
+def rank(module, graph=GRAPH, order=ORDER, path=()):
+    """The place in the order; of a file with a leading underscore, the place of the first file that imports it."""
+    top = module.split(".")[0]
+    if top in order:
+        return order.index(top)
+    if not top.startswith("_"):
+        raise AssertionError(f"{module} has no place in ORDER at the top of {Path(__file__).name}: give it one")
+    serves = [name for name, imports in graph.items() if name not in path and top in {i.split(".")[0] for i in imports}]
+    serves = [name for name in serves if name.split(".")[0] != top]
+    return min((rank(name, graph, order, (*path, module)) for name in serves), default=len(order))
+
+
+def breaches(graph, order=ORDER):
+    """The imports that go up the list: "low imports high"."""
+    return [
+        f"{module} imports {other}"
+        for module, imports in graph.items()
+        for other in sorted(imports)
+        if rank(other, graph, order) > rank(module, graph, order)
+    ]
+
+
+def circle(graph):
+    """Some modules that import each other in a ring, or an empty list. A folder counts with its __init__."""
+    done = set()
+
+    def visit(module, path):
+        if module in path:
+            return path[path.index(module) :]
+        if module in done:
+            return []
+        for other in sorted(graph.get(module, ())):
+            if found := visit(other, [*path, module]):
+                return found
+        done.add(module)
+        return []
+
+    return next((found for module in sorted(graph) if (found := visit(module, []))), [])
+
+
+def test_imports_go_down_the_list_only():
+    assert breaches(GRAPH) == []
+
+
+def test_imports_make_no_circle():
+    assert circle(GRAPH) == []
+
+
+def test_the_rules_would_catch_a_breach():
+    order = ["low", "middle", "high"]
+    assert breaches({"low": {"high"}, "high": {"middle"}, "middle": set()}, order) == ["low imports high"]
+    assert breaches({"middle": {"_help"}, "_help": {"high"}, "high": {"_help"}}, order) == ["_help imports high"]
+    assert breaches({"middle": {"_help"}, "_help": {"low"}, "high": {"_help"}}, order) == []
+    assert sorted(circle({"middle.a": {"middle.b"}, "middle.b": {"middle.a"}})) == ["middle.a", "middle.b"]
+    assert circle({"low": set(), "middle": {"low"}, "high": {"low", "middle"}}) == []
+    with pytest.raises(AssertionError, match="no place in ORDER"):
+        breaches({"stranger": {"low"}}, order)
+
+
+def test_every_import_is_seen():
+    source = """
+import a.b
+from . import c
+from ..d import e
+if TYPE_CHECKING:
+    from palate.ratings import Ratings
+def later():
+    from palate import errors
+"""
+    found = set(imports_in(ast.parse(source), ("palate", "solvers")))
+    assert found == {"a.b", "palate.solvers.c", "palate.d.e", "palate.ratings.Ratings", "palate.errors"}
+    assert own_module("palate.ratings.Ratings") == "ratings"
+    assert own_module("palate.kernels.solve_rows") == "kernels"
+    assert own_module("palate") == own_module("palate.read_something") == "__init__"
+    assert own_module("paletteknife") is None
+    assert attributes_of_palate(ast.parse("import palate\npalate.__version__; palate.read(x).y")) == {
+        "__version__",
+        "read",
+    }
+
+
+@each_file
+def test_heavy_libraries_stay_in_their_rooms(path):
+    for name in imports_of(path):
+        room = ONLY_IN.get(name.split(".")[0])
+        assert room in (None, module_of(path).split(".")[0]), f"{name} may be imported in {room} alone"
+
+
+def unsafe_things(tree):
+    """What could run somebody else's data as code: pickles, eval and exec, arrays loaded with allow_pickle."""
+    found = [name for name in imports_in(tree) if name.split(".")[0] in UNSAFE_MODULES]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in UNSAFE_CALLS:
+            found.append(f"line {node.lineno}: {node.id}")
+        if isinstance(node, ast.Attribute) and node.attr in ("to_pickle", "read_pickle", "__reduce__"):
+            found.append(f"line {node.lineno}: {node.attr}")
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg == "allow_pickle"
+            and getattr(node.value, "value", 1) is not False
+        ):
+            found.append(f"line {node.value.lineno}: allow_pickle")
+        if isinstance(node, ast.keyword) and node.arg == "shell" and getattr(node.value, "value", 1) is not False:
+            found.append(f"line {node.value.lineno}: shell")
+    return found
+
+
+@each_file
+def test_data_is_never_run_as_code(path):
+    assert unsafe_things(tree_of(path)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import pickle", "from joblib import load", "eval('1')", "run = exec", "np.load(f, allow_pickle=True)",
+     "frame.to_pickle(p)", "run(c, shell=True)", "np.load(f, allow_pickle=flag)"],
+)  # fmt: skip
+def test_the_rule_would_catch_code(source):
+    assert unsafe_things(ast.parse(source))
+    assert not unsafe_things(ast.parse("model.eval(); np.load(f, allow_pickle=False); re.search(p, s)"))
+
+
+# Folders where somebody's own files lie on some machine; web addresses and longer paths do not match.
+MACHINE_PATH = re.compile(r"(?<![\w.:/\\~-])(?:/(?:home|root|Users|work|workspace|mnt|media|srv|opt)/\w|[A-Z]:\\\w)")
+
+
+def tracked_files():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("this is no git checkout, so there are no tracked files to look at")
+    return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_no_file_names_a_machine():
+    found = []
+    for path in tracked_files():
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        lines = (f"{path.relative_to(ROOT)}:{n}: {line.strip()[:100]}" for n, line in enumerate(text.splitlines(), 1)
+                 if MACHINE_PATH.search(line))  # fmt: skip
+        found += lines
+    assert found == []
+
+
+def test_the_rule_would_catch_a_machine():
+    for part in ("home", "root", "Users", "work"):
+        assert MACHINE_PATH.search(f'open("/{part}/somebody/file")')
+    assert MACHINE_PATH.search("C:" + "\\data")
+    for harmless in ("https://example.org/home/page", "src/work/file", "/dev/full", "/usr/bin/env", "~/work/x"):
+        assert not MACHINE_PATH.search(harmless)
+
+
+def test_import_palate_stays_light():
+    source = f"import sys, palate; print([name for name in {LAZY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
