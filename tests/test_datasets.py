@@ -7,12 +7,12 @@ import sys
 import threading
 import zipfile
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from local_server import Server
 from palate import _downloads, datasets
 from palate.errors import DatasetError, OptionError
 
@@ -43,52 +43,6 @@ def zipped(name, files, folder=None):
         for file, content in files.items():
             archive.writestr(f"{folder or name}/{file}", content)
     return raw.getvalue()
-
-
-class Server:
-    """Files over HTTP on this machine, with the bad habits that a test asks for."""
-
-    def __init__(self):
-        self.files, self.requests, self.break_after, self.ranges, self.stall = {}, [], [], True, None
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                owner.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/"
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self.thread.start()
-
-    def answer(self, request):
-        asked = request.headers.get("Range")
-        self.requests.append((request.path, asked))
-        if self.stall is not None:
-            self.stall.wait(10)
-        content = self.files.get(request.path[1:])
-        if content is None:
-            request.send_error(404, "Not Found")
-            return
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.ranges else 0
-        if start and start >= len(content):
-            request.send_response(416)
-            request.send_header("Content-Range", f"bytes */{len(content)}")
-            request.end_headers()
-            return
-        request.send_response(206 if start else 200)
-        request.send_header("Content-Length", str(len(content) - start))
-        request.end_headers()
-        until = self.break_after.pop(0) if self.break_after else len(content)
-        request.wfile.write(content[start : start + until])
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
 
 
 @pytest.fixture
@@ -199,15 +153,24 @@ def test_published_checksums_are_found_in_their_usual_forms(server, text):
 # ---- unpacking
 
 
-def test_only_the_wanted_files_are_unpacked_and_none_outside(tmp_path):
+@pytest.mark.parametrize("good_first", [True, False])
+def test_only_the_wanted_files_are_unpacked_and_none_outside(tmp_path, good_first):
     archive = tmp_path / "in" / "a.zip"
     archive.parent.mkdir()
-    evil = ["../u.data", "/u.data", "top/../../u.data", "..\\u.data", "top/deep/u.data", "u.data", "../../x/u.data"]
+    evil = [
+        "../u.data",
+        "./u.data",
+        "/u.data",
+        "top/../../u.data",
+        "..\\u.data",
+        "top/u.data/x",
+        "u.data",
+        "a/b/u.data",
+    ]
+    members = [("top/u.data", "good"), *((name, "evil") for name in [*evil, "top/setup.py"])]
     with zipfile.ZipFile(archive, "w") as opened:
-        for name in evil:
-            opened.writestr(name, "evil")
-        opened.writestr("top/u.data", "good")
-        opened.writestr("top/setup.py", "not wanted")
+        for name, content in members if good_first else members[::-1]:
+            opened.writestr(name, content)
     _downloads.unpack(archive, tmp_path / "in" / "out", ["u.data", "u.item"])
     assert files_in(tmp_path) == ["in/a.zip", "in/out/u.data"]
     assert (tmp_path / "in/out/u.data").read_text() == "good"

@@ -28,6 +28,12 @@ def test_sizes_are_exact_and_no_pair_comes_twice(n_users, n_items, share, seed, 
         assert len(np.unique(ratings.user_codes)) == n_users
 
 
+def test_labels_say_their_code():
+    ratings = synthetic(30, 12, 40)
+    assert ratings.user_vocabulary.encode_one("u27") == 27
+    assert ratings.item_vocabulary.encode_one("i11") == 11
+
+
 def test_blocks_cover_all_users(monkeypatch):
     monkeypatch.setattr(_synthetic, "_BLOCK", 100)
     monkeypatch.setattr(_synthetic, "_CELLS", 100)

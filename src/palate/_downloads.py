@@ -161,7 +161,7 @@ def _check_digest(path: Path, kind: str, expected: str, what: str) -> None:
 
 
 def _chosen(opened: zipfile.ZipFile, wanted: Collection[str]) -> list[zipfile.ZipInfo]:
-    members = [member for member in opened.infolist() if re.fullmatch(r"[^/\\]+/[^/\\]+", member.filename)]
+    members = [member for member in opened.infolist() if re.fullmatch(r"(?!\.\.?/)[^/\\]+/[^/\\]+", member.filename)]
     chosen = {member.filename.split("/")[1]: member for member in members}
     found = [chosen[name] for name in wanted if name in chosen]
     if sum(member.file_size for member in found) > MAX_UNPACKED_BYTES:

@@ -67,7 +67,7 @@ def synthetic(
     scale: tuple[float, float] = (1.0, 5.0),
     step: float | None = 1.0,
 ) -> Ratings:
-    """Draw exactly n_ratings ratings of distinct (user, item) pairs; labels are 0..n-1, the same as the codes.
+    """Draw exactly n_ratings ratings of distinct (user, item) pairs; code 7 is called "u7" or "i7".
 
     Item i is drawn with a chance proportional to rank^-skew, users rate a log-normal number of items and at least one
     where there are enough. Values are `synthetic_factors` plus Normal(0, noise^2), rounded to `step` (None: not at all)
@@ -96,8 +96,8 @@ def synthetic(
         user_codes,
         item_codes,
         values,
-        user_vocabulary=Vocabulary.in_order(np.arange(n_users), what="user"),
-        item_vocabulary=Vocabulary.in_order(np.arange(n_items), what="item"),
+        user_vocabulary=Vocabulary.in_order([f"u{code}" for code in range(n_users)], what="user"),
+        item_vocabulary=Vocabulary.in_order([f"i{code}" for code in range(n_items)], what="item"),
     )
 
 

@@ -5,10 +5,8 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 namespace palate {
 namespace {
@@ -33,12 +31,13 @@ struct Job {
   }
 };
 
+// Helpers join the job that stands published when they come by, and are only waited for once they have joined: on a
+// busy machine the caller never waits for a helper that the system has not woken yet.
 class Pool {
  public:
   bool run(Job& job, int n_threads, const std::function<bool()>& interrupted) {
     std::lock_guard<std::mutex> one_job_at_a_time(running_);
-    start(n_threads - 1);
-    wake(job, n_threads - 1);
+    if (n_threads > 1) publish(job, n_threads - 1);
     bool stopped = false;
     auto asked = Clock::now();
     for (int64_t i; !stopped && (i = job.next.fetch_add(1)) < job.n_tasks;) {
@@ -49,52 +48,55 @@ class Pool {
       }
     }
     if (stopped) job.stopped = true;
-    while (busy_.load(std::memory_order_acquire) > 0) relax();
+    if (n_threads > 1) withdraw();
     return !stopped;
   }
 
  private:
-  void start(int helpers) {
-    while (static_cast<int>(threads_.size()) < helpers) {
-      const int worker = static_cast<int>(threads_.size()) + 1;
-      threads_.emplace_back([this, worker, seen = generation_.load()] { serve(worker, seen); });
-      threads_.back().detach();
-    }
-  }
-
-  void wake(Job& job, int helpers) {
-    if (helpers < 1) return;
+  void publish(Job& job, int helpers) {
     std::lock_guard<std::mutex> lock(mutex_);
+    for (; n_threads_ < helpers; ++n_threads_) std::thread([this, worker = n_threads_ + 1] { serve(worker); }).detach();
     job_ = &job;
     helpers_ = helpers;
-    busy_ = static_cast<int>(threads_.size());
     ++generation_;
     awake_.notify_all();
   }
 
+  void withdraw() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      job_ = nullptr;
+    }
+    for (int spin = 0; joined_.load(std::memory_order_acquire) > 0; ++spin)
+      spin < 1000 ? relax() : std::this_thread::yield();
+  }
+
   // A helper waits for a new generation: a short spin, since sweeps follow each other closely, then asleep.
-  void serve(int worker, uint64_t seen) {
-    for (;;) {
-      for (int spin = 0; spin < 4000 && generation_.load(std::memory_order_acquire) == seen; ++spin) relax();
-      Job* job;
+  void serve(int worker) {
+    for (uint64_t seen = 0;;) {
+      for (int spin = 0; spin < 1000 && generation_.load(std::memory_order_acquire) == seen; ++spin) relax();
+      Job* job = nullptr;
       {
         std::unique_lock<std::mutex> lock(mutex_);
         awake_.wait(lock, [&] { return generation_.load() != seen; });
         seen = generation_;
-        job = worker <= helpers_ ? job_ : nullptr;
+        if (job_ && worker <= helpers_) {
+          job = job_;
+          ++joined_;
+        }
       }
-      if (job) job->work(worker);
-      busy_.fetch_sub(1, std::memory_order_release);
+      if (!job) continue;
+      job->work(worker);
+      joined_.fetch_sub(1, std::memory_order_release);
     }
   }
 
   std::mutex running_, mutex_;
   std::condition_variable awake_;
-  std::vector<std::thread> threads_;
   std::atomic<uint64_t> generation_{0};
-  std::atomic<int> busy_{0};
+  std::atomic<int> joined_{0};
   Job* job_ = nullptr;
-  int helpers_ = 0;
+  int helpers_ = 0, n_threads_ = 0;
 };
 
 // Never destroyed: helpers may still wait in it while the process ends. A forked child has none of the parent's

@@ -153,11 +153,12 @@ void accumulate_targets(const float* panel, const float* target, int n, int ld, 
   if (ld > j0) weighted_sum<1>(panel, target, n, ld, j0, h);
 }
 
-// ---- Cholesky --------------------------------------------------------------------------------------------------------
+// ---- Cholesky
+// --------------------------------------------------------------------------------------------------------
 
 // The diagonal block at i0 in place: W pivots, each scaling its row and clearing it from the rows below; v's part is
-// cleared along with them. Under the diagonal it leaves zeros, so that whole vectors of U can be used. False when a pivot
-// is not positive.
+// cleared along with them. Under the diagonal it leaves zeros, so that whole vectors of U can be used. False when a
+// pivot is not positive.
 inline bool factor_block(float* U, int ld, int i0, float* inverse, float* v) {
   float* block = U + static_cast<int64_t>(i0) * ld + i0;
   Vec rows[W];
@@ -183,8 +184,8 @@ inline bool factor_block(float* U, int ld, int i0, float* inverse, float* v) {
   return true;
 }
 
-// The block row right of the diagonal block: U_ij <- (U_ij - sum_{s < i} U_si U_sj) / U_ii for rows i, s of the block, and
-// v_j <- v_j - sum_i U_ij v_i.
+// The block row right of the diagonal block: U_ij <- (U_ij - sum_{s < i} U_si U_sj) / U_ii for rows i, s of the block,
+// and v_j <- v_j - sum_i U_ij v_i.
 inline void solve_block_row(float* U, int ld, int i0, const float* inverse, float* v) {
   const float* diagonal = U + static_cast<int64_t>(i0) * ld + i0;
   for (int j = i0 + W; j < ld; j += W) {
@@ -312,9 +313,11 @@ void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n
   }
 }
 
-// ---- one row ---------------------------------------------------------------------------------------------------------
+// ---- one row
+// ---------------------------------------------------------------------------------------------------------
 
-// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from first.
+// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from
+// first.
 void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
   constexpr int kAhead = 24;
   const int32_t* index = p.rows.indices + first;

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -70,7 +71,7 @@ class Recipe(ABC):
         if valid is not None and not _same_vocabulary(ratings, valid):
             raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
         monitor = Monitor(self.label(), valid, ratings.range, progress, callback)
-        with monitor:
+        with monitor, single_threaded_blas():
             trained = self._fit(ratings, monitor)
         return Recommender.from_training(
             ratings,
@@ -158,6 +159,15 @@ def compress_both(ratings: Ratings) -> None:
         other = pool.submit(ratings.by_user)
         ratings.by_item()
         other.result()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS to one thread meanwhile: on matrices of a few dozen rows its threads cost far more than they save."""
+    from threadpoolctl import ThreadpoolController
+
+    with ThreadpoolController().limit(limits=1, user_api="blas"):
+        yield
 
 
 def check_positive(**options: float | None) -> None:

@@ -4,9 +4,10 @@ The mean prediction over S draws is a low-rank product of stacked factors,
 
     (1/S) sum_s P_s Q_s^T = [P_1 ... P_S] [Q_1 ... Q_S]^T / S,
 
-so its best approximation of rank r (Eckart-Young) follows from the Gram matrices of the two stacks alone: with
-P^T P = A^T A and Q^T Q = B^T B, the singular value decomposition A B^T = U D V^T gives the new factors
-P A^-1 U sqrt(D) and Q B^-1 V sqrt(D). Whenever the stacks have grown, they are compressed to a working rank.
+so its best approximation of rank r (Eckart-Young) follows from the Gram matrices of the two stacks alone. With stacks
+P and Q, P^T P = L L^T and the eigenvectors W of L^T (Q^T Q) L = W D^2 W^T, the singular vectors of P Q^T are
+P L^-T W and Q L W D^-1, its singular values D. Whenever the stacks have grown by a few draws, they are compressed to a
+working rank.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from palate.kernels import gram
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+
+
+DRAWS_AT_ONCE = 4  # draws stacked up before they are compressed
 
 
 class Distiller:
@@ -37,7 +41,7 @@ class Distiller:
         self._biases = [total + side[:, -1] for total, side in zip(totals, sides, strict=True)]
         self._stacks.append((users[:, :-1], items[:, :-1]))
         self.count += 1
-        if self._width() > self._working_rank + 10 * (users.shape[1] - 1):
+        if self._width() > self._working_rank + DRAWS_AT_ONCE * (users.shape[1] - 1):
             self._compress(self._working_rank)
 
     def result(self) -> tuple[Floats, Floats]:
@@ -64,19 +68,13 @@ class Distiller:
         items = np.concatenate([items for _, items in self._stacks], axis=1)
         if users.shape[1] == 0:
             return
-        root_users, inverse_users = _root(gram(users, n_threads=self._n_threads)[0])
-        root_items, inverse_items = _root(gram(items, n_threads=self._n_threads)[0])
-        left, size, right = np.linalg.svd(root_users @ root_items.T)
-        keep = min(rank, int(np.sum(size > 0)))
-        share = np.sqrt(size[:keep])
-        to_users = inverse_users @ (left[:, :keep] * share)
-        to_items = inverse_items @ (right[:keep].T * share)
+        gram_users = gram(users, n_threads=self._n_threads)[0]
+        gram_items = gram(items, n_threads=self._n_threads)[0]
+        L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-10, 1e-30))
+        squares, W = np.linalg.eigh(L.T @ gram_items @ L)
+        largest = np.arange(len(squares))[::-1][:rank]
+        largest = largest[squares[largest] > squares[-1] * 1e-12]
+        W, root = W[:, largest], squares[largest] ** 0.25
+        to_users = np.linalg.solve(L.T, W) * root
+        to_items = (L @ W) / root
         self._stacks = [(users @ to_users.astype(np.float32), items @ to_items.astype(np.float32))]
-
-
-def _root(matrix: Doubles) -> tuple[Doubles, Doubles]:
-    """A with matrix = A^T A, and its (pseudo-)inverse; directions that are noise of float32 count as none."""
-    values, vectors = np.linalg.eigh(matrix)
-    kept = values > values[-1] * 1e-9
-    roots = np.sqrt(values[kept])
-    return roots[:, None] * vectors[:, kept].T, vectors[:, kept] / roots
