@@ -371,7 +371,6 @@ def test_ctrl_c_raises_within_seconds():
 
 
 def test_many_short_calls_from_many_threads():
-    """In a process of its own: a pool that mixes up two jobs may hang or crash."""
     child = python("""
         sizes = [200, 400, 800, 1600]
         alone = {n: solve(n, 8, 1) for n in sizes}

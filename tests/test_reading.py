@@ -117,7 +117,7 @@ def test_usual_names_in_any_order_and_recbole(write):
 
 def test_ids_of_text_files_stay_strings(write):
     ratings = read(write("1,10,5\n01,9,4\n1,9,3\n"))
-    assert ratings.classes == {"user": ["1", "01"], "item": ["9", "10"]}
+    assert ratings.classes == {"user": ["01", "1"], "item": ["9", "10"]}
 
 
 def test_columns_named_by_the_caller(write):
@@ -443,10 +443,11 @@ COLUMNS = {"user_id": [3, 1, 3], "item_id": ["b", "a", "a"], "stars": [5, 3, 1],
 EXPECTED = [(3, "b", 5.0), (1, "a", 3.0), (3, "a", 1.0)]
 
 
-def sqlite_of(columns):
-    connection = sqlite3.connect(":memory:")
+def sqlite_of(columns, path=":memory:"):
+    connection = sqlite3.connect(path)
     connection.execute("create table r (user_id integer, item_id text, stars real, ts integer)")
     connection.executemany("insert into r values (?, ?, ?, ?)", list(zip(*columns.values(), strict=True)))
+    connection.commit()
     return connection
 
 
@@ -490,10 +491,8 @@ def test_column_files_keep_integers(tmp_path, ending):
 
 def test_sql_over_a_real_file(tmp_path):
     path = tmp_path / "ratings.sqlite"
-    memory = sqlite_of(COLUMNS)
+    sqlite_of(COLUMNS, path).close()
     connection = sqlite3.connect(path)
-    memory.backup(connection)
-    memory.close()
     ratings = read("SELECT * FROM r ORDER BY ts", connection=connection)
     assert triples(ratings) == EXPECTED
     assert ratings.times.tolist() == [7, 8, 9]
@@ -575,7 +574,7 @@ def test_missing_labels_in_frames_are_bad_rows():
 
 
 def test_dates_in_frames():
-    dates = pd.to_datetime(["1970-01-02", "1970-01-01 00:00:05"])
+    dates = pd.to_datetime(["1970-01-02 00:00:00", "1970-01-01 00:00:05"])
     assert read(pd.DataFrame({"user": [1, 2], "item": 1, "rating": 1, "date": dates})).times.tolist() == [86400, 5]
     frame = pl.DataFrame({"user": [1], "item": [1], "rating": [1], "date": ["1970-01-02"]})
     assert read(frame.with_columns(pl.col("date").str.to_date())).times.tolist() == [86400]

@@ -69,9 +69,10 @@ def labels(series: pl.Series, what: str, source: str) -> pl.Series:
     if kind == pl.String:
         return series
     if kind.is_integer():
-        if kind in (pl.UInt64, pl.Int128) and ((series > 2**63 - 1) | (series < -(2**63))).any():
+        whole = series.cast(pl.Int64, strict=False)
+        if whole.null_count() > series.null_count():
             raise DataError(f"{source}: a {what} id is beyond 64 bits; make the ids strings.")
-        return series.cast(pl.Int64)
+        return whole
     if kind.is_float():
         shown = series.drop_nulls().head(3).to_list()
         raise LabelTypeError(

@@ -107,10 +107,8 @@ def _of_frame(source: Any) -> Table:
 
     def column(at: int, *, labels: bool = False) -> Any:
         series = frame[:, at]
-        if series.dtype == nw.Object or str(getattr(series.to_native(), "dtype", "")) == "object":
-            return _of_objects(series.to_native().tolist(), names[at], labels=labels)
-        if isinstance(series.dtype, (nw.Categorical, nw.Enum)) and hasattr(series.to_native(), "cat"):
-            native = series.to_native()
+        native = series.to_native()
+        if series.implementation.is_pandas_like() and str(native.dtype) in ("object", "category"):
             return _of_objects(native.astype(object).tolist(), names[at], labels=labels)
         return series.to_polars()
 
@@ -208,7 +206,7 @@ def _integers(values: list[Any], name: str) -> pl.Series:
 
     try:
         return pl.Series(name, values, dtype=pl.Int64)
-    except (OverflowError, pl.exceptions.PolarsError):
+    except (OverflowError, TypeError, pl.exceptions.PolarsError):
         raise DataError(f"column {name!r} has an integer beyond 64 bits; make its ids strings.") from None
 
 

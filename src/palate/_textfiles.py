@@ -132,9 +132,7 @@ def blocks(chunks: Iterator[bytes], quote_after: str | None) -> Iterator[Block]:
         while True:
             end = _last_record_end(data, quote_after)
             if end == 0 and len(data) >= BLOCK and b"\n" in data:
-                end = (
-                    data.index(b"\n") + 1
-                )  # a quote opened here and not closed: its line alone, the parser will say so
+                end = data.index(b"\n") + 1  # a quote is opened and not closed: hand on its first line alone
             if end == 0:
                 break
             yield Block(line, recode(data[:end]))
@@ -162,14 +160,20 @@ def _rest_of_line(chunks: Iterator[bytes]) -> bytes:
 def _last_record_end(data: bytes, quote_after: str | None) -> int:
     """Where the last whole record ends that is not followed by blank lines only; 0 if there is none."""
     end = len(data)
-    if quote_after and b'"' in data:
-        opening = re.compile(b"(?:^|[\n" + re.escape(quote_after.encode()) + b'])"[^"]*(?:""[^"]*)*("|\\Z)')
-        for match in opening.finditer(data):
-            if not match[1]:
-                end = match.start() + 1
+    for start, stop in reversed(_quoted_newlines(data, quote_after)):
+        if start < data.rfind(b"\n", 0, end) < stop:
+            end = start
     newline = data.rfind(b"\n", 0, end)
     content = len(data[: newline + 1].rstrip(b"\r\n"))
     return data.index(b"\n", content) + 1 if content else 0
+
+
+def _quoted_newlines(data: bytes, quote_after: str | None) -> list[tuple[int, int]]:
+    """(start, stop) of the quoted fields with a newline in them; one may be open at the end."""
+    if not quote_after or b'"' not in data:
+        return []
+    quoted = re.compile(b"(?:^|(?<=[\n" + re.escape(quote_after.encode()) + b']))"[^"]*(?:""[^"]*)*("|\\Z)')
+    return [match.span() for match in quoted.finditer(data) if data.find(b"\n", *match.span()) >= 0]
 
 
 class Recoder:

@@ -193,10 +193,10 @@ def _step(distinct: NDArray[np.float64]) -> float | None:
     gaps = np.diff(distinct)
     offsets = distinct - distinct[0]
     for parts in range(1, 11):
-        step = float(gaps.min()) / parts
+        step = float(f"{gaps.min() / parts:.5g}")
         multiples = offsets / step
         if np.abs(multiples - np.round(multiples)).max() < 1e-4 and multiples.max() < 1e6:
-            return float(f"{step:.5g}")
+            return step
     return None
 
 

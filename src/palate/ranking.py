@@ -135,7 +135,7 @@ def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any
 
 def _unit(factors: Floats) -> Floats:
     length = np.linalg.norm(factors, axis=1, keepdims=True)
-    unit: Floats = factors / np.where(length > 0, length, 1).astype(np.float32)
+    unit: Floats = (factors / np.where(length > 0, length, 1)).astype(np.float32)
     return unit
 
 

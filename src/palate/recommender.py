@@ -149,11 +149,11 @@ class Recommender:
             users_given, items_given = self._pair_columns(users)
             return self._predict_many(users_given, items_given, level, on_unknown, like=users)
         if isinstance(users, str | int | np.integer) and isinstance(items, str | int | np.integer):
-            row = self._predict_codes(
+            row = self.predict_codes(
                 self._codes(self.model.user_vocabulary, [users], on_unknown),
                 self._codes(self.model.item_vocabulary, [items], on_unknown),
-                level,
-                on_unknown,
+                level=level,
+                on_unknown=on_unknown,
             )
             return Prediction(*(float(column[0]) for column in row))
         return self._predict_many(*_same_length(users, items), level, on_unknown, like=None)
@@ -162,13 +162,16 @@ class Recommender:
         user_codes = self._codes(self.model.user_vocabulary, users, on_unknown)
         item_codes = self._codes(self.model.item_vocabulary, items, on_unknown)
         names = ("prediction", "low", "high")
-        numbers = zip(names, self._predict_codes(user_codes, item_codes, level, on_unknown), strict=True)
+        numbers = zip(
+            names, self.predict_codes(user_codes, item_codes, level=level, on_unknown=on_unknown), strict=True
+        )
         whats = self.model.user_vocabulary.what, self.model.item_vocabulary.what
         return make_frame({whats[0]: _labels(users), whats[1]: _labels(items)} | dict(numbers), like)
 
-    def _predict_codes(
-        self, user_codes: Codes, item_codes: Codes, level: float, on_unknown: OnUnknown
+    def predict_codes(
+        self, user_codes: Codes, item_codes: Codes, *, level: float = 0.9, on_unknown: OnUnknown = "fallback"
     ) -> tuple[NDArray[np.float64], ...]:
+        """prediction, low and high, (n,) each, of pairs of codes; -1 is somebody or something unknown."""
         model = self.model
         expected = model.factors.predict(user_codes, item_codes).astype(np.float64)
         if model.posterior is None:

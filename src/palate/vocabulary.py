@@ -38,7 +38,7 @@ class Vocabulary:
     def in_order(cls, labels: Iterable[Label] | NDArray[Any], *, what: str = "label") -> Vocabulary:
         """Take labels that are distinct already, and keep their order (a stored or an extended vocabulary)."""
         vocabulary = cls.__new__(cls)
-        vocabulary._set(_as_labels(labels, what), what)
+        vocabulary._set(_as_labels(labels, what).copy(), what)
         return vocabulary
 
     def _set(self, labels: NDArray[Any], what: str) -> None:

@@ -1,0 +1,193 @@
+"""Ratings: immutable, checked, small, and grouped both ways like SciPy would."""
+
+import pickle
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palate.errors import DataError
+from palate.ratings import Ratings, ReadReport, titles
+from palate.vocabulary import Vocabulary
+
+USERS = Vocabulary(["ann", "bob", "eve"], what="user")
+ITEMS = Vocabulary([10, 20], what="item")
+
+
+def make(users=(0, 1, 0), items=(0, 0, 1), values=(5, 3, 1), **more):
+    return Ratings(
+        np.array(users), np.array(items), np.array(values), user_vocabulary=USERS, item_vocabulary=ITEMS, **more
+    )
+
+
+@st.composite
+def some_ratings(draw):
+    n_users, n_items, n = draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(0, 30))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    pairs = rng.permutation(n_users * n_items)[:n]
+    return Ratings(
+        pairs // n_items,
+        pairs % n_items,
+        rng.normal(size=len(pairs)),
+        user_vocabulary=Vocabulary(range(n_users), what="user"),
+        item_vocabulary=Vocabulary(range(n_items), what="item"),
+        times=rng.integers(0, 10**9, len(pairs)) if draw(st.booleans()) else None,
+        weights=rng.random(len(pairs)) if draw(st.booleans()) else None,
+    )
+
+
+@given(some_ratings())
+@settings(max_examples=60, deadline=None)
+def test_rows_both_ways_equal_scipys(ratings):
+    matrix = sp.csr_matrix(
+        (ratings.values, (ratings.user_codes, ratings.item_codes)), shape=(ratings.n_users, ratings.n_items)
+    )
+    for rows, expected in ((ratings.by_user(), matrix), (ratings.by_item(), matrix.T.tocsr())):
+        ours = sp.csr_matrix((rows.values, rows.indices, rows.indptr), shape=expected.shape)
+        assert (ours != expected).nnz == 0
+        assert rows.n_rows == expected.shape[0]
+        assert rows.counts.tolist() == np.diff(expected.indptr).tolist()
+        assert (np.diff(rows.counts[rows.order]) <= 0).all()
+        for code in range(rows.n_rows):
+            indices, values = rows.row(code)
+            assert np.array_equal(expected[code].toarray().ravel()[indices], values)
+
+
+@given(some_ratings())
+@settings(max_examples=30, deadline=None)
+def test_weights_travel_with_their_rows(ratings):
+    if ratings.weights is None:
+        assert ratings.by_user().weights is None
+        return
+    weight_of = dict(zip(zip(ratings.user_codes, ratings.item_codes, strict=True), ratings.weights, strict=True))
+    rows = ratings.by_user()
+    owners = np.repeat(np.arange(rows.n_rows), rows.counts)
+    pairs = zip(owners, rows.indices, strict=True)
+    assert [weight_of[pair] for pair in pairs] == rows.weights.tolist()
+
+
+@given(some_ratings(), st.data())
+@settings(max_examples=40, deadline=None)
+def test_slicing_takes_rows_of_every_column(ratings, data):
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(ratings), max_size=len(ratings))), bool)
+    part = ratings[mask]
+    assert len(part) == mask.sum()
+    assert part.user_vocabulary is ratings.user_vocabulary
+    assert part.to_frame().equals(ratings.to_frame().filter(pl.Series(mask, dtype=pl.Boolean)))
+    positions = np.flatnonzero(mask)
+    assert ratings[positions].to_frame().equals(part.to_frame())
+    assert ratings[: len(ratings) // 2].to_frame().equals(ratings.to_frame().head(len(ratings) // 2))
+
+
+def test_types_and_sizes():
+    ratings = make(times=[3, 2, 1], weights=[1, 2, 0])
+    assert (ratings.user_codes.dtype, ratings.values.dtype) == (np.int32, np.float32)
+    assert (ratings.times.dtype, ratings.weights.dtype) == (np.int64, np.float32)
+    assert (len(ratings), ratings.n_users, ratings.n_items) == (3, 3, 2)
+    assert ratings.classes == {"user": ["ann", "bob", "eve"], "item": [10, 20]}
+    assert ratings.range == (1.0, 5.0)
+    assert repr(ratings) == "Ratings(3 ratings, 3 users, 2 items, with times, weights)"
+    assert "3 ratings of 2 items by 3 users, 50.00% of pairs" in ratings.describe()
+
+
+def test_none_at_all():
+    ratings = make((), (), ())
+    assert np.isnan(ratings.range).all()
+    assert ratings.describe() == "No ratings."
+    assert ratings.by_user().counts.tolist() == [0, 0, 0]
+    assert ratings.to_frame().height == 0
+    nobody = Ratings(
+        np.zeros(0), np.zeros(0), np.zeros(0), user_vocabulary=Vocabulary([]), item_vocabulary=Vocabulary([])
+    )
+    assert nobody.by_item().n_rows == 0
+    assert nobody.describe() == "No ratings."
+
+
+def test_no_more_than_32_bytes_a_rating():
+    n = 10_000
+    vocabulary = Vocabulary(range(100))
+    ratings = Ratings(
+        np.arange(n) % 100,
+        np.arange(n) // 100,
+        np.ones(n),
+        user_vocabulary=vocabulary,
+        item_vocabulary=vocabulary,
+        times=np.arange(n) + 10**9,
+    )
+    held = [value for value in vars(ratings).values() if isinstance(value, np.ndarray)]
+    for rows in (ratings.by_user(), ratings.by_item()):
+        held += [rows.indices, rows.values]
+    assert sum(array.nbytes for array in held) <= 32 * n
+
+
+@pytest.mark.parametrize("times", [[0, 1, 2], [-(2**62), 0, 2**62], [5, 5, 5], [-9, -8, -7], [0, 2**31, 2**40]])
+def test_times_come_back_exactly(times):
+    assert make(times=times).times.tolist() == times
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"users": [0, 1]}, "user_codes has shape"),
+        ({"users": [0, 1, 3]}, r"user code lies outside 0\.\.2"),
+        ({"items": [0, -1, 0]}, r"item code lies outside 0\.\.1"),
+        ({"values": [1, np.nan, 2]}, "NaN or infinite"),
+        ({"values": [1, np.inf, 2]}, "NaN or infinite"),
+        ({"values": [1, 1e39, 2]}, "too large for float32"),
+        ({"times": [1, 2]}, "times has shape"),
+        ({"weights": [1, 2]}, "weights has shape"),
+        ({"weights": [1, 2, -1]}, "weight is negative"),
+        ({"weights": [1, 2, np.nan]}, "weight is negative, NaN"),
+        ({"item_table": pl.DataFrame({"title": ["a"]})}, "item table has 1 rows for 2 labels"),
+        ({"user_table": pl.DataFrame({"name": ["a"]})}, "user table has 1 rows for 3 labels"),
+    ],
+)
+def test_what_cannot_be_is_refused(wrong, message):
+    with pytest.raises(DataError, match=message):
+        make(**wrong)
+
+
+def test_immutable():
+    ratings = make()
+    with pytest.raises(ValueError, match="read-only"):
+        ratings.values[0] = 9
+    with pytest.raises(AttributeError, match="immutable"):
+        ratings.values = np.zeros(3)
+
+
+def test_the_callers_arrays_stay_writeable():
+    values = np.array([5, 3, 1], np.float32)
+    Ratings(np.zeros(3), np.zeros(3), values, user_vocabulary=USERS, item_vocabulary=ITEMS)
+    values[0] = 1
+
+
+def test_tables_travel():
+    table = pl.DataFrame({"title": ["tea", "jam"]})
+    ratings = make().with_items(table).with_users(pl.DataFrame({"age": [1, 2, 3]}))
+    assert ratings[:1].item_table.equals(table)
+    assert ratings[:1].user_table.height == 3
+    assert make().item_table is None
+    with pytest.raises(DataError, match="item table"):
+        ratings.with_items(table.head(1))
+
+
+def test_frame_and_copy_across_processes():
+    ratings = make(times=[3, 2, 1])
+    again = pickle.loads(pickle.dumps(ratings))
+    assert again.to_frame().equals(ratings.to_frame())
+    assert ratings.to_frame().rows() == [("ann", 10, 5.0, 3), ("bob", 10, 3.0, 2), ("ann", 20, 1.0, 1)]
+
+
+def test_titles():
+    assert titles(None) is None
+    assert titles(pl.DataFrame({"year": [1]})) is None
+    assert titles(pl.DataFrame({"year": [1], "genre": ["x"], "Title": ["tea"]})) == ["tea"]
+    assert titles(pl.DataFrame({"year": [1], "genre": ["x"]})) == ["x"]
+
+
+def test_the_report_says_what_happened():
+    report = ReadReport(1000, {"no user": 2}, ("line 3",), 5, "x.csv", 1)
+    assert str(report) == "1,000 rows read, 2 left out (no user), 5 duplicates of a (user, item) joined from x.csv."

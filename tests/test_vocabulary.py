@@ -1,0 +1,129 @@
+"""Vocabulary: labels <-> codes, and nothing mixed up on the way."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palate.errors import DataError, LabelTypeError, UnknownLabelError
+from palate.vocabulary import Vocabulary, sort_labels
+
+strings = st.lists(st.text(max_size=6), max_size=30)
+integers = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30)
+
+
+@given(strings | integers)
+def test_encode_and_decode_are_inverse(labels):
+    vocabulary = Vocabulary(labels)
+    codes = vocabulary.encode(labels)
+    assert codes.dtype == np.int32
+    assert vocabulary.decode(codes).tolist() == labels
+    assert len(vocabulary) == len(set(labels))
+    assert [vocabulary.encode_one(label) for label in labels] == codes.tolist()
+    assert all(label in vocabulary for label in labels)
+
+
+@given(strings | integers)
+def test_order_depends_on_the_set_of_labels_only(labels):
+    vocabulary = Vocabulary(labels)
+    assert vocabulary == Vocabulary(labels[::-1] + labels)
+    assert sorted(vocabulary.encode(list(vocabulary))) == list(range(len(vocabulary)))
+
+
+@given(strings, strings)
+def test_unknown_strings_are_marked_or_raise(known, asked):
+    vocabulary = Vocabulary(known)
+    marked = vocabulary.encode(asked, on_unknown="mark")
+    assert [label in known for label in asked] == (marked >= 0).tolist()
+    if (marked < 0).any():
+        with pytest.raises(UnknownLabelError):
+            vocabulary.encode(asked)
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1), st.lists(st.integers(-9, 9)))
+def test_unknown_integers_are_marked(known, asked):
+    marked = Vocabulary(known).encode(asked, on_unknown="mark")
+    assert [label in known for label in asked] == (marked >= 0).tolist()
+
+
+@given(st.lists(st.text(max_size=3), min_size=1), st.lists(st.text(max_size=3)))
+def test_extended_keeps_the_codes_that_were(known, more):
+    old = Vocabulary(known)
+    new = old.extended(more)
+    assert list(new)[: len(old)] == list(old)
+    assert set(new) == {*known, *more}
+    assert len(set(new)) == len(new)
+
+
+def test_numeric_strings_are_ordered_as_numbers_and_stay_strings():
+    assert list(Vocabulary(["10", "9", "01", "1", "b"])) == ["01", "1", "10", "9", "b"]
+    assert list(Vocabulary(["10", "9", "01", "1", "0", "00"])) == ["0", "00", "01", "1", "9", "10"]
+    assert sort_labels(["١", "2"]) == ["2", "١"]  # an Arabic digit is a digit, but not a plain one
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        (["a"], "string"),
+        ([1], "integer"),
+        (np.array([1, 2], np.uint8), "integer"),
+        (np.array(["a", "b"]), "string"),
+        (np.array([np.str_("a")], object), "string"),
+        ([np.int16(3)], "integer"),
+        ([], "string"),
+        (np.zeros(0), "string"),
+    ],
+)
+def test_kinds(labels, kind):
+    assert Vocabulary(labels).kind == kind
+
+
+@pytest.mark.parametrize("labels", [[1, "1"], ["1", 1], [1.0], [True], [b"a"], [("a",)], np.array([1.5]), [1, True]])
+def test_other_labels_are_refused(labels):
+    with pytest.raises(LabelTypeError):
+        Vocabulary(labels)
+
+
+@pytest.mark.parametrize("labels", [["a", None], [1, None], [1, float("nan")], ["a", float("nan")]])
+def test_missing_labels_are_told(labels):
+    with pytest.raises(DataError, match="1 of 2 users are missing"):
+        Vocabulary(labels, what="user")
+
+
+def test_the_wrong_type_is_told_apart_from_the_unknown():
+    vocabulary = Vocabulary(["1", "2"], what="item")
+    with pytest.raises(LabelTypeError, match="item 1 is an integer, but the items here are strings: did you mean '1'"):
+        vocabulary.encode_one(1)
+    with pytest.raises(LabelTypeError):
+        vocabulary.encode([1], on_unknown="mark")
+    with pytest.raises(LabelTypeError):
+        vocabulary.find(True)
+    with pytest.raises(LabelTypeError, match=r"pass \['12'\]"):
+        vocabulary.encode("12")
+    with pytest.raises(UnknownLabelError, match="unknown item '3'"):
+        vocabulary.encode_one("3")
+    with pytest.raises(LabelTypeError, match="'1' is a string"):
+        Vocabulary([1, 2]).encode(["1"])
+
+
+def test_in_order_keeps_the_order():
+    assert list(Vocabulary.in_order(["b", "a"])) == ["b", "a"]
+    assert Vocabulary.in_order([5, 2, 9]).encode([9, 2, 5]).tolist() == [2, 1, 0]
+
+
+def test_labels_cannot_be_written():
+    with pytest.raises(ValueError, match="read-only"):
+        Vocabulary(["a"]).labels[0] = "b"
+
+
+def test_a_caller_keeps_the_array_it_gave():
+    given_labels = np.array(["b", "a"], dtype=object)
+    vocabulary = Vocabulary.in_order(given_labels)
+    given_labels[0] = "z"
+    assert list(vocabulary) == ["b", "a"]
+
+
+def test_a_label_in_the_vocabulary_of_the_other_type_is_not():
+    assert "1" not in Vocabulary([1])
+    assert 1 not in Vocabulary(["1"])
+    assert True not in Vocabulary([1])
