@@ -93,7 +93,6 @@ def test_another_layout_is_an_error(kernel, name):
             call(kernel, **{name: abs(same)})
 
 
-@pytest.mark.xfail(reason="the border lets it through: undefined in C++, and UBSan stops there", run=False)
 def test_a_misaligned_array_is_an_error():
     odd = np.frombuffer(bytes(4 * 12 + 1), dtype=np.float32, offset=1).reshape(4, 3)
     assert odd.flags.c_contiguous and not odd.flags.aligned
@@ -167,13 +166,12 @@ def test_an_option_that_makes_no_sense_is_an_error(option):
         call("solve_rows", **option)
 
 
-HALF_OPEN = "the border lets it through, and the answer is wrong or NaN without a word"
-
-
-@pytest.mark.xfail(reason=HALF_OPEN, strict=True)
 @pytest.mark.parametrize(
-    "option", [{"ridge": -f32(3)}, {"ridge": f32(3) * np.float32(NAN)}, {"scale": 1e-300}, {"center": 1e300}], ids=str
-)
+    "option",
+    [{"ridge": -f32(3)}, {"ridge": f32(3) * np.float32(NAN)}, {"ridge": f32(3) * np.float32(INF)}, {"scale": 1e-300},
+     {"center": 1e300}, {"mean": f32(3) * np.float32(NAN)}, {"precision": np.eye(3, dtype=np.float32) + np.float32(INF)}],
+    ids=str,
+)  # fmt: skip
 def test_an_option_beyond_float32_or_below_zero_is_an_error(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         call("solve_rows", **option)
@@ -189,7 +187,7 @@ def test_an_option_of_another_type_or_size_is_an_error(option):
         call("solve_rows", **option)
 
 
-@pytest.mark.parametrize("precision", [np.zeros((3, 3)), -np.eye(3), np.full((3, 3), NAN), np.ones((3, 3))])
+@pytest.mark.parametrize("precision", [np.zeros((3, 3)), -np.eye(3), np.ones((3, 3))])
 def test_a_matrix_that_is_not_positive_definite_is_an_error(precision):
     changes = {"background": None, "ridge": None, "alpha": 0.0, "precision": precision.astype(np.float32)}
     with pytest.raises(ValueError, match=r"row [012] is not positive definite"):
@@ -221,8 +219,8 @@ def test_counts_below_zero_are_an_error():
         call("compress_rows", n_rows=-1)
 
 
-@pytest.mark.parametrize("n_rows", [2**40, 2**62, pytest.param(2**63 - 1, marks=pytest.mark.xfail(strict=True))])
-def test_more_rows_than_memory_are_refused(n_rows):
+@pytest.mark.parametrize("n_rows", [2**31, 2**40, 2**62, 2**63 - 1])
+def test_more_rows_than_codes_are_refused(n_rows):
     """In a process of its own, because the largest count once ended in a segmentation fault."""
     source = f"""
 import numpy as np

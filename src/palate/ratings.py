@@ -283,11 +283,11 @@ def titles(table: pl.DataFrame | None) -> list[str | None] | None:
 
 
 def _frozen(array: NDArray[Any], dtype: type) -> NDArray[Any]:
-    """The array in one block of the given type, not writeable; copied only when it must be."""
+    """An array of the given type that nobody can write to; copied unless it is one already."""
     with np.errstate(over="ignore"):
         own: NDArray[Any] = np.ascontiguousarray(array, dtype=dtype)
-    if own is array or own.base is not None:
-        own = own.view()
+    if own.flags.writeable and (own is array or own.base is not None):
+        own = own.copy()
     own.setflags(write=False)
     return own
 

@@ -6,100 +6,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <initializer_list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "checks.hpp"
 #include "philox.hpp"
 #include "pool.hpp"
 #include "rows.hpp"
+#include "schedule.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace palate {
 namespace {
-
-using Array = nb::ndarray<nb::ro, nb::device::cpu>;
-using MaybeArray = std::optional<Array>;
-
-constexpr int64_t kAny = -1;
-constexpr int kMaxFactors = 4096;
-
-template <typename T>
-const char* dtype_name();
-template <>
-const char* dtype_name<float>() {
-  return "float32";
-}
-template <>
-const char* dtype_name<int32_t>() {
-  return "int32";
-}
-template <>
-const char* dtype_name<int64_t>() {
-  return "int64";
-}
-
-std::string shape_text(std::initializer_list<int64_t> shape) {
-  std::string text = "(";
-  for (int64_t side : shape) text += (text.size() > 1 ? ", " : "") + (side == kAny ? "any" : std::to_string(side));
-  return text + ")";
-}
-
-// The data of an array that has exactly this dtype and shape (kAny where any length will do) and is C-contiguous.
-template <typename T>
-const T* checked(const Array& array, const char* name, std::initializer_list<int64_t> shape) {
-  bool good = array.dtype() == nb::dtype<T>() && array.ndim() == shape.size();
-  size_t axis = 0;
-  for (int64_t side : shape) {
-    if (!good) break;
-    good = side == kAny || array.shape(axis) == static_cast<size_t>(side);
-    ++axis;
-  }
-  int64_t step = 1;
-  for (size_t i = good ? array.ndim() : 0; i-- > 0;) {
-    good = good && (array.shape(i) <= 1 || array.stride(i) == step || array.size() == 0);
-    step *= static_cast<int64_t>(array.shape(i));
-  }
-  if (good) return static_cast<const T*>(array.data());
-  std::string got = "(";
-  for (size_t i = 0; i < array.ndim(); ++i) got += (i ? ", " : "") + std::to_string(array.shape(i));
-  throw nb::type_error((std::string(name) + " must be a C-contiguous " + dtype_name<T>() + " array of shape " +
-                        shape_text(shape) + ", got shape " + got + ") or another dtype or layout")
-                           .c_str());
-}
-
-template <typename T>
-const T* checked(const MaybeArray& array, const char* name, std::initializer_list<int64_t> shape) {
-  return array ? checked<T>(*array, name, shape) : nullptr;
-}
-
-void check_bounds(const int32_t* codes, int64_t n, int64_t limit, const char* name) {
-  int32_t low = 0, high = -1;
-  for (int64_t i = 0; i < n; ++i) {
-    low = std::min(low, codes[i]);
-    high = std::max(high, codes[i]);
-  }
-  if (low < 0 || high >= limit)
-    throw nb::index_error((std::string(name) + " holds " + std::to_string(low < 0 ? low : high) + ", outside 0.." +
-                           std::to_string(limit - 1))
-                              .c_str());
-}
-
-void check_indptr(const int64_t* indptr, int64_t n_rows, int64_t n) {
-  bool good = indptr[0] == 0 && indptr[n_rows] == n;
-  for (int64_t r = 0; good && r < n_rows; ++r) good = indptr[r] <= indptr[r + 1];
-  if (!good) throw nb::value_error("indptr must rise from 0 to the number of ratings");
-}
-
-int checked_threads(int n_threads) {
-  if (n_threads < 0) throw nb::value_error("n_threads must be 0 (all) or more");
-  return n_threads == 0 ? hardware_threads() : std::min(n_threads, 256);
-}
 
 // A new NumPy array that owns its memory.
 template <typename T>
@@ -136,38 +57,6 @@ struct AlignedFloats {
   float* data;
 };
 
-// Row numbers, the heaviest first (by powers of two), and where each task begins in them.
-struct Schedule {
-  std::vector<int32_t> order;
-  std::vector<int64_t> task_begin;
-
-  Schedule(const int64_t* indptr, int64_t n_rows, int k, int n_threads) : order(static_cast<size_t>(n_rows)) {
-    std::vector<int64_t> begin(66, 0);
-    auto bucket = [&](int64_t r) { return 64 - bits(indptr[r + 1] - indptr[r]); };
-    for (int64_t r = 0; r < n_rows; ++r) ++begin[bucket(r) + 1];
-    for (size_t b = 1; b < begin.size(); ++b) begin[b] += begin[b - 1];
-    for (int64_t r = 0; r < n_rows; ++r) order[begin[bucket(r)]++] = static_cast<int32_t>(r);
-    const int64_t per_row = k;  // the Cholesky factorization, in ratings
-    const int64_t work = indptr[n_rows] + per_row * n_rows;
-    const int64_t share = std::max<int64_t>(work / (n_threads * 32), 1000);
-    int64_t here = share;
-    for (int64_t i = 0; i < n_rows; ++i) {
-      if (here >= share) {
-        task_begin.push_back(i);
-        here = 0;
-      }
-      here += indptr[order[i] + 1] - indptr[order[i]] + per_row;
-    }
-    task_begin.push_back(n_rows);
-  }
-
-  static int bits(int64_t count) {
-    int n = 0;
-    for (; count > 0; count >>= 1) ++n;
-    return n;
-  }
-};
-
 nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& values, const Array& other,
                      const Array& precision, const Array& mean, const MaybeArray& weights, const MaybeArray& ridge,
                      const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
@@ -178,8 +67,6 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   const auto n = static_cast<int64_t>(values.size());
   const auto k = static_cast<int64_t>(other.shape(1));
   if (k < 1 || k > kMaxFactors) throw nb::value_error("other must have between 1 and 4096 columns");
-  if (!(scale > 0) || !std::isfinite(scale) || !std::isfinite(center) || !(alpha >= 0) || !std::isfinite(alpha))
-    throw nb::value_error("scale must be > 0, alpha >= 0, and center finite");
 
   Problem p{};
   p.rows = {checked<int64_t>(indptr, "indptr", {n_rows + 1}), checked<int32_t>(indices, "indices", {n}),
@@ -192,13 +79,16 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.background = checked<float>(background, "background", {k, k});
   check_indptr(p.rows.indptr, n_rows, n);
   check_bounds(p.rows.indices, n, static_cast<int64_t>(other.shape(0)), "indices");
-  for (int64_t i = 0; p.rows.weights && i < n; ++i)
-    if (!(p.rows.weights[i] >= 0)) throw nb::value_error("weights must be >= 0");
+  check_not_negative(p.rows.weights, n, "weights");
+  check_not_negative(p.ridge, n_rows, "ridge");
+  check_finite(p.precision, k * k, "precision");
+  check_finite(p.background, k * k, "background");
+  check_finite(p.mean, p.mean_per_row ? n_rows * k : k, "mean");
   p.k = static_cast<int>(k);
   p.bias = bias;
-  p.center = static_cast<float>(center);
-  p.scale = static_cast<float>(scale);
-  p.alpha = static_cast<float>(alpha);
+  p.center = checked_number(center, "center", -INFINITY, true);
+  p.scale = checked_number(scale, "scale", 0, false);
+  p.alpha = checked_number(alpha, "alpha", 0, true);
   p.draw = draw;
   p.seed = seed;
   p.sweep = sweep;
@@ -209,13 +99,14 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.out = out.data;
   p.errors = errors ? row_errors.data : nullptr;
 
-  const int threads = checked_threads(n_threads);
-  const Schedule schedule(p.rows.indptr, n_rows, p.k, threads);
+  const Schedule schedule(p.rows.indptr, n_rows, p.k, checked_threads(n_threads));
+  const int threads =
+      static_cast<int>(std::min<int64_t>(checked_threads(n_threads), std::max<int64_t>(schedule.n_tasks(), 1)));
   const Level& kernels = level();
   std::vector<std::unique_ptr<AlignedFloats>> scratch;
   for (int t = 0; t < threads; ++t) scratch.push_back(std::make_unique<AlignedFloats>(kernels.scratch_floats(p.k)));
   std::vector<int64_t> failed(static_cast<size_t>(threads), -1);
-  run(static_cast<int64_t>(schedule.task_begin.size()) - 1, threads, [&](int64_t task, int worker) {
+  run(schedule.n_tasks(), threads, [&](int64_t task, int worker) {
     const int64_t first = schedule.task_begin[task], last = schedule.task_begin[task + 1];
     const int64_t bad = kernels.solve(p, schedule.order.data() + first, last - first, scratch[worker]->data);
     if (bad >= 0) failed[worker] = bad;
@@ -241,12 +132,14 @@ nb::object predict_pairs(const Array& users, const Array& items, const Array& us
   const int32_t* i = checked<int32_t>(item_codes, "item_codes", {n});
   check_bounds(u, n, static_cast<int64_t>(users.shape(0)), "user_codes");
   check_bounds(i, n, static_cast<int64_t>(items.shape(0)), "item_codes");
+  const float middle = checked_number(center, "center", -INFINITY, true);
+  const float unit = checked_number(scale, "scale", 0, false);
   const Owned<float> out(n);
   constexpr int64_t kBlock = 8192;
   const Level& kernels = level();
   run((n + kBlock - 1) / kBlock, checked_threads(n_threads), [&](int64_t task, int) {
-    kernels.predict(x, y, static_cast<int>(k), bias, static_cast<float>(center), static_cast<float>(scale), u, i,
-                    task * kBlock, std::min(n, (task + 1) * kBlock), out.data);
+    kernels.predict(x, y, static_cast<int>(k), bias, middle, unit, u, i, task * kBlock,
+                    std::min(n, (task + 1) * kBlock), out.data);
   });
   return out.array({static_cast<size_t>(n)});
 }
@@ -258,11 +151,12 @@ nb::tuple gram(const Array& x, int n_threads) {
   const auto n = static_cast<int64_t>(x.shape(0)), k = static_cast<int64_t>(x.shape(1));
   if (k < 1 || k > kMaxFactors) throw nb::value_error("x must have between 1 and 4096 columns");
   const float* data = checked<float>(x, "x", {n, k});
-  const int64_t block = std::max<int64_t>(512, (n + 63) / 64);
+  const int64_t most_blocks = std::max<int64_t>(1, std::min<int64_t>(64, (int64_t{1} << 24) / (k * k)));
+  const int64_t block = std::max<int64_t>(512, (n + most_blocks - 1) / most_blocks);
   const int64_t n_blocks = (n + block - 1) / block;
   const int64_t stride = k * k + k;
   std::vector<double> parts(static_cast<size_t>(n_blocks * stride), 0.0);
-  const int threads = checked_threads(n_threads);
+  const int threads = static_cast<int>(std::min<int64_t>(checked_threads(n_threads), std::max<int64_t>(n_blocks, 1)));
   const Level& kernels = level();
   std::vector<std::unique_ptr<AlignedFloats>> scratch;
   for (int t = 0; t < threads; ++t)
@@ -301,7 +195,7 @@ nb::tuple philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0
 nb::tuple compress_rows(const Array& row_codes, const Array& other_codes, const Array& values,
                         const MaybeArray& weights, int64_t n_rows) {
   const auto n = static_cast<int64_t>(values.size());
-  if (n_rows < 0) throw nb::value_error("n_rows must be >= 0");
+  if (n_rows < 0 || n_rows > INT32_MAX) throw nb::value_error("n_rows must be >= 0 and below 2^31");
   const int32_t* row = checked<int32_t>(row_codes, "row_codes", {n});
   const int32_t* other = checked<int32_t>(other_codes, "other_codes", {n});
   const float* value = checked<float>(values, "values", {n});

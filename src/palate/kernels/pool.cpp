@@ -31,12 +31,25 @@ struct Job {
   }
 };
 
+struct Flag {
+  explicit Flag(bool& set) : flag(set) { flag = true; }
+  ~Flag() { flag = false; }
+  bool& flag;
+};
+
 // Helpers join the job that stands published when they come by, and are only waited for once they have joined: on a
 // busy machine the caller never waits for a helper that the system has not woken yet.
 class Pool {
  public:
   bool run(Job& job, int n_threads, const std::function<bool()>& interrupted) {
-    std::lock_guard<std::mutex> one_job_at_a_time(running_);
+    // A signal handler, called by `interrupted`, may ask for a kernel of its own: that one runs on this thread alone.
+    static thread_local bool inside = false;
+    if (inside) {
+      job.work(0);
+      return true;
+    }
+    const std::lock_guard<std::mutex> one_job_at_a_time(running_);
+    const Flag now_inside(inside);
     if (n_threads > 1) publish(job, n_threads - 1);
     bool stopped = false;
     auto asked = Clock::now();

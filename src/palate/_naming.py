@@ -1,0 +1,232 @@
+"""Names as typed at a command line -> the labels a model knows: numbers, titles, files of pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palate._printing import note, printable
+from palate.errors import DataError, OptionError, UnknownLabelError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from palate.ratings import Ratings
+    from palate.recommender import Recommender
+    from palate.vocabulary import Label, Vocabulary
+
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+YEAR = re.compile(r"\s*\([0-9]{4}\)$")
+ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|le|la|les|der|die|das|el|il)(\s*\([0-9]{4}\))?$")
+SHOWN = 8  # candidates listed in an error
+
+
+def label_of(text: str, vocabulary: Vocabulary) -> Label:
+    """The text as a label of the vocabulary's type; UnknownLabelError when the labels are numbers and it is none."""
+    if vocabulary.kind == "string":
+        return text
+    if not WHOLE_NUMBER.fullmatch(text.strip()):
+        shown = ", ".join(str(label) for label in vocabulary.labels[:3].tolist())
+        raise UnknownLabelError(f"{vocabulary.what} {text!r} is not a number; the {vocabulary.what}s here are: {shown}, ...")
+    return int(text)
+
+
+def user_of(text: str, rec: Recommender) -> Label:
+    """The user meant; an unknown one is passed on, with a word about it."""
+    return _passed_on(label_of(text, rec.model.user_vocabulary), rec.model.user_vocabulary)
+
+
+def item_of(text: str, rec: Recommender) -> Label:
+    """The item meant: by its id, or by a title it alone has. Raises UnknownLabelError that lists the candidates."""
+    vocabulary = rec.model.item_vocabulary
+    is_number = bool(WHOLE_NUMBER.fullmatch(text.strip()))
+    if vocabulary.kind == "string" and text in vocabulary:
+        return text
+    if vocabulary.kind == "integer" and is_number and int(text) in vocabulary:
+        return int(text)
+    codes, names = _by_title(text, rec, whole_only=is_number)
+    if len(codes) == 1:
+        label: Label = vocabulary.decode(codes).tolist()[0]
+        return label
+    if codes:
+        raise UnknownLabelError(_ambiguous(text, vocabulary.decode(codes).tolist(), [names[code] for code in codes]))
+    if names and not is_number:
+        raise UnknownLabelError(f"no item has the id {text!r}, nor does a title contain it.{_close(text, names)}")
+    return _passed_on(label_of(text, vocabulary), vocabulary)
+
+
+def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
+    """Several items, each by id or title; UnknownLabelError for one that is not there."""
+    labels = [item_of(text, rec) for text in texts]
+    rec.model.item_vocabulary.encode(labels)
+    return labels
+
+
+def liked(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
+    """ITEM=RATING, several times, as a mapping of labels to ratings."""
+    given = {}
+    for text in texts:
+        name, equals, rating = text.rpartition("=")
+        if not equals or not name:
+            raise OptionError(f'--like {text!r}: write it as "ITEM=RATING", such as "Alien=5".')
+        try:
+            given[item_of(name, rec)] = float(rating)
+        except ValueError as error:
+            if isinstance(error, OptionError):
+                raise
+            raise OptionError(f"--like {text!r}: {rating!r} is not a number.") from None
+    return given
+
+
+def title_of(label: Label, rec: Recommender) -> str:
+    """What people call an item: its title, or else its id."""
+    code = rec.model.item_vocabulary.find(label)
+    names = _titles(rec)
+    return printable((names[code] if names and code >= 0 else None) or str(label))
+
+
+def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
+    if vocabulary.find(label) < 0:
+        note(f"the model does not know {vocabulary.what} {label!r}; the answer is what holds for any {vocabulary.what}.")
+    return label
+
+
+def _titles(rec: Recommender) -> list[str | None]:
+    from palate.ratings import titles
+
+    return titles(rec.model.item_table) or []
+
+
+def _by_title(text: str, rec: Recommender, *, whole_only: bool) -> tuple[list[int], list[str | None]]:
+    """Codes of the items whose title is meant, by the first rule that finds any; and all titles.
+
+    The rules: the whole title, the whole title without its year, a part of the title. "Matrix, The" is "The Matrix" too.
+    """
+    wanted, names = text.strip().casefold(), _titles(rec)
+    folded = [(code, _spellings(name)) for code, name in enumerate(names) if name]
+    rules: list[Callable[[str], bool]] = [lambda title: title == wanted, lambda title: YEAR.sub("", title) == wanted]
+    if wanted and not whole_only:
+        rules.append(lambda title: wanted in title)
+    for rule in rules:
+        found = [code for code, spellings in folded if any(map(rule, spellings))]
+        if found:
+            return found, names
+    return [], names
+
+
+def _spellings(title: str) -> tuple[str, ...]:
+    folded = title.strip().casefold()
+    turned = ARTICLE_LAST.sub(r"\2 \1\3", folded)
+    return (folded,) if turned == folded else (folded, turned)
+
+
+def _ambiguous(text: str, labels: Sequence[Label], names: Sequence[str | None]) -> str:
+    shown = "; ".join(f"{label} {name}" for label, name in zip(labels[:SHOWN], names, strict=False))
+    more = f"; and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+    return f"{text!r} fits {len(labels)} titles: {shown}{more}. Type more of the title, or the id."
+
+
+def _close(text: str, names: Sequence[str | None]) -> str:
+    from difflib import get_close_matches
+
+    bare = {YEAR.sub("", name).casefold(): name for name in names if name}
+    found = [bare[match] for match in get_close_matches(text.casefold(), bare, n=3, cutoff=0.6)]
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+# ---- files
+
+
+def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
+    """A file with a user and an item in each row, as a frame of the model's labels in the order of the file."""
+    import polars as pl
+
+    sides = (rec.model.user_vocabulary, rec.model.item_vocabulary)
+    frame = _rows_of(path, rec)
+    return pl.DataFrame(
+        [
+            _as_kind(frame[_position(frame.columns, side, at)], side, str(path)).alias(side.what)
+            for at, side in enumerate(sides)
+        ]
+    )
+
+
+def _rows_of(path: Path, rec: Recommender) -> pl.DataFrame:
+    import polars as pl
+
+    from palate._frames import table_of
+
+    table = table_of(path)
+    if table is None:
+        return _text_rows(path, rec)
+    return pl.DataFrame([table.label(at).alias(name) for at, name in enumerate(table.names)])
+
+
+def _text_rows(path: Path, rec: Recommender) -> pl.DataFrame:
+    import polars as pl
+
+    from palate._columns import is_usual
+    from palate._parsing import TextFile
+    from palate._textfiles import open_bytes, utf8_chunks
+
+    parts: list[pl.DataFrame] = []
+    known = {str(label) for label in rec.model.user_vocabulary}
+
+    def is_header(sample: list[list[str]]) -> bool:
+        first = sample[0]
+        usual = any(is_usual(name, what) for name in first for what in ("user", "item"))
+        return usual or (first[0] not in known and any(row and row[0] in known for row in sample[1:]))
+
+    with open_bytes(path) as stream:
+        chunks = utf8_chunks(stream, None, str(path))
+        text = TextFile(chunks, str(path), None, None, asked={}, least=2, is_header=is_header)
+        for fast, exact in text.rows():
+            rows = fast or exact()
+            for row, reason in rows.reasons.items():
+                raise DataError(f"{rows.where(row)}: {reason}")
+            parts.append(rows.frame)
+    names = text.dialect.names
+    return pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
+
+
+def _position(names: Sequence[str], side: Vocabulary, default: int) -> str:
+    from palate._columns import is_usual, there_are
+
+    found = [name for name in names if is_usual(name, side.what)]
+    unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in names)
+    if not found and not unnamed:
+        raise DataError(f"the pairs have no {side.what} column. {there_are(list(names))}")
+    if not found and len(names) <= default:
+        raise DataError("pairs need two columns, a user and an item.")
+    return found[0] if found else names[default]
+
+
+def _as_kind(series: pl.Series, vocabulary: Vocabulary, source: str) -> pl.Series:
+    """Labels of a file in the type of the vocabulary."""
+    import polars as pl
+
+    if series.null_count():
+        raise DataError(f"{source}: {series.null_count()} of {len(series)} {vocabulary.what}s are missing.")
+    if vocabulary.kind == "string":
+        return series.cast(pl.String)
+    if series.dtype != pl.String:
+        return series.cast(pl.Int64)
+    odd = series.filter(~series.str.strip_chars().str.contains(rf"^{WHOLE_NUMBER.pattern}$"))
+    if len(odd):
+        raise DataError(f"{source}: {vocabulary.what} {odd[0]!r} is not a number, and the {vocabulary.what}s here are.")
+    return series.str.strip_chars().cast(pl.Int64)
+
+
+def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
+    """Ratings from a file with their labels in the type of the model's: "196" and 196 are the same at this edge."""
+    kinds = rec.model.user_vocabulary.kind, rec.model.item_vocabulary.kind
+    if (ratings.user_vocabulary.kind, ratings.item_vocabulary.kind) == kinds or len(ratings) == 0:
+        return ratings
+    from palate.reading import read
+
+    frame = ratings.to_frame()
+    source = ratings.report.source or "the ratings"
+    sides = {"user": rec.model.user_vocabulary, "item": rec.model.item_vocabulary}
+    return read(frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items()))

@@ -1,0 +1,106 @@
+"""The options of the commands, each written once, under the names they have in Python."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+READING, LEARNING = "How to read the file", "How to learn"
+
+ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
+Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
+Out = Annotated[
+    Path | None, Option("--out", "-o", metavar="FILE", help="Write to a .csv, .parquet or .jsonl file instead.")
+]
+N = Annotated[int, Option("--n", "-n", help="How many.")]
+Items = Annotated[
+    list[str] | None, Option("--items", metavar="ITEM", help="Only among these: ids or titles; repeat it for several.")
+]
+Exclude = Annotated[
+    list[str] | None, Option("--exclude", metavar="ITEM", help="None of these: ids or titles; repeat it for several.")
+]
+KeepSeen = Annotated[bool, Option("--keep-seen", help="Also what was rated already.")]
+By = Annotated[str, Option("--by", help="mean; lower: cautious; thompson: exploring.")]
+Level = Annotated[float, Option("--level", help="Probability that an interval holds the real rating.")]
+OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback, nan or raise.")]
+Seed = Annotated[int, Option("--seed", help="Same seed, same answer.")]
+
+
+def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
+    option = Option(f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel)
+    return Annotated[str | None, option]
+
+
+def _number(name: str, kind: type, text: str) -> Any:
+    option = Option(f"--{name.replace('_', '-')}", help=text, show_default=False, rich_help_panel=LEARNING)
+    return Annotated[kind | None, option]
+
+
+READ_OPTIONS: dict[str, Any] = {
+    "user": _text("user", READING, "The user column: its name, or its position from 0."),
+    "item": _text("item", READING, "The item column."),
+    "rating": _text("rating", READING, "The rating column."),
+    "time": _text("time", READING, 'The time column; "false" leaves it out.'),
+    "weight": _text("weight", READING, 'The weight column; "false" leaves it out.'),
+    "items": _text("items", READING, "A second file with titles and the like of each item.", metavar="FILE"),
+    "users": _text("users", READING, "A second file with what is known of each user.", metavar="FILE"),
+    "separator": _text("separator", READING, r'Between fields: "," "::" "\t" ...; found out by itself.', metavar="TEXT"),
+    "header": Annotated[
+        bool | None, Option("--header/--no-header", help="Whether the first line has names.", rich_help_panel=READING)
+    ],
+    "encoding": _text("encoding", READING, "Of the text: utf-8, latin-1 ...; found out by itself.", metavar="NAME"),
+    "on_bad_rows": _text("on_bad_rows", READING, "raise, or report: leave them out and count them.", metavar="CHOICE"),
+    "duplicates": _text("duplicates", READING, "Of one user and item: last, mean or error.", metavar="CHOICE"),
+}
+
+FIT_OPTIONS: dict[str, Any] = {
+    "n_factors": _number("n_factors", int, "Latent factors."),
+    "n_sweeps": _number("n_sweeps", int, "Passes over the data; Bayes stops by itself."),
+    "n_samples": _number("n_samples", int, "Draws that Bayes keeps for intervals."),
+    "weight_decay": _number("weight_decay", float, "Of ALS and Bias: how strongly all is pulled to the mean."),
+    "count_exponent": _number("count_exponent", float, "Of ALS: 0 plain weight decay .. 1 by number of ratings."),
+    "seed": _number("seed", int, "Same seed, same model; also draws what --test holds out."),
+    "n_threads": _number("n_threads", int, "0: all cores."),
+}
+
+
+def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these options; those that were given reach it as one dictionary, the argument called `name`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [parameter for parameter in signature.parameters.values() if parameter.name != name]
+        added = [
+            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            for option, annotation in options.items()
+        ]
+
+        @wraps(command)
+        def whole(**given: Any) -> None:
+            chosen = {option: value for option in options if (value := given.pop(option)) is not None}
+            command(**given, **{name: chosen})
+
+        whole.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+        whole.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
+        return whole
+
+    return decorate
+
+
+def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as typed -> as palate.read takes them: positions as numbers, `false` as False, `\\t` as a tab."""
+    options = dict(given)
+    for name in ("user", "item", "rating", "time", "weight"):
+        text = options.get(name)
+        if text is not None and text.isdecimal():
+            options[name] = int(text)
+        if text in ("false", "False") and name in ("time", "weight"):
+            options[name] = False
+    if "separator" in options:
+        options["separator"] = options["separator"].replace("\\t", "\t")
+    return options

@@ -1,0 +1,227 @@
+"""What the commands print: tables and texts (by rich on a terminal, plain elsewhere), JSON, files, notes, errors."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from palate.errors import OptionError, PalateError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+READER_GONE = 141  # 128 + SIGPIPE, as the shell calls it
+RICH_ROWS = 500  # longer tables are written plainly, which is quicker
+DECIMALS = {"cosine": 3, "rmse": 4, "mae": 4}  # of a column; 2 elsewhere
+
+Facts = Mapping[str, str]
+
+
+# ---- lines
+
+
+def say(text: str, style: str = "") -> None:
+    """Lines on standard output, coloured on a terminal only."""
+    if style and is_terminal():
+        _console_print(text, style)
+        return
+    _write(sys.stdout, text)
+
+
+def note(text: str) -> None:
+    """One line on standard error, so that what is piped on stays clean."""
+    _write(sys.stderr, f"palate: {one_line(text)}")
+
+
+def is_terminal() -> bool:
+    """Whether somebody looks who wants colours: a terminal, and no NO_COLOR."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def one_line(text: str) -> str:
+    """The text without line ends and control characters, fit for one line of a terminal."""
+    return printable(" ".join(str(text).split()))
+
+
+def printable(text: str) -> str:
+    """Control characters of labels and titles as escapes: they shall not steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def _write(stream: IO[str], text: str) -> None:
+    try:
+        stream.write(text + "\n")
+    except BrokenPipeError:
+        raise SystemExit(READER_GONE) from None
+
+
+def _console_print(what: Any, style: str = "") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(highlight=False).print(Text(what, style) if isinstance(what, str) else what)
+
+
+# ---- frames
+
+
+def check_out(out: Path | None) -> None:
+    """OptionError at once, not after minutes of work, when an answer cannot go there."""
+    if out is None:
+        return
+    from palate.ranking import WRITERS
+
+    if out.suffix not in WRITERS:
+        raise OptionError(f"--out {out}: the ending must be one of {', '.join(WRITERS)}.")
+    check_folder(out)
+
+
+def check_folder(path: Path) -> None:
+    """OptionError when a file cannot be made at this path."""
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise OptionError(f"there is no folder {path.parent} to put {path.name} in; make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise OptionError(f"the folder {path.parent} cannot be written to; choose another one.")
+
+
+def emit(
+    frame: pl.DataFrame, *, as_json: bool, out: Path | None, heading: str = "", hide: Sequence[str] = (), one: bool = False
+) -> None:
+    """An answer as a table, as JSON or into a file. `hide`: columns a person does not need; `one`: a single answer."""
+    if out is not None:
+        write_frame(frame, out)
+        told(out, frame.height)
+    if as_json:
+        rows = frame.to_dicts()
+        print_json(rows[0] if one else rows)
+    elif out is None:
+        shown = [name for name in frame.columns if name not in hide and not _is_all_nan(frame, name)]
+        print_table({name: frame[name].to_list() for name in shown}, heading)
+
+
+def told(out: Path, n_rows: int) -> None:
+    """Say on standard error what was written where."""
+    note(f"{n_rows:,} rows written to {out}.")
+
+
+def write_frame(frame: pl.DataFrame, out: Path) -> None:
+    """A frame into .csv, .parquet or .jsonl by its ending; written beside and renamed."""
+    writers: dict[str, Callable[[Path], Any]] = {".csv": frame.write_csv, ".parquet": frame.write_parquet}
+    beside = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        writers.get(out.suffix, frame.write_ndjson)(beside)
+        beside.replace(out)
+    except Exception as error:  # polars has its own errors beside OSError
+        raise PalateError(f"cannot write {out}: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_all_nan(frame: pl.DataFrame, name: str) -> bool:
+    column = frame[name]
+    return column.dtype.is_float() and frame.height > 0 and bool(column.is_nan().all())
+
+
+# ---- tables
+
+
+def print_table(columns: Mapping[str, Sequence[Any]], heading: str = "") -> None:
+    """Columns with their names above; numbers to the right."""
+    cells = {name: _cells(name, values) for name, values in columns.items()}
+    right = {name for name, values in columns.items() if _are_numbers(values)}
+    n_rows = max(map(len, cells.values()), default=0)
+    if is_terminal() and n_rows <= RICH_ROWS:
+        _rich_table(cells, right, heading)
+        return
+    for line in plain_lines(cells, right):
+        _write(sys.stdout, line)
+
+
+def plain_lines(cells: Mapping[str, Sequence[str]], right: set[str]) -> list[str]:
+    """The table as aligned lines."""
+    widths = {name: max([_width(name), *map(_width, column)]) for name, column in cells.items()}
+    rows = [list(cells), *map(list, zip(*cells.values(), strict=True))]
+    return [
+        "  ".join(_padded(cell, widths[name], name in right) for name, cell in zip(cells, row, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _rich_table(cells: Mapping[str, Sequence[str]], right: set[str], heading: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, title=Text(printable(heading)) if heading else None, title_justify="left", pad_edge=False)
+    for name in cells:
+        table.add_column(Text(name), justify="right" if name in right else "left", header_style="bold cyan")
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*map(Text, row))
+    _console_print(table)
+
+
+def _cells(name: str, values: Sequence[Any]) -> list[str]:
+    floats = [value for value in values if isinstance(value, float) and math.isfinite(value)]
+    decimals = 0 if floats and all(value == int(value) for value in floats) else DECIMALS.get(name, 2)
+    return [_cell(value, decimals) for value in values]
+
+
+def _cell(value: Any, decimals: int) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return number(value, decimals) if isinstance(value, float) else printable(str(value))
+
+
+def number(value: float, decimals: int = 2) -> str:
+    """A number rounded for a person; very large ones by their leading digits."""
+    return f"{value:.6g}" if abs(value) >= 1e6 else f"{value:.{decimals}f}"
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(value is None or (isinstance(value, int | float)) for value in values) and len(values) > 0
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    blanks = " " * (width - _width(cell))
+    return blanks + cell if right else cell + blanks
+
+
+def print_facts(facts: Facts) -> None:
+    """Names and values, one per line, aligned."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        say(f"{name:<{width}}  {one_line(value)}")
+
+
+# ---- JSON
+
+
+def print_json(value: Any) -> None:
+    """JSON that any parser takes: nan and infinity become null."""
+    say(json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _for_json(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _for_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_for_json(inner) for inner in value]
+    return value if value is None or isinstance(value, str | int | bool) else str(value)

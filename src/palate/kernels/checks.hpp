@@ -1,0 +1,118 @@
+// What the Python border asks of every argument before a kernel sees it.
+#pragma once
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "pool.hpp"
+
+namespace palate {
+
+namespace nb = nanobind;
+
+using Array = nb::ndarray<nb::ro, nb::device::cpu>;
+using MaybeArray = std::optional<Array>;
+
+constexpr int64_t kAny = -1;
+constexpr int kMaxFactors = 4096;
+
+template <typename T>
+const char* dtype_name();
+template <>
+inline const char* dtype_name<float>() {
+  return "float32";
+}
+template <>
+inline const char* dtype_name<int32_t>() {
+  return "int32";
+}
+template <>
+inline const char* dtype_name<int64_t>() {
+  return "int64";
+}
+
+inline std::string shape_text(std::initializer_list<int64_t> shape) {
+  std::string text = "(";
+  for (int64_t side : shape) text += (text.size() > 1 ? ", " : "") + (side == kAny ? "any" : std::to_string(side));
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+// The data of an array that has exactly this dtype and shape (kAny where any length will do) and is C-contiguous.
+template <typename T>
+const T* checked(const Array& array, const char* name, std::initializer_list<int64_t> shape) {
+  bool good = array.dtype() == nb::dtype<T>() && array.ndim() == shape.size();
+  size_t axis = 0;
+  for (int64_t side : shape) {
+    if (!good) break;
+    good = side == kAny || array.shape(axis) == static_cast<size_t>(side);
+    ++axis;
+  }
+  int64_t step = 1;
+  for (size_t i = good ? array.ndim() : 0; i-- > 0;) {
+    good = good && (array.shape(i) <= 1 || array.stride(i) == step || array.size() == 0);
+    step *= static_cast<int64_t>(array.shape(i));
+  }
+  good = good && reinterpret_cast<uintptr_t>(array.data()) % alignof(T) == 0;
+  if (good) return static_cast<const T*>(array.data());
+  std::string got = "(";
+  for (size_t i = 0; i < array.ndim(); ++i) got += (i ? ", " : "") + std::to_string(array.shape(i));
+  throw nb::type_error((std::string(name) + " must be a C-contiguous, aligned " + dtype_name<T>() + " array of shape " +
+                        shape_text(shape) + ", got shape " + got + (array.ndim() == 1 ? ",)" : ")") +
+                        " or another dtype or layout")
+                           .c_str());
+}
+
+template <typename T>
+const T* checked(const MaybeArray& array, const char* name, std::initializer_list<int64_t> shape) {
+  return array ? checked<T>(*array, name, shape) : nullptr;
+}
+
+// Kernels compute in float: a number must be finite there too.
+inline float checked_number(double value, const char* name, double least, bool or_equal) {
+  const auto number = static_cast<float>(value);
+  if (!std::isfinite(number) || number < least || (!or_equal && number <= least))
+    throw nb::value_error((std::string(name) + " is out of range: " + std::to_string(value)).c_str());
+  return number;
+}
+
+inline void check_finite(const float* numbers, int64_t n, const char* name) {
+  for (int64_t i = 0; numbers && i < n; ++i)
+    if (!std::isfinite(numbers[i])) throw nb::value_error((std::string(name) + " holds NaN or infinity").c_str());
+}
+
+inline void check_not_negative(const float* numbers, int64_t n, const char* name) {
+  for (int64_t i = 0; numbers && i < n; ++i)
+    if (!(numbers[i] >= 0) || !std::isfinite(numbers[i]))
+      throw nb::value_error((std::string(name) + " must be finite and >= 0").c_str());
+}
+
+inline void check_bounds(const int32_t* codes, int64_t n, int64_t limit, const char* name) {
+  int32_t low = 0, high = -1;
+  for (int64_t i = 0; i < n; ++i) {
+    low = std::min(low, codes[i]);
+    high = std::max(high, codes[i]);
+  }
+  if (low < 0 || high >= limit)
+    throw nb::index_error((std::string(name) + " holds " + std::to_string(low < 0 ? low : high) + ", outside 0.." +
+                           std::to_string(limit - 1))
+                              .c_str());
+}
+
+inline void check_indptr(const int64_t* indptr, int64_t n_rows, int64_t n) {
+  bool good = indptr[0] == 0 && indptr[n_rows] == n;
+  for (int64_t r = 0; good && r < n_rows; ++r) good = indptr[r] <= indptr[r + 1];
+  if (!good) throw nb::value_error("indptr must rise from 0 to the number of ratings");
+}
+
+inline int checked_threads(int n_threads) {
+  if (n_threads < 0) throw nb::value_error("n_threads must be 0 (all) or more");
+  return n_threads == 0 ? hardware_threads() : std::min(n_threads, 256);
+}
+
+}  // namespace palate
