@@ -28,8 +28,10 @@ ORDER = [
     "model",
     "storing",
     "answers",
+    "asking",
     "explaining",
     "ranking",
+    "newcomer",
     "recommender",  # before the solvers, since their fit() returns one
     "solvers",
     "evaluation",

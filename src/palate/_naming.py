@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from palate._printing import note, printable
 from palate.errors import DataError, OptionError, UnknownLabelError
@@ -29,7 +30,9 @@ def label_of(text: str, vocabulary: Vocabulary) -> Label:
         return text
     if not WHOLE_NUMBER.fullmatch(text.strip()):
         shown = ", ".join(str(label) for label in vocabulary.labels[:3].tolist())
-        raise UnknownLabelError(f"{vocabulary.what} {text!r} is not a number; the {vocabulary.what}s here are: {shown}, ...")
+        raise UnknownLabelError(
+            f"{vocabulary.what} {text!r} is not a number; the {vocabulary.what}s here are: {shown}, ..."
+        )
     return int(text)
 
 
@@ -46,7 +49,7 @@ def item_of(text: str, rec: Recommender) -> Label:
         return text
     if vocabulary.kind == "integer" and is_number and int(text) in vocabulary:
         return int(text)
-    codes, names = _by_title(text, rec, whole_only=is_number)
+    codes, names = find_titles(text, rec, whole_only=is_number), _titles(rec)
     if len(codes) == 1:
         label: Label = vocabulary.decode(codes).tolist()[0]
         return label
@@ -89,7 +92,9 @@ def title_of(label: Label, rec: Recommender) -> str:
 
 def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
     if vocabulary.find(label) < 0:
-        note(f"the model does not know {vocabulary.what} {label!r}; the answer is what holds for any {vocabulary.what}.")
+        note(
+            f"the model does not know {vocabulary.what} {label!r}; the answer is what holds for any {vocabulary.what}."
+        )
     return label
 
 
@@ -99,25 +104,31 @@ def _titles(rec: Recommender) -> list[str | None]:
     return titles(rec.model.item_table) or []
 
 
-def _by_title(text: str, rec: Recommender, *, whole_only: bool) -> tuple[list[int], list[str | None]]:
-    """Codes of the items whose title is meant, by the first rule that finds any; and all titles.
+def find_titles(text: str, rec: Recommender, *, whole_only: bool = False) -> list[int]:
+    """Codes of the items whose title is meant, by the first rule that finds any.
 
-    The rules: the whole title, the whole title without its year, a part of the title. "Matrix, The" is "The Matrix" too.
+    The rules: the whole title, the same without its year, a part of the title. "Matrix, The" is "The Matrix" too.
     """
-    wanted, names = text.strip().casefold(), _titles(rec)
-    folded = [(code, _spellings(name)) for code, name in enumerate(names) if name]
+    wanted = folded_title(text)
+    folded = [(code, _spellings(name)) for code, name in enumerate(_titles(rec)) if name]
     rules: list[Callable[[str], bool]] = [lambda title: title == wanted, lambda title: YEAR.sub("", title) == wanted]
     if wanted and not whole_only:
         rules.append(lambda title: wanted in title)
     for rule in rules:
         found = [code for code, spellings in folded if any(map(rule, spellings))]
         if found:
-            return found, names
-    return [], names
+            return found
+    return []
+
+
+def folded_title(text: str) -> str:
+    """The text as titles are compared: without case, accents and blanks at the ends."""
+    signs = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in signs if not unicodedata.combining(sign)).strip()
 
 
 def _spellings(title: str) -> tuple[str, ...]:
-    folded = title.strip().casefold()
+    folded = folded_title(title)
     turned = ARTICLE_LAST.sub(r"\2 \1\3", folded)
     return (folded,) if turned == folded else (folded, turned)
 
@@ -131,8 +142,8 @@ def _ambiguous(text: str, labels: Sequence[Label], names: Sequence[str | None]) 
 def _close(text: str, names: Sequence[str | None]) -> str:
     from difflib import get_close_matches
 
-    bare = {YEAR.sub("", name).casefold(): name for name in names if name}
-    found = [bare[match] for match in get_close_matches(text.casefold(), bare, n=3, cutoff=0.6)]
+    bare = {YEAR.sub("", folded_title(name)): name for name in names if name}
+    found = [bare[match] for match in get_close_matches(folded_title(text), bare, n=3, cutoff=0.6)]
     return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 

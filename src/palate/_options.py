@@ -32,7 +32,9 @@ Seed = Annotated[int, Option("--seed", help="Same seed, same answer.")]
 
 
 def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
-    option = Option(f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel)
+    option = Option(
+        f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel
+    )
     return Annotated[str | None, option]
 
 
@@ -49,7 +51,9 @@ READ_OPTIONS: dict[str, Any] = {
     "weight": _text("weight", READING, 'The weight column; "false" leaves it out.'),
     "items": _text("items", READING, "A second file with titles and the like of each item.", metavar="FILE"),
     "users": _text("users", READING, "A second file with what is known of each user.", metavar="FILE"),
-    "separator": _text("separator", READING, r'Between fields: "," "::" "\t" ...; found out by itself.', metavar="TEXT"),
+    "separator": _text(
+        "separator", READING, r'Between fields: "," "::" "\t" ...; found out by itself.', metavar="TEXT"
+    ),
     "header": Annotated[
         bool | None, Option("--header/--no-header", help="Whether the first line has names.", rich_help_panel=READING)
     ],
@@ -93,7 +97,7 @@ def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None
 
 
 def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as typed -> as palate.read takes them: positions as numbers, `false` as False, `\\t` as a tab."""
+    """Options as typed -> as palate.read takes them: positions as numbers, `false` as False, a typed tab as one."""
     options = dict(given)
     for name in ("user", "item", "rating", "time", "weight"):
         text = options.get(name)

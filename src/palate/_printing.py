@@ -95,7 +95,13 @@ def check_folder(path: Path) -> None:
 
 
 def emit(
-    frame: pl.DataFrame, *, as_json: bool, out: Path | None, heading: str = "", hide: Sequence[str] = (), one: bool = False
+    frame: pl.DataFrame,
+    *,
+    as_json: bool,
+    out: Path | None,
+    heading: str = "",
+    hide: Sequence[str] = (),
+    one: bool = False,
 ) -> None:
     """An answer as a table, as JSON or into a file. `hide`: columns a person does not need; `one`: a single answer."""
     if out is not None:

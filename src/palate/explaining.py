@@ -20,7 +20,9 @@ def explain_row(model: Model, people: People, user: Any, item_code: int, limits:
     """Why the one person in `people` gets this prediction for an item."""
     x = people.vectors[0].astype(np.float64)
     y = model.factors.items[item_code].astype(np.float64)
-    parts = {"mean": model.factors.mean, "user": x[-1], "item": y[-1], "factors": x[:-1] @ y[:-1]}
+    scale = model.factors.scale
+    parts = {"user": scale * x[-1], "item": scale * y[-1], "factors": scale * (x[:-1] @ y[:-1])}
+    parts = {"mean": model.factors.mean, **parts}
     score = sum(parts.values())
     prediction = float(np.clip(score, *limits))
     parts["limit"] = prediction - score
@@ -58,7 +60,8 @@ def contributions(model: Model, people: People, item_code: int) -> Doubles:
         ridge = ridge_of_rows(people.history.counts, prior.ridge, prior.count_exponent)
         precision = prior.precision + (0 if ridge is None else ridge[0]) * np.eye(len(prior.mean))
         plain = Prior(precision.astype(np.float32), prior.mean, prior.alpha)
-        return _shares(plain, model.factors.items, rated, values - np.float64(model.factors.mean), weights, item_code)
+        targets = (values - np.float64(model.factors.mean)) / model.factors.scale
+        return model.factors.scale * _shares(plain, model.factors.items, rated, targets, weights, item_code)
     targets = (values - np.float64(posterior.center)) / posterior.scale
     shares = [
         _shares(

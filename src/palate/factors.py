@@ -2,7 +2,7 @@
 
 A row of either side is one vector x = [p, b]: its factors and its bias. The score of user x and item y is
 
-    score = mean + b_x + b_y + p_x . p_y
+    score = mean + scale (b_x + b_y + p_x . p_y)
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Prior:
     ridge: float = 0.0
     count_exponent: float = 0.0
 
-    def solve(self, rows: CompressedRows, other: Floats, center: float, n_threads: int = 0) -> Floats:
+    def solve(
+        self, rows: CompressedRows, other: Floats, center: float, scale: float = 1.0, n_threads: int = 0
+    ) -> Floats:
         """The most probable vectors of rows, (n_rows, k), given the other side's vectors."""
         return solve_rows(
             rows.indptr,
@@ -47,6 +49,7 @@ class Prior:
             ridge=ridge_of_rows(rows.counts, self.ridge, self.count_exponent),
             bias=True,
             center=center,
+            scale=scale,
             alpha=self.alpha,
             n_threads=n_threads,
         )[0]
@@ -73,13 +76,14 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Factors:
-    """Vectors of both sides, each (n, k) with the bias in the last column, around a mean."""
+    """Vectors of both sides, each (n, k) with the bias in the last column, around a mean and in units of `scale`."""
 
     mean: float
     users: Floats  # (n_users, k)
     items: Floats  # (n_items, k)
     user_prior: Prior
     item_prior: Prior
+    scale: float = 1.0
 
     @property
     def n_factors(self) -> int:
@@ -90,22 +94,24 @@ class Factors:
         """Scores of pairs, (n,); the code -1 stands for somebody or something unknown."""
         users, user_codes = with_unknown(self.users, self.user_prior.mean, user_codes)
         items, item_codes = with_unknown(self.items, self.item_prior.mean, item_codes)
-        return predict_pairs(users, items, user_codes, item_codes, bias=True, center=self.mean)
+        return predict_pairs(users, items, user_codes, item_codes, bias=True, center=self.mean, scale=self.scale)
 
     def scores(self, vectors: Floats) -> Floats:
         """Scores of every item for each user vector: (n, n_items)."""
         scores: Floats = vectors[:, :-1] @ self.items[:, :-1].T
-        scores += vectors[:, -1:] + np.float32(self.mean)
         scores += self.items[:, -1]
+        scores += vectors[:, -1:]
+        scores *= np.float32(self.scale)
+        scores += np.float32(self.mean)
         return scores
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from their ratings: (n, k)."""
-        return self.user_prior.solve(histories, self.items, self.mean)
+        return self.user_prior.solve(histories, self.items, self.mean, self.scale)
 
     def transposed(self) -> Factors:
         """The same model with users and items exchanged."""
-        return Factors(self.mean, self.items, self.users, self.item_prior, self.user_prior)
+        return Factors(self.mean, self.items, self.users, self.item_prior, self.user_prior, self.scale)
 
 
 def with_unknown(vectors: Floats, unknown: Floats, codes: Codes) -> tuple[Floats, Codes]:

@@ -61,6 +61,11 @@ class Model:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def score_limits(self) -> tuple[float, float]:
+        """What predictions are clipped to: the rating range, or nothing where scores are no ratings."""
+        return self.limits if self.predicts_ratings else (-np.inf, np.inf)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the ratings learned from, whatever order they came in: labels, codes and values."""

@@ -139,9 +139,13 @@ class Posterior:
         """How user vectors of each draw become one vector under the distilled items."""
         partner = as_partner(factors.items).astype(np.float64)
         inverse = np.linalg.pinv(partner)
-        maps = np.stack([self.scale / len(self) * (inverse @ as_partner(items)) for items in self.items.vectors])
+        maps = np.stack(
+            [self.scale / factors.scale / len(self) * (inverse @ as_partner(items)) for items in self.items.vectors]
+        )
         item_bias = self.items.vectors[:, :, -1].mean(axis=0, dtype=np.float64)
-        offset = inverse @ (self.center + self.scale * item_bias - factors.mean - factors.items[:, -1])
+        offset = inverse @ (
+            (self.center + self.scale * item_bias - factors.mean) / factors.scale - factors.items[:, -1]
+        )
         return Projection(offset.astype(np.float32), maps.astype(np.float32))
 
 

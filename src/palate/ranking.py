@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers import Frame, as_kind, make_frame
+from palate.asking import check_choice, check_count, check_level, z_of
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.kernels import select_top
@@ -36,6 +37,21 @@ class Query:
     by: By
     z: float
     seed: int
+
+
+def query_of(model: Model, n: int, items: Any, exclude: Any, keep_seen: bool, by: By, level: float, seed: int) -> Query:
+    """The options of a recommend() call, checked and in codes."""
+    check_choice("by", by, ("mean", "lower", "thompson"))
+    check_level(level)
+    check_count(n)
+    if by != "mean" and model.posterior is None:
+        raise OptionError(f'by="{by}" needs the draws of a Bayes fit, which this model does not have; use by="mean".')
+    n_items = len(model.item_vocabulary)
+    allowed = np.ones(n_items, bool) if items is None else np.zeros(n_items, bool)
+    if items is not None:
+        allowed[model.item_vocabulary.encode(items)] = True
+    allowed[model.item_vocabulary.encode(exclude)] = False
+    return Query(int(n), allowed, keep_seen, by, z_of(level), seed)
 
 
 def rank(
@@ -105,8 +121,7 @@ def _block_frame(
     columns[model.item_vocabulary.what] = model.item_vocabulary.decode(flat)
     if names is not None:
         columns["title"] = [names[code] for code in flat]
-    shown = np.clip(scores[there], *model.limits) if model.predicts_ratings else scores[there]
-    columns["score"] = shown.astype(np.float32)
+    columns["score"] = np.clip(scores[there], *model.score_limits).astype(np.float32)
     ranks = np.broadcast_to(np.arange(1, codes.shape[1] + 1, dtype=np.int32), codes.shape)
     frame: pl.DataFrame = make_frame(columns | {"rank": ranks[there]})
     return frame
@@ -114,8 +129,7 @@ def _block_frame(
 
 def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any, n: int, *, named: bool) -> Frame:
     """The n users of a model whose factors have the largest cosine with each vector's; `codes` are not their own."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        raise OptionError(f"n must be a whole number, 0 or more, got {n!r}.")
+    check_count(n)
     similarity = _unit(vectors[:, :-1]) @ _unit(model.factors.users[:, :-1]).T
     if codes is not None:
         similarity[np.arange(len(codes)), codes] = -np.inf

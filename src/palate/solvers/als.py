@@ -15,18 +15,21 @@ from palate.solvers.base import Monitor, Recipe, Trained, check_not_negative, ch
 
 @dataclass(frozen=True)
 class ALS(Recipe):
-    """Matrix factorization with biases by alternating least squares; minimises
+    """Matrix factorization with biases by alternating least squares.
 
-        sum (r - mean - b_u - c_i - p_u . q_i)^2 + sum_u wd n_u^e |x_u|^2 + sum_i wd n_i^e |y_i|^2
+    Minimises, with t = (r - mean) / standard deviation,
 
-    with wd = weight_decay, n the row's number of ratings and e = count_exponent: 0 is plain weight decay and
-    1 scales it by counts (Zhou et al. 2008); between them lies what generalises best. Raises OptionError for values
-    that make no sense. Intervals are claimed only when fit() is given validation ratings to measure them on.
+        sum (t - b_u - c_i - p_u . q_i)^2 + sum_u wd n_u^e |x_u|^2 + sum_i wd n_i^e |y_i|^2
+
+    so that weight decay means the same on any rating scale: wd = weight_decay, n is the row's number of ratings and
+    e = count_exponent: 0 is plain weight decay and 1 scales it by counts (Zhou et al. 2008); between them lies what
+    generalises best. Raises OptionError for values that make no sense. Intervals are claimed only when fit() is given
+    validation ratings to measure them on.
 
     >>> import palate
     >>> palate.ALS(n_factors=8).fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)).n_factors
     8
-    """  # noqa: D400
+    """
 
     n_factors: int = 31
     n_sweeps: int = 10
@@ -44,6 +47,7 @@ class ALS(Recipe):
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
         center = float(ratings.values.mean(dtype=np.float64))
+        scale = float(ratings.values.std(dtype=np.float64)) or 1.0
         k = self.n_factors + 1
         rng = np.random.Generator(np.random.Philox(self.seed))
         users = np.zeros((ratings.n_users, k), np.float32)
@@ -52,10 +56,10 @@ class ALS(Recipe):
             for _ in range(self.n_sweeps):
                 # The users last: then every user is exactly what the items and his own ratings make of him.
                 if monitor.sweeps:
-                    items, _errors = self._solve(ratings.by_item(), users, center)
-                users, error = self._solve(ratings.by_user(), items, center)
-                train_rmse = float(np.sqrt(error / len(ratings)))
-                if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center)):
+                    items, _errors = self._solve(ratings.by_item(), users, center, scale)
+                users, error = self._solve(ratings.by_user(), items, center, scale)
+                train_rmse = scale * float(np.sqrt(error / len(ratings)))
+                if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
@@ -66,9 +70,11 @@ class ALS(Recipe):
             count_exponent=self.count_exponent,
         )
         noise = monitor.sweeps[-1].valid_rmse if monitor.sweeps else None
-        return Trained(Factors(center, users, items, prior, prior), noise=float("nan") if noise is None else noise)
+        return Trained(
+            Factors(center, users, items, prior, prior, scale), noise=float("nan") if noise is None else noise
+        )
 
-    def _solve(self, rows: CompressedRows, other: Floats, center: float) -> tuple[Floats, float]:
+    def _solve(self, rows: CompressedRows, other: Floats, center: float, scale: float) -> tuple[Floats, float]:
         k = other.shape[1]
         vectors, errors = solve_rows(
             rows.indptr,
@@ -81,6 +87,7 @@ class ALS(Recipe):
             ridge=ridge_of_rows(rows.counts, self.weight_decay, self.count_exponent),
             bias=True,
             center=center,
+            scale=scale,
             errors=True,
             n_threads=self.n_threads,
         )
@@ -88,8 +95,8 @@ class ALS(Recipe):
         return vectors, float(errors.sum())
 
 
-def _valid_rmse(monitor: Monitor, users: Floats, items: Floats, center: float) -> float | None:
+def _valid_rmse(monitor: Monitor, users: Floats, items: Floats, center: float, scale: float) -> float | None:
     if monitor.valid is None:
         return None
     codes = monitor.valid.user_codes, monitor.valid.item_codes
-    return monitor.valid_rmse(predict_pairs(users, items, *codes, bias=True, center=center))
+    return monitor.valid_rmse(predict_pairs(users, items, *codes, bias=True, center=center, scale=scale))

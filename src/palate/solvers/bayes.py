@@ -212,13 +212,9 @@ class _Average:
 
 
 def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Factors:
-    """Distilled vectors on the rating scale, with the Normal that new rows are drawn from as each side's prior."""
-    root = np.sqrt(posterior.scale)
-    to_scale = np.full(users.shape[1], root, np.float32)
-    to_scale[-1] = posterior.scale
-    users, items = users * to_scale, items * to_scale
-    alpha = 1 / posterior.noise**2
-    return Factors(posterior.center, users, items, _prior_of(users, alpha), _prior_of(items, alpha))
+    """Distilled vectors, with the Normal that the rows of each side look drawn from as its prior."""
+    alpha = (posterior.scale / posterior.noise) ** 2
+    return Factors(posterior.center, users, items, _prior_of(users, alpha), _prior_of(items, alpha), posterior.scale)
 
 
 def _prior_of(vectors: Floats, alpha: float) -> Prior:

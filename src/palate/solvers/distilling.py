@@ -70,7 +70,9 @@ class Distiller:
             return
         gram_users = gram(users, n_threads=self._n_threads)[0]
         gram_items = gram(items, n_threads=self._n_threads)[0]
-        L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-10, 1e-30))
+        # Any invertible L leaves the product as it is; a ridge, well above the rounding of float32 sums, makes it one
+        # where there are fewer users than columns, and only blurs which of the smallest axes are dropped.
+        L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-7, 1e-30))
         squares, W = np.linalg.eigh(L.T @ gram_items @ L)
         largest = np.arange(len(squares))[::-1][:rank]
         largest = largest[squares[largest] > squares[-1] * 1e-12]

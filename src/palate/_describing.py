@@ -1,0 +1,164 @@
+"""What a model is and which data sets there are, for `palate show`, `palate fit` and `palate datasets`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palate import _printing as printing
+
+if TYPE_CHECKING:
+    from palate.recommender import Recommender
+
+EXTREMES = 5  # items shown from each end
+
+
+def summary(rec: Recommender) -> dict[str, Any]:
+    """The model as plain values, ready for JSON."""
+    model = rec.model
+    low, high = model.limits
+    best, worst = _extreme_items(rec)
+    return {
+        "recipe": model.recipe,
+        "n_users": rec.n_users,
+        "n_items": rec.n_items,
+        "n_ratings": len(model.history.indices),
+        "range": [low, high],
+        "mean": rec.mean,
+        "n_factors": rec.n_factors,
+        "n_draws": 0 if model.posterior is None else len(model.posterior),
+        "noise": model.noise,
+        "labels": {"user": model.user_vocabulary.kind, "item": model.item_vocabulary.kind},
+        "training": model.training,
+        "metrics": model.metrics,
+        "fingerprint": model.fingerprint,
+        "best_items": best,
+        "worst_items": worst,
+    }
+
+
+def print_summary(rec: Recommender, path: Path) -> None:
+    """The model as a screen for a person."""
+    model = rec.model
+    low, high = model.limits
+    facts = {
+        "file": f"{path}, {size_of(path)}",
+        "recipe": recipe_of(rec),
+        "ratings": f"{len(model.history.indices):,} by {rec.n_users:,} users of {rec.n_items:,} items",
+        "scale": f"{low:g} to {high:g}, mean {rec.mean:.3f}" if model.predicts_ratings else "ranks only",
+        "factors": f"{rec.n_factors}" + (f", {len(model.posterior)} posterior draws" if model.posterior else ""),
+        "intervals": f"yes, noise {model.noise:.3f}" if rec.has_intervals else "no",
+        "training": _training(model.training),
+        "metrics": _metrics(model.metrics),
+        "labels": f"users {_examples(model.user_vocabulary)}; items {_examples(model.item_vocabulary)}",
+        "fingerprint": model.fingerprint,
+    }
+    printing.print_facts({name: value for name, value in facts.items() if value})
+    best, worst = _extreme_items(rec)
+    for heading, rows in (("Best liked", best), ("Least liked", worst)):
+        printing.say(f"\n{heading} (item bias)", "bold")
+        printing.print_table({name: [row[name] for row in rows] for name in rows[0]} if rows else {})
+
+
+def learned(rec: Recommender) -> str:
+    """One line: what was learned from how much."""
+    model = rec.model
+    size = f"{len(model.history.indices):,} ratings, {rec.n_users:,} users, {rec.n_items:,} items"
+    return f"{recipe_of(rec)}: {size}; {_training(model.training)}"
+
+
+def recipe_of(rec: Recommender) -> str:
+    """The recipe's name and its options, as far as they were chosen."""
+    options = {name: value for name, value in rec.model.recipe.items() if name != "name" and value is not None}
+    name = rec.model.recipe.get("name", "a model")
+    return f"{name}({', '.join(f'{option}={value}' for option, value in options.items())})"
+
+
+def size_of(path: Path) -> str:
+    """The size of a file in words."""
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def _training(training: dict[str, Any]) -> str:
+    if not training:
+        return ""
+    error = training.get("train_rmse")
+    parts = [f"{training.get('n_sweeps', 0)} sweeps in {training.get('seconds', 0):.2f} s"]
+    parts += [f"train rmse {error:.4f}"] if isinstance(error, float) else []
+    ended = training.get("ended", "finished")
+    return ", ".join(parts + ([str(ended)] if ended != "finished" else []))
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    """The measures that `fit --test` notes in a model; others as they are."""
+    measures = metrics.get("measures", metrics)
+    plain = {name: value.get("value") if isinstance(value, dict) else value for name, value in measures.items()}
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in plain.items() if isinstance(value, float))
+    on = f" on {metrics['n']:,} ratings held out" if isinstance(metrics.get("n"), int) else ""
+    return shown + on if shown else ""
+
+
+def _examples(vocabulary: Any) -> str:
+    shown = ", ".join(repr(label) for label in vocabulary.labels[:3].tolist())
+    return shown + (", ..." if len(vocabulary) > 3 else "")
+
+
+def _extreme_items(rec: Recommender) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The items with the highest and with the lowest bias, each with its title and number of ratings."""
+    from palate.ratings import titles
+
+    bias = rec.item_bias
+    counts = np.bincount(rec.model.history.indices, minlength=rec.n_items)
+    names = titles(rec.model.item_table)
+    order = np.argsort(-bias, kind="stable")
+    labels = rec.model.item_vocabulary.labels
+
+    def row(code: int) -> dict[str, Any]:
+        title = {} if names is None else {"title": names[code]}
+        return {"item": labels[code], **title, "bias": float(bias[code]), "ratings": int(counts[code])}
+
+    some = min(EXTREMES, len(order))
+    return [row(code) for code in order[:some].tolist()], [row(code) for code in order[::-1][:some].tolist()]
+
+
+def data_sets() -> list[dict[str, Any]]:
+    """All data sets palate knows, as plain values."""
+    from palate.datasets import available
+
+    return [
+        {
+            "name": known.name,
+            "n_ratings": known.n_ratings,
+            "n_users": known.n_users,
+            "n_items": known.n_items,
+            "megabytes": known.megabytes,
+            "here": None if known.here is None else str(known.here),
+            "licence": known.licence,
+        }
+        for known in available()
+    ]
+
+
+def print_data_sets() -> None:
+    """The data sets as a table, their licences below it."""
+    rows = data_sets()
+    marks: dict[str, str] = {}
+    for row in rows:
+        marks.setdefault(row["licence"], f"[{len(marks) + 1}]")
+    printing.print_table(
+        {
+            "name": [row["name"] for row in rows],
+            "ratings": [f"{row['n_ratings']:,}" for row in rows],
+            "users": [f"{row['n_users']:,}" for row in rows],
+            "items": [f"{row['n_items']:,}" for row in rows],
+            "where": [row["here"] or f"to download, {row['megabytes']} MB" for row in rows],
+            "licence": [marks[row["licence"]] for row in rows],
+        }
+    )
+    printing.say("")
+    for licence, mark in marks.items():
+        printing.say(f"{mark} {licence}")
+    printing.say("Get and use one by its name: palate fit ml-100k -o model.palate")

@@ -1,0 +1,73 @@
+"""The guard around the commands: every failure ends in one line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from palate import _printing as printing
+from palate.errors import PalateError
+
+INTERRUPTED = 130
+
+
+def guarded(app: Callable[[], Any]) -> int:
+    """Run the command line; every failure ends in one line on standard error and an exit code, never a traceback."""
+    _prepare_streams()
+    try:
+        code = _exit_code(app)
+    except PalateError as error:
+        code = _fail(str(error))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except MemoryError:
+        code = _fail("not enough memory for this.")
+    except OSError as error:
+        code = _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "") + ".")
+    except Exception as error:
+        if os.environ.get("PALATE_TRACEBACK"):
+            raise
+        code = _fail(f"this is a bug in palate: {type(error).__name__}: {error}. PALATE_TRACEBACK=1 shows where.")
+    return _flush(code)
+
+
+def _exit_code(app: Callable[[], Any]) -> int:
+    try:
+        app()
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+def _fail(message: str) -> int:
+    try:
+        printing.note(message)
+    except SystemExit:
+        return printing.READER_GONE
+    return 1
+
+
+def _prepare_streams() -> None:
+    """Never fail for a sign that the terminal's encoding lacks, nor for a closed stream."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush(code: int) -> int:
+    """Hand the last lines over; where nobody reads them any more, be quiet about it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = printing.READER_GONE
+    except OSError as error:
+        code = _fail(f"cannot write: {error.strerror}.")
+    else:
+        return code
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own last flush succeeds
+    return code

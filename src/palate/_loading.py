@@ -1,0 +1,60 @@
+"""What a command is given to learn from: ratings by file or by name, a recipe by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palate._options import for_read
+from palate._printing import note
+from palate.errors import OptionError
+
+if TYPE_CHECKING:
+    from palate.ratings import Ratings
+    from palate.solvers.base import Recipe
+
+RECIPES = ("Bayes", "ALS", "Bias", "Mean", "Popularity")
+
+
+def is_data_set(data: str) -> bool:
+    from palate.datasets import available
+
+    return any(known.name == data for known in available()) and not Path(data).is_file()
+
+
+def read_ratings(data: str, reading: dict[str, Any]) -> Ratings:
+    """Ratings of a file, or of a data set by name; rows left out and duplicates are told on standard error."""
+    if is_data_set(data):
+        return _data_set(data, reading)
+    from palate.reading import read
+
+    ratings = read(data, **for_read(reading))
+    if ratings.report.bad_rows or ratings.report.duplicates:
+        note(str(ratings.report))
+    return ratings
+
+
+def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
+    from palate.datasets import load
+
+    if reading:
+        given = ", ".join(f"--{option.replace('_', '-')}" for option in reading)
+        raise OptionError(f"{name} is a data set palate reads by itself; leave out {given}.")
+    return load(name)
+
+
+def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
+    from dataclasses import fields
+
+    from palate import solvers
+
+    known = {recipe.lower(): recipe for recipe in RECIPES}
+    if name.lower() not in known:
+        raise OptionError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
+    recipe: type[Recipe] = getattr(solvers, known[name.lower()])
+    taken = {field.name for field in fields(recipe)}
+    ignored = [f"--{option.replace('_', '-')}" for option in options if option not in taken | {"seed"}]
+    if ignored:
+        has = ", ".join(f"--{option.replace('_', '-')}" for option in sorted(taken)) or "none"
+        raise OptionError(f"{recipe.__name__} has no {', '.join(ignored)}; its options: {has}.")
+    return recipe(**{option: value for option, value in options.items() if option in taken})

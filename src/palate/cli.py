@@ -1,0 +1,330 @@
+"""palate at the command line. The options have the names they have in Python; heavy imports happen inside commands.
+
+Exit codes: 0 fine, 1 palate refuses (one line on standard error says why), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from palate import _options as opt
+from palate import _printing as printing
+from palate._loading import is_data_set, make_recipe, read_ratings
+
+if TYPE_CHECKING:
+    from palate.evaluation import Report
+    from palate.ratings import Ratings
+    from palate.recommender import Recommender
+
+DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
+
+app = typer.Typer(
+    name="palate",
+    help="Learns tastes from ratings and says what somebody will like next. Start with: palate demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+# ---- learning
+
+
+@app.command()
+@opt.takes("learning", opt.FIT_OPTIONS)
+@opt.takes("reading", opt.READ_OPTIONS)
+def fit(
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model file to write.")],
+    recipe: Annotated[str, typer.Option(help="Bayes, ALS, Bias, Mean or Popularity.", metavar="NAME")] = "Bayes",
+    test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
+    json: opt.Json = False,
+    reading: dict[str, Any],
+    learning: dict[str, Any],
+) -> None:
+    """Learn from ratings and save a model. Ctrl-C keeps what has been learned so far."""
+    from palate.splitting import split_random
+
+    printing.check_folder(out)
+    chosen = make_recipe(recipe, learning)
+    train, held_out = read_ratings(data, reading), None
+    if test is not None:
+        train, held_out = split_random(train, test=test, seed=learning.get("seed", 0))
+    rec = chosen.fit(train)
+    rec.save(out)
+    if rec.model.training.get("ended", "").startswith("interrupted"):
+        printing.note(f"interrupted; what was learned until then is saved in {out}.")
+    report = None if held_out is None else _evaluate(rec, held_out)
+    if report is not None:
+        rec = rec.with_metrics(report.to_dict())
+        rec.save(out)
+    _tell_fit(rec, out, len(train), report, json)
+
+
+@app.command()
+@opt.takes("reading", opt.READ_OPTIONS)
+def evaluate(
+    model: opt.ModelFile,
+    data: Annotated[str, typer.Argument(metavar="TEST", help="Ratings that the model has not seen.")],
+    *,
+    json: opt.Json = False,
+    reading: dict[str, Any],
+) -> None:
+    """Measure a model on ratings it has not seen, beside the baselines."""
+    from palate._naming import in_kind_of
+
+    rec = _load(model)
+    report = _evaluate(rec, in_kind_of(read_ratings(data, reading), rec))
+    if json:
+        printing.print_json(report.to_dict())
+    else:
+        printing.say(str(report))
+
+
+# ---- asking
+
+
+@app.command()
+def predict(
+    model: opt.ModelFile,
+    user: Annotated[str | None, typer.Argument(help="Whose rating.", show_default=False)] = None,
+    item: Annotated[str | None, typer.Argument(help="Of what: id or title.", show_default=False)] = None,
+    *,
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file with a user and an item in each row.")
+    ] = None,
+    level: opt.Level = 0.9,
+    on_unknown: opt.OnUnknown = "fallback",
+    json: opt.Json = False,
+    out: opt.Out = None,
+) -> None:
+    """The expected rating, and the interval that holds the real one with probability --level."""
+    from palate import _naming as naming
+
+    if (pairs is None) == (user is None) or (user is None) != (item is None):
+        raise typer.BadParameter("name a USER and an ITEM, or a file of them with --pairs.")
+    printing.check_out(out)
+    rec = _load(model)
+    options: dict[str, Any] = {"level": level, "on_unknown": on_unknown}
+    if pairs is not None:
+        frame = rec.predict(naming.read_pairs(pairs, rec), **options)
+        printing.emit(frame, as_json=json, out=out)
+        return
+    assert user is not None
+    assert item is not None
+    labels = naming.user_of(user, rec), naming.item_of(item, rec)
+    frame = rec.predict([labels[0]], [labels[1]], **options)
+    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}, {level:.0%} interval"
+    printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
+
+
+@app.command()
+def recommend(
+    model: opt.ModelFile,
+    users: Annotated[list[str] | None, typer.Argument(help="For whom.", show_default=False)] = None,
+    *,
+    everyone: Annotated[bool, typer.Option("--everyone", help="For all users.")] = False,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(metavar='"ITEM=RATING"', help="For somebody new who gave this rating; repeat it for several."),
+    ] = None,
+    n: opt.N = 10,
+    items: opt.Items = None,
+    exclude: opt.Exclude = None,
+    keep_seen: opt.KeepSeen = False,
+    by: opt.By = "mean",
+    level: opt.Level = 0.9,
+    seed: opt.Seed = 0,
+    on_unknown: opt.OnUnknown = "fallback",
+    json: opt.Json = False,
+    out: opt.Out = None,
+) -> None:
+    """What somebody would like best among what they have not rated yet."""
+    from palate import _naming as naming
+
+    if bool(users) + everyone + bool(like) != 1:
+        raise typer.BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
+    printing.check_out(out)
+    rec = _load(model)
+    options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
+    options |= {"items": naming.items_of(items, rec) if items else None, "exclude": naming.items_of(exclude or (), rec)}
+    if like:
+        frame = rec.fold_in(naming.liked(like, rec)).recommend(**options)
+        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for somebody new")
+        return
+    labels = None if everyone else [naming.user_of(user, rec) for user in users or ()]
+    if everyone and out is not None and not json:  # block by block, in bounded memory
+        rec.recommend(None, **options, out=out)
+        printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
+        return
+    frame = rec.recommend(labels, **options | {"on_unknown": on_unknown})
+    one = labels is not None and len(labels) == 1
+    hide = [rec.model.user_vocabulary.what] if one else []
+    heading = f"Recommended for {labels[0]}" if one and labels else ""
+    printing.emit(_rank_first(frame), as_json=json, out=out, heading=heading, hide=hide)
+
+
+@app.command()
+def similar(
+    model: opt.ModelFile,
+    label: Annotated[str, typer.Argument(metavar="ITEM", help="Id or title; with --users a user.")],
+    *,
+    users: Annotated[bool, typer.Option("--users", help="Users like this user.")] = False,
+    n: opt.N = 10,
+    json: opt.Json = False,
+    out: opt.Out = None,
+) -> None:
+    """Items whose factors point the same way (cosine), or users."""
+    from palate import _naming as naming
+
+    printing.check_out(out)
+    rec = _load(model)
+    if users:
+        user = naming.label_of(label, rec.model.user_vocabulary)
+        frame, name = rec.similar_users(user, n), f"user {user}"
+    else:
+        item = naming.items_of([label], rec)[0]
+        frame, name = rec.similar_items(item, n), naming.title_of(item, rec)
+    printing.emit(_rank_first(frame), as_json=json, out=out, heading=f"Similar to {name}")
+
+
+@app.command()
+def explain(
+    model: opt.ModelFile,
+    user: Annotated[str, typer.Argument(help="Whose prediction.")],
+    item: Annotated[str, typer.Argument(help="Of what: id or title.")],
+    *,
+    json: opt.Json = False,
+) -> None:
+    """Where a prediction comes from, and which of the user's own ratings did it."""
+    from palate import _naming as naming
+
+    rec = _load(model)
+    user_label = naming.label_of(user, rec.model.user_vocabulary)
+    explanation = rec.explain(user_label, naming.items_of([item], rec)[0])
+    if json:
+        printing.print_json(explanation.to_dict())
+        return
+    for line in str(explanation).splitlines():
+        printing.say(printing.printable(line))
+
+
+# ---- looking
+
+
+@app.command()
+def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
+    """What a model is: recipe, size, training, metrics, fingerprint, best and worst items."""
+    from palate import _describing as describing
+
+    rec = _load(model)
+    if json:
+        printing.print_json(describing.summary(rec))
+    else:
+        describing.print_summary(rec, model)
+
+
+@app.command()
+@opt.takes("reading", opt.READ_OPTIONS)
+def check(
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
+    *,
+    json: opt.Json = False,
+    reading: dict[str, Any],
+) -> None:
+    """What is odd about some ratings, what it means, and what to do."""
+    from palate.checking import check as look
+
+    found = look(read_ratings(data, reading)) if is_data_set(data) else look(data, **opt.for_read(reading))
+    if json:
+        printing.print_json(found.to_dict())
+        return
+    styles = {"X": "bold red", "!": "yellow"}
+    for line in str(found).splitlines():
+        printing.say(printing.printable(line), styles.get(line[:1], ""))
+
+
+@app.command()
+def datasets(*, json: opt.Json = False) -> None:
+    """The public data sets palate knows by name: size, licence, and which are here."""
+    from palate import _describing as describing
+
+    if json:
+        printing.print_json(describing.data_sets())
+    else:
+        describing.print_data_sets()
+
+
+@app.command()
+def demo(
+    *,
+    data: Annotated[str, typer.Option(metavar="NAME", help="A data set, or a file of ratings.")] = "ml-100k",
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Where the model goes.")] = Path(
+        "demo.palate"
+    ),
+) -> None:
+    """From ratings to recommendations in one screen, on MovieLens 100K."""
+    from palate import _demo
+
+    printing.check_folder(out)
+    _demo.run(data, out)
+
+
+@app.callback(invoke_without_command=True)
+def _about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    from palate import __version__
+
+    if version:
+        printing.say(f"palate {__version__}")
+        raise typer.Exit
+
+
+# ---- steps
+
+
+def _load(model: Path) -> Recommender:
+    from palate.recommender import load
+
+    return load(model)
+
+
+def _evaluate(rec: Recommender, test: Ratings) -> Report:
+    from palate.evaluation import evaluate as measure
+
+    return measure(rec, test)
+
+
+def _rank_first(frame: Any) -> Any:
+    """Users, then the rank, then the rest: the order in which people read."""
+    first = [name for name in ("user", "rank") if name in frame.columns]
+    return frame.select(*first, *(name for name in frame.columns if name not in first))
+
+
+def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | None, json: bool) -> None:
+    from palate import _describing as describing
+
+    if json:
+        told = {"model": str(out), "n_ratings": n_ratings, **describing.summary(rec)}
+        printing.print_json(told)
+        return
+    printing.say(f"{describing.learned(rec)} -> {out} ({describing.size_of(out)})")
+    if report is not None:
+        printing.say(str(report))
+
+
+# ---- the way in
+
+
+def main() -> None:
+    """The `palate` command."""
+    from palate._guarding import guarded
+
+    sys.exit(guarded(app))

@@ -1,0 +1,88 @@
+"""Newcomer: somebody (or something) a model was not trained on, from a few ratings and without retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from palate.answers import Explanation, Frame, Prediction, make_frame
+from palate.asking import Doubles, OnUnknown, check_choice, check_level, encode, interval, is_many, label_array
+from palate.explaining import explain_row
+from palate.factors import Codes, Floats
+from palate.model import Model, People
+from palate.ranking import By, query_of, rank, similar_rows
+from palate.ratings import CompressedRows
+from palate.vocabulary import Label
+
+
+class Newcomer:
+    """Answers for somebody new like for anybody else. Made by Recommender.fold_in.
+
+    >>> import palate
+    >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+    >>> rec.fold_in({"i2": 5, "i7": 1}).recommend(n=3).columns
+    ['item', 'score', 'rank']
+    """
+
+    def __init__(self, model: Model, history: CompressedRows) -> None:
+        self._model = model
+        self._people: People = model.newcomers(history)
+
+    @property
+    def vector(self) -> Floats:
+        """(n_factors + 1,): factors, then the bias."""
+        vector: Floats = self._people.vectors[0]
+        return vector
+
+    def predict(self, items: Any, *, level: float = 0.9, on_unknown: OnUnknown = "fallback") -> Any:
+        """Expected ratings with intervals: one item gives a Prediction, several give a frame."""
+        check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
+        check_level(level)
+        labels = list(items) if is_many(items) else [items]
+        codes = encode(self._model.item_vocabulary, labels, on_unknown)
+        answer = interval(*self._expected(codes), level, self._model.score_limits)
+        if on_unknown == "nan":
+            for column in answer:
+                column[codes < 0] = np.nan
+        if not is_many(items):
+            return Prediction(*(float(column[0]) for column in answer))
+        named = {self._model.item_vocabulary.what: label_array(labels, self._model.item_vocabulary)}
+        return make_frame(named | dict(zip(("prediction", "low", "high"), answer, strict=True)))
+
+    def _expected(self, codes: Codes) -> tuple[Doubles, Doubles]:
+        """Expectation and standard deviation of the ratings of items, (n,) each; -1 is an unknown item."""
+        same = np.zeros(len(codes), np.int32)
+        factors = replace(self._model.factors, users=self._people.vectors)
+        expected = factors.predict(same, codes).astype(np.float64)
+        if self._model.posterior is None or self._people.draws is None:
+            return expected, np.full(len(codes), self._model.noise)
+        mean, variance = self._model.posterior.predict(self._people.draws, same, codes)
+        expected[codes < 0] = mean[codes < 0]
+        return expected, np.sqrt(variance + self._model.noise**2)
+
+    def recommend(
+        self,
+        n: int = 10,
+        *,
+        items: Iterable[Label] | None = None,
+        exclude: Iterable[Label] = (),
+        keep_seen: bool = False,
+        by: By = "mean",
+        level: float = 0.9,
+        seed: int = 0,
+    ) -> Frame:
+        """The n items they would like best: item, (title,) score, rank. Options as in Recommender.recommend."""
+        query = query_of(self._model, n, items, exclude, keep_seen, by, level, seed)
+        return rank(self._model, self._people.part, None, query)
+
+    def similar_users(self, n: int = 10) -> Frame:
+        """The n known users (or items) whose factors point the same way."""
+        return similar_rows(self._model, self._people.vectors, None, [None], n, named=False)
+
+    def explain(self, item: Label) -> Explanation:
+        """Where the prediction for an item comes from, own rating by own rating."""
+        code = self._model.item_vocabulary.encode_one(item)
+        return explain_row(self._model, self._people, "new", code, self._model.score_limits)
