@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from palate import _printing as printing
 from palate._describing import size_of
 from palate._loading import is_data_set, read_ratings
-from palate._naming import title_of
+from palate._naming import YEAR, find_titles, title_of
 
 if TYPE_CHECKING:
     from palate.evaluation import Report
@@ -93,7 +93,7 @@ def _test(rec: Recommender, test: Ratings) -> Report:
 
 def _recommend(rec: Recommender, user: Any) -> Any:
     """Recommend to somebody known, with reasons; the first item recommended."""
-    favourites = [_short(title, 26) for title in _names(rec.history(user).head(3))]
+    favourites = [_short(title, 24) for title in _names(rec.history(user).head(3))]
     _heading("Recommend", f"to user {user}, whose favourites are {', '.join(favourites)}")
     frame = rec.recommend(user, n=FILMS)
     _print_items(rec, frame, [_reasons(rec, user, item) for item in frame["item"].to_list()])
@@ -104,7 +104,7 @@ def _reasons(rec: Recommender, user: Any, item: Any) -> str:
     """The two own ratings that pulled a prediction up the most."""
     because = sorted(rec.explain(user, item).because, key=lambda reason: -reason.contribution)
     pulled = [reason for reason in because[:2] if reason.contribution > 0]
-    return ", ".join(f"{_short(reason.title or str(reason.item), 24)} {reason.rating:g}" for reason in pulled)
+    return ", ".join(f"{_short(reason.title or str(reason.item), 18)} {reason.rating:g}" for reason in pulled)
 
 
 def _take_in(rec: Recommender) -> list[str]:
@@ -115,7 +115,7 @@ def _take_in(rec: Recommender) -> list[str]:
     newcomer = rec.fold_in(dict.fromkeys(items, top))
     frame = newcomer.recommend(n=FILMS)
     milliseconds = (time.perf_counter() - start) * 1000
-    names = ", ".join(_short(title_of(item, rec), 28) for item in items)
+    names = ", ".join(_short(title_of(item, rec), 24) for item in items)
     _heading("Take in", f"somebody new, who gives {top:g} to {names} ({milliseconds:.0f} ms)")
     intervals = newcomer.predict(frame["item"].to_list(), level=0.9)
     ranges = [f"{low:.1f} .. {high:.1f}" for low, high in zip(intervals["low"], intervals["high"], strict=True)]
@@ -125,8 +125,6 @@ def _take_in(rec: Recommender) -> list[str]:
 
 def _liked(rec: Recommender) -> list[Any]:
     """The films of LIKED where the data has them, the most rated items otherwise."""
-    from palate._naming import find_titles
-
     found = [codes[0] for title in LIKED if len(codes := find_titles(title, rec)) == 1]
     if len(found) < len(LIKED):
         import numpy as np
@@ -142,8 +140,7 @@ def _print_items(rec: Recommender, frame: Any, more: list[str], name: str = "bec
     printing.print_table(
         {
             "  rank": frame["rank"].to_list(),
-            "item": [str(item) for item in items],
-            "title": [_short(title_of(item, rec), TITLE_WIDTH) for item in items],
+            "title": [_shorter(title_of(item, rec), TITLE_WIDTH) for item in items],
             "score": frame["score"].to_list(),
             name: more,
         }
@@ -155,7 +152,12 @@ def _names(frame: Any) -> list[str]:
     return [str(name) for name in frame[column].to_list()]
 
 
-def _short(text: str, width: int) -> str:
+def _short(title: str, width: int) -> str:
+    """A title without its year, cut to a width."""
+    return _shorter(YEAR.sub("", title), width)
+
+
+def _shorter(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3].rstrip() + "..."
 
 
@@ -178,7 +180,8 @@ def _command() -> str:
     """How to call palate from here: as it was called."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
-        return f"{_quoted(_from_here(sys.executable))} -m palate"
+        python = "python" if shutil.which("python") == sys.executable else _quoted(_from_here(sys.executable))
+        return f"{python} -m palate"
     found = shutil.which("palate")
     if found and Path(found).resolve() == called.resolve():
         return "palate"

@@ -58,3 +58,11 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
         has = ", ".join(f"--{option.replace('_', '-')}" for option in sorted(taken)) or "none"
         raise OptionError(f"{recipe.__name__} has no {', '.join(ignored)}; its options: {has}.")
     return recipe(**{option: value for option, value in options.items() if option in taken})
+
+
+def check_test(recipe: Recipe, test: float, held_out: Ratings) -> None:
+    """OptionError, before the work, when there will be nothing to report on what was held out."""
+    if not recipe.predicts_ratings:
+        raise OptionError(f"{type(recipe).__name__} ranks items and predicts no ratings; leave out --test.")
+    if len(held_out) == 0:
+        raise OptionError(f"--test {test:g} holds out not a single rating; give a larger share, such as 0.1.")

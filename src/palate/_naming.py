@@ -26,6 +26,8 @@ SHOWN = 8  # candidates listed in an error
 
 def label_of(text: str, vocabulary: Vocabulary) -> Label:
     """The text as a label of the vocabulary's type; UnknownLabelError when the labels are numbers and it is none."""
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise OptionError(f"{vocabulary.what} {text!r} is not readable text in this terminal's encoding.")
     if vocabulary.kind == "string":
         return text
     if not WHOLE_NUMBER.fullmatch(text.strip()):

@@ -17,7 +17,7 @@ Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[
     Path | None, Option("--out", "-o", metavar="FILE", help="Write to a .csv, .parquet or .jsonl file instead.")
 ]
-N = Annotated[int, Option("--n", "-n", help="How many.")]
+N = Annotated[int, Option("--n", "-n", max=2**31 - 1, help="How many.")]
 Items = Annotated[
     list[str] | None, Option("--items", metavar="ITEM", help="Only among these: ids or titles; repeat it for several.")
 ]
@@ -28,7 +28,7 @@ KeepSeen = Annotated[bool, Option("--keep-seen", help="Also what was rated alrea
 By = Annotated[str, Option("--by", help="mean; lower: cautious; thompson: exploring.")]
 Level = Annotated[float, Option("--level", help="Probability that an interval holds the real rating.")]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback, nan or raise.")]
-Seed = Annotated[int, Option("--seed", help="Same seed, same answer.")]
+Seed = Annotated[int, Option("--seed", min=0, help="Same seed, same answer.")]
 
 
 def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:

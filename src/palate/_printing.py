@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 READER_GONE = 141  # 128 + SIGPIPE, as the shell calls it
+LONGEST_NOTE = 800  # a broken file may have very long lines
 RICH_ROWS = 500  # longer tables are written plainly, which is quicker
 DECIMALS = {"cosine": 3, "rmse": 4, "mae": 4}  # of a column; 2 elsewhere
 
@@ -36,7 +37,8 @@ def say(text: str, style: str = "") -> None:
 
 def note(text: str) -> None:
     """One line on standard error, so that what is piped on stays clean."""
-    _write(sys.stderr, f"palate: {one_line(text)}")
+    line = one_line(text)
+    _write(sys.stderr, f"palate: {line if len(line) <= LONGEST_NOTE else line[: LONGEST_NOTE - 3] + '...'}")
 
 
 def is_terminal() -> bool:
@@ -73,6 +75,14 @@ def _console_print(what: Any, style: str = "") -> None:
 # ---- frames
 
 
+def check_place(out: Path, *sources: str) -> None:
+    """OptionError when a model cannot be saved there, or would replace the data it is learned from."""
+    check_folder(out)
+    for source in sources:
+        if out.exists() and Path(source).exists() and out.samefile(source):
+            raise OptionError(f"{out} is the file to learn from; give the model another name.")
+
+
 def check_out(out: Path | None) -> None:
     """OptionError at once, not after minutes of work, when an answer cannot go there."""
     if out is None:
@@ -88,6 +98,8 @@ def check_folder(path: Path) -> None:
     """OptionError when a file cannot be made at this path."""
     if path.is_dir():
         raise OptionError(f"{path} is a folder; name a file.")
+    if path.exists() and not path.is_file():  # writing beside and renaming would put a file in the place of a device
+        raise OptionError(f"{path} is a device or a pipe; name a file.")
     if not path.parent.is_dir():
         raise OptionError(f"there is no folder {path.parent} to put {path.name} in; make it first.")
     if not os.access(path.parent, os.W_OK):
@@ -177,7 +189,8 @@ def _rich_table(cells: Mapping[str, Sequence[str]], right: set[str], heading: st
 
 def _cells(name: str, values: Sequence[Any]) -> list[str]:
     floats = [value for value in values if isinstance(value, float) and math.isfinite(value)]
-    decimals = 0 if floats and all(value == int(value) for value in floats) else DECIMALS.get(name, 2)
+    counts = max(floats, default=0) >= 10 and all(value.is_integer() for value in floats)
+    decimals = 0 if counts else DECIMALS.get(name, 2)
     return [_cell(value, decimals) for value in values]
 
 

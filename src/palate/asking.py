@@ -17,7 +17,7 @@ OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
 
 
-def check_level(level: float) -> None:
+def check_level(level: Any) -> None:
     """OptionError for a level that is no probability."""
     if isinstance(level, str) or not 0 < level < 1:
         raise OptionError(f"level must lie between 0 and 1, got {level!r}.")

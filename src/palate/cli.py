@@ -13,7 +13,7 @@ import typer
 
 from palate import _options as opt
 from palate import _printing as printing
-from palate._loading import is_data_set, make_recipe, read_ratings
+from palate._loading import check_test, is_data_set, make_recipe, read_ratings
 
 if TYPE_CHECKING:
     from palate.evaluation import Report
@@ -51,11 +51,12 @@ def fit(
     """Learn from ratings and save a model. Ctrl-C keeps what has been learned so far."""
     from palate.splitting import split_random
 
-    printing.check_folder(out)
+    printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
     chosen = make_recipe(recipe, learning)
     train, held_out = read_ratings(data, reading), None
     if test is not None:
         train, held_out = split_random(train, test=test, seed=learning.get("seed", 0))
+        check_test(chosen, test, held_out)
     rec = chosen.fit(train)
     rec.save(out)
     if rec.model.training.get("ended", "").startswith("interrupted"):
@@ -93,8 +94,10 @@ def evaluate(
 @app.command()
 def predict(
     model: opt.ModelFile,
-    user: Annotated[str | None, typer.Argument(help="Whose rating.", show_default=False)] = None,
-    item: Annotated[str | None, typer.Argument(help="Of what: id or title.", show_default=False)] = None,
+    user: Annotated[str | None, typer.Argument(metavar="USER", help="Whose rating.", show_default=False)] = None,
+    item: Annotated[
+        str | None, typer.Argument(metavar="ITEM", help="Of what: id or title.", show_default=False)
+    ] = None,
     *,
     pairs: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A file with a user and an item in each row.")
@@ -127,7 +130,7 @@ def predict(
 @app.command()
 def recommend(
     model: opt.ModelFile,
-    users: Annotated[list[str] | None, typer.Argument(help="For whom.", show_default=False)] = None,
+    users: Annotated[list[str] | None, typer.Argument(metavar="USERS", help="For whom.", show_default=False)] = None,
     *,
     everyone: Annotated[bool, typer.Option("--everyone", help="For all users.")] = False,
     like: Annotated[
@@ -197,8 +200,8 @@ def similar(
 @app.command()
 def explain(
     model: opt.ModelFile,
-    user: Annotated[str, typer.Argument(help="Whose prediction.")],
-    item: Annotated[str, typer.Argument(help="Of what: id or title.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="Whose prediction.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Of what: id or title.")],
     *,
     json: opt.Json = False,
 ) -> None:
@@ -272,7 +275,7 @@ def demo(
     """From ratings to recommendations in one screen, on MovieLens 100K."""
     from palate import _demo
 
-    printing.check_folder(out)
+    printing.check_place(out, data)
     _demo.run(data, out)
 
 

@@ -68,12 +68,14 @@ class Model:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the ratings learned from, whatever order they came in: labels, codes and values."""
+        """SHA-256 of the ratings learned from, whatever order they came in: labels, codes, values and weights."""
         digest = hashlib.sha256()
         for vocabulary in (self.user_vocabulary, self.item_vocabulary):
             digest.update(repr(vocabulary.labels.tolist()).encode())
-        for array in (self.history.indptr, self.history.indices, self.history.values):
-            digest.update(np.ascontiguousarray(array).data)
+        by_item = transpose_rows(self.history, len(self.item_vocabulary))
+        rows = transpose_rows(by_item, len(self.user_vocabulary))  # there and back: each user's items in their order
+        for array in (rows.indptr, rows.indices, rows.values, rows.weights):
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     @cached_property

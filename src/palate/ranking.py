@@ -130,6 +130,9 @@ def _block_frame(
 def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any, n: int, *, named: bool) -> Frame:
     """The n users of a model whose factors have the largest cosine with each vector's; `codes` are not their own."""
     check_count(n)
+    if model.factors.n_factors == 0:
+        name = model.recipe.get("name", "this model")
+        raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
     similarity = _unit(vectors[:, :-1]) @ _unit(model.factors.users[:, :-1]).T
     if codes is not None:
         similarity[np.arange(len(codes)), codes] = -np.inf

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate import container
+from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.errors import TamperedModelError
 from palate.factors import Factors, Prior
 from palate.model import Model
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows
 from palate.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    import polars as pl
-
-Tensors = dict[str, NDArray[Any]]
-Header = dict[str, Any]
 
 
 def save(model: Model, path: str | PathLike[str]) -> None:
@@ -37,8 +32,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "factors": {"mean": model.factors.mean, "scale": model.factors.scale},
         "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
         "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
-        "user_table": _pack_table(model.user_table, "user_table", tensors),
-        "item_table": _pack_table(model.item_table, "item_table", tensors),
+        "user_table": pack_table(model.user_table, "user_table", tensors),
+        "item_table": pack_table(model.item_table, "item_table", tensors),
     }
     _pack_rows(model.history, tensors)
     for side, vectors, prior in (
@@ -100,8 +95,8 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         item_vocabulary=_unpack_vocabulary(header["item"], "item", tensors),
         history=_unpack_rows(tensors),
         limits=(float(low), float(high)),
-        user_table=_unpack_table(header["user_table"], "user_table", tensors),
-        item_table=_unpack_table(header["item_table"], "item_table", tensors),
+        user_table=unpack_table(header["user_table"], "user_table", tensors),
+        item_table=unpack_table(header["item_table"], "item_table", tensors),
         predicts_ratings=bool(header["predicts_ratings"]),
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
@@ -123,6 +118,8 @@ def _check(model: Model) -> None:
     """ValueError for parts that contradict each other: a hostile file may say anything."""
     n_users, n_items = len(model.user_vocabulary), len(model.item_vocabulary)
     k = model.factors.users.shape[1]
+    if k == 0 or not model.factors.scale > 0 or not model.limits[0] <= model.limits[1]:
+        raise ValueError("the factors have no column, no scale, or a range that ends before it begins")
     rows = model.history
     _expect("user factors", model.factors.users, (n_users, k), np.float32)
     _expect("item factors", model.factors.items, (n_items, k), np.float32)
@@ -132,12 +129,16 @@ def _check(model: Model) -> None:
     _expect("history", rows.indptr, (n_users + 1,), np.int64)
     _expect("history", rows.indices, rows.values.shape, np.int32)
     _expect("history", rows.values, (len(rows.indices),), np.float32)
+    if rows.weights is not None:
+        _expect("history", rows.weights, rows.values.shape, np.float32)
     if rows.indptr[0] != 0 or rows.indptr[-1] != len(rows.indices) or (np.diff(rows.indptr) < 0).any():
         raise ValueError("the history's row pointers do not rise from 0 to its length")
     if len(rows.indices) and (rows.indices.min() < 0 or rows.indices.max() >= n_items):
         raise ValueError("the history names an item that is not there")
     if model.posterior is not None:
         draws, k_draw = len(model.posterior.alpha), model.posterior.users.vectors.shape[-1]
+        if draws == 0 or not (model.posterior.alpha > 0).all() or not model.posterior.scale > 0:
+            raise ValueError("the posterior has no draws, or one without noise")
         _expect("posterior", model.posterior.alpha, (draws,), np.float32)
         for samples, n in ((model.posterior.users, n_users), (model.posterior.items, n_items)):
             _expect("posterior", samples.vectors, (draws, n, k_draw), np.float32)
@@ -158,7 +159,7 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-# ---- rows, labels, tables ------------------------------------------------------------------------------------------
+# ---- rows and labels ------------------------------------------------------------------------------------------------
 
 
 def _pack_rows(rows: CompressedRows, tensors: Tensors) -> None:
@@ -176,7 +177,7 @@ def _pack_vocabulary(vocabulary: Vocabulary, name: str, tensors: Tensors) -> Hea
     if vocabulary.kind == "integer":
         tensors[f"{name}.labels"] = vocabulary.labels
     else:
-        _pack_texts(vocabulary.labels.tolist(), f"{name}.labels", tensors)
+        pack_texts(vocabulary.labels.tolist(), f"{name}.labels", tensors)
     return {"kind": vocabulary.kind, "what": vocabulary.what}
 
 
@@ -184,67 +185,7 @@ def _unpack_vocabulary(header: Header, name: str, tensors: Tensors) -> Vocabular
     if header["kind"] == "integer":
         labels = tensors[f"{name}.labels"]
     else:
-        labels = np.array(_unpack_texts(f"{name}.labels", tensors), dtype=object)
+        labels = np.array(unpack_texts(f"{name}.labels", tensors), dtype=object)
+    if labels.ndim != 1:
+        raise ValueError(f"{name} labels: shape {labels.shape} instead of a list")
     return Vocabulary.in_order(labels, what=str(header["what"]))
-
-
-def _pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
-    """Strings as one block of UTF-8 and the end of each; None is an end of -1."""
-    encoded = [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
-    sizes = np.array([0 if text is None else len(text) for text in encoded], np.int64)
-    ends = np.cumsum(sizes)
-    ends[[text is None for text in encoded]] = -1
-    tensors[f"{name}.text"] = np.frombuffer(b"".join(text or b"" for text in encoded), np.uint8)
-    tensors[f"{name}.ends"] = ends
-
-
-def _unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
-    block = tensors[f"{name}.text"].tobytes()
-    texts: list[str | None] = []
-    start = 0
-    for end in tensors[f"{name}.ends"].tolist():
-        if end == -1:
-            texts.append(None)
-            continue
-        if not start <= end <= len(block):
-            raise ValueError(f"{name}: a text ends at {end} of {len(block)}")
-        texts.append(block[start:end].decode("utf-8", "surrogatepass"))
-        start = end
-    return texts
-
-
-def _pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[Header] | None:
-    """Columns as texts or doubles (null: nan); whole numbers and booleans remember that they are."""
-    if table is None:
-        return None
-    import polars as pl
-
-    columns = []
-    for at, series in enumerate(table):
-        place = f"{name}.{at}"
-        if series.dtype.is_numeric() or series.dtype == pl.Boolean:
-            tensors[place] = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-            kind = "boolean" if series.dtype == pl.Boolean else "integer" if series.dtype.is_integer() else "float"
-        else:
-            kind = "text"
-            texts = series.list.join("|") if series.dtype == pl.List(pl.String) else series.cast(pl.String)
-            _pack_texts(texts.to_list(), place, tensors)
-        columns.append({"name": series.name, "kind": kind})
-    return columns
-
-
-def _unpack_table(columns: list[Header] | None, name: str, tensors: Tensors) -> pl.DataFrame | None:
-    if columns is None:
-        return None
-    import polars as pl
-
-    kinds = {"boolean": pl.Boolean, "integer": pl.Int64, "float": pl.Float64}
-    series = []
-    for at, column in enumerate(columns):
-        place = f"{name}.{at}"
-        if column["kind"] == "text":
-            series.append(pl.Series(column["name"], _unpack_texts(place, tensors), dtype=pl.String))
-        else:
-            values = pl.Series(column["name"], np.array(tensors[place])).fill_nan(None)
-            series.append(values.cast(cast("Any", kinds[column["kind"]])))
-    return pl.DataFrame(series)

@@ -220,15 +220,21 @@ bool cholesky_and_lower(float* U, int ld, float* inverse, float* v) {
 void solve_upper(const float* U, int ld, const float* inverse, float* v) {
   for (int i0 = ld - W; i0 >= 0; i0 -= W) {
     const float* block = U + static_cast<int64_t>(i0) * ld;
+    float x[W];
+#pragma GCC unroll 16
     for (int i = 0; i < W; ++i) {
       Vec later{};
       for (int j = i0 + W; j < ld; j += W) later += load(block + i * ld + j) * load(v + j);
-      if (i0 + W < ld) v[i0 + i] -= sum(later);
+      x[i] = v[i0 + i] - (i0 + W < ld ? sum(later) : 0.0f);
     }
+#pragma GCC unroll 16
     for (int i = W - 1; i >= 0; --i) {
-      v[i0 + i] *= inverse[i0 + i];
-      for (int s = 0; s < i; ++s) v[i0 + s] -= block[s * ld + i0 + i] * v[i0 + i];
+      x[i] *= inverse[i0 + i];
+#pragma GCC unroll 16
+      for (int s = 0; s < i; ++s) x[s] -= block[s * ld + i0 + i] * x[i];
     }
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) v[i0 + i] = x[i];
   }
 }
 
@@ -316,36 +322,54 @@ void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n
 // ---- one row
 // ---------------------------------------------------------------------------------------------------------
 
-// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from
-// first.
+// Copies a vector of k floats into ld; NV whole vectors, or any number of them (NV = 0) with zeros behind.
+template <int NV>
+inline void copy_row(const float* from, int k, int ld, float* to) {
+#pragma GCC unroll 4
+  for (int j = 0; j < NV; ++j) store(to + j * W, load(from + j * W));
+  if (NV > 0) return;
+  std::memcpy(to, from, sizeof(float) * static_cast<size_t>(k));
+  std::memset(to + k, 0, sizeof(float) * static_cast<size_t>(ld - k));
+}
+
+// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from first.
+template <int NV>
 void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
   constexpr int kAhead = 24;
   const int32_t* index = p.rows.indices + first;
-  const float over_scale = 1.0f / p.scale;
+  const float* value = p.rows.values + first;
+  const float* other = p.other;
+  const int64_t k = p.k;
+  const float center = p.center, over_scale = 1.0f / p.scale;
+  const bool bias = p.bias;
   for (int r = 0; r < n; ++r) {
-    if (r + kAhead < left) {
-      const float* ahead = p.other + static_cast<int64_t>(index[r + kAhead]) * p.k;
-      for (int j = 0; j < p.k; j += 16) __builtin_prefetch(ahead + j);
-    }
-    const float* z = p.other + static_cast<int64_t>(index[r]) * p.k;
+    const float* ahead = other + index[r + kAhead < left ? r + kAhead : r] * k;
+    for (int j = 0; j < k; j += 16) __builtin_prefetch(ahead + j);
+    const float* z = other + index[r] * k;
     float* to = s.panel + static_cast<int64_t>(r) * ld;
-    float t = (p.rows.values[first + r] - p.center) * over_scale;
-    if (ld == p.k) {
-      for (int j = 0; j < ld; j += W) store(to + j, load(z + j));
-    } else {
-      std::memcpy(to, z, sizeof(float) * static_cast<size_t>(p.k));
-      std::memset(to + p.k, 0, sizeof(float) * static_cast<size_t>(ld - p.k));
-    }
-    if (p.bias) {
-      t -= z[p.k - 1];
-      to[p.k - 1] = 1.0f;
-    }
-    if (p.rows.weights) {
-      const float root = std::sqrt(p.rows.weights[first + r]);
-      for (int j = 0; j < ld; j += W) store(to + j, load(to + j) * root);
-      t *= root;
-    }
-    s.target[r] = t;
+    copy_row<NV>(z, p.k, ld, to);
+    s.target[r] = (value[r] - center) * over_scale - (bias ? z[k - 1] : 0.0f);
+    if (bias) to[k - 1] = 1.0f;
+  }
+  if (!p.rows.weights) return;
+  for (int r = 0; r < n; ++r) {
+    const float root = std::sqrt(p.rows.weights[first + r]);
+    float* to = s.panel + static_cast<int64_t>(r) * ld;
+    for (int j = 0; j < ld; j += W) store(to + j, load(to + j) * root);
+    s.target[r] *= root;
+  }
+}
+
+void gather_any(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
+  switch (p.k % W == 0 ? p.k / W : 0) {
+    case 1:
+      return gather<1>(p, first, n, left, ld, s);
+    case 2:
+      return gather<2>(p, first, n, left, ld, s);
+    case 4:
+      return gather<4>(p, first, n, left, ld, s);
+    default:
+      return gather<0>(p, first, n, left, ld, s);
   }
 }
 
@@ -416,7 +440,7 @@ bool solve_row(const Problem& p, int64_t row, int ld, const Scratch& s) {
   const int64_t last = p.rows.indptr[row + 1];
   for (int64_t first = p.rows.indptr[row]; first < last; first += kPanel) {
     const int n = last - first < kPanel ? static_cast<int>(last - first) : kPanel;
-    gather(p, first, n, last - first, ld, s);
+    gather_any(p, first, n, last - first, ld, s);
     rank_update(s.panel, n, ld, s.A);
     accumulate_targets(s.panel, s.target, n, ld, s.h);
     float here = 0;

@@ -10,7 +10,7 @@ from palate.errors import OptionError
 from palate.factors import Factors, Floats, Prior, ridge_of_rows
 from palate.kernels import predict_pairs, solve_rows
 from palate.ratings import CompressedRows, Ratings
-from palate.solvers.base import Monitor, Recipe, Trained, check_not_negative, check_positive, compress_both
+from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive, compress_both
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,10 @@ class ALS(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_positive(n_sweeps=self.n_sweeps, weight_decay=self.weight_decay)
-        check_not_negative(n_factors=self.n_factors, seed=self.seed, n_threads=self.n_threads)
+        check_counts(1, n_sweeps=self.n_sweeps)
+        check_counts(n_factors=self.n_factors, n_threads=self.n_threads)
+        check_counts(most=MAX_SEED, seed=self.seed)
+        check_positive(weight_decay=self.weight_decay)
         if not 0 <= self.count_exponent <= 1:
             raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {self.count_exponent}.")
 

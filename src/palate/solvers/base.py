@@ -20,6 +20,8 @@ from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers.progress import ProgressLine
 
+MAX_SEED = 2**64 - 1
+
 Progress = bool | Literal["auto"]
 
 
@@ -122,10 +124,16 @@ class Monitor:
         sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
         self.sweeps.append(sweep)
         self._line.update(sweep.number, total, train_rmse, valid_rmse)
-        if self.callback is not None and self.callback(sweep):
-            self.ended = f"ended by the callback after {sweep.number} sweeps"
+        if self.callback is None:
+            return False
+        try:
+            wants_to_end = bool(self.callback(sweep))
+        except KeyboardInterrupt:
+            self.interrupted()
             return True
-        return False
+        if wants_to_end:
+            self.ended = f"ended by the callback after {sweep.number} sweeps"
+        return wants_to_end
 
     def interrupted(self) -> None:
         """Note that Ctrl-C ended the fit."""
@@ -170,18 +178,21 @@ def single_threaded_blas() -> Iterator[None]:
         yield
 
 
-def check_positive(**options: float | None) -> None:
-    """OptionError for an option that is given and not above zero."""
+def check_counts(least: int = 0, most: float = np.inf, **options: Any) -> None:
+    """OptionError for an option that is given and no whole number from `least` to `most`."""
     for name, value in options.items():
-        if value is not None and not value > 0:
-            raise OptionError(f"{name} must be above 0, got {value!r}.")
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+            bounds = f"{least} or more" if most == np.inf else f"from {least} to {most}"
+            raise OptionError(f"{name} must be a whole number, {bounds}, got {value!r}.")
 
 
-def check_not_negative(**options: float) -> None:
-    """OptionError for an option below zero."""
+def check_positive(**options: Any) -> None:
+    """OptionError for an option that is no finite number above zero."""
     for name, value in options.items():
-        if not value >= 0:
-            raise OptionError(f"{name} must be 0 or more, got {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+            raise OptionError(f"{name} must be a number above 0, got {value!r}.")
 
 
 def _same_vocabulary(one: Ratings, other: Ratings) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from palate.factors import Factors, Prior
 from palate.ratings import Ratings
 from palate.solvers.als import ALS
-from palate.solvers.base import Monitor, Recipe, Trained, check_not_negative, check_positive, rmse
+from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_positive, rmse
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Bias(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_positive(weight_decay=self.weight_decay, n_sweeps=self.n_sweeps)
-        check_not_negative(n_threads=self.n_threads)
+        check_counts(1, n_sweeps=self.n_sweeps)
+        check_counts(n_threads=self.n_threads)
+        check_positive(weight_decay=self.weight_decay)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         plain = ALS(

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.errors import OptionError
 from palate.factors import Factors, Floats, Prior
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows, Ratings
-from palate.solvers.base import Monitor, Recipe, Trained, check_not_negative, check_positive, compress_both
+from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, compress_both
 from palate.solvers.distilling import Distiller
 
 Doubles = NDArray[np.float64]
@@ -54,10 +53,10 @@ class Bayes(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_positive(n_factors=self.n_factors, n_sweeps=self.n_sweeps)
-        check_not_negative(seed=self.seed, n_threads=self.n_threads)
-        if self.n_samples < 2:
-            raise OptionError(f"n_samples must be 2 or more, got {self.n_samples}.")
+        check_counts(1, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
+        check_counts(2, n_samples=self.n_samples)
+        check_counts(n_threads=self.n_threads)
+        check_counts(most=MAX_SEED, seed=self.seed)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         n_factors = self.n_factors or (31 if len(ratings) >= MANY_RATINGS else 15)

@@ -1,0 +1,152 @@
+"""Packing: texts and tables as plain arrays, and back. What a model file holds beside its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.errors import OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Tensors = dict[str, NDArray[Any]]
+Header = dict[str, Any]
+
+
+def pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
+    """Strings as one block of UTF-8 and the end of each; None is an end of -1."""
+    encoded = [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
+    sizes = np.array([0 if text is None else len(text) for text in encoded], np.int64)
+    ends = np.cumsum(sizes)
+    ends[[text is None for text in encoded]] = -1
+    tensors[f"{name}.text"] = np.frombuffer(b"".join(text or b"" for text in encoded), np.uint8)
+    tensors[f"{name}.ends"] = ends
+
+
+def unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
+    """The strings that pack_texts packed. Raises ValueError where ends and block contradict each other."""
+    block = tensors[f"{name}.text"].tobytes()
+    texts: list[str | None] = []
+    start = 0
+    for end in tensors[f"{name}.ends"].tolist():
+        if end == -1:
+            texts.append(None)
+            continue
+        if not start <= end <= len(block):
+            raise ValueError(f"{name}: a text ends at {end} of {len(block)}")
+        texts.append(block[start:end].decode("utf-8", "surrogatepass"))
+        start = end
+    return texts
+
+
+def pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[Header] | None:
+    """Columns as booleans, 64-bit numbers, texts or lists of texts; dates as numbers that remember what they are.
+
+    Raises OptionError for a column that is nothing of that kind.
+    """
+    if table is None:
+        return None
+    return [_pack_column(series, f"{name}.{at}", tensors) for at, series in enumerate(table)]
+
+
+def unpack_table(columns: list[Header] | None, name: str, tensors: Tensors) -> pl.DataFrame | None:
+    """The table that pack_table packed. Raises ValueError where its parts contradict each other."""
+    if columns is None:
+        return None
+    import polars as pl
+
+    try:
+        return pl.DataFrame([_unpack_column(column, f"{name}.{at}", tensors) for at, column in enumerate(columns)])
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _pack_column(series: pl.Series, place: str, tensors: Tensors) -> Header:
+    import polars as pl
+
+    kind = _kind_of(series.dtype)
+    if kind == "lists":
+        lengths = series.list.len().cast(pl.Int64).fill_null(-1)
+        tensors[f"{place}.lengths"] = lengths.to_numpy()
+        lists = series.drop_nulls().cast(pl.List(pl.String)).to_list()
+        pack_texts([text for texts in lists for text in texts], place, tensors)
+    elif kind == "text":
+        pack_texts(_as_text(series).to_list(), place, tensors)
+    else:
+        physical, empty = _STORED[kind]
+        numbers = series.cast(getattr(pl, _TEMPORAL.get(kind, physical))).to_physical().cast(getattr(pl, physical))
+        tensors[place] = numbers.fill_null(empty).to_numpy()
+        if series.null_count():
+            tensors[f"{place}.null"] = series.is_null().to_numpy()
+    return {"name": series.name, "kind": kind}
+
+
+def _unpack_column(column: Header, place: str, tensors: Tensors) -> pl.Series:
+    import polars as pl
+
+    name, kind = str(column["name"]), column["kind"]
+    if kind == "text":
+        return pl.Series(name, unpack_texts(place, tensors), dtype=pl.String)
+    if kind == "lists":
+        return pl.Series(name, _lists(unpack_texts(place, tensors), tensors[f"{place}.lengths"]), pl.List(pl.String))
+    physical, _ = _STORED[kind]
+    values = pl.Series(name, np.array(tensors[place])).cast(getattr(pl, physical))
+    if kind in _TEMPORAL:
+        values = values.cast(getattr(pl, _TEMPORAL[kind]))
+    null = tensors.get(f"{place}.null")
+    if null is None:
+        return values
+    if null.shape != (len(values),) or null.dtype != np.bool_:
+        raise ValueError(f"{place}: {null.dtype} {null.shape} says which of {len(values)} values are missing")
+    return values.zip_with(pl.Series(~null), pl.Series(name, [None] * len(values), dtype=values.dtype))
+
+
+# kind -> the type its numbers are stored in, and what stands where there is none
+_STORED: dict[str, tuple[str, Any]] = {
+    "boolean": ("Boolean", False),
+    "integer": ("Int64", 0),
+    "float": ("Float64", 0.0),
+    "date": ("Int64", 0),
+    "datetime": ("Int64", 0),
+    "time": ("Int64", 0),
+    "duration": ("Int64", 0),
+}
+_TEMPORAL = {"date": "Date", "datetime": "Datetime", "time": "Time", "duration": "Duration"}
+
+
+def _kind_of(dtype: pl.DataType) -> str:
+    import polars as pl
+
+    if dtype == pl.Boolean:
+        return "boolean"
+    if dtype.is_integer() and dtype not in (pl.UInt64, pl.Int128):
+        return "integer"
+    if dtype.is_numeric():
+        return "float"
+    if dtype.is_temporal():
+        return str(dtype.base_type()).lower()
+    return "lists" if isinstance(dtype, pl.List) and not dtype.inner.is_nested() else "text"
+
+
+def _as_text(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    try:
+        return series.cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise OptionError(
+            f"a model file cannot keep column {series.name!r}, which holds {series.dtype}: drop it or make it text."
+        ) from error
+
+
+def _lists(texts: list[str | None], lengths: NDArray[Any]) -> list[list[str | None] | None]:
+    """Texts cut into lists of the given lengths; -1 is no list."""
+    sizes = np.maximum(lengths, 0)
+    if lengths.dtype != np.int64 or lengths.ndim != 1 or sizes.sum() != len(texts):
+        raise ValueError(f"lists of {sizes.sum()} texts in all, where there are {len(texts)}")
+    starts = np.cumsum(sizes) - sizes
+    cut = zip(starts.tolist(), lengths.tolist(), strict=True)
+    return [None if length < 0 else texts[start : start + length] for start, length in cut]
