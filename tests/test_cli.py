@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate as library
-from palate import _naming, _printing
+from palate.cli import naming as _naming
+from palate.cli import printing as _printing
 from palate.errors import OptionError, UnknownLabelError
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals, terminals and pipes")
@@ -85,8 +86,8 @@ def refusal(done):
 DRIVER = """
 import io, json, sys
 from contextlib import redirect_stderr, redirect_stdout
-from palate._guarding import guarded
-from palate.cli import app
+from palate.cli.guarding import guarded
+from palate.cli.commands import app
 for args in json.loads(sys.argv[1]):
     sys.argv = ["palate", *args]
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:

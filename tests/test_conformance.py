@@ -535,6 +535,9 @@ HARD = {
     "one user": lambda: make(["a"] * 5, list("vwxyz"), [1, 2, 3, 4, 5]),
     "one item": lambda: make(list("vwxyz"), ["a"] * 5, [1, 2, 3, 4, 5]),
     "all equal": lambda: make(list("aabbc"), list("xyxyx"), [3.1] * 5),
+    "equal but for rounding": lambda: make(list("aabbc"), list("xyxyx"), [1e9, 1e9, 1e9 + 64, 1e9, 1e9]),
+    "next to nothing": lambda: make(list("aabbc"), list("xyxyx"), [1e-44, 0, 0, 1e-40, 0]),
+    "as large as can be": lambda: make(list("aabbc"), list("xyxyx"), [1e30, 5e29, -1e30, 2e29, 0]),
     "all zero": lambda: make(list("aabbc"), list("xyxyx"), [0.0] * 5),
     "billions": lambda: make(list("aabbcc"), list("xyxyxz"), [1e9, 2e9, 1.5e9, 2.5e9, -1e9, 3e9]),
     "tiny": lambda: make(list("aabbcc"), list("xyxyxz"), [1e-9, 2e-9, 1.5e-9, 2.5e-9, -1e-9, 3e-9]),
@@ -589,6 +592,12 @@ def test_integer_labels_stay_integers(name, tmp_path):
     assert check_usable_integers["user"].to_list() == [10, 5]
     rec.save(tmp_path / "m.palate")
     assert palate.load(tmp_path / "m.palate").predict(2**62, 3) == pytest.approx(rec.predict(2**62, 3), nan_ok=True)
+
+
+@pytest.mark.parametrize("name", sorted(SWEEPS))
+def test_ratings_beyond_computing_are_refused(name):
+    with pytest.raises(DataError, match=r"as large as 3e\+38 cannot be computed with"):
+        RECIPES[name].fit(make(list("aabbc"), list("xyxyx"), [3e38, 1e38, -3e38, 2e38, 0]))
 
 
 @each

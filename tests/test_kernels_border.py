@@ -169,7 +169,8 @@ def test_an_option_that_makes_no_sense_is_an_error(option):
 @pytest.mark.parametrize(
     "option",
     [{"ridge": -f32(3)}, {"ridge": f32(3) * np.float32(NAN)}, {"ridge": f32(3) * np.float32(INF)}, {"scale": 1e-300},
-     {"center": 1e300}, {"mean": f32(3) * np.float32(NAN)}, {"precision": np.eye(3, dtype=np.float32) + np.float32(INF)}],
+     {"center": 1e300},
+     {"mean": f32(3) * np.float32(NAN)}, {"precision": np.eye(3, dtype=np.float32) + np.float32(INF)}],
     ids=str,
 )  # fmt: skip
 def test_an_option_beyond_float32_or_below_zero_is_an_error(option):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -109,14 +110,14 @@ def test_everything_comes_back(folder, ratings, recipe):
 
 def assert_same_parts(one, two):
     """Equal arrays and numbers, however deep they lie."""
-    for name, value in vars(one).items():
-        other = vars(two).get(name)
+    for field in fields(one):
+        value, other = getattr(one, field.name), getattr(two, field.name)
         if isinstance(value, np.ndarray):
             assert value.dtype == other.dtype
             np.testing.assert_array_equal(value, other)
         elif isinstance(value, float):
             assert value == other or (math.isnan(value) and math.isnan(other))
-        elif hasattr(value, "__dataclass_fields__"):
+        elif is_dataclass(value):
             assert_same_parts(value, other)
 
 
@@ -338,7 +339,7 @@ def test_no_lie_raises_anything_else(honest, folder, data):
             st.sampled_from(
                 [original[:-1], original[None], original.reshape(-1), original.astype(F), original.astype(I8)]
             ),
-            st.integers(-3, 3).map(lambda number: np.full_like(original, number)),
+            st.integers(-3, 3).map(lambda number: np.full(original.shape, number).astype(original.dtype)),
         )
     )
     container.write(folder / "fuzz.palate", tensors, header)

@@ -182,6 +182,8 @@ def _pack_vocabulary(vocabulary: Vocabulary, name: str, tensors: Tensors) -> Hea
 
 
 def _unpack_vocabulary(header: Header, name: str, tensors: Tensors) -> Vocabulary:
+    if header["kind"] not in ("integer", "string"):
+        raise ValueError(f"{name} labels of the unknown kind {header['kind']!r}")
     if header["kind"] == "integer":
         labels = tensors[f"{name}.labels"]
     else:

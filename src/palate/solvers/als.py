@@ -10,7 +10,16 @@ from palate.errors import OptionError
 from palate.factors import Factors, Floats, Prior, ridge_of_rows
 from palate.kernels import predict_pairs, solve_rows
 from palate.ratings import CompressedRows, Ratings
-from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive, compress_both
+from palate.solvers.base import (
+    MAX_SEED,
+    Monitor,
+    Recipe,
+    Trained,
+    center_and_scale,
+    check_counts,
+    check_positive,
+    compress_both,
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,7 @@ class ALS(Recipe):
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
-        center = float(ratings.values.mean(dtype=np.float64))
-        scale = float(ratings.values.std(dtype=np.float64)) or 1.0
+        center, scale = center_and_scale(ratings)
         k = self.n_factors + 1
         rng = np.random.Generator(np.random.Philox(self.seed))
         users = np.zeros((ratings.n_users, k), np.float32)

@@ -21,6 +21,7 @@ from palate.recommender import Recommender
 from palate.solvers.progress import ProgressLine
 
 MAX_SEED = 2**64 - 1
+LARGEST = 1e30  # a rating beyond it is refused: float32 ends at 3e38
 
 Progress = bool | Literal["auto"]
 
@@ -159,6 +160,18 @@ class Monitor:
 def rmse(predictions: NDArray[Any], values: NDArray[Any]) -> float:
     """Root mean squared error, sqrt(mean (prediction - value)^2)."""
     return float(np.sqrt(np.mean((predictions.astype(np.float64) - values) ** 2)))
+
+
+def center_and_scale(ratings: Ratings) -> tuple[float, float]:
+    """Mean and standard deviation of the values; 1 for the latter where they are equal but for float32 rounding.
+
+    Raises DataError for values so large that float32 has no room to compute with them.
+    """
+    largest = float(np.abs(ratings.values).max())
+    if largest > LARGEST:
+        raise DataError(f"ratings as large as {largest:.3g} cannot be computed with; divide them all by {largest:.0e}.")
+    center, scale = (float(of(ratings.values, dtype=np.float64)) for of in (np.mean, np.std))
+    return center, scale if scale > max(1e-6 * largest, 1 / LARGEST) else 1.0
 
 
 def compress_both(ratings: Ratings) -> None:

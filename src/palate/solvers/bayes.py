@@ -18,7 +18,7 @@ from palate.factors import Factors, Floats, Prior
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows, Ratings
-from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, compress_both
+from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, center_and_scale, check_counts, compress_both
 from palate.solvers.distilling import Distiller
 
 Doubles = NDArray[np.float64]
@@ -85,8 +85,7 @@ class _Chain:
         compress_both(ratings)
         self.rows = {"user": ratings.by_user(), "item": ratings.by_item()}
         self.n_ratings = len(ratings)
-        self.center = float(ratings.values.mean(dtype=np.float64))
-        self.scale = float(ratings.values.std(dtype=np.float64)) or 1.0
+        self.center, self.scale = center_and_scale(ratings)
         self.seed, self.n_threads = seed, n_threads
         self.k = n_factors + 1
         self.rng = np.random.Generator(np.random.Philox(seed))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from palate._options import for_read
-from palate._printing import note
+from palate.cli.options import for_read
+from palate.cli.printing import note
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ RECIPES = ("Bayes", "ALS", "Bias", "Mean", "Popularity")
 
 
 def is_data_set(data: str) -> bool:
+    """Whether this is the name of a data set and not a file."""
     from palate.datasets import available
 
     return any(known.name == data for known in available()) and not Path(data).is_file()
@@ -44,6 +45,7 @@ def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
 
 
 def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
+    """A recipe from its name and the options given; OptionError for one that the recipe does not have."""
     from dataclasses import fields
 
     from palate import solvers

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from palate import _printing as printing
-from palate._describing import size_of
-from palate._loading import is_data_set, read_ratings
-from palate._naming import YEAR, find_titles, title_of
+from palate.cli import printing
+from palate.cli.describing import size_of
+from palate.cli.loading import is_data_set, read_ratings
+from palate.cli.naming import YEAR, find_titles, title_of
 
 if TYPE_CHECKING:
     from palate.evaluation import Report

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palate import _printing as printing
+from palate.cli import printing
 
 if TYPE_CHECKING:
     from palate.recommender import Recommender

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from palate import _options as opt
-from palate import _printing as printing
-from palate._loading import check_test, is_data_set, make_recipe, read_ratings
+from palate.cli import options as opt
+from palate.cli import printing
+from palate.cli.loading import check_test, is_data_set, make_recipe, read_ratings
 
 if TYPE_CHECKING:
     from palate.evaluation import Report
@@ -78,7 +78,7 @@ def evaluate(
     reading: dict[str, Any],
 ) -> None:
     """Measure a model on ratings it has not seen, beside the baselines."""
-    from palate._naming import in_kind_of
+    from palate.cli.naming import in_kind_of
 
     rec = _load(model)
     report = _evaluate(rec, in_kind_of(read_ratings(data, reading), rec))
@@ -108,7 +108,7 @@ def predict(
     out: opt.Out = None,
 ) -> None:
     """The expected rating, and the interval that holds the real one with probability --level."""
-    from palate import _naming as naming
+    from palate.cli import naming
 
     if (pairs is None) == (user is None) or (user is None) != (item is None):
         raise typer.BadParameter("name a USER and an ITEM, or a file of them with --pairs.")
@@ -149,7 +149,7 @@ def recommend(
     out: opt.Out = None,
 ) -> None:
     """What somebody would like best among what they have not rated yet."""
-    from palate import _naming as naming
+    from palate.cli import naming
 
     if bool(users) + everyone + bool(like) != 1:
         raise typer.BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
@@ -184,7 +184,7 @@ def similar(
     out: opt.Out = None,
 ) -> None:
     """Items whose factors point the same way (cosine), or users."""
-    from palate import _naming as naming
+    from palate.cli import naming
 
     printing.check_out(out)
     rec = _load(model)
@@ -206,7 +206,7 @@ def explain(
     json: opt.Json = False,
 ) -> None:
     """Where a prediction comes from, and which of the user's own ratings did it."""
-    from palate import _naming as naming
+    from palate.cli import naming
 
     rec = _load(model)
     user_label = naming.label_of(user, rec.model.user_vocabulary)
@@ -224,7 +224,7 @@ def explain(
 @app.command()
 def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
     """What a model is: recipe, size, training, metrics, fingerprint, best and worst items."""
-    from palate import _describing as describing
+    from palate.cli import describing
 
     rec = _load(model)
     if json:
@@ -256,7 +256,7 @@ def check(
 @app.command()
 def datasets(*, json: opt.Json = False) -> None:
     """The public data sets palate knows by name: size, licence, and which are here."""
-    from palate import _describing as describing
+    from palate.cli import describing
 
     if json:
         printing.print_json(describing.data_sets())
@@ -273,10 +273,10 @@ def demo(
     ),
 ) -> None:
     """From ratings to recommendations in one screen, on MovieLens 100K."""
-    from palate import _demo
+    from palate.cli import demo as story
 
     printing.check_place(out, data)
-    _demo.run(data, out)
+    story.run(data, out)
 
 
 @app.callback(invoke_without_command=True)
@@ -312,7 +312,7 @@ def _rank_first(frame: Any) -> Any:
 
 
 def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | None, json: bool) -> None:
-    from palate import _describing as describing
+    from palate.cli import describing
 
     if json:
         told = {"model": str(out), "n_ratings": n_ratings, **describing.summary(rec)}
@@ -328,6 +328,6 @@ def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | None
 
 def main() -> None:
     """The `palate` command."""
-    from palate._guarding import guarded
+    from palate.cli.guarding import guarded
 
     sys.exit(guarded(app))

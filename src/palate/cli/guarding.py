@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from palate import _printing as printing
+from palate.cli import printing
 from palate.errors import PalateError
 
 INTERRUPTED = 130

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palate._printing import note, printable
+from palate.cli.printing import note, printable
 from palate.errors import DataError, OptionError, UnknownLabelError
 
 if TYPE_CHECKING:
