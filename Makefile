@@ -35,8 +35,13 @@ $(VENV)/.stamp-build: requirements/build.txt | $(VENV)/.stamp-venv
 	@$(INSTALL) -r requirements/build.txt
 	@touch $@
 
-# Editable: Python files count at once, C++ files by running this again. Offline when nothing but C++ has changed.
-$(VENV)/.stamp-palate: $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP)
+# Editable: a changed Python file counts at once; a new, moved or C++ file by running this again, which needs no network.
+FILES := $(VENV)/.stamp-files-$(shell find src -name '*.py' | LC_ALL=C sort | cksum | cut -d' ' -f1)
+$(FILES): | $(VENV)/.stamp-venv
+	@rm -f $(VENV)/.stamp-files-*
+	@touch $@
+
+$(VENV)/.stamp-palate: $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP) $(FILES)
 	@echo "==> building and installing palate"
 	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from local_server import Server
-from palate import _downloads, datasets
+from palate.datasets import catalogue as datasets
+from palate.datasets import downloads as _downloads
 from palate.errors import DatasetError, OptionError
 
 PAYLOAD = np.random.default_rng(0).bytes(3_000_000)

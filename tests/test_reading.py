@@ -18,11 +18,11 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate import _textfiles
-from palate._parsing import Dialect, parse_exact, parse_fast
-from palate._textfiles import Block
 from palate.errors import DataError, LabelTypeError, OptionError
 from palate.reading import read
+from palate.reading import textfiles as _textfiles
+from palate.reading.parsing import Dialect, parse_exact, parse_fast
+from palate.reading.textfiles import Block
 
 ROWS = [("ann", "tea", 5.0), ("ann", "jam", 3.5), ("bob", "tea", 1.0)]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate import _synthetic
+from palate.datasets import planted as _synthetic
 from palate.datasets import synthetic, synthetic_factors
 from palate.errors import OptionError
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from palate._columns import is_usual, there_are
 from palate.answers import is_frame
 from palate.errors import DataError, OptionError
+from palate.reading.columns import is_usual, there_are
 from palate.vocabulary import Vocabulary
 
 OnUnknown = Literal["fallback", "nan", "raise"]

@@ -65,6 +65,8 @@ def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[s
     metadata = {"palate": _to_json(_sealed(header, arrays))}
     _check_header_size(arrays, metadata["palate"])
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise ModelFileError(f"cannot save {target}: it is there and is no regular file.")
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
         _write_and_sync(temporary, arrays, metadata)

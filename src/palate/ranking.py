@@ -171,6 +171,8 @@ def _write(blocks: Iterator[pl.DataFrame], path: Path) -> Path:
         yield first
         yield from blocks
 
+    if path.exists() and not path.is_file():
+        raise OptionError(f"out={str(path)!r} is there and is no regular file.")
     beside = path.with_name(path.name + ".part")
     getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
     beside.replace(path)

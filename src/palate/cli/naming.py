@@ -169,7 +169,7 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
 def _rows_of(path: Path, rec: Recommender) -> pl.DataFrame:
     import polars as pl
 
-    from palate._frames import table_of
+    from palate.reading.frames import table_of
 
     table = table_of(path)
     if table is None:
@@ -180,9 +180,9 @@ def _rows_of(path: Path, rec: Recommender) -> pl.DataFrame:
 def _text_rows(path: Path, rec: Recommender) -> pl.DataFrame:
     import polars as pl
 
-    from palate._columns import is_usual
-    from palate._parsing import TextFile
-    from palate._textfiles import open_bytes, utf8_chunks
+    from palate.reading.columns import is_usual
+    from palate.reading.parsing import TextFile
+    from palate.reading.textfiles import open_bytes, utf8_chunks
 
     parts: list[pl.DataFrame] = []
     known = {str(label) for label in rec.model.user_vocabulary}
@@ -205,7 +205,7 @@ def _text_rows(path: Path, rec: Recommender) -> pl.DataFrame:
 
 
 def _position(names: Sequence[str], side: Vocabulary, default: int) -> str:
-    from palate._columns import is_usual, there_are
+    from palate.reading.columns import is_usual, there_are
 
     found = [name for name in names if is_usual(name, side.what)]
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in names)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from palate._cleaning import BadRows, labels
-from palate._columns import is_usual, plain
-from palate._frames import Table, table_of
-from palate._parsing import TextFile
-from palate._textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DataError
+from palate.reading.cleaning import BadRows, labels
+from palate.reading.columns import is_usual, plain
+from palate.reading.frames import Table, table_of
+from palate.reading.parsing import TextFile
+from palate.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from palate._columns import is_usual
-from palate._textfiles import Block, blocks, count
 from palate.errors import DataError
+from palate.reading.columns import is_usual
+from palate.reading.textfiles import Block, blocks, count
 
 if TYPE_CHECKING:
     import polars as pl

@@ -13,15 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from palate import _downloads
-from palate._synthetic import SyntheticFactors, synthetic, synthetic_factors
+from palate.datasets import downloads
 from palate.errors import DatasetError, OptionError
 from palate.ratings import Ratings
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["DataSet", "SyntheticFactors", "available", "load", "synthetic", "synthetic_factors"]
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
@@ -118,7 +116,7 @@ def _get(wanted: DataSet) -> Path:
     """Fetch a data set into the cache, from the first source that has it."""
     folder = cache_folder() / wanted.name
     try:
-        with _downloads.locked(cache_folder() / f"{wanted.name}.lock"):
+        with downloads.locked(cache_folder() / f"{wanted.name}.lock"):
             return wanted.here or _first_source(wanted, folder)  # another process may have got it meanwhile
     except OSError as error:
         if isinstance(error, DatasetError):
@@ -146,8 +144,8 @@ def _first_source(wanted: DataSet, folder: Path) -> Path:
 def _from_grouplens(name: str, md5: str | None, folder: Path) -> None:
     url = f"{GROUPLENS}{name}.zip"
     archive = folder.with_name(f"{name}.zip")
-    _downloads.download(url, archive, md5=md5 or _downloads.published_md5(url))
-    _downloads.unpack(archive, folder, [*_RATINGS, *_ITEMS, *_USERS, "README", "README.txt", "README.html"])
+    downloads.download(url, archive, md5=md5 or downloads.published_md5(url))
+    downloads.unpack(archive, folder, [*_RATINGS, *_ITEMS, *_USERS, "README", "README.txt", "README.html"])
     archive.unlink()
     if not _ratings_file(folder):
         raise DatasetError(f"{url} holds no ratings under the names {', '.join(_RATINGS)}.")
@@ -155,7 +153,7 @@ def _from_grouplens(name: str, md5: str | None, folder: Path) -> None:
 
 def _from_wheel(_name: str, _md5: str | None, folder: Path) -> None:
     """The RecBole wheel carries a copy of ml-100k, the same rows in the same order."""
-    _downloads.fetch_with_pip(_RECBOLE, _RECBOLE_FOLDER, _RECBOLE_FILES, folder)
+    downloads.fetch_with_pip(_RECBOLE, _RECBOLE_FOLDER, _RECBOLE_FILES, folder)
 
 
 # ---- reading

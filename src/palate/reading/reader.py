@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from palate._cleaning import BadRows, bad_rows, join_duplicates, typed, whole_numbers
-from palate._columns import FIELDS, choose_columns
-from palate._frames import Table, table_of
-from palate._parsing import Rows, TextFile
-from palate._tables import aligned_table
-from palate._textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import LabelTypeError, OptionError
 from palate.ratings import Ratings, ReadReport
+from palate.reading.cleaning import BadRows, bad_rows, join_duplicates, typed, whole_numbers
+from palate.reading.columns import FIELDS, choose_columns
+from palate.reading.frames import Table, table_of
+from palate.reading.parsing import Rows, TextFile
+from palate.reading.tables import aligned_table
+from palate.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate._textfiles import blocks, name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, LabelTypeError, OptionError
+from palate.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
 
 if TYPE_CHECKING:
     import polars as pl
