@@ -50,18 +50,20 @@ def draw(panel: plt.Axes, name: str, points: list[tuple[str, float, float]], pee
     for row in peers:
         at = float(row["seconds"]), float(row["rmse"])
         panel.plot(*at, "o", color="0.6", markersize=5)
-        panel.annotate(row["library"].split()[0], at, (5, 3), textcoords="offset points", fontsize=8, color="0.35")
+        name_of = row["library"].split()[0] + (" SVD++" if "SVD++" in row["setting"] else "")
+        panel.annotate(name_of, at, (5, 3), textcoords="offset points", fontsize=8, color="0.35")
     for kind, style in (("Bayes", "o-"), ("ALS", "s-")):
         own = [(seconds, error) for found, seconds, error in points if found == kind]
         panel.plot(
             *zip(*own, strict=True), style, color="#c2410c" if kind == "Bayes" else "#1d4ed8", label=f"palate {kind}"
         )
     panel.set_xscale("log")
+    panel.margins(x=0.14)
     panel.set_xlabel("seconds to fit")
     panel.set_ylabel("test RMSE")
     panel.set_title(f"{name}, 90/10, lower left is better")
     panel.grid(alpha=0.2)
-    panel.legend(frameon=False, loc="upper right")
+    panel.legend(frameon=False, loc="lower left")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from scipy import stats
 import palate
 from palate import reference
 from palate.datasets import synthetic, synthetic_factors
+from palate.factors import Factors, Prior
 from palate.posterior import Posterior, SideSamples
 from palate.solvers import bayes
 from palate.solvers.base import rmse
@@ -254,6 +255,36 @@ def test_draws_of_the_unknown_add_to_the_doubt_of_each_draw():
     assert variance[0] == pytest.approx(np.mean(within) + np.var(means, ddof=1), rel=0.02)
     turned = posterior.transposed().predict(posterior.items.vectors, codes[1], codes[0])
     assert turned[1][0] == pytest.approx(variance[0], rel=1e-5)
+
+
+def test_the_projection_is_the_least_squares_fit_to_the_mean_of_the_draws():
+    posterior = random_posterior(n_draws=4, n_items=30)
+    rng = np.random.default_rng(3)
+    items = rng.standard_normal((30, 6)).astype(np.float32)  # other axes, biases and units than the draws have
+    prior = Prior(np.eye(6, dtype=np.float32), np.zeros(6, np.float32))
+    factors = Factors(2.5, np.zeros((5, 6), np.float32), items, prior, prior, scale=0.7)
+    drawn = posterior.users.vectors
+    tables = [scores(drawn[s][:, None].astype(np.float64), posterior.items.vectors[s]) for s in range(4)]
+    target = (posterior.center + posterior.scale * np.mean(tables, axis=0) - 2.5) / 0.7 - items[:, -1]
+    partner = np.column_stack([items[:, :-1], np.ones(30)])
+    expected = np.linalg.lstsq(partner, target.T, rcond=None)[0].T
+    np.testing.assert_allclose(posterior.projection(factors)(drawn), expected, atol=1e-4)
+
+
+def test_the_unknown_get_the_mean_of_the_draws():
+    ratings = synthetic(60, 40, 900, n_factors=2, noise=0.5, seed=3, **WIDE)
+    rec = palate.Bayes(n_factors=2, n_sweeps=20).fit(ratings)
+    posterior = rec.model.posterior
+    codes = np.array([-1, 5, -1], np.int32), np.array([7, -1, -1], np.int32)
+    mean, variance = posterior.predict(posterior.users.vectors, *codes)
+    predicted, low, high = rec.predict_codes(*codes, level=0.6826894921)
+    np.testing.assert_allclose(predicted, mean, rtol=1e-9)
+    np.testing.assert_allclose(high - predicted, np.sqrt(variance + posterior.noise**2), rtol=1e-6)
+    np.testing.assert_allclose(predicted - low, high - predicted, rtol=1e-6)
+    new = rec.fold_in({"i1": 4.0, "i2": 3.0})
+    draws = posterior.solve(new._people.history, draw=True)
+    mean, _ = posterior.predict(draws, np.zeros(1, np.int32), np.array([-1], np.int32))
+    assert new.predict("nothing").prediction == pytest.approx(mean[0], rel=1e-9)
 
 
 # ---- fold-in, stopping, thinning

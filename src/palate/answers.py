@@ -47,6 +47,8 @@ def as_kind(frame: pl.DataFrame, like: Frame) -> Frame:
 
 def is_frame(value: Any) -> bool:
     """Whether narwhals knows this as a frame."""
+    if type(value).__module__.partition(".")[0] in ("builtins", "numpy"):
+        return False  # most questions are a label or a list: they need not wait for narwhals to load
     import narwhals as nw
 
     return isinstance(nw.from_native(value, eager_only=True, pass_through=True), nw.DataFrame)
@@ -92,7 +94,7 @@ class Explanation:
         lines += [
             f"  {part:>8} {value:+.2f}" for part, value in self.parts.items() if part != "limit" or abs(value) >= 0.005
         ]
-        lines.append("because of")
+        lines += ["because of"] if self.because else []
         for reason in self.because[:8]:
             lines.append(f"  {reason.contribution:+.3f}  rated {reason.title or reason.item} {reason.rating:g}")
         others = sum(reason.contribution for reason in self.because[8:])

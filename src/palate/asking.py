@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from palate.answers import is_frame
 from palate.errors import DataError, OptionError
-from palate.reading.columns import is_usual, there_are
 from palate.vocabulary import Vocabulary
 
 OnUnknown = Literal["fallback", "nan", "raise"]
@@ -72,6 +71,8 @@ def frame_columns(frame: Any, fields: Sequence[str], wanted: str) -> list[NDArra
 
 def _frame_column(frame: Any, field: str) -> NDArray[Any]:
     import narwhals as nw
+
+    from palate.reading.columns import is_usual, there_are
 
     native = nw.from_native(frame, eager_only=True)
     found = [name for name in native.columns if name == field] or [n for n in native.columns if is_usual(n, field)]

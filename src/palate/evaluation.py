@@ -215,7 +215,7 @@ def _verdict(resample: _Resample, losses: dict[str, Doubles], rivals: dict[str, 
         return ""
     name = min(rivals, key=lambda rival: rivals[rival]["rmse"].mean())
     gain = rivals[name]["rmse"] - losses["rmse"]
-    if gain.mean() <= 0:
+    if gain.mean() <= 1e-6 * losses["rmse"].mean():  # equal but for rounding is no better
         return f"This model is NOT better than the baseline {name}: use {name}, or look at the data with palate check."
     sample = resample.means([gain], np.ones(len(gain), bool))[0]
     if np.nanquantile(sample, 0.025) <= 0:

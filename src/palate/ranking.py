@@ -174,6 +174,10 @@ def _write(blocks: Iterator[pl.DataFrame], path: Path) -> Path:
     if path.exists() and not path.is_file():
         raise OptionError(f"out={str(path)!r} is there and is no regular file.")
     beside = path.with_name(path.name + ".part")
-    getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
-    beside.replace(path)
+    try:
+        getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     return path

@@ -346,7 +346,9 @@ class Recommender:
     def _user_labels(self, users: Any) -> Any:
         if is_frame(users):
             return frame_columns(users, [self.model.user_vocabulary.what], "")[0]
-        return users if is_many(users) else [users]
+        if isinstance(users, np.ndarray):
+            return users
+        return list(users) if is_many(users) else [users]
 
     def _rating_columns(self, frame: Any) -> list[NDArray[Any]]:
         what = self.model.item_vocabulary.what

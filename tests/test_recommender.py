@@ -1,0 +1,251 @@
+"""The recommender against brute force: rankings, similarities, tables, and questions asked in every shape."""
+
+import inspect
+import subprocess
+import sys
+import typing
+from statistics import NormalDist
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import palate
+from palate import asking, newcomer, ranking, recommender
+from palate.errors import DataError, LabelTypeError, OptionError
+
+N_USERS, N_ITEMS = 40, 25
+users = st.sampled_from([f"u{n}" for n in range(N_USERS)])
+items = st.lists(st.sampled_from([f"i{n}" for n in range(N_ITEMS)]), max_size=30)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return palate.datasets.synthetic(N_USERS, N_ITEMS, 350, n_factors=2, seed=6)
+
+
+@pytest.fixture(scope="module", params=["Bayes", "ALS", "Popularity"])
+def rec(request, data):
+    recipes = {
+        "Bayes": palate.Bayes(n_factors=2, n_sweeps=20),
+        "ALS": palate.ALS(n_factors=2),
+        "Popularity": palate.Popularity(),
+    }
+    return recipes[request.param].fit(data)
+
+
+@pytest.fixture(scope="module")
+def bayes(data):
+    return palate.Bayes(n_factors=2, n_sweeps=20).fit(data)
+
+
+@given(user=users, n=st.integers(0, 40), wanted=st.one_of(st.none(), items), exclude=items, keep_seen=st.booleans())
+@settings(deadline=None)
+def test_recommend_is_a_sorted_table(rec, user, n, wanted, exclude, keep_seen):
+    known = rec.cross_tab([user], rec.model.item_vocabulary)
+    allowed = [
+        (-score, code)
+        for code, (item, seen) in enumerate(zip(known.items, ~np.isnan(known.known[0]), strict=True))
+        if (wanted is None or item in wanted) and item not in exclude and (keep_seen or not seen)
+        for score in rec.model.factors.scores(rec.people(np.array([int(user[1:])], np.int32)).vectors)[0, [code]]
+    ]
+    expected = [known.items[code] for _, code in sorted(allowed)[:n]]
+    answer = rec.recommend(user, n, items=wanted, exclude=exclude, keep_seen=keep_seen)
+    assert answer["item"].to_list() == expected
+    assert answer["rank"].to_list() == list(range(1, len(expected) + 1))
+
+
+@given(st.lists(st.one_of(users, st.just("nobody")), max_size=12), st.integers(1, 6))
+@settings(deadline=None)
+def test_any_mix_of_people_in_any_order(rec, asked, n):
+    answer = rec.recommend(asked, n)
+    singles = [rec.recommend(user, n) for user in asked]
+    expected = pl.concat(singles) if singles else answer
+    assert answer["user"].to_list() == expected["user"].to_list()
+    assert answer["item"].to_list() == expected["item"].to_list()
+    np.testing.assert_allclose(answer["score"], expected["score"], rtol=1e-5)
+
+
+def test_labels_may_come_in_any_container(rec):
+    asked = ["u3", "nobody", "u1"]
+    expected = rec.recommend(asked, n=3)
+    pandas = pytest.importorskip("pandas")
+    for given_as in (
+        tuple(asked), np.array(asked), np.array(asked, object), pl.Series(asked), pandas.Series(asked), iter(asked),
+        pl.Series(asked, dtype=pl.Categorical), dict.fromkeys(asked),
+    ):  # fmt: skip
+        assert rec.recommend(given_as, n=3).equals(expected)
+    answer = rec.predict(asked, ["i1", "i2", "i3"])
+    for make in (tuple, np.array, pl.Series, pandas.Series, iter):
+        assert rec.predict(make(asked), make(["i1", "i2", "i3"])).equals(answer, null_equal=True)
+    assert rec.recommend("u1", items=iter(["i1", "i2"]), keep_seen=True).height == 2
+    assert rec.recommend(np.str_("u1"), n=2).equals(rec.recommend("u1", n=2))
+
+
+def test_frames_of_any_make_up(bayes):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"user": ["u1", "u2"], "item": ["i1", "i2"]}, index=[7, 3])
+    expected = bayes.predict(["u1", "u2"], ["i1", "i2"])
+    for given_as in (frame, frame.astype("category"), frame.astype(object), frame[["item", "user"]]):
+        answer = bayes.predict(given_as)
+        assert isinstance(answer, pandas.DataFrame)
+        assert answer["prediction"].tolist() == expected["prediction"].to_list()
+        assert answer["user"].tolist() == ["u1", "u2"]
+    missing = pandas.DataFrame({"user": ["u1", None], "item": ["i1", "i2"]})
+    with pytest.raises(DataError, match="missing"):
+        bayes.predict(missing)
+    with pytest.raises(DataError, match="no item column"):
+        bayes.predict(frame[["user"]])
+    with pytest.raises(OptionError, match="a frame with both columns"):
+        bayes.predict("u1")
+    with pytest.raises(DataError, match="no user column"):
+        bayes.recommend(pl.DataFrame({"who": ["u1"]}))
+    with pytest.raises(LabelTypeError):
+        bayes.predict(pl.DataFrame({"user": [1], "item": [2]}))
+
+
+def test_similarity_is_the_cosine_of_factors(bayes):
+    for factors, ask, what in (
+        (bayes.user_factors, bayes.similar_users, "u"),
+        (bayes.item_factors, bayes.similar_items, "i"),
+    ):
+        unit = factors / np.linalg.norm(factors, axis=1, keepdims=True)
+        cosine = unit @ unit.T
+        for code in (0, 7, 24):
+            answer = ask(f"{what}{code}", n=99)
+            order = np.array([int(label[1:]) for label in answer.to_series(0)])
+            assert sorted([*order.tolist(), code]) == list(range(len(factors)))
+            np.testing.assert_allclose(answer["cosine"], cosine[code, order], atol=1e-5)
+            assert (np.diff(answer["cosine"]) <= 0).all()
+    assert bayes.similar_users("u1", n=0).height == 0
+    many = bayes.similar_items(["i1", "i2"], n=2)
+    assert many.columns == ["to", "item", "cosine", "rank"]
+    with pytest.raises(OptionError, match="n must be"):
+        bayes.similar_users("u1", n=-1)
+
+
+def test_newcomers_are_similar_to_those_like_them(bayes, data):
+    rows = data.to_frame()
+    busy = rows["user"].value_counts(sort=True)["user"][0]
+    own = rows.filter(user=busy)
+    new = bayes.fold_in(own.select("item", "rating"))
+    assert busy in new.similar_users(n=8)["user"].to_list()
+    item = bayes.fold_in({"u1": 5.0, "u2": 1.0}, side="item")
+    assert item.similar_users(n=3).columns == ["item", "cosine", "rank"]
+
+
+def test_cross_tab_becomes_a_frame(bayes, data):
+    table = bayes.cross_tab(["u1", "u2"], ["i3", "i4", "i5"])
+    assert table.to_frame().columns == ["user", "i3", "i4", "i5"]
+    assert table.to_frame()["user"].to_list() == ["u1", "u2"]
+    np.testing.assert_array_equal(table.to_frame("known").drop("user").to_numpy(), table.known)
+    known = {(user, item): rating for user, item, rating in data.to_frame().iter_rows()}
+    for row, user in enumerate(table.users):
+        for column, item in enumerate(table.items):
+            assert known.get((user, item), np.nan) == pytest.approx(table.known[row, column], nan_ok=True)
+    assert "known rating, and the predicted one in brackets" in str(table)
+    most = bayes.cross_tab()
+    counts = data.to_frame()["user"].value_counts()
+    assert dict(counts.iter_rows())[most.users[0]] == counts["count"].max()
+
+
+def test_titles_travel_along(data, tmp_path):
+    titles = pl.DataFrame(
+        {"year": list(range(N_ITEMS)), "name": [None if n == 3 else f"Film {n}" for n in range(N_ITEMS)]}
+    )
+    rec = palate.ALS(n_factors=2).fit(data.with_items(titles))
+    best = rec.recommend("u1", n=N_ITEMS, keep_seen=True)
+    assert best.columns == ["user", "item", "title", "score", "rank"]
+    assert dict(best.select("item", "title").iter_rows()) == {
+        f"i{n}": None if n == 3 else f"Film {n}" for n in range(N_ITEMS)
+    }
+    assert rec.similar_items("i1", n=2)["title"].to_list() == [
+        f"Film {item[1:]}" if item != "i3" else None for item in rec.similar_items("i1", n=2)["item"]
+    ]
+    assert rec.similar_users("u1", n=2).columns == ["user", "cosine", "rank"]
+    assert rec.fold_in({"i1": 5}).recommend(n=1).columns == ["item", "title", "score", "rank"]
+    rec.recommend(n=2, out=tmp_path / "best.jsonl")
+    assert pl.read_ndjson(tmp_path / "best.jsonl").columns == best.columns
+
+
+# ---- files of recommendations
+
+
+def test_a_failed_file_leaves_the_old_one(bayes, tmp_path, monkeypatch):
+    path = tmp_path / "best.csv"
+    path.write_text("the old one")
+    monkeypatch.setattr(ranking, "BLOCK_SCORES", 3 * N_ITEMS)
+    whole, calls = ranking.best, []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        if len(calls) > 4:
+            raise MemoryError("no more")
+        return whole(*arguments)
+
+    monkeypatch.setattr(ranking, "best", failing)
+    with pytest.raises(Exception, match="no more"):
+        bayes.recommend(out=path)
+    assert path.read_text() == "the old one"
+    assert [file.name for file in tmp_path.iterdir()] == ["best.csv"]
+
+
+def test_blocks_are_bounded(bayes, tmp_path, monkeypatch):
+    monkeypatch.setattr(ranking, "BLOCK_SCORES", 7 * N_ITEMS)
+    sizes, whole = [], ranking.best
+
+    def watching(model, people, *rest):
+        sizes.append(len(people))
+        return whole(model, people, *rest)
+
+    monkeypatch.setattr(ranking, "best", watching)
+    bayes.recommend(out=str(tmp_path / "best.parquet"))
+    assert sizes == [7, 7, 7, 7, 7, 5]
+
+
+def test_writing_where_there_is_no_folder(bayes, tmp_path):
+    with pytest.raises(OSError, match="nowhere"):
+        bayes.recommend(out=tmp_path / "nowhere" / "best.csv")
+
+
+# ---- the small parts
+
+
+@given(st.floats(0.01, 0.99), st.floats(-5, 5), st.floats(0, 5))
+def test_intervals_hold_their_share_of_a_normal(level, center, spread):
+    low, high = (asking.interval(np.array([center]), np.array([spread]), level, (-1e9, 1e9))[at][0] for at in (1, 2))
+    if spread > 1e-3:
+        law = NormalDist(center, spread)
+        assert law.cdf(high) - law.cdf(low) == pytest.approx(level, abs=1e-6)
+    clipped = asking.interval(np.array([center]), np.array([spread]), level, (-1.0, 1.0))
+    assert all(-1 <= end[0] <= 1 for end in clipped)
+
+
+def test_names_have_one_home_each():
+    assert recommender.Newcomer is newcomer.Newcomer
+    assert palate.load is recommender.load
+    for owner in (palate.Recommender, newcomer.Newcomer):
+        for name, member in inspect.getmembers(owner, inspect.isfunction):
+            if not name.startswith("_"):
+                assert member.__doc__, f"{owner.__name__}.{name} is not documented"
+                assert "return" in typing.get_type_hints(member), name
+
+
+def test_options_have_one_name_everywhere():
+    options = set(inspect.signature(palate.Recommender.recommend).parameters)
+    assert options >= {"n", "items", "exclude", "keep_seen", "by", "level", "seed", "out", "on_unknown"}
+    assert set(inspect.signature(newcomer.Newcomer.recommend).parameters) <= options
+
+
+def test_asking_a_saved_model_needs_no_training_code(bayes, tmp_path):
+    bayes.save(tmp_path / "model.palate")
+    source = (
+        "import sys, palate; rec = palate.load(sys.argv[1]); rec.recommend('u1'); rec.predict('u1', 'i1'); "
+        "print([name for name in ('palate.solvers', 'pandas', 'scipy', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source, str(tmp_path / "model.palate")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
