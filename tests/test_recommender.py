@@ -249,3 +249,19 @@ def test_asking_a_saved_model_needs_no_training_code(bayes, tmp_path):
         [sys.executable, "-c", source, str(tmp_path / "model.palate")], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("recipe", [palate.Bias(), palate.Bayes(n_sweeps=40)], ids=["Bias", "compact Bayes"])
+def test_strangers_get_honest_intervals_without_draws_too(recipe):
+    """A model without draws knows the spread of people from its prior: wider for a stranger, and true for many."""
+    ratings = palate.datasets.synthetic(300, 120, 12_000, seed=4)
+    train, held_out = palate.split_users(ratings, test=0.2, seed=0)
+    rec = recipe.fit(train).compact()
+    label = next(iter(rec.model.user_vocabulary.decode(train.user_codes[:1])))
+    known, stranger, both = rec.predict(label, "i0"), rec.predict("nobody", "i0"), rec.predict("nobody", "nothing")
+    free = rec.model.factors.unknown_variance
+    minus = np.array([-1], np.int32)
+    assert free(minus, np.zeros(1, np.int32), rec.model.noise)[0] > 0
+    assert both.high - both.low >= stranger.high - stranger.low
+    assert min(known) >= ratings.range[0]
+    assert 0.85 <= palate.evaluate(rec, held_out, baselines=False)["coverage_90"] <= 0.95

@@ -129,7 +129,8 @@ class CrossTab:
     def to_frame(self, what: str = "predicted") -> pl.DataFrame:
         """One row per user, one column per item, of "predicted" or "known" ratings."""
         table = self.known if what == "known" else self.predicted
-        columns: dict[str, Any] = {"user": np.array(self.users, dtype=object if _texts(self.users) else np.int64)}
+        first = "user" if "user" not in map(str, self.items) else "user label"
+        columns: dict[str, Any] = {first: np.array(self.users, dtype=object if _texts(self.users) else np.int64)}
         frame: pl.DataFrame = make_frame(columns | {str(i): table[:, at] for at, i in enumerate(self.items)})
         return frame
 

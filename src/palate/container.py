@@ -154,7 +154,10 @@ def _check_header_size(arrays: Tensors, text: str) -> None:
 def _write_and_sync(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
     from safetensors.numpy import save_file
 
+    path.touch()  # by the usual rules of the user's system; safetensors would make a file that only its owner reads
+    mode = path.stat().st_mode
     save_file(arrays, path, metadata=metadata)
+    path.chmod(stat.S_IMODE(mode))
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 

@@ -161,11 +161,9 @@ def _losses(
 def _cold_groups(
     recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]
 ) -> dict[str, NDArray[np.bool_]]:
-    history = recommender.model.history
-    item_counts = np.bincount(history.indices, minlength=recommender.n_items)
     groups = {
-        "cold users": (user_codes < 0) | (np.append(history.counts, 0)[user_codes] == 0),
-        "cold items": (item_codes < 0) | (np.append(item_counts, 0)[item_codes] == 0),
+        "cold users": recommender.model.rated_users(user_codes) < 0,
+        "cold items": recommender.model.rated_items(item_codes) < 0,
     }
     return {name: rows for name, rows in groups.items() if rows.any()}
 

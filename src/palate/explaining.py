@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers import Explanation, Reason
-from palate.factors import Floats, Prior, ridge_of_rows
+from palate.factors import Floats, Prior, as_partner, ridge_of_rows
 from palate.model import Model, People
-from palate.posterior import as_partner
 from palate.ratings import titles
 
 Doubles = NDArray[np.float64]

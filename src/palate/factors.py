@@ -34,6 +34,17 @@ class Prior:
     ridge: float = 0.0
     count_exponent: float = 0.0
 
+    def spread(self, noise: float) -> Floats:
+        """Covariance (k, k) of a row without ratings, where `noise` is the standard deviation of a rating.
+
+        Weight decay is a prior in disguise: alpha noise^2 (precision + ridge I)^-1.
+        """
+        k = len(self.mean)
+        if self.alpha == 0:
+            return np.zeros((k, k), np.float32)
+        inverse = np.linalg.inv(self.precision.astype(np.float64) + self.ridge * np.eye(k))
+        return (self.alpha * noise**2 * inverse).astype(np.float32)
+
     def solve(
         self, rows: CompressedRows, other: Floats, center: float, scale: float = 1.0, n_threads: int = 0
     ) -> Floats:
@@ -96,6 +107,13 @@ class Factors:
         items, item_codes = with_unknown(self.items, self.item_prior.mean, item_codes)
         return predict_pairs(users, items, user_codes, item_codes, bias=True, center=self.mean, scale=self.scale)
 
+    def unknown_variance(self, user_codes: Codes, item_codes: Codes, noise: float) -> NDArray[np.float64]:
+        """Variance that being unknown (code -1) adds to scores of pairs, (n,), given a rating's noise."""
+        users, _ = with_unknown(self.users, self.user_prior.mean, user_codes)
+        items, _ = with_unknown(self.items, self.item_prior.mean, item_codes)
+        spreads = (prior.spread(noise / self.scale) for prior in (self.user_prior, self.item_prior))
+        return self.scale**2 * unknown_variance(users, user_codes, items, item_codes, *spreads)
+
     def scores(self, vectors: Floats) -> Floats:
         """Scores of every item for each user vector: (n, n_items)."""
         scores: Floats = vectors[:, :-1] @ self.items[:, :-1].T
@@ -119,3 +137,34 @@ def with_unknown(vectors: Floats, unknown: Floats, codes: Codes) -> tuple[Floats
     if len(codes) == 0 or codes.min() >= 0:
         return vectors, codes
     return np.vstack([vectors, unknown[None]]), np.where(codes < 0, len(vectors), codes).astype(np.int32)
+
+
+def unknown_variance(
+    users: Floats, user_codes: Codes, items: Floats, item_codes: Codes, user_spread: Floats, item_spread: Floats
+) -> NDArray[np.float64]:
+    """Variance that being unknown (code -1) adds to the score of pairs, (n,).
+
+    The last row of users and items is then the unknown one's mean; the spreads C are (k, k):
+    Var(x . y) = m_y' C_x m_y + m_x' C_y m_x + tr(C_x C_y), with C = 0 for whoever is known.
+    """
+    no_user, no_item = user_codes < 0, item_codes < 0
+    variance = np.zeros(len(user_codes))
+    if no_user.any():
+        variance[no_user] += _quadratic(as_partner(items[item_codes[no_user]]), user_spread)
+    if no_item.any():
+        variance[no_item] += _quadratic(as_partner(users[user_codes[no_item]]), item_spread)
+    if (both := no_user & no_item).any():
+        variance[both] += np.sum(user_spread[:-1, :-1] * item_spread[:-1, :-1])
+    return variance
+
+
+def as_partner(vectors: Floats) -> Floats:
+    """[q, c] -> [q, 1]: what the other side's vector [p, b] is multiplied with."""
+    partner = vectors.copy()
+    partner[:, -1] = 1
+    return partner
+
+
+def _quadratic(vectors: Floats, matrix: Floats) -> NDArray[np.float64]:
+    form: NDArray[np.float64] = np.einsum("ni,ij,nj->n", vectors, matrix, vectors, optimize=True)
+    return form

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.factors import Codes, Factors, Floats
 from palate.kernels import compress_rows
@@ -83,6 +84,18 @@ class Model:
         assert self.posterior is not None
         return self.posterior.projection(self.factors)
 
+    @cached_property
+    def _item_counts(self) -> NDArray[np.int64]:
+        return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
+
+    def rated_users(self, codes: Codes) -> Codes:
+        """The codes, -1 for users without a training rating: a model knows no more of them than of a stranger."""
+        return np.where(np.append(self.history.counts, 0)[codes] > 0, codes, -1).astype(np.int32)
+
+    def rated_items(self, codes: Codes) -> Codes:
+        """The codes, -1 for items without a training rating."""
+        return np.where(np.append(self._item_counts, 0)[codes] > 0, codes, -1).astype(np.int32)
+
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
         draws = None if self.posterior is None else self.posterior.users.vectors[:, codes]
@@ -109,8 +122,18 @@ class Model:
         )
 
     def compact(self) -> Model:
-        """The same model without the posterior's draws: the same predictions, no intervals of its own."""
-        return replace(self, posterior=None)
+        """The same model without the posterior's draws: the same predictions, and one width of interval for all.
+
+        The noise then takes in what the draws disagreed about on average, over random pairs of a user and an item that
+        are as active as those of the ratings.
+        """
+        if self.posterior is None:
+            return self
+        rng = np.random.Generator(np.random.Philox(0))
+        size = min(4096, len(self.history.indices))
+        users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
+        _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
+        return replace(self, posterior=None, noise=float(np.sqrt(self.noise**2 + variance.mean())))
 
 
 def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:

@@ -58,7 +58,9 @@ class Newcomer:
         factors = replace(self._model.factors, users=self._people.vectors)
         expected = factors.predict(same, codes).astype(np.float64)
         if self._model.posterior is None or self._people.draws is None:
-            return expected, np.full(len(codes), self._model.noise)
+            rated = same if len(self._people.history.indices) else same - np.int32(1)
+            doubt = factors.unknown_variance(rated, self._model.rated_items(codes), self._model.noise)
+            return expected, np.sqrt(self._model.noise**2 + doubt)
         mean, variance = self._model.posterior.predict(self._people.draws, same, codes)
         expected[codes < 0] = mean[codes < 0]
         return expected, np.sqrt(variance + self._model.noise**2)

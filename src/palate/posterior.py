@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Codes, Factors, Floats, with_unknown
+from palate.factors import Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
 from palate.kernels import predict_pairs, solve_rows
 from palate.ratings import CompressedRows
 
@@ -84,8 +84,7 @@ class Posterior:
         """Mean and variance of the expected rating of pairs, (n,) each, noise not included.
 
         vectors: (S, m, k), a draw of m users under each draw of the items; row_codes index m. The code -1 is somebody
-        or something unknown, who adds the spread of the prior:
-        Var(x . y) = m_x' C_y m_x + m_y' C_x m_y + tr(C_x C_y), with C = 0 for whoever is known.
+        or something unknown, who adds the spread of the prior.
         """
         total = np.zeros(len(row_codes))
         squares = np.zeros(len(row_codes))
@@ -96,29 +95,11 @@ class Posterior:
             expected = predict_pairs(users, items, user_at, item_at, bias=True).astype(np.float64)
             total += expected
             squares += expected**2
-            doubt += self._unknown_variance(s, users, user_at, row_codes < 0, items, item_at, item_codes < 0)
+            spreads = self.users.covariance[s], self.items.covariance[s]
+            doubt += unknown_variance(users, row_codes, items, item_codes, *spreads)
         mean = total / len(self)
         variance = _sample_variance(squares, mean, len(self)) + doubt / len(self)
         return self.center + self.scale * mean, self.scale**2 * variance
-
-    def _unknown_variance(
-        self,
-        s: int,
-        users: Floats,
-        user_at: Codes,
-        no_user: NDArray[np.bool_],
-        items: Floats,
-        item_at: Codes,
-        no_item: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
-        variance = np.zeros(len(no_user))
-        if no_user.any():
-            variance[no_user] += _quadratic(as_partner(items[item_at[no_user]]), self.users.covariance[s])
-        if no_item.any():
-            variance[no_item] += _quadratic(as_partner(users[user_at[no_item]]), self.items.covariance[s])
-        if (both := no_user & no_item).any():
-            variance[both] += np.sum(self.users.covariance[s][:-1, :-1] * self.items.covariance[s][:-1, :-1])
-        return variance
 
     def score_variance(self, vectors: Floats) -> Floats:
         """Variance of the expected rating of every item for users drawn as vectors (S, m, k): (m, n_items)."""
@@ -173,15 +154,3 @@ def _scores(vectors: Floats, items: Floats) -> Floats:
 def _sample_variance(squares: Any, mean: Any, count: int) -> Any:
     """Unbiased variance of `count` draws from the sum of their squares and their mean."""
     return np.maximum(squares / count - mean**2, 0) * (count / max(count - 1, 1))
-
-
-def as_partner(vectors: Floats) -> Floats:
-    """[q, c] -> [q, 1]: what the other side's vector [p, b] is multiplied with."""
-    partner = vectors.copy()
-    partner[:, -1] = 1
-    return partner
-
-
-def _quadratic(vectors: Floats, matrix: Floats) -> NDArray[np.float64]:
-    form: NDArray[np.float64] = np.einsum("ni,ij,nj->n", vectors, matrix, vectors, optimize=True)
-    return form

@@ -109,8 +109,8 @@ class Ratings:
         self.values = _frozen(values, np.float32)
         self.weights = None if weights is None else _frozen(weights, np.float32)
         self._time_start, self._time_offsets = _pack_times(times)
-        self.user_vocabulary = user_vocabulary
-        self.item_vocabulary = item_vocabulary
+        self.user_vocabulary = user_vocabulary.named("user")
+        self.item_vocabulary = item_vocabulary.named("item")
         self.user_table = user_table
         self.item_table = item_table
         self.report = report or ReadReport(rows_read=len(self.values))

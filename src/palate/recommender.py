@@ -189,7 +189,8 @@ class Recommender:
         model = self.model
         expected = model.factors.predict(user_codes, item_codes).astype(np.float64)
         if model.posterior is None:
-            spread = np.full(len(expected), model.noise)
+            rated = model.rated_users(user_codes), model.rated_items(item_codes)
+            spread = np.sqrt(model.noise**2 + model.factors.unknown_variance(*rated, model.noise))
         else:
             mean, variance = model.posterior.predict(model.posterior.users.vectors, user_codes, item_codes)
             unknown = (user_codes < 0) | (item_codes < 0)

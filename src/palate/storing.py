@@ -117,15 +117,32 @@ def _unpack_posterior(tensors: Tensors, header: Header | None) -> Posterior | No
 def _check(model: Model) -> None:
     """ValueError for parts that contradict each other: a hostile file may say anything."""
     n_users, n_items = len(model.user_vocabulary), len(model.item_vocabulary)
-    k = model.factors.users.shape[1]
-    if k == 0 or not model.factors.scale > 0 or not model.limits[0] <= model.limits[1]:
-        raise ValueError("the factors have no column, no scale, or a range that ends before it begins")
-    rows = model.history
-    _expect("user factors", model.factors.users, (n_users, k), np.float32)
-    _expect("item factors", model.factors.items, (n_items, k), np.float32)
-    for prior in (model.factors.user_prior, model.factors.item_prior):
+    _check_factors(model.factors, n_users, n_items)
+    _check_history(model.history, n_users, n_items)
+    if model.posterior is not None:
+        _check_posterior(model.posterior, n_users, n_items)
+    if not model.limits[0] <= model.limits[1]:
+        raise ValueError("the rating range ends before it begins")
+    for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
+        if table is not None and table.height != n:
+            raise ValueError(f"a table has {table.height} rows for {n} labels")
+
+
+def _check_factors(factors: Factors, n_users: int, n_items: int) -> None:
+    k = factors.users.shape[1]
+    if k == 0 or not factors.scale > 0:
+        raise ValueError("the factors have no column or no scale")
+    _expect("user factors", factors.users, (n_users, k), np.float32)
+    _expect("item factors", factors.items, (n_items, k), np.float32)
+    for prior in (factors.user_prior, factors.item_prior):
         _expect("prior", prior.precision, (k, k), np.float32)
         _expect("prior", prior.mean, (k,), np.float32)
+        if not (prior.alpha >= 0 and prior.ridge >= 0):
+            raise ValueError("a prior has a negative precision")
+        _expect_positive("prior", prior.precision + np.float32(prior.ridge) * np.eye(k, dtype=np.float32))
+
+
+def _check_history(rows: CompressedRows, n_users: int, n_items: int) -> None:
     _expect("history", rows.indptr, (n_users + 1,), np.int64)
     _expect("history", rows.indices, rows.values.shape, np.int32)
     _expect("history", rows.values, (len(rows.indices),), np.float32)
@@ -135,18 +152,25 @@ def _check(model: Model) -> None:
         raise ValueError("the history's row pointers do not rise from 0 to its length")
     if len(rows.indices) and (rows.indices.min() < 0 or rows.indices.max() >= n_items):
         raise ValueError("the history names an item that is not there")
-    if model.posterior is not None:
-        draws, k_draw = len(model.posterior.alpha), model.posterior.users.vectors.shape[-1]
-        if draws == 0 or not (model.posterior.alpha > 0).all() or not model.posterior.scale > 0:
-            raise ValueError("the posterior has no draws, or one without noise")
-        _expect("posterior", model.posterior.alpha, (draws,), np.float32)
-        for samples, n in ((model.posterior.users, n_users), (model.posterior.items, n_items)):
-            _expect("posterior", samples.vectors, (draws, n, k_draw), np.float32)
-            _expect("posterior", samples.precision, (draws, k_draw, k_draw), np.float32)
-            _expect("posterior", samples.mean, (draws, k_draw), np.float32)
-    for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
-        if table is not None and table.height != n:
-            raise ValueError(f"a table has {table.height} rows for {n} labels")
+
+
+def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
+    draws, k = len(posterior.alpha), posterior.users.vectors.shape[-1]
+    if draws == 0 or not (posterior.alpha > 0).all() or not posterior.scale > 0:
+        raise ValueError("the posterior has no draws, or one without noise")
+    _expect("posterior", posterior.alpha, (draws,), np.float32)
+    for samples, n in ((posterior.users, n_users), (posterior.items, n_items)):
+        _expect("posterior", samples.vectors, (draws, n, k), np.float32)
+        _expect("posterior", samples.precision, (draws, k, k), np.float32)
+        _expect("posterior", samples.mean, (draws, k), np.float32)
+        _expect_positive("posterior", samples.precision)
+
+
+def _expect_positive(what: str, matrices: NDArray[np.float32]) -> None:
+    try:
+        np.linalg.cholesky(matrices.astype(np.float64))
+    except np.linalg.LinAlgError:
+        raise ValueError(f"{what}: a precision matrix is not positive definite") from None
 
 
 def _expect(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:

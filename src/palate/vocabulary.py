@@ -46,6 +46,14 @@ class Vocabulary:
         self.labels.setflags(write=False)
         self.what = what
 
+    def named(self, what: str) -> Vocabulary:
+        """The same labels under another name for what they are."""
+        if what == self.what:
+            return self
+        other = Vocabulary.__new__(Vocabulary)
+        other.labels, other.what = self.labels, what
+        return other
+
     @property
     def kind(self) -> Literal["string", "integer"]:
         """The type of every label."""
