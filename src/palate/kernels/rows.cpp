@@ -332,7 +332,8 @@ inline void copy_row(const float* from, int k, int ld, float* to) {
   std::memset(to + k, 0, sizeof(float) * static_cast<size_t>(ld - k));
 }
 
-// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from first.
+// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from
+// first.
 template <int NV>
 void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
   constexpr int kAhead = 24;
