@@ -23,7 +23,7 @@ def weighted(data):
         data.user_codes,
         data.item_codes,
         data.values,
-        weights=weights,
+        weights=weights / weights.mean(),
         user_vocabulary=data.user_vocabulary,
         item_vocabulary=data.item_vocabulary,
     )
@@ -108,7 +108,9 @@ def test_the_objective_never_rises(recipe, data):
 def test_als_is_its_numpy_twin(kind, request):
     ratings = request.getfixturevalue(kind)
     recipe = palate.ALS(n_factors=3, n_sweeps=4, weight_decay=0.7, seed=5)
-    center, scale = ratings.values.mean(dtype=np.float64), ratings.values.std(dtype=np.float64)
+    values = ratings.values.astype(np.float64)
+    center = np.average(values, weights=ratings.weights)
+    scale = np.sqrt(np.average((values - center) ** 2, weights=ratings.weights))
     k = recipe.n_factors + 1
     rng = np.random.Generator(np.random.Philox(5))
     items = rng.standard_normal((ratings.n_items, k), np.float32) * np.float32(0.1)

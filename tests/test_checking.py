@@ -47,6 +47,17 @@ def test_bad_rows_duplicates_and_contradictions(tmp_path):
     assert found.worst == "problem"
 
 
+def test_tables_are_told_apart_from_ratings():
+    items = {"item": ["x", *["y"] * 300, "z"], "title": ["Tea", *map(str, range(300)), "Jam"]}
+    found = check({"user": ["a", "b", "a"], "item": ["x", "x", "y"], "rating": [1, 2, 3]}, items=items)
+    assert "bad rows" not in found
+    assert found["tables"].says == (
+        "items: 1 row for items without ratings left out; items: 299 rows with a repeated id, the last kept."
+    )
+    assert found["tables"].severity == "info"
+    assert "tables" not in check({"user": ["a"], "item": ["x"], "rating": [1]}, items={"item": ["x"], "title": ["T"]})
+
+
 def test_options_of_read_pass_through(tmp_path):
     path = tmp_path / "ratings.csv"
     path.write_text("x,y,z\n1,2,3\n", encoding="utf-8")

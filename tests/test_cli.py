@@ -245,6 +245,9 @@ def test_recommend_to_somebody_new(here, rec):
     assert [row["item"] for row in rows] == expected["item"].to_list()
     assert "ITEM=RATING" in refused("recommend", "m.palate", "--like", "star wars", cwd=here)
     assert "'good' is not a number" in refused("recommend", "m.palate", "--like", "alien=good", cwd=here)
+    twice = refused("recommend", "m.palate", "--like", "Star Wars=5", "--like", "1=2", cwd=here)
+    assert "--like '1=2': item '1' has a rating already, 5" in twice
+    assert "on another scale: 50 for item '2'" in refused("recommend", "m.palate", "--like", "alien=50", cwd=here)
 
 
 def test_similar(here, rec):

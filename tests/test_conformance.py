@@ -482,9 +482,7 @@ def test_somebody_without_ratings_is_anybody(name):
     assert new.vector.shape == (rec.n_factors + 1,)
     expected = rec.predict(EMPTY, items)
     for column in ("prediction", "low", "high"):
-        np.testing.assert_allclose(
-            new.predict(items)[column], expected[column], atol=0.35 if name in POSTERIOR else 1e-4
-        )
+        np.testing.assert_allclose(new.predict(items)[column], expected[column], atol=1e-4)
     assert new.recommend(n=5)["item"].to_list() == rec.recommend(EMPTY, n=5)["item"].to_list()
     assert new.explain("i1").because == []
 

@@ -100,7 +100,7 @@ def test_memory_does_not_grow_with_the_draws():
     widths = []
     for draw in draws_of(100, 30, 30, 3):
         distiller.add(*draw)
-        widths.append(distiller._width())
+        widths.append(distiller._sum.width)
     assert max(widths) <= 2 * 5 + 4 * 3
 
 

@@ -233,6 +233,26 @@ def test_what_cannot_be_evaluated(rec, parts):
         palate.evaluate(palate.Popularity().fit(parts[0]), parts[1])
 
 
+@pytest.mark.parametrize("wrong", [{"n_bootstrap": 0}, {"n_bootstrap": -1}, {"n_bootstrap": None}, {"n_bootstrap": 1.5},
+                                   {"seed": -1}, {"seed": "a"}, {"seed": None}])  # fmt: skip
+def test_options_that_make_no_sense(rec, parts, wrong):
+    (name,) = wrong
+    with pytest.raises(OptionError, match=f"{name} must be a whole number, [01] or more"):
+        palate.evaluate(rec, parts[1], **wrong)
+
+
+def test_only_ratings_are_evaluated_on(rec, parts):
+    for other in (parts[1].to_frame(), "ratings.csv", None, []):
+        with pytest.raises(OptionError, match=r"test must be a Ratings, what palate\.read\(\) .* not"):
+            palate.evaluate(rec, other)
+        with pytest.raises(OptionError, match="ratings must be a Ratings"):
+            palate.cross_validate(palate.Mean(), other)
+    with pytest.raises(OptionError, match=r"recommender must be a Recommender, .* not Mean"):
+        palate.evaluate(palate.Mean(), parts[1])
+    with pytest.raises(OptionError, match="recipe must be a Recipe"):
+        palate.cross_validate(rec, parts[1])
+
+
 def test_reports_print_and_become_json(report):
     text = str(report)
     assert text.startswith(f"{report.n:,} test ratings of {report.n_users:,} users")

@@ -9,7 +9,7 @@ import pytest
 
 import palate
 from palate.explaining import contributions, explain_row
-from palate.model import People, take_rows
+from palate.model import take_rows
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows
 
@@ -178,14 +178,8 @@ def test_people_without_ratings_have_no_reasons(fits):
     assert "because of" not in str(why)
 
 
-def test_people_can_be_cut_and_put_in_order(fits):
-    model = fits["Bayes"].model
-    everyone = model.known(np.arange(80, dtype=np.int32))
-    some = People.part(everyone, slice(10, 13))
-    again = model.known(np.array([10, 11, 12], np.int32))
-    np.testing.assert_array_equal(some.vectors, again.vectors)
-    np.testing.assert_array_equal(some.draws, again.draws)
-    np.testing.assert_array_equal(some.history.indices, again.history.indices)
+def test_rows_can_be_put_in_order(fits):
+    everyone = fits["Bayes"].model.known(np.arange(80, dtype=np.int32))
     turned = take_rows(everyone.history, np.array([12, 12, 10], np.int32))
     for at, code in enumerate((12, 12, 10)):
         for one, two in zip(turned.row(at), everyone.history.row(code), strict=True):

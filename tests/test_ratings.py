@@ -23,6 +23,11 @@ def make(users=(0, 1, 0), items=(0, 0, 1), values=(5, 3, 1), **more):
     )
 
 
+def make_exactly(users=(0, 1, 0), items=(0, 0, 1), values=(5, 3, 1), **more):
+    """As make(), without a conversion to an array on the way."""
+    return Ratings(users, items, values, user_vocabulary=USERS, item_vocabulary=ITEMS, **more)
+
+
 @st.composite
 def some_ratings(draw):
     n_users, n_items, n = draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(0, 30))
@@ -139,6 +144,23 @@ def test_times_come_back_exactly(times):
         ({"values": [1, 1e39, 2]}, "too large for float32"),
         ({"times": [1, 2]}, "times has shape"),
         ({"weights": [1, 2]}, "weights has shape"),
+        ({"users": np.array([0, 2**32, 1])}, r"user code lies outside 0\.\.2"),
+        ({"items": np.array([0, 2**63, 1], np.uint64)}, r"item code lies outside 0\.\.1"),
+        ({"users": [0, 0.7, 1]}, r"user_codes must be integers, not float64 \(first: .*0\.0"),
+        ({"items": ["0", "1", "0"]}, "item_codes must be integers, not <U1"),
+        ({"items": [True, False, True]}, "item_codes must be integers, not bool"),
+        ({"users": [[0, 1, 0]]}, r"user_codes has shape \(1, 3\); it should have one dimension"),
+        ({"values": [[5], [3], [1]]}, r"values has shape \(3, 1\)"),
+        ({"values": 5}, r"values has shape \(\)"),
+        ({"values": ["5", "3", "1"]}, "values must be numbers"),
+        ({"values": [1j, 2, 3]}, "values must be numbers, not complex128"),
+        ({"values": [5, None, 3]}, "values must be numbers, not object"),
+        ({"weights": [[1, 2, 3]]}, r"weights has shape \(1, 3\)"),
+        ({"weights": ["1", "2", "3"]}, "weights must be numbers"),
+        ({"times": np.array([1, np.nan, 2])}, "times must be integers, such as seconds since 1970, not float64"),
+        ({"times": np.array(["1999", "2000", "2001"], "datetime64[s]")}, "times must be integers"),
+        ({"times": np.array([1, 2**63, 2], np.uint64)}, "times has 9223372036854775808, which is beyond 64 bits"),
+        ({"times": [[1, 2, 3]]}, r"times has shape \(1, 3\)"),
         ({"weights": [1, 2, -1]}, "weight is negative"),
         ({"weights": [1, 2, np.nan]}, "weight is negative, NaN"),
         ({"item_table": pl.DataFrame({"title": ["a"]})}, "item table has 1 rows for 2 labels"),
@@ -160,8 +182,41 @@ def test_immutable():
 
 def test_the_callers_arrays_stay_writeable():
     values = np.array([5, 3, 1], np.float32)
-    Ratings(np.zeros(3), np.zeros(3), values, user_vocabulary=USERS, item_vocabulary=ITEMS)
+    Ratings(np.zeros(3, int), np.zeros(3, int), values, user_vocabulary=USERS, item_vocabulary=ITEMS)
     values[0] = 1
+
+
+@pytest.mark.parametrize("name", ["users", "items", "values", "times", "weights"])
+def test_a_view_of_the_callers_array_is_copied(name):
+    mine = np.array([1, 0, 1], np.float32 if name in ("values", "weights") else np.int32)
+    view = mine[:]
+    view.setflags(write=False)
+    columns = {"users": "user_codes", "items": "item_codes"}
+    ratings = make_exactly(**{name: view})
+    mine[0] = 0
+    assert getattr(ratings, columns.get(name, name)).tolist() == [1, 0, 1]
+
+
+@given(some_ratings())
+@settings(max_examples=20, deadline=None)
+def test_nothing_of_it_can_be_written_to(ratings):
+    ratings.by_user()
+    for each in (ratings, ratings[::2], ratings[np.arange(len(ratings))], pickle.loads(pickle.dumps(ratings))):
+        grouped = [vars(rows).values() for rows in (each.by_user(), each.by_item())]
+        held = [*vars(each).values(), *grouped[0], *grouped[1]]
+        held += [each.user_vocabulary.labels, each.item_vocabulary.labels]
+        arrays = [array for array in held if isinstance(array, np.ndarray)]
+        assert len(arrays) >= 11
+        assert not any(array.flags.writeable for array in arrays if array is not each.by_user().__dict__.get("counts"))
+
+
+def test_a_slice_shares_memory_with_the_whole():
+    ratings = make(times=[3, 2, 1], weights=[1, 2, 0])
+    assert np.shares_memory(ratings[1:].values, ratings.values)
+    assert ratings[1:].times.tolist() == [2, 1]
+    assert ratings[2].to_frame().equals(ratings[2:].to_frame())
+    with pytest.raises(DataError, match=r"values has shape \(1, 2\)"):
+        ratings[np.array([[0, 1]])]
 
 
 def test_tables_travel():
@@ -185,9 +240,22 @@ def test_titles():
     assert titles(None) is None
     assert titles(pl.DataFrame({"year": [1]})) is None
     assert titles(pl.DataFrame({"year": [1], "genre": ["x"], "Title": ["tea"]})) == ["tea"]
-    assert titles(pl.DataFrame({"year": [1], "genre": ["x"]})) == ["x"]
+    assert titles(pl.DataFrame({"year": [1], "genre": ["x"]})) is None
+    assert titles(pl.DataFrame({"gender": ["f"], "occupation": ["nurse"], "named": ["x"]})) is None
+    assert titles(pl.DataFrame({"imdb_url": ["http"], "Movie Title": ["tea"]})) == ["tea"]
+    assert titles(pl.DataFrame({"movie_title:token_seq": ["tea"], "class:token": ["x"]})) == ["tea"]
+    assert titles(pl.DataFrame({"original-title": ["a"], "name": ["b"], "TITLE": ["c"]})) == ["c"]
+    assert titles(pl.DataFrame({"nickname": ["a"], "subtitle": ["b"], "Name": ["c"]})) == ["c"]
+    assert titles(pl.DataFrame({"title": [1], "item_name": ["c"]})) == ["c"]
 
 
 def test_the_report_says_what_happened():
     report = ReadReport(1000, {"no user": 2}, ("line 3",), 5, "x.csv", 1)
     assert str(report) == "1,000 rows read, 2 left out (no user), 5 duplicates of a (user, item) joined from x.csv."
+    assert not report.is_clean
+    notes = ("items: 2 rows without a usable id left out", "users: 1 row for users without ratings left out")
+    report = ReadReport(10, source="x.csv", table_notes=notes)
+    assert str(report) == f"10 rows read from x.csv. {notes[0]}. {notes[1]}."
+    assert not report.is_clean
+    assert ReadReport(10).is_clean
+    assert notes[0] in make(report=report).describe()

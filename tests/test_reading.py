@@ -635,8 +635,35 @@ def test_repeated_and_bad_rows_of_a_table_are_told(write):
     with pytest.raises(DataError, match=r"items.csv, line 4: '2,Jam,extra'"):
         read(path, items=items)
     ratings = read(path, items=items, on_bad_rows="report")
-    assert ratings.item_table.rows() == [("Tea",), (None,)]
-    assert sum(ratings.report.bad_rows.values()) == 2
+    assert ratings.item_table.rows() == [("Coffee",), (None,)]
+    assert ratings.report.bad_rows == {}
+    assert ratings.report.bad_examples == ()
+    assert ratings.report.table_notes == (
+        "items: 1 row left out, such as line 4: '2,Jam,extra': wrong number of fields",
+        "items: 1 row with a repeated id, the last kept",
+    )
+
+
+def test_rows_of_tables_that_go_nowhere_are_told_apart_from_bad_ratings(write):
+    path = write("user,item,rating\na,1,5\na,2,oops\na,3,2\n")
+    items = write("item,title\n1,Tea\n2,Milk\n7,Jam\n3,Bun\n7,Jam\n", "items.csv")
+    users = pl.DataFrame({"user": ["b", "a", None], "age": [1, 2, 3]})
+    ratings = read(path, items=items, users=users, on_bad_rows="report")
+    assert ratings.item_table.rows() == [("Tea",), ("Bun",)]
+    assert ratings.user_table.rows() == [(2,)]
+    assert sum(ratings.report.bad_rows.values()) == 1
+    assert ratings.report.table_notes == (
+        "users: 1 row without a usable id left out",
+        "users: 1 row for users without ratings left out",
+        "items: 3 rows for items without ratings left out",
+    )
+    told = str(ratings.report)
+    assert told.startswith("3 rows read, 1 left out (the rating is not a number) from ")
+    assert told.endswith(". items: 3 rows for items without ratings left out.")
+    clean = read({"user": ["a"], "item": ["1"], "rating": [1]}, items=items)
+    assert clean.report.table_notes == ("items: 4 rows for items without ratings left out",)
+    every = pl.DataFrame({"item": ["1", "3"], "title": ["Tea", "Bun"]})
+    assert read({"user": ["a", "a"], "item": ["3", "1"], "rating": [1, 2]}, items=every).report.is_clean
 
 
 # ---- real files

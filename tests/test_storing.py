@@ -148,7 +148,7 @@ def test_other_columns_become_their_nearest_kind(folder):
 
 
 def test_titles_do_not_change_with_saving(folder):
-    table = pl.DataFrame({"since": [date(2000, 1, 1)] * 3, "tags": [["x"]] * 3, "film": ["Jam", "Milk", "Tea"]})
+    table = pl.DataFrame({"since": [date(2000, 1, 1)] * 3, "tags": [["x"]] * 3, "film name": ["Jam", "Milk", "Tea"]})
     rec = small(item_table=table)
     assert set(rec.recommend("ann", keep_seen=True)["title"]) == {"Jam", "Milk", "Tea"}
     loaded = round_trip(rec, folder)

@@ -1,5 +1,8 @@
 """Vocabulary: labels <-> codes, and nothing mixed up on the way."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,6 +124,44 @@ def test_a_caller_keeps_the_array_it_gave():
     vocabulary = Vocabulary.in_order(given_labels)
     given_labels[0] = "z"
     assert list(vocabulary) == ["b", "a"]
+
+
+@pytest.mark.parametrize("labels", [["b", "a"], [5, 2]])
+def test_copies_cannot_be_written_either(labels):
+    vocabulary = Vocabulary.in_order(labels, what="item")
+    vocabulary.encode(labels)
+    for again in (pickle.loads(pickle.dumps(vocabulary)), copy.copy(vocabulary), copy.deepcopy(vocabulary)):
+        assert again == vocabulary
+        assert (again.what, again.encode(labels).tolist()) == ("item", [0, 1])
+        assert not again.labels.flags.writeable
+
+
+@pytest.mark.parametrize("label", [2**63, 2**63 + 5, -(2**63) - 1, 2**80])
+def test_integers_beyond_64_bits_are_refused(label):
+    arrays = [[1, label]]
+    if 0 < label < 2**64:
+        arrays.append(np.array([1, label], np.uint64))
+    for labels in arrays:
+        for make in (Vocabulary, Vocabulary.in_order, Vocabulary([1]).encode, Vocabulary([1]).extended):
+            with pytest.raises(DataError, match=f"{label} is beyond 64 bits"):
+                make(labels)
+
+
+@pytest.mark.parametrize("labels", [np.array([[1, 2], [3, 4]]), np.array([["a"]]), np.array("a"), np.array(3)])
+def test_labels_have_one_dimension(labels):
+    for make in (Vocabulary, Vocabulary.in_order, Vocabulary(["a"]).encode):
+        with pytest.raises(DataError, match="of one dimension"):
+            make(labels)
+
+
+def test_an_array_without_dimensions_is_a_label():
+    names, numbers = Vocabulary(["a", "b"]), Vocabulary([3, 4])
+    assert names.encode_one(np.array("b")) == names.find(np.array("b", object)) == 1
+    assert numbers.encode([np.array(4), np.array(3)]).tolist() == [1, 0]
+    assert names.encode([np.array("b")]).tolist() == [1]
+    for wrong in (np.array(1.5), np.array(True), np.array([1, 2]), np.array(None)):
+        with pytest.raises((LabelTypeError, DataError)):
+            numbers.encode([wrong])
 
 
 def test_a_label_in_the_vocabulary_of_the_other_type_is_not():

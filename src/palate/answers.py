@@ -63,7 +63,7 @@ def _column(name: str, values: Any) -> pl.Series:
 
 
 class Reason(NamedTuple):
-    """One of somebody's own ratings, and by how much it moved the prediction."""
+    """One of somebody's own ratings, and by how much it moved the prediction. For a new item, `item` is the user."""
 
     item: Any
     title: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from palate.answers import is_frame
 from palate.errors import DataError, OptionError
+from palate.ratings import CompressedRows
 from palate.vocabulary import Vocabulary
 
 OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
 
+MOST = 2**31 - 1  # answers to one question: what a rank column can count
+
 
 def check_level(level: Any) -> None:
     """OptionError for a level that is no probability."""
-    if isinstance(level, str) or not 0 < level < 1:
+    if not isinstance(level, int | float | np.integer | np.floating) or not 0 < level < 1:
         raise OptionError(f"level must lie between 0 and 1, got {level!r}.")
 
 
@@ -28,15 +31,27 @@ def check_choice(name: str, given: Any, choices: Sequence[str]) -> None:
         raise OptionError(f"{name}={given!r} is none of {', '.join(map(repr, choices))}.")
 
 
+def check_whole(name: str, given: Any, least: int = 0) -> None:
+    """OptionError for a value that is no whole number from `least` up."""
+    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < least:
+        raise OptionError(f"{name} must be a whole number, {least} or more, got {given!r}.")
+
+
 def check_count(n: Any) -> None:
     """OptionError for an n that is no number of answers."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        raise OptionError(f"n must be a whole number, 0 or more, got {n!r}.")
+    check_whole("n", n)
+    if n > MOST:
+        raise OptionError(f"n must be at most {MOST}, got {n!r}; where there are fewer, all come back.")
+
+
+def check_seed(seed: Any) -> None:
+    """OptionError for a seed that no generator takes."""
+    check_whole("seed", seed)
 
 
 def is_many(labels: Any) -> bool:
-    """Whether several labels were given; a single thing of any type, valid or not, is one."""
-    return hasattr(labels, "__iter__") and not isinstance(labels, str | bytes)
+    """Whether several labels were given; a single thing of any type (an array without dimensions too) is one."""
+    return hasattr(labels, "__iter__") and not isinstance(labels, str | bytes) and getattr(labels, "ndim", 1) != 0
 
 
 def encode(vocabulary: Vocabulary, labels: Any, on_unknown: OnUnknown) -> NDArray[np.int32]:
@@ -52,8 +67,9 @@ def label_array(labels: Any, vocabulary: Vocabulary) -> NDArray[Any]:
 
 def same_length(users: Any, items: Any) -> tuple[Any, Any]:
     """Two lists of one length; a single label stands for as many as there are on the other side."""
-    many_users = list(users) if is_many(users) else [users] * (len(items) if is_many(items) else 1)
-    many_items = list(items) if is_many(items) else [items] * len(many_users)
+    listed = list(items) if is_many(items) else None
+    many_users = list(users) if is_many(users) else [users] * (1 if listed is None else len(listed))
+    many_items = [items] * len(many_users) if listed is None else listed
     if len(many_users) != len(many_items):
         raise OptionError(f"predict got {len(many_users)} users and {len(many_items)} items; give one item per user.")
     return many_users, many_items
@@ -66,16 +82,19 @@ def frame_columns(frame: Any, fields: Sequence[str], wanted: str) -> list[NDArra
     """
     if not is_frame(frame):
         raise OptionError(wanted)
-    return [_frame_column(frame, field) for field in fields]
+    columns = (_frame_column(frame, field, needed=True) for field in fields)
+    return [column for column in columns if column is not None]
 
 
-def _frame_column(frame: Any, field: str) -> NDArray[Any]:
+def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | None:
     import narwhals as nw
 
     from palate.reading.columns import is_usual, there_are
 
     native = nw.from_native(frame, eager_only=True)
     found = [name for name in native.columns if name == field] or [n for n in native.columns if is_usual(n, field)]
+    if not found and not needed:
+        return None
     if not found:
         raise DataError(f"the frame has no {field} column. {there_are(list(native.columns))}")
     series = native[found[0]]
@@ -85,15 +104,62 @@ def _frame_column(frame: Any, field: str) -> NDArray[Any]:
     return column.astype(object) if series.dtype == nw.String else column
 
 
-def ratings_of(values: Sequence[Any]) -> NDArray[np.float32]:
+def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
+    """What one person rated, a mapping {label: rating} or a frame of labels, ratings and perhaps weights, as one row.
+
+    Raises UnknownLabelError for an unknown label, and DataError for one that comes twice, a rating that is no finite
+    number or a weight that is no finite number >= 0.
+    """
+    labels, values, weights = _columns_of(vocabulary.what, given)
+    codes = vocabulary.encode(labels)
+    _check_distinct(vocabulary, codes)
+    heavy = None if weights is None else ratings_of(weights, "weight")
+    if heavy is not None and (heavy < 0).any():
+        raise DataError("a weight is negative.")
+    return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), heavy)
+
+
+def _columns_of(what: str, given: Any) -> tuple[Any, Any, Any]:
+    if isinstance(given, Mapping):
+        return list(given), list(given.values()), None
+    wanted = f"fold_in takes a mapping {{{what}: rating}} or a frame with {what} and rating columns."
+    labels, values = frame_columns(given, [what, "rating"], wanted)
+    return labels, values, _frame_column(given, "weight", needed=False)
+
+
+def _check_distinct(vocabulary: Vocabulary, codes: NDArray[np.int32]) -> None:
+    counts = np.bincount(codes, minlength=1)
+    if counts.max() > 1:
+        label = vocabulary.decode([int(counts.argmax())]).tolist()[0]
+        raise DataError(f"{vocabulary.what} {label!r} is rated {counts.max()} times; give one rating of each.")
+
+
+def check_range(vocabulary: Vocabulary, codes: NDArray[np.int32], values: Any, limits: tuple[float, float]) -> None:
+    """DataError for a rating farther outside the range of the training ratings than that range is wide.
+
+    Where all training ratings are equal, the range counts as wide as that rating is large, and at least 1.
+    """
+    low, high = limits
+    span = high - low or max(abs(high), 1.0)
+    outside = (values < low - span) | (values > high + span)
+    if outside.any():
+        at = int(np.argmax(outside))
+        label = vocabulary.decode([codes[at]]).tolist()[0]
+        raise DataError(
+            f"a rating is on another scale: {values[at]:g} for {vocabulary.what} {label!r}, where the model learned "
+            f"from ratings between {low:g} and {high:g}."
+        )
+
+
+def ratings_of(values: Sequence[Any], what: str = "rating") -> NDArray[np.float32]:
     """Given ratings as numbers, (n,); DataError for one that is none, or not finite."""
     try:
         with np.errstate(over="ignore"):
             numbers = np.array([float(value) for value in values], np.float64).astype(np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"a rating must be a number: {error}.") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"a {what} must be a number: {error}.") from None
     if not np.isfinite(numbers).all():
-        raise DataError("a rating is NaN or infinite (or too large for float32).")
+        raise DataError(f"a {what} is NaN or infinite (or too large for float32).")
     return numbers
 
 

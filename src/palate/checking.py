@@ -94,12 +94,14 @@ def _checked(ratings: Ratings) -> Check:
     findings = [_bad_rows(ratings)]
     if len(ratings) == 0:
         findings.insert(0, Finding("size", "problem", "There are no ratings.", "Look at the file and at its columns."))
+        findings.append(_tables(ratings))
         return Check(tuple(found for found in findings if found), report.source)
     findings = [
         _size(ratings),
         _density(ratings),
         _bad_rows(ratings),
         _duplicates(ratings),
+        _tables(ratings),
         _scale(ratings),
         *(_labels(vocabulary) for vocabulary in (ratings.user_vocabulary, ratings.item_vocabulary)),
         _constant_raters(ratings),
@@ -141,9 +143,9 @@ def _bad_rows(ratings: Ratings) -> Finding | None:
     kinds = "; ".join(f"{count:,} {reason}" for reason, count in report.bad_rows.items())
     share = total / max(report.rows_read, 1)
     severity: Severity = "problem" if share > 0.05 or len(ratings) == 0 else "warning"
-    examples = " | ".join(report.bad_examples)
+    examples = f" For example {' | '.join(report.bad_examples)}" if report.bad_examples else ""
     says = f"{total:,} of {report.rows_read:,} rows ({share:.2%}) cannot be used: {kinds}."
-    return Finding("bad rows", severity, says, f"Correct them or do without. For example {examples}")
+    return Finding("bad rows", severity, says, f"Correct them or do without.{examples}")
 
 
 def _duplicates(ratings: Ratings) -> Finding | None:
@@ -158,6 +160,12 @@ def _duplicates(ratings: Ratings) -> Finding | None:
         return Finding("duplicates", "info", says)
     do = 'By default the latest counts; duplicates="mean" averages them, duplicates="error" refuses them.'
     return Finding("duplicates", "warning", says, do)
+
+
+def _tables(ratings: Ratings) -> Finding | None:
+    """What was left out of the tables of users and items; it changes no rating."""
+    notes = ratings.report.table_notes
+    return Finding("tables", "info", f"{'; '.join(notes)}.") if notes else None
 
 
 def _scale(ratings: Ratings) -> Finding:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.asking import check_seed, check_whole
 from palate.errors import DataError, OptionError
 from palate.model import row_codes
 from palate.ratings import Ratings
@@ -84,7 +85,8 @@ def evaluate(
     """RMSE, MAE, coverage and width of intervals on held-out ratings, beside Mean and Bias fitted on the same data.
 
     The ratings may have other vocabularies than the model; their unknown users and items count as cold. Raises
-    DataError without test ratings and OptionError for a model that ranks but does not predict ratings.
+    DataError without test ratings, OptionError for a model that ranks but predicts no ratings, for a `test` that is
+    no Ratings, for n_bootstrap below 1 and for a negative seed.
 
     >>> import palate
     >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.1, seed=0)
@@ -92,6 +94,10 @@ def evaluate(
     >>> report["rmse"] < report.baselines["Mean"]["rmse"].value
     True
     """
+    _check_type("recommender", recommender, Recommender, "what a recipe's fit() or palate.load() returns")
+    _check_type("test", test, Ratings, "what palate.read() or a split returns")
+    check_whole("n_bootstrap", n_bootstrap, least=1)
+    check_seed(seed)
     if len(test) == 0:
         raise DataError("there are no test ratings to evaluate on.")
     if not recommender.model.predicts_ratings:
@@ -115,6 +121,11 @@ def evaluate(
         group_sizes={name: int(rows.sum()) for name, rows in groups.items()},
         verdict=_verdict(resample, losses, rivals),
     )
+
+
+def _check_type(name: str, given: Any, wanted: type, explained: str) -> None:
+    if not isinstance(given, wanted):
+        raise OptionError(f"{name} must be a {wanted.__name__}, {explained}, not {type(given).__name__}.")
 
 
 def training_ratings(recommender: Recommender) -> Ratings:
@@ -256,6 +267,8 @@ def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: in
     >>> len(cv.reports)
     3
     """
+    _check_type("recipe", recipe, Recipe, "such as palate.Bayes()")
+    _check_type("ratings", ratings, Ratings, "what palate.read() returns")
     reports = [
         evaluate(recipe.fit(train, progress=False), test, baselines=False)
         for train, test in split_folds(ratings, folds=folds, seed=seed)

@@ -15,33 +15,42 @@ from palate.ratings import titles
 Doubles = NDArray[np.float64]
 
 
-def explain_row(model: Model, people: People, user: Any, item_code: int, limits: tuple[float, float]) -> Explanation:
-    """Why the one person in `people` gets this prediction for an item."""
+def explain_row(model: Model, people: People, who: Any, item_code: int, limits: tuple[float, float]) -> Explanation:
+    """Why the one row in `people` gets this prediction for an item.
+
+    In a transposed model the row is an item and the "item" a user; the parts are named after what they are.
+    """
     x = people.vectors[0].astype(np.float64)
     y = model.factors.items[item_code].astype(np.float64)
+    row, column = model.user_vocabulary.what, model.item_vocabulary.what
     scale = model.factors.scale
-    parts = {"user": scale * x[-1], "item": scale * y[-1], "factors": scale * (x[:-1] @ y[:-1])}
-    parts = {"mean": model.factors.mean, **parts}
+    parts = {
+        "mean": model.factors.mean,
+        row: scale * x[-1],
+        column: scale * y[-1],
+        "factors": scale * (x[:-1] @ y[:-1]),
+    }
     score = sum(parts.values())
     prediction = float(np.clip(score, *limits))
     parts["limit"] = prediction - score
     rated, values = people.history.row(0)
     shares = contributions(model, people, item_code)
     names = titles(model.item_table)
-    labels = model.item_vocabulary.decode(rated).tolist()
+    reasons = zip(model.item_vocabulary.decode(rated).tolist(), rated, values, shares, strict=True)
     because = [
         Reason(label, None if names is None else names[code], float(value), float(share))
-        for label, code, value, share in zip(labels, rated, values, shares, strict=True)
+        for label, code, value, share in reasons
     ]
     because.sort(key=lambda reason: -abs(reason.contribution))
+    asked = model.item_vocabulary.decode([item_code]).tolist()[0]
     return Explanation(
-        user=user,
-        item=model.item_vocabulary.decode([item_code]).tolist()[0],
-        title=None if names is None else names[item_code],
+        user=who if row == "user" else asked,
+        item=asked if row == "user" else who,
+        title=None if names is None or row != "user" else names[item_code],
         prediction=prediction,
         parts={name: float(value) for name, value in parts.items()},
         because=because,
-        rest=float(parts["user"] + parts["factors"] - shares.sum()),
+        rest=float(parts[row] + parts["factors"] - shares.sum()),
     )
 
 

@@ -8,6 +8,7 @@ A row of either side is one vector x = [p, b]: its factors and its bias. The sco
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from palate.ratings import CompressedRows
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,6 @@ class Prior:
     alpha: float = 1.0
     ridge: float = 0.0
     count_exponent: float = 0.0
-
-    def spread(self, noise: float) -> Floats:
-        """Covariance (k, k) of a row without ratings, where `noise` is the standard deviation of a rating.
-
-        Weight decay is a prior in disguise: alpha noise^2 (precision + ridge I)^-1.
-        """
-        k = len(self.mean)
-        if self.alpha == 0:
-            return np.zeros((k, k), np.float32)
-        inverse = np.linalg.inv(self.precision.astype(np.float64) + self.ridge * np.eye(k))
-        return (self.alpha * noise**2 * inverse).astype(np.float32)
 
     def solve(
         self, rows: CompressedRows, other: Floats, center: float, scale: float = 1.0, n_threads: int = 0
@@ -107,12 +98,19 @@ class Factors:
         items, item_codes = with_unknown(self.items, self.item_prior.mean, item_codes)
         return predict_pairs(users, items, user_codes, item_codes, bias=True, center=self.mean, scale=self.scale)
 
-    def unknown_variance(self, user_codes: Codes, item_codes: Codes, noise: float) -> NDArray[np.float64]:
-        """Variance that being unknown (code -1) adds to scores of pairs, (n,), given a rating's noise."""
-        users, _ = with_unknown(self.users, self.user_prior.mean, user_codes)
+    @cached_property
+    def spreads(self) -> tuple[Floats, Floats]:
+        """How far users and items lie around their prior means, a second moment (k, k) each."""
+        return second_moment(self.users, self.user_prior.mean), second_moment(self.items, self.item_prior.mean)
+
+    def unknown_variance(self, user_codes: Codes, item_codes: Codes, users: Floats | None = None) -> Doubles:
+        """Variance that being unknown (code -1) adds to scores, (n,): such rows lie around it as the known ones do.
+
+        users: vectors that user_codes index, the model's own by default.
+        """
+        rows, _ = with_unknown(self.users if users is None else users, self.user_prior.mean, user_codes)
         items, _ = with_unknown(self.items, self.item_prior.mean, item_codes)
-        spreads = (prior.spread(noise / self.scale) for prior in (self.user_prior, self.item_prior))
-        return self.scale**2 * unknown_variance(users, user_codes, items, item_codes, *spreads)
+        return self.scale**2 * unknown_variance(rows, user_codes, items, item_codes, *self.spreads)
 
     def scores(self, vectors: Floats) -> Floats:
         """Scores of every item for each user vector: (n, n_items)."""
@@ -139,9 +137,16 @@ def with_unknown(vectors: Floats, unknown: Floats, codes: Codes) -> tuple[Floats
     return np.vstack([vectors, unknown[None]]), np.where(codes < 0, len(vectors), codes).astype(np.int32)
 
 
+def second_moment(vectors: Floats, center: Floats) -> Floats:
+    """Mean of (x - center)(x - center)' over rows x, (k, k)."""
+    moved = (vectors - center).astype(np.float64)
+    moment: Floats = (moved.T @ moved / len(moved)).astype(np.float32)
+    return moment
+
+
 def unknown_variance(
     users: Floats, user_codes: Codes, items: Floats, item_codes: Codes, user_spread: Floats, item_spread: Floats
-) -> NDArray[np.float64]:
+) -> Doubles:
     """Variance that being unknown (code -1) adds to the score of pairs, (n,).
 
     The last row of users and items is then the unknown one's mean; the spreads C are (k, k):
@@ -165,6 +170,6 @@ def as_partner(vectors: Floats) -> Floats:
     return partner
 
 
-def _quadratic(vectors: Floats, matrix: Floats) -> NDArray[np.float64]:
+def _quadratic(vectors: Floats, matrix: Floats) -> Doubles:
     form: NDArray[np.float64] = np.einsum("ni,ij,nj->n", vectors, matrix, vectors, optimize=True)
     return form

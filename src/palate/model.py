@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,21 +25,22 @@ if TYPE_CHECKING:
 class People:
     """Some rows to answer for, known users or new ones (or items, where a model is transposed).
 
-    vectors: (m, k); draws: (S, m, k_s) one vector under each draw of the posterior, or None; history: their ratings.
+    codes: (m,), -1 for new ones; vectors: (m, k); history: their ratings; draw: gives one vector for each under each
+    draw of the posterior, (S, m, k_s), when somebody asks for doubt.
     """
 
+    codes: Codes
     vectors: Floats
-    draws: Floats | None
     history: CompressedRows
+    draw: Callable[[], Floats] | None
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def part(self, rows: slice) -> People:
-        """Some of them."""
-        draws = None if self.draws is None else self.draws[:, rows]
-        codes = np.arange(len(self), dtype=np.int32)[rows]
-        return People(self.vectors[rows], draws, take_rows(self.history, codes))
+    @cached_property
+    def draws(self) -> Floats | None:
+        """(S, m, k_s), or None without a posterior."""
+        return None if self.draw is None else self.draw()
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,18 @@ class Model:
 
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
-        draws = None if self.posterior is None else self.posterior.users.vectors[:, codes]
-        return People(self.factors.users[codes], draws, take_rows(self.history, codes))
+        posterior = self.posterior
+        draw = None if posterior is None else lambda: posterior.users.vectors[:, codes]
+        return People(codes, self.factors.users[codes], take_rows(self.history, codes), draw)
 
     def newcomers(self, history: CompressedRows) -> People:
         """Users the model has never seen, from their ratings alone; nobody else's vector changes."""
-        if self.posterior is None:
-            return People(self.factors.represent(history), None, history)
-        likely = self.posterior.solve(history, draw=False)
-        return People(self._projection(likely), self.posterior.solve(history, draw=True), history)
+        codes = np.full(history.n_rows, -1, np.int32)
+        posterior = self.posterior
+        if posterior is None:
+            return People(codes, self.factors.represent(history), history, None)
+        likely = self._projection(posterior.solve(history, draw=False))
+        return People(codes, likely, history, lambda: posterior.solve(history, draw=True))
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""

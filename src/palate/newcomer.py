@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from palate.answers import Explanation, Frame, Prediction, make_frame
-from palate.asking import Doubles, OnUnknown, check_choice, check_level, encode, interval, is_many, label_array
+from palate.asking import (
+    Doubles,
+    OnUnknown,
+    check_choice,
+    check_level,
+    check_range,
+    encode,
+    interval,
+    is_many,
+    label_array,
+)
 from palate.explaining import explain_row
 from palate.factors import Codes, Floats
 from palate.model import Model, People
@@ -28,6 +38,7 @@ class Newcomer:
     """
 
     def __init__(self, model: Model, history: CompressedRows) -> None:
+        check_range(model.item_vocabulary, history.indices, history.values, model.limits)
         self._model = model
         self._people: People = model.newcomers(history)
 
@@ -57,13 +68,12 @@ class Newcomer:
         same = np.zeros(len(codes), np.int32)
         factors = replace(self._model.factors, users=self._people.vectors)
         expected = factors.predict(same, codes).astype(np.float64)
+        rated = same if len(self._people.history.indices) else same - np.int32(1), self._model.rated_items(codes)
         if self._model.posterior is None or self._people.draws is None:
-            rated = same if len(self._people.history.indices) else same - np.int32(1)
-            doubt = factors.unknown_variance(rated, self._model.rated_items(codes), self._model.noise)
-            return expected, np.sqrt(self._model.noise**2 + doubt)
-        mean, variance = self._model.posterior.predict(self._people.draws, same, codes)
-        expected[codes < 0] = mean[codes < 0]
-        return expected, np.sqrt(variance + self._model.noise**2)
+            variance = self._model.factors.unknown_variance(*rated, users=self._people.vectors)
+        else:
+            _, variance = self._model.posterior.predict(self._people.draws, *rated)
+        return expected, np.sqrt(self._model.noise**2 + variance)
 
     def recommend(
         self,
@@ -78,7 +88,7 @@ class Newcomer:
     ) -> Frame:
         """The n items they would like best: item, (title,) score, rank. Options as in Recommender.recommend."""
         query = query_of(self._model, n, items, exclude, keep_seen, by, level, seed)
-        return rank(self._model, self._people.part, None, query)
+        return rank(self._model, lambda _: self._people, None, query)
 
     def similar_users(self, n: int = 10) -> Frame:
         """The n known users (or items) whose factors point the same way."""

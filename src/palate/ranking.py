@@ -65,13 +65,13 @@ def rank(
 ) -> Frame:
     """The best items of everybody: a frame, or the path when written to a file. labels: of the people, None for one."""
     count = 1 if labels is None else len(labels)
-    step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
+    step = _people_at_once(model, query)
     names = titles(model.item_table)
 
     def blocks() -> Iterator[pl.DataFrame]:
         for start in range(0, max(count, 1), step):
             rows = slice(start, min(start + step, count))
-            codes, scores = best(model, people(rows), query, start)
+            codes, scores = best(model, people(rows), query)
             yield _block_frame(model, None if labels is None else labels[rows], codes, scores, names)
 
     if out is not None:
@@ -82,32 +82,39 @@ def rank(
     return frame if like is None else as_kind(frame, like)
 
 
-def best(model: Model, people: People, query: Query, first: int = 0) -> tuple[Codes, Floats]:
+def _people_at_once(model: Model, query: Query) -> int:
+    """How many people make one block: as many as their scores, and their draws where those are needed, have room."""
+    floats = len(model.item_vocabulary)
+    if query.by != "mean" and model.posterior is not None:
+        floats = max(floats, int(model.posterior.users.vectors[:, 0].size))
+    return max(1, BLOCK_SCORES // max(floats, model.factors.n_factors + 1))
+
+
+def best(model: Model, people: People, query: Query) -> tuple[Codes, Floats]:
     """Codes and scores (m, n) of the best items, best first; code -1 where there are no more."""
-    scores, shown = _scores(model, people, query, first)
+    scores = _scores(model, people, query)
     scores[:, ~query.allowed] = -np.inf
     if not query.keep_seen:
         scores[row_codes(people.history), people.history.indices] = -np.inf
-    codes, top = select_top(np.ascontiguousarray(scores, np.float32), query.n)
-    if shown is not None:
-        top = np.take_along_axis(shown, np.maximum(codes, 0), axis=1)
-    return codes, top
+    return select_top(np.ascontiguousarray(scores, np.float32), query.n)
 
 
-def _scores(model: Model, people: People, query: Query, first: int) -> tuple[Floats, Floats | None]:
-    """Scores to rank by (m, n_items); and those to show, where they are others."""
+def _scores(model: Model, people: People, query: Query) -> Floats:
+    """What to rank by, (m, n_items)."""
     if query.by == "mean" or model.posterior is None or people.draws is None:
-        return model.factors.scores(people.vectors), None
+        return model.factors.scores(people.vectors)
     if query.by == "lower":
         spread = np.sqrt(model.posterior.score_variance(people.draws) + np.float32(model.noise**2))
-        return model.factors.scores(people.vectors) - np.float32(query.z) * spread, None
+        lower: Floats = model.factors.scores(people.vectors) - np.float32(query.z) * spread
+        return lower
+    # Whose draw it is depends on the seed and the person, not on who else is asked for; the last one is a stranger's.
+    rng = np.random.Generator(np.random.Philox(query.seed))
+    draw_of = rng.integers(len(model.posterior), size=len(model.user_vocabulary) + 1)[people.codes]
     scores = np.empty((len(people), len(model.item_vocabulary)), np.float32)
-    rng = np.random.Generator(np.random.Philox([query.seed, first]))
-    draw_of = rng.integers(len(model.posterior), size=len(people))
     for s in np.unique(draw_of):
         rows = draw_of == s
         scores[rows] = model.posterior.draw_scores(people.draws[s][rows], int(s))
-    return scores, None
+    return scores
 
 
 def _block_frame(
@@ -133,10 +140,15 @@ def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
-    similarity = _unit(vectors[:, :-1]) @ _unit(model.factors.users[:, :-1]).T
-    if codes is not None:
-        similarity[np.arange(len(codes)), codes] = -np.inf
-    top, cosine = select_top(np.ascontiguousarray(similarity, np.float32), int(n))
+    everybody = _unit(model.factors.users[:, :-1]).T
+    step = max(1, BLOCK_SCORES // max(everybody.shape[1], 1))
+    found = []
+    for start in range(0, max(len(vectors), 1), step):
+        similarity = _unit(vectors[start : start + step, :-1]) @ everybody
+        if codes is not None:
+            similarity[np.arange(len(similarity)), codes[start : start + step]] = -np.inf
+        found.append(select_top(np.ascontiguousarray(similarity, np.float32), int(n)))
+    top, cosine = (np.concatenate(blocks) for blocks in zip(*found, strict=True))
     there = top >= 0
     what = model.user_vocabulary.what
     columns: dict[str, Any] = {}

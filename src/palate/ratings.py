@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What reading did besides reading: rows left out and duplicates joined, counted by reason."""
+    """What reading did besides reading: rows left out and duplicates joined, counted by reason.
+
+    table_notes: what was left out of the tables of items and users, a sentence each; no rating is concerned.
+    """
 
     rows_read: int = 0
     bad_rows: dict[str, int] = field(default_factory=dict)
@@ -31,13 +34,20 @@ class ReadReport:
     duplicates: int = 0
     source: str = ""
     contradictions: int = 0  # (user, item) pairs given more than once with different values
+    table_notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{self.rows_read:,} rows read"]
         parts += [f"{count:,} left out ({reason})" for reason, count in self.bad_rows.items()]
         if self.duplicates:
             parts.append(f"{self.duplicates:,} duplicates of a (user, item) joined")
-        return ", ".join(parts) + (f" from {self.source}" if self.source else "") + "."
+        told = ", ".join(parts) + (f" from {self.source}" if self.source else "")
+        return " ".join(f"{sentence}." for sentence in (told, *self.table_notes))
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether reading left out and joined nothing at all."""
+        return not (self.bad_rows or self.duplicates or self.table_notes)
 
 
 @dataclass(frozen=True)
@@ -78,9 +88,11 @@ class Ratings:
 
     user_codes, item_codes: (n,) int32; values: (n,) float32, all finite; times: (n,) int64 or None (seconds since 1970
     in the usual files); weights: (n,) float32 >= 0 or None. user_table and item_table are polars frames with one row
-    per code (titles, anything) or None. With times and both orientations built, a rating takes 32 bytes.
+    per code (titles, anything) or None. Given arrays are copied. With times and both orientations built, a rating
+    takes 32 bytes.
 
-    Raises DataError when lengths differ, a value is not finite, a weight is negative or a code is out of range.
+    Raises DataError when shapes differ, codes or times are no integers, a value is not finite, a weight is negative or
+    a code is out of range.
 
     >>> import palate
     >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
@@ -104,13 +116,13 @@ class Ratings:
         item_table: pl.DataFrame | None = None,
         report: ReadReport | None = None,
     ) -> None:
-        self.user_codes = _frozen(user_codes, np.int32)
-        self.item_codes = _frozen(item_codes, np.int32)
-        self.values = _frozen(values, np.float32)
-        self.weights = None if weights is None else _frozen(weights, np.float32)
-        self._time_start, self._time_offsets = _pack_times(times)
         self.user_vocabulary = user_vocabulary.named("user")
         self.item_vocabulary = item_vocabulary.named("item")
+        self.user_codes = _codes("user_codes", user_codes, self.user_vocabulary)
+        self.item_codes = _codes("item_codes", item_codes, self.item_vocabulary)
+        self.values = _floats("values", values)
+        self.weights = None if weights is None else _floats("weights", weights)
+        self._time_start, self._time_offsets = _pack_times(times)
         self.user_table = user_table
         self.item_table = item_table
         self.report = report or ReadReport(rows_read=len(self.values))
@@ -118,16 +130,10 @@ class Ratings:
 
     def _check(self) -> None:
         n = len(self.values)
-        for name in ("user_codes", "item_codes", "times", "weights"):
+        for name in ("values", "user_codes", "item_codes", "times", "weights"):
             column = self._time_offsets if name == "times" else getattr(self, name)
             if column is not None and column.shape != (n,):
                 raise DataError(f"{name} has shape {column.shape}, but there are {n} values.")
-        for codes, vocabulary in (
-            (self.user_codes, self.user_vocabulary),
-            (self.item_codes, self.item_vocabulary),
-        ):
-            if n and (codes.min() < 0 or codes.max() >= len(vocabulary)):
-                raise DataError(f"a {vocabulary.what} code lies outside 0..{len(vocabulary) - 1}.")
         if not np.isfinite(self.values).all():
             raise DataError("a rating is NaN or infinite (or too large for float32).")
         if self.weights is not None and not ((self.weights >= 0) & np.isfinite(self.weights)).all():
@@ -168,11 +174,11 @@ class Ratings:
 
     @cached_property
     def _by_user(self) -> CompressedRows:
-        return CompressedRows(*compress_rows(self.user_codes, self.item_codes, self.values, self.weights, self.n_users))
+        return _compressed(self.user_codes, self.item_codes, self.values, self.weights, self.n_users)
 
     @cached_property
     def _by_item(self) -> CompressedRows:
-        return CompressedRows(*compress_rows(self.item_codes, self.user_codes, self.values, self.weights, self.n_items))
+        return _compressed(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
 
     def by_user(self) -> CompressedRows:
         """Ratings grouped by user: one row per user code, in it the items. Built once."""
@@ -184,19 +190,11 @@ class Ratings:
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Ratings:
         """Some rows (a slice, positions or a mask), under the same vocabularies and tables."""
-        times = self.times
-        return Ratings(
-            self.user_codes[rows],
-            self.item_codes[rows],
-            self.values[rows],
-            user_vocabulary=self.user_vocabulary,
-            item_vocabulary=self.item_vocabulary,
-            times=None if times is None else times[rows],
-            weights=None if self.weights is None else self.weights[rows],
-            user_table=self.user_table,
-            item_table=self.item_table,
-            report=self.report,
-        )
+        taken: dict[str, Any] = {}
+        for name in COLUMNS:
+            column = getattr(self, name)
+            taken[name] = None if column is None else np.ascontiguousarray(column[rows])
+        return self._with(**taken)
 
     def with_items(self, table: pl.DataFrame) -> Ratings:
         """The same ratings with another item table: one row per item code, in that order."""
@@ -207,11 +205,13 @@ class Ratings:
         return self._with(user_table=table)
 
     def _with(self, **changed: Any) -> Ratings:
-        other = object.__new__(Ratings)
-        other.__dict__.update(self.__dict__)
-        other.__dict__.update(changed)
+        other = _restored(self._state() | changed)
         other._check()
         return other
+
+    def _state(self) -> dict[str, Any]:
+        """All but what is computed when first asked for."""
+        return {name: value for name, value in self.__dict__.items() if name not in CACHED}
 
     def to_frame(self) -> pl.DataFrame:
         """The ratings as a polars frame of labels: user, item, rating, and time and weight where there are any."""
@@ -243,7 +243,7 @@ class Ratings:
         times = self.times
         if times is not None:
             lines.append(f"times from {times.min()} to {times.max()}")
-        if self.report.bad_rows or self.report.duplicates:
+        if not self.report.is_clean:
             lines.append(str(self.report))
         return "\n".join(lines)
 
@@ -261,43 +261,88 @@ class Ratings:
         object.__setattr__(self, name, value)
 
     def __reduce__(self) -> Any:
-        return (_restore, (MappingProxyType(self.__dict__).copy(),))
+        return (_restored, (self._state(),))
 
 
-def _restore(state: dict[str, Any]) -> Ratings:
+COLUMNS = ("user_codes", "item_codes", "values", "weights", "_time_offsets")
+CACHED = ("range", "_by_user", "_by_item")
+
+
+def _restored(state: dict[str, Any]) -> Ratings:
+    """Ratings from the fields of others (a slice, a copy, what pickle made of them), their columns read-only."""
     ratings = object.__new__(Ratings)
     ratings.__dict__.update(state)
+    for name in COLUMNS:
+        if state[name] is not None:
+            _read_only(state[name])
     return ratings
 
 
 def titles(table: pl.DataFrame | None) -> list[str | None] | None:
-    """The column of a table that a person would read: `title`, `name`, or the first text column; None without one."""
+    """The text column of a table called title or name, or ending so ("movie_title"); None without one."""
     if table is None:
         return None
     import polars as pl
 
     texts = [name for name, kind in table.schema.items() if kind == pl.String]
-    preferred = [name for name in texts if name.lower() in ("title", "name")]
-    chosen = preferred or texts
-    return table[chosen[0]].to_list() if chosen else None
+    plain = [re.sub(r"[^a-z0-9]", "", name.lower().partition(":")[0]) for name in texts]
+    for pattern in ("title", "name", ".*title", ".*name"):
+        for name, simple in zip(texts, plain, strict=True):
+            if re.fullmatch(pattern, simple):
+                return table[name].to_list()
+    return None
 
 
-def _frozen(array: NDArray[Any], dtype: type) -> NDArray[Any]:
-    """An array of the given type that nobody can write to; copied unless it is one already."""
+def _compressed(rows: Codes, columns: Codes, values: Floats, weights: Floats | None, n_rows: int) -> CompressedRows:
+    grouped = CompressedRows(*compress_rows(rows, columns, values, weights, n_rows))
+    for array in (grouped.indptr, grouped.indices, grouped.values, grouped.weights):
+        if array is not None:
+            _read_only(array)
+    return grouped
+
+
+def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:
+    array = _of_kind(name, given, "iu", "integers")
+    if array.size and (array.min() < 0 or array.max() >= len(vocabulary)):
+        raise DataError(f"a {vocabulary.what} code lies outside 0..{len(vocabulary) - 1}.")
+    return _own(array, np.int32)
+
+
+def _floats(name: str, given: Any) -> Floats:
+    return _own(_of_kind(name, given, "iufb", "numbers"), np.float32)
+
+
+def _of_kind(name: str, given: Any, kinds: str, wanted: str) -> NDArray[Any]:
+    """The given as an array; DataError unless it has one dimension and its type is one of `kinds` (or it is empty)."""
+    array = np.asarray(given)
+    if array.ndim != 1:
+        raise DataError(f"{name} has shape {array.shape}; it should have one dimension.")
+    if array.size and array.dtype.kind not in kinds:
+        raise DataError(f"{name} must be {wanted}, not {array.dtype} (first: {array[0]!r}).")
+    return array
+
+
+def _own(array: NDArray[Any], dtype: type) -> NDArray[Any]:
+    """A copy of the given type that nobody can write to; what does not fit float32 becomes infinite."""
     with np.errstate(over="ignore"):
-        own: NDArray[Any] = np.ascontiguousarray(array, dtype=dtype)
-    if own.flags.writeable and (own is array or own.base is not None):
-        own = own.copy()
-    own.setflags(write=False)
-    return own
+        return _read_only(np.array(array, dtype=dtype, order="C"))
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array
 
 
 def _pack_times(times: NDArray[Any] | None) -> tuple[int, NDArray[Any] | None]:
     """Times as (start, offsets): offsets in 4 bytes when the span fits, else in 8."""
     if times is None:
         return 0, None
-    whole = np.asarray(times, dtype=np.int64)
-    if len(whole) == 0 or int(whole.max()) - int(whole.min()) > np.iinfo(np.int32).max:
-        return 0, _frozen(whole, np.int64)
-    start = int(whole.min())
-    return start, _frozen(whole - start, np.int32)
+    whole = _of_kind("times", times, "iu", "integers, such as seconds since 1970")
+    if len(whole) == 0:
+        return 0, _own(whole, np.int64)
+    first, last = int(whole.min()), int(whole.max())
+    if last >= 2**63:
+        raise DataError(f"times has {last}, which is beyond 64 bits.")
+    if last - first > np.iinfo(np.int32).max:
+        return 0, _own(whole, np.int64)
+    return first, _own(whole.astype(np.int64, copy=False) - first, np.int32)

@@ -188,14 +188,12 @@ class Recommender:
         """prediction, low and high, (n,) each, of pairs of codes; -1 is somebody or something unknown."""
         model = self.model
         expected = model.factors.predict(user_codes, item_codes).astype(np.float64)
+        rated = model.rated_users(user_codes), model.rated_items(item_codes)
         if model.posterior is None:
-            rated = model.rated_users(user_codes), model.rated_items(item_codes)
-            spread = np.sqrt(model.noise**2 + model.factors.unknown_variance(*rated, model.noise))
+            variance = model.factors.unknown_variance(*rated)
         else:
-            mean, variance = model.posterior.predict(model.posterior.users.vectors, user_codes, item_codes)
-            unknown = (user_codes < 0) | (item_codes < 0)
-            expected[unknown] = mean[unknown]
-            spread = np.sqrt(variance + model.noise**2)
+            _, variance = model.posterior.predict(model.posterior.users.vectors, *rated)
+        spread = np.sqrt(model.noise**2 + variance)
         answer = interval(expected, spread, level, self.model.score_limits)
         if on_unknown == "nan":
             for column in answer:
@@ -245,14 +243,16 @@ class Recommender:
         known = self.model.known(np.maximum(codes, 0))
         unknown = codes < 0
         vectors = np.where(unknown[:, None], strangers.vectors, known.vectors)
-        draws = None
-        if known.draws is not None and strangers.draws is not None:
-            draws = np.where(unknown[None, :, None], strangers.draws, known.draws)
+
+        def draw() -> Floats:
+            assert strangers.draws is not None and known.draws is not None
+            return np.where(unknown[None, :, None], strangers.draws, known.draws)
+
         keep = np.repeat(~unknown, known.history.counts)
         counts = np.where(unknown, 0, known.history.counts)
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], None)
-        return People(vectors, draws, history)
+        return People(codes, vectors, history, None if known.draw is None else draw)
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 

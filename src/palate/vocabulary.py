@@ -46,6 +46,9 @@ class Vocabulary:
         self.labels.setflags(write=False)
         self.what = what
 
+    def __reduce__(self) -> Any:
+        return (_restored, (self.labels, self.what))
+
     def named(self, what: str) -> Vocabulary:
         """The same labels under another name for what they are."""
         if what == self.what:
@@ -72,8 +75,9 @@ class Vocabulary:
 
     def find(self, label: Label) -> int:
         """The code of one label, or -1. A label of the wrong type is an error even here."""
-        if isinstance(label, (np.integer, np.str_)):
-            label = label.item()
+        given: Any = label
+        if isinstance(given, np.integer | np.str_ | np.ndarray) and given.ndim == 0:
+            label = given.item()
         if isinstance(label, bool) or not isinstance(label, (str, int)):
             raise LabelTypeError(f"a {self.what} is a string or an integer, not {type(label).__name__} {label!r}.")
         if len(self.labels) and isinstance(label, int) != (self.kind == "integer"):
@@ -155,8 +159,10 @@ class Vocabulary:
 def _as_labels(labels: Iterable[Label] | NDArray[Any], what: str) -> NDArray[Any]:
     """Int64 array of integers, or object array of str; anything else is an error that shows the first culprit."""
     array = labels if isinstance(labels, np.ndarray) else _from_iterable(labels)
+    if array.ndim != 1:
+        raise DataError(f"the {what}s have shape {array.shape}; labels are an array of one dimension, or a list.")
     if array.dtype.kind in "iu":
-        return array.astype(np.int64)
+        return _as_int64(array, what)
     if array.dtype.kind in "UT":
         return array.astype(object)
     if array.dtype.kind == "O":
@@ -173,17 +179,40 @@ def _from_iterable(labels: Iterable[Label]) -> NDArray[Any]:
     return array
 
 
+def _as_int64(integers: NDArray[Any], what: str) -> NDArray[np.int64]:
+    """A copy in 64 bits, of an array of integers or of Python integers; DataError for one that does not fit."""
+    if integers.dtype.kind != "i" and len(integers):
+        for label in (int(integers.max()), int(integers.min())):
+            if not -(2**63) <= label < 2**63:
+                raise DataError(f"{what} {label} is beyond 64 bits; make the {what}s strings.")
+    return integers.astype(np.int64)
+
+
+def _is_missing(label: Any) -> bool:
+    if isinstance(label, float | np.floating):
+        return bool(np.isnan(label))
+    return label is None or type(label).__name__ in ("NAType", "NaTType")
+
+
 def _checked_objects(array: NDArray[Any], what: str) -> NDArray[Any]:
     types = {type(label) for label in array}
+    if np.ndarray in types and all(isinstance(label, np.ndarray) and label.ndim == 0 for label in array):
+        return _as_labels([label.item() for label in array], what)
     if types <= {str, np.str_}:
         return array if types <= {str} else np.array([str(label) for label in array], dtype=object)
     if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in types):
-        return np.array([int(label) for label in array], dtype=np.int64)
-    missing = sum(label is None or label != label for label in array)
+        return _as_int64(_from_iterable([int(label) for label in array]), what)
+    missing = sum(map(_is_missing, array))
     if missing:
         raise DataError(f"{missing} of {len(array)} {what}s are missing (null or NaN).")
     names = ", ".join(sorted(kind.__name__ for kind in types))
-    raise LabelTypeError(f"{what}s must be all strings or all integers, got a mix of {names}.")
+    mix = "a mix of " if len(types) > 1 else ""
+    raise LabelTypeError(f"{what}s must be all strings or all integers, got {mix}{names}.")
+
+
+def _restored(labels: NDArray[Any], what: str) -> Vocabulary:
+    """What pickle made of a vocabulary, its labels read-only again."""
+    return Vocabulary.in_order(labels, what=what)
 
 
 def _sorted(labels: NDArray[Any]) -> NDArray[Any]:

@@ -30,7 +30,7 @@ def read_ratings(data: str, reading: dict[str, Any]) -> Ratings:
     from palate.reading import read
 
     ratings = read(data, **for_read(reading))
-    if ratings.report.bad_rows or ratings.report.duplicates:
+    if not ratings.report.is_clean:
         note(str(ratings.report))
     return ratings
 

@@ -71,18 +71,23 @@ def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
 
 def liked(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
     """ITEM=RATING, several times, as a mapping of labels to ratings."""
-    given = {}
+    given: dict[Label, float] = {}
     for text in texts:
         name, equals, rating = text.rpartition("=")
         if not equals or not name:
             raise OptionError(f'--like {text!r}: write it as "ITEM=RATING", such as "Alien=5".')
-        try:
-            given[item_of(name, rec)] = float(rating)
-        except ValueError as error:
-            if isinstance(error, OptionError):
-                raise
-            raise OptionError(f"--like {text!r}: {rating!r} is not a number.") from None
+        label = item_of(name, rec)
+        if label in given:
+            raise OptionError(f"--like {text!r}: item {label!r} has a rating already, {given[label]:g}; give it one.")
+        given[label] = _number_of(rating, text)
     return given
+
+
+def _number_of(rating: str, text: str) -> float:
+    try:
+        return float(rating)
+    except ValueError:
+        raise OptionError(f"--like {text!r}: {rating!r} is not a number.") from None
 
 
 def title_of(label: Label, rec: Recommender) -> str:

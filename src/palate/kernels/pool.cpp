@@ -5,7 +5,9 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace palate {
@@ -19,56 +21,78 @@ inline void relax() {
 #endif
 }
 
-// One parallel loop: threads take the next task number until none is left.
+// One parallel loop: threads take the next task number until none is left, or until somebody has failed.
 struct Job {
   int64_t n_tasks;
   const std::function<void(int64_t, int)>* task;
+  const std::function<bool()>* interrupted;
   std::atomic<int64_t> next{0};
   std::atomic<bool> stopped{false};
+  std::mutex failing;
+  std::exception_ptr failure;  // the first exception of a task, for the caller
 
   void work(int worker) {
-    for (int64_t i; !stopped.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < n_tasks;) (*task)(i, worker);
+    try {
+      for (int64_t i; !stopped.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < n_tasks;)
+        (*task)(i, worker);
+    } catch (...) {
+      fail(std::current_exception());
+    }
   }
-};
 
-struct Flag {
-  explicit Flag(bool& set) : flag(set) { flag = true; }
-  ~Flag() { flag = false; }
-  bool& flag;
+  // The caller's share, asking about twenty times a second whether to go on. False when not.
+  bool work_and_ask() {
+    auto asked = Clock::now();
+    bool go_on = true;
+    try {
+      for (int64_t i; go_on && !stopped.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < n_tasks;) {
+        (*task)(i, 0);
+        if (Clock::now() - asked > std::chrono::milliseconds(50)) {
+          go_on = !(*interrupted)();
+          asked = Clock::now();
+        }
+      }
+    } catch (...) {
+      fail(std::current_exception());
+    }
+    if (!go_on) stopped = true;
+    return go_on;
+  }
+
+  void fail(std::exception_ptr thrown) {
+    const std::lock_guard<std::mutex> lock(failing);
+    if (!failure) failure = thrown;
+    stopped = true;
+  }
 };
 
 // Helpers join the job that stands published when they come by, and are only waited for once they have joined: on a
 // busy machine the caller never waits for a helper that the system has not woken yet.
 class Pool {
  public:
-  bool run(Job& job, int n_threads, const std::function<bool()>& interrupted) {
-    // A signal handler, called by `interrupted`, may ask for a kernel of its own: that one runs on this thread alone.
-    static thread_local bool inside = false;
-    if (inside) {
-      job.work(0);
-      return true;
+  bool run(Job& job, int n_threads) {
+    // While another loop runs (of another Python thread, or the very one whose signal handler asks for this) the
+    // helpers are taken: this loop then runs on its own thread alone instead of waiting, and can still be interrupted.
+    const bool alone = n_threads < 2 || taken_.exchange(true);
+    if (!alone) publish(job, n_threads - 1);
+    const bool finished = job.work_and_ask();
+    if (!alone) {
+      withdraw();
+      taken_ = false;
     }
-    const std::lock_guard<std::mutex> one_job_at_a_time(running_);
-    const Flag now_inside(inside);
-    if (n_threads > 1) publish(job, n_threads - 1);
-    bool stopped = false;
-    auto asked = Clock::now();
-    for (int64_t i; !stopped && (i = job.next.fetch_add(1)) < job.n_tasks;) {
-      (*job.task)(i, 0);
-      if (Clock::now() - asked > std::chrono::milliseconds(50)) {
-        stopped = interrupted();
-        asked = Clock::now();
-      }
-    }
-    if (stopped) job.stopped = true;
-    if (n_threads > 1) withdraw();
-    return !stopped;
+    if (job.failure) std::rethrow_exception(job.failure);
+    return finished;
   }
 
  private:
   void publish(Job& job, int helpers) {
     std::lock_guard<std::mutex> lock(mutex_);
-    for (; n_threads_ < helpers; ++n_threads_) std::thread([this, worker = n_threads_ + 1] { serve(worker); }).detach();
+    try {
+      for (; n_threads_ < helpers; ++n_threads_)
+        std::thread([this, worker = n_threads_ + 1] { serve(worker); }).detach();
+    } catch (const std::system_error&) {
+      // The system gives no more threads: go on with those there are.
+    }
     job_ = &job;
     helpers_ = helpers;
     ++generation_;
@@ -104,7 +128,8 @@ class Pool {
     }
   }
 
-  std::mutex running_, mutex_;
+  std::mutex mutex_;
+  std::atomic<bool> taken_{false};
   std::condition_variable awake_;
   std::atomic<uint64_t> generation_{0};
   std::atomic<int> joined_{0};
@@ -132,8 +157,8 @@ bool run_tasks(int64_t n_tasks, int n_threads, const std::function<void(int64_t,
   Job job;
   job.n_tasks = n_tasks;
   job.task = &task;
-  return the_pool().run(job, n_threads < n_tasks ? n_threads : static_cast<int>(n_tasks < 1 ? 1 : n_tasks),
-                        interrupted);
+  job.interrupted = &interrupted;
+  return the_pool().run(job, n_threads < n_tasks ? n_threads : static_cast<int>(n_tasks < 1 ? 1 : n_tasks));
 }
 
 int hardware_threads() {

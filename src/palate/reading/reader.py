@@ -46,7 +46,8 @@ def read(
 
     user, item, rating, time, weight: columns by name or position (from 0); without them, the usual names are looked
     for, and unnamed columns are user, item, rating and perhaps time. time=False or weight=False leaves that one out.
-    items, users: a second file or frame with what is known of each item or user, matched by id.
+    items, users: a second file or frame with what is known of each item or user, matched by id; rows
+    left out of it are told in `ratings.report.table_notes`.
     separator, header, encoding: of a text file; found out when not given. Ids in text files are strings, always.
     on_bad_rows: "raise" at a row that is not a rating, or "report": leave it out, counted in `ratings.report`.
     duplicates: of one (user, item) keep the "last" (by time where there is one), their "mean", or raise an "error".
@@ -188,10 +189,11 @@ class Collector:
         item_vocabulary, item_codes = self.items.vocabulary()
         columns = self._columns(user_codes, item_codes)
         joined, n_joined, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
-        user_table = aligned_table(users, user_vocabulary, self.bad)
-        item_table = aligned_table(items, item_vocabulary, self.bad)
+        user_table, user_notes = aligned_table(users, user_vocabulary, strict=self.bad.strict)
+        item_table, item_notes = aligned_table(items, item_vocabulary, strict=self.bad.strict)
+        notes = (*user_notes, *item_notes)
         counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
-        report = ReadReport(self.rows_read, counts, examples, n_joined, self.source, n_differing)
+        report = ReadReport(self.rows_read, counts, examples, n_joined, self.source, n_differing, notes)
         return Ratings(
             joined.users,
             joined.items,

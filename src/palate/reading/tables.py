@@ -17,33 +17,54 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+ID = "\0id"  # a column name no file has
 INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
 
 
-def aligned_table(source: Any, vocabulary: Vocabulary, bad: BadRows) -> pl.DataFrame | None:
-    """The table with one row per label of the vocabulary, in its order, without the id column; nulls where unknown.
+def aligned_table(source: Any, vocabulary: Vocabulary, *, strict: bool) -> tuple[pl.DataFrame | None, tuple[str, ...]]:
+    """(table, notes): one row per label of the vocabulary, in its order, without the id column; nulls where unknown.
 
-    Ids are compared as text when the labels are strings. Raises DataError when not one id is known.
+    The notes count the rows left out, by reason. Ids are compared as text when the labels are strings. Raises
+    DataError when not one id is known and, when strict, at the first row of a text file that cannot be taken apart.
     """
     import polars as pl
 
     if source is None:
-        return None
+        return None, ()
+    bad = BadRows(strict)
     name, frame, at = _whole_table(source, vocabulary, bad)
     ids = _keys(labels(frame.to_series(at), vocabulary.what, name), vocabulary)
-    rest = frame.drop(frame.columns[at]).with_columns(ids.alias("\0id")).filter(pl.col("\0id").is_not_null())
-    kept = rest.unique("\0id", keep="first", maintain_order=True)
-    if kept.height < rest.height:
-        bad.counts[f"another row for the same id in {name}"] += rest.height - kept.height
     kind = pl.String if vocabulary.kind == "string" else pl.Int64
-    wanted = pl.DataFrame({"\0id": pl.Series(vocabulary.labels.tolist(), dtype=kind)})
-    if len(vocabulary) and not wanted["\0id"].is_in(kept["\0id"].implode()).any():
+    wanted = pl.DataFrame({ID: pl.Series(vocabulary.labels.tolist(), dtype=kind)})
+    named = frame.drop(frame.columns[at]).with_columns(ids.alias(ID)).filter(pl.col(ID).is_not_null())
+    rated = named.filter(pl.col(ID).is_in(wanted[ID].implode()))
+    kept = rated.unique(ID, keep="last", maintain_order=True)
+    if len(vocabulary) and kept.height == 0:
         raise DataError(
             f"{name} knows none of the {len(vocabulary):,} {vocabulary.what}s: they are like "
             f"{vocabulary.labels[:3].tolist()}, its ids in column {frame.columns[at]!r} like {ids.head(3).to_list()}."
         )
-    return wanted.join(kept, on="\0id", how="left", maintain_order="left").drop("\0id")
+    notes = _notes(vocabulary.what, bad, frame.height - named.height, named.height - rated.height)
+    if kept.height < rated.height:
+        notes = (*notes, f"{vocabulary.what}s: {_rows(rated.height - kept.height)} with a repeated id, the last kept")
+    return wanted.join(kept, on=ID, how="left", maintain_order="left").drop(ID), notes
+
+
+def _notes(what: str, bad: BadRows, n_nameless: int, n_unrated: int) -> tuple[str, ...]:
+    """A sentence for each reason to leave out rows of a table."""
+    notes = []
+    if bad.counts:
+        notes.append(f"{_rows(bad.counts.total())} left out, such as {bad.examples[0]}")
+    if n_nameless:
+        notes.append(f"{_rows(n_nameless)} without a usable id left out")
+    if n_unrated:
+        notes.append(f"{_rows(n_unrated)} for {what}s without ratings left out")
+    return tuple(f"{what}s: {note}" for note in notes)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _keys(ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:

@@ -19,6 +19,7 @@ from palate.solvers.base import (
     check_counts,
     check_positive,
     compress_both,
+    n_weighted,
 )
 
 
@@ -68,7 +69,7 @@ class ALS(Recipe):
                 if monitor.sweeps:
                     items, _errors = self._solve(ratings.by_item(), users, center, scale)
                 users, error = self._solve(ratings.by_user(), items, center, scale)
-                train_rmse = scale * float(np.sqrt(error / len(ratings)))
+                train_rmse = scale * float(np.sqrt(error / n_weighted(ratings)))
                 if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
                     break
         except KeyboardInterrupt:

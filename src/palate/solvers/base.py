@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.errors import DataError, OptionError
+from palate.errors import DataError, OptionError, PalateError
 from palate.factors import Factors
 from palate.posterior import Posterior
 from palate.ratings import Ratings
@@ -67,24 +68,38 @@ class Recipe(ABC):
 
         valid: ratings whose error is shown (never learned from). progress: a line on standard error ("auto": when it is
         a terminal). callback: called with a Sweep after each; True from it ends the fit there. Ctrl-C ends the fit with
-        what the sweeps so far give, and says so. Raises DataError when there is nothing to learn from.
+        what the sweeps so far give, and says so. Only the proportions of weights count: a rating of weight 2 says as
+        much as two of weight 1. Raises DataError when there is nothing to learn from.
         """
-        if len(ratings) == 0:
-            raise DataError("there are no ratings to learn from.")
-        if valid is not None and not _same_vocabulary(ratings, valid):
-            raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
+        _check_fit(ratings, valid)
+        ratings = with_unit_weights(ratings)
         monitor = Monitor(self.label(), valid, ratings.range, progress, callback)
         with monitor, single_threaded_blas():
-            trained = self._fit(ratings, monitor)
+            trained = self._fit_or_explain(ratings, monitor)
         return Recommender.from_training(
             ratings,
             factors=trained.factors,
             posterior=trained.posterior,
             noise=trained.noise,
             predicts_ratings=self.predicts_ratings,
-            recipe={"name": type(self).__name__, **asdict(self)},
+            recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),
         )
+
+    def _fit_or_explain(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        try:
+            return self._fit(ratings, monitor)
+        except PalateError:
+            raise
+        except ValueError as error:  # what the kernels say of numbers they cannot compute with
+            raise OptionError(
+                f"{self.label()} cannot be computed on these ratings in float32 ({error}): the usual reasons are a "
+                "weight decay near zero, or a few weights or values a million times the others."
+            ) from error
+
+    def options(self) -> dict[str, Any]:
+        """The options as plain Python values."""
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in asdict(self).items()}
 
     @abstractmethod
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...
@@ -163,15 +178,44 @@ def rmse(predictions: NDArray[Any], values: NDArray[Any]) -> float:
 
 
 def center_and_scale(ratings: Ratings) -> tuple[float, float]:
-    """Mean and standard deviation of the values; 1 for the latter where they are equal but for float32 rounding.
+    """Weighted mean and standard deviation of the values; 1 for the latter where they are equal but for rounding.
 
     Raises DataError for values so large that float32 has no room to compute with them.
     """
     largest = float(np.abs(ratings.values).max())
     if largest > LARGEST:
         raise DataError(f"ratings as large as {largest:.3g} cannot be computed with; divide them all by {largest:.0e}.")
-    center, scale = (float(of(ratings.values, dtype=np.float64)) for of in (np.mean, np.std))
+    values = ratings.values.astype(np.float64)
+    center = float(np.average(values, weights=ratings.weights))
+    scale = float(np.sqrt(np.average((values - center) ** 2, weights=ratings.weights)))
     return center, scale if scale > max(1e-6 * largest, 1 / LARGEST) else 1.0
+
+
+def with_unit_weights(ratings: Ratings) -> Ratings:
+    """The same ratings with weights that are 1 on average (over those above 0). Raises DataError when all are 0."""
+    if ratings.weights is None:
+        return ratings
+    above = ratings.weights[ratings.weights > 0]
+    if len(above) == 0:
+        raise DataError("every rating has weight 0: there is nothing to learn from.")
+    weights = ratings.weights / above.mean(dtype=np.float64)
+    return Ratings(
+        ratings.user_codes,
+        ratings.item_codes,
+        ratings.values,
+        user_vocabulary=ratings.user_vocabulary,
+        item_vocabulary=ratings.item_vocabulary,
+        times=ratings.times,
+        weights=weights.astype(np.float32),
+        user_table=ratings.user_table,
+        item_table=ratings.item_table,
+        report=ratings.report,
+    )
+
+
+def n_weighted(ratings: Ratings) -> int:
+    """How many ratings count: those with a weight above 0."""
+    return len(ratings) if ratings.weights is None else int(np.count_nonzero(ratings.weights))
 
 
 def compress_both(ratings: Ratings) -> None:
@@ -182,13 +226,40 @@ def compress_both(ratings: Ratings) -> None:
         other.result()
 
 
+class _OneThread:
+    """BLAS kept to one thread while at least one fit runs, and set back when the last one ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fits = 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        with self._lock:
+            if self._fits == 0:
+                self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
+            self._fits += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._fits -= 1
+            if self._fits == 0:
+                self._limit.restore_original_limits()
+
+
+_one_thread = _OneThread()
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS to one thread meanwhile: on matrices of a few dozen rows its threads cost far more than they save."""
-    from threadpoolctl import ThreadpoolController
-
-    with ThreadpoolController().limit(limits=1, user_api="blas"):
+    _one_thread.enter()
+    try:
         yield
+    finally:
+        _one_thread.leave()
 
 
 def check_counts(least: int = 0, most: float = np.inf, **options: Any) -> None:
@@ -206,6 +277,16 @@ def check_positive(**options: Any) -> None:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
             raise OptionError(f"{name} must be a number above 0, got {value!r}.")
+
+
+def _check_fit(ratings: Ratings, valid: Ratings | None) -> None:
+    for name, given in (("ratings", ratings), ("valid", valid)):
+        if given is not None and not isinstance(given, Ratings):
+            raise OptionError(f"{name} must be Ratings, got {type(given).__name__}; palate.read() makes them.")
+        if given is not None and len(given) == 0:
+            raise DataError("there are no ratings to learn from." if name == "ratings" else "valid has no ratings.")
+    if valid is not None and not _same_vocabulary(ratings, valid):
+        raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
 
 
 def _same_vocabulary(one: Ratings, other: Ratings) -> bool:

@@ -53,7 +53,10 @@ class Bias(Recipe):
 
 @dataclass(frozen=True)
 class Popularity(Recipe):
-    """Ranks items by how many ratings they have, the same for everybody. Predicts no ratings."""
+    """Ranks items by how many ratings they have, the same for everybody.
+
+    It predicts no ratings: predict() gives the score it ranks by, without an interval, and evaluate() refuses it.
+    """
 
     predicts_ratings: ClassVar[bool] = False
 

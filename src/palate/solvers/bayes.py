@@ -9,16 +9,25 @@ first, since they reach a good place much sooner than draws do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Factors, Floats, Prior
+from palate.factors import Factors, Floats, Prior, second_moment
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows, Ratings
-from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, center_and_scale, check_counts, compress_both
+from palate.solvers.base import (
+    MAX_SEED,
+    Monitor,
+    Recipe,
+    Trained,
+    center_and_scale,
+    check_counts,
+    compress_both,
+    n_weighted,
+)
 from palate.solvers.distilling import Distiller
 
 Doubles = NDArray[np.float64]
@@ -35,9 +44,11 @@ SERVED_RANK = 31  # rank the draws are distilled to, unless more factors are ask
 class Bayes(Recipe):
     """Bayesian matrix factorization: nothing to tune, intervals included.
 
-    n_factors: latent factors; None chooses 15, or 31 from 300,000 ratings on. n_sweeps: Gibbs sweeps; None stops when
-    more would no longer change predictions. n_samples: at most this many draws are kept for intervals. seed: same seed,
-    same machine, same bytes, at any n_threads (0: all cores). Raises OptionError for values that make no sense.
+    n_factors: latent factors of each draw; None chooses 15, or 31 from 300,000 ratings on. The average over draws needs
+    more than one draw has: rec.n_factors is 2 n_factors + 1 up to 31, or n_factors above that. n_sweeps: Gibbs sweeps;
+    None stops when more would no longer change predictions. n_samples: at most this many draws are kept for intervals.
+    seed: same seed, same machine, same bytes, at any n_threads (0: all cores). Raises OptionError for values that make
+    no sense.
 
     >>> import palate
     >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
@@ -84,7 +95,7 @@ class _Chain:
     def __init__(self, ratings: Ratings, n_factors: int, seed: int, n_threads: int) -> None:
         compress_both(ratings)
         self.rows = {"user": ratings.by_user(), "item": ratings.by_item()}
-        self.n_ratings = len(ratings)
+        self.n_ratings = n_weighted(ratings)
         self.center, self.scale = center_and_scale(ratings)
         self.seed, self.n_threads = seed, n_threads
         self.k = n_factors + 1
@@ -173,16 +184,16 @@ class _Average:
         self._probe = _Probe(ratings, chain.seed)
 
     def add(self) -> None:
-        """Take in the chain's present draw."""
+        """Take in the chain's present draw; the samples last: Ctrl-C may end this anywhere, and they make a model."""
         chain = self._chain
-        self._distiller.add(chain.vectors["user"], chain.vectors["item"])
-        self._samples.add(
-            {side: (chain.vectors[side], *chain.prior[side]) for side in ("user", "item")} | {"alpha": chain.alpha}
-        )
         self._probe.add(self._predict(self._probe.user_codes, self._probe.item_codes))
         if self._monitor.valid is not None and self._valid_sum is not None:
             valid = self._predict(self._monitor.valid.user_codes, self._monitor.valid.item_codes)
             self._valid_sum += np.clip(chain.center + chain.scale * valid, *self._limits)
+        self._distiller.add(chain.vectors["user"], chain.vectors["item"])
+        self._samples.add(
+            {side: (chain.vectors[side], *chain.prior[side]) for side in ("user", "item")} | {"alpha": chain.alpha}
+        )
 
     def valid_rmse(self) -> float | None:
         """Validation error of the mean prediction so far."""
@@ -200,29 +211,36 @@ class _Average:
 
     def trained(self) -> Trained:
         """The distilled factors with their posterior; the last sweep alone when nothing was averaged yet."""
-        if self._distiller.count == 0:
+        if not self._samples:
             self.add()
         chain = self._chain
         users, items = self._distiller.result()
         posterior = self._samples.posterior(chain.center, chain.scale)
         factors = distilled_factors(users, items, posterior)
+        # Who has no ratings is a stranger, exactly and not only on average over draws.
+        factors.users[chain.rows["user"].counts == 0] = factors.user_prior.mean
+        factors.items[chain.rows["item"].counts == 0] = factors.item_prior.mean
         return Trained(factors, posterior, posterior.noise)
 
 
 def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Factors:
-    """Distilled vectors, with the Normal that the rows of each side look drawn from as its prior."""
+    """Distilled vectors with each side's prior: around whom nobody knows, as wide as the rows lie from there."""
     alpha = (posterior.scale / posterior.noise) ** 2
-    return Factors(posterior.center, users, items, _prior_of(users, alpha), _prior_of(items, alpha), posterior.scale)
+    flat = Prior(np.eye(users.shape[1], dtype=np.float32), np.zeros(users.shape[1], np.float32), alpha)
+    factors = Factors(posterior.center, users, items, flat, flat, posterior.scale)
+    user_mean = posterior.projection(factors)(posterior.users.mean[:, None])[0]
+    item_mean = posterior.transposed().projection(factors.transposed())(posterior.items.mean[:, None])[0]
+    return replace(
+        factors, user_prior=_prior_around(user_mean, users, alpha), item_prior=_prior_around(item_mean, items, alpha)
+    )
 
 
-def _prior_of(vectors: Floats, alpha: float) -> Prior:
-    """A Normal around the rows, their spread widened a little so that no direction is ruled out."""
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    centered = vectors - mean
-    covariance = centered.T @ centered / len(vectors)
-    floor = 1e-3 * max(float(np.trace(covariance)) / len(mean), 1e-12)
-    precision = np.linalg.inv(covariance + floor * np.eye(len(mean)))
-    return Prior(precision.astype(np.float32), mean.astype(np.float32), alpha)
+def _prior_around(mean: Floats, vectors: Floats, alpha: float) -> Prior:
+    """A Normal around a mean with the spread of the rows, widened a little so that no direction is ruled out."""
+    spread = second_moment(vectors, mean).astype(np.float64)
+    floor = 1e-3 * max(float(np.trace(spread)) / len(mean), 1e-12)
+    precision = np.linalg.inv(spread + floor * np.eye(len(mean)))
+    return Prior(precision.astype(np.float32), mean, alpha)
 
 
 class _Thinned:
@@ -240,6 +258,9 @@ class _Thinned:
             if self._seen % self._spacing == 0:
                 self._kept.append(draw)
         self._seen += 1
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def posterior(self, center: float, scale: float) -> Posterior:
         alpha = np.array([draw["alpha"] for draw in self._kept], np.float32)

@@ -12,6 +12,8 @@ working rank.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,50 +26,63 @@ Doubles = NDArray[np.float64]
 DRAWS_AT_ONCE = 4  # draws stacked up before they are compressed
 
 
+@dataclass(frozen=True)
+class _Sum:
+    """The draws so far: stacks whose products add up to sum_s P_s Q_s^T, sums of the biases, how many draws."""
+
+    stacks: tuple[tuple[Floats, Floats], ...] = ()
+    biases: tuple[Doubles, Doubles] | None = None
+    count: int = 0
+
+    @property
+    def width(self) -> int:
+        return sum(users.shape[1] for users, _ in self.stacks)
+
+
 class Distiller:
     """A running mean of P_s Q_s^T + b_s + c_s over draws, as factors of rank at most `rank`."""
 
     def __init__(self, rank: int, n_threads: int = 0) -> None:
         self.rank = rank
-        self.count = 0
         self._n_threads = n_threads
-        self._stacks: list[tuple[Floats, Floats]] = []
-        self._biases: list[Doubles] = []
+        self._sum = _Sum()  # replaced as a whole, so that an interrupt leaves either the old or the new one
+
+    @property
+    def count(self) -> int:
+        """Draws taken in."""
+        return self._sum.count
 
     def add(self, users: Floats, items: Floats) -> None:
         """Take in one draw: vectors (n, k) of both sides, the bias in the last column."""
-        sides = (users, items)
-        totals = self._biases or [np.zeros(len(side)) for side in sides]
-        self._biases = [total + side[:, -1] for total, side in zip(totals, sides, strict=True)]
-        self._stacks.append((users[:, :-1], items[:, :-1]))
-        self.count += 1
-        if self._width() > self._working_rank + DRAWS_AT_ONCE * (users.shape[1] - 1):
-            self._compress(self._working_rank)
+        old = self._sum
+        totals = old.biases or (np.zeros(len(users)), np.zeros(len(items)))
+        biases = (totals[0] + users[:, -1], totals[1] + items[:, -1])
+        new = _Sum((*old.stacks, (users[:, :-1], items[:, :-1])), biases, old.count + 1)
+        working_rank = 2 * self.rank
+        if new.width > working_rank + DRAWS_AT_ONCE * (users.shape[1] - 1):
+            new = replace(new, stacks=(self._compressed(new.stacks, working_rank),))
+        self._sum = new
 
     def result(self) -> tuple[Floats, Floats]:
         """Vectors (n, rank + 1) of both sides, the bias in the last column; axes in order of importance."""
-        self._compress(self.rank)
-        users, items = self._stacks[0]
-        factors = [side / np.sqrt(np.float32(self.count)) for side in (users, items)]
-        pad = self.rank - users.shape[1]
+        total = self._sum
+        assert total.biases is not None
         whole = [
-            np.column_stack([np.pad(side, ((0, 0), (0, pad))), bias / self.count])
-            for side, bias in zip(factors, self._biases, strict=True)
+            np.column_stack(
+                [
+                    np.pad(side / np.sqrt(np.float32(total.count)), ((0, 0), (0, self.rank - side.shape[1]))),
+                    bias / total.count,
+                ]
+            )
+            for side, bias in zip(self._compressed(total.stacks, self.rank), total.biases, strict=True)
         ]
         return np.ascontiguousarray(whole[0], np.float32), np.ascontiguousarray(whole[1], np.float32)
 
-    @property
-    def _working_rank(self) -> int:
-        return 2 * self.rank
-
-    def _width(self) -> int:
-        return sum(users.shape[1] for users, _ in self._stacks)
-
-    def _compress(self, rank: int) -> None:
-        users = np.concatenate([users for users, _ in self._stacks], axis=1)
-        items = np.concatenate([items for _, items in self._stacks], axis=1)
+    def _compressed(self, stacks: tuple[tuple[Floats, Floats], ...], rank: int) -> tuple[Floats, Floats]:
+        users = np.concatenate([users for users, _ in stacks], axis=1)
+        items = np.concatenate([items for _, items in stacks], axis=1)
         if users.shape[1] == 0:
-            return
+            return users, items
         gram_users = gram(users, n_threads=self._n_threads)[0]
         gram_items = gram(items, n_threads=self._n_threads)[0]
         # Any invertible L leaves the product as it is; a ridge, well above the rounding of float32 sums, makes it one
@@ -79,4 +94,4 @@ class Distiller:
         W, root = W[:, largest], squares[largest] ** 0.25
         to_users = np.linalg.solve(L.T, W) * root
         to_items = (L @ W) / root
-        self._stacks = [(users @ to_users.astype(np.float32), items @ to_items.astype(np.float32))]
+        return users @ to_users.astype(np.float32), items @ to_items.astype(np.float32)
