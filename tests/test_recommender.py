@@ -397,3 +397,13 @@ def test_an_explanation_of_a_new_item_names_its_parts_after_what_they_are():
         float(rec.user_bias[rec.model.user_vocabulary.encode_one("u5")]), abs=1e-5
     )
     assert {reason.item for reason in why.because} == {"u1", "u2"}
+
+
+def test_folding_in_a_frame_refuses_duplicates_and_heeds_weights():
+    rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(40, 60, 1200, seed=2))
+    frame = pl.DataFrame({"item": ["i1", "i2"], "rating": [5.0, 1.0], "weight": [3.0, 0.0]})
+    only = rec.fold_in({"i1": 5.0}).predict("i3").prediction
+    assert rec.fold_in(frame.with_columns(weight=pl.Series([1.0, 0.0]))).predict("i3").prediction == pytest.approx(only)
+    assert rec.fold_in(frame).predict("i3").prediction != pytest.approx(only, abs=1e-6)
+    with pytest.raises(DataError, match="i1"):
+        rec.fold_in(pl.concat([frame, frame]))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers import Frame, as_kind, make_frame
-from palate.asking import check_choice, check_count, check_level, z_of
+from palate.asking import check_choice, check_count, check_level, check_seed, z_of
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.kernels import select_top
@@ -44,6 +44,7 @@ def query_of(model: Model, n: int, items: Any, exclude: Any, keep_seen: bool, by
     check_choice("by", by, ("mean", "lower", "thompson"))
     check_level(level)
     check_count(n)
+    check_seed(seed)
     if by != "mean" and model.posterior is None:
         raise OptionError(f'by="{by}" needs the draws of a Bayes fit, which this model does not have; use by="mean".')
     n_items = len(model.item_vocabulary)

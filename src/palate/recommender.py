@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -20,10 +20,10 @@ from palate.asking import (
     check_level,
     encode,
     frame_columns,
+    history_of,
     interval,
     is_many,
     label_array,
-    ratings_of,
     same_length,
 )
 from palate.explaining import explain_row
@@ -312,17 +312,14 @@ class Recommender:
     def fold_in(self, ratings: Any, side: Literal["user", "item"] = "user") -> Newcomer:
         """Somebody never seen, from a mapping {item: rating} or a frame of items and ratings; nothing is retrained.
 
-        side="item" takes in a new item from the ratings users gave it. Raises UnknownLabelError for an unknown label,
-        DataError for a value that is no number.
+        side="item" takes in a new item from the ratings users gave it. A frame may have weights, where 1 is a rating of
+        the training's average weight. Raises UnknownLabelError for an unknown label, and DataError for one that comes
+        twice or a value that is no rating.
         """
         check_choice("side", side, ("user", "item"))
         if side == "item":
             return self._transposed.fold_in(ratings)
-        pairs = ratings.items() if isinstance(ratings, Mapping) else zip(*self._rating_columns(ratings), strict=True)
-        given = dict(pairs)
-        codes = self.model.item_vocabulary.encode(list(given))
-        values = ratings_of(list(given.values()))
-        return Newcomer(self.model, CompressedRows(np.array([0, len(codes)], np.int64), codes, values, None))
+        return Newcomer(self.model, history_of(self.model.item_vocabulary, ratings))
 
     @cached_property
     def _transposed(self) -> Recommender:
@@ -350,11 +347,6 @@ class Recommender:
         if isinstance(users, np.ndarray):
             return users
         return list(users) if is_many(users) else [users]
-
-    def _rating_columns(self, frame: Any) -> list[NDArray[Any]]:
-        what = self.model.item_vocabulary.what
-        wanted = f"fold_in takes a mapping {{{what}: rating}} or a frame with {what} and rating columns."
-        return frame_columns(frame, [what, "rating"], wanted)
 
 
 class _Lazy:
