@@ -57,6 +57,15 @@ struct AlignedFloats {
   float* data;
 };
 
+// One vector [q, c] as its partner sees it: [q, 1], zeros behind, and c apart; without a bias, q and zeros.
+void as_partner(const float* from, int k, int ld, float* to, float* bias) {
+  std::copy(from, from + k, to);
+  std::fill(to + k, to + ld, 0.0f);
+  if (!bias) return;
+  *bias = to[k - 1];
+  to[k - 1] = 1.0f;
+}
+
 nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& values, const Array& other,
                      const Array& precision, const Array& mean, const MaybeArray& weights, const MaybeArray& ridge,
                      const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
@@ -71,7 +80,7 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   Problem p{};
   p.rows = {checked<int64_t>(indptr, "indptr", {n_rows + 1}), checked<int32_t>(indices, "indices", {n}),
             checked<float>(values, "values", {n}), checked<float>(weights, "weights", {n})};
-  p.other = checked<float>(other, "other", {kAny, k});
+  const float* q = checked<float>(other, "other", {kAny, k});
   p.precision = checked<float>(precision, "precision", {k, k});
   p.mean_per_row = mean.ndim() == 2;
   p.mean = p.mean_per_row ? checked<float>(mean, "mean", {n_rows, k}) : checked<float>(mean, "mean", {k});
@@ -85,7 +94,6 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   check_finite(p.background, k * k, "background");
   check_finite(p.mean, p.mean_per_row ? n_rows * k : k, "mean");
   p.k = static_cast<int>(k);
-  p.bias = bias;
   p.center = checked_number(center, "center", -INFINITY, true);
   p.scale = checked_number(scale, "scale", 0, false);
   p.alpha = checked_number(alpha, "alpha", 0, true);
@@ -98,6 +106,17 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   const Owned<double> row_errors(errors ? n_rows : 0);
   p.out = out.data;
   p.errors = errors ? row_errors.data : nullptr;
+
+  const auto n_other = static_cast<int64_t>(other.shape(0));
+  const int ld = level().padded(p.k);
+  const AlignedFloats z(n_other * ld), biases(bias ? n_other : 0);
+  p.z = z.data;
+  p.biases = bias ? biases.data : nullptr;
+  constexpr int64_t kBlock = 4096;
+  run((n_other + kBlock - 1) / kBlock, checked_threads(n_threads), [&](int64_t task, int) {
+    for (int64_t row = task * kBlock; row < std::min(n_other, (task + 1) * kBlock); ++row)
+      as_partner(q + row * k, p.k, ld, z.data + row * ld, bias ? biases.data + row : nullptr);
+  });
 
   const Schedule schedule(p.rows.indptr, n_rows, p.k, checked_threads(n_threads));
   const int threads =

@@ -39,16 +39,17 @@ constexpr int kPanel = 64;  // rows of the other side packed together: 16 KB at 
 
 // Scratch of one thread. ld = k rounded up to whole vectors; the padding is zero (one on the diagonal of Lambda).
 struct Scratch {
-  float* Lambda;   // (ld, ld)     prior precision and background
-  float* prior;    // (ld,)        Lambda m, where m is shared
-  float* panel;    // (kPanel, ld) sqrt(w) z
-  float* target;   // (kPanel,)    sqrt(w) t
-  float* A;        // (ld, ld)     sum of w z z^T, the upper triangle and whole diagonal blocks
-  float* U;        // (ld, ld)     B = U^T U, the upper triangle
-  float* h;        // (ld,)        sum of w t z
-  float* v;        // (ld,)
-  float* inverse;  // (ld,)        1 / U_ii
-  float* noise;    // (ld,)
+  float* Lambda;       // (ld, ld)     prior precision and background
+  float* prior;        // (ld,)        Lambda m, where m is shared
+  const float** rows;  // (max(kPanel, ld),) the vectors a rank-n update is made of
+  float* panel;        // (kPanel, ld) sqrt(w) z, where there are weights
+  float* target;       // (kPanel,)    sqrt(w) t
+  float* A;            // (ld, ld)     sum of w z z^T, the upper triangle and whole diagonal blocks
+  float* U;            // (ld, ld)     B = U^T U, the upper triangle
+  float* h;            // (ld,)        sum of w t z
+  float* v;            // (ld,)
+  float* inverse;      // (ld,)        1 / U_ii
+  float* noise;        // (ld,)
 };
 
 Scratch split(float* memory, int ld) {
@@ -63,23 +64,24 @@ Scratch split(float* memory, int ld) {
   s.v = s.h + ld;
   s.inverse = s.v + ld;
   s.noise = s.inverse + ld;
+  s.rows = reinterpret_cast<const float**>(s.noise + ld);
   return s;
 }
 
 int64_t scratch_floats(int k) {
   const int64_t ld = padded(k);
-  return 3 * ld * ld + kPanel * ld + kPanel + 5 * ld;
+  return 3 * ld * ld + kPanel * ld + kPanel + 5 * ld + 2 * (ld > kPanel ? ld : kPanel);
 }
 
 // ---- rank-n update: the inner loop of everything --------------------------------------------------------------------
 
-// into[i, j] += sign * sum_r panel[r, i] panel[r, j]  for MR rows i from i0 and NR vectors j from j0, held in
+// into[i, j] += sign * sum_r rows[r][i] rows[r][j]  for MR rows i from i0 and NR vectors j from j0, held in
 // registers.
 template <int MR, int NR>
-inline void tile(const float* panel, int n, int ld, int i0, int j0, float sign, float* into) {
+inline void tile(const float* const* rows, int n, int ld, int i0, int j0, float sign, float* into) {
   Vec acc[MR][NR] = {};
   for (int r = 0; r < n; ++r) {
-    const float* row = panel + static_cast<int64_t>(r) * ld;
+    const float* row = rows[r];
     Vec right[NR];
 #pragma GCC unroll 16
     for (int j = 0; j < NR; ++j) right[j] = load(row + j0 + j * W);
@@ -99,58 +101,57 @@ inline void tile(const float* panel, int n, int ld, int i0, int j0, float sign, 
 }
 
 template <int MR, int NR>
-inline void strip(const float* panel, int n, int ld, int i0, int j0, float sign, float* into) {
-  for (int i = 0; i < W; i += MR) tile<MR, NR>(panel, n, ld, i0 + i, j0, sign, into);
+inline void strip(const float* const* rows, int n, int ld, int i0, int j0, float sign, float* into) {
+  for (int i = 0; i < W; i += MR) tile<MR, NR>(rows, n, ld, i0 + i, j0, sign, into);
 }
 
-// into += sign * panel^T panel in block row i0 .. i0 + W, from the diagonal block to the right end.
+// into += sign * rows^T rows in block row i0 .. i0 + W, from the diagonal block to the right end.
 // The tile shapes fill the registers: 32 of 16 lanes, or 16 of the narrower kinds.
-void block_row(const float* panel, int n, int ld, int i0, float sign, float* into) {
+void block_row(const float* const* rows, int n, int ld, int i0, float sign, float* into) {
   int j0 = i0;
-  for (; ld - j0 > 4 * W; j0 += 3 * W) strip<W == 16 ? 8 : 4, 3>(panel, n, ld, i0, j0, sign, into);
+  for (; ld - j0 > 4 * W; j0 += 3 * W) strip<W == 16 ? 8 : 4, 3>(rows, n, ld, i0, j0, sign, into);
   switch ((ld - j0) / W) {
     case 4:
-      if (W == 16) return strip<4, 4>(panel, n, ld, i0, j0, sign, into);
-      strip<4, 2>(panel, n, ld, i0, j0, sign, into);
-      return strip<4, 2>(panel, n, ld, i0, j0 + 2 * W, sign, into);
+      if (W == 16) return strip<4, 4>(rows, n, ld, i0, j0, sign, into);
+      strip<4, 2>(rows, n, ld, i0, j0, sign, into);
+      return strip<4, 2>(rows, n, ld, i0, j0 + 2 * W, sign, into);
     case 3:
-      return strip<W == 16 ? 8 : 4, 3>(panel, n, ld, i0, j0, sign, into);
+      return strip<W == 16 ? 8 : 4, 3>(rows, n, ld, i0, j0, sign, into);
     case 2:
-      return strip<W == 16 ? 8 : 4, 2>(panel, n, ld, i0, j0, sign, into);
+      return strip<W == 16 ? 8 : 4, 2>(rows, n, ld, i0, j0, sign, into);
     default:
-      return strip<W == 4 ? 4 : W == 8 ? 8 : 16, 1>(panel, n, ld, i0, j0, sign, into);
+      return strip<W == 4 ? 4 : W == 8 ? 8 : 16, 1>(rows, n, ld, i0, j0, sign, into);
   }
 }
 
-void rank_update(const float* panel, int n, int ld, float* A) {
-  for (int i0 = 0; i0 < ld; i0 += W) block_row(panel, n, ld, i0, 1.0f, A);
+void rank_update(const float* const* rows, int n, int ld, float* A) {
+  for (int i0 = 0; i0 < ld; i0 += W) block_row(rows, n, ld, i0, 1.0f, A);
 }
 
-// into += panel^T target, NR vectors from j0; two rows at a time, since each sum waits for the one before.
+// into += rows^T target, NR vectors from j0; two rows at a time, since each sum waits for the one before.
 template <int NR>
-inline void weighted_sum(const float* panel, const float* target, int n, int ld, int j0, float* into) {
+inline void weighted_sum(const float* const* rows, const float* target, int n, int j0, float* into) {
   Vec even[NR] = {}, odd[NR] = {};
   int r = 0;
   for (; r + 1 < n; r += 2) {
-    const float* row = panel + static_cast<int64_t>(r) * ld + j0;
 #pragma GCC unroll 4
     for (int j = 0; j < NR; ++j) {
-      even[j] += target[r] * load(row + j * W);
-      odd[j] += target[r + 1] * load(row + ld + j * W);
+      even[j] += target[r] * load(rows[r] + j0 + j * W);
+      odd[j] += target[r + 1] * load(rows[r + 1] + j0 + j * W);
     }
   }
 #pragma GCC unroll 4
   for (int j = 0; j < NR; ++j) {
-    if (r < n) even[j] += target[r] * load(panel + static_cast<int64_t>(r) * ld + j0 + j * W);
+    if (r < n) even[j] += target[r] * load(rows[r] + j0 + j * W);
     store(into + j0 + j * W, load(into + j0 + j * W) + (even[j] + odd[j]));
   }
 }
 
-void accumulate_targets(const float* panel, const float* target, int n, int ld, float* h) {
+void accumulate_targets(const float* const* rows, const float* target, int n, int ld, float* h) {
   int j0 = 0;
-  for (; ld - j0 >= 4 * W; j0 += 4 * W) weighted_sum<4>(panel, target, n, ld, j0, h);
-  for (; ld - j0 >= 2 * W; j0 += 2 * W) weighted_sum<2>(panel, target, n, ld, j0, h);
-  if (ld > j0) weighted_sum<1>(panel, target, n, ld, j0, h);
+  for (; ld - j0 >= 4 * W; j0 += 4 * W) weighted_sum<4>(rows, target, n, j0, h);
+  for (; ld - j0 >= 2 * W; j0 += 2 * W) weighted_sum<2>(rows, target, n, j0, h);
+  if (ld > j0) weighted_sum<1>(rows, target, n, j0, h);
 }
 
 // ---- Cholesky
@@ -207,9 +208,10 @@ inline void solve_block_row(float* U, int ld, int i0, const float* inverse, floa
 
 // B = U^T U in place and v <- U^-T v along with it, a block row of W at a time: the block row less what the rows above
 // explain (the rank-n update again), then its own pivots.
-bool cholesky_and_lower(float* U, int ld, float* inverse, float* v) {
+bool cholesky_and_lower(float* U, int ld, float* inverse, float* v, const float** rows) {
+  for (int i = 0; i < ld; ++i) rows[i] = U + static_cast<int64_t>(i) * ld;
   for (int i0 = 0; i0 < ld; i0 += W) {
-    if (i0 > 0) block_row(U, i0, ld, i0, -1.0f, U);
+    if (i0 > 0) block_row(rows, i0, ld, i0, -1.0f, U);
     if (!factor_block(U, ld, i0, inverse, v)) return false;
     solve_block_row(U, ld, i0, inverse, v);
   }
@@ -322,55 +324,28 @@ void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n
 // ---- one row
 // ---------------------------------------------------------------------------------------------------------
 
-// Copies a vector of k floats into ld; NV whole vectors, or any number of them (NV = 0) with zeros behind.
-template <int NV>
-inline void copy_row(const float* from, int k, int ld, float* to) {
-#pragma GCC unroll 4
-  for (int j = 0; j < NV; ++j) store(to + j * W, load(from + j * W));
-  if (NV > 0) return;
-  std::memcpy(to, from, sizeof(float) * static_cast<size_t>(k));
-  std::memset(to + k, 0, sizeof(float) * static_cast<size_t>(ld - k));
-}
-
-// Packs sqrt(w) z and sqrt(w) t of ratings first .. first + n into the panel; `left` ratings of the row remain from
-// first.
-template <int NV>
+// Points at z and computes t of ratings first .. first + n; where there are weights, packs sqrt(w) z and sqrt(w) t.
+// `left` ratings of the row remain from first: those ahead are asked of the memory.
 void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
   constexpr int kAhead = 24;
   const int32_t* index = p.rows.indices + first;
   const float* value = p.rows.values + first;
-  const float* other = p.other;
-  const int64_t k = p.k;
+  const float* z = p.z;
+  const float* biases = p.biases;
   const float center = p.center, over_scale = 1.0f / p.scale;
-  const bool bias = p.bias;
   for (int r = 0; r < n; ++r) {
-    const float* ahead = other + index[r + kAhead < left ? r + kAhead : r] * k;
-    for (int j = 0; j < k; j += 16) __builtin_prefetch(ahead + j);
-    const float* z = other + index[r] * k;
-    float* to = s.panel + static_cast<int64_t>(r) * ld;
-    copy_row<NV>(z, p.k, ld, to);
-    s.target[r] = (value[r] - center) * over_scale - (bias ? z[k - 1] : 0.0f);
-    if (bias) to[k - 1] = 1.0f;
+    const float* ahead = z + static_cast<int64_t>(index[r + kAhead < left ? r + kAhead : r]) * ld;
+    for (int j = 0; j < ld; j += 16) __builtin_prefetch(ahead + j);
+    s.rows[r] = z + static_cast<int64_t>(index[r]) * ld;
+    s.target[r] = (value[r] - center) * over_scale - (biases ? biases[index[r]] : 0.0f);
   }
   if (!p.rows.weights) return;
   for (int r = 0; r < n; ++r) {
     const float root = std::sqrt(p.rows.weights[first + r]);
     float* to = s.panel + static_cast<int64_t>(r) * ld;
-    for (int j = 0; j < ld; j += W) store(to + j, load(to + j) * root);
+    for (int j = 0; j < ld; j += W) store(to + j, load(s.rows[r] + j) * root);
+    s.rows[r] = to;
     s.target[r] *= root;
-  }
-}
-
-void gather_any(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
-  switch (p.k % W == 0 ? p.k / W : 0) {
-    case 1:
-      return gather<1>(p, first, n, left, ld, s);
-    case 2:
-      return gather<2>(p, first, n, left, ld, s);
-    case 4:
-      return gather<4>(p, first, n, left, ld, s);
-    default:
-      return gather<0>(p, first, n, left, ld, s);
   }
 }
 
@@ -441,15 +416,15 @@ bool solve_row(const Problem& p, int64_t row, int ld, const Scratch& s) {
   const int64_t last = p.rows.indptr[row + 1];
   for (int64_t first = p.rows.indptr[row]; first < last; first += kPanel) {
     const int n = last - first < kPanel ? static_cast<int>(last - first) : kPanel;
-    gather_any(p, first, n, last - first, ld, s);
-    rank_update(s.panel, n, ld, s.A);
-    accumulate_targets(s.panel, s.target, n, ld, s.h);
+    gather(p, first, n, last - first, ld, s);
+    rank_update(s.rows, n, ld, s.A);
+    accumulate_targets(s.rows, s.target, n, ld, s.h);
     float here = 0;
     for (int r = 0; r < n; ++r) here += s.target[r] * s.target[r];
     squares += here;
   }
   normal_equations(p, row, ld, s);
-  if (!cholesky_and_lower(s.U, ld, s.inverse, s.v)) return false;
+  if (!cholesky_and_lower(s.U, ld, s.inverse, s.v, s.rows)) return false;
   if (p.draw) {
     normals(p.seed, static_cast<uint32_t>(row), p.sweep, p.stream, p.k, s.noise);
     for (int i = 0; i < p.k; ++i) s.v[i] += s.noise[i];
@@ -501,12 +476,13 @@ void gram(const float* x, int64_t n, int k, double* into, double* sums, float* m
     for (int r = 0; r < here; ++r) {
       const float* row = x + (first + r) * k;
       float* to = s.panel + static_cast<int64_t>(r) * ld;
+      s.rows[r] = to;
       std::memcpy(to, row, sizeof(float) * k);
       std::memset(to + k, 0, sizeof(float) * (ld - k));
       for (int j = 0; j < k; ++j) sums[j] += row[j];
     }
     std::memset(s.A, 0, sizeof(float) * ld * ld);
-    rank_update(s.panel, here, ld, s.A);
+    rank_update(s.rows, here, ld, s.A);
     for (int i = 0; i < k; ++i)
       for (int j = i; j < k; ++j) into[static_cast<int64_t>(i) * k + j] += s.A[static_cast<int64_t>(i) * ld + j];
   }
@@ -518,7 +494,7 @@ void gram(const float* x, int64_t n, int k, double* into, double* sums, float* m
 }  // namespace
 
 extern const Level table;
-const Level table = {PALATE_NAME(PALATE_LEVEL), scratch_floats, solve, predict, gram, normals};
+const Level table = {PALATE_NAME(PALATE_LEVEL), padded, scratch_floats, solve, predict, gram, normals};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

@@ -15,9 +15,9 @@ struct Rows {
 // What solve_rows is asked; the mathematics stands above solve_row in rows.cpp.
 struct Problem {
   Rows rows;
-  const float* other;       // (n_other, k) the side held fixed
+  const float* z;           // (n_other, ld) the side held fixed: [q, 1] or q, padded with zeros to whole vectors
+  const float* biases;      // (n_other,) c, or null: t = r - c
   int k;                    // factors, the bias column included where there is one
-  bool bias;                // the last column is a bias: z = [q, 1], t = r - c
   float center, scale;      // t = (value - center) / scale
   float alpha;              // precision of the noise
   const float* precision;   // (k, k) Lambda
@@ -34,6 +34,7 @@ struct Problem {
 
 struct Level {
   const char* name;
+  int (*padded)(int k);  // ld: k rounded up to whole vectors
   int64_t (*scratch_floats)(int k);
   // Solves rows order[0 .. n); returns the first row whose matrix is not positive definite, or -1.
   int64_t (*solve)(const Problem& problem, const int32_t* order, int64_t n, float* scratch);
