@@ -381,8 +381,11 @@ void normal_equations(const Problem& p, int64_t row, int ld, const Scratch& s) {
   const float ridge = p.ridge ? p.ridge[row] : 0.0f;
   for (int i = 0; ridge > 0 && i < p.k; ++i) s.U[static_cast<int64_t>(i) * ld + i] += ridge;
   const float* prior = s.prior;
-  if (p.mean_per_row || ridge > 0) {
-    prior_term(p, p.mean_per_row ? p.mean + row * p.k : p.mean, ridge, ld, s.noise);
+  if (p.mean_per_row) {
+    prior_term(p, p.mean + row * p.k, ridge, ld, s.noise);
+    prior = s.noise;
+  } else if (ridge > 0) {
+    for (int i = 0; i < ld; ++i) s.noise[i] = s.prior[i] + (i < p.k ? ridge * p.mean[i] : 0.0f);
     prior = s.noise;
   }
   for (int j = 0; j < ld; j += W) store(s.v + j, load(prior + j) + p.alpha * load(s.h + j));
