@@ -38,9 +38,9 @@ class Prior:
 
     def solve(
         self, rows: CompressedRows, other: Floats, center: float, scale: float = 1.0, n_threads: int = 0
-    ) -> Floats:
-        """The most probable vectors of rows, (n_rows, k), given the other side's vectors."""
-        return solve_rows(
+    ) -> tuple[Floats, Doubles]:
+        """The most probable vectors of rows, (n_rows, k), given the other side's; each row's sum of w (t - x.z)^2."""
+        vectors, errors = solve_rows(
             rows.indptr,
             rows.indices,
             rows.values,
@@ -53,8 +53,11 @@ class Prior:
             center=center,
             scale=scale,
             alpha=self.alpha,
+            errors=True,
             n_threads=n_threads,
-        )[0]
+        )
+        assert errors is not None
+        return vectors, errors
 
 
 def ridge_of_rows(counts: NDArray[np.int64], ridge: float, count_exponent: float) -> Floats | None:
@@ -123,7 +126,7 @@ class Factors:
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from their ratings: (n, k)."""
-        return self.user_prior.solve(histories, self.items, self.mean, self.scale)
+        return self.user_prior.solve(histories, self.items, self.mean, self.scale)[0]
 
     def transposed(self) -> Factors:
         """The same model with users and items exchanged."""

@@ -232,8 +232,8 @@ class Recommender:
         if on_unknown == "nan":
             codes, labels = codes[codes >= 0], labels[codes >= 0]
         query = query_of(self.model, n, items, exclude, keep_seen, by, level, seed)
-        people = _Lazy(self, codes)
-        return rank(self.model, people, labels, query, like=users if is_frame(users) else None, out=out)
+        like = users if is_frame(users) else None
+        return rank(self.model, lambda rows: self.people(codes[rows]), labels, query, like=like, out=out)
 
     def people(self, codes: Codes) -> People:
         """Rows for codes; -1 is somebody without any rating."""
@@ -347,16 +347,6 @@ class Recommender:
         if isinstance(users, np.ndarray):
             return users
         return list(users) if is_many(users) else [users]
-
-
-class _Lazy:
-    """People for a slice of many codes, made when their block is due."""
-
-    def __init__(self, recommender: Recommender, codes: Codes) -> None:
-        self._recommender, self._codes = recommender, codes
-
-    def __call__(self, rows: slice) -> People:
-        return self._recommender.people(self._codes[rows])
 
 
 def _empty_rows(n: int) -> CompressedRows:

@@ -39,12 +39,13 @@ constexpr int kPanel = 64;  // rows of the other side packed together: 16 KB at 
 
 // Scratch of one thread. ld = k rounded up to whole vectors; the padding is zero (one on the diagonal of Lambda).
 struct Scratch {
-  float* Lambda;       // (ld, ld)     (prior precision + background) / alpha
-  float* prior;        // (ld,)        Lambda m / alpha, where m is shared
+  float* Lambda;       // (ld, ld)     prior precision and background
+  float* prior;        // (ld,)        Lambda m, where m is shared
   const float** rows;  // (max(kPanel, ld),) the vectors a rank-n update is made of
   float* panel;        // (kPanel, ld) sqrt(w) z, where there are weights
   float* target;       // (kPanel,)    sqrt(w) t
-  float* A;            // (ld, ld)     B / alpha, the upper triangle and whole diagonal blocks; then U in its place
+  float* A;            // (ld, ld)     sum of w z z^T, the upper triangle and whole diagonal blocks
+  float* U;            // (ld, ld)     B = U^T U, the upper triangle
   float* h;            // (ld,)        sum of w t z
   float* v;            // (ld,)
   float* inverse;      // (ld,)        1 / U_ii
@@ -55,7 +56,8 @@ Scratch split(float* memory, int ld) {
   Scratch s{};
   s.Lambda = memory;
   s.A = s.Lambda + ld * ld;
-  s.panel = s.A + ld * ld;
+  s.U = s.A + ld * ld;
+  s.panel = s.U + ld * ld;
   s.target = s.panel + kPanel * ld;
   s.prior = s.target + kPanel;
   s.h = s.prior + ld;
@@ -68,7 +70,7 @@ Scratch split(float* memory, int ld) {
 
 int64_t scratch_floats(int k) {
   const int64_t ld = padded(k);
-  return 2 * ld * ld + kPanel * ld + kPanel + 5 * ld + 2 * (ld > kPanel ? ld : kPanel);
+  return 3 * ld * ld + kPanel * ld + kPanel + 5 * ld + 2 * (ld > kPanel ? ld : kPanel);
 }
 
 // ---- rank-n update: the inner loop of everything --------------------------------------------------------------------
@@ -347,85 +349,72 @@ void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const 
   }
 }
 
-// Everything is divided by alpha, so that ratings add to the matrix as they are; alpha = 0 means that they add nothing.
-inline float unit_of(const Problem& p) { return p.alpha > 0 ? p.alpha : 1.0f; }
-
-// (Lambda m + ridge m) / alpha, with Lambda as the caller gave it: the background has no say in the prior mean.
+// Lambda m into `to`, with Lambda as the caller gave it (the background has no say in the prior mean).
 void prior_term(const Problem& p, const float* m, float ridge, int ld, float* to) {
-  const float over_alpha = 1.0f / unit_of(p);
-  for (int i = 0; i < ld; ++i) to[i] = i < p.k ? over_alpha * ridge * m[i] : 0.0f;
+  for (int i = 0; i < ld; ++i) to[i] = i < p.k ? ridge * m[i] : 0.0f;
   for (int i = 0; i < p.k; ++i) {
     const float* lambda = p.precision + static_cast<int64_t>(i) * p.k;  // symmetric: row i is column i
-    for (int j = 0; j < p.k; ++j) to[j] += over_alpha * m[i] * lambda[j];
+    for (int j = 0; j < p.k; ++j) to[j] += m[i] * lambda[j];
   }
 }
 
-// What all rows of a task share: (Lambda + background) / alpha padded to whole vectors, and Lambda m / alpha where m is
-// shared.
+// What all rows of a task share: Lambda + background padded to whole vectors, and Lambda m where m is shared.
 void prepare(const Problem& p, int ld, const Scratch& s) {
-  const float over_alpha = 1.0f / unit_of(p);
   std::memset(s.Lambda, 0, sizeof(float) * static_cast<size_t>(ld) * static_cast<size_t>(ld));
   for (int i = 0; i < ld; ++i) {
     float* to = s.Lambda + static_cast<int64_t>(i) * ld;
     if (i >= p.k) to[i] = 1.0f;
     for (int j = 0; i < p.k && j < p.k; ++j) {
       const int64_t at = static_cast<int64_t>(i) * p.k + j;
-      to[j] = over_alpha * (p.precision[at] + (p.background ? p.background[at] : 0.0f));
+      to[j] = p.precision[at] + (p.background ? p.background[at] : 0.0f);
     }
   }
   if (!p.mean_per_row) prior_term(p, p.mean, 0.0f, ld, s.prior);
 }
 
-// v <- (Lambda m + ridge m) / alpha + h
-void right_side(const Problem& p, int64_t row, float ridge, int ld, const Scratch& s) {
+// U <- B = Lambda + ridge I + background + alpha A, v <- Lambda m + ridge m + alpha h.
+void normal_equations(const Problem& p, int64_t row, int ld, const Scratch& s) {
+  for (int i0 = 0; i0 < ld; i0 += W)
+    for (int i = i0; i < i0 + W; ++i)
+      for (int64_t j = static_cast<int64_t>(i) * ld + i0; j < static_cast<int64_t>(i + 1) * ld; j += W)
+        store(s.U + j, load(s.Lambda + j) + p.alpha * load(s.A + j));
+  const float ridge = p.ridge ? p.ridge[row] : 0.0f;
+  for (int i = 0; ridge > 0 && i < p.k; ++i) s.U[static_cast<int64_t>(i) * ld + i] += ridge;
+  const float* prior = s.prior;
   if (p.mean_per_row) {
-    prior_term(p, p.mean + row * p.k, ridge, ld, s.v);
-  } else {
-    const float weight = ridge / unit_of(p);
-    for (int i = 0; i < ld; ++i) s.v[i] = s.prior[i] + (i < p.k ? weight * p.mean[i] : 0.0f);
+    prior_term(p, p.mean + row * p.k, ridge, ld, s.noise);
+    prior = s.noise;
+  } else if (ridge > 0) {
+    for (int i = 0; i < ld; ++i) s.noise[i] = s.prior[i] + (i < p.k ? ridge * p.mean[i] : 0.0f);
+    prior = s.noise;
   }
-  for (int j = 0; j < ld; j += W) store(s.v + j, load(s.v + j) + load(s.h + j));
+  for (int j = 0; j < ld; j += W) store(s.v + j, load(prior + j) + p.alpha * load(s.h + j));
 }
 
-// sum of w (t - x.z)^2 = sum of w t^2 - 2 x.h + x^T A x, where A is B / alpha less what the prior put into it, and
-// x^T B x / alpha = |U x|^2.
-double squared_error(const Problem& p, double squares, double length, float ridge, const float* x, int ld,
-                     const Scratch& s) {
-  Vec prior{}, linear{}, own{};
+// sum of w (t - x.z)^2 = sum of w t^2 - 2 x.h + x^T A x
+double squared_error(double squares, const float* x, int ld, const Scratch& s) {
+  Vec quadratic{}, linear{};
   for (int i0 = 0; i0 < ld; i0 += W) {
     linear += load(x + i0) * load(s.h + i0);
-    own += load(x + i0) * load(x + i0);
     for (int i = i0; i < i0 + W; ++i) {
-      const float* row = s.Lambda + static_cast<int64_t>(i) * ld;
+      const float* row = s.A + static_cast<int64_t>(i) * ld;
       Vec right{};
       for (int j = i0 + W; j < ld; j += W) right += load(row + j) * load(x + j);
-      prior += x[i] * (load(row + i0) * load(x + i0) + 2.0f * right);
+      quadratic += x[i] * (load(row + i0) * load(x + i0) + 2.0f * right);
     }
   }
-  const double error = squares - 2.0 * static_cast<double>(sum(linear)) + length - static_cast<double>(sum(prior)) -
-                       static_cast<double>(ridge / unit_of(p) * sum(own));
+  const double error = squares - 2.0 * static_cast<double>(sum(linear)) + static_cast<double>(sum(quadratic));
   return error > 0 ? error : 0;
 }
 
-// The same sum term by term, where alpha = 0 kept the ratings out of the matrix.
-double residuals(const Problem& p, int64_t row, const float* x, int ld, const Scratch& s) {
-  double total = 0;
-  const int64_t last = p.rows.indptr[row + 1];
-  for (int64_t first = p.rows.indptr[row]; first < last; first += kPanel) {
-    const int n = last - first < kPanel ? static_cast<int>(last - first) : kPanel;
-    gather(p, first, n, last - first, ld, s);
-    for (int r = 0; r < n; ++r) {
-      Vec dot{};
-      for (int j = 0; j < ld; j += W) dot += load(s.rows[r] + j) * load(x + j);
-      const double rest = s.target[r] - sum(dot);
-      total += rest * rest;
-    }
-  }
-  return total;
-}
-
-// A += sum_j w_j z_j z_j^T and h += sum_j w_j t_j z_j over the ratings of a row; the sum of w t^2.
-double add_ratings(const Problem& p, int64_t row, int ld, const Scratch& s) {
+// One row x given the other side, a linear-Gaussian problem:
+//
+//   A = sum_j w_j z_j z_j^T        h = sum_j w_j t_j z_j
+//   B = Lambda + ridge I + background + alpha A = U^T U
+//   mode  x = B^-1 (Lambda m + ridge m + alpha h)        draw  x = mode + U^-1 eps,  eps ~ N(0, I)
+bool solve_row(const Problem& p, int64_t row, int ld, const Scratch& s) {
+  std::memset(s.A, 0, sizeof(float) * static_cast<size_t>(ld) * static_cast<size_t>(ld));
+  std::memset(s.h, 0, sizeof(float) * static_cast<size_t>(ld));
   double squares = 0;
   const int64_t last = p.rows.indptr[row + 1];
   for (int64_t first = p.rows.indptr[row]; first < last; first += kPanel) {
@@ -437,34 +426,15 @@ double add_ratings(const Problem& p, int64_t row, int ld, const Scratch& s) {
     for (int r = 0; r < n; ++r) here += s.target[r] * s.target[r];
     squares += here;
   }
-  return squares;
-}
-
-// One row x given the other side, a linear-Gaussian problem:
-//
-//   A = sum_j w_j z_j z_j^T        h = sum_j w_j t_j z_j
-//   B = Lambda + ridge I + background + alpha A = alpha U^T U
-//   mode  x = B^-1 (Lambda m + ridge m + alpha h)        draw  x = mode + U^-1 eps / sqrt(alpha),  eps ~ N(0, I)
-bool solve_row(const Problem& p, int64_t row, int ld, const Scratch& s) {
-  const float ridge = p.ridge ? p.ridge[row] : 0.0f;
-  std::memcpy(s.A, s.Lambda, sizeof(float) * static_cast<size_t>(ld) * static_cast<size_t>(ld));
-  std::memset(s.h, 0, sizeof(float) * static_cast<size_t>(ld));
-  for (int i = 0; ridge > 0 && i < p.k; ++i) s.A[static_cast<int64_t>(i) * ld + i] += ridge / unit_of(p);
-  const double squares = p.alpha > 0 ? add_ratings(p, row, ld, s) : 0;
-  right_side(p, row, ridge, ld, s);
-  if (!cholesky_and_lower(s.A, ld, s.inverse, s.v, s.rows)) return false;
+  normal_equations(p, row, ld, s);
+  if (!cholesky_and_lower(s.U, ld, s.inverse, s.v, s.rows)) return false;
   if (p.draw) {
-    const float spread = 1.0f / std::sqrt(unit_of(p));
     normals(p.seed, static_cast<uint32_t>(row), p.sweep, p.stream, p.k, s.noise);
-    for (int i = 0; i < p.k; ++i) s.v[i] += spread * s.noise[i];
+    for (int i = 0; i < p.k; ++i) s.v[i] += s.noise[i];
   }
-  Vec length{};
-  for (int j = 0; p.errors && j < ld; j += W) length += load(s.v + j) * load(s.v + j);
-  solve_upper(s.A, ld, s.inverse, s.v);
+  solve_upper(s.U, ld, s.inverse, s.v);
   std::memcpy(p.out + row * p.k, s.v, sizeof(float) * static_cast<size_t>(p.k));
-  if (p.errors)
-    p.errors[row] = p.alpha > 0 ? squared_error(p, squares, static_cast<double>(sum(length)), ridge, s.v, ld, s)
-                                : residuals(p, row, s.v, ld, s);
+  if (p.errors) p.errors[row] = squared_error(squares, s.v, ld, s);
   return true;
 }
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from palate.errors import OptionError
-from palate.factors import Factors, Floats, Prior, ridge_of_rows
-from palate.kernels import predict_pairs, solve_rows
-from palate.ratings import CompressedRows, Ratings
+from palate.factors import Factors, Floats, Prior
+from palate.kernels import predict_pairs
+from palate.ratings import Ratings
 from palate.solvers.base import (
     MAX_SEED,
     Monitor,
@@ -63,47 +63,27 @@ class ALS(Recipe):
         rng = np.random.Generator(np.random.Philox(self.seed))
         users = np.zeros((ratings.n_users, k), np.float32)
         items = rng.standard_normal((ratings.n_items, k), np.float32) * np.float32(0.1)
-        try:
-            for _ in range(self.n_sweeps):
-                # The users last: then every user is exactly what the items and his own ratings make of him.
-                if monitor.sweeps:
-                    items, _errors = self._solve(ratings.by_item(), users, center, scale)
-                users, error = self._solve(ratings.by_user(), items, center, scale)
-                train_rmse = scale * float(np.sqrt(error / n_weighted(ratings)))
-                if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
-                    break
-        except KeyboardInterrupt:
-            monitor.interrupted()
         prior = Prior(
             np.zeros((k, k), np.float32),
             np.zeros(k, np.float32),
             ridge=self.weight_decay,
             count_exponent=self.count_exponent,
         )
+        try:
+            for _ in range(self.n_sweeps):
+                # The users last: then every user is exactly what the items and his own ratings make of him.
+                if monitor.sweeps:
+                    items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads)
+                users, errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads)
+                train_rmse = scale * float(np.sqrt(errors.sum() / n_weighted(ratings)))
+                if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
+                    break
+        except KeyboardInterrupt:
+            monitor.interrupted()
         noise = monitor.sweeps[-1].valid_rmse if monitor.sweeps else None
         return Trained(
             Factors(center, users, items, prior, prior, scale), noise=float("nan") if noise is None else noise
         )
-
-    def _solve(self, rows: CompressedRows, other: Floats, center: float, scale: float) -> tuple[Floats, float]:
-        k = other.shape[1]
-        vectors, errors = solve_rows(
-            rows.indptr,
-            rows.indices,
-            rows.values,
-            other,
-            precision=np.zeros((k, k), np.float32),
-            mean=np.zeros(k, np.float32),
-            weights=rows.weights,
-            ridge=ridge_of_rows(rows.counts, self.weight_decay, self.count_exponent),
-            bias=True,
-            center=center,
-            scale=scale,
-            errors=True,
-            n_threads=self.n_threads,
-        )
-        assert errors is not None
-        return vectors, float(errors.sum())
 
 
 def _valid_rmse(monitor: Monitor, users: Floats, items: Floats, center: float, scale: float) -> float | None:
