@@ -397,3 +397,14 @@ def test_a_forked_child_can_compute():
         busy.join()
     """)
     answer_within(child, 60, "0 True\n")
+
+
+def test_a_row_without_ratings_has_no_error():
+    """Whatever its prior: the sum of squared errors must not come from a difference in which the prior cancels."""
+    rng = np.random.default_rng(178)
+    empty = np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.ones((1, 4), np.float32)
+    spread = rng.standard_normal((4, 4))
+    precision = (spread @ spread.T * 100 + np.eye(4)).astype(np.float32)
+    mean = (rng.standard_normal(4) * 10).astype(np.float32)
+    _, errors = kernels.solve_rows(*empty, precision=precision, mean=mean, alpha=0.5, errors=True)
+    assert errors.tolist() == [0.0]
