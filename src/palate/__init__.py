@@ -24,6 +24,7 @@ _HOMES = {
     "Popularity": "solvers",
     "Ratings": "ratings",
     "Recommender": "recommender",
+    "SGD": "solvers",
     "Vocabulary": "vocabulary",
     "check": "checking",
     "cross_validate": "evaluation",
@@ -37,7 +38,7 @@ _HOMES = {
     "split_time": "splitting",
     "split_users": "splitting",
 }
-_MODULES = ("datasets", "errors")
+_MODULES = ("datasets", "errors", "nn", "plotting")
 
 if TYPE_CHECKING:
     from palate import datasets, errors
@@ -46,12 +47,13 @@ if TYPE_CHECKING:
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
-    from palate.solvers import ALS, Bayes, Bias, Mean, Popularity
+    from palate.solvers import ALS, SGD, Bayes, Bias, Mean, Popularity
     from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
     from palate.vocabulary import Vocabulary
 
 __all__ = [
     "ALS",
+    "SGD",
     "Bayes",
     "Bias",
     "Mean",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers import Explanation, Reason
-from palate.factors import Floats, Prior, as_partner, ridge_of_rows
+from palate.factors import Factors, Floats, Prior, as_partner, ridge_of_rows
 from palate.model import Model, People
 from palate.ratings import titles
 
@@ -23,18 +23,15 @@ def explain_row(model: Model, people: People, who: Any, item_code: int, limits: 
     x = people.vectors[0].astype(np.float64)
     y = model.factors.items[item_code].astype(np.float64)
     row, column = model.user_vocabulary.what, model.item_vocabulary.what
-    scale = model.factors.scale
-    parts = {
-        "mean": model.factors.mean,
-        row: scale * x[-1],
-        column: scale * y[-1],
-        "factors": scale * (x[:-1] @ y[:-1]),
-    }
-    score = sum(parts.values())
-    prediction = float(np.clip(score, *limits))
-    parts["limit"] = prediction - score
+    mean, scale = model.factors.mean, model.factors.scale
+    moves = {row: scale * x[-1], column: scale * y[-1], "factors": scale * (x[:-1] @ y[:-1])}
+    start, gain = _gain(model.factors, mean, sum(moves.values()))
+    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
+    rating = sum(parts.values())
+    prediction = float(np.clip(rating, *limits))
+    parts["limit"] = prediction - rating
     rated, values = people.history.row(0)
-    shares = contributions(model, people, item_code)
+    shares = gain * contributions(model, people, item_code)
     names = titles(model.item_table)
     reasons = zip(model.item_vocabulary.decode(rated).tolist(), rated, values, shares, strict=True)
     because = [
@@ -54,14 +51,28 @@ def explain_row(model: Model, people: People, who: Any, item_code: int, limits: 
     )
 
 
+def _gain(factors: Factors, mean: float, move: float) -> tuple[float, float]:
+    """The rating at the mean score, and by how much a rating moves per unit of score on the way from there.
+
+    1 where scores are ratings. Along a sigmoid the way is straight in the score, so that the parts of a score share the
+    rating's change in proportion (integrated gradients, Sundararajan et al. 2017) and still add up.
+    """
+    if factors.y_range is None:
+        return mean, 1.0
+    ends = np.array([mean, mean + move])
+    start, end = factors.ratings_at(ends).tolist()
+    return start, (end - start) / move if abs(move) > 1e-6 else factors.span * float(factors.slopes_at(ends)[0])
+
+
 def contributions(model: Model, people: People, item_code: int) -> Doubles:
-    """By how much each of the person's own ratings moves the score of an item, (n_ratings,) on the rating scale.
+    """By how much each of the person's own ratings moves the score of an item, (n_ratings,).
 
     With x = A^-1 (Lambda m + alpha sum_j w_j t_j z_j), rating j moves the score z_i . x by alpha w_j t_j z_i' A^-1 z_j;
-    with a posterior, the mean of that over its draws.
+    with a posterior, the mean of that over its draws; with a y_range, of the linear problem around the present x.
     """
-    rated, values = people.history.row(0)
-    weights = np.ones(len(rated)) if people.history.weights is None else people.history.weights.astype(np.float64)
+    history = model.factors.linearised(people.history, people.vectors)
+    rated, values = history.row(0)
+    weights = np.ones(len(rated)) if history.weights is None else history.weights.astype(np.float64)
     posterior = model.posterior
     if posterior is None:
         prior = model.factors.user_prior

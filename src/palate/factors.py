@@ -3,13 +3,14 @@
 A row of either side is one vector x = [p, b]: its factors and its bias. The score of user x and item y is
 
     score = mean + scale (b_x + b_y + p_x . p_y)
+
+and the rating expected is the score itself, or low + (high - low) sigmoid(score) where the model has a `y_range`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,21 +68,12 @@ def ridge_of_rows(counts: NDArray[np.int64], ridge: float, count_exponent: float
     return (ridge * np.maximum(counts, 1).astype(np.float64) ** count_exponent).astype(np.float32)
 
 
-class Scorer(Protocol):
-    """What everything after training works with: vectors for histories, scores for vectors."""
-
-    def represent(self, histories: CompressedRows) -> Floats:
-        """Vectors of rows that the model has never seen, from their ratings: (n, k)."""
-        ...
-
-    def scores(self, vectors: Floats) -> Floats:
-        """Scores of every item for each vector: (n, n_items)."""
-        ...
-
-
 @dataclass(frozen=True)
 class Factors:
-    """Vectors of both sides, each (n, k) with the bias in the last column, around a mean and in units of `scale`."""
+    """Vectors of both sides, each (n, k) with the bias in the last column, around a mean and in units of `scale`.
+
+    y_range: (low, high) of a sigmoid that turns scores into ratings; None: they are ratings already.
+    """
 
     mean: float
     users: Floats  # (n_users, k)
@@ -89,6 +81,7 @@ class Factors:
     user_prior: Prior
     item_prior: Prior
     scale: float = 1.0
+    y_range: tuple[float, float] | None = None
 
     @property
     def n_factors(self) -> int:
@@ -96,10 +89,31 @@ class Factors:
         return int(self.users.shape[1]) - 1
 
     def predict(self, user_codes: Codes, item_codes: Codes) -> Floats:
-        """Scores of pairs, (n,); the code -1 stands for somebody or something unknown."""
-        users, user_codes = with_unknown(self.users, self.user_prior.mean, user_codes)
+        """Expected ratings of pairs, (n,); the code -1 stands for somebody or something unknown."""
+        return self.ratings_at(self.pair_scores(self.users, user_codes, item_codes))
+
+    def pair_scores(self, vectors: Floats, user_codes: Codes, item_codes: Codes) -> Floats:
+        """Scores of pairs, (n,), of users whose vectors (m, k) user_codes index; -1 is unknown."""
+        users, user_codes = with_unknown(vectors, self.user_prior.mean, user_codes)
         items, item_codes = with_unknown(self.items, self.item_prior.mean, item_codes)
         return predict_pairs(users, items, user_codes, item_codes, bias=True, center=self.mean, scale=self.scale)
+
+    def ratings_at(self, scores: Floats) -> Floats:
+        """The ratings that scores stand for, of the same shape."""
+        return scores if self.y_range is None else sigmoid_range(scores, *self.y_range)
+
+    @property
+    def span(self) -> float:
+        """The width of the y_range, 1 without one: the unit in which errors of ratings count."""
+        return 1.0 if self.y_range is None else self.y_range[1] - self.y_range[0]
+
+    def slopes_at(self, scores: Floats) -> Floats:
+        """The derivative of ratings_at in units of `span`, of the same shape."""
+        if self.y_range is None:
+            return np.ones_like(scores)
+        share = sigmoid_range(scores, 0.0, 1.0)
+        slopes: Floats = share * (1 - share)
+        return slopes
 
     @cached_property
     def spreads(self) -> tuple[Floats, Floats]:
@@ -107,30 +121,104 @@ class Factors:
         return second_moment(self.users, self.user_prior.mean), second_moment(self.items, self.item_prior.mean)
 
     def unknown_variance(self, user_codes: Codes, item_codes: Codes, users: Floats | None = None) -> Doubles:
-        """Variance that being unknown (code -1) adds to scores, (n,): such rows lie around it as the known ones do.
+        """Variance that being unknown (code -1) adds to ratings, (n,): such rows lie around it as the known ones do.
 
-        users: vectors that user_codes index, the model's own by default.
+        users: vectors that user_codes index, the model's own by default. With a y_range to first order in the score.
         """
-        rows, _ = with_unknown(self.users if users is None else users, self.user_prior.mean, user_codes)
+        vectors = self.users if users is None else users
+        rows, _ = with_unknown(vectors, self.user_prior.mean, user_codes)
         items, _ = with_unknown(self.items, self.item_prior.mean, item_codes)
-        return self.scale**2 * unknown_variance(rows, user_codes, items, item_codes, *self.spreads)
+        variance = self.scale**2 * unknown_variance(rows, user_codes, items, item_codes, *self.spreads)
+        if self.y_range is None or not variance.any():
+            return variance
+        slopes: Doubles = self.slopes_at(self.pair_scores(vectors, user_codes, item_codes)).astype(np.float64)
+        return variance * (slopes * self.span) ** 2
 
     def scores(self, vectors: Floats) -> Floats:
-        """Scores of every item for each user vector: (n, n_items)."""
+        """Expected ratings of every item for each user vector: (n, n_items)."""
         scores: Floats = vectors[:, :-1] @ self.items[:, :-1].T
         scores += self.items[:, -1]
         scores += vectors[:, -1:]
         scores *= np.float32(self.scale)
         scores += np.float32(self.mean)
-        return scores
+        return self.ratings_at(scores)
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from their ratings: (n, k)."""
+        if self.y_range is not None:
+            return gauss_newton(self, histories)
         return self.user_prior.solve(histories, self.items, self.mean, self.scale)[0]
+
+    def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:
+        """The least-squares problem in scores that the ratings are around the users' present vectors.
+
+        For a rating r with weight w and a score s whose rating f has the slope f': the target s + (r - f) / f' with
+        weight w (f' scale / span)^2, since solve() counts in units of `scale`. Without a y_range, the rating itself.
+        """
+        if self.y_range is None:
+            return histories
+        codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+        scores = self.pair_scores(vectors, codes, histories.indices)
+        slopes = np.maximum(self.slopes_at(scores), np.float32(1e-6))
+        missing: Floats = (histories.values - self.ratings_at(scores)) / np.float32(self.span)
+        targets: Floats = scores + missing / slopes
+        weights: Floats = np.square(slopes * np.float32(self.scale))
+        if histories.weights is not None:
+            weights *= histories.weights
+        return CompressedRows(histories.indptr, histories.indices, targets, weights)
 
     def transposed(self) -> Factors:
         """The same model with users and items exchanged."""
-        return Factors(self.mean, self.items, self.users, self.item_prior, self.user_prior, self.scale)
+        return replace(
+            self,
+            users=self.items,
+            items=self.users,
+            user_prior=self.item_prior,
+            item_prior=self.user_prior,
+        )
+
+
+def sigmoid_range(scores: Floats, low: float, high: float) -> Floats:
+    """Scores squashed into a range: low + (high - low) / (1 + exp(-score)), of the same shape."""
+    with np.errstate(over="ignore"):
+        squashed = np.float32(low) + np.float32(high - low) / (np.float32(1) + np.exp(-scores))
+    return squashed.astype(scores.dtype)
+
+
+def gauss_newton(factors: Factors, histories: CompressedRows, n_steps: int = 20) -> Floats:
+    """Vectors (n, k) of users never seen by a model with a y_range: the least loss of each, by Gauss-Newton.
+
+    The loss of a row is alpha sum_j w_j ((f(x . z_j) - r_j) / span)^2 + (x - m)' (Lambda + ridge I) (x - m). A step that
+    does not lower it is halved.
+    """
+    x = np.tile(factors.user_prior.mean, (histories.n_rows, 1))
+    loss = _losses(factors, histories, x)
+    share = np.ones((len(x), 1), np.float32)  # of the step to the linear problem's solution, for each row
+    for _ in range(n_steps):
+        linear = factors.linearised(histories, x)
+        step = share * (factors.user_prior.solve(linear, factors.items, factors.mean, factors.scale)[0] - x)
+        if np.abs(step).max(initial=0) < 1e-6:
+            break
+        loss_there = _losses(factors, histories, x + step)
+        better = loss_there < loss
+        x[better] += step[better]
+        loss[better] = loss_there[better]
+        share = np.where(better[:, None], np.minimum(2 * share, 1), share / 2).astype(np.float32)
+    return x
+
+
+def _losses(factors: Factors, histories: CompressedRows, x: Floats) -> Doubles:
+    """What gauss_newton lowers, (n,)."""
+    prior = factors.user_prior
+    codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+    errors = factors.ratings_at(factors.pair_scores(x, codes, histories.indices)) - histories.values
+    squares = (errors.astype(np.float64) / factors.span) ** 2 * (1 if histories.weights is None else histories.weights)
+    moved = (x - prior.mean).astype(np.float64)
+    ridge = ridge_of_rows(histories.counts, prior.ridge, prior.count_exponent)
+    penalty = np.einsum("ni,ij,nj->n", moved, prior.precision, moved)
+    penalty += 0 if ridge is None else ridge * np.sum(moved**2, axis=1)
+    loss: Doubles = prior.alpha * np.bincount(codes, squares, minlength=len(x)) + penalty
+    return loss
 
 
 def with_unknown(vectors: Floats, unknown: Floats, codes: Codes) -> tuple[Floats, Codes]:

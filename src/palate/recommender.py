@@ -99,7 +99,8 @@ class Recommender:
     @property
     def mean(self) -> float:
         """The rating everything is measured from."""
-        return self.model.factors.mean
+        factors = self.model.factors
+        return float(factors.ratings_at(np.array([factors.mean], np.float64))[0])
 
     @property
     def user_factors(self) -> Floats:

@@ -160,3 +160,61 @@ def select_top(scores: NDArray[Any], n: int, *, n_threads: int = 0) -> tuple[Cod
     codes = np.argsort(-ranked, axis=1, kind="stable")[:, :n].astype(np.int32)
     best = np.take_along_axis(ranked, codes, axis=1).astype(np.float32)
     return np.where(best == -np.inf, np.int32(-1), codes), best
+
+
+def descend(
+    users: Floats,
+    items: Floats,
+    user_codes: Codes,
+    item_codes: Codes,
+    values: Floats,
+    cells: NDArray[np.int64],
+    strata: Codes,
+    rates: Floats,
+    *,
+    weights: Floats | None = None,
+    user_squares: Floats | None = None,
+    item_squares: Floats | None = None,
+    n_factors: int,
+    bias: bool = True,
+    mean: float = 0.0,
+    scale: float = 1.0,
+    low: float = 0.0,
+    high: float = 0.0,
+    weight_decay: float = 0.0,
+    n_threads: int = 0,  # noqa: ARG001
+) -> float:
+    """One epoch of SGD, changing users and items (and AdaGrad's squares) in place; the sum of w error^2 on the way.
+
+    The loss of a rating is w ((f(mean + scale x . z) - r)^2 + weight_decay (|p|^2 + b^2 + |q|^2 + c^2)), where a user's
+    row x is [p, zeros, b, 1] and an item's z is [q, zeros, 1, c] ([.., 0, 0] without biases), and f the identity or,
+    where low < high, low + (high - low) sigmoid. Strata follow each other at their rates; within one, cells do.
+    """
+    learned_x = np.arange(users.shape[1]) < users.shape[1] - 1
+    learned_z = np.arange(users.shape[1]) != users.shape[1] - 2
+    total = 0.0
+    for lr, stratum in zip(rates, strata, strict=True):
+        for e in np.concatenate([np.arange(cells[cell], cells[cell + 1]) for cell in stratum]):
+            x = users[user_codes[e]].astype(np.float64)
+            z = items[item_codes[e]].astype(np.float64)
+            weight = 1.0 if weights is None else float(weights[e])
+            score = mean + scale * (x @ z)
+            share = 1 / (1 + np.exp(-score))
+            predicted = score if low == high else low + (high - low) * share
+            slope = scale * (1.0 if low == high else (high - low) * share * (1 - share))
+            error = predicted - values[e]
+            total += weight * error**2
+            x_gradient = 2 * weight * (error * slope * z + weight_decay * x) * learned_x
+            z_gradient = 2 * weight * (error * slope * x + weight_decay * z) * learned_z
+            n_parameters = max(1, n_factors + bias)
+            users[user_codes[e]] -= _rate(lr, x_gradient, user_squares, user_codes[e], n_parameters) * x_gradient
+            items[item_codes[e]] -= _rate(lr, z_gradient, item_squares, item_codes[e], n_parameters) * z_gradient
+    return total
+
+
+def _rate(lr: float, gradient: NDArray[np.float64], squares: Floats | None, row: int, n_parameters: int) -> float:
+    """The rate of a row: lr, or with AdaGrad lr / sqrt(sum of its mean squared gradients, this one included)."""
+    if squares is None:
+        return lr
+    squares[row] += gradient @ gradient / n_parameters
+    return float(lr / (np.sqrt(squares[row]) + 1e-10))

@@ -29,7 +29,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "training": model.training,
         "metrics": model.metrics,
         "fingerprint": model.fingerprint,
-        "factors": {"mean": model.factors.mean, "scale": model.factors.scale},
+        "factors": _pack_factors(model.factors),
         "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
         "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
         "user_table": pack_table(model.user_table, "user_table", tensors),
@@ -70,6 +70,11 @@ def load(path: str | PathLike[str]) -> Model:
     return model
 
 
+def _pack_factors(factors: Factors) -> Header:
+    header: Header = {"mean": factors.mean, "scale": factors.scale}
+    return header if factors.y_range is None else header | {"y_range": list(factors.y_range)}
+
+
 def _unpack(tensors: Tensors, header: Header) -> Model:
     sides = {
         side: Prior(
@@ -88,6 +93,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
             sides["user"],
             sides["item"],
             float(header["factors"]["scale"]),
+            _unpack_range(header["factors"].get("y_range")),
         ),
         posterior=_unpack_posterior(tensors, header.get("posterior")),
         noise=float("nan") if header["noise"] is None else float(header["noise"]),
@@ -102,6 +108,15 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         training=dict(header["training"]),
         metrics=dict(header["metrics"]),
     )
+
+
+def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
+    if y_range is None:
+        return None
+    low, high = map(float, y_range)
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(f"y_range {low:g}..{high:g} is no range")
+    return low, high
 
 
 def _unpack_posterior(tensors: Tensors, header: Header | None) -> Posterior | None:

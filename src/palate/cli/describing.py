@@ -86,7 +86,8 @@ def _training(training: dict[str, Any]) -> str:
     if not training:
         return ""
     error = training.get("train_rmse")
-    parts = [f"{training.get('n_sweeps', 0)} sweeps in {training.get('seconds', 0):.2f} s"]
+    unit = "epochs" if "n_epochs" in training else "sweeps"
+    parts = [f"{training.get(f'n_{unit}', 0)} {unit} in {training.get('seconds', 0):.2f} s"]
     parts += [f"train rmse {error:.4f}"] if isinstance(error, float) else []
     ended = training.get("ended", "finished")
     return ", ".join(parts + ([str(ended)] if ended != "finished" else []))

@@ -65,9 +65,13 @@ READ_OPTIONS: dict[str, Any] = {
 FIT_OPTIONS: dict[str, Any] = {
     "n_factors": _number("n_factors", int, "Latent factors."),
     "n_sweeps": _number("n_sweeps", int, "Passes over the data; Bayes stops by itself."),
+    "n_epochs": _number("n_epochs", int, "Passes of SGD over the data."),
     "n_samples": _number("n_samples", int, "Draws that Bayes keeps for intervals."),
-    "weight_decay": _number("weight_decay", float, "Of ALS and Bias: how strongly all is pulled to the mean."),
+    "weight_decay": _number("weight_decay", float, "Of ALS, SGD and Bias: how strongly all is pulled to the mean."),
     "count_exponent": _number("count_exponent", float, "Of ALS: 0 plain weight decay .. 1 by number of ratings."),
+    "lr": _number("lr", float, "Learning rate of SGD."),
+    "optimizer": _text("optimizer", LEARNING, "Of SGD: sgd or adagrad.", metavar="CHOICE"),
+    "schedule": _text("schedule", LEARNING, "Of SGD: one-cycle, constant or 1/t.", metavar="CHOICE"),
     "seed": _number("seed", int, "Same seed, same model; also draws what --test holds out."),
     "n_threads": _number("n_threads", int, "0: all cores."),
 }

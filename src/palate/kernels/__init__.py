@@ -2,6 +2,7 @@
 
 from palate.kernels._kernels import (
     compress_rows,
+    descend,
     gram,
     level,
     levels,
@@ -15,6 +16,7 @@ from palate.kernels._kernels import (
 
 __all__ = [
     "compress_rows",
+    "descend",
     "gram",
     "level",
     "levels",

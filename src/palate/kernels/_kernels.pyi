@@ -28,6 +28,28 @@ def solve_rows(
     errors: bool = False,
     n_threads: int = 0,
 ) -> tuple[Floats, NDArray[np.float64] | None]: ...
+def descend(
+    users: Floats,
+    items: Floats,
+    user_codes: Codes,
+    item_codes: Codes,
+    values: Floats,
+    cells: NDArray[np.int64],
+    strata: Codes,
+    rates: Floats,
+    *,
+    weights: Floats | None = None,
+    user_squares: Floats | None = None,
+    item_squares: Floats | None = None,
+    n_factors: int,
+    bias: bool = True,
+    mean: float = 0.0,
+    scale: float = 1.0,
+    low: float = 0.0,
+    high: float = 0.0,
+    weight_decay: float = 0.0,
+    n_threads: int = 0,
+) -> float: ...
 def predict_pairs(
     users: Floats,
     items: Floats,

@@ -15,6 +15,7 @@
 #include "pool.hpp"
 #include "rows.hpp"
 #include "schedule.hpp"
+#include "sgd.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -137,6 +138,62 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
               .c_str());
   nb::object error_array = errors ? row_errors.array({static_cast<size_t>(n_rows)}) : nb::none();
   return nb::make_tuple(out.array({static_cast<size_t>(n_rows), static_cast<size_t>(k)}), error_array);
+}
+
+// One epoch of SGD over a grid of cells. A stratum is a set of cells that share no user and no item; its cells are the
+// tasks of the threads, and one stratum follows the other, so that any number of threads gives the same bytes.
+double descend(const Mutable& users, const Mutable& items, const Array& user_codes, const Array& item_codes,
+               const Array& values, const Array& cells, const Array& strata, const Array& rates,
+               const MaybeArray& weights, const MaybeMutable& user_squares, const MaybeMutable& item_squares,
+               int n_factors, bool bias, double mean, double scale, double low, double high, double weight_decay,
+               int n_threads) {
+  if (users.ndim() != 2 || items.ndim() != 2) throw nb::type_error("users and items must have shape (n, ld)");
+  const auto n_users = static_cast<int64_t>(users.shape(0)), n_items = static_cast<int64_t>(items.shape(0));
+  const auto ld = static_cast<int64_t>(users.shape(1)), n = static_cast<int64_t>(values.size());
+  if (n_factors < 0 || n_factors + 2 > ld || ld % kSgdPadding != 0 || ld > kMaxFactors + kSgdPadding)
+    throw nb::value_error("users must have a multiple of 16 columns, n_factors + 2 or more");
+  if (user_squares.has_value() != item_squares.has_value())
+    throw nb::type_error("give both user_squares and item_squares, or neither");
+  const auto n_strata = static_cast<int64_t>(rates.size());
+  const int64_t side = strata.ndim() == 2 ? static_cast<int64_t>(strata.shape(1)) : 0;
+  const int64_t n_cells = cells.ndim() == 1 ? static_cast<int64_t>(cells.shape(0)) - 1 : -1;
+  if (n_cells < 0) throw nb::type_error("cells must have shape (n_cells + 1,)");
+  Descent d{};
+  d.users = checked_mutable<float>(users, "users", {kAny, ld});
+  d.items = checked_mutable<float>(items, "items", {kAny, ld});
+  d.user_squares = checked_mutable<float>(user_squares, "user_squares", {n_users});
+  d.item_squares = checked_mutable<float>(item_squares, "item_squares", {n_items});
+  d.ld = static_cast<int>(ld);
+  d.one = bias ? 1.0f : 0.0f;
+  d.over_k = 1.0f / static_cast<float>(std::max(1, n_factors + (bias ? 1 : 0)));
+  d.user_codes = checked<int32_t>(user_codes, "user_codes", {n});
+  d.item_codes = checked<int32_t>(item_codes, "item_codes", {n});
+  d.values = checked<float>(values, "values", {n});
+  d.weights = checked<float>(weights, "weights", {n});
+  d.mean = checked_number(mean, "mean", -INFINITY, true);
+  d.scale = checked_number(scale, "scale", 0, false);
+  d.low = checked_number(low, "low", -INFINITY, true);
+  d.high = checked_number(high, "high", d.low, true);
+  d.weight_decay = checked_number(weight_decay, "weight_decay", 0, true);
+  const int64_t* begin = checked<int64_t>(cells, "cells", {n_cells + 1});
+  const int32_t* cell_of = checked<int32_t>(strata, "strata", {n_strata, side});
+  const float* lr = checked<float>(rates, "rates", {n_strata});
+  check_indptr(begin, n_cells, n);
+  check_bounds(cell_of, n_strata * side, n_cells, "strata");
+  check_not_negative(lr, n_strata, "rates");
+  check_bounds(d.user_codes, n, n_users, "user_codes");
+  check_bounds(d.item_codes, n, n_items, "item_codes");
+
+  std::vector<double> losses(static_cast<size_t>(n_strata * side), 0.0);
+  const Level& kernels = level();
+  for (int64_t s = 0; s < n_strata; ++s)
+    run(side, checked_threads(n_threads), [&](int64_t task, int) {
+      const int32_t cell = cell_of[s * side + task];
+      losses[s * side + task] = kernels.descend(d, begin[cell], begin[cell + 1], lr[s]);
+    });
+  double loss = 0;
+  for (const double here : losses) loss += here;
+  return loss;
 }
 
 nb::object predict_pairs(const Array& users, const Array& items, const Array& user_codes, const Array& item_codes,
@@ -303,6 +360,11 @@ NB_MODULE(_kernels, m) {
         "mean"_a, "weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
         "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false, "seed"_a = 0,
         "sweep"_a = 0, "stream"_a = 0, "errors"_a = false, "n_threads"_a = 0);
+  m.def("descend", &descend, "users"_a.noconvert(), "items"_a.noconvert(), "user_codes"_a, "item_codes"_a, "values"_a,
+        "cells"_a, "strata"_a, "rates"_a, nb::kw_only(), "weights"_a.none() = nb::none(),
+        "user_squares"_a.noconvert().none() = nb::none(), "item_squares"_a.noconvert().none() = nb::none(),
+        "n_factors"_a, "bias"_a = true, "mean"_a = 0.0, "scale"_a = 1.0, "low"_a = 0.0, "high"_a = 0.0,
+        "weight_decay"_a = 0.0, "n_threads"_a = 0);
   m.def("predict_pairs", &predict_pairs, "users"_a, "items"_a, "user_codes"_a, "item_codes"_a, nb::kw_only(),
         "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "n_threads"_a = 0);
   m.def("gram", &gram, "x"_a, nb::kw_only(), "n_threads"_a = 0);

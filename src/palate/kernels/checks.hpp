@@ -18,6 +18,8 @@ namespace nb = nanobind;
 
 using Array = nb::ndarray<nb::ro, nb::device::cpu>;
 using MaybeArray = std::optional<Array>;
+using Mutable = nb::ndarray<nb::device::cpu>;  // NumPy refuses to hand out a read-only array as this
+using MaybeMutable = std::optional<Mutable>;
 
 constexpr int64_t kAny = -1;
 constexpr int kMaxFactors = 4096;
@@ -44,8 +46,8 @@ inline std::string shape_text(std::initializer_list<int64_t> shape) {
 }
 
 // The data of an array that has exactly this dtype and shape (kAny where any length will do) and is C-contiguous.
-template <typename T>
-const T* checked(const Array& array, const char* name, std::initializer_list<int64_t> shape) {
+template <typename T, typename AnyArray>
+const T* checked(const AnyArray& array, const char* name, std::initializer_list<int64_t> shape) {
   bool good = array.dtype() == nb::dtype<T>() && array.ndim() == shape.size();
   size_t axis = 0;
   for (int64_t side : shape) {
@@ -68,9 +70,15 @@ const T* checked(const Array& array, const char* name, std::initializer_list<int
                            .c_str());
 }
 
-template <typename T>
-const T* checked(const MaybeArray& array, const char* name, std::initializer_list<int64_t> shape) {
+template <typename T, typename AnyArray>
+const T* checked(const std::optional<AnyArray>& array, const char* name, std::initializer_list<int64_t> shape) {
   return array ? checked<T>(*array, name, shape) : nullptr;
+}
+
+// The same of an array that is changed in place.
+template <typename T, typename AnyArray>
+T* checked_mutable(const AnyArray& array, const char* name, std::initializer_list<int64_t> shape) {
+  return const_cast<T*>(checked<T>(array, name, shape));
 }
 
 // Kernels compute in float: a number must be finite there too.

@@ -10,28 +10,7 @@ namespace palate {
 namespace PALATE_LEVEL {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int W = 16;  // floats in a vector register
-#elif defined(__AVX2__)
-constexpr int W = 8;
-#else
-constexpr int W = 4;
-#endif
-
-typedef float Vec __attribute__((vector_size(W * 4), aligned(4), may_alias));
-
-inline Vec load(const float* from) { return *reinterpret_cast<const Vec*>(from); }
-inline void store(float* to, Vec value) { *reinterpret_cast<Vec*>(to) = value; }
-inline Vec broadcast(float value) { return value - Vec{}; }  // x - 0 is x: no addition is left in the code
-
-// Lanes added pairwise, halves onto halves.
-inline float sum(Vec v) {
-  float lanes[W];
-  store(lanes, v);
-  for (int half = W / 2; half > 0; half /= 2)
-    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  return lanes[0];
-}
+#include "vectors.hpp"
 
 inline int padded(int k) { return (k + W - 1) / W * W; }
 
@@ -496,8 +475,10 @@ void gram(const float* x, int64_t n, int k, double* into, double* sums, float* m
 
 }  // namespace
 
+double descend(const Descent& descent, int64_t first, int64_t last, float lr);  // sgd.cpp
+
 extern const Level table;
-const Level table = {PALATE_NAME(PALATE_LEVEL), padded, scratch_floats, solve, predict, gram, normals};
+const Level table = {PALATE_NAME(PALATE_LEVEL), padded, scratch_floats, solve, predict, gram, descend, normals};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

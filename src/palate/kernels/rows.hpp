@@ -32,6 +32,8 @@ struct Problem {
   double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
 };
 
+struct Descent;  // sgd.hpp
+
 struct Level {
   const char* name;
   int (*padded)(int k);  // ld: k rounded up to whole vectors
@@ -43,6 +45,8 @@ struct Level {
                   const int32_t* user_codes, const int32_t* item_codes, int64_t first, int64_t last, float* out);
   // gram += X^T X and sums += column sums of the n rows of x, in double.
   void (*gram)(const float* x, int64_t n, int k, double* gram, double* sums, float* scratch);
+  // One pass of SGD over ratings first .. last in their order, at rate lr; returns the sum of w error^2.
+  double (*descend)(const Descent& descent, int64_t first, int64_t last, float lr);
   // n standard normals of counter (row, sweep, stream).
   void (*normals)(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out);
 };

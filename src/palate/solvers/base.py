@@ -55,6 +55,7 @@ class Recipe(ABC):
     """How to learn: options only. Recipes compare equal when their options do."""
 
     predicts_ratings: ClassVar[bool] = True
+    unit: ClassVar[str] = "sweep"  # what one pass over the ratings is called
 
     def fit(
         self,
@@ -73,7 +74,7 @@ class Recipe(ABC):
         """
         _check_fit(ratings, valid)
         ratings = with_unit_weights(ratings)
-        monitor = Monitor(self.label(), valid, ratings.range, progress, callback)
+        monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit)
         with monitor, single_threaded_blas():
             trained = self._fit_or_explain(ratings, monitor)
         return Recommender.from_training(
@@ -99,7 +100,7 @@ class Recipe(ABC):
 
     def options(self) -> dict[str, Any]:
         """The options as plain Python values."""
-        return {name: value.item() if isinstance(value, np.generic) else value for name, value in asdict(self).items()}
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
     @abstractmethod
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...
@@ -108,6 +109,13 @@ class Recipe(ABC):
         """The recipe as one would type it: its name and the options that are not the default."""
         changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON would give it back."""
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass
@@ -119,12 +127,13 @@ class Monitor:
     limits: tuple[float, float]
     progress: Progress
     callback: Callback | None
+    unit: str = "sweep"
     ended: str = "finished"
     sweeps: list[Sweep] = field(default_factory=list)
 
     def __enter__(self) -> Monitor:
         self._start = time.perf_counter()
-        self._line = ProgressLine(self.label, self.progress)
+        self._line = ProgressLine(self.label, self.progress, self.unit)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -148,12 +157,12 @@ class Monitor:
             self.interrupted()
             return True
         if wants_to_end:
-            self.ended = f"ended by the callback after {sweep.number} sweeps"
+            self.ended = f"ended by the callback after {sweep.number} {self.unit}s"
         return wants_to_end
 
     def interrupted(self) -> None:
         """Note that Ctrl-C ended the fit."""
-        self.ended = f"interrupted after {len(self.sweeps)} sweeps; the model is what they give"
+        self.ended = f"interrupted after {len(self.sweeps)} {self.unit}s; the model is what they give"
 
     def valid_rmse(self, predictions: NDArray[Any]) -> float:
         """Error of predictions for the validation ratings, clipped to the rating range."""
@@ -164,11 +173,15 @@ class Monitor:
         """What the model file keeps of the fit."""
         last = self.sweeps[-1] if self.sweeps else None
         return {
-            "n_sweeps": len(self.sweeps),
+            f"n_{self.unit}s": len(self.sweeps),
             "seconds": round(self.seconds, 3),
             "ended": self.ended,
             "train_rmse": None if last is None else last.train_rmse,
             "valid_rmse": None if last is None else last.valid_rmse,
+            f"{self.unit}s": [
+                {"number": sweep.number, "train_rmse": sweep.train_rmse, "valid_rmse": sweep.valid_rmse}
+                for sweep in self.sweeps
+            ],
         }
 
 

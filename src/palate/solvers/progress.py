@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 class ProgressLine:
     """Drawn by rich when shown; does nothing otherwise, and then does not import it either."""
 
-    def __init__(self, label: str, show: bool | Literal["auto"]) -> None:
+    def __init__(self, label: str, show: bool | Literal["auto"], unit: str = "sweep") -> None:
         self._bar: Progress | None = None
         self._shown = sys.stderr.isatty() if show == "auto" else show
         if self._shown:
-            self._bar, self._task = _start(label)
+            self._bar, self._task = _start(label, unit)
 
     def update(self, number: int, total: int | None, train_rmse: float, valid_rmse: float | None) -> None:
         """Show one more sweep."""
@@ -34,7 +34,7 @@ class ProgressLine:
             print(f"fit {ended} ({seconds:.1f} s).", file=sys.stderr)  # noqa: T201
 
 
-def _start(label: str) -> tuple[Progress, TaskID]:
+def _start(label: str, unit: str) -> tuple[Progress, TaskID]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -42,7 +42,7 @@ def _start(label: str) -> tuple[Progress, TaskID]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("sweeps, left"),
+        TextColumn(f"{unit}s, left"),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[errors]}"),
         console=Console(stderr=True),

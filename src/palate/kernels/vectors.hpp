@@ -1,0 +1,52 @@
+// Vectors of the machine's own width. Included inside a level's namespace, once for each instruction set, after
+// <cstring>.
+#pragma once
+
+#if defined(__AVX512F__)
+constexpr int W = 16;  // floats in a vector register
+#elif defined(__AVX2__)
+constexpr int W = 8;
+#else
+constexpr int W = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(W * 4), aligned(4), may_alias));
+
+inline Vec load(const float* from) { return *reinterpret_cast<const Vec*>(from); }
+inline void store(float* to, Vec value) { *reinterpret_cast<Vec*>(to) = value; }
+inline Vec broadcast(float value) { return value - Vec{}; }  // x - 0 is x: no addition is left in the code
+
+// The lanes added pairwise, halves onto halves: always in this order. Written by halves so that they stay in registers.
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+template <typename Half>
+inline Half halved(const void* lanes) {
+  return static_cast<const Half*>(lanes)[0] + static_cast<const Half*>(lanes)[1];
+}
+
+inline Four fourths(Vec v) {
+  if constexpr (W == 16) {
+    const Eight eight = halved<Eight>(&v);
+    return halved<Four>(&eight);
+  } else if constexpr (W == 8) {
+    return halved<Four>(&v);
+  } else {
+    Four four;
+    std::memcpy(&four, &v, sizeof four);
+    return four;
+  }
+}
+
+inline float sum(Vec v) {
+  const Four four = fourths(v);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+// The sums of four vectors side by side, the lanes of each added in the same order as by sum().
+inline Four sums(Vec a, Vec b, Vec c, Vec d) {
+  const Four w = fourths(a), x = fourths(b), y = fourths(c), z = fourths(d);
+  const Four wx = Four{w[0], x[0], w[1], x[1]} + Four{w[2], x[2], w[3], x[3]};
+  const Four yz = Four{y[0], z[0], y[1], z[1]} + Four{y[2], z[2], y[3], z[3]};
+  return Four{wx[0], wx[1], yz[0], yz[1]} + Four{wx[2], wx[3], yz[2], yz[3]};
+}
