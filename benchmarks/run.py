@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from gradient import all_of_sgd
 from measuring import Row, command_seconds, fit_timed, fresh, in_own_process, machine, rmse, split_90_10, timed
 
 import palate
@@ -295,6 +296,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "Accuracy and time: Bayes": accuracy_bayes,
     "Bayes with nothing given": defaults_bayes,
     "Accuracy and time: ALS": accuracy_als,
+    "Accuracy and time: SGD": all_of_sgd,
     "Intervals": intervals,
     "Distilling": distilling,
     "Somebody new": folding_in,

@@ -24,6 +24,7 @@ ORDER = [
     "checking",
     "reference",
     "factors",
+    "network",
     "posterior",
     "model",
     "storing",

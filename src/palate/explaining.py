@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers import Explanation, Reason
+from palate.errors import OptionError
 from palate.factors import Factors, Floats, Prior, as_partner, ridge_of_rows
 from palate.model import Model, People
+from palate.network import Network
 from palate.ratings import titles
 
 Doubles = NDArray[np.float64]
@@ -20,6 +22,8 @@ def explain_row(model: Model, people: People, who: Any, item_code: int, limits: 
 
     In a transposed model the row is an item and the "item" a user; the parts are named after what they are.
     """
+    if isinstance(model.factors, Network):
+        raise OptionError("a neural net has no parts that add up to its predictions; explain() needs a dot product.")
     x = people.vectors[0].astype(np.float64)
     y = model.factors.items[item_code].astype(np.float64)
     row, column = model.user_vocabulary.what, model.item_vocabulary.what

@@ -159,9 +159,9 @@ class Factors:
             return histories
         codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
         scores = self.pair_scores(vectors, codes, histories.indices)
-        slopes = np.maximum(self.slopes_at(scores), np.float32(1e-6))
-        missing: Floats = (histories.values - self.ratings_at(scores)) / np.float32(self.span)
-        targets: Floats = scores + missing / slopes
+        slopes: Floats = np.maximum(self.slopes_at(scores), np.float32(1e-6))
+        missing = (histories.values - self.ratings_at(scores)) / np.float32(self.span)
+        targets = (scores + missing / slopes).astype(np.float32)
         weights: Floats = np.square(slopes * np.float32(self.scale))
         if histories.weights is not None:
             weights *= histories.weights
@@ -188,8 +188,8 @@ def sigmoid_range(scores: Floats, low: float, high: float) -> Floats:
 def gauss_newton(factors: Factors, histories: CompressedRows, n_steps: int = 20) -> Floats:
     """Vectors (n, k) of users never seen by a model with a y_range: the least loss of each, by Gauss-Newton.
 
-    The loss of a row is alpha sum_j w_j ((f(x . z_j) - r_j) / span)^2 + (x - m)' (Lambda + ridge I) (x - m). A step that
-    does not lower it is halved.
+    The loss of a row is alpha sum_j w_j ((f(x . z_j) - r_j) / span)^2 + (x - m)' (Lambda + ridge I) (x - m).
+    A step that does not lower it is halved.
     """
     x = np.tile(factors.user_prior.mean, (histories.n_rows, 1))
     loss = _losses(factors, histories, x)

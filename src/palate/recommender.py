@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from os import PathLike
+from types import ModuleType
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -78,6 +80,22 @@ class Recommender:
                 training=training or {},
             )
         )
+
+    @classmethod
+    def from_torch(
+        cls, module: Any, ratings: Any, valid: Ratings | None = None, name: str | None = None
+    ) -> Recommender:
+        """A trained torch module as a full Recommender: see palate.nn.from_torch. Needs palate[torch].
+
+        module: a dot product, or an EmbeddingNet. ratings: what it was trained on, or its RatingLoaders. valid: ratings
+        to measure its intervals on.
+        """
+        recommender: Recommender = _bridge().from_torch(module, ratings, valid, name)
+        return recommender
+
+    def to_torch(self) -> Any:
+        """The same model as a palate.nn.DotProductBias. Needs palate[torch]; OptionError for what is no dot product."""
+        return _bridge().to_torch(self)
 
     # ---- what it is ----------------------------------------------------------------------------------------------
 
@@ -348,6 +366,11 @@ class Recommender:
         if isinstance(users, np.ndarray):
             return users
         return list(users) if is_many(users) else [users]
+
+
+def _bridge() -> ModuleType:
+    """palate.nn.bridge, by its name: torch stays out of here until somebody asks for it."""
+    return import_module("palate.nn.bridge")
 
 
 def _empty_rows(n: int) -> CompressedRows:

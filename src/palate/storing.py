@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import container
+from palate import container, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.errors import TamperedModelError
 from palate.factors import Factors, Prior
 from palate.model import Model
+from palate.network import Network
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows
 from palate.vocabulary import Vocabulary
@@ -29,7 +30,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "training": model.training,
         "metrics": model.metrics,
         "fingerprint": model.fingerprint,
-        "factors": _pack_factors(model.factors),
+        "factors": _pack_factors(model.factors, tensors),
         "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
         "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
         "user_table": pack_table(model.user_table, "user_table", tensors),
@@ -70,9 +71,14 @@ def load(path: str | PathLike[str]) -> Model:
     return model
 
 
-def _pack_factors(factors: Factors) -> Header:
+def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
     header: Header = {"mean": factors.mean, "scale": factors.scale}
-    return header if factors.y_range is None else header | {"y_range": list(factors.y_range)}
+    if factors.y_range is not None:
+        header["y_range"] = list(factors.y_range)
+    if isinstance(factors, Network):
+        header["network"], parts = network.pack(factors)
+        tensors |= parts
+    return header
 
 
 def _unpack(tensors: Tensors, header: Header) -> Model:
@@ -85,16 +91,19 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         for side in ("user", "item")
     }
     low, high = header["limits"]
+    factors = Factors(
+        float(header["factors"]["mean"]),
+        tensors["user.factors"],
+        tensors["item.factors"],
+        sides["user"],
+        sides["item"],
+        float(header["factors"]["scale"]),
+        _unpack_range(header["factors"].get("y_range")),
+    )
+    if "network" in header["factors"]:
+        factors = network.unpack(factors, header["factors"]["network"], tensors)
     return Model(
-        factors=Factors(
-            float(header["factors"]["mean"]),
-            tensors["user.factors"],
-            tensors["item.factors"],
-            sides["user"],
-            sides["item"],
-            float(header["factors"]["scale"]),
-            _unpack_range(header["factors"].get("y_range")),
-        ),
+        factors=factors,
         posterior=_unpack_posterior(tensors, header.get("posterior")),
         noise=float("nan") if header["noise"] is None else float(header["noise"]),
         user_vocabulary=_unpack_vocabulary(header["user"], "user", tensors),
@@ -144,12 +153,14 @@ def _check(model: Model) -> None:
 
 
 def _check_factors(factors: Factors, n_users: int, n_items: int) -> None:
-    k = factors.users.shape[1]
-    if k == 0 or not factors.scale > 0:
+    widths = factors.users.shape[1], factors.items.shape[1]
+    if 0 in widths or not factors.scale > 0:
         raise ValueError("the factors have no column or no scale")
-    _expect("user factors", factors.users, (n_users, k), np.float32)
-    _expect("item factors", factors.items, (n_items, k), np.float32)
-    for prior in (factors.user_prior, factors.item_prior):
+    if widths[0] != widths[1] and not isinstance(factors, Network):
+        raise ValueError("users and items have different numbers of factors")
+    _expect("user factors", factors.users, (n_users, widths[0]), np.float32)
+    _expect("item factors", factors.items, (n_items, widths[1]), np.float32)
+    for prior, k in zip((factors.user_prior, factors.item_prior), widths, strict=True):
         _expect("prior", prior.precision, (k, k), np.float32)
         _expect("prior", prior.mean, (k,), np.float32)
         if not (prior.alpha >= 0 and prior.ridge >= 0):

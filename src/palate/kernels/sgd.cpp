@@ -15,22 +15,23 @@ namespace {
 #include "vectors.hpp"
 
 constexpr int kGroup = 4;           // ratings worked on at once
-constexpr int64_t kAhead = 12;      // so many ratings ahead, rows are asked of the memory
 constexpr float kEpsilon = 1e-10f;  // keeps AdaGrad from dividing by zero
 
 // What each of a group's ratings moves: the user's [p, 0, b, 1] and the item's [q, 0, 1, c], and their AdaGrad sums.
 struct Rows {
   float *x[kGroup], *z[kGroup];
-  float *x_squares[kGroup], *z_squares[kGroup];
+  float *x_squares[kGroup], *z_squares[kGroup];  // not set without AdaGrad
 };
 
+template <bool adagrad>
 inline Rows rows_of(const Descent& d, int64_t e, int n) {
-  Rows rows;
+  Rows rows{};
   for (int g = 0; g < kGroup; ++g) {
     const int64_t at = g < n ? e + g : e;  // a group of fewer is filled up with its first
     const int64_t u = d.user_codes[at], i = d.item_codes[at];
     rows.x[g] = d.users + u * d.ld;
     rows.z[g] = d.items + i * d.ld;
+    if (!adagrad) continue;
     rows.x_squares[g] = d.user_squares + u;
     rows.z_squares[g] = d.item_squares + i;
   }
@@ -120,7 +121,7 @@ inline void move(float* to_x, float* to_z, int ld, float x_keep, float x_pull, f
 template <int NV, bool adagrad, bool sigmoid>
 __attribute__((always_inline)) inline double descend_group(const Descent& d, int64_t e, int n, float lr) {
   const int ld = NV ? NV * W : d.ld;
-  const Rows rows = rows_of(d, e, n);
+  const Rows rows = rows_of<adagrad>(d, e, n);
   const Products of = products<adagrad>(rows, ld);
   const Prediction predicted = predict<sigmoid>(d, of.xz);
   const Four weight = d.weights ? ratings_of(d.weights, e, n) : Four{} + 1.0f;

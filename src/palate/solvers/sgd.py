@@ -31,7 +31,7 @@ from palate.solvers.base import (
 Optimizer = Literal["sgd", "adagrad"]
 Schedule = Literal["one-cycle", "constant", "1/t"]
 
-SIDE = 16  # blocks of users and of items: the cells of a stratum are as many independent tasks
+SIDE = 16  # blocks of users and of items, at most: the cells of a stratum are as many independent tasks
 PADDING = 16  # the kernel's rows are whole multiples of this many floats
 N_HEAVY = 1024  # rows that are dealt out one by one
 START = 0.01  # standard deviation of the factors at the start, as in the notes
@@ -215,11 +215,12 @@ class Grid:
         side = int(np.clip(min(ratings.n_users, ratings.n_items) // 4, 1, SIDE))
         users = deal(np.bincount(ratings.user_codes, minlength=ratings.n_users), side)
         items = deal(np.bincount(ratings.item_codes, minlength=ratings.n_items), side)
-        shuffled = rng.permutation(len(ratings))
-        cell = users[ratings.user_codes[shuffled]] * np.int16(side) + items[ratings.item_codes[shuffled]]
-        order = shuffled[np.argsort(cell, kind="stable")]
-        cells = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=side * side))])
-        return cls(order, cells.astype(np.int64), side)
+        cell = users[ratings.user_codes] * np.uint64(side) + items[ratings.item_codes]
+        chance = rng.integers(0, 2**24, len(ratings), dtype=np.uint32).astype(np.uint64)
+        # One sort does it all: by cell, in a cell by chance, and the row number lies in the last 32 bits.
+        keys = np.sort(cell << np.uint64(56) | chance << np.uint64(32) | np.arange(len(ratings), dtype=np.uint64))
+        cells = np.searchsorted(keys, np.arange(side * side, dtype=np.uint64) << np.uint64(56))
+        return cls((keys & np.uint64(2**32 - 1)).astype(np.int64), np.append(cells, len(keys)).astype(np.int64), side)
 
     def strata(self, rng: np.random.Generator) -> Codes:
         """One epoch: (side, side) cells; those of a row share no user and no item. Rows come in random order."""
@@ -233,12 +234,12 @@ class Grid:
             yield self.order[self.cells[cell] : self.cells[cell + 1]]
 
 
-def deal(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int16]:
+def deal(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.uint64]:
     """The block of each row, (n,), so that blocks hold about as many ratings each.
 
     Each of the heaviest rows goes to the block that is lightest then; the others are dealt out back and forth.
     """
-    block = np.empty(len(counts), np.int16)
+    block = np.empty(len(counts), np.uint64)
     order = np.argsort(-counts, kind="stable")
     blocks = [(0, number) for number in range(n_blocks)]  # a heap of (ratings, block)
     for row in order[:N_HEAVY].tolist():

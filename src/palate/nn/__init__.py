@@ -1,0 +1,51 @@
+"""Latent factors from scratch in PyTorch: parameters by hand, embeddings, models, loss, loaders, a learner to read.
+
+>>> import palate
+>>> from palate.nn import DotProductBias, Learner, RatingLoaders
+>>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1))
+>>> model = DotProductBias(loaders.n_users, loaders.n_items, n_factors=5, y_range=(0, 5.5))
+>>> learner = Learner(loaders, model, progress=False).fit_one_cycle(3, 0.05, wd=0.1)
+>>> palate.Recommender.from_torch(model, loaders.ratings).recommend("u1", n=3).columns
+['user', 'item', 'score', 'rank']
+"""
+
+try:
+    import torch  # noqa: F401
+except ImportError:
+    raise ImportError("palate.nn needs PyTorch, which is not installed: pip install 'palate[torch]'.") from None
+
+from palate.nn.bridge import from_torch, to_torch
+from palate.nn.callbacks import Callback, EarlyStopping, Epoch, KeepBest, Recorder, RecordNorms, SaveCheckpoint
+from palate.nn.embedding import Embedding, create_params, embedding_size, one_hot
+from palate.nn.learner import Learner
+from palate.nn.loaders import Batches, RatingLoaders
+from palate.nn.losses import mse, weight_decay_term
+from palate.nn.models import DotProduct, DotProductBias, EmbeddingNet, cosine, sigmoid_range
+from palate.nn.schedules import LrSearch
+
+__all__ = [
+    "Batches",
+    "Callback",
+    "DotProduct",
+    "DotProductBias",
+    "EarlyStopping",
+    "Embedding",
+    "EmbeddingNet",
+    "Epoch",
+    "KeepBest",
+    "Learner",
+    "LrSearch",
+    "RatingLoaders",
+    "RecordNorms",
+    "Recorder",
+    "SaveCheckpoint",
+    "cosine",
+    "create_params",
+    "embedding_size",
+    "from_torch",
+    "mse",
+    "one_hot",
+    "sigmoid_range",
+    "to_torch",
+    "weight_decay_term",
+]

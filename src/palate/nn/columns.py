@@ -1,0 +1,219 @@
+"""Columns: what a loader feeds beside user and item, with the classes and scales learned from the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.errors import DataError, OptionError, UnknownLabelError
+from palate.ratings import Ratings
+from palate.reading import read
+from palate.reading.cleaning import BadRows
+from palate.reading.columns import there_are
+from palate.reading.frames import Table, table_of
+from palate.reading.reader import Collector
+from palate.vocabulary import Codes, Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+UNKNOWN = "(unknown)"  # the class of code 0 in every categorical column beside user and item
+MOST_ROWS = 2**24  # the row numbers that float32 can tell apart
+
+
+# ---- columns beside user and item
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value for every rating: values[at], or the values themselves where `at` is None."""
+
+    name: str
+    values: pl.Series
+    at: Codes | None = None
+
+    def spread(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Something computed per value, as something per rating."""
+        return array if self.at is None else array[self.at]
+
+
+@dataclass(frozen=True)
+class Category:
+    """The classes of a categorical column: code 0 for whatever training did not see, then the sorted labels."""
+
+    vocabulary: Vocabulary
+
+    @classmethod
+    def learned(cls, column: Column) -> Category:
+        """The distinct labels of the training rows."""
+        used = column.values if column.at is None else column.values.gather(np.unique(column.at))
+        return cls(Vocabulary(_labels(used, column.name).drop_nulls().unique().to_list(), what=column.name))
+
+    @property
+    def labels(self) -> list[Any]:
+        """The labels in the order of their codes."""
+        return [UNKNOWN, *self.vocabulary]
+
+    def encode(self, column: Column) -> tuple[NDArray[np.int64], int]:
+        """Codes per rating, (n,), and how many ratings have a label that training did not see. Missing ones get 0."""
+        labels = _labels(column.values, column.name)
+        there = labels.is_not_null().to_numpy()
+        codes = np.zeros(len(labels), np.int64)
+        codes[there] = self.vocabulary.encode(labels.drop_nulls().to_list(), on_unknown="mark") + 1
+        return column.spread(codes), int(column.spread(there & (codes == 0)).sum())
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of a continuous column over the training rows."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def learned(cls, column: Column) -> Scale:
+        """Of the values there are; DataError when there are none."""
+        values = column.spread(_numbers(column.values, column.name))
+        there = values[~np.isnan(values)]
+        if len(there) == 0:
+            raise DataError(f"the continuous column {column.name!r} has no value in any training row: leave it out.")
+        return cls(float(there.mean()), float(there.std()) or 1.0)
+
+    def encode(self, column: Column) -> NDArray[np.float32]:
+        """(value - mean) / deviation per rating, (n,); a missing value counts as the mean."""
+        values = _numbers(column.values, column.name)
+        scaled = np.where(np.isnan(values), 0.0, (values - self.mean) / self.deviation)
+        return column.spread(scaled).astype(np.float32)
+
+
+def _labels(values: pl.Series, name: str) -> pl.Series:
+    """Strings or int64; truth values and categories become strings, whole floats integers."""
+    import polars as pl
+
+    kind = values.dtype
+    if kind.is_integer():
+        return values.cast(pl.Int64)
+    if kind.is_float():
+        there = values.fill_nan(None)
+        if (there.drop_nulls() != there.drop_nulls().floor()).any():
+            raise DataError(f"column {name!r} has fractions like {there.drop_nulls()[0]}: name it in continuous=.")
+        return there.cast(pl.Int64)
+    if kind in (pl.String, pl.Boolean, pl.Null) or isinstance(kind, (pl.Categorical, pl.Enum)):
+        return values.cast(pl.String)
+    raise DataError(f"column {name!r} holds {kind}: a categorical column has strings, integers or truth values.")
+
+
+def _numbers(values: pl.Series, name: str) -> NDArray[np.float64]:
+    """Float64, nan where missing."""
+    import polars as pl
+
+    if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
+        raise DataError(
+            f"column {name!r} holds {values.dtype}: a continuous column has numbers. Name it in categorical=."
+        )
+    numbers = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if np.isinf(numbers).any():
+        raise DataError(f"the continuous column {name!r} has an infinite value: correct it, or make it missing.")
+    return numbers
+
+
+# ---- ratings with columns of their own
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Ratings, and more columns with one value for each of them."""
+
+    ratings: Ratings
+    columns: Mapping[str, pl.Series] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ratings)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Rows:
+        return Rows(self.ratings[rows], {name: values.gather(rows) for name, values in self.columns.items()})
+
+    def column(self, name: str) -> Column:
+        """A column by its name: of the ratings themselves, of the user table or of the item table."""
+        users, items = self.ratings.user_table, self.ratings.item_table
+        found = [Column(name, self.columns[name])] if name in self.columns else []
+        for table, codes in ((users, self.ratings.user_codes), (items, self.ratings.item_codes)):
+            if table is not None and name in table.columns:
+                found.append(Column(name, table[name], codes))
+        if len(found) > 1:
+            raise OptionError(
+                f"there are {len(found)} columns {name!r}, of ratings, users or items: rename all but one."
+            )
+        if not found:
+            tables = [table.columns for table in (users, items) if table is not None]
+            raise OptionError(f"there is no column {name!r}. {there_are(sum(tables, list(self.columns)))}")
+        return found[0]
+
+
+def rows_of_frame(frame: Any, wanted: Collection[str], options: dict[str, Any]) -> Rows:
+    """A frame read as ratings, with those of the wanted columns that the frame itself has."""
+    table = table_of(frame)
+    own = [] if table is None else [name for name in table.names if name in wanted]
+    if table is None or not own:
+        return Rows(read(frame, **options))
+    ratings, kept = _read_numbered(table, **options)
+    return Rows(ratings, {name: table.column(table.names.index(name)).gather(kept) for name in own})
+
+
+def _read_numbered(
+    table: Table,
+    *,
+    items: Any = None,
+    users: Any = None,
+    on_bad_rows: str = "raise",
+    duplicates: Any = "last",
+    **asked: Any,
+) -> tuple[Ratings, NDArray[np.int64]]:
+    """What palate.read makes of a table, and which of its rows became ratings: their numbers go along as weights."""
+    import polars as pl
+
+    height, last = len(table.column(0)), len(table.names)
+    if height > MOST_ROWS or duplicates == "mean" or asked.get("weight"):
+        raise OptionError(
+            f"categorical or continuous columns of the frame itself go with up to {MOST_ROWS:,} rows, without weight= "
+            'and without duplicates="mean": join such rows before.'
+        )
+    numbers = pl.Series(np.arange(height))
+    names = [*table.names, "number of the row"]
+    numbered = replace(table, names=names, column=lambda at: numbers if at == last else table.column(at))
+    found = Collector(table.source, BadRows(strict=on_bad_rows == "raise"))
+    found.add_table(numbered, dict.fromkeys(("user", "item", "rating", "time")) | asked | {"weight": last})
+    ratings = found.ratings(duplicates, users=users, items=items)
+    assert ratings.weights is not None
+    return ratings._with(weights=None), ratings.weights.astype(np.int64)
+
+
+def recoded(given: Ratings, training: Ratings) -> Ratings:
+    """The same ratings in the codes and with the tables of the training set; an error when it lacks a label."""
+    return Ratings(
+        _codes_in(training.user_vocabulary, given.user_vocabulary, given.user_codes),
+        _codes_in(training.item_vocabulary, given.item_vocabulary, given.item_codes),
+        given.values,
+        user_vocabulary=training.user_vocabulary,
+        item_vocabulary=training.item_vocabulary,
+        times=given.times,
+        user_table=training.user_table,
+        item_table=training.item_table,
+        report=given.report,
+    )
+
+
+def _codes_in(ours: Vocabulary, theirs: Vocabulary, codes: Codes) -> Codes:
+    recoded = ours.encode(theirs.labels, on_unknown="mark")[codes]
+    unknown = theirs.decode(np.unique(codes[recoded < 0])).tolist()
+    if unknown:
+        raise UnknownLabelError(
+            f"{int((recoded < 0).sum()):,} validation ratings are of {len(unknown):,} {ours.what}s that the training "
+            f"set does not have, such as {', '.join(map(repr, unknown[:3]))}. Leave these ratings out, or read both "
+            "sets as one and split it (palate.split_random, palate.split_rows): its parts share their classes."
+        )
+    return recoded

@@ -1,0 +1,216 @@
+"""The networks: dot product, dot product with biases, a small neural net over embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from palate.asking import check_whole
+from palate.errors import DataError, OptionError
+from palate.nn.embedding import Embedding, embedding_size, size_pair
+
+Range = tuple[float, float]
+
+
+def sigmoid_range(x: Tensor, low: float, high: float) -> Tensor:
+    """Any number squeezed between low and high, (high - low) / (1 + exp(-x)) + low. The shape stays.
+
+    >>> sigmoid_range(torch.tensor([-100.0, 0.0, 100.0]), 0, 5.5)
+    tensor([0.0000, 2.7500, 5.5000])
+    """
+    squeezed = torch.sigmoid(x) * (high - low)
+    return squeezed + low if low else squeezed
+
+
+def cosine(u: Tensor, v: Tensor) -> Tensor:
+    """The cosine between vectors, (..., k) and (..., k) -> (...): their dot product were they of length 1.
+
+    >>> cosine(torch.tensor([3.0, 0.0]), torch.tensor([2.0, 2.0]))
+    tensor(0.7071)
+    """
+    return functional.cosine_similarity(u, v, dim=-1)
+
+
+class DotProduct(nn.Module):
+    """A vector for each user and each item; the prediction is their dot product: p_u . q_i.
+
+    Called with (user, item) codes (batch, 2), it gives (batch, 1). n_factors: the length of the vectors, by default
+    what embedding_size says of the larger side. generator: where the random start comes from.
+
+    >>> model = DotProduct(n_users=3, n_items=4, n_factors=5)
+    >>> model(torch.tensor([[0, 1], [2, 3]])).shape
+    torch.Size([2, 1])
+    """
+
+    def __init__(
+        self, n_users: int, n_items: int, n_factors: int | None = None, *, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        k = embedding_size(max(n_users, n_items)) if n_factors is None else n_factors
+        self.user_factors = Embedding(n_users, k, generator=generator)
+        self.item_factors = Embedding(n_items, k, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predictions of pairs: (batch, 2) -> (batch, 1)."""
+        users, items = columns(x, 2)
+        return self.dot(users, items)
+
+    def dot(self, users: Tensor, items: Tensor) -> Tensor:
+        """Dot products of the factors of users and items: (batch,) and (batch,) -> (batch, 1)."""
+        return (self.user_factors(users) * self.item_factors(items)).sum(1, keepdim=True)  # type: ignore[no-any-return]
+
+
+class DotProductBias(DotProduct):
+    """The dot product, and a bias for each user and each item: mean + b_u + b_i + p_u . q_i.
+
+    y_range: (low, high) that predictions are squeezed between by sigmoid_range; a little wider than the ratings, since
+    the sigmoid never reaches its ends. mean: a constant to start from, on the scale before the squeezing.
+
+    >>> model = DotProductBias(3, 4, n_factors=5, y_range=(0, 5.5))
+    >>> model(torch.tensor([[0, 1]])).round().item()  # half of 5.5: nothing has been learned yet
+    3.0
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        n_factors: int | None = None,
+        *,
+        y_range: Range | None = None,
+        mean: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(n_users, n_items, n_factors, generator=generator)
+        self.user_bias = Embedding(n_users, 1, generator=generator)
+        self.item_bias = Embedding(n_items, 1, generator=generator)
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.y_range = checked_range(y_range)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predictions of pairs: (batch, 2) -> (batch, 1)."""
+        users, items = columns(x, 2)
+        score = self.dot(users, items) + self.user_bias(users) + self.item_bias(items) + self.mean
+        return score if self.y_range is None else sigmoid_range(score, *self.y_range)
+
+
+class EmbeddingNet(nn.Module):
+    """A small neural net: an embedding for each categorical column, side by side, then linear layers with ReLU.
+
+    Called with codes (batch, n_categorical), and numbers (batch, n_continuous) if there are any, it gives (batch, 1).
+    sizes: for each categorical column n_classes, or (n_classes, width of its embedding). layers: widths of the hidden
+    layers. dropout: share of a hidden layer's numbers left out at random in training. y_range: as in DotProductBias.
+
+    >>> model = EmbeddingNet([943, 1682, (21, 4)], n_continuous=1, layers=(100, 50), y_range=(0, 5.5))
+    >>> model(torch.tensor([[0, 7, 20]]), torch.tensor([[0.5]])).shape
+    torch.Size([1, 1])
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int | tuple[int, int]],
+        *,
+        n_continuous: int = 0,
+        layers: Sequence[int] = (100, 50),
+        dropout: float = 0.0,
+        y_range: Range | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_net(sizes, n_continuous, layers, dropout)
+        pairs = [size_pair(size) for size in sizes]
+        self.embeddings = nn.ModuleList(Embedding(n, width, generator=generator) for n, width in pairs)
+        self.n_continuous = n_continuous
+        self.y_range = checked_range(y_range)
+        widths = [sum(width for _, width in pairs) + n_continuous, *layers]
+        self.layers = nn.Sequential(
+            *(hidden_layer(*pair, dropout, generator) for pair in pairwise(widths)),
+            linear_layer(widths[-1], 1, generator),
+        )
+
+    def forward(self, x: Tensor, continuous: Tensor | None = None) -> Tensor:
+        """Predictions: (batch, n_categorical), and (batch, n_continuous) if there are any -> (batch, 1)."""
+        codes = columns(x, len(self.embeddings))
+        parts = [embedding(column) for embedding, column in zip(self.embeddings, codes, strict=True)]
+        joined = torch.cat([*parts, *self.numbers(continuous)], dim=1)  # (batch, all widths)
+        score: Tensor = self.layers(joined)  # (batch, 1)
+        return score if self.y_range is None else sigmoid_range(score, *self.y_range)
+
+    def numbers(self, continuous: Tensor | None) -> list[Tensor]:
+        """The continuous columns, if any; DataError unless they are as many as the net was made for."""
+        given = 0 if continuous is None else continuous.shape[-1]
+        if given != self.n_continuous:
+            raise DataError(f"this net takes {self.n_continuous} continuous columns, not {given} (n_continuous=).")
+        return [] if continuous is None else [continuous]
+
+
+def hidden_layer(n_in: int, n_out: int, dropout: float, generator: torch.Generator | None) -> nn.Sequential:
+    """Linear, ReLU, dropout: (batch, n_in) -> (batch, n_out)."""
+    parts: list[nn.Module] = [linear_layer(n_in, n_out, generator), nn.ReLU()]
+    return nn.Sequential(*parts, nn.Dropout(dropout)) if dropout else nn.Sequential(*parts)
+
+
+def linear_layer(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Linear:
+    """The linear layer of torch with its usual start, U(-1/sqrt(n_in), 1/sqrt(n_in)), from the generator given."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
+    return layer
+
+
+def check_net(sizes: Any, n_continuous: Any, layers: Any, dropout: Any) -> None:
+    """OptionError for options of a net that make no sense."""
+    for name, given in (("sizes", sizes), ("layers", layers)):
+        if not isinstance(given, Sequence) or isinstance(given, str):
+            raise OptionError(
+                f"{name}={given!r}: give a list, such as {'[943, 1682]' if name == 'sizes' else '[100, 50]'}."
+            )
+    check_whole("n_continuous", n_continuous)
+    for width in layers:
+        check_whole("the width of a layer", width, 1)
+    if not sizes and n_continuous == 0:
+        raise OptionError("a net needs a column to look at: give sizes of categorical columns, or n_continuous.")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise OptionError(f"dropout={dropout!r}: give the share to leave out, from 0 to below 1.")
+
+
+def columns(x: Tensor, n: int) -> tuple[Tensor, ...]:
+    """The n columns of codes, each (batch,); DataError when x is not (batch, n)."""
+    if x.dim() != 2 or x.shape[1] != n:
+        raise DataError(f"x has shape {tuple(x.shape)}; this model takes (batch, {n}): a row of {n} codes per rating.")
+    return x.unbind(1)
+
+
+def checked_range(y_range: Any) -> Range | None:
+    """(low, high) as numbers, or None; OptionError for anything else."""
+    if y_range is None:
+        return None
+    try:
+        low, high = (float(end) for end in y_range)
+    except (TypeError, ValueError):
+        raise OptionError(f"y_range={y_range!r}: give (low, high), such as (0, 5.5), or None.") from None
+    if not -math.inf < low < high < math.inf:
+        raise OptionError(f"y_range={y_range!r}: low must lie below high, and both be finite.")
+    return low, high
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model predicts as it will after training (no dropout), and no gradients are kept."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
