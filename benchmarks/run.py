@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from gradient import all_of_sgd
 from measuring import Row, command_seconds, fit_timed, fresh, in_own_process, machine, rmse, split_90_10, timed
+from torch_loop import all_of_torch
 
 import palate
 from palate import kernels
@@ -304,6 +305,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "Starting up": start_up,
     "Memory": memory,
     "Reading": reading,
+    "The notes in PyTorch": all_of_torch,
 }
 
 

@@ -1,8 +1,10 @@
-"""What the documentation says runs: code blocks of README and docs, and the examples in docstrings."""
+"""What the documentation says runs: code blocks of README and docs, the pages of the course, examples in docstrings."""
 
 import contextlib
+import difflib
 import doctest
 import importlib
+import importlib.util
 import io
 import pkgutil
 import re
@@ -14,7 +16,41 @@ import palate
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LESSONS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 MODULES = ["palate", *(found.name for found in pkgutil.walk_packages(palate.__path__, "palate."))]
+
+# A figure with a unit of time, or a speed: no two runs agree in it.
+MEASURED = re.compile(r"\d (s|ms)\b|\bms\b|times as fast|ratings/s")
+ENOUGH_AGREES = 0.9  # of the words and numbers printed: other machines round otherwise, and a list may change places
+NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+
+
+def module_at(path):
+    """A script of the project as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pages = module_at(ROOT / "examples" / "pages.py")
+
+
+@pytest.fixture
+def ml_100k_is_there():
+    try:
+        palate.datasets.load("ml-100k")
+    except palate.errors.DatasetError as error:
+        pytest.skip(f"ml-100k cannot be had: {error}")
+
+
+@pytest.fixture
+def threads_kept():
+    """The course sets torch's number of threads, as one does in one's own program."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def python_blocks(page):
@@ -23,17 +59,80 @@ def python_blocks(page):
 
 @pytest.mark.data
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
-def test_code_blocks_run(page, tmp_path, monkeypatch):
-    try:
-        palate.datasets.load("ml-100k")
-    except palate.errors.DatasetError as error:
-        pytest.skip(f"ml-100k cannot be had: {error}")
+def test_code_blocks_run(page, ml_100k_is_there, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         for number, block in enumerate(python_blocks(page), 1):
             exec(compile(block, f"{page.name}, block {number}", "exec"), names)
     assert printed.getvalue()
+
+
+# ---- the course ------------------------------------------------------------------------------------------------------
+
+
+def near(one, other):
+    """Whether two words are the same, or numbers that differ by chance at most."""
+    if one == other:
+        return True
+    if not (NUMBER.fullmatch(one) and NUMBER.fullmatch(other)):
+        return False
+    a, b = (float(number.replace(",", "")) for number in (one, other))
+    return abs(a - b) <= max(0.05 * abs(a), 0.02) or max(abs(a), abs(b)) < 1e-3
+
+
+def words_of(line):
+    """Words and numbers; without the numbers where they are measured times."""
+    words = re.findall(rf"{NUMBER.pattern}|[^\W\d]+", line)
+    return [word for word in words if not NUMBER.fullmatch(word)] if MEASURED.search(line) else words
+
+
+def share_that_agrees(shown, printed):
+    """How much of a page's printed text came out again."""
+    old, new = ([word for line in text.splitlines() for word in words_of(line)] for text in (shown, printed))
+    if len(old) == len(new):
+        return sum(map(near, old, new)) / len(old) if old else 1.0
+    return difflib.SequenceMatcher(a=old, b=new, autojunk=False).ratio()
+
+
+def test_agreement_sees_what_it_should():
+    assert share_that_agrees("RMSE 0.900", "RMSE 0.901") == 1
+    assert share_that_agrees("RMSE 0.900", "RMSE 1.300") == 0.5
+    assert share_that_agrees("in 1.2 s", "in 7.5 s") == 1
+    assert share_that_agrees("suggested: 0.01", "suggested: 0.01\nand more and more and more") < 0.5
+    assert share_that_agrees("a b c", "x y z") == share_that_agrees("", "x") == 0
+    assert share_that_agrees("", "") == 1
+
+
+def test_the_course_has_all_its_pages():
+    assert {page.name for page in LESSONS} == {page.name for page in pages.pages()} | {"README.md"}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.stem)
+def test_a_lesson_does_what_it_says(page, ml_100k_is_there, threads_kept, tmp_path):
+    pytest.importorskip("matplotlib")
+    text = page.read_text(encoding="utf-8")
+    printed = pages.run(page, tmp_path)
+    for number, (part, lines) in enumerate(zip(pages.parts_of(text), printed, strict=True), 1):
+        assert share_that_agrees(part.printed, lines) >= ENOUGH_AGREES, f"{page.name}, block {number}:\n{lines}"
+    made = {picture.name for picture in tmp_path.glob("*.png")}
+    assert made == set(pages.pictures_in(text)) != set()
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.stem)
+def test_a_lesson_is_made_of_the_parts_it_is_taken_apart_into(page):
+    text = page.read_text(encoding="utf-8")
+    assert pages.text_of(pages.parts_of(text)) == text
+    assert len(python_blocks(page)) == len(pages.parts_of(text)) - 1
+
+
+def test_every_picture_beside_the_lessons_is_shown_in_one():
+    shown = [name for page in LESSONS for name in pages.pictures_in(page.read_text(encoding="utf-8"))]
+    assert sorted(shown) == sorted(picture.name for picture in (ROOT / "docs" / "learn").glob("*.png"))
+
+
+# ---- everywhere ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -50,6 +149,6 @@ def test_every_public_name_is_documented():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
+    for page in PAGES + LESSONS:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

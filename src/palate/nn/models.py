@@ -78,8 +78,6 @@ class DotProductBias(DotProduct):
     3.0
     """
 
-    mean: Tensor
-
     def __init__(
         self,
         n_users: int,
@@ -93,13 +91,15 @@ class DotProductBias(DotProduct):
         super().__init__(n_users, n_items, n_factors, generator=generator)
         self.user_bias = Embedding(n_users, 1, generator=generator)
         self.item_bias = Embedding(n_items, 1, generator=generator)
-        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.mean = float(mean)
         self.y_range = checked_range(y_range)
 
     def forward(self, x: Tensor) -> Tensor:
         """Predictions of pairs: (batch, 2) -> (batch, 1)."""
         users, items = columns(x, 2)
-        score = self.dot(users, items) + self.user_bias(users) + self.item_bias(items) + self.mean
+        score = self.dot(users, items) + self.user_bias(users) + self.item_bias(items)
+        if self.mean:
+            score = score + self.mean
         return score if self.y_range is None else sigmoid_range(score, *self.y_range)
 
 

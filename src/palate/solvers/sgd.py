@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -92,7 +93,10 @@ class SGD(Recipe):
         if self.patience is not None and monitor.valid is None:
             raise OptionError("patience needs validation ratings: fit(train, valid=...).")
         rng = np.random.Generator(np.random.Philox(self.seed))
-        descent = Descent.start(self, ratings, rng)
+        with ThreadPoolExecutor(1) as pool:
+            by_user = pool.submit(ratings.by_user)  # the recommender keeps them so
+            descent = Descent.start(self, ratings, rng)
+            by_user.result()
         best, best_rmse, best_epoch = None, np.inf, 0
         try:
             for epoch in range(self.n_epochs):
