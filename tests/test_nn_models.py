@@ -110,10 +110,14 @@ def test_one_generator_decides_all_and_the_global_one_is_left_alone(make):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_the_mean_is_saved_with_the_model_but_not_learned():
-    model = DotProductBias(2, 2, 2, mean=3.5)
-    assert model.state_dict()["mean"].item() == 3.5
-    assert "mean" not in dict(model.named_parameters())
+def test_the_mean_is_an_option_of_the_model_and_not_learned():
+    model, without = (spread_out(DotProductBias(2, 2, 2, mean=mean)) for mean in (3.5, 0.0))
+    without.load_state_dict(model.state_dict())  # the parameters alone
+    x = torch.tensor([[0, 1], [1, 1]])
+    assert torch.allclose(model(x), without(x) + 3.5)
+    assert set(model.state_dict()) == {
+        f"{side}_{what}.weight" for side in ("user", "item") for what in ("factors", "bias")
+    }
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 3), (4, 2, 1)])
