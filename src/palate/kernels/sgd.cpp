@@ -15,6 +15,7 @@ namespace {
 #include "vectors.hpp"
 
 constexpr int kGroup = 4;           // ratings worked on at once
+constexpr int64_t kAhead = 8;       // so many ratings ahead, rows are asked of the memory
 constexpr float kEpsilon = 1e-10f;  // keeps AdaGrad from dividing by zero
 
 // What each of a group's ratings moves: the user's [p, 0, b, 1] and the item's [q, 0, 1, c], and their AdaGrad sums.
@@ -36,6 +37,15 @@ inline Rows rows_of(const Descent& d, int64_t e, int n) {
     rows.z_squares[g] = d.item_squares + i;
   }
   return rows;
+}
+
+inline void prefetch(const Descent& d, int64_t e, int ld) {
+  const float* x = d.users + static_cast<int64_t>(d.user_codes[e]) * ld;
+  const float* z = d.items + static_cast<int64_t>(d.item_codes[e]) * ld;
+  for (int j = 0; j < ld; j += 16) {
+    __builtin_prefetch(x + j, 1);
+    __builtin_prefetch(z + j, 1);
+  }
 }
 
 inline Four each(const float* const* from, int64_t at) {
@@ -172,6 +182,28 @@ double descend_rows(const Descent& d, int64_t first, int64_t last, float lr) {
   return loss;
 }
 
+// Plain SGD on linear scores, one rating after the other: the chain of operations of each is so short that the
+// processor works on several by itself.
+template <int NV>
+double descend_linear(const Descent& d, int64_t first, int64_t last, float lr) {
+  const int ld = NV ? NV * W : d.ld;
+  double loss = 0;
+  for (int64_t e = first; e < last; ++e) {
+    if (e + kAhead < last) prefetch(d, e + kAhead, ld);
+    float* const x = d.users + static_cast<int64_t>(d.user_codes[e]) * ld;
+    float* const z = d.items + static_cast<int64_t>(d.item_codes[e]) * ld;
+    Vec xz{};
+#pragma GCC unroll 4
+    for (int j = 0; j < ld; j += W) xz += load(x + j) * load(z + j);
+    const float weight = d.weights ? d.weights[e] : 1.0f;
+    const float error = d.mean + d.scale * sum(xz) - d.values[e];
+    const float pull = 2.0f * lr * weight * d.scale * error, keep = 1.0f - 2.0f * lr * weight * d.weight_decay;
+    move(x, z, ld, keep, pull, keep, pull);
+    loss += weight * error * error;
+  }
+  return loss;
+}
+
 template <bool adagrad, bool sigmoid>
 double descend_width(const Descent& d, int64_t first, int64_t last, float lr) {
   switch (d.ld / W) {
@@ -186,19 +218,32 @@ double descend_width(const Descent& d, int64_t first, int64_t last, float lr) {
   }
 }
 
+double descend_linear_width(const Descent& d, int64_t first, int64_t last, float lr) {
+  switch (d.ld / W) {
+    case 1:
+      return descend_linear<1>(d, first, last, lr);
+    case 2:
+      return descend_linear<2>(d, first, last, lr);
+    case 4:
+      return descend_linear<4>(d, first, last, lr);
+    default:
+      return descend_linear<0>(d, first, last, lr);
+  }
+}
+
 }  // namespace
 
 // Ratings first .. last in their order, each a step of its own against the gradient of
 //
-//   w ((f(mean + scale x . z) - r)^2 + weight_decay (|p|^2 + b^2 + |q|^2 + c^2)),  f the identity or low + (high - low)
-//   sigmoid
+//   w ((f(mean + scale x . z) - r)^2 + weight_decay (|p|^2 + b^2 + |q|^2 + c^2))
 //
+// with f the identity or, where low < high, low + (high - low) sigmoid,
 // at rate lr, or with AdaGrad at lr / sqrt(sum of squared gradients so far, this one included).
 double descend(const Descent& d, int64_t first, int64_t last, float lr) {
   const bool adagrad = d.user_squares != nullptr, sigmoid = d.low != d.high;
   if (adagrad)
     return sigmoid ? descend_width<true, true>(d, first, last, lr) : descend_width<true, false>(d, first, last, lr);
-  return sigmoid ? descend_width<false, true>(d, first, last, lr) : descend_width<false, false>(d, first, last, lr);
+  return sigmoid ? descend_width<false, true>(d, first, last, lr) : descend_linear_width(d, first, last, lr);
 }
 
 }  // namespace PALATE_LEVEL
