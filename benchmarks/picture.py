@@ -19,8 +19,15 @@ import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 RECIPES = {
-    "ml-100k": [palate.ALS(), *(palate.Bayes(n_factors=15, n_sweeps=n) for n in (10, 25, 50, 100))],
+    "ml-100k": [
+        palate.SGD(n_epochs=8, lr=0.04),
+        palate.SGD(),
+        palate.ALS(),
+        *(palate.Bayes(n_factors=15, n_sweeps=n) for n in (10, 25, 50, 100)),
+    ],
     "ml-1m": [
+        palate.SGD(n_epochs=6, lr=0.05, weight_decay=0.03),
+        palate.SGD(),
         palate.ALS(n_factors=15, n_sweeps=7),
         palate.ALS(),
         *(palate.Bayes(n_factors=31, n_sweeps=n) for n in (10, 20, 40, 100, 200)),
@@ -52,11 +59,9 @@ def draw(panel: plt.Axes, name: str, points: list[tuple[str, float, float]], pee
         panel.plot(*at, "o", color="0.6", markersize=5)
         name_of = row["library"].split()[0] + (" SVD++" if "SVD++" in row["setting"] else "")
         panel.annotate(name_of, at, (5, 3), textcoords="offset points", fontsize=8, color="0.35")
-    for kind, style in (("Bayes", "o-"), ("ALS", "s-")):
+    for kind, style, color in (("Bayes", "o-", "#c2410c"), ("ALS", "s-", "#1d4ed8"), ("SGD", "^-", "#047857")):
         own = [(seconds, error) for found, seconds, error in points if found == kind]
-        panel.plot(
-            *zip(*own, strict=True), style, color="#c2410c" if kind == "Bayes" else "#1d4ed8", label=f"palate {kind}"
-        )
+        panel.plot(*zip(*own, strict=True), style, color=color, label=f"palate {kind}")
     panel.set_xscale("log")
     panel.margins(x=0.14)
     panel.set_xlabel("seconds to fit")

@@ -379,10 +379,28 @@ def test_files_that_are_no_ratings(tmp_path):
     assert not (tmp_path / "m.palate").exists()
 
 
+def test_every_recipe_can_be_fitted_by_name():
+    from palate.cli.loading import RECIPES
+    from palate.solvers import RECIPES as THERE_ARE
+
+    assert set(RECIPES) == set(THERE_ARE)
+
+
+def test_sgd_takes_its_options(here):
+    options = ["--y-range", 0, 6, "--n-epochs", 5, "--lr", 0.02, "--no-bias", "--schedule", "constant"]
+    told = parsed("fit", "ratings.csv", "-o", "s.palate", "--recipe", "sgd", *options, cwd=here)
+    recipe = told["recipe"]
+    assert (recipe["name"], recipe["n_epochs"], recipe["bias"], recipe["y_range"]) == ("SGD", 5, False, [0.0, 6.0])
+    assert "5 epochs in" in answer("show", "s.palate", cwd=here)
+
+
 def test_wrong_options_are_named(here):
     said = {
         "fit ratings.csv -o x --recipe SVD": "no recipe 'SVD'; there are Bayes",
         "fit ratings.csv -o x --recipe Mean --n-factors 3": "Mean has no --n-factors",
+        "fit ratings.csv -o x --recipe SGD --optimizer adam": "optimizer must be one of 'sgd', 'adagrad', got 'adam'",
+        "fit ratings.csv -o x --recipe SGD --y-range 5 1": "y_range must rise",
+        "fit ratings.csv -o x --recipe SGD --lr 1000": "diverged in epoch 1: give a smaller lr than 1000",
         "fit ratings.csv -o x --recipe Popularity --test 0.1": "predicts no ratings",
         "fit ratings.csv -o x --test 2": "test=2.0",
         "fit ratings.csv -o x --test 0.00001": "not a single rating",

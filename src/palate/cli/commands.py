@@ -42,7 +42,7 @@ def fit(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model file to write.")],
-    recipe: Annotated[str, typer.Option(help="Bayes, ALS, Bias, Mean or Popularity.", metavar="NAME")] = "Bayes",
+    recipe: Annotated[str, typer.Option(help="Bayes, ALS, SGD, Bias, Mean or Popularity.", metavar="NAME")] = "Bayes",
     test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
     json: opt.Json = False,
     reading: dict[str, Any],

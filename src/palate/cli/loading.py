@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from palate.ratings import Ratings
     from palate.solvers.base import Recipe
 
-RECIPES = ("Bayes", "ALS", "Bias", "Mean", "Popularity")
+RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "Popularity")
 
 
 def is_data_set(data: str) -> bool:

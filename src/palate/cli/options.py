@@ -70,6 +70,13 @@ FIT_OPTIONS: dict[str, Any] = {
     "weight_decay": _number("weight_decay", float, "Of ALS, SGD and Bias: how strongly all is pulled to the mean."),
     "count_exponent": _number("count_exponent", float, "Of ALS: 0 plain weight decay .. 1 by number of ratings."),
     "lr": _number("lr", float, "Learning rate of SGD."),
+    "bias": Annotated[
+        bool | None, Option("--bias/--no-bias", help="Of SGD: with biases or without.", rich_help_panel=LEARNING)
+    ],
+    "y_range": Annotated[
+        tuple[float, float] | None,
+        Option("--y-range", metavar="LOW HIGH", help="Of SGD: keep predictions between.", rich_help_panel=LEARNING),
+    ],
     "optimizer": _text("optimizer", LEARNING, "Of SGD: sgd or adagrad.", metavar="CHOICE"),
     "schedule": _text("schedule", LEARNING, "Of SGD: one-cycle, constant or 1/t.", metavar="CHOICE"),
     "seed": _number("seed", int, "Same seed, same model; also draws what --test holds out."),
