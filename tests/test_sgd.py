@@ -68,6 +68,19 @@ def test_the_grid_visits_every_rating_once_in_strata_that_share_no_row(seed, n_u
             assert sum(map(len, rows)) == len(set().union(*rows))
 
 
+def test_many_ratings_are_cut_into_more_blocks():
+    rng = np.random.default_rng(0)
+    labels = [palate.Vocabulary.in_order(np.arange(500), what=what) for what in ("user", "item")]
+    codes = rng.integers(0, 500, (2, 3_000_000)).astype(np.int32)
+    ratings = palate.Ratings(*codes, np.ones(3_000_000), user_vocabulary=labels[0], item_vocabulary=labels[1])
+    grid = Grid.of(ratings, rng)
+    assert grid.side == 32
+    assert np.array_equal(np.sort(grid.order), np.arange(3_000_000))
+    cells = (codes[0] * 500 + codes[1])[grid.order[: grid.cells[1]]]
+    assert 0 < len(cells) < 2 * 3_000_000 / 32**2
+    assert (np.diff(grid.order[: grid.cells[1]]) < 0).mean() == pytest.approx(0.5, abs=0.05)  # in no order
+
+
 def test_blocks_weigh_about_the_same(data):
     grid = Grid.of(data, np.random.default_rng(0))
     weights = np.diff(grid.cells).reshape(grid.side, grid.side)

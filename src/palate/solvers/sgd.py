@@ -32,7 +32,8 @@ from palate.solvers.base import (
 Optimizer = Literal["sgd", "adagrad"]
 Schedule = Literal["one-cycle", "constant", "1/t"]
 
-SIDE = 16  # blocks of users and of items, at most: the cells of a stratum are as many independent tasks
+SIDES = (16, 32, 64)  # blocks of users and of items: the cells of a stratum are as many independent tasks
+PER_CELL = 2_000  # ratings that a cell should have before there are more blocks
 PADDING = 16  # the kernel's rows are whole multiples of this many floats
 N_HEAVY = 1024  # rows that are dealt out one by one
 START = 0.01  # standard deviation of the factors at the start, as in the notes
@@ -216,14 +217,15 @@ class Grid:
     @classmethod
     def of(cls, ratings: Ratings, rng: np.random.Generator) -> Grid:
         """Blocks with about as many ratings each; inside a cell the ratings are shuffled."""
-        side = int(np.clip(min(ratings.n_users, ratings.n_items) // 4, 1, SIDE))
+        wanted = max(side for side in SIDES if side == SIDES[0] or side**2 * PER_CELL <= len(ratings))
+        side = max(1, min(wanted, ratings.n_users // 4, ratings.n_items // 4))
         users = deal(np.bincount(ratings.user_codes, minlength=ratings.n_users), side)
         items = deal(np.bincount(ratings.item_codes, minlength=ratings.n_items), side)
         cell = users[ratings.user_codes] * np.uint64(side) + items[ratings.item_codes]
-        chance = rng.integers(0, 2**24, len(ratings), dtype=np.uint32).astype(np.uint64)
+        chance = rng.integers(0, 2**20, len(ratings), dtype=np.uint32).astype(np.uint64)
         # One sort does it all: by cell, in a cell by chance, and the row number lies in the last 32 bits.
-        keys = np.sort(cell << np.uint64(56) | chance << np.uint64(32) | np.arange(len(ratings), dtype=np.uint64))
-        cells = np.searchsorted(keys, np.arange(side * side, dtype=np.uint64) << np.uint64(56))
+        keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(len(ratings), dtype=np.uint64))
+        cells = np.searchsorted(keys, np.arange(side * side, dtype=np.uint64) << np.uint64(52))
         return cls((keys & np.uint64(2**32 - 1)).astype(np.int64), np.append(cells, len(keys)).astype(np.int64), side)
 
     def strata(self, rng: np.random.Generator) -> Codes:
