@@ -391,3 +391,10 @@ def test_an_epoch_costs_milliseconds():
         assert sum(1 for _ in batches) == 220
         taken.append(time.perf_counter() - start)
     assert min(taken) < 0.2
+
+
+@pytest.mark.parametrize("option", ["on_bad_rows", "duplicates"])
+def test_options_of_read_are_checked_with_columns_of_the_frame_too(option):
+    frame = {"user": list("aabb"), "item": list("xyxy"), "rating": [1, 2, 3, 4], "hour": [9, 10, 9, 10]}
+    with pytest.raises(OptionError, match=option):
+        RatingLoaders.from_df(frame, valid=None, categorical=["hour"], **{option: None})

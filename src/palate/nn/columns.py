@@ -15,7 +15,7 @@ from palate.reading import read
 from palate.reading.cleaning import BadRows
 from palate.reading.columns import there_are
 from palate.reading.frames import Table, table_of
-from palate.reading.reader import Collector
+from palate.reading.reader import Collector, check_option
 from palate.vocabulary import Codes, Vocabulary
 
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ def _read_numbered(
     """What palate.read makes of a table, and which of its rows became ratings: their numbers go along as weights."""
     import polars as pl
 
+    check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
+    check_option("duplicates", duplicates, ("last", "mean", "error"))
     height, last = len(table.column(0)), len(table.names)
     if height > MOST_ROWS or duplicates == "mean" or asked.get("weight"):
         raise OptionError(

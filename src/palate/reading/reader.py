@@ -57,8 +57,8 @@ def read(
     >>> read({"user": ["ann", "bob"], "item": ["tea", "tea"], "stars": [5, 3]})
     Ratings(2 ratings, 2 users, 1 items)
     """
-    _check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
-    _check_option("duplicates", duplicates, ("last", "mean", "error"))
+    check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
+    check_option("duplicates", duplicates, ("last", "mean", "error"))
     asked = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     table = table_of(source, connection)
     found = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"))
@@ -71,7 +71,7 @@ def read(
     return found.ratings(duplicates, users=users, items=items)
 
 
-def _check_option(name: str, value: Any, valid: tuple[str, ...]) -> None:
+def check_option(name: str, value: Any, valid: tuple[str, ...]) -> None:
     if value not in valid:
         raise OptionError(f"{name}={value!r} is not an option; use one of {', '.join(map(repr, valid))}.")
 

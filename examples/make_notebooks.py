@@ -1,0 +1,65 @@
+"""Makes the notebooks of this folder from the pages of docs/learn: python examples/make_notebooks.py.
+
+The pages are the source; edit them, never the notebooks. A notebook has the page's prose and code, no output, and shows
+pictures where the page saves them. The same page gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from pages import LEARN, PICTURE, pages, parts_of
+
+HERE = Path(__file__).parent
+SAVED = re.compile(r'^figure\.savefig\("[\w-]+\.png"\)$', flags=re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def notebook_of(page: Path) -> str:
+    """A page as the text of a notebook."""
+    cells = []
+    for part in parts_of(page.read_text(encoding="utf-8")):
+        cells += [cell for cell in (markdown_cell(part.prose), code_cell(part.code)) if cell["source"]]
+    cells[1:1] = [markdown_cell(f"*Made from docs/learn/{page.name}.*"), code_cell("%matplotlib inline")]
+    named = [{"id": f"{page.stem[:40]}-{number:02}"} | cell for number, cell in enumerate(cells, 1)]
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    notebook = {"cells": named, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def markdown_cell(prose: str) -> dict[str, Any]:
+    """Prose without its pictures, which the code cells show, its links leading where they did."""
+    text = LINK.sub(lambda link: f"]({target_of(link[1])})", PICTURE.sub("", prose))
+    return {"cell_type": "markdown", "metadata": {}, "source": lines_of(re.sub(r"\n{3,}", "\n\n", text))}
+
+
+def code_cell(code: str) -> dict[str, Any]:
+    """Code that shows the pictures which the page saves."""
+    source = lines_of(SAVED.sub("display(figure)", code))
+    return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
+
+
+def target_of(link: str) -> str:
+    """Where a link of a page leads when it stands here: to the notebook, if there is one of that name."""
+    page = LEARN / link
+    return f"{page.stem}.ipynb" if page in pages() else os.path.relpath(page.resolve(), HERE.resolve())
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines as notebooks hold them, each but the last with its end."""
+    return text.strip("\n").splitlines(keepends=True)
+
+
+def main() -> None:
+    """Write a notebook for each page."""
+    for page in pages():
+        (HERE / f"{page.stem}.ipynb").write_text(notebook_of(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The pages of docs/learn: their parts, running them, writing down what came of it.
+
+`python examples/pages.py [page ...]` runs pages (all, unless some are named), and puts the pictures they make beside
+them and what they print below the block that printed it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+LEARN = Path(__file__).parent.parent / "docs" / "learn"
+ORDER = (
+    "two-vectors",
+    "embeddings",
+    "loaders",
+    "learning",
+    "weight-decay",
+    "neural-net",
+    "looking",
+    "pca-is-not-collaborative-filtering",
+    "two-engines",
+)
+BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.MULTILINE | re.DOTALL)
+PICTURE = re.compile(r"!\[[^]]*\]\(([\w-]+\.png)\)")
+
+
+class Part(NamedTuple):
+    """Some prose, the code that follows it (or ""), and what the page says that the code prints (or "")."""
+
+    prose: str
+    code: str
+    printed: str
+
+
+def pages() -> list[Path]:
+    """The pages in the order in which they are read."""
+    return [LEARN / f"{name}.md" for name in ORDER]
+
+
+def parts_of(text: str) -> list[Part]:
+    """A page as a list of parts."""
+    parts, end = [], 0
+    for block in BLOCK.finditer(text):
+        parts.append(Part(text[end : block.start()], block[1], block[2] or ""))
+        end = block.end()
+    return [*parts, Part(text[end:], "", "")]
+
+
+def text_of(parts: list[Part]) -> str:
+    """A list of parts as a page."""
+    return "".join(
+        part.prose
+        + (f"```python\n{part.code}```\n" if part.code else "")
+        + (f"\n```text\n{part.printed}```\n" if part.printed else "")
+        for part in parts
+    )
+
+
+def pictures_in(text: str) -> list[str]:
+    """The files of the pictures that a page shows."""
+    return PICTURE.findall(text)
+
+
+def run(page: Path, folder: Path) -> list[str]:
+    """Run the blocks of a page one after the other in one namespace and in that folder; what each of them printed."""
+    names: dict[str, object] = {"__name__": page.stem}
+    printed = []
+    with contextlib.chdir(folder):
+        for number, part in enumerate(parts_of(page.read_text(encoding="utf-8")), 1):
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                exec(compile(part.code, f"{page.name}, block {number}", "exec"), names)
+            printed.append("".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines()))
+    return printed
+
+
+def refresh(page: Path) -> None:
+    """Run a page and write its printed lines and pictures anew."""
+    text = page.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        printed = run(page, Path(folder))
+        for name in pictures_in(text):
+            shutil.copyfile(Path(folder) / name, page.parent / name)
+    parts = [part._replace(printed=lines) for part, lines in zip(parts_of(text), printed, strict=True)]
+    page.write_text(text_of(parts), encoding="utf-8")
+
+
+def main() -> None:
+    """Refresh the pages named, or all."""
+    for page in [LEARN / f"{Path(name).stem}.md" for name in sys.argv[1:]] or pages():
+        start = time.perf_counter()
+        refresh(page)
+        print(f"{page.name}: {time.perf_counter() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
