@@ -32,6 +32,7 @@ ORDER = [
     "asking",
     "explaining",
     "ranking",
+    "questions",
     "newcomer",
     "recommender",  # before the solvers, since their fit() returns one
     "solvers",

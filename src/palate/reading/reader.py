@@ -72,6 +72,7 @@ def read(
 
 
 def check_option(name: str, value: Any, valid: tuple[str, ...]) -> None:
+    """OptionError, naming the valid ones, for an option that is none of them."""
     if value not in valid:
         raise OptionError(f"{name}={value!r} is not an option; use one of {', '.join(map(repr, valid))}.")
 
