@@ -151,8 +151,10 @@ def test_there_and_back_again(data, recipe):
     x = torch.tensor(np.stack([data.user_codes, data.item_codes], 1).astype(np.int64))
     with torch.no_grad():
         there = module(x)[:, 0].numpy()
-    np.testing.assert_allclose(there, rec.model.factors.predict(data.user_codes, data.item_codes), atol=1e-5)
+    own = rec.model.factors.predict(data.user_codes, data.item_codes)
+    np.testing.assert_allclose(there, own, atol=2e-6)  # sums of float32 in another order, of numbers around 5
     back = palate.Recommender.from_torch(module, data)
+    np.testing.assert_allclose(back.model.factors.predict(data.user_codes, data.item_codes), own, atol=1e-6)
     for name in ("user_factors", "item_factors", "user_bias", "item_bias", "mean"):
         np.testing.assert_allclose(getattr(back, name), getattr(rec, name), atol=1e-6)
     again = back.to_torch()
@@ -195,6 +197,65 @@ def test_what_does_not_fit_is_said(made, data):
         made["net"][1].to_torch()
     with pytest.raises(OptionError, match="Bias has no factors"):
         palate.Bias().fit(data).to_torch()
+
+
+def with_forward(kind, forward):
+    """A module of that kind whose forward is another one."""
+    return type("Own", (kind,), {"forward": forward})
+
+
+def test_a_module_that_answers_otherwise_than_its_parts_is_refused(data):
+    twice = with_forward(DotProduct, lambda self, x: 3.5 + 2 * DotProduct.forward(self, x))(90, 60, 3)
+    swapped = with_forward(DotProductBias, lambda self, x: DotProductBias.forward(self, x.flip(1)))(60, 90, 3)
+    swapped.user_factors, swapped.item_factors = swapped.item_factors, swapped.user_factors
+    swapped.user_bias, swapped.item_bias = swapped.item_bias, swapped.user_bias
+    for module in (twice, swapped):
+        for parameter in module.parameters():
+            torch.nn.init.normal_(parameter, generator=generator())
+        with pytest.raises(OptionError, match="Own answers otherwise than its parts"):
+            palate.Recommender.from_torch(module, data)
+
+
+def test_a_net_with_other_layers_is_refused(data):
+    net = EmbeddingNet([(90, 4), (60, 5)], layers=[20], generator=generator())
+    net.layers.insert(1, torch.nn.BatchNorm1d(20))
+    with pytest.raises(OptionError, match="this net also has BatchNorm1d"):
+        palate.Recommender.from_torch(net, data)
+    net = EmbeddingNet([(90, 4), (60, 5)], layers=[20], generator=generator())
+    net.layers[-1] = torch.nn.Linear(20, 1, bias=False)
+    with pytest.raises(OptionError, match="this net has one without"):
+        palate.Recommender.from_torch(net, data)
+
+
+def test_what_is_given_is_looked_at(made, data):
+    module = made["biases"][0]
+    train, valid = palate.split_random(data, test=0.2, seed=0)
+    with pytest.raises(OptionError, match=r"ratings must be the palate\.Ratings or the RatingLoaders"):
+        palate.Recommender.from_torch(module, data.to_frame())
+    with pytest.raises(OptionError, match=r"of a Learner, its \.model"):
+        palate.Recommender.from_torch(Learner(made["biases"][2], module, progress=False), data)
+    with pytest.raises(OptionError, match="valid has other users or items"):
+        palate.Recommender.from_torch(module, train, valid=palate.datasets.synthetic(80, 60, 2500, seed=5))
+    assert palate.Recommender.from_torch(module, train, valid=valid).has_intervals
+    broken = DotProductBias(90, 60, 4, generator=generator())
+    broken.user_bias = palate.nn.Embedding(7, 1)
+    with pytest.raises(OptionError, match="user_bias do not fit each other"):
+        palate.Recommender.from_torch(broken, data)
+    with torch.no_grad():
+        infinite = DotProductBias(90, 60, 4, generator=generator())
+        infinite.item_bias.weight[3] = float("inf")
+    with pytest.raises(OptionError, match="are not all finite numbers"):
+        palate.Recommender.from_torch(infinite, data)
+    narrow = DotProductBias(90, 60, 4, generator=generator())
+    narrow.y_range = (5.5, 0)
+    with pytest.raises(OptionError, match="low must lie below high"):
+        palate.Recommender.from_torch(narrow, data)
+
+
+def test_other_files_of_palate_are_named(made, tmp_path):
+    Learner(made["biases"][2], DotProductBias(90, 60, 4), progress=False).save(tmp_path / "training.palate")
+    with pytest.raises(palate.errors.ModelFileError, match="checkpoint of a training, not a model"):
+        palate.load(tmp_path / "training.palate")
 
 
 def test_a_tampered_network_is_refused(made, tmp_path):

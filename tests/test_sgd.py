@@ -18,7 +18,7 @@ each_variant = pytest.mark.parametrize(("optimizer", "bias", "y_range"), VARIANT
 some = settings(max_examples=25, deadline=None)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def one_torch_thread():
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
@@ -181,6 +181,7 @@ def assert_equals_autograd(recipe, ratings, one_by_one):
         assert np.abs(table - start).max() > 1e-2
 
 
+@pytest.mark.usefixtures("one_torch_thread")
 @each_variant
 def test_batch_size_one_in_torch_gives_the_same_parameters(weighted, optimizer, bias, y_range):
     recipe = palate.SGD(n_factors=5, lr=0.05, optimizer=optimizer, bias=bias, y_range=y_range, schedule="1/t")
@@ -188,6 +189,7 @@ def test_batch_size_one_in_torch_gives_the_same_parameters(weighted, optimizer, 
 
 
 @pytest.mark.data
+@pytest.mark.usefixtures("one_torch_thread")
 @each_variant
 def test_an_epoch_of_ml_100k_equals_autograd(ml_100k, optimizer, bias, y_range):
     recipe = palate.SGD(n_epochs=1, lr=DEFAULT_LR[optimizer], optimizer=optimizer, bias=bias, y_range=y_range)
@@ -262,7 +264,7 @@ def test_a_saved_range_is_loaded(data, tmp_path):
     rec.save(tmp_path / "model.palate")
     loaded = palate.load(tmp_path / "model.palate")
     assert loaded.model.factors.y_range == (0.0, 6.0)
-    assert loaded.predict("u1", "i1") == rec.predict("u1", "i1") or np.isnan(rec.predict("u1", "i1").low)
+    assert loaded.predict("u1", "i1").prediction == rec.predict("u1", "i1").prediction
     assert loaded.fold_in({"i1": 5}).predict("i2").prediction == rec.fold_in({"i1": 5}).predict("i2").prediction
 
 
@@ -288,7 +290,7 @@ def replace_values(ratings, values):
     )
 
 
-def test_weights_count_like_repeated_ratings_in_the_loss(weighted):
+def test_only_the_proportions_of_weights_count(weighted):
     doubled = replace(palate.SGD(n_factors=4), n_epochs=3)
     rec = doubled.fit(weighted)
     again = doubled.fit(
@@ -302,7 +304,8 @@ def test_weights_count_like_repeated_ratings_in_the_loss(weighted):
         )
     )
     np.testing.assert_allclose(rec.model.factors.users, again.model.factors.users, atol=1e-6)
-    assert rec.predict("u1", "i1") != doubled.fit(replace_values(weighted, weighted.values)).predict("u1", "i1")
+    unweighted = doubled.fit(replace_values(weighted, weighted.values))
+    assert rec.predict("u1", "i1").prediction != unweighted.predict("u1", "i1").prediction
 
 
 def test_learning_rates_follow_their_schedule():
@@ -327,9 +330,27 @@ def test_patience_ends_early_and_keeps_the_best_epoch(data):
     predicted = rec.predict(valid.to_frame())["prediction"].to_numpy()
     assert np.sqrt(np.mean((predicted - valid.values) ** 2)) == pytest.approx(errors[best], abs=1e-5)
     assert rec.model.training["ended"] == "ended early: no new least error in 5 epochs"
-    assert rec.model.noise == pytest.approx(errors[best])
+    assert rec.model.noise == rec.model.training["valid_rmse"] == errors[best]
+    assert rec.model.training["kept_epoch"] == best + 1
     with pytest.raises(OptionError, match="patience needs validation ratings"):
         recipe.fit(train)
+
+
+def test_patience_keeps_the_best_epoch_however_the_fit_ends(data):
+    train, valid = palate.split_random(data, test=0.3, seed=0)
+    recipe = palate.SGD(n_factors=20, n_epochs=200, schedule="constant", patience=50)
+
+    def interrupt(sweep):
+        if sweep.number == 3:
+            raise KeyboardInterrupt
+
+    for end in (lambda sweep: sweep.number == 3, interrupt):
+        rec = recipe.fit(train, valid, callback=end)
+        predicted = rec.predict(valid.to_frame())["prediction"].to_numpy()
+        error = np.sqrt(np.mean((predicted - valid.values) ** 2))
+        errors = [record["valid_rmse"] for record in rec.model.training["epochs"]]
+        assert len(errors) == 3
+        assert error == pytest.approx(min(errors), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +362,11 @@ def test_patience_ends_early_and_keeps_the_best_epoch(data):
         ({"y_range": 5}, "y_range must be two numbers"),
         ({"y_range": (0, float("nan"))}, "y_range must rise"),
         ({"lr": 0}, "lr must be a number above 0"),
-        ({"weight_decay": -1}, "weight_decay must be"),
+        ({"weight_decay": -1}, "weight_decay must be 0 or a number above it"),
+        ({"y_range": "15"}, "y_range must be two numbers"),
+        ({"n_factors": None}, "n_factors must be a whole number"),
+        ({"seed": None}, "seed must be a whole number"),
+        ({"bias": "no"}, "bias is True or False"),
         ({"n_epochs": 0}, "n_epochs must be a whole number, 1 or more"),
         ({"patience": 0}, "patience must be a whole number"),
     ],
@@ -354,6 +379,8 @@ def test_options_that_make_no_sense_are_refused(options, said):
 def test_what_cannot_be_learned_is_said(data):
     with pytest.raises(OptionError, match=r"y_range=\(10.0, 20.0\) does not hold the mean of the ratings"):
         palate.SGD(y_range=(10, 20)).fit(data)
+    with pytest.raises(OptionError, match="times as wide as the ratings are spread"):
+        palate.SGD(y_range=(-1e7, 1e7)).fit(data)
     with pytest.raises(OptionError, match="diverged in epoch 1: give a smaller lr than 50"):
         palate.SGD(lr=50.0, schedule="constant").fit(data)
 

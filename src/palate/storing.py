@@ -10,13 +10,19 @@ from numpy.typing import NDArray
 
 from palate import container, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
-from palate.errors import TamperedModelError
+from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
 from palate.model import Model
 from palate.network import Network
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows
 from palate.vocabulary import Vocabulary
+
+# Other files in the same container, by the `kind` in their header, and who reads them.
+OTHER_KINDS = {
+    "training checkpoint": "a checkpoint of a training, not a model: palate.nn's Learner.load reads it",
+    "palate.nn.book.Learner": "an export of palate.nn.book, not a model: load_learner reads it",
+}
 
 
 def save(model: Model, path: str | PathLike[str]) -> None:
@@ -60,6 +66,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
 def load(path: str | PathLike[str]) -> Model:
     """A model from a file, its arrays mapped and not copied. Raises a ModelFileError that says what is wrong."""
     tensors, header = container.read(path)
+    if (kind := str(header.get("kind"))) in OTHER_KINDS:
+        raise ModelFileError(f"{fspath(path)} is {OTHER_KINDS[kind]}.")
     try:
         model = _unpack(tensors, header)
         _check(model)

@@ -43,11 +43,12 @@ def print_summary(rec: Recommender, path: Path) -> None:
     """The model as a screen for a person."""
     model = rec.model
     low, high = model.limits
+    mean = float(np.average(model.history.values, weights=model.history.weights))
     facts = {
         "file": f"{path}, {size_of(path)}",
         "recipe": recipe_of(rec),
         "ratings": f"{len(model.history.indices):,} by {rec.n_users:,} users of {rec.n_items:,} items",
-        "scale": f"{low:g} to {high:g}, mean {rec.mean:.3f}" if model.predicts_ratings else "ranks only",
+        "scale": f"{low:g} to {high:g}, mean {mean:.3f}" if model.predicts_ratings else "ranks only",
         "factors": f"{rec.n_factors}" + (f", {len(model.posterior)} posterior draws" if model.posterior else ""),
         "intervals": f"yes, noise {model.noise:.3f}" if rec.has_intervals else "no",
         "training": _training(model.training),
@@ -56,6 +57,8 @@ def print_summary(rec: Recommender, path: Path) -> None:
         "fingerprint": model.fingerprint,
     }
     printing.print_facts({name: value for name, value in facts.items() if value})
+    if not rec.item_bias.any():
+        return  # a model without biases of items has no favourites
     best, worst = _extreme_items(rec)
     for heading, rows in (("Best liked", best), ("Least liked", worst)):
         printing.say(f"\n{heading} (item bias)", "bold")

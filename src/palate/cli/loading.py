@@ -49,6 +49,7 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     from dataclasses import fields
 
     from palate import solvers
+    from palate.cli.options import FIT_OPTIONS
 
     known = {recipe.lower(): recipe for recipe in RECIPES}
     if name.lower() not in known:
@@ -57,7 +58,8 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     taken = {field.name for field in fields(recipe)}
     ignored = [f"--{option.replace('_', '-')}" for option in options if option not in taken | {"seed"}]
     if ignored:
-        has = ", ".join(f"--{option.replace('_', '-')}" for option in sorted(taken)) or "none"
+        there = sorted(taken & set(FIT_OPTIONS))
+        has = ", ".join(f"--{option.replace('_', '-')}" for option in there) or "none"
         raise OptionError(f"{recipe.__name__} has no {', '.join(ignored)}; its options: {has}.")
     return recipe(**{option: value for option, value in options.items() if option in taken})
 

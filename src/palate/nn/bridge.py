@@ -10,19 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
 from palate.factors import Factors, Floats
 from palate.network import Layer, Network, empirical_prior
 from palate.nn.columns import UNKNOWN, Category, Column, Scale
 from palate.nn.loaders import RatingLoaders
-from palate.nn.models import DotProductBias, EmbeddingNet
+from palate.nn.models import DotProductBias, EmbeddingNet, checked_range, evaluating
 from palate.ratings import Ratings
 from palate.recommender import Recommender
+from palate.solvers.base import same_vocabulary
 from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import polars as pl
 
+N_ASKED = 512  # training pairs that the module itself is asked for
+NOTHING = empirical_prior(np.zeros((1, 1), np.float32), 1.0)  # until the spread of the trained rows is known
 LEAST_NOISE = 1e-3  # of the rating range: a fit that leaves no error must not leave fold-in without doubt
 
 
@@ -65,40 +68,100 @@ def from_torch(
     perhaps other columns. ratings: what it was trained on; the loaders, where the net has other columns: those known of
     users and items count for each, those of single ratings are held at what is most common. Intervals are claimed only
     with valid=, ratings to measure them on. Somebody new gets the vector that fits his ratings best, given how the
-    trained vectors are spread. Raises OptionError for any other module, or one of another size.
+    trained vectors are spread. Raises OptionError for any other module, one of another size, or one whose own answers
+    are not those of its parts.
     """
     loaders = ratings if isinstance(ratings, RatingLoaders) else None
-    known = loaders.ratings if loaders else ratings
-    assert isinstance(known, Ratings)
+    known = ratings.ratings if isinstance(ratings, RatingLoaders) else ratings
+    if not isinstance(known, Ratings):
+        raise OptionError(
+            f"ratings must be the palate.Ratings or the RatingLoaders of the training, got {type(ratings).__name__}."
+        )
+    if not isinstance(module, nn.Module):
+        raise OptionError(f"module must be a torch module, got {type(module).__name__}; of a Learner, its .model.")
+    if valid is not None and not same_vocabulary(known, valid):
+        raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
+    first = getattr(module, "first_code", getattr(loaders, "first_code", 0))
     if isinstance(module, EmbeddingNet):
-        factors: Factors = _network(module, known, loaders)
+        factors: Factors = _network(module, known, loaders, first)
     else:
-        factors = _dot_product(module, known)
+        factors = _dot_product(module, known, first)
+    _check_answers(module, factors, known, loaders, first)
     factors = _with_priors(factors, known)
     noise = float("nan") if valid is None else _rmse(factors, valid, known.range)
     recipe = {"name": name or type(module).__name__, "trained": "with PyTorch"}
     return Recommender.from_training(known, factors=factors, noise=noise, recipe=recipe)
 
 
+def _check_answers(
+    module: nn.Module, factors: Factors, ratings: Ratings, loaders: RatingLoaders | None, first: int
+) -> None:
+    """OptionError unless the module, asked for some training pairs, says what its parts give."""
+    if type(module).forward is nn.Module.forward:
+        return  # parameters alone: there is nothing to ask
+    weight = next(module.parameters())
+    inputs = [
+        part.to(weight.device, weight.dtype if part.is_floating_point() else part.dtype)
+        for part in _questions(ratings, loaders, first)
+    ]
+    try:
+        with evaluating(module):
+            answers = array_of(module(*inputs)).reshape(-1)
+    except (DataError, IndexError):  # it takes our user codes for items
+        answers = np.zeros(0, np.float32)
+    expected = factors.predict(ratings.user_codes[:N_ASKED], ratings.item_codes[:N_ASKED])
+    low, high = ratings.range
+    tolerance = (1e-3 if weight.dtype in (torch.float32, torch.float64) else 0.03) * max(high - low, 1e-6)
+    if answers.shape != expected.shape or not np.abs(answers - expected).max(initial=0) <= tolerance:
+        raise OptionError(
+            f"{type(module).__name__} answers otherwise than its parts: a Recommender adds up user_factors . "
+            "item_factors, the biases and mean within y_range, or walks an EmbeddingNet's Linear and ReLU layers. "
+            "Where forward does something else, or takes its columns in another order, it cannot be one."
+        )
+
+
+def _questions(ratings: Ratings, loaders: RatingLoaders | None, first: int) -> list[Tensor]:
+    """The module's inputs for the first training pairs; columns of single ratings are held where the net has them."""
+    if loaders is None or len(loaders.classes) + len(loaders.scales) == 2:
+        pairs = [ratings.user_codes[:N_ASKED], ratings.item_codes[:N_ASKED]]
+        return [torch.from_numpy(np.stack(pairs, axis=1).astype(np.int64) + first)]
+    inputs = [tensor[:N_ASKED].clone() for tensor in loaders.train.tensors[:-1]]
+    for at, name in enumerate(list(loaders.classes)[2:], 2):
+        if _side_of(name, ratings) == "rating":
+            inputs[0][:, at] = loaders.train.tensors[0][:, at].mode().values
+    for at, name in enumerate(loaders.scales):
+        if _side_of(name, ratings) == "rating":
+            inputs[1][:, at] = 0
+    return inputs
+
+
 # ---- dot products
 
 
-def _dot_product(module: nn.Module, ratings: Ratings) -> Factors:
+def _dot_product(module: nn.Module, ratings: Ratings, first: int) -> Factors:
     users, items = (_table(module, f"{side}_factors") for side in ("user", "item"))
     if users is None or items is None:
         raise OptionError(
             f"{type(module).__name__} is neither a dot product (user_factors and item_factors) nor an EmbeddingNet; "
             "give one of these, or name its embeddings so."
         )
+    _check_table("user_factors and item_factors", users.shape[1:] == items.shape[1:] and users.ndim == 2)
+    users, items = users[first:], items[first:]
     _check_size(len(users), len(items), ratings)
-    biases = [_table(module, f"{side}_bias") for side in ("user", "item")]
-    sides = [
-        np.hstack([table, np.zeros((len(table), 1), np.float32) if bias is None else bias.reshape(-1, 1)])
-        for table, bias in zip((users, items), biases, strict=True)
-    ]
-    nothing = empirical_prior(np.zeros((1, sides[0].shape[1]), np.float32), 1.0)
-    mean = float(getattr(module, "mean", 0.0))
-    return Factors(mean, sides[0], sides[1], nothing, nothing, y_range=_range_of(module))
+    sides = []
+    for side, table in (("user", users), ("item", items)):
+        bias = _table(module, f"{side}_bias")
+        column = np.zeros((len(table), 1), np.float32) if bias is None else bias.reshape(-1, 1)[first:]
+        _check_table(f"{side}_bias", column.shape == (len(table), 1))
+        sides.append(np.hstack([table, column]))
+    _check_table("its parameters", all(np.isfinite(side).all() for side in sides), "are not all finite numbers")
+    y_range = checked_range(_range_of(module))
+    return Factors(_mean_of(module), sides[0], sides[1], NOTHING, NOTHING, y_range=y_range)
+
+
+def _check_table(what: str, good: bool, said: str = "do not fit each other") -> None:
+    if not good:
+        raise OptionError(f"{what} {said}: a dot product has tables of one width, one row for each user and item.")
 
 
 def _table(module: nn.Module, name: str) -> Floats | None:
@@ -113,25 +176,36 @@ def array_of(tensor: Tensor) -> Floats:
     return tensor.detach().to("cpu", torch.float32).numpy().copy()
 
 
-def _range_of(module: nn.Module) -> tuple[float, float] | None:
+def _mean_of(module: nn.Module) -> float:
+    mean = getattr(module, "mean", 0.0)
+    try:
+        return float(mean)
+    except (TypeError, ValueError):
+        raise OptionError(f"mean must be a number, got {mean!r}.") from None
+
+
+def _range_of(module: nn.Module) -> object:
     y_range = getattr(module, "y_range", None)
-    return None if y_range is None else (float(y_range[0]), float(y_range[1]))
+    return [float(end) for end in y_range] if isinstance(y_range, Tensor) else y_range
 
 
 def _check_size(n_users: int, n_items: int, ratings: Ratings) -> None:
     if (n_users, n_items) != (ratings.n_users, ratings.n_items):
         raise OptionError(
             f"the module knows {n_users:,} users and {n_items:,} items, the ratings have {ratings.n_users:,} and "
-            f"{ratings.n_items:,}: give the ratings it was trained on (loaders.ratings)."
+            f"{ratings.n_items:,}: give the ratings or loaders it was trained with (loaders.ratings)."
         )
 
 
 # ---- neural nets
 
 
-def _network(module: EmbeddingNet, ratings: Ratings, loaders: RatingLoaders | None) -> Network:
+def _network(module: EmbeddingNet, ratings: Ratings, loaders: RatingLoaders | None, first: int) -> Network:
     """The net's inputs sorted by whom they belong to, and its layers."""
     tables = [array_of(embedding.weight) for embedding in module.embeddings]  # type: ignore[arg-type]
+    if len(tables) < 2:
+        raise OptionError("a net that recommends needs an embedding of users and one of items, in this order.")
+    tables[:2] = [table[first:] for table in tables[:2]]
     _check_size(len(tables[0]), len(tables[1]), ratings)
     extra = [] if loaders is None else list(loaders.classes)[2:]
     scales = {} if loaders is None else loaders.scales
@@ -155,24 +229,32 @@ def _network(module: EmbeddingNet, ratings: Ratings, loaders: RatingLoaders | No
             places[side].append(here)
     users, items = (np.hstack([*parts, np.zeros((len(parts[0]), 1), np.float32)]) for parts in sides.values())
     user_places, item_places = (np.concatenate(parts) for parts in places.values())
-    nothing = empirical_prior(np.zeros((1, 1), np.float32), 1.0)
     widths = tables[0].shape[1], tables[1].shape[1]
     return Network(
-        0.0, users, items, nothing, nothing, 1.0, _range_of(module),
+        0.0, users, items, NOTHING, NOTHING, 1.0, checked_range(_range_of(module)),
         layers_of(module), user_places, item_places, constants, widths,
     )  # fmt: skip
+
+
+def _side_of(name: str, ratings: Ratings) -> str:
+    """Whose column it is: of users, of items or of single ratings."""
+    for side, frame in (("user", ratings.user_table), ("item", ratings.item_table)):
+        if frame is not None and name in frame.columns:
+            return side
+    return "rating"
 
 
 def _column(name: str, table: Floats | None, ratings: Ratings, loaders: RatingLoaders | None) -> tuple[str, Floats]:
     """Whose column it is, and what the net reads there: for each user or item, or what is most common in ratings."""
     assert loaders is not None
-    for side, frame in (("user", ratings.user_table), ("item", ratings.item_table)):
-        if frame is not None and name in frame.columns:
-            return side, _read(name, frame[name], table, loaders)
+    side = _side_of(name, ratings)
+    frame = {"user": ratings.user_table, "item": ratings.item_table}.get(side)
+    if frame is not None:
+        return side, _read(name, frame[name], table, loaders)
     if table is None:
-        return "rating", np.zeros(1, np.float32)  # a standardised column's mean
+        return side, np.zeros(1, np.float32)  # a standardised column's mean
     at = list(loaders.classes).index(name)
-    return "rating", table[int(loaders.train.tensors[0][:, at].mode().values)]
+    return side, table[int(loaders.train.tensors[0][:, at].mode().values)]
 
 
 def _read(name: str, values: pl.Series, table: Floats | None, loaders: RatingLoaders) -> Floats:
@@ -185,8 +267,14 @@ def _read(name: str, values: pl.Series, table: Floats | None, loaders: RatingLoa
 
 
 def layers_of(module: EmbeddingNet) -> tuple[Layer, ...]:
-    """Weight and bias of every linear layer, in order."""
-    linear = [part for part in module.layers.modules() if isinstance(part, nn.Linear)]
+    """Weight and bias of every linear layer, in order; OptionError for a net with layers of another kind."""
+    parts = [part for part in module.layers.modules() if not isinstance(part, nn.Sequential)]
+    strange = [type(part).__name__ for part in parts if not isinstance(part, nn.Linear | nn.ReLU | nn.Dropout)]
+    if strange:
+        raise OptionError(f"a Recommender walks Linear, ReLU and Dropout layers; this net also has {strange[0]}.")
+    linear = [part for part in parts if isinstance(part, nn.Linear)]
+    if any(part.bias is None for part in linear):
+        raise OptionError("a Recommender walks Linear layers with a bias; this net has one without.")
     return tuple((array_of(part.weight), array_of(part.bias)) for part in linear)
 
 

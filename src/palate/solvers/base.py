@@ -130,6 +130,12 @@ class Monitor:
     unit: str = "sweep"
     ended: str = "finished"
     sweeps: list[Sweep] = field(default_factory=list)
+    kept: int | None = None  # which of the sweeps the model is from, the last one where None
+
+    @property
+    def kept_sweep(self) -> Sweep | None:
+        """The sweep that the model is from; None before the first."""
+        return self.sweeps[-1 if self.kept is None else self.kept] if self.sweeps else None
 
     def __enter__(self) -> Monitor:
         self._start = time.perf_counter()
@@ -170,12 +176,13 @@ class Monitor:
         return rmse(np.clip(predictions, *self.limits), self.valid.values)
 
     def summary(self) -> dict[str, Any]:
-        """What the model file keeps of the fit."""
-        last = self.sweeps[-1] if self.sweeps else None
+        """What the model file keeps of the fit; the errors are those of the sweep that the model is from."""
+        last = self.kept_sweep
         return {
             f"n_{self.unit}s": len(self.sweeps),
             "seconds": round(self.seconds, 3),
             "ended": self.ended,
+            **({} if self.kept is None else {f"kept_{self.unit}": self.kept + 1}),
             "train_rmse": None if last is None else last.train_rmse,
             "valid_rmse": None if last is None else last.valid_rmse,
             f"{self.unit}s": [
@@ -298,9 +305,10 @@ def _check_fit(ratings: Ratings, valid: Ratings | None) -> None:
             raise OptionError(f"{name} must be Ratings, got {type(given).__name__}; palate.read() makes them.")
         if given is not None and len(given) == 0:
             raise DataError("there are no ratings to learn from." if name == "ratings" else "valid has no ratings.")
-    if valid is not None and not _same_vocabulary(ratings, valid):
+    if valid is not None and not same_vocabulary(ratings, valid):
         raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
 
 
-def _same_vocabulary(one: Ratings, other: Ratings) -> bool:
+def same_vocabulary(one: Ratings, other: Ratings) -> bool:
+    """Whether codes mean the same in both."""
     return one.user_vocabulary == other.user_vocabulary and one.item_vocabulary == other.item_vocabulary

@@ -35,6 +35,7 @@ Schedule = Literal["one-cycle", "constant", "1/t"]
 SIDES = (16, 32, 64)  # blocks of users and of items: the cells of a stratum are as many independent tasks
 PER_CELL = 2_000  # ratings that a cell should have before there are more blocks
 PADDING = 16  # the kernel's rows are whole multiples of this many floats
+WIDEST = 1e4  # standard deviations that a y_range may span
 N_HEAVY = 1024  # rows that are dealt out one by one
 START = 0.01  # standard deviation of the factors at the start, as in the notes
 START_SQUARES = 0.01  # AdaGrad's sums at the start: a first rating that happens to fit must not set a row's rate alone
@@ -78,6 +79,9 @@ class SGD(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("n_factors", "n_epochs", "seed", "n_threads"):
+            if getattr(self, name) is None:
+                raise OptionError(f"{name} must be a whole number, got None.")
         check_counts(1, n_epochs=self.n_epochs, patience=self.patience)
         check_counts(n_factors=self.n_factors, n_threads=self.n_threads)
         check_counts(most=MAX_SEED, seed=self.seed)
@@ -85,8 +89,10 @@ class SGD(Recipe):
         _check_choice("schedule", self.schedule, ("one-cycle", "constant", "1/t"))
         if self.lr is not None:
             check_positive(lr=self.lr)
-        if self.weight_decay != 0:
-            check_positive(weight_decay=self.weight_decay)
+        if not isinstance(self.bias, bool):
+            raise OptionError(f"bias is True or False, got {self.bias!r}.")
+        if isinstance(self.weight_decay, bool) or self.weight_decay != 0:
+            _check_decay(self.weight_decay)
         if self.y_range is not None:
             object.__setattr__(self, "y_range", _checked_range(self.y_range))
 
@@ -103,20 +109,17 @@ class SGD(Recipe):
             for epoch in range(self.n_epochs):
                 train_rmse = descent.epoch(epoch, rng)
                 valid_rmse = descent.valid_rmse(monitor)
+                if self.patience is not None and valid_rmse is not None and valid_rmse < best_rmse:
+                    best, best_rmse, best_epoch = descent.factors(), valid_rmse, epoch
                 if monitor.after_sweep(self.n_epochs, train_rmse, valid_rmse):
                     break
-                if self.patience is None or valid_rmse is None:
-                    continue
-                if valid_rmse < best_rmse:
-                    best, best_rmse, best_epoch = descent.factors(), valid_rmse, epoch
-                if epoch - best_epoch >= self.patience:
+                if self.patience is not None and epoch - best_epoch >= self.patience:
                     monitor.ended = f"ended early: no new least error in {self.patience} epochs"
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
-        noise = monitor.sweeps[-1].valid_rmse if monitor.sweeps else None
-        if best is not None:
-            noise = best_rmse
+        monitor.kept = None if best is None else best_epoch
+        noise = monitor.kept_sweep.valid_rmse if monitor.kept_sweep else None
         return Trained(best or descent.factors(), noise=float("nan") if noise is None else noise)
 
 
@@ -295,6 +298,11 @@ def _standard_range(y_range: tuple[float, float] | None, center: float, scale: f
     low, high = ((end - center) / scale for end in y_range)
     if not low < 0 < high:
         raise OptionError(f"y_range={y_range} does not hold the mean of the ratings, {center:g}, between its ends.")
+    if high - low > WIDEST:
+        raise OptionError(
+            f"y_range={y_range} is {high - low:.0e} times as wide as the ratings are spread: float32 has no digits "
+            "left for their differences. Give a range just wider than the ratings, or none."
+        )
     return low, high
 
 
@@ -308,6 +316,13 @@ def _around_the_mean(low: float, high: float) -> tuple[float, float]:
     return float(np.log(-low / high)), (high - low) / (-low * high)
 
 
+def _check_decay(weight_decay: object) -> None:
+    try:
+        check_positive(weight_decay=weight_decay)
+    except OptionError:
+        raise OptionError(f"weight_decay must be 0 or a number above it, got {weight_decay!r}.") from None
+
+
 def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
     if given not in choices:
         raise OptionError(f"{name} must be one of {', '.join(map(repr, choices))}, got {given!r}.")
@@ -315,6 +330,8 @@ def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
 
 def _checked_range(y_range: object) -> tuple[float, float]:
     try:
+        if isinstance(y_range, str):
+            raise TypeError
         low, high = (float(end) for end in y_range)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         raise OptionError(f"y_range must be two numbers, the lowest and the highest rating, got {y_range!r}.") from None
