@@ -387,6 +387,47 @@ def test_a_file_whose_parts_do_not_fit_is_refused(toy, tmp_path, kind, name, val
         load_learner(tmp_path / "lie")
 
 
+class TypedIn(Module):
+    """A model of the chapter, typed in: palate knows only the names of its embeddings."""
+
+    def __init__(self, dls):
+        (n_users, _), (n_items, _) = get_emb_sz(dls)
+        self.user_factors, self.user_bias = Embedding(n_users, 3), Embedding(n_users, 1)
+        self.item_factors, self.item_bias = Embedding(n_items, 3), Embedding(n_items, 1)
+        self.y_range = (0, 5.5)
+
+    def forward(self, x):
+        users, items = x[:, 0], x[:, 1]
+        dot = (self.user_factors(users) * self.item_factors(items)).sum(1, keepdim=True)
+        return sigmoid_range(dot + self.user_bias(users) + self.item_bias(items), *self.y_range)
+
+
+@pytest.mark.parametrize("give", [lambda dls: dls, lambda dls: dls.ratings], ids=["dls", "ratings"])
+@pytest.mark.parametrize("kind", ["dot", "net", "by hand"])
+def test_a_recommender_predicts_as_the_model_does(toy, kind, give):
+    options = {"dot": {"n_factors": 4}, "net": {"use_nn": True, "layers": [7, 5]}}
+    if kind == "by hand":
+        learn = Learner(toy, TypedIn(toy), **QUIET)
+    else:
+        learn = collab_learner(toy, y_range=(0, 5.5), **options[kind], **QUIET)
+    learn.fit_one_cycle(3, 5e-2)
+    if kind == "by hand" and give(toy) is toy.ratings:
+        with pytest.raises(OptionError):  # neither of the two says that there is a row for nobody
+            palate.Recommender.from_torch(learn.model, toy.ratings)
+        return
+    recommender = palate.Recommender.from_torch(learn.model, give(toy))
+    x, _ = toy.valid.tensors
+    users, items = ([labels[code] for code in codes] for labels, codes in zip(toy.classes.values(), x.T, strict=True))
+    low, high = toy.ratings.range
+    expected = learn.model(x).detach()[:, 0].clamp(low, high)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(recommender.predict(users, items)["prediction"], expected, atol=1e-4)
+
+
+def test_codes_begin_where_first_code_says(toy):
+    assert toy.first_code == EmbeddingDotBias.first_code == EmbeddingNN.first_code == toy.train.tensors[0].min() == 1
+
+
 # ---- small things
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ import palate
 from palate.errors import DataError, ModelFileError, NotAModelError, OptionError
 from palate.nn import schedules
 from palate.nn.callbacks import Callback, EarlyStopping, KeepBest, RecordNorms, SaveCheckpoint
-from palate.nn.learner import Learner, adamw
+from palate.nn.learner import Learner
 from palate.nn.loaders import RatingLoaders
 from palate.nn.losses import mse
 from palate.nn.models import DotProductBias, EmbeddingNet
+from palate.nn.schedules import adamw
 
 RATINGS = palate.datasets.synthetic(n_users=30, n_items=20, n_ratings=300, seed=1)
 
@@ -33,6 +35,13 @@ def net(seed=0):
     """A net with dropout and a batch norm: everything that has a state beside the weights."""
     model = EmbeddingNet([30, 20], layers=(8,), dropout=0.5, generator=torch.Generator().manual_seed(seed))
     model.layers.insert(1, nn.BatchNorm1d(8))
+    return model
+
+
+def net_with(dropout=0.5, y_range=None):
+    """The same tensors as the net's, and other options."""
+    model = net()
+    model.layers[0][2].p, model.y_range = dropout, y_range and tuple(map(float, y_range))
     return model
 
 
@@ -177,6 +186,41 @@ def test_a_later_fit_takes_its_own_weight_decay_and_keeps_the_momentum():
     assert torch.dot(kept.flatten(), averages.flatten()) > 0.5 * averages.square().sum()
 
 
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop, torch.optim.Adagrad])
+def test_a_class_of_torch_gets_its_options_by_name(kind):
+    trained = learner(optimizer=kind).fit(2, 0.05, wd=0.1)
+    same_state(trained, learner(optimizer=lambda ps, lr, wd: kind(ps, lr=lr, weight_decay=wd)).fit(2, 0.05, wd=0.1))
+    assert trained.optimizer.param_groups[0]["weight_decay"] == 0.1
+
+
+def test_a_partial_of_a_class_gets_them_by_name_too():
+    trained = learner(optimizer=partial(torch.optim.SGD, nesterov=False)).fit(1, 0.05, wd=0.1)
+    group = trained.optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.05, 0.1, 0)
+
+
+def test_an_optimizer_without_weight_decay_takes_none():
+    assert learner(optimizer=torch.optim.Rprop).fit(1).recorder.epochs
+    with pytest.raises(OptionError, match="Rprop knows no weight decay"):
+        learner(optimizer=torch.optim.Rprop).fit(1, wd=0.1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "complaint"),
+    [
+        ("adam", "optimizer='adam': give a class"),
+        (torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1), "optimizer='SGD': give a class"),
+        (torch.optim.LBFGS, "LBFGS .*closure"),
+        (lambda ps, lr, _: torch.optim.LBFGS(ps, lr), "LBFGS .*closure"),
+        (lambda *_: "adam", "made a str"),
+        (nn.Linear, "optimizer='Linear': give a class"),
+    ],
+)
+def test_what_is_no_optimizer_is_refused(optimizer, complaint):
+    with pytest.raises(OptionError, match=complaint):
+        learner(optimizer=optimizer)
+
+
 def test_weight_decay_keeps_weights_small():
     small, large = (learner().fit(10, wd=wd).model.user_factors.weight.norm() for wd in (2.0, 0.0))
     assert small < 0.8 * large
@@ -187,6 +231,33 @@ def test_frozen_parameters_stay():
     model.item_factors.weight.requires_grad_(False)
     before = model.item_factors.weight.clone()
     assert torch.equal(learner(model).fit(1, wd=0.5).model.item_factors.weight, before)
+
+
+def test_a_model_that_is_frozen_all_over_is_refused():
+    model = dot_model().requires_grad_(False)
+    with pytest.raises(OptionError, match="DotProductBias has no parameter to train"):
+        learner(model)
+    trained = learner()
+    trained.model.requires_grad_(False)
+    with pytest.raises(OptionError, match="does not depend on any parameter"):
+        trained.fit(1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "complaint"),
+    [
+        (nn.MSELoss(reduction="none"), r"shape \(64, 1\)"),
+        (lambda given, wanted: mse(given, wanted)[None], r"shape \(1,\)"),
+        (lambda given, wanted: mse(given, wanted).item(), "a float"),
+        (lambda given, wanted: mse(given.detach(), wanted), "does not depend"),
+    ],
+)
+def test_a_loss_that_is_no_number_is_refused(loss, complaint):
+    with pytest.raises(OptionError, match=complaint):
+        learner(loss=loss).fit(1)
+    if complaint != "does not depend":
+        with pytest.raises(OptionError, match="loss= gave"):
+            learner(loss=loss).validate()
 
 
 def test_without_a_validation_set():
@@ -288,6 +359,12 @@ def test_the_suggestion_is_not_led_astray_by_noise():
         assert 1e-3 < schedules.suggested_lr(lrs, noisy) * 10 < 1
 
 
+@pytest.mark.parametrize("rates", [(0, 0.1), (1, 0.1), (0.1, 0.1), (-1, 1), (0.1, math.inf), ("low", 1)])
+def test_a_search_that_makes_no_sense_is_refused(rates):
+    with pytest.raises(OptionError, match=r"lowest|highest"):
+        learner().lr_find(*rates)
+
+
 @pytest.mark.parametrize("trained", [False, True])
 def test_lr_find_leaves_everything_as_it_was(trained):
     one, other = learner(net()), learner(net())
@@ -314,6 +391,19 @@ def test_lr_find_rises_and_stops_when_diverged():
 
 
 # ---- callbacks
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "complaint"),
+    [
+        (KeepBest(), r"callbacks=\[KeepBest\(\)\]"),
+        ([KeepBest], r"the class KeepBest: make one, KeepBest\(\)"),
+        ([print], "no palate.nn.Callback"),
+    ],
+)
+def test_what_are_no_callbacks_is_refused(callbacks, complaint):
+    with pytest.raises(OptionError, match=complaint):
+        learner(callbacks=callbacks)
 
 
 def test_hooks_come_in_order():
@@ -474,6 +564,49 @@ def test_a_checkpoint_of_something_else_is_refused(other, complaint, tmp_path):
     with pytest.raises(OptionError, match=complaint):
         stranger.load(tmp_path / "c")
     assert equal(before, weights(stranger))
+
+
+def other_loaders():
+    """As many ratings, batches and labels, in the same order, and other values."""
+    other = loaders()
+    other.train.tensors[1][0] += 1
+    return other
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        (lambda: learner(net(), loaders=other_loaders()), "training data SHA-256 .* is SHA-256"),
+        (lambda: learner(net_with(dropout=0.2)), r"model .*Dropout\(p=0.5.*Dropout\(p=0.2"),
+        (lambda: learner(net_with(y_range=(0, 6))), r"y_range None, but here y_range is \(0.0, 6.0\)"),
+        (lambda: learner(net(), loss=nn.L1Loss()), "loss mse, but here loss is L1Loss"),
+        (lambda: learner(net().bfloat16()), "type of numbers"),
+    ],
+)
+def test_a_checkpoint_of_a_training_of_the_same_shape_is_refused(other, complaint, tmp_path):
+    learner(net()).fit(1).save(tmp_path / "c")
+    stranger = other()
+    before = weights(stranger)
+    with pytest.raises(OptionError, match=complaint) as caught:
+        stranger.load(tmp_path / "c")
+    assert "\n" not in str(caught.value)
+    assert equal(before, weights(stranger))
+
+
+def test_a_checkpoint_of_another_mean_is_refused(tmp_path):
+    learner(DotProductBias(30, 20, 4, mean=3.5)).save(tmp_path / "c")
+    with pytest.raises(OptionError, match=r"mean 3.5, but here mean is 3.0"):
+        learner(DotProductBias(30, 20, 4, mean=3.0)).load(tmp_path / "c")
+
+
+def test_a_checkpoint_of_short_numbers_goes_on_bit_for_bit(tmp_path):
+    def fresh(*callbacks):
+        return learner(dot_model().bfloat16(), callbacks=[SaveCheckpoint(tmp_path / "c", 3), KeepBest(), *callbacks])
+
+    fresh(At(6, interrupt)).fit(3, 0.1)
+    resumed = fresh().load(tmp_path / "c").resume()
+    assert resumed.model.user_factors.weight.dtype == torch.bfloat16
+    same_state(resumed, fresh().fit(3, 0.1))
 
 
 def test_files_that_are_no_checkpoints_are_refused(tmp_path):

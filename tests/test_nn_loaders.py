@@ -165,6 +165,42 @@ def test_validation_ratings_are_read_in_the_training_classes():
     assert loaders.valid_ratings.user_vocabulary == train.user_vocabulary
 
 
+def test_validation_without_ratings_is_refused(ratings):
+    with pytest.raises(DataError, match=r"valid has no ratings.*valid=None"):
+        RatingLoaders.from_ratings(ratings, ratings[:0])
+
+
+def test_frames_are_told_where_to_go(ratings):
+    frame = ratings.to_frame()
+    for source in (frame, frame.to_dict(), "ratings.csv"):
+        with pytest.raises(OptionError, match=f"not a {type(source).__name__}.*from_df for a frame"):
+            RatingLoaders.from_ratings(source)
+    with pytest.raises(OptionError, match="valid=<DataFrame> of") as caught:
+        RatingLoaders.from_ratings(ratings, frame)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_without_any_table_says_how_to_give_one():
+    bare = palate.read({"user": ["a", "b"], "item": ["x", "x"], "rating": [1, 2]})
+    with pytest.raises(OptionError, match=r"no column 'genre'.*no user table and no item table.*with_items") as caught:
+        RatingLoaders.from_ratings(bare, None, categorical=["genre"])
+    assert "The columns are" not in str(caught.value)
+
+
+def test_codes_begin_where_first_code_says(ratings):
+    loaders = RatingLoaders.from_ratings(ratings)
+    assert loaders.first_code == loaders.train.tensors[0].min() == 0
+
+
+def test_a_fingerprint_is_of_all_that_is_in_the_batches():
+    x, y = toy()
+    known = Batches(x, y).fingerprint
+    assert Batches(x.clone(), y.clone(), shuffle=True).fingerprint == known
+    others = [(x + 1, y), (x, y + 1), (x.flip(0), y.flip(0)), (x.int(), y), (x[:, :1], y), (x, y, y)]
+    assert len({known, *(Batches(*tensors).fingerprint for tensors in others)}) == 7
+    assert Batches(x.T.contiguous().T, y).fingerprint == known
+
+
 def test_a_label_that_training_lacks_is_named():
     train = palate.read({"user": ["ann", "bob"], "item": ["jam", "tea"], "rating": [1, 2]})
     valid = palate.read({"user": ["ann", "zoe"], "item": ["tea", "tea"], "rating": [4, 5]})

@@ -31,6 +31,7 @@ from palate import container
 from palate.datasets.catalogue import available, load
 from palate.errors import DatasetError, NotAModelError, OptionError, TamperedModelError, UnknownLabelError
 from palate.nn import embedding, learner
+from palate.nn.checkpoints import arrays_of
 from palate.nn.embedding import Embedding, embedding_size
 from palate.nn.loaders import Batches, RatingLoaders
 from palate.nn.models import DotProductBias, EmbeddingNet, Range, sigmoid_range
@@ -175,6 +176,7 @@ class CollabDataLoaders(RatingLoaders):
     (['#na#', 'ann', 'bob'], 3)
     """
 
+    first_code = 1
     rating_name: str = "rating"
 
     @classmethod
@@ -196,8 +198,9 @@ class CollabDataLoaders(RatingLoaders):
         plain = RatingLoaders.from_ratings(read_in, valid_pct, bs, seed or 0)
         fields = zip(names, plain.classes.values(), strict=False)
         classes: Any = {name: Classes(labels, name) for name, labels in fields}
-        valid = None if plain.valid is None else _shifted(plain.valid)
-        return cls(_shifted(plain.train), valid, plain.ratings, plain.valid_ratings, classes, rating_name=names[2])
+        valid = None if plain.valid is None else plain.valid.shifted(cls.first_code)
+        train = plain.train.shifted(cls.first_code)
+        return cls(train, valid, plain.ratings, plain.valid_ratings, classes, rating_name=names[2])
 
     @classmethod
     def from_csv(  # type: ignore[override]
@@ -221,12 +224,6 @@ def _column_names(source: Any) -> list[str]:
     return table.names
 
 
-def _shifted(batches: Batches) -> Batches:
-    """The same batches with every code one higher."""
-    x, y = batches.tensors
-    return Batches(x + 1, y, batch_size=batches.batch_size, shuffle=batches.shuffle, seed=batches.seed)
-
-
 # ---- models
 
 
@@ -241,6 +238,7 @@ class EmbeddingDotBias(DotProductBias):
     u_weight, i_weight, u_bias, i_bias: the embeddings; bias() and weight() give those of labels.
     """
 
+    first_code = 1
     classes: dict[str, Classes] | None = None
     u_weight = property(attrgetter("user_factors"), doc="Factors of users.")
     i_weight = property(attrgetter("item_factors"), doc="Factors of items.")
@@ -278,6 +276,8 @@ class EmbeddingDotBias(DotProductBias):
 
 class EmbeddingNN(EmbeddingNet):
     """A small neural net over the embeddings of user and item; emb_szs: (labels, width) of both."""
+
+    first_code = 1
 
     def __init__(
         self, emb_szs: Sequence[tuple[int, int]], layers: Sequence[int] = (200, 100), y_range: Range | None = None
@@ -332,7 +332,7 @@ class Learner(learner.Learner):
             )
         labels = [[name, list(found[1:])] for name, found in self.dls.classes.items()]
         header = {"kind": KIND, "y_range": model.y_range, "classes": labels}
-        container.write(fname, {name: value.cpu().numpy() for name, value in model.state_dict().items()}, header)
+        container.write(fname, arrays_of(model.state_dict()), header)
 
 
 KIND = "palate.nn.book.Learner"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -190,6 +190,20 @@ class SaveCheckpoint(Callback):
     def after_epoch(self, training: Training) -> None:
         """Between epochs."""
         training.save(self.path)
+
+
+def in_order(callbacks: Any) -> list[Callback]:
+    """The callbacks, those that save last; OptionError unless they are a list of them."""
+    given = list(callbacks) if isinstance(callbacks, Iterable) else None
+    if given is None:
+        name = type(callbacks).__name__
+        raise OptionError(f"callbacks takes a list: write callbacks=[{name}()] where you have a {name} alone.")
+    for callback in given:
+        if isinstance(callback, type):
+            raise OptionError(f"callbacks holds the class {callback.__name__}: make one, {callback.__name__}().")
+        if not isinstance(callback, Callback):
+            raise OptionError(f"callbacks holds a {type(callback).__name__}, which is no palate.nn.Callback.")
+    return sorted(given, key=lambda callback: isinstance(callback, SaveCheckpoint))
 
 
 def with_tensors(callbacks: Sequence[Callback]) -> list[Callback]:

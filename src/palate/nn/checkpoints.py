@@ -1,11 +1,13 @@
-"""Checkpoints: a training stopped anywhere goes on bit for bit."""
+"""Checkpoints: a training goes on bit for bit from the batch after which one was written."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from os import PathLike, fspath
 from typing import Any
 
@@ -25,7 +27,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a fit was asked to do. first: epochs that earlier fits had done. schedule: its name in learner.SCHEDULES."""
+    """What a fit was asked for. first: epochs that earlier fits had done. schedule: its name in schedules.SCHEDULES."""
 
     schedule: str
     n_epochs: int
@@ -142,7 +144,7 @@ def write(
     for number, callback in enumerate(callbacks):
         tensors |= prefixed(f"callback.{number}", callback.tensors())
     optimizer_tensors, optimizer_rest = packed_optimizer(optimizer)
-    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in (tensors | optimizer_tensors).items()}
+    arrays = arrays_of(tensors | optimizer_tensors)
     header = {"kind": KIND, "run": run, "position": asdict(position), "optimizer": optimizer_rest}
     container.write(path, arrays | packed_records(recorder), header)
 
@@ -167,9 +169,10 @@ class Checkpoint:
         """OptionError when the training to continue is not the one that was saved."""
         for name in sorted(self.run.keys() | run.keys()):
             if self.run.get(name) != run.get(name):
+                there, here = first_difference(self.run.get(name), run.get(name))
                 raise OptionError(
-                    f"{self.path} was written with {name} {self.run.get(name)}, but here {name} is {run.get(name)}: a "
-                    "training goes on bit for bit only from the same ratings, batches and seed."
+                    f"{self.path} was written with {name} {there}, but here {name} is {here}: a training goes on bit "
+                    "for bit only from the same ratings, batches and seed, with the same model and options."
                 )
 
     def check_model(self, model: nn.Module) -> None:
@@ -196,6 +199,37 @@ class Checkpoint:
             raise OptionError(f"the optimizer's state in {self.path} does not fit this optimizer ({error}).") from error
 
 
+def run_facts(
+    train: Any, model: nn.Module, loss: Any, seed: int, optimizer: torch.optim.Optimizer, keepers: Sequence[Callback]
+) -> dict[str, Any]:
+    """What must be the same for a training to go on bit for bit. keepers: the callbacks that have tensors."""
+    return {
+        "ratings": train.n,
+        "batches": len(train),
+        "order of the batches": getattr(train, "seed", None),
+        "seed": seed,
+        "optimizer": type(optimizer).__name__,
+        "callbacks with tensors": [type(callback).__name__ for callback in keepers],
+        "training data": getattr(train, "fingerprint", None),
+        "model": described(model),
+        "y_range": described(getattr(model, "y_range", None)),
+        "mean": described(getattr(model, "mean", None)),
+        "loss": getattr(loss, "__qualname__", type(loss).__name__),
+        "type of numbers": sorted({str(parameter.dtype) for parameter in model.parameters()}),
+    }
+
+
+def described(thing: Any) -> str:
+    """Its repr, without the addresses in memory that are others in every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
+
+
+def first_difference(there: Any, here: Any) -> tuple[Any, Any]:
+    """The first lines in which two descriptions differ."""
+    lines = zip_longest(str(there).splitlines(), str(here).splitlines(), fillvalue="nothing more")
+    return next(((one.strip(), other.strip()) for one, other in lines if one != other), (there, here))
+
+
 def read(path: str | PathLike[str]) -> Checkpoint:
     """Read a checkpoint. Raises a ModelFileError that says what is wrong with the file."""
     arrays, header = container.read(path)
@@ -212,6 +246,13 @@ def read(path: str | PathLike[str]) -> Checkpoint:
         raise TamperedModelError(
             f"{fspath(path)} is a checkpoint whose parts do not fit together ({type(error).__name__}: {error})."
         ) from error
+
+
+def arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:
+    """The tensors as arrays; bfloat16 and what else is shorter than float32 becomes that, which holds it exactly."""
+    moved = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    short = {name: t.float() for name, t in moved.items() if t.is_floating_point() and t.dtype.itemsize < 4}
+    return {name: tensor.numpy() for name, tensor in (moved | short).items()}
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:

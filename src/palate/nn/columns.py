@@ -149,9 +149,17 @@ class Rows:
                 f"there are {len(found)} columns {name!r}, of ratings, users or items: rename all but one."
             )
         if not found:
-            tables = [table.columns for table in (users, items) if table is not None]
-            raise OptionError(f"there is no column {name!r}. {there_are(sum(tables, list(self.columns)))}")
+            raise OptionError(f"there is no column {name!r}. {self._there_are()}")
         return found[0]
+
+    def _there_are(self) -> str:
+        tables = [table.columns for table in (self.ratings.user_table, self.ratings.item_table) if table is not None]
+        if names := sum(tables, list(self.columns)):
+            return there_are(names)
+        return (
+            "These ratings have no user table and no item table to take it from: give them as users= and items= of "
+            "palate.read, or with ratings.with_users(table) and ratings.with_items(table)."
+        )
 
 
 def rows_of_frame(frame: Any, wanted: Collection[str], options: dict[str, Any]) -> Rows:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from itertools import count, islice
 from os import PathLike
 from typing import Any, Literal, NamedTuple
@@ -20,30 +18,13 @@ from torch import Tensor, nn
 from palate.asking import check_seed, check_whole
 from palate.errors import DataError, OptionError
 from palate.nn import checkpoints, schedules
-from palate.nn.callbacks import Callback, Epoch, Recorder, SaveCheckpoint, Table, with_tensors
+from palate.nn.callbacks import Callback, Epoch, Recorder, Table, in_order, with_tensors
 from palate.nn.checkpoints import Plan, Position
 from palate.nn.losses import mse
 from palate.nn.models import evaluating
-from palate.nn.schedules import LrSearch
+from palate.nn.schedules import Factory, LrSearch
 
 FINISHED, INTERRUPTED = "finished", "interrupted; the model is what was learned until then"
-Optimizer = torch.optim.Optimizer
-Factory = Callable[[Iterable[nn.Parameter], float, float], Optimizer]
-
-
-def adamw(params: Iterable[nn.Parameter], lr: float, wd: float) -> Optimizer:
-    """AdamW with the settings of the book: weight decay apart from the gradients, betas (0.9, 0.99), eps 1e-5.
-
-    Its step is called without torch's profiling and hooks around it, which take half as long as the step of a small
-    model itself. For hooks on steps, give the learner an optimizer of your own.
-    """
-    given, options = list(params), dict[str, Any](lr=lr, weight_decay=wd, betas=(0.9, 0.99), eps=1e-5)
-    try:
-        optimizer = torch.optim.AdamW(given, **options, fused=True)  # one pass over the weights, not a dozen
-    except RuntimeError:  # an older torch, or a device that has no such pass
-        optimizer = torch.optim.AdamW(given, **options)
-    optimizer.step = partial(torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step)), optimizer)  # type: ignore[method-assign]
-    return optimizer
 
 
 class Validation(NamedTuple):
@@ -57,10 +38,10 @@ class Learner:
     """Trains a model on batches: predict, loss, backward, step, zero; and again.
 
     loaders: train and valid batches (RatingLoaders). model: called with a batch's inputs, gives what `loss` compares
-    with its targets. optimizer: a function of (parameters, lr, wd). callbacks: see Callback. seed: of dropout; torch's
-    own generators come out of a fit as they went in. n_threads: None takes one for a small model, torch's number for a
-    large one. progress: a table on standard error ("auto": when it is a terminal). The history is in `recorder`. Every
-    fit goes on where the last one ended, with the optimizer's state.
+    with its targets. optimizer: a class of torch.optim, or a function of (parameters, lr, wd). callbacks: see Callback.
+    seed: of dropout; torch's own generators come out of a fit as they went in. n_threads: None takes one for a small
+    model, torch's number for a large one. progress: a table on standard error ("auto": when it is a terminal). The
+    history is in `recorder`. Every fit goes on where the last one ended, with the optimizer's state.
 
     >>> import palate
     >>> from palate.nn.loaders import RatingLoaders
@@ -78,7 +59,7 @@ class Learner:
         model: nn.Module,
         *,
         loss: Callable[[Tensor, Tensor], Tensor] = mse,
-        optimizer: Factory | None = None,
+        optimizer: Factory | type[torch.optim.Optimizer] | None = None,
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         callbacks: Sequence[Callback] = (),
@@ -92,10 +73,10 @@ class Learner:
         self.loaders = loaders
         self.model = model.to(self.device)
         self.loss = loss
-        self.factory = adamw if optimizer is None else optimizer
+        self.factory = schedules.factory_of(optimizer)
         self.lr = schedules.check_rate("lr", lr, above=True)
         self.weight_decay = schedules.check_rate("weight_decay", weight_decay)
-        self.callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, SaveCheckpoint))  # these come last
+        self.callbacks = in_order(callbacks)
         self.seed = seed
         self.n_threads = n_threads
         check_whole("n_threads", 1 if n_threads is None else n_threads, 1)
@@ -104,7 +85,7 @@ class Learner:
         self.epoch = self.batch = 0  # whole epochs done, and batches of the next one
         self.plan: Plan | None = None
         self.ended = ""  # how the last fit ended, "" while it has not
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.parameters = schedules.trainable(model)
         self.optimizer = self.factory(self.parameters, self.lr, self.weight_decay)
         self.loss_now = torch.zeros(())
         self._states = checkpoints.random_states(self.device)
@@ -126,7 +107,11 @@ class Learner:
         return self._start("one_cycle", n_epochs, lr_max, wd)
 
     def resume(self) -> Learner:
-        """Go on with a fit that was interrupted, or whose checkpoint was loaded, as it would have gone on."""
+        """Go on with a fit that was interrupted, or whose checkpoint was loaded.
+
+        Bit for bit as it would have gone on, after load and wherever the fit stopped between two batches. Ctrl-C within
+        a batch may leave its random numbers drawn or its step taken; resume then runs that batch again.
+        """
         if self.plan is None or self.ended not in ("", INTERRUPTED):
             raise OptionError(
                 "there is no unfinished fit to resume: load a checkpoint written during one, or call fit."
@@ -139,7 +124,8 @@ class Learner:
             raise OptionError("these loaders have no validation set: make them with valid=0.2, say.")
         predictions, targets = self.predict(self.loaders.valid)
         clipped = predictions.clamp(*self.loaders.ratings.range)
-        return Validation(float(self.loss(predictions, targets)), math.sqrt(mse(clipped, targets)))
+        loss = schedules.checked_loss(self.loss(predictions, targets))
+        return Validation(float(loss), math.sqrt(mse(clipped, targets)))
 
     def predict(self, batches: Any) -> tuple[Tensor, Tensor]:
         """Predictions and targets of all rows of batches, (n, 1) each; not clipped to the rating range."""
@@ -190,7 +176,7 @@ class Learner:
         """Predict, loss, backward, step; the loss."""
         *inputs, targets = batch
         predictions = self.model(*inputs)
-        loss = self.loss(predictions, targets)
+        loss = schedules.checked_loss(self.loss(predictions, targets), training=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
@@ -301,6 +287,7 @@ class Learner:
         Ends where the loss has grown to several times its lowest. Model and optimizer are then as they were.
         """
         check_whole("n_batches", n_batches, 2)
+        schedules.check_search(lowest, highest)
         lrs = [schedules.exponential(lowest, highest, at / (n_batches - 1)) for at in range(n_batches)]
         with self._left_as_it_was():
             self.optimizer = self.factory(self.parameters, lowest, self.weight_decay)
@@ -366,8 +353,8 @@ class Learner:
         Raises OptionError when it was not, and a ModelFileError when the file is damaged.
         """
         found = checkpoints.read(path)
-        found.check_run(self._run_facts())
         found.check_model(self.model)
+        found.check_run(self._run_facts())
         plan = found.position.plan
         optimizer = self.factory(self.parameters, plan.lr, plan.wd) if plan else self.optimizer
         found.restore_optimizer(optimizer)
@@ -380,13 +367,6 @@ class Learner:
         return self
 
     def _run_facts(self) -> dict[str, Any]:
-        """What must be the same for a training to go on bit for bit."""
-        train = self.loaders.train
-        return {
-            "ratings": train.n,
-            "batches": len(train),
-            "order of the batches": getattr(train, "seed", None),
-            "seed": self.seed,
-            "optimizer": type(self.optimizer).__name__,
-            "callbacks with tensors": [type(callback).__name__ for callback in with_tensors(self.callbacks)],
-        }
+        return checkpoints.run_facts(
+            self.loaders.train, self.model, self.loss, self.seed, self.optimizer, with_tensors(self.callbacks)
+        )

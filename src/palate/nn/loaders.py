@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -82,6 +84,16 @@ class Batches:
         """The same rows one by one, for a torch.utils.data.DataLoader."""
         return TensorRows(self.tensors)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A SHA-256 of all tensors, computed once: whether two trainings have the same ratings."""
+        digest = sha256()
+        for tensor in self.tensors:
+            array = np.ascontiguousarray(tensor.detach().cpu().numpy())
+            digest.update(f"{array.dtype.str} {array.shape} ".encode())
+            digest.update(array.data)
+        return f"SHA-256 {digest.hexdigest()}"
+
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration epoch number `epoch` (from 0), as if the ones before it had been run."""
         check_whole("epoch", epoch, 0)
@@ -116,6 +128,11 @@ class Batches:
     def __len__(self) -> int:
         return -(-self.n // self.batch_size)
 
+    def shifted(self, by: int) -> Batches:
+        """The same batches with every code in x higher by a number."""
+        x, *rest = self.tensors
+        return Batches(x + by, *rest, batch_size=self.batch_size, shuffle=self.shuffle, seed=self.seed)
+
     def __repr__(self) -> str:
         return f"Batches({self.n:,} rows in {len(self):,} batches of {self.batch_size:,})"
 
@@ -138,7 +155,7 @@ class RatingLoaders:
     int64 holds the codes of user, item and the categorical columns, continuous (batch, columns) float32, y (batch, 1)
     float32 the ratings. classes: field -> its labels in the order of their codes, user and item first. scales:
     continuous column -> (mean, deviation) it was standardised with. unseen: categorical column -> validation ratings
-    whose class no training rating has; they have code 0.
+    whose class no training rating has; they have code 0. first_code: the code of the first user and of the first item.
 
     >>> import palate
     >>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1), valid=0.1, batch_size=128)
@@ -148,6 +165,8 @@ class RatingLoaders:
     >>> x.shape, y.shape
     (torch.Size([128, 2]), torch.Size([128, 1]))
     """
+
+    first_code: ClassVar[int] = 0
 
     train: Batches
     valid: Batches | None
@@ -175,6 +194,11 @@ class RatingLoaders:
         beside user and item, such as age or occupation. seed: of the split, and of the order in every epoch.
         Raises UnknownLabelError when `valid` has a user or an item that the training set lacks.
         """
+        if not isinstance(ratings, Ratings):
+            raise OptionError(
+                f"from_ratings takes palate.Ratings, as palate.read makes them, and not a {type(ratings).__name__}: "
+                "use RatingLoaders.from_df for a frame and RatingLoaders.from_csv for a file."
+            )
         return cls._of_rows(Rows(ratings), valid, batch_size, seed, categorical, continuous)
 
     @classmethod
@@ -287,10 +311,13 @@ def _split(rows: Rows, valid: Any, seed: int) -> tuple[Rows, Rows | None]:
     if valid is None:
         return rows, None
     if isinstance(valid, Ratings):
+        if len(valid) == 0:
+            raise DataError("valid has no ratings: give some to measure on, or valid=None to train without.")
         return rows, Rows(recoded(valid, rows.ratings))
     if isinstance(valid, bool) or not isinstance(valid, int | float) or not 1 <= len(rows) * valid < len(rows):
+        told = repr(valid) if isinstance(valid, int | float) else f"<{type(valid).__name__}>"
         raise OptionError(
-            f"valid={valid!r} of {len(rows):,} ratings: give a share between 0 and 1 that holds out at least one of "
+            f"valid={told} of {len(rows):,} ratings: give a share between 0 and 1 that holds out at least one of "
             "them, other ratings (as palate.read makes them), or None."
         )
     return cast("tuple[Rows, Rows]", split_random(cast(Any, rows), test=valid, seed=seed))

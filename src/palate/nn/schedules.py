@@ -1,14 +1,17 @@
-"""Learning rates over time, and the search for a good one."""
+"""Learning rates over time, the optimizers that take them, and the search for a good one."""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from palate.errors import OptionError
 
@@ -17,6 +20,9 @@ START, END = 25.0, 1e5  # a cycle starts at lr / START and ends at lr / END
 MOMENTA = (0.95, 0.85, 0.95)  # at the start, at the highest learning rate, at the end
 SMOOTHING = 0.95  # of the losses in a search
 DIVERGED = 4.0  # a search ends when the smoothed loss is this many times its lowest
+
+Optimizer = torch.optim.Optimizer
+Factory = Callable[[Iterable[nn.Parameter], float, float], Optimizer]
 
 
 def linear(start: float, end: float, progress: float) -> float:
@@ -84,6 +90,92 @@ def check_rate(name: str, given: Any, *, above: bool = False) -> float:
     return float(given)
 
 
+# ---- optimizers, and what they optimize
+
+
+def adamw(params: Iterable[nn.Parameter], lr: float, wd: float) -> Optimizer:
+    """AdamW with the settings of the book: weight decay apart from the gradients, betas (0.9, 0.99), eps 1e-5.
+
+    Its step is called without torch's profiling and hooks around it, which take half as long as the step of a small
+    model itself. For hooks on steps, give the learner an optimizer of your own.
+    """
+    given, options = list(params), dict[str, Any](lr=lr, weight_decay=wd, betas=(0.9, 0.99), eps=1e-5)
+    try:
+        optimizer = torch.optim.AdamW(given, **options, fused=True)  # one pass over the weights, not a dozen
+    except RuntimeError:  # an older torch, or a device that has no such pass
+        optimizer = torch.optim.AdamW(given, **options)
+    optimizer.step = partial(torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step)), optimizer)  # type: ignore[method-assign]
+    return optimizer
+
+
+def factory_of(given: Any) -> Factory:
+    """A function of (parameters, lr, wd) that makes the optimizer asked for: AdamW for None.
+
+    given: such a function, or a class of torch.optim (or a functools.partial of one). OptionError for anything else,
+    and, when it is called, for what makes no optimizer that the loop can step.
+    """
+    if given is None:
+        return adamw
+    of = given.func if isinstance(given, partial) else given
+    is_class = isinstance(of, type) and issubclass(of, Optimizer)
+    if not callable(of) or (isinstance(of, type) and not is_class):
+        told = given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
+        raise OptionError(
+            f"optimizer={told!r}: give a class, such as "
+            "torch.optim.SGD, or a function of (parameters, lr, wd) that makes an optimizer of them."
+        )
+    make = partial(by_name, given) if is_class else given
+    return lambda params, lr, wd: checked_optimizer(make(params, lr, wd))
+
+
+def by_name(given: Callable[..., Optimizer], params: Iterable[nn.Parameter], lr: float, wd: float) -> Optimizer:
+    """An optimizer of torch with its options by name: their places differ from class to class."""
+    kinds = {name: parameter.kind for name, parameter in inspect.signature(given).parameters.items()}
+    if "weight_decay" in kinds or inspect.Parameter.VAR_KEYWORD in kinds.values():
+        return given(params, lr=lr, weight_decay=wd)
+    if wd:
+        name = getattr(given, "__name__", "this optimizer")
+        raise OptionError(f"{name} knows no weight decay: leave weight_decay= and wd= at 0, or take another.")
+    return given(params, lr=lr)
+
+
+def checked_optimizer(made: Any) -> Optimizer:
+    """The optimizer; OptionError for what is none, and for one whose step needs a closure."""
+    if not isinstance(made, Optimizer):
+        raise OptionError(f"optimizer= made a {type(made).__name__}, which is no torch.optim.Optimizer.")
+    closure = inspect.signature(made.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise OptionError(
+            f"{type(made).__name__} computes the loss several times in a step (its step needs a closure), and this "
+            "loop computes it once: take another optimizer, such as torch.optim.AdamW."
+        )
+    return made
+
+
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen; OptionError when there is none."""
+    found = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not found:
+        raise OptionError(
+            f"{type(model).__name__} has no parameter to train: unfreeze some (parameter.requires_grad_(True)), or "
+            "make them nn.Parameter."
+        )
+    return found
+
+
+def checked_loss(loss: Any, *, training: bool = False) -> Tensor:
+    """The loss; OptionError unless it is one number, and in training one that the parameters decide."""
+    if not isinstance(loss, Tensor) or loss.dim():
+        found = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise OptionError(f"loss= gave {found}: it must give a tensor of one number, shape (), such as a mean().")
+    if training and not loss.requires_grad:
+        raise OptionError(
+            "the loss does not depend on any parameter that is trained: do the model and loss= compute with tensors "
+            "all the way (no .item(), .detach() or torch.no_grad()), and are some parameters not frozen?"
+        )
+    return loss
+
+
 # ---- the search
 
 
@@ -95,6 +187,12 @@ class LrSearch:
     losses: list[float]
     smoothed: list[float]
     suggestion: float
+
+
+def check_search(lowest: Any, highest: Any) -> None:
+    """OptionError unless both are rates and the second is the higher one."""
+    if check_rate("lowest", lowest, above=True) >= check_rate("highest", highest, above=True):
+        raise OptionError(f"lowest={lowest:g} and highest={highest:g}: the learning rate grows, so highest lies above.")
 
 
 def smoothed(losses: Sequence[float]) -> list[float]:
