@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from gradient import all_of_sgd
 from measuring import Row, command_seconds, fit_timed, fresh, in_own_process, machine, rmse, split_90_10, timed
+from questions import all_of_questions
 from torch_loop import all_of_torch
 
 import palate
@@ -301,6 +302,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "Intervals": intervals,
     "Distilling": distilling,
     "Somebody new": folding_in,
+    "The right questions": all_of_questions,
     "The kernel": kernel_rate,
     "Starting up": start_up,
     "Memory": memory,

@@ -23,6 +23,7 @@ from palate.asking import (
 from palate.explaining import explain_row
 from palate.factors import Codes, Floats
 from palate.model import Model, People
+from palate.questions import POPULARITY, ask
 from palate.ranking import By, query_of, rank, similar_rows
 from palate.ratings import CompressedRows
 from palate.vocabulary import Label
@@ -89,6 +90,20 @@ class Newcomer:
         """The n items they would like best: item, (title,) score, rank. Options as in Recommender.recommend."""
         query = query_of(self._model, n, items, exclude, keep_seen, by, level, seed)
         return rank(self._model, lambda _: self._people, None, query)
+
+    def ask(
+        self,
+        n: int = 5,
+        *,
+        items: Iterable[Label] | None = None,
+        exclude: Iterable[Label] = (),
+        popularity: float = POPULARITY,
+    ) -> Frame:
+        """The n items whose ratings would teach most about them: item, (title,) gain, known, rank.
+
+        Options as in Recommender.ask. Of a new item, the users to ask about it.
+        """
+        return ask(self._model, n, self._people, items=items, exclude=exclude, popularity=popularity)
 
     def similar_users(self, n: int = 10) -> Frame:
         """The n known users (or items) whose factors point the same way."""

@@ -340,6 +340,10 @@ class Recommender:
             return self._transposed.fold_in(ratings)
         return Newcomer(self.model, history_of(self.model.item_vocabulary, ratings))
 
+    def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
+        """The n items whose rating would teach most about somebody new who rated `given`; options of Newcomer.ask."""
+        return self.fold_in({} if given is None else given).ask(n, **options)
+
     @cached_property
     def _transposed(self) -> Recommender:
         return Recommender(self.model.transposed())
