@@ -49,22 +49,24 @@ def variants() -> list[Row]:
 
 
 def rate() -> list[Row]:
-    """Ratings a second in the epochs alone, 50 factors, ml-1m."""
+    """Ratings a second in the epochs alone, 50 factors, ml-1m: medians of seven rounds, threads taking turns."""
     train, _ = split_90_10("ml-1m")
     rows = []
     for optimizer, bar in (("sgd", 80.0), ("adagrad", None)):
-        speed = {}
-        for n_threads in (1, 2):
-            rng = np.random.default_rng(0)
-            descent = Descent.start(palate.SGD(optimizer=optimizer, n_threads=n_threads), train, rng)
-            seconds, _ = timed(lambda d=descent, rng=rng: d.epoch(3, rng), 15)
-            speed[n_threads] = len(train) / seconds / 1e6
+        rng = np.random.default_rng(0)
+        descents = {n: Descent.start(palate.SGD(optimizer=optimizer, n_threads=n), train, rng) for n in (1, 2)}
+        speeds: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(7):
+            for n_threads, descent in descents.items():
+                seconds, _answer = timed(lambda d=descent, rng=rng: d.epoch(3, rng), 7)
+                speeds[n_threads].append(len(train) / seconds / 1e6)
+        one, two = (float(np.median(speeds[n])) for n in (1, 2))
         rows.append(
             Row(
                 f"{optimizer}, 50 factors, ml-1m: ratings a second in an epoch",
-                f"{speed[2]:.0f} M on 2 threads, {speed[1]:.0f} M on 1",
+                f"{two:.0f} M on 2 threads ({min(speeds[2]):.0f}..{max(speeds[2]):.0f} in 7 rounds), {one:.0f} M on 1",
                 "reported" if bar is None else f">= {bar:.0f} M on 2 threads",
-                None if bar is None else speed[2] >= bar,
+                None if bar is None else two >= bar,
             )
         )
     return rows

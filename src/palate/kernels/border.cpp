@@ -186,10 +186,14 @@ double descend(const Mutable& users, const Mutable& items, const Array& user_cod
 
   std::vector<double> losses(static_cast<size_t>(n_strata * side), 0.0);
   const Level& kernels = level();
+  // A thread takes the same blocks of users in every stratum, whose rows then stay in its cache.
+  const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(checked_threads(n_threads), side));
   for (int64_t s = 0; s < n_strata; ++s)
-    run(side, checked_threads(n_threads), [&](int64_t task, int) {
-      const int32_t cell = cell_of[s * side + task];
-      losses[s * side + task] = kernels.descend(d, begin[cell], begin[cell + 1], lr[s]);
+    run(threads, static_cast<int>(threads), [&](int64_t first, int) {
+      for (int64_t at = first; at < side; at += threads) {
+        const int32_t cell = cell_of[s * side + at];
+        losses[s * side + at] = kernels.descend(d, begin[cell], begin[cell + 1], lr[s]);
+      }
     });
   double loss = 0;
   for (const double here : losses) loss += here;

@@ -35,6 +35,7 @@ Schedule = Literal["one-cycle", "constant", "1/t"]
 SIDES = (16, 32, 64)  # blocks of users and of items: the cells of a stratum are as many independent tasks
 PER_CELL = 2_000  # ratings that a cell should have before there are more blocks
 PADDING = 16  # the kernel's rows are whole multiples of this many floats
+LINE = 64  # bytes of a cache line: rows begin at one, so that no vector lies across two and no two rows share one
 WIDEST = 1e4  # standard deviations that a y_range may span
 N_HEAVY = 1024  # rows that are dealt out one by one
 START = 0.01  # standard deviation of the factors at the start, as in the notes
@@ -274,8 +275,11 @@ def learning_rates(schedule: Schedule, lr: float, moments: NDArray[np.float64], 
 
 
 def random_table(n: int, n_factors: int, rng: np.random.Generator) -> Floats:
-    """Rows of random factors and no bias yet, (n, n_factors + 2 rounded up)."""
-    table = np.zeros((n, -(-(n_factors + 2) // PADDING) * PADDING), np.float32)
+    """Rows of random factors and no bias yet, (n, n_factors + 2 rounded up), the first at the start of a cache line."""
+    width = -(-(n_factors + 2) // PADDING) * PADDING
+    memory = np.zeros(n * width + PADDING, np.float32)
+    skipped = -memory.ctypes.data % LINE // memory.itemsize
+    table = memory[skipped : skipped + n * width].reshape(n, width)
     table[:, :n_factors] = rng.standard_normal((n, n_factors), np.float32) * np.float32(START)
     return table
 
