@@ -100,6 +100,51 @@ def predict_pairs(
     return center + scale * (taste + effects)
 
 
+def multiply_rows(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats | None,
+    table: Floats,
+    *,
+    n_threads: int = 0,  # noqa: ARG001
+) -> Doubles:
+    """A sparse matrix times a table: row r is the sum of values_rj table_j, (n_rows, k). No values: all 1."""
+    entries = table[indices].astype(np.float64) * (1.0 if values is None else values[:, None].astype(np.float64))
+    sums = np.concatenate([np.zeros((1, table.shape[1])), np.cumsum(entries, axis=0)])
+    product: Doubles = sums[indptr[1:]] - sums[indptr[:-1]]
+    return product
+
+
+def draw_link(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats,
+    link: Floats,
+    residuals: Floats,
+    *,
+    ridge: Floats,
+    factor: Floats,
+    seed: int = 0,
+    sweep: int = 0,
+    stream: int = 0,
+    n_threads: int = 0,  # noqa: ARG001
+) -> None:
+    """One Gibbs pass over the rows beta_f of a link, changing it and the residuals R = X - m - F beta in place.
+
+    The features F are grouped by feature: those with f, and their values. With C the factor, C C^T = Lambda^-1, and
+    v = sum_r F_rf^2 + ridge_f:  beta_f ~ Normal((sum_r F_rf R_r + sum_r F_rf^2 beta_f) / v, C C^T / v).
+    """
+    for f in range(len(link)):
+        rows = indices[indptr[f] : indptr[f + 1]]
+        here = values[indptr[f] : indptr[f + 1]].astype(np.float64)
+        before = link[f].astype(np.float64)
+        squares = np.sum(here**2)
+        noise = factor.astype(np.float64) @ normals(seed, f, sweep, stream, link.shape[1])
+        mean = (here @ residuals[rows] + squares * before) / (squares + ridge[f])
+        link[f] = mean + noise / np.sqrt(squares + ridge[f])
+        residuals[rows] -= here[:, None] * (link[f] - before)
+
+
 def gram(x: Floats, *, n_threads: int = 0) -> tuple[Doubles, Doubles]:  # noqa: ARG001
     """X^T X, (k, k), and the column sums, (k,)."""
     rows = x.astype(np.float64)

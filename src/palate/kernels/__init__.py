@@ -3,9 +3,11 @@
 from palate.kernels._kernels import (
     compress_rows,
     descend,
+    draw_link,
     gram,
     level,
     levels,
+    multiply_rows,
     normals,
     philox,
     predict_pairs,
@@ -17,9 +19,11 @@ from palate.kernels._kernels import (
 __all__ = [
     "compress_rows",
     "descend",
+    "draw_link",
     "gram",
     "level",
     "levels",
+    "multiply_rows",
     "normals",
     "philox",
     "predict_pairs",

@@ -62,6 +62,23 @@ def predict_pairs(
     n_threads: int = 0,
 ) -> Floats: ...
 def gram(x: Floats, *, n_threads: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def draw_link(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats,
+    link: Floats,
+    residuals: Floats,
+    *,
+    ridge: Floats,
+    factor: Floats,
+    seed: int = 0,
+    sweep: int = 0,
+    stream: int = 0,
+    n_threads: int = 0,
+) -> None: ...
+def multiply_rows(
+    indptr: NDArray[np.int64], indices: Codes, values: Floats | None, table: Floats, *, n_threads: int = 0
+) -> Floats: ...
 def normals(seed: int, row: int, sweep: int, stream: int, n: int) -> Floats: ...
 def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]: ...
 def compress_rows(

@@ -475,10 +475,24 @@ void gram(const float* x, int64_t n, int k, double* into, double* sums, float* m
 
 }  // namespace
 
-double descend(const Descent& descent, int64_t first, int64_t last, float lr);  // sgd.cpp
+double descend(const Descent& descent, int64_t first, int64_t last, float lr);                           // sgd.cpp
+void color(const float* normals, const float* factor, int k, int ld, float* out);                        // links.cpp
+void draw_columns(const LinkProblem& problem, int64_t block);                                            // links.cpp
+void multiply(const Rows& matrix, const float* table, int ld, int64_t first, int64_t last, float* out);  // products.cpp
 
 extern const Level table;
-const Level table = {PALATE_NAME(PALATE_LEVEL), padded, scratch_floats, solve, predict, gram, descend, normals};
+const Level table = {PALATE_NAME(PALATE_LEVEL),
+                     W,
+                     padded,
+                     scratch_floats,
+                     solve,
+                     predict,
+                     gram,
+                     descend,
+                     multiply,
+                     color,
+                     draw_columns,
+                     normals};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

@@ -32,10 +32,12 @@ struct Problem {
   double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
 };
 
-struct Descent;  // sgd.hpp
+struct Descent;      // sgd.hpp
+struct LinkProblem;  // links.hpp
 
 struct Level {
   const char* name;
+  int lanes;             // floats in a vector
   int (*padded)(int k);  // ld: k rounded up to whole vectors
   int64_t (*scratch_floats)(int k);
   // Solves rows order[0 .. n); returns the first row whose matrix is not positive definite, or -1.
@@ -47,6 +49,12 @@ struct Level {
   void (*gram)(const float* x, int64_t n, int k, double* gram, double* sums, float* scratch);
   // One pass of SGD over ratings first .. last in their order, at rate lr; returns the sum of w error^2.
   double (*descend)(const Descent& descent, int64_t first, int64_t last, float lr);
+  // Rows first .. last of a sparse matrix times a table (n, ld); values null: all 1.
+  void (*multiply)(const Rows& matrix, const float* table, int ld, int64_t first, int64_t last, float* out);
+  // A (k, k) factor, its columns ld apart, times k normals: (ld,).
+  void (*color)(const float* normals, const float* factor, int k, int ld, float* out);
+  // One Gibbs pass over the features of a link, for one block of its columns.
+  void (*draw_columns)(const LinkProblem& problem, int64_t block);
   // n standard normals of counter (row, sweep, stream).
   void (*normals)(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out);
 };
