@@ -3,13 +3,14 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.errors import DataError
+from palate.errors import DataError, LabelTypeError
 from palate.ratings import Ratings, ReadReport, titles
 from palate.vocabulary import Vocabulary
 
@@ -227,6 +228,77 @@ def test_tables_travel():
     assert make().item_table is None
     with pytest.raises(DataError, match="item table"):
         ratings.with_items(table.head(1))
+
+
+KINDS = {
+    "polars": lambda columns: pl.DataFrame(columns),
+    "lazy": lambda columns: pl.LazyFrame(columns),
+    "pandas": lambda columns: pd.DataFrame(columns),
+    "arrow": lambda columns: pl.DataFrame(columns).to_arrow(),
+    "mapping": lambda columns: columns,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["user", "userId", "id", "person"])
+def test_tables_are_joined_by_label(kind, name):
+    users = KINDS[kind]({"age": [30, 20, 90], name: ["bob", "ann", "zoe"]} if name != "person" else {
+        name: ["bob", "ann", "zoe"], "age": [30, 20, 90]})  # fmt: skip
+    ratings = make().with_users(users)
+    assert ratings.user_table.rows() == [(20,), (30,), (None,)]
+    assert ratings.report.table_notes == ("users: 1 row for users without ratings left out",)
+    items = KINDS[kind]({"movie_id": [20, 10], "title": ["jam", "tea"]})
+    assert ratings.with_items(items).item_table.rows() == [("tea",), ("jam",)]
+    assert ratings.with_items(items).report.table_notes == ratings.report.table_notes
+
+
+@given(st.permutations(range(6)), st.lists(st.integers(0, 5), max_size=6, unique=True), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_a_table_is_irrelevant(order, absent, as_text):
+    rows = [row for row in order if row not in absent[:-1]]
+    labels = Vocabulary([str(row) for row in range(6)] if as_text else range(6), what="user")
+    ratings = Ratings(np.zeros(0), np.zeros(0), np.zeros(0), user_vocabulary=labels, item_vocabulary=ITEMS)
+    table = ratings.with_users({"user": rows, "square": [row**2 for row in rows]}).user_table
+    assert table["square"].to_list() == [row**2 if row in rows else None for row in range(6)]
+
+
+def test_repeated_and_missing_labels_of_a_table_are_told():
+    users = {"user": ["ann", "ann", None, "zoe"], "age": [1, 2, 3, 4]}
+    ratings = make().with_users(users)
+    assert ratings.user_table.rows() == [(2,), (None,), (None,)]
+    assert len(ratings.report.table_notes) == 3
+    assert "users: 1 row with a repeated id, the last kept" in ratings.report.table_notes
+    assert ratings.with_users({"user": ["ann"], "age": [1]}).report.table_notes == ()
+    assert ratings.with_users(None).user_table is None
+
+
+def test_a_table_from_a_file(tmp_path):
+    path = tmp_path / "users.csv"
+    path.write_text("user,age\nbob,30\nann,20\n")
+    assert make().with_users(path).user_table.rows() == [(20,), (30,), (None,)]
+    path.write_text("user,age\nbob,30\nann,20,7\n")
+    with pytest.raises(DataError, match=r"users.csv, line 3"):
+        make().with_users(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "says"),
+    [
+        ({"user": ["zoe"], "age": [1]}, DataError, "none of the 3 users.*column 'user' like .*zoe"),
+        ({"age": [1], "user": [1.5]}, LabelTypeError, "user ids are floats"),
+        ({"age": [1, 2], "user": [1, "ann"]}, LabelTypeError, "column 'user' must be all strings or all integers"),
+        ({"age": [1, 2], "user": ["ann"]}, DataError, "different lengths: age 2, user 1"),
+        (
+            pl.DataFrame({"age": [1, 2]}),
+            DataError,
+            "user table has 2 rows for 3 labels.*call the column of labels 'user'",
+        ),
+        (5, DataError, "from a int"),
+    ],
+)
+def test_a_table_that_cannot_be_joined_is_refused(table, error, says):
+    with pytest.raises(error, match=says):
+        make().with_users(table)
 
 
 def test_frame_and_copy_across_processes():

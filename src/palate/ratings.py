@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +143,10 @@ class Ratings:
             (self.item_table, self.item_vocabulary),
         ):
             if table is not None and table.height != len(vocabulary):
-                raise DataError(f"the {vocabulary.what} table has {table.height} rows for {len(vocabulary)} labels.")
+                raise DataError(
+                    f"the {vocabulary.what} table has {table.height} rows for {len(vocabulary)} labels, and no labels "
+                    f"to join it by: call the column of labels {vocabulary.what!r}."
+                )
 
     @property
     def times(self) -> NDArray[np.int64] | None:
@@ -196,13 +199,34 @@ class Ratings:
             taken[name] = None if column is None else np.ascontiguousarray(column[rows])
         return self._with(**taken)
 
-    def with_items(self, table: pl.DataFrame) -> Ratings:
-        """The same ratings with another item table: one row per item code, in that order."""
-        return self._with(item_table=table)
+    def with_items(self, table: Any) -> Ratings:
+        """The same ratings with another table of items: a file, a frame of any kind or a mapping, joined by label.
 
-    def with_users(self, table: pl.DataFrame) -> Ratings:
-        """The same ratings with another user table: one row per user code, in that order."""
-        return self._with(user_table=table)
+        The labels are in the column that `palate.read` would take: one called item, movie_id, id or the like, or else
+        the first. A polars frame without labels, with one row per item code in that order, is taken as it is. Rows left
+        out are told in `report.table_notes`. Raises DataError when not one label is known, LabelTypeError for labels
+        of mixed types; both name the column. None takes the table away.
+
+        >>> import palate
+        >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "jam"], "rating": [5, 3]})
+        >>> table = {"item": ["tea", "jam", "bun"], "kind": ["drink", "spread", "bread"]}
+        >>> ratings.with_items(table).item_table["kind"].to_list()
+        ['spread', 'drink']
+        """
+        return self._with_table("item_table", table, self.item_vocabulary)
+
+    def with_users(self, table: Any) -> Ratings:
+        """The same ratings with another table of users, as `with_items` does it for items."""
+        return self._with_table("user_table", table, self.user_vocabulary)
+
+    def _with_table(self, name: str, table: Any, vocabulary: Vocabulary) -> Ratings:
+        from palate.reading.tables import aligned_table
+
+        others = tuple(note for note in self.report.table_notes if not note.startswith(f"{vocabulary.what}s: "))
+        notes: tuple[str, ...] = ()
+        if not _is_in_order(table, vocabulary):
+            table, notes = aligned_table(table, vocabulary, strict=True)
+        return self._with(**{name: table}, report=replace(self.report, table_notes=(*others, *notes)))
 
     def _with(self, **changed: Any) -> Ratings:
         other = _restored(self._state() | changed)
@@ -291,6 +315,32 @@ def titles(table: pl.DataFrame | None) -> list[str | None] | None:
             if re.fullmatch(pattern, simple):
                 return table[name].to_list()
     return None
+
+
+def _is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
+    """Whether a table is a polars frame without a column of labels: its rows then stand in the order of the codes."""
+    import polars as pl
+
+    from palate.reading.columns import is_usual, plain
+
+    if not isinstance(table, pl.DataFrame):
+        return False
+    if any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in table.columns):
+        return False
+    return table.width == 0 or not _are_labels(table.to_series(0), vocabulary)
+
+
+def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
+    """Whether a column without a telling name holds labels: some, or if it has a row per code, most and none twice."""
+    import polars as pl
+
+    if not (column.dtype.is_integer() or column.dtype == pl.String):
+        return False
+    known = {str(label) for label in vocabulary}
+    n_known = sum(str(label) in known for label in column)
+    if len(column) != len(vocabulary):
+        return n_known > 0
+    return 2 * n_known > len(column) and column.n_unique() == len(column)
 
 
 def _compressed(rows: Codes, columns: Codes, values: Floats, weights: Floats | None, n_rows: int) -> CompressedRows:
