@@ -30,6 +30,7 @@ ORDER = [
     "splitting",
     "checking",
     "reference",
+    "sideinfo",
     "factors",
     "network",
     "posterior",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,13 +71,17 @@ class Reason(NamedTuple):
     contribution: float
 
 
+KNOWN = {"history": "which they rated at all"}  # how an explanation prints what else is known
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """Where a prediction comes from. `parts` add up to it; `because` and `rest` add up to its user and factors part.
+    """Where a prediction comes from. `parts` add up to it; `because`, `known` and `rest` to its user and factors part.
 
     parts: mean, user, item, factors, and limit (what clipping to the rating range took away, most often 0).
-    because: the own ratings that pulled it up or down, the strongest first. rest: what the prior and the averaging over
-    draws contribute.
+    because: the own ratings that pulled it up or down, the strongest first. known: what else is known of the user, by
+    name: "history" (what was rated at all, whatever the rating) and the columns of the user table. rest: what the prior
+    of everybody and the averaging over draws contribute.
     """
 
     user: Any
@@ -87,6 +91,7 @@ class Explanation:
     parts: dict[str, float]
     because: list[Reason]
     rest: float
+    known: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         name = self.title or str(self.item)
@@ -100,6 +105,7 @@ class Explanation:
         others = sum(reason.contribution for reason in self.because[8:])
         if self.because[8:]:
             lines.append(f"  {others:+.3f}  the {len(self.because) - 8} other ratings")
+        lines += [f"  {share:+.3f}  {KNOWN.get(name, name)}" for name, share in self.known.items()]
         lines.append(f"  {self.rest:+.3f}  what holds for everybody")
         return "\n".join(lines)
 
@@ -112,6 +118,7 @@ class Explanation:
             "prediction": self.prediction,
             "parts": self.parts,
             "because": [reason._asdict() for reason in self.because],
+            "known": self.known,
             "rest": self.rest,
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,11 @@ from numpy.typing import NDArray
 
 from palate.answers import Explanation, Reason
 from palate.errors import OptionError
-from palate.factors import Factors, Floats, Prior, as_partner, ridge_of_rows
+from palate.factors import Factors, Floats, as_partner, ridge_of_rows
 from palate.model import Model, People
 from palate.network import Network
 from palate.ratings import titles
+from palate.sideinfo import SideInfo
 
 Doubles = NDArray[np.float64]
 
@@ -35,7 +38,7 @@ def explain_row(model: Model, people: People, who: Any, item_code: int, limits: 
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating
     rated, values = people.history.row(0)
-    shares = gain * contributions(model, people, item_code)
+    shares, known = (gain * share for share in contributions(model, people, item_code))
     names = titles(model.item_table)
     reasons = zip(model.item_vocabulary.decode(rated).tolist(), rated, values, shares, strict=True)
     because = [
@@ -51,7 +54,8 @@ def explain_row(model: Model, people: People, who: Any, item_code: int, limits: 
         prediction=prediction,
         parts={name: float(value) for name, value in parts.items()},
         because=because,
-        rest=float(parts[row] + parts["factors"] - shares.sum()),
+        known=_by_name(model.user_info, known),
+        rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
     )
 
 
@@ -68,11 +72,17 @@ def _gain(factors: Factors, mean: float, move: float) -> tuple[float, float]:
     return start, (end - start) / move if abs(move) > 1e-6 else factors.span * float(factors.slopes_at(ends)[0])
 
 
-def contributions(model: Model, people: People, item_code: int) -> Doubles:
-    """By how much each of the person's own ratings moves the score of an item, (n_ratings,).
+def _by_name(info: SideInfo | None, shares: Doubles) -> dict[str, float]:
+    """Shares of the groups of features, by the names of the groups."""
+    return {} if info is None else dict(zip(info.group_names, shares.tolist(), strict=True))
 
-    With x = A^-1 (Lambda m + alpha sum_j w_j t_j z_j), rating j moves the score z_i . x by alpha w_j t_j z_i' A^-1 z_j;
-    with a posterior, the mean of that over its draws; with a y_range, of the linear problem around the present x.
+
+def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles, Doubles]:
+    """By how much each of the person's own ratings, and each group of what else is known, moves the score of an item.
+
+    Shapes (n_ratings,) and (n_groups,). With x = A^-1 (Lambda (m + F beta) + alpha sum_j w_j t_j z_j), rating j moves
+    the score z_i . x by alpha w_j t_j z_i' A^-1 z_j, and feature f by F_f z_i' A^-1 Lambda beta_f; with a posterior,
+    the mean of that over its draws; with a y_range, of the linear problem around the present x.
     """
     history = model.factors.linearised(people.history, people.vectors)
     rated, values = history.row(0)
@@ -82,31 +92,48 @@ def contributions(model: Model, people: People, item_code: int) -> Doubles:
         prior = model.factors.user_prior
         ridge = ridge_of_rows(people.history.counts, prior.ridge, prior.count_exponent)
         precision = prior.precision + (0 if ridge is None else ridge[0]) * np.eye(len(prior.mean))
-        plain = Prior(precision.astype(np.float32), prior.mean, prior.alpha)
+        problem = _Problem(precision, prior.alpha, model.factors.items, rated, weights)
         targets = (values - np.float64(model.factors.mean)) / model.factors.scale
-        return model.factors.scale * _shares(plain, model.factors.items, rated, targets, weights, item_code)
+        return model.factors.scale * problem.own(targets, problem.towards(item_code)), np.zeros(0)
     targets = (values - np.float64(posterior.center)) / posterior.scale
-    shares = [
-        _shares(
-            Prior(posterior.users.precision[s], posterior.users.mean[s], float(posterior.alpha[s])),
-            posterior.items.vectors[s],
-            rated,
-            targets,
-            weights,
-            item_code,
+    features = model.features_of(people)
+    own, known = np.zeros(len(rated)), np.zeros(0 if model.user_info is None else len(model.user_info.group_names))
+    for s in range(len(posterior)):
+        samples = posterior.users
+        problem = _Problem(
+            samples.precision[s], float(posterior.alpha[s]), posterior.items.vectors[s], rated, weights
         )
-        for s in range(len(posterior))
-    ]
-    mean: Doubles = posterior.scale * np.mean(shares, axis=0)
-    return mean
+        towards = problem.towards(item_code)
+        own += problem.own(targets, towards)
+        if model.user_info is not None and features is not None and samples.link is not None:
+            moves = features.values * (samples.link[s][features.indices] @ (samples.precision[s] @ towards))
+            known += np.bincount(model.user_info.groups[features.indices], moves, minlength=len(known))
+    per_draw = posterior.scale / len(posterior)
+    return per_draw * own, per_draw * known
 
 
-def _shares(
-    prior: Prior, items: Floats, rated: NDArray[Any], targets: Doubles, weights: Doubles, item_code: int
-) -> Doubles:
-    Z = as_partner(items[rated]).astype(np.float64)
-    z = as_partner(items[[item_code]]).astype(np.float64)[0]
-    t = targets - items[rated, -1]
-    A = prior.precision + prior.alpha * (Z.T * weights) @ Z
-    shares: Doubles = prior.alpha * weights * t * (Z @ np.linalg.solve(A, z))
-    return shares
+@dataclass(frozen=True)
+class _Problem:
+    """The linear-Gaussian problem that a person's vector solves, given the items of one draw."""
+
+    precision: Floats
+    alpha: float
+    items: Floats
+    rated: NDArray[Any]
+    weights: Doubles
+
+    def towards(self, item_code: int) -> Doubles:
+        """A^-1 z_i, (k,): by how much the score of an item moves with the right side of A x = h."""
+        Z, z = self._partners, as_partner(self.items[[item_code]]).astype(np.float64)[0]
+        solved: Doubles = np.linalg.solve(self.precision + self.alpha * (Z.T * self.weights) @ Z, z)
+        return solved
+
+    def own(self, targets: Doubles, towards: Doubles) -> Doubles:
+        """The share of each own rating, (n_ratings,)."""
+        t = targets - self.items[self.rated, -1]
+        shares: Doubles = self.alpha * self.weights * t * (self._partners @ towards)
+        return shares
+
+    @cached_property
+    def _partners(self) -> Doubles:
+        return as_partner(self.items[self.rated]).astype(np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from palate.factors import Codes, Factors, Floats
 from palate.kernels import compress_rows
 from palate.posterior import Posterior, Projection
 from palate.ratings import CompressedRows
+from palate.sideinfo import SideInfo
 from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ class People:
     """Some rows to answer for, known users or new ones (or items, where a model is transposed).
 
     codes: (m,), -1 for new ones; vectors: (m, k); history: their ratings; draw: gives one vector for each under each
-    draw of the posterior, (S, m, k_s), when somebody asks for doubt.
+    draw of the posterior, (S, m, k_s), when somebody asks for doubt; features: the matrix F of what is known of new ones.
     """
 
     codes: Codes
     vectors: Floats
     history: CompressedRows
     draw: Callable[[], Floats] | None
+    features: CompressedRows | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -59,6 +61,8 @@ class Model:
     limits: tuple[float, float]
     user_table: pl.DataFrame | None = None
     item_table: pl.DataFrame | None = None
+    user_info: SideInfo | None = None
+    item_info: SideInfo | None = None
     predicts_ratings: bool = True
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -91,12 +95,23 @@ class Model:
         return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
 
     def rated_users(self, codes: Codes) -> Codes:
-        """The codes, -1 for users without a training rating: a model knows no more of them than of a stranger."""
+        """The codes, -1 for users without a training rating."""
         return np.where(np.append(self.history.counts, 0)[codes] > 0, codes, -1).astype(np.int32)
 
     def rated_items(self, codes: Codes) -> Codes:
         """The codes, -1 for items without a training rating."""
         return np.where(np.append(self._item_counts, 0)[codes] > 0, codes, -1).astype(np.int32)
+
+    def described_users(self, codes: Codes) -> Codes:
+        """The codes, -1 where a model knows no more of a user than of a stranger: no rating, and no link to attributes.
+
+        With a link, the draws of a user say what is expected of him and how doubtful that is.
+        """
+        return codes if _has_attributes(self.user_info, self.posterior) else self.rated_users(codes)
+
+    def described_items(self, codes: Codes) -> Codes:
+        """The same for items."""
+        return codes if _has_attributes(self.item_info, self.posterior) else self.rated_items(codes)
 
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
@@ -104,14 +119,25 @@ class Model:
         draw = None if posterior is None else lambda: posterior.users.vectors[:, codes]
         return People(codes, self.factors.users[codes], take_rows(self.history, codes), draw)
 
-    def newcomers(self, history: CompressedRows) -> People:
-        """Users the model has never seen, from their ratings alone; nobody else's vector changes."""
+    def newcomers(self, history: CompressedRows, known: Sequence[Mapping[str, Any]] | None = None) -> People:
+        """Users the model has never seen, from their ratings and what is known of them; nobody else's vector changes.
+
+        known: for each a mapping {field: value}, where the model learned from a table of users.
+        """
         codes = np.full(history.n_rows, -1, np.int32)
         posterior = self.posterior
         if posterior is None:
             return People(codes, self.factors.represent(history), history, None)
-        likely = self._projection(posterior.solve(history, draw=False))
-        return People(codes, likely, history, lambda: posterior.solve(history, draw=True))
+        features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(known))
+        likely = self._projection(posterior.solve(history, features, draw=False))
+        return People(codes, likely, history, lambda: posterior.solve(history, features, draw=True), features)
+
+    def features_of(self, people: People) -> CompressedRows | None:
+        """The matrix F of what is known of people besides their ratings; None where nothing is."""
+        if self.user_info is None or people.features is not None:
+            return people.features
+        table = None if self.user_table is None else self.user_table[people.codes]
+        return self.user_info.matrix(people.history, self.user_info.encode(table))
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""
@@ -124,6 +150,8 @@ class Model:
             history=transpose_rows(self.history, len(self.item_vocabulary)),
             user_table=self.item_table,
             item_table=self.user_table,
+            user_info=self.item_info,
+            item_info=self.user_info,
         )
 
     def compact(self) -> Model:
@@ -139,6 +167,10 @@ class Model:
         users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
         return replace(self, posterior=None, noise=float(np.sqrt(self.noise**2 + variance.mean())))
+
+
+def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:
+    return posterior is not None and info is not None and info.attributes is not None
 
 
 def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from palate.asking import (
     is_many,
     label_array,
 )
+from palate.errors import OptionError
 from palate.explaining import explain_row
 from palate.factors import Codes, Floats
 from palate.model import Model, People
@@ -38,10 +39,12 @@ class Newcomer:
     ['item', 'score', 'rank']
     """
 
-    def __init__(self, model: Model, history: CompressedRows) -> None:
+    def __init__(self, model: Model, history: CompressedRows, features: Mapping[str, Any] | None = None) -> None:
         check_range(model.item_vocabulary, history.indices, history.values, model.limits)
+        _check_features(model, features)
         self._model = model
-        self._people: People = model.newcomers(history)
+        self._people: People = model.newcomers(history, None if features is None else [features])
+        self._is_described = len(history.indices) > 0 or features is not None
 
     @property
     def vector(self) -> Floats:
@@ -69,7 +72,7 @@ class Newcomer:
         same = np.zeros(len(codes), np.int32)
         factors = replace(self._model.factors, users=self._people.vectors)
         expected = factors.predict(same, codes).astype(np.float64)
-        rated = same if len(self._people.history.indices) else same - np.int32(1), self._model.rated_items(codes)
+        rated = same if self._is_described else same - np.int32(1), self._model.described_items(codes)
         if self._model.posterior is None or self._people.draws is None:
             variance = self._model.factors.unknown_variance(*rated, users=self._people.vectors)
         else:
@@ -113,3 +116,14 @@ class Newcomer:
         """Where the prediction for an item comes from, own rating by own rating."""
         code = self._model.item_vocabulary.encode_one(item)
         return explain_row(self._model, self._people, "new", code, self._model.score_limits)
+
+
+def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:
+    """OptionError for features of somebody where the model has learned nothing from any."""
+    if features is None or (model.user_info is not None and model.user_info.attributes is not None):
+        return
+    what = model.user_vocabulary.what
+    raise OptionError(
+        f"this model has learned nothing from attributes of {what}s; fit Bayes on ratings that have a table of them "
+        f"(ratings.with_{what}s)."
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.factors import Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
-from palate.kernels import predict_pairs, solve_rows
+from palate.kernels import multiply_rows, predict_pairs, solve_rows
 from palate.ratings import CompressedRows
 
 
@@ -18,17 +18,30 @@ from palate.ratings import CompressedRows
 class SideSamples:
     """One side of a posterior: S draws of its vectors and of the Normal they came from.
 
-    vectors: (S, n, k); precision: (S, k, k); mean: (S, k).
+    vectors: (S, n, k); precision: (S, k, k); mean: (S, k); link: (S, n_features, k), by which features move the mean.
     """
 
     vectors: Floats
     precision: Floats
     mean: Floats
+    link: Floats | None = None
 
     @cached_property
     def covariance(self) -> Floats:
         """precision^-1 of each draw, (S, k, k): how far a row nobody knows may lie from the mean."""
         return np.linalg.inv(self.precision.astype(np.float64)).astype(np.float32)
+
+    def means_of(self, s: int, features: CompressedRows | None) -> Floats:
+        """What draw s expects of rows before their ratings: (n, k) where features say more of each, else (k,)."""
+        if self.link is None or features is None:
+            return self.mean[s]
+        shift = multiply_rows(features.indptr, features.indices, features.values, np.ascontiguousarray(self.link[s]))
+        return self.mean[s] + shift
+
+    def row_means(self, features: CompressedRows | None, n_rows: int) -> Floats:
+        """The same under every draw, (S, n_rows, k)."""
+        shape = (n_rows, self.mean.shape[1])
+        return np.stack([np.broadcast_to(self.means_of(s, features), shape) for s in range(len(self.mean))])
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,19 @@ class Posterior:
         """The same posterior with users and items exchanged."""
         return replace(self, users=self.items, items=self.users)
 
-    def solve(self, histories: CompressedRows, *, draw: bool, seed: int = 0, n_threads: int = 0) -> Floats:
-        """Vectors of users never seen, given each draw of the items: (S, n, k), the most probable ones or draws."""
+    def solve(
+        self,
+        histories: CompressedRows,
+        features: CompressedRows | None = None,
+        *,
+        draw: bool,
+        seed: int = 0,
+        n_threads: int = 0,
+    ) -> Floats:
+        """Vectors of users never seen, given each draw of the items: (S, n, k), the most probable ones or draws.
+
+        features: the matrix F of what is known of them, where there is a link.
+        """
         out = np.empty((len(self), histories.n_rows, self.users.mean.shape[1]), np.float32)
         for s in range(len(self)):
             out[s] = solve_rows(
@@ -66,7 +90,7 @@ class Posterior:
                 histories.values,
                 self.items.vectors[s],
                 precision=self.users.precision[s],
-                mean=self.users.mean[s],
+                mean=self.users.means_of(s, features),
                 weights=histories.weights,
                 bias=True,
                 center=self.center,

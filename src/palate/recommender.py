@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
@@ -35,6 +35,7 @@ from palate.newcomer import Newcomer
 from palate.posterior import Posterior
 from palate.ranking import By, query_of, rank, similar_rows
 from palate.ratings import CompressedRows, Ratings, titles
+from palate.sideinfo import SideInfo
 from palate.vocabulary import Label
 
 
@@ -59,6 +60,8 @@ class Recommender:
         factors: Factors,
         posterior: Posterior | None = None,
         noise: float = float("nan"),
+        user_info: SideInfo | None = None,
+        item_info: SideInfo | None = None,
         predicts_ratings: bool = True,
         recipe: dict[str, Any] | None = None,
         training: dict[str, Any] | None = None,
@@ -75,6 +78,8 @@ class Recommender:
                 limits=ratings.range,
                 user_table=ratings.user_table,
                 item_table=ratings.item_table,
+                user_info=user_info,
+                item_info=item_info,
                 predicts_ratings=predicts_ratings,
                 recipe=recipe or {},
                 training=training or {},
@@ -207,7 +212,7 @@ class Recommender:
         """prediction, low and high, (n,) each, of pairs of codes; -1 is somebody or something unknown."""
         model = self.model
         expected = model.factors.predict(user_codes, item_codes).astype(np.float64)
-        rated = model.rated_users(user_codes), model.rated_items(item_codes)
+        rated = model.described_users(user_codes), model.described_items(item_codes)
         if model.posterior is None:
             variance = model.factors.unknown_variance(*rated)
         else:
@@ -328,17 +333,20 @@ class Recommender:
 
     # ---- somebody new ------------------------------------------------------------------------------------------------
 
-    def fold_in(self, ratings: Any, side: Literal["user", "item"] = "user") -> Newcomer:
+    def fold_in(
+        self, ratings: Any, side: Literal["user", "item"] = "user", *, features: Mapping[str, Any] | None = None
+    ) -> Newcomer:
         """Somebody never seen, from a mapping {item: rating} or a frame of items and ratings; nothing is retrained.
 
         side="item" takes in a new item from the ratings users gave it. A frame may have weights, where 1 is a rating of
-        the training's average weight. Raises UnknownLabelError for an unknown label, and DataError for one that comes
-        twice or a value that is no rating.
+        the training's average weight. features: what is known of them besides, {column: value}, in the columns of the
+        table that the model learned from. Raises UnknownLabelError for an unknown label, DataError for one that comes
+        twice or a value that is no rating, and OptionError for features that the model has learned nothing from.
         """
         check_choice("side", side, ("user", "item"))
         if side == "item":
-            return self._transposed.fold_in(ratings)
-        return Newcomer(self.model, history_of(self.model.item_vocabulary, ratings))
+            return self._transposed.fold_in(ratings, features=features)
+        return Newcomer(self.model, history_of(self.model.item_vocabulary, ratings), features)
 
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
         """The n items whose rating would teach most about somebody new who rated `given`; options of Newcomer.ask."""

@@ -12,10 +12,12 @@ from palate import container, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
+from palate.features import Features
 from palate.model import Model
 from palate.network import Network
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows
+from palate.sideinfo import SideInfo
 from palate.vocabulary import Vocabulary
 
 # Other files in the same container, by the `kind` in their header, and who reads them.
@@ -39,6 +41,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "factors": _pack_factors(model.factors, tensors),
         "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
         "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
+        "user_info": _pack_info(model.user_info),
+        "item_info": _pack_info(model.item_info),
         "user_table": pack_table(model.user_table, "user_table", tensors),
         "item_table": pack_table(model.item_table, "item_table", tensors),
     }
@@ -60,6 +64,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
             tensors[f"posterior.{side}.vectors"] = samples.vectors
             tensors[f"posterior.{side}.precision"] = samples.precision
             tensors[f"posterior.{side}.mean"] = samples.mean
+            if samples.link is not None:
+                tensors[f"posterior.{side}.link"] = samples.link
     container.write(path, tensors, header)
 
 
@@ -120,11 +126,27 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         limits=(float(low), float(high)),
         user_table=unpack_table(header["user_table"], "user_table", tensors),
         item_table=unpack_table(header["item_table"], "item_table", tensors),
+        user_info=_unpack_info(header.get("user_info")),
+        item_info=_unpack_info(header.get("item_info")),
         predicts_ratings=bool(header["predicts_ratings"]),
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
         metrics=dict(header["metrics"]),
     )
+
+
+def _pack_info(info: SideInfo | None) -> Header | None:
+    if info is None:
+        return None
+    attributes = None if info.attributes is None else info.attributes.to_dict()
+    return {"n_history": info.n_history, "attributes": attributes}
+
+
+def _unpack_info(header: Header | None) -> SideInfo | None:
+    if header is None:
+        return None
+    attributes = header["attributes"]
+    return SideInfo(int(header["n_history"]), None if attributes is None else Features.from_dict(attributes))
 
 
 def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
@@ -140,7 +162,10 @@ def _unpack_posterior(tensors: Tensors, header: Header | None) -> Posterior | No
     if header is None:
         return None
     sides = [
-        SideSamples(*(tensors[f"posterior.{side}.{part}"] for part in ("vectors", "precision", "mean")))
+        SideSamples(
+            *(tensors[f"posterior.{side}.{part}"] for part in ("vectors", "precision", "mean")),
+            tensors.get(f"posterior.{side}.link"),
+        )
         for side in ("user", "item")
     ]
     return Posterior(float(header["center"]), float(header["scale"]), tensors["posterior.alpha"], *sides)
@@ -153,6 +178,8 @@ def _check(model: Model) -> None:
     _check_history(model.history, n_users, n_items)
     if model.posterior is not None:
         _check_posterior(model.posterior, n_users, n_items)
+        _check_link(model.posterior.users, model.user_info, n_items)
+        _check_link(model.posterior.items, model.item_info, n_users)
     if not model.limits[0] <= model.limits[1]:
         raise ValueError("the rating range ends before it begins")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
@@ -198,6 +225,16 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
         _expect("posterior", samples.precision, (draws, k, k), np.float32)
         _expect("posterior", samples.mean, (draws, k), np.float32)
         _expect_positive("posterior", samples.precision)
+
+
+def _check_link(samples: SideSamples, info: SideInfo | None, n_others: int) -> None:
+    if (info is None) != (samples.link is None):
+        raise ValueError("a link without features, or features without a link")
+    if info is None or samples.link is None:
+        return
+    if info.n_history not in (0, n_others):
+        raise ValueError(f"{info.n_history} columns of history for {n_others} labels")
+    _expect("link", samples.link, (len(samples.mean), info.n_features, samples.mean.shape[1]), np.float32)
 
 
 def _expect_positive(what: str, matrices: NDArray[np.float32]) -> None:

@@ -19,6 +19,7 @@ from palate.factors import Factors
 from palate.posterior import Posterior
 from palate.ratings import Ratings
 from palate.recommender import Recommender
+from palate.sideinfo import SideInfo
 from palate.solvers.progress import ProgressLine
 
 MAX_SEED = 2**64 - 1
@@ -48,6 +49,8 @@ class Trained:
     factors: Factors
     posterior: Posterior | None = None
     noise: float = float("nan")
+    user_info: SideInfo | None = None
+    item_info: SideInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Recipe(ABC):
             factors=trained.factors,
             posterior=trained.posterior,
             noise=trained.noise,
+            user_info=trained.user_info,
+            item_info=trained.item_info,
             predicts_ratings=self.predicts_ratings,
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),

@@ -1,0 +1,83 @@
+"""Side information: what is known of a row besides its ratings, as one sparse matrix F of features.
+
+Its columns are two blocks: the row's history, 1/sqrt(n) at each of the n rows of the other side that it has a rating
+with, whatever that rating was (the implicit feedback of SVD++, Koren 2008); then its attributes, such as a user's age
+or a film's genres. A Bayesian fit learns a link beta from both to the factors: x ~ Normal(m + F beta, Lambda^-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.features import Design, Features
+from palate.ratings import CompressedRows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class SideInfo:
+    """Which features the rows of one side have: n_history columns of history (0: none), then those of `attributes`."""
+
+    n_history: int
+    attributes: Features | None = None
+
+    @property
+    def n_features(self) -> int:
+        """Columns of F."""
+        return self.n_history + (0 if self.attributes is None else self.attributes.n_features)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """For each column a number, (n_features,): columns of one group share the precision of their prior."""
+        history = np.zeros(self.n_history, np.int64)
+        if self.attributes is None:
+            return history
+        return np.concatenate([history, self.attributes.groups + min(self.n_history, 1)])
+
+    @property
+    def group_names(self) -> list[str]:
+        """The names of the groups: "history", then the fields of the attributes."""
+        history = ["history"] if self.n_history else []
+        return history if self.attributes is None else history + self.attributes.group_names
+
+    def matrix(self, history: CompressedRows, design: Design | None = None) -> CompressedRows:
+        """F of some rows, from their ratings and what attributes.encode() makes of their table.
+
+        Rows without a design have no attributes: each of theirs counts as missing.
+        """
+        parts = []
+        if self.n_history:
+            shares = 1 / np.sqrt(np.maximum(history.counts, 1))
+            values = np.repeat(shares, history.counts).astype(np.float32)
+            parts.append(CompressedRows(history.indptr, history.indices, values, None))
+        if design is not None:
+            shifted = (design.indices + self.n_history).astype(np.int32)
+            parts.append(CompressedRows(design.indptr, shifted, design.values, None))
+        return _side_by_side(parts, history.n_rows)
+
+    def encode(self, given: pl.DataFrame | Sequence[Mapping[str, Any]] | None) -> Design | None:
+        """The attributes of some rows, from a table or a mapping for each; None where none are used or given."""
+        if self.attributes is None or given is None:
+            return None
+        return self.attributes.encode(given)
+
+
+def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:
+    """Sparse matrices with the same rows as one, row by row one after the other; their columns already shifted."""
+    counts = np.sum([part.counts for part in parts], axis=0, dtype=np.int64, initial=0) + np.zeros(n_rows, np.int64)
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    indices, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
+    begin = indptr[:-1].copy()
+    for part in parts:
+        at = np.repeat(begin - part.indptr[:-1], part.counts) + np.arange(len(part.indices))
+        indices[at], values[at] = part.indices, part.values
+        begin += part.counts
+    return CompressedRows(indptr, indices, values, None)

@@ -1,0 +1,171 @@
+"""The Gibbs chain of Bayes: both sides' vectors and priors, the link from what is known of rows, the noise.
+
+One sweep draws, for each side, its Normal's mean and precision, the link where there is one, then all of its vectors;
+then the noise. A few sweeps to the mode come first: they reach a good place much sooner than draws do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.factors import Floats
+from palate.kernels import gram, predict_pairs, solve_rows
+from palate.ratings import CompressedRows, Ratings
+from palate.sideinfo import SideInfo
+from palate.solvers.base import center_and_scale, compress_both, n_weighted
+from palate.solvers.linking import Link
+
+Doubles = NDArray[np.float64]
+
+WARM_UP_PRECISION = 15.0
+
+
+@dataclass(frozen=True)
+class SideDraw:
+    """One draw of a side: its vectors (n, k), their Normal's mean (k,) and precision (k, k), the link (n_features, k)."""
+
+    vectors: Floats
+    mean: Floats
+    precision: Floats
+    link: Floats | None
+
+
+class Side:
+    """The state of one side: its ratings, its vectors, the Normal they come from, and what shifts that for each row."""
+
+    def __init__(self, rows: CompressedRows, start: Floats, link: Link | None, stream: int) -> None:
+        self.rows, self.vectors, self.link, self.stream = rows, start, link, stream
+        self.rated = rows.counts > 0
+        k = start.shape[1]
+        self.mean = np.zeros(k)
+        self.precision = np.eye(k) * WARM_UP_PRECISION
+
+    @property
+    def row_means(self) -> Floats:
+        """What is expected of rows before their ratings: one mean (k,) for all, or (n, k) with a link."""
+        mean = self.mean.astype(np.float32)
+        return mean if self.link is None else mean + self.link.shift
+
+    def draw_prior(self, rng: np.random.Generator, seed: int, sweep: int, n_threads: int) -> None:
+        """The Normal given the rows, then the link; rows without ratings have nothing to say."""
+        link = self.link
+        if link is None:
+            rated = self.vectors if self.rated.all() else self.vectors[self.rated]
+            self.mean, self.precision = draw_normal_wishart(rated, rng, n_threads)
+            return
+        around = self.vectors - link.shift
+        around = around if self.rated.all() else around[self.rated]
+        scatter, n_features = link.scatter(), len(link.beta)
+        self.mean, self.precision = draw_normal_wishart(around, rng, n_threads, scatter, n_features)
+        link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
+
+    def drawn(self) -> SideDraw:
+        """The present draw."""
+        link = None if self.link is None else self.link.beta
+        return SideDraw(self.vectors, self.mean.astype(np.float32), self.precision.astype(np.float32), link)
+
+
+class Chain:
+    """The state of the Gibbs sampler. Ratings are standardised inside.
+
+    infos: for each side, "user" and "item", what is known of its rows and their matrix F, or None.
+    """
+
+    def __init__(
+        self,
+        ratings: Ratings,
+        n_factors: int,
+        seed: int,
+        n_threads: int,
+        infos: dict[str, tuple[SideInfo, CompressedRows] | None] | None = None,
+    ) -> None:
+        compress_both(ratings)
+        self.n_ratings = n_weighted(ratings)
+        self.center, self.scale = center_and_scale(ratings)
+        self.seed, self.n_threads = seed, n_threads
+        self.rng = np.random.Generator(np.random.Philox(seed))
+        k = n_factors + 1
+        start = self.rng.standard_normal((ratings.n_users + ratings.n_items, k), np.float32) * np.float32(0.1)
+        links = {
+            side: None if info is None else Link(*info, k=k, n_threads=n_threads)
+            for side, info in (infos or {}).items()
+        }
+        self.users = Side(ratings.by_user(), start[: ratings.n_users], links.get("user"), stream=0)
+        self.items = Side(ratings.by_item(), start[ratings.n_users :], links.get("item"), stream=1)
+        self.alpha, self.errors = 1.0, float(self.n_ratings)
+
+    @property
+    def train_rmse(self) -> float:
+        """RMSE of the present draw on the training ratings, on the rating scale."""
+        return self.scale * float(np.sqrt(self.errors / self.n_ratings))
+
+    def mode_sweep(self) -> None:
+        """Both sides to their most probable vectors under a fixed prior: one sweep of ALS."""
+        self._solve(self.users, self.items, draw=False)
+        self._solve(self.items, self.users, draw=False)
+        self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
+
+    def draw_sweep(self, number: int) -> None:
+        """One Gibbs sweep: each side's prior and link, then its rows; then the noise."""
+        for side, other in ((self.users, self.items), (self.items, self.users)):
+            side.draw_prior(self.rng, self.seed, number, self.n_threads)
+            self._solve(side, other, draw=True, sweep=number)
+        self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
+
+    def predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
+        """Scores of pairs under the present draw, standardised, (n,)."""
+        users, items = self.users.vectors, self.items.vectors
+        return predict_pairs(users, items, user_codes, item_codes, bias=True, n_threads=self.n_threads)
+
+    def _solve(self, side: Side, other: Side, *, draw: bool, sweep: int = 0) -> None:
+        side.vectors, errors = solve_rows(
+            side.rows.indptr,
+            side.rows.indices,
+            side.rows.values,
+            other.vectors,
+            precision=side.precision.astype(np.float32),
+            mean=side.row_means,
+            weights=side.rows.weights,
+            bias=True,
+            center=self.center,
+            scale=self.scale,
+            alpha=self.alpha if draw else 1.0,
+            draw=draw,
+            seed=self.seed,
+            sweep=sweep,
+            stream=side.stream,
+            errors=True,
+            n_threads=self.n_threads,
+        )
+        assert errors is not None
+        self.errors = float(errors.sum())
+
+
+def draw_normal_wishart(
+    vectors: Floats,
+    rng: np.random.Generator,
+    n_threads: int = 0,
+    scatter: Doubles | float = 0.0,
+    n_scattered: int = 0,
+) -> tuple[Doubles, Doubles]:
+    """(m, Lambda) given the rows x_1..x_n, from Normal-Wishart(m0 = 0, beta0 = 2, W0 = I, nu0 = k): (k,) and (k, k).
+
+    With xbar and S the rows' mean and scatter (Salakhutdinov & Mnih 2008, equation 14):
+    W^-1 = I + S + (beta0 n / (beta0 + n)) xbar xbar^T,  Lambda ~ Wishart(W, k + n),
+    m ~ Normal(n xbar / (beta0 + n), ((beta0 + n) Lambda)^-1).
+    scatter: of n_scattered more vectors around 0 that say something of Lambda and nothing of m (those of a link).
+    """
+    n, k = vectors.shape
+    products, sums = gram(vectors, n_threads=n_threads)
+    xbar = sums / max(n, 1)
+    beta = 2.0 + n
+    inverse_W = np.eye(k) + products - n * np.outer(xbar, xbar) + (2.0 * n / beta) * np.outer(xbar, xbar) + scatter
+    # Bartlett: Lambda = C C^T with C = L^-T T, inverse_W = L L^T, T lower triangular.
+    T = np.tril(rng.standard_normal((k, k)), -1)
+    T[np.diag_indices(k)] = np.sqrt(rng.chisquare(k + n + n_scattered - np.arange(k)))
+    C = np.linalg.solve(np.linalg.cholesky(inverse_W).T, T)
+    mean = sums / beta + np.linalg.solve(C.T, rng.standard_normal(k)) / np.sqrt(beta)
+    return mean, C @ C.T

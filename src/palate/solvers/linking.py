@@ -1,0 +1,81 @@
+"""The link from what is known of rows to their factors, sampled (Macau: Simm et al., 2017).
+
+    x_r ~ Normal(m + F_r beta, Lambda^-1),  beta_f ~ Normal(0, (l_g Lambda)^-1),  l_g ~ Gamma(1, rate = 1)
+
+with F the side information and one l for each group g of features. Macau draws beta as a whole by conjugate gradients;
+drawn feature by feature it costs what one of their steps does, needs no tolerance, and mixes as well (decisions.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.factors import Floats
+from palate.kernels import draw_link, gram, multiply_rows
+from palate.model import transpose_rows
+from palate.ratings import CompressedRows
+from palate.sideinfo import SideInfo
+
+Doubles = NDArray[np.float64]
+
+
+class Link:
+    """The state of one side's link: beta, (n_features, k); the precisions l; and where they put each row, F beta."""
+
+    def __init__(self, info: SideInfo, features: CompressedRows, k: int, n_threads: int) -> None:
+        self._features = features
+        self._by_feature = transpose_rows(features, info.n_features)
+        self._groups = info.groups
+        self._group_sizes = np.bincount(info.groups)
+        self._n_threads = n_threads
+        self.precisions = np.ones(len(self._group_sizes))
+        self.beta = np.zeros((info.n_features, k), np.float32)
+        self.shift = np.zeros((features.n_rows, k), np.float32)
+
+    @property
+    def ridge(self) -> Floats:
+        """l of each feature, (n_features,)."""
+        return self.precisions[self._groups].astype(np.float32)
+
+    def scatter(self) -> Doubles:
+        """sum_f l_f beta_f beta_f^T, (k, k): what the link says of Lambda."""
+        products, _ = gram(self.beta * np.sqrt(self.ridge)[:, None], n_threads=self._n_threads)
+        return products
+
+    def draw(
+        self,
+        vectors: Floats,
+        mean: Doubles,
+        precision: Doubles,
+        rng: np.random.Generator,
+        *,
+        seed: int,
+        sweep: int,
+        stream: int,
+    ) -> None:
+        """beta given the rows and their Normal, then l given beta."""
+        self.beta = self.beta.copy()  # the present draw may have been kept
+        centered = vectors - mean.astype(np.float32)
+        residuals = centered - self.shift
+        draw_link(
+            self._by_feature.indptr,
+            self._by_feature.indices,
+            self._by_feature.values,
+            self.beta,
+            residuals,
+            ridge=self.ridge,
+            factor=np.linalg.inv(np.linalg.cholesky(precision)).T.astype(np.float32, order="C"),
+            seed=seed,
+            sweep=sweep,
+            stream=stream,
+            n_threads=self._n_threads,
+        )
+        self.shift = centered - residuals
+        lengths = np.sum((self.beta @ precision.astype(np.float32)) * self.beta, axis=1, dtype=np.float64)
+        totals = np.bincount(self._groups, lengths, minlength=len(self.precisions))
+        self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + totals / 2)
+
+    def shift_of(self, rows: CompressedRows) -> Floats:
+        """F beta of other rows, (n, k)."""
+        return multiply_rows(rows.indptr, rows.indices, rows.values, self.beta, n_threads=self._n_threads)
