@@ -151,12 +151,12 @@ def _decided_of_text(series: pl.Series) -> Field:
     n, n_distinct = len(texts), texts.n_unique()
     if _are_dates(series):
         return Scale(name, reads="date")
+    if n and texts.str.contains("^https?://").all():
+        return LeftOut(name, "web addresses")
     if 2 * n_distinct > n and _are_titles_with_years(series):
         return Scale(name, reads="year in title")
     if _are_amounts(texts):
         return _decided_of_numbers(series)
-    if n and texts.str.contains("^https?://").all():
-        return LeftOut(name, "web addresses")
     if separator := _separator(series):
         return Classes(name, separator=separator)
     if n_distinct > (n / 2 if re.search(TITLE_NAME, name) else max(FEW, n / 2)):

@@ -119,8 +119,8 @@ class Features:
 
     @cached_property
     def group_names(self) -> list[str]:
-        """The fields that have features, by name."""
-        return [field.name for field in self.fields if field.names]
+        """The fields that have features, as an explanation tells them: "genres", "age", "title year"."""
+        return [field.heading for field in self.fields if field.names]
 
     @property
     def classes(self) -> dict[str, list[str]]:
@@ -174,7 +174,7 @@ class Features:
                 raise OptionError(f"row {at} (from 0) is {row!r}; a row is a mapping of fields to values.")
             odd = [name for name in row if name not in known]
             if odd:
-                there = ", ".join(map(repr, self.group_names)) or "none"
+                there = ", ".join(repr(field.name) for field in self.fields if field.names) or "none"
                 raise OptionError(f"row {at} (from 0): there is no field {odd[0]!r}. The fields are {there}.")
 
     def to_dict(self) -> dict[str, Any]:

@@ -64,6 +64,11 @@ class LeftOut:
         return []
 
     @property
+    def heading(self) -> str:
+        """What the field is called."""
+        return self.name
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The column."""
         return (self.name,)
@@ -101,6 +106,11 @@ class Classes:
     def names(self) -> list[str]:
         """field=class, in the order of the features."""
         return [f"{self.name}={label}" for label in self.labels]
+
+    @property
+    def heading(self) -> str:
+        """What the field is called where its features are."""
+        return self.name
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -201,7 +211,7 @@ class Scale:
     @property
     def names(self) -> list[str]:
         """The field itself, perhaps "field near knot" for each knot, perhaps "field missing"."""
-        here = self.name + AMOUNTS[self.reads].suffix
+        here = self.heading
         return [here, *(f"{here} near {self._shown(knot)}" for knot in self.knots), f"{here} missing"][
             : 1 + len(self.knots) + self.marks_missing
         ]
@@ -210,6 +220,11 @@ class Scale:
     def sources(self) -> tuple[str, ...]:
         """The column."""
         return (self.name,)
+
+    @property
+    def heading(self) -> str:
+        """What the field is called where its features are: "title year" of titles."""
+        return self.name + AMOUNTS[self.reads].suffix
 
     def _shown(self, amount: float) -> str:
         return f"{amount:.5g}" if self.reads == "number" else f"{amount:.1f}"
