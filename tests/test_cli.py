@@ -164,6 +164,25 @@ def test_fit_is_the_same_as_in_python(here, rec):
     np.testing.assert_array_equal(same.item_factors, rec.item_factors)
 
 
+def test_users_and_items_come_from_files_of_their_own(here):
+    (here / "people.txt").write_text("1|24|cook\n2|53|smith\n99|30|cook\n")
+    (here / "more.csv").write_text("movieId,title\n1,One\n2,Two\n77,New\n")
+    files = ["--users", "people.txt", "--items", "more.csv"]
+    for unrated, n_users, n_items in (("drop", 40, len(TITLES)), ("keep", 41, len(TITLES) + 1)):
+        told = palate(
+            "fit", "ratings.csv", *files, "--unrated", unrated, "--recipe", "Bias", "-o", "f.palate", cwd=here
+        )
+        assert told.returncode == 0, told.stderr
+        assert ("1 row for users without ratings left out" in told.stderr) == (unrated == "drop")
+        model = library.load(here / "f.palate")
+        assert (model.n_users, model.n_items) == (n_users, n_items)
+    found = parsed("recommend", "f.palate", "99", "-n", 99, cwd=here)
+    assert "77" in {row["item"] for row in found}
+    assert "unrated='all'" in refused("fit", "ratings.csv", *files, "--unrated", "all", "-o", "g.palate", cwd=here)
+    (here / "people.txt").write_text("98|24|cook\n99|30|cook\n")
+    assert "none of the 40 users" in refused("fit", "ratings.csv", *files, "-o", "g.palate", cwd=here)
+
+
 def test_fit_reads_as_told(tmp_path):
     (tmp_path / "odd.txt").write_bytes("3;Zoë;x;é\n4;Zoë;x;ü\nbad;Bob;y;é\n2;Bob;z;ü\n".encode("latin-1"))
     options = ["--separator", ";", "--no-header", "--encoding", "latin-1", "--user", 1, "--item", 3, "--rating", 0]

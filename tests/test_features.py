@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import palate
 from palate.errors import DataError, OptionError
-from palate.features import FURTHEST, Features
+from palate.features import Features
+from palate.features.fields import FURTHEST
 
 few = settings(max_examples=60, deadline=None)
 words = st.text("abcdeé0 .-", min_size=1, max_size=3).map(str.strip).filter(bool)

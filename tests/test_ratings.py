@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.errors import DataError, LabelTypeError
+import palate
+from palate.errors import DataError, LabelTypeError, OptionError
 from palate.ratings import Ratings, ReadReport, titles
 from palate.vocabulary import Vocabulary
 
@@ -299,6 +300,81 @@ def test_a_table_from_a_file(tmp_path):
 def test_a_table_that_cannot_be_joined_is_refused(table, error, says):
     with pytest.raises(error, match=says):
         make().with_users(table)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "file"])
+def test_unrated_rows_of_a_table_can_be_kept(kind, tmp_path):
+    columns = {"age": [30, 20, 5, 90, 7], "user": ["bob", "ann", "aaa", "zoe", None]}
+    if kind == "file":
+        users = tmp_path / "users.csv"
+        pl.DataFrame(columns).write_csv(users)
+    else:
+        users = KINDS[kind](columns)
+    plain, ratings = make(times=[3, 2, 1]), make(times=[3, 2, 1]).with_users(users, unrated="keep")
+    assert ratings.classes["user"] == ["aaa", "ann", "bob", "eve", "zoe"]
+    assert ratings.user_table.rows() == [(5,), (20,), (30,), (None,), (90,)]
+    assert ratings.report.table_notes == ("users: 1 row without a usable id left out",)
+    assert ratings.to_frame().equals(plain.to_frame())
+    assert ratings.by_user().counts.tolist() == [0, *plain.by_user().counts, 0]
+    again = ratings.with_users({"user": ["ann", "zed"], "age": [1, 2]})
+    assert again.classes == ratings.classes
+    assert again.user_table.rows() == [(None,), (1,), (None,), (None,), (None,)]
+    with pytest.raises(DataError, match="none of the 3 users"):
+        plain.with_users({"user": ["zoe"], "age": [1]}, unrated="keep")
+    with pytest.raises(OptionError, match="unrated='all' is not an option; use one of 'drop', 'keep'"):
+        plain.with_users(users, unrated="all")
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=12, unique=True), st.lists(st.integers(0, 30), max_size=12),
+       st.booleans())  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_keeping_unrated_items_changes_no_rating(rated, listed, as_text):
+    kind = str if as_text else int
+    labels = [kind(label) for label in rated]
+    plain = palate.read({"user": ["u"] * len(labels), "item": labels, "rating": [1 + label % 5 for label in rated]})
+    listed = [kind(label) for label in dict.fromkeys([*listed, rated[0]])]
+    table = {"item": listed, "same": listed}
+    kept = plain.with_items(table, unrated="keep")
+    assert kept.to_frame().equals(plain.to_frame())
+    assert kept.item_vocabulary == Vocabulary([*labels, *listed])
+    known = [label if label in listed else None for label in kept.item_vocabulary]
+    assert kept.item_table["same"].to_list() == known
+    assert plain.with_items(table).item_vocabulary is plain.item_vocabulary
+    columns = {"user": ["u"] * len(labels), "item": labels, "rating": plain.values}
+    read = palate.read(columns, items=table, unrated="keep")
+    assert read.item_table.equals(kept.item_table)
+    assert read.item_codes.tolist() == kept.item_codes.tolist()
+
+
+def test_the_column_of_labels_can_be_named(tmp_path):
+    columns = {"id": [1, 2], "film": [20, 10], "price": [2, 1], "code": [10, 20]}
+    for table in (columns, pl.DataFrame(columns), pd.DataFrame(columns)):
+        assert make().with_items(table, item="code").item_table["price"].to_list() == [2, 1]
+        assert make().with_items(table).item_table["price"].to_list() == [1, 2]
+        with pytest.raises(DataError, match=r"no column 'kode' for item=.*'price', 'code'"):
+            make().with_items(table, item="kode")
+    path = tmp_path / "prices.txt"
+    path.write_text("price,code\n2,10\n1,20\n")
+    assert make().with_items(path, item="code").item_table["price"].to_list() == [2, 1]
+    path.write_text("2,10\n1,20\n")
+    assert make().with_items(path, item=1).item_table["column_1"].to_list() == [2, 1]
+    with pytest.raises(DataError, match="none of the 2 items"):
+        make().with_items(path)
+    assert make().with_users({"who": ["bob"], "age": [3]}, user="who").user_table.rows() == [(None,), (3,), (None,)]
+
+
+def test_kept_items_and_users_are_answered_for():
+    rng = np.random.default_rng(0)
+    columns = {"user": rng.integers(0, 20, 200), "item": rng.integers(0, 15, 200), "rating": rng.integers(1, 6, 200)}
+    ratings = palate.read(
+        columns, items={"item": range(-2, 17)}, users={"user": [3, 40], "age": [1, 2]}, unrated="keep"
+    )
+    assert (ratings.n_users, ratings.n_items) == (21, 19)
+    rec = palate.Bayes(n_sweeps=5).fit(ratings)
+    prediction = rec.predict([40, 3], [-2, 16])
+    assert np.isfinite(prediction["prediction"].to_numpy()).all()
+    assert set(rec.recommend(40, n=19)["item"].to_list()) == set(range(-2, 17))
+    palate.check(ratings)
 
 
 def test_frame_and_copy_across_processes():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from palate.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import polars as pl
 
+    from palate.reading.tables import Joined
+
+Unrated = Literal["drop", "keep"]
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
@@ -199,34 +202,50 @@ class Ratings:
             taken[name] = None if column is None else np.ascontiguousarray(column[rows])
         return self._with(**taken)
 
-    def with_items(self, table: Any) -> Ratings:
+    def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """The same ratings with another table of items: a file, a frame of any kind or a mapping, joined by label.
 
-        The labels are in the column that `palate.read` would take: one called item, movie_id, id or the like, or else
-        the first. A polars frame without labels, with one row per item code in that order, is taken as it is. Rows left
-        out are told in `report.table_notes`. Raises DataError when not one label is known, LabelTypeError for labels
-        of mixed types; both name the column. None takes the table away.
+        item: the column of labels, by name or position; if not given, the one that `palate.read` would take: called
+        item, movie_id, id or the like, or else the first. A polars frame without labels, with one row per item code in
+        that order, is taken as it is. unrated: "drop" the items that nobody has rated, or "keep" them in a larger
+        vocabulary; all codes may then be others. Rows left out are told in `report.table_notes`. Raises DataError when
+        not one label is known, LabelTypeError for labels of mixed types; both name the column. None takes the table
+        away.
 
         >>> import palate
         >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "jam"], "rating": [5, 3]})
         >>> table = {"item": ["tea", "jam", "bun"], "kind": ["drink", "spread", "bread"]}
         >>> ratings.with_items(table).item_table["kind"].to_list()
         ['spread', 'drink']
+        >>> ratings.with_items(table, unrated="keep").classes["item"]
+        ['bun', 'jam', 'tea']
         """
-        return self._with_table("item_table", table, self.item_vocabulary)
+        return self._with_table(table, self.item_vocabulary, item, unrated)
 
-    def with_users(self, table: Any) -> Ratings:
+    def with_users(self, table: Any, *, user: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """The same ratings with another table of users, as `with_items` does it for items."""
-        return self._with_table("user_table", table, self.user_vocabulary)
+        return self._with_table(table, self.user_vocabulary, user, unrated)
 
-    def _with_table(self, name: str, table: Any, vocabulary: Vocabulary) -> Ratings:
-        from palate.reading.tables import aligned_table
+    def _with_table(self, table: Any, vocabulary: Vocabulary, label: str | int | None, unrated: str) -> Ratings:
+        from palate.reading.tables import Joined, is_in_order, joined_table
 
-        others = tuple(note for note in self.report.table_notes if not note.startswith(f"{vocabulary.what}s: "))
-        notes: tuple[str, ...] = ()
-        if not _is_in_order(table, vocabulary):
-            table, notes = aligned_table(table, vocabulary, strict=True)
-        return self._with(**{name: table}, report=replace(self.report, table_notes=(*others, *notes)))
+        if label is None and is_in_order(table, vocabulary):
+            return self.joined(Joined(table, vocabulary))
+        return self.joined(joined_table(table, vocabulary, strict=True, label=label, unrated=unrated))
+
+    def joined(self, join: Joined) -> Ratings:
+        """With the table of a join in place of the one there was, and the codes of the join's vocabulary."""
+        what = join.vocabulary.what
+        others = tuple(note for note in self.report.table_notes if not note.startswith(f"{what}s: "))
+        changed: dict[str, Any] = {
+            f"{what}_table": join.table,
+            "report": replace(self.report, table_notes=(*others, *join.notes)),
+        }
+        former = getattr(self, f"{what}_vocabulary")
+        if join.vocabulary is not former:
+            codes = join.vocabulary.encode(former.labels)[getattr(self, f"{what}_codes")]
+            changed |= {f"{what}_vocabulary": join.vocabulary, f"{what}_codes": codes}
+        return self._with(**changed)
 
     def _with(self, **changed: Any) -> Ratings:
         other = _restored(self._state() | changed)
@@ -315,32 +334,6 @@ def titles(table: pl.DataFrame | None) -> list[str | None] | None:
             if re.fullmatch(pattern, simple):
                 return table[name].to_list()
     return None
-
-
-def _is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
-    """Whether a table is a polars frame without a column of labels: its rows then stand in the order of the codes."""
-    import polars as pl
-
-    from palate.reading.columns import is_usual, plain
-
-    if not isinstance(table, pl.DataFrame):
-        return False
-    if any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in table.columns):
-        return False
-    return table.width == 0 or not _are_labels(table.to_series(0), vocabulary)
-
-
-def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
-    """Whether a column without a telling name holds labels: some, or if it has a row per code, most and none twice."""
-    import polars as pl
-
-    if not (column.dtype.is_integer() or column.dtype == pl.String):
-        return False
-    known = {str(label) for label in vocabulary}
-    n_known = sum(str(label) in known for label in column)
-    if len(column) != len(vocabulary):
-        return n_known > 0
-    return 2 * n_known > len(column) and column.n_unique() == len(column)
 
 
 def _compressed(rows: Codes, columns: Codes, values: Floats, weights: Floats | None, n_rows: int) -> CompressedRows:

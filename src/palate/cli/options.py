@@ -51,6 +51,9 @@ READ_OPTIONS: dict[str, Any] = {
     "weight": _text("weight", READING, 'The weight column; "false" leaves it out.'),
     "items": _text("items", READING, "A second file with titles and the like of each item.", metavar="FILE"),
     "users": _text("users", READING, "A second file with what is known of each user.", metavar="FILE"),
+    "unrated": _text(
+        "unrated", READING, "Of those in these files that have no ratings: drop or keep.", metavar="CHOICE"
+    ),
     "separator": _text(
         "separator", READING, r'Between fields: "," "::" "\t" ...; found out by itself.', metavar="TEXT"
     ),

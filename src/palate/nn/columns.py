@@ -13,9 +13,9 @@ from palate.errors import DataError, OptionError, UnknownLabelError
 from palate.ratings import Ratings
 from palate.reading import read
 from palate.reading.cleaning import BadRows
-from palate.reading.columns import there_are
+from palate.reading.columns import check_option, there_are
 from palate.reading.frames import Table, table_of
-from palate.reading.reader import Collector, check_option
+from palate.reading.reader import Collector
 from palate.vocabulary import Codes, Vocabulary
 
 if TYPE_CHECKING:

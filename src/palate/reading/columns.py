@@ -39,6 +39,12 @@ def is_usual(name: str, field: str) -> bool:
     return plain(name) in USUAL_NAMES[field]
 
 
+def check_option(name: str, value: Any, valid: tuple[str, ...]) -> None:
+    """OptionError, naming the valid ones, for an option that is none of them."""
+    if value not in valid:
+        raise OptionError(f"{name}={value!r} is not an option; use one of {', '.join(map(repr, valid))}.")
+
+
 def choose_columns(
     names: list[str], asked: dict[str, Any], *, named: bool, source: str, is_time: Callable[[int], bool]
 ) -> dict[str, int]:
@@ -47,7 +53,7 @@ def choose_columns(
     `asked` holds what the caller said of each field: a name, a position, None (find it) or False (leave it out).
     `is_time` tells of an unnamed fourth column whether it looks like times. Raises DataError that lists the columns.
     """
-    chosen = {field: _asked_for(names, field, wish, source) for field, wish in asked.items() if _is_wish(wish)}
+    chosen = {field: position_of(names, field, wish, source) for field, wish in asked.items() if _is_wish(wish)}
     for field in FIELDS:
         if asked.get(field) is None and field not in chosen:
             position = _by_name(names, field, chosen) if named else _by_position(names, field, chosen, is_time)
@@ -63,7 +69,8 @@ def _is_wish(wish: Any) -> bool:
     return wish is not None and wish is not False
 
 
-def _asked_for(names: list[str], field: str, wish: Any, source: str) -> int:
+def position_of(names: list[str], field: str, wish: Any, source: str) -> int:
+    """The position of the column asked for by name or position; DataError that lists the columns there are."""
     if isinstance(wish, int) and not isinstance(wish, bool):
         if not -len(names) <= wish < len(names):
             raise DataError(f"{source}: {field}={wish}, but there are {len(names)} columns. {there_are(names)}")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.errors import LabelTypeError, OptionError
-from palate.ratings import Ratings, ReadReport
+from palate.errors import LabelTypeError
+from palate.ratings import Ratings, ReadReport, Unrated
 from palate.reading.cleaning import BadRows, bad_rows, join_duplicates, typed, whole_numbers
-from palate.reading.columns import FIELDS, choose_columns
+from palate.reading.columns import FIELDS, check_option, choose_columns
 from palate.reading.frames import Table, table_of
 from palate.reading.parsing import Rows, TextFile
-from palate.reading.tables import aligned_table
+from palate.reading.tables import UNRATED, joined_table
 from palate.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.vocabulary import Vocabulary
 
@@ -35,6 +35,7 @@ def read(
     weight: str | int | Literal[False] | None = None,
     items: Any = None,
     users: Any = None,
+    unrated: Unrated = "drop",
     separator: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
@@ -47,7 +48,8 @@ def read(
     user, item, rating, time, weight: columns by name or position (from 0); without them, the usual names are looked
     for, and unnamed columns are user, item, rating and perhaps time. time=False or weight=False leaves that one out.
     items, users: a second file or frame with what is known of each item or user, matched by id; rows
-    left out of it are told in `ratings.report.table_notes`.
+    left out of it are told in `ratings.report.table_notes`. unrated: "drop" those that nobody has rated, or who have
+    rated nothing, or "keep" them, so that they too can be predicted and recommended.
     separator, header, encoding: of a text file; found out when not given. Ids in text files are strings, always.
     on_bad_rows: "raise" at a row that is not a rating, or "report": leave it out, counted in `ratings.report`.
     duplicates: of one (user, item) keep the "last" (by time where there is one), their "mean", or raise an "error".
@@ -59,6 +61,7 @@ def read(
     """
     check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
     check_option("duplicates", duplicates, ("last", "mean", "error"))
+    check_option("unrated", unrated, UNRATED)
     asked = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     table = table_of(source, connection)
     found = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"))
@@ -68,13 +71,7 @@ def read(
             found.add_text(TextFile(chunks, found.source, separator, header, asked=asked), asked)
     else:
         found.add_table(table, asked)
-    return found.ratings(duplicates, users=users, items=items)
-
-
-def check_option(name: str, value: Any, valid: tuple[str, ...]) -> None:
-    """OptionError, naming the valid ones, for an option that is none of them."""
-    if value not in valid:
-        raise OptionError(f"{name}={value!r} is not an option; use one of {', '.join(map(repr, valid))}.")
+    return found.ratings(duplicates, users=users, items=items, unrated=unrated)
 
 
 class Columns(NamedTuple):
@@ -184,18 +181,15 @@ class Collector:
         except LabelTypeError as error:
             raise LabelTypeError(f"{self.source}: {error}") from error
 
-    def ratings(self, duplicates: Duplicates, *, users: Any, items: Any) -> Ratings:
+    def ratings(self, duplicates: Duplicates, *, users: Any, items: Any, unrated: Unrated = "drop") -> Ratings:
         """What was collected, with duplicates joined and the tables beside it."""
         user_vocabulary, user_codes = self.users.vocabulary()
         item_vocabulary, item_codes = self.items.vocabulary()
         columns = self._columns(user_codes, item_codes)
         joined, n_joined, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
-        user_table, user_notes = aligned_table(users, user_vocabulary, strict=self.bad.strict)
-        item_table, item_notes = aligned_table(items, item_vocabulary, strict=self.bad.strict)
-        notes = (*user_notes, *item_notes)
         counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
-        report = ReadReport(self.rows_read, counts, examples, n_joined, self.source, n_differing, notes)
-        return Ratings(
+        report = ReadReport(self.rows_read, counts, examples, n_joined, self.source, n_differing)
+        ratings = Ratings(
             joined.users,
             joined.items,
             joined.values,
@@ -203,10 +197,11 @@ class Collector:
             item_vocabulary=item_vocabulary,
             times=joined.times,
             weights=joined.weights,
-            user_table=user_table,
-            item_table=item_table,
             report=report,
         )
+        strict = self.bad.strict
+        with_users = ratings.joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
+        return with_users.joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
 
     def _columns(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Columns:
         batches, self.batches = self.batches, []
