@@ -20,7 +20,7 @@ from torch_loop import all_of_torch
 
 import palate
 from palate import kernels
-from palate.solvers import bayes
+from palate.solvers import averaging
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -113,24 +113,21 @@ def distilling() -> list[Row]:
         train, test = split_90_10(name)
         limits = train.range
         sums, count = np.zeros(len(test)), 0
-        add = bayes._Average.add
+        add = averaging.Average.add
 
-        def add_and_predict(average: bayes._Average, add=add, test=test, sums=sums, limits=limits) -> None:
+        def add_and_predict(average: averaging.Average, add=add, test=test, sums=sums, limits=limits) -> None:
             nonlocal count
             add(average)
             chain = average._chain
-            scores = kernels.predict_pairs(
-                chain.vectors["user"], chain.vectors["item"], test.user_codes, test.item_codes,
-                bias=True, center=chain.center, scale=chain.scale,
-            )  # fmt: skip
-            sums += np.clip(scores, *limits)
+            scores = chain.predict(test.user_codes, test.item_codes)
+            sums += np.clip(chain.center + chain.scale * scores, *limits)
             count += 1
 
-        bayes._Average.add = add_and_predict
+        averaging.Average.add = add_and_predict
         try:
             rec = palate.Bayes(n_sweeps=n_sweeps).fit(fresh(train), progress=False)
         finally:
-            bayes._Average.add = add
+            averaging.Average.add = add
         average_error = float(np.sqrt(np.mean((sums / count - test.values) ** 2)))
         distilled = rmse(rec, test)
         rows.append(

@@ -12,8 +12,10 @@ from palate.datasets import synthetic, synthetic_factors
 from palate.factors import Factors, Prior
 from palate.posterior import Posterior, SideSamples
 from palate.solvers import bayes
+from palate.solvers.averaging import Draw, Thinned
 from palate.solvers.base import rmse
-from palate.solvers.bayes import draw_normal_wishart
+from palate.solvers.chain import Chain, SideDraw, draw_normal_wishart
+from palate.strangers import Strangers
 
 WIDE = {"step": None, "scale": (-20.0, 30.0)}  # neither rounded nor clipped: the model's own assumptions
 
@@ -117,11 +119,11 @@ def test_the_chain_samples_the_posterior():
     ratings = synthetic(7, 6, 32, n_factors=1, noise=0.5, seed=4, **WIDE)
     n_draws, burn_in = 2000, 100
     theirs = brute_force(ratings, n_draws + burn_in, seed=11)[burn_in:]
-    chain = bayes._Chain(ratings, 1, seed=7, n_threads=1)
+    chain = Chain(ratings, 1, seed=7, n_threads=1)
     ours = np.empty_like(theirs)
     for number in range(n_draws + burn_in):
         chain.draw_sweep(number + 1)
-        users, items = chain.vectors["user"], chain.vectors["item"]
+        users, items = chain.users.vectors, chain.items.vectors
         if number >= burn_in:
             ours[number - burn_in] = users[:, :1] @ items[:, :1].T + users[:, 1:] + items[:, 1]
     ours = chain.center + chain.scale * ours
@@ -189,11 +191,9 @@ def random_posterior(n_draws, n_users=5, n_items=4, k=3, seed=0):
     def side(n):
         roots = rng.standard_normal((n_draws, k, k)) / 2
         precision = np.einsum("sij,skj->sik", roots, roots) + 2 * np.eye(k)
-        return SideSamples(
-            *(part.astype(np.float32) for part in (
-                rng.standard_normal((n_draws, n, k)), precision, rng.standard_normal((n_draws, k)),
-            ))
-        )  # fmt: skip
+        vectors, mean = rng.standard_normal((n_draws, n, k)), rng.standard_normal((n_draws, k))
+        vectors, precision, mean = (part.astype(np.float32) for part in (vectors, precision, mean))
+        return SideSamples(vectors, precision, mean, Strangers.of_prior(mean, precision))
 
     return Posterior(3.0, 2.0, rng.uniform(1, 2, n_draws).astype(np.float32), side(n_users), side(n_items))
 
@@ -349,11 +349,13 @@ def test_it_stops_by_itself_when_more_sweeps_do_not_pay():
 @given(st.integers(2, 9), st.integers(1, 200))
 @settings(deadline=None)
 def test_kept_draws_are_evenly_spaced(limit, n):
-    thinned = bayes._Thinned(limit)
+    thinned = Thinned(limit)
     for number in range(n):
-        side = (np.full((2, 1), number, np.float32), np.zeros(1, np.float32), np.eye(1, dtype=np.float32))
-        thinned.add({"user": side, "item": side, "alpha": float(number)})
-    kept = thinned.posterior(0.0, 1.0)
+        vectors = np.full((2, 1), number, np.float32)
+        side = SideDraw(vectors, np.zeros(1, np.float32), np.eye(1, dtype=np.float32), None)
+        thinned.add(Draw(float(number), side, side))
+    known = np.ones(2, np.int64), None, 0
+    kept = thinned.posterior(0.0, 1.0, known, known)
     assert min(n, (limit + 1) // 2) <= len(kept) <= limit
     assert kept.alpha[0] == 0
     assert len(set(np.diff(kept.alpha).tolist())) <= 1

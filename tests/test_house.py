@@ -31,6 +31,7 @@ ORDER = [
     "checking",
     "reference",
     "sideinfo",
+    "strangers",
     "factors",
     "network",
     "posterior",

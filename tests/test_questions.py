@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 import palate
 from palate.factors import Factors, Prior
-from palate.posterior import Posterior, SideSamples
 from palate.questions import Belief, beliefs, best_questions, known_shares
 from palate.ratings import CompressedRows
 
@@ -153,13 +152,7 @@ def test_the_gain_is_what_a_real_answer_takes_away(name, fits):
 def test_the_variance_is_that_of_draws(fits):
     """V of a Bayes fit is the mean, over items, of how far draws of the person disagree for the same items."""
     posterior = fits["Bayes"].model.posterior
-    one = Posterior(
-        posterior.center, posterior.scale, *(np.repeat(a[:1], 4000, axis=0) for a in (posterior.alpha,)),
-        users=SideSamples(*(np.repeat(a[:1], 4000, axis=0) for a in (
-            posterior.users.vectors[:, :1], posterior.users.precision, posterior.users.mean))),
-        items=SideSamples(*(np.repeat(a[:1], 4000, axis=0) for a in (
-            posterior.items.vectors, posterior.items.precision, posterior.items.mean))),
-    )  # fmt: skip
+    one = posterior.some(np.zeros(4000, np.int64))
     rated = history([1, 4])
     matter = np.arange(1, 51) / np.arange(1, 51).sum()
     prior = Prior(posterior.users.precision[0], posterior.users.mean[0], float(posterior.alpha[0]))

@@ -89,7 +89,10 @@ def everything(draw):
     return ratings_of(users, items, cells, draw(tables(len(users))), draw(tables(len(items))), weights)
 
 
-@given(everything(), st.sampled_from([palate.Bayes(n_factors=1, n_sweeps=4), palate.ALS(n_factors=1), palate.Mean()]))
+@given(
+    everything(),
+    st.sampled_from([palate.Bayes(n_factors=1, n_sweeps=4, features=False), palate.ALS(n_factors=1), palate.Mean()]),
+)
 @some
 def test_everything_comes_back(folder, ratings, recipe):
     model = recipe.fit(ratings).model
@@ -380,8 +383,8 @@ def answers_of(rec):
 
 def assert_close(one, two):
     if isinstance(one, dict):
-        assert one.keys() == two.keys()
-        for key in one:
+        assert one.keys() >= two.keys()  # answers may have learned to tell more
+        for key in two:
             assert_close(one[key], two[key])
     elif isinstance(one, (list, tuple)):
         assert len(one) == len(two)

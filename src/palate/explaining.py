@@ -100,9 +100,7 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     own, known = np.zeros(len(rated)), np.zeros(0 if model.user_info is None else len(model.user_info.group_names))
     for s in range(len(posterior)):
         samples = posterior.users
-        problem = _Problem(
-            samples.precision[s], float(posterior.alpha[s]), posterior.items.vectors[s], rated, weights
-        )
+        problem = _Problem(samples.precision[s], float(posterior.alpha[s]), posterior.items.vectors[s], rated, weights)
         towards = problem.towards(item_code)
         own += problem.own(targets, towards)
         if model.user_info is not None and features is not None and samples.link is not None:

@@ -27,7 +27,7 @@ class People:
     """Some rows to answer for, known users or new ones (or items, where a model is transposed).
 
     codes: (m,), -1 for new ones; vectors: (m, k); history: their ratings; draw: gives one vector for each under each
-    draw of the posterior, (S, m, k_s), when somebody asks for doubt; features: the matrix F of what is known of new ones.
+    draw of the posterior, (S, m, k_s), when somebody asks for doubt; features: the matrix F of new ones.
     """
 
     codes: Codes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,36 +11,47 @@ from numpy.typing import NDArray
 from palate.factors import Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
 from palate.kernels import multiply_rows, predict_pairs, solve_rows
 from palate.ratings import CompressedRows
+from palate.sideinfo import columns_from
+from palate.strangers import Strangers
 
 
 @dataclass(frozen=True)
 class SideSamples:
     """One side of a posterior: S draws of its vectors and of the Normal they came from.
 
-    vectors: (S, n, k); precision: (S, k, k); mean: (S, k); link: (S, n_features, k), by which features move the mean.
+    vectors: (S, n, k); precision: (S, k, k); mean: (S, k); link: (S, n_features, k), by which what is known of a row
+    moves its mean. strangers: what to expect of rows without ratings.
     """
 
     vectors: Floats
     precision: Floats
     mean: Floats
+    strangers: Strangers
     link: Floats | None = None
 
-    @cached_property
-    def covariance(self) -> Floats:
-        """precision^-1 of each draw, (S, k, k): how far a row nobody knows may lie from the mean."""
-        return np.linalg.inv(self.precision.astype(np.float64)).astype(np.float32)
+    def some(self, draws: NDArray[np.int64]) -> SideSamples:
+        """Some of the draws only."""
+        return SideSamples(
+            self.vectors[draws],
+            self.precision[draws],
+            self.mean[draws],
+            self.strangers.some(draws),
+            None if self.link is None else self.link[draws],
+        )
 
     def means_of(self, s: int, features: CompressedRows | None) -> Floats:
         """What draw s expects of rows before their ratings: (n, k) where features say more of each, else (k,)."""
+        mean: Floats = self.mean[s]
         if self.link is None or features is None:
-            return self.mean[s]
-        shift = multiply_rows(features.indptr, features.indices, features.values, np.ascontiguousarray(self.link[s]))
-        return self.mean[s] + shift
+            return mean
+        link = np.ascontiguousarray(self.link[s])
+        return mean + multiply_rows(features.indptr, features.indices, features.values, link)
 
-    def row_means(self, features: CompressedRows | None, n_rows: int) -> Floats:
-        """The same under every draw, (S, n_rows, k)."""
-        shape = (n_rows, self.mean.shape[1])
-        return np.stack([np.broadcast_to(self.means_of(s, features), shape) for s in range(len(self.mean))])
+    def attributes_in(self, features: CompressedRows | None) -> CompressedRows | None:
+        """The attributes' columns of a matrix F, which strangers have; None where there are none."""
+        if features is None or self.link is None or self.strangers.link is None:
+            return None
+        return columns_from(features, self.link.shape[1] - self.strangers.link.shape[1])
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,11 @@ class Posterior:
 
     def __len__(self) -> int:
         return len(self.alpha)
+
+    def some(self, draws: NDArray[np.int64]) -> Posterior:
+        """The same with some of its draws only."""
+        users, items = self.users.some(draws), self.items.some(draws)
+        return replace(self, alpha=self.alpha[draws], users=users, items=items)
 
     @property
     def noise(self) -> float:
@@ -83,6 +98,8 @@ class Posterior:
         features: the matrix F of what is known of them, where there is a link.
         """
         out = np.empty((len(self), histories.n_rows, self.users.mean.shape[1]), np.float32)
+        strange = histories.counts == 0
+        attributes = self.users.attributes_in(features)
         for s in range(len(self)):
             out[s] = solve_rows(
                 histories.indptr,
@@ -102,6 +119,10 @@ class Posterior:
                 stream=2,
                 n_threads=n_threads,
             )[0]
+            if strange.any():
+                among = self.users.strangers
+                expected = (s, attributes, histories.n_rows)
+                out[s, strange] = (among.draws(*expected, seed) if draw else among.means(*expected))[strange]
         return out
 
     def predict(self, vectors: Floats, row_codes: Codes, item_codes: Codes) -> tuple[NDArray[np.float64], ...]:
@@ -114,12 +135,12 @@ class Posterior:
         squares = np.zeros(len(row_codes))
         doubt = np.zeros(len(row_codes))
         for s in range(len(self)):
-            users, user_at = with_unknown(vectors[s], self.users.mean[s], row_codes)
-            items, item_at = with_unknown(self.items.vectors[s], self.items.mean[s], item_codes)
+            users, user_at = with_unknown(vectors[s], self.users.strangers.mean[s], row_codes)
+            items, item_at = with_unknown(self.items.vectors[s], self.items.strangers.mean[s], item_codes)
             expected = predict_pairs(users, items, user_at, item_at, bias=True).astype(np.float64)
             total += expected
             squares += expected**2
-            spreads = self.users.covariance[s], self.items.covariance[s]
+            spreads = self.users.strangers.covariance[s], self.items.strangers.covariance[s]
             doubt += unknown_variance(users, row_codes, items, item_codes, *spreads)
         mean = total / len(self)
         variance = _sample_variance(squares, mean, len(self)) + doubt / len(self)

@@ -55,6 +55,7 @@ class SideInfo:
         """
         parts = []
         if self.n_history:
+            history = _weighty(history)
             shares = 1 / np.sqrt(np.maximum(history.counts, 1))
             values = np.repeat(shares, history.counts).astype(np.float32)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
@@ -67,7 +68,23 @@ class SideInfo:
         """The attributes of some rows, from a table or a mapping for each; None where none are used or given."""
         if self.attributes is None or given is None:
             return None
-        return self.attributes.encode(given)
+        return self.attributes.encode_rows(given) if isinstance(given, Sequence) else self.attributes.encode(given)
+
+
+def _weighty(rows: CompressedRows) -> CompressedRows:
+    """The ratings that count at all: those with a weight above 0."""
+    if rows.weights is None or rows.weights.all():
+        return rows
+    keep = rows.weights > 0
+    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
+    return CompressedRows(indptr, rows.indices[keep], rows.values[keep], None)
+
+
+def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
+    """The columns of a sparse matrix from one on, renumbered from 0."""
+    keep = rows.indices >= first
+    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
+    return CompressedRows(indptr, (rows.indices[keep] - first).astype(np.int32), rows.values[keep], None)
 
 
 def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:

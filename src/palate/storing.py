@@ -18,6 +18,7 @@ from palate.network import Network
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows
 from palate.sideinfo import SideInfo
+from palate.strangers import Strangers
 from palate.vocabulary import Vocabulary
 
 # Other files in the same container, by the `kind` in their header, and who reads them.
@@ -25,6 +26,9 @@ OTHER_KINDS = {
     "training checkpoint": "a checkpoint of a training, not a model: palate.nn's Learner.load reads it",
     "palate.nn.book.Learner": "an export of palate.nn.book, not a model: load_learner reads it",
 }
+
+
+STRANGERS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of Strangers
 
 
 def save(model: Model, path: str | PathLike[str]) -> None:
@@ -58,7 +62,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
             "count_exponent": prior.count_exponent,
         }
     if model.posterior is not None:
-        header["posterior"] = {"center": model.posterior.center, "scale": model.posterior.scale}
+        header["posterior"] = {"center": model.posterior.center, "scale": model.posterior.scale, "strangers": True}
         tensors["posterior.alpha"] = model.posterior.alpha
         for side, samples in (("user", model.posterior.users), ("item", model.posterior.items)):
             tensors[f"posterior.{side}.vectors"] = samples.vectors
@@ -66,6 +70,9 @@ def save(model: Model, path: str | PathLike[str]) -> None:
             tensors[f"posterior.{side}.mean"] = samples.mean
             if samples.link is not None:
                 tensors[f"posterior.{side}.link"] = samples.link
+            for part in STRANGERS:
+                if (values := getattr(samples.strangers, part)) is not None:
+                    tensors[f"posterior.{side}.strangers.{part}"] = values
     container.write(path, tensors, header)
 
 
@@ -162,13 +169,19 @@ def _unpack_posterior(tensors: Tensors, header: Header | None) -> Posterior | No
     if header is None:
         return None
     sides = [
-        SideSamples(
-            *(tensors[f"posterior.{side}.{part}"] for part in ("vectors", "precision", "mean")),
-            tensors.get(f"posterior.{side}.link"),
-        )
+        _unpack_samples(tensors, f"posterior.{side}", has_strangers=bool(header.get("strangers")))
         for side in ("user", "item")
     ]
     return Posterior(float(header["center"]), float(header["scale"]), tensors["posterior.alpha"], *sides)
+
+
+def _unpack_samples(tensors: Tensors, prefix: str, *, has_strangers: bool) -> SideSamples:
+    vectors, precision, mean = (tensors[f"{prefix}.{part}"] for part in ("vectors", "precision", "mean"))
+    strangers = Strangers.of_prior(mean, precision)  # in files from before they had a Normal of their own
+    if has_strangers:
+        there = tensors[f"{prefix}.strangers.mean"], tensors[f"{prefix}.strangers.covariance"]
+        strangers = Strangers(*there, *(tensors.get(f"{prefix}.strangers.{part}") for part in STRANGERS[2:]))
+    return SideSamples(vectors, precision, mean, strangers, tensors.get(f"{prefix}.link"))
 
 
 def _check(model: Model) -> None:
@@ -178,8 +191,8 @@ def _check(model: Model) -> None:
     _check_history(model.history, n_users, n_items)
     if model.posterior is not None:
         _check_posterior(model.posterior, n_users, n_items)
-        _check_link(model.posterior.users, model.user_info, n_items)
-        _check_link(model.posterior.items, model.item_info, n_users)
+        _check_known(model.posterior.users, model.user_info, n_items)
+        _check_known(model.posterior.items, model.item_info, n_users)
     if not model.limits[0] <= model.limits[1]:
         raise ValueError("the rating range ends before it begins")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
@@ -227,14 +240,26 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
         _expect_positive("posterior", samples.precision)
 
 
-def _check_link(samples: SideSamples, info: SideInfo | None, n_others: int) -> None:
-    if (info is None) != (samples.link is None):
-        raise ValueError("a link without features, or features without a link")
-    if info is None or samples.link is None:
-        return
-    if info.n_history not in (0, n_others):
-        raise ValueError(f"{info.n_history} columns of history for {n_others} labels")
-    _expect("link", samples.link, (len(samples.mean), info.n_features, samples.mean.shape[1]), np.float32)
+def _check_known(samples: SideSamples, info: SideInfo | None, n_others: int) -> None:
+    draws, k = samples.mean.shape
+    n_history, n_features = (0, 0) if info is None else (info.n_history, info.n_features)
+    if n_history not in (0, n_others):
+        raise ValueError(f"{n_history} columns of history for {n_others} labels")
+    _expect_if("link", samples.link, (draws, n_features, k), is_there=info is not None)
+    strangers = samples.strangers
+    _expect("strangers", strangers.mean, (draws, k), np.float32)
+    _expect("strangers", strangers.covariance, (draws, k, k), np.float32)
+    has_attributes = n_features > n_history
+    _expect_if("strangers", strangers.intercept, (draws, k), is_there=has_attributes)
+    _expect_if("strangers", strangers.link, (draws, n_features - n_history, k), is_there=has_attributes)
+    _expect_if("strangers", strangers.residual, (draws, k, k), is_there=has_attributes)
+
+
+def _expect_if(what: str, array: NDArray[Any] | None, shape: tuple[int, ...], *, is_there: bool) -> None:
+    if (array is not None) != is_there:
+        raise ValueError(f"{what}: there without features, or features without it")
+    if array is not None:
+        _expect(what, array, shape, np.float32)
 
 
 def _expect_positive(what: str, matrices: NDArray[np.float32]) -> None:

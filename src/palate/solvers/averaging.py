@@ -11,8 +11,9 @@ from palate.factors import Factors, Floats, Prior, second_moment
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows, Ratings
 from palate.solvers.base import Monitor, Trained
-from palate.solvers.chain import Chain, SideDraw
+from palate.solvers.chain import Chain, Known, Side, SideDraw
 from palate.solvers.distilling import Distiller
+from palate.strangers import strangers_among
 
 Doubles = NDArray[np.float64]
 
@@ -58,26 +59,28 @@ class Average:
             self.add()
         chain = self._chain
         users, items = self._distiller.result()
-        posterior = self._samples.posterior(chain.center, chain.scale)
+        sides = chain.users.known_by(features["user"]), chain.items.known_by(features["item"])
+        posterior = self._samples.posterior(chain.center, chain.scale, *sides)
         factors = distilled_factors(users, items, posterior)
-        _set_unrated(factors.users, posterior, factors, chain.users.rated, features["user"])
+        _set_unrated(factors.users, posterior, factors, chain.users, features["user"])
         flipped = posterior.transposed(), factors.transposed()
-        _set_unrated(factors.items, *flipped, chain.items.rated, features["item"])
+        _set_unrated(factors.items, *flipped, chain.items, features["item"])
         return Trained(factors, posterior, posterior.noise)
 
 
 def _set_unrated(
-    vectors: Floats,
-    posterior: Posterior,
-    factors: Factors,
-    rated: NDArray[np.bool_],
-    features: CompressedRows | None,
+    vectors: Floats, posterior: Posterior, factors: Factors, side: Side, features: CompressedRows | None
 ) -> None:
-    """Who has no ratings is at the mean of what is known of him, exactly and not only on average over draws."""
-    if rated.all():
+    """Who has no ratings is a stranger, exactly and not only on average over draws."""
+    strange = ~side.rated
+    if not strange.any():
         return
-    means = posterior.users.row_means(features, len(rated))[:, ~rated]
-    vectors[~rated] = posterior.projection(factors)(means)
+    samples = posterior.users
+    attributes = samples.attributes_in(features)
+    for s in range(len(posterior)):
+        samples.vectors[s, strange] = samples.strangers.draws(s, attributes, len(strange), seed=0)[strange]
+    means = np.stack([samples.strangers.means(s, attributes, len(strange))[strange] for s in range(len(posterior))])
+    vectors[strange] = posterior.projection(factors)(means)
 
 
 def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Factors:
@@ -85,8 +88,8 @@ def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Fac
     alpha = (posterior.scale / posterior.noise) ** 2
     flat = Prior(np.eye(users.shape[1], dtype=np.float32), np.zeros(users.shape[1], np.float32), alpha)
     factors = Factors(posterior.center, users, items, flat, flat, posterior.scale)
-    user_mean = posterior.projection(factors)(posterior.users.mean[:, None])[0]
-    item_mean = posterior.transposed().projection(factors.transposed())(posterior.items.mean[:, None])[0]
+    user_mean = posterior.projection(factors)(posterior.users.strangers.mean[:, None])[0]
+    item_mean = posterior.transposed().projection(factors.transposed())(posterior.items.strangers.mean[:, None])[0]
     return replace(
         factors, user_prior=_prior_around(user_mean, users, alpha), item_prior=_prior_around(item_mean, items, alpha)
     )
@@ -117,6 +120,7 @@ class Thinned:
         self._kept: list[Draw] = []
 
     def add(self, draw: Draw) -> None:
+        """Keep the draw, or not."""
         if self._seen % self._spacing == 0:
             if len(self._kept) == self._limit:
                 self._kept = self._kept[::2]
@@ -128,18 +132,21 @@ class Thinned:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def posterior(self, center: float, scale: float) -> Posterior:
+    def posterior(self, center: float, scale: float, users: Known, items: Known) -> Posterior:
+        """The kept draws; users and items: how often the rows of each side were rated, and their attributes."""
         alpha = np.array([draw.alpha for draw in self._kept], np.float32)
-        users, items = [draw.users for draw in self._kept], [draw.items for draw in self._kept]
-        return Posterior(center, scale, alpha, _stacked(users), _stacked(items))
+        sides = [draw.users for draw in self._kept], [draw.items for draw in self._kept]
+        return Posterior(center, scale, alpha, _stacked(sides[0], users), _stacked(sides[1], items))
 
 
-def _stacked(draws: list[SideDraw]) -> SideSamples:
+def _stacked(draws: list[SideDraw], known: Known) -> SideSamples:
     links = [draw.link for draw in draws if draw.link is not None]
+    vectors = np.stack([draw.vectors for draw in draws])
     return SideSamples(
-        vectors=np.stack([draw.vectors for draw in draws]),
+        vectors=vectors,
         precision=np.stack([draw.precision for draw in draws]),
         mean=np.stack([draw.mean for draw in draws]),
+        strangers=strangers_among(vectors, *known),
         link=np.stack(links) if links else None,
     )
 
@@ -163,9 +170,11 @@ class Probe:
         self._sums = [np.zeros(self.SIZE)]
 
     def add(self, predictions: Floats) -> None:
+        """Take in what a draw predicts of the pairs."""
         self._sums.append(self._sums[-1] + predictions)
 
     def settled(self, noise_variance: float) -> bool:
+        """Whether the next doubling of the draws would no longer pay."""
         count = len(self._sums) - 1
         if count < self.LEAST_DRAWS or count % 10:
             return False

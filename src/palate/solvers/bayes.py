@@ -92,6 +92,8 @@ class Bayes(Recipe):
     ) -> tuple[SideInfo, CompressedRows] | None:
         """What the link of one side may use, and the matrix F of its rows; None where that is nothing."""
         attributes = None if table is None or not self.features else Features.learned(table)
+        if attributes is not None and attributes.n_features == 0:
+            attributes = None
         info = SideInfo(n_others if self.history else 0, attributes)
         if info.n_features == 0:
             return None

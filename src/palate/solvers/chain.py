@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from palate.factors import Floats
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.ratings import CompressedRows, Ratings
-from palate.sideinfo import SideInfo
+from palate.sideinfo import SideInfo, columns_from
 from palate.solvers.base import center_and_scale, compress_both, n_weighted
 from palate.solvers.linking import Link
 
@@ -22,10 +22,12 @@ Doubles = NDArray[np.float64]
 
 WARM_UP_PRECISION = 15.0
 
+Known = tuple[NDArray[np.int64], CompressedRows | None, int]  # counts of rows, their attributes, how many columns
+
 
 @dataclass(frozen=True)
 class SideDraw:
-    """One draw of a side: its vectors (n, k), their Normal's mean (k,) and precision (k, k), the link (n_features, k)."""
+    """One draw of a side: vectors (n, k), their Normal's mean (k,) and precision (k, k), the link (n_features, k)."""
 
     vectors: Floats
     mean: Floats
@@ -61,6 +63,13 @@ class Side:
         scatter, n_features = link.scatter(), len(link.beta)
         self.mean, self.precision = draw_normal_wishart(around, rng, n_threads, scatter, n_features)
         link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
+
+    def known_by(self, features: CompressedRows | None) -> Known:
+        """How often each row was rated, and the attributes among its features."""
+        n_history = 0 if self.link is None else self.link.info.n_history
+        n_attributes = 0 if self.link is None else self.link.info.n_features - n_history
+        attributes = None if features is None or n_attributes == 0 else columns_from(features, n_history)
+        return self.rows.counts, attributes, n_attributes
 
     def drawn(self) -> SideDraw:
         """The present draw."""

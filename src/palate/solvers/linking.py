@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.factors import Floats
-from palate.kernels import draw_link, gram, multiply_rows
+from palate.kernels import draw_link, gram
 from palate.model import transpose_rows
 from palate.ratings import CompressedRows
 from palate.sideinfo import SideInfo
@@ -24,7 +24,7 @@ class Link:
     """The state of one side's link: beta, (n_features, k); the precisions l; and where they put each row, F beta."""
 
     def __init__(self, info: SideInfo, features: CompressedRows, k: int, n_threads: int) -> None:
-        self._features = features
+        self.info = info
         self._by_feature = transpose_rows(features, info.n_features)
         self._groups = info.groups
         self._group_sizes = np.bincount(info.groups)
@@ -35,7 +35,7 @@ class Link:
 
     @property
     def ridge(self) -> Floats:
-        """l of each feature, (n_features,)."""
+        """The precision l of each feature, (n_features,)."""
         return self.precisions[self._groups].astype(np.float32)
 
     def scatter(self) -> Doubles:
@@ -54,7 +54,7 @@ class Link:
         sweep: int,
         stream: int,
     ) -> None:
-        """beta given the rows and their Normal, then l given beta."""
+        """Draw beta given the rows and their Normal, then l given beta."""
         self.beta = self.beta.copy()  # the present draw may have been kept
         centered = vectors - mean.astype(np.float32)
         residuals = centered - self.shift
@@ -75,7 +75,3 @@ class Link:
         lengths = np.sum((self.beta @ precision.astype(np.float32)) * self.beta, axis=1, dtype=np.float64)
         totals = np.bincount(self._groups, lengths, minlength=len(self.precisions))
         self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + totals / 2)
-
-    def shift_of(self, rows: CompressedRows) -> Floats:
-        """F beta of other rows, (n, k)."""
-        return multiply_rows(rows.indptr, rows.indices, rows.values, self.beta, n_threads=self._n_threads)
