@@ -226,6 +226,29 @@ def test_a_stored_form_that_cannot_be_is_refused(stored):
         Features.from_dict(stored)
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=3)
+    | st.sampled_from([10**400, "scale", "classes", "left out", "|", "[", "date", "year in title", "age", "job"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=5,
+)  # fmt: skip
+
+
+@few
+@given(st.data())
+def test_a_stored_form_with_a_wrong_part_is_refused_or_encodes(data):
+    stored = Features.learned(TABLE).to_dict()
+    where = data.draw(st.sampled_from(stored["fields"]))
+    where[data.draw(st.sampled_from([*where, "odd"]))] = data.draw(json_values)
+    try:
+        features = Features.from_dict(stored)
+        assert "features, learned from" in str(features)
+        assert len(features.groups) == len(features.names)
+        assert np.isfinite(features.encode(TABLE).values).all()
+        features.encode_rows({})
+    except DataError as error:
+        assert "features" in str(error) or "column" in str(error)
+
+
 def test_hostile_but_possible_forms_still_encode():
     scale = {"kind": "scale", "name": "x", "mean": 1e308, "deviation": 5e-324, "knots": [-1e308, 0, 1.5e308]}
     features = Features.from_dict({"n_rows": 0, "fields": [scale]})
