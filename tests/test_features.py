@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import palate
 from palate.errors import DataError, OptionError
 from palate.features import Features
 from palate.features.fields import FURTHEST
@@ -20,7 +17,9 @@ from palate.features.fields import FURTHEST
 few = settings(max_examples=60, deadline=None)
 words = st.text("abcdeé0 .-", min_size=1, max_size=3).map(str.strip).filter(bool)
 amounts = st.floats(-1e6, 1e6, width=32) | st.none()
-rows_of = st.lists(st.tuples(words | st.none(), st.lists(words, max_size=4), amounts), min_size=1, max_size=30)
+row_of = st.tuples(words | st.none(), st.lists(words, max_size=4), amounts)
+rows_of = st.lists(row_of, min_size=1, max_size=30)
+many_rows_of = st.lists(row_of, min_size=30, max_size=90)
 TOLD = {"categorical": ["one"], "multivalued": ["some"], "continuous": ["much"]}
 
 
@@ -52,6 +51,8 @@ def expected(features, rows):
     dense = np.zeros((len(rows), features.n_features))
     at = {name: column for column, name in enumerate(features.names)}
     there = np.array([much for _, _, much in rows if much is not None])
+    knots = [column for column, name in enumerate(features.names) if name.startswith("much near")]
+    heights = [float(features.names[column].split()[-1]) for column in knots]
     for row, (one, some, much) in enumerate(rows):
         if f"one={one}" in at:
             dense[row, at[f"one={one}"]] = 1
@@ -62,14 +63,27 @@ def expected(features, rows):
             dense[row, at["much missing"]] = 1
         if much is not None and "much" in at:
             dense[row, at["much"]] = (much - there.mean()) / there.std()
+        if much is not None and knots:
+            dense[row, knots] = hats(much, heights)
     return dense
+
+
+def hats(value, knots):
+    """The shares of the two knots around a value, by how near it is to each."""
+    shares = [0.0] * len(knots)
+    value = min(max(value, knots[0]), knots[-1])
+    right = next(at for at, knot in enumerate(knots) if knot >= value)
+    left = max(right - 1, 0)
+    shares[left] = (knots[right] - value) / (knots[right] - knots[left]) if left < right else 0.0
+    shares[right] = 1 - shares[left]
+    return shares
 
 
 # ---- properties
 
 
 @few
-@given(rows_of)
+@given(rows_of | many_rows_of)
 def test_each_row_has_exactly_the_features_of_its_values(rows):
     features = learned(frame_of(rows))
     design = features.encode(frame_of(rows))
@@ -77,6 +91,27 @@ def test_each_row_has_exactly_the_features_of_its_values(rows):
     np.testing.assert_allclose(design.to_dense(), expected(features, rows), atol=1e-3)
     assert (design.indptr.dtype, design.indices.dtype, design.values.dtype) == (np.int64, np.int32, np.float32)
     assert all((np.diff(part) > 0).all() for part in np.split(design.indices, design.indptr[1:-1]))
+
+
+@few
+@given(rows_of | many_rows_of)
+def test_a_class_fills_one_place_and_an_amount_is_standardised(rows):
+    features = learned(frame_of(rows))
+    dense = features.encode(frame_of(rows)).to_dense().astype(float)
+    names = features.group_names
+    blocks = {name: dense[:, features.groups == number] for number, name in enumerate(names)}
+    assert sum(block.shape[1] for block in blocks.values()) == features.n_features
+    assert all(name.startswith(names[group]) for name, group in zip(features.names, features.groups, strict=True))
+    if "one" in blocks:
+        assert set(blocks["one"].sum(axis=1)) <= {0.0, 1.0}
+    if "much" in blocks:
+        there = np.array([much is not None for _, _, much in rows])
+        value, curve = blocks["much"][:, 0], blocks["much"][:, 1:]
+        np.testing.assert_allclose(value.mean(), 0, atol=1e-5)
+        np.testing.assert_allclose((value[there] ** 2).mean(), 1, atol=1e-4)
+        assert not value[~there].any()
+        if curve.shape[1]:
+            np.testing.assert_allclose(curve.sum(axis=1)[there], curve.shape[1] > 1, atol=1e-6)
 
 
 @few
@@ -412,78 +447,3 @@ def test_many_distinct_strings():
     assert design.unknown == {"tags": n}
     assert (np.diff(design.indptr) == 1).all()
     assert "n5" not in json.dumps(features.to_dict())
-
-
-GOOD = {"n_rows": 4, "fields": [{"kind": "classes", "name": "a", "labels": ["x", "y"]}]}
-
-
-@pytest.mark.parametrize(
-    "stored",
-    [
-        {}, [], None, {"n_rows": 1, "fields": 5}, {"n_rows": "1", "fields": []}, {"n_rows": 1, "fields": ["x"]},
-        *({"n_rows": 1, "fields": [{"kind": "classes", "name": "a"} | wrong]}
-          for wrong in ({"kind": "object"}, {"name": 1}, {"labels": ["x", "x"]}, {"labels": [1]}, {"labels": 5},
-                        {"separator": "x"}, {"odd": 1}, {"n_rare": 1.5}, {"kind": ["x"]})),
-        *({"n_rows": 1, "fields": [{"kind": "scale", "name": "a"} | wrong]}
-          for wrong in ({"deviation": 0.0}, {"deviation": float("nan")}, {"mean": float("inf")}, {"mean": "1"})),
-    ],
-)  # fmt: skip
-def test_a_stored_form_that_cannot_be_is_refused(stored):
-    assert Features.from_dict(GOOD).names == ["a=x", "a=y"]
-    with pytest.raises(DataError, match="no description of features"):
-        Features.from_dict(stored)
-
-
-# ---- real data
-
-
-@pytest.mark.data
-def test_ml_100k(ml_100k):
-    users, items = Features.learned(ml_100k.user_table), Features.learned(ml_100k.item_table)
-    assert users.names[:4] == ["age", "gender=F", "gender=M", "occupation=administrator"]
-    assert (users.n_features, items.n_features) == (24, 19)
-    assert users.report["zip"].startswith("left out: 795 different")
-    assert items.report["title"].startswith("left out")
-    design = items.encode(ml_100k.item_table)
-    at = ml_100k.item_vocabulary.encode_one("1")
-    filled = slice(design.indptr[at], design.indptr[at + 1])
-    names = [items.names[feature] for feature in design.indices[filled]]
-    assert names == ["genres=Animation", "genres=Children's", "genres=Comedy"]
-    np.testing.assert_allclose(design.values[filled], 3**-0.5)
-    ages = users.encode(ml_100k.user_table).to_dense()[:, 0]
-    np.testing.assert_allclose([ages.mean(), ages.std()], [0, 1], atol=1e-5)
-
-
-@pytest.mark.data
-@pytest.mark.parametrize(("name", "n_users", "n_items"), [("ml-1m", 30, 18), ("ml-latest-small", 0, 20)])
-def test_other_movielens(name, n_users, n_items):
-    if not (Path(os.environ.get("PALATE_DATA", "/nonexistent")) / name).is_dir():
-        pytest.skip(f"PALATE_DATA holds no {name}")
-    ratings = palate.datasets.load(name)
-    tables = [table for table in (ratings.user_table, ratings.item_table) if table is not None]
-    counts = [Features.learned(table).n_features for table in tables]
-    assert counts == [n for n in (n_users, n_items) if n]
-
-
-@pytest.mark.data
-def test_the_files_of_ml_100k_as_they_are(ml_100k):
-    folder = Path(os.environ["PALATE_DATA"]) / "ml-100k"
-    if not ((folder / "u.item").is_file() and (folder / "u.user").is_file()):
-        pytest.skip("PALATE_DATA holds no u.item and u.user")
-    ratings = ml_100k.with_items(folder / "u.item").with_users(folder / "u.user")
-    items = Features.learned(ratings.item_table)
-    assert what(items) == {
-        "title": "left out",
-        "column_3": "date",
-        "column_4": "left out",
-        "column_5": "left out",
-        "column": "multi-valued",
-    }
-    genres = items.encode(ratings.item_table).to_dense()[:, 2:]
-    usual = Features.learned(ml_100k.item_table).encode(ml_100k.item_table).to_dense()
-    assert sorted(map(tuple, genres.T.tolist())) == sorted(map(tuple, usual.T.tolist()))
-    users = Features.learned(ratings.user_table)
-    np.testing.assert_array_equal(
-        users.encode(ratings.user_table).to_dense(),
-        Features.learned(ml_100k.user_table).encode(ml_100k.user_table).to_dense(),
-    )

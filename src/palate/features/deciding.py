@@ -188,7 +188,7 @@ def _are_dates(series: pl.Series) -> bool:
 
 
 def _are_titles_with_years(series: pl.Series) -> bool:
-    """Whether most texts end with a year in brackets."""
+    """Whether most texts have a year in brackets."""
     years, texts = years_in_titles_of(series), texts_of(series)
     return 2 * years.count() > texts.count()
 

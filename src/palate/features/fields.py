@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,7 +81,7 @@ class LeftOut:
         """Nothing at all; the column need not even be there."""
         return Entries(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
-    def told(self, _rows: Iterable[Mapping[str, Any]]) -> list[Any] | None:
+    def told(self, _rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
         """No column."""
         return None
 
@@ -154,18 +154,19 @@ class Classes:
         values = 1 / np.sqrt(np.bincount(rows)[rows[order]])
         return Entries(rows[order], features[order], values, len(rows) - len(known))
 
-    def told(self, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+    def told(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The column of the field, from rows told one by one: a list of values a row where several may be."""
         if not (self.separator or self.columns):
             return [row.get(self.name) for row in rows]
-        return [self._listed(row.get(self.name)) + self._flagged(row) for row in rows]
+        flags = [flags_of(series_of(name, [row.get(name) for row in rows])) for name in self.columns]
+        flagged = [[label for label, flag in zip(self._label_of.values(), here, strict=True) if flag]
+                   for here in zip(*flags, strict=True)] or [[] for _ in rows]  # fmt: skip
+        return [self._listed(row.get(self.name)) + more for row, more in zip(rows, flagged, strict=True)]
 
     def _listed(self, value: Any) -> list[str]:
         several = isinstance(value, list | tuple | set | frozenset | np.ndarray)
-        return _split(list(value) if several else [value], "" if several else self.separator or "|")
-
-    def _flagged(self, row: Mapping[str, Any]) -> list[str]:
-        return [label for name, label in self._label_of.items() if _split([row.get(name)]) in (["1"], ["true"])]
+        series = series_of(self.name, list(value) if several else [value])
+        return parts_of(series, "" if several else self.separator or "|")["label"].drop_nulls().to_list()
 
     def _pairs(self, table: pl.DataFrame) -> pl.DataFrame:
         """The distinct (row, label) of the field, without missing ones."""
@@ -270,7 +271,7 @@ class Scale:
         rows, features = np.nonzero(block)
         return Entries(rows, features, block[rows, features], len(bad))
 
-    def told(self, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+    def told(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The column of the field, from rows told one by one."""
         return [row.get(self.name) for row in rows]
 
@@ -305,8 +306,3 @@ AMOUNTS = {
 def _hats(values: NDArray[np.float64], knots: tuple[float, ...]) -> list[NDArray[np.float64]]:
     """For each knot, 1 there, 0 at the knots beside it, straight between; constant beyond the outermost."""
     return [np.interp(values, knots, at_knots) for at_knots in np.eye(len(knots))]
-
-
-def _split(values: list[Any], separator: str = "") -> list[str]:
-    """The texts of some values, cut at the separator."""
-    return parts_of(series_of("value", values), separator)["label"].drop_nulls().to_list()

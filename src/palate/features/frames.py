@@ -61,8 +61,13 @@ def _of_objects(name: str, values: Iterable[Any]) -> pl.Series:
     given = [None if _is_nothing(value) else value for value in plain]
     try:
         return pl.Series(name, given)
-    except (TypeError, OverflowError, pl.exceptions.PolarsError):
-        return pl.Series(name, [None if value is None else str(value) for value in given], dtype=pl.String)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return pl.Series(name, [None if value is None else _as_text(value) for value in given], dtype=pl.String)
+
+
+def _as_text(value: Any) -> str:
+    """The value as text, halves of surrogate pairs as question marks."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _is_nothing(value: Any) -> bool:

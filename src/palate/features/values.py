@@ -17,7 +17,9 @@ NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 NO_NUMBER = r"(?i)^(na|n/a|nan|null|none|unknown|\?|-|\\n)$"  # missing, where an amount should stand
 DATES = ("%d-%b-%Y", "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f")
 YEAR = 365.25 * 86400e6  # in microseconds
-YEAR_IN_TITLE = r"\(((?:1[5-9]|20|21)[0-9]{2})(?:[-\x{2013}][^()]*)?\)\s*$"  # "Toy Story (1995)", "Dallas (1978-1991)"
+YEAR_IN_TITLE = (
+    r"(?s)^.*\(((?:1[5-9]|20|21)[0-9]{2})(?:[-\x{2013}][^()]*)?\)"  # "Alien (1979)", "Dallas (1978-1991) (TV)"
+)
 
 
 def column_of(table: pl.DataFrame, name: str) -> pl.Series:
@@ -116,7 +118,7 @@ def dates_of(series: pl.Series) -> pl.Series:
 
 
 def years_in_titles_of(series: pl.Series) -> pl.Series:
-    """The year in brackets at the end of each title, Float64, null where there is none."""
+    """The last year in brackets in each title, Float64, null where there is none."""
     import polars as pl
 
     return texts_of(series).str.extract(YEAR_IN_TITLE, 1).cast(pl.Float64)
