@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.solvers import bayes
+from palate.solvers import averaging, bayes
 from palate.solvers.base import rmse
 from palate.solvers.distilling import Distiller
 
@@ -122,7 +122,7 @@ def fit_and_collect(recipe, train, pairs, monkeypatch):
             added.append(np.sum(x[:, :-1] * y[:, :-1], axis=1) + x[:, -1] + y[:, -1])
             super().add(users, items)
 
-    monkeypatch.setattr(bayes, "Distiller", Collecting)
+    monkeypatch.setattr(averaging, "Distiller", Collecting)
     rec = recipe.fit(train)
     posterior = rec.model.posterior
     return rec, posterior.center + posterior.scale * np.mean(added, axis=0), len(added)

@@ -410,7 +410,7 @@ def test_a_recommender_predicts_as_the_model_does(toy, kind, give):
         learn = Learner(toy, TypedIn(toy), **QUIET)
     else:
         learn = collab_learner(toy, y_range=(0, 5.5), **options[kind], **QUIET)
-    learn.fit_one_cycle(3, 5e-2)
+    learn.fit_one_cycle(5, 5e-2)
     if kind == "by hand" and give(toy) is toy.ratings:
         with pytest.raises(OptionError):  # neither of the two says that there is a row for nobody
             palate.Recommender.from_torch(learn.model, toy.ratings)
