@@ -2,7 +2,9 @@
 
 from palate.kernels._kernels import (
     compress_rows,
+    count_steps,
     descend,
+    draw_truncated,
     gram,
     level,
     levels,
@@ -11,12 +13,15 @@ from palate.kernels._kernels import (
     predict_pairs,
     select_top,
     solve_rows,
+    step_curve,
     use_level,
 )
 
 __all__ = [
     "compress_rows",
+    "count_steps",
     "descend",
+    "draw_truncated",
     "gram",
     "level",
     "levels",
@@ -25,5 +30,6 @@ __all__ = [
     "predict_pairs",
     "select_top",
     "solve_rows",
+    "step_curve",
     "use_level",
 ]

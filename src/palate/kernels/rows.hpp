@@ -32,7 +32,10 @@ struct Problem {
   double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
 };
 
-struct Descent;  // sgd.hpp
+struct Descent;   // sgd.hpp
+struct Latents;   // latent.hpp
+struct Counting;  // latent.hpp
+struct Curve;     // latent.hpp
 
 struct Level {
   const char* name;
@@ -49,6 +52,12 @@ struct Level {
   double (*descend)(const Descent& descent, int64_t first, int64_t last, float lr);
   // n standard normals of counter (row, sweep, stream).
   void (*normals)(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out);
+  // A draw of the latent variable behind each of the ratings first .. last; first is a multiple of 64.
+  void (*truncated)(const Latents& latents, int64_t first, int64_t last);
+  // counts[step, bin] += the ratings first .. last.
+  void (*count_steps)(const Counting& counting, int64_t first, int64_t last, int64_t* counts);
+  // The sum of the steps below each of the scores first .. last.
+  void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
 };
 
 const Level& level();                   // the one in use: the widest this machine runs
