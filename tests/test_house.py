@@ -22,6 +22,8 @@ ORDER = [
     "container",
     "splitting",
     "checking",
+    "normal",
+    "ordinal",
     "reference",
     "factors",
     "network",
