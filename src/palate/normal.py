@@ -46,7 +46,7 @@ def density(x: Doubles) -> Doubles:
 
 
 def log_mass(a: Doubles, b: Doubles) -> Doubles:
-    """log (Phi(b) - Phi(a)) of intervals a < b, either end of which may be infinite."""
+    """The logarithm of Phi(b) - Phi(a) of intervals a < b, either end of which may be infinite."""
     a, b, _ = to_the_left(a, b)
     scaled, base = scaled_mass(a, b)
     out: Doubles = np.log(scaled) - 0.5 * base * base

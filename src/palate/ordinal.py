@@ -112,7 +112,8 @@ def expected_truncated(means: ArrayLike, steps: NDArray[Any], cuts: ArrayLike) -
     mass, base = scaled_mass(a, b)
     right = np.where(b > 0, np.exp(-0.5 * np.maximum(b, 0.0) ** 2), 1.0)
     shift = (relative_density(a, base) - right) / (ROOT_TWO_PI * mass)
-    return np.clip(means + np.where(flip, -shift, shift), low, high)
+    out: Doubles = np.clip(means + np.where(flip, -shift, shift), low, high)
+    return out
 
 
 def _curve(scores: Any, variance: Any, cuts: Doubles, gains: Doubles, base: float, n_threads: int) -> Floats:

@@ -190,7 +190,7 @@ def _truncated_quantile(a: float, b: float, u: float) -> float:
 
 
 def log_cdf(x: float) -> float:
-    """log Phi(x); far out from Phi(-y) = phi(y) / (y + 1 / (y + 2 / (y + 3 / ...)))."""
+    """The logarithm of Phi(x); far out from Phi(-y) = phi(y) / (y + 1 / (y + 2 / (y + 3 / ...)))."""
     if x > -20:
         return math.log(0.5 * math.erfc(-x / math.sqrt(2)))
     if x == -math.inf:
@@ -212,7 +212,8 @@ def count_steps(
     n_threads: int = 0,  # noqa: ARG001
 ) -> NDArray[np.int64]:
     """How many ratings of each step have their mean in each bin, (n_steps, n_bins); the end bins take the rest."""
-    places = (means - np.float32(low)) * (np.float32(1) / np.float32(width))
+    with np.errstate(over="ignore"):
+        places = (means - np.float32(low)) * (np.float32(1) / np.float32(width))
     bins = np.clip(np.nan_to_num(places, nan=0.0), 0, n_bins - 1).astype(np.int64)
     counts = np.zeros((n_steps, n_bins), np.int64)
     np.add.at(counts, (steps.astype(np.int64), bins), 1)

@@ -113,7 +113,7 @@ inline Floats draw(Floats any_mean, Floats low, Floats high, UInts bits) {
   Floats latent = mean + choose(flip, -x, x);
   const Floats width = high - low;
   if (any(width < kNarrow)) {
-    const Floats t = draw_narrow(-0.5f * (a + b), width, u);
+    const Floats t = draw_narrow(-0.5f * (a + b), width, 1.0f - u);
     latent = choose(width < kNarrow, choose(flip, low + t, high - t), latent);
   }
   return least(greatest(latent, low), high);
