@@ -146,6 +146,8 @@ class _Posterior:
 
     def _expansion(self, coordinates: Doubles) -> _Expansion:
         """The posterior in the unbounded coordinates."""
+        if not self._possible(coordinates):
+            return _Expansion(-np.inf, 0 * coordinates, np.diag(self._prior))
         cuts = bounded(coordinates)
         value, slope, bend = self._likelihood(cuts)
         # cuts_k = x_0 + sum of e^(x_j), 1 <= j <= k
