@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate import kernels, reference
-from palate.ordinal import expected_truncated
 
 some = settings(max_examples=20, deadline=None)
 each_level = pytest.mark.parametrize("level", kernels.levels())
@@ -67,13 +66,15 @@ def test_draws_equal_their_slow_twin(level, seed, n_steps, n, spread, gap, dtype
 @pytest.mark.parametrize("spread", [0.3, 3.0, 100.0, 1e4, 1e8, 1e30])
 def test_draws_lie_in_their_step(level, spread):
     means, steps, cuts = ratings_of(1, 20, 20_000, spread, gap=0.3)
-    means[:4] = [3e38, -3e38, INF, 1e-40]
+    means[:5] = [3e38, -3e38, INF, -INF, 1e-40]
     cuts[5:8] = np.float32(cuts[4]) + np.array([3e-7, 1e-6, 0.005], np.float32)  # steps of a few floats each
     assert (np.diff(cuts) > 0).all()
     with at_level(level):
         drawn = kernels.draw_truncated(means, steps, cuts, seed=2, sweep=0, stream=0)
+        expected = kernels.expect_truncated(means, steps, cuts)
     low, high = interval_of(steps, cuts)
     assert ((low < drawn) & (drawn <= high)).all()
+    assert ((low < expected) & (expected <= high)).all()
 
 
 @each_level
@@ -130,7 +131,7 @@ def test_the_moments_are_those_of_the_truncated_normal():
         exact = scipy_stats.truncnorm(low - means, high - means, loc=means)
         mean, sd = exact.mean(), exact.std()
         sane = np.abs(means) < 20
-        np.testing.assert_allclose(expected_truncated(means, steps, cuts)[sane], mean[sane], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(kernels.expect_truncated(means, steps, cuts)[sane], mean[sane], atol=3e-5)
         z = ((drawn - mean) / sd)[sane]
         assert abs(z.mean()) < 4 / math.sqrt(len(z))
         assert z.std() == pytest.approx(1, abs=0.04)
@@ -165,8 +166,9 @@ def test_any_number_of_threads_gives_the_same_bytes(level, seed, n):
         counts = [
             kernels.count_steps(means, steps, 5, low=-3, width=0.1, n_bins=64, n_threads=t).tobytes() for t in (1, 2, 3)
         ]
+        means_of = [kernels.expect_truncated(means, steps, cuts, n_threads=t).tobytes() for t in (1, 2, 3)]
         curves = [kernels.step_curve(means, cuts, cuts, n_threads=t).tobytes() for t in (1, 2, 3)]
-    for answers in (drawn, counts, curves):
+    for answers in (drawn, counts, means_of, curves):
         assert answers[0] == answers[1] == answers[2]
 
 
@@ -178,6 +180,50 @@ def test_a_draw_belongs_to_its_place():
     for n in (1, 63, 65, 8200):
         part = kernels.draw_truncated(means[:n], steps[:n].astype(np.int32), cuts, **keys)
         np.testing.assert_array_equal(part, whole[:n])
+
+
+# ---- the mean of the draws
+
+
+@each_level
+@some
+@given(
+    seed=st.integers(0, 2**32),
+    n_steps=st.sampled_from([2, 5, 20]),
+    spread=st.sampled_from([0.5, 2.0, 10.0, 50.0]),
+    gap=st.sampled_from([0.005, 0.02, 0.3, 1.0, 8.0]),
+    dtype=st.sampled_from([np.uint8, np.int32]),
+)
+def test_the_mean_of_draws_equals_its_slow_twin(level, seed, n_steps, spread, gap, dtype):
+    ratings = ratings_of(seed, n_steps, 150, spread, gap, dtype)
+    with at_level(level):
+        found = kernels.expect_truncated(*ratings)
+    twin = reference.expect_truncated(*ratings)
+    assert (np.abs(found - twin) < 5e-6 * (2 + np.abs(ratings[0]) + np.abs(twin))).all()
+
+
+@pytest.mark.parametrize("mean", [-60.0, -8.0, -1.0, 0.0, 0.4, 3.0, 20.0, 300.0])
+def test_the_twins_mean_is_that_of_the_truncated_normal(mean):
+    steps, cuts = np.arange(5, dtype=np.uint8), np.array([-2.25, -1.25, 0, 1.5], np.float32)
+    found = reference.expect_truncated(np.full(5, mean, np.float32), steps, cuts)
+    mean = float(np.float32(mean))
+    for k, (start, end) in enumerate(zip(*interval_of(steps, cuts), strict=True)):
+        near = min(max(mean, start), end)  # where most of the density is
+        x = np.linspace(max(start, near - 30), min(end, near + 30), 1_000_001)
+        log_density = -0.5 * (x - mean) ** 2
+        weight = np.exp(log_density - log_density.max())
+        integral = (x[1] - x[0]) * (np.sum(weight * x) - (weight[0] * x[0] + weight[-1] * x[-1]) / 2)
+        mass = (x[1] - x[0]) * (np.sum(weight) - (weight[0] + weight[-1]) / 2)
+        assert found[k] == pytest.approx(integral / mass, rel=1e-6, abs=1e-6)
+
+
+def test_draws_average_to_their_mean():
+    means, steps, cuts = ratings_of(2, 5, 200, spread=4.0)
+    drawn = [kernels.draw_truncated(means, steps, cuts, seed=1, sweep=s, stream=0) for s in range(2000)]
+    error = np.std(drawn, axis=0) / np.sqrt(2000)
+    away = (np.mean(drawn, axis=0, dtype=np.float64) - kernels.expect_truncated(means, steps, cuts)) / error
+    assert np.abs(away).max() < 4.5
+    assert np.std(away) == pytest.approx(1, abs=0.2)
 
 
 # ---- counts and curves

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate import kernels, normal
+from palate import normal
 from palate.errors import DataError
-from palate.ordinal import OrderedSteps, expected_truncated
+from palate.ordinal import OrderedSteps
 
 special = pytest.importorskip("scipy.special")
 stats = pytest.importorskip("scipy.stats")
@@ -162,41 +162,3 @@ def test_a_scale_cannot_be_changed_from_outside():
     assert steps.values[0] == 1
     with pytest.raises(ValueError, match="read-only"):
         steps.cuts[0] = 3
-
-
-# ---- the latent behind a rating
-
-
-@some
-@given(scales, scores_of, st.integers(0, 2**32))
-def test_the_mean_latent_lies_in_its_step(steps, scores, seed):
-    codes = np.random.default_rng(seed).integers(0, len(steps), len(scores)).astype(np.uint8)
-    ends = np.array([-np.inf, *steps.cuts, np.inf])
-    mean = expected_truncated(scores, codes, steps.cuts)
-    assert ((ends[codes] <= mean) & (mean <= ends[codes + 1])).all()
-
-
-@pytest.mark.parametrize("mean", [-60.0, -8.0, -1.0, 0.0, 0.4, 3.0, 20.0, 300.0])
-def test_the_mean_latent_is_that_of_the_truncated_normal(mean):
-    codes = np.arange(5, dtype=np.uint8)
-    found = expected_truncated(np.full(5, mean), codes, STARS.cuts)
-    ends = np.array([-np.inf, *STARS.cuts, np.inf])
-    for k in codes:
-        near = max(ends[k], ends[k + 1], key=lambda end: -abs(end - mean))  # where the density lives
-        low, high = max(ends[k], min(near, mean) - 30), min(ends[k + 1], max(near, mean) + 30)
-        x = np.linspace(low, high, 2_000_001)
-        log_density = -0.5 * (x - mean) ** 2
-        weight = np.exp(log_density - log_density.max())
-        assert found[k] == pytest.approx(np.trapezoid(weight * x, x) / np.trapezoid(weight, x), rel=1e-6, abs=1e-6)
-
-
-def test_draws_average_to_the_mean_latent():
-    rng = np.random.default_rng(0)
-    means = rng.standard_normal(200).astype(np.float32) * 4
-    codes = rng.integers(0, 5, 200).astype(np.uint8)
-    cuts = STARS.cuts.astype(np.float32)
-    drawn = [kernels.draw_truncated(means, codes, cuts, seed=1, sweep=s, stream=0) for s in range(2000)]
-    error = np.std(drawn, axis=0) / np.sqrt(2000)
-    away = (np.mean(drawn, axis=0, dtype=np.float64) - expected_truncated(means, codes, cuts)) / error
-    assert np.abs(away).max() < 4.5
-    assert np.std(away) == pytest.approx(1, abs=0.2)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from palate.errors import DataError
 from palate.kernels import step_curve
-from palate.normal import ROOT_TWO_PI, density, relative_density, scaled_mass, to_the_left
+from palate.normal import density, scaled_mass, to_the_left
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -98,22 +98,6 @@ class OrderedSteps:
                 f"learned from: {_listed(self.values)}. Round it to one of them, or learn with ratings as numbers."
             )
         return steps.astype(np.uint8)
-
-
-def expected_truncated(means: ArrayLike, steps: NDArray[Any], cuts: ArrayLike) -> Doubles:
-    """The mean of Normal(mean, 1) between the cuts around each rating's step, (n,): what `draw_truncated` averages to.
-
-    With (a, b) the interval seen from the mean: mean + (phi(a) - phi(b)) / (Phi(b) - Phi(a)).
-    """
-    means = np.asarray(means, np.float64)
-    ends = np.concatenate([[-np.inf], np.asarray(cuts, np.float64), [np.inf]])
-    low, high = ends[steps], ends[np.asarray(steps, np.int64) + 1]
-    a, b, flip = to_the_left(low - means, high - means)
-    mass, base = scaled_mass(a, b)
-    right = np.where(b > 0, np.exp(-0.5 * np.maximum(b, 0.0) ** 2), 1.0)
-    shift = (relative_density(a, base) - right) / (ROOT_TWO_PI * mass)
-    out: Doubles = np.clip(means + np.where(flip, -shift, shift), low, high)
-    return out
 
 
 def _curve(scores: Any, variance: Any, cuts: Doubles, gains: Doubles, base: float, n_threads: int) -> Floats:

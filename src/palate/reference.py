@@ -166,13 +166,43 @@ def draw_truncated(
     words = np.array(philox_words(counter, seed & 0xFFFFFFFF, seed >> 32))
     bits = words[e % np.uint64(64) // np.uint64(16), np.arange(len(e))] >> np.uint64(1)
     u = (bits.astype(np.float32) + np.float32(0.5)).astype(np.float64) / 2**31
+    a, b, flip, low, high = _mirrored(means, steps, cuts)
+    x = np.array([_truncated_quantile(*one) for one in zip(a.tolist(), b.tolist(), u.tolist(), strict=True)])
+    return np.clip(means + np.where(flip, -x, x), low, high)
+
+
+def expect_truncated(
+    means: Floats,
+    steps: Steps,
+    cuts: Floats,
+    *,
+    n_threads: int = 0,  # noqa: ARG001
+) -> Doubles:
+    """The mean of Normal(mean, 1) between the cuts around each rating's step, shape (n,).
+
+    With (a, b) the step as seen from the mean: mean + (phi(a) - phi(b)) / (Phi(b) - Phi(a)).
+    """
+    a, b, flip, low, high = _mirrored(means, steps, cuts)
+    x = np.array([_truncated_mean(*one) for one in zip(a.tolist(), b.tolist(), strict=True)])
+    return np.clip(means + np.where(flip, -x, x), low, high)
+
+
+def _mirrored(
+    means: Floats, steps: Steps, cuts: Floats
+) -> tuple[Doubles, Doubles, NDArray[np.bool_], Doubles, Doubles]:
+    """Each rating's step as seen from its mean, mirrored where a + b > 0: (a, b, whether mirrored, low, high)."""
     ends = np.concatenate([[-np.inf], cuts.astype(np.float64), [np.inf]])
     low, high = ends[steps], ends[steps.astype(np.int64) + 1]
-    mean = means.astype(np.float64)
-    flip = low + high > 2 * mean
-    a, b = np.where(flip, mean - high, low - mean), np.where(flip, mean - low, high - mean)
-    x = np.array([_truncated_quantile(*one) for one in zip(a.tolist(), b.tolist(), u.tolist(), strict=True)])
-    return np.clip(mean + np.where(flip, -x, x), low, high)
+    a, b = low - means, high - means
+    flip = -a < b
+    return np.where(flip, -b, a), np.where(flip, -a, b), flip, low, high
+
+
+def _truncated_mean(a: float, b: float) -> float:
+    """(phi(a) - phi(b)) / (Phi(b) - Phi(a)) for a + b <= 0."""
+    log_mass = log_cdf(b) + math.log(-math.expm1(log_cdf(a) - log_cdf(b)))
+    ratios = [math.exp(-end * end / 2 - log_mass) / math.sqrt(2 * math.pi) for end in (a, b)]
+    return ratios[0] - ratios[1]
 
 
 def _truncated_quantile(a: float, b: float, u: float) -> float:

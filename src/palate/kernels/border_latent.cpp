@@ -33,29 +33,46 @@ Steps checked_steps(const Array& steps, int64_t n, int64_t n_steps) {
 
 constexpr int64_t kLatentBlock = 8192;  // ratings of a task, a multiple of kDrawn
 
+// Ratings with the least and the greatest latent of each step.
+struct Checked {
+  Latents latents{};
+  std::vector<float> low{-INFINITY}, high;
+  int64_t n;
+
+  Checked(const Array& means, const Array& steps, const Array& cuts) : n(static_cast<int64_t>(means.size())) {
+    const auto n_cuts = static_cast<int64_t>(cuts.size());
+    if (n_cuts < 1 || n_cuts >= kMaxSteps) throw nb::value_error("cuts must be between 1 and 255 numbers");
+    const float* cut = checked<float>(cuts, "cuts", {n_cuts});
+    check_rising(cut, n_cuts, "cuts");
+    for (int64_t k = 0; k < n_cuts; ++k) low.push_back(std::nextafter(cut[k], INFINITY));
+    high.assign(cut, cut + n_cuts);
+    high.push_back(INFINITY);
+    latents.means = checked<float>(means, "means", {n});
+    latents.steps = checked_steps(steps, n, n_cuts + 1);
+    latents.low = low.data();
+    latents.high = high.data();
+  }
+
+  nb::object each(void (*kernel)(const Latents&, int64_t, int64_t), int n_threads) {
+    const Owned<float> out(n);
+    latents.out = out.data;
+    run((n + kLatentBlock - 1) / kLatentBlock, checked_threads(n_threads),
+        [&](int64_t task, int) { kernel(latents, task * kLatentBlock, std::min(n, (task + 1) * kLatentBlock)); });
+    return out.array({static_cast<size_t>(n)});
+  }
+};
+
 nb::object draw_truncated(const Array& means, const Array& steps, const Array& cuts, uint64_t seed, uint32_t sweep,
                           uint32_t stream, int n_threads) {
-  const auto n = static_cast<int64_t>(means.size()), n_cuts = static_cast<int64_t>(cuts.size());
-  if (n_cuts < 1 || n_cuts >= kMaxSteps) throw nb::value_error("cuts must be between 1 and 255 numbers");
-  Latents p{};
-  p.means = checked<float>(means, "means", {n});
-  const float* cut = checked<float>(cuts, "cuts", {n_cuts});
-  check_rising(cut, n_cuts, "cuts");
-  p.steps = checked_steps(steps, n, n_cuts + 1);
-  std::vector<float> low{-INFINITY}, high(cut, cut + n_cuts);
-  for (int64_t k = 0; k < n_cuts; ++k) low.push_back(std::nextafter(cut[k], INFINITY));
-  high.push_back(INFINITY);
-  p.low = low.data();
-  p.high = high.data();
-  p.seed = seed;
-  p.sweep = sweep;
-  p.stream = stream;
-  const Owned<float> out(n);
-  p.out = out.data;
-  const Level& kernels = level();
-  run((n + kLatentBlock - 1) / kLatentBlock, checked_threads(n_threads),
-      [&](int64_t task, int) { kernels.truncated(p, task * kLatentBlock, std::min(n, (task + 1) * kLatentBlock)); });
-  return out.array({static_cast<size_t>(n)});
+  Checked ratings(means, steps, cuts);
+  ratings.latents.seed = seed;
+  ratings.latents.sweep = sweep;
+  ratings.latents.stream = stream;
+  return ratings.each(level().draw_truncated, n_threads);
+}
+
+nb::object expect_truncated(const Array& means, const Array& steps, const Array& cuts, int n_threads) {
+  return Checked(means, steps, cuts).each(level().expect_truncated, n_threads);
 }
 
 // Every thread counts for itself; counts are whole numbers, so that any number of threads gives the same sums.
@@ -111,6 +128,7 @@ nb::object step_curve(const Array& scores, const Array& cuts, const Array& gains
 void add_latent_kernels(nb::module_& m) {
   m.def("draw_truncated", &draw_truncated, "means"_a, "steps"_a, "cuts"_a, nb::kw_only(), "seed"_a, "sweep"_a,
         "stream"_a, "n_threads"_a = 0);
+  m.def("expect_truncated", &expect_truncated, "means"_a, "steps"_a, "cuts"_a, nb::kw_only(), "n_threads"_a = 0);
   m.def("count_steps", &count_steps, "means"_a, "steps"_a, "n_steps"_a, nb::kw_only(), "low"_a, "width"_a, "n_bins"_a,
         "n_threads"_a = 0);
   m.def("step_curve", &step_curve, "scores"_a, "cuts"_a, "gains"_a, nb::kw_only(), "variances"_a.none() = nb::none(),

@@ -8,7 +8,8 @@
 namespace palate {
 namespace PALATE_LEVEL {
 
-void truncated(const Latents& latents, int64_t first, int64_t last);
+void draw_truncated(const Latents& latents, int64_t first, int64_t last);
+void expect_truncated(const Latents& latents, int64_t first, int64_t last);
 void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t* counts);
 void step_curve(const Curve& curve, int64_t first, int64_t last);
 
@@ -73,66 +74,113 @@ inline Floats quantile(Floats S, Floats base) {
   return y - off * E * 2.50662827463f;                                   // Phi / phi = E sqrt(2 pi)
 }
 
-// x ~ Normal(0, 1) in (a, b), which lies to the left: a < b, a + b <= 0. By inverse CDF from u in (0, 1]:
-//
-//   Phi(x) = Phi(a) + u (Phi(b) - Phi(a))
-//
-// everything in units of e^(-base^2 / 2), base = min(b, 0), with Phi(-y) = e^(-y^2 / 2) E(y): no tail is too far.
-inline Floats draw_left(Floats a, Floats b, Floats u) {
-  const Floats end = greatest(b, Floats{} - kFarthest);
-  const Floats base = least(end, Floats{});
-  const Floats start = greatest(a, base - kReach);
-  const Floats E = scaled_tail(choose(end < 0.0f, -end, end));
-  const Floats above = exp_lanes(end * end * -0.5f) * E;  // where b > 0: 1 - Phi(b)
-  const Floats to = choose(end > 0.0f, 1.0f - above, E);
-  const Floats from = exp_lanes(0.5f * (base - start) * (base + start)) * scaled_tail(-start);
-  const Floats mass = to - from;
-  const Floats P = from + u * mass;
-  const Ints right = (end > 0.0f) & (P > 0.5f);  // seen from the other side, where less cancels
-  const Floats x = quantile(choose(right, above + (1.0f - u) * mass, P), base);
-  return choose(right, -x, x);
-}
+// The step of a rating as seen from its mean, mirrored where it lies to the right: then a < b and a + b <= 0.
+struct Seen {
+  Floats mean, low, high, a, b;
+  Ints flip;
+  Floats width() const { return high - low; }
+  Floats rate() const { return -0.5f * (a + b); }  // of the density in the middle: it falls as e^(-rate t) from b
+  Floats latent(Floats x) const { return within(mean + choose(flip, -x, x)); }
+  Floats from_b(Floats t) const { return within(choose(flip, low + t, high - t)); }
+  Floats within(Floats latent) const { return least(greatest(latent, low), high); }
+};
 
-// How far x lies from the nearer end of an interval so narrow that the density on it is e^(-rate t), to 1e-5:
-// t = -log(1 - u (1 - e^(-rate width))) / rate, or its series where rate width is small.
-inline Floats draw_narrow(Floats rate, Floats width, Floats u) {
-  const Floats s = rate * width;
-  const Floats series = u - 0.5f * s * u * (1.0f - u);
-  const Floats whole = -log_lanes(1.0f - u * (1.0f - exp_lanes(-s))) / s;
-  return width * choose(s < 0.03f, series, whole);
-}
-
-// latent ~ Normal(mean, 1) in [low, high], from random bits; the interval is mirrored where it lies to the right.
-inline Floats draw(Floats any_mean, Floats low, Floats high, UInts bits) {
+inline Seen seen(Floats any_mean, Floats low, Floats high) {
   const Floats mean = least(greatest(any_mean, Floats{} - kHuge), Floats{} + kHuge);
-  const Floats u = (__builtin_convertvector(reinterpret_cast<Ints>(bits >> 1), Floats) + 0.5f) * 0x1p-31f;
   const Floats below = low - mean, above = high - mean;
   const Ints flip = below + above > 0.0f;
-  const Floats a = choose(flip, -above, below), b = choose(flip, -below, above);
-  const Floats x = draw_left(a, b, u);
-  Floats latent = mean + choose(flip, -x, x);
-  const Floats width = high - low;
-  if (any(width < kNarrow)) {
-    const Floats t = draw_narrow(-0.5f * (a + b), width, 1.0f - u);
-    latent = choose(width < kNarrow, choose(flip, low + t, high - t), latent);
+  return {mean, low, high, choose(flip, -above, below), choose(flip, -below, above), flip};
+}
+
+// What a Normal has in (a, b), in units of e^(-base^2 / 2), base = min(b, 0), with Phi(-y) = e^(-y^2 / 2) E(y): no tail
+// is too far.
+struct Mass {
+  Floats base, end;              // end = b, but not endlessly far
+  Floats density_a, density_b;   // phi(a), phi(b), times sqrt(2 pi)
+  Floats below_a, to_b, over_b;  // Phi(a), Phi(b), and 1 - Phi(b) where b > 0
+  Floats between() const { return to_b - below_a; }
+};
+
+inline Mass mass_of(const Seen& step) {
+  Mass m;
+  m.end = greatest(step.b, Floats{} - kFarthest);
+  m.base = least(m.end, Floats{});
+  const Floats start = greatest(step.a, m.base - kReach);
+  const Floats E = scaled_tail(choose(m.end < 0.0f, -m.end, m.end));
+  m.density_a = exp_lanes(0.5f * (m.base - start) * (m.base + start));
+  m.density_b = choose(m.end > 0.0f, exp_lanes(m.end * m.end * -0.5f), Floats{} + 1.0f);
+  m.below_a = m.density_a * scaled_tail(-start);
+  m.over_b = m.density_b * E;
+  m.to_b = choose(m.end > 0.0f, 1.0f - m.over_b, E);
+  return m;
+}
+
+// x ~ Normal(0, 1) in (a, b) by inverse CDF, from u in (0, 1]: Phi(x) = Phi(a) + u (Phi(b) - Phi(a)).
+inline Floats draw_wide(const Seen& step, Floats u) {
+  const Mass m = mass_of(step);
+  const Floats P = m.below_a + u * m.between();
+  const Ints right = (m.end > 0.0f) & (P > 0.5f);  // then from the other side, where less cancels
+  const Floats x = quantile(choose(right, m.over_b + (1.0f - u) * m.between(), P), m.base);
+  return step.latent(choose(right, -x, x));
+}
+
+// The same in steps so narrow that the density there is e^(-rate t), t from b, to 1e-5: u = 1 where t = 0, and
+// t = -log(1 - (1 - u) (1 - e^(-rate width))) / rate, or its series where rate width is small.
+inline Floats draw_narrow(const Seen& step, Floats u) {
+  const Floats s = step.rate() * step.width(), v = 1.0f - u;
+  const Floats series = v - 0.5f * s * v * u;
+  const Floats whole = -log_lanes(1.0f - v * (1.0f - exp_lanes(-s))) / s;
+  return step.from_b(step.width() * choose(s < 0.03f, series, whole));
+}
+
+// latent ~ Normal(mean, 1) in its step, from random bits.
+inline Floats draw(const Seen& step, UInts bits) {
+  const Floats u = (__builtin_convertvector(reinterpret_cast<Ints>(bits >> 1), Floats) + 0.5f) * 0x1p-31f;
+  const Floats wide = draw_wide(step, u);
+  const Ints narrow = step.width() < kNarrow;
+  return any(narrow) ? choose(narrow, draw_narrow(step, u), wide) : wide;
+}
+
+// The mean of such draws: mean + (phi(a) - phi(b)) / (Phi(b) - Phi(a)); where the density is e^(-rate t), a distance of
+// 1 / rate - width / (e^(rate width) - 1) from b.
+inline Floats expected(const Seen& step) {
+  const Mass m = mass_of(step);
+  const Floats wide = step.latent((m.density_a - m.density_b) / (m.between() * 2.50662827463f));
+  const Ints narrow = step.width() < kNarrow;
+  if (!any(narrow)) return wide;
+  const Floats s = step.rate() * step.width(), e = exp_lanes(-s);
+  const Floats part = choose(s < 0.1f, 0.5f - s * (1.0f / 12), 1.0f / s - e / (1.0f - e));
+  return choose(narrow, step.from_b(step.width() * part), wide);
+}
+
+// compute(first of 64 ratings, their steps as seen from their means, in four vectors, and four vectors of answers)
+template <typename Compute>
+inline void each_group(const Latents& p, int64_t first, int64_t last, Compute compute) {
+  float mean[kDrawn] = {}, low[kDrawn] = {}, high[kDrawn] = {};
+  for (int64_t base = first; base < last; base += kDrawn) {
+    const int here = last - base < kDrawn ? static_cast<int>(last - base) : static_cast<int>(kDrawn);
+    const size_t bytes = sizeof(float) * static_cast<size_t>(here);
+    std::memcpy(mean, p.means + base, bytes);
+    for (int e = 0; e < here; ++e) {
+      const int32_t step = p.steps[base + e];
+      low[e] = p.low[step];
+      high[e] = p.high[step];
+    }
+    Seen steps[4];
+    Floats out[4];
+    for (int part = 0; part < 4; ++part)
+      steps[part] = seen(load(mean + part * kLanes), load(low + part * kLanes), load(high + part * kLanes));
+    compute(base, steps, out);
+    std::memcpy(p.out + base, out, bytes);
   }
-  return least(greatest(latent, low), high);
 }
 
 }  // namespace
 
 // Rating e takes word (e % 64) / 16 of the Philox block 16 (e / 64) + e % 16, whose counter is (block's lower half, its
 // upper half, sweep, stream).
-void truncated(const Latents& p, int64_t first, int64_t last) {
-  float mean[kDrawn] = {}, low[kDrawn] = {}, high[kDrawn] = {}, out[kDrawn];
-  for (int64_t base = first; base < last; base += kDrawn) {
-    const int here = last - base < kDrawn ? static_cast<int>(last - base) : static_cast<int>(kDrawn);
-    std::memcpy(mean, p.means + base, sizeof(float) * static_cast<size_t>(here));
-    for (int e = 0; e < here; ++e) {
-      const int32_t step = p.steps[base + e];
-      low[e] = p.low[step];
-      high[e] = p.high[step];
-    }
+void draw_truncated(const Latents& p, int64_t first, int64_t last) {
+  each_group(p, first, last, [&](int64_t base, const Seen* steps, Floats* out) {
     UInts words[4];
     for (int lane = 0; lane < kLanes; ++lane) {
       const auto block = static_cast<uint64_t>(base / 4 + lane);
@@ -142,13 +190,14 @@ void truncated(const Latents& p, int64_t first, int64_t last) {
     words[2] = UInts{} + p.sweep;
     words[3] = UInts{} + p.stream;
     philox_lanes(words, static_cast<uint32_t>(p.seed), static_cast<uint32_t>(p.seed >> 32));
-    for (int part = 0; part < 4; ++part) {
-      const int at = part * kLanes;
-      const Floats latent = draw(load(mean + at), load(low + at), load(high + at), words[part]);
-      std::memcpy(out + at, &latent, sizeof latent);
-    }
-    std::memcpy(p.out + base, out, sizeof(float) * static_cast<size_t>(here));
-  }
+    for (int part = 0; part < 4; ++part) out[part] = draw(steps[part], words[part]);
+  });
+}
+
+void expect_truncated(const Latents& p, int64_t first, int64_t last) {
+  each_group(p, first, last, [](int64_t, const Seen* steps, Floats* out) {
+    for (int part = 0; part < 4; ++part) out[part] = expected(steps[part]);
+  });
 }
 
 void count_steps(const Counting& p, int64_t first, int64_t last, int64_t* counts) {

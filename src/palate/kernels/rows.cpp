@@ -436,22 +436,15 @@ void gram(const float* x, int64_t n, int k, double* into, double* sums, float* m
 }  // namespace
 
 double descend(const Descent& descent, int64_t first, int64_t last, float lr);             // sgd.cpp
-void truncated(const Latents& latents, int64_t first, int64_t last);                       // latent.cpp
+void draw_truncated(const Latents& latents, int64_t first, int64_t last);                  // latent.cpp
+void expect_truncated(const Latents& latents, int64_t first, int64_t last);                // latent.cpp
 void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t* counts);  // latent.cpp
 void step_curve(const Curve& curve, int64_t first, int64_t last);                          // latent.cpp
 
 extern const Level table;
-const Level table = {PALATE_NAME(PALATE_LEVEL),
-                     padded,
-                     scratch_floats,
-                     solve,
-                     predict,
-                     gram,
-                     descend,
-                     normals,
-                     truncated,
-                     count_steps,
-                     step_curve};
+const Level table = {
+    PALATE_NAME(PALATE_LEVEL), padded,      scratch_floats, solve, predict, gram, descend, normals, draw_truncated,
+    expect_truncated,          count_steps, step_curve};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate
