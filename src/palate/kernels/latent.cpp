@@ -17,6 +17,9 @@ namespace {
 
 #include "lanes.hpp"
 
+// Whole vectors passed between functions would go through memory.
+#define PALATE_INLINE inline __attribute__((always_inline))
+
 constexpr float kFarthest = 1e6f;  // from here on the end of the interval is all there is in float
 constexpr float kReach = 40.0f;    // what lies so much farther out than the nearer end has no mass
 constexpr float kNarrow = 0.01f;   // narrower intervals are drawn from by draw_narrow
@@ -45,7 +48,7 @@ inline Floats load(const float* from) {
 
 // E(y) = e^(y^2 / 2) Phi(-y) for y >= 0, to 3e-7 of itself however large y is: a polynomial in v = (4 - y) / (4 + y),
 // fitted for the least relative error, times 4 / (4 + y).
-inline Floats scaled_tail(Floats y) {
+PALATE_INLINE Floats scaled_tail(Floats y) {
   const Floats w = 4.0f / (4.0f + y);
   const Floats v = w + w - 1.0f;
   const Floats low = 0.18882128f + v * (0.151974095f + v * (0.0967844769f + v * (0.0466318242f + v * 0.0150983055f)));
@@ -64,7 +67,7 @@ inline Floats normal_cdf(Floats x) {
 
 // y <= 0 with Phi(y) = S e^(-base^2 / 2) <= 1/2: Hastings' approximation (Abramowitz & Stegun 26.2.23, off by 5e-4),
 // then a step of Newton on log Phi. No term cancels, and none is a small number, in the farthest tail.
-inline Floats quantile(Floats S, Floats base) {
+PALATE_INLINE Floats quantile(Floats S, Floats base) {
   const Floats r = sqrt_lanes(base * base - 2.0f * log_lanes(S));
   const Floats above = 2.515517f + r * (0.802853f + r * 0.010328f);
   const Floats below = 1.0f + r * (1.432788f + r * (0.189269f + r * 0.001308f));
@@ -85,7 +88,7 @@ struct Seen {
   Floats within(Floats latent) const { return least(greatest(latent, low), high); }
 };
 
-inline Seen seen(Floats any_mean, Floats low, Floats high) {
+PALATE_INLINE Seen seen(Floats any_mean, Floats low, Floats high) {
   const Floats mean = least(greatest(any_mean, Floats{} - kHuge), Floats{} + kHuge);
   const Floats below = low - mean, above = high - mean;
   const Ints flip = below + above > 0.0f;
@@ -101,7 +104,7 @@ struct Mass {
   Floats between() const { return to_b - below_a; }
 };
 
-inline Mass mass_of(const Seen& step) {
+PALATE_INLINE Mass mass_of(const Seen& step) {
   Mass m;
   m.end = greatest(step.b, Floats{} - kFarthest);
   m.base = least(m.end, Floats{});
@@ -116,7 +119,7 @@ inline Mass mass_of(const Seen& step) {
 }
 
 // x ~ Normal(0, 1) in (a, b) by inverse CDF, from u in (0, 1]: Phi(x) = Phi(a) + u (Phi(b) - Phi(a)).
-inline Floats draw_wide(const Seen& step, Floats u) {
+PALATE_INLINE Floats draw_wide(const Seen& step, Floats u) {
   const Mass m = mass_of(step);
   const Floats P = m.below_a + u * m.between();
   const Ints right = (m.end > 0.0f) & (P > 0.5f);  // then from the other side, where less cancels
@@ -134,7 +137,7 @@ inline Floats draw_narrow(const Seen& step, Floats u) {
 }
 
 // latent ~ Normal(mean, 1) in its step, from random bits.
-inline Floats draw(const Seen& step, UInts bits) {
+PALATE_INLINE Floats draw(const Seen& step, UInts bits) {
   const Floats u = (__builtin_convertvector(reinterpret_cast<Ints>(bits >> 1), Floats) + 0.5f) * 0x1p-31f;
   const Floats wide = draw_wide(step, u);
   const Ints narrow = step.width() < kNarrow;
@@ -143,10 +146,10 @@ inline Floats draw(const Seen& step, UInts bits) {
 
 // The mean of such draws: mean + (phi(a) - phi(b)) / (Phi(b) - Phi(a)); where the density is e^(-rate t), a distance of
 // 1 / rate - width / (e^(rate width) - 1) from b.
-inline Floats expected(const Seen& step) {
+PALATE_INLINE Floats expected(const Seen& step) {
   const Mass m = mass_of(step);
   const Floats wide = step.latent((m.density_a - m.density_b) / (m.between() * 2.50662827463f));
-  const Ints narrow = step.width() < kNarrow;
+  const Ints narrow = step.width() < 5 * kNarrow;
   if (!any(narrow)) return wide;
   const Floats s = step.rate() * step.width(), e = exp_lanes(-s);
   const Floats part = choose(s < 0.1f, 0.5f - s * (1.0f / 12), 1.0f / s - e / (1.0f - e));
