@@ -29,6 +29,8 @@ ORDER = [
     "container",
     "splitting",
     "checking",
+    "normal",
+    "ordinal",
     "reference",
     "sideinfo",
     "strangers",

@@ -45,6 +45,18 @@ def good_descend():
     }  # fmt: skip
 
 
+def good_draw():
+    return {
+        "means": f32(4), "steps": np.array([0, 3, 1, 2], dtype=np.uint8), "cuts": f32(3),
+        "seed": 5, "sweep": 1, "stream": 2,
+    }  # fmt: skip
+
+
+def good_count():
+    steps = np.array([0, 3, 1, 2], dtype=np.int32)
+    return {"means": f32(4), "steps": steps, "n_steps": 4, "low": 0.0, "width": 0.1, "n_bins": 5}
+
+
 CHANGED_IN_PLACE = {"descend": ("users", "items", "user_squares", "item_squares")}
 GOOD = {
     "solve_rows": good_solve,
@@ -52,6 +64,10 @@ GOOD = {
     "compress_rows": good_compress,
     "gram": lambda: {"x": f32(4, 3)},
     "descend": good_descend,
+    "draw_truncated": good_draw,
+    "expect_truncated": lambda: {name: good_draw()[name] for name in ("means", "steps", "cuts")},
+    "count_steps": good_count,
+    "step_curve": lambda: {"scores": f32(5), "cuts": f32(3), "gains": f32(3), "variances": f32(5)},
     "select_top": lambda: {"scores": f32(4, 3), "n": 2},
 }
 ARRAYS = [(kernel, name) for kernel, good in GOOD.items() for name in good() if isinstance(good()[name], np.ndarray)]
@@ -101,7 +117,7 @@ def test_another_layout_is_an_error(kernel, name):
         same = layout.copy()
         with pytest.raises(TypeError, match=name):
             call(kernel, **{name: layout})
-        if array.dtype == np.float32:
+        if array.dtype == np.float32 and name != "cuts":  # which must rise
             call(kernel, **{name: abs(same)})
 
 
@@ -116,17 +132,18 @@ def test_a_misaligned_array_is_an_error():
 def test_another_shape_is_an_error(kernel, name):
     array = GOOD[kernel]()[name]
     shapes = [array[None], array[..., None], array.ravel()[0].reshape(())]
-    shapes += [array.ravel()] if array.ndim == 2 else [array[:-1]]
+    one_fewer = [] if name == "cuts" else [array[:-1]]  # then a step is out of bounds
+    shapes += [array.ravel()] if array.ndim == 2 else one_fewer
     shapes += (
-        [np.append(array, array[-1:])] if array.ndim == 1 and name != "cells" else []
-    )  # one more empty cell is fine
+        [np.append(array, array[-1:] + 1)] if array.ndim == 1 and name not in ("cells", "cuts") else []
+    )  # one more empty cell is fine, and so is one more cut
     for shape in shapes:
         with pytest.raises((TypeError, ValueError), match=r"shape|indptr must rise|outside|incompatible function"):
             call(kernel, **{name: np.ascontiguousarray(shape) if shape.ndim else shape})
 
 
 @each_array
-@pytest.mark.parametrize("thing", ["abc", 3, [1.0, 2.0], object(), b"abcd", {}])
+@pytest.mark.parametrize("thing", ["abc", 3, [1.0, 2.0], object(), b"abcde", {}])
 def test_what_is_no_array_is_an_error(kernel, name, thing):
     with pytest.raises(TypeError, match=r"incompatible function arguments|must "):
         call(kernel, **{name: thing})
@@ -147,6 +164,7 @@ def test_sides_of_different_width_are_an_error(kernel, name):
         ("predict_pairs", "user_codes", 4),
         ("predict_pairs", "item_codes", 5),
         ("compress_rows", "row_codes", 3),
+        ("count_steps", "steps", 4),
     ],
 )
 @pytest.mark.parametrize("bad", [-1, -(2**31), "limit", 2**31 - 1])

@@ -2,8 +2,11 @@
 
 from palate.kernels._kernels import (
     compress_rows,
+    count_steps,
     descend,
     draw_link,
+    draw_truncated,
+    expect_truncated,
     gram,
     level,
     levels,
@@ -13,13 +16,17 @@ from palate.kernels._kernels import (
     predict_pairs,
     select_top,
     solve_rows,
+    step_curve,
     use_level,
 )
 
 __all__ = [
     "compress_rows",
+    "count_steps",
     "descend",
     "draw_link",
+    "draw_truncated",
+    "expect_truncated",
     "gram",
     "level",
     "levels",
@@ -29,5 +36,6 @@ __all__ = [
     "predict_pairs",
     "select_top",
     "solve_rows",
+    "step_curve",
     "use_level",
 ]

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
+Steps = NDArray[np.uint8] | NDArray[np.int32]
 
 def solve_rows(
     indptr: NDArray[np.int64],
@@ -59,6 +60,22 @@ def predict_pairs(
     bias: bool = False,
     center: float = 0.0,
     scale: float = 1.0,
+    n_threads: int = 0,
+) -> Floats: ...
+def draw_truncated(
+    means: Floats, steps: Steps, cuts: Floats, *, seed: int, sweep: int, stream: int, n_threads: int = 0
+) -> Floats: ...
+def expect_truncated(means: Floats, steps: Steps, cuts: Floats, *, n_threads: int = 0) -> Floats: ...
+def count_steps(
+    means: Floats, steps: Steps, n_steps: int, *, low: float, width: float, n_bins: int, n_threads: int = 0
+) -> NDArray[np.int64]: ...
+def step_curve(
+    scores: Floats,
+    cuts: Floats,
+    gains: Floats,
+    *,
+    variances: Floats | None = None,
+    base: float = 0.0,
     n_threads: int = 0,
 ) -> Floats: ...
 def gram(x: Floats, *, n_threads: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

@@ -31,6 +31,10 @@ inline const char* dtype_name<float>() {
   return "float32";
 }
 template <>
+inline const char* dtype_name<uint8_t>() {
+  return "uint8";
+}
+template <>
 inline const char* dtype_name<int32_t>() {
   return "int32";
 }
@@ -100,16 +104,24 @@ inline void check_not_negative(const float* numbers, int64_t n, const char* name
       throw nb::value_error((std::string(name) + " must be finite and >= 0").c_str());
 }
 
-inline void check_bounds(const int32_t* codes, int64_t n, int64_t limit, const char* name) {
+template <typename T>
+void check_bounds(const T* codes, int64_t n, int64_t limit, const char* name) {
   int32_t low = 0, high = -1;
   for (int64_t i = 0; i < n; ++i) {
-    low = std::min(low, codes[i]);
-    high = std::max(high, codes[i]);
+    low = std::min<int32_t>(low, codes[i]);
+    high = std::max<int32_t>(high, codes[i]);
   }
   if (low < 0 || high >= limit)
     throw nb::index_error((std::string(name) + " holds " + std::to_string(low < 0 ? low : high) + ", outside 0.." +
                            std::to_string(limit - 1))
                               .c_str());
+}
+
+// Finite and each greater than the one before.
+inline void check_rising(const float* numbers, int64_t n, const char* name) {
+  check_finite(numbers, n, name);
+  for (int64_t i = 1; i < n; ++i)
+    if (!(numbers[i - 1] < numbers[i])) throw nb::value_error((std::string(name) + " must rise strictly").c_str());
 }
 
 inline void check_indptr(const int64_t* indptr, int64_t n_rows, int64_t n) {

@@ -10,6 +10,7 @@ namespace palate {
 namespace PALATE_LEVEL {
 namespace {
 
+#include "lanes.hpp"
 #include "vectors.hpp"
 
 inline int padded(int k) { return (k + W - 1) / W * W; }
@@ -221,47 +222,6 @@ void solve_upper(const float* U, int ld, const float* inverse, float* v) {
 
 // ---- random normals
 // --------------------------------------------------------------------------------------------------
-
-constexpr int kLanes = 16;
-typedef uint32_t UInts __attribute__((vector_size(kLanes * 4)));
-typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
-typedef uint64_t Longs __attribute__((vector_size(kLanes * 8)));
-typedef float Floats __attribute__((vector_size(kLanes * 4)));
-
-inline Floats as_floats(UInts bits) { return reinterpret_cast<Floats>(bits); }
-
-// Philox4x32-10 (philox.hpp) in every lane.
-inline void philox_lanes(UInts c[4], uint32_t key0, uint32_t key1) {
-  for (int round = 0; round < 10; ++round) {
-    const Longs product0 = __builtin_convertvector(c[0], Longs) * uint64_t{0xD2511F53};
-    const Longs product1 = __builtin_convertvector(c[2], Longs) * uint64_t{0xCD9E8D57};
-    const UInts high0 = __builtin_convertvector(product0 >> 32, UInts);
-    const UInts high1 = __builtin_convertvector(product1 >> 32, UInts);
-    c[0] = high1 ^ c[1] ^ key0;
-    c[2] = high0 ^ c[3] ^ key1;
-    c[1] = __builtin_convertvector(product1, UInts);
-    c[3] = __builtin_convertvector(product0, UInts);
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
-  }
-}
-
-// ln(u) for u in (0, 1): u = m 2^e with m near 1, ln m = 2 artanh(s), s = (m - 1) / (m + 1), |s| < 0.18.
-inline Floats log_lanes(Floats u) {
-  const UInts bits = reinterpret_cast<UInts>(u);
-  const Ints exponent = reinterpret_cast<Ints>((bits - 0x3F3504F3u)) >> 23;  // 0x3F3504F3 is sqrt(1/2)
-  const Floats m = as_floats(bits - (reinterpret_cast<UInts>(exponent) << 23));
-  const Floats s = (m - 1.0f) / (m + 1.0f);
-  const Floats s2 = s * s;
-  const Floats series = 1.0f + s2 * (1.0f / 3 + s2 * (1.0f / 5 + s2 * (1.0f / 7 + s2 * (1.0f / 9))));
-  return 2.0f * s * series + __builtin_convertvector(exponent, Floats) * 0.69314718056f;
-}
-
-inline Floats sqrt_lanes(Floats v) {
-  Floats root;
-  for (int lane = 0; lane < kLanes; ++lane) root[lane] = __builtin_sqrtf(v[lane]);
-  return root;
-}
 
 // Box-Muller: radius sqrt(-2 ln u), angle 2 pi v. The angle's two top bits are the quadrant, the rest lies in
 // [-pi/4, pi/4), where the Taylor series of sine and cosine are exact to float precision.
@@ -479,6 +439,10 @@ double descend(const Descent& descent, int64_t first, int64_t last, float lr);  
 void color(const float* normals, const float* factor, int k, int ld, float* out);                        // links.cpp
 void draw_columns(const LinkProblem& problem, int64_t block);                                            // links.cpp
 void multiply(const Rows& matrix, const float* table, int ld, int64_t first, int64_t last, float* out);  // products.cpp
+void draw_truncated(const Latents& latents, int64_t first, int64_t last);                                // latent.cpp
+void expect_truncated(const Latents& latents, int64_t first, int64_t last);                              // latent.cpp
+void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t* counts);                // latent.cpp
+void step_curve(const Curve& curve, int64_t first, int64_t last);                                        // latent.cpp
 
 extern const Level table;
 const Level table = {PALATE_NAME(PALATE_LEVEL),
@@ -492,7 +456,11 @@ const Level table = {PALATE_NAME(PALATE_LEVEL),
                      multiply,
                      color,
                      draw_columns,
-                     normals};
+                     normals,
+                     draw_truncated,
+                     expect_truncated,
+                     count_steps,
+                     step_curve};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

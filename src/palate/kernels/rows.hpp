@@ -34,6 +34,9 @@ struct Problem {
 
 struct Descent;      // sgd.hpp
 struct LinkProblem;  // links.hpp
+struct Latents;      // latent.hpp
+struct Counting;     // latent.hpp
+struct Curve;        // latent.hpp
 
 struct Level {
   const char* name;
@@ -57,6 +60,14 @@ struct Level {
   void (*draw_columns)(const LinkProblem& problem, int64_t block);
   // n standard normals of counter (row, sweep, stream).
   void (*normals)(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out);
+  // A draw of the latent variable behind each of the ratings first .. last; first is a multiple of 64.
+  void (*draw_truncated)(const Latents& latents, int64_t first, int64_t last);
+  // The mean of such draws.
+  void (*expect_truncated)(const Latents& latents, int64_t first, int64_t last);
+  // counts[step, bin] += the ratings first .. last.
+  void (*count_steps)(const Counting& counting, int64_t first, int64_t last, int64_t* counts);
+  // The sum of the steps below each of the scores first .. last.
+  void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
 };
 
 const Level& level();                   // the one in use: the widest this machine runs
