@@ -24,6 +24,7 @@ ORDER = [
     "checking",
     "reference",
     "factors",
+    "effects",
     "network",
     "posterior",
     "model",

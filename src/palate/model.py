@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Codes, Factors, Floats
+from palate.effects import TimeEffects
+from palate.factors import Codes, Doubles, Factors, Floats
 from palate.kernels import compress_rows
 from palate.posterior import Posterior, Projection
 from palate.ratings import CompressedRows
@@ -47,7 +48,8 @@ class People:
 class Model:
     """Factors, their posterior where there is one, vocabularies, tables, the ratings learned from, how it came to be.
 
-    noise: standard deviation of a rating around its expectation (nan: not claimed). limits: the rating range.
+    noise: standard deviation of a rating around its expectation at an unknown moment (nan: not claimed). limits: the
+    rating range. effects: what is known of moments; the factors describe the present.
     """
 
     factors: Factors
@@ -60,6 +62,7 @@ class Model:
     user_table: pl.DataFrame | None = None
     item_table: pl.DataFrame | None = None
     predicts_ratings: bool = True
+    effects: TimeEffects | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +101,13 @@ class Model:
         """The codes, -1 for items without a training rating."""
         return np.where(np.append(self._item_counts, 0)[codes] > 0, codes, -1).astype(np.int32)
 
+    def effects_at(self, user_codes: Codes, item_codes: Codes, when: Doubles | None) -> tuple[Doubles, Doubles]:
+        """What moments (nan: now) move ratings by, and the variance of ratings around that, (n,) each."""
+        if self.effects is None or when is None:
+            return np.zeros(len(user_codes)), np.full(len(user_codes), self.noise**2)
+        moved, doubt = self.effects.at(user_codes, item_codes, when)
+        return moved, np.maximum(self.noise**2 - self.effects.unknown_variance, 0) + doubt
+
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
         posterior = self.posterior
@@ -124,6 +134,7 @@ class Model:
             history=transpose_rows(self.history, len(self.item_vocabulary)),
             user_table=self.item_table,
             item_table=self.user_table,
+            effects=None if self.effects is None else self.effects.transposed(),
         )
 
     def compact(self) -> Model:

@@ -17,17 +17,21 @@ from palate import storing
 from palate.answers import CrossTab, Explanation, Frame, Prediction, is_frame, make_frame
 from palate.asking import (
     Doubles,
+    Moment,
     OnUnknown,
     check_choice,
     check_level,
     encode,
     frame_columns,
+    frame_times,
     history_of,
     interval,
     is_many,
     label_array,
+    moments_of,
     same_length,
 )
+from palate.effects import TimeEffects
 from palate.explaining import explain_row
 from palate.factors import Codes, Factors, Floats
 from palate.model import Model, People
@@ -59,6 +63,7 @@ class Recommender:
         factors: Factors,
         posterior: Posterior | None = None,
         noise: float = float("nan"),
+        effects: TimeEffects | None = None,
         predicts_ratings: bool = True,
         recipe: dict[str, Any] | None = None,
         training: dict[str, Any] | None = None,
@@ -69,6 +74,7 @@ class Recommender:
                 factors=factors,
                 posterior=posterior,
                 noise=noise,
+                effects=effects,
                 user_vocabulary=ratings.user_vocabulary,
                 item_vocabulary=ratings.item_vocabulary,
                 history=ratings.by_user(),
@@ -158,11 +164,15 @@ class Recommender:
     # ---- predict ---------------------------------------------------------------------------------------------------
 
     @overload
-    def predict(self, users: Label, items: Label, *, level: float = ..., on_unknown: OnUnknown = ...) -> Prediction: ...
-    @overload
-    def predict(self, users: Any, items: Any = ..., *, level: float = ..., on_unknown: OnUnknown = ...) -> Any: ...
     def predict(
-        self, users: Any, items: Any = None, *, level: float = 0.9, on_unknown: OnUnknown = "fallback"
+        self, users: Label, items: Label, *, when: Moment | None = ..., level: float = ..., on_unknown: OnUnknown = ...
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self, users: Any, items: Any = ..., *, when: Any = ..., level: float = ..., on_unknown: OnUnknown = ...
+    ) -> Any: ...
+    def predict(
+        self, users: Any, items: Any = None, *, when: Any = None, level: float = 0.9, on_unknown: OnUnknown = "fallback"
     ) -> Prediction | Frame:
         """The expected rating and the interval that holds the real one with probability `level`.
 
@@ -171,20 +181,26 @@ class Recommender:
         user or item falls back on what is known of the other and of everybody, with its wider interval
         (on_unknown="fallback"), gives nan ("nan") or an UnknownLabelError ("raise"). Predictions and intervals stay
         within the rating range seen in training.
+
+        when: the moment, one or one for each row: seconds since 1970, a datetime or an ISO text; None is now, or what
+        a frame's time column says. Only models of Bayes(time=True) know of moments.
         """
         check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
         check_level(level)
         if items is None:
             wanted = "predict takes a user and an item, two lists, or a frame with both columns."
             user_labels, item_labels = frame_columns(users, self._whats, wanted)
-            return self._predict_many(user_labels, item_labels, level, on_unknown, like=users)
+            times = frame_times(users) if when is None and self.model.effects is not None else when
+            return self._predict_many(user_labels, item_labels, times, level, on_unknown, like=users)
         if is_many(users) or is_many(items):
-            return self._predict_many(*same_length(users, items), level, on_unknown, like=None)
-        row = self._predict_labels([users], [items], level, on_unknown)
+            return self._predict_many(*same_length(users, items), when, level, on_unknown, like=None)
+        row = self._predict_labels([users], [items], when, level, on_unknown)
         return Prediction(*(float(column[0]) for column in row))
 
-    def _predict_many(self, users: Any, items: Any, level: float, on_unknown: OnUnknown, like: Frame) -> Frame:
-        answer = self._predict_labels(users, items, level, on_unknown)
+    def _predict_many(
+        self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown, like: Frame
+    ) -> Frame:
+        answer = self._predict_labels(users, items, when, level, on_unknown)
         labels = (
             label_array(users, self.model.user_vocabulary),
             label_array(items, self.model.item_vocabulary),
@@ -192,27 +208,40 @@ class Recommender:
         names = (*self._whats, "prediction", "low", "high")
         return make_frame(dict(zip(names, (*labels, *answer), strict=True)), like)
 
-    def _predict_labels(self, users: Any, items: Any, level: float, on_unknown: OnUnknown) -> tuple[Doubles, ...]:
+    def _predict_labels(
+        self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown
+    ) -> tuple[Doubles, ...]:
         user_codes = encode(self.model.user_vocabulary, users, on_unknown)
         item_codes = encode(self.model.item_vocabulary, items, on_unknown)
-        return self.predict_codes(user_codes, item_codes, level=level, on_unknown=on_unknown)
+        moments = moments_of(when, len(user_codes))
+        return self.predict_codes(user_codes, item_codes, when=moments, level=level, on_unknown=on_unknown)
 
     @property
     def _whats(self) -> tuple[str, str]:
         return self.model.user_vocabulary.what, self.model.item_vocabulary.what
 
     def predict_codes(
-        self, user_codes: Codes, item_codes: Codes, *, level: float = 0.9, on_unknown: OnUnknown = "fallback"
+        self,
+        user_codes: Codes,
+        item_codes: Codes,
+        *,
+        when: NDArray[Any] | None = None,
+        level: float = 0.9,
+        on_unknown: OnUnknown = "fallback",
     ) -> tuple[Doubles, ...]:
-        """prediction, low and high, (n,) each, of pairs of codes; -1 is somebody or something unknown."""
+        """prediction, low and high, (n,) each, of pairs of codes; -1 is somebody or something unknown.
+
+        when: (n,) seconds since 1970, nan for now.
+        """
         model = self.model
-        expected = model.factors.predict(user_codes, item_codes).astype(np.float64)
+        moved, noise_variance = model.effects_at(user_codes, item_codes, when)
+        expected = model.factors.predict(user_codes, item_codes).astype(np.float64) + moved
         rated = model.rated_users(user_codes), model.rated_items(item_codes)
         if model.posterior is None:
             variance = model.factors.unknown_variance(*rated)
         else:
             _, variance = model.posterior.predict(model.posterior.users.vectors, *rated)
-        spread = np.sqrt(model.noise**2 + variance)
+        spread = np.sqrt(noise_variance + variance)
         answer = interval(expected, spread, level, self.model.score_limits)
         if on_unknown == "nan":
             for column in answer:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import container, network
+from palate import container, effects, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
@@ -60,6 +60,9 @@ def save(model: Model, path: str | PathLike[str]) -> None:
             tensors[f"posterior.{side}.vectors"] = samples.vectors
             tensors[f"posterior.{side}.precision"] = samples.precision
             tensors[f"posterior.{side}.mean"] = samples.mean
+    if model.effects is not None:
+        header["effects"], parts = effects.pack(model.effects)
+        tensors |= parts
     container.write(path, tensors, header)
 
 
@@ -110,17 +113,19 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
     )
     if "network" in header["factors"]:
         factors = network.unpack(factors, header["factors"]["network"], tensors)
+    users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     return Model(
         factors=factors,
         posterior=_unpack_posterior(tensors, header.get("posterior")),
         noise=float("nan") if header["noise"] is None else float(header["noise"]),
-        user_vocabulary=_unpack_vocabulary(header["user"], "user", tensors),
-        item_vocabulary=_unpack_vocabulary(header["item"], "item", tensors),
+        user_vocabulary=users,
+        item_vocabulary=items,
         history=_unpack_rows(tensors),
         limits=(float(low), float(high)),
         user_table=unpack_table(header["user_table"], "user_table", tensors),
         item_table=unpack_table(header["item_table"], "item_table", tensors),
         predicts_ratings=bool(header["predicts_ratings"]),
+        effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
         metrics=dict(header["metrics"]),

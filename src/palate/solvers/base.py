@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.effects import TimeEffects
 from palate.errors import DataError, OptionError, PalateError
 from palate.factors import Factors
 from palate.posterior import Posterior
@@ -43,11 +44,12 @@ Callback = Callable[[Sweep], bool | None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a recipe's own _fit gives: the factors, and what it knows about their uncertainty."""
+    """What a recipe's own _fit gives: the factors, what it knows about their uncertainty, and the effects of time."""
 
     factors: Factors
     posterior: Posterior | None = None
     noise: float = float("nan")
+    effects: TimeEffects | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Recipe(ABC):
             factors=trained.factors,
             posterior=trained.posterior,
             noise=trained.noise,
+            effects=trained.effects,
             predicts_ratings=self.predicts_ratings,
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.errors import OptionError
 from palate.factors import Factors, Floats, Prior, second_moment
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.posterior import Posterior, SideSamples
@@ -29,6 +30,7 @@ from palate.solvers.base import (
     n_weighted,
 )
 from palate.solvers.distilling import Distiller
+from palate.solvers.timing import Timing
 
 Doubles = NDArray[np.float64]
 
@@ -47,8 +49,9 @@ class Bayes(Recipe):
     n_factors: latent factors of each draw; None chooses 15, or 31 from 300,000 ratings on. The average over draws needs
     more than one draw has: rec.n_factors is 2 n_factors + 1 up to 31, or n_factors above that. n_sweeps: Gibbs sweeps;
     None stops when more would no longer change predictions. n_samples: at most this many draws are kept for intervals.
-    seed: same seed, same machine, same bytes, at any n_threads (0: all cores). Raises OptionError for values that make
-    no sense.
+    time: also learn what ratings owe to their moments (sessions of users, days, drifting items), which needs times;
+    None is False. seed: same seed, same machine, same bytes, at any n_threads (0: all cores). Raises OptionError for
+    values that make no sense.
 
     >>> import palate
     >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
@@ -60,6 +63,7 @@ class Bayes(Recipe):
     n_factors: int | None = None
     n_sweeps: int | None = None
     n_samples: int = 32
+    time: bool | None = None
     seed: int = 0
     n_threads: int = 0
 
@@ -71,7 +75,9 @@ class Bayes(Recipe):
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         n_factors = self.n_factors or (31 if len(ratings) >= MANY_RATINGS else 15)
-        chain = _Chain(ratings, n_factors, self.seed, self.n_threads)
+        if self.time and ratings.times is None:
+            raise OptionError('time=True needs times, which these ratings have none of: palate.read(..., time="...").')
+        chain = _Chain(ratings, n_factors, self.seed, self.n_threads, time=bool(self.time))
         average = _Average(chain, ratings, monitor, max(n_factors, min(SERVED_RANK, 2 * n_factors + 1)), self.n_samples)
         try:
             for _ in range(WARM_UP_SWEEPS):
@@ -92,7 +98,7 @@ class Bayes(Recipe):
 class _Chain:
     """The state of the Gibbs sampler: both sides' vectors, their priors, alpha. Ratings are standardised inside."""
 
-    def __init__(self, ratings: Ratings, n_factors: int, seed: int, n_threads: int) -> None:
+    def __init__(self, ratings: Ratings, n_factors: int, seed: int, n_threads: int, *, time: bool = False) -> None:
         compress_both(ratings)
         self.rows = {"user": ratings.by_user(), "item": ratings.by_item()}
         self.n_ratings = n_weighted(ratings)
@@ -105,11 +111,17 @@ class _Chain:
         self.alpha, self.errors = 1.0, float(self.n_ratings)
         weak = (np.zeros(self.k, np.float32), np.eye(self.k, dtype=np.float32) * np.float32(WARM_UP_PRECISION))
         self.prior = {"user": weak, "item": weak}
+        self.timing = Timing(ratings, self.center, self.scale, seed) if time else None
 
     @property
     def train_rmse(self) -> float:
         """RMSE of the present draw on the training ratings, on the rating scale."""
         return self.scale * float(np.sqrt(self.errors / self.n_ratings))
+
+    @property
+    def alpha_now(self) -> float:
+        """The precision of a rating at an unknown moment, in units of `scale`."""
+        return self.alpha if self.timing is None else self.timing.alpha_now(self.alpha)
 
     def mode_sweep(self) -> None:
         """Both sides to their most probable vectors under a fixed prior: one sweep of ALS."""
@@ -118,11 +130,13 @@ class _Chain:
         self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
 
     def draw_sweep(self, number: int) -> None:
-        """One Gibbs sweep: each side's prior, then its rows; then the noise."""
+        """One Gibbs sweep: each side's prior, then its rows; then the effects of time; then the noise."""
         for stream, (side, other) in enumerate((("user", "item"), ("item", "user"))):
             mean, precision = draw_normal_wishart(self.vectors[side], self.rng, self.n_threads)
             self.prior[side] = (mean.astype(np.float32), precision.astype(np.float32))
             self._solve(side, other, draw=True, sweep=number, stream=stream)
+        if self.timing is not None:
+            self.rows, self.errors = self.timing.sweep(self.vectors, self.alpha, self.n_threads)
         self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
 
     def _solve(self, side: str, other: str, *, draw: bool, sweep: int = 0, stream: int = 0) -> None:
@@ -189,10 +203,14 @@ class _Average:
         self._probe.add(self._predict(self._probe.user_codes, self._probe.item_codes))
         if self._monitor.valid is not None and self._valid_sum is not None:
             valid = self._predict(self._monitor.valid.user_codes, self._monitor.valid.item_codes)
-            self._valid_sum += np.clip(chain.center + chain.scale * valid, *self._limits)
+            self._valid_sum += np.clip(
+                chain.center + chain.scale * valid + self._valid_effects(self._monitor.valid), *self._limits
+            )
+        if chain.timing is not None:
+            chain.timing.keep()
         self._distiller.add(chain.vectors["user"], chain.vectors["item"])
         self._samples.add(
-            {side: (chain.vectors[side], *chain.prior[side]) for side in ("user", "item")} | {"alpha": chain.alpha}
+            {side: (chain.vectors[side], *chain.prior[side]) for side in ("user", "item")} | {"alpha": chain.alpha_now}
         )
 
     def valid_rmse(self) -> float | None:
@@ -200,6 +218,13 @@ class _Average:
         if self._valid_sum is None or self._distiller.count == 0:
             return None
         return self._monitor.valid_rmse(self._valid_sum / self._distiller.count)
+
+    def _valid_effects(self, valid: Ratings) -> Doubles | float:
+        """What the present draw says of the moments of validation ratings, on the rating scale."""
+        timing = self._chain.timing
+        if timing is None:
+            return 0.0
+        return timing.effects(present=True).at(valid.user_codes, valid.item_codes, valid.times)[0]
 
     def settled(self) -> bool:
         """Whether more sweeps have stopped paying."""
@@ -220,7 +245,8 @@ class _Average:
         # Who has no ratings is a stranger, exactly and not only on average over draws.
         factors.users[chain.rows["user"].counts == 0] = factors.user_prior.mean
         factors.items[chain.rows["item"].counts == 0] = factors.item_prior.mean
-        return Trained(factors, posterior, posterior.noise)
+        effects = None if chain.timing is None else chain.timing.effects()
+        return Trained(factors, posterior, posterior.noise, effects)
 
 
 def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Factors:
