@@ -29,8 +29,9 @@ YEAR = 31_557_600
 class Sessions:
     """The sessions at one gap, (m,) each, sorted by user and start.
 
-    mean, variance: of what the session and all longer ones around it do to a rating; prior: how widely this gap's own
-    effects vary.
+    mean: of what the session and all longer ones around it do to a rating; variance: what they add to that of the
+    expected rating, which may be below 0, since effects and the user's bias trade with each other; prior: how widely
+    this gap's own effects vary.
     """
 
     gap: float
@@ -127,7 +128,7 @@ class TimeEffects:
         return sum(level.prior for level in self.sessions) + (0.0 if self.days is None else self.days.prior)
 
     def at(self, user_codes: Codes, item_codes: Codes, when: Any = None) -> tuple[Doubles, Doubles]:
-        """Mean and variance of what moments do to ratings, (n,) each.
+        """Mean of what moments do to ratings, and what they add to the variance of the expected rating, (n,) each.
 
         when: (n,) seconds since 1970; None or nan is now, later than all that is known. The code -1 is unknown.
         """
@@ -254,10 +255,8 @@ def _parts(tensors: dict[str, NDArray[Any]], name: str, kinds: dict[str, Any]) -
     for part, kind in kinds.items():
         if parts[part].dtype != kind or parts[part].shape != shape:
             raise ValueError(f"{name}.{part}: {parts[part].dtype} {parts[part].shape}, not {np.dtype(kind)} {shape}")
-    if not (
-        np.isfinite(parts["mean"]).all() and (parts["variance"] >= 0).all() and np.isfinite(parts["variance"]).all()
-    ):
-        raise ValueError(f"{name}: an effect that is no number, or has a negative variance")
+    if not (np.isfinite(parts["mean"]).all() and np.isfinite(parts["variance"]).all()):
+        raise ValueError(f"{name}: an effect that is no number")
     return parts
 
 

@@ -17,8 +17,15 @@ from palate.ratings import titles
 Doubles = NDArray[np.float64]
 
 
-def explain_row(model: Model, people: People, who: Any, item_code: int, limits: tuple[float, float]) -> Explanation:
-    """Why the one row in `people` gets this prediction for an item.
+def explain_row(
+    model: Model,
+    people: People,
+    who: Any,
+    item_code: int,
+    limits: tuple[float, float],
+    effects: dict[str, float] | None = None,
+) -> Explanation:
+    """Why the one row in `people` gets this prediction for an item; effects: what else moves it, by name.
 
     In a transposed model the row is an item and the "item" a user; the parts are named after what they are.
     """
@@ -30,7 +37,7 @@ def explain_row(model: Model, people: People, who: Any, item_code: int, limits: 
     mean, scale = model.factors.mean, model.factors.scale
     moves = {row: scale * x[-1], column: scale * y[-1], "factors": scale * (x[:-1] @ y[:-1])}
     start, gain = _gain(model.factors, mean, sum(moves.values()))
-    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
+    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}, **(effects or {})}
     rating = sum(parts.values())
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating

@@ -101,12 +101,14 @@ class Model:
         """The codes, -1 for items without a training rating."""
         return np.where(np.append(self._item_counts, 0)[codes] > 0, codes, -1).astype(np.int32)
 
-    def effects_at(self, user_codes: Codes, item_codes: Codes, when: Doubles | None) -> tuple[Doubles, Doubles]:
-        """What moments (nan: now) move ratings by, and the variance of ratings around that, (n,) each."""
+    def effects_at(
+        self, user_codes: Codes, item_codes: Codes, when: Doubles | None
+    ) -> tuple[Doubles, float, Doubles | float]:
+        """What moments (nan: now) move ratings by, the noise's variance there, and what they add to the doubt."""
         if self.effects is None or when is None:
-            return np.zeros(len(user_codes)), np.full(len(user_codes), self.noise**2)
+            return np.zeros(len(user_codes)), self.noise**2, 0.0
         moved, doubt = self.effects.at(user_codes, item_codes, when)
-        return moved, np.maximum(self.noise**2 - self.effects.unknown_variance, 0) + doubt
+        return moved, max(self.noise**2 - self.effects.unknown_variance, 0.0), doubt
 
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
@@ -122,6 +124,25 @@ class Model:
             return People(codes, self.factors.represent(history), history, None)
         likely = self._projection(posterior.solve(history, draw=False))
         return People(codes, likely, history, lambda: posterior.solve(history, draw=True))
+
+    def people(self, codes: Codes) -> People:
+        """Rows for codes; -1 is somebody without any rating."""
+        if len(codes) == 0 or codes.min() >= 0:
+            return self.known(codes)
+        strangers = self.newcomers(_empty_rows(1))
+        known = self.known(np.maximum(codes, 0))
+        unknown = codes < 0
+        vectors = np.where(unknown[:, None], strangers.vectors, known.vectors)
+
+        def draw() -> Floats:
+            assert strangers.draws is not None and known.draws is not None
+            return np.where(unknown[None, :, None], strangers.draws, known.draws)
+
+        keep = np.repeat(~unknown, known.history.counts)
+        counts = np.where(unknown, 0, known.history.counts)
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], None)
+        return People(codes, vectors, history, None if known.draw is None else draw)
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""
@@ -150,6 +171,10 @@ class Model:
         users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
         return replace(self, posterior=None, noise=float(np.sqrt(self.noise**2 + variance.mean())))
+
+
+def _empty_rows(n: int) -> CompressedRows:
+    return CompressedRows(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
 def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:

@@ -38,7 +38,7 @@ from palate.model import Model, People
 from palate.newcomer import Newcomer
 from palate.posterior import Posterior
 from palate.ranking import By, query_of, rank, similar_rows
-from palate.ratings import CompressedRows, Ratings, titles
+from palate.ratings import Ratings, titles
 from palate.vocabulary import Label
 
 
@@ -201,12 +201,10 @@ class Recommender:
         self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown, like: Frame
     ) -> Frame:
         answer = self._predict_labels(users, items, when, level, on_unknown)
-        labels = (
-            label_array(users, self.model.user_vocabulary),
-            label_array(items, self.model.item_vocabulary),
-        )
+        users = label_array(users, self.model.user_vocabulary)
+        items = label_array(items, self.model.item_vocabulary)
         names = (*self._whats, "prediction", "low", "high")
-        return make_frame(dict(zip(names, (*labels, *answer), strict=True)), like)
+        return make_frame(dict(zip(names, (users, items, *answer), strict=True)), like)
 
     def _predict_labels(
         self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown
@@ -229,20 +227,17 @@ class Recommender:
         level: float = 0.9,
         on_unknown: OnUnknown = "fallback",
     ) -> tuple[Doubles, ...]:
-        """prediction, low and high, (n,) each, of pairs of codes; -1 is somebody or something unknown.
-
-        when: (n,) seconds since 1970, nan for now.
-        """
+        """prediction, low and high, (n,) each, of pairs of codes (-1: unknown) at moments (in seconds; nan: now)."""
         model = self.model
-        moved, noise_variance = model.effects_at(user_codes, item_codes, when)
+        moved, noise_variance, doubt = model.effects_at(user_codes, item_codes, when)
         expected = model.factors.predict(user_codes, item_codes).astype(np.float64) + moved
         rated = model.rated_users(user_codes), model.rated_items(item_codes)
         if model.posterior is None:
             variance = model.factors.unknown_variance(*rated)
         else:
             _, variance = model.posterior.predict(model.posterior.users.vectors, *rated)
-        spread = np.sqrt(noise_variance + variance)
-        answer = interval(expected, spread, level, self.model.score_limits)
+        spread = np.sqrt(noise_variance + np.maximum(variance + doubt, 0))
+        answer = interval(expected, spread, level, model.score_limits)
         if on_unknown == "nan":
             for column in answer:
                 column[(user_codes < 0) | (item_codes < 0)] = np.nan
@@ -285,22 +280,7 @@ class Recommender:
 
     def people(self, codes: Codes) -> People:
         """Rows for codes; -1 is somebody without any rating."""
-        if len(codes) == 0 or codes.min() >= 0:
-            return self.model.known(codes)
-        strangers = self.model.newcomers(_empty_rows(1))
-        known = self.model.known(np.maximum(codes, 0))
-        unknown = codes < 0
-        vectors = np.where(unknown[:, None], strangers.vectors, known.vectors)
-
-        def draw() -> Floats:
-            assert strangers.draws is not None and known.draws is not None
-            return np.where(unknown[None, :, None], strangers.draws, known.draws)
-
-        keep = np.repeat(~unknown, known.history.counts)
-        counts = np.where(unknown, 0, known.history.counts)
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], None)
-        return People(codes, vectors, history, None if known.draw is None else draw)
+        return self.model.people(codes)
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 
@@ -316,13 +296,17 @@ class Recommender:
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 
-    def explain(self, user: Label, item: Label) -> Explanation:
-        """Mean + user + item + factors, which add up to the prediction, and which own ratings did it."""
+    def explain(self, user: Label, item: Label, *, when: Moment | None = None) -> Explanation:
+        """Mean + user + item + factors (+ time), which add up to the prediction, and which own ratings did it.
+
+        when: the moment of the rating, as in predict().
+        """
         user_code = self.model.user_vocabulary.encode_one(user)
         item_code = self.model.item_vocabulary.encode_one(item)
-        return explain_row(
-            self.model, self.people(np.array([user_code], np.int32)), user, item_code, self.model.score_limits
-        )
+        users, items = np.array([[user_code], [item_code]], np.int32)
+        moved, *_ = self.model.effects_at(users, items, moments_of(when, 1))
+        effects = {} if when is None or self.model.effects is None else {"time": float(moved[0])}
+        return explain_row(self.model, self.people(users), user, item_code, self.model.score_limits, effects)
 
     def history(self, user: Label) -> Frame:
         """What a user rated in training, best first: item, (title,) rating."""
@@ -404,10 +388,6 @@ class Recommender:
 def _bridge() -> ModuleType:
     """palate.nn.bridge, by its name: torch stays out of here until somebody asks for it."""
     return import_module("palate.nn.bridge")
-
-
-def _empty_rows(n: int) -> CompressedRows:
-    return CompressedRows(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
 def _most(counts: NDArray[Any], n: int = 10) -> Codes:

@@ -72,6 +72,8 @@ class Bayes(Recipe):
         check_counts(2, n_samples=self.n_samples)
         check_counts(n_threads=self.n_threads)
         check_counts(most=MAX_SEED, seed=self.seed)
+        if self.time not in (None, True, False):
+            raise OptionError(f"time must be True, False or None, got {self.time!r}.")
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         n_factors = self.n_factors or (31 if len(ratings) >= MANY_RATINGS else 15)
@@ -207,7 +209,7 @@ class _Average:
                 chain.center + chain.scale * valid + self._valid_effects(self._monitor.valid), *self._limits
             )
         if chain.timing is not None:
-            chain.timing.keep()
+            chain.timing.keep(chain.vectors)
         self._distiller.add(chain.vectors["user"], chain.vectors["item"])
         self._samples.add(
             {side: (chain.vectors[side], *chain.prior[side]) for side in ("user", "item")} | {"alpha": chain.alpha_now}

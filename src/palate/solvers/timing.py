@@ -1,11 +1,16 @@
 """The effects of time in the Gibbs chain: what the factors leave over, shared out among sessions, days and drift.
 
-Every group g of ratings that share an effect has its turn, given all else: with the residuals e = t - x.z - (the other
+Every group of ratings that share an effect g has its turn, given all else: with the residuals e = t - x.z - (the other
 effects), the noise's precision alpha, the weights w and the precision tau of the effects of its kind,
 
-    g ~ Normal(alpha sum w e / p, 1 / p),  p = tau + alpha sum w,      tau ~ Gamma(1 + m/2, rate = 0.05 + sum g^2 / 2)
+    g ~ Normal(alpha sum w e / p, 1 / p),    p = tau + alpha sum w.
 
-over the m groups of its kind. Sessions are nested, so that all their levels are drawn from the sums of the finest.
+tau is drawn just before, from its law without the g, which mixes much faster than drawing it given them:
+
+    p(tau | e) ~ prior(tau) prod_g (tau / p_g)^(1/2) exp((alpha sum w e)^2 / (2 p_g))
+
+with a half-Cauchy prior of the effects' standard deviation (Gelman 2006), so that effects that are not there vanish.
+Sessions are nested, so that all their levels are drawn from the sums of the finest.
 """
 
 from __future__ import annotations
@@ -28,35 +33,56 @@ Places = NDArray[np.intp]
 SHARES = (0.5, 0.8, 0.95, 0.99)  # of the gaps between a user's ratings that lie inside sessions, level by level
 MOST_ALONE = 0.9  # a level with more groups than this share of the ratings says nothing
 FIRST_PRECISION = 10.0
-PRIOR_SHAPE, PRIOR_RATE = 1.0, 0.05
+PRIOR_DEVIATION = 0.25  # of effects, in standard deviations of the ratings: half of the prior lies below it
+GRID_STEP = 1.15
+GRID = GRID_STEP ** np.arange(-20.0, 100.0)  # precisions: standard deviations from 4 down to 0.001
+LOG_PRIOR = -0.5 * np.log(GRID) - np.log1p(1 / (GRID * PRIOR_DEVIATION**2))  # of log tau, up to a constant
 
 
 class Effects:
-    """The effects of one kind, a number per group: the present draw, its precision, and the mean of the kept draws."""
+    """The effects of one kind, a number per group: the present draw, its precision, and the moments of kept draws."""
 
     def __init__(self, counts: NDArray[Any]) -> None:
         self.counts = counts  # (m,) sums of weights
         self.values = np.zeros(len(counts))
         self.precision = FIRST_PRECISION
-        self._started = False
+        self._sizes, self._size = np.unique(counts, return_inverse=True)  # groups of one size share their likelihood
+        self._n_of_size = np.bincount(self._size)
         self._n_kept, self._prior = 0, 0.0
-        self._sums, self._squares = np.zeros(len(counts)), np.zeros(len(counts))
+        self._sums, self._both_sums, self._both_squares = (np.zeros(len(counts)) for _ in range(3))
 
     def draw(self, sums: NDArray[Any], alpha: float, rng: np.random.Generator) -> None:
-        """The precision given the effects, then the effects given sums (m,) of w e."""
-        if self._started:
-            rate = PRIOR_RATE + float(self.values @ self.values) / 2
-            self.precision = rng.gamma(PRIOR_SHAPE + len(self.values) / 2) / rate
-        self._started = True
+        """The precision, then the effects, given sums (m,) of w e."""
+        self.precision = self.draw_precision(sums, alpha, rng)
+        self.values = self.draw_values(sums, alpha, rng)
+
+    def draw_precision(self, sums: NDArray[Any], alpha: float, rng: np.random.Generator) -> float:
+        """The precision tau given the residuals alone, on a fine grid of its logarithm."""
+        squares = np.bincount(self._size, sums**2)
+        informed = GRID[:, None] + alpha * self._sizes
+        logs = self._n_of_size * np.log(GRID[:, None] / informed) + alpha**2 * squares / informed
+        chances = LOG_PRIOR + logs.sum(axis=1) / 2
+        cumulated = np.cumsum(np.exp(chances - chances.max()))
+        at = int(np.searchsorted(cumulated, rng.random() * cumulated[-1]))
+        return float(GRID[at] * GRID_STEP ** (rng.random() - 0.5))
+
+    def draw_values(self, sums: NDArray[Any], alpha: float, rng: np.random.Generator) -> Doubles:
+        """The effects g given tau, (m,)."""
         precision = self.precision + alpha * self.counts
         noise = rng.standard_normal(len(sums), np.float32)
-        self.values = (alpha * sums + noise * np.sqrt(precision)) / precision
+        values: Doubles = (alpha * sums + noise * np.sqrt(precision)) / precision
+        return values
 
-    def keep(self, around: Doubles | float = 0.0) -> None:
-        """Take the present draw into the mean; around: (m,), what is added to each effect there."""
+    def keep(self, around: Doubles | float = 0.0, beside: Doubles | float = 0.0) -> None:
+        """Take the present draw into the moments; around: (m,), what is added to each effect there.
+
+        beside: (m,), what predictions of each group have besides and what trades with its effect.
+        """
         whole = self.values + around
         self._sums += whole
-        self._squares += whole**2
+        both = whole + beside
+        self._both_sums += both
+        self._both_squares += both**2
         self._prior += 1 / self.precision
         self._n_kept += 1
 
@@ -66,10 +92,10 @@ class Effects:
         return self._prior / max(self._n_kept, 1)
 
     def moments(self) -> tuple[Doubles, Doubles]:
-        """Mean and variance over the kept draws, (m,) each."""
+        """The mean of the effects over the kept draws, and the variance of them with what was beside, (m,) each."""
         count = max(self._n_kept, 1)
-        mean = self._sums / count
-        return mean, np.maximum(self._squares / count - mean**2, 0)
+        both = self._both_sums / count
+        return self._sums / count, np.maximum(self._both_squares / count - both**2, 0)
 
 
 class SessionTree:
@@ -91,6 +117,7 @@ class SessionTree:
         ]  # of each level, the session that holds each of the finest
         self.levels = [Effects(np.add.reduceat(self.counts, start)) for start in self._starts]
         self._total = np.zeros(len(finest))  # the sum over levels in the present draw
+        self._biases = Spread()
 
     @property
     def unknown_variance(self) -> float:
@@ -112,10 +139,15 @@ class SessionTree:
             self._total += change
             left -= self.counts * change
 
-    def keep(self) -> None:
-        """Take the present draw into the means: of each session, the sum with the longer ones around it."""
-        for level, around in zip(self.levels, self._around(), strict=True):
-            level.keep(around)
+    def keep(self, biases: Floats) -> None:
+        """Take the present draw into the means: of each session, the sum with the longer ones around it.
+
+        biases: (n_users,). A user's bias and the effects of few sessions trade with each other.
+        """
+        exact = biases.astype(np.float64)
+        self._biases.add(exact)
+        for level, first, around in zip(self.levels, self._firsts, self._around(), strict=True):
+            level.keep(around, exact[self._users[first]])
 
     def _around(self) -> list[Doubles]:
         """Of each level, the sum of the longer sessions' effects around each session."""
@@ -133,9 +165,32 @@ class SessionTree:
             last = np.append(first[1:], len(self._times)) - 1
             bounds = self._users[first], self._times[first], self._times[last]
             drawn = level.values + around, np.zeros(len(first))
-            mean, variance = _scaled(drawn if present else level.moments(), scale)
+            mean, variance = _scaled(drawn if present else self._beside_biases(level, bounds[0]), scale)
             sessions.append(Sessions(gap, float(level.variance * scale**2), *bounds, mean, variance))
         return tuple(sessions)
+
+    def _beside_biases(self, level: Effects, users: NDArray[np.int32]) -> tuple[Doubles, Doubles]:
+        """Mean of effects, and what they add to the variance of (user's bias + effect): it may be below 0."""
+        mean, both = level.moments()
+        return mean, both - self._biases.variance[users]
+
+
+class Spread:
+    """Running variance of draws of some numbers."""
+
+    def __init__(self) -> None:
+        self._n, self._sums, self._squares = 0, np.zeros(1), np.zeros(1)
+
+    def add(self, draw: Doubles) -> None:
+        """Take in one draw, (m,)."""
+        self._n += 1
+        self._sums = self._sums + draw
+        self._squares = self._squares + draw**2
+
+    @property
+    def variance(self) -> Doubles:
+        """Of the draws so far, (m,)."""
+        return np.maximum(self._squares / self._n - (self._sums / self._n) ** 2, 0)
 
 
 class Keyed:
@@ -234,10 +289,12 @@ class Timing:
         doubt = self.sessions.unknown_variance + (0.0 if self.days is None else 1 / self.days.effects.precision)
         return 1 / (1 / alpha + doubt)
 
-    def keep(self) -> None:
-        """Take the present draw into the means."""
-        for part in self._parts:
-            part.keep()
+    def keep(self, vectors: dict[str, Floats]) -> None:
+        """Take the present draw into the means; vectors: both sides', of the same draw."""
+        self.sessions.keep(vectors["user"][:, -1])
+        for part in (self.days, self.drift):
+            if part is not None:
+                part.keep()
 
     def effects(self, *, present: bool = False) -> TimeEffects:
         """The mean and variance of the kept draws on the rating scale; or the present draw alone."""
