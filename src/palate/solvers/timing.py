@@ -105,18 +105,19 @@ class SessionTree:
         order = np.lexsort((times, users))
         self._users, self._times = users[order], times[order]
         self.gaps, firsts = session_levels(self._users, self._times)
-        finest = firsts[-1] if firsts else np.zeros(0, np.intp)
+        finest = firsts[-1] if firsts else np.zeros(1, np.intp)
         self._firsts = firsts  # of each level, the rating (in order of user and time) that each session starts with
         self._at = np.empty(len(users), np.intp)  # the finest session of each rating
         self._at[order] = np.repeat(np.arange(len(finest)), np.diff(finest, append=len(users)))
         self._weights = weights
-        self.counts = np.bincount(self._at, weights, len(finest)) if firsts else np.zeros(0)
+        self.counts = np.bincount(self._at, weights, len(finest)).astype(np.float64)
         self._starts = [np.searchsorted(finest, first) for first in firsts]  # in the finest, where each session starts
         self._inside = [
             np.repeat(np.arange(len(start)), np.diff(start, append=len(finest))) for start in self._starts
         ]  # of each level, the session that holds each of the finest
         self.levels = [Effects(np.add.reduceat(self.counts, start)) for start in self._starts]
         self._total = np.zeros(len(finest))  # the sum over levels in the present draw
+        self._change = np.zeros(len(finest))
         self._biases = Spread()
 
     @property
@@ -124,9 +125,9 @@ class SessionTree:
         """How widely the sum over levels varies in the present draw."""
         return sum(1 / level.precision for level in self.levels)
 
-    def offsets(self) -> Doubles:
+    def offsets(self, out: Doubles | None = None) -> Doubles:
         """What the present draw adds to each rating's target, (n,)."""
-        return self._total[self._at]
+        return np.take(self._total, self._at, out=out, mode="clip")
 
     def draw(self, rest: Doubles, alpha: float, rng: np.random.Generator) -> None:
         """All levels in turn; rest: (n,), the targets less everything but these effects."""
@@ -135,9 +136,10 @@ class SessionTree:
         for level, start, inside in zip(self.levels, self._starts, self._inside, strict=True):
             before = level.values
             level.draw(np.add.reduceat(left, start) + level.counts * before, alpha, rng)
-            change = (level.values - before)[inside]
-            self._total += change
-            left -= self.counts * change
+            np.take(level.values - before, inside, out=self._change, mode="clip")
+            self._total += self._change
+            self._change *= self.counts
+            left -= self._change
 
     def keep(self, biases: Floats) -> None:
         """Take the present draw into the means: of each session, the sum with the longer ones around it.
@@ -203,9 +205,9 @@ class Keyed:
         self._weights = weights
         self.effects = Effects(np.bincount(self._at, weights, len(self.keys) + 1)[:-1])
 
-    def offsets(self) -> Doubles:
+    def offsets(self, out: Doubles | None = None) -> Doubles:
         """What the present draw adds to each rating's target, (n,)."""
-        return np.append(self.effects.values, 0.0)[self._at]
+        return np.take(np.append(self.effects.values, 0.0), self._at, out=out, mode="clip")
 
     def draw(self, rest: Doubles, alpha: float, rng: np.random.Generator) -> None:
         """The effects; rest: (n,), the targets less everything but these effects."""
@@ -240,8 +242,8 @@ class Timing:
         self.sessions = SessionTree(users, times, weights)
         self._latest, self._n_periods = int(times.max()), _n_periods(times)
         self.days, self.drift = self._days(times, weights), self._drift(items, times, weights)
-        self.offsets = np.zeros(len(order))
-        self._present: list[Doubles | float] = [0.0] * len(self._parts)  # what each part adds in the present draw
+        self.offsets, self._rest = np.zeros(len(order)), np.zeros(len(order))
+        self._present = [np.zeros(len(order)) for _ in self._parts]  # what each part adds in the present draw
 
     def _days(self, times: NDArray[np.int64], weights: Doubles | None) -> Keyed | None:
         days = days_of(times.astype(np.float64))
@@ -266,23 +268,21 @@ class Timing:
     ) -> tuple[dict[str, CompressedRows], float]:
         """Draw all effects given both sides' vectors: both orders of the ratings less their effects, sum of w e^2."""
         expected = predict_pairs(vectors["user"], vectors["item"], *self._codes, bias=True, n_threads=n_threads)
-        residuals = self._targets - expected
-        left = residuals - self.draw(residuals, alpha)
-        values = (self._rows["user"].values - self._scale * self.offsets).astype(np.float32)
+        left = self.draw(self._targets - expected, alpha)
+        values = self._rows["user"].values - np.float32(self._scale) * self.offsets.astype(np.float32)
         rows = {"user": replace(self._rows["user"], values=values)}
         rows["item"] = replace(self._rows["item"], values=values[self._by_item])
         return rows, float(left @ left if self._weights is None else self._weights @ left**2)
 
     def draw(self, residuals: Doubles, alpha: float) -> Doubles:
-        """One draw of all effects given residuals t - x.z, (n,); their sums, (n,)."""
-        rest = residuals - self.offsets
-        for at, part in enumerate(self._parts):
-            rest += self._present[at]
+        """One draw of all effects given residuals t - x.z, (n,); what they leave of them, (n,)."""
+        rest = np.subtract(residuals, self.offsets, out=self._rest)
+        for part, present in zip(self._parts, self._present, strict=True):
+            rest += present
             part.draw(rest, alpha, self._rng)
-            self._present[at] = part.offsets()
-            rest -= self._present[at]
-        self.offsets = residuals - rest
-        return self.offsets
+            rest -= part.offsets(out=present)
+        np.subtract(residuals, rest, out=self.offsets)
+        return rest
 
     def alpha_now(self, alpha: float) -> float:
         """The precision of a rating at an unknown moment: the noise's variance and that of the effects, inverted."""
