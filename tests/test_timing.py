@@ -249,6 +249,27 @@ def test_short_histories_have_no_drift_and_one_day_no_days():
     assert palate.evaluate(rec, same, baselines=False)["rmse"] > 0
 
 
+@pytest.mark.parametrize("unit", [1 / 86_400, 1e3, 1e9])
+def test_other_units_of_time_find_the_same_sessions(unit, tmp_path):
+    """Days, milliseconds and nanoseconds: only what days and periods mean is lost."""
+    ratings = timed(n_users=30, n_items=10, n=900, days=3000)
+    times = np.floor(ratings.times // 86_400 * 86_400 * unit).astype(np.int64)
+    vocabularies = {"user_vocabulary": ratings.user_vocabulary, "item_vocabulary": ratings.item_vocabulary}
+    other = palate.Ratings(ratings.user_codes, ratings.item_codes, ratings.values, times=times, **vocabularies)
+    rec = palate.Bayes(n_factors=1, n_sweeps=5, time=True).fit(other)
+    rec.save(tmp_path / "other.palate")
+    codes = ratings.user_codes, ratings.item_codes
+    answers = [one.predict_codes(*codes, when=times) for one in (rec, palate.load(tmp_path / "other.palate"))]
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert np.isfinite(answers[0]).all()
+    days = ratings.times // 86_400 * 86_400
+    plain = palate.Ratings(ratings.user_codes, ratings.item_codes, ratings.values, times=days, **vocabularies)
+    found = [Timing(one, 3.0, 1.0, seed=0).sessions for one in (plain, other)]
+    assert len(found[0].levels) == len(found[1].levels) > 0
+    for one, two in zip(found[0].levels, found[1].levels, strict=True):
+        np.testing.assert_array_equal(one.counts, two.counts)
+
+
 def test_items_that_drift_are_recovered():
     rng = np.random.default_rng(1)
     plain = palate.datasets.synthetic(300, 30, 9000, n_factors=1, noise=0.3, seed=2, step=None, scale=(-20.0, 30.0))

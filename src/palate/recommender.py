@@ -182,8 +182,8 @@ class Recommender:
         (on_unknown="fallback"), gives nan ("nan") or an UnknownLabelError ("raise"). Predictions and intervals stay
         within the rating range seen in training.
 
-        when: the moment, one or one for each row: seconds since 1970, a datetime or an ISO text; None is now, or what
-        a frame's time column says. Only models of Bayes(time=True) know of moments.
+        when: the moment, or one per row: seconds since 1970, a datetime, an ISO text; None is now, or what a frame's
+        time column says. Only models of Bayes(time=True) know of moments.
         """
         check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
         check_level(level)
@@ -203,8 +203,8 @@ class Recommender:
         answer = self._predict_labels(users, items, when, level, on_unknown)
         users = label_array(users, self.model.user_vocabulary)
         items = label_array(items, self.model.item_vocabulary)
-        names = (*self._whats, "prediction", "low", "high")
-        return make_frame(dict(zip(names, (users, items, *answer), strict=True)), like)
+        columns = zip((*self._whats, "prediction", "low", "high"), (users, items, *answer), strict=True)
+        return make_frame(dict(columns), like)
 
     def _predict_labels(
         self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown
@@ -297,10 +297,7 @@ class Recommender:
     # ---- explain ---------------------------------------------------------------------------------------------------
 
     def explain(self, user: Label, item: Label, *, when: Moment | None = None) -> Explanation:
-        """Mean + user + item + factors (+ time), which add up to the prediction, and which own ratings did it.
-
-        when: the moment of the rating, as in predict().
-        """
+        """Mean + user + item + factors (+ time, with when=) add up to the prediction; and which own ratings did it."""
         user_code = self.model.user_vocabulary.encode_one(user)
         item_code = self.model.item_vocabulary.encode_one(item)
         users, items = np.array([[user_code], [item_code]], np.int32)

@@ -31,6 +31,7 @@ Doubles = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 SHARES = (0.5, 0.8, 0.95, 0.99)  # of the gaps between a user's ratings that lie inside sessions, level by level
+MOST_PERIODS = 1000  # what is older belongs to the oldest
 MOST_ALONE = 0.9  # a level with more groups than this share of the ratings says nothing
 FIRST_PRECISION = 10.0
 PRIOR_DEVIATION = 0.25  # of effects, in standard deviations of the ratings: half of the prior lies below it
@@ -256,7 +257,8 @@ class Timing:
         if self._n_periods < 2:
             return None
         past = periods_of(times.astype(np.float64), self._latest, self._n_periods)
-        return Keyed(np.where(past > 0, items * np.int64(self._n_periods) + past, -1), weights)
+        keyed = Keyed(np.where(past > 0, items * np.int64(self._n_periods) + past, -1), weights)
+        return keyed if 1 < len(keyed.keys) <= MOST_ALONE * len(items) else None
 
     @property
     def _parts(self) -> list[SessionTree | Keyed]:
@@ -335,8 +337,8 @@ def session_levels(users: NDArray[np.int32], times: NDArray[np.int64]) -> tuple[
 
 
 def _n_periods(times: NDArray[np.int64]) -> int:
-    """Periods of a year that the ratings span, a last incomplete one of less than half a year not counted."""
-    return max(1, round((int(times.max()) - int(times.min())) / YEAR))
+    """Periods of a year that the ratings span, an incomplete one of less than half a year joined to the one after."""
+    return min(max(1, round((int(times.max()) - int(times.min())) / YEAR)), MOST_PERIODS)
 
 
 def _scaled(moments: tuple[Doubles, Doubles], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
