@@ -230,7 +230,7 @@ class _Average:
 
     def settled(self) -> bool:
         """Whether more sweeps have stopped paying."""
-        return self._probe.settled(noise_variance=1 / self._chain.alpha)
+        return self._probe.settled(noise_variance=1 / self._chain.alpha_now)
 
     def _predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
         users, items = self._chain.vectors["user"], self._chain.vectors["item"]
