@@ -35,6 +35,7 @@ ORDER = [
     "sideinfo",
     "strangers",
     "factors",
+    "effects",
     "network",
     "posterior",
     "model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from palate.vocabulary import Vocabulary
 
 OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
+Moment = float | date | str  # seconds since 1970, a date or datetime, or the ISO text of one
 
 MOST = 2**31 - 1  # answers to one question: what a rank column can count
 
@@ -102,6 +104,42 @@ def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | Non
         raise DataError(f"{series.null_count()} of {len(series)} values in the {found[0]} column are missing.")
     column: NDArray[Any] = series.to_numpy()
     return column.astype(object) if series.dtype == nw.String else column
+
+
+def frame_times(frame: Any) -> Any:
+    """The time column of a frame under one of its usual names, (n,), or None."""
+    return _frame_column(frame, "time", needed=False)
+
+
+def moments_of(when: Any, n: int) -> Doubles | None:
+    """Seconds since 1970 of each of n rows, (n,), nan for a missing one; None stays None.
+
+    Raises DataError for what is no moment, OptionError for another number of them.
+    """
+    if when is None:
+        return None
+    given = list(when) if is_many(when) else [when] * n
+    if len(given) != n:
+        raise OptionError(f"when has {len(given)} moments for {n} rows; give one for all, or one for each.")
+    return np.array([_seconds(one) for one in given], np.float64)
+
+
+def _seconds(moment: Any) -> float:
+    if moment is None:
+        return np.nan
+    if isinstance(moment, int | float | np.integer | np.floating) and not isinstance(moment, bool):
+        return float(moment)
+    import polars as pl
+
+    from palate.reading.cleaning import seconds
+
+    try:
+        read = seconds(pl.Series("when", [moment]), "when").item()
+    except (TypeError, DataError, pl.exceptions.PolarsError):
+        read = None
+    if read is None:
+        raise DataError(f"when={moment!r} is no moment: give seconds since 1970, a datetime or an ISO text.")
+    return float(read)
 
 
 def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:

@@ -84,9 +84,11 @@ def evaluate(
 ) -> Report:
     """RMSE, MAE, coverage and width of intervals on held-out ratings, beside Mean and Bias fitted on the same data.
 
-    The ratings may have other vocabularies than the model; their unknown users and items count as cold. Raises
-    DataError without test ratings, OptionError for a model that ranks but predicts no ratings, for a `test` that is
-    no Ratings, for n_bootstrap below 1 and for a negative seed.
+    The ratings may have other vocabularies than the model; their unknown users and items count as cold. A model that
+    knows of moments is asked for those of the test ratings; beside ratings of the same session in training, that is
+    more than could have been foreseen (palate.split_time asks for that). Raises DataError without test ratings,
+    OptionError for a model that ranks but predicts no ratings, for a `test` that is no Ratings, for n_bootstrap below 1
+    and for a negative seed.
 
     >>> import palate
     >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.1, seed=0)
@@ -104,13 +106,13 @@ def evaluate(
         raise OptionError(f"{recommender!r} ranks items and predicts no ratings; there is no error to measure.")
     user_codes, item_codes = _codes(recommender, test)
     resample = _Resample(test.user_codes, n_bootstrap, seed)
-    losses = _losses(recommender, user_codes, item_codes, test.values)
+    losses = _losses(recommender, user_codes, item_codes, test)
     rivals: dict[str, dict[str, Doubles]] = {}
     if baselines:
         train = training_ratings(recommender)
         for recipe in (Mean(), Bias()):
             rival = recipe.fit(train, progress=False)
-            rivals[type(recipe).__name__] = _losses(rival, user_codes, item_codes, test.values)
+            rivals[type(recipe).__name__] = _losses(rival, user_codes, item_codes, test)
     groups = _cold_groups(recommender, user_codes, item_codes)
     return Report(
         n=len(test),
@@ -156,12 +158,13 @@ def _codes(recommender: Recommender, test: Ratings) -> tuple[NDArray[np.int32], 
 
 
 def _losses(
-    recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32], values: NDArray[np.float32]
+    recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32], test: Ratings
 ) -> dict[str, Doubles]:
     """Per test row: squared and absolute error; for each level, whether the interval holds it, and its width."""
     losses: dict[str, Doubles] = {}
+    values = test.values
     for level in LEVELS:
-        predicted, low, high = recommender.predict_codes(user_codes, item_codes, level=level)
+        predicted, low, high = recommender.predict_codes(user_codes, item_codes, when=test.times, level=level)
         losses |= {"rmse": (predicted - values) ** 2, "mae": np.abs(predicted - values)}
         if recommender.has_intervals:
             losses[f"coverage_{level * 100:.0f}"] = ((low <= values) & (values <= high)).astype(np.float64)

@@ -20,8 +20,15 @@ from palate.sideinfo import SideInfo
 Doubles = NDArray[np.float64]
 
 
-def explain_row(model: Model, people: People, who: Any, item_code: int, limits: tuple[float, float]) -> Explanation:
-    """Why the one row in `people` gets this prediction for an item.
+def explain_row(
+    model: Model,
+    people: People,
+    who: Any,
+    item_code: int,
+    limits: tuple[float, float],
+    effects: dict[str, float] | None = None,
+) -> Explanation:
+    """Why the one row in `people` gets this prediction for an item; effects: what else moves it, by name.
 
     In a transposed model the row is an item and the "item" a user; the parts are named after what they are.
     """
@@ -33,7 +40,7 @@ def explain_row(model: Model, people: People, who: Any, item_code: int, limits: 
     mean, scale = model.factors.mean, model.factors.scale
     moves = {row: scale * x[-1], column: scale * y[-1], "factors": scale * (x[:-1] @ y[:-1])}
     start, gain = _gain(model.factors, mean, sum(moves.values()))
-    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
+    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}, **(effects or {})}
     rating = sum(parts.values())
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating
@@ -65,7 +72,7 @@ def _gain(factors: Factors, mean: float, move: float) -> tuple[float, float]:
     1 where scores are ratings. Along a sigmoid the way is straight in the score, so that the parts of a score share the
     rating's change in proportion (integrated gradients, Sundararajan et al. 2017) and still add up.
     """
-    if factors.y_range is None:
+    if factors.is_linear:
         return mean, 1.0
     ends = np.array([mean, mean + move])
     start, end = factors.ratings_at(ends).tolist()
@@ -82,7 +89,7 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
 
     Shapes (n_ratings,) and (n_groups,). With x = A^-1 (Lambda (m + F beta) + alpha sum_j w_j t_j z_j), rating j moves
     the score z_i . x by alpha w_j t_j z_i' A^-1 z_j, and feature f by F_f z_i' A^-1 Lambda beta_f; with a posterior,
-    the mean of that over its draws; with a y_range, of the linear problem around the present x.
+    the mean of that over its draws; where scores are no ratings, of the linear problem around the present x.
     """
     history = model.factors.linearised(people.history, people.vectors)
     rated, values = history.row(0)

@@ -4,18 +4,20 @@ A row of either side is one vector x = [p, b]: its factors and its bias. The sco
 
     score = mean + scale (b_x + b_y + p_x . p_y)
 
-and the rating expected is the score itself, or low + (high - low) sigmoid(score) where the model has a `y_range`.
+and the rating expected is the score itself, or low + (high - low) sigmoid(score) where the model has a `y_range`, or
+the mean of the ordered steps around the score where it has `steps`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.kernels import predict_pairs, solve_rows
+from palate.ordinal import OrderedSteps
 from palate.ratings import CompressedRows
 
 Floats = NDArray[np.float32]
@@ -72,7 +74,8 @@ def ridge_of_rows(counts: NDArray[np.int64], ridge: float, count_exponent: float
 class Factors:
     """Vectors of both sides, each (n, k) with the bias in the last column, around a mean and in units of `scale`.
 
-    y_range: (low, high) of a sigmoid that turns scores into ratings; None: they are ratings already.
+    y_range: (low, high) of a sigmoid that turns scores into ratings; None: they are ratings already. steps: of ordered
+    ratings, with their cut points on the scale of scores; doubt: the variance that scores typically have there.
     """
 
     mean: float
@@ -82,6 +85,13 @@ class Factors:
     item_prior: Prior
     scale: float = 1.0
     y_range: tuple[float, float] | None = None
+    steps: OrderedSteps | None = field(default=None, kw_only=True)
+    doubt: float = field(default=0.0, kw_only=True)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether scores are ratings."""
+        return self.y_range is None and self.steps is None
 
     @property
     def n_factors(self) -> int:
@@ -100,15 +110,21 @@ class Factors:
 
     def ratings_at(self, scores: Floats) -> Floats:
         """The ratings that scores stand for, of the same shape."""
+        if self.steps is not None:
+            return self.steps.expected(scores, self.doubt).astype(scores.dtype)
         return scores if self.y_range is None else sigmoid_range(scores, *self.y_range)
 
     @property
     def span(self) -> float:
-        """The width of the y_range, 1 without one: the unit in which errors of ratings count."""
+        """The width of the y_range or the steps, 1 without them: the unit in which errors of ratings count."""
+        if self.steps is not None:
+            return float(self.steps.values[-1] - self.steps.values[0])
         return 1.0 if self.y_range is None else self.y_range[1] - self.y_range[0]
 
     def slopes_at(self, scores: Floats) -> Floats:
         """The derivative of ratings_at in units of `span`, of the same shape."""
+        if self.steps is not None:
+            return (self.steps.slope(scores, self.doubt) / self.span).astype(scores.dtype)
         if self.y_range is None:
             return np.ones_like(scores)
         share = sigmoid_range(scores, 0.0, 1.0)
@@ -123,7 +139,8 @@ class Factors:
     def unknown_variance(self, user_codes: Codes, item_codes: Codes, users: Floats | None = None) -> Doubles:
         """Variance that being unknown (code -1) adds to ratings, (n,): such rows lie around it as the known ones do.
 
-        users: vectors that user_codes index, the model's own by default. With a y_range to first order in the score.
+        users: vectors that user_codes index, the model's own by default. With a y_range to first order in the score;
+        with steps the variance is that of the score.
         """
         vectors = self.users if users is None else users
         rows, _ = with_unknown(vectors, self.user_prior.mean, user_codes)
@@ -145,7 +162,7 @@ class Factors:
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from their ratings: (n, k)."""
-        if self.y_range is not None:
+        if not self.is_linear:
             return gauss_newton(self, histories)
         return self.user_prior.solve(histories, self.items, self.mean, self.scale)[0]
 
@@ -153,9 +170,9 @@ class Factors:
         """The least-squares problem in scores that the ratings are around the users' present vectors.
 
         For a rating r with weight w and a score s whose rating f has the slope f': the target s + (r - f) / f' with
-        weight w (f' scale / span)^2, since solve() counts in units of `scale`. Without a y_range, the rating itself.
+        weight w (f' scale / span)^2, since solve() counts in units of `scale`. Or the rating, where it is a score.
         """
-        if self.y_range is None:
+        if self.is_linear:
             return histories
         codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
         scores = self.pair_scores(vectors, codes, histories.indices)
@@ -186,7 +203,7 @@ def sigmoid_range(scores: Floats, low: float, high: float) -> Floats:
 
 
 def gauss_newton(factors: Factors, histories: CompressedRows, n_steps: int = 20) -> Floats:
-    """Vectors (n, k) of users never seen by a model with a y_range: the least loss of each, by Gauss-Newton.
+    """Vectors (n, k) of users never seen by a model whose scores are no ratings: the least loss of each (Gauss-Newton).
 
     The loss of a row is alpha sum_j w_j ((f(x . z_j) - r_j) / span)^2 + (x - m)' (Lambda + ridge I) (x - m).
     A step that does not lower it is halved.

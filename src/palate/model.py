@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Codes, Factors, Floats
+from palate.effects import TimeEffects
+from palate.factors import Codes, Doubles, Factors, Floats
 from palate.kernels import compress_rows
 from palate.posterior import Posterior, Projection
 from palate.ratings import CompressedRows
@@ -46,10 +47,23 @@ class People:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """What is expected of ratings: mean and standard deviation, (n,) each.
+
+    chances: (n, K) of each step, where ratings are ordered.
+    """
+
+    expected: Doubles
+    spread: Doubles
+    chances: Doubles | None = None
+
+
+@dataclass(frozen=True)
 class Model:
     """Factors, their posterior where there is one, vocabularies, tables, the ratings learned from, how it came to be.
 
-    noise: standard deviation of a rating around its expectation (nan: not claimed). limits: the rating range.
+    noise: standard deviation of a rating around its expectation at an unknown moment (nan: not claimed). limits: the
+    rating range. effects: what is known of moments; the factors describe the present.
     """
 
     factors: Factors
@@ -64,6 +78,7 @@ class Model:
     user_info: SideInfo | None = None
     item_info: SideInfo | None = None
     predicts_ratings: bool = True
+    effects: TimeEffects | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +128,55 @@ class Model:
         """The same for items."""
         return codes if _has_attributes(self.item_info, self.posterior) else self.rated_items(codes)
 
+    def forecast(self, user_codes: Codes, item_codes: Codes, when: Doubles | None = None) -> Forecast:
+        """What is expected of pairs of known users and items (-1: unknown) at moments (nan: now; None: all now)."""
+        draws = None if self.posterior is None else self.posterior.users.vectors
+        described = self.described_users(user_codes), self.described_items(item_codes)
+        moment = self.effects_at(user_codes, item_codes, when)
+        return self._forecast(self.factors, draws, (user_codes, item_codes), described, moment)
+
+    def forecast_for(self, people: People, item_codes: Codes, *, is_described: bool) -> Forecast:
+        """The same for one new person and items, now; is_described: whether anything is known of the person."""
+        rows = np.zeros(len(item_codes), np.int32)
+        factors = replace(self.factors, users=people.vectors)
+        described = rows if is_described else rows - np.int32(1), self.described_items(item_codes)
+        moment = self.effects_at(rows - np.int32(1), item_codes, None)
+        return self._forecast(factors, people.draws, (rows, item_codes), described, moment)
+
+    def _forecast(
+        self,
+        factors: Factors,
+        draws: Floats | None,
+        codes: tuple[Codes, Codes],
+        described: tuple[Codes, Codes],
+        moment: tuple[Doubles, float, Doubles | float],
+    ) -> Forecast:
+        moved, noise_variance, doubt = moment
+        if self.posterior is None or draws is None:
+            variance = factors.unknown_variance(*described) + (factors.doubt if factors.steps else 0.0)
+        else:
+            _, variance = self.posterior.predict(draws, *described)
+        variance = np.maximum(variance + doubt, 0)
+        if factors.steps is None:
+            expected = factors.predict(*codes).astype(np.float64) + moved
+            return Forecast(expected, np.sqrt(noise_variance + variance))
+        scores = factors.pair_scores(factors.users, *codes).astype(np.float64) + moved
+        chances = factors.steps.probabilities(scores, variance)
+        expected = chances @ factors.steps.values
+        spread = np.sqrt(np.maximum(chances @ factors.steps.values**2 - expected**2, 0))
+        return Forecast(expected, spread, chances)
+
+    def effects_at(
+        self, user_codes: Codes, item_codes: Codes, when: Doubles | None
+    ) -> tuple[Doubles, float, Doubles | float]:
+        """What moments (nan: now) move ratings by, the noise's variance there, and what they add to the doubt."""
+        if self.effects is None or when is None:
+            is_apart = self.effects is not None and self.factors.steps is not None and self.posterior is not None
+            doubt = self.effects.unknown_variance if is_apart and self.effects is not None else 0.0
+            return np.zeros(len(user_codes)), self.noise**2, doubt
+        moved, doubt = self.effects.at(user_codes, item_codes, when)
+        return moved, max(self.noise**2 - self.effects.unknown_variance, 0.0), doubt
+
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
         posterior = self.posterior
@@ -139,6 +203,25 @@ class Model:
         table = None if self.user_table is None else self.user_table[people.codes]
         return self.user_info.matrix(people.history, self.user_info.encode(table))
 
+    def people(self, codes: Codes) -> People:
+        """Rows for codes; -1 is somebody without any rating."""
+        if len(codes) == 0 or codes.min() >= 0:
+            return self.known(codes)
+        strangers = self.newcomers(_empty_rows(1))
+        known = self.known(np.maximum(codes, 0))
+        unknown = codes < 0
+        vectors = np.where(unknown[:, None], strangers.vectors, known.vectors)
+
+        def draw() -> Floats:
+            assert strangers.draws is not None and known.draws is not None
+            return np.where(unknown[None, :, None], strangers.draws, known.draws)
+
+        keep = np.repeat(~unknown, known.history.counts)
+        counts = np.where(unknown, 0, known.history.counts)
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], None)
+        return People(codes, vectors, history, None if known.draw is None else draw)
+
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""
         return replace(
@@ -152,6 +235,7 @@ class Model:
             item_table=self.user_table,
             user_info=self.item_info,
             item_info=self.user_info,
+            effects=None if self.effects is None else self.effects.transposed(),
         )
 
     def compact(self) -> Model:
@@ -171,6 +255,10 @@ class Model:
 
 def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:
     return posterior is not None and info is not None and info.attributes is not None
+
+
+def _empty_rows(n: int) -> CompressedRows:
+    return CompressedRows(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
 def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from palate.answers import Explanation, Frame, Prediction, make_frame
 from palate.asking import (
-    Doubles,
     OnUnknown,
     check_choice,
     check_level,
@@ -22,7 +20,7 @@ from palate.asking import (
 )
 from palate.errors import OptionError
 from palate.explaining import explain_row
-from palate.factors import Codes, Floats
+from palate.factors import Floats
 from palate.model import Model, People
 from palate.questions import POPULARITY, ask
 from palate.ranking import By, query_of, rank, similar_rows
@@ -58,7 +56,8 @@ class Newcomer:
         check_level(level)
         labels = list(items) if is_many(items) else [items]
         codes = encode(self._model.item_vocabulary, labels, on_unknown)
-        answer = interval(*self._expected(codes), level, self._model.score_limits)
+        forecast = self._model.forecast_for(self._people, codes, is_described=self._is_described)
+        answer = interval(forecast.expected, forecast.spread, level, self._model.score_limits)
         if on_unknown == "nan":
             for column in answer:
                 column[codes < 0] = np.nan
@@ -66,18 +65,6 @@ class Newcomer:
             return Prediction(*(float(column[0]) for column in answer))
         named = {self._model.item_vocabulary.what: label_array(labels, self._model.item_vocabulary)}
         return make_frame(named | dict(zip(("prediction", "low", "high"), answer, strict=True)))
-
-    def _expected(self, codes: Codes) -> tuple[Doubles, Doubles]:
-        """Expectation and standard deviation of the ratings of items, (n,) each; -1 is an unknown item."""
-        same = np.zeros(len(codes), np.int32)
-        factors = replace(self._model.factors, users=self._people.vectors)
-        expected = factors.predict(same, codes).astype(np.float64)
-        rated = same if self._is_described else same - np.int32(1), self._model.described_items(codes)
-        if self._model.posterior is None or self._people.draws is None:
-            variance = self._model.factors.unknown_variance(*rated, users=self._people.vectors)
-        else:
-            _, variance = self._model.posterior.predict(self._people.draws, *rated)
-        return expected, np.sqrt(self._model.noise**2 + variance)
 
     def recommend(
         self,

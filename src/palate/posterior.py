@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.factors import Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
-from palate.kernels import multiply_rows, predict_pairs, solve_rows
+from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
+from palate.ordinal import OrderedSteps
 from palate.ratings import CompressedRows
 from palate.sideinfo import columns_from
 from palate.strangers import Strangers
+
+LATENT_STREAM = 7  # of the random numbers of the latents of people never seen
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class SideSamples:
 class Posterior:
     """Draws from the posterior, in units of `scale` around `center`: rating = center + scale * (b + c + p.q) + noise.
 
-    alpha: (S,) the noise's precision in those units.
+    alpha: (S,) the noise's precision in those units. steps: of ordered ratings, where the draws are of the latent
+    liking behind each; cuts: (S, K - 1) the cut points between the steps under each draw.
     """
 
     center: float
@@ -66,6 +70,8 @@ class Posterior:
     alpha: Floats
     users: SideSamples
     items: SideSamples
+    steps: OrderedSteps | None = None
+    cuts: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -73,7 +79,8 @@ class Posterior:
     def some(self, draws: NDArray[np.int64]) -> Posterior:
         """The same with some of its draws only."""
         users, items = self.users.some(draws), self.items.some(draws)
-        return replace(self, alpha=self.alpha[draws], users=users, items=items)
+        cuts = None if self.cuts is None else self.cuts[draws]
+        return replace(self, alpha=self.alpha[draws], users=users, items=items, cuts=cuts)
 
     @property
     def noise(self) -> float:
@@ -101,24 +108,11 @@ class Posterior:
         strange = histories.counts == 0
         attributes = self.users.attributes_in(features)
         for s in range(len(self)):
-            out[s] = solve_rows(
-                histories.indptr,
-                histories.indices,
-                histories.values,
-                self.items.vectors[s],
-                precision=self.users.precision[s],
-                mean=self.users.means_of(s, features),
-                weights=histories.weights,
-                bias=True,
-                center=self.center,
-                scale=self.scale,
-                alpha=float(self.alpha[s]),
-                draw=draw,
-                seed=seed,
-                sweep=s,
-                stream=2,
-                n_threads=n_threads,
-            )[0]
+            person = _Given(self, s, self.users.means_of(s, features), seed, n_threads)
+            if self.steps is None:
+                out[s] = person.solve(histories, draw=draw)
+            else:
+                out[s] = person.solve_ordered(histories, self.steps.steps_of(histories.values), draw=draw)
             if strange.any():
                 among = self.users.strangers
                 expected = (s, attributes, histories.n_rows)
@@ -173,6 +167,62 @@ class Posterior:
             (self.center + self.scale * item_bias - factors.mean) / factors.scale - factors.items[:, -1]
         )
         return Projection(offset.astype(np.float32), maps.astype(np.float32))
+
+
+N_EXPECTED, N_DRAWN = 12, 6  # steps to the mode and on from there, where ratings are ordered
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Users never seen, given draw s of the items and what is expected of the users, (n, k) or (k,)."""
+
+    posterior: Posterior
+    s: int
+    means: Floats
+    seed: int
+    n_threads: int
+
+    def solve(self, histories: CompressedRows, *, draw: bool, turn: int = 0) -> Floats:
+        """Their vectors, (n, k): the most probable ones or draws."""
+        posterior, s = self.posterior, self.s
+        return solve_rows(
+            histories.indptr,
+            histories.indices,
+            histories.values,
+            posterior.items.vectors[s],
+            precision=posterior.users.precision[s],
+            mean=self.means,
+            weights=histories.weights,
+            bias=True,
+            center=posterior.center,
+            scale=posterior.scale,
+            alpha=float(posterior.alpha[s]),
+            draw=draw,
+            seed=self.seed,
+            sweep=s + turn * len(posterior),
+            stream=2,
+            n_threads=self.n_threads,
+        )[0]
+
+    def solve_ordered(self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool) -> Floats:
+        """The same where ratings are ordered steps: by expectation and maximization, then by Gibbs from there."""
+        assert self.posterior.cuts is not None
+        rows = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+        root = float(np.sqrt(self.posterior.alpha[self.s]))
+        cuts = self.posterior.cuts[self.s] * np.float32(root)
+        vectors = np.tile(self.means, (histories.n_rows, 1)) if self.means.ndim == 1 else self.means
+        for turn in range(N_EXPECTED + (N_DRAWN if draw else 0)):
+            drawing = turn >= N_EXPECTED
+            items = self.posterior.items.vectors[self.s]
+            scores = predict_pairs(vectors, items, rows, histories.indices, bias=True, scale=root)
+            if drawing:
+                sweep = self.s + turn * len(self.posterior)
+                latents = draw_truncated(scores, steps, cuts, seed=self.seed, sweep=sweep, stream=LATENT_STREAM)
+            else:
+                latents = expect_truncated(scores, steps, cuts)
+            targets = replace(histories, values=latents / np.float32(root))
+            vectors = self.solve(targets, draw=drawing, turn=turn)
+        return vectors
 
 
 @dataclass(frozen=True)

@@ -17,24 +17,28 @@ from palate import storing
 from palate.answers import CrossTab, Explanation, Frame, Prediction, is_frame, make_frame
 from palate.asking import (
     Doubles,
+    Moment,
     OnUnknown,
     check_choice,
     check_level,
     encode,
     frame_columns,
+    frame_times,
     history_of,
     interval,
     is_many,
     label_array,
+    moments_of,
     same_length,
 )
+from palate.effects import TimeEffects
 from palate.explaining import explain_row
 from palate.factors import Codes, Factors, Floats
 from palate.model import Model, People
 from palate.newcomer import Newcomer
 from palate.posterior import Posterior
 from palate.ranking import By, query_of, rank, similar_rows
-from palate.ratings import CompressedRows, Ratings, titles
+from palate.ratings import Ratings, titles
 from palate.sideinfo import SideInfo
 from palate.vocabulary import Label
 
@@ -62,6 +66,7 @@ class Recommender:
         noise: float = float("nan"),
         user_info: SideInfo | None = None,
         item_info: SideInfo | None = None,
+        effects: TimeEffects | None = None,
         predicts_ratings: bool = True,
         recipe: dict[str, Any] | None = None,
         training: dict[str, Any] | None = None,
@@ -72,6 +77,7 @@ class Recommender:
                 factors=factors,
                 posterior=posterior,
                 noise=noise,
+                effects=effects,
                 user_vocabulary=ratings.user_vocabulary,
                 item_vocabulary=ratings.item_vocabulary,
                 history=ratings.by_user(),
@@ -163,11 +169,15 @@ class Recommender:
     # ---- predict ---------------------------------------------------------------------------------------------------
 
     @overload
-    def predict(self, users: Label, items: Label, *, level: float = ..., on_unknown: OnUnknown = ...) -> Prediction: ...
-    @overload
-    def predict(self, users: Any, items: Any = ..., *, level: float = ..., on_unknown: OnUnknown = ...) -> Any: ...
     def predict(
-        self, users: Any, items: Any = None, *, level: float = 0.9, on_unknown: OnUnknown = "fallback"
+        self, users: Label, items: Label, *, when: Moment | None = ..., level: float = ..., on_unknown: OnUnknown = ...
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self, users: Any, items: Any = ..., *, when: Any = ..., level: float = ..., on_unknown: OnUnknown = ...
+    ) -> Any: ...
+    def predict(
+        self, users: Any, items: Any = None, *, when: Any = None, level: float = 0.9, on_unknown: OnUnknown = "fallback"
     ) -> Prediction | Frame:
         """The expected rating and the interval that holds the real one with probability `level`.
 
@@ -176,49 +186,55 @@ class Recommender:
         user or item falls back on what is known of the other and of everybody, with its wider interval
         (on_unknown="fallback"), gives nan ("nan") or an UnknownLabelError ("raise"). Predictions and intervals stay
         within the rating range seen in training.
+
+        when: the moment, or one per row: seconds since 1970, a datetime, an ISO text; None is now, or what a frame's
+        time column says. Only models of Bayes(time=True) know of moments.
         """
         check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
         check_level(level)
         if items is None:
             wanted = "predict takes a user and an item, two lists, or a frame with both columns."
             user_labels, item_labels = frame_columns(users, self._whats, wanted)
-            return self._predict_many(user_labels, item_labels, level, on_unknown, like=users)
+            times = frame_times(users) if when is None and self.model.effects is not None else when
+            return self._predict_many(user_labels, item_labels, times, level, on_unknown, like=users)
         if is_many(users) or is_many(items):
-            return self._predict_many(*same_length(users, items), level, on_unknown, like=None)
-        row = self._predict_labels([users], [items], level, on_unknown)
+            return self._predict_many(*same_length(users, items), when, level, on_unknown, like=None)
+        row = self._predict_labels([users], [items], when, level, on_unknown)
         return Prediction(*(float(column[0]) for column in row))
 
-    def _predict_many(self, users: Any, items: Any, level: float, on_unknown: OnUnknown, like: Frame) -> Frame:
-        answer = self._predict_labels(users, items, level, on_unknown)
-        labels = (
-            label_array(users, self.model.user_vocabulary),
-            label_array(items, self.model.item_vocabulary),
-        )
-        names = (*self._whats, "prediction", "low", "high")
-        return make_frame(dict(zip(names, (*labels, *answer), strict=True)), like)
+    def _predict_many(
+        self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown, like: Frame
+    ) -> Frame:
+        answer = self._predict_labels(users, items, when, level, on_unknown)
+        users = label_array(users, self.model.user_vocabulary)
+        items = label_array(items, self.model.item_vocabulary)
+        columns = zip((*self._whats, "prediction", "low", "high"), (users, items, *answer), strict=True)
+        return make_frame(dict(columns), like)
 
-    def _predict_labels(self, users: Any, items: Any, level: float, on_unknown: OnUnknown) -> tuple[Doubles, ...]:
+    def _predict_labels(
+        self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown
+    ) -> tuple[Doubles, ...]:
         user_codes = encode(self.model.user_vocabulary, users, on_unknown)
         item_codes = encode(self.model.item_vocabulary, items, on_unknown)
-        return self.predict_codes(user_codes, item_codes, level=level, on_unknown=on_unknown)
+        moments = moments_of(when, len(user_codes))
+        return self.predict_codes(user_codes, item_codes, when=moments, level=level, on_unknown=on_unknown)
 
     @property
     def _whats(self) -> tuple[str, str]:
         return self.model.user_vocabulary.what, self.model.item_vocabulary.what
 
     def predict_codes(
-        self, user_codes: Codes, item_codes: Codes, *, level: float = 0.9, on_unknown: OnUnknown = "fallback"
+        self,
+        user_codes: Codes,
+        item_codes: Codes,
+        *,
+        when: NDArray[Any] | None = None,
+        level: float = 0.9,
+        on_unknown: OnUnknown = "fallback",
     ) -> tuple[Doubles, ...]:
-        """prediction, low and high, (n,) each, of pairs of codes; -1 is somebody or something unknown."""
-        model = self.model
-        expected = model.factors.predict(user_codes, item_codes).astype(np.float64)
-        rated = model.described_users(user_codes), model.described_items(item_codes)
-        if model.posterior is None:
-            variance = model.factors.unknown_variance(*rated)
-        else:
-            _, variance = model.posterior.predict(model.posterior.users.vectors, *rated)
-        spread = np.sqrt(model.noise**2 + variance)
-        answer = interval(expected, spread, level, self.model.score_limits)
+        """prediction, low and high, (n,) each, of pairs of codes (-1: unknown) at moments (in seconds; nan: now)."""
+        forecast = self.model.forecast(user_codes, item_codes, when)
+        answer = interval(forecast.expected, forecast.spread, level, self.model.score_limits)
         if on_unknown == "nan":
             for column in answer:
                 column[(user_codes < 0) | (item_codes < 0)] = np.nan
@@ -261,22 +277,7 @@ class Recommender:
 
     def people(self, codes: Codes) -> People:
         """Rows for codes; -1 is somebody without any rating."""
-        if len(codes) == 0 or codes.min() >= 0:
-            return self.model.known(codes)
-        strangers = self.model.newcomers(_empty_rows(1))
-        known = self.model.known(np.maximum(codes, 0))
-        unknown = codes < 0
-        vectors = np.where(unknown[:, None], strangers.vectors, known.vectors)
-
-        def draw() -> Floats:
-            assert strangers.draws is not None and known.draws is not None
-            return np.where(unknown[None, :, None], strangers.draws, known.draws)
-
-        keep = np.repeat(~unknown, known.history.counts)
-        counts = np.where(unknown, 0, known.history.counts)
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], None)
-        return People(codes, vectors, history, None if known.draw is None else draw)
+        return self.model.people(codes)
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 
@@ -292,13 +293,14 @@ class Recommender:
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 
-    def explain(self, user: Label, item: Label) -> Explanation:
-        """Mean + user + item + factors, which add up to the prediction, and which own ratings did it."""
+    def explain(self, user: Label, item: Label, *, when: Moment | None = None) -> Explanation:
+        """Mean + user + item + factors (+ time, with when=) add up to the prediction; and which own ratings did it."""
         user_code = self.model.user_vocabulary.encode_one(user)
         item_code = self.model.item_vocabulary.encode_one(item)
-        return explain_row(
-            self.model, self.people(np.array([user_code], np.int32)), user, item_code, self.model.score_limits
-        )
+        users, items = np.array([[user_code], [item_code]], np.int32)
+        moved, *_ = self.model.effects_at(users, items, moments_of(when, 1))
+        effects = {} if when is None or self.model.effects is None else {"time": float(moved[0])}
+        return explain_row(self.model, self.people(users), user, item_code, self.model.score_limits, effects)
 
     def history(self, user: Label) -> Frame:
         """What a user rated in training, best first: item, (title,) rating."""
@@ -383,10 +385,6 @@ class Recommender:
 def _bridge() -> ModuleType:
     """palate.nn.bridge, by its name: torch stays out of here until somebody asks for it."""
     return import_module("palate.nn.bridge")
-
-
-def _empty_rows(n: int) -> CompressedRows:
-    return CompressedRows(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
 def _most(counts: NDArray[Any], n: int = 10) -> Codes:

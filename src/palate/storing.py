@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import container, network
+from palate import container, effects, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
 from palate.features import Features
 from palate.model import Model
 from palate.network import Network
+from palate.ordinal import OrderedSteps
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows
 from palate.sideinfo import SideInfo
@@ -64,6 +65,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
     if model.posterior is not None:
         header["posterior"] = {"center": model.posterior.center, "scale": model.posterior.scale, "strangers": True}
         tensors["posterior.alpha"] = model.posterior.alpha
+        if model.posterior.cuts is not None:
+            tensors["posterior.cuts"] = model.posterior.cuts
         for side, samples in (("user", model.posterior.users), ("item", model.posterior.items)):
             tensors[f"posterior.{side}.vectors"] = samples.vectors
             tensors[f"posterior.{side}.precision"] = samples.precision
@@ -73,6 +76,9 @@ def save(model: Model, path: str | PathLike[str]) -> None:
             for part in STRANGERS:
                 if (values := getattr(samples.strangers, part)) is not None:
                     tensors[f"posterior.{side}.strangers.{part}"] = values
+    if model.effects is not None:
+        header["effects"], parts = effects.pack(model.effects)
+        tensors |= parts
     container.write(path, tensors, header)
 
 
@@ -96,6 +102,8 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
     header: Header = {"mean": factors.mean, "scale": factors.scale}
     if factors.y_range is not None:
         header["y_range"] = list(factors.y_range)
+    if (steps := factors.steps) is not None:
+        header["steps"] = {"values": steps.values.tolist(), "cuts": steps.cuts.tolist(), "doubt": factors.doubt}
     if isinstance(factors, Network):
         header["network"], parts = network.pack(factors)
         tensors |= parts
@@ -120,15 +128,17 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         sides["item"],
         float(header["factors"]["scale"]),
         _unpack_range(header["factors"].get("y_range")),
+        **_unpack_steps(header["factors"].get("steps")),
     )
     if "network" in header["factors"]:
         factors = network.unpack(factors, header["factors"]["network"], tensors)
+    users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     return Model(
         factors=factors,
-        posterior=_unpack_posterior(tensors, header.get("posterior")),
+        posterior=_unpack_posterior(tensors, header.get("posterior"), factors.steps),
         noise=float("nan") if header["noise"] is None else float(header["noise"]),
-        user_vocabulary=_unpack_vocabulary(header["user"], "user", tensors),
-        item_vocabulary=_unpack_vocabulary(header["item"], "item", tensors),
+        user_vocabulary=users,
+        item_vocabulary=items,
         history=_unpack_rows(tensors),
         limits=(float(low), float(high)),
         user_table=unpack_table(header["user_table"], "user_table", tensors),
@@ -136,6 +146,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         user_info=_unpack_info(header.get("user_info")),
         item_info=_unpack_info(header.get("item_info")),
         predicts_ratings=bool(header["predicts_ratings"]),
+        effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
         metrics=dict(header["metrics"]),
@@ -156,6 +167,15 @@ def _unpack_info(header: Header | None) -> SideInfo | None:
     return SideInfo(int(header["n_history"]), None if attributes is None else Features.from_dict(attributes))
 
 
+def _unpack_steps(header: Header | None) -> dict[str, Any]:
+    if header is None:
+        return {}
+    doubt = float(header["doubt"])
+    if not 0 <= doubt < np.inf:
+        raise ValueError(f"a doubt of {doubt}")
+    return {"steps": OrderedSteps(header["values"], header["cuts"]), "doubt": doubt}
+
+
 def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
     if y_range is None:
         return None
@@ -165,14 +185,21 @@ def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
     return low, high
 
 
-def _unpack_posterior(tensors: Tensors, header: Header | None) -> Posterior | None:
+def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSteps | None) -> Posterior | None:
     if header is None:
         return None
     sides = [
         _unpack_samples(tensors, f"posterior.{side}", has_strangers=bool(header.get("strangers")))
         for side in ("user", "item")
     ]
-    return Posterior(float(header["center"]), float(header["scale"]), tensors["posterior.alpha"], *sides)
+    return Posterior(
+        float(header["center"]),
+        float(header["scale"]),
+        tensors["posterior.alpha"],
+        *sides,
+        steps=steps,
+        cuts=None if steps is None else tensors["posterior.cuts"],
+    )
 
 
 def _unpack_samples(tensors: Tensors, prefix: str, *, has_strangers: bool) -> SideSamples:
@@ -233,6 +260,10 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
     if draws == 0 or not (posterior.alpha > 0).all() or not posterior.scale > 0:
         raise ValueError("the posterior has no draws, or one without noise")
     _expect("posterior", posterior.alpha, (draws,), np.float32)
+    if posterior.steps is not None and posterior.cuts is not None:
+        _expect("posterior", posterior.cuts, (draws, len(posterior.steps.cuts)), np.float32)
+        if not (np.diff(posterior.cuts, axis=1) > 0).all():
+            raise ValueError("cut points that do not rise")
     for samples, n in ((posterior.users, n_users), (posterior.items, n_items)):
         _expect("posterior", samples.vectors, (draws, n, k), np.float32)
         _expect("posterior", samples.precision, (draws, k, k), np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.factors import Factors, Floats, Prior, second_moment
+from palate.ordinal import OrderedSteps
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import CompressedRows, Ratings
 from palate.solvers.base import Monitor, Trained
@@ -35,10 +36,12 @@ class Average:
         chain = self._chain
         self._probe.add(chain.predict(self._probe.user_codes, self._probe.item_codes))
         if self._monitor.valid is not None and self._valid_sum is not None:
-            valid = chain.predict(self._monitor.valid.user_codes, self._monitor.valid.item_codes)
-            self._valid_sum += np.clip(chain.center + chain.scale * valid, *self._limits)
+            self._valid_sum += np.clip(self._expected(self._monitor.valid), *self._limits)
+        if chain.targets.timing is not None:
+            chain.targets.timing.keep(chain.users.vectors)
         self._distiller.add(chain.users.vectors, chain.items.vectors)
-        self._samples.add(Draw(chain.alpha, chain.users.drawn(), chain.items.drawn()))
+        cuts = None if chain.targets.steps is None else chain.targets.steps.cuts.astype(np.float32)
+        self._samples.add(Draw(chain.alpha_now, chain.users.drawn(), chain.items.drawn(), cuts))
 
     def valid_rmse(self) -> float | None:
         """Validation error of the mean prediction so far."""
@@ -46,9 +49,18 @@ class Average:
             return None
         return self._monitor.valid_rmse(self._valid_sum / self._distiller.count)
 
+    def _expected(self, ratings: Ratings) -> Doubles:
+        """What the present draw expects of ratings at their moments, (n,)."""
+        chain = self._chain
+        scores = chain.center + chain.scale * chain.predict(ratings.user_codes, ratings.item_codes).astype(np.float64)
+        if chain.targets.timing is not None:
+            effects = chain.targets.timing.effects(present=True)
+            scores += effects.at(ratings.user_codes, ratings.item_codes, ratings.times)[0]
+        return scores if chain.targets.steps is None else chain.targets.steps.expected(scores).astype(np.float64)
+
     def settled(self) -> bool:
         """Whether more sweeps have stopped paying."""
-        return self._probe.settled(noise_variance=1 / self._chain.alpha)
+        return self._probe.settled(noise_variance=1 / self._chain.alpha_now)
 
     def trained(self, features: dict[str, CompressedRows | None]) -> Trained:
         """The distilled factors with their posterior; the last sweep alone when nothing was averaged yet.
@@ -65,7 +77,23 @@ class Average:
         _set_unrated(factors.users, posterior, factors, chain.users, features["user"])
         flipped = posterior.transposed(), factors.transposed()
         _set_unrated(factors.items, *flipped, chain.items, features["item"])
-        return Trained(factors, posterior, posterior.noise)
+        timing = chain.targets.timing
+        effects = None if timing is None else timing.effects()
+        trained = Trained(factors, posterior, posterior.noise, effects=effects)
+        return trained if chain.targets.steps is None else self._ordered(trained, posterior, chain.targets.steps)
+
+    def _ordered(self, trained: Trained, posterior: Posterior, steps: OrderedSteps) -> Trained:
+        """What has been learned of scores, with the steps that turn them into ratings."""
+        cuts = np.stack([draw.cuts for draw in self._samples.kept if draw.cuts is not None])
+        steps = OrderedSteps(steps.values, cuts.mean(axis=0, dtype=np.float64))
+        posterior = replace(posterior, steps=steps, cuts=cuts)
+        users, items = self._probe.user_codes, self._probe.item_codes
+        scores, variance = posterior.predict(posterior.users.vectors, users, items)
+        unknown = 0.0 if trained.effects is None else trained.effects.unknown_variance
+        doubt = float(variance.mean()) + unknown
+        factors = replace(trained.factors, steps=steps, doubt=doubt)
+        noise = float(np.sqrt(steps.variance_of_rating(scores, doubt).mean()))
+        return replace(trained, factors=factors, posterior=posterior, noise=noise)
 
 
 def _set_unrated(
@@ -110,6 +138,7 @@ class Draw:
     alpha: float
     users: SideDraw
     items: SideDraw
+    cuts: Floats | None = None  # (K - 1,) cut points of ordered ratings
 
 
 class Thinned:
@@ -117,25 +146,25 @@ class Thinned:
 
     def __init__(self, limit: int) -> None:
         self._limit, self._spacing, self._seen = limit, 1, 0
-        self._kept: list[Draw] = []
+        self.kept: list[Draw] = []
 
     def add(self, draw: Draw) -> None:
         """Keep the draw, or not."""
         if self._seen % self._spacing == 0:
-            if len(self._kept) == self._limit:
-                self._kept = self._kept[::2]
+            if len(self.kept) == self._limit:
+                self.kept = self.kept[::2]
                 self._spacing *= 2
             if self._seen % self._spacing == 0:
-                self._kept.append(draw)
+                self.kept.append(draw)
         self._seen += 1
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self.kept)
 
     def posterior(self, center: float, scale: float, users: Known, items: Known) -> Posterior:
         """The kept draws; users and items: how often the rows of each side were rated, and their attributes."""
-        alpha = np.array([draw.alpha for draw in self._kept], np.float32)
-        sides = [draw.users for draw in self._kept], [draw.items for draw in self._kept]
+        alpha = np.array([draw.alpha for draw in self.kept], np.float32)
+        sides = [draw.users for draw in self.kept], [draw.items for draw in self.kept]
         return Posterior(center, scale, alpha, _stacked(sides[0], users), _stacked(sides[1], items))
 
 

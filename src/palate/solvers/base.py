@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.effects import TimeEffects
 from palate.errors import DataError, OptionError, PalateError
 from palate.factors import Factors
 from palate.posterior import Posterior
@@ -44,13 +45,14 @@ Callback = Callable[[Sweep], bool | None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a recipe's own _fit gives: the factors, and what it knows about their uncertainty."""
+    """What a recipe's own _fit gives: the factors, what it knows about their uncertainty, and the effects of time."""
 
     factors: Factors
     posterior: Posterior | None = None
     noise: float = float("nan")
     user_info: SideInfo | None = None
     item_info: SideInfo | None = None
+    effects: TimeEffects | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Recipe(ABC):
             noise=trained.noise,
             user_info=trained.user_info,
             item_info=trained.item_info,
+            effects=trained.effects,
             predicts_ratings=self.predicts_ratings,
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),
@@ -302,6 +305,13 @@ def check_positive(**options: Any) -> None:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
             raise OptionError(f"{name} must be a number above 0, got {value!r}.")
+
+
+def check_flags(**options: Any) -> None:
+    """OptionError for an option that is neither True nor False."""
+    for name, value in options.items():
+        if not isinstance(value, bool | np.bool_):
+            raise OptionError(f"{name} must be True or False, got {value!r}.")
 
 
 def _check_fit(ratings: Ratings, valid: Ratings | None) -> None:

@@ -10,14 +10,20 @@ first, since they reach a good place much sooner than draws do.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from palate.asking import check_choice
+from palate.errors import OptionError
 from palate.features import Features
+from palate.ordinal import MAX_STEPS
 from palate.ratings import CompressedRows, Ratings
 from palate.sideinfo import SideInfo
 from palate.solvers.averaging import Average
-from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts
+from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_flags, rmse
 from palate.solvers.chain import Chain
+from palate.splitting import split_random
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +32,7 @@ WARM_UP_SWEEPS = 6
 BURN_IN = 2  # draws left out before averaging
 MAX_SWEEPS = 400
 MANY_RATINGS = 300_000  # from here on 31 factors pay; below, 15 are as good
+AUTO_RATINGS, AUTO_SWEEPS = 100_000, 25  # what likelihood="auto" decides by
 SERVED_RANK = 31  # rank the draws are distilled to, unless more factors are asked for
 
 
@@ -33,13 +40,16 @@ SERVED_RANK = 31  # rank the draws are distilled to, unless more factors are ask
 class Bayes(Recipe):
     """Bayesian matrix factorization: nothing to tune, intervals included.
 
-    history: let which items a user has rated at all, and by whom an item was rated, say something of their factors.
-    features: the same for what ratings.user_table and item_table say of them, where there are such tables.
     n_factors: latent factors of each draw; None chooses 15, or 31 from 300,000 ratings on. The average over draws needs
     more than one draw has: rec.n_factors is 2 n_factors + 1 up to 31, or n_factors above that. n_sweeps: Gibbs sweeps;
     None stops when more would no longer change predictions. n_samples: at most this many draws are kept for intervals.
-    seed: same seed, same machine, same bytes, at any n_threads (0: all cores). Raises OptionError for values that make
-    no sense.
+    history: let which items a user has rated at all, and by whom an item was rated, say something of their factors.
+    features: the same for what ratings.user_table and item_table say of them, where there are such tables.
+    likelihood: "gaussian" takes ratings for numbers, "ordinal" for 2 to 20 ordered steps, of which each then has a
+    probability; "auto" picks what predicts better in a short validation inside the ratings. time: also learn what
+    ratings owe to their moments (sessions of users, days, drifting items). seed: same seed, same machine, same bytes,
+    at any n_threads (0: all cores). Raises OptionError for values that make no sense and time without times, DataError
+    for ordinal ratings in too many steps.
 
     >>> import palate
     >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
@@ -53,6 +63,8 @@ class Bayes(Recipe):
     n_samples: int = 32
     history: bool = True
     features: bool = True
+    likelihood: Literal["gaussian", "ordinal", "auto"] = "gaussian"
+    time: bool = False
     seed: int = 0
     n_threads: int = 0
 
@@ -61,14 +73,19 @@ class Bayes(Recipe):
         check_counts(2, n_samples=self.n_samples)
         check_counts(n_threads=self.n_threads)
         check_counts(most=MAX_SEED, seed=self.seed)
+        check_choice("likelihood", self.likelihood, ("gaussian", "ordinal", "auto"))
+        check_flags(history=self.history, features=self.features, time=self.time)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        if self.time and ratings.times is None:
+            raise OptionError('time=True needs times, which these ratings have none of: palate.read(..., time="...").')
         n_factors = self.n_factors or (31 if len(ratings) >= MANY_RATINGS else 15)
         infos = {
             "user": self._known(ratings.by_user(), ratings.n_items, ratings.user_table),
             "item": self._known(ratings.by_item(), ratings.n_users, ratings.item_table),
         }
-        chain = Chain(ratings, n_factors, self.seed, self.n_threads, infos)
+        ordinal = self._is_ordinal(ratings)
+        chain = Chain(ratings, n_factors, self.seed, self.n_threads, infos, time=self.time, ordinal=ordinal)
         average = Average(chain, ratings, monitor, max(n_factors, min(SERVED_RANK, 2 * n_factors + 1)), self.n_samples)
         try:
             for _ in range(WARM_UP_SWEEPS):
@@ -86,6 +103,28 @@ class Bayes(Recipe):
         trained = average.trained({side: None if known is None else known[1] for side, known in infos.items()})
         user_info, item_info = (None if known is None else known[0] for known in infos.values())
         return replace(trained, user_info=user_info, item_info=item_info)
+
+    def _is_ordinal(self, ratings: Ratings) -> bool:
+        """Whether to take ratings for ordered steps; "auto" tries both, on a tenth held out of at most AUTO_RATINGS."""
+        if self.likelihood != "auto":
+            return self.likelihood == "ordinal"
+        if not 2 <= len(np.unique(ratings.values)) <= MAX_STEPS:
+            return False
+        some = ratings
+        if len(ratings) > AUTO_RATINGS:  # of whole users: the densest tell most in least time
+            kept = np.argsort(-ratings.by_user().counts, kind="stable")
+            n_users = int(np.searchsorted(np.cumsum(ratings.by_user().counts[kept]), AUTO_RATINGS)) + 1
+            some = ratings[np.isin(ratings.user_codes, kept[:n_users])]
+        train, valid = split_random(some, test=0.1, seed=self.seed)
+        if len(np.unique(train.values)) < 2 or len(valid) == 0:
+            return False
+        errors = {}
+        for likelihood in ("gaussian", "ordinal"):
+            short = replace(self, likelihood=likelihood, n_sweeps=AUTO_SWEEPS, n_samples=2, features=False)
+            rec = short.fit(train, progress=False)
+            expected, *_ = rec.predict_codes(valid.user_codes, valid.item_codes, when=valid.times)
+            errors[likelihood] = rmse(expected, valid.values)
+        return errors["ordinal"] < errors["gaussian"]
 
     def _known(
         self, rows: CompressedRows, n_others: int, table: pl.DataFrame | None

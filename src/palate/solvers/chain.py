@@ -15,8 +15,9 @@ from palate.factors import Floats
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.ratings import CompressedRows, Ratings
 from palate.sideinfo import SideInfo, columns_from
-from palate.solvers.base import center_and_scale, compress_both, n_weighted
+from palate.solvers.base import n_weighted
 from palate.solvers.linking import Link
+from palate.solvers.targets import Targets
 
 Doubles = NDArray[np.float64]
 
@@ -36,11 +37,14 @@ class SideDraw:
 
 
 class Side:
-    """The state of one side: its ratings, its vectors, the Normal they come from, and what shifts that for each row."""
+    """The state of one side: its vectors, the Normal they come from, and what shifts that for each row.
 
-    def __init__(self, rows: CompressedRows, start: Floats, link: Link | None, stream: int) -> None:
-        self.rows, self.vectors, self.link, self.stream = rows, start, link, stream
-        self.rated = rows.counts > 0
+    counts: (n,) ratings of each row; stream: of its random numbers.
+    """
+
+    def __init__(self, counts: NDArray[np.int64], start: Floats, link: Link | None, stream: int) -> None:
+        self.counts, self.vectors, self.link, self.stream = counts, start, link, stream
+        self.rated = counts > 0
         k = start.shape[1]
         self.mean = np.zeros(k)
         self.precision = np.eye(k) * WARM_UP_PRECISION
@@ -69,7 +73,7 @@ class Side:
         n_history = 0 if self.link is None else self.link.info.n_history
         n_attributes = 0 if self.link is None else self.link.info.n_features - n_history
         attributes = None if features is None or n_attributes == 0 else columns_from(features, n_history)
-        return self.rows.counts, attributes, n_attributes
+        return self.counts, attributes, n_attributes
 
     def drawn(self) -> SideDraw:
         """The present draw."""
@@ -78,9 +82,10 @@ class Side:
 
 
 class Chain:
-    """The state of the Gibbs sampler. Ratings are standardised inside.
+    """The state of the Gibbs sampler. Ratings are standardised inside, or replaced by what lies behind ordered ones.
 
-    infos: for each side, "user" and "item", what is known of its rows and their matrix F, or None.
+    infos: for each side, "user" and "item", what is known of its rows and their matrix F, or None. time: with effects
+    of the ratings' moments. ordinal: ratings are ordered steps and not numbers.
     """
 
     def __init__(
@@ -90,10 +95,12 @@ class Chain:
         seed: int,
         n_threads: int,
         infos: dict[str, tuple[SideInfo, CompressedRows] | None] | None = None,
+        *,
+        time: bool = False,
+        ordinal: bool = False,
     ) -> None:
-        compress_both(ratings)
+        self.targets = Targets(ratings, seed, n_threads, time=time, ordinal=ordinal)
         self.n_ratings = n_weighted(ratings)
-        self.center, self.scale = center_and_scale(ratings)
         self.seed, self.n_threads = seed, n_threads
         self.rng = np.random.Generator(np.random.Philox(seed))
         k = n_factors + 1
@@ -102,45 +109,66 @@ class Chain:
             side: None if info is None else Link(*info, k=k, n_threads=n_threads)
             for side, info in (infos or {}).items()
         }
-        self.users = Side(ratings.by_user(), start[: ratings.n_users], links.get("user"), stream=0)
-        self.items = Side(ratings.by_item(), start[ratings.n_users :], links.get("item"), stream=1)
+        self.users = Side(ratings.by_user().counts, start[: ratings.n_users], links.get("user"), stream=0)
+        self.items = Side(ratings.by_item().counts, start[ratings.n_users :], links.get("item"), stream=1)
         self.alpha, self.errors = 1.0, float(self.n_ratings)
+
+    @property
+    def center(self) -> float:
+        """The rating, or the score, that predict() measures from."""
+        return self.targets.center
+
+    @property
+    def scale(self) -> float:
+        """The unit of what predict() says."""
+        return self.targets.scale
 
     @property
     def train_rmse(self) -> float:
         """RMSE of the present draw on the training ratings, on the rating scale."""
-        return self.scale * float(np.sqrt(self.errors / self.n_ratings))
+        return self.targets.train_rmse(self.errors / self.n_ratings)
+
+    @property
+    def alpha_now(self) -> float:
+        """The precision of a rating at an unknown moment, in units of `scale`."""
+        return self.targets.alpha_now(self.alpha)
 
     def mode_sweep(self) -> None:
         """Both sides to their most probable vectors under a fixed prior: one sweep of ALS."""
         self._solve(self.users, self.items, draw=False)
         self._solve(self.items, self.users, draw=False)
-        self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
+        self.targets.expect(self.users.vectors, self.items.vectors, self.rng)
+        if not self.targets.is_ordinal:
+            self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
 
     def draw_sweep(self, number: int) -> None:
-        """One Gibbs sweep: each side's prior and link, then its rows; then the noise."""
+        """One Gibbs sweep: each side's prior and link, then its rows; then what they are fitted to; then the noise."""
         for side, other in ((self.users, self.items), (self.items, self.users)):
             side.draw_prior(self.rng, self.seed, number, self.n_threads)
             self._solve(side, other, draw=True, sweep=number)
-        self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
+        left = self.targets.draw(self.users.vectors, self.items.vectors, self.alpha, self.rng, number)
+        self.errors = self.errors if left is None else left
+        if not self.targets.is_ordinal:
+            self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
 
     def predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
-        """Scores of pairs under the present draw, standardised, (n,)."""
+        """Scores of pairs under the present draw, (n,), in units of `scale` around `center`."""
         users, items = self.users.vectors, self.items.vectors
         return predict_pairs(users, items, user_codes, item_codes, bias=True, n_threads=self.n_threads)
 
     def _solve(self, side: Side, other: Side, *, draw: bool, sweep: int = 0) -> None:
+        rows, center, scale = self.targets.of("user" if side is self.users else "item")
         side.vectors, errors = solve_rows(
-            side.rows.indptr,
-            side.rows.indices,
-            side.rows.values,
+            rows.indptr,
+            rows.indices,
+            rows.values,
             other.vectors,
             precision=side.precision.astype(np.float32),
             mean=side.row_means,
-            weights=side.rows.weights,
+            weights=rows.weights,
             bias=True,
-            center=self.center,
-            scale=self.scale,
+            center=center,
+            scale=scale,
             alpha=self.alpha if draw else 1.0,
             draw=draw,
             seed=self.seed,
