@@ -24,6 +24,7 @@ ORDER = [
     "reading.cleaning",
     "reading.tables",
     "ratings",
+    "rows",
     "reading",
     "datasets",
     "container",

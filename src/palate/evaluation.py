@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from palate.asking import check_seed, check_whole
 from palate.errors import DataError, OptionError
-from palate.model import row_codes
 from palate.ratings import Ratings
 from palate.recommender import Recommender
+from palate.rows import row_codes
 from palate.solvers import Bias, Mean
 from palate.solvers.base import Recipe
 from palate.splitting import split_folds

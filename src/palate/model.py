@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
-from palate.kernels import compress_rows
 from palate.posterior import Posterior, Projection
 from palate.ratings import CompressedRows
+from palate.rows import row_codes, take_rows, transpose_rows
 from palate.sideinfo import SideInfo
 from palate.vocabulary import Vocabulary
 
@@ -153,10 +153,10 @@ class Model:
     ) -> Forecast:
         moved, noise_variance, doubt = moment
         if self.posterior is None or draws is None:
-            variance = factors.unknown_variance(*described) + (factors.doubt if factors.steps else 0.0)
+            variance = self.factors.unknown_variance(*described, users=factors.users) + factors.doubt
         else:
             _, variance = self.posterior.predict(draws, *described)
-        variance = np.maximum(variance + doubt, 0)
+        variance = np.maximum(np.asarray(variance + doubt, np.float64), 0)
         if factors.steps is None:
             expected = factors.predict(*codes).astype(np.float64) + moved
             return Forecast(expected, np.sqrt(noise_variance + variance))
@@ -170,12 +170,14 @@ class Model:
         self, user_codes: Codes, item_codes: Codes, when: Doubles | None
     ) -> tuple[Doubles, float, Doubles | float]:
         """What moments (nan: now) move ratings by, the noise's variance there, and what they add to the doubt."""
-        if self.effects is None or when is None:
-            is_apart = self.effects is not None and self.factors.steps is not None and self.posterior is not None
-            doubt = self.effects.unknown_variance if is_apart and self.effects is not None else 0.0
-            return np.zeros(len(user_codes)), self.noise**2, doubt
-        moved, doubt = self.effects.at(user_codes, item_codes, when)
-        return moved, max(self.noise**2 - self.effects.unknown_variance, 0.0), doubt
+        effects = self.effects
+        if effects is not None and when is not None:
+            moved, doubt = effects.at(user_codes, item_codes, when)
+            return moved, max(self.noise**2 - effects.unknown_variance, 0.0), doubt
+        still = np.zeros(len(user_codes))
+        if effects is None or self.factors.steps is None or self.posterior is None:
+            return still, self.noise**2, 0.0  # the noise, or the factors' doubt, is that of an unknown moment
+        return still, self.noise**2, effects.unknown_variance
 
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
@@ -259,29 +261,3 @@ def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:
 
 def _empty_rows(n: int) -> CompressedRows:
     return CompressedRows(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
-
-
-def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:
-    """The given rows, in the given order."""
-    counts = rows.counts[codes]
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])
-    return CompressedRows(indptr, rows.indices[at], rows.values[at], None if rows.weights is None else rows.weights[at])
-
-
-def row_codes(rows: CompressedRows) -> Codes:
-    """The row of every rating, (n_ratings,)."""
-    return np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)
-
-
-def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
-    """The same ratings grouped by the other side."""
-    return CompressedRows(
-        *compress_rows(
-            np.ascontiguousarray(rows.indices),
-            row_codes(rows),
-            np.ascontiguousarray(rows.values),
-            rows.weights,
-            n_columns,
-        )
-    )

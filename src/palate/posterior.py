@@ -12,7 +12,7 @@ from palate.factors import Codes, Factors, Floats, as_partner, unknown_variance,
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
 from palate.ratings import CompressedRows
-from palate.sideinfo import columns_from
+from palate.rows import columns_from
 from palate.strangers import Strangers
 
 LATENT_STREAM = 7  # of the random numbers of the latents of people never seen

@@ -16,8 +16,9 @@ from palate.asking import check_choice, check_count, check_level, check_seed, z_
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.kernels import select_top
-from palate.model import Model, People, row_codes
+from palate.model import Model, People
 from palate.ratings import titles
+from palate.rows import row_codes
 
 if TYPE_CHECKING:
     import polars as pl

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from palate.features import Design, Features
 from palate.ratings import CompressedRows
+from palate.rows import row_codes, transpose_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,7 +56,7 @@ class SideInfo:
         """
         parts = []
         if self.n_history:
-            history = _weighty(history)
+            history = _distinct(_weighty(history), self.n_history)
             shares = 1 / np.sqrt(np.maximum(history.counts, 1))
             values = np.repeat(shares, history.counts).astype(np.float32)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
@@ -80,11 +81,16 @@ def _weighty(rows: CompressedRows) -> CompressedRows:
     return CompressedRows(indptr, rows.indices[keep], rows.values[keep], None)
 
 
-def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
-    """The columns of a sparse matrix from one on, renumbered from 0."""
-    keep = rows.indices >= first
-    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
-    return CompressedRows(indptr, (rows.indices[keep] - first).astype(np.int32), rows.values[keep], None)
+def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
+    """Each entry once: whom somebody rated twice he has rated."""
+    turned = transpose_rows(rows, n_columns)
+    owner = row_codes(turned)  # counting sort leaves the rows of a column in order: what is twice stands side by side
+    again = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
+    if not again.any():
+        return rows
+    keep = np.concatenate([[True], ~again])
+    indptr = np.concatenate([[0], np.cumsum(keep)])[turned.indptr].astype(np.int64)
+    return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
 
 
 def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:

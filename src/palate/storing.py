@@ -196,7 +196,8 @@ def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSte
         float(header["center"]),
         float(header["scale"]),
         tensors["posterior.alpha"],
-        *sides,
+        sides[0],
+        sides[1],
         steps=steps,
         cuts=None if steps is None else tensors["posterior.cuts"],
     )

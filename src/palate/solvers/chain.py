@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from palate.factors import Floats
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.ratings import CompressedRows, Ratings
-from palate.sideinfo import SideInfo, columns_from
+from palate.rows import columns_from
+from palate.sideinfo import SideInfo
 from palate.solvers.base import n_weighted
 from palate.solvers.linking import Link
 from palate.solvers.targets import Targets
@@ -64,8 +65,8 @@ class Side:
             return
         around = self.vectors - link.shift
         around = around if self.rated.all() else around[self.rated]
-        scatter, n_features = link.scatter(), len(link.beta)
-        self.mean, self.precision = draw_normal_wishart(around, rng, n_threads, scatter, n_features)
+        scattered = (link.scatter(), len(link.beta)) if link.is_drawn else (0.0, 0)
+        self.mean, self.precision = draw_normal_wishart(around, rng, n_threads, *scattered)
         link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
 
     def known_by(self, features: CompressedRows | None) -> Known:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from palate.factors import Floats
 from palate.kernels import draw_link, gram
-from palate.model import transpose_rows
 from palate.ratings import CompressedRows
+from palate.rows import transpose_rows
 from palate.sideinfo import SideInfo
 
 Doubles = NDArray[np.float64]
@@ -32,6 +32,7 @@ class Link:
         self.precisions = np.ones(len(self._group_sizes))
         self.beta = np.zeros((info.n_features, k), np.float32)
         self.shift = np.zeros((features.n_rows, k), np.float32)
+        self.is_drawn = False  # before it is, beta tells nothing of Lambda
 
     @property
     def ridge(self) -> Floats:
@@ -72,6 +73,7 @@ class Link:
             n_threads=self._n_threads,
         )
         self.shift = centered - residuals
+        self.is_drawn = True
         lengths = np.sum((self.beta @ precision.astype(np.float32)) * self.beta, axis=1, dtype=np.float64)
         totals = np.bincount(self._groups, lengths, minlength=len(self.precisions))
         self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + totals / 2)

@@ -1,0 +1,44 @@
+"""Compressed rows, turned and cut: some rows, some columns, the other side's."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.kernels import compress_rows
+from palate.ratings import CompressedRows
+
+Codes = NDArray[np.int32]
+
+
+def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:
+    """The given rows, in the given order."""
+    counts = rows.counts[codes]
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])
+    return CompressedRows(indptr, rows.indices[at], rows.values[at], None if rows.weights is None else rows.weights[at])
+
+
+def row_codes(rows: CompressedRows) -> Codes:
+    """The row of every rating, (n_ratings,)."""
+    return np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)
+
+
+def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
+    """The same ratings grouped by the other side."""
+    return CompressedRows(
+        *compress_rows(
+            np.ascontiguousarray(rows.indices),
+            row_codes(rows),
+            np.ascontiguousarray(rows.values),
+            rows.weights,
+            n_columns,
+        )
+    )
+
+
+def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
+    """The columns of a sparse matrix from one on, renumbered from 0."""
+    keep = rows.indices >= first
+    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
+    return CompressedRows(indptr, (rows.indices[keep] - first).astype(np.int32), rows.values[keep], None)
