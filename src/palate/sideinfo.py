@@ -55,7 +55,7 @@ class SideInfo:
         """
         parts = []
         if self.n_history:
-            history = _weighty(history)
+            history = _distinct(_weighty(history), self.n_history)
             shares = 1 / np.sqrt(np.maximum(history.counts, 1))
             values = np.repeat(shares, history.counts).astype(np.float32)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
@@ -78,6 +78,27 @@ def _weighty(rows: CompressedRows) -> CompressedRows:
     keep = rows.weights > 0
     indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
     return CompressedRows(indptr, rows.indices[keep], rows.values[keep], None)
+
+
+def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
+    """The same rows with every pair once, however often it was rated."""
+    cells = np.sort(np.repeat(np.arange(rows.n_rows) * n_columns, rows.counts) + rows.indices)
+    first = np.ones(len(cells), bool)
+    first[1:] = cells[1:] != cells[:-1]
+    if first.all():
+        return rows
+    codes, indices = np.divmod(cells[first], n_columns)
+    indptr = np.searchsorted(codes, np.arange(rows.n_rows + 1)).astype(np.int64)
+    return CompressedRows(indptr, indices.astype(np.int32), np.ones(len(indices), np.float32), None)
+
+
+def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
+    """The same sparse matrix with rows that are not kept left empty."""
+    if keep.all():
+        return rows
+    entries = np.repeat(keep, rows.counts)
+    indptr = np.concatenate([[0], np.cumsum(rows.counts * keep)]).astype(np.int64)
+    return CompressedRows(indptr, rows.indices[entries], rows.values[entries], None)
 
 
 def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
