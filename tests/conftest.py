@@ -1,11 +1,24 @@
 """Fixtures that several test files share."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import palate
+from palate import kernels
+
+
+@contextmanager
+def at_level(name):
+    """The kernels of one instruction set."""
+    before = kernels.level()
+    kernels.use_level(name)
+    try:
+        yield
+    finally:
+        kernels.use_level(before)
 
 
 @pytest.fixture(scope="session")

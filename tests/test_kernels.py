@@ -8,7 +8,6 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from conftest import at_level
 from palate import kernels, reference
 
 LEVELS = kernels.levels()
@@ -23,16 +23,6 @@ WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 49, 64, 65, 80
 each_level = pytest.mark.parametrize("level", LEVELS)
 some = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**64 - 1)
-
-
-@contextmanager
-def at_level(name):
-    before = kernels.level()
-    kernels.use_level(name)
-    try:
-        yield
-    finally:
-        kernels.use_level(before)
 
 
 def floats(rng, *shape, spread=1.0):

@@ -57,11 +57,25 @@ def good_count():
     return {"means": f32(4), "steps": steps, "n_steps": 4, "low": 0.0, "width": 0.1, "n_bins": 5}
 
 
-CHANGED_IN_PLACE = {"descend": ("users", "items", "user_squares", "item_squares")}
+def good_product():
+    return {"indptr": np.array([0, 2, 2, 3]), "indices": np.array([0, 3, 1], dtype=np.int32), "values": f32(3),
+            "table": f32(4, 3)}  # fmt: skip
+
+
+def good_link():
+    return {
+        "indptr": np.array([0, 2, 2, 3]), "indices": np.array([0, 3, 1], dtype=np.int32), "values": f32(3),
+        "link": f32(3, 2), "residuals": f32(4, 2), "ridge": f32(3), "factor": f32(2, 2), "seed": 5, "stream": 2,
+    }  # fmt: skip
+
+
+CHANGED_IN_PLACE = {"draw_link": ("link", "residuals"), "descend": ("users", "items", "user_squares", "item_squares")}
 GOOD = {
     "solve_rows": good_solve,
     "predict_pairs": good_predict,
     "compress_rows": good_compress,
+    "multiply_rows": good_product,
+    "draw_link": good_link,
     "gram": lambda: {"x": f32(4, 3)},
     "descend": good_descend,
     "draw_truncated": good_draw,

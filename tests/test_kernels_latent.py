@@ -1,28 +1,18 @@
 """The kernels of ordered ratings: against their slow twins, and their draws against the exact distribution."""
 
 import math
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import at_level
 from palate import kernels, reference
 
 some = settings(max_examples=20, deadline=None)
 each_level = pytest.mark.parametrize("level", kernels.levels())
 INF = math.inf
-
-
-@contextmanager
-def at_level(name):
-    before = kernels.level()
-    kernels.use_level(name)
-    try:
-        yield
-    finally:
-        kernels.use_level(before)
 
 
 def ratings_of(seed, n_steps, n, spread=1.5, gap=1.0, dtype=np.uint8):

@@ -1,26 +1,15 @@
 """The SGD kernel against its slow twin, on every instruction set and any number of threads."""
 
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import at_level
 from palate import kernels, reference
 from palate.solvers.sgd import random_table
 
 some = settings(max_examples=25, deadline=None)
-
-
-@contextmanager
-def at_level(name):
-    before = kernels.level()
-    kernels.use_level(name)
-    try:
-        yield
-    finally:
-        kernels.use_level(before)
 
 
 def epoch_of(seed, n_factors, bias, sigmoid, adagrad, weighted, n=300, n_users=23, n_items=17):

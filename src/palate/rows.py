@@ -42,3 +42,12 @@ def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
     keep = rows.indices >= first
     indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
     return CompressedRows(indptr, (rows.indices[keep] - first).astype(np.int32), rows.values[keep], None)
+
+
+def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
+    """The same sparse matrix with rows that are not kept left empty."""
+    if keep.all():
+        return rows
+    entries = np.repeat(keep, rows.counts)
+    indptr = np.concatenate([[0], np.cumsum(rows.counts * keep)]).astype(np.int64)
+    return CompressedRows(indptr, rows.indices[entries], rows.values[entries], None)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from palate.factors import Floats
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.ratings import CompressedRows, Ratings
-from palate.rows import columns_from
+from palate.rows import columns_from, rows_where
 from palate.sideinfo import SideInfo
 from palate.solvers.base import n_weighted
 from palate.solvers.linking import Link
@@ -106,12 +106,13 @@ class Chain:
         self.rng = np.random.Generator(np.random.Philox(seed))
         k = n_factors + 1
         start = self.rng.standard_normal((ratings.n_users + ratings.n_items, k), np.float32) * np.float32(0.1)
+        rows = {"user": ratings.by_user(), "item": ratings.by_item()}
         links = {
-            side: None if info is None else Link(*info, k=k, n_threads=n_threads)
+            side: None if info is None else _link_of_rated(*info, rows[side], k, n_threads)
             for side, info in (infos or {}).items()
         }
-        self.users = Side(ratings.by_user().counts, start[: ratings.n_users], links.get("user"), stream=0)
-        self.items = Side(ratings.by_item().counts, start[ratings.n_users :], links.get("item"), stream=1)
+        self.users = Side(rows["user"].counts, start[: ratings.n_users], links.get("user"), stream=0)
+        self.items = Side(rows["item"].counts, start[ratings.n_users :], links.get("item"), stream=1)
         self.alpha, self.errors = 1.0, float(self.n_ratings)
 
     @property
@@ -180,6 +181,11 @@ class Chain:
         )
         assert errors is not None
         self.errors = float(errors.sum())
+
+
+def _link_of_rated(info: SideInfo, features: CompressedRows, rows: CompressedRows, k: int, n_threads: int) -> Link:
+    """The link of a side: rows without ratings have nothing to say, and wait for strangers to speak for them."""
+    return Link(info, rows_where(features, rows.counts > 0), k, n_threads)
 
 
 def draw_normal_wishart(
