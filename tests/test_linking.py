@@ -1,4 +1,4 @@
-"""The link from history and attributes to factors: the chain against brute force, and what it finds of what was planted."""
+"""The link from history and attributes to factors: the chain against brute force, and what was planted found."""
 
 from dataclasses import replace
 
@@ -15,7 +15,8 @@ from palate.datasets import synthetic
 from palate.features import Features
 from palate.model import take_rows
 from palate.ratings import CompressedRows
-from palate.sideinfo import SideInfo, columns_from, rows_where
+from palate.rows import columns_from, rows_where
+from palate.sideinfo import SideInfo
 from palate.solvers.base import rmse
 from palate.solvers.chain import Chain
 from palate.strangers import RIDGE, Strangers, strangers_among
