@@ -43,6 +43,7 @@ ORDER = [
     "storing",
     "answers",
     "asking",
+    "predicting",
     "explaining",
     "ranking",
     "questions",

@@ -23,6 +23,19 @@ class Prediction(NamedTuple):
     high: float
 
 
+class Distribution(NamedTuple):
+    """A prediction, and the chance of each rating: {rating: probability}, from the lowest on."""
+
+    prediction: float
+    low: float
+    high: float
+    chances: dict[float, float]
+
+    def at_least(self, rating: float) -> float:
+        """The chance of this rating or more."""
+        return sum(chance for value, chance in self.chances.items() if value >= rating)
+
+
 def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:
     """A frame of columns, of the same kind as `like`; a polars frame where that is not a frame."""
     import polars as pl

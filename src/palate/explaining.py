@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,9 +26,12 @@ def explain_row(
     who: Any,
     item_code: int,
     limits: tuple[float, float],
+    doubt: Doubles | None = None,
     effects: dict[str, float] | None = None,
 ) -> Explanation:
-    """Why the one row in `people` gets this prediction for an item; effects: what else moves it, by name.
+    """Why the one row in `people` gets this prediction for an item.
+
+    doubt: (1,) the variance of the score, where it is not the usual one; effects: what else moves the score, by name.
 
     In a transposed model the row is an item and the "item" a user; the parts are named after what they are.
     """
@@ -38,9 +41,10 @@ def explain_row(
     y = model.factors.items[item_code].astype(np.float64)
     row, column = model.user_vocabulary.what, model.item_vocabulary.what
     mean, scale = model.factors.mean, model.factors.scale
-    moves = {row: scale * x[-1], column: scale * y[-1], "factors": scale * (x[:-1] @ y[:-1])}
-    start, gain = _gain(model.factors, mean, sum(moves.values()))
-    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}, **(effects or {})}
+    moves = {row: scale * x[-1], column: scale * y[-1], "factors": scale * (x[:-1] @ y[:-1]), **(effects or {})}
+    curve = model.factors if doubt is None else replace(model.factors, doubt=float(doubt[0]))
+    start, gain = _gain(curve, mean, sum(moves.values()))
+    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
     rating = sum(parts.values())
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating
@@ -102,7 +106,7 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
         problem = _Problem(precision, prior.alpha, model.factors.items, rated, weights)
         targets = (values - np.float64(model.factors.mean)) / model.factors.scale
         return model.factors.scale * problem.own(targets, problem.towards(item_code)), np.zeros(0)
-    targets = (values - np.float64(posterior.center)) / posterior.scale
+    targets = (model.targets_of(people) - np.float64(posterior.center)) / posterior.scale
     features = model.features_of(people)
     own, known = np.zeros(len(rated)), np.zeros(0 if model.user_info is None else len(model.user_info.group_names))
     for s in range(len(posterior)):

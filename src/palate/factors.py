@@ -153,12 +153,16 @@ class Factors:
 
     def scores(self, vectors: Floats) -> Floats:
         """Expected ratings of every item for each user vector: (n, n_items)."""
+        return self.ratings_at(self.raw_scores(vectors))
+
+    def raw_scores(self, vectors: Floats) -> Floats:
+        """Scores of every item for each user vector: (n, n_items)."""
         scores: Floats = vectors[:, :-1] @ self.items[:, :-1].T
         scores += self.items[:, -1]
         scores += vectors[:, -1:]
         scores *= np.float32(self.scale)
         scores += np.float32(self.mean)
-        return self.ratings_at(scores)
+        return scores
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from their ratings: (n, k)."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
+from palate.kernels import expect_truncated
 from palate.posterior import Posterior, Projection
 from palate.ratings import CompressedRows
 from palate.rows import row_codes, take_rows, transpose_rows
@@ -50,11 +51,12 @@ class People:
 class Forecast:
     """What is expected of ratings: mean and standard deviation, (n,) each.
 
-    chances: (n, K) of each step, where ratings are ordered.
+    doubt: (n,) the variance of the scores; chances: (n, K) of each step, where ratings are ordered.
     """
 
     expected: Doubles
     spread: Doubles
+    doubt: Doubles
     chances: Doubles | None = None
 
 
@@ -159,12 +161,12 @@ class Model:
         variance = np.maximum(np.asarray(variance + doubt, np.float64), 0)
         if factors.steps is None:
             expected = factors.predict(*codes).astype(np.float64) + moved
-            return Forecast(expected, np.sqrt(noise_variance + variance))
+            return Forecast(expected, np.sqrt(noise_variance + variance), variance)
         scores = factors.pair_scores(factors.users, *codes).astype(np.float64) + moved
         chances = factors.steps.probabilities(scores, variance)
         expected = chances @ factors.steps.values
         spread = np.sqrt(np.maximum(chances @ factors.steps.values**2 - expected**2, 0))
-        return Forecast(expected, spread, chances)
+        return Forecast(expected, spread, variance, chances)
 
     def effects_at(
         self, user_codes: Codes, item_codes: Codes, when: Doubles | None
@@ -223,6 +225,16 @@ class Model:
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], None)
         return People(codes, vectors, history, None if known.draw is None else draw)
+
+    def targets_of(self, people: People) -> Floats:
+        """What the vector of the one person in `people` is fitted to: ratings, or the mean latent behind each."""
+        factors, history = self.factors, people.history
+        if factors.steps is None:
+            return history.values
+        rows = np.zeros(len(history.indices), np.int32)
+        scores = factors.pair_scores(people.vectors, rows, history.indices)
+        steps, cuts = factors.steps.steps_of(history.values), factors.steps.cuts.astype(np.float32)
+        return expect_truncated(scores, steps, cuts)
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from palate.answers import Explanation, Frame, Prediction, make_frame
+from palate.answers import Explanation, Frame, make_frame
 from palate.asking import (
     OnUnknown,
     check_choice,
     check_level,
     check_range,
     encode,
-    interval,
     is_many,
     label_array,
 )
@@ -22,6 +21,7 @@ from palate.errors import OptionError
 from palate.explaining import explain_row
 from palate.factors import Floats
 from palate.model import Model, People
+from palate.predicting import check_distribution, columns_of, one_of
 from palate.questions import POPULARITY, ask
 from palate.ranking import By, query_of, rank, similar_rows
 from palate.ratings import CompressedRows
@@ -50,21 +50,23 @@ class Newcomer:
         vector: Floats = self._people.vectors[0]
         return vector
 
-    def predict(self, items: Any, *, level: float = 0.9, on_unknown: OnUnknown = "fallback") -> Any:
-        """Expected ratings with intervals: one item gives a Prediction, several give a frame."""
+    def predict(
+        self, items: Any, *, level: float = 0.9, distribution: bool = False, on_unknown: OnUnknown = "fallback"
+    ) -> Any:
+        """Expected ratings with intervals: one item gives a Prediction, several a frame. As Recommender.predict."""
         check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
         check_level(level)
+        check_distribution(self._model, distribution)
         labels = list(items) if is_many(items) else [items]
         codes = encode(self._model.item_vocabulary, labels, on_unknown)
         forecast = self._model.forecast_for(self._people, codes, is_described=self._is_described)
-        answer = interval(forecast.expected, forecast.spread, level, self._model.score_limits)
-        if on_unknown == "nan":
-            for column in answer:
-                column[codes < 0] = np.nan
+        blank = codes < 0 if on_unknown == "nan" else None
+        columns = columns_of(self._model, forecast, level, blank=blank, distribution=distribution)
         if not is_many(items):
-            return Prediction(*(float(column[0]) for column in answer))
-        named = {self._model.item_vocabulary.what: label_array(labels, self._model.item_vocabulary)}
-        return make_frame(named | dict(zip(("prediction", "low", "high"), answer, strict=True)))
+            return one_of(columns)
+        return make_frame(
+            {self._model.item_vocabulary.what: label_array(labels, self._model.item_vocabulary)} | columns
+        )
 
     def recommend(
         self,
@@ -75,10 +77,11 @@ class Newcomer:
         keep_seen: bool = False,
         by: By = "mean",
         level: float = 0.9,
+        at_least: float | None = None,
         seed: int = 0,
     ) -> Frame:
         """The n items they would like best: item, (title,) score, rank. Options as in Recommender.recommend."""
-        query = query_of(self._model, n, items, exclude, keep_seen, by, level, seed)
+        query = query_of(self._model, n, items, exclude, keep_seen, by, level, seed, at_least)
         return rank(self._model, lambda _: self._people, None, query)
 
     def ask(
@@ -102,7 +105,9 @@ class Newcomer:
     def explain(self, item: Label) -> Explanation:
         """Where the prediction for an item comes from, own rating by own rating."""
         code = self._model.item_vocabulary.encode_one(item)
-        return explain_row(self._model, self._people, "new", code, self._model.score_limits)
+        codes = np.array([code], np.int32)
+        doubt = self._model.forecast_for(self._people, codes, is_described=self._is_described).doubt
+        return explain_row(self._model, self._people, "new", code, self._model.score_limits, doubt)
 
 
 def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:

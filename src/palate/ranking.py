@@ -23,7 +23,7 @@ from palate.rows import row_codes
 if TYPE_CHECKING:
     import polars as pl
 
-By = Literal["mean", "lower", "thompson"]
+By = Literal["mean", "lower", "thompson", "chance"]
 
 BLOCK_SCORES = 4_000_000  # scores held at once: 16 MB of float32, a few times that while they are made
 
@@ -38,11 +38,23 @@ class Query:
     by: By
     z: float
     seed: int
+    at_least: float | None = None  # the rating whose chance, or that of more, by="chance" ranks by
 
 
-def query_of(model: Model, n: int, items: Any, exclude: Any, keep_seen: bool, by: By, level: float, seed: int) -> Query:
+def query_of(
+    model: Model,
+    n: int,
+    items: Any,
+    exclude: Any,
+    keep_seen: bool,
+    by: By,
+    level: float,
+    seed: int,
+    at_least: float | None = None,
+) -> Query:
     """The options of a recommend() call, checked and in codes."""
-    check_choice("by", by, ("mean", "lower", "thompson"))
+    check_choice("by", by, ("mean", "lower", "thompson", "chance"))
+    _check_chance(model, by, at_least)
     check_level(level)
     check_count(n)
     check_seed(seed)
@@ -53,7 +65,19 @@ def query_of(model: Model, n: int, items: Any, exclude: Any, keep_seen: bool, by
     if items is not None:
         allowed[model.item_vocabulary.encode(items)] = True
     allowed[model.item_vocabulary.encode(exclude)] = False
-    return Query(int(n), allowed, keep_seen, by, z_of(level), seed)
+    return Query(int(n), allowed, keep_seen, by, z_of(level), seed, at_least)
+
+
+def _check_chance(model: Model, by: By, at_least: float | None) -> None:
+    """OptionError for chances of ratings that have none, or without the rating whose chance is asked for."""
+    if (by == "chance") != (at_least is not None):
+        raise OptionError('by="chance" and at_least= go together: at_least=4 ranks by the chance of a 4 or more.')
+    if at_least is None:
+        return
+    if model.factors.steps is None:
+        raise OptionError('by="chance" needs ordered ratings, which have a chance each: Bayes(likelihood="ordinal").')
+    if not isinstance(at_least, int | float | np.number) or not np.isfinite(at_least):
+        raise OptionError(f"at_least must be a rating, got {at_least!r}.")
 
 
 def rank(
@@ -74,7 +98,9 @@ def rank(
         for start in range(0, max(count, 1), step):
             rows = slice(start, min(start + step, count))
             codes, scores = best(model, people(rows), query)
-            yield _block_frame(model, None if labels is None else labels[rows], codes, scores, names)
+            limits = (0.0, 1.0) if query.by == "chance" else model.score_limits
+            there = None if labels is None else labels[rows]
+            yield _block_frame(model, there, codes, np.clip(scores, *limits), names)
 
     if out is not None:
         return _write(blocks(), Path(out))
@@ -105,10 +131,25 @@ def _scores(model: Model, people: People, query: Query) -> Floats:
     """What to rank by, (m, n_items)."""
     if query.by == "mean" or model.posterior is None or people.draws is None:
         return model.factors.scores(people.vectors)
-    if query.by == "lower":
-        spread = np.sqrt(model.posterior.score_variance(people.draws) + np.float32(model.noise**2))
-        lower: Floats = model.factors.scores(people.vectors) - np.float32(query.z) * spread
+    if query.by == "thompson":
+        return _thompson(model, people, query)
+    doubt = model.posterior.score_variance(people.draws)
+    steps = model.factors.steps
+    if steps is None:
+        spread = np.sqrt(doubt + np.float32(model.noise**2))
+        lower: Floats = (model.factors.scores(people.vectors) - np.float32(query.z) * spread).astype(np.float32)
         return lower
+    scores = model.factors.raw_scores(people.vectors)
+    doubt += np.float32(0.0 if model.effects is None else model.effects.unknown_variance)
+    if query.by == "chance" and query.at_least is not None:
+        return steps.at_least(scores, query.at_least, doubt)
+    mean, variance = steps.moments(scores, doubt)
+    return (mean - np.float32(query.z) * np.sqrt(variance)).astype(np.float32)
+
+
+def _thompson(model: Model, people: People, query: Query) -> Floats:
+    """The ratings expected under one draw of each person, (m, n_items)."""
+    assert model.posterior is not None and people.draws is not None
     # Whose draw it is depends on the seed and the person, not on who else is asked for; the last one is a stranger's.
     rng = np.random.Generator(np.random.Philox(query.seed))
     draw_of = rng.integers(len(model.posterior), size=len(model.user_vocabulary) + 1)[people.codes]
@@ -116,7 +157,7 @@ def _scores(model: Model, people: People, query: Query) -> Floats:
     for s in np.unique(draw_of):
         rows = draw_of == s
         scores[rows] = model.posterior.draw_scores(people.draws[s][rows], int(s))
-    return scores
+    return model.factors.ratings_at(scores)
 
 
 def _block_frame(
@@ -130,7 +171,7 @@ def _block_frame(
     columns[model.item_vocabulary.what] = model.item_vocabulary.decode(flat)
     if names is not None:
         columns["title"] = [names[code] for code in flat]
-    columns["score"] = np.clip(scores[there], *model.score_limits).astype(np.float32)
+    columns["score"] = scores[there].astype(np.float32)
     ranks = np.broadcast_to(np.arange(1, codes.shape[1] + 1, dtype=np.int32), codes.shape)
     frame: pl.DataFrame = make_frame(columns | {"rank": ranks[there]})
     return frame

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import storing
-from palate.answers import CrossTab, Explanation, Frame, Prediction, is_frame, make_frame
+from palate.answers import CrossTab, Distribution, Explanation, Frame, Prediction, is_frame, make_frame
 from palate.asking import (
     Doubles,
     Moment,
@@ -25,7 +25,6 @@ from palate.asking import (
     frame_columns,
     frame_times,
     history_of,
-    interval,
     is_many,
     label_array,
     moments_of,
@@ -37,6 +36,7 @@ from palate.factors import Codes, Factors, Floats
 from palate.model import Model, People
 from palate.newcomer import Newcomer
 from palate.posterior import Posterior
+from palate.predicting import check_distribution, columns_of, one_of
 from palate.ranking import By, query_of, rank, similar_rows
 from palate.ratings import Ratings, titles
 from palate.sideinfo import SideInfo
@@ -170,15 +170,40 @@ class Recommender:
 
     @overload
     def predict(
+        self,
+        users: Label,
+        items: Label,
+        *,
+        distribution: Literal[True],
+        when: Moment | None = ...,
+        level: float = ...,
+        on_unknown: OnUnknown = ...,
+    ) -> Distribution: ...
+    @overload
+    def predict(
         self, users: Label, items: Label, *, when: Moment | None = ..., level: float = ..., on_unknown: OnUnknown = ...
     ) -> Prediction: ...
     @overload
     def predict(
-        self, users: Any, items: Any = ..., *, when: Any = ..., level: float = ..., on_unknown: OnUnknown = ...
+        self,
+        users: Any,
+        items: Any = ...,
+        *,
+        when: Any = ...,
+        level: float = ...,
+        distribution: bool = ...,
+        on_unknown: OnUnknown = ...,
     ) -> Any: ...
     def predict(
-        self, users: Any, items: Any = None, *, when: Any = None, level: float = 0.9, on_unknown: OnUnknown = "fallback"
-    ) -> Prediction | Frame:
+        self,
+        users: Any,
+        items: Any = None,
+        *,
+        when: Any = None,
+        level: float = 0.9,
+        distribution: bool = False,
+        on_unknown: OnUnknown = "fallback",
+    ) -> Prediction | Distribution | Frame:
         """The expected rating and the interval that holds the real one with probability `level`.
 
         predict(user, item) gives a Prediction; predict(users, items), two lists of one length, or predict(frame) with a
@@ -188,57 +213,41 @@ class Recommender:
         within the rating range seen in training.
 
         when: the moment, or one per row: seconds since 1970, a datetime, an ISO text; None is now, or what a frame's
-        time column says. Only models of Bayes(time=True) know of moments.
+        time column says. Only models of Bayes(time=True) know of moments. distribution: also the chance of each rating,
+        as a Distribution or in columns chance_1, chance_2, ...; only Bayes(likelihood="ordinal") knows it.
         """
         check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
         check_level(level)
+        check_distribution(self.model, distribution)
+        like, is_one = None, False
         if items is None:
             wanted = "predict takes a user and an item, two lists, or a frame with both columns."
-            user_labels, item_labels = frame_columns(users, self._whats, wanted)
-            times = frame_times(users) if when is None and self.model.effects is not None else when
-            return self._predict_many(user_labels, item_labels, times, level, on_unknown, like=users)
-        if is_many(users) or is_many(items):
-            return self._predict_many(*same_length(users, items), when, level, on_unknown, like=None)
-        row = self._predict_labels([users], [items], when, level, on_unknown)
-        return Prediction(*(float(column[0]) for column in row))
-
-    def _predict_many(
-        self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown, like: Frame
-    ) -> Frame:
-        answer = self._predict_labels(users, items, when, level, on_unknown)
-        users = label_array(users, self.model.user_vocabulary)
-        items = label_array(items, self.model.item_vocabulary)
-        columns = zip((*self._whats, "prediction", "low", "high"), (users, items, *answer), strict=True)
-        return make_frame(dict(columns), like)
-
-    def _predict_labels(
-        self, users: Any, items: Any, when: Any, level: float, on_unknown: OnUnknown
-    ) -> tuple[Doubles, ...]:
+            like = users
+            when = frame_times(users) if when is None and self.model.effects is not None else when
+            users, items = frame_columns(users, self._whats, wanted)
+        elif is_many(users) or is_many(items):
+            users, items = same_length(users, items)
+        else:
+            users, items, is_one = [users], [items], True
         user_codes = encode(self.model.user_vocabulary, users, on_unknown)
         item_codes = encode(self.model.item_vocabulary, items, on_unknown)
-        moments = moments_of(when, len(user_codes))
-        return self.predict_codes(user_codes, item_codes, when=moments, level=level, on_unknown=on_unknown)
+        forecast = self.model.forecast(user_codes, item_codes, moments_of(when, len(user_codes)))
+        blank = (user_codes < 0) | (item_codes < 0) if on_unknown == "nan" else None
+        columns = columns_of(self.model, forecast, level, blank=blank, distribution=distribution)
+        if is_one:
+            return one_of(columns)
+        labels = label_array(users, self.model.user_vocabulary), label_array(items, self.model.item_vocabulary)
+        return make_frame(dict(zip(self._whats, labels, strict=True)) | columns, like)
 
     @property
     def _whats(self) -> tuple[str, str]:
         return self.model.user_vocabulary.what, self.model.item_vocabulary.what
 
     def predict_codes(
-        self,
-        user_codes: Codes,
-        item_codes: Codes,
-        *,
-        when: NDArray[Any] | None = None,
-        level: float = 0.9,
-        on_unknown: OnUnknown = "fallback",
+        self, user_codes: Codes, item_codes: Codes, *, when: NDArray[Any] | None = None, level: float = 0.9
     ) -> tuple[Doubles, ...]:
         """prediction, low and high, (n,) each, of pairs of codes (-1: unknown) at moments (in seconds; nan: now)."""
-        forecast = self.model.forecast(user_codes, item_codes, when)
-        answer = interval(forecast.expected, forecast.spread, level, self.model.score_limits)
-        if on_unknown == "nan":
-            for column in answer:
-                column[(user_codes < 0) | (item_codes < 0)] = np.nan
-        return answer
+        return tuple(columns_of(self.model, self.model.forecast(user_codes, item_codes, when), level).values())
 
     # ---- recommend -------------------------------------------------------------------------------------------------
 
@@ -252,6 +261,7 @@ class Recommender:
         keep_seen: bool = False,
         by: By = "mean",
         level: float = 0.9,
+        at_least: float | None = None,
         seed: int = 0,
         out: str | PathLike[str] | None = None,
         on_unknown: OnUnknown = "fallback",
@@ -260,7 +270,8 @@ class Recommender:
 
         users: one label, several, a frame with a user column, or None for everyone. items: only these; exclude: none of
         these; keep_seen: also what was rated already. by: "mean" ranks by the expected rating, "lower" by the lower end
-        of its interval at `level` (cautious), "thompson" by one draw from the posterior (exploring; seeded). out: write
+        of its interval at `level` (cautious), "thompson" by one draw from the posterior (exploring; seeded), "chance"
+        by the chance of a rating of `at_least` or more (ordered ratings only), which is then the score. out: write
         to .parquet, .csv or .jsonl block by block in bounded memory and return the path. Ties go to the lower code.
         Fewer than n rows come back when fewer items are left. An unknown user gets what people in general like best
         (on_unknown="fallback"), no rows ("nan") or an UnknownLabelError ("raise").
@@ -271,7 +282,7 @@ class Recommender:
         codes, labels = encode(vocabulary, given, on_unknown), label_array(given, vocabulary)
         if on_unknown == "nan":
             codes, labels = codes[codes >= 0], labels[codes >= 0]
-        query = query_of(self.model, n, items, exclude, keep_seen, by, level, seed)
+        query = query_of(self.model, n, items, exclude, keep_seen, by, level, seed, at_least)
         like = users if is_frame(users) else None
         return rank(self.model, lambda rows: self.people(codes[rows]), labels, query, like=like, out=out)
 
@@ -297,10 +308,14 @@ class Recommender:
         """Mean + user + item + factors (+ time, with when=) add up to the prediction; and which own ratings did it."""
         user_code = self.model.user_vocabulary.encode_one(user)
         item_code = self.model.item_vocabulary.encode_one(item)
-        users, items = np.array([[user_code], [item_code]], np.int32)
-        moved, *_ = self.model.effects_at(users, items, moments_of(when, 1))
+        codes = np.array([user_code], np.int32), np.array([item_code], np.int32)
+        moments = moments_of(when, 1)
+        moved, *_ = self.model.effects_at(*codes, moments)
         effects = {} if when is None or self.model.effects is None else {"time": float(moved[0])}
-        return explain_row(self.model, self.people(users), user, item_code, self.model.score_limits, effects)
+        forecast = self.model.forecast(*codes, moments)
+        return explain_row(
+            self.model, self.people(codes[0]), user, item_code, self.model.score_limits, forecast.doubt, effects
+        )
 
     def history(self, user: Label) -> Frame:
         """What a user rated in training, best first: item, (title,) rating."""

@@ -32,11 +32,13 @@ LEAST_NOISE = 1e-3  # of the rating range: a fit that leaves no error must not l
 def to_torch(recommender: Recommender) -> DotProductBias:
     """The same model as a DotProductBias, float32 parameters in the order of the vocabularies.
 
-    Raises OptionError for a neural net, which is no dot product.
+    Raises OptionError for a neural net and for ordered ratings, which are no dot product.
     """
     factors = recommender.model.factors
     if isinstance(factors, Network):
         raise OptionError("this model is a neural net; to_torch() gives a dot product with biases.")
+    if factors.steps is not None:
+        raise OptionError('ordered ratings are more than a dot product; fit Bayes with likelihood="gaussian" for that.')
     if factors.n_factors == 0:
         name = recommender.model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors, so there is no dot product; fit one that has, like SGD.")

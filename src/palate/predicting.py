@@ -1,0 +1,58 @@
+"""Predicting: forecasts as the answers people get, a short one for one pair and columns of a frame for many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.answers import Distribution, Prediction
+from palate.asking import Doubles, interval
+from palate.errors import OptionError
+from palate.model import Forecast, Model
+
+if TYPE_CHECKING:
+    from palate.ordinal import OrderedSteps
+
+CHANCE = "chance_"  # begins the name of each column of chances
+
+
+def check_distribution(model: Model, distribution: bool) -> None:
+    """OptionError for a distribution of a model that takes ratings for numbers."""
+    if distribution and model.factors.steps is None:
+        raise OptionError(
+            'distribution=True needs ordered ratings, which have a chance each: fit Bayes(likelihood="ordinal").'
+        )
+
+
+def columns_of(
+    model: Model,
+    forecast: Forecast,
+    level: float,
+    *,
+    blank: NDArray[np.bool_] | None = None,
+    distribution: bool = False,
+) -> dict[str, Doubles]:
+    """prediction, low, high and, where asked for, the chance of each step: (n,) each, nan where `blank`."""
+    answer = interval(forecast.expected, forecast.spread, level, model.score_limits)
+    columns = dict(zip(("prediction", "low", "high"), answer, strict=True))
+    if distribution and forecast.chances is not None and model.factors.steps is not None:
+        columns |= dict(zip(chance_names(model.factors.steps), forecast.chances.T.copy(), strict=True))
+    if blank is not None:
+        for column in columns.values():
+            column[blank] = np.nan
+    return columns
+
+
+def chance_names(steps: OrderedSteps) -> list[str]:
+    """The column of each step's chance: chance_1, chance_1.5, ..."""
+    return [f"{CHANCE}{value:g}" for value in steps.values]
+
+
+def one_of(columns: dict[str, Doubles]) -> Prediction | Distribution:
+    """The short answer for the only row."""
+    row = {name: float(column[0]) for name, column in columns.items()}
+    prediction = Prediction(row["prediction"], row["low"], row["high"])
+    chances = {float(name.removeprefix(CHANCE)): row[name] for name in row if name.startswith(CHANCE)}
+    return Distribution(*prediction, chances) if chances else prediction
