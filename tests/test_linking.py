@@ -1,4 +1,4 @@
-"""The link from history and attributes to factors: the chain against brute force, and what it finds of what was planted."""
+"""The link from history and attributes to factors: against brute force, and what it finds of what was planted."""
 
 from dataclasses import replace
 

@@ -44,7 +44,8 @@ class Newcomer:
         _check_features(model, features)
         self._model = model
         self._people: People = model.newcomers(history, None if features is None else [features])
-        self._is_described = len(history.indices) > 0 or features is not None
+        told = self._people.features
+        self._is_described = len(history.indices) > 0 or (told is not None and len(told.indices) > 0)
 
     @property
     def vector(self) -> Floats:

@@ -253,6 +253,9 @@ def _check_known(samples: SideSamples, info: SideInfo | None, n_others: int) -> 
     _expect_if("strangers", strangers.intercept, (draws, k), is_there=has_attributes)
     _expect_if("strangers", strangers.link, (draws, n_features - n_history, k), is_there=has_attributes)
     _expect_if("strangers", strangers.residual, (draws, k, k), is_there=has_attributes)
+    for spread in (strangers.covariance, strangers.residual):
+        if spread is not None:
+            _expect_spread("strangers", spread)
 
 
 def _expect_if(what: str, array: NDArray[Any] | None, shape: tuple[int, ...], *, is_there: bool) -> None:
@@ -267,6 +270,15 @@ def _expect_positive(what: str, matrices: NDArray[np.float32]) -> None:
         np.linalg.cholesky(matrices.astype(np.float64))
     except np.linalg.LinAlgError:
         raise ValueError(f"{what}: a precision matrix is not positive definite") from None
+
+
+def _expect_spread(what: str, covariances: NDArray[np.float32]) -> None:
+    """None below zero in any direction, but for rounding; directions without spread may be."""
+    if not np.isfinite(covariances).all():
+        raise ValueError(f"{what}: a covariance that is not finite")
+    values = np.linalg.eigvalsh(covariances.astype(np.float64))
+    if (values[:, 0] < -1e-4 * np.abs(values[:, -1]) - 1e-30).any():
+        raise ValueError(f"{what}: a covariance below zero")
 
 
 def _expect(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:

@@ -58,6 +58,13 @@ class Strangers:
         means[told] = self.intercept[s] + moved[told]
         return means
 
+    def link_of(self, s: int, n_features: int) -> Floats:
+        """The link of draw s to all columns of F, of which the attributes are the last: (n_features, k)."""
+        link = np.zeros((n_features, self.mean.shape[1]), np.float32)
+        if self.link is not None:
+            link[n_features - self.link.shape[1] :] = self.link[s]
+        return link
+
     def draws(self, s: int, attributes: CompressedRows | None, n_rows: int, seed: int) -> Floats:
         """A draw of each row under draw s, (n_rows, k)."""
         k = self.mean.shape[1]
