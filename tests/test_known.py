@@ -97,6 +97,29 @@ def test_a_model_without_attributes_takes_none(recipe, data):
         recipe.fit(data).fold_in({"u1": 4.0}, side="item", features={})
 
 
+def test_a_compact_model_has_left_the_links_behind(rec, tmp_path):
+    compact = rec.compact()
+    for user in ("u1", "u140"):
+        assert compact.predict(user, "i3").prediction == pytest.approx(rec.predict(user, "i3").prediction, abs=1e-5)
+        why = compact.explain(user, "i3")
+        assert_adds_up(why)
+        assert why.known == {}
+    with pytest.raises(OptionError, match=r"compact\(\) left that behind"):
+        compact.fold_in({}, features={"job": "cook"})
+    compact.save(tmp_path / "compact.palate")
+    assert (
+        palate.load(tmp_path / "compact.palate").explain("u1", "i3").to_dict() == compact.explain("u1", "i3").to_dict()
+    )
+
+
+def test_any_number_of_threads_gives_the_same_bytes(data):
+    one, *others = (palate.Bayes(n_factors=3, n_sweeps=6, n_threads=n).fit(data).model for n in (1, 2, 3))
+    for other in others:
+        assert other.factors.users.tobytes() == one.factors.users.tobytes()
+        assert other.posterior.items.link.tobytes() == one.posterior.items.link.tobytes()
+        assert other.posterior.users.strangers.link.tobytes() == one.posterior.users.strangers.link.tobytes()
+
+
 # ---- saved and loaded
 
 

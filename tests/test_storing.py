@@ -287,6 +287,7 @@ HEADER_LIES = {
     "posterior without spread": {"posterior": {"center": 3.0, "scale": 0.0}},
     "noise of words": {"noise": "loud"},
     "a link to nothing": {"user_info": None},
+    "features without a posterior": {"posterior": None},
     "history of too few items": {"user_info": {"n_history": 2, "attributes": None}},
     "history of items below zero": {"user_info": {"n_history": -3, "attributes": None}},
     "history of too many users": {"item_info": {"n_history": 10**400, "attributes": None}},

@@ -125,6 +125,6 @@ def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:
         return
     what = model.user_vocabulary.what
     raise OptionError(
-        f"this model has learned nothing from attributes of {what}s; fit Bayes on ratings that have a table of them "
-        f"(ratings.with_{what}s)."
+        f"this model has learned nothing from attributes of {what}s, or compact() left that behind; fit Bayes on "
+        f"ratings that have a table of them (ratings.with_{what}s)."
     )

@@ -193,6 +193,8 @@ def _check(model: Model) -> None:
         _check_posterior(model.posterior, n_users, n_items)
         _check_known(model.posterior.users, model.user_info, n_items)
         _check_known(model.posterior.items, model.item_info, n_users)
+    if model.posterior is None and (model.user_info is not None or model.item_info is not None):
+        raise ValueError("features without a posterior that has a link to them")
     if not model.limits[0] <= model.limits[1]:
         raise ValueError("the rating range ends before it begins")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
