@@ -1,4 +1,4 @@
-"""The link from history and attributes to factors: the chain against brute force, and what was planted found."""
+"""The link from history and attributes to factors: against brute force, and what it finds of what was planted."""
 
 from dataclasses import replace
 
@@ -19,6 +19,7 @@ from palate.rows import columns_from, rows_where
 from palate.sideinfo import SideInfo
 from palate.solvers.base import rmse
 from palate.solvers.chain import Chain
+from palate.solvers.linking import Link
 from palate.strangers import RIDGE, Strangers, strangers_among
 
 few = settings(max_examples=60, deadline=None)
@@ -127,6 +128,17 @@ def test_the_chain_samples_the_posterior():
         z = (one - two) / np.hypot(error_one, error_two)
         assert np.abs(z).max() < 5
         assert np.sqrt(np.mean(z**2)) < 2
+
+
+def test_a_link_without_evidence_has_its_prior():
+    precision = np.array([[4.0, 1.8], [1.8, 1.0]])
+    link = Link(SideInfo(4000), rows_of([[], [], []]), k=2, n_threads=1)
+    link.draw(np.ones((3, 2), np.float32), np.ones(2), precision, np.random.default_rng(0), seed=1, sweep=1, stream=2)
+    expected = np.linalg.inv(precision)
+    spread = np.sqrt(np.diag(expected))
+    assert (np.abs(np.cov(link.beta.T) - expected) < 5 * np.outer(spread, spread) * np.sqrt(2 / 4000)).all()
+    assert link.precisions == pytest.approx([1], abs=0.1)
+    assert (link.shift == 0).all()
 
 
 def test_rows_without_ratings_do_not_move_the_others():

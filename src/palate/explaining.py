@@ -92,8 +92,9 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     """By how much each of the person's own ratings, and each group of what else is known, moves the score of an item.
 
     Shapes (n_ratings,) and (n_groups,). With x = A^-1 (Lambda (m + F beta) + alpha sum_j w_j t_j z_j), rating j moves
-    the score z_i . x by alpha w_j t_j z_i' A^-1 z_j, and feature f by F_f z_i' A^-1 Lambda beta_f; with a posterior,
-    the mean of that over its draws; where scores are no ratings, of the linear problem around the present x.
+    the score z_i . x by alpha w_j t_j z_i' A^-1 z_j, and feature f by F_f z_i' A^-1 Lambda beta_f (without ratings
+    A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws; where scores are no
+    ratings, of the linear problem around the present x.
     """
     history = model.factors.linearised(people.history, people.vectors)
     rated, values = history.row(0)
@@ -115,7 +116,8 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
         towards = problem.towards(item_code)
         own += problem.own(targets, towards)
         if model.user_info is not None and features is not None and samples.link is not None:
-            moves = features.values * (samples.link[s][features.indices] @ (samples.precision[s] @ towards))
+            link = samples.link[s] if len(rated) else samples.strangers.link_of(s, len(samples.link[s]))
+            moves = features.values * (link[features.indices] @ (samples.precision[s] @ towards))
             known += np.bincount(model.user_info.groups[features.indices], moves, minlength=len(known))
     per_draw = posterior.scale / len(posterior)
     return per_draw * own, per_draw * known

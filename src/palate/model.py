@@ -264,7 +264,8 @@ class Model:
         size = min(4096, len(self.history.indices))
         users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
-        return replace(self, posterior=None, noise=float(np.sqrt(self.noise**2 + variance.mean())))
+        noise = float(np.sqrt(self.noise**2 + variance.mean()))
+        return replace(self, posterior=None, noise=noise, user_info=None, item_info=None)  # the links were the draws'
 
 
 def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:

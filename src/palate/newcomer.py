@@ -42,7 +42,8 @@ class Newcomer:
         _check_features(model, features)
         self._model = model
         self._people: People = model.newcomers(history, None if features is None else [features])
-        self._is_described = len(history.indices) > 0 or features is not None
+        told = self._people.features
+        self._is_described = len(history.indices) > 0 or (told is not None and len(told.indices) > 0)
 
     @property
     def vector(self) -> Floats:
@@ -116,6 +117,6 @@ def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:
         return
     what = model.user_vocabulary.what
     raise OptionError(
-        f"this model has learned nothing from attributes of {what}s; fit Bayes on ratings that have a table of them "
-        f"(ratings.with_{what}s)."
+        f"this model has learned nothing from attributes of {what}s, or compact() left that behind; fit Bayes on "
+        f"ratings that have a table of them (ratings.with_{what}s)."
     )

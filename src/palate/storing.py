@@ -221,6 +221,8 @@ def _check(model: Model) -> None:
         _check_posterior(model.posterior, n_users, n_items)
         _check_known(model.posterior.users, model.user_info, n_items)
         _check_known(model.posterior.items, model.item_info, n_users)
+    if model.posterior is None and (model.user_info is not None or model.item_info is not None):
+        raise ValueError("features without a posterior that has a link to them")
     if not model.limits[0] <= model.limits[1]:
         raise ValueError("the rating range ends before it begins")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
@@ -285,6 +287,9 @@ def _check_known(samples: SideSamples, info: SideInfo | None, n_others: int) -> 
     _expect_if("strangers", strangers.intercept, (draws, k), is_there=has_attributes)
     _expect_if("strangers", strangers.link, (draws, n_features - n_history, k), is_there=has_attributes)
     _expect_if("strangers", strangers.residual, (draws, k, k), is_there=has_attributes)
+    for spread in (strangers.covariance, strangers.residual):
+        if spread is not None:
+            _expect_spread("strangers", spread)
 
 
 def _expect_if(what: str, array: NDArray[Any] | None, shape: tuple[int, ...], *, is_there: bool) -> None:
@@ -299,6 +304,15 @@ def _expect_positive(what: str, matrices: NDArray[np.float32]) -> None:
         np.linalg.cholesky(matrices.astype(np.float64))
     except np.linalg.LinAlgError:
         raise ValueError(f"{what}: a precision matrix is not positive definite") from None
+
+
+def _expect_spread(what: str, covariances: NDArray[np.float32]) -> None:
+    """None below zero in any direction, but for rounding; directions without spread may be."""
+    if not np.isfinite(covariances).all():
+        raise ValueError(f"{what}: a covariance that is not finite")
+    values = np.linalg.eigvalsh(covariances.astype(np.float64))
+    if (values[:, 0] < -1e-4 * np.abs(values[:, -1]) - 1e-30).any():
+        raise ValueError(f"{what}: a covariance below zero")
 
 
 def _expect(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:

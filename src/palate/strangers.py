@@ -58,6 +58,13 @@ class Strangers:
         means[told] = self.intercept[s] + moved[told]
         return means
 
+    def link_of(self, s: int, n_features: int) -> Floats:
+        """The link of draw s to all columns of F, of which the attributes are the last: (n_features, k)."""
+        link = np.zeros((n_features, self.mean.shape[1]), np.float32)
+        if self.link is not None:
+            link[n_features - self.link.shape[1] :] = self.link[s]
+        return link
+
     def draws(self, s: int, attributes: CompressedRows | None, n_rows: int, seed: int) -> Floats:
         """A draw of each row under draw s, (n_rows, k)."""
         k = self.mean.shape[1]
@@ -83,24 +90,40 @@ def strangers_among(vectors: Floats, counts: NDArray[np.int64], attributes: Comp
     """
     rated = counts > 0
     weights = counts[rated] / counts.sum()
-    F = None if attributes is None or d == 0 else _dense(attributes, d)[rated]
-    one_by_one = [_of_draw(vectors[s][rated].astype(np.float64), weights, F) for s in range(len(vectors))]
+    ridge = None if attributes is None or d == 0 else _Ridge.of(_dense(attributes, d)[rated], weights)
+    one_by_one = [_of_draw(vectors[s][rated].astype(np.float64), weights, ridge) for s in range(len(vectors))]
     return Strangers(*(np.stack(part).astype(np.float32) for part in zip(*one_by_one, strict=True)))
 
 
-def _of_draw(X: Doubles, weights: Doubles, F: Doubles | None) -> tuple[Doubles, ...]:
+@dataclass(frozen=True)
+class _Ridge:
+    """Ridge regression on features around their mean, the same for every draw: link = solution @ (X - mean of X).
+
+    middle: (d,) the features' mean; features: (n, d) around it; solution: (d, n).
+    """
+
+    middle: Doubles
+    features: Doubles
+    solution: Doubles
+
+    @classmethod
+    def of(cls, F: Doubles, weights: Doubles) -> _Ridge:
+        middle = weights @ F
+        features = F - middle
+        weighted = features.T * (weights * len(F))
+        precision = weighted @ features + RIDGE * np.eye(F.shape[1])
+        return cls(middle, features, np.asarray(np.linalg.solve(precision, weighted), np.float64))
+
+
+def _of_draw(X: Doubles, weights: Doubles, ridge: _Ridge | None) -> tuple[Doubles, ...]:
     mean = weights @ X
     around = X - mean
     covariance = (around.T * weights) @ around
-    if F is None:
+    if ridge is None:
         return mean, covariance
-    middle = weights @ F
-    features = F - middle
-    weighted = features.T * (weights * len(X))
-    ridge = RIDGE * np.eye(F.shape[1])
-    link: Doubles = np.asarray(np.linalg.solve(weighted @ features + ridge, weighted @ around), np.float64)
-    left = around - features @ link
-    return mean, covariance, mean - middle @ link, link, (left.T * weights) @ left
+    link = ridge.solution @ around
+    left = around - ridge.features @ link
+    return mean, covariance, mean - ridge.middle @ link, link, (left.T * weights) @ left
 
 
 def _dense(rows: CompressedRows, n_columns: int) -> Doubles:
