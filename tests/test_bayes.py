@@ -279,7 +279,7 @@ def test_the_unknown_get_the_mean_of_the_draws_as_one_vector():
     mean, variance = posterior.predict(posterior.users.vectors, *codes)
     predicted, low, high = rec.predict_codes(*codes, level=0.6826894921)
     np.testing.assert_allclose(predicted, mean, atol=0.05)  # one vector for them, the least-squares fit to the draws
-    np.testing.assert_allclose(high - predicted, np.sqrt(variance + posterior.noise**2), rtol=1e-6)
+    np.testing.assert_allclose(high - predicted, np.sqrt(variance + rec.model.noise_of(codes[0]) ** 2), rtol=1e-6)
     np.testing.assert_allclose(predicted - low, high - predicted, rtol=1e-6)
     new = rec.fold_in({"i1": 4.0, "i2": 3.0})
     draws = posterior.solve(new._people.history, draw=False)

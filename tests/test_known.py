@@ -195,7 +195,7 @@ def test_a_share_is_what_the_feature_does(rec):
     model = rec.model
     for user, item in ((3, 5), (60, 40)):
         people = model.known(np.array([user], np.int32))
-        features, history = model.features_of(people), people.history
+        features, history = model.features_of(people), model.weighed(people.history, people.codes)
         _, known = contributions(model, people, item)
         whole = mean_score(model, history, features, item)
         for name, share in zip(model.user_info.group_names, known, strict=True):

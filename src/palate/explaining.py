@@ -96,7 +96,7 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws; where scores are no
     ratings, of the linear problem around the present x.
     """
-    history = model.factors.linearised(people.history, people.vectors)
+    history = model.weighed(model.factors.linearised(people.history, people.vectors), people.codes)
     rated, values = history.row(0)
     weights = np.ones(len(rated)) if history.weights is None else history.weights.astype(np.float64)
     posterior = model.posterior

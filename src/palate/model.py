@@ -64,8 +64,9 @@ class Forecast:
 class Model:
     """Factors, their posterior where there is one, vocabularies, tables, the ratings learned from, how it came to be.
 
-    noise: standard deviation of a rating around its expectation at an unknown moment (nan: not claimed). limits: the
-    rating range. effects: what is known of moments; the factors describe the present.
+    noise: standard deviation of a rating around its expectation at an unknown moment (nan: not claimed); user_noise and
+    item_noise: that of each user or item, where they differ. limits: the rating range. effects: what is known of
+    moments; the factors describe the present.
     """
 
     factors: Factors
@@ -81,6 +82,8 @@ class Model:
     item_info: SideInfo | None = None
     predicts_ratings: bool = True
     effects: TimeEffects | None = None
+    user_noise: Floats | None = None
+    item_noise: Floats | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -151,7 +154,7 @@ class Model:
         draws: Floats | None,
         codes: tuple[Codes, Codes],
         described: tuple[Codes, Codes],
-        moment: tuple[Doubles, float, Doubles | float],
+        moment: tuple[Doubles, Doubles, Doubles | float],
     ) -> Forecast:
         moved, noise_variance, doubt = moment
         if self.posterior is None or draws is None:
@@ -170,16 +173,37 @@ class Model:
 
     def effects_at(
         self, user_codes: Codes, item_codes: Codes, when: Doubles | None
-    ) -> tuple[Doubles, float, Doubles | float]:
+    ) -> tuple[Doubles, Doubles, Doubles | float]:
         """What moments (nan: now) move ratings by, the noise's variance there, and what they add to the doubt."""
-        effects = self.effects
+        effects, noise = self.effects, self.noise_of(user_codes, item_codes) ** 2
         if effects is not None and when is not None:
             moved, doubt = effects.at(user_codes, item_codes, when)
-            return moved, max(self.noise**2 - effects.unknown_variance, 0.0), doubt
+            return moved, np.maximum(noise - effects.unknown_variance, 0.0), doubt
         still = np.zeros(len(user_codes))
         if effects is None or self.factors.steps is None or self.posterior is None:
-            return still, self.noise**2, 0.0  # the noise, or the factors' doubt, is that of an unknown moment
-        return still, self.noise**2, effects.unknown_variance
+            return still, noise, 0.0  # the noise, or the factors' doubt, is that of an unknown moment
+        return still, noise, effects.unknown_variance
+
+    def noise_of(self, user_codes: Codes, item_codes: Codes | None = None) -> Doubles:
+        """Standard deviation of ratings around their expectation at an unknown moment, (n,); -1 is anybody."""
+        if self.user_noise is not None:
+            return np.append(self.user_noise, self.noise)[user_codes].astype(np.float64)
+        if self.item_noise is not None and item_codes is not None:
+            return np.append(self.item_noise, self.noise)[item_codes].astype(np.float64)
+        return np.full(len(user_codes), self.noise)
+
+    def weighed(self, history: CompressedRows, codes: Codes) -> CompressedRows:
+        """Ratings of the users `codes` (-1: new ones) with the weights that they have by whose ratings they are."""
+        if self.posterior is None or (self.user_noise is None and self.item_noise is None):
+            return history
+        weights = np.ones(len(history.values), np.float32) if history.weights is None else history.weights
+        usual = self.posterior.noise
+        if self.user_noise is not None:
+            levels = np.append(self.user_noise, np.float32(usual))[codes]
+            weights = weights * np.repeat((usual / levels) ** 2, history.counts)
+        if self.item_noise is not None:
+            weights = weights * (usual / self.item_noise[history.indices]) ** 2
+        return replace(history, weights=weights.astype(np.float32))
 
     def known(self, codes: Codes) -> People:
         """Users the model was trained on, by code."""
@@ -197,8 +221,9 @@ class Model:
         if posterior is None:
             return People(codes, self.factors.represent(history), history, None)
         features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(known))
-        likely = self._projection(posterior.solve(history, features, draw=False))
-        return People(codes, likely, history, lambda: posterior.solve(history, features, draw=True), features)
+        weighed = self.weighed(history, codes)
+        likely = self._projection(posterior.solve(weighed, features, draw=False))
+        return People(codes, likely, history, lambda: posterior.solve(weighed, features, draw=True), features)
 
     def features_of(self, people: People) -> CompressedRows | None:
         """The matrix F of what is known of people besides their ratings; None where nothing is."""
@@ -249,11 +274,13 @@ class Model:
             item_table=self.user_table,
             user_info=self.item_info,
             item_info=self.user_info,
+            user_noise=self.item_noise,
+            item_noise=self.user_noise,
             effects=None if self.effects is None else self.effects.transposed(),
         )
 
     def compact(self) -> Model:
-        """The same model without the posterior's draws: the same predictions, and one width of interval for all.
+        """The same model without the posterior's draws: the same predictions, and one width of interval for all items.
 
         The noise then takes in what the draws disagreed about on average, over random pairs of a user and an item that
         are as active as those of the ratings.
@@ -264,8 +291,12 @@ class Model:
         size = min(4096, len(self.history.indices))
         users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
+        wider: dict[str, Any] = {
+            name: None if level is None else np.sqrt(level**2 + np.float32(variance.mean()))
+            for name, level in (("user_noise", self.user_noise), ("item_noise", self.item_noise))
+        }
         noise = float(np.sqrt(self.noise**2 + variance.mean()))
-        return replace(self, posterior=None, noise=noise, user_info=None, item_info=None)  # the links were the draws'
+        return replace(self, posterior=None, noise=noise, user_info=None, item_info=None, **wider)  # links were draws'
 
 
 def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:

@@ -136,7 +136,8 @@ def _scores(model: Model, people: People, query: Query) -> Floats:
     doubt = model.posterior.score_variance(people.draws)
     steps = model.factors.steps
     if steps is None:
-        spread = np.sqrt(doubt + np.float32(model.noise**2))
+        own = model.noise_of(people.codes)[:, None] if model.item_noise is None else model.item_noise
+        spread = np.sqrt(doubt + np.square(own, dtype=np.float32))
         lower: Floats = (model.factors.scores(people.vectors) - np.float32(query.z) * spread).astype(np.float32)
         return lower
     scores = model.factors.raw_scores(people.vectors)

@@ -29,6 +29,7 @@ OTHER_KINDS = {
 }
 
 
+LEVELS = ("user_noise", "item_noise")  # of a model, one of them at most
 STRANGERS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of Strangers
 
 
@@ -76,6 +77,10 @@ def save(model: Model, path: str | PathLike[str]) -> None:
             for part in STRANGERS:
                 if (values := getattr(samples.strangers, part)) is not None:
                     tensors[f"posterior.{side}.strangers.{part}"] = values
+    for name in LEVELS:
+        if (levels := getattr(model, name)) is not None:
+            tensors[name] = levels
+            header["levels"] = name
     if model.effects is not None:
         header["effects"], parts = effects.pack(model.effects)
         tensors |= parts
@@ -147,6 +152,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         item_info=_unpack_info(header.get("item_info")),
         predicts_ratings=bool(header["predicts_ratings"]),
         effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
+        **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in LEVELS},
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
         metrics=dict(header["metrics"]),
@@ -223,6 +229,11 @@ def _check(model: Model) -> None:
         _check_known(model.posterior.items, model.item_info, n_users)
     if model.posterior is None and (model.user_info is not None or model.item_info is not None):
         raise ValueError("features without a posterior that has a link to them")
+    for levels, n in ((model.user_noise, n_users), (model.item_noise, n_items)):
+        if levels is not None:
+            _expect("noise", levels, (n,), np.float32)
+            if not (levels >= 0).all():
+                raise ValueError("a noise below 0")
     if not model.limits[0] <= model.limits[1]:
         raise ValueError("the rating range ends before it begins")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):

@@ -39,6 +39,8 @@ class Average:
             self._valid_sum += np.clip(self._expected(self._monitor.valid), *self._limits)
         if chain.targets.timing is not None:
             chain.targets.timing.keep(chain.users.vectors)
+        if chain.noise is not None:
+            chain.noise.keep(chain.alpha_now)
         self._distiller.add(chain.users.vectors, chain.items.vectors)
         cuts = None if chain.targets.steps is None else chain.targets.steps.cuts.astype(np.float32)
         self._samples.add(Draw(chain.alpha_now, chain.users.drawn(), chain.items.drawn(), cuts))
@@ -79,7 +81,11 @@ class Average:
         _set_unrated(factors.items, *flipped, chain.items, features["item"])
         timing = chain.targets.timing
         effects = None if timing is None else timing.effects()
-        trained = Trained(factors, posterior, posterior.noise, effects=effects)
+        levels = None if chain.noise is None else chain.noise.levels(chain.scale)
+        noise = posterior.noise if levels is None else typical(levels, chain.users.counts)
+        if levels is not None:
+            levels[~chain.users.rated] = noise
+        trained = Trained(factors, posterior, noise, effects=effects, user_noise=levels)
         return trained if chain.targets.steps is None else self._ordered(trained, posterior, chain.targets.steps)
 
     def _ordered(self, trained: Trained, posterior: Posterior, steps: OrderedSteps) -> Trained:
@@ -94,6 +100,11 @@ class Average:
         factors = replace(trained.factors, steps=steps, doubt=doubt)
         noise = float(np.sqrt(steps.variance_of_rating(scores, doubt).mean()))
         return replace(trained, factors=factors, posterior=posterior, noise=noise)
+
+
+def typical(levels: Floats, counts: NDArray[np.int64]) -> float:
+    """The standard deviation of anybody's rating: that of users, as often as they rate."""
+    return float(np.sqrt(np.average(levels.astype(np.float64) ** 2, weights=counts)))
 
 
 def _set_unrated(

@@ -53,6 +53,7 @@ class Trained:
     user_info: SideInfo | None = None
     item_info: SideInfo | None = None
     effects: TimeEffects | None = None
+    user_noise: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Recipe(ABC):
             user_info=trained.user_info,
             item_info=trained.item_info,
             effects=trained.effects,
+            user_noise=trained.user_noise,
             predicts_ratings=self.predicts_ratings,
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),

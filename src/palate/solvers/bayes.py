@@ -47,9 +47,10 @@ class Bayes(Recipe):
     features: the same for what ratings.user_table and item_table say of them, where there are such tables.
     likelihood: "gaussian" takes ratings for numbers, "ordinal" for 2 to 20 ordered steps, of which each then has a
     probability; "auto" picks what predicts better in a short validation inside the ratings. time: also learn what
-    ratings owe to their moments (sessions of users, days, drifting items). seed: same seed, same machine, same bytes,
-    at any n_threads (0: all cores). Raises OptionError for values that make no sense and time without times, DataError
-    for ordinal ratings in too many steps.
+    ratings owe to their moments (sessions of users, days, drifting items). user_noise: let some users be noisier than
+    others (ratings as numbers and without time only). seed: same seed, same machine, same bytes, at any n_threads (0:
+    all cores). Raises OptionError for values that make no sense and time without times, DataError for ordinal ratings
+    in too many steps.
 
     >>> import palate
     >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
@@ -65,6 +66,7 @@ class Bayes(Recipe):
     features: bool = True
     likelihood: Literal["gaussian", "ordinal", "auto"] = "gaussian"
     time: bool = False
+    user_noise: bool = True
     seed: int = 0
     n_threads: int = 0
 
@@ -74,7 +76,7 @@ class Bayes(Recipe):
         check_counts(n_threads=self.n_threads)
         check_counts(most=MAX_SEED, seed=self.seed)
         check_choice("likelihood", self.likelihood, ("gaussian", "ordinal", "auto"))
-        check_flags(history=self.history, features=self.features, time=self.time)
+        check_flags(history=self.history, features=self.features, time=self.time, user_noise=self.user_noise)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         if self.time and ratings.times is None:
@@ -85,7 +87,9 @@ class Bayes(Recipe):
             "item": self._known(ratings.by_item(), ratings.n_users, ratings.item_table),
         }
         ordinal = self._is_ordinal(ratings)
-        chain = Chain(ratings, n_factors, self.seed, self.n_threads, infos, time=self.time, ordinal=ordinal)
+        user_noise = self.user_noise and not ordinal and not self.time
+        options = {"time": self.time, "ordinal": ordinal, "user_noise": user_noise}
+        chain = Chain(ratings, n_factors, self.seed, self.n_threads, infos, **options)
         average = Average(chain, ratings, monitor, max(n_factors, min(SERVED_RANK, 2 * n_factors + 1)), self.n_samples)
         try:
             for _ in range(WARM_UP_SWEEPS):

@@ -18,6 +18,7 @@ from palate.rows import columns_from, rows_where
 from palate.sideinfo import SideInfo
 from palate.solvers.base import n_weighted
 from palate.solvers.linking import Link
+from palate.solvers.noise import UserNoise
 from palate.solvers.targets import Targets
 
 Doubles = NDArray[np.float64]
@@ -86,7 +87,8 @@ class Chain:
     """The state of the Gibbs sampler. Ratings are standardised inside, or replaced by what lies behind ordered ones.
 
     infos: for each side, "user" and "item", what is known of its rows and their matrix F, or None. time: with effects
-    of the ratings' moments. ordinal: ratings are ordered steps and not numbers.
+    of the ratings' moments. ordinal: ratings are ordered steps and not numbers. user_noise: each user's ratings have a
+    noise of their own.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Chain:
         *,
         time: bool = False,
         ordinal: bool = False,
+        user_noise: bool = False,
     ) -> None:
         self.targets = Targets(ratings, seed, n_threads, time=time, ordinal=ordinal)
         self.n_ratings = n_weighted(ratings)
@@ -113,6 +116,8 @@ class Chain:
         }
         self.users = Side(rows["user"].counts, start[: ratings.n_users], links.get("user"), stream=0)
         self.items = Side(rows["item"].counts, start[ratings.n_users :], links.get("item"), stream=1)
+        counts = np.diff(ratings.by_user().indptr) if ratings.weights is None else _n_weighty(ratings.by_user())
+        self.noise = UserNoise(counts) if user_noise else None
         self.alpha, self.errors = 1.0, float(self.n_ratings)
 
     @property
@@ -147,7 +152,10 @@ class Chain:
         """One Gibbs sweep: each side's prior and link, then its rows; then what they are fitted to; then the noise."""
         for side, other in ((self.users, self.items), (self.items, self.users)):
             side.draw_prior(self.rng, self.seed, number, self.n_threads)
-            self._solve(side, other, draw=True, sweep=number)
+            errors = self._solve(side, other, draw=True, sweep=number)
+            if side is self.users and self.noise is not None:
+                self.noise.draw(errors, self.alpha, self.rng)
+                self.targets.weigh_users(self.noise.precisions)
         left = self.targets.draw(self.users.vectors, self.items.vectors, self.alpha, self.rng, number)
         self.errors = self.errors if left is None else left
         if not self.targets.is_ordinal:
@@ -158,7 +166,7 @@ class Chain:
         users, items = self.users.vectors, self.items.vectors
         return predict_pairs(users, items, user_codes, item_codes, bias=True, n_threads=self.n_threads)
 
-    def _solve(self, side: Side, other: Side, *, draw: bool, sweep: int = 0) -> None:
+    def _solve(self, side: Side, other: Side, *, draw: bool, sweep: int = 0) -> Doubles:
         rows, center, scale = self.targets.of("user" if side is self.users else "item")
         side.vectors, errors = solve_rows(
             rows.indptr,
@@ -181,11 +189,19 @@ class Chain:
         )
         assert errors is not None
         self.errors = float(errors.sum())
+        return errors
 
 
 def _link_of_rated(info: SideInfo, features: CompressedRows, rows: CompressedRows, k: int, n_threads: int) -> Link:
     """The link of a side: rows without ratings have nothing to say, and wait for strangers to speak for them."""
     return Link(info, rows_where(features, rows.counts > 0), k, n_threads)
+
+
+def _n_weighty(rows: CompressedRows) -> NDArray[np.int64]:
+    """How many ratings of each row count, (n_rows,): those with a weight above 0."""
+    assert rows.weights is not None
+    owners = np.repeat(np.arange(rows.n_rows), rows.counts)
+    return np.bincount(owners[rows.weights > 0], minlength=rows.n_rows)
 
 
 def draw_normal_wishart(
