@@ -82,10 +82,7 @@ class Bayes(Recipe):
         if self.time and ratings.times is None:
             raise OptionError('time=True needs times, which these ratings have none of: palate.read(..., time="...").')
         n_factors = self.n_factors or (31 if len(ratings) >= MANY_RATINGS else 15)
-        infos = {
-            "user": self._known(ratings.by_user(), ratings.n_items, ratings.user_table),
-            "item": self._known(ratings.by_item(), ratings.n_users, ratings.item_table),
-        }
+        infos = self.known_sides(ratings)
         ordinal = self._is_ordinal(ratings)
         user_noise = self.user_noise and not ordinal and not self.time
         options = {"time": self.time, "ordinal": ordinal, "user_noise": user_noise}
@@ -107,6 +104,13 @@ class Bayes(Recipe):
         trained = average.trained({side: None if known is None else known[1] for side, known in infos.items()})
         user_info, item_info = (None if known is None else known[0] for known in infos.values())
         return replace(trained, user_info=user_info, item_info=item_info)
+
+    def known_sides(self, ratings: Ratings) -> dict[str, tuple[SideInfo, CompressedRows] | None]:
+        """What the links of both sides, "user" and "item", may use, and the matrices F of their rows."""
+        return {
+            "user": self._known(ratings.by_user(), ratings.n_items, ratings.user_table),
+            "item": self._known(ratings.by_item(), ratings.n_users, ratings.item_table),
+        }
 
     def _is_ordinal(self, ratings: Ratings) -> bool:
         """Whether to take ratings for ordered steps; "auto" tries both, on a tenth held out of at most AUTO_RATINGS."""
