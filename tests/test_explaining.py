@@ -135,6 +135,42 @@ def test_a_share_under_the_posterior_is_the_mean_over_its_draws(fits):
     np.testing.assert_allclose(contributions(model, people, item)[0], changes.mean(axis=0), atol=1e-3)
 
 
+def test_a_share_of_an_ordered_rating_is_what_its_latent_does(data):
+    model = palate.Bayes(n_factors=3, n_sweeps=25, n_samples=6, likelihood="ordinal").fit(data).model
+    people, item = model.known(np.array([5], np.int32)), 7
+    history = replace(people.history, values=model.targets_of(people))
+    for s in range(len(model.posterior)):
+        one = with_draw(model, s)
+        linear = replace(one, posterior=replace(one.posterior, steps=None))
+        whole = draw_score(linear, history, item)
+        shares = contributions(one, people, item)[0]
+        for at, rated in enumerate(history.indices):
+            values = history.values.copy()
+            values[at] = one.posterior.items.vectors[0, rated, -1]
+            changed = draw_score(linear, replace(history, values=values), item)
+            assert shares[at] == pytest.approx(whole - changed, abs=1e-3)
+        assert np.abs(shares).max() > 0.02
+
+
+def test_ordered_ratings_mean_the_same_with_and_without_draws(data):
+    rec = palate.Bayes(n_factors=3, n_sweeps=25, n_samples=8, history=False, likelihood="ordinal").fit(data)
+    low, high = {"i1": 1.0, "i2": 2.0, "i3": 1.0, "i30": 2.0}, {"i1": 5.0, "i2": 4.0, "i3": 5.0, "i30": 5.0}
+    items = [f"i{at}" for at in range(4, 30)]
+    moved = []
+    for model in (rec, rec.compact()):
+        ratings = [model.fold_in(given).predict(items)["prediction"].to_numpy() for given in (low, high)]
+        moved.append(ratings[1] - ratings[0])
+        why = model.fold_in(high).explain("i7")
+        assert sum(why.parts.values()) == pytest.approx(model.fold_in(high).predict("i7").prediction, abs=1e-4)
+        assert sum(reason.contribution for reason in why.because) > 0.3
+        assert len(model.fold_in(high).ask(3)) == 3
+    assert moved[0].mean() > 1
+    np.testing.assert_allclose(moved[1], moved[0], atol=0.5)
+    assert moved[1].mean() == pytest.approx(moved[0].mean(), rel=0.15)
+    gains = [model.fold_in({}).ask(5)["gain"].to_numpy() for model in (rec, rec.compact())]
+    assert gains[1] == pytest.approx(gains[0], rel=0.5)
+
+
 @pytest.mark.parametrize("name", ["Bayes", "ALS"])
 def test_a_rating_above_what_was_expected_pulls_like_things_up(name):
     cells = [(u, i) for u in range(30) for i in range(20) if (u // 2 + i) % 7]

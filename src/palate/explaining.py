@@ -93,13 +93,14 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
 
     Shapes (n_ratings,) and (n_groups,). With x = A^-1 (Lambda (m + F beta) + alpha sum_j w_j t_j z_j), rating j moves
     the score z_i . x by alpha w_j t_j z_i' A^-1 z_j, and feature f by F_f z_i' A^-1 Lambda beta_f (without ratings
-    A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws; where scores are no
-    ratings, of the linear problem around the present x.
+    A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws, t being the expected
+    latents of ordered ratings; where scores are squashed into a range, of the linear problem around the present x.
     """
-    history = model.weighed(model.factors.linearised(people.history, people.vectors), people.codes)
+    posterior = model.posterior
+    history = people.history if posterior is not None else model.factors.linearised(people.history, people.vectors)
+    history = model.weighed(history, people.codes)
     rated, values = history.row(0)
     weights = np.ones(len(rated)) if history.weights is None else history.weights.astype(np.float64)
-    posterior = model.posterior
     if posterior is None:
         prior = model.factors.user_prior
         ridge = ridge_of_rows(people.history.counts, prior.ridge, prior.count_exponent)

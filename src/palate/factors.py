@@ -16,13 +16,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.kernels import predict_pairs, solve_rows
+from palate.kernels import expect_truncated, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
 from palate.ratings import CompressedRows
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
 Doubles = NDArray[np.float64]
+
+N_EXPECTED = 12  # steps to the mode, where ratings are ordered
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ class Factors:
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from their ratings: (n, k)."""
+        if self.steps is not None:
+            return expectation_maximization(self, histories)
         if not self.is_linear:
             return gauss_newton(self, histories)
         return self.user_prior.solve(histories, self.items, self.mean, self.scale)[0]
@@ -174,10 +178,13 @@ class Factors:
         """The least-squares problem in scores that the ratings are around the users' present vectors.
 
         For a rating r with weight w and a score s whose rating f has the slope f': the target s + (r - f) / f' with
-        weight w (f' scale / span)^2, since solve() counts in units of `scale`. Or the rating, where it is a score.
+        weight w (f' scale / span)^2, since solve() counts in units of `scale`. Or the rating, where it is a score, or
+        the latent expected behind an ordered one.
         """
         if self.is_linear:
             return histories
+        if self.steps is not None:
+            return replace(histories, values=self.latents(histories, vectors))
         codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
         scores = self.pair_scores(vectors, codes, histories.indices)
         slopes: Floats = np.maximum(self.slopes_at(scores), np.float32(1e-6))
@@ -187,6 +194,16 @@ class Factors:
         if histories.weights is not None:
             weights *= histories.weights
         return CompressedRows(histories.indptr, histories.indices, targets, weights)
+
+    def latents(self, histories: CompressedRows, vectors: Floats) -> Floats:
+        """The mean of the latent behind each ordered rating, (n_ratings,), given the users' vectors."""
+        assert self.steps is not None
+        codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+        root = np.float32(np.sqrt(self.user_prior.alpha) / self.scale)  # of the latents' precision around the scores
+        scores = root * self.pair_scores(vectors, codes, histories.indices)
+        cuts = root * self.steps.cuts.astype(np.float32)
+        latents: Floats = expect_truncated(scores, self.steps.steps_of(histories.values), cuts) / root
+        return latents
 
     def transposed(self) -> Factors:
         """The same model with users and items exchanged."""
@@ -204,6 +221,15 @@ def sigmoid_range(scores: Floats, low: float, high: float) -> Floats:
     with np.errstate(over="ignore"):
         squashed = np.float32(low) + np.float32(high - low) / (np.float32(1) + np.exp(-scores))
     return squashed.astype(scores.dtype)
+
+
+def expectation_maximization(factors: Factors, histories: CompressedRows) -> Floats:
+    """Vectors (n, k) of users never seen from ordered ratings: the mode, the latents behind the ratings expected."""
+    x = np.tile(factors.user_prior.mean, (histories.n_rows, 1))
+    for _ in range(N_EXPECTED):
+        linear = factors.linearised(histories, x)
+        x = factors.user_prior.solve(linear, factors.items, factors.mean, factors.scale)[0]
+    return x
 
 
 def gauss_newton(factors: Factors, histories: CompressedRows, n_steps: int = 20) -> Floats:

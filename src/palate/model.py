@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
-from palate.kernels import expect_truncated
 from palate.posterior import Posterior, Projection
 from palate.ratings import CompressedRows
 from palate.rows import row_codes, take_rows, transpose_rows
@@ -253,13 +252,9 @@ class Model:
 
     def targets_of(self, people: People) -> Floats:
         """What the vector of the one person in `people` is fitted to: ratings, or the mean latent behind each."""
-        factors, history = self.factors, people.history
-        if factors.steps is None:
-            return history.values
-        rows = np.zeros(len(history.indices), np.int32)
-        scores = factors.pair_scores(people.vectors, rows, history.indices)
-        steps, cuts = factors.steps.steps_of(history.values), factors.steps.cuts.astype(np.float32)
-        return expect_truncated(scores, steps, cuts)
+        if self.factors.steps is None:
+            return people.history.values
+        return self.factors.latents(people.history, people.vectors)
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""

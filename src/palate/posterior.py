@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
+from palate.factors import N_EXPECTED, Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
 from palate.ratings import CompressedRows
@@ -169,7 +169,7 @@ class Posterior:
         return Projection(offset.astype(np.float32), maps.astype(np.float32))
 
 
-N_EXPECTED, N_DRAWN = 12, 6  # steps to the mode and on from there, where ratings are ordered
+N_DRAWN = 6  # draws on from the mode, where ratings are ordered
 
 
 @dataclass(frozen=True)

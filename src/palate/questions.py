@@ -172,7 +172,7 @@ def _by_prior(factors: Factors, given: People, matter: Doubles) -> Belief:
             "fit with weight_decay > 0, or a Bayes fit."
         )
     prior = Prior(precision, prior.mean, prior.alpha)
-    if factors.is_linear:
+    if factors.is_linear or factors.steps is not None:  # of ordered ratings, what their latents would tell
         return Belief(factors.items, prior, given.history, matter, factors.scale)
     codes = np.arange(len(factors.items), dtype=np.int32)
     slopes = factors.slopes_at(factors.pair_scores(given.vectors, np.zeros_like(codes), codes)).astype(np.float64)

@@ -102,7 +102,9 @@ def predict(
     pairs: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A file with a user and an item in each row.")
     ] = None,
+    when: opt.When = None,
     level: opt.Level = 0.9,
+    distribution: opt.Distribution = False,
     on_unknown: opt.OnUnknown = "fallback",
     json: opt.Json = False,
     out: opt.Out = None,
@@ -114,7 +116,8 @@ def predict(
         raise typer.BadParameter("name a USER and an ITEM, or a file of them with --pairs.")
     printing.check_out(out)
     rec = _load(model)
-    options: dict[str, Any] = {"level": level, "on_unknown": on_unknown}
+    options: dict[str, Any] = {"level": level, "distribution": distribution, "on_unknown": on_unknown}
+    options["when"] = naming.moment_of(when, rec)
     if pairs is not None:
         frame = rec.predict(naming.read_pairs(pairs, rec), **options)
         printing.emit(frame, as_json=json, out=out)
@@ -142,6 +145,7 @@ def recommend(
     exclude: opt.Exclude = None,
     keep_seen: opt.KeepSeen = False,
     by: opt.By = "mean",
+    at_least: opt.AtLeast = None,
     level: opt.Level = 0.9,
     seed: opt.Seed = 0,
     on_unknown: opt.OnUnknown = "fallback",
@@ -156,6 +160,7 @@ def recommend(
     printing.check_out(out)
     rec = _load(model)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
+    options |= {"at_least": at_least}
     options |= {"items": naming.items_of(items, rec) if items else None, "exclude": naming.items_of(exclude or (), rec)}
     if like:
         frame = rec.fold_in(naming.liked(like, rec)).recommend(**options)
@@ -203,14 +208,15 @@ def explain(
     user: Annotated[str, typer.Argument(metavar="USER", help="Whose prediction.")],
     item: Annotated[str, typer.Argument(metavar="ITEM", help="Of what: id or title.")],
     *,
+    when: opt.When = None,
     json: opt.Json = False,
 ) -> None:
-    """Where a prediction comes from, and which of the user's own ratings did it."""
+    """Where a prediction comes from: the user's own ratings, what else is known, the moment."""
     from palate.cli import naming
 
     rec = _load(model)
     user_label = naming.label_of(user, rec.model.user_vocabulary)
-    explanation = rec.explain(user_label, naming.items_of([item], rec)[0])
+    explanation = rec.explain(user_label, naming.items_of([item], rec)[0], when=naming.moment_of(when, rec))
     if json:
         printing.print_json(explanation.to_dict())
         return

@@ -10,6 +10,7 @@ import numpy as np
 from palate.cli import printing
 
 if TYPE_CHECKING:
+    from palate.model import Model
     from palate.recommender import Recommender
 
 EXTREMES = 5  # items shown from each end
@@ -30,6 +31,7 @@ def summary(rec: Recommender) -> dict[str, Any]:
         "n_factors": rec.n_factors,
         "n_draws": 0 if model.posterior is None else len(model.posterior),
         "noise": model.noise,
+        **known(model),
         "labels": {"user": model.user_vocabulary.kind, "item": model.item_vocabulary.kind},
         "training": model.training,
         "metrics": model.metrics,
@@ -51,18 +53,72 @@ def print_summary(rec: Recommender, path: Path) -> None:
         "scale": f"{low:g} to {high:g}, mean {mean:.3f}" if model.predicts_ratings else "ranks only",
         "factors": f"{rec.n_factors}" + (f", {len(model.posterior)} posterior draws" if model.posterior else ""),
         "intervals": f"yes, noise {model.noise:.3f}" if rec.has_intervals else "no",
+        **_told(known(model)),
         "training": _training(model.training),
         "metrics": _metrics(model.metrics),
         "labels": f"users {_examples(model.user_vocabulary)}; items {_examples(model.item_vocabulary)}",
         "fingerprint": model.fingerprint,
     }
     printing.print_facts({name: value for name, value in facts.items() if value})
+    _print_fields(known(model)["features"])
     if not rec.item_bias.any():
         return  # a model without biases of items has no favourites
     best, worst = _extreme_items(rec)
     for heading, rows in (("Best liked", best), ("Least liked", worst)):
         printing.say(f"\n{heading} (item bias)", "bold")
         printing.print_table({name: [row[name] for row in rows] for name in rows[0]} if rows else {})
+
+
+def known(model: Model) -> dict[str, Any]:
+    """What a model knows more than ids and numbers, as plain values."""
+    infos = {"user": model.user_info, "item": model.item_info}
+    there = {side: info for side, info in infos.items() if info is not None}
+    steps, effects = model.factors.steps, model.effects
+    drift = None if effects is None else effects.drift
+    return {
+        "history": [side for side, info in there.items() if info.n_history],
+        "features": {side: info.attributes.report for side, info in there.items() if info.attributes is not None},
+        "likelihood": "gaussian" if steps is None else "ordinal",
+        "steps": None if steps is None else steps.values.tolist(),
+        "time": effects
+        and {
+            "session_gaps": [level.gap for level in effects.sessions],
+            "n_days": 0 if effects.days is None else len(effects.days.keys),
+            "n_years": 1 if drift is None else drift.n_periods,
+        },
+    }
+
+
+def _told(facts: dict[str, Any]) -> dict[str, str]:
+    """The same as lines; empty where there is nothing to tell."""
+    steps, time = facts["steps"], facts["time"]
+    return {
+        "history": " and ".join(f"of {side}s" for side in facts["history"]),
+        "features": " and ".join(f"of {side}s" for side in facts["features"]),
+        "likelihood": f"ordinal, {len(steps)} steps" if steps else "",
+        "time": _told_time(time) if time else "",
+    }
+
+
+def _told_time(time: dict[str, Any]) -> str:
+    gaps = ", ".join(map(_duration, time["session_gaps"]))
+    parts = [f"sessions with gaps up to {gaps}"] if gaps else []
+    parts += [f"{time['n_days']:,} days"] if time["n_days"] else []
+    parts += [f"items drift over {time['n_years']} years"] if time["n_years"] > 1 else []
+    return "; ".join(parts) or "nothing found"
+
+
+def _duration(seconds: float) -> str:
+    """A time span in the largest unit of which it is at least two."""
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"))
+    return next((f"{seconds / size:.3g} {unit}" for size, unit in units if seconds >= 2 * size), f"{seconds:.3g} s")
+
+
+def _print_fields(features: dict[str, dict[str, str]]) -> None:
+    """What each column of the tables became."""
+    for side, fields in features.items():
+        printing.say(f"\nKnown of {side}s", "bold")
+        printing.print_table({"column": list(fields), "became": list(fields.values())})
 
 
 def learned(rec: Recommender) -> str:

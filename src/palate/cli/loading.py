@@ -49,17 +49,17 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     from dataclasses import fields
 
     from palate import solvers
-    from palate.cli.options import FIT_OPTIONS
+    from palate.cli.options import FIT_OPTIONS, for_recipe, typed
 
+    options = for_recipe(options)
     known = {recipe.lower(): recipe for recipe in RECIPES}
     if name.lower() not in known:
         raise OptionError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
     recipe: type[Recipe] = getattr(solvers, known[name.lower()])
     taken = {field.name for field in fields(recipe)}
-    ignored = [f"--{option.replace('_', '-')}" for option in options if option not in taken | {"seed"}]
+    ignored = [typed(option) for option in options if option not in taken | {"seed"}]
     if ignored:
-        there = sorted(taken & set(FIT_OPTIONS))
-        has = ", ".join(f"--{option.replace('_', '-')}" for option in there) or "none"
+        has = ", ".join(map(typed, sorted(taken & set(for_recipe(FIT_OPTIONS))))) or "none"
         raise OptionError(f"{recipe.__name__} has no {', '.join(ignored)}; its options: {has}.")
     return recipe(**{option: value for option, value in options.items() if option in taken})
 

@@ -90,6 +90,13 @@ def _number_of(rating: str, text: str) -> float:
         raise OptionError(f"--like {text!r}: {rating!r} is not a number.") from None
 
 
+def moment_of(text: str | None, rec: Recommender) -> str | None:
+    """The moment as typed; with a word about it where the model knows of none."""
+    if text is not None and rec.model.effects is None:
+        note("the model knows nothing of moments, --when changes nothing; fit with --with-time for that.")
+    return text
+
+
 def title_of(label: Label, rec: Recommender) -> str:
     """What people call an item: its title, or else its id."""
     code = rec.model.item_vocabulary.find(label)
@@ -158,17 +165,35 @@ def _close(text: str, names: Sequence[str | None]) -> str:
 
 
 def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
-    """A file with a user and an item in each row, as a frame of the model's labels in the order of the file."""
+    """A file with a user and an item in each row, as a frame of the model's labels in the order of the file.
+
+    With a column of moments where the file has one, and the model knows of moments.
+    """
     import polars as pl
 
     sides = (rec.model.user_vocabulary, rec.model.item_vocabulary)
     frame = _rows_of(path, rec)
-    return pl.DataFrame(
+    pairs = pl.DataFrame(
         [
             _as_kind(frame[_position(frame.columns, side, at)], side, str(path)).alias(side.what)
             for at, side in enumerate(sides)
         ]
     )
+    return pairs if rec.model.effects is None else pairs.with_columns(_moments(frame, str(path)))
+
+
+def _moments(frame: pl.DataFrame, source: str) -> list[pl.Series]:
+    """The column of moments in seconds, if there is one; DataError for what is no moment."""
+    from palate.reading.cleaning import seconds
+    from palate.reading.columns import is_usual
+
+    found = [frame[name] for name in frame.columns if is_usual(name, "time")][:1]
+    read = [seconds(column, source).alias("time") for column in found]
+    for column, moments in zip(found, read, strict=True):
+        if moments.null_count():
+            odd = column.filter(moments.is_null())[0]
+            raise DataError(f"{source}: {column.name} {odd!r} is no moment: seconds since 1970 or an ISO text.")
+    return read
 
 
 def _rows_of(path: Path, rec: Recommender) -> pl.DataFrame:

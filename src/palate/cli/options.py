@@ -25,7 +25,15 @@ Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="ITEM", help="None of these: ids or titles; repeat it for several.")
 ]
 KeepSeen = Annotated[bool, Option("--keep-seen", help="Also what was rated already.")]
-By = Annotated[str, Option("--by", help="mean; lower: cautious; thompson: exploring.")]
+By = Annotated[str, Option("--by", help="mean; lower: cautious; thompson: exploring; chance: of --at-least or more.")]
+AtLeast = Annotated[float | None, Option("--at-least", metavar="RATING", help="With --by chance: the rating to reach.")]
+When = Annotated[
+    str | None,
+    Option("--when", metavar="MOMENT", help="2026-01-31, 2026-01-31T20:15 or seconds since 1970; by itself now."),
+]
+Distribution = Annotated[
+    bool, Option("--distribution", help="Also the chance of each rating, where they were learned as ordered steps.")
+]
 Level = Annotated[float, Option("--level", help="Probability that an interval holds the real rating.")]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback, nan or raise.")]
 Seed = Annotated[int, Option("--seed", min=0, help="Same seed, same answer.")]
@@ -36,6 +44,11 @@ def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
         f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel
     )
     return Annotated[str | None, option]
+
+
+def _switch(name: str, text: str) -> Any:
+    option = Option(f"--{name}/--no-{name}", help=text, show_default=False, rich_help_panel=LEARNING)
+    return Annotated[bool | None, option]
 
 
 def _number(name: str, kind: type, text: str) -> Any:
@@ -73,9 +86,14 @@ FIT_OPTIONS: dict[str, Any] = {
     "weight_decay": _number("weight_decay", float, "Of ALS, SGD and Bias: how strongly all is pulled to the mean."),
     "count_exponent": _number("count_exponent", float, "Of ALS: 0 plain weight decay .. 1 by number of ratings."),
     "lr": _number("lr", float, "Learning rate of SGD."),
-    "bias": Annotated[
-        bool | None, Option("--bias/--no-bias", help="Of SGD: with biases or without.", rich_help_panel=LEARNING)
+    "history": _switch("history", "Of Bayes: learn from which items a user has rated at all."),
+    "features": _switch("features", "Of Bayes: learn from the tables of --users and --items."),
+    "likelihood": _text("likelihood", LEARNING, "Of Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
+    "with_time": Annotated[
+        bool | None,
+        Option("--with-time/--without-time", help="Of Bayes: learn from moments.", rich_help_panel=LEARNING),
     ],
+    "bias": _switch("bias", "Of SGD: with biases or without."),
     "y_range": Annotated[
         tuple[float, float] | None,
         Option("--y-range", metavar="LOW HIGH", help="Of SGD: keep predictions between.", rich_help_panel=LEARNING),
@@ -85,6 +103,20 @@ FIT_OPTIONS: dict[str, Any] = {
     "seed": _number("seed", int, "Same seed, same model; also draws what --test holds out."),
     "n_threads": _number("n_threads", int, "0: all cores."),
 }
+
+
+IN_PYTHON = {"with_time": "time"}  # --time names the column that `palate.read` takes as time=
+
+
+def for_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as typed -> as recipes take them."""
+    return {IN_PYTHON.get(name, name): value for name, value in given.items()}
+
+
+def typed(name: str) -> str:
+    """How an option of a recipe is typed: n_factors -> --n-factors."""
+    names = {python: here for here, python in IN_PYTHON.items()}
+    return f"--{names.get(name, name).replace('_', '-')}"
 
 
 def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
