@@ -175,6 +175,8 @@ class Model:
         effects = self.effects
         if effects is not None and when is not None:
             moved, doubt = effects.at(user_codes, item_codes, when)
+            if self.factors.steps is not None and self.posterior is None:
+                doubt = doubt - effects.unknown_variance  # which the factors' doubt holds
             return moved, max(self.noise**2 - effects.unknown_variance, 0.0), doubt
         still = np.zeros(len(user_codes))
         if effects is None or self.factors.steps is None or self.posterior is None:
@@ -264,7 +266,8 @@ class Model:
         size = min(4096, len(self.history.indices))
         users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
-        noise = float(np.sqrt(self.noise**2 + variance.mean()))
+        disagreed = float(variance.mean()) if self.factors.steps is None else 0.0  # the factors' doubt holds it else
+        noise = float(np.sqrt(self.noise**2 + disagreed))
         return replace(self, posterior=None, noise=noise, user_info=None, item_info=None)  # the links were the draws'
 
 
