@@ -20,8 +20,7 @@ RECIPE = palate.Bayes(likelihood="ordinal", time=True, n_factors=3, n_sweeps=60,
 KINDS = ["tea", "jam", "milk"]
 
 
-@pytest.fixture(scope="module")
-def whole():
+def told_and_timed():
     """150 users in sittings of ten with a mood each, and items whose kind is liked or not; all else is drawn."""
     cells = synthetic(150, 60, 5000, n_factors=2, seed=2)
     users, items = cells.user_codes, cells.item_codes
@@ -42,8 +41,8 @@ def whole():
 
 
 @pytest.fixture(scope="module")
-def split(whole):
-    return palate.split_random(whole, test=0.2, seed=0)
+def split():
+    return palate.split_random(told_and_timed(), test=0.2, seed=0)
 
 
 @pytest.fixture(scope="module")
