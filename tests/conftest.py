@@ -4,6 +4,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import palate
@@ -34,3 +35,18 @@ def ml_100k():
 def ml_100k_90_10(ml_100k):
     """(train, test) of the protocol that every published figure here uses."""
     return palate.split_random(ml_100k, test=0.1, seed=0)
+
+
+@pytest.fixture(scope="session")
+def ml_100k_u1(ml_100k):
+    """(train, test) of the first of its official folds, with moments and both tables."""
+    path = Path(os.environ["PALATE_DATA"]) / "ml-100k" / "u1.test"
+    if not path.is_file():
+        pytest.skip("PALATE_DATA holds no u1.test")
+    pairs = {tuple(line.split("\t")[:2]) for line in path.read_text().splitlines()}
+    users, items = (map(str, both.labels) for both in (ml_100k.user_vocabulary, ml_100k.item_vocabulary))
+    users, items = list(users), list(items)
+    codes = zip(ml_100k.user_codes, ml_100k.item_codes, strict=True)
+    train, test = palate.split_rows(ml_100k, np.array([(users[user], items[item]) in pairs for user, item in codes]))
+    assert (len(train), len(test)) == (80_000, 20_000)
+    return train, test

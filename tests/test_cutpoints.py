@@ -146,3 +146,13 @@ def test_the_same_seed_gives_the_same_cuts_on_any_number_of_threads():
         points, rng = CutPoints(np.bincount(steps)), np.random.default_rng(4)
         found.append([points.draw_given(scores, steps, rng, n_threads=n_threads).tobytes() for _ in range(4)])
     assert found[0] == found[1] == found[2]
+
+
+def test_weights_count_like_copies():
+    scores, steps = simulated(2, [-1.0, 0.0, 0.4, 2.0], 3000)
+    times = np.random.default_rng(0).integers(0, 4, 3000)
+    ends = {"n_steps": 5, "low": float(scores.min()), "width": float(np.ptp(scores)) / cutpoints.N_BINS}
+    copied = np.repeat(scores, times), np.repeat(steps, times)
+    counted = count_steps(*copied, **ends, n_bins=cutpoints.N_BINS)
+    np.testing.assert_array_equal(cutpoints.weigh_steps(scores, steps, times.astype(np.float32), **ends), counted)
+    assert counted.sum() == times.sum()

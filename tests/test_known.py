@@ -1,8 +1,5 @@
 """What is known of people besides ratings, in answers: newcomers with attributes, explanations, and cold items."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -241,16 +238,7 @@ def test_cold_items_of_movielens_are_better_than_their_users_means(ml_100k, seed
 
 
 @pytest.mark.data
-def test_attributes_pay_on_an_official_fold_of_movielens(ml_100k):
-    folder = Path(os.environ["PALATE_DATA"]) / "ml-100k"
-    if not (folder / "u1.test").is_file():
-        pytest.skip("PALATE_DATA holds no u1.test")
-    pairs = {line.split("\t")[0] + " " + line.split("\t")[1] for line in (folder / "u1.test").read_text().splitlines()}
-    users, items = ml_100k.user_vocabulary.labels.tolist(), ml_100k.item_vocabulary.labels.tolist()
-    codes = zip(ml_100k.user_codes, ml_100k.item_codes, strict=True)
-    train, test = palate.split_rows(
-        ml_100k, np.array([f"{users[user]} {items[item]}" in pairs for user, item in codes])
-    )
-    assert (len(train), len(test)) == (80_000, 20_000)
+def test_attributes_pay_on_an_official_fold_of_movielens(ml_100k_u1):
+    train, test = ml_100k_u1
     rec = palate.Bayes(n_sweeps=200).fit(train)
     assert rmse(rec.predict_codes(test.user_codes, test.item_codes)[0], test.values) <= 0.8855

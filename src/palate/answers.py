@@ -32,8 +32,9 @@ class Distribution(NamedTuple):
     chances: dict[float, float]
 
     def at_least(self, rating: float) -> float:
-        """The chance of this rating or more."""
-        return sum(chance for value, chance in self.chances.items() if value >= rating)
+        """The chance of this rating or more; ratings are told apart as float32 tells them."""
+        least = np.float32(rating)
+        return sum(chance for value, chance in self.chances.items() if np.float32(value) >= least)
 
 
 def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:

@@ -177,6 +177,8 @@ class Model:
         effects, noise = self.effects, self.noise_of(user_codes, item_codes) ** 2
         if effects is not None and when is not None:
             moved, doubt = effects.at(user_codes, item_codes, when)
+            if self.factors.steps is not None and self.posterior is None:
+                doubt = doubt - effects.unknown_variance  # which the factors' doubt holds
             return moved, np.maximum(noise - effects.unknown_variance, 0.0), doubt
         still = np.zeros(len(user_codes))
         if effects is None or self.factors.steps is None or self.posterior is None:
@@ -286,11 +288,12 @@ class Model:
         size = min(4096, len(self.history.indices))
         users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
+        disagreed = float(variance.mean()) if self.factors.steps is None else 0.0  # the factors' doubt holds it else
         wider: dict[str, Any] = {
-            name: None if level is None else np.sqrt(level**2 + np.float32(variance.mean()))
+            name: None if level is None else np.sqrt(level**2 + np.float32(disagreed))
             for name, level in (("user_noise", self.user_noise), ("item_noise", self.item_noise))
         }
-        noise = float(np.sqrt(self.noise**2 + variance.mean()))
+        noise = float(np.sqrt(self.noise**2 + disagreed))
         return replace(self, posterior=None, noise=noise, user_info=None, item_info=None, **wider)  # links were draws'
 
 

@@ -87,8 +87,8 @@ class OrderedSteps:
         return mean, np.maximum(square - mean**2, np.float32(0))
 
     def at_least(self, scores: ArrayLike, value: float, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> Floats:
-        """The chance of a rating of `value` or more."""
-        step = int(np.searchsorted(self.values, value))
+        """The chance of a rating of `value` or more, as float32 knows it: 0.7 is the step that was read as 0.7."""
+        step = int(np.searchsorted(self.values.astype(np.float32), np.float32(value)))
         if step == 0 or step == len(self):
             shape = np.broadcast_shapes(np.shape(scores), np.shape(variance))
             return np.full(shape, step == 0, np.float32)

@@ -46,8 +46,8 @@ def columns_of(
 
 
 def chance_names(steps: OrderedSteps) -> list[str]:
-    """The column of each step's chance: chance_1, chance_1.5, ..."""
-    return [f"{CHANCE}{value:g}" for value in steps.values]
+    """The column of each step's chance: chance_1, chance_1.5, ... in as few digits as tell float32 steps apart."""
+    return [CHANCE + np.format_float_positional(value, trim="-") for value in steps.values.astype(np.float32)]
 
 
 def one_of(columns: dict[str, Doubles]) -> Prediction | Distribution:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 By = Literal["mean", "lower", "thompson", "chance"]
 
+MAX_RATING = float(np.finfo(np.float32).max)
 BLOCK_SCORES = 4_000_000  # scores held at once: 16 MB of float32, a few times that while they are made
 
 
@@ -76,7 +77,8 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
         return
     if model.factors.steps is None:
         raise OptionError('by="chance" needs ordered ratings, which have a chance each: Bayes(likelihood="ordinal").')
-    if not isinstance(at_least, int | float | np.number) or not np.isfinite(at_least):
+    is_number = isinstance(at_least, int | float | np.number) and not isinstance(at_least, bool)
+    if not is_number or not abs(at_least) <= MAX_RATING:
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
 
 

@@ -198,6 +198,8 @@ def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSte
         _unpack_samples(tensors, f"posterior.{side}", has_strangers=bool(header.get("strangers")))
         for side in ("user", "item")
     ]
+    if steps is None and "posterior.cuts" in tensors:
+        raise ValueError("cut points without steps")
     return Posterior(
         float(header["center"]),
         float(header["scale"]),
@@ -245,6 +247,8 @@ def _check_factors(factors: Factors, n_users: int, n_items: int) -> None:
     widths = factors.users.shape[1], factors.items.shape[1]
     if 0 in widths or not factors.scale > 0:
         raise ValueError("the factors have no column or no scale")
+    if factors.steps is not None and (factors.y_range is not None or isinstance(factors, Network)):
+        raise ValueError("steps beside another curve from scores to ratings")
     if widths[0] != widths[1] and not isinstance(factors, Network):
         raise ValueError("users and items have different numbers of factors")
     _expect("user factors", factors.users, (n_users, widths[0]), np.float32)
@@ -276,7 +280,7 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
     _expect("posterior", posterior.alpha, (draws,), np.float32)
     if posterior.steps is not None and posterior.cuts is not None:
         _expect("posterior", posterior.cuts, (draws, len(posterior.steps.cuts)), np.float32)
-        if not (np.diff(posterior.cuts, axis=1) > 0).all():
+        if not (np.isfinite(posterior.cuts).all() and (np.diff(posterior.cuts, axis=1) > 0).all()):
             raise ValueError("cut points that do not rise")
     for samples, n in ((posterior.users, n_users), (posterior.items, n_items)):
         _expect("posterior", samples.vectors, (draws, n, k), np.float32)

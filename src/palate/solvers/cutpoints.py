@@ -24,6 +24,7 @@ Floats = NDArray[np.float32]
 N_BINS = 128  # of the scores' range: rounding to them widens the noise by less than one part in a thousand
 FIRST_SD, LOG_GAP_SD = 10.0, 3.0
 LEAST_GAP, GREATEST_GAP = 1e-4, 1e4  # gaps outside have no chance: cuts must stay apart in float32
+LEAST_SHARE = 1e-6  # that a step starts with: the ratings of one may have no weight
 FREEDOM = 8  # of the Student t that proposes: its tails are heavier than the posterior's
 MAX_STEPS_TO_MODE = 50
 CLOSE = 1e-8  # to the mode: twice the log density still to be gained
@@ -32,11 +33,12 @@ CLOSE = 1e-8  # to the mode: twice the log density still to be gained
 class CutPoints:
     """The cuts of K steps, (K - 1,), and how to draw them.
 
-    counts: (K,) ratings of each step, none zero; variance: of the scores, as far as one knows. The cuts start where
-    these shares of a Normal with variance 1 + `variance` lie.
+    counts: (K,) ratings of each step, or their weight; variance: of the scores, as far as one knows. The cuts start
+    where these shares of a Normal with variance 1 + `variance` lie.
     """
 
-    def __init__(self, counts: NDArray[np.int64], variance: float = 0.0) -> None:
+    def __init__(self, counts: NDArray[Any], variance: float = 0.0) -> None:
+        counts = np.maximum(counts, LEAST_SHARE * np.sum(counts))
         shares = np.cumsum(counts)[:-1] / np.sum(counts)
         normal = NormalDist(0.0, float(np.sqrt(1.0 + variance)))
         self.cuts = spaced(np.array([normal.inv_cdf(share) for share in shares]))
@@ -44,16 +46,24 @@ class CutPoints:
         self.accepted, self.proposed = 0, 0
 
     def draw_given(
-        self, scores: Floats, steps: NDArray[Any], rng: np.random.Generator, *, n_threads: int = 0
+        self,
+        scores: Floats,
+        steps: NDArray[Any],
+        rng: np.random.Generator,
+        *,
+        weights: Floats | None = None,
+        n_threads: int = 0,
     ) -> Doubles:
-        """New cuts given the score and the step of each rating."""
+        """New cuts given the score and the step of each rating, and how much it counts."""
         low, high = float(scores.min()), float(scores.max())
         width = max(high - low, 1e-3) / N_BINS
         n_steps = len(self.cuts) + 1
+        if weights is not None:
+            return self.draw(weigh_steps(scores, steps, weights, n_steps, low, width), low, width, rng)
         histogram = count_steps(scores, steps, n_steps, low=low, width=width, n_bins=N_BINS, n_threads=n_threads)
         return self.draw(histogram, low, width, rng)
 
-    def draw(self, histogram: NDArray[np.int64], low: float, width: float, rng: np.random.Generator) -> Doubles:
+    def draw(self, histogram: NDArray[Any], low: float, width: float, rng: np.random.Generator) -> Doubles:
         """New cuts given the histogram of the scores of each step, (K, n_bins), bins of `width` from `low` on.
 
         Metropolis-Hastings: an independent proposal from a Student t around the mode, as wide as the posterior there.
@@ -71,6 +81,15 @@ class CutPoints:
             self.accepted += 1
             self.cuts = bounded(proposal)
         return self.cuts
+
+
+def weigh_steps(
+    scores: Floats, steps: NDArray[Any], weights: Floats, n_steps: int, low: float, width: float
+) -> Doubles:
+    """What count_steps counts, each rating by its weight, (n_steps, n_bins)."""
+    bins = np.minimum(((scores - np.float32(low)) / np.float32(width)).astype(np.int64), N_BINS - 1)
+    cells = steps.astype(np.int64) * N_BINS + bins
+    return np.bincount(cells, weights, n_steps * N_BINS).astype(np.float64).reshape(n_steps, N_BINS)
 
 
 def unbounded(cuts: Doubles) -> Doubles:
@@ -105,7 +124,7 @@ class _Expansion(NamedTuple):
 class _Posterior:
     """log p(cuts | histogram) in the unbounded coordinates, and its mode."""
 
-    def __init__(self, histogram: NDArray[np.int64], low: float, width: float) -> None:
+    def __init__(self, histogram: NDArray[Any], low: float, width: float) -> None:
         self._steps, bins = np.nonzero(histogram)
         self._counts = histogram[self._steps, bins].astype(np.float64)
         self._scores = low + (bins + 0.5) * width

@@ -126,8 +126,10 @@ class _Ordered:
         self._values = values_in(rows)
         self._ratings = rows.values
         self._codes = np.searchsorted(self._values, rows.values).astype(np.uint8)
-        self._cuts = CutPoints(np.bincount(self._codes), FIRST_VARIANCE)
-        self._some = np.linspace(0, len(rows.values) - 1, min(AT_MOST, len(rows.values))).astype(np.int64)
+        self._weights = rows.weights
+        self._cuts = CutPoints(np.bincount(self._codes, rows.weights), FIRST_VARIANCE)
+        heard = np.arange(len(rows.values)) if rows.weights is None else np.flatnonzero(rows.weights)
+        self._some = heard[np.linspace(0, len(heard) - 1, min(AT_MOST, len(heard))).astype(np.int64)]
         self.rmse = float(np.std(rows.values))
 
     @property
@@ -137,9 +139,11 @@ class _Ordered:
 
     def draw_cuts(self, scores: Floats, rng: np.random.Generator, n_threads: int) -> None:
         """Draw the cut points given the scores, (n,); and see how far off the ratings expected are."""
-        self._cuts.draw_given(scores, self._codes, rng, n_threads=n_threads)
-        errors = self.steps.expected(scores[self._some], n_threads=n_threads) - self._ratings[self._some]
-        self.rmse = float(np.sqrt(np.mean(errors**2, dtype=np.float64)))
+        self._cuts.draw_given(scores, self._codes, rng, weights=self._weights, n_threads=n_threads)
+        some = self._some
+        errors = self.steps.expected(scores[some], n_threads=n_threads) - self._ratings[some]
+        weights = None if self._weights is None else self._weights[some]
+        self.rmse = float(np.sqrt(np.average(errors.astype(np.float64) ** 2, weights=weights)))
 
     def expect(self, scores: Floats, n_threads: int) -> Floats:
         """The mean of the latent behind each rating, (n,)."""
