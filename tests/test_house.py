@@ -43,10 +43,13 @@ ORDER = [
     "storing",
     "answers",
     "asking",
+    "showing",
     "explaining",
     "ranking",
     "questions",
     "newcomer",
+    "resizing",
+    "updating",
     "recommender",  # before the solvers, since their fit() returns one
     "solvers",
     "evaluation",

@@ -237,8 +237,12 @@ class Projection:
 
     def __call__(self, vectors: Floats) -> Floats:
         """One vector (m, k) for each user from the vectors under each draw, (S, m, k_s)."""
+        return self.moves(vectors) + self.offset
+
+    def moves(self, vectors: Floats) -> Floats:
+        """By how much that vector moves with the vectors under each draw: (m, k) from (S, m, k_s)."""
         projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)
-        return projected + self.offset
+        return projected
 
 
 def _scores(vectors: Floats, items: Floats) -> Floats:
