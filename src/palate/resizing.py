@@ -94,8 +94,8 @@ def _kept_samples(samples: SideSamples, own: Mask, others: Mask, info: SideInfo 
     link = samples.link
     if link is not None and info is not None and info.n_history:
         attributes = np.ones(info.n_features - info.n_history, bool)
-        link = link[:, np.concatenate([others, attributes])]
-    return replace(samples, vectors=samples.vectors[:, own], link=link)
+        link = np.compress(np.concatenate([others, attributes]), link, axis=1)
+    return replace(samples, vectors=np.compress(own, samples.vectors, axis=1), link=link)
 
 
 def _kept_labels(vocabulary: Vocabulary, mask: Mask) -> Vocabulary:

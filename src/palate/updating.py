@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from palate.sideinfo import SideInfo
 
 LEAST_DRAWS = 8  # of the posterior that go on where an update touches every rating; all of them where it touches few
-PASSES = 2  # over both sides, where there is no posterior
 
 Mask = NDArray[np.bool_]
 
@@ -229,12 +228,12 @@ def _recounted(model: Model) -> Model:
 
 
 def _moved_factors(factors: Factors, users: Change, items: Change) -> Factors:
-    """Without a posterior: rows move by what their ratings make of them now, less what these made of them before."""
-    now = factors
-    for _ in range(PASSES):
-        now = _represented(factors, now, users)
-        now = _represented(factors.transposed(), now.transposed(), items).transposed()
-    return now
+    """Without a posterior: rows move by what their ratings make of them now, less what these made of them before.
+
+    Once only: what has not been fitted to its optimum (SGD) is not to be led there, and another pass would.
+    """
+    halfway = _represented(factors, factors, users)
+    return _represented(factors.transposed(), halfway.transposed(), items).transposed()
 
 
 def _represented(was: Factors, now: Factors, change: Change) -> Factors:
@@ -294,20 +293,30 @@ class Ways:
         """Rows with ratings before and after: they move by what the two ways differ."""
         if len(change.codes) == 0:
             return self
-        before = self.before.solve(change.before, change.known_before, draw=True, seed=seed)
-        after = self.after.solve(change.after, change.known_after, draw=True, seed=seed)
+        was_before, was_after = (way.users.vectors.take(change.codes, axis=1) for way in (self.before, self.after))
+        before, after = self._drawn(change, (was_before, was_after), seed)
         users = self.factors.users.copy()
-        users[change.codes] += self.after.projection(self.factors).moves(
-            after - self.after.users.vectors[:, change.codes]
-        )
-        users[change.codes] -= self.before.projection(self.factors).moves(
-            before - self.before.users.vectors[:, change.codes]
-        )
+        now = self.after.projection(self.factors)
+        was = now if self.before.items is self.after.items else self.before.projection(self.factors)
+        users[change.codes] += now.moves(after - was_after) - was.moves(before - was_before)
         return Ways(
             replace(self.factors, users=users),
             _with_vectors(self.before, change.codes, before),
             _with_vectors(self.after, change.codes, after),
         )
+
+    def _drawn(self, change: Change, start: tuple[Floats, Floats], seed: int) -> tuple[Floats, Floats]:
+        """Draws of rows before and after the change, (S, m, k) each, that differ by the change and by no chance."""
+        before, after = (change.before, change.known_before), (change.after, change.known_after)
+        drawn = self.after.solve(*after, draw=True, start=start[1], seed=seed)
+        if self.after.steps is None:
+            return self.before.solve(*before, draw=True, seed=seed), drawn
+        # Of ordered ratings each has a random number of its own, which one more puts out of step: not so their modes.
+        likely = (
+            self.before.solve(*before, draw=False, start=start[0]),
+            self.after.solve(*after, draw=False, start=start[1]),
+        )
+        return drawn - (likely[1] - likely[0]), drawn
 
     def _set(self, change: Change, seed: int) -> Ways:
         """Rows that had no ratings, or have none now: nothing they were says what they are."""
