@@ -15,6 +15,7 @@ import pytest
 ORDER = [
     "errors",
     "kernels",
+    "blas",
     "vocabulary",
     "features",
     "reading.textfiles",  # these make tables of files and frames, and know nothing of Ratings

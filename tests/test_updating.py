@@ -428,11 +428,11 @@ def test_same_bytes_at_any_number_of_updates_like_this(bayes, split):
 
 
 def test_draws_are_the_fewer_the_more_is_touched():
-    assert len(updating._draws(32, 1.0)) == 8
-    assert len(updating._draws(32, 0.5)) == 16
+    assert len(updating._draws(32, 1.0)) == 6
+    assert len(updating._draws(32, 0.5)) == 12
     assert len(updating._draws(32, 0.0)) == 32
     assert len(updating._draws(5, 1.0)) == 5
-    assert updating._draws(32, 1.0).tolist() == [0, 4, 8, 12, 16, 20, 24, 28]
+    assert updating._draws(24, 1.0).tolist() == [0, 4, 8, 12, 16, 20]
 
 
 def test_draws_of_an_update_are_those_of_a_chain(monkeypatch):

@@ -160,8 +160,7 @@ class Posterior:
 
     def projection(self, factors: Factors) -> Projection:
         """How user vectors of each draw become one vector under the distilled items."""
-        partner = as_partner(factors.items).astype(np.float64)
-        inverse = np.linalg.pinv(partner)
+        inverse = factors.item_inverse
         maps = np.stack(
             [self.scale / factors.scale / len(self) * (inverse @ as_partner(items)) for items in self.items.vectors]
         )

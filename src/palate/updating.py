@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.asking import check_range, is_many
+from palate.blas import single_threaded_blas
 from palate.errors import DataError, OptionError
 from palate.factors import Codes, Factors, Floats
 from palate.kernels import compress_rows
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from palate.sideinfo import SideInfo
 
-LEAST_DRAWS = 8  # of the posterior that go on where an update touches every rating; all of them where it touches few
+LEAST_DRAWS = 6  # of the posterior that go on where an update touches every rating; all of them where it touches few
 
 Mask = NDArray[np.bool_]
 
@@ -196,7 +197,14 @@ def _relearned(
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
     some = model.posterior.some(draws)
     seed = 4 * len(updates)  # other random numbers each time
-    ways = Ways(model.factors, some, some).with_users(users, seed).transposed().with_users(items, seed + 2).transposed()
+    with single_threaded_blas():
+        ways = (
+            Ways(model.factors, some, some)
+            .with_users(users, seed)
+            .transposed()
+            .with_users(items, seed + 2)
+            .transposed()
+        )
     return replace(whole, factors=ways.factors, posterior=ways.after)
 
 
@@ -267,6 +275,8 @@ class Change:
 
     def part(self, mask: Mask) -> Change:
         """Some of the rows."""
+        if mask.all():
+            return self
         at = np.flatnonzero(mask).astype(np.int32)
         parts = (self.before, self.after, self.known_before, self.known_after)
         return Change(self.codes[at], *(None if part is None else take_rows(part, at) for part in parts))  # type: ignore[arg-type]
@@ -296,9 +306,8 @@ class Ways:
         was_before, was_after = (way.users.vectors.take(change.codes, axis=1) for way in (self.before, self.after))
         before, after = self._drawn(change, (was_before, was_after), seed)
         users = self.factors.users.copy()
-        now = self.after.projection(self.factors)
-        was = now if self.before.items is self.after.items else self.before.projection(self.factors)
-        users[change.codes] += now.moves(after - was_after) - was.moves(before - was_before)
+        users[change.codes] += self.after.projection(self.factors).moves(after - was_after)
+        users[change.codes] -= self.before.projection(self.factors).moves(before - was_before)
         return Ways(
             replace(self.factors, users=users),
             _with_vectors(self.before, change.codes, before),
