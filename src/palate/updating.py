@@ -8,6 +8,7 @@ distilled from, and rows that nothing touches keep their bytes.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -190,8 +191,10 @@ def _relearned(
         return _recounted(whole)
     n_items = len(model.item_vocabulary)
     by_item = transpose_rows(model.history, n_items), transpose_rows(targets, n_items)
-    users = _change(changed[0], model.history, targets, model.user_info, model.user_table)
-    items = _change(changed[1], *by_item, model.item_info, model.item_table)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(_change, changed[1], *by_item, model.item_info, model.item_table)
+        users = _change(changed[0], model.history, targets, model.user_info, model.user_table)
+        items = other.result()
     if model.posterior is None:
         return replace(whole, factors=_moved_factors(model.factors, users, items))
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
