@@ -34,7 +34,20 @@ TITLES = [
     "A [bold]b[/] = \x1b[31mred\x1b[0m (2000)",
     *(f"Film {letter}" for letter in "ABCDEFGHIJKLMNOPQRST"),
 ]
-COMMANDS = ["fit", "evaluate", "predict", "recommend", "similar", "explain", "show", "check", "datasets", "demo"]
+COMMANDS = [
+    "fit",
+    "update",
+    "forget",
+    "evaluate",
+    "predict",
+    "recommend",
+    "similar",
+    "explain",
+    "show",
+    "check",
+    "datasets",
+    "demo",
+]
 
 
 def palate(*args, cwd=None, env=None, stdout=subprocess.PIPE):
@@ -352,6 +365,26 @@ def test_help_of_every_command():
     assert all(command in text for command in COMMANDS)
     assert "--n-factors" in answer("fit", "--help", env={"COLUMNS": "100"})
     assert answer("--version").strip() == f"palate {library.__version__}"
+
+
+# ---- ratings that arrive or go
+
+
+def test_update_and_forget(here, rec, tmp_path):
+    (tmp_path / "new.csv").write_text("userId,movieId,rating\nlate-comer,2,5\nlate-comer,4,1\n1,new-film,3\n")
+    more, less = tmp_path / "more.palate", tmp_path / "less.palate"
+    told = answer("update", here / "m.palate", tmp_path / "new.csv", "-o", more)
+    assert f"{rec.n_users + 1:,} users, {rec.n_items + 1:,} items" in told
+    assert library.load(more).history("late-comer")["item"].to_list() == ["2", "4"]
+    answer("forget", more, "--user", "late-comer", "--item", "new-film", "-o", less)
+    assert b"late-comer" in more.read_bytes()
+    assert b"late-comer" not in less.read_bytes()
+    assert library.load(less).model.fingerprint == rec.model.fingerprint
+    answer("forget", less, "--item", "Star Wars (1977)", "-o", less)  # onto itself
+    assert library.load(less).n_items == rec.n_items - 1
+    assert "late-comer" in refused("forget", less, "--user", "late-comer", "-o", less)
+    assert "labels of users or items" in refused("forget", less, "-o", less)
+    assert "the file to learn from" in refused("update", less, tmp_path / "new.csv", "-o", tmp_path / "new.csv")
 
 
 # ---- wrong and hostile input

@@ -15,6 +15,7 @@ import pytest
 ORDER = [
     "errors",
     "kernels",
+    "blas",
     "vocabulary",
     "features",
     "reading.textfiles",  # these make tables of files and frames, and know nothing of Ratings
@@ -44,10 +45,13 @@ ORDER = [
     "answers",
     "asking",
     "predicting",
+    "showing",
     "explaining",
     "ranking",
     "questions",
     "newcomer",
+    "resizing",
+    "updating",
     "recommender",  # before the solvers, since their fit() returns one
     "solvers",
     "evaluation",

@@ -109,6 +109,15 @@ class Drift:
         mean, variance = self.effects.at(keys)
         return np.where(past > 0, mean, 0.0), np.where(past > 0, variance, 0.0)
 
+    def only(self, items: NDArray[np.bool_]) -> Drift:
+        """Of some items only, by a mask, with the codes that these have among themselves."""
+        effects, code_of = self.effects, np.cumsum(items) - 1
+        whose, period = np.divmod(effects.keys, self.n_periods)
+        there = items[whose]
+        keys = (code_of[whose] * self.n_periods + period)[there].astype(np.int64)
+        kept = replace(effects, keys=keys, mean=effects.mean[there], variance=effects.variance[there])
+        return replace(self, effects=kept)
+
 
 @dataclass(frozen=True)
 class TimeEffects:
@@ -163,6 +172,15 @@ class TimeEffects:
         """The same effects without any session of these users; all codes stay what they are."""
         kept = [level.only(~np.isin(level.users, user_codes)) for level in self.sessions]
         return replace(self, sessions=tuple(kept))
+
+    def only(self, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> TimeEffects:
+        """The same effects of some users and items, by masks, with the codes that these have among themselves."""
+        raters, rated = (items, users) if self.exchanged else (users, items)
+        code_of = (np.cumsum(raters) - 1).astype(np.int32)
+        sessions = [level.only(raters[level.users]) for level in self.sessions]
+        sessions = [replace(level, users=code_of[level.users]) for level in sessions]
+        drift = None if self.drift is None else self.drift.only(rated)
+        return replace(self, sessions=tuple(sessions), drift=drift)
 
 
 def days_of(when: Doubles) -> Moments:

@@ -138,6 +138,12 @@ class Factors:
         """How far users and items lie around their prior means, a second moment (k, k) each."""
         return second_moment(self.users, self.user_prior.mean), second_moment(self.items, self.item_prior.mean)
 
+    @cached_property
+    def item_inverse(self) -> Doubles:
+        """(k, n_items): makes of what somebody's score of every item lacks the vector that comes closest to it."""
+        inverse: Doubles = np.linalg.pinv(as_partner(self.items).astype(np.float64))
+        return inverse
+
     def unknown_variance(self, user_codes: Codes, item_codes: Codes, users: Floats | None = None) -> Doubles:
         """Variance that being unknown (code -1) adds to ratings, (n,): such rows lie around it as the known ones do.
 

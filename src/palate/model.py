@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
 from palate.posterior import Posterior, Projection
-from palate.ratings import CompressedRows
+from palate.ratings import CompressedRows, Ratings
 from palate.rows import row_codes, take_rows, transpose_rows
 from palate.sideinfo import SideInfo
 from palate.vocabulary import Vocabulary
@@ -86,6 +86,30 @@ class Model:
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def learned_from(
+        cls,
+        ratings: Ratings,
+        *,
+        factors: Factors,
+        posterior: Posterior | None = None,
+        noise: float = np.nan,
+        **more: Any,
+    ) -> Model:
+        """Factors and what else a fit has learned, joined with the ratings that it learned from."""
+        return cls(
+            factors=factors,
+            posterior=posterior,
+            noise=noise,
+            user_vocabulary=ratings.user_vocabulary,
+            item_vocabulary=ratings.item_vocabulary,
+            history=ratings.by_user(),
+            limits=ratings.range,
+            user_table=ratings.user_table,
+            item_table=ratings.item_table,
+            **more,
+        )
 
     @property
     def score_limits(self) -> tuple[float, float]:

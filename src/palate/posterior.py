@@ -97,12 +97,14 @@ class Posterior:
         features: CompressedRows | None = None,
         *,
         draw: bool,
+        start: Floats | None = None,
         seed: int = 0,
         n_threads: int = 0,
     ) -> Floats:
         """Vectors of users never seen, given each draw of the items: (S, n, k), the most probable ones or draws.
 
-        features: the matrix F of what is known of them, where there is a link.
+        features: the matrix F of what is known of them, where there is a link. start: where they were before a few of
+        their ratings changed, (S, n, k): where ratings are ordered, the way from there is shorter.
         """
         out = np.empty((len(self), histories.n_rows, self.users.mean.shape[1]), np.float32)
         strange = histories.counts == 0
@@ -112,7 +114,8 @@ class Posterior:
             if self.steps is None:
                 out[s] = person.solve(histories, draw=draw)
             else:
-                out[s] = person.solve_ordered(histories, self.steps.steps_of(histories.values), draw=draw)
+                steps = self.steps.steps_of(histories.values)
+                out[s] = person.solve_ordered(histories, steps, draw=draw, start=None if start is None else start[s])
             if strange.any():
                 among = self.users.strangers
                 expected = (s, attributes, histories.n_rows)
@@ -157,8 +160,7 @@ class Posterior:
 
     def projection(self, factors: Factors) -> Projection:
         """How user vectors of each draw become one vector under the distilled items."""
-        partner = as_partner(factors.items).astype(np.float64)
-        inverse = np.linalg.pinv(partner)
+        inverse = factors.item_inverse
         maps = np.stack(
             [self.scale / factors.scale / len(self) * (inverse @ as_partner(items)) for items in self.items.vectors]
         )
@@ -170,6 +172,7 @@ class Posterior:
 
 
 N_DRAWN = 6  # draws on from the mode, where ratings are ordered
+N_EXPECTED_ON, N_DRAWN_ON = 4, 2  # steps to the mode, or steps of Gibbs, from where few ratings ago it was
 
 
 @dataclass(frozen=True)
@@ -204,15 +207,23 @@ class _Given:
             n_threads=self.n_threads,
         )[0]
 
-    def solve_ordered(self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool) -> Floats:
-        """The same where ratings are ordered steps: by expectation and maximization, then by Gibbs from there."""
+    def solve_ordered(
+        self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool, start: Floats | None
+    ) -> Floats:
+        """The same where ratings are ordered steps: by expectation and maximization, then by Gibbs from there.
+
+        From a start, (n, k), by one or the other.
+        """
         assert self.posterior.cuts is not None
         rows = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
         root = float(np.sqrt(self.posterior.alpha[self.s]))
         cuts = self.posterior.cuts[self.s] * np.float32(root)
         vectors = np.tile(self.means, (histories.n_rows, 1)) if self.means.ndim == 1 else self.means
-        for turn in range(N_EXPECTED + (N_DRAWN if draw else 0)):
-            drawing = turn >= N_EXPECTED
+        n_expected, n_drawn = N_EXPECTED, N_DRAWN if draw else 0
+        if start is not None:
+            vectors, n_expected, n_drawn = start, 0 if draw else N_EXPECTED_ON, N_DRAWN_ON if draw else 0
+        for turn in range(n_expected + n_drawn):
+            drawing = turn >= n_expected
             items = self.posterior.items.vectors[self.s]
             scores = predict_pairs(vectors, items, rows, histories.indices, bias=True, scale=root)
             if drawing:
@@ -237,8 +248,12 @@ class Projection:
 
     def __call__(self, vectors: Floats) -> Floats:
         """One vector (m, k) for each user from the vectors under each draw, (S, m, k_s)."""
+        return self.moves(vectors) + self.offset
+
+    def moves(self, vectors: Floats) -> Floats:
+        """By how much that vector moves with the vectors under each draw: (m, k) from (S, m, k_s)."""
         projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)
-        return projected + self.offset
+        return projected
 
 
 def _scores(vectors: Floats, items: Floats) -> Floats:

@@ -30,16 +30,15 @@ from palate.asking import (
     moments_of,
     same_length,
 )
-from palate.effects import TimeEffects
 from palate.explaining import explain_row
 from palate.factors import Codes, Factors, Floats
 from palate.model import Model, People
 from palate.newcomer import Newcomer
-from palate.posterior import Posterior
 from palate.predicting import check_distribution, columns_of, one_of
 from palate.ranking import By, query_of, rank, similar_rows
-from palate.ratings import Ratings, titles
-from palate.sideinfo import SideInfo
+from palate.ratings import Ratings
+from palate.showing import cross_tab, history_frame
+from palate.updating import forgotten, updated
 from palate.vocabulary import Label
 
 
@@ -57,42 +56,9 @@ class Recommender:
         self.model = model
 
     @classmethod
-    def from_training(
-        cls,
-        ratings: Ratings,
-        *,
-        factors: Factors,
-        posterior: Posterior | None = None,
-        noise: float = float("nan"),
-        user_info: SideInfo | None = None,
-        item_info: SideInfo | None = None,
-        effects: TimeEffects | None = None,
-        user_noise: Floats | None = None,
-        predicts_ratings: bool = True,
-        recipe: dict[str, Any] | None = None,
-        training: dict[str, Any] | None = None,
-    ) -> Recommender:
-        """What a recipe's fit() ends with: the factors learned, joined with the ratings they were learned from."""
-        return cls(
-            Model(
-                factors=factors,
-                posterior=posterior,
-                noise=noise,
-                effects=effects,
-                user_noise=user_noise,
-                user_vocabulary=ratings.user_vocabulary,
-                item_vocabulary=ratings.item_vocabulary,
-                history=ratings.by_user(),
-                limits=ratings.range,
-                user_table=ratings.user_table,
-                item_table=ratings.item_table,
-                user_info=user_info,
-                item_info=item_info,
-                predicts_ratings=predicts_ratings,
-                recipe=recipe or {},
-                training=training or {},
-            )
-        )
+    def from_training(cls, ratings: Ratings, *, factors: Factors, **learned: Any) -> Recommender:
+        """What a fit ends with: what was learned, by its name in Model, joined with the ratings it was learned from."""
+        return cls(Model.learned_from(ratings, factors=factors, **learned))
 
     @classmethod
     def from_torch(
@@ -321,34 +287,11 @@ class Recommender:
 
     def history(self, user: Label) -> Frame:
         """What a user rated in training, best first: item, (title,) rating."""
-        codes, values = self.model.history.row(self.model.user_vocabulary.encode_one(user))
-        order = np.lexsort((codes, -values))
-        columns: dict[str, Any] = {self.model.item_vocabulary.what: self.model.item_vocabulary.decode(codes[order])}
-        names = titles(self.model.item_table)
-        if names is not None:
-            columns["title"] = [names[code] for code in codes[order]]
-        return make_frame(columns | {"rating": values[order]})
+        return history_frame(self.model, user)
 
     def cross_tab(self, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> CrossTab:
         """The users x items table: known ratings beside predictions; by default the ten most active and most rated."""
-        rows, columns = self.model.user_vocabulary, self.model.item_vocabulary
-        counts = np.bincount(self.model.history.indices, minlength=self.n_items)
-        user_codes = _most(self.model.history.counts) if users is None else rows.encode(users)
-        item_codes = _most(counts) if items is None else columns.encode(items)
-        known = np.full((len(user_codes), len(item_codes)), np.nan, np.float32)
-        for at, user in enumerate(user_codes):
-            rated, values = self.model.history.row(int(user))
-            place = {int(code): value for code, value in zip(rated, values, strict=True)}
-            known[at] = [place.get(int(code), np.nan) for code in item_codes]
-        scores = self.model.factors.scores(self.model.factors.users[user_codes])[:, item_codes]
-        names = titles(self.model.item_table) or [None] * self.n_items
-        return CrossTab(
-            rows.decode(user_codes).tolist(),
-            columns.decode(item_codes).tolist(),
-            [names[code] for code in item_codes],
-            known,
-            np.clip(scores, *self.model.score_limits).astype(np.float32),
-        )
+        return cross_tab(self.model, users, items)
 
     # ---- somebody new ------------------------------------------------------------------------------------------------
 
@@ -370,6 +313,43 @@ class Recommender:
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
         """The n items whose rating would teach most about somebody new who rated `given`; options of Newcomer.ask."""
         return self.fold_in({} if given is None else given).ask(n, **options)
+
+    # ---- ratings that arrive or go -----------------------------------------------------------------------------------
+
+    def update(self, ratings: Any, *, users: Any = None, items: Any = None) -> Recommender:
+        """A new Recommender that has also learned from new ratings: of known and of new users and items.
+
+        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating. users, items:
+        tables of what is known of new ones. Only rows whose ratings change are solved again, under 6 draws of the
+        posterior or more: far quicker than a fit, and nearly as good. What was learned of all (spreads, noise, cut
+        points, sessions) stays: fit again when ratings have doubled. A weight of 1 is the training's average. Raises
+        DataError for ratings on another scale and OptionError for a neural net.
+
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> rec.update({"user": ["new"], "item": ["i2"], "rating": [5]}).n_users
+        61
+        """
+        from palate.reading import read
+
+        if not isinstance(ratings, Ratings):
+            ratings = read(ratings)
+        ratings = ratings if users is None else ratings.with_users(users)
+        return Recommender(updated(self.model, ratings if items is None else ratings.with_items(items)))
+
+    def forget(self, *, users: Any = None, items: Any = None) -> Recommender:
+        """A new Recommender without some users or items: their labels, vectors, ratings, attributes and sessions.
+
+        What their ratings did to others is taken back by solving those again; what was learned of all (spreads, noise,
+        cut points, classes of attributes, days) stays, with their small part in it. The old model and its file stay as
+        they are. Raises UnknownLabelError, or DataError where nothing would be left.
+
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> "u1" in rec.forget(users=["u1"]).model.user_vocabulary
+        False
+        """
+        return Recommender(forgotten(self.model, users, items))
 
     @cached_property
     def _transposed(self) -> Recommender:
@@ -402,10 +382,6 @@ class Recommender:
 def _bridge() -> ModuleType:
     """palate.nn.bridge, by its name: torch stays out of here until somebody asks for it."""
     return import_module("palate.nn.bridge")
-
-
-def _most(counts: NDArray[Any], n: int = 10) -> Codes:
-    return np.argsort(-counts, kind="stable")[:n].astype(np.int32)
 
 
 def load(path: str | PathLike[str]) -> Recommender:

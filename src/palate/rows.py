@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +44,19 @@ def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
     keep = rows.indices >= first
     indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
     return CompressedRows(indptr, (rows.indices[keep] - first).astype(np.int32), rows.values[keep], None)
+
+
+def columns_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
+    """Only the columns of a mask, renumbered from 0."""
+    kept = rows_of_entries(rows, keep[rows.indices])
+    return replace(kept, indices=(np.cumsum(keep) - 1)[kept.indices].astype(np.int32))
+
+
+def rows_of_entries(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
+    """The same rows with some of their entries, by a mask over all of them."""
+    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
+    weights = None if rows.weights is None else rows.weights[keep]
+    return CompressedRows(indptr, rows.indices[keep], rows.values[keep], weights)
 
 
 def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:

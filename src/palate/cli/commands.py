@@ -41,7 +41,7 @@ app = typer.Typer(
 def fit(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model file to write.")],
+    out: opt.ModelOut,
     recipe: Annotated[str, typer.Option(help="Bayes, ALS, SGD, Bias, Mean or Popularity.", metavar="NAME")] = "Bayes",
     test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
     json: opt.Json = False,
@@ -66,6 +66,47 @@ def fit(
         rec = rec.with_metrics(report.to_dict())
         rec.save(out)
     _tell_fit(rec, out, len(train), report, json)
+
+
+@app.command()
+@opt.takes("reading", opt.READ_OPTIONS)
+def update(
+    model: opt.ModelFile,
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help="New ratings, of known and of new users and items.")],
+    *,
+    out: opt.ModelOut,
+    json: opt.Json = False,
+    reading: dict[str, Any],
+) -> None:
+    """Learn from new ratings too, in a fraction of a fit's time. A pair rated again replaces its old rating."""
+    from palate.cli.naming import in_kind_of
+
+    printing.check_place(out, data)
+    rec = _load(model)
+    new = in_kind_of(read_ratings(data, reading), rec)
+    updated = rec.update(new)
+    updated.save(out)
+    _tell_fit(updated, out, len(new), None, json)
+
+
+@app.command()
+def forget(
+    model: opt.ModelFile,
+    *,
+    user: Annotated[list[str] | None, typer.Option(metavar="USER", help="Whom; repeat it for several.")] = None,
+    item: Annotated[list[str] | None, typer.Option(metavar="ITEM", help="What: id or title; repeat it.")] = None,
+    out: opt.ModelOut,
+    json: opt.Json = False,
+) -> None:
+    """Save a model without somebody, or something: no label, no rating, and what they did to others taken back."""
+    from palate.cli import naming
+
+    printing.check_folder(out)
+    rec = _load(model)
+    users = [naming.label_of(one, rec.model.user_vocabulary) for one in user or ()]
+    left = rec.forget(users=users, items=naming.items_of(item or (), rec))
+    left.save(out)
+    _tell_fit(left, out, len(left.model.history.indices), None, json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typer import Argument, Option
 READING, LEARNING = "How to read the file", "How to learn"
 
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
+ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[
     Path | None, Option("--out", "-o", metavar="FILE", help="Write to a .csv, .parquet or .jsonl file instead.")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.blas import single_threaded_blas
 from palate.effects import TimeEffects
 from palate.errors import DataError, OptionError, PalateError
 from palate.factors import Factors
@@ -254,42 +253,6 @@ def compress_both(ratings: Ratings) -> None:
         other = pool.submit(ratings.by_user)
         ratings.by_item()
         other.result()
-
-
-class _OneThread:
-    """BLAS kept to one thread while at least one fit runs, and set back when the last one ends."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._fits = 0
-        self._limit: Any = None
-
-    def enter(self) -> None:
-        from threadpoolctl import ThreadpoolController
-
-        with self._lock:
-            if self._fits == 0:
-                self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
-            self._fits += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._fits -= 1
-            if self._fits == 0:
-                self._limit.restore_original_limits()
-
-
-_one_thread = _OneThread()
-
-
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS to one thread meanwhile: on matrices of a few dozen rows its threads cost far more than they save."""
-    _one_thread.enter()
-    try:
-        yield
-    finally:
-        _one_thread.leave()
 
 
 def check_counts(least: int = 0, most: float = np.inf, **options: Any) -> None:

@@ -1,0 +1,52 @@
+"""Showing: the ratings that a model was trained on, as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.answers import CrossTab, Frame, make_frame
+from palate.factors import Codes
+from palate.model import Model
+from palate.ratings import titles
+from palate.vocabulary import Label
+
+
+def history_frame(model: Model, user: Label) -> Frame:
+    """What a user rated, best first: item, (title,) rating."""
+    codes, values = model.history.row(model.user_vocabulary.encode_one(user))
+    order = np.lexsort((codes, -values))
+    columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes[order])}
+    names = titles(model.item_table)
+    if names is not None:
+        columns["title"] = [names[code] for code in codes[order]]
+    return make_frame(columns | {"rating": values[order]})
+
+
+def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label] | None) -> CrossTab:
+    """Known ratings beside predictions; of the ten most active users and most rated items where none are named."""
+    rows, columns = model.user_vocabulary, model.item_vocabulary
+    counts = np.bincount(model.history.indices, minlength=len(columns))
+    user_codes = _most(model.history.counts) if users is None else rows.encode(users)
+    item_codes = _most(counts) if items is None else columns.encode(items)
+    known = np.full((len(user_codes), len(item_codes)), np.nan, np.float32)
+    for at, user in enumerate(user_codes):
+        rated, values = model.history.row(int(user))
+        place = {int(code): value for code, value in zip(rated, values, strict=True)}
+        known[at] = [place.get(int(code), np.nan) for code in item_codes]
+    scores = model.factors.scores(model.factors.users[user_codes])[:, item_codes]
+    names = titles(model.item_table) or [None] * len(columns)
+    return CrossTab(
+        rows.decode(user_codes).tolist(),
+        columns.decode(item_codes).tolist(),
+        [names[code] for code in item_codes],
+        known,
+        np.clip(scores, *model.score_limits).astype(np.float32),
+    )
+
+
+def _most(counts: NDArray[Any], n: int = 10) -> Codes:
+    return np.argsort(-counts, kind="stable")[:n].astype(np.int32)
