@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import special
 
 import palate
@@ -120,6 +122,31 @@ def test_two_and_twenty_steps_will_do(values):
         best = rec.recommend("u1", n=40, by="chance", at_least=value, keep_seen=True)
         score = best.filter(pl.col("item") == "i2")["score"].item()
         assert score == pytest.approx(asked.at_least(value), abs=1e-4)
+
+
+cells = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(-2, 17)), min_size=2, max_size=25)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cells.filter(lambda rows: len({row[2] for row in rows}) > 1), st.sampled_from([None, "some", "times"]))
+def test_any_ratings_in_steps_give_chances(rows, more):
+    """Few, doubled, at odds or all too clear; people and items without any; weights, and moments that are one."""
+    users, items, values = np.array(rows).T
+    weights = np.arange(len(rows)) % 3 if more == "some" else None
+    ratings = palate.Ratings(
+        users, items, values.astype(np.float32), weights=weights, times=users * 0 if more == "times" else None,
+        user_vocabulary=palate.Vocabulary(range(4), what="user"),
+        item_vocabulary=palate.Vocabulary(range(3), what="item"),
+    )  # fmt: skip
+    recipe = palate.Bayes(n_factors=2, n_sweeps=4, likelihood="ordinal", time=more == "times")
+    rec = recipe.fit(ratings, progress=False)
+    told = rec.model.forecast(np.array([0, 3, -1], np.int32), np.array([2, -1, 0], np.int32))
+    np.testing.assert_allclose(told.chances.sum(axis=1), 1, atol=1e-9)
+    assert (told.expected >= values.min()).all() and (told.expected <= values.max()).all()
+    assert np.isfinite(told.spread).all()
+    assert rec.recommend(0, by="lower", keep_seen=True)["score"].is_finite().all()
+    chosen = palate.Bayes(n_factors=2, n_sweeps=2, likelihood="auto").fit(ratings, progress=False)
+    assert values.min() <= chosen.predict(0, 1).prediction <= values.max()
 
 
 def test_weights_of_zero_teach_nothing_at_all(data):
