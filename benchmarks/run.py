@@ -18,6 +18,7 @@ from known import IDS, all_of_known
 from measuring import Row, command_seconds, fit_timed, fresh, in_own_process, machine, rmse, split_90_10, timed
 from questions import all_of_questions
 from torch_loop import all_of_torch
+from updating import all_of_updating
 
 import palate
 from palate import kernels
@@ -299,6 +300,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "Intervals": intervals,
     "Distilling": distilling,
     "Somebody new": folding_in,
+    "Ratings that keep arriving": all_of_updating,
     "The right questions": all_of_questions,
     "The kernel": kernel_rate,
     "Starting up": start_up,
