@@ -27,6 +27,7 @@ ORDER = (
     "looking",
     "pca-is-not-collaborative-filtering",
     "two-engines",
+    "what-else-is-known",
 )
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"!\[[^]]*\]\(([\w-]+\.png)\)")
