@@ -220,7 +220,7 @@ def log_posterior(x, rec, posterior, items, ratings):
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.6])
-def test_newcomers_are_drawn_from_their_posterior(rec, alpha):
+def test_newcomers_are_drawn_from_their_posterior(rec, alpha, monkeypatch):
     """Moments of 4,000 draws against importance sampling; the most probable vector against all others."""
     items, ratings = np.array([3, 17, 40, 41, 90]), [1, 5, 5, 3, 2]
     posterior = replace(one_draw(rec)[0], alpha=np.array([alpha], np.float32))
@@ -240,6 +240,8 @@ def test_newcomers_are_drawn_from_their_posterior(rec, alpha):
     sd = np.sqrt(weights @ (tries - mean) ** 2)
     np.testing.assert_allclose(drawn.mean(axis=0) / sd, mean / sd, atol=0.1)
     np.testing.assert_allclose(drawn.std(axis=0) / sd, 1, atol=0.06)
+    monkeypatch.setattr("palate.posterior.N_EXPECTED", 200)  # steps enough
+    np.testing.assert_allclose(likely, posterior.solve(history_of(items, ratings), draw=False)[0, 0], atol=5e-3)
 
 
 def test_folding_in_is_as_good_as_a_refit(data):
