@@ -77,6 +77,28 @@ def test_chances_come_true(rec, data):
     assert report["rmse"] == pytest.approx(rmse(forecast.expected, test.values), rel=1e-5)
 
 
+def test_chances_of_strangers_come_true_and_say_less():
+    """People and items held out whole, known to the vocabulary or not."""
+    whole, _ = planted()
+    rng = np.random.default_rng(0)
+    cold_user, cold_item = rng.random(300) < 0.2, rng.random(100) < 0.2
+    held_out = cold_user[whole.user_codes] | cold_item[whole.item_codes] | (rng.random(len(whole)) < 0.1)
+    train, test = palate.split_rows(whole, held_out)
+    no_user, no_item = cold_user[test.user_codes], cold_item[test.item_codes]
+    rec = palate.Bayes(**ORDINAL, n_sweeps=60, n_samples=16).fit(train)
+    happened = test.values[:, None] == np.arange(1, 6)
+    losses = []
+    for some in (~no_user & ~no_item, no_user & ~no_item, no_item & ~no_user):
+        for unknown in (False, True):
+            users = np.where(no_user & unknown, -1, test.user_codes).astype(np.int32)
+            items = np.where(no_item & unknown, -1, test.item_codes).astype(np.int32)
+            chances = rec.model.forecast(users[some], items[some]).chances
+            np.testing.assert_allclose(chances.mean(axis=0), happened[some].mean(axis=0), atol=0.12)  # few of them
+            losses.append(-np.log(chances[happened[some]]).mean())
+    np.testing.assert_allclose(losses[::2], losses[1::2], atol=0.02)
+    assert losses[0] < min(losses[2], losses[4]) - 0.05
+
+
 def test_intervals_cover():
     """On even steps, that is: where ratings are threes and fives but never fours, an interval holds more than asked."""
     ratings, _ = planted(cuts=np.linspace(-3.2, 3.2, 9), values=np.arange(1, 11))
@@ -198,7 +220,7 @@ def log_posterior(x, rec, posterior, items, ratings):
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.6])
-def test_newcomers_are_drawn_from_their_posterior(rec, alpha):
+def test_newcomers_are_drawn_from_their_posterior(rec, alpha, monkeypatch):
     """Moments of 4,000 draws against importance sampling; the most probable vector against all others."""
     items, ratings = np.array([3, 17, 40, 41, 90]), [1, 5, 5, 3, 2]
     posterior = replace(one_draw(rec)[0], alpha=np.array([alpha], np.float32))
@@ -218,6 +240,8 @@ def test_newcomers_are_drawn_from_their_posterior(rec, alpha):
     sd = np.sqrt(weights @ (tries - mean) ** 2)
     np.testing.assert_allclose(drawn.mean(axis=0) / sd, mean / sd, atol=0.1)
     np.testing.assert_allclose(drawn.std(axis=0) / sd, 1, atol=0.06)
+    monkeypatch.setattr("palate.posterior.N_EXPECTED", 200)  # steps enough
+    np.testing.assert_allclose(likely, posterior.solve(history_of(items, ratings), draw=False)[0, 0], atol=5e-3)
 
 
 def test_folding_in_is_as_good_as_a_refit(data):
@@ -297,6 +321,17 @@ def test_chances_have_columns_in_frames_of_any_kind(rec):
     assert rec.predict(asked["user"], asked["item"]).columns == ["user", "item", "prediction", "low", "high"]
     assert rec.predict(asked["user"][:1], asked["item"][:1], distribution=True).columns == polars.columns
     assert rec.fold_in({"i1": 5}).predict(["i2"], distribution=True).columns == ["item", *polars.columns[2:]]
+
+
+def test_steps_that_six_digits_do_not_tell_apart():
+    values = [1234567.0, 1234568.0, 1234569.5]
+    rec = palate.Bayes(n_factors=1, n_sweeps=3, likelihood="ordinal").fit(
+        planted(20, 10, 100, cuts=[-0.5, 0.5], values=values)[0]
+    )
+    answer = rec.predict("u1", "i1", distribution=True)
+    assert list(answer.chances) == values
+    assert sum(answer.chances.values()) == pytest.approx(1)
+    assert rec.predict(["u1"], ["i1"], distribution=True).columns[-1] == "chance_1234569.5"
 
 
 def test_ratings_as_numbers_have_no_chances(data):
