@@ -23,7 +23,7 @@ from palate.solvers.targets import Targets
 
 Doubles = NDArray[np.float64]
 
-WARM_UP_PRECISION = 15.0
+WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their spread mixes slowly
 
 Known = tuple[NDArray[np.int64], CompressedRows | None, int]  # counts of rows, their attributes, how many columns
 
@@ -50,6 +50,7 @@ class Side:
         k = start.shape[1]
         self.mean = np.zeros(k)
         self.precision = np.eye(k) * WARM_UP_PRECISION
+        self.precision[-1, -1] = WARM_UP_BIAS_PRECISION
 
     @property
     def row_means(self) -> Floats:
