@@ -130,7 +130,7 @@ def sweeps() -> list[Row]:
             for _ in range(6):
                 chains[name].mode_sweep()
         seconds: dict[str, list[float]] = {name: [] for name in kinds}
-        for number in range(1, 31):  # in turns, so that the machine's moods are shared
+        for number in range(1, 61):  # in turns, so that the machine's moods are shared
             for name, chain in chains.items():
                 start = time.perf_counter()
                 chain.draw_sweep(number)

@@ -111,6 +111,8 @@ def distilling() -> list[Row]:
     rows = []
     for name, n_sweeps in (("ml-100k", 100), ("ml-1m", 60)):
         train, test = split_90_10(name)
+        rated = (train.by_user().counts > 0)[test.user_codes] & (train.by_item().counts > 0)[test.item_codes]
+        test = test[rated]  # strangers are not the average of draws
         limits = train.range
         sums, count = np.zeros(len(test)), 0
         add = averaging.Average.add

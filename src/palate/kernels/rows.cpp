@@ -403,6 +403,12 @@ void predict(const float* users, const float* items, int k, bool bias, float cen
     Vec dot{};
     int j = 0;
     for (; j + W <= factors; j += W) dot += load(x + j) * load(y + j);
+    if (bias && j + W == k) {  // the last vector ends with the bias, which is no factor
+      Vec end = load(x + j);
+      end[W - 1] = 0.0f;
+      dot += end * load(y + j);
+      j = factors;
+    }
     float total = sum(dot);
     for (; j < factors; ++j) total += x[j] * y[j];
     if (bias) total += x[k - 1] + y[k - 1];

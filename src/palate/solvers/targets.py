@@ -7,6 +7,7 @@ Chib 1993), drawn anew in every sweep, and the cut points between the steps with
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ Doubles = NDArray[np.float64]
 
 FIRST_VARIANCE = 0.6  # of scores, from which the cut points start
 STREAM = 4  # of the latents' random numbers; the sides and their links use those below
+EVERY_SWEEP, LATER = 10, 4  # until here cut points are drawn in every sweep, from then on in every 4th: they mix well
 AT_MOST = 65_536  # ratings that the training error of ordered ratings is taken of
 
 
@@ -104,7 +106,8 @@ class Targets:
             offsets = self.timing.offsets.astype(np.float32)
             scores += offsets
         if self._ordered is not None:
-            self._ordered.draw_cuts(scores, rng, self._n_threads)
+            if sweep <= EVERY_SWEEP or sweep % LATER == 0:
+                self._ordered.draw_cuts(scores, rng, self._n_threads)
             self._whole = self._ordered.draw(scores, self._seed, sweep, self._n_threads)
         self._set(self._whole if offsets is None else self._whole - offsets)
         return None if left is None or self.timing is None else self.timing.squares(left)
@@ -116,7 +119,18 @@ class Targets:
         """Make targets, in the order of users, the values of both sides' rows."""
         self._unit = 0.0, 1.0
         self._rows["user"] = replace(self._rows["user"], values=targets)
-        self._rows["item"] = replace(self._rows["item"], values=np.take(targets, self._by_item, mode="clip"))
+        self._rows["item"] = replace(self._rows["item"], values=self._in_order_of_items(targets))
+
+    def _in_order_of_items(self, targets: Floats) -> Floats:
+        """The same targets, half of them taken by another thread."""
+        taken, middle = np.empty_like(targets), len(targets) // 2
+        if self._n_threads == 1 or middle < 10_000:
+            return np.take(targets, self._by_item, mode="clip", out=taken)
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(np.take, targets, self._by_item[middle:], mode="clip", out=taken[middle:])
+            np.take(targets, self._by_item[:middle], mode="clip", out=taken[:middle])
+            other.result()
+        return taken
 
 
 class _Ordered:
