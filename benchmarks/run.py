@@ -33,7 +33,7 @@ def accuracy_bayes() -> list[Row]:
     for name, n_factors, n_sweeps, error_bar, seconds_bar in (
         ("ml-100k", 15, 100, 0.8795, 0.6),
         ("ml-1m", 15, 20, 0.8386, 0.8),
-        ("ml-1m", 31, 35, 0.8350, 1.6),
+        ("ml-1m", 31, 30, 0.8350, 1.6),
         ("ml-1m", 31, 100, 0.8330, 5.0),
     ):
         train, test = split_90_10(name)

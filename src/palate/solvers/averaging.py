@@ -90,9 +90,9 @@ class Average:
 
     def _ordered(self, trained: Trained, posterior: Posterior, steps: OrderedSteps) -> Trained:
         """What has been learned of scores, with the steps that turn them into ratings."""
-        cuts = np.stack([draw.cuts for draw in self._samples.kept if draw.cuts is not None])
-        steps = OrderedSteps(steps.values, cuts.mean(axis=0, dtype=np.float64))
-        posterior = replace(posterior, steps=steps, cuts=cuts)
+        assert posterior.cuts is not None
+        steps = OrderedSteps(steps.values, posterior.cuts.mean(axis=0, dtype=np.float64))
+        posterior = replace(posterior, steps=steps)
         users, items = self._probe.user_codes, self._probe.item_codes
         scores, variance = posterior.predict(posterior.users.vectors, users, items)
         unknown = 0.0 if trained.effects is None else trained.effects.unknown_variance
@@ -157,38 +157,45 @@ class Thinned:
 
     def __init__(self, limit: int) -> None:
         self._limit, self._spacing, self._seen = limit, 1, 0
-        self.kept: list[Draw] = []
+        self._kept: list[Draw] = []
 
     def add(self, draw: Draw) -> None:
         """Keep the draw, or not."""
         if self._seen % self._spacing == 0:
-            if len(self.kept) == self._limit:
-                self.kept = self.kept[::2]
+            if len(self._kept) == self._limit:
+                self._kept = self._kept[::2]
                 self._spacing *= 2
             if self._seen % self._spacing == 0:
-                self.kept.append(draw)
+                self._kept.append(draw)
         self._seen += 1
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self._kept)
 
     def posterior(self, center: float, scale: float, users: Known, items: Known) -> Posterior:
-        """The kept draws; users and items: how often the rows of each side were rated, and their attributes."""
-        alpha = np.array([draw.alpha for draw in self.kept], np.float32)
-        sides = [draw.users for draw in self.kept], [draw.items for draw in self.kept]
-        return Posterior(center, scale, alpha, _stacked(sides[0], users), _stacked(sides[1], items))
+        """The kept draws, which go as they are stacked: two sets of them would be the peak of a fit's memory.
+
+        users and items: how often the rows of each side were rated, and their attributes.
+        """
+        kept, self._kept = self._kept, []
+        alpha = np.array([draw.alpha for draw in kept], np.float32)
+        cuts = [draw.cuts for draw in kept if draw.cuts is not None]
+        sides = [draw.users for draw in kept], [draw.items for draw in kept]
+        del kept
+        samples = _stacked(sides[0], users), _stacked(sides[1], items)
+        return Posterior(center, scale, alpha, *samples, cuts=np.stack(cuts) if cuts else None)
 
 
 def _stacked(draws: list[SideDraw], known: Known) -> SideSamples:
     links = [draw.link for draw in draws if draw.link is not None]
-    vectors = np.stack([draw.vectors for draw in draws])
-    return SideSamples(
-        vectors=vectors,
-        precision=np.stack([draw.precision for draw in draws]),
-        mean=np.stack([draw.mean for draw in draws]),
-        strangers=strangers_among(vectors, *known),
-        link=np.stack(links) if links else None,
-    )
+    single = [draw.vectors for draw in draws]
+    precision, mean = np.stack([draw.precision for draw in draws]), np.stack([draw.mean for draw in draws])
+    draws.clear()
+    link = np.stack(links) if links else None
+    links.clear()
+    vectors = np.stack(single)
+    single.clear()
+    return SideSamples(vectors, precision, mean, strangers_among(vectors, *known), link)
 
 
 class Probe:
