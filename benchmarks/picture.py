@@ -23,14 +23,14 @@ RECIPES = {
         palate.SGD(n_epochs=8, lr=0.04),
         palate.SGD(),
         palate.ALS(),
-        *(palate.Bayes(n_factors=15, n_sweeps=n) for n in (10, 25, 50, 100)),
+        *(palate.Bayes(n_factors=15, n_sweeps=n, features=False) for n in (10, 25, 50, 100)),
     ],
     "ml-1m": [
         palate.SGD(n_epochs=6, lr=0.05, weight_decay=0.03),
         palate.SGD(),
         palate.ALS(n_factors=15, n_sweeps=7),
         palate.ALS(),
-        *(palate.Bayes(n_factors=31, n_sweeps=n) for n in (10, 20, 40, 100, 200)),
+        *(palate.Bayes(n_factors=31, n_sweeps=n, features=False) for n in (10, 20, 40, 100)),
     ],
 }
 

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import palate
 from palate import kernels
+
+settings.register_profile("palate", max_examples=50)  # where a test does not say how many
+settings.load_profile("palate")
 
 
 @contextmanager

@@ -863,7 +863,7 @@ def test_the_tab_of_a_model_that_ranks(parts):
 @pytest.mark.data
 def test_movielens_looks_as_it_should(ml_100k_90_10):
     train, test = ml_100k_90_10
-    rec = palate.Bayes(n_sweeps=60).fit(train)
+    rec = palate.Bayes(n_sweeps=60, history=False, features=False).fit(train)
     best = ticks(plotting.item_biases(rec, min_ratings=50))
     assert best[0] in ("Schindler's List (1993)", "Shawshank Redemption, The (1994)")
     assert {"Close Shave, A (1995)", "Casablanca (1942)"} < set(best[:10])
