@@ -11,7 +11,7 @@ from hypothesis import settings
 import palate
 from palate import kernels
 
-settings.register_profile("palate", max_examples=50)  # where a test does not say how many
+settings.register_profile("palate", max_examples=30)  # where a test does not say how many
 settings.load_profile("palate")
 
 
