@@ -114,7 +114,9 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
         samples = posterior.users
         items = posterior.items.vectors[s]
         partners = as_partner(items[rated]).astype(np.float64)
-        problem = _Problem(samples.precision[s], float(posterior.alpha[s]), partners, items[rated, -1], weights)
+        problem = _Problem(
+            samples.precision[s].astype(np.float64), float(posterior.alpha[s]), partners, items[rated, -1], weights
+        )
         towards = problem.towards(as_partner(items[asked]).astype(np.float64)[0])
         own += problem.own(targets, towards)
         if model.user_info is not None and features is not None and samples.link is not None:
@@ -129,7 +131,7 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
 class _Problem:
     """The linear-Gaussian problem that a person's vector solves, given the items of one draw."""
 
-    precision: Floats | Doubles
+    precision: Doubles
     alpha: float
     partners: Doubles  # (n_ratings, k) z of what was rated
     biases: Floats  # (n_ratings,)
