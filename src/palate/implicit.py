@@ -12,17 +12,19 @@ so that given the items a user is a small linear problem, in which all unchosen 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from palate.compressed import CompressedRows
-from palate.factors import Codes, Doubles, Factors, Floats
+from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import gram, solve_rows
 
 Confidence = Literal["equal", "log", "count"]
+START = 0.1
 CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
 
 
@@ -58,7 +60,7 @@ class Implicit:
 
     def solve(
         self, rows: CompressedRows, others: Floats, background: Floats, n_threads: int = 0
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats, Doubles]:
         """The best vectors (n_rows, k) given the other side's (n, k); and each row's sum of w (1 - x.y)^2."""
         k = others.shape[1]
         vectors, errors = solve_rows(
@@ -75,6 +77,44 @@ class Implicit:
             n_threads=n_threads,
         )
         return vectors, np.asarray(errors)
+
+
+class Sweep(NamedTuple):
+    """Where the alternation stands: users (n_users, k), items (n_items, k), each user's sum of w (1 - x.y)^2."""
+
+    users: Floats
+    items: Floats
+    errors: Doubles
+
+
+def sweeps(
+    problem: Implicit, by_user: CompressedRows, by_item: CompressedRows, items: Floats, n_threads: int = 0
+) -> Iterator[Sweep]:
+    """Alternates without end: users given items, then items given users. items: where they start, (n_items, k)."""
+    while True:
+        users, errors = problem.solve(by_user, items, problem.background(items), n_threads)
+        yield Sweep(users, items, errors)
+        items, _ = problem.solve(by_item, users, problem.background(users), n_threads)
+
+
+def start(n_items: int, n_factors: int, seed: int) -> Floats:
+    """Random items, (n_items, k), whose products spread by START (Rendle et al. 2022, section 3.3)."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    return rng.standard_normal((n_items, n_factors), np.float32) * np.float32(START / np.sqrt(n_factors))
+
+
+def implicit_factors(problem: Implicit, users: Floats, items: Floats) -> ImplicitFactors:
+    """What alternating leaves, users (n_users, k) and items (n_items, k), as a model's factors."""
+    k = users.shape[1] + 1
+    prior = Prior(
+        np.zeros((k, k), np.float32),
+        np.zeros(k, np.float32),
+        ridge=problem.weight_decay,
+        count_exponent=problem.count_exponent,
+    )
+    sides = without_bias(users), without_bias(items)
+    more = {"unobserved_weight": problem.unobserved_weight, "confidence": problem.confidence}
+    return ImplicitFactors(0.0, *sides, prior, prior, **more)
 
 
 @dataclass(frozen=True)
