@@ -86,35 +86,37 @@ class Sweep(NamedTuple):
     items: Floats
     errors: Doubles
 
+    def factors(self, problem: Implicit) -> ImplicitFactors:
+        """What it leaves to a model."""
+        k = self.users.shape[1] + 1
+        none = np.zeros((k, k), np.float32), np.zeros(k, np.float32)
+        prior = Prior(*none, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
+        return ImplicitFactors(
+            0.0,
+            without_bias(self.users),
+            without_bias(self.items),
+            prior,
+            prior,
+            unobserved_weight=problem.unobserved_weight,
+            confidence=problem.confidence,
+        )
+
+
+def start(n_users: int, n_items: int, n_factors: int, seed: int) -> Sweep:
+    """Random items whose products spread by START (Rendle et al. 2022, section 3.3), and users who like nothing."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    items = rng.standard_normal((n_items, n_factors), np.float32) * np.float32(START / np.sqrt(n_factors))
+    return Sweep(np.zeros((n_users, n_factors), np.float32), items, np.zeros(n_users))
+
 
 def sweeps(
     problem: Implicit, by_user: CompressedRows, by_item: CompressedRows, items: Floats, n_threads: int = 0
 ) -> Iterator[Sweep]:
-    """Alternates without end: users given items, then items given users. items: where they start, (n_items, k)."""
+    """Alternates without end, from items (n_items, k): users given items, then items given users."""
     while True:
         users, errors = problem.solve(by_user, items, problem.background(items), n_threads)
         yield Sweep(users, items, errors)
         items, _ = problem.solve(by_item, users, problem.background(users), n_threads)
-
-
-def start(n_items: int, n_factors: int, seed: int) -> Floats:
-    """Random items, (n_items, k), whose products spread by START (Rendle et al. 2022, section 3.3)."""
-    rng = np.random.Generator(np.random.Philox(seed))
-    return rng.standard_normal((n_items, n_factors), np.float32) * np.float32(START / np.sqrt(n_factors))
-
-
-def implicit_factors(problem: Implicit, users: Floats, items: Floats) -> ImplicitFactors:
-    """What alternating leaves, users (n_users, k) and items (n_items, k), as a model's factors."""
-    k = users.shape[1] + 1
-    prior = Prior(
-        np.zeros((k, k), np.float32),
-        np.zeros(k, np.float32),
-        ridge=problem.weight_decay,
-        count_exponent=problem.count_exponent,
-    )
-    sides = without_bias(users), without_bias(items)
-    more = {"unobserved_weight": problem.unobserved_weight, "confidence": problem.confidence}
-    return ImplicitFactors(0.0, *sides, prior, prior, **more)
 
 
 @dataclass(frozen=True)

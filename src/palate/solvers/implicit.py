@@ -9,7 +9,7 @@ import numpy as np
 
 from palate.asking import check_choice
 from palate.errors import OptionError
-from palate.implicit import CONFIDENCES, Confidence, Implicit, implicit_factors, start, sweeps
+from palate.implicit import CONFIDENCES, Confidence, Implicit, start, sweeps
 from palate.ratings import Kind, Ratings
 from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive, compress_both
 
@@ -56,14 +56,13 @@ class ImplicitALS(Recipe):
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
         problem = Implicit(self.unobserved_weight, self.weight_decay, self.count_exponent, self.confidence)
-        items = start(ratings.n_items, self.n_factors, self.seed)
-        users = np.zeros((ratings.n_users, self.n_factors), np.float32)
+        at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
         try:
             # A sweep ends with the users: then every user is exactly what the items and his own choices make of him.
-            for users, items, errors in sweeps(problem, ratings.by_user(), ratings.by_item(), items, self.n_threads):
-                wants_to_end = monitor.after_sweep(self.n_sweeps, float(np.sqrt(errors.sum() / len(ratings))))
+            for at in sweeps(problem, ratings.by_user(), ratings.by_item(), at.items, self.n_threads):  # noqa: B020
+                wants_to_end = monitor.after_sweep(self.n_sweeps, float(np.sqrt(at.errors.sum() / len(ratings))))
                 if wants_to_end or len(monitor.sweeps) == self.n_sweeps:
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
-        return Trained(implicit_factors(problem, users, items))
+        return Trained(at.factors(problem))
