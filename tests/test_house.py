@@ -34,6 +34,7 @@ ORDER = [
     "normal",
     "ordinal",
     "reference",
+    "reference_ranking",
     "sideinfo",
     "strangers",
     "factors",

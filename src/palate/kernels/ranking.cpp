@@ -1,0 +1,523 @@
+// The kernels that rank a whole catalogue. Compiled once for each instruction set, like rows.cpp.
+#include "ranking.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "rows.hpp"
+
+namespace palate {
+namespace PALATE_LEVEL {
+namespace {
+
+#include "vectors.hpp"
+
+// Whole vectors passed between functions would go through memory.
+#define PALATE_INLINE inline __attribute__((always_inline))
+
+typedef int32_t Counts __attribute__((vector_size(W * 4)));
+
+// A tile of scores, kTileUsers x kPanel items, stays in registers.
+constexpr int kVectors = 2, kPanel = kVectors * W;
+constexpr int kTileUsers = W == 16 ? 12 : 6;
+constexpr int kChunk = 64 * kPanel;  // places whose scores are kept at once while targets are counted
+
+// Which lanes of a are at least b, as bits; never those of NaN.
+PALATE_INLINE uint32_t at_least(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), _CMP_GE_OQ);
+#elif defined(__AVX2__)
+  return static_cast<uint32_t>(
+      _mm256_movemask_ps(_mm256_cmp_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), _CMP_GE_OQ)));
+#elif defined(__x86_64__)
+  return static_cast<uint32_t>(_mm_movemask_ps(_mm_cmpge_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b))));
+#else
+  const Counts which = a >= b;
+  uint32_t bits = 0;
+  for (int lane = 0; lane < W; ++lane) bits |= static_cast<uint32_t>(which[lane] & 1) << lane;
+  return bits;
+#endif
+}
+
+// The scores of U users, a column of `users` each, and the items of a panel: b + sum_f p_f q_f, always in this order.
+template <int U>
+PALATE_INLINE void product(const float* users, int stride, const float* panel, int n_factors, Vec (&s)[U][kVectors]) {
+  for (int u = 0; u < U; ++u)
+    for (int v = 0; v < kVectors; ++v) s[u][v] = load(panel + v * W);
+  for (int f = 0; f < n_factors; ++f) {
+    panel += kPanel;
+    Vec q[kVectors];
+    for (int v = 0; v < kVectors; ++v) q[v] = load(panel + v * W);
+    for (int u = 0; u < U; ++u) {
+      const Vec p = broadcast(users[u]);
+      for (int v = 0; v < kVectors; ++v) s[u][v] += p * q[v];
+    }
+    users += stride;
+  }
+}
+
+// One panel of the items with these codes.
+void pack_panel(const Catalogue& c, const int32_t* codes, int64_t n, float* panel) {
+  for (int at = 0; at < kPanel; ++at) {
+    const float* item = at < n ? c.items + static_cast<int64_t>(codes[at]) * c.k : nullptr;
+    panel[at] = !item ? NAN : c.k > c.n_factors ? item[c.n_factors] : 0.0f;
+    for (int f = 0; f < c.n_factors; ++f) panel[(1 + f) * kPanel + at] = item ? item[f] : 0.0f;
+  }
+}
+
+inline int64_t panel_floats(const Catalogue& c) { return static_cast<int64_t>(1 + c.n_factors) * kPanel; }
+
+// Users as the columns of a tile, zeros where there are fewer.
+void pack_tile(const float* users, const Catalogue& c, int64_t n, float* tile) {
+  for (int u = 0; u < kTileUsers; ++u)
+    for (int f = 0; f < c.n_factors; ++f) tile[f * kTileUsers + u] = u < n ? users[u * c.k + f] : 0.0f;
+}
+
+// ---- selection
+
+bool holds(const int32_t* slots, int64_t n_slots, int32_t code) {
+  if (n_slots == 0) return false;
+  int64_t at = PALATE_SLOT_OF(code, static_cast<uint64_t>(n_slots));
+  while (slots[at] != code && slots[at] != -1) at = at + 1 < n_slots ? at + 1 : 0;
+  return slots[at] == code;
+}
+
+struct Entry {
+  float score;
+  int32_t code;
+};
+
+inline bool before(Entry a, Entry b) { return a.score > b.score || (a.score == b.score && a.code < b.code); }
+
+// The n best so far of one user: a heap with the worst of them on top.
+struct Best {
+  Entry* heap;
+  int64_t size, n;
+  const int32_t* slots;  // what he has seen
+  int64_t n_slots;
+
+  void take(float score, int32_t code) {
+    const Entry entry{score, code};
+    if ((size == n && !before(entry, heap[0])) || holds(slots, n_slots, code)) return;
+    if (size < n)
+      rise(entry);
+    else
+      sink(0, n, entry);
+  }
+
+  void rise(Entry entry) {
+    int64_t at = size++;
+    for (; at > 0 && before(heap[(at - 1) / 2], entry); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    heap[at] = entry;
+  }
+
+  void sink(int64_t at, int64_t end, Entry entry) {
+    for (int64_t below = 2 * at + 1; below < end; below = 2 * at + 1) {
+      if (below + 1 < end && before(heap[below], heap[below + 1])) ++below;
+      if (!before(entry, heap[below])) break;
+      heap[at] = heap[below];
+      at = below;
+    }
+    heap[at] = entry;
+  }
+
+  // No score below it is among the best; -infinity and NaN never are.
+  float floor() const { return size == n ? heap[0].score : -__FLT_MAX__; }
+
+  // Best first, and the bias of the user added.
+  void answer(float bias, int32_t* codes, float* best) {
+    const int64_t found = size;
+    for (int64_t at = 0; at < n; ++at) codes[at] = -1, best[at] = -INFINITY;
+    for (int64_t end = found; end-- > 0;) {
+      const Entry worst = heap[0];
+      sink(0, end, heap[end]);
+      const float score = worst.score + bias;
+      if (score > -INFINITY) codes[end] = worst.code, best[end] = score;
+    }
+  }
+};
+
+void begin_best(Best* best, const TopQuery& query, const Seen& seen, int64_t n_users, Entry* heaps) {
+  for (int64_t u = 0; u < n_users; ++u) {
+    const int64_t begin = seen.begin ? seen.begin[u] : 0, end = seen.begin ? seen.begin[u + 1] : 0;
+    best[u] = {heaps + u * query.n, 0, query.n, seen.slots + begin, end - begin};
+  }
+}
+
+// A tile of users on the way through the catalogue.
+struct Tile {
+  const float* users;
+  float* floors;    // (kTileUsers,) NaN where there is nobody
+  double* lengths;  // (kTileUsers,)
+  Best* best;
+};
+
+// Whether an item of this panel or a later one can still be among the best of somebody.
+inline bool within_reach(const Tile& tile, const Reach& reach) {
+  for (int u = 0; u < kTileUsers; ++u)
+    if (!(tile.lengths[u] * reach.length + reach.bias < static_cast<double>(tile.floors[u])) &&
+        tile.floors[u] == tile.floors[u])
+      return true;
+  return false;
+}
+
+// The lanes of a tile of scores that come up to the floor of their user, into his best.
+void take_tile(const Tile& tile, const Vec (&s)[kTileUsers][kVectors], const int32_t* codes) {
+  for (int u = 0; u < kTileUsers; ++u)
+    for (int v = 0; v < kVectors; ++v) {
+      uint32_t hits = at_least(s[u][v], broadcast(tile.floors[u]));
+      if (!hits) continue;
+      float scores[W];
+      store(scores, s[u][v]);
+      for (; hits; hits &= hits - 1) {
+        const int lane = __builtin_ctz(hits);
+        tile.best[u].take(scores[lane], codes[v * W + lane]);
+      }
+      tile.floors[u] = tile.best[u].floor();
+    }
+}
+
+void visit(const Tile& tile, const float* panel, int n_factors, const int32_t* codes) {
+  Vec s[kTileUsers][kVectors];
+  product<kTileUsers>(tile.users, kTileUsers, panel, n_factors, s);
+  uint32_t hits = 0;
+  for (int u = 0; u < kTileUsers; ++u)
+    for (int v = 0; v < kVectors; ++v) hits |= at_least(s[u][v], broadcast(tile.floors[u]));
+  if (hits) take_tile(tile, s, codes);
+}
+
+inline int64_t n_tiles(int64_t n_users) { return (n_users + kTileUsers - 1) / kTileUsers; }
+
+// Memory of one thread, handed out piece by piece at cache lines.
+struct Arena {
+  float* next;
+  template <typename T>
+  T* take(int64_t n) {
+    T* piece = reinterpret_cast<T*>(next);
+    next += floats<T>(n);
+    return piece;
+  }
+  template <typename T>
+  static int64_t floats(int64_t n) {
+    return (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 16;
+  }
+};
+
+int64_t top_scratch(const TopQuery& query, int64_t n_users) {
+  const int64_t tiles = n_tiles(n_users), rows = tiles * kTileUsers;
+  return Arena::floats<Best>(rows) + Arena::floats<Entry>(rows * query.n) + Arena::floats<Tile>(tiles) +
+         tiles * (Arena::floats<float>(kTileUsers) + Arena::floats<double>(kTileUsers) +
+                  Arena::floats<float>(static_cast<int64_t>(kTileUsers) * query.catalogue.n_factors));
+}
+
+void pack(const Catalogue& c, int64_t first, int64_t last) {
+  for (int64_t panel = first; panel < last; ++panel)
+    pack_panel(c, c.codes + panel * kPanel, c.n - panel * kPanel, c.panels + panel * panel_floats(c));
+}
+
+void lengths(const float* rows, int k, int n_factors, int64_t first, int64_t last, double* out) {
+  for (int64_t row = first; row < last; ++row) {
+    double squares[4] = {};
+    for (int f = 0; f < n_factors; ++f) {
+      const double x = static_cast<double>(rows[row * k + f]);
+      squares[f % 4] += x * x;
+    }
+    const double square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+    out[row] = square < INFINITY ? std::sqrt(square) : INFINITY;
+  }
+}
+
+// A panel of items stays in L1 while all tiles of users pass; a tile that nothing can better any more passes no more.
+void top(const TopQuery& query, const Seen& seen, int64_t first, int64_t last, float* scratch) {
+  const Catalogue& c = query.catalogue;
+  const int64_t n_users = last - first, stride = panel_floats(c);
+  int64_t tiles = n_tiles(n_users);
+  Arena arena{scratch};
+  Best* best = arena.take<Best>(tiles * kTileUsers);
+  begin_best(best, query, seen, n_users, arena.take<Entry>(tiles * kTileUsers * query.n));
+  Tile* tile = arena.take<Tile>(tiles);
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t row = first + t * kTileUsers;
+    float* packed = arena.take<float>(static_cast<int64_t>(kTileUsers) * c.n_factors);
+    tile[t] = {packed, arena.take<float>(kTileUsers), arena.take<double>(kTileUsers), best + t * kTileUsers};
+    pack_tile(query.users + row * c.k, c, last - row, packed);
+    for (int u = 0; u < kTileUsers; ++u) tile[t].floors[u] = row + u < last ? -__FLT_MAX__ : NAN;
+    lengths(query.users + row * c.k, c.k, c.n_factors, 0, last - row < kTileUsers ? last - row : kTileUsers,
+            tile[t].lengths);
+  }
+  for (int64_t panel = 0; panel * kPanel < c.n && tiles > 0; ++panel)
+    for (int64_t t = 0; t < tiles;) {
+      if (!within_reach(tile[t], query.reach[panel])) {
+        tile[t] = tile[--tiles];
+        continue;
+      }
+      visit(tile[t++], c.panels + panel * stride, c.n_factors, c.codes + panel * kPanel);
+    }
+  for (int64_t u = 0; u < n_users; ++u) {
+    const float bias = c.k > c.n_factors ? query.users[(first + u) * c.k + c.n_factors] : 0.0f;
+    best[u].answer(bias, query.codes + (first + u) * query.n, query.best + (first + u) * query.n);
+  }
+}
+
+// The same of scores that are there already.
+void select(const float* scores, int64_t n, const uint8_t* allowed, Best& best) {
+  auto offer = [&](int64_t code) {
+    if (!allowed || allowed[code]) best.take(scores[code], static_cast<int32_t>(code));
+  };
+  float floor = best.floor();
+  int64_t code = 0;
+  for (; code + W <= n; code += W) {
+    uint32_t hits = at_least(load(scores + code), broadcast(floor));
+    if (!hits) continue;
+    for (; hits; hits &= hits - 1) offer(code + __builtin_ctz(hits));
+    floor = best.floor();
+  }
+  for (; code < n; ++code)
+    if (scores[code] >= best.floor()) offer(code);
+}
+
+void top_of(const TopQuery& query, const Seen& seen, int64_t first, int64_t last, float* scratch) {
+  const int64_t n_users = last - first, n = query.catalogue.n;
+  Arena arena{scratch};
+  Best* best = arena.take<Best>(n_users);
+  begin_best(best, query, seen, n_users, arena.take<Entry>(n_users * query.n));
+  for (int64_t u = 0; u < n_users; ++u) {
+    const int64_t row = first + u;
+    select(query.scores + row * n, n, query.allowed, best[u]);
+    best[u].answer(0.0f, query.codes + row * query.n, query.best + row * query.n);
+  }
+}
+
+// ---- counting
+
+// How many lanes of a are above b, and at least b, each added to its own count.
+PALATE_INLINE void count(Vec a, Vec b, Counts& above, Counts& from) {
+#if defined(__AVX512F__)
+  const __m512 x = reinterpret_cast<__m512>(a), y = reinterpret_cast<__m512>(b);
+  const __m512i one = _mm512_set1_epi32(1), m = reinterpret_cast<__m512i>(above), n = reinterpret_cast<__m512i>(from);
+  above = reinterpret_cast<Counts>(_mm512_mask_add_epi32(m, _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), m, one));
+  from = reinterpret_cast<Counts>(_mm512_mask_add_epi32(n, _mm512_cmp_ps_mask(x, y, _CMP_GE_OQ), n, one));
+#else
+  above -= a > b;
+  from -= a >= b;
+#endif
+}
+
+inline int64_t total(Counts lanes) {
+  int64_t sum = 0;
+  for (int lane = 0; lane < W; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+// A target of a user, and what has been counted of the candidates so far.
+struct Target {
+  float score;
+  int32_t place;                 // -1: no candidate
+  int64_t above, level, before;  // score greater; equal, itself included; equal and of a lower code
+};
+
+// `n` places of the catalogue from `first` on, with the scores of one user; what he may not get is NaN.
+struct Stretch {
+  const float* scores;  // whole vectors, NaN behind
+  int64_t first, n;
+  const RankQuery* query;
+  const int32_t* slots;
+  int64_t n_slots;
+
+  bool candidate(int64_t at) const {
+    const int64_t place = first + at;
+    if (query->allowed && !query->allowed[place]) return false;
+    const int32_t code = query->catalogue.codes ? query->catalogue.codes[place] : static_cast<int32_t>(place);
+    return !holds(slots, n_slots, code);
+  }
+
+  // How many candidates of the first `end` places score the same; NaN is the same as NaN.
+  int64_t level_with(float score, int64_t end) const {
+    int64_t found = 0;
+    for (int64_t at = 0; at < end; ++at)
+      found += score == score ? scores[at] == score : scores[at] != scores[at] && candidate(at);
+    return found;
+  }
+
+  void count_level(Target& target, int64_t level) const {
+    if (level == 0 || target.place < 0) return;
+    const int64_t end = target.place - first;
+    target.level += level;
+    target.before += end >= n ? level : end > 0 ? level_with(target.score, end) : 0;
+  }
+};
+
+// Four targets at a time.
+void count_targets(const Stretch& here, Target* targets, int64_t n_targets) {
+  for (int64_t t = 0; t < n_targets; t += 4) {
+    const int m = n_targets - t < 4 ? static_cast<int>(n_targets - t) : 4;
+    Vec score[4];
+    Counts above[4] = {}, from[4] = {};
+    for (int j = 0; j < 4; ++j) score[j] = broadcast(targets[t + (j < m ? j : 0)].score);
+    for (int64_t at = 0; at < here.n; at += W) {
+      const Vec s = load(here.scores + at);
+      for (int j = 0; j < 4; ++j) count(s, score[j], above[j], from[j]);
+    }
+    for (int j = 0; j < m; ++j) {
+      Target& target = targets[t + j];
+      const bool number = target.score == target.score;
+      const int64_t greater = total(above[j]);
+      target.above += greater;
+      here.count_level(target, number ? total(from[j]) - greater : here.level_with(target.score, here.n));
+    }
+  }
+}
+
+// The seen items of a user as places, those that are no candidates anyway left out; returns how many.
+int64_t seen_places(const RankQuery& query, const int32_t* slots, int64_t n_slots, int32_t* places) {
+  int64_t n = 0;
+  for (int64_t at = 0; at < n_slots; ++at) {
+    if (slots[at] < 0) continue;
+    const int32_t place = query.places ? query.places[slots[at]] : slots[at];
+    if (place >= 0 && !(query.allowed && !query.allowed[place])) places[n++] = place;
+  }
+  return n;
+}
+
+void mask(float* scores, int64_t first, int64_t n, const int32_t* places, int64_t n_places) {
+  for (int64_t i = 0; i < n_places; ++i)
+    if (places[i] >= first && places[i] < first + n) scores[places[i] - first] = NAN;
+}
+
+// Everything about one user of a tile.
+struct Counted {
+  Target* targets;
+  int64_t n_targets;
+  int32_t* seen;  // places
+  int64_t n_seen;
+  const int32_t* slots;
+  int64_t n_slots;
+};
+
+void begin_targets(const RankQuery& query, const Seen& seen, int64_t user, int64_t at, Counted& who) {
+  who.slots = seen.begin ? seen.slots + seen.begin[at] : nullptr;
+  who.n_slots = seen.begin ? seen.begin[at + 1] - seen.begin[at] : 0;
+  who.n_seen = seen_places(query, who.slots, who.n_slots, who.seen);
+  const int32_t* codes = query.targets + query.target_indptr[user];
+  who.n_targets = query.target_indptr[user + 1] - query.target_indptr[user];
+  for (int64_t t = 0; t < who.n_targets; ++t) {
+    int32_t place = query.places ? query.places[codes[t]] : codes[t];
+    if (place >= 0 && ((query.allowed && !query.allowed[place]) || holds(who.slots, who.n_slots, codes[t]))) place = -1;
+    who.targets[t] = {0.0f, place, 0, 0, 0};
+  }
+}
+
+void end_targets(const RankQuery& query, int64_t user, const Counted& who) {
+  const int64_t candidates = query.n_allowed - who.n_seen;
+  query.n_candidates[user] = static_cast<int32_t>(candidates);
+  for (int64_t t = 0; t < who.n_targets; ++t) {
+    const Target& target = who.targets[t];
+    const int64_t at = query.target_indptr[user] + t;
+    const int64_t above = target.score == target.score ? target.above : candidates - target.level;
+    query.ranks[at] = target.place < 0 ? 0 : 1 + above + target.before;
+    query.ties[at] = target.place < 0 ? 0 : static_cast<int32_t>(target.level - 1);
+  }
+}
+
+void count_stretch(const RankQuery& query, Counted& who, float* scores, int64_t first, int64_t n) {
+  for (int64_t at = n; at % W != 0; ++at) scores[at] = NAN;
+  mask(scores, first, n, who.seen, who.n_seen);
+  count_targets({scores, first, n, &query, who.slots, who.n_slots}, who.targets, who.n_targets);
+}
+
+// The scores of the targets of column u of a tile, made by the very product that makes all the others.
+void score_targets(const RankQuery& query, const float* tile, int u, const int32_t* codes, Counted& who, float* panel) {
+  for (int64_t t = 0; t < who.n_targets; t += kPanel) {
+    pack_panel(query.catalogue, codes + t, who.n_targets - t, panel);
+    Vec s[1][kVectors];
+    product<1>(tile + u, kTileUsers, panel, query.catalogue.n_factors, s);
+    float scores[kPanel];
+    for (int v = 0; v < kVectors; ++v) store(scores + v * W, s[0][v]);
+    for (int64_t j = 0; j < kPanel && t + j < who.n_targets; ++j) who.targets[t + j].score = scores[j];
+  }
+}
+
+int64_t seen_floats(const RankQuery& query) { return Arena::floats<int32_t>(query.most_seen); }
+
+int64_t rank_scratch(const RankQuery& query) {
+  return kTileUsers * (Arena::floats<float>(kChunk) + Arena::floats<Target>(query.most_targets) + seen_floats(query)) +
+         Arena::floats<float>(static_cast<int64_t>(kTileUsers) * query.catalogue.n_factors) +
+         Arena::floats<float>(panel_floats(query.catalogue));
+}
+
+void begin_counting(const RankQuery& query, const Seen& seen, int64_t first, int64_t n_users, int64_t at, Arena& arena,
+                    Counted* who) {
+  for (int64_t u = 0; u < n_users; ++u) {
+    who[u].targets = arena.take<Target>(query.most_targets);
+    who[u].seen = arena.take<int32_t>(query.most_seen);
+    begin_targets(query, seen, first + u, at + u, who[u]);
+  }
+}
+
+void rank_tile(const RankQuery& query, const Seen& seen, int64_t first, int n_users, int64_t at, float* scratch) {
+  const Catalogue& c = query.catalogue;
+  Arena arena{scratch};
+  float* rows = arena.take<float>(static_cast<int64_t>(kTileUsers) * kChunk);
+  float* tile = arena.take<float>(static_cast<int64_t>(kTileUsers) * c.n_factors);
+  float* panel = arena.take<float>(panel_floats(c));
+  Counted who[kTileUsers];
+  begin_counting(query, seen, first, n_users, at, arena, who);
+  pack_tile(query.users + first * c.k, c, n_users, tile);
+  for (int u = 0; u < n_users; ++u)
+    score_targets(query, tile, u, query.targets + query.target_indptr[first + u], who[u], panel);
+  for (int64_t place = 0; place < c.n; place += kChunk) {
+    const int64_t n = c.n - place < kChunk ? c.n - place : kChunk;
+    for (int64_t p = 0; p < n; p += kPanel) {
+      Vec s[kTileUsers][kVectors];
+      product<kTileUsers>(tile, kTileUsers, c.panels + (place + p) / kPanel * panel_floats(c), c.n_factors, s);
+      for (int u = 0; u < kTileUsers; ++u)
+        for (int v = 0; v < kVectors; ++v) store(rows + u * kChunk + p + v * W, s[u][v]);
+    }
+    for (int u = 0; u < n_users; ++u) count_stretch(query, who[u], rows + u * kChunk, place, n);
+  }
+  for (int u = 0; u < n_users; ++u) end_targets(query, first + u, who[u]);
+}
+
+void rank(const RankQuery& query, const Seen& seen, int64_t first, int64_t last, float* scratch) {
+  for (int64_t user = first; user < last; user += kTileUsers)
+    rank_tile(query, seen, user, static_cast<int>(last - user < kTileUsers ? last - user : kTileUsers), user - first,
+              scratch);
+}
+
+void copy_allowed(const float* scores, const uint8_t* allowed, int64_t n, float* to) {
+  for (int64_t at = 0; at < n; ++at) to[at] = !allowed || allowed[at] ? scores[at] : NAN;
+}
+
+// The same of scores that are there already.
+void rank_of(const RankQuery& query, const Seen& seen, int64_t first, int64_t last, float* scratch) {
+  const int64_t n_items = query.catalogue.n;
+  for (int64_t user = first; user < last; ++user) {
+    Arena arena{scratch};
+    float* chunk = arena.take<float>(kChunk);
+    Counted who;
+    begin_counting(query, seen, user, 1, user - first, arena, &who);
+    const float* scores = query.scores + user * n_items;
+    for (int64_t t = 0; t < who.n_targets; ++t)
+      who.targets[t].score = scores[query.targets[query.target_indptr[user] + t]];
+    for (int64_t place = 0; place < n_items; place += kChunk) {
+      const int64_t n = n_items - place < kChunk ? n_items - place : kChunk;
+      copy_allowed(scores + place, query.allowed ? query.allowed + place : nullptr, n, chunk);
+      count_stretch(query, who, chunk, place, n);
+    }
+    end_targets(query, user, who);
+  }
+}
+
+}  // namespace
+
+extern const RankingLevel ranking_table;
+const RankingLevel ranking_table = {kPanel, kTileUsers, pack,         lengths, top_scratch,
+                                    top,    top_of,     rank_scratch, rank,    rank_of};
+
+}  // namespace PALATE_LEVEL
+}  // namespace palate
