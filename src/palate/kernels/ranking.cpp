@@ -94,7 +94,33 @@ struct Entry {
 
 inline bool before(Entry a, Entry b) { return a.score > b.score || (a.score == b.score && a.code < b.code); }
 
-// The n best so far of one user: a heap with the worst of them on top.
+// Heaps with the worst entry on top.
+void rise(Entry* heap, int64_t at, Entry entry) {
+  for (; at > 0 && before(heap[(at - 1) / 2], entry); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+  heap[at] = entry;
+}
+
+void sink(Entry* heap, int64_t end, Entry entry) {
+  int64_t at = 0;
+  for (int64_t below = 1; below < end; below = 2 * at + 1) {
+    if (below + 1 < end && before(heap[below], heap[below + 1])) ++below;
+    if (!before(entry, heap[below])) break;
+    heap[at] = heap[below];
+    at = below;
+  }
+  heap[at] = entry;
+}
+
+// A heap becomes a list, the best first.
+void unheap(Entry* heap, int64_t n) {
+  for (int64_t end = n; end-- > 0;) {
+    const Entry worst = heap[0];
+    sink(heap, end, heap[end]);
+    heap[end] = worst;
+  }
+}
+
+// The n best so far of one user.
 struct Best {
   Entry* heap;
   int64_t size, n;
@@ -105,25 +131,9 @@ struct Best {
     const Entry entry{score, code};
     if ((size == n && !before(entry, heap[0])) || holds(slots, n_slots, code)) return;
     if (size < n)
-      rise(entry);
+      rise(heap, size++, entry);
     else
-      sink(0, n, entry);
-  }
-
-  void rise(Entry entry) {
-    int64_t at = size++;
-    for (; at > 0 && before(heap[(at - 1) / 2], entry); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
-    heap[at] = entry;
-  }
-
-  void sink(int64_t at, int64_t end, Entry entry) {
-    for (int64_t below = 2 * at + 1; below < end; below = 2 * at + 1) {
-      if (below + 1 < end && before(heap[below], heap[below + 1])) ++below;
-      if (!before(entry, heap[below])) break;
-      heap[at] = heap[below];
-      at = below;
-    }
-    heap[at] = entry;
+      sink(heap, n, entry);
   }
 
   // No score below it is among the best; -infinity and NaN never are.
@@ -131,13 +141,12 @@ struct Best {
 
   // Best first, and the bias of the user added.
   void answer(float bias, int32_t* codes, float* best) {
-    const int64_t found = size;
-    for (int64_t at = 0; at < n; ++at) codes[at] = -1, best[at] = -INFINITY;
-    for (int64_t end = found; end-- > 0;) {
-      const Entry worst = heap[0];
-      sink(0, end, heap[end]);
-      const float score = worst.score + bias;
-      if (score > -INFINITY) codes[end] = worst.code, best[end] = score;
+    unheap(heap, size);
+    for (int64_t at = 0; at < n; ++at) {
+      const float score = at < size ? heap[at].score + bias : -INFINITY;
+      const bool there = score > -INFINITY;
+      codes[at] = there ? heap[at].code : -1;
+      best[at] = there ? score : -INFINITY;
     }
   }
 };
@@ -314,10 +323,13 @@ inline int64_t total(Counts lanes) {
   return sum;
 }
 
+constexpr int kTogether = 4;  // targets counted in one pass
+
 // A target of a user, and what has been counted of the candidates so far.
 struct Target {
   float score;
   int32_t place;                 // -1: no candidate
+  int64_t at;                    // its number among the targets of the user
   int64_t above, level, before;  // score greater; equal, itself included; equal and of a lower code
 };
 
@@ -348,28 +360,66 @@ struct Stretch {
     if (level == 0 || target.place < 0) return;
     const int64_t end = target.place - first;
     target.level += level;
-    target.before += end >= n ? level : end > 0 ? level_with(target.score, end) : 0;
+    if (end >= n)
+      target.before += level;
+    else if (end > 0 && level > 1)  // one: the target itself
+      target.before += level_with(target.score, end);
   }
 };
 
-// Four targets at a time.
-void count_targets(const Stretch& here, Target* targets, int64_t n_targets) {
-  for (int64_t t = 0; t < n_targets; t += 4) {
-    const int m = n_targets - t < 4 ? static_cast<int>(n_targets - t) : 4;
-    Vec score[4];
-    Counts above[4] = {}, from[4] = {};
-    for (int j = 0; j < 4; ++j) score[j] = broadcast(targets[t + (j < m ? j : 0)].score);
-    for (int64_t at = 0; at < here.n; at += W) {
-      const Vec s = load(here.scores + at);
-      for (int j = 0; j < 4; ++j) count(s, score[j], above[j], from[j]);
-    }
+// How many scores are above each of m <= kTogether targets, and how many at least as high.
+void count_group(const float* scores, int64_t n, const Target* targets, int m, int64_t* above, int64_t* from) {
+  Vec score[kTogether];
+  Counts more[kTogether] = {}, least[kTogether] = {};
+  for (int j = 0; j < kTogether; ++j) score[j] = broadcast(targets[j < m ? j : 0].score);
+  for (int64_t at = 0; at < n; at += W) {
+    const Vec s = load(scores + at);
+    for (int j = 0; j < kTogether; ++j) count(s, score[j], more[j], least[j]);
+  }
+  for (int j = 0; j < kTogether; ++j) above[j] = total(more[j]), from[j] = total(least[j]);
+}
+
+void pad(float* scores, int64_t n) {
+  for (int64_t at = n; at % W != 0; ++at) scores[at] = NAN;
+}
+
+// The scores that are at least `least`, moved together, into `to`, which may be `scores`; how many.
+int64_t keep(const float* scores, int64_t n, float least, float* to) {
+  int64_t kept = 0;
+  for (int64_t at = 0; at < n; at += W) {
+    const Vec s = load(scores + at);
+    uint32_t hits = at_least(s, broadcast(least));
+#if defined(__AVX512F__)
+    const __m512 front = _mm512_maskz_compress_ps(static_cast<__mmask16>(hits), reinterpret_cast<__m512>(s));
+    store(to + kept, reinterpret_cast<Vec>(front));
+    kept += __builtin_popcount(hits);
+#else
+    float lanes[W];
+    store(lanes, s);
+    for (; hits; hits &= hits - 1) to[kept++] = lanes[__builtin_ctz(hits)];
+#endif
+  }
+  pad(to, kept);
+  return kept;
+}
+
+// A few targets at a time, the lowest first; then only scores that the others do not all surpass are looked at.
+void count_targets(const Stretch& here, Target* targets, int64_t n_targets, float* kept) {
+  const float* scores = here.scores;
+  int64_t n = here.n;
+  for (int64_t t = 0; t < n_targets; t += kTogether) {
+    const int m = n_targets - t < kTogether ? static_cast<int>(n_targets - t) : kTogether;
+    int64_t above[kTogether], from[kTogether];
+    count_group(scores, n, targets + t, m, above, from);
     for (int j = 0; j < m; ++j) {
       Target& target = targets[t + j];
-      const bool number = target.score == target.score;
-      const int64_t greater = total(above[j]);
-      target.above += greater;
-      here.count_level(target, number ? total(from[j]) - greater : here.level_with(target.score, here.n));
+      target.above += above[j];
+      here.count_level(target, target.score == target.score ? from[j] - above[j]
+                                                            : here.level_with(target.score, here.n));
     }
+    if (t + m == n_targets || 2 * from[m - 1] > n) continue;
+    n = keep(scores, n, targets[t + m].score, kept);
+    scores = kept;
   }
 }
 
@@ -391,7 +441,7 @@ void mask(float* scores, int64_t first, int64_t n, const int32_t* places, int64_
 
 // Everything about one user of a tile.
 struct Counted {
-  Target* targets;
+  Target* targets;  // by rising score, NaN last
   int64_t n_targets;
   int32_t* seen;  // places
   int64_t n_seen;
@@ -399,118 +449,148 @@ struct Counted {
   int64_t n_slots;
 };
 
-void begin_targets(const RankQuery& query, const Seen& seen, int64_t user, int64_t at, Counted& who) {
-  who.slots = seen.begin ? seen.slots + seen.begin[at] : nullptr;
-  who.n_slots = seen.begin ? seen.begin[at + 1] - seen.begin[at] : 0;
-  who.n_seen = seen_places(query, who.slots, who.n_slots, who.seen);
+// The targets of a user in the order in which they are counted. scores: theirs; order: as many entries.
+void sort_targets(const RankQuery& query, int64_t user, const float* scores, Entry* order, Counted& who) {
+  int64_t numbers = 0, rest = who.n_targets;
+  for (int64_t t = 0; t < who.n_targets; ++t)
+    if (scores[t] == scores[t])
+      rise(order, numbers, {-scores[t], static_cast<int32_t>(t)}), ++numbers;
+  unheap(order, numbers);
+  for (int64_t t = 0; t < who.n_targets; ++t)
+    if (scores[t] != scores[t]) order[--rest] = {scores[t], static_cast<int32_t>(t)};
   const int32_t* codes = query.targets + query.target_indptr[user];
-  who.n_targets = query.target_indptr[user + 1] - query.target_indptr[user];
-  for (int64_t t = 0; t < who.n_targets; ++t) {
-    int32_t place = query.places ? query.places[codes[t]] : codes[t];
-    if (place >= 0 && ((query.allowed && !query.allowed[place]) || holds(who.slots, who.n_slots, codes[t]))) place = -1;
-    who.targets[t] = {0.0f, place, 0, 0, 0};
+  for (int64_t i = 0; i < who.n_targets; ++i) {
+    const int32_t t = order[i].code, code = codes[t];
+    int32_t place = query.places ? query.places[code] : code;
+    if (place >= 0 && ((query.allowed && !query.allowed[place]) || holds(who.slots, who.n_slots, code))) place = -1;
+    who.targets[i] = {scores[t], place, t, 0, 0, 0};
   }
 }
 
 void end_targets(const RankQuery& query, int64_t user, const Counted& who) {
   const int64_t candidates = query.n_allowed - who.n_seen;
   query.n_candidates[user] = static_cast<int32_t>(candidates);
-  for (int64_t t = 0; t < who.n_targets; ++t) {
-    const Target& target = who.targets[t];
-    const int64_t at = query.target_indptr[user] + t;
+  for (int64_t i = 0; i < who.n_targets; ++i) {
+    const Target& target = who.targets[i];
+    const int64_t at = query.target_indptr[user] + target.at;
     const int64_t above = target.score == target.score ? target.above : candidates - target.level;
     query.ranks[at] = target.place < 0 ? 0 : 1 + above + target.before;
     query.ties[at] = target.place < 0 ? 0 : static_cast<int32_t>(target.level - 1);
   }
 }
 
-void count_stretch(const RankQuery& query, Counted& who, float* scores, int64_t first, int64_t n) {
-  for (int64_t at = n; at % W != 0; ++at) scores[at] = NAN;
+void count_stretch(const RankQuery& query, Counted& who, float* scores, int64_t first, int64_t n, float* kept) {
+  pad(scores, n);
   mask(scores, first, n, who.seen, who.n_seen);
-  count_targets({scores, first, n, &query, who.slots, who.n_slots}, who.targets, who.n_targets);
+  count_targets({scores, first, n, &query, who.slots, who.n_slots}, who.targets, who.n_targets, kept);
 }
 
-// The scores of the targets of column u of a tile, made by the very product that makes all the others.
-void score_targets(const RankQuery& query, const float* tile, int u, const int32_t* codes, Counted& who, float* panel) {
-  for (int64_t t = 0; t < who.n_targets; t += kPanel) {
-    pack_panel(query.catalogue, codes + t, who.n_targets - t, panel);
+// The scores of n items for column u of a tile, made by the very product that makes all the others.
+void score_items(const Catalogue& c, const float* tile, int u, const int32_t* codes, int64_t n, float* panel,
+                 float* scores) {
+  for (int64_t t = 0; t < n; t += kPanel) {
+    pack_panel(c, codes + t, n - t, panel);
     Vec s[1][kVectors];
-    product<1>(tile + u, kTileUsers, panel, query.catalogue.n_factors, s);
-    float scores[kPanel];
-    for (int v = 0; v < kVectors; ++v) store(scores + v * W, s[0][v]);
-    for (int64_t j = 0; j < kPanel && t + j < who.n_targets; ++j) who.targets[t + j].score = scores[j];
+    product<1>(tile + u, kTileUsers, panel, c.n_factors, s);
+    for (int v = 0; v < kVectors; ++v) store(scores + t + v * W, s[0][v]);
   }
 }
 
-int64_t seen_floats(const RankQuery& query) { return Arena::floats<int32_t>(query.most_seen); }
+// Memory of one thread.
+struct Counter {
+  float *rows, *kept;  // (kTileUsers, kChunk) and (kChunk,)
+  float *tile, *panel;
+  float* scores;  // of the targets of one user
+  Entry* order;
+  Counted who[kTileUsers];
+
+  Counter(const RankQuery& query, float* scratch) {
+    Arena arena{scratch};
+    rows = arena.take<float>(static_cast<int64_t>(kTileUsers) * kChunk);
+    kept = arena.take<float>(kChunk + W);
+    tile = arena.take<float>(static_cast<int64_t>(kTileUsers) * query.catalogue.n_factors);
+    panel = arena.take<float>(panel_floats(query.catalogue));
+    scores = arena.take<float>(query.most_targets + kPanel);
+    order = arena.take<Entry>(query.most_targets);
+    for (Counted& one : who) {
+      one.targets = arena.take<Target>(query.most_targets);
+      one.seen = arena.take<int32_t>(query.most_seen);
+    }
+  }
+};
 
 int64_t rank_scratch(const RankQuery& query) {
-  return kTileUsers * (Arena::floats<float>(kChunk) + Arena::floats<Target>(query.most_targets) + seen_floats(query)) +
+  return Arena::floats<float>(static_cast<int64_t>(kTileUsers) * kChunk) + Arena::floats<float>(kChunk + W) +
          Arena::floats<float>(static_cast<int64_t>(kTileUsers) * query.catalogue.n_factors) +
-         Arena::floats<float>(panel_floats(query.catalogue));
+         Arena::floats<float>(panel_floats(query.catalogue)) + Arena::floats<float>(query.most_targets + kPanel) +
+         Arena::floats<Entry>(query.most_targets) +
+         kTileUsers * (Arena::floats<Target>(query.most_targets) + Arena::floats<int32_t>(query.most_seen));
 }
 
-void begin_counting(const RankQuery& query, const Seen& seen, int64_t first, int64_t n_users, int64_t at, Arena& arena,
-                    Counted* who) {
-  for (int64_t u = 0; u < n_users; ++u) {
-    who[u].targets = arena.take<Target>(query.most_targets);
-    who[u].seen = arena.take<int32_t>(query.most_seen);
-    begin_targets(query, seen, first + u, at + u, who[u]);
-  }
+// at: the place of the user in `seen`.
+void begin_counting(const RankQuery& query, const Seen& seen, int64_t user, int64_t at, Counted& who) {
+  who.slots = seen.begin ? seen.slots + seen.begin[at] : nullptr;
+  who.n_slots = seen.begin ? seen.begin[at + 1] - seen.begin[at] : 0;
+  who.n_seen = seen_places(query, who.slots, who.n_slots, who.seen);
+  who.n_targets = query.target_indptr[user + 1] - query.target_indptr[user];
 }
 
-void rank_tile(const RankQuery& query, const Seen& seen, int64_t first, int n_users, int64_t at, float* scratch) {
+void rank_tile(const RankQuery& query, const Seen& seen, int64_t first, int n_users, int64_t at, Counter& memory) {
   const Catalogue& c = query.catalogue;
-  Arena arena{scratch};
-  float* rows = arena.take<float>(static_cast<int64_t>(kTileUsers) * kChunk);
-  float* tile = arena.take<float>(static_cast<int64_t>(kTileUsers) * c.n_factors);
-  float* panel = arena.take<float>(panel_floats(c));
-  Counted who[kTileUsers];
-  begin_counting(query, seen, first, n_users, at, arena, who);
-  pack_tile(query.users + first * c.k, c, n_users, tile);
-  for (int u = 0; u < n_users; ++u)
-    score_targets(query, tile, u, query.targets + query.target_indptr[first + u], who[u], panel);
+  pack_tile(query.users + first * c.k, c, n_users, memory.tile);
+  for (int u = 0; u < n_users; ++u) {
+    Counted& who = memory.who[u];
+    begin_counting(query, seen, first + u, at + u, who);
+    score_items(c, memory.tile, u, query.targets + query.target_indptr[first + u], who.n_targets, memory.panel,
+                memory.scores);
+    sort_targets(query, first + u, memory.scores, memory.order, who);
+  }
   for (int64_t place = 0; place < c.n; place += kChunk) {
     const int64_t n = c.n - place < kChunk ? c.n - place : kChunk;
     for (int64_t p = 0; p < n; p += kPanel) {
       Vec s[kTileUsers][kVectors];
-      product<kTileUsers>(tile, kTileUsers, c.panels + (place + p) / kPanel * panel_floats(c), c.n_factors, s);
+      const float* panel = c.panels + (place + p) / kPanel * panel_floats(c);
+      product<kTileUsers>(memory.tile, kTileUsers, panel, c.n_factors, s);
       for (int u = 0; u < kTileUsers; ++u)
-        for (int v = 0; v < kVectors; ++v) store(rows + u * kChunk + p + v * W, s[u][v]);
+        for (int v = 0; v < kVectors; ++v) store(memory.rows + u * kChunk + p + v * W, s[u][v]);
     }
-    for (int u = 0; u < n_users; ++u) count_stretch(query, who[u], rows + u * kChunk, place, n);
+    for (int u = 0; u < n_users; ++u)
+      count_stretch(query, memory.who[u], memory.rows + u * kChunk, place, n, memory.kept);
   }
-  for (int u = 0; u < n_users; ++u) end_targets(query, first + u, who[u]);
+  for (int u = 0; u < n_users; ++u) end_targets(query, first + u, memory.who[u]);
 }
 
 void rank(const RankQuery& query, const Seen& seen, int64_t first, int64_t last, float* scratch) {
+  Counter memory(query, scratch);
   for (int64_t user = first; user < last; user += kTileUsers)
     rank_tile(query, seen, user, static_cast<int>(last - user < kTileUsers ? last - user : kTileUsers), user - first,
-              scratch);
+              memory);
 }
 
 void copy_allowed(const float* scores, const uint8_t* allowed, int64_t n, float* to) {
   for (int64_t at = 0; at < n; ++at) to[at] = !allowed || allowed[at] ? scores[at] : NAN;
 }
 
+void rank_row(const RankQuery& query, const Seen& seen, int64_t user, int64_t at, Counter& memory) {
+  const int64_t n_items = query.catalogue.n;
+  Counted& who = memory.who[0];
+  begin_counting(query, seen, user, at, who);
+  const float* scores = query.scores + user * n_items;
+  const int32_t* codes = query.targets + query.target_indptr[user];
+  for (int64_t t = 0; t < who.n_targets; ++t) memory.scores[t] = scores[codes[t]];
+  sort_targets(query, user, memory.scores, memory.order, who);
+  for (int64_t place = 0; place < n_items; place += kChunk) {
+    const int64_t n = n_items - place < kChunk ? n_items - place : kChunk;
+    copy_allowed(scores + place, query.allowed ? query.allowed + place : nullptr, n, memory.rows);
+    count_stretch(query, who, memory.rows, place, n, memory.kept);
+  }
+  end_targets(query, user, who);
+}
+
 // The same of scores that are there already.
 void rank_of(const RankQuery& query, const Seen& seen, int64_t first, int64_t last, float* scratch) {
-  const int64_t n_items = query.catalogue.n;
-  for (int64_t user = first; user < last; ++user) {
-    Arena arena{scratch};
-    float* chunk = arena.take<float>(kChunk);
-    Counted who;
-    begin_counting(query, seen, user, 1, user - first, arena, &who);
-    const float* scores = query.scores + user * n_items;
-    for (int64_t t = 0; t < who.n_targets; ++t)
-      who.targets[t].score = scores[query.targets[query.target_indptr[user] + t]];
-    for (int64_t place = 0; place < n_items; place += kChunk) {
-      const int64_t n = n_items - place < kChunk ? n_items - place : kChunk;
-      copy_allowed(scores + place, query.allowed ? query.allowed + place : nullptr, n, chunk);
-      count_stretch(query, who, chunk, place, n);
-    }
-    end_targets(query, user, who);
-  }
+  Counter memory(query, scratch);
+  for (int64_t user = first; user < last; ++user) rank_row(query, seen, user, user - first, memory);
 }
 
 }  // namespace
