@@ -313,6 +313,7 @@ nb::tuple rank_targets(const Array& users, const Array& items, const Array& targ
   Ranking ranking(shapes, target_indptr, target_indices, seen_indptr, seen_indices, allowed);
   RankQuery& query = ranking.query;
   Packed packed(y, shapes.n_items, shapes.k, bias, query.allowed);
+  const std::vector<Reach> reach = order_by_reach(packed, x, shapes.n_users, shapes.n_items, threads);
   packed.pack(threads);
   std::vector<int32_t> places(static_cast<size_t>(shapes.n_items), -1);
   for (size_t place = 0; place < packed.codes.size(); ++place)
@@ -320,6 +321,7 @@ nb::tuple rank_targets(const Array& users, const Array& items, const Array& targ
   query.users = x;
   query.catalogue = packed.catalogue;
   query.places = places.data();
+  query.reach = reach.data();
   query.allowed = nullptr;  // only what is allowed has a place
   const RankingLevel& kernels = *level().ranking;
   const int64_t block = users_at_once(shapes.n_users, shapes.n_items * shapes.k, 1, threads);

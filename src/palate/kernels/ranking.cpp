@@ -25,7 +25,9 @@ typedef int32_t Counts __attribute__((vector_size(W * 4)));
 // A tile of scores, kTileUsers x kPanel items, stays in registers.
 constexpr int kVectors = 2, kPanel = kVectors * W;
 constexpr int kTileUsers = W == 16 ? 12 : 6;
-constexpr int kChunk = 64 * kPanel;  // places whose scores are kept at once while targets are counted
+constexpr int kChunk = 32 * kPanel;  // places whose scores are kept at once while targets are counted
+
+constexpr double kOverflow = 3e38;  // from here on a sum of floats may come out as infinity
 
 // Which lanes of a are at least b, as bits; never those of NaN.
 PALATE_INLINE uint32_t at_least(Vec a, Vec b) {
@@ -44,20 +46,19 @@ PALATE_INLINE uint32_t at_least(Vec a, Vec b) {
 #endif
 }
 
-// The scores of U users, a column of `users` each, and the items of a panel: b + sum_f p_f q_f, always in this order.
-template <int U>
-PALATE_INLINE void product(const float* users, int stride, const float* panel, int n_factors, Vec (&s)[U][kVectors]) {
-  for (int u = 0; u < U; ++u)
+// The scores of a tile of users and the items of a panel: b + sum_f p_f q_f, always in this order.
+PALATE_INLINE void product(const float* users, const float* panel, int n_factors, Vec (&s)[kTileUsers][kVectors]) {
+  for (int u = 0; u < kTileUsers; ++u)
     for (int v = 0; v < kVectors; ++v) s[u][v] = load(panel + v * W);
   for (int f = 0; f < n_factors; ++f) {
     panel += kPanel;
     Vec q[kVectors];
     for (int v = 0; v < kVectors; ++v) q[v] = load(panel + v * W);
-    for (int u = 0; u < U; ++u) {
+    for (int u = 0; u < kTileUsers; ++u) {
       const Vec p = broadcast(users[u]);
       for (int v = 0; v < kVectors; ++v) s[u][v] += p * q[v];
     }
-    users += stride;
+    users += kTileUsers;
   }
 }
 
@@ -166,13 +167,17 @@ struct Tile {
   Best* best;
 };
 
-// Whether an item of this panel or a later one can still be among the best of somebody.
-inline bool within_reach(const Tile& tile, const Reach& reach) {
-  for (int u = 0; u < kTileUsers; ++u)
-    if (!(tile.lengths[u] * reach.length + reach.bias < static_cast<double>(tile.floors[u])) &&
-        tile.floors[u] == tile.floors[u])
-      return true;
-  return false;
+// Whether an item of this panel or a later one can still score as much as a user's floor: NaN where there is nobody.
+inline bool reaches(double length, const Reach& reach, float floor) {
+  const double bound = length * reach.length + reach.bias;
+  const bool below = bound < static_cast<double>(floor) && bound < kOverflow;
+  return !below && floor == floor;
+}
+
+inline bool any_reaches(const double* lengths, const Reach& reach, const float* floors) {
+  bool any = false;
+  for (int u = 0; u < kTileUsers; ++u) any |= reaches(lengths[u], reach, floors[u]);
+  return any;
 }
 
 // The lanes of a tile of scores that come up to the floor of their user, into his best.
@@ -193,7 +198,7 @@ void take_tile(const Tile& tile, const Vec (&s)[kTileUsers][kVectors], const int
 
 void visit(const Tile& tile, const float* panel, int n_factors, const int32_t* codes) {
   Vec s[kTileUsers][kVectors];
-  product<kTileUsers>(tile.users, kTileUsers, panel, n_factors, s);
+  product(tile.users, panel, n_factors, s);
   uint32_t hits = 0;
   for (int u = 0; u < kTileUsers; ++u)
     for (int v = 0; v < kVectors; ++v) hits |= at_least(s[u][v], broadcast(tile.floors[u]));
@@ -255,13 +260,14 @@ void top(const TopQuery& query, const Seen& seen, int64_t first, int64_t last, f
     float* packed = arena.take<float>(static_cast<int64_t>(kTileUsers) * c.n_factors);
     tile[t] = {packed, arena.take<float>(kTileUsers), arena.take<double>(kTileUsers), best + t * kTileUsers};
     pack_tile(query.users + row * c.k, c, last - row, packed);
-    for (int u = 0; u < kTileUsers; ++u) tile[t].floors[u] = row + u < last ? -__FLT_MAX__ : NAN;
+    for (int u = 0; u < kTileUsers; ++u)
+      tile[t].floors[u] = row + u < last ? -__FLT_MAX__ : NAN, tile[t].lengths[u] = 0;
     lengths(query.users + row * c.k, c.k, c.n_factors, 0, last - row < kTileUsers ? last - row : kTileUsers,
             tile[t].lengths);
   }
   for (int64_t panel = 0; panel * kPanel < c.n && tiles > 0; ++panel)
     for (int64_t t = 0; t < tiles;) {
-      if (!within_reach(tile[t], query.reach[panel])) {
+      if (!any_reaches(tile[t].lengths, query.reach[panel], tile[t].floors)) {
         tile[t] = tile[--tiles];
         continue;
       }
@@ -328,8 +334,8 @@ constexpr int kTogether = 4;  // targets counted in one pass
 // A target of a user, and what has been counted of the candidates so far.
 struct Target {
   float score;
-  int32_t place;                 // -1: no candidate
-  int64_t at;                    // its number among the targets of the user
+  int32_t code, place;
+  int64_t at;                    // where it stands among all targets
   int64_t above, level, before;  // score greater; equal, itself included; equal and of a lower code
 };
 
@@ -341,29 +347,26 @@ struct Stretch {
   const int32_t* slots;
   int64_t n_slots;
 
-  bool candidate(int64_t at) const {
-    const int64_t place = first + at;
-    if (query->allowed && !query->allowed[place]) return false;
-    const int32_t code = query->catalogue.codes ? query->catalogue.codes[place] : static_cast<int32_t>(place);
-    return !holds(slots, n_slots, code);
+  int32_t code(int64_t at) const {
+    return query->catalogue.codes ? query->catalogue.codes[first + at] : static_cast<int32_t>(first + at);
   }
 
-  // How many candidates of the first `end` places score the same; NaN is the same as NaN.
-  int64_t level_with(float score, int64_t end) const {
+  bool candidate(int64_t at) const {
+    return !(query->allowed && !query->allowed[first + at]) && !holds(slots, n_slots, code(at));
+  }
+
+  // How many candidates below a code score the same; NaN is the same as NaN.
+  int64_t level_with(float score, int64_t below) const {
     int64_t found = 0;
-    for (int64_t at = 0; at < end; ++at)
-      found += score == score ? scores[at] == score : scores[at] != scores[at] && candidate(at);
+    for (int64_t at = 0; at < n; ++at)
+      found += (score == score ? scores[at] == score : scores[at] != scores[at] && candidate(at)) && code(at) < below;
     return found;
   }
 
   void count_level(Target& target, int64_t level) const {
-    if (level == 0 || target.place < 0) return;
-    const int64_t end = target.place - first;
+    const bool alone = level == 1 && target.place >= first && target.place < first + n;
     target.level += level;
-    if (end >= n)
-      target.before += level;
-    else if (end > 0 && level > 1)  // one: the target itself
-      target.before += level_with(target.score, end);
+    if (level > 0 && !alone) target.before += level_with(target.score, target.code);
   }
 };
 
@@ -414,8 +417,8 @@ void count_targets(const Stretch& here, Target* targets, int64_t n_targets, floa
     for (int j = 0; j < m; ++j) {
       Target& target = targets[t + j];
       target.above += above[j];
-      here.count_level(target, target.score == target.score ? from[j] - above[j]
-                                                            : here.level_with(target.score, here.n));
+      here.count_level(target,
+                       target.score == target.score ? from[j] - above[j] : here.level_with(target.score, INT64_MAX));
     }
     if (t + m == n_targets || 2 * from[m - 1] > n) continue;
     n = keep(scores, n, targets[t + m].score, kept);
@@ -423,13 +426,18 @@ void count_targets(const Stretch& here, Target* targets, int64_t n_targets, floa
   }
 }
 
-// The seen items of a user as places, those that are no candidates anyway left out; returns how many.
+// The place of an item in the catalogue, -1 where it is none of it.
+inline int32_t place_of(const RankQuery& query, int32_t code) {
+  const int32_t place = query.places ? query.places[code] : code;
+  return place >= 0 && query.allowed && !query.allowed[place] ? -1 : place;
+}
+
+// The places of the items a user has seen; returns how many.
 int64_t seen_places(const RankQuery& query, const int32_t* slots, int64_t n_slots, int32_t* places) {
   int64_t n = 0;
   for (int64_t at = 0; at < n_slots; ++at) {
-    if (slots[at] < 0) continue;
-    const int32_t place = query.places ? query.places[slots[at]] : slots[at];
-    if (place >= 0 && !(query.allowed && !query.allowed[place])) places[n++] = place;
+    places[n] = slots[at] < 0 ? -1 : place_of(query, slots[at]);
+    n += places[n] >= 0;
   }
   return n;
 }
@@ -449,22 +457,34 @@ struct Counted {
   int64_t n_slots;
 };
 
-// The targets of a user in the order in which they are counted. scores: theirs; order: as many entries.
+// The targets of a user that he may get, in the order in which they are counted. scores: of all his targets; order: as
+// many entries.
 void sort_targets(const RankQuery& query, int64_t user, const float* scores, Entry* order, Counted& who) {
-  int64_t numbers = 0, rest = who.n_targets;
-  for (int64_t t = 0; t < who.n_targets; ++t)
+  const int64_t begin = query.target_indptr[user], n = query.target_indptr[user + 1] - begin;
+  int64_t numbers = 0, rest = n;
+  for (int64_t t = 0; t < n; ++t) {
+    const int32_t code = query.targets[begin + t];
+    query.ranks[begin + t] = query.ties[begin + t] = 0;
+    if (place_of(query, code) < 0 || holds(who.slots, who.n_slots, code)) continue;
+    const Entry entry{-scores[t], static_cast<int32_t>(t)};
     if (scores[t] == scores[t])
-      rise(order, numbers, {-scores[t], static_cast<int32_t>(t)}), ++numbers;
-  unheap(order, numbers);
-  for (int64_t t = 0; t < who.n_targets; ++t)
-    if (scores[t] != scores[t]) order[--rest] = {scores[t], static_cast<int32_t>(t)};
-  const int32_t* codes = query.targets + query.target_indptr[user];
-  for (int64_t i = 0; i < who.n_targets; ++i) {
-    const int32_t t = order[i].code, code = codes[t];
-    int32_t place = query.places ? query.places[code] : code;
-    if (place >= 0 && ((query.allowed && !query.allowed[place]) || holds(who.slots, who.n_slots, code))) place = -1;
-    who.targets[i] = {scores[t], place, t, 0, 0, 0};
+      rise(order, numbers++, entry);
+    else
+      order[--rest] = entry;
   }
+  unheap(order, numbers);
+  who.n_targets = numbers + n - rest;
+  for (int64_t i = 0; i < who.n_targets; ++i) {
+    const int32_t t = order[i < numbers ? i : rest + i - numbers].code, code = query.targets[begin + t];
+    who.targets[i] = {scores[t], code, place_of(query, code), begin + t, 0, 0, 0};
+  }
+}
+
+// Below it no score counts; NaN where there are no targets.
+float lowest(const Counted& who) {
+  if (who.n_targets == 0) return NAN;
+  const float last = who.targets[who.n_targets - 1].score;
+  return last == last ? who.targets[0].score : -INFINITY;
 }
 
 void end_targets(const RankQuery& query, int64_t user, const Counted& who) {
@@ -472,10 +492,9 @@ void end_targets(const RankQuery& query, int64_t user, const Counted& who) {
   query.n_candidates[user] = static_cast<int32_t>(candidates);
   for (int64_t i = 0; i < who.n_targets; ++i) {
     const Target& target = who.targets[i];
-    const int64_t at = query.target_indptr[user] + target.at;
     const int64_t above = target.score == target.score ? target.above : candidates - target.level;
-    query.ranks[at] = target.place < 0 ? 0 : 1 + above + target.before;
-    query.ties[at] = target.place < 0 ? 0 : static_cast<int32_t>(target.level - 1);
+    query.ranks[target.at] = 1 + above + target.before;
+    query.ties[target.at] = static_cast<int32_t>(target.level - 1);
   }
 }
 
@@ -485,23 +504,30 @@ void count_stretch(const RankQuery& query, Counted& who, float* scores, int64_t 
   count_targets({scores, first, n, &query, who.slots, who.n_slots}, who.targets, who.n_targets, kept);
 }
 
-// The scores of n items for column u of a tile, made by the very product that makes all the others.
-void score_items(const Catalogue& c, const float* tile, int u, const int32_t* codes, int64_t n, float* panel,
-                 float* scores) {
-  for (int64_t t = 0; t < n; t += kPanel) {
-    pack_panel(c, codes + t, n - t, panel);
-    Vec s[1][kVectors];
-    product<1>(tile + u, kTileUsers, panel, c.n_factors, s);
-    for (int v = 0; v < kVectors; ++v) store(scores + t + v * W, s[0][v]);
+// The scores of n items for one user, each the same sum in the same order as in a tile.
+void score_items(const Catalogue& c, const float* user, const int32_t* codes, int64_t n, float* scores) {
+  constexpr int kSums = 8;  // that do not wait for each other
+  for (int64_t t = 0; t < n; t += kSums) {
+    const float* item[kSums];
+    float sum[kSums];
+    for (int j = 0; j < kSums; ++j) {
+      item[j] = c.items + static_cast<int64_t>(codes[t + j < n ? t + j : t]) * c.k;
+      sum[j] = c.k > c.n_factors ? item[j][c.n_factors] : 0.0f;
+    }
+    for (int f = 0; f < c.n_factors; ++f)
+      for (int j = 0; j < kSums; ++j) sum[j] += user[f] * item[j][f];
+    for (int j = 0; j < kSums && t + j < n; ++j) scores[t + j] = sum[j];
   }
 }
 
 // Memory of one thread.
 struct Counter {
   float *rows, *kept;  // (kTileUsers, kChunk) and (kChunk,)
-  float *tile, *panel;
+  float* tile;
   float* scores;  // of the targets of one user
   Entry* order;
+  float floors[kTileUsers];    // the lowest target of each user
+  double lengths[kTileUsers];  // of their factors
   Counted who[kTileUsers];
 
   Counter(const RankQuery& query, float* scratch) {
@@ -509,12 +535,11 @@ struct Counter {
     rows = arena.take<float>(static_cast<int64_t>(kTileUsers) * kChunk);
     kept = arena.take<float>(kChunk + W);
     tile = arena.take<float>(static_cast<int64_t>(kTileUsers) * query.catalogue.n_factors);
-    panel = arena.take<float>(panel_floats(query.catalogue));
-    scores = arena.take<float>(query.most_targets + kPanel);
+    scores = arena.take<float>(query.most_targets);
     order = arena.take<Entry>(query.most_targets);
     for (Counted& one : who) {
       one.targets = arena.take<Target>(query.most_targets);
-      one.seen = arena.take<int32_t>(query.most_seen);
+      one.seen = arena.take<int32_t>(query.most_seen + 1);
     }
   }
 };
@@ -522,40 +547,52 @@ struct Counter {
 int64_t rank_scratch(const RankQuery& query) {
   return Arena::floats<float>(static_cast<int64_t>(kTileUsers) * kChunk) + Arena::floats<float>(kChunk + W) +
          Arena::floats<float>(static_cast<int64_t>(kTileUsers) * query.catalogue.n_factors) +
-         Arena::floats<float>(panel_floats(query.catalogue)) + Arena::floats<float>(query.most_targets + kPanel) +
-         Arena::floats<Entry>(query.most_targets) +
-         kTileUsers * (Arena::floats<Target>(query.most_targets) + Arena::floats<int32_t>(query.most_seen));
+         Arena::floats<float>(query.most_targets) + Arena::floats<Entry>(query.most_targets) +
+         kTileUsers * (Arena::floats<Target>(query.most_targets) + Arena::floats<int32_t>(query.most_seen + 1));
 }
 
 // at: the place of the user in `seen`.
-void begin_counting(const RankQuery& query, const Seen& seen, int64_t user, int64_t at, Counted& who) {
+void begin_counting(const RankQuery& query, const Seen& seen, int64_t at, Counted& who) {
   who.slots = seen.begin ? seen.slots + seen.begin[at] : nullptr;
   who.n_slots = seen.begin ? seen.begin[at + 1] - seen.begin[at] : 0;
   who.n_seen = seen_places(query, who.slots, who.n_slots, who.seen);
-  who.n_targets = query.target_indptr[user + 1] - query.target_indptr[user];
+}
+
+// Scores of a tile of users and the places first .. last, as long as one of them can reach somebody's lowest target.
+int64_t score_chunk(const RankQuery& query, int64_t first, int64_t last, const Counter& memory) {
+  const Catalogue& c = query.catalogue;
+  for (int64_t place = first; place < last; place += kPanel) {
+    if (!any_reaches(memory.lengths, query.reach[place / kPanel], memory.floors)) return place - first;
+    Vec s[kTileUsers][kVectors];
+    product(memory.tile, c.panels + place / kPanel * panel_floats(c), c.n_factors, s);
+    for (int u = 0; u < kTileUsers; ++u)
+      for (int v = 0; v < kVectors; ++v) store(memory.rows + u * kChunk + place - first + v * W, s[u][v]);
+  }
+  return last - first;
+}
+
+// The targets of user u of a tile.
+void begin_user(const RankQuery& query, const Seen& seen, int64_t user, int64_t at, int u, Counter& memory) {
+  const int64_t begin = query.target_indptr[user], n = query.target_indptr[user + 1] - begin;
+  const Catalogue& c = query.catalogue;
+  begin_counting(query, seen, at, memory.who[u]);
+  score_items(c, query.users + user * c.k, query.targets + begin, n, memory.scores);
+  sort_targets(query, user, memory.scores, memory.order, memory.who[u]);
+  memory.floors[u] = lowest(memory.who[u]);
 }
 
 void rank_tile(const RankQuery& query, const Seen& seen, int64_t first, int n_users, int64_t at, Counter& memory) {
   const Catalogue& c = query.catalogue;
   pack_tile(query.users + first * c.k, c, n_users, memory.tile);
-  for (int u = 0; u < n_users; ++u) {
-    Counted& who = memory.who[u];
-    begin_counting(query, seen, first + u, at + u, who);
-    score_items(c, memory.tile, u, query.targets + query.target_indptr[first + u], who.n_targets, memory.panel,
-                memory.scores);
-    sort_targets(query, first + u, memory.scores, memory.order, who);
-  }
+  for (int u = 0; u < kTileUsers; ++u) memory.floors[u] = NAN, memory.lengths[u] = 0;
+  lengths(query.users + first * c.k, c.k, c.n_factors, 0, n_users, memory.lengths);
+  for (int u = 0; u < n_users; ++u) begin_user(query, seen, first + u, at + u, u, memory);
   for (int64_t place = 0; place < c.n; place += kChunk) {
-    const int64_t n = c.n - place < kChunk ? c.n - place : kChunk;
-    for (int64_t p = 0; p < n; p += kPanel) {
-      Vec s[kTileUsers][kVectors];
-      const float* panel = c.panels + (place + p) / kPanel * panel_floats(c);
-      product<kTileUsers>(memory.tile, kTileUsers, panel, c.n_factors, s);
-      for (int u = 0; u < kTileUsers; ++u)
-        for (int v = 0; v < kVectors; ++v) store(memory.rows + u * kChunk + p + v * W, s[u][v]);
-    }
+    const int64_t n = score_chunk(query, place, c.n - place < kChunk ? c.n : place + kChunk, memory);
+    if (n == 0) break;
     for (int u = 0; u < n_users; ++u)
-      count_stretch(query, memory.who[u], memory.rows + u * kChunk, place, n, memory.kept);
+      if (reaches(memory.lengths[u], query.reach[place / kPanel], memory.floors[u]))
+        count_stretch(query, memory.who[u], memory.rows + u * kChunk, place, n, memory.kept);
   }
   for (int u = 0; u < n_users; ++u) end_targets(query, first + u, memory.who[u]);
 }
@@ -574,10 +611,11 @@ void copy_allowed(const float* scores, const uint8_t* allowed, int64_t n, float*
 void rank_row(const RankQuery& query, const Seen& seen, int64_t user, int64_t at, Counter& memory) {
   const int64_t n_items = query.catalogue.n;
   Counted& who = memory.who[0];
-  begin_counting(query, seen, user, at, who);
+  begin_counting(query, seen, at, who);
   const float* scores = query.scores + user * n_items;
   const int32_t* codes = query.targets + query.target_indptr[user];
-  for (int64_t t = 0; t < who.n_targets; ++t) memory.scores[t] = scores[codes[t]];
+  for (int64_t t = 0; t < query.target_indptr[user + 1] - query.target_indptr[user]; ++t)
+    memory.scores[t] = scores[codes[t]];
   sort_targets(query, user, memory.scores, memory.order, who);
   for (int64_t place = 0; place < n_items; place += kChunk) {
     const int64_t n = n_items - place < kChunk ? n_items - place : kChunk;

@@ -48,6 +48,7 @@ struct RankQuery {
   const float* users;
   Catalogue catalogue;
   const int32_t* places;            // (n_items,) the place of each item in the catalogue, -1 for none; null: its code
+  const Reach* reach;               // as in TopQuery
   const float* scores;              // as in TopQuery
   const uint8_t* allowed;           // as in TopQuery
   int64_t n_allowed;                // how many items are
