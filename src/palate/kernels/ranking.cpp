@@ -25,7 +25,7 @@ typedef int32_t Counts __attribute__((vector_size(W * 4)));
 // A tile of scores, kTileUsers x kPanel items, stays in registers.
 constexpr int kVectors = 2, kPanel = kVectors * W;
 constexpr int kTileUsers = W == 16 ? 12 : 6;
-constexpr int kChunk = 32 * kPanel;  // places whose scores are kept at once while targets are counted
+constexpr int kChunk = 64 * kPanel;  // places whose scores are kept at once while targets are counted
 
 constexpr double kOverflow = 3e38;  // from here on a sum of floats may come out as infinity
 
@@ -504,6 +504,15 @@ void count_stretch(const RankQuery& query, Counted& who, float* scores, int64_t 
   count_targets({scores, first, n, &query, who.slots, who.n_slots}, who.targets, who.n_targets, kept);
 }
 
+// a b + c, rounded as the lanes of product() are.
+inline float multiplied(float a, float b, float c) {
+#if defined(__FMA__) || defined(__FP_FAST_FMAF) || defined(__aarch64__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
 // The scores of n items for one user, each the same sum in the same order as in a tile.
 void score_items(const Catalogue& c, const float* user, const int32_t* codes, int64_t n, float* scores) {
   constexpr int kSums = 8;  // that do not wait for each other
@@ -515,7 +524,7 @@ void score_items(const Catalogue& c, const float* user, const int32_t* codes, in
       sum[j] = c.k > c.n_factors ? item[j][c.n_factors] : 0.0f;
     }
     for (int f = 0; f < c.n_factors; ++f)
-      for (int j = 0; j < kSums; ++j) sum[j] += user[f] * item[j][f];
+      for (int j = 0; j < kSums; ++j) sum[j] = multiplied(user[f], item[j][f], sum[j]);
     for (int j = 0; j < kSums && t + j < n; ++j) scores[t + j] = sum[j];
   }
 }
