@@ -34,6 +34,7 @@ ORDER = [
     "normal",
     "ordinal",
     "reference",
+    "reference_bpr",
     "sideinfo",
     "strangers",
     "factors",

@@ -449,6 +449,7 @@ void draw_truncated(const Latents& latents, int64_t first, int64_t last);       
 void expect_truncated(const Latents& latents, int64_t first, int64_t last);                              // latent.cpp
 void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t* counts);                // latent.cpp
 void step_curve(const Curve& curve, int64_t first, int64_t last);                                        // latent.cpp
+PairSum descend_pairs(const Pairs& pairs, const PairCells& cells, float lr);                             // bpr.cpp
 
 extern const Level table;
 const Level table = {PALATE_NAME(PALATE_LEVEL),
@@ -466,7 +467,8 @@ const Level table = {PALATE_NAME(PALATE_LEVEL),
                      draw_truncated,
                      expect_truncated,
                      count_steps,
-                     step_curve};
+                     step_curve,
+                     descend_pairs};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate
