@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from conftest import at_level
 from palate import kernels, reference_bpr
-from palate.reference_bpr import Drawing, in_turn
 
 some = settings(max_examples=20, deadline=None)
 BLOCKS = np.array([0, 5, 9, 9, 13, 16, 19], np.int64)  # one of them empty
