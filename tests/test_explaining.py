@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 import palate
+from palate.compressed import CompressedRows
 from palate.explaining import contributions, explain_row
 from palate.model import take_rows
-from palate.ratings import CompressedRows
 
 RECIPES = {
     "Bayes": palate.Bayes(n_factors=3, n_sweeps=25, n_samples=6),

@@ -16,6 +16,7 @@ ORDER = [
     "errors",
     "kernels",
     "blas",
+    "compressed",
     "vocabulary",
     "features",
     "reading.textfiles",  # these make tables of files and frames, and know nothing of Ratings
@@ -39,6 +40,7 @@ ORDER = [
     "strangers",
     "factors",
     "effects",
+    "implicit",
     "network",
     "posterior",
     "model",

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 import palate
+from palate.compressed import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.explaining import contributions
 from palate.factors import as_partner
-from palate.ratings import CompressedRows
 from palate.solvers.base import rmse
 
 JOBS, TOWNS = ["cook", "smith", "king"], ["north", "south"]

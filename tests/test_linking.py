@@ -11,10 +11,10 @@ from scipy import stats
 
 import palate
 from palate import reference
+from palate.compressed import CompressedRows
 from palate.datasets import synthetic
 from palate.features import Features
 from palate.model import take_rows
-from palate.ratings import CompressedRows
 from palate.rows import columns_from, rows_where
 from palate.sideinfo import SideInfo
 from palate.solvers.base import rmse

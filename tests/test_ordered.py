@@ -12,10 +12,10 @@ from scipy import special
 
 import palate
 from palate.answers import Distribution
+from palate.compressed import CompressedRows
 from palate.datasets import synthetic, synthetic_factors
 from palate.errors import DataError, OptionError
 from palate.ordinal import OrderedSteps
-from palate.ratings import CompressedRows
 from palate.solvers.base import rmse
 
 UNEVEN = np.array([-2.4, -1.9, -0.2, 0.4])  # of five stars: twos and fours are rare

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from palate.compressed import CompressedRows
 from palate.factors import Factors, Prior
 from palate.questions import Belief, beliefs, best_questions, known_shares
-from palate.ratings import CompressedRows
 
 RECIPES = {
     "Bayes": palate.Bayes(n_factors=3, n_sweeps=20, n_samples=5),

@@ -347,7 +347,7 @@ def test_every_part_is_needed(honest, folder):
     for name in tensors:
         refuse(folder / "lie.palate", {key: value for key, value in tensors.items() if key != name}, header)
     for name in header:
-        if name in ("posterior", "fingerprint", "levels"):  # some may be absent, one is worked out anew
+        if name in ("posterior", "fingerprint", "levels", "ratings_kind"):  # some may be absent, one is worked out anew
             continue
         with pytest.raises(ModelFileError):
             refuse_nothing(folder / "lie.palate", tensors, {key: header[key] for key in header if key != name})

@@ -20,6 +20,7 @@ _HOMES = {
     "ALS": "solvers",
     "Bayes": "solvers",
     "Bias": "solvers",
+    "ImplicitALS": "solvers",
     "Mean": "solvers",
     "Popularity": "solvers",
     "Ratings": "ratings",
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
-    from palate.solvers import ALS, SGD, Bayes, Bias, Mean, Popularity
+    from palate.solvers import ALS, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
     from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
     from palate.vocabulary import Vocabulary
 
@@ -56,6 +57,7 @@ __all__ = [
     "SGD",
     "Bayes",
     "Bias",
+    "ImplicitALS",
     "Mean",
     "Popularity",
     "Ratings",

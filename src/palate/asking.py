@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers import is_frame
+from palate.compressed import CompressedRows
 from palate.errors import DataError, OptionError
-from palate.ratings import CompressedRows
 from palate.vocabulary import Vocabulary
 
 OnUnknown = Literal["fallback", "nan", "raise"]
@@ -155,6 +155,43 @@ def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
     if heavy is not None and (heavy < 0).any():
         raise DataError("a weight is negative.")
     return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), heavy)
+
+
+def choices_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
+    """What one person chose, a list of labels, a mapping {label: count} or a frame with labels and perhaps counts.
+
+    Counts are in a column called weight or rating. Raises as history_of does, and DataError for a count of 0.
+    """
+    if not isinstance(given, Mapping) and not is_frame(given):
+        given = dict.fromkeys(_distinct(given, vocabulary), None)
+    labels, values = _choices(vocabulary.what, given)
+    codes = vocabulary.encode(labels)
+    _check_distinct(vocabulary, codes)
+    counts = None if values is None else ratings_of(values, "count")
+    if counts is not None and not (counts > 0).all():
+        raise DataError("a count is 0 or negative; leave out what was not chosen.")
+    return CompressedRows(np.array([0, len(codes)], np.int64), codes, np.ones(len(codes), np.float32), counts)
+
+
+def _distinct(labels: Any, vocabulary: Vocabulary) -> list[Any]:
+    if not is_many(labels):
+        raise OptionError(
+            f"fold_in takes a list of {vocabulary.what}s, a mapping {{{vocabulary.what}: count}} or a frame."
+        )
+    listed = list(labels)
+    for label in listed:
+        if listed.count(label) > 1:
+            raise DataError(f"{vocabulary.what} {label!r} is chosen {listed.count(label)} times; give counts instead.")
+    return listed
+
+
+def _choices(what: str, given: Any) -> tuple[Any, Any]:
+    if isinstance(given, Mapping):
+        values = list(given.values())
+        return list(given), None if all(value is None for value in values) else values
+    labels = frame_columns(given, [what], "")[0]
+    counts = _frame_column(given, "weight", needed=False)
+    return labels, counts if counts is not None else _frame_column(given, "rating", needed=False)
 
 
 def _columns_of(what: str, given: Any) -> tuple[Any, Any, Any]:

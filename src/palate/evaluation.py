@@ -140,6 +140,7 @@ def training_ratings(recommender: Recommender) -> Ratings:
         weights=model.history.weights,
         user_vocabulary=model.user_vocabulary,
         item_vocabulary=model.item_vocabulary,
+        kind=model.kind,
     )
 
 

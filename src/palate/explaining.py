@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from palate.answers import Explanation, Reason
 from palate.errors import OptionError
-from palate.factors import Factors, Floats, as_partner, ridge_of_rows
+from palate.factors import Factors, Floats, as_partner
 from palate.model import Model, People
 from palate.network import Network
 from palate.ratings import titles
@@ -101,20 +100,22 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     history = model.weighed(history, people.codes)
     rated, values = history.row(0)
     weights = np.ones(len(rated)) if history.weights is None else history.weights.astype(np.float64)
+    asked = np.array([item_code], np.int32)
     if posterior is None:
-        prior = model.factors.user_prior
-        ridge = ridge_of_rows(people.history.counts, prior.ridge, prior.count_exponent)
-        precision = prior.precision + (0 if ridge is None else ridge[0]) * np.eye(len(prior.mean))
-        problem = _Problem(precision, prior.alpha, model.factors.items, rated, weights)
-        targets = (values - np.float64(model.factors.mean)) / model.factors.scale
-        return model.factors.scale * problem.own(targets, problem.towards(item_code)), np.zeros(0)
+        factors = model.factors
+        precision, alpha = factors.row_precision(len(rated)), factors.user_prior.alpha
+        problem = _Problem(precision, alpha, factors.partners(rated), factors.items[rated, -1], weights)
+        targets = (values - np.float64(factors.mean)) / factors.scale
+        return factors.scale * problem.own(targets, problem.towards(factors.partners(asked)[0])), np.zeros(0)
     targets = (model.targets_of(people) - np.float64(posterior.center)) / posterior.scale
     features = model.features_of(people)
     own, known = np.zeros(len(rated)), np.zeros(0 if model.user_info is None else len(model.user_info.group_names))
     for s in range(len(posterior)):
         samples = posterior.users
-        problem = _Problem(samples.precision[s], float(posterior.alpha[s]), posterior.items.vectors[s], rated, weights)
-        towards = problem.towards(item_code)
+        items = posterior.items.vectors[s]
+        partners = as_partner(items[rated]).astype(np.float64)
+        problem = _Problem(samples.precision[s], float(posterior.alpha[s]), partners, items[rated, -1], weights)
+        towards = problem.towards(as_partner(items[asked]).astype(np.float64)[0])
         own += problem.own(targets, towards)
         if model.user_info is not None and features is not None and samples.link is not None:
             link = samples.link[s] if len(rated) else samples.strangers.link_of(s, len(samples.link[s]))
@@ -128,24 +129,19 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
 class _Problem:
     """The linear-Gaussian problem that a person's vector solves, given the items of one draw."""
 
-    precision: Floats
+    precision: Floats | Doubles
     alpha: float
-    items: Floats
-    rated: NDArray[Any]
+    partners: Doubles  # (n_ratings, k) z of what was rated
+    biases: Floats  # (n_ratings,)
     weights: Doubles
 
-    def towards(self, item_code: int) -> Doubles:
+    def towards(self, partner: Doubles) -> Doubles:
         """A^-1 z_i, (k,): by how much the score of an item moves with the right side of A x = h."""
-        Z, z = self._partners, as_partner(self.items[[item_code]]).astype(np.float64)[0]
-        solved: Doubles = np.linalg.solve(self.precision + self.alpha * (Z.T * self.weights) @ Z, z)
+        Z = self.partners
+        solved: Doubles = np.linalg.solve(self.precision + self.alpha * (Z.T * self.weights) @ Z, partner)
         return solved
 
     def own(self, targets: Doubles, towards: Doubles) -> Doubles:
         """The share of each own rating, (n_ratings,)."""
-        t = targets - self.items[self.rated, -1]
-        shares: Doubles = self.alpha * self.weights * t * (self._partners @ towards)
+        shares: Doubles = np.multiply(self.alpha * self.weights * (targets - self.biases), self.partners @ towards)
         return shares
-
-    @cached_property
-    def _partners(self) -> Doubles:
-        return as_partner(self.items[self.rated]).astype(np.float64)

@@ -16,9 +16,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.kernels import expect_truncated, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
-from palate.ratings import CompressedRows
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
@@ -163,6 +163,14 @@ class Factors:
         """Expected ratings of every item for each user vector: (n, n_items)."""
         return self.ratings_at(self.raw_scores(vectors))
 
+    def serving(self, vectors: Floats, history: CompressedRows) -> Factors:  # noqa: ARG002
+        """The same model with other people for its users, who have these vectors (m, k) and ratings."""
+        return replace(self, users=vectors)
+
+    def user_scores(self) -> Floats:
+        """Expected ratings, or scores to rank by, of every item for every user: (n_users, n_items)."""
+        return self.scores(self.users)
+
     def raw_scores(self, vectors: Floats) -> Floats:
         """Scores of every item for each user vector: (n, n_items)."""
         scores: Floats = vectors[:, :-1] @ self.items[:, :-1].T
@@ -179,6 +187,16 @@ class Factors:
         if not self.is_linear:
             return gauss_newton(self, histories)
         return self.user_prior.solve(histories, self.items, self.mean, self.scale)[0]
+
+    def row_precision(self, n_ratings: int) -> Doubles:
+        """Lambda + ridge I: what the vector of a user with so many ratings is held by, besides them; (k, k)."""
+        prior = self.user_prior
+        ridge = ridge_of_rows(np.array([n_ratings]), prior.ridge, prior.count_exponent)
+        return prior.precision + (0.0 if ridge is None else float(ridge[0])) * np.eye(len(prior.mean))
+
+    def partners(self, item_codes: Codes) -> Doubles:
+        """What users' vectors are multiplied with, (n, k): [q, 1] of items."""
+        return as_partner(self.items[item_codes]).astype(np.float64)
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:
         """The least-squares problem in scores that the ratings are around the users' present vectors.

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
 from palate.posterior import Posterior, Projection
-from palate.ratings import CompressedRows, Ratings
+from palate.ratings import Kind, Ratings
 from palate.rows import row_codes, take_rows, transpose_rows
 from palate.sideinfo import SideInfo
 from palate.vocabulary import Vocabulary
@@ -65,7 +66,7 @@ class Model:
 
     noise: standard deviation of a rating around its expectation at an unknown moment (nan: not claimed); user_noise and
     item_noise: that of each user or item, where they differ. limits: the rating range. effects: what is known of
-    moments; the factors describe the present.
+    moments; the factors describe the present. kind: of the ratings learned from, "explicit" or "implicit".
     """
 
     factors: Factors
@@ -80,6 +81,7 @@ class Model:
     user_info: SideInfo | None = None
     item_info: SideInfo | None = None
     predicts_ratings: bool = True
+    kind: Kind = "explicit"
     effects: TimeEffects | None = None
     user_noise: Floats | None = None
     item_noise: Floats | None = None
@@ -106,6 +108,7 @@ class Model:
             item_vocabulary=ratings.item_vocabulary,
             history=ratings.by_user(),
             limits=ratings.range,
+            kind=ratings.kind,
             user_table=ratings.user_table,
             item_table=ratings.item_table,
             **more,
@@ -166,7 +169,7 @@ class Model:
     def forecast_for(self, people: People, item_codes: Codes, *, is_described: bool) -> Forecast:
         """The same for one new person and items, now; is_described: whether anything is known of the person."""
         rows = np.zeros(len(item_codes), np.int32)
-        factors = replace(self.factors, users=people.vectors)
+        factors = self.factors.serving(people.vectors, people.history)
         described = rows if is_described else rows - np.int32(1), self.described_items(item_codes)
         moment = self.effects_at(rows - np.int32(1), item_codes, None)
         return self._forecast(factors, people.draws, (rows, item_codes), described, moment)
@@ -261,7 +264,7 @@ class Model:
         """Rows for codes; -1 is somebody without any rating."""
         if len(codes) == 0 or codes.min() >= 0:
             return self.known(codes)
-        strangers = self.newcomers(_empty_rows(1))
+        strangers = self.newcomers(CompressedRows.empty(1))
         known = self.known(np.maximum(codes, 0))
         unknown = codes < 0
         vectors = np.where(unknown[:, None], strangers.vectors, known.vectors)
@@ -281,6 +284,10 @@ class Model:
         if self.factors.steps is None:
             return people.history.values
         return self.factors.latents(people.history, people.vectors)
+
+    def scores(self, people: People) -> Floats:
+        """What people are expected to give every item, or the scores to rank by, (m, n_items)."""
+        return self.factors.serving(people.vectors, people.history).user_scores()
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""
@@ -323,7 +330,3 @@ class Model:
 
 def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:
     return posterior is not None and info is not None and info.attributes is not None
-
-
-def _empty_rows(n: int) -> CompressedRows:
-    return CompressedRows(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)

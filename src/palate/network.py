@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.factors import Codes, Doubles, Factors, Floats, Prior, with_unknown
-from palate.ratings import CompressedRows
 
 Layer = tuple[Floats, Floats]  # (n_out, n_in) weight, (n_out,) bias
 

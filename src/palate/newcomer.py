@@ -17,6 +17,7 @@ from palate.asking import (
     is_many,
     label_array,
 )
+from palate.compressed import CompressedRows
 from palate.errors import OptionError
 from palate.explaining import explain_row
 from palate.factors import Floats
@@ -24,7 +25,6 @@ from palate.model import Model, People
 from palate.predicting import check_distribution, columns_of, one_of
 from palate.questions import POPULARITY, ask
 from palate.ranking import By, query_of, rank, similar_rows
-from palate.ratings import CompressedRows
 from palate.vocabulary import Label
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.factors import N_EXPECTED, Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
-from palate.ratings import CompressedRows
 from palate.rows import columns_from
 from palate.strangers import Strangers
 

@@ -33,11 +33,12 @@ from numpy.typing import NDArray
 
 from palate.answers import Frame, make_frame
 from palate.asking import check_count
+from palate.compressed import CompressedRows
 from palate.errors import OptionError
 from palate.factors import Codes, Factors, Floats, Prior, as_partner, ridge_of_rows
 from palate.model import Model, People
 from palate.network import Network
-from palate.ratings import CompressedRows, titles
+from palate.ratings import titles
 from palate.vocabulary import Label
 
 Doubles = NDArray[np.float64]

@@ -132,7 +132,7 @@ def best(model: Model, people: People, query: Query) -> tuple[Codes, Floats]:
 def _scores(model: Model, people: People, query: Query) -> Floats:
     """What to rank by, (m, n_items)."""
     if query.by == "mean" or model.posterior is None or people.draws is None:
-        return model.factors.scores(people.vectors)
+        return model.scores(people)
     if query.by == "thompson":
         return _thompson(model, people, query)
     doubt = model.posterior.score_variance(people.draws)
@@ -140,7 +140,7 @@ def _scores(model: Model, people: People, query: Query) -> Floats:
     if steps is None:
         own = model.noise_of(people.codes)[:, None] if model.item_noise is None else model.item_noise
         spread = np.sqrt(doubt + np.square(own, dtype=np.float32))
-        lower: Floats = (model.factors.scores(people.vectors) - np.float32(query.z) * spread).astype(np.float32)
+        lower: Floats = (model.scores(people) - np.float32(query.z) * spread).astype(np.float32)
         return lower
     scores = model.factors.raw_scores(people.vectors)
     doubt += np.float32(0.0 if model.effects is None else model.effects.unknown_variance)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.errors import DataError
-from palate.kernels import compress_rows
+from palate.compressed import Codes, CompressedRows, Floats, read_only
+from palate.errors import DataError, OptionError
 from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from palate.reading.tables import Joined
 
 Unrated = Literal["drop", "keep"]
-Codes = NDArray[np.int32]
-Floats = NDArray[np.float32]
+Kind = Literal["explicit", "implicit"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -53,39 +53,6 @@ class ReadReport:
         return not (self.bad_rows or self.duplicates or self.table_notes)
 
 
-@dataclass(frozen=True)
-class CompressedRows:
-    """Ratings grouped by row (user or item), the compressed sparse row format.
-
-    Row r owns positions indptr[r]..indptr[r + 1] of `indices` (the other side's codes), `values` and `weights`.
-    """
-
-    indptr: NDArray[np.int64]  # (n_rows + 1,)
-    indices: Codes  # (n_ratings,)
-    values: Floats  # (n_ratings,)
-    weights: Floats | None  # (n_ratings,)
-
-    @property
-    def n_rows(self) -> int:
-        """How many rows there are, empty ones included."""
-        return len(self.indptr) - 1
-
-    @cached_property
-    def counts(self) -> NDArray[np.int64]:
-        """Ratings per row, shape (n_rows,)."""
-        return np.diff(self.indptr)
-
-    @cached_property
-    def order(self) -> Codes:
-        """Row numbers, the heaviest first: the order in which threads take them."""
-        return np.argsort(-self.counts, kind="stable").astype(np.int32)
-
-    def row(self, code: int) -> tuple[Codes, Floats]:
-        """The other side's codes and the values of one row."""
-        here = slice(int(self.indptr[code]), int(self.indptr[code + 1]))
-        return self.indices[here], self.values[here]
-
-
 class Ratings:
     """Immutable ratings: codes, values, optional times and weights, two vocabularies, and what is known of each side.
 
@@ -94,8 +61,11 @@ class Ratings:
     per code (titles, anything) or None. Given arrays are copied. With times and both orientations built, a rating
     takes 32 bytes.
 
-    Raises DataError when shapes differ, codes or times are no integers, a value is not finite, a weight is negative or
-    a code is out of range.
+    kind: "explicit" where values say how high somebody rated, "implicit" where all that is known is that they did
+    (liked, bought, played): then every value is 1, and weights are the counts, where there are any.
+
+    Raises DataError when shapes differ, codes or times are no integers, a value is not finite, a weight is negative, a
+    code is out of range or a value of implicit ratings is not 1.
 
     >>> import palate
     >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
@@ -118,7 +88,9 @@ class Ratings:
         user_table: pl.DataFrame | None = None,
         item_table: pl.DataFrame | None = None,
         report: ReadReport | None = None,
+        kind: Kind = "explicit",
     ) -> None:
+        self.kind: Kind = kind
         self.user_vocabulary = user_vocabulary.named("user")
         self.item_vocabulary = item_vocabulary.named("item")
         self.user_codes = _codes("user_codes", user_codes, self.user_vocabulary)
@@ -141,6 +113,10 @@ class Ratings:
             raise DataError("a rating is NaN or infinite (or too large for float32).")
         if self.weights is not None and not ((self.weights >= 0) & np.isfinite(self.weights)).all():
             raise DataError("a weight is negative, NaN or infinite.")
+        if self.kind not in KINDS:
+            raise OptionError(f"kind={self.kind!r} is none of {', '.join(map(repr, KINDS))}.")
+        if self.is_implicit and not (self.values == 1).all():
+            raise DataError("a value of implicit ratings is not 1; what was counted belongs in weights.")
         for table, vocabulary in (
             (self.user_table, self.user_vocabulary),
             (self.item_table, self.item_vocabulary),
@@ -155,6 +131,11 @@ class Ratings:
     def times(self) -> NDArray[np.int64] | None:
         """When each rating was given, (n,) int64, or None. Kept inside as 4-byte offsets where they fit."""
         return None if self._time_offsets is None else self._time_offsets.astype(np.int64) + self._time_start
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether all that is known is who chose what, and perhaps how often."""
+        return self.kind == "implicit"
 
     @property
     def n_users(self) -> int:
@@ -180,11 +161,11 @@ class Ratings:
 
     @cached_property
     def _by_user(self) -> CompressedRows:
-        return _compressed(self.user_codes, self.item_codes, self.values, self.weights, self.n_users)
+        return CompressedRows.of(self.user_codes, self.item_codes, self.values, self.weights, self.n_users)
 
     @cached_property
     def _by_item(self) -> CompressedRows:
-        return _compressed(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
+        return CompressedRows.of(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
 
     def by_user(self) -> CompressedRows:
         """Ratings grouped by user: one row per user code, in it the items. Built once."""
@@ -201,6 +182,31 @@ class Ratings:
             column = getattr(self, name)
             taken[name] = None if column is None else np.ascontiguousarray(column[rows])
         return self._with(**taken)
+
+    def likes(self, at_least: float) -> Ratings:
+        """Implicit ratings: those of `at_least` or more (of implicit ratings: counted so often), each one a like.
+
+        The vocabularies and tables stay, also for users and items that nothing is left of. Weights of explicit ratings
+        stay as they are; counts too. Raises OptionError for no number, DataError where no rating is so high.
+
+        >>> import palate
+        >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
+        >>> ratings.likes(at_least=4)
+        Ratings(2 implicit ratings, 2 users, 2 items)
+        """
+        if isinstance(at_least, bool) or not isinstance(at_least, int | float | np.number) or np.isnan(at_least):
+            raise OptionError(f"at_least must be a number, got {at_least!r}.")
+        measure = self.values if not self.is_implicit or self.weights is None else self.weights
+        high = measure >= np.float32(at_least)
+        if not high.any():
+            largest = f"; the highest is {measure.max():g}" if len(self) else ""
+            raise DataError(f"no rating is {at_least:g} or more{largest}.")
+        taken = self[high]
+        return taken._with(kind="implicit", values=np.ones(len(taken), np.float32))
+
+    def with_weights(self, weights: NDArray[Any] | None) -> Ratings:
+        """The same ratings with other weights, (n,), or None."""
+        return self._with(weights=None if weights is None else _floats("weights", weights))
 
     def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """The same ratings with another table of items: a file, a frame of any kind or a mapping, joined by label.
@@ -257,14 +263,15 @@ class Ratings:
         return {name: value for name, value in self.__dict__.items() if name not in CACHED}
 
     def to_frame(self) -> pl.DataFrame:
-        """The ratings as a polars frame of labels: user, item, rating, and time and weight where there are any."""
+        """A polars frame of labels: user, item, rating (but not of implicit ones), time and weight where there are."""
         import polars as pl
 
         columns: dict[str, Any] = {
             "user": self.user_vocabulary.decode(self.user_codes),
             "item": self.item_vocabulary.decode(self.item_codes),
-            "rating": self.values,
         }
+        if not self.is_implicit:
+            columns["rating"] = self.values
         if self.times is not None:
             columns["time"] = self.times
         if self.weights is not None:
@@ -280,9 +287,14 @@ class Ratings:
         low, high = self.range
         density = len(self) / (self.n_users * self.n_items)
         lines = [
-            f"{len(self):,} ratings of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
-            f"values from {low:g} to {high:g}, mean {self.values.mean(dtype=np.float64):.3f}",
+            f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
         ]
+        if not self.is_implicit:
+            lines.append(f"values from {low:g} to {high:g}, mean {self.values.mean(dtype=np.float64):.3f}")
+        elif self.weights is not None:
+            lines.append(
+                f"counts from {self.weights.min():g} to {self.weights.max():g}, {self.weights.sum():,.0f} in all"
+            )
         times = self.times
         if times is not None:
             lines.append(f"times from {times.min()} to {times.max()}")
@@ -290,13 +302,17 @@ class Ratings:
             lines.append(str(self.report))
         return "\n".join(lines)
 
+    @property
+    def _noun(self) -> str:
+        return "implicit ratings" if self.is_implicit else "ratings"
+
     def __len__(self) -> int:
         return len(self.values)
 
     def __repr__(self) -> str:
         extras = [name for name in ("times", "weights", "user_table", "item_table") if getattr(self, name) is not None]
         with_extras = f", with {', '.join(extras)}" if extras else ""
-        return f"Ratings({len(self):,} ratings, {self.n_users:,} users, {self.n_items:,} items{with_extras})"
+        return f"Ratings({len(self):,} {self._noun}, {self.n_users:,} users, {self.n_items:,} items{with_extras})"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__:
@@ -317,7 +333,7 @@ def _restored(state: dict[str, Any]) -> Ratings:
     ratings.__dict__.update(state)
     for name in COLUMNS:
         if state[name] is not None:
-            _read_only(state[name])
+            read_only(state[name])
     return ratings
 
 
@@ -334,14 +350,6 @@ def titles(table: pl.DataFrame | None) -> list[str | None] | None:
             if re.fullmatch(pattern, simple):
                 return table[name].to_list()
     return None
-
-
-def _compressed(rows: Codes, columns: Codes, values: Floats, weights: Floats | None, n_rows: int) -> CompressedRows:
-    grouped = CompressedRows(*compress_rows(rows, columns, values, weights, n_rows))
-    for array in (grouped.indptr, grouped.indices, grouped.values, grouped.weights):
-        if array is not None:
-            _read_only(array)
-    return grouped
 
 
 def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:
@@ -368,12 +376,7 @@ def _of_kind(name: str, given: Any, kinds: str, wanted: str) -> NDArray[Any]:
 def _own(array: NDArray[Any], dtype: type) -> NDArray[Any]:
     """A copy of the given type that nobody can write to; what does not fit float32 becomes infinite."""
     with np.errstate(over="ignore"):
-        return _read_only(np.array(array, dtype=dtype, order="C"))
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.setflags(write=False)
-    return array
+        return read_only(np.array(array, dtype=dtype, order="C"))
 
 
 def _pack_times(times: NDArray[Any] | None) -> tuple[int, NDArray[Any] | None]:

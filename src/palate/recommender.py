@@ -21,6 +21,7 @@ from palate.asking import (
     OnUnknown,
     check_choice,
     check_level,
+    choices_of,
     encode,
     frame_columns,
     frame_times,
@@ -304,11 +305,14 @@ class Recommender:
         the training's average weight. features: what is known of them besides, {column: value}, in the columns of the
         table that the model learned from. Raises UnknownLabelError for an unknown label, DataError for one that comes
         twice or a value that is no rating, and OptionError for features that the model has learned nothing from.
+
+        A model of implicit ratings takes a list of the items chosen, or a mapping {item: count}.
         """
         check_choice("side", side, ("user", "item"))
         if side == "item":
             return self._transposed.fold_in(ratings, features=features)
-        return Newcomer(self.model, history_of(self.model.item_vocabulary, ratings), features)
+        given = choices_of if self.model.kind == "implicit" else history_of
+        return Newcomer(self.model, given(self.model.item_vocabulary, ratings), features)
 
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
         """The n items whose rating would teach most about somebody new who rated `given`; options of Newcomer.ask."""

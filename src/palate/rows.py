@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.kernels import compress_rows
-from palate.ratings import CompressedRows
 
 Codes = NDArray[np.int32]
 

@@ -37,7 +37,7 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
         rated, values = model.history.row(int(user))
         place = {int(code): value for code, value in zip(rated, values, strict=True)}
         known[at] = [place.get(int(code), np.nan) for code in item_codes]
-    scores = model.factors.scores(model.factors.users[user_codes])[:, item_codes]
+    scores = model.scores(model.known(user_codes))[:, item_codes]
     names = titles(model.item_table) or [None] * len(columns)
     return CrossTab(
         rows.decode(user_codes).tolist(),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.features import Design, Features
-from palate.ratings import CompressedRows
 from palate.rows import row_codes, transpose_rows
 
 if TYPE_CHECKING:

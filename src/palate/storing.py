@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from palate import container, effects, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
+from palate.compressed import CompressedRows
 from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
 from palate.features import Features
+from palate.implicit import ImplicitFactors
 from palate.model import Model
 from palate.network import Network
 from palate.ordinal import OrderedSteps
 from palate.posterior import Posterior, SideSamples
-from palate.ratings import CompressedRows
+from palate.ratings import KINDS, Kind
 from palate.sideinfo import SideInfo
 from palate.strangers import Strangers
 from palate.vocabulary import Vocabulary
@@ -40,6 +42,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "noise": _number(model.noise),
         "limits": list(model.limits),
         "predicts_ratings": model.predicts_ratings,
+        "ratings_kind": model.kind,
         "recipe": model.recipe,
         "training": model.training,
         "metrics": model.metrics,
@@ -112,6 +115,8 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
     if isinstance(factors, Network):
         header["network"], parts = network.pack(factors)
         tensors |= parts
+    if isinstance(factors, ImplicitFactors):
+        header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
     return header
 
 
@@ -137,6 +142,8 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
     )
     if "network" in header["factors"]:
         factors = network.unpack(factors, header["factors"]["network"], tensors)
+    if "implicit" in header["factors"]:
+        factors = ImplicitFactors.of(factors, **header["factors"]["implicit"])
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     return Model(
         factors=factors,
@@ -151,6 +158,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         user_info=_unpack_info(header.get("user_info")),
         item_info=_unpack_info(header.get("item_info")),
         predicts_ratings=bool(header["predicts_ratings"]),
+        kind=_unpack_kind(header.get("ratings_kind", "explicit")),
         effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
         **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in LEVELS},
         recipe=dict(header["recipe"]),
@@ -180,6 +188,13 @@ def _unpack_steps(header: Header | None) -> dict[str, Any]:
     if not 0 <= doubt < np.inf:
         raise ValueError(f"a doubt of {doubt}")
     return {"steps": OrderedSteps(header["values"], header["cuts"]), "doubt": doubt}
+
+
+def _unpack_kind(kind: str) -> Kind:
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise ValueError(f"ratings of the unknown kind {kind!r}")
 
 
 def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:

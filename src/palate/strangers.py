@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.kernels import multiply_rows, normals
-from palate.ratings import CompressedRows
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from palate.asking import check_range, is_many
 from palate.blas import single_threaded_blas
+from palate.compressed import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.factors import Codes, Factors, Floats
 from palate.kernels import compress_rows
 from palate.model import Model
 from palate.network import Network
 from palate.posterior import Posterior
-from palate.ratings import CompressedRows, Ratings
+from palate.ratings import Ratings
 from palate.resizing import grown, kept
 from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.vocabulary import Vocabulary

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.factors import Factors, Floats, Prior, second_moment
 from palate.ordinal import OrderedSteps
 from palate.posterior import Posterior, SideSamples
-from palate.ratings import CompressedRows, Ratings
+from palate.ratings import Ratings
 from palate.solvers.base import Monitor, Trained
 from palate.solvers.chain import Chain, Known, Side, SideDraw
 from palate.solvers.distilling import Distiller

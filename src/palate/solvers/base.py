@@ -17,7 +17,7 @@ from palate.effects import TimeEffects
 from palate.errors import DataError, OptionError, PalateError
 from palate.factors import Factors
 from palate.posterior import Posterior
-from palate.ratings import Ratings
+from palate.ratings import Kind, Ratings
 from palate.recommender import Recommender
 from palate.sideinfo import SideInfo
 from palate.solvers.progress import ProgressLine
@@ -60,6 +60,7 @@ class Recipe(ABC):
     """How to learn: options only. Recipes compare equal when their options do."""
 
     predicts_ratings: ClassVar[bool] = True
+    kinds: ClassVar[tuple[Kind, ...]] = ("explicit",)  # of ratings that it learns from
     unit: ClassVar[str] = "sweep"  # what one pass over the ratings is called
 
     def fit(
@@ -75,10 +76,12 @@ class Recipe(ABC):
         valid: ratings whose error is shown (never learned from). progress: a line on standard error ("auto": when it is
         a terminal). callback: called with a Sweep after each; True from it ends the fit there. Ctrl-C ends the fit with
         what the sweeps so far give, and says so. Only the proportions of weights count: a rating of weight 2 says as
-        much as two of weight 1. Raises DataError when there is nothing to learn from.
+        much as two of weight 1; counts of implicit ratings stay as they are. Raises DataError when there is nothing to
+        learn from, OptionError for ratings of a kind (explicit, implicit) that the recipe does not learn from.
         """
         _check_fit(ratings, valid)
-        ratings = with_unit_weights(ratings)
+        self._check_kind(ratings)
+        ratings = ratings if ratings.is_implicit else with_unit_weights(ratings)
         monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit)
         with monitor, single_threaded_blas():
             trained = self._fit_or_explain(ratings, monitor)
@@ -94,6 +97,19 @@ class Recipe(ABC):
             predicts_ratings=self.predicts_ratings,
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),
+        )
+
+    def _check_kind(self, ratings: Ratings) -> None:
+        if ratings.kind in self.kinds:
+            return
+        name = type(self).__name__
+        if ratings.is_implicit:
+            raise OptionError(
+                f"{name} learns how high people rate, and these ratings only say who chose what: fit ImplicitALS."
+            )
+        raise OptionError(
+            f"{name} learns from who chose what, and these are ratings: fit it on ratings.likes(at_least=4), or read "
+            'them with kind="implicit" if the numbers are counts.'
         )
 
     def _fit_or_explain(self, ratings: Ratings, monitor: Monitor) -> Trained:
@@ -227,19 +243,7 @@ def with_unit_weights(ratings: Ratings) -> Ratings:
     above = ratings.weights[ratings.weights > 0]
     if len(above) == 0:
         raise DataError("every rating has weight 0: there is nothing to learn from.")
-    weights = ratings.weights / above.mean(dtype=np.float64)
-    return Ratings(
-        ratings.user_codes,
-        ratings.item_codes,
-        ratings.values,
-        user_vocabulary=ratings.user_vocabulary,
-        item_vocabulary=ratings.item_vocabulary,
-        times=ratings.times,
-        weights=weights.astype(np.float32),
-        user_table=ratings.user_table,
-        item_table=ratings.item_table,
-        report=ratings.report,
-    )
+    return ratings.with_weights((ratings.weights / above.mean(dtype=np.float64)).astype(np.float32))
 
 
 def n_weighted(ratings: Ratings) -> int:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from palate.factors import Factors, Prior
-from palate.ratings import Ratings
+from palate.ratings import Kind, Ratings
 from palate.solvers.als import ALS
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_positive, rmse
 
@@ -59,6 +59,7 @@ class Popularity(Recipe):
     """
 
     predicts_ratings: ClassVar[bool] = False
+    kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:  # noqa: ARG002
         factors = _biases_only(ratings, 0.0)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from palate.asking import check_choice
+from palate.compressed import CompressedRows
 from palate.errors import OptionError
 from palate.features import Features
 from palate.ordinal import MAX_STEPS
-from palate.ratings import CompressedRows, Ratings
+from palate.ratings import Ratings
 from palate.sideinfo import SideInfo
 from palate.solvers.averaging import Average
 from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_flags, rmse

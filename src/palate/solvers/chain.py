@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.factors import Floats
 from palate.kernels import gram, predict_pairs, solve_rows
-from palate.ratings import CompressedRows, Ratings
+from palate.ratings import Ratings
 from palate.rows import columns_from, rows_where
 from palate.sideinfo import SideInfo
 from palate.solvers.base import n_weighted

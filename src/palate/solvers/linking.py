@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.factors import Floats
 from palate.kernels import draw_link, gram
-from palate.ratings import CompressedRows
 from palate.rows import transpose_rows
 from palate.sideinfo import SideInfo
 

@@ -13,11 +13,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import CompressedRows
 from palate.errors import DataError
 from palate.factors import Floats
 from palate.kernels import draw_truncated, expect_truncated, predict_pairs
 from palate.ordinal import MAX_STEPS, OrderedSteps
-from palate.ratings import CompressedRows, Ratings
+from palate.ratings import Ratings
 from palate.rows import row_codes
 from palate.solvers.base import center_and_scale, compress_both
 from palate.solvers.cutpoints import CutPoints
