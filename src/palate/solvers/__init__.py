@@ -5,6 +5,7 @@ from palate.solvers.base import Recipe, Sweep
 from palate.solvers.baselines import Bias, Mean, Popularity
 from palate.solvers.bayes import Bayes
 from palate.solvers.implicit import ImplicitALS
+from palate.solvers.bpr import BPR
 from palate.solvers.sgd import SGD
 
 ALL: tuple[type[Recipe], ...] = (Bayes, ALS, SGD, ImplicitALS, Bias, Mean, Popularity)
