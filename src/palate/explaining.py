@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from palate.answers import Explanation, Reason
 from palate.errors import OptionError
-from palate.factors import Factors, Floats, as_partner
+from palate.factors import Factors, as_partner
 from palate.model import Model, People
 from palate.network import Network
 from palate.ratings import titles
@@ -104,7 +104,9 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     if posterior is None:
         factors = model.factors
         precision, alpha = factors.row_precision(len(rated)), factors.user_prior.alpha
-        problem = _Problem(precision, alpha, factors.partners(rated), factors.items[rated, -1], weights)
+        problem = _Problem(
+            precision, alpha, factors.partners(rated), factors.items[rated, -1].astype(np.float64), weights
+        )
         targets = (values - np.float64(factors.mean)) / factors.scale
         return factors.scale * problem.own(targets, problem.towards(factors.partners(asked)[0])), np.zeros(0)
     targets = (model.targets_of(people) - np.float64(posterior.center)) / posterior.scale
@@ -114,7 +116,9 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
         samples = posterior.users
         items = posterior.items.vectors[s]
         partners = as_partner(items[rated]).astype(np.float64)
-        problem = _Problem(samples.precision[s], float(posterior.alpha[s]), partners, items[rated, -1], weights)
+        problem = _Problem(
+            samples.precision[s].astype(np.float64), float(posterior.alpha[s]), partners, items[rated, -1], weights
+        )
         towards = problem.towards(as_partner(items[asked]).astype(np.float64)[0])
         own += problem.own(targets, towards)
         if model.user_info is not None and features is not None and samples.link is not None:
@@ -129,19 +133,18 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
 class _Problem:
     """The linear-Gaussian problem that a person's vector solves, given the items of one draw."""
 
-    precision: Floats | Doubles
+    precision: Doubles
     alpha: float
     partners: Doubles  # (n_ratings, k) z of what was rated
-    biases: Floats  # (n_ratings,)
+    biases: Doubles  # (n_ratings,)
     weights: Doubles
 
     def towards(self, partner: Doubles) -> Doubles:
         """A^-1 z_i, (k,): by how much the score of an item moves with the right side of A x = h."""
         Z = self.partners
-        solved: Doubles = np.linalg.solve(self.precision + self.alpha * (Z.T * self.weights) @ Z, partner)
-        return solved
+        A = self.precision + self.alpha * (Z.T * self.weights) @ Z
+        return np.asarray(np.linalg.solve(A, partner), np.float64)
 
     def own(self, targets: Doubles, towards: Doubles) -> Doubles:
         """The share of each own rating, (n_ratings,)."""
-        shares: Doubles = np.multiply(self.alpha * self.weights * (targets - self.biases), self.partners @ towards)
-        return shares
+        return self.alpha * self.weights * (targets - self.biases) * (self.partners @ towards)
