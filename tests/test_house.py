@@ -42,6 +42,7 @@ ORDER = [
     "effects",
     "implicit",
     "network",
+    "paired",
     "posterior",
     "model",
     "storing",

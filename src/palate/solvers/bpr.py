@@ -1,8 +1,8 @@
 """BPR: learning to rank from what people chose, by stochastic gradient descent on pairs, compiled.
 
-A step belongs to three rows: a user, an item chosen and an item not chosen. The grid of SGD alone would let the third
-one be touched by two threads at once; so a cell's work is given two blocks of items, and the negative comes from one
-of them: see PairGrid.
+A step belongs to three rows: a user, an item chosen and an item not chosen. On the grid of SGD the third one could be
+another thread's; so whoever works on a cell is given two blocks of items, and the negative comes from one of them: see
+PairGrid.
 """
 
 from __future__ import annotations
@@ -14,39 +14,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import OptionError
-from palate.factors import Codes, Factors, Floats, Prior
+from palate.factors import Codes, Doubles, Floats, Prior
 from palate.kernels import descend_pairs
+from palate.paired import PairedFactors
 from palate.ratings import Kind, Ratings
 from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive
+from palate.solvers.sgd import START as SGD_START
 from palate.solvers.sgd import deal, learning_rates, random_table
 
 SIDES = (1, 2, 4, 8, 16, 32)  # blocks of users: the tasks of a stratum; of items there are twice as many
 PER_CELL = 100  # choices that a cell should have before there are more blocks
 PER_BLOCK = 24  # items that a block should have
-START = 0.1
+START = 0.3  # spread of the products of factors at the start
+MOST_CANDIDATES = 1024
 
 
 @dataclass(frozen=True)
 class BPR(Recipe):
+    """Bayesian personalized ranking (Rendle, Freudenthaler, Gantner & Schmidt-Thieme 2009), compiled.
+
+    Every choice i of a user u takes a step of size lr against the gradient of
+
+        -ln sigmoid(x_ui - x_uj) + weight_decay (|p_u|^2 + |q_i|^2 + b_i^2 + |q_j|^2 + b_j^2),  x_ui = p_u . q_i + b_i
+
+    where j is an item that u did not choose: the one of the highest score among n_candidates drawn (Zhang et al. 2013;
+    1 is BPR as published), each with a chance in proportion to (number of its choices) ** popularity_exponent: 0 is
+    uniform, 1 by popularity. The rate rises for a quarter of the epochs and then falls to 0. Counts of choices do not
+    matter, as usual in BPR, but those of weight 0 are none. predict() gives the score, which only ranks.
+
+    Same bytes at any number of threads. fold_in() solves for the vector of a new user, with uniform negatives;
+    items cannot be folded in. explain() shares a score among the user's choices, exactly for folded-in users and nearly
+    for trained ones; what is left is its rest. Raises OptionError for values that make no sense.
+
+    >>> import palate
+    >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
+    >>> palate.BPR(n_factors=8).fit(likes).recommend("u1", n=3).columns
+    ['user', 'item', 'score', 'rank']
+    """
+
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
     unit: ClassVar[str] = "epoch"
 
-    n_factors: int = 64
-    n_epochs: int = 20
-    lr: float = 0.1
-    weight_decay: float = 0.005
+    n_factors: int = 63
+    n_epochs: int = 40
+    lr: float = 0.2
+    weight_decay: float = 0.018
     popularity_exponent: float = 0.0
-    n_candidates: int = 1
+    n_candidates: int = 4
     seed: int = 0
     n_threads: int = 0
-    schedule: str = "one-cycle"
-    start: float = 0.1
-    side: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_epochs", "n_candidates", "seed", "n_threads"):
+            if getattr(self, name) is None:
+                raise OptionError(f"{name} must be a whole number, got None.")
+        check_counts(1, n_factors=self.n_factors, n_epochs=self.n_epochs)
+        check_counts(1, MOST_CANDIDATES, n_candidates=self.n_candidates)
+        check_counts(n_threads=self.n_threads)
+        check_counts(most=MAX_SEED, seed=self.seed)
+        check_positive(lr=self.lr)
+        for name in ("weight_decay", "popularity_exponent"):
+            _check_not_negative(name, getattr(self, name))
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         rng = np.random.Generator(np.random.Philox(self.seed))
-        training = Training.start(self, ratings, rng)
+        training = Training(self, Choices.of(ratings), rng)
         try:
             for epoch in range(self.n_epochs):
                 loss = training.epoch(epoch, rng)
@@ -57,41 +90,44 @@ class BPR(Recipe):
         return Trained(training.factors())
 
 
+def _check_not_negative(name: str, value: object) -> None:
+    number = not isinstance(value, bool) and isinstance(value, int | float | np.number)
+    if not (number and 0 <= float(value) < np.inf):  # type: ignore[arg-type]
+        raise OptionError(f"{name} must be 0 or a number above it, got {value!r}.")
+
+
 class Training:
-    """A training on its way: the tables the kernel changes in place, and the choices in the order it visits them."""
+    """A training on its way: the tables the kernel changes in place, and the choices in the order it visits them.
 
-    def __init__(self, recipe: BPR, choices: Choices, grid: PairGrid, users: Floats, items: Floats) -> None:
-        self.recipe, self.grid = recipe, grid
-        self.users, self.items = users, items
-        self.choices = choices
+    A row of the users holds [p, zeros, 1], one of the items [q, zeros, b].
+    """
 
-    @classmethod
-    def start(cls, recipe: BPR, ratings: Ratings, rng: np.random.Generator) -> Training:
-        """Before the first step."""
-        choices = Choices.of(ratings)
-        grid = PairGrid.of(choices, recipe.popularity_exponent, rng, recipe.side)
-        users = random_table(ratings.n_users, recipe.n_factors, rng)
-        items = random_table(ratings.n_items, recipe.n_factors, rng)
-        users *= recipe.start / 0.01 / np.sqrt(recipe.n_factors)
-        items *= recipe.start / 0.01 / np.sqrt(recipe.n_factors)
-        users[:, -1] = 1
-        return cls(recipe, choices, grid, users, items)
+    def __init__(self, recipe: BPR, choices: Choices, rng: np.random.Generator) -> None:
+        self.recipe, self.choices = recipe, choices
+        self.grid = PairGrid.of(choices, recipe.popularity_exponent, rng)
+        self.users = random_table(choices.n_users, recipe.n_factors, rng, n_more=1)
+        self.items = random_table(choices.n_items, recipe.n_factors, rng, n_more=1)
+        for table in (self.users, self.items):
+            table *= np.float32(START / SGD_START / np.sqrt(recipe.n_factors))
+        self.users[:, -1] = 1
+        self.user_codes, self.item_codes = (
+            codes[self.grid.order] for codes in (choices.user_codes, choices.item_codes)
+        )
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
-        """Visit every choice once; the mean of -ln sigmoid(margin) met on the way."""
+        """Visit every choice once; the mean of -ln sigmoid(x_ui - x_uj) met on the way."""
         recipe, grid = self.recipe, self.grid
-        strata = grid.strata(rng)
-        moments = number + np.arange(len(strata)) / len(strata)
+        moments = number + np.arange(grid.side) / grid.side
         loss, steps = descend_pairs(
             self.users,
             self.items,
-            self.choices.user_codes[grid.order],
-            self.choices.item_codes[grid.order],
+            self.user_codes,
+            self.item_codes,
             self.choices.indptr,
             self.choices.item_codes,
             grid.cells,
-            strata,
-            learning_rates(recipe.schedule, recipe.lr, moments, recipe.n_epochs),
+            grid.strata(rng),
+            learning_rates("one-cycle", recipe.lr, moments, recipe.n_epochs),
             blocks=grid.blocks,
             block_items=grid.block_items,
             own=grid.own,
@@ -107,14 +143,18 @@ class Training:
             raise OptionError(f"{recipe.label()} diverged in epoch {number + 1}: give a smaller lr than {recipe.lr:g}.")
         return loss / max(steps, 1)
 
-    def factors(self) -> Factors:
+    def factors(self) -> PairedFactors:
         """What has been learned so far."""
         k = self.recipe.n_factors
-        users = np.ascontiguousarray(self.users[:, : k + 1])
+        users, items = (np.ascontiguousarray(table[:, [*range(k), -1]]) for table in (self.users, self.items))
         users[:, -1] = 0
-        items = np.ascontiguousarray(self.items[:, [*range(k), -1]])
-        prior = Prior(np.zeros((k + 1, k + 1), np.float32), np.zeros(k + 1, np.float32), ridge=1.0)
-        return Factors(0.0, users, items, prior, prior)
+        prior = Prior(
+            np.zeros((k + 1, k + 1), np.float32),
+            np.zeros(k + 1, np.float32),
+            ridge=max(self.recipe.weight_decay, 1e-6),
+            count_exponent=1.0,
+        )
+        return PairedFactors(0.0, users, items, prior, prior, n_candidates=self.recipe.n_candidates)
 
 
 @dataclass(frozen=True)
@@ -144,6 +184,18 @@ class Choices:
 
 @dataclass(frozen=True)
 class PairGrid:
+    """Choices cut into cells of a block of users and a block of items, in the order in which BPR visits them.
+
+    order: (n,) positions of the choices; cells: (2 side^2 + 1,) where each cell begins in it. Cell (a, b) is number
+    a * 2 side + b. block_items: (n_items,) the items by block, which begin at blocks (2 side + 1,); accept, alias:
+    Walker's tables to draw from each. own: (2 side,) the share of each block in all that is drawn from.
+
+    In an epoch the blocks of items are matched at random, two and two. Whoever visits a choice in block b with the
+    match b' draws the negative from b with the chance own[b], else from b'. Since b' is any other block with the same
+    chance, and all blocks weigh nearly the same, a negative is any item with its due chance; only within an epoch do
+    those of the same block come together. Depends on the choices and the seed alone, never on the number of threads.
+    """
+
     order: NDArray[np.int64]
     cells: NDArray[np.int64]
     side: int
@@ -154,64 +206,79 @@ class PairGrid:
     alias: Codes | None
 
     @classmethod
-    def of(cls, choices: Choices, exponent: float, rng: np.random.Generator, side: int = 0) -> PairGrid:
-        n = len(choices.user_codes)
-        most = min(np.sqrt(n / PER_CELL / 2), choices.n_users / 4, choices.n_items / (2 * PER_BLOCK))
-        side = side or max(side for side in SIDES if side == 1 or side <= most)
+    def of(cls, choices: Choices, exponent: float, rng: np.random.Generator) -> PairGrid:
+        """Inside a cell the choices are shuffled. exponent: of the popularity that negatives are drawn by."""
+        side = side_of(choices)
         counts = np.bincount(choices.item_codes, minlength=choices.n_items)
-        users = deal(np.diff(choices.indptr), side)
-        items = back_and_forth(counts, 2 * side)
-        cell = users[choices.user_codes] * np.uint64(2 * side) + items[choices.item_codes]
-        chance = rng.integers(0, 2**20, n, dtype=np.uint32).astype(np.uint64)
-        keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(n, dtype=np.uint64))
-        cells = np.searchsorted(keys, np.arange(2 * side * side, dtype=np.uint64) << np.uint64(52))
-        block_items = np.argsort(items, kind="stable").astype(np.int32)
-        blocks = np.concatenate([[0], np.cumsum(np.bincount(items.astype(np.int64), minlength=2 * side))])
-        mass = counts.astype(np.float64) ** exponent if exponent else np.ones(choices.n_items)
-        mass_of_block = np.bincount(items.astype(np.int64), mass, minlength=2 * side)
-        accept, alias = aliases(mass[block_items], block_items, blocks) if exponent else (None, None)
-        return cls(
-            (keys & np.uint64(2**32 - 1)).astype(np.int64),
-            np.append(cells, n).astype(np.int64),
-            side,
-            blocks.astype(np.int64),
-            block_items,
-            (mass_of_block / mass_of_block.sum()).astype(np.float32),
-            accept,
-            alias,
-        )
+        block_of_item = back_and_forth(counts, 2 * side)
+        order, cells = shuffled_cells(choices, deal(np.diff(choices.indptr), side), block_of_item, rng)
+        block_items = np.argsort(block_of_item, kind="stable").astype(np.int32)
+        blocks = np.searchsorted(block_of_item[block_items], np.arange(2 * side + 1)).astype(np.int64)
+        mass = relative(counts) ** exponent
+        own = np.bincount(block_of_item, mass, minlength=2 * side) / mass.sum()
+        tables = aliases(mass[block_items], block_items, blocks) if exponent else (None, None)
+        return cls(order, cells, side, blocks, block_items, np.minimum(own, 1).astype(np.float32), *tables)
 
     def strata(self, rng: np.random.Generator) -> Codes:
-        """One epoch: (side, side, 2) pairs of cells."""
-        matching = rng.permutation(2 * self.side).reshape(self.side, 2)
+        """One epoch: (side, side, 2) pairs of cells; those of a stratum share no user and no item with another pair."""
+        matches = rng.permutation(2 * self.side).reshape(self.side, 2)
         users = np.arange(self.side)
         shifts = rng.permutation(self.side)[:, None]
-        pairs = matching[(users + shifts) % self.side]
-        return (users[None, :, None] * (2 * self.side) + pairs).astype(np.int32)
+        return (users[:, None] * (2 * self.side) + matches[(users + shifts) % self.side]).astype(np.int32)
 
 
-def back_and_forth(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.uint64]:
+def side_of(choices: Choices) -> int:
+    """How many blocks of users there are: as many as leave cells and blocks of a size worth a task."""
+    wanted = np.sqrt(len(choices.user_codes) / (2 * PER_CELL))
+    most = min(wanted, choices.n_users / 4, choices.n_items / (2 * PER_BLOCK))
+    return max(side for side in SIDES if side == SIDES[0] or side <= most)
+
+
+def shuffled_cells(
+    choices: Choices, block_of_user: NDArray[np.uint64], block_of_item: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The positions of choices by cell and in a cell by chance, (n,); and where each cell begins, (n_cells + 1,)."""
+    n, n_blocks = len(choices.user_codes), int(block_of_item.max()) + 1
+    n_blocks += n_blocks % 2
+    cell = block_of_user[choices.user_codes] * np.uint64(n_blocks) + block_of_item[choices.item_codes].astype(np.uint64)
+    chance = rng.integers(0, 2**20, n, dtype=np.uint32).astype(np.uint64)
+    # One sort does it all: the position lies in the last 32 bits.
+    keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(n, dtype=np.uint64))
+    begins = np.arange(n_blocks * n_blocks // 2, dtype=np.uint64) << np.uint64(52)
+    cells = np.append(np.searchsorted(keys, begins), n).astype(np.int64)
+    return (keys & np.uint64(2**32 - 1)).astype(np.int64), cells
+
+
+def back_and_forth(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int64]:
     """The block of each row, (n,): as many rows in each, dealt out back and forth from the heaviest to the lightest."""
-    block = np.empty(len(counts), np.uint64)
+    block = np.empty(len(counts), np.int64)
     there = np.arange(n_blocks)
     block[np.argsort(-counts, kind="stable")] = np.resize(np.concatenate([there, there[::-1]]), len(counts))
     return block
 
 
-def aliases(mass: NDArray[np.float64], items: Codes, blocks: NDArray[np.int64]) -> tuple[Floats, Codes]:
-    """Walker's tables (Walker 1977; Vose 1991)."""
+def relative(counts: NDArray[np.int64]) -> Doubles:
+    """Counts by the largest, so that no exponent makes them overflow."""
+    shares: Doubles = counts / max(int(counts.max()), 1)
+    return shares
+
+
+def aliases(mass: Doubles, items: Codes, blocks: NDArray[np.int64]) -> tuple[Floats, Codes]:
+    """Walker's tables of each block (Walker 1977), (n_items,): the chance of an item itself, and who it is otherwise.
+
+    Every item gets an equal share of the block; what it does not fill, one that weighs more does.
+    """
     accept, alias = np.ones(len(items), np.float32), items.copy()
     for first, last in zip(blocks[:-1], blocks[1:], strict=True):
-        total = mass[first:last].sum()
-        if total <= 0:
+        if (total := mass[first:last].sum()) <= 0:
             continue
         left = (mass[first:last] * ((last - first) / total)).tolist()
-        small = [at for at, share in enumerate(left) if share < 1]
-        large = [at for at, share in enumerate(left) if share >= 1]
-        while small and large:
-            at, giver = small.pop(), large[-1]
+        short = [at for at, share in enumerate(left) if share < 1]
+        plenty = [at for at, share in enumerate(left) if share >= 1]
+        while short and plenty:
+            at, giver = short.pop(), plenty[-1]
             accept[first + at], alias[first + at] = left[at], items[first + giver]
             left[giver] -= 1 - left[at]
             if left[giver] < 1:
-                small.append(large.pop())
+                short.append(plenty.pop())
     return accept, alias
