@@ -24,8 +24,9 @@ from palate.compressed import CompressedRows
 from palate.errors import OptionError
 from palate.factors import Codes, Doubles, Factors, Floats
 
-N_NEGATIVES = 2048  # items not chosen that stand for all of them
-N_STEPS = 30  # of Newton's method, at most
+N_NEGATIVES = 1024  # items not chosen that stand for all of them
+N_STEPS = 15  # of Newton's method, at most
+ENOUGH = 1e-7  # a step that lowers the loss by less, in proportion, is the last
 LEAST_DECAY = 1e-4  # without any, whoever can be told apart perfectly would have an endless vector
 
 
@@ -61,7 +62,7 @@ class Preferences:
     def loss(self, p: Doubles) -> float:
         """What p is the least of."""
         margins, chances = self.margins(p)
-        return float(np.sum(np.logaddexp(0, margins) @ chances) + self.decay * p @ p)
+        return float(np.sum(_softplus(margins) @ chances) + self.decay * p @ p)
 
     def pulls(self, p: Doubles) -> Doubles:
         """By how much each choice pulls p, (n, k): E_j sigmoid(s_j - s_i) (q_i - q_j)."""
@@ -88,14 +89,20 @@ class Preferences:
         loss = self.loss(p)
         for _ in range(N_STEPS):
             step = self.step(p)
-            tries = (p - share * step for share in 0.5 ** np.arange(8))
+            tries = (p - share * step for share in 0.5 ** np.arange(5))
             best = next(((tried, there) for tried in tries if (there := self.loss(tried)) < loss), None)
             if best is None:
                 break
             (p, loss), before = best, loss
-            if before - loss < 1e-10 * before:
+            if before - loss < ENOUGH * before:
                 break
         return p
+
+
+def _softplus(x: Doubles) -> Doubles:
+    """ln(1 + e^x), which no x makes overflow."""
+    soft: Doubles = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return soft
 
 
 def _sigmoid(x: Doubles) -> Doubles:
@@ -142,7 +149,7 @@ class PairedFactors(Factors):
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from what they chose: (n, k + 1), no bias. OptionError for new items."""
         vectors = np.zeros((histories.n_rows, self.items.shape[1]), np.float32)
-        for row in np.flatnonzero(histories.counts):
+        for row in np.flatnonzero(histories.counts).tolist():
             if not self.by_user:
                 raise OptionError("BPR cannot fold in an item: how it ranks for everybody else is not in its choices.")
             problem = self.preferences(np.unique(histories.row(row)[0]))

@@ -8,12 +8,13 @@ PairGrid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
 from palate.factors import Codes, Doubles, Floats, Prior
 from palate.kernels import descend_pairs
 from palate.paired import PairedFactors
@@ -110,9 +111,8 @@ class Training:
         for table in (self.users, self.items):
             table *= np.float32(START / SGD_START / np.sqrt(recipe.n_factors))
         self.users[:, -1] = 1
-        self.user_codes, self.item_codes = (
-            codes[self.grid.order] for codes in (choices.user_codes, choices.item_codes)
-        )
+        self.user_codes = choices.user_codes[self.grid.order]
+        self.item_codes = choices.item_codes[self.grid.order]
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
         """Visit every choice once; the mean of -ln sigmoid(x_ui - x_uj) met on the way."""
@@ -168,10 +168,12 @@ class Choices:
 
     @classmethod
     def of(cls, ratings: Ratings) -> Choices:
-        """Those of weight 0 are none."""
+        """Those of weight 0 are none. Raises DataError when there is no other."""
         keys = ratings.user_codes.astype(np.int64) * ratings.n_items + ratings.item_codes
         keys = np.sort(keys if ratings.weights is None else keys[ratings.weights > 0])
         keys = keys[np.diff(keys, prepend=-1) > 0]
+        if len(keys) == 0:
+            raise DataError("every choice has weight 0: there is nothing to learn from.")
         users, items = np.divmod(keys, ratings.n_items)
         indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=ratings.n_users))])
         return cls(users.astype(np.int32), items.astype(np.int32), indptr.astype(np.int64), ratings.n_items)
@@ -211,7 +213,10 @@ class PairGrid:
         side = side_of(choices)
         counts = np.bincount(choices.item_codes, minlength=choices.n_items)
         block_of_item = back_and_forth(counts, 2 * side)
-        order, cells = shuffled_cells(choices, deal(np.diff(choices.indptr), side), block_of_item, rng)
+        block_of_user = deal(np.diff(choices.indptr), side)
+        cell = block_of_user[choices.user_codes] * np.uint64(2 * side)
+        cell += block_of_item[choices.item_codes].astype(np.uint64)
+        order, cells = shuffled_cells(cell, 2 * side**2, rng)
         block_items = np.argsort(block_of_item, kind="stable").astype(np.int32)
         blocks = np.searchsorted(block_of_item[block_items], np.arange(2 * side + 1)).astype(np.int64)
         mass = relative(counts) ** exponent
@@ -224,7 +229,8 @@ class PairGrid:
         matches = rng.permutation(2 * self.side).reshape(self.side, 2)
         users = np.arange(self.side)
         shifts = rng.permutation(self.side)[:, None]
-        return (users[:, None] * (2 * self.side) + matches[(users + shifts) % self.side]).astype(np.int32)
+        strata: Codes = (users[:, None] * (2 * self.side) + matches[(users + shifts) % self.side]).astype(np.int32)
+        return strata
 
 
 def side_of(choices: Choices) -> int:
@@ -235,18 +241,14 @@ def side_of(choices: Choices) -> int:
 
 
 def shuffled_cells(
-    choices: Choices, block_of_user: NDArray[np.uint64], block_of_item: NDArray[np.int64], rng: np.random.Generator
+    cell: NDArray[np.uint64], n_cells: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The positions of choices by cell and in a cell by chance, (n,); and where each cell begins, (n_cells + 1,)."""
-    n, n_blocks = len(choices.user_codes), int(block_of_item.max()) + 1
-    n_blocks += n_blocks % 2
-    cell = block_of_user[choices.user_codes] * np.uint64(n_blocks) + block_of_item[choices.item_codes].astype(np.uint64)
-    chance = rng.integers(0, 2**20, n, dtype=np.uint32).astype(np.uint64)
+    chance = rng.integers(0, 2**20, len(cell), dtype=np.uint32).astype(np.uint64)
     # One sort does it all: the position lies in the last 32 bits.
-    keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(n, dtype=np.uint64))
-    begins = np.arange(n_blocks * n_blocks // 2, dtype=np.uint64) << np.uint64(52)
-    cells = np.append(np.searchsorted(keys, begins), n).astype(np.int64)
-    return (keys & np.uint64(2**32 - 1)).astype(np.int64), cells
+    keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(len(cell), dtype=np.uint64))
+    begins = np.searchsorted(keys, np.arange(n_cells, dtype=np.uint64) << np.uint64(52))
+    return (keys & np.uint64(2**32 - 1)).astype(np.int64), np.append(begins, len(keys)).astype(np.int64)
 
 
 def back_and_forth(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int64]:
@@ -269,7 +271,7 @@ def aliases(mass: Doubles, items: Codes, blocks: NDArray[np.int64]) -> tuple[Flo
     Every item gets an equal share of the block; what it does not fill, one that weighs more does.
     """
     accept, alias = np.ones(len(items), np.float32), items.copy()
-    for first, last in zip(blocks[:-1], blocks[1:], strict=True):
+    for first, last in pairwise(blocks.tolist()):
         if (total := mass[first:last].sum()) <= 0:
             continue
         left = (mass[first:last] * ((last - first) / total)).tolist()
