@@ -13,6 +13,7 @@ from palate.errors import OptionError
 from palate.factors import Factors, as_partner
 from palate.model import Model, People
 from palate.network import Network
+from palate.paired import PairedFactors
 from palate.ratings import titles
 from palate.sideinfo import SideInfo
 
@@ -95,6 +96,8 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws, t being the expected
     latents of ordered ratings; where scores are squashed into a range, of the linear problem around the present x.
     """
+    if isinstance(model.factors, PairedFactors):
+        return model.factors.shares(people.history, people.vectors[0], item_code), np.zeros(0)
     posterior = model.posterior
     history = people.history if posterior is not None else model.factors.linearised(people.history, people.vectors)
     history = model.weighed(history, people.codes)

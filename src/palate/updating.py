@@ -23,6 +23,7 @@ from palate.factors import Codes, Factors, Floats
 from palate.kernels import compress_rows
 from palate.model import Model
 from palate.network import Network
+from palate.paired import PairedFactors
 from palate.posterior import Posterior
 from palate.ratings import Ratings
 from palate.resizing import grown, kept
@@ -95,6 +96,8 @@ def forgotten(model: Model, users: Any, items: Any) -> Model:
 def _check_updatable(model: Model) -> None:
     if isinstance(model.factors, Network):
         raise OptionError("a neural net cannot be updated row by row; train it again on all ratings.")
+    if isinstance(model.factors, PairedFactors):
+        raise OptionError("BPR cannot be updated item by item; train it again on all that was chosen.")
 
 
 def _extended(known: Vocabulary, given: Vocabulary, codes: Codes) -> tuple[Vocabulary, Codes]:
