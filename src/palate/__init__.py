@@ -38,6 +38,7 @@ _HOMES = {
     "split_rows": "splitting",
     "split_time": "splitting",
     "split_users": "splitting",
+    "split_within_users": "splitting",
 }
 _MODULES = ("datasets", "errors", "nn", "plotting")
 
@@ -49,7 +50,15 @@ if TYPE_CHECKING:
     from palate.reading import read
     from palate.recommender import Recommender, load
     from palate.solvers import ALS, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
-    from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
+    from palate.splitting import (
+        split_folds,
+        split_last,
+        split_random,
+        split_rows,
+        split_time,
+        split_users,
+        split_within_users,
+    )
     from palate.vocabulary import Vocabulary
 
 __all__ = [
@@ -76,6 +85,7 @@ __all__ = [
     "split_rows",
     "split_time",
     "split_users",
+    "split_within_users",
 ]
 
 

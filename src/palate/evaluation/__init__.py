@@ -1,0 +1,18 @@
+"""Evaluation: how good a model is on what it has not seen, how sure of that one can be, and what is trivial."""
+
+from palate.evaluation.evaluating import evaluate
+from palate.evaluation.matching import training_ratings
+from palate.evaluation.predictions import Report
+from palate.evaluation.rankings import RankingReport
+from palate.evaluation.resampling import Measure
+from palate.evaluation.validation import CrossValidation, cross_validate
+
+__all__ = [
+    "CrossValidation",
+    "Measure",
+    "RankingReport",
+    "Report",
+    "cross_validate",
+    "evaluate",
+    "training_ratings",
+]
