@@ -1,9 +1,9 @@
 """Ranking metrics: formulas of the places that held-out items take in the ranked lists of their users.
 
-All of them share a few rules. Gain is binary: a count of plays in the test is no grade. The candidates of a user are all
-items of the catalogue that he has not seen in training; among equal scores the lower code comes first (but in auc, where
-each half). Users without a held-out item have no place here and count in no mean. A held-out item that cannot be
-recommended, since it is unknown to the model or was seen in training, is never found: it counts as a miss.
+All of them share a few rules. Gain is binary: a count of plays in the test is no grade. The candidates of a user are
+all items of the catalogue that he has not seen in training; of equal scores the lower code comes first (but in auc,
+where each counts half). Users without a held-out item have no place here and count in no mean. A held-out item that
+cannot be recommended, since it is unknown to the model or was seen in training, is never found: it counts as a miss.
 
 Each function gives one number per user, (n_users,); the mean over users is the metric.
 """
