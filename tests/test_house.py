@@ -43,6 +43,7 @@ ORDER = [
     "network",
     "posterior",
     "model",
+    "choosing",
     "storing",
     "answers",
     "asking",
