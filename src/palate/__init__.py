@@ -28,6 +28,7 @@ _HOMES = {
     "SGD": "solvers",
     "Vocabulary": "vocabulary",
     "check": "checking",
+    "compare": "evaluation",
     "cross_validate": "evaluation",
     "evaluate": "evaluation",
     "load": "recommender",
@@ -45,7 +46,7 @@ _MODULES = ("datasets", "errors", "nn", "plotting")
 if TYPE_CHECKING:
     from palate import datasets, errors
     from palate.checking import check
-    from palate.evaluation import cross_validate, evaluate
+    from palate.evaluation import compare, cross_validate, evaluate
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
@@ -73,6 +74,7 @@ __all__ = [
     "Recommender",
     "Vocabulary",
     "check",
+    "compare",
     "cross_validate",
     "datasets",
     "errors",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from palate.errors import OptionError
 from palate.evaluation.matching import codes_in_model, training_ratings
-from palate.evaluation.resampling import Doubles, Measure, Resample, measure_of, plain_measures
+from palate.evaluation.resampling import Doubles, Measure, PerUser, Resample, measure_of, plain_measures
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers import Bias, Mean
@@ -34,6 +34,7 @@ class Report:
     groups: dict[str, dict[str, Measure]] = field(default_factory=dict)
     group_sizes: dict[str, int] = field(default_factory=dict)
     verdict: str = ""
+    per_user: PerUser | None = field(default=None, repr=False, compare=False)  # squared errors
 
     def __getitem__(self, name: str) -> float:
         if name not in self.measures:
@@ -84,6 +85,7 @@ def evaluate_predictions(
         groups={name: resample.measures(losses, rows) for name, rows in groups.items()},
         group_sizes={name: int(rows.sum()) for name, rows in groups.items()},
         verdict=_verdict(resample, losses, rivals),
+        per_user=resample.per_user(losses["rmse"]),
     )
 
 
@@ -129,6 +131,10 @@ class _Losses:
             root = np.sqrt if name == "rmse" else np.asarray
             measured[name] = measure_of(float(root(loss[kept].mean())), root(sample))
         return measured
+
+    def per_user(self, loss: Doubles) -> PerUser:
+        """The sum and number of each user's losses."""
+        return PerUser(np.bincount(self._at, loss).astype(np.float64), np.bincount(self._at).astype(np.float64))
 
     def means(self, losses: Sequence[Doubles], kept: NDArray[np.bool_]) -> Doubles:
         """Means of losses under each resampling of users: (n_losses, n_bootstrap)."""

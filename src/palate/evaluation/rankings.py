@@ -15,7 +15,7 @@ from palate.evaluation import lists as of_lists
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.metrics import AT_K, NEVER, Places, auc
 from palate.evaluation.placing import HeldOut, held_out_of, place
-from palate.evaluation.resampling import Doubles, Measure, Resample, measure_of, plain_measures
+from palate.evaluation.resampling import Doubles, Measure, PerUser, Resample, measure_of, plain_measures
 from palate.factors import Codes
 from palate.model import Model
 from palate.ratings import Ratings
@@ -45,6 +45,7 @@ class RankingReport:
     measures: dict[str, Measure]
     baselines: dict[str, dict[str, Measure]] = field(default_factory=dict)
     verdict: str = ""
+    per_user: PerUser | None = field(default=None, repr=False, compare=False)  # of the measure compared by
 
     def __getitem__(self, name: str) -> float:
         if name not in self.measures:
@@ -124,6 +125,7 @@ def evaluate_rankings(
         measures=model.measures(resample, recommender.n_items),
         baselines={} if rival is None else {BASELINE: rival.measures(resample, recommender.n_items)},
         verdict="" if rival is None else _verdict(resample, model, rival, main_measure(ks)),
+        per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
 
 

@@ -40,6 +40,14 @@ def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class PerUser:
+    """A mean over rows (or users) by user: the sums of each, and how many rows they are of; (n_users,) each."""
+
+    sums: Doubles
+    counts: Doubles
+
+
 class Resample:
     """Bootstrap over users: users, not ratings, are what a new sample would bring."""
 
