@@ -35,6 +35,7 @@ ORDER = [
     "normal",
     "ordinal",
     "reference",
+    "reference_ranking",
     "sideinfo",
     "strangers",
     "factors",
