@@ -16,7 +16,7 @@ from palate.cli import printing
 from palate.cli.loading import check_test, is_data_set, make_recipe, read_ratings
 
 if TYPE_CHECKING:
-    from palate.evaluation import Report
+    from palate.evaluation import RankingReport, Report
     from palate.ratings import Ratings
     from palate.recommender import Recommender
 
@@ -346,7 +346,7 @@ def _load(model: Path) -> Recommender:
     return load(model)
 
 
-def _evaluate(rec: Recommender, test: Ratings) -> Report:
+def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport:
     from palate.evaluation import evaluate as measure
 
     return measure(rec, test)
@@ -358,7 +358,7 @@ def _rank_first(frame: Any) -> Any:
     return frame.select(*first, *(name for name in frame.columns if name not in first))
 
 
-def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | None, json: bool) -> None:
+def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:
     from palate.cli import describing
 
     if json:
