@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from palate.answers import is_frame
 from palate.asking import frame_columns
 from palate.compressed import CompressedRows
-from palate.errors import OptionError, UnknownLabelError
+from palate.errors import OptionError
 from palate.model import Model
 from palate.rows import take_rows
 from palate.vocabulary import Vocabulary
@@ -22,7 +22,7 @@ Codes = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Lists:
-    """A list of items for each of some people; those who have none share the last, which is empty."""
+    """A list of items for each of some people; whoever has none has an empty one."""
 
     rows: CompressedRows
     row_of: NDArray[np.int64]  # (m,) of everybody asked for
@@ -40,40 +40,35 @@ def are_lists(given: Any) -> bool:
 def lists_of(model: Model, given: Any, people: tuple[Any, Any] | None, option: str) -> Lists:
     """The lists of people from {user: [items]} or a frame of users and items. people: labels asked for, their codes.
 
-    Raises UnknownLabelError for an item that the model does not know, and for a user whom neither it nor the question
-    knows; DataError for a frame without these columns.
+    Lists of users who are not asked for say nothing here, whether or not the model knows these users. Raises
+    UnknownLabelError for an item that the model does not know, and DataError for a frame without these columns.
     """
     vocabulary, what = model.user_vocabulary, model.item_vocabulary.what
     if people is None:
         raise OptionError(f"{option} is a list of {what}s here: there is one {vocabulary.what} only.")
     users, items = _pairs(given, vocabulary, what, option)
     item_codes = model.item_vocabulary.encode(items)
-    labels, codes = people
-    rows, owners = _owners(vocabulary, users, labels, codes)
-    n_rows = int(owners.max(initial=-1)) + 1
-    ones = np.ones(len(rows), np.float32)
-    return Lists(CompressedRows.of(rows, item_codes, ones, None, n_rows + 1), np.where(owners < 0, n_rows, owners))
+    listed, asked, n_rows = _rows(vocabulary, users, *people)
+    kept = listed < n_rows
+    ones = np.ones(int(kept.sum()), np.float32)
+    return Lists(CompressedRows.of(listed[kept], item_codes[kept], ones, None, n_rows + 1), asked)
 
 
-def _owners(vocabulary: Vocabulary, users: Any, labels: Any, codes: Codes) -> tuple[Codes, NDArray[np.int64]]:
-    """The row of the user of each pair, and of each person asked for (-1: not among the pairs).
+def _rows(vocabulary: Vocabulary, users: Any, labels: Any, codes: Codes) -> tuple[Codes, NDArray[np.int64], int]:
+    """The row of the user of each pair, that of each person asked for, and how many there are before the empty one.
 
-    Known users have their codes as rows; strangers who are asked for stand behind them.
+    Known users stand at their codes; strangers who are asked for stand behind them; whoever else is in the empty row.
     """
-    known = len(vocabulary)
-    strange = {label: known + at for at, label in enumerate(dict.fromkeys(np.asarray(labels)[codes < 0].tolist()))}
-    rows = vocabulary.encode(users, on_unknown="mark").astype(np.int32)
-    for at in np.flatnonzero(rows < 0):
-        label = users[at]
-        if label not in strange:
-            raise UnknownLabelError(f"unknown {vocabulary.what} {label!r} in the lists, who is not asked for either.")
-        rows[at] = strange[label]
-    people = codes.astype(np.int64)
-    people[codes < 0] = [strange[label] for label in np.asarray(labels)[codes < 0].tolist()]
-    row_of = np.full(known + len(strange), -1, np.int64)
-    there, first = np.unique(rows, return_inverse=True)
-    row_of[there] = np.arange(len(there))
-    return first.astype(np.int32), row_of[people]
+    strangers = codes < 0
+    names = np.asarray(labels)[strangers].tolist()
+    place = {label: len(vocabulary) + at for at, label in enumerate(dict.fromkeys(names))}
+    n_rows = len(vocabulary) + len(place)
+    listed = vocabulary.encode(users, on_unknown="mark")
+    for at in np.flatnonzero(listed < 0):
+        listed[at] = place.get(users[at], n_rows)
+    asked = codes.astype(np.int64)
+    asked[strangers] = [place[label] for label in names]
+    return listed, asked, n_rows
 
 
 def _pairs(given: Any, vocabulary: Vocabulary, what: str, option: str) -> tuple[Any, Any]:
