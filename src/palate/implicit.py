@@ -12,17 +12,19 @@ so that given the items a user is a small linear problem, in which all unchosen 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from palate.compressed import CompressedRows
-from palate.factors import Codes, Doubles, Factors, Floats
+from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import gram, solve_rows
 
 Confidence = Literal["equal", "log", "count"]
+START = 0.1
 CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
 
 
@@ -58,7 +60,7 @@ class Implicit:
 
     def solve(
         self, rows: CompressedRows, others: Floats, background: Floats, n_threads: int = 0
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats, Doubles]:
         """The best vectors (n_rows, k) given the other side's (n, k); and each row's sum of w (1 - x.y)^2."""
         k = others.shape[1]
         vectors, errors = solve_rows(
@@ -75,6 +77,46 @@ class Implicit:
             n_threads=n_threads,
         )
         return vectors, np.asarray(errors)
+
+
+class Sweep(NamedTuple):
+    """Where the alternation stands: users (n_users, k), items (n_items, k), each user's sum of w (1 - x.y)^2."""
+
+    users: Floats
+    items: Floats
+    errors: Doubles
+
+    def factors(self, problem: Implicit) -> ImplicitFactors:
+        """What it leaves to a model."""
+        k = self.users.shape[1] + 1
+        none = np.zeros((k, k), np.float32), np.zeros(k, np.float32)
+        prior = Prior(*none, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
+        return ImplicitFactors(
+            0.0,
+            without_bias(self.users),
+            without_bias(self.items),
+            prior,
+            prior,
+            unobserved_weight=problem.unobserved_weight,
+            confidence=problem.confidence,
+        )
+
+
+def start(n_users: int, n_items: int, n_factors: int, seed: int) -> Sweep:
+    """Random items whose products spread by START (Rendle et al. 2022, section 3.3), and users who like nothing."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    items = rng.standard_normal((n_items, n_factors), np.float32) * np.float32(START / np.sqrt(n_factors))
+    return Sweep(np.zeros((n_users, n_factors), np.float32), items, np.zeros(n_users))
+
+
+def sweeps(
+    problem: Implicit, by_user: CompressedRows, by_item: CompressedRows, items: Floats, n_threads: int = 0
+) -> Iterator[Sweep]:
+    """Alternates without end, from items (n_items, k): users given items, then items given users."""
+    while True:
+        users, errors = problem.solve(by_user, items, problem.background(items), n_threads)
+        yield Sweep(users, items, errors)
+        items, _ = problem.solve(by_item, users, problem.background(users), n_threads)
 
 
 @dataclass(frozen=True)

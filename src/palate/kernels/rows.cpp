@@ -450,6 +450,8 @@ void expect_truncated(const Latents& latents, int64_t first, int64_t last);     
 void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t* counts);                // latent.cpp
 void step_curve(const Curve& curve, int64_t first, int64_t last);                                        // latent.cpp
 
+extern const RankingLevel ranking_table;  // ranking.cpp
+
 extern const Level table;
 const Level table = {PALATE_NAME(PALATE_LEVEL),
                      W,
@@ -466,7 +468,8 @@ const Level table = {PALATE_NAME(PALATE_LEVEL),
                      draw_truncated,
                      expect_truncated,
                      count_steps,
-                     step_curve};
+                     step_curve,
+                     &ranking_table};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

@@ -32,11 +32,12 @@ struct Problem {
   double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
 };
 
-struct Descent;      // sgd.hpp
-struct LinkProblem;  // links.hpp
-struct Latents;      // latent.hpp
-struct Counting;     // latent.hpp
-struct Curve;        // latent.hpp
+struct Descent;       // sgd.hpp
+struct LinkProblem;   // links.hpp
+struct Latents;       // latent.hpp
+struct Counting;      // latent.hpp
+struct Curve;         // latent.hpp
+struct RankingLevel;  // ranking.hpp
 
 struct Level {
   const char* name;
@@ -68,6 +69,8 @@ struct Level {
   void (*count_steps)(const Counting& counting, int64_t first, int64_t last, int64_t* counts);
   // The sum of the steps below each of the scores first .. last.
   void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
+  // Ranking whole catalogues.
+  const RankingLevel* ranking;
 };
 
 const Level& level();                   // the one in use: the widest this machine runs

@@ -9,12 +9,9 @@ import numpy as np
 
 from palate.asking import check_choice
 from palate.errors import OptionError
-from palate.factors import Floats, Prior
-from palate.implicit import CONFIDENCES, Confidence, Implicit, ImplicitFactors, without_bias
+from palate.implicit import CONFIDENCES, Confidence, Implicit, start, sweeps
 from palate.ratings import Kind, Ratings
 from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive, compress_both
-
-START = 0.1  # spread of the scores at the start (Rendle et al. 2022, section 3.3)
 
 
 @dataclass(frozen=True)
@@ -59,36 +56,13 @@ class ImplicitALS(Recipe):
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
         problem = Implicit(self.unobserved_weight, self.weight_decay, self.count_exponent, self.confidence)
-        rng = np.random.Generator(np.random.Philox(self.seed))
-        spread = np.float32(START / np.sqrt(self.n_factors))
-        users = np.zeros((ratings.n_users, self.n_factors), np.float32)
-        items = rng.standard_normal((ratings.n_items, self.n_factors), np.float32) * spread
+        at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
         try:
-            for _ in range(self.n_sweeps):
-                # The users last: then every user is exactly what the items and his own choices make of him.
-                if monitor.sweeps:
-                    items, _errors = problem.solve(ratings.by_item(), users, problem.background(users), self.n_threads)
-                users, errors = problem.solve(ratings.by_user(), items, problem.background(items), self.n_threads)
-                if monitor.after_sweep(self.n_sweeps, float(np.sqrt(errors.sum() / len(ratings)))):
+            # A sweep ends with the users: then every user is exactly what the items and his own choices make of him.
+            for at in sweeps(problem, ratings.by_user(), ratings.by_item(), at.items, self.n_threads):  # noqa: B020
+                wants_to_end = monitor.after_sweep(self.n_sweeps, float(np.sqrt(at.errors.sum() / len(ratings))))
+                if wants_to_end or len(monitor.sweeps) == self.n_sweeps:
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
-        return Trained(self._factors(users, items))
-
-    def _factors(self, users: Floats, items: Floats) -> ImplicitFactors:
-        k = self.n_factors + 1
-        prior = Prior(
-            np.zeros((k, k), np.float32),
-            np.zeros(k, np.float32),
-            ridge=self.weight_decay,
-            count_exponent=self.count_exponent,
-        )
-        return ImplicitFactors(
-            0.0,
-            without_bias(users),
-            without_bias(items),
-            prior,
-            prior,
-            unobserved_weight=self.unobserved_weight,
-            confidence=self.confidence,
-        )
+        return Trained(at.factors(problem))
