@@ -172,11 +172,12 @@ def predict(
 
 
 @app.command()
+@opt.takes("choosing", opt.CHOOSE_OPTIONS)
 def recommend(
     model: opt.ModelFile,
     users: Annotated[list[str] | None, typer.Argument(metavar="USERS", help="For whom.", show_default=False)] = None,
     *,
-    everyone: Annotated[bool, typer.Option("--everyone", help="For all users.")] = False,
+    everyone: Annotated[bool, typer.Option("--everyone", "--all", help="For all users.")] = False,
     like: Annotated[
         list[str] | None,
         typer.Option(metavar='"ITEM=RATING"', help="For somebody new who gave this rating; repeat it for several."),
@@ -192,24 +193,26 @@ def recommend(
     on_unknown: opt.OnUnknown = "fallback",
     json: opt.Json = False,
     out: opt.Out = None,
+    choosing: dict[str, Any],
 ) -> None:
     """What somebody would like best among what they have not rated yet."""
     from palate.cli import naming
 
     if bool(users) + everyone + bool(like) != 1:
         raise typer.BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
+    into_file = everyone and out is not None and not json
+    opt.check_running(choosing, into_file=into_file)
     printing.check_out(out)
     rec = _load(model)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
-    options |= {"at_least": at_least}
-    options |= {"items": naming.items_of(items, rec) if items else None, "exclude": naming.items_of(exclude or (), rec)}
+    options |= {"at_least": at_least, **naming.chosen(items, exclude, choosing, rec)}
     if like:
         frame = rec.fold_in(naming.liked(like, rec)).recommend(**options)
         printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for somebody new")
         return
     labels = None if everyone else [naming.user_of(user, rec) for user in users or ()]
-    if everyone and out is not None and not json:  # block by block, in bounded memory
-        rec.recommend(None, **options, out=out)
+    if into_file:  # block by block, in bounded memory
+        rec.recommend(None, **options, **opt.running(choosing), out=out)
         printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
         return
     frame = rec.recommend(labels, **options | {"on_unknown": on_unknown})

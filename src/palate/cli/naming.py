@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from palate.cli.printing import note, printable
 from palate.errors import DataError, OptionError, UnknownLabelError
@@ -162,6 +162,45 @@ def _close(text: str, names: Sequence[str | None]) -> str:
 
 
 # ---- files
+
+
+def chosen(
+    items: Sequence[str] | None, exclude: Sequence[str] | None, choosing: Mapping[str, Any], rec: Recommender
+) -> dict[str, Any]:
+    """What to choose among, as recommend() takes it: items, exclude, where and max_per."""
+    options: dict[str, Any] = {name: choosing[name] for name in ("where",) if name in choosing}
+    if "max_per" in choosing:
+        options["max_per"] = dict(_share(text) for text in choosing["max_per"])
+    for name, typed in (("items", items), ("exclude", exclude)):
+        file = choosing.get(f"{name}_file")
+        if file is not None and typed:
+            raise OptionError(f"--{name} and --{name}-file: give one of the two.")
+        if typed:
+            options[name] = items_of(typed, rec)
+        if file is not None:
+            options[name] = read_lists(Path(file), rec)
+    return options
+
+
+def _share(text: str) -> tuple[str, int]:
+    """COLUMN=K."""
+    name, equals, most = text.rpartition("=")
+    if not equals or not name or not WHOLE_NUMBER.fullmatch(most.strip()):
+        raise OptionError(f"--max-per {text!r}: write it as COLUMN=K, such as genres=2.")
+    return name, int(most)
+
+
+def read_lists(path: Path, rec: Recommender) -> Any:
+    """A file of items, as a list for all, or of users and items, as a frame: the labels of the model."""
+    from palate.reading.columns import is_usual
+
+    frame, item = _rows_of(path, rec), rec.model.item_vocabulary
+    if frame.width > 1 and any(is_usual(name, rec.model.user_vocabulary.what) for name in frame.columns):
+        return read_pairs(path, rec)
+    unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in frame.columns)
+    if frame.width > 1 and unnamed:
+        return read_pairs(path, rec)
+    return _as_kind(frame[_position(frame.columns, item, 0)], item, str(path)).to_list()
 
 
 def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:

@@ -8,9 +8,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option
 
-READING, LEARNING = "How to read the file", "How to learn"
+READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "Among what, and how"
 
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
@@ -106,6 +106,26 @@ FIT_OPTIONS: dict[str, Any] = {
 }
 
 
+CHOOSE_OPTIONS: dict[str, Any] = {
+    "where": _text(
+        "where", CHOOSING, 'Only items whose columns meet this, in SQL: "year >= 1990".', metavar="CONDITION"
+    ),
+    "max_per": Annotated[
+        list[str] | None,
+        Option("--max-per", metavar="COLUMN=K", help="At most K of each, as in genres=2.", rich_help_panel=CHOOSING),
+    ],
+    "items_file": _text(
+        "items_file", CHOOSING, "Only what this file names: items, or users and items.", metavar="FILE"
+    ),
+    "exclude_file": _text("exclude_file", CHOOSING, "Nothing of what this file names.", metavar="FILE"),
+    "memory": _text("memory", CHOOSING, "For --everyone into a file: 256MB, unless told otherwise.", metavar="SIZE"),
+    "resume": Annotated[
+        bool | None,
+        Option("--resume", help="After a kill, go on with the same file.", rich_help_panel=CHOOSING),
+    ],
+}
+
+
 IN_PYTHON = {"with_time": "time"}  # --time names the column that `palate.read` takes as time=
 
 
@@ -118,6 +138,18 @@ def typed(name: str) -> str:
     """How an option of a recipe is typed: n_factors -> --n-factors."""
     names = {python: here for here, python in IN_PYTHON.items()}
     return f"--{names.get(name, name).replace('_', '-')}"
+
+
+def running(choosing: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the options to choose with, those that say how a file for everyone is made."""
+    return {name: value for name, value in choosing.items() if name in ("memory", "resume")}
+
+
+def check_running(choosing: Mapping[str, Any], *, into_file: bool) -> None:
+    """BadParameter for such an option where no file for everyone is made."""
+    given = running(choosing)
+    if given and not into_file:
+        raise BadParameter(f"--{next(iter(given))} goes with --everyone and --out FILE.")
 
 
 def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
