@@ -287,7 +287,7 @@ class Recommender:
         )
 
     def history(self, user: Label) -> Frame:
-        """What a user rated in training, best first: item, (title,) rating."""
+        """What a user rated in training, best first: item, (title,) rating; of choices a count, where there are any."""
         return history_frame(self.model, user)
 
     def cross_tab(self, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> CrossTab:
@@ -327,7 +327,7 @@ class Recommender:
         tables of what is known of new ones. Only rows whose ratings change are solved again, under 6 draws of the
         posterior or more: far quicker than a fit, and nearly as good. What was learned of all (spreads, noise, cut
         points, sessions) stays: fit again when ratings have doubled. A weight of 1 is the training's average. Raises
-        DataError for ratings on another scale and OptionError for a neural net.
+        DataError for ratings on another scale and OptionError for a neural net or ratings of another kind.
 
         >>> import palate
         >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
@@ -337,7 +337,7 @@ class Recommender:
         from palate.reading import read
 
         if not isinstance(ratings, Ratings):
-            ratings = read(ratings)
+            ratings = read(ratings, kind=self.model.kind)
         ratings = ratings if users is None else ratings.with_users(users)
         return Recommender(updated(self.model, ratings if items is None else ratings.with_items(items)))
 

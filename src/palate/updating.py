@@ -42,10 +42,11 @@ Mask = NDArray[np.bool_]
 def updated(model: Model, ratings: Ratings) -> Model:
     """The model with new ratings, and with the users and items among them that it did not know.
 
-    Raises OptionError for a neural net, DataError for no ratings or such on another scale, LabelTypeError for labels of
-    another type.
+    Raises OptionError for a neural net and for ratings of another kind, DataError for no ratings or such on another
+    scale, LabelTypeError for labels of another type.
     """
     _check_updatable(model)
+    _check_kind(model, ratings)
     if len(ratings) == 0:
         raise DataError("there are no new ratings to update the model with.")
     users, user_codes = _extended(model.user_vocabulary, ratings.user_vocabulary, ratings.user_codes)
@@ -95,6 +96,18 @@ def forgotten(model: Model, users: Any, items: Any) -> Model:
 def _check_updatable(model: Model) -> None:
     if isinstance(model.factors, Network):
         raise OptionError("a neural net cannot be updated row by row; train it again on all ratings.")
+
+
+def _check_kind(model: Model, ratings: Ratings) -> None:
+    if ratings.kind == model.kind:
+        return
+    name = model.recipe.get("name", "this model")
+    if model.kind == "implicit":
+        raise OptionError(
+            f'{name} learned from who chose what, and these are ratings: read them with kind="implicit", or give '
+            "ratings.likes(at_least=...)."
+        )
+    raise OptionError(f"{name} learned from ratings, and these only say who chose what: it cannot learn from them.")
 
 
 def _extended(known: Vocabulary, given: Vocabulary, codes: Codes) -> tuple[Vocabulary, Codes]:
