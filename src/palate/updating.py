@@ -60,7 +60,8 @@ def updated(model: Model, ratings: Ratings) -> Model:
     )
     larger = grown(model, users, items, told)
     left = _without_pairs(larger.history, user_codes, item_codes)
-    codes, weights = (user_codes, item_codes), ratings.weights
+    codes = user_codes, item_codes
+    weights = ratings.weights if model.kind == "explicit" else _added_counts(larger.history, codes, ratings.weights)
     history = _joined(left, codes, ratings.values, weights)
     values = _without_effects(model, ratings, codes, larger)
     targets = history if values is ratings.values else _joined(left, codes, values, weights)
@@ -165,6 +166,20 @@ def _joined(rows: CompressedRows, codes: tuple[Codes, Codes], values: Floats, we
         parts = (rows.weights, rows.values), (weights, values)
         heavy = np.concatenate([np.ones_like(like) if own is None else own for own, like in parts])
     return CompressedRows(*compress_rows(*joined, heavy, rows.n_rows))
+
+
+def _added_counts(rows: CompressedRows, codes: tuple[Codes, Codes], counts: Floats | None) -> Floats | None:
+    """Counts of pairs chosen, (n,), with those of the same pairs from before; None where neither has counts."""
+    if rows.weights is None and counts is None:
+        return None
+    n_items = 1 + int(max(rows.indices.max(initial=0), codes[1].max()))
+    pairs = row_codes(rows).astype(np.int64) * n_items + rows.indices
+    order = np.argsort(pairs)
+    asked = codes[0].astype(np.int64) * n_items + codes[1]
+    at = order[np.minimum(np.searchsorted(pairs[order], asked), len(order) - 1)]
+    before = np.ones(len(pairs), np.float32) if rows.weights is None else rows.weights
+    now = np.ones(len(asked), np.float32) if counts is None else counts
+    return now + np.where(pairs[at] == asked, before[at], np.float32(0))
 
 
 def _without_effects(model: Model, ratings: Ratings, codes: tuple[Codes, Codes], larger: Model) -> Floats:

@@ -140,7 +140,7 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
         implicit = ' Where nobody rated and all that is known is who chose what, pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
-            f"(a name, or a position from 0).{implicit if missing == ['rating'] else ''}"
+            f"(a name, or a position from 0).{implicit if 'rating' in missing else ''}"
         )
     fields = sorted(chosen, key=FIELDS.index)
     for number, field in enumerate(fields):
