@@ -263,7 +263,7 @@ class Recommender:
         )
 
     def history(self, user: Label) -> Frame:
-        """What a user rated in training, best first: item, (title,) rating."""
+        """What a user rated in training, best first: item, (title,) rating; of choices a count, where there are any."""
         return history_frame(self.model, user)
 
     def cross_tab(self, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> CrossTab:
@@ -299,11 +299,12 @@ class Recommender:
     def update(self, ratings: Any, *, users: Any = None, items: Any = None) -> Recommender:
         """A new Recommender that has also learned from new ratings: of known and of new users and items.
 
-        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating. users, items:
-        tables of what is known of new ones. Only rows whose ratings change are solved again, under 6 draws of the
-        posterior or more: far quicker than a fit, and nearly as good. What was learned of all (spreads, noise, cut
-        points, sessions) stays: fit again when ratings have doubled. A weight of 1 is the training's average. Raises
-        DataError for ratings on another scale and OptionError for a neural net.
+        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating, and of choices the
+        counts add up, where there are any. users, items: tables of what is known of new ones. Only rows whose ratings
+        change are solved again, under 6 draws of the posterior or more: far quicker than a fit, and nearly as good.
+        What was learned of all (spreads, noise, cut points, sessions) stays: fit again when ratings have doubled. A
+        weight of 1 is the training's average. Raises DataError for ratings on another scale and OptionError for a
+        neural net or ratings of another kind.
 
         >>> import palate
         >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
@@ -313,7 +314,7 @@ class Recommender:
         from palate.reading import read
 
         if not isinstance(ratings, Ratings):
-            ratings = read(ratings)
+            ratings = read(ratings, kind=self.model.kind)
         ratings = ratings if users is None else ratings.with_users(users)
         return Recommender(updated(self.model, ratings if items is None else ratings.with_items(items)))
 
