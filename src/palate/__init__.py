@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 # Public name -> the module it lives in. Loaded when first used, so that `import palate` is quick.
 _HOMES = {
     "ALS": "solvers",
+    "BPR": "solvers",
     "Bayes": "solvers",
     "Bias": "solvers",
     "ImplicitALS": "solvers",
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
-    from palate.solvers import ALS, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
+    from palate.solvers import ALS, BPR, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
     from palate.splitting import (
         split_folds,
         split_last,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALS",
+    "BPR",
     "SGD",
     "Bayes",
     "Bias",

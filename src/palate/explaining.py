@@ -13,6 +13,7 @@ from palate.errors import OptionError
 from palate.factors import Factors, as_partner
 from palate.model import Model, People
 from palate.network import Network
+from palate.paired import PairedFactors
 from palate.ratings import titles
 from palate.sideinfo import SideInfo
 
@@ -48,6 +49,8 @@ def explain_row(
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating
     rated, values = people.history.row(0)
+    if model.kind == "implicit" and people.history.weights is not None:
+        values = people.history.weights
     shares, known = (gain * share for share in contributions(model, people, item_code))
     names = titles(model.item_table)
     reasons = zip(model.item_vocabulary.decode(rated).tolist(), rated, values, shares, strict=True)
@@ -66,6 +69,7 @@ def explain_row(
         because=because,
         known=_by_name(model.user_info, known),
         rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
+        kind=model.kind,
     )
 
 
@@ -95,6 +99,8 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws, t being the expected
     latents of ordered ratings; where scores are squashed into a range, of the linear problem around the present x.
     """
+    if isinstance(model.factors, PairedFactors):
+        return model.factors.shares(people.history, people.vectors[0], item_code), np.zeros(0)
     posterior = model.posterior
     history = people.history if posterior is not None else model.factors.linearised(people.history, people.vectors)
     history = model.weighed(history, people.codes)

@@ -18,6 +18,7 @@ from palate.implicit import ImplicitFactors
 from palate.model import Model
 from palate.network import Network
 from palate.ordinal import OrderedSteps
+from palate.paired import PairedFactors
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import KINDS, Kind
 from palate.sideinfo import SideInfo
@@ -117,6 +118,8 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
         tensors |= parts
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
+    if isinstance(factors, PairedFactors):
+        header["paired"] = {"n_candidates": factors.n_candidates}
     return header
 
 
@@ -144,6 +147,8 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         factors = network.unpack(factors, header["factors"]["network"], tensors)
     if "implicit" in header["factors"]:
         factors = ImplicitFactors.of(factors, **header["factors"]["implicit"])
+    if "paired" in header["factors"]:
+        factors = PairedFactors.of(factors, n_candidates=int(header["factors"]["paired"]["n_candidates"]))
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     return Model(
         factors=factors,

@@ -52,6 +52,28 @@ def descend(
     weight_decay: float = 0.0,
     n_threads: int = 0,
 ) -> float: ...
+def descend_pairs(
+    users: Floats,
+    items: Floats,
+    user_codes: Codes,
+    item_codes: Codes,
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    cells: NDArray[np.int64],
+    strata: Codes,
+    rates: Floats,
+    *,
+    blocks: NDArray[np.int64],
+    block_items: Codes,
+    own: Floats,
+    accept: Floats | None = None,
+    alias: Codes | None = None,
+    n_candidates: int = 1,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    epoch: int = 0,
+    n_threads: int = 0,
+) -> tuple[float, int]: ...
 def predict_pairs(
     users: Floats,
     items: Floats,

@@ -54,5 +54,6 @@ inline void run(int64_t n_tasks, int n_threads, const std::function<void(int64_t
 void add_link_kernels(nb::module_& m);     // border_links.cpp
 void add_latent_kernels(nb::module_& m);   // border_latent.cpp
 void add_ranking_kernels(nb::module_& m);  // border_ranking.cpp
+void add_bpr_kernels(nb::module_& m);      // border_bpr.cpp
 
 }  // namespace palate

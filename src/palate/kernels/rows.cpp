@@ -449,6 +449,7 @@ void draw_truncated(const Latents& latents, int64_t first, int64_t last);       
 void expect_truncated(const Latents& latents, int64_t first, int64_t last);                              // latent.cpp
 void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t* counts);                // latent.cpp
 void step_curve(const Curve& curve, int64_t first, int64_t last);                                        // latent.cpp
+PairSum descend_pairs(const Pairs& pairs, const PairCells& cells, float lr);                             // bpr.cpp
 
 extern const RankingLevel ranking_table;  // ranking.cpp
 
@@ -469,7 +470,8 @@ const Level table = {PALATE_NAME(PALATE_LEVEL),
                      expect_truncated,
                      count_steps,
                      step_curve,
-                     &ranking_table};
+                     &ranking_table,
+                     descend_pairs};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

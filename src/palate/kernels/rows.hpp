@@ -38,6 +38,9 @@ struct Latents;       // latent.hpp
 struct Counting;      // latent.hpp
 struct Curve;         // latent.hpp
 struct RankingLevel;  // ranking.hpp
+struct Pairs;         // bpr.hpp
+struct PairCells;     // bpr.hpp
+struct PairSum;       // bpr.hpp
 
 struct Level {
   const char* name;
@@ -71,6 +74,8 @@ struct Level {
   void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
   // Ranking whole catalogues.
   const RankingLevel* ranking;
+  // One pass of BPR over two cells of positives, at rate lr.
+  PairSum (*descend_pairs)(const Pairs& pairs, const PairCells& cells, float lr);
 };
 
 const Level& level();                   // the one in use: the widest this machine runs
