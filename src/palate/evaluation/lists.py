@@ -15,6 +15,8 @@ from palate.evaluation.resampling import Doubles
 from palate.factors import Codes, Floats
 from palate.model import Model
 
+BLOCK_FLOATS = 2_000_000  # similarities of pairs made at once
+
 
 def coverage(lists: Codes, k: int, n_items: int) -> float:
     """coverage@k = share of the catalogue that is among the first k of anybody's list."""
@@ -74,14 +76,15 @@ def diversity(lists: Codes, ks: Sequence[int], factors: Floats) -> list[Doubles]
     """
     lengths = np.linalg.norm(factors, axis=1, keepdims=True)
     unit = np.vstack([factors / np.where(lengths > 0, lengths, 1), np.zeros((1, factors.shape[1]))]).astype(np.float32)
-    total = np.zeros((len(lists), factors.shape[1]), np.float32)
-    squares = np.cumsum(np.square(unit).sum(axis=1)[lists], axis=1, dtype=np.float64)
+    codes = np.where(lists >= 0, lists, len(factors))
+    ones = np.cumsum((lengths[:, 0] > 0)[lists] & (lists >= 0), axis=1)  # |v|^2 is 1, or 0 without factors
     sizes = np.cumsum(lists >= 0, axis=1, dtype=np.int64)
+    total, own = np.zeros((2, len(lists), factors.shape[1]), np.float32)
     found = {}
     for at in range(lists.shape[1]):
-        total += unit[lists[:, at]]
+        total += np.take(unit, codes[:, at], axis=0, out=own, mode="clip")
         if at + 1 in ks or at + 1 == lists.shape[1]:
-            similar = np.einsum("uk,uk->u", total, total).astype(np.float64) - squares[:, at]
+            similar = np.einsum("uk,uk->u", total, total).astype(np.float64) - ones[:, at]
             found[at + 1] = 1 - _per_pair(similar, sizes[:, at])
     return [found[min(k, lists.shape[1])] for k in ks]
 
@@ -98,29 +101,25 @@ def attribute_diversity(lists: Codes, ks: Sequence[int], sets: NDArray[np.bool_]
     sets: (n_items, n_classes), which classes each item has; two items without any are alike. nan, and left out of the
     mean, for a user with fewer than two items.
     """
-    patterns, pattern_of = np.unique(sets, axis=0, return_inverse=True)
-    similarity = _jaccard(patterns)
-    column = np.append(pattern_of.reshape(-1), len(patterns))[lists]  # the last one: no item
-    found = []
-    for k in ks:
-        sizes = (lists[:, :k] >= 0).sum(axis=1)
-        similar = np.array([_sum_over_pairs(row, similarity) for row in column[:, :k]]) - sizes
-        found.append(1 - _per_pair(similar, sizes))
-    return found
-
-
-def _sum_over_pairs(patterns: NDArray[np.int64], similarity: Floats) -> float:
-    """The sum of similarities over all ordered pairs of a list, each item with itself too."""
-    there = patterns[patterns < len(similarity)]
-    return float(similarity[np.ix_(there, there)].sum(dtype=np.float64))
-
-
-def _jaccard(sets: NDArray[np.bool_]) -> Floats:
+    width = lists.shape[1]
+    step = max(1, BLOCK_FLOATS // max(width * max(width, sets.shape[1]), 1))
     numbers = sets.astype(np.float32)
-    both = numbers @ numbers.T
-    sizes = numbers.sum(axis=1)
-    either = sizes[:, None] + sizes - both
-    return np.where(either > 0, both / np.maximum(either, 1), 1).astype(np.float32)
+    blocks = [_similar_pairs(lists[at : at + step], ks, numbers) for at in range(0, len(lists), step)]
+    sums = np.concatenate(blocks)
+    sizes = [(lists[:, :k] >= 0).sum(axis=1, dtype=np.int64) for k in ks]
+    return [1 - _per_pair(sums[:, at] - size, size) for at, size in enumerate(sizes)]
+
+
+def _similar_pairs(lists: Codes, ks: Sequence[int], sets: Floats) -> Doubles:
+    """Sums of the Jaccard similarity over all ordered pairs among the first k, each item with itself: (m, len(ks))."""
+    there = lists >= 0
+    own = sets[lists]  # (m, n, n_classes)
+    both = own @ own.transpose(0, 2, 1)
+    sizes = own.sum(axis=2)
+    either = sizes[:, :, None] + sizes[:, None, :] - both
+    similar = np.where(either > 0, both / np.maximum(either, 1), np.float32(1))
+    similar *= there[:, :, None] & there[:, None, :]
+    return np.stack([similar[:, :k, :k].sum(axis=(1, 2), dtype=np.float64) for k in ks], axis=1)
 
 
 def attribute_sets(model: Model, name: str) -> NDArray[np.bool_]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.compressed import CompressedRows
 from palate.evaluation.matching import codes_in_model
 from palate.evaluation.metrics import NEVER, Places
-from palate.factors import Codes, Floats
-from palate.kernels import select_top
-from palate.model import Model
+from palate.factors import Codes, Factors, Floats
+from palate.kernels import rank_targets, rank_targets_of, top_n, top_n_of
+from palate.model import Model, People
 from palate.ratings import Ratings
 from palate.recommender import Recommender
-from palate.rows import row_codes
 
 BLOCK_SCORES = 4_000_000  # scores held at once
-BLOCK_COMPARED = 8_000_000  # comparisons of scores made at once
 Begins = NDArray[np.int64]
 
 
@@ -45,7 +43,9 @@ def held_out_of(recommender: Recommender, test: Ratings) -> HeldOut:
 
 def place(model: Model, held_out: HeldOut, n: int) -> tuple[Places, Codes]:
     """Where the held-out items stand, and the n best candidates of each user, (n_users, n): code -1 for none."""
-    step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
+    step = len(held_out.users)
+    if not _is_dot_product(model.factors):
+        step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
     blocks = [
         _place_block(model, held_out, slice(start, min(start + step, len(held_out.users))), n)
         for start in range(0, len(held_out.users), step)
@@ -54,7 +54,13 @@ def place(model: Model, held_out: HeldOut, n: int) -> tuple[Places, Codes]:
     return _places(held_out, ranks, backwards, n_candidates), lists
 
 
-def _places(held_out: HeldOut, ranks: Begins, backwards: Begins, n_candidates: NDArray[np.int32]) -> Places:
+def _is_dot_product(factors: Factors) -> bool:
+    """Whether a user's vector and an item's give their score, or what rises with it: then no score need be kept."""
+    kind = type(factors)
+    return kind.serving is Factors.serving and kind.user_scores is Factors.user_scores and kind.scores is Factors.scores
+
+
+def _places(held_out: HeldOut, ranks: Begins, backwards: Begins, n_candidates: Codes) -> Places:
     """Ranks, and ranks when of equal scores the higher code comes first, as Places."""
     counts = np.diff(held_out.indptr)
     candidates = np.repeat(n_candidates, counts)
@@ -64,67 +70,108 @@ def _places(held_out: HeldOut, ranks: Begins, backwards: Begins, n_candidates: N
     return Places(held_out.indptr, reached[order], behind[order], n_candidates.astype(np.int64))
 
 
-def _place_block(
-    model: Model, held_out: HeldOut, users: slice, n: int
-) -> tuple[Begins, Begins, NDArray[np.int32], Codes]:
+def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> tuple[Begins, Begins, Codes, Codes]:
     """Ranks of the held-out items of some users, forwards and backwards, candidates of each, and lists."""
     people = model.people(held_out.users[users])
-    scores = np.ascontiguousarray(model.scores(people), np.float32)
+    scored = _scored(model, people)
+    seen: dict[str, Any] = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
     indptr = held_out.indptr[users.start : users.stop + 1]
     items = held_out.items[indptr[0] : indptr[-1]]
-    forwards, backwards, n_candidates = _both_ways(scores, indptr - indptr[0], items, people.history)
-    return forwards, backwards, n_candidates, _lists(scores, people.history, n)
-
-
-def _lists(scores: Floats, seen: CompressedRows, n: int) -> Codes:
-    """The n best of each row that are not seen; scores of what is seen are overwritten."""
-    scores[row_codes(seen), seen.indices] = -np.inf
-    return select_top(scores, n)[0]
-
-
-def _both_ways(
-    scores: Floats, indptr: Begins, items: Codes, seen: CompressedRows
-) -> tuple[Begins, Begins, NDArray[np.int32]]:
-    """Ranks of items when among equal scores the lower code comes first, and when the higher does; candidates."""
     known = items >= 0
-    begins = np.append(0, np.cumsum(known))[indptr]
-    there = items[known]
-    ranks, ties, n_candidates = rank_targets_of(
-        scores, begins, there, seen_indptr=seen.indptr, seen_indices=seen.indices
-    )
-    backwards = ranks.copy()
+    begins = np.append(0, np.cumsum(known))[indptr - indptr[0]]
+    forwards, ties, n_candidates = scored.ranks(begins, items[known], **seen)
+    backwards = forwards
     if ties.any():
-        last = np.int32(scores.shape[1] - 1)
-        turned = np.ascontiguousarray(scores[:, ::-1])
-        backwards = rank_targets_of(
-            turned, begins, last - there, seen_indptr=seen.indptr, seen_indices=last - seen.indices
-        )[0]
+        last = np.int32(len(model.item_vocabulary) - 1)
+        turned = {**seen, "seen_indices": last - people.history.indices}
+        backwards = scored.turned().ranks(begins, last - items[known], **turned)[0]
     both = np.zeros((2, len(items)), np.int64)
-    both[:, known] = ranks, backwards
-    return both[0], both[1], n_candidates
+    both[:, known] = forwards, backwards
+    return both[0], both[1], n_candidates, scored.top(n, **seen)
 
 
-def rank_targets_of(
-    scores: Floats, target_indptr: Begins, target_indices: Codes, *, seen_indptr: Begins, seen_indices: Codes
-) -> tuple[Begins, Codes, Codes]:
-    """Where each target of each user stands among all items not seen: (ranks, ties, n_candidates).
+def _scored(model: Model, people: People) -> Scores | Products | Biases:
+    if _is_dot_product(model.factors):
+        if model.factors.n_factors == 0:
+            return Biases(model.factors.items[:, -1], people)
+        return Products(np.ascontiguousarray(people.vectors), np.ascontiguousarray(model.factors.items))
+    return Scores(np.ascontiguousarray(model.scores(people), np.float32))
 
-    ranks: (n_targets,) from 1, of equal scores the lower code first, 0 for what is seen; ties: (n_targets,) how many
-    others have the same score; n_candidates: (n_users,).
-    """
-    rows = np.repeat(np.arange(len(scores)), np.diff(target_indptr))
-    left = np.ones(scores.shape, bool)
-    left[np.repeat(np.arange(len(scores)), np.diff(seen_indptr)), seen_indices] = False
-    ranks, ties = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int32)
-    lower = np.arange(scores.shape[1])
-    step = max(1, BLOCK_COMPARED // max(scores.shape[1], 1))
-    for start in range(0, len(rows), step):
-        at, codes = rows[start : start + step], target_indices[start : start + step, None]
-        own = scores[at, codes[:, 0]][:, None]
-        level = (scores[at] == own) & left[at]
-        ahead = ((scores[at] > own) & left[at]) | (level & (lower < codes))
-        ranks[start : start + step] = 1 + ahead.sum(axis=1)
-        ties[start : start + step] = level.sum(axis=1) - 1
-    seen = ~left[rows, target_indices]
-    ranks[seen] = ties[seen] = 0
-    return ranks, ties, left.sum(axis=1).astype(np.int32)
+
+@dataclass(frozen=True)
+class Products:
+    """Scores that are products of vectors: (m, k) of users and (n_items, k) of items, the bias last."""
+
+    users: Floats
+    items: Floats
+
+    def ranks(self, indptr: Begins, targets: Codes, **seen: Any) -> tuple[Begins, Codes, Codes]:
+        """Ranks of each user's targets (0 for what is seen), how many others have their score, candidates."""
+        return rank_targets(self.users, self.items, indptr, targets, **seen)
+
+    def top(self, n: int, **seen: Any) -> Codes:
+        """The n best items of each user."""
+        return top_n(self.users, self.items, n, **seen)[0]
+
+    def turned(self) -> Products:
+        """With the items in opposite order."""
+        return Products(self.users, np.ascontiguousarray(self.items[::-1]))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores as they are, (m, n_items)."""
+
+    scores: Floats
+
+    def ranks(self, indptr: Begins, targets: Codes, **seen: Any) -> tuple[Begins, Codes, Codes]:
+        """Ranks of each user's targets (0 for what is seen), how many others have their score, candidates."""
+        return rank_targets_of(self.scores, indptr, targets, **seen)
+
+    def top(self, n: int, **seen: Any) -> Codes:
+        """The n best items of each user."""
+        return top_n_of(self.scores, n, **seen)[0]
+
+    def turned(self) -> Scores:
+        """With the items in opposite order."""
+        return Scores(np.ascontiguousarray(self.scores[:, ::-1]))
+
+
+@dataclass(frozen=True)
+class Biases:
+    """Scores that are the same for all of some people, (n_items,): one order of the items, less what each has seen."""
+
+    biases: Floats
+    people: People
+
+    def ranks(
+        self, indptr: Begins, targets: Codes, *, seen_indptr: Begins, seen_indices: Codes
+    ) -> tuple[Begins, Codes, Codes]:
+        """Ranks of each user's targets (0 for what is seen), how many others at all have their score, candidates."""
+        n = len(self.biases)
+        place = np.empty(n, np.int64)
+        place[np.argsort(-self.biases, kind="stable")] = np.arange(n)
+        seen = np.unique(_owners(seen_indptr) * n + place[seen_indices])  # by user, then by place
+        begins = np.searchsorted(seen, n * np.arange(len(indptr)))
+        owners = _owners(indptr)
+        keys = owners * n + place[targets]
+        ahead = np.searchsorted(seen, keys)
+        is_seen = np.append(seen, -1)[ahead] == keys
+        ranks = np.where(is_seen, 0, 1 + place[targets] - (ahead - begins[owners]))
+        _, value, counts = np.unique(self.biases, return_inverse=True, return_counts=True)
+        ties = counts[value[targets]] - 1
+        return ranks, ties.astype(np.int32), (n - np.diff(begins)).astype(np.int32)
+
+    def top(self, n: int, **seen: Any) -> Codes:
+        """The n best items of each user."""
+        items = np.ascontiguousarray(self.biases[:, None])
+        return top_n(np.zeros((len(self.people), 1), np.float32), items, n, **seen)[0]
+
+    def turned(self) -> Biases:
+        """With the items in opposite order."""
+        return Biases(self.biases[::-1], self.people)
+
+
+def _owners(indptr: Begins) -> Begins:
+    """The row of each entry of compressed rows."""
+    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))

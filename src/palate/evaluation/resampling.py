@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -88,15 +87,18 @@ def measure_of(value: float, sample: Doubles) -> Measure:
 
 def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
     """Poisson(1) weights: the bootstrap of many users without drawing their indices."""
-    n = shape[0] * shape[1]
-    draws = np.frombuffer(rng.bytes(2 * n), "<u2").reshape(shape)
-    weights: Floats = _poisson_quantiles()[draws]
-    return weights
+    draws = np.frombuffer(rng.bytes(2 * shape[0] * shape[1]), "<u2").reshape(shape)
+    weights = np.zeros(shape, np.uint8)
+    for step in STEPS:
+        weights += draws >= step
+    return weights.astype(np.float32)
 
 
-@cache
-def _poisson_quantiles() -> Floats:
-    """The quantiles of Poisson(1) in the middles of 2^16 equal steps: to look up what a uniform draw stands for."""
-    chances = np.exp(-1.0) / np.array([math.factorial(n) for n in range(16)])
-    middles = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
-    return np.searchsorted(np.cumsum(chances), middles).astype(np.float32)
+def _poisson_steps() -> list[int]:
+    """Where the quantiles of Poisson(1) rise by one, among 2^16 equal steps of a uniform draw."""
+    reached = np.cumsum(np.exp(-1.0) / np.array([math.factorial(n) for n in range(10)]))
+    steps = np.rint(reached * N_QUANTILES).astype(int)
+    return [step for step in steps.tolist() if step < N_QUANTILES]
+
+
+STEPS = _poisson_steps()
