@@ -34,6 +34,7 @@ ORDER = [
     "normal",
     "ordinal",
     "reference",
+    "reference_blocks",
     "sideinfo",
     "strangers",
     "factors",

@@ -53,5 +53,6 @@ inline void run(int64_t n_tasks, int n_threads, const std::function<void(int64_t
 
 void add_link_kernels(nb::module_& m);    // border_links.cpp
 void add_latent_kernels(nb::module_& m);  // border_latent.cpp
+void add_block_kernels(nb::module_& m);   // border_blocks.cpp
 
 }  // namespace palate

@@ -32,11 +32,12 @@ struct Problem {
   double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
 };
 
-struct Descent;      // sgd.hpp
-struct LinkProblem;  // links.hpp
-struct Latents;      // latent.hpp
-struct Counting;     // latent.hpp
-struct Curve;        // latent.hpp
+struct Descent;       // sgd.hpp
+struct LinkProblem;   // links.hpp
+struct Latents;       // latent.hpp
+struct Counting;      // latent.hpp
+struct Curve;         // latent.hpp
+struct BlockProblem;  // blocks.hpp
 
 struct Level {
   const char* name;
@@ -68,6 +69,10 @@ struct Level {
   void (*count_steps)(const Counting& counting, int64_t first, int64_t last, int64_t* counts);
   // The sum of the steps below each of the scores first .. last.
   void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
+  // What solve_blocks needs of memory where the longest row has so many ratings.
+  int64_t (*block_scratch_floats)(int ld, int width, int64_t longest);
+  // Steps rows order[0 .. n); returns the first row with a block that is not positive definite, or -1.
+  int64_t (*solve_blocks)(const BlockProblem& problem, const int32_t* order, int64_t n, float* scratch);
 };
 
 const Level& level();                   // the one in use: the widest this machine runs
