@@ -76,12 +76,13 @@ void add_products(const float* const* rows, int n, const Moved& moved, float* e)
 void point(const BlockProblem& p, int64_t first, int n, int64_t left, int from, int width, const float** rows) {
   constexpr int kAhead = 24;
   const int32_t* index = p.rows.indices + first;
-  const int ld = p.columns.ld;
-  for (int r = 0; r < n; ++r) {
-    const float* ahead = p.z + static_cast<int64_t>(index[r + kAhead < left ? r + kAhead : r]) * ld + from;
-    for (int j = 0; j < width; j += 16) __builtin_prefetch(ahead + j);
-    rows[r] = p.z + static_cast<int64_t>(index[r]) * ld;
-  }
+  const int64_t stride = p.columns.stride;
+  if (width > 0)
+    for (int r = 0; r < n; ++r) {
+      const float* ahead = p.z + index[r + kAhead < left ? r + kAhead : r] * stride + from;
+      for (int j = 0; j < width; j += 16) __builtin_prefetch(ahead + j);
+    }
+  for (int r = 0; r < n; ++r) rows[r] = p.z + index[r] * stride;
 }
 
 // sqrt(w) z of the block and sqrt(w) e.

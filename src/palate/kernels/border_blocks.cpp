@@ -11,6 +11,7 @@
 #include "blocks.hpp"
 #include "border.hpp"
 #include "checks.hpp"
+#include "memory.hpp"
 #include "rows.hpp"
 #include "schedule.hpp"
 
@@ -24,7 +25,8 @@ Spread spread(int64_t k, int64_t block) {
   const Level& kernels = level();
   const auto most = static_cast<int>(std::min(block, k));
   const int whole = static_cast<int>(k) / most, rest = static_cast<int>(k) % most, width = kernels.padded(most);
-  return {static_cast<int>(k), most, width, whole * width + kernels.padded(rest)};
+  const int ld = whole * width + kernels.padded(rest);
+  return {static_cast<int>(k), most, width, ld, (ld + 15) / 16 * 16 + (ld % 32 > 0 && ld % 32 <= 16 ? 0 : 16)};
 }
 
 void spread_row(const float* from, const Spread& columns, float* to) {
@@ -68,16 +70,16 @@ nb::object solve_blocks(const Array& indptr, const Array& indices, const Array& 
   const int all_threads = checked_threads(n_threads);
   p.columns = spread(k, block);
   const int ld = p.columns.ld;
-  const bool whole = ld == k;  // blocks of whole vectors need no copy
-  const AlignedFloats table(whole ? 0 : n_other * ld), gram(int64_t{ld} * ld);
+  const int64_t stride = p.columns.stride;
+  const AlignedFloats gram(int64_t{ld} * ld);
+  const TableFloats table(n_other * stride);
   spread_square(square, p.columns, gram.data);
   constexpr int64_t kRows = 4096;
-  if (!whole)
-    run((n_other + kRows - 1) / kRows, all_threads, [&](int64_t task, int) {
-      for (int64_t row = task * kRows; row < std::min(n_other, (task + 1) * kRows); ++row)
-        spread_row(z + row * k, p.columns, table.data + row * ld);
-    });
-  p.z = whole ? z : table.data;
+  run((n_other + kRows - 1) / kRows, all_threads, [&](int64_t task, int) {
+    for (int64_t row = task * kRows; row < std::min(n_other, (task + 1) * kRows); ++row)
+      spread_row(z + row * k, p.columns, table.data + row * stride);
+  });
+  p.z = table.data;
   p.background = gram.data;
   const Owned<float> out(n_rows * k);
   p.out = out.data;
