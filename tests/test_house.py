@@ -37,6 +37,7 @@ ORDER = [
     "reference",
     "reference_ranking",
     "reference_bpr",
+    "reference_blocks",
     "sideinfo",
     "strangers",
     "factors",

@@ -30,6 +30,19 @@ def solve_rows(
     errors: bool = False,
     n_threads: int = 0,
 ) -> tuple[Floats, NDArray[np.float64] | None]: ...
+def solve_blocks(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats,
+    other: Floats,
+    vectors: Floats,
+    *,
+    block: int,
+    weights: Floats | None = None,
+    ridge: Floats | None = None,
+    background: Floats | None = None,
+    n_threads: int = 0,
+) -> Floats: ...
 def descend(
     users: Floats,
     items: Floats,

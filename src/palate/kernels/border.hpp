@@ -55,5 +55,6 @@ void add_link_kernels(nb::module_& m);     // border_links.cpp
 void add_latent_kernels(nb::module_& m);   // border_latent.cpp
 void add_ranking_kernels(nb::module_& m);  // border_ranking.cpp
 void add_bpr_kernels(nb::module_& m);      // border_bpr.cpp
+void add_block_kernels(nb::module_& m);    // border_blocks.cpp
 
 }  // namespace palate
