@@ -15,9 +15,13 @@ from palate.kernels._kernels import (
     normals,
     philox,
     predict_pairs,
+    rank_targets,
+    rank_targets_of,
     select_top,
     solve_rows,
     step_curve,
+    top_n,
+    top_n_of,
     use_level,
 )
 
@@ -36,8 +40,12 @@ __all__ = [
     "normals",
     "philox",
     "predict_pairs",
+    "rank_targets",
+    "rank_targets_of",
     "select_top",
     "solve_rows",
     "step_curve",
+    "top_n",
+    "top_n_of",
     "use_level",
 ]

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
 Steps = NDArray[np.uint8] | NDArray[np.int32]
+Mask = NDArray[np.bool_] | NDArray[np.uint8]
 
 def solve_rows(
     indptr: NDArray[np.int64],
@@ -124,6 +125,48 @@ def compress_rows(
     row_codes: Codes, other_codes: Codes, values: Floats, weights: Floats | None, n_rows: int
 ) -> tuple[NDArray[np.int64], Codes, Floats, Floats | None]: ...
 def select_top(scores: NDArray[Any], n: int, *, n_threads: int = 0) -> tuple[Codes, Floats]: ...
+def top_n(
+    users: Floats,
+    items: Floats,
+    n: int,
+    *,
+    bias: bool = True,
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: Codes | None = None,
+    allowed: Mask | None = None,
+    n_threads: int = 0,
+) -> tuple[Codes, Floats]: ...
+def top_n_of(
+    scores: Floats,
+    n: int,
+    *,
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: Codes | None = None,
+    allowed: Mask | None = None,
+    n_threads: int = 0,
+) -> tuple[Codes, Floats]: ...
+def rank_targets(
+    users: Floats,
+    items: Floats,
+    target_indptr: NDArray[np.int64],
+    target_indices: Codes,
+    *,
+    bias: bool = True,
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: Codes | None = None,
+    allowed: Mask | None = None,
+    n_threads: int = 0,
+) -> tuple[NDArray[np.int64], Codes, Codes]: ...
+def rank_targets_of(
+    scores: Floats,
+    target_indptr: NDArray[np.int64],
+    target_indices: Codes,
+    *,
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: Codes | None = None,
+    allowed: Mask | None = None,
+    n_threads: int = 0,
+) -> tuple[NDArray[np.int64], Codes, Codes]: ...
 def levels() -> list[str]: ...
 def level() -> str: ...
 def use_level(name: str) -> None: ...

@@ -270,48 +270,6 @@ nb::tuple compress_rows(const Array& row_codes, const Array& other_codes, const 
                         out_values.array({size}), weight_array);
 }
 
-// The n best of one row by (score descending, column ascending); -inf and NaN are never among them.
-void select_row(const float* scores, int64_t columns, int64_t n, int32_t* codes, float* best) {
-  using Entry = std::pair<float, int32_t>;
-  auto before = [](const Entry& a, const Entry& b) {
-    return a.first > b.first || (a.first == b.first && a.second < b.second);
-  };
-  std::vector<Entry> heap;  // the worst of the best on top
-  float floor = -INFINITY;
-  for (int64_t c = 0; c < columns; ++c) {
-    if (!(scores[c] > floor)) continue;
-    if (static_cast<int64_t>(heap.size()) == n) {
-      std::pop_heap(heap.begin(), heap.end(), before);
-      heap.pop_back();
-    }
-    heap.emplace_back(scores[c], static_cast<int32_t>(c));
-    std::push_heap(heap.begin(), heap.end(), before);
-    if (static_cast<int64_t>(heap.size()) == n) floor = heap.front().first;
-  }
-  std::sort_heap(heap.begin(), heap.end(), before);
-  for (int64_t i = 0; i < n; ++i) {
-    const bool there = i < static_cast<int64_t>(heap.size());
-    codes[i] = there ? heap[i].second : -1;
-    best[i] = there ? heap[i].first : -INFINITY;
-  }
-}
-
-nb::tuple select_top(const Array& scores, int64_t n, int n_threads) {
-  if (scores.ndim() != 2) throw nb::type_error("scores must have shape (rows, columns)");
-  const auto rows = static_cast<int64_t>(scores.shape(0)), columns = static_cast<int64_t>(scores.shape(1));
-  if (n < 0) throw nb::value_error("n must be >= 0");
-  n = std::min(n, columns);
-  const float* data = checked<float>(scores, "scores", {rows, columns});
-  const Owned<int32_t> codes(rows * n);
-  const Owned<float> best(rows * n);
-  if (n > 0)
-    run(rows, checked_threads(n_threads), [&](int64_t row, int) {
-      select_row(data + row * columns, columns, n, codes.data + row * n, best.data + row * n);
-    });
-  const auto height = static_cast<size_t>(rows), width = static_cast<size_t>(n);
-  return nb::make_tuple(codes.array({height, width}), best.array({height, width}));
-}
-
 nb::list levels() {
   nb::list names;
   for (const char* const* name = supported_levels(); *name; ++name) names.append(nb::str(*name));
@@ -340,12 +298,12 @@ NB_MODULE(_kernels, m) {
         "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "n_threads"_a = 0);
   add_link_kernels(m);
   add_latent_kernels(m);
+  add_ranking_kernels(m);
   add_bpr_kernels(m);
   m.def("gram", &gram, "x"_a, nb::kw_only(), "n_threads"_a = 0);
   m.def("normals", &normals, "seed"_a, "row"_a, "sweep"_a, "stream"_a, "n"_a);
   m.def("philox", &philox, "c0"_a, "c1"_a, "c2"_a, "c3"_a, "k0"_a, "k1"_a);
   m.def("compress_rows", &compress_rows, "row_codes"_a, "other_codes"_a, "values"_a, "weights"_a.none(), "n_rows"_a);
-  m.def("select_top", &select_top, "scores"_a, "n"_a, nb::kw_only(), "n_threads"_a = 0);
   m.def("levels", &levels);
   m.def("level", [] { return level().name; });
   m.def("use_level", &set_level, "name"_a);

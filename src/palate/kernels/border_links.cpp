@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "border.hpp"
@@ -18,22 +19,43 @@ using namespace nb::literals;
 
 namespace {
 
-// A sparse matrix times a table of vectors. Tasks are blocks of rows with about the same number of entries.
-nb::object multiply_rows(const Array& indptr, const Array& indices, const MaybeArray& values, const Array& table,
-                         int n_threads) {
-  if (indptr.ndim() != 1 || indptr.shape(0) < 1) throw nb::type_error("indptr must have shape (n_rows + 1,)");
-  if (table.ndim() != 2) throw nb::type_error("table must have shape (n, k)");
-  const auto n_rows = static_cast<int64_t>(indptr.shape(0)) - 1, n = static_cast<int64_t>(indices.size());
-  const auto n_other = static_cast<int64_t>(table.shape(0)), k = static_cast<int64_t>(table.shape(1));
-  if (k < 1 || k > kMaxFactors) throw nb::value_error("table must have between 1 and 4096 columns");
-  const Rows matrix{checked<int64_t>(indptr, "indptr", {n_rows + 1}), checked<int32_t>(indices, "indices", {n}),
-                    checked<float>(values, "values", {n}), nullptr};
-  const float* from = checked<float>(table, "table", {n_other, k});
-  check_indptr(matrix.indptr, n_rows, n);
-  check_bounds(matrix.indices, n, n_other, "indices");
+// Rows first .. last of a matrix as a matrix of their own.
+Rows part_of(const Rows& matrix, int64_t first) {
+  return {matrix.indptr + first, matrix.indices, matrix.values, matrix.weights};
+}
+
+constexpr int kWide = 64;  // columns of a block; a whole number of vectors at every level
+
+// The product with a table too large for the cache, a block of columns after the other: this block of the table, copied
+// together, is read many times from L2. Every sum has the order that it has without blocks.
+void multiply_wide(const Rows& matrix, int64_t n_rows, const float* table, int64_t n_other, int64_t k, int n_threads,
+                   float* out) {
+  constexpr int64_t kRows = 256;
+  const int64_t n_blocks = (k + kWide - 1) / kWide;
+  const int threads = static_cast<int>(std::min<int64_t>(n_threads, n_blocks));
+  std::vector<std::unique_ptr<AlignedFloats>> scratch;
+  for (int t = 0; t < threads; ++t) scratch.push_back(std::make_unique<AlignedFloats>((n_other + kRows) * kWide));
+  const Level& kernels = level();
+  run(n_blocks, threads, [&](int64_t task, int worker) {
+    const int64_t column = task * kWide, width = std::min<int64_t>(kWide, k - column);
+    float *block = scratch[worker]->data, *product = block + n_other * kWide;
+    for (int64_t row = 0; row < n_other; ++row) {
+      float* end = std::copy_n(table + row * k + column, width, block + row * kWide);
+      std::fill(end, block + (row + 1) * kWide, 0.0f);
+    }
+    for (int64_t row = 0; row < n_rows; row += kRows) {
+      const int64_t n = std::min(kRows, n_rows - row);
+      kernels.multiply(part_of(matrix, row), block, kWide, 0, n, product);
+      for (int64_t r = 0; r < n; ++r) std::copy_n(product + r * kWide, width, out + (row + r) * k + column);
+    }
+  });
+}
+
+// The product with a table of few columns. Tasks are blocks of rows with about the same number of entries.
+void multiply_narrow(const Rows& matrix, int64_t n_rows, const float* from, int64_t n_other, int64_t k, int n_threads,
+                     float* out) {
   const Level& kernels = level();
   const int ld = kernels.padded(static_cast<int>(k));
-  const Owned<float> out(n_rows * k);
   const bool whole = ld == k;  // whole vectors need no copy
   const AlignedFloats padded(whole ? 0 : n_other * ld), product(whole ? 0 : n_rows * ld);
   if (!whole)
@@ -42,19 +64,37 @@ nb::object multiply_rows(const Array& indptr, const Array& indices, const MaybeA
       std::fill(padded.data + row * ld + k, padded.data + (row + 1) * ld, 0.0f);
     }
   std::vector<int64_t> begin;
-  const int64_t share = std::max<int64_t>((n + n_rows) / 64, 2000);
+  const int64_t share = std::max<int64_t>((matrix.indptr[n_rows] + n_rows) / 64, 2000);
   for (int64_t row = 0, here = share; row < n_rows; ++row) {
     if (here >= share) begin.push_back(row), here = 0;
     here += matrix.indptr[row + 1] - matrix.indptr[row] + 1;
   }
   begin.push_back(n_rows);
-  run(static_cast<int64_t>(begin.size()) - 1, checked_threads(n_threads), [&](int64_t task, int) {
-    float* to = whole ? out.data : product.data;
+  run(static_cast<int64_t>(begin.size()) - 1, n_threads, [&](int64_t task, int) {
+    float* to = whole ? out : product.data;
     kernels.multiply(matrix, whole ? from : padded.data, ld, begin[task], begin[task + 1], to);
     if (!whole)
       for (int64_t row = begin[task]; row < begin[task + 1]; ++row)
-        std::copy(to + row * ld, to + row * ld + k, out.data + row * k);
+        std::copy(to + row * ld, to + row * ld + k, out + row * k);
   });
+}
+
+// A sparse matrix times a table of vectors.
+nb::object multiply_rows(const Array& indptr, const Array& indices, const MaybeArray& values, const Array& table,
+                         int n_threads) {
+  if (indptr.ndim() != 1 || indptr.shape(0) < 1) throw nb::type_error("indptr must have shape (n_rows + 1,)");
+  if (table.ndim() != 2) throw nb::type_error("table must have shape (n, k)");
+  const auto n_rows = static_cast<int64_t>(indptr.shape(0)) - 1, n = static_cast<int64_t>(indices.size());
+  const auto n_other = static_cast<int64_t>(table.shape(0)), k = static_cast<int64_t>(table.shape(1));
+  if (k < 1 || k >= INT32_MAX - kWide) throw nb::value_error("table must have between 1 and 2^31 - 66 columns");
+  const Rows matrix{checked<int64_t>(indptr, "indptr", {n_rows + 1}), checked<int32_t>(indices, "indices", {n}),
+                    checked<float>(values, "values", {n}), nullptr};
+  const float* from = checked<float>(table, "table", {n_other, k});
+  check_indptr(matrix.indptr, n_rows, n);
+  check_bounds(matrix.indices, n, n_other, "indices");
+  const Owned<float> out(n_rows * k);
+  const bool wide = k > 2 * kWide && n > 2 * n_other;  // otherwise the copy is not worth it
+  (wide ? multiply_wide : multiply_narrow)(matrix, n_rows, from, n_other, k, checked_threads(n_threads), out.data);
   return out.array({static_cast<size_t>(n_rows), static_cast<size_t>(k)});
 }
 

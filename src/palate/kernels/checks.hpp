@@ -35,6 +35,10 @@ inline const char* dtype_name<uint8_t>() {
   return "uint8";
 }
 template <>
+inline const char* dtype_name<bool>() {
+  return "bool";
+}
+template <>
 inline const char* dtype_name<int32_t>() {
   return "int32";
 }

@@ -451,6 +451,8 @@ void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t*
 void step_curve(const Curve& curve, int64_t first, int64_t last);                                        // latent.cpp
 PairSum descend_pairs(const Pairs& pairs, const PairCells& cells, float lr);                             // bpr.cpp
 
+extern const RankingLevel ranking_table;  // ranking.cpp
+
 extern const Level table;
 const Level table = {PALATE_NAME(PALATE_LEVEL),
                      W,
@@ -468,7 +470,8 @@ const Level table = {PALATE_NAME(PALATE_LEVEL),
                      expect_truncated,
                      count_steps,
                      step_curve,
-                     descend_pairs};
+                     descend_pairs,
+                     &ranking_table};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

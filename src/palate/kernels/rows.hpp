@@ -32,14 +32,15 @@ struct Problem {
   double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
 };
 
-struct Descent;      // sgd.hpp
-struct LinkProblem;  // links.hpp
-struct Latents;      // latent.hpp
-struct Counting;     // latent.hpp
-struct Curve;        // latent.hpp
-struct Pairs;        // bpr.hpp
-struct PairCells;    // bpr.hpp
-struct PairSum;      // bpr.hpp
+struct Descent;       // sgd.hpp
+struct LinkProblem;   // links.hpp
+struct Latents;       // latent.hpp
+struct Counting;      // latent.hpp
+struct Curve;         // latent.hpp
+struct RankingLevel;  // ranking.hpp
+struct Pairs;         // bpr.hpp
+struct PairCells;     // bpr.hpp
+struct PairSum;       // bpr.hpp
 
 struct Level {
   const char* name;
@@ -73,6 +74,8 @@ struct Level {
   void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
   // One pass of BPR over two cells of positives, at rate lr.
   PairSum (*descend_pairs)(const Pairs& pairs, const PairCells& cells, float lr);
+  // Ranking whole catalogues.
+  const RankingLevel* ranking;
 };
 
 const Level& level();                   // the one in use: the widest this machine runs

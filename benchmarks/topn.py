@@ -1,0 +1,185 @@
+"""Top-n: the ten best items of everybody, what they have seen left out, beside implicit and faiss on the same factors.
+
+`python benchmarks/topn.py --peers PYTHON` prints the table; PYTHON is one that can import implicit and faiss. Each side
+runs in a process of its own on two threads. faiss leaves nothing out: it does less than is asked.
+
+- ml-1m: the factors of implicit ALS (Rendle et al. 2022) on its likes, protocol as in every ranking figure here.
+- large, normal: 200,000 users x 100,000 items, all factors standard normal; 50 items seen by each.
+- large, popular: the same with items whose lengths fall with their rank as those of trained factors do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from measuring import Row
+from numpy.typing import NDArray
+
+import palate
+from palate import kernels
+
+N_FACTORS, N_SWEEPS, BACKGROUND, RIDGE = 64, 10, 0.2, 0.01
+LARGE = (200_000, 100_000)
+AT_MOST = {"implicit": 0.5, "faiss": 0.7}
+MOST_MB = 300
+
+Floats = NDArray[np.float32]
+Case = dict[str, NDArray[np.generic]]
+
+OURS = """
+import json, sys, time
+import numpy as np
+from palate import kernels
+users, items, indptr, indices = (np.load(f"{sys.argv[1]}/{n}.npy") for n in ("users", "items", "indptr", "indices"))
+repeat = int(sys.argv[2])
+def fastest(work):
+    seconds = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        answer = work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), answer
+def peak_mb():  # of this program alone: ru_maxrss would know its parent's
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+seen = {"seen_indptr": indptr, "seen_indices": indices, "bias": False, "n_threads": 2}
+top, (codes, scores) = fastest(lambda: kernels.top_n(users, items, 10, **seen))
+told = {"top": top, "mb": peak_mb()}
+if repeat > 1:
+    targets = np.load(f"{sys.argv[1]}/targets_indptr.npy"), np.load(f"{sys.argv[1]}/targets.npy")
+    told["rank"] = fastest(lambda: kernels.rank_targets(users, items, *targets, **seen))[0]
+np.save(f"{sys.argv[1]}/codes.npy", codes)
+print(json.dumps(told))
+"""
+
+PEERS = """
+import json, sys, time
+import faiss
+import numpy as np
+from implicit.cpu.topk import topk
+from scipy.sparse import csr_matrix
+users, items, indptr, indices = (np.load(f"{sys.argv[1]}/{n}.npy") for n in ("users", "items", "indptr", "indices"))
+repeat = int(sys.argv[2])
+faiss.omp_set_num_threads(2)
+index = faiss.IndexFlatIP(items.shape[1])
+index.add(items)
+liked = csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(users), len(items)))
+def fastest(work):
+    seconds = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        answer = work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), answer
+told = {"faiss": fastest(lambda: index.search(users, 10))[0]}
+told["implicit"], (codes, _) = fastest(lambda: topk(items, users, 10, filter_query_items=liked, num_threads=2))
+ours = np.load(f"{sys.argv[1]}/codes.npy")
+told["same"] = float((ours == codes[:, :10]).mean())
+print(json.dumps(told))
+"""
+
+
+def likes() -> Case:
+    """The likes of ml-1m: (seen_indptr, seen_indices, target_indptr, target_indices), and factors that fit them."""
+    ratings = palate.datasets.load("ml-1m")
+    liked = ratings.values >= 4
+    users, items = ratings.user_codes[liked], ratings.item_codes[liked]
+    order = np.lexsort((np.random.default_rng(0).random(len(users)), users))
+    users, items = users[order], items[order]
+    counts = np.bincount(users, minlength=ratings.n_users)
+    place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
+    test = place < np.repeat(counts // 5, counts)
+    train = rows_of(users[~test], items[~test], ratings.n_users)
+    x, y = factors_of(train, rows_of(items[~test], users[~test], ratings.n_items))
+    targets = rows_of(users[test], items[test], ratings.n_users)
+    names = ("indptr", "indices", "targets_indptr", "targets", "users", "items")
+    return dict(zip(names, (*train, *targets, x, y), strict=True))
+
+
+def rows_of(rows: NDArray[np.int32], others: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    return kernels.compress_rows(rows, others, np.ones(len(rows), np.float32), None, n)[:2]
+
+
+def factors_of(
+    by_user: tuple[NDArray[np.int64], NDArray[np.int32]], by_item: tuple[NDArray[np.int64], NDArray[np.int32]]
+) -> tuple[Floats, Floats]:
+    """Implicit ALS: every like is 1, everything else 0 with a small weight; regularised by frequency."""
+    sides = [by_user, by_item]
+    rng = np.random.default_rng(0)
+    scale = 0.1 / np.sqrt(N_FACTORS)
+    tables = [(scale * rng.standard_normal((len(side[0]) - 1, N_FACTORS))).astype(np.float32) for side in sides]
+    for _ in range(N_SWEEPS):
+        for side, (indptr, indices) in enumerate(sides):
+            other = tables[1 - side]
+            background = (BACKGROUND * kernels.gram(other)[0]).astype(np.float32)
+            ridge = (RIDGE * (np.diff(indptr) + BACKGROUND * len(other))).astype(np.float32)
+            tables[side] = kernels.solve_rows(
+                indptr, indices, np.ones(len(indices), np.float32), other, precision=np.zeros_like(background),
+                mean=np.zeros(N_FACTORS, np.float32), ridge=ridge, background=background,
+            )[0]  # fmt: skip
+    return tables[0], tables[1]
+
+
+def large(power: float) -> Case:
+    """Normal factors, the lengths of the items falling with a power of their rank; 50 items seen by each."""
+    rng = np.random.default_rng(0)
+    n_users, n_items = LARGE
+    users = rng.standard_normal((n_users, N_FACTORS), dtype=np.float32)
+    items = rng.standard_normal((n_items, N_FACTORS), dtype=np.float32)
+    items *= (rng.permutation(n_items)[:, None] + 1).astype(np.float32) ** -np.float32(power)
+    indptr = np.arange(0, 50 * n_users + 1, 50)
+    return {
+        "users": users,
+        "items": items,
+        "indptr": indptr,
+        "indices": rng.integers(0, n_items, indptr[-1]).astype(np.int32),
+    }
+
+
+def row_of(name: str, case: Case, peers: str | None, repeat: int) -> Row:
+    """One case, both sides."""
+    with tempfile.TemporaryDirectory() as folder:
+        for what, array in case.items():
+            np.save(Path(folder) / f"{what}.npy", array)
+        ours = told_by(sys.executable, OURS, folder, repeat)
+        theirs = told_by(peers, PEERS, folder, repeat) if peers else {}
+    said = [f"{ours['top']:.3f} s, peak {ours['mb']:.0f} MB"]
+    said += [f"all ranks of the held-out {ours['rank']:.3f} s"] if "rank" in ours else []
+    said += [f"{peer} {theirs[peer]:.3f} s (share {ours['top'] / theirs[peer]:.3f})" for peer in AT_MOST if theirs]
+    said += [f"same places as implicit {theirs['same']:.4f}"] if theirs else []
+    met = ours["mb"] <= MOST_MB and ours.get("rank", 0) <= ours["top"]
+    met = met and all(ours["top"] <= share * theirs[peer] for peer, share in AT_MOST.items() if theirs)
+    bar = f"0.5x implicit, 0.7x faiss, {MOST_MB} MB" + ("; ranks no slower" if "rank" in ours else "")
+    return Row(f"top 10 of everyone, {name}", "; ".join(said), bar, met)
+
+
+def told_by(python: str, source: str, folder: str, repeat: int) -> dict[str, float]:
+    done = subprocess.run([python, "-c", source, folder, str(repeat)], capture_output=True, text=True, check=True)
+    told: dict[str, float] = json.loads(done.stdout)
+    return told
+
+
+CASES = {
+    "ml-1m": lambda: likes(),
+    "large, normal": lambda: large(0.0),
+    "large, popular": lambda: large(0.35),
+}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--peers", help="a Python that can import implicit and faiss")
+    options.add_argument("--case", choices=list(CASES), action="append")
+    chosen = options.parse_args()
+    for name in chosen.case or CASES:
+        print(row_of(name, CASES[name](), chosen.peers, repeat=7 if name == "ml-1m" else 1).line(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

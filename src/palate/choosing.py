@@ -1,0 +1,116 @@
+"""Choosing: who will pick what at all, whatever they will think of it. The other half of a good recommendation.
+
+Ratings say two things: how much people like what they rate, and which items they came to rate. A model of the first
+knows what they would love, also among what they will never touch. This is a model of the second, learned from the same
+ratings as implicit ones: ImplicitFactors, and a curve from their scores to chances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.compressed import CompressedRows
+from palate.factors import Doubles, Floats
+from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps
+from palate.model import Model, People
+from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
+
+N_FACTORS, N_SWEEPS = 64, 8
+PROBLEM = Implicit(unobserved_weight=0.2, weight_decay=0.01, count_exponent=1.0, confidence="equal")
+HELD_OUT = 0.2  # of each user's choices, while the curve is learned
+N_ASKED = 2000  # users whose scores of all items the curve is learned from
+LEAST = 1e-3  # scores below are all as unlikely
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """The chance that somebody chooses an item: 1 / (1 + exp(-(intercept + slope ln score))), of a score above LEAST.
+
+    The chance is that of one of the next choices, as many as HELD_OUT of those known: only proportions between items
+    are to be taken at their word.
+    """
+
+    factors: ImplicitFactors
+    intercept: float
+    slope: float
+
+    def chances(self, people: People) -> Floats:
+        """Of every item for each of some people, (m, n_items)."""
+        vectors = self.factors.users[people.codes]
+        if len(new := np.flatnonzero(people.codes < 0).astype(np.int32)):
+            vectors[new] = self.factors.represent(as_choices(take_rows(people.history, new)))
+        return self.chances_at(self.factors.scores(vectors))
+
+    def chances_at(self, scores: Floats) -> Floats:
+        """The chances that scores stand for, of the same shape."""
+        odds = self.intercept + self.slope * np.log(np.maximum(scores, np.float32(LEAST)))
+        chances: Floats = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        return chances
+
+
+def chooser_of(model: Model) -> Chooser:
+    """Learned from the ratings that a model was trained on; for the curve, some of them are held out."""
+    choices, n_items = as_choices(model.history), len(model.item_vocabulary)
+    held = _held_out(choices)
+    intercept, slope = 0.0, 1.0
+    if held.any():
+        known = rows_of_entries(choices, ~held)
+        scores, chosen = _asked(_fitted(known, n_items), known, rows_of_entries(choices, held), n_items)
+        intercept, slope = logistic(np.log(np.maximum(scores, LEAST)), chosen)
+    fitted = _fitted(choices, n_items)
+    return Chooser(fitted.factors(PROBLEM), intercept, max(slope, 0.0))
+
+
+def as_choices(history: CompressedRows) -> CompressedRows:
+    """Ratings as what they also are: choices, whatever their values."""
+    return replace(history, values=np.ones_like(history.values), weights=None)
+
+
+def logistic(x: Doubles, happened: NDArray[np.bool_], n_steps: int = 30) -> tuple[float, float]:
+    """Intercept and slope of the logistic regression of what happened on x, both (n,), by Newton's method."""
+    design = np.stack([np.ones(len(x)), x], axis=1)
+    share = np.clip(happened.mean(), 1e-9, 1 - 1e-9)
+    beta = np.array([np.log(share / (1 - share)), 0.0])
+    for _ in range(n_steps):
+        chances = 1 / (1 + np.exp(-design @ beta))
+        hessian = (design.T * (chances * (1 - chances))) @ design + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (happened - chances))
+        beta += step
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(beta[0]), float(beta[1])
+
+
+def _held_out(choices: CompressedRows) -> NDArray[np.bool_]:
+    """Which entries are held out: a share of each user's, at random, (n_choices,)."""
+    rng = np.random.Generator(np.random.Philox(0))
+    users = row_codes(choices)
+    order = np.lexsort((rng.random(len(users)), users))
+    place = np.arange(len(users)) - choices.indptr[users]  # lexsort keeps users where they are
+    held = np.zeros(len(users), bool)
+    held[order] = place < (HELD_OUT * choices.counts).astype(np.int64)[users]
+    return held
+
+
+def _fitted(choices: CompressedRows, n_items: int) -> Sweep:
+    by_item = transpose_rows(choices, n_items)
+    first = start(choices.n_rows, n_items, min(N_FACTORS, n_items), seed=0)
+    return next(islice(sweeps(PROBLEM, choices, by_item, first.items), N_SWEEPS - 1, None))
+
+
+def _asked(
+    fitted: Sweep, known: CompressedRows, held: CompressedRows, n_items: int
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores of what some users did not choose before, and whether they did later; (n,) each."""
+    rng = np.random.Generator(np.random.Philox(1))
+    codes = rng.permutation(np.flatnonzero(held.counts))[:N_ASKED].astype(np.int32)
+    there, later = take_rows(known, codes), take_rows(held, codes)
+    candidates, chosen = np.ones((len(codes), n_items), bool), np.zeros((len(codes), n_items), bool)
+    candidates[row_codes(there), there.indices] = False
+    chosen[row_codes(later), later.indices] = True
+    scores: Floats = fitted.users[codes] @ fitted.items.T
+    return scores[candidates], chosen[candidates]

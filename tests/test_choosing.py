@@ -1,0 +1,69 @@
+"""Who chooses what: the logistic curve against scikit-learn's, chances that are kept, newcomers as known ones."""
+
+import numpy as np
+import pytest
+
+import palate
+from palate.choosing import Chooser, as_choices, chooser_of, logistic
+from palate.implicit import ImplicitFactors
+
+
+def test_logistic_is_the_regression_of_that_name():
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed here")
+    rng = np.random.default_rng(0)
+    x = rng.normal(2.0, 1.5, 4000)
+    happened = rng.random(4000) < 1 / (1 + np.exp(-(0.7 * x - 2)))
+    other = linear_model.LogisticRegression(C=np.inf, tol=1e-10).fit(x[:, None], happened)
+    np.testing.assert_allclose(logistic(x, happened), [other.intercept_[0], other.coef_[0, 0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("happened", [np.zeros(50, bool), np.ones(50, bool), np.arange(50) > 25])
+def test_logistic_of_what_never_or_always_happens_is_finite(happened):
+    assert np.isfinite(logistic(np.linspace(-1, 1, 50), happened)).all()
+
+
+def blocs(n_users=200, n_items=80, seed=0):
+    """Users of one half rate items of that half, popular ones more often; the ratings themselves say nothing."""
+    rng = np.random.default_rng(seed)
+    own = np.arange(n_users)[:, None] % 2 == np.arange(n_items) % 2
+    chances = np.where(own, 0.6, 0.02) * np.linspace(1, 0.2, n_items)
+    users, items = np.nonzero(rng.random((n_users, n_items)) < chances)
+    return palate.read((users, items, rng.integers(1, 6, len(users)))), chances
+
+
+def test_chances_are_higher_where_people_choose():
+    ratings, chances = blocs()
+    model = palate.Mean().fit(ratings, progress=False).model
+    chooser = chooser_of(model)
+    told = chooser.chances(model.known(np.arange(200, dtype=np.int32)))
+    assert told.shape == (200, 80)
+    assert ((told >= 0) & (told <= 1)).all()
+    assert chooser.slope > 0
+    assert np.corrcoef(told.ravel(), chances.ravel())[0, 1] > 0.7
+
+
+def test_a_newcomer_is_told_what_a_known_one_with_the_same_history_is():
+    model = palate.Mean().fit(blocs()[0], progress=False).model
+    chooser = chooser_of(model)
+    known = model.known(np.array([3, 8], np.int32))
+    new = model.newcomers(known.history)
+    np.testing.assert_allclose(chooser.chances(new), chooser.chances(known), rtol=2e-3, atol=1e-6)
+
+
+def test_scores_below_the_least_are_all_as_unlikely():
+    factors = chooser_of(palate.Mean().fit(blocs()[0], progress=False).model).factors
+    assert isinstance(factors, ImplicitFactors)
+    chances = Chooser(factors, -1.0, 2.0).chances_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
+    assert chances[0] == chances[1] < chances[2] < chances[3]
+    assert chances[3] == pytest.approx(1 / (1 + np.e))
+
+
+def test_a_few_ratings_are_enough_to_ask():
+    model = palate.Mean().fit(palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]})).model
+    assert np.isfinite(chooser_of(model).chances(model.known(np.array([0, 1], np.int32)))).all()
+
+
+def test_what_was_rated_is_a_choice_whatever_the_rating():
+    history = as_choices(blocs()[0].by_user())
+    assert (history.values == 1).all()
+    assert history.weights is None
