@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate import asking, newcomer, ranking, recommender
+from palate import asking, newcomer, recommender
 from palate.errors import DataError, LabelTypeError, OptionError
+from palate.ranking import blocks, selecting
 
 N_USERS, N_ITEMS = 40, 25
 users = st.sampled_from([f"u{n}" for n in range(N_USERS)])
@@ -275,8 +276,8 @@ def test_titles_travel_along(data, tmp_path):
 def test_a_failed_file_leaves_the_old_one(bayes, tmp_path, monkeypatch):
     path = tmp_path / "best.csv"
     path.write_text("the old one")
-    monkeypatch.setattr(ranking, "BLOCK_SCORES", 3 * N_ITEMS)
-    whole, calls = ranking.best, []
+    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 3)
+    whole, calls = selecting.best, []
 
     def failing(*arguments):
         calls.append(arguments)
@@ -284,7 +285,7 @@ def test_a_failed_file_leaves_the_old_one(bayes, tmp_path, monkeypatch):
             raise MemoryError("no more")
         return whole(*arguments)
 
-    monkeypatch.setattr(ranking, "best", failing)
+    monkeypatch.setattr(selecting, "best", failing)
     with pytest.raises(Exception, match="no more"):
         bayes.recommend(out=path)
     assert path.read_text() == "the old one"
@@ -292,14 +293,14 @@ def test_a_failed_file_leaves_the_old_one(bayes, tmp_path, monkeypatch):
 
 
 def test_blocks_are_bounded(bayes, tmp_path, monkeypatch):
-    monkeypatch.setattr(ranking, "BLOCK_SCORES", 7 * N_ITEMS)
-    sizes, whole = [], ranking.best
+    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
+    sizes, whole = [], selecting.best
 
     def watching(model, people, *rest):
         sizes.append(len(people))
         return whole(model, people, *rest)
 
-    monkeypatch.setattr(ranking, "best", watching)
+    monkeypatch.setattr(selecting, "best", watching)
     bayes.recommend(out=str(tmp_path / "best.parquet"))
     assert sizes == [7, 7, 7, 7, 7, 5]
 
@@ -381,7 +382,7 @@ def test_blocks_do_not_show(monkeypatch):
     asked = {by: {"by": by} for by in ("mean", "lower", "thompson")}
     whole = {by: rec.recommend(n=4, **options) for by, options in asked.items()}
     similar = rec.similar_users([f"u{n}" for n in range(40)], n=3)
-    monkeypatch.setattr(ranking, "BLOCK_SCORES", 300)
+    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 5)
     for by, options in asked.items():
         found = rec.recommend(n=4, **options)
         assert found["item"].to_list() == whole[by]["item"].to_list()

@@ -29,6 +29,7 @@ _HOMES = {
     "SGD": "solvers",
     "Vocabulary": "vocabulary",
     "check": "checking",
+    "compare": "evaluation",
     "cross_validate": "evaluation",
     "evaluate": "evaluation",
     "load": "recommender",
@@ -39,18 +40,27 @@ _HOMES = {
     "split_rows": "splitting",
     "split_time": "splitting",
     "split_users": "splitting",
+    "split_within_users": "splitting",
 }
 _MODULES = ("datasets", "errors", "nn", "plotting")
 
 if TYPE_CHECKING:
     from palate import datasets, errors
     from palate.checking import check
-    from palate.evaluation import cross_validate, evaluate
+    from palate.evaluation import compare, cross_validate, evaluate
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
     from palate.solvers import ALS, BPR, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
-    from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
+    from palate.splitting import (
+        split_folds,
+        split_last,
+        split_random,
+        split_rows,
+        split_time,
+        split_users,
+        split_within_users,
+    )
     from palate.vocabulary import Vocabulary
 
 __all__ = [
@@ -66,6 +76,7 @@ __all__ = [
     "Recommender",
     "Vocabulary",
     "check",
+    "compare",
     "cross_validate",
     "datasets",
     "errors",
@@ -78,6 +89,7 @@ __all__ = [
     "split_rows",
     "split_time",
     "split_users",
+    "split_within_users",
 ]
 
 

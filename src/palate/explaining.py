@@ -49,6 +49,8 @@ def explain_row(
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating
     rated, values = people.history.row(0)
+    if model.kind == "implicit" and people.history.weights is not None:
+        values = people.history.weights
     shares, known = (gain * share for share in contributions(model, people, item_code))
     names = titles(model.item_table)
     reasons = zip(model.item_vocabulary.decode(rated).tolist(), rated, values, shares, strict=True)
@@ -67,6 +69,7 @@ def explain_row(
         because=because,
         known=_by_name(model.user_info, known),
         rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
+        kind=model.kind,
     )
 
 

@@ -24,7 +24,7 @@ from palate.factors import Floats
 from palate.model import Model, People
 from palate.predicting import check_distribution, columns_of, one_of
 from palate.questions import POPULARITY, ask
-from palate.ranking import By, query_of, rank, similar_rows
+from palate.ranking import Alike, By, Wishes, query_of, rank, similar_rows
 from palate.vocabulary import Label
 
 
@@ -75,6 +75,8 @@ class Newcomer:
         *,
         items: Iterable[Label] | None = None,
         exclude: Iterable[Label] = (),
+        where: Any = None,
+        max_per: Mapping[str, int] | None = None,
         keep_seen: bool = False,
         by: By = "mean",
         level: float = 0.9,
@@ -82,8 +84,8 @@ class Newcomer:
         seed: int = 0,
     ) -> Frame:
         """The n items they would like best: item, (title,) score, rank. Options as in Recommender.recommend."""
-        query = query_of(self._model, n, items, exclude, keep_seen, by, level, seed, at_least)
-        return rank(self._model, lambda _: self._people, None, query)
+        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed)
+        return rank(self._model, lambda _: self._people, None, self._people.codes, query_of(self._model, wishes))
 
     def ask(
         self,
@@ -99,9 +101,11 @@ class Newcomer:
         """
         return ask(self._model, n, self._people, items=items, exclude=exclude, popularity=popularity)
 
-    def similar_users(self, n: int = 10) -> Frame:
-        """The n known users (or items) whose factors point the same way."""
-        return similar_rows(self._model, self._people.vectors, None, [None], n, named=False)
+    def similar_users(
+        self, n: int = 10, *, users: Iterable[Label] | None = None, exclude: Iterable[Label] = (), where: Any = None
+    ) -> Frame:
+        """The n known users (or items) whose factors point the same way. Options as in Recommender.similar_users."""
+        return similar_rows(self._model, self._people.vectors, None, None, Alike(n, users, exclude, where))
 
     def explain(self, item: Label) -> Explanation:
         """Where the prediction for an item comes from, own rating by own rating."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers import Distribution, Prediction
-from palate.asking import Doubles, interval
+from palate.answers import Distribution, Frame, Prediction, make_frame
+from palate.asking import (
+    Doubles,
+    OnUnknown,
+    check_choice,
+    check_level,
+    encode,
+    frame_columns,
+    frame_times,
+    interval,
+    is_many,
+    label_array,
+    moments_of,
+    same_length,
+)
 from palate.errors import OptionError
 from palate.model import Forecast, Model
 
@@ -16,6 +29,35 @@ if TYPE_CHECKING:
     from palate.ordinal import OrderedSteps
 
 CHANCE = "chance_"  # begins the name of each column of chances
+WANTED = "predict takes a user and an item, two lists, or a frame with both columns."
+
+
+def predict(
+    model: Model, users: Any, items: Any, when: Any, level: float, *, distribution: bool, on_unknown: OnUnknown
+) -> Prediction | Distribution | Frame:
+    """What Recommender.predict answers: one of a pair, a frame of two lists or of a frame."""
+    check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
+    check_level(level)
+    check_distribution(model, distribution)
+    whats = model.user_vocabulary.what, model.item_vocabulary.what
+    like, is_one = None, False
+    if items is None:
+        like = users
+        when = frame_times(users) if when is None and model.effects is not None else when
+        users, items = frame_columns(users, whats, WANTED)
+    elif is_many(users) or is_many(items):
+        users, items = same_length(users, items)
+    else:
+        users, items, is_one = [users], [items], True
+    user_codes = encode(model.user_vocabulary, users, on_unknown)
+    item_codes = encode(model.item_vocabulary, items, on_unknown)
+    forecast = model.forecast(user_codes, item_codes, moments_of(when, len(user_codes)))
+    blank = (user_codes < 0) | (item_codes < 0) if on_unknown == "nan" else None
+    columns = columns_of(model, forecast, level, blank=blank, distribution=distribution)
+    if is_one:
+        return one_of(columns)
+    labels = label_array(users, model.user_vocabulary), label_array(items, model.item_vocabulary)
+    return make_frame(dict(zip(whats, labels, strict=True)) | columns, like)
 
 
 def check_distribution(model: Model, distribution: bool) -> None:

@@ -14,29 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import storing
-from palate.answers import CrossTab, Distribution, Explanation, Frame, Prediction, is_frame, make_frame
-from palate.asking import (
-    Doubles,
-    Moment,
-    OnUnknown,
-    check_choice,
-    check_level,
-    choices_of,
-    encode,
-    frame_columns,
-    frame_times,
-    history_of,
-    is_many,
-    label_array,
-    moments_of,
-    same_length,
-)
+from palate.answers import CrossTab, Distribution, Explanation, Frame, Prediction
+from palate.asking import Doubles, Moment, OnUnknown, check_choice, choices_of, history_of, is_many, moments_of
 from palate.explaining import explain_row
 from palate.factors import Codes, Factors, Floats
 from palate.model import Model, People
 from palate.newcomer import Newcomer
-from palate.predicting import check_distribution, columns_of, one_of
-from palate.ranking import By, query_of, rank, similar_rows
+from palate.predicting import columns_of, predict
+from palate.ranking import Alike, By, Job, Wishes, labels_of, recommend, similar_rows
 from palate.ratings import Ratings
 from palate.showing import cross_tab, history_frame
 from palate.updating import forgotten, updated
@@ -185,32 +170,7 @@ class Recommender:
         time column says. Only models of Bayes(time=True) know of moments. distribution: also the chance of each rating,
         as a Distribution or in columns chance_1, chance_2, ...; only Bayes(likelihood="ordinal") knows it.
         """
-        check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
-        check_level(level)
-        check_distribution(self.model, distribution)
-        like, is_one = None, False
-        if items is None:
-            wanted = "predict takes a user and an item, two lists, or a frame with both columns."
-            like = users
-            when = frame_times(users) if when is None and self.model.effects is not None else when
-            users, items = frame_columns(users, self._whats, wanted)
-        elif is_many(users) or is_many(items):
-            users, items = same_length(users, items)
-        else:
-            users, items, is_one = [users], [items], True
-        user_codes = encode(self.model.user_vocabulary, users, on_unknown)
-        item_codes = encode(self.model.item_vocabulary, items, on_unknown)
-        forecast = self.model.forecast(user_codes, item_codes, moments_of(when, len(user_codes)))
-        blank = (user_codes < 0) | (item_codes < 0) if on_unknown == "nan" else None
-        columns = columns_of(self.model, forecast, level, blank=blank, distribution=distribution)
-        if is_one:
-            return one_of(columns)
-        labels = label_array(users, self.model.user_vocabulary), label_array(items, self.model.item_vocabulary)
-        return make_frame(dict(zip(self._whats, labels, strict=True)) | columns, like)
-
-    @property
-    def _whats(self) -> tuple[str, str]:
-        return self.model.user_vocabulary.what, self.model.item_vocabulary.what
+        return predict(self.model, users, items, when, level, distribution=distribution, on_unknown=on_unknown)
 
     def predict_codes(
         self, user_codes: Codes, item_codes: Codes, *, when: NDArray[Any] | None = None, level: float = 0.9
@@ -225,35 +185,40 @@ class Recommender:
         users: Any = None,
         n: int = 10,
         *,
-        items: Iterable[Label] | None = None,
-        exclude: Iterable[Label] = (),
+        items: Any = None,
+        exclude: Any = (),
+        where: Any = None,
+        max_per: Mapping[str, int] | None = None,
         keep_seen: bool = False,
         by: By = "mean",
         level: float = 0.9,
         at_least: float | None = None,
         seed: int = 0,
         out: str | PathLike[str] | None = None,
+        memory: str | int = "256MB",
+        resume: bool = False,
         on_unknown: OnUnknown = "fallback",
     ) -> Frame:
         """The n items somebody would like best: a frame of user, item, (title,) score, rank.
 
         users: one label, several, a frame with a user column, or None for everyone. items: only these; exclude: none of
-        these; keep_seen: also what was rated already. by: "mean" ranks by the expected rating, "lower" by the lower end
-        of its interval at `level` (cautious), "thompson" by one draw from the posterior (exploring; seeded), "chance"
-        by the chance of a rating of `at_least` or more (ordered ratings only), which is then the score. out: write
-        to .parquet, .csv or .jsonl block by block in bounded memory and return the path. Ties go to the lower code.
-        Fewer than n rows come back when fewer items are left. An unknown user gets what people in general like best
-        (on_unknown="fallback"), no rows ("nan") or an UnknownLabelError ("raise").
+        these; each a list for all, or {user: [items]} or a frame of users and items, where whoever is not in `items`
+        gets nothing. where: a condition on the columns of the item table, in SQL ("year >= 1990") or as a polars
+        expression; what is missing (null) does not meet it. max_per: {"genre": 2} takes at most two items of each genre
+        in the order of the ranking; an item with several counts in each. keep_seen: also what was rated already.
+
+        by: "mean" ranks by the expected rating, "lower" by the lower end of its interval at `level` (cautious),
+        "thompson" by one draw from the posterior (exploring; seeded), "chance" by the chance of a rating of `at_least`
+        or more (ordered ratings only), which is then the score. Ties go to the lower code. Fewer than n rows come back
+        when fewer items are left. An unknown user gets what people in general like best (on_unknown="fallback"), no
+        rows ("nan") or an UnknownLabelError ("raise").
+
+        out: write to .parquet, .csv or .jsonl block by block and return the path. memory: what the call may take
+        besides the model, the labels and a frame it returns. resume: keep each block in the folder `<out>.parts` until
+        the file is whole, and after a kill go on there; the file is then the same. OptionError for other options then.
         """
-        check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
-        vocabulary = self.model.user_vocabulary
-        given = vocabulary.labels if users is None else self._user_labels(users)
-        codes, labels = encode(vocabulary, given, on_unknown), label_array(given, vocabulary)
-        if on_unknown == "nan":
-            codes, labels = codes[codes >= 0], labels[codes >= 0]
-        query = query_of(self.model, n, items, exclude, keep_seen, by, level, seed, at_least)
-        like = users if is_frame(users) else None
-        return rank(self.model, lambda rows: self.people(codes[rows]), labels, query, like=like, out=out)
+        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed)
+        return recommend(self.model, users, wishes, on_unknown, Job(out, memory, resume))
 
     def people(self, codes: Codes) -> People:
         """Rows for codes; -1 is somebody without any rating."""
@@ -261,15 +226,26 @@ class Recommender:
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 
-    def similar_items(self, item: Any, n: int = 10) -> Frame:
-        """The n items whose factors point the same way: cosine, biases left out. item: a label, or several."""
-        return self._transposed.similar_users(item, n)
+    def similar_items(
+        self, item: Any, n: int = 10, *, items: Any = None, exclude: Iterable[Label] = (), where: Any = None
+    ) -> Frame:
+        """The n items whose factors point the same way: cosine, biases left out. item: a label, or several.
 
-    def similar_users(self, user: Any, n: int = 10) -> Frame:
-        """The n users whose factors point the same way: cosine, biases left out. user: a label, or several."""
-        labels = self._user_labels(user)
+        items: only these; exclude: none of these; where: a condition on the item table, as in recommend().
+        """
+        return self._transposed.similar_users(item, n, users=items, exclude=exclude, where=where)
+
+    def similar_users(
+        self, user: Any, n: int = 10, *, users: Any = None, exclude: Iterable[Label] = (), where: Any = None
+    ) -> Frame:
+        """The n users whose factors point the same way: cosine, biases left out. user: a label, or several.
+
+        users: only these; exclude: none of these; where: a condition on the user table, as in recommend().
+        """
+        labels = labels_of(user, self.model.user_vocabulary.what)
         codes = self.model.user_vocabulary.encode(labels)
-        return similar_rows(self.model, self.model.factors.users[codes], codes, labels, n, named=is_many(user))
+        named = labels if is_many(user) else None
+        return similar_rows(self.model, self.model.factors.users[codes], codes, named, Alike(n, users, exclude, where))
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 
@@ -287,7 +263,7 @@ class Recommender:
         )
 
     def history(self, user: Label) -> Frame:
-        """What a user rated in training, best first: item, (title,) rating."""
+        """What a user rated in training, best first: item, (title,) rating; of choices a count, where there are any."""
         return history_frame(self.model, user)
 
     def cross_tab(self, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> CrossTab:
@@ -323,11 +299,12 @@ class Recommender:
     def update(self, ratings: Any, *, users: Any = None, items: Any = None) -> Recommender:
         """A new Recommender that has also learned from new ratings: of known and of new users and items.
 
-        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating. users, items:
-        tables of what is known of new ones. Only rows whose ratings change are solved again, under 6 draws of the
-        posterior or more: far quicker than a fit, and nearly as good. What was learned of all (spreads, noise, cut
-        points, sessions) stays: fit again when ratings have doubled. A weight of 1 is the training's average. Raises
-        DataError for ratings on another scale and OptionError for a neural net.
+        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating, and of choices the
+        counts add up, where there are any. users, items: tables of what is known of new ones. Only rows whose ratings
+        change are solved again, under 6 draws of the posterior or more: far quicker than a fit, and nearly as good.
+        What was learned of all (spreads, noise, cut points, sessions) stays: fit again when ratings have doubled. A
+        weight of 1 is the training's average. Raises DataError for ratings on another scale and OptionError for a
+        neural net or ratings of another kind.
 
         >>> import palate
         >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
@@ -337,7 +314,7 @@ class Recommender:
         from palate.reading import read
 
         if not isinstance(ratings, Ratings):
-            ratings = read(ratings)
+            ratings = read(ratings, kind=self.model.kind)
         ratings = ratings if users is None else ratings.with_users(users)
         return Recommender(updated(self.model, ratings if items is None else ratings.with_items(items)))
 
@@ -372,15 +349,6 @@ class Recommender:
     def save(self, path: str | PathLike[str]) -> None:
         """Write one .palate file, atomically: until it is whole, the old one stays."""
         storing.save(self.model, path)
-
-    # ---- labels ----------------------------------------------------------------------------------------------------
-
-    def _user_labels(self, users: Any) -> Any:
-        if is_frame(users):
-            return frame_columns(users, [self.model.user_vocabulary.what], "")[0]
-        if isinstance(users, np.ndarray):
-            return users
-        return list(users) if is_many(users) else [users]
 
 
 def _bridge() -> ModuleType:

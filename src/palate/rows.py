@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from palate.kernels import compress_rows
 Codes = NDArray[np.int32]
 
 
-def take_rows(rows: CompressedRows, codes: Codes) -> CompressedRows:
+def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> CompressedRows:
     """The given rows, in the given order."""
     counts = rows.counts[codes]
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -43,10 +43,11 @@ Mask = NDArray[np.bool_]
 def updated(model: Model, ratings: Ratings) -> Model:
     """The model with new ratings, and with the users and items among them that it did not know.
 
-    Raises OptionError for a neural net, DataError for no ratings or such on another scale, LabelTypeError for labels of
-    another type.
+    Raises OptionError for a neural net and for ratings of another kind, DataError for no ratings or such on another
+    scale, LabelTypeError for labels of another type.
     """
     _check_updatable(model)
+    _check_kind(model, ratings)
     if len(ratings) == 0:
         raise DataError("there are no new ratings to update the model with.")
     users, user_codes = _extended(model.user_vocabulary, ratings.user_vocabulary, ratings.user_codes)
@@ -60,7 +61,8 @@ def updated(model: Model, ratings: Ratings) -> Model:
     )
     larger = grown(model, users, items, told)
     left = _without_pairs(larger.history, user_codes, item_codes)
-    codes, weights = (user_codes, item_codes), ratings.weights
+    codes = user_codes, item_codes
+    weights = ratings.weights if model.kind == "explicit" else _added_counts(larger.history, codes, ratings.weights)
     history = _joined(left, codes, ratings.values, weights)
     values = _without_effects(model, ratings, codes, larger)
     targets = history if values is ratings.values else _joined(left, codes, values, weights)
@@ -98,6 +100,18 @@ def _check_updatable(model: Model) -> None:
         raise OptionError("a neural net cannot be updated row by row; train it again on all ratings.")
     if isinstance(model.factors, PairedFactors):
         raise OptionError("BPR cannot be updated item by item; train it again on all that was chosen.")
+
+
+def _check_kind(model: Model, ratings: Ratings) -> None:
+    if ratings.kind == model.kind:
+        return
+    name = model.recipe.get("name", "this model")
+    if model.kind == "implicit":
+        raise OptionError(
+            f'{name} learned from who chose what, and these are ratings: read them with kind="implicit", or give '
+            "ratings.likes(at_least=...)."
+        )
+    raise OptionError(f"{name} learned from ratings, and these only say who chose what: it cannot learn from them.")
 
 
 def _extended(known: Vocabulary, given: Vocabulary, codes: Codes) -> tuple[Vocabulary, Codes]:
@@ -155,6 +169,20 @@ def _joined(rows: CompressedRows, codes: tuple[Codes, Codes], values: Floats, we
         parts = (rows.weights, rows.values), (weights, values)
         heavy = np.concatenate([np.ones_like(like) if own is None else own for own, like in parts])
     return CompressedRows(*compress_rows(*joined, heavy, rows.n_rows))
+
+
+def _added_counts(rows: CompressedRows, codes: tuple[Codes, Codes], counts: Floats | None) -> Floats | None:
+    """Counts of pairs chosen, (n,), with those of the same pairs from before; None where neither has counts."""
+    if rows.weights is None and counts is None:
+        return None
+    n_items = 1 + int(max(rows.indices.max(initial=0), codes[1].max()))
+    pairs = row_codes(rows).astype(np.int64) * n_items + rows.indices
+    order = np.argsort(pairs)
+    asked = codes[0].astype(np.int64) * n_items + codes[1]
+    at = order[np.minimum(np.searchsorted(pairs[order], asked), len(order) - 1)]
+    before = np.ones(len(pairs), np.float32) if rows.weights is None else rows.weights
+    now = np.ones(len(asked), np.float32) if counts is None else counts
+    return now + np.where(pairs[at] == asked, before[at], np.float32(0))
 
 
 def _without_effects(model: Model, ratings: Ratings, codes: tuple[Codes, Codes], larger: Model) -> Floats:

@@ -13,10 +13,10 @@ import typer
 
 from palate.cli import options as opt
 from palate.cli import printing
-from palate.cli.loading import check_test, is_data_set, make_recipe, read_ratings
+from palate.cli.loading import RECIPES, check_kind, check_test, is_data_set, make_recipe, read_ratings
 
 if TYPE_CHECKING:
-    from palate.evaluation import Report
+    from palate.evaluation import RankingReport, Report
     from palate.ratings import Ratings
     from palate.recommender import Recommender
 
@@ -42,7 +42,7 @@ def fit(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
     *,
     out: opt.ModelOut,
-    recipe: Annotated[str, typer.Option(help="Bayes, ALS, SGD, Bias, Mean or Popularity.", metavar="NAME")] = "Bayes",
+    recipe: Annotated[str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME")] = "Bayes",
     test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
     json: opt.Json = False,
     reading: dict[str, Any],
@@ -54,6 +54,7 @@ def fit(
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
     chosen = make_recipe(recipe, learning)
     train, held_out = read_ratings(data, reading), None
+    check_kind(chosen, train)
     if test is not None:
         train, held_out = split_random(train, test=test, seed=learning.get("seed", 0))
         check_test(chosen, test, held_out)
@@ -83,7 +84,7 @@ def update(
 
     printing.check_place(out, data)
     rec = _load(model)
-    new = in_kind_of(read_ratings(data, reading), rec)
+    new = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
     updated = rec.update(new)
     updated.save(out)
     _tell_fit(updated, out, len(new), None, json)
@@ -122,7 +123,7 @@ def evaluate(
     from palate.cli.naming import in_kind_of
 
     rec = _load(model)
-    report = _evaluate(rec, in_kind_of(read_ratings(data, reading), rec))
+    report = _evaluate(rec, in_kind_of(read_ratings(data, reading, rec.model.kind), rec))
     if json:
         printing.print_json(report.to_dict())
     else:
@@ -167,19 +168,24 @@ def predict(
     assert item is not None
     labels = naming.user_of(user, rec), naming.item_of(item, rec)
     frame = rec.predict([labels[0]], [labels[1]], **options)
-    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}, {level:.0%} interval"
+    interval = f", {level:.0%} interval" if rec.has_intervals else ""
+    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}{interval}"
     printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
 
 
 @app.command()
+@opt.takes("choosing", opt.CHOOSE_OPTIONS)
 def recommend(
     model: opt.ModelFile,
     users: Annotated[list[str] | None, typer.Argument(metavar="USERS", help="For whom.", show_default=False)] = None,
     *,
-    everyone: Annotated[bool, typer.Option("--everyone", help="For all users.")] = False,
+    everyone: Annotated[bool, typer.Option("--everyone", "--all", help="For all users.")] = False,
     like: Annotated[
         list[str] | None,
-        typer.Option(metavar='"ITEM=RATING"', help="For somebody new who gave this rating; repeat it for several."),
+        typer.Option(
+            metavar='"ITEM=RATING"',
+            help="For somebody new who gave this rating, or chose ITEM; repeat it for several.",
+        ),
     ] = None,
     n: opt.N = 10,
     items: opt.Items = None,
@@ -192,24 +198,26 @@ def recommend(
     on_unknown: opt.OnUnknown = "fallback",
     json: opt.Json = False,
     out: opt.Out = None,
+    choosing: dict[str, Any],
 ) -> None:
-    """What somebody would like best among what they have not rated yet."""
+    """What somebody would like best among what they have not rated or chosen yet."""
     from palate.cli import naming
 
     if bool(users) + everyone + bool(like) != 1:
         raise typer.BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
+    into_file = everyone and out is not None and not json
+    opt.check_running(choosing, into_file=into_file)
     printing.check_out(out)
     rec = _load(model)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
-    options |= {"at_least": at_least}
-    options |= {"items": naming.items_of(items, rec) if items else None, "exclude": naming.items_of(exclude or (), rec)}
+    options |= {"at_least": at_least, **naming.chosen(items, exclude, choosing, rec)}
     if like:
         frame = rec.fold_in(naming.liked(like, rec)).recommend(**options)
         printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for somebody new")
         return
     labels = None if everyone else [naming.user_of(user, rec) for user in users or ()]
-    if everyone and out is not None and not json:  # block by block, in bounded memory
-        rec.recommend(None, **options, out=out)
+    if into_file:  # block by block, in bounded memory
+        rec.recommend(None, **options, **opt.running(choosing), out=out)
         printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
         return
     frame = rec.recommend(labels, **options | {"on_unknown": on_unknown})
@@ -291,7 +299,10 @@ def check(
     """What is odd about some ratings, what it means, and what to do."""
     from palate.checking import check as look
 
-    found = look(read_ratings(data, reading)) if is_data_set(data) else look(data, **opt.for_read(reading))
+    if is_data_set(data) or "likes" in reading:
+        found = look(read_ratings(data, {"on_bad_rows": "report", **reading} if not is_data_set(data) else reading))
+    else:
+        found = look(data, **opt.for_read(reading))
     if json:
         printing.print_json(found.to_dict())
         return
@@ -346,7 +357,7 @@ def _load(model: Path) -> Recommender:
     return load(model)
 
 
-def _evaluate(rec: Recommender, test: Ratings) -> Report:
+def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport:
     from palate.evaluation import evaluate as measure
 
     return measure(rec, test)
@@ -358,7 +369,7 @@ def _rank_first(frame: Any) -> Any:
     return frame.select(*first, *(name for name in frame.columns if name not in first))
 
 
-def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | None, json: bool) -> None:
+def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:
     from palate.cli import describing
 
     if json:

@@ -10,10 +10,10 @@ from palate.cli.printing import note
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
-    from palate.ratings import Ratings
+    from palate.ratings import Kind, Ratings
     from palate.solvers.base import Recipe
 
-RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "Popularity")
+RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "Popularity", "ImplicitALS")
 
 
 def is_data_set(data: str) -> bool:
@@ -23,10 +23,20 @@ def is_data_set(data: str) -> bool:
     return any(known.name == data for known in available()) and not Path(data).is_file()
 
 
-def read_ratings(data: str, reading: dict[str, Any]) -> Ratings:
-    """Ratings of a file, or of a data set by name; rows left out and duplicates are told on standard error."""
-    if is_data_set(data):
-        return _data_set(data, reading)
+def read_ratings(data: str, reading: dict[str, Any], kind: Kind = "explicit") -> Ratings:
+    """Ratings of a file, or of a data set by name; rows left out and duplicates are told on standard error.
+
+    kind: what they are where neither --kind nor --likes says it.
+    """
+    options = {name: value for name, value in reading.items() if name != "likes"}
+    likes = reading.get("likes")
+    if likes is None:
+        options = {"kind": kind, **options} if kind != "explicit" else options
+    ratings = _data_set(data, options) if is_data_set(data) else _file(data, options)
+    return ratings if likes is None else ratings.likes(likes)
+
+
+def _file(data: str, reading: dict[str, Any]) -> Ratings:
     from palate.reading import read
 
     ratings = read(data, **for_read(reading))
@@ -62,6 +72,21 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
         has = ", ".join(map(typed, sorted(taken & set(for_recipe(FIT_OPTIONS))))) or "none"
         raise OptionError(f"{recipe.__name__} has no {', '.join(ignored)}; its options: {has}.")
     return recipe(**{option: value for option, value in options.items() if option in taken})
+
+
+def check_kind(recipe: Recipe, ratings: Ratings) -> None:
+    """OptionError, in the words of the command line, for ratings of a kind that the recipe does not learn from."""
+    name = type(recipe).__name__
+    if ratings.kind in recipe.kinds:
+        return
+    if ratings.is_implicit:
+        raise OptionError(
+            f"{name} learns how high people rate, and these only say who chose what: --recipe ImplicitALS."
+        )
+    raise OptionError(
+        f"{name} learns from who chose what, and these are ratings: --likes 4 takes those of 4 or more as likes, and "
+        "--kind implicit the numbers as counts."
+    )
 
 
 def check_test(recipe: Recipe, test: float, held_out: Ratings) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from palate.cli.printing import note, printable
 from palate.errors import DataError, OptionError, UnknownLabelError
@@ -70,10 +70,12 @@ def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
 
 
 def liked(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
-    """ITEM=RATING, several times, as a mapping of labels to ratings."""
+    """ITEM=RATING, several times, as a mapping of labels to ratings; of an implicit model ITEM or ITEM=COUNT."""
     given: dict[Label, float] = {}
     for text in texts:
         name, equals, rating = text.rpartition("=")
+        if rec.model.kind == "implicit" and not (equals and _is_number(rating)):
+            name, equals, rating = text, "=", "1"
         if not equals or not name:
             raise OptionError(f'--like {text!r}: write it as "ITEM=RATING", such as "Alien=5".')
         label = item_of(name, rec)
@@ -81,6 +83,14 @@ def liked(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
             raise OptionError(f"--like {text!r}: item {label!r} has a rating already, {given[label]:g}; give it one.")
         given[label] = _number_of(rating, text)
     return given
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number_of(rating: str, text: str) -> float:
@@ -162,6 +172,45 @@ def _close(text: str, names: Sequence[str | None]) -> str:
 
 
 # ---- files
+
+
+def chosen(
+    items: Sequence[str] | None, exclude: Sequence[str] | None, choosing: Mapping[str, Any], rec: Recommender
+) -> dict[str, Any]:
+    """What to choose among, as recommend() takes it: items, exclude, where and max_per."""
+    options: dict[str, Any] = {name: choosing[name] for name in ("where",) if name in choosing}
+    if "max_per" in choosing:
+        options["max_per"] = dict(_share(text) for text in choosing["max_per"])
+    for name, typed in (("items", items), ("exclude", exclude)):
+        file = choosing.get(f"{name}_file")
+        if file is not None and typed:
+            raise OptionError(f"--{name} and --{name}-file: give one of the two.")
+        if typed:
+            options[name] = items_of(typed, rec)
+        if file is not None:
+            options[name] = read_lists(Path(file), rec)
+    return options
+
+
+def _share(text: str) -> tuple[str, int]:
+    """COLUMN=K."""
+    name, equals, most = text.rpartition("=")
+    if not equals or not name or not WHOLE_NUMBER.fullmatch(most.strip()):
+        raise OptionError(f"--max-per {text!r}: write it as COLUMN=K, such as genres=2.")
+    return name, int(most)
+
+
+def read_lists(path: Path, rec: Recommender) -> Any:
+    """A file of items, as a list for all, or of users and items, as a frame: the labels of the model."""
+    from palate.reading.columns import is_usual
+
+    frame, item = _rows_of(path, rec), rec.model.item_vocabulary
+    if frame.width > 1 and any(is_usual(name, rec.model.user_vocabulary.what) for name in frame.columns):
+        return read_pairs(path, rec)
+    unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in frame.columns)
+    if frame.width > 1 and unnamed:
+        return read_pairs(path, rec)
+    return _as_kind(frame[_position(frame.columns, item, 0)], item, str(path)).to_list()
 
 
 def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
@@ -272,4 +321,5 @@ def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
     frame = ratings.to_frame()
     source = ratings.report.source or "the ratings"
     sides = {"user": rec.model.user_vocabulary, "item": rec.model.item_vocabulary}
-    return read(frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items()))
+    named = frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items())
+    return read(named, kind=ratings.kind)

@@ -8,9 +8,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option
 
-READING, LEARNING = "How to read the file", "How to learn"
+READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "Among what, and how"
 
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
@@ -58,9 +58,22 @@ def _number(name: str, kind: type, text: str) -> Any:
 
 
 READ_OPTIONS: dict[str, Any] = {
+    "kind": _text(
+        "kind", READING, "explicit: ratings; implicit: who chose what, and perhaps how often.", metavar="CHOICE"
+    ),
+    "likes": Annotated[
+        float | None,
+        Option(
+            "--likes",
+            metavar="RATING",
+            help="Ratings of so much or more are likes, and that is all that is learned from.",
+            show_default=False,
+            rich_help_panel=READING,
+        ),
+    ],
     "user": _text("user", READING, "The user column: its name, or its position from 0."),
     "item": _text("item", READING, "The item column."),
-    "rating": _text("rating", READING, "The rating column."),
+    "rating": _text("rating", READING, "The rating column; of implicit ratings the counts, or false."),
     "time": _text("time", READING, 'The time column; "false" leaves it out.'),
     "weight": _text("weight", READING, 'The weight column; "false" leaves it out.'),
     "items": _text("items", READING, "A second file with titles and the like of each item.", metavar="FILE"),
@@ -76,7 +89,12 @@ READ_OPTIONS: dict[str, Any] = {
     ],
     "encoding": _text("encoding", READING, "Of the text: utf-8, latin-1 ...; found out by itself.", metavar="NAME"),
     "on_bad_rows": _text("on_bad_rows", READING, "raise, or report: leave them out and count them.", metavar="CHOICE"),
-    "duplicates": _text("duplicates", READING, "Of one user and item: last, mean or error.", metavar="CHOICE"),
+    "duplicates": _text(
+        "duplicates",
+        READING,
+        "Of one user and item: last, mean or error; of counts sum, last or error.",
+        metavar="CHOICE",
+    ),
 }
 
 FIT_OPTIONS: dict[str, Any] = {
@@ -84,8 +102,12 @@ FIT_OPTIONS: dict[str, Any] = {
     "n_sweeps": _number("n_sweeps", int, "Passes over the data; Bayes stops by itself."),
     "n_epochs": _number("n_epochs", int, "Passes of SGD over the data."),
     "n_samples": _number("n_samples", int, "Draws that Bayes keeps for intervals."),
-    "weight_decay": _number("weight_decay", float, "Of ALS, SGD and Bias: how strongly all is pulled to the mean."),
-    "count_exponent": _number("count_exponent", float, "Of ALS: 0 plain weight decay .. 1 by number of ratings."),
+    "weight_decay": _number("weight_decay", float, "Of all but Bayes: how strongly all is pulled to the mean."),
+    "count_exponent": _number("count_exponent", float, "Of ALS, ImplicitALS: 0 plain weight decay .. 1 by counts."),
+    "unobserved_weight": _number(
+        "unobserved_weight", float, "Of ImplicitALS: how much it counts that all else was not chosen."
+    ),
+    "confidence": _text("confidence", LEARNING, "Of ImplicitALS: equal, log or count.", metavar="CHOICE"),
     "lr": _number("lr", float, "Learning rate of SGD."),
     "history": _switch("history", "Of Bayes: learn from which items a user has rated at all."),
     "features": _switch("features", "Of Bayes: learn from the tables of --users and --items."),
@@ -106,6 +128,26 @@ FIT_OPTIONS: dict[str, Any] = {
 }
 
 
+CHOOSE_OPTIONS: dict[str, Any] = {
+    "where": _text(
+        "where", CHOOSING, 'Only items whose columns meet this, in SQL: "year >= 1990".', metavar="CONDITION"
+    ),
+    "max_per": Annotated[
+        list[str] | None,
+        Option("--max-per", metavar="COLUMN=K", help="At most K of each, as in genres=2.", rich_help_panel=CHOOSING),
+    ],
+    "items_file": _text(
+        "items_file", CHOOSING, "Only what this file names: items, or users and items.", metavar="FILE"
+    ),
+    "exclude_file": _text("exclude_file", CHOOSING, "Nothing of what this file names.", metavar="FILE"),
+    "memory": _text("memory", CHOOSING, "For --everyone into a file: 256MB, unless told otherwise.", metavar="SIZE"),
+    "resume": Annotated[
+        bool | None,
+        Option("--resume", help="After a kill, go on with the same file.", rich_help_panel=CHOOSING),
+    ],
+}
+
+
 IN_PYTHON = {"with_time": "time"}  # --time names the column that `palate.read` takes as time=
 
 
@@ -118,6 +160,18 @@ def typed(name: str) -> str:
     """How an option of a recipe is typed: n_factors -> --n-factors."""
     names = {python: here for here, python in IN_PYTHON.items()}
     return f"--{names.get(name, name).replace('_', '-')}"
+
+
+def running(choosing: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the options to choose with, those that say how a file for everyone is made."""
+    return {name: value for name, value in choosing.items() if name in ("memory", "resume")}
+
+
+def check_running(choosing: Mapping[str, Any], *, into_file: bool) -> None:
+    """BadParameter for such an option where no file for everyone is made."""
+    given = running(choosing)
+    if given and not into_file:
+        raise BadParameter(f"--{next(iter(given))} goes with --everyone and --out FILE.")
 
 
 def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -150,7 +204,7 @@ def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
         text = options.get(name)
         if text is not None and text.isdecimal():
             options[name] = int(text)
-        if text in ("false", "False") and name in ("time", "weight"):
+        if text in ("false", "False") and name in ("rating", "time", "weight"):
             options[name] = False
     if "separator" in options:
         options["separator"] = options["separator"].replace("\\t", "\t")

@@ -470,8 +470,8 @@ const Level table = {PALATE_NAME(PALATE_LEVEL),
                      expect_truncated,
                      count_steps,
                      step_curve,
-                     descend_pairs,
-                     &ranking_table};
+                     &ranking_table,
+                     descend_pairs};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

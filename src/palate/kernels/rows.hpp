@@ -72,10 +72,10 @@ struct Level {
   void (*count_steps)(const Counting& counting, int64_t first, int64_t last, int64_t* counts);
   // The sum of the steps below each of the scores first .. last.
   void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
-  // One pass of BPR over two cells of positives, at rate lr.
-  PairSum (*descend_pairs)(const Pairs& pairs, const PairCells& cells, float lr);
   // Ranking whole catalogues.
   const RankingLevel* ranking;
+  // One pass of BPR over two cells of positives, at rate lr.
+  PairSum (*descend_pairs)(const Pairs& pairs, const PairCells& cells, float lr);
 };
 
 const Level& level();                   // the one in use: the widest this machine runs

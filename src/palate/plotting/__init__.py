@@ -11,12 +11,14 @@ try:
 except ImportError:
     raise ImportError("palate.plotting needs matplotlib: pip install 'palate[plot]'.") from None
 
+from palate.plotting.comparing import compared
 from palate.plotting.curves import calibration, coverage, lr_finder, rating_tab, training_curves, weight_decay_sweep
 from palate.plotting.items import PrincipalAxes, factor_map, item_biases, neighbours, principal_axes
 
 __all__ = [
     "PrincipalAxes",
     "calibration",
+    "compared",
     "coverage",
     "factor_map",
     "item_biases",

@@ -1,0 +1,20 @@
+"""Ranking: the best n of a whole catalogue for one person or for everyone, and what is similar to what."""
+
+from palate.ranking.queries import By, Query, Wishes, query_of
+from palate.ranking.running import Job, labels_of, rank, recommend
+from palate.ranking.similar import Alike, similar_rows
+from palate.ranking.writing import WRITERS
+
+__all__ = [
+    "WRITERS",
+    "Alike",
+    "By",
+    "Job",
+    "Query",
+    "Wishes",
+    "labels_of",
+    "query_of",
+    "rank",
+    "recommend",
+    "similar_rows",
+]

@@ -1,0 +1,106 @@
+"""What is asked of a ranking: the options as people give them, then checked and in codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.asking import check_choice, check_count, check_level, check_seed, z_of
+from palate.errors import OptionError
+from palate.model import Model
+from palate.ranking.categories import Limit, limits_of
+from palate.ranking.filters import allowed_items, where_mask
+from palate.ranking.lists import Lists, are_lists, lists_of
+
+By = Literal["mean", "lower", "thompson", "chance"]
+BYS = ("mean", "lower", "thompson", "chance")
+
+MAX_RATING = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The options of a recommend() call, as they were given."""
+
+    n: Any = 10
+    items: Any = None
+    exclude: Any = ()
+    where: Any = None
+    max_per: Mapping[str, int] = field(default_factory=dict)
+    keep_seen: bool = False
+    by: By = "mean"
+    level: Any = 0.9
+    at_least: float | None = None
+    seed: Any = 0
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked: how many, which items are allowed, and by which score."""
+
+    n: int
+    allowed: NDArray[np.bool_]  # (n_items,)
+    keep_seen: bool
+    by: By
+    z: float
+    seed: int
+    at_least: float | None = None  # the rating whose chance, or that of more, by="chance" ranks by
+    limits: tuple[Limit, ...] = ()  # how many of a category one list may have
+    only: Lists | None = None  # what each person may get, where that differs
+    never: Lists | None = None  # what each may not
+
+
+def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None) -> Query:
+    """The options of a recommend() call, checked and in codes. people: labels and codes of all who are asked for.
+
+    Raises OptionError, DataError (a filter on columns) and UnknownLabelError.
+    """
+    _check(model, wishes)
+    items, exclude = wishes.items, wishes.exclude
+    only = lists_of(model, items, people, "items") if are_lists(items) else None
+    never = lists_of(model, exclude, people, "exclude") if are_lists(exclude) else None
+    allowed = allowed_items(model.item_vocabulary, None if only else items, () if never else exclude)
+    if wishes.where is not None:
+        allowed &= where_mask(wishes.where, model.item_table, model.item_vocabulary)
+    return Query(
+        n=min(int(wishes.n), len(allowed)),
+        allowed=allowed,
+        keep_seen=wishes.keep_seen,
+        by=wishes.by,
+        z=z_of(wishes.level),
+        seed=wishes.seed,
+        at_least=wishes.at_least,
+        limits=limits_of(wishes.max_per, model.item_table, model.item_vocabulary.what),
+        only=only,
+        never=never,
+    )
+
+
+def _check(model: Model, wishes: Wishes) -> None:
+    """OptionError for an option that makes no sense, or none for this model."""
+    check_choice("by", wishes.by, BYS)
+    _check_chance(model, wishes.by, wishes.at_least)
+    check_level(wishes.level)
+    check_count(wishes.n)
+    check_seed(wishes.seed)
+    if wishes.by != "mean" and model.posterior is None:
+        raise OptionError(
+            f'by="{wishes.by}" needs the draws of a Bayes fit, which this model does not have; use by="mean".'
+        )
+
+
+def _check_chance(model: Model, by: By, at_least: float | None) -> None:
+    """OptionError for chances of ratings that have none, or without the rating whose chance is asked for."""
+    if (by == "chance") != (at_least is not None):
+        raise OptionError('by="chance" and at_least= go together: at_least=4 ranks by the chance of a 4 or more.')
+    if at_least is None:
+        return
+    if model.factors.steps is None:
+        raise OptionError('by="chance" needs ordered ratings, which have a chance each: Bayes(likelihood="ordinal").')
+    is_number = isinstance(at_least, int | float | np.number) and not isinstance(at_least, bool)
+    if not is_number or not abs(at_least) <= MAX_RATING:
+        raise OptionError(f"at_least must be a rating, got {at_least!r}.")
