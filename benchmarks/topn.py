@@ -179,7 +179,8 @@ def main() -> None:
     options.add_argument("--users", type=int, default=LARGE[0], help="of the large cases; their peers take minutes")
     chosen = options.parse_args()
     for name in chosen.case or CASES:
-        print(row_of(name, CASES[name](chosen.users), chosen.peers, repeat=7 if name == "ml-1m" else 1).line(), flush=True)
+        repeat = 7 if name == "ml-1m" else 1
+        print(row_of(name, CASES[name](chosen.users), chosen.peers, repeat).line(), flush=True)
 
 
 if __name__ == "__main__":
