@@ -13,14 +13,13 @@ import typer
 
 from palate.cli import options as opt
 from palate.cli import printing
-from palate.cli.loading import RECIPES, check_kind, check_test, is_data_set, make_recipe, read_ratings
+from palate.cli.comparing import compare
+from palate.cli.loading import RECIPES, check_kind, check_test, hold_out, is_data_set, make_recipe, read_ratings
 
 if TYPE_CHECKING:
     from palate.evaluation import RankingReport, Report
     from palate.ratings import Ratings
     from palate.recommender import Recommender
-
-DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
 
 app = typer.Typer(
     name="palate",
@@ -39,7 +38,7 @@ app = typer.Typer(
 @opt.takes("learning", opt.FIT_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def fit(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
     out: opt.ModelOut,
     recipe: Annotated[str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME")] = "Bayes",
@@ -49,14 +48,12 @@ def fit(
     learning: dict[str, Any],
 ) -> None:
     """Learn from ratings and save a model. Ctrl-C keeps what has been learned so far."""
-    from palate.splitting import split_random
-
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
     chosen = make_recipe(recipe, learning)
     train, held_out = read_ratings(data, reading), None
     check_kind(chosen, train)
     if test is not None:
-        train, held_out = split_random(train, test=test, seed=learning.get("seed", 0))
+        train, held_out = hold_out(train, test, learning.get("seed", 0))
         check_test(chosen, test, held_out)
     rec = chosen.fit(train)
     rec.save(out)
@@ -128,6 +125,9 @@ def evaluate(
         printing.print_json(report.to_dict())
     else:
         printing.say(str(report))
+
+
+app.command()(compare)
 
 
 # ---- asking
@@ -291,7 +291,7 @@ def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
 @app.command()
 @opt.takes("reading", opt.READ_OPTIONS)
 def check(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
     json: opt.Json = False,
     reading: dict[str, Any],

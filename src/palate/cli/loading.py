@@ -54,6 +54,14 @@ def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
     return load(name)
 
 
+def hold_out(ratings: Ratings, test: float, seed: int) -> tuple[Ratings, Ratings]:
+    """(train, test): a share of the ratings, or of each user's choices where that is all that is known."""
+    from palate.splitting import split_random, split_within_users
+
+    split = split_within_users if ratings.is_implicit else split_random
+    return split(ratings, test=test, seed=seed)
+
+
 def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     """A recipe from its name and the options given; OptionError for one that the recipe does not have."""
     from dataclasses import fields
@@ -91,7 +99,12 @@ def check_kind(recipe: Recipe, ratings: Ratings) -> None:
 
 def check_test(recipe: Recipe, test: float, held_out: Ratings) -> None:
     """OptionError, before the work, when there will be nothing to report on what was held out."""
-    if not recipe.predicts_ratings:
+    if not recipe.predicts_ratings and not held_out.is_implicit:
         raise OptionError(f"{type(recipe).__name__} ranks items and predicts no ratings; leave out --test.")
+    check_held_out(test, held_out)
+
+
+def check_held_out(test: float, held_out: Ratings) -> None:
+    """OptionError where not a single rating is held out."""
     if len(held_out) == 0:
         raise OptionError(f"--test {test:g} holds out not a single rating; give a larger share, such as 0.1.")

@@ -12,6 +12,7 @@ from typer import Argument, BadParameter, Option
 
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "Among what, and how"
 
+DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from palate.errors import OptionError
@@ -87,8 +88,12 @@ def _image(comparison: Comparison) -> str:
 
 def picture_of(comparison: Comparison) -> Any:
     """The picture as a matplotlib figure; OptionError without matplotlib, or when every recipe failed."""
+    return plotting().compared(comparison)
+
+
+def plotting() -> ModuleType:
+    """palate.plotting, by its name: matplotlib stays out of here until somebody asks for it. OptionError without it."""
     try:
-        plotting = import_module("palate.plotting")  # by its name: matplotlib stays out of here until asked for
+        return import_module("palate.plotting")
     except ImportError as error:
         raise OptionError(str(error)) from None
-    return plotting.compared(comparison)
