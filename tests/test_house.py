@@ -40,6 +40,7 @@ ORDER = [
     "factors",
     "effects",
     "implicit",
+    "itemwise",
     "network",
     "posterior",
     "model",

@@ -20,6 +20,7 @@ _HOMES = {
     "ALS": "solvers",
     "Bayes": "solvers",
     "Bias": "solvers",
+    "EASE": "solvers",
     "ImplicitALS": "solvers",
     "Mean": "solvers",
     "Popularity": "solvers",
@@ -48,12 +49,13 @@ if TYPE_CHECKING:
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
-    from palate.solvers import ALS, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
+    from palate.solvers import ALS, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
     from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
     from palate.vocabulary import Vocabulary
 
 __all__ = [
     "ALS",
+    "EASE",
     "SGD",
     "Bayes",
     "Bias",

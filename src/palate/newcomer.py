@@ -101,7 +101,7 @@ class Newcomer:
 
     def similar_users(self, n: int = 10) -> Frame:
         """The n known users (or items) whose factors point the same way."""
-        return similar_rows(self._model, self._people.vectors, None, [None], n, named=False)
+        return similar_rows(self._model, self._people, [None], n, named=False)
 
     def explain(self, item: Label) -> Explanation:
         """Where the prediction for an item comes from, own rating by own rating."""

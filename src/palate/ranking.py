@@ -15,6 +15,7 @@ from palate.answers import Frame, as_kind, make_frame
 from palate.asking import check_choice, check_count, check_level, check_seed, z_of
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
+from palate.itemwise import HistoryFactors, Turned
 from palate.kernels import select_top
 from palate.model import Model, People
 from palate.ratings import titles
@@ -180,21 +181,10 @@ def _block_frame(
     return frame
 
 
-def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any, n: int, *, named: bool) -> Frame:
-    """The n users of a model whose factors have the largest cosine with each vector's; `codes` are not their own."""
+def similar_rows(model: Model, people: People, labels: Any, n: int, *, named: bool) -> Frame:
+    """The n users of a model most like each of some people, these themselves left out; labels: of the people."""
     check_count(n)
-    if model.factors.n_factors == 0:
-        name = model.recipe.get("name", "this model")
-        raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
-    everybody = _unit(model.factors.users[:, :-1]).T
-    step = max(1, BLOCK_SCORES // max(everybody.shape[1], 1))
-    found = []
-    for start in range(0, max(len(vectors), 1), step):
-        similarity = _unit(vectors[start : start + step, :-1]) @ everybody
-        if codes is not None:
-            similarity[np.arange(len(similarity)), codes[start : start + step]] = -np.inf
-        found.append(select_top(np.ascontiguousarray(similarity, np.float32), int(n)))
-    top, cosine = (np.concatenate(blocks) for blocks in zip(*found, strict=True))
+    top, measure, name = _most_similar(model, people, int(n))
     there = top >= 0
     what = model.user_vocabulary.what
     columns: dict[str, Any] = {}
@@ -205,7 +195,30 @@ def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any
     if names is not None:
         columns["title"] = [names[code] for code in top[there]]
     ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
-    return make_frame(columns | {"cosine": cosine[there], "rank": ranks[there]})
+    return make_frame(columns | {name: measure[there], "rank": ranks[there]})
+
+
+def _most_similar(model: Model, people: People, n: int) -> tuple[Codes, Floats, str]:
+    """Codes of the n most similar users and how similar they are, (m, n) each, -1 for no more; and the measure's name.
+
+    By what the model has of both: the cosine of factors, or what a model of histories compares.
+    """
+    if isinstance(model.factors, HistoryFactors | Turned):
+        return model.factors.likeness(people.history, people.codes, n)
+    if model.factors.n_factors == 0:
+        name = model.recipe.get("name", "this model")
+        raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
+    everybody = _unit(model.factors.users[:, :-1]).T
+    step = max(1, BLOCK_SCORES // max(everybody.shape[1], 1))
+    found = []
+    for start in range(0, max(len(people), 1), step):
+        similarity = _unit(people.vectors[start : start + step, :-1]) @ everybody
+        codes = people.codes[start : start + step]
+        known = np.flatnonzero(codes >= 0)
+        similarity[known, codes[known]] = -np.inf
+        found.append(select_top(np.ascontiguousarray(similarity, np.float32), n))
+    top, cosine = (np.concatenate(blocks) for blocks in zip(*found, strict=True))
+    return top, cosine, "cosine"
 
 
 def _unit(factors: Floats) -> Floats:

@@ -269,7 +269,7 @@ class Recommender:
         """The n users whose factors point the same way: cosine, biases left out. user: a label, or several."""
         labels = self._user_labels(user)
         codes = self.model.user_vocabulary.encode(labels)
-        return similar_rows(self.model, self.model.factors.users[codes], codes, labels, n, named=is_many(user))
+        return similar_rows(self.model, self.model.known(codes), labels, n, named=is_many(user))
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import container, effects, network
+from palate import container, effects, itemwise, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.compressed import CompressedRows
 from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
 from palate.features import Features
 from palate.implicit import ImplicitFactors
+from palate.itemwise import ItemWeights
 from palate.model import Model
 from palate.network import Network
 from palate.ordinal import OrderedSteps
@@ -115,6 +116,9 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
     if isinstance(factors, Network):
         header["network"], parts = network.pack(factors)
         tensors |= parts
+    if isinstance(factors, ItemWeights):
+        header["itemwise"], parts = itemwise.pack(factors)
+        tensors |= parts
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
     return header
@@ -144,6 +148,8 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         factors = network.unpack(factors, header["factors"]["network"], tensors)
     if "implicit" in header["factors"]:
         factors = ImplicitFactors.of(factors, **header["factors"]["implicit"])
+    if "itemwise" in header["factors"]:
+        factors = itemwise.unpack(factors, header["factors"]["itemwise"], tensors)
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     return Model(
         factors=factors,

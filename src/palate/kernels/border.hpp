@@ -51,7 +51,8 @@ inline void run(int64_t n_tasks, int n_threads, const std::function<void(int64_t
   if (!finished) throw nb::python_error();
 }
 
-void add_link_kernels(nb::module_& m);    // border_links.cpp
-void add_latent_kernels(nb::module_& m);  // border_latent.cpp
+void add_link_kernels(nb::module_& m);      // border_links.cpp
+void add_latent_kernels(nb::module_& m);    // border_latent.cpp
+void add_neighbor_kernels(nb::module_& m);  // border_neighbors.cpp
 
 }  // namespace palate

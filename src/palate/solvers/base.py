@@ -175,6 +175,10 @@ class Monitor:
         """Seconds since the fit began."""
         return time.perf_counter() - self._start
 
+    def say(self, what: str) -> None:
+        """Something to know beside the progress line, before the first sweep."""
+        self._line.say(what)
+
     def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
         """Note a sweep; True when the callback wants to end here."""
         sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
