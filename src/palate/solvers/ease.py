@@ -7,16 +7,16 @@ import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from palate.asking import check_choice
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
-from palate.factors import Factors, Floats, Prior
+from palate.factors import Codes, Floats, Prior
 from palate.itemwise import CONFIDENCES, Confidence, ItemWeights, choice_signals
-from palate.kernels import multiply_sparse
+from palate.kernels import multiply_sparse, multiply_wide
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_positive
@@ -71,10 +71,9 @@ class EASE(Recipe):
         histories = ratings.by_user()
         signals = choice_signals(histories, self.confidence)
         decay = usual_decay(histories, signals, len(chosen)) if self.weight_decay is None else self.weight_decay
-        G = gram_of(histories, signals, chosen, self.n_threads)
-        G[np.diag_indices_from(G)] += np.float32(decay)
-        invert(G, self.n_threads)
-        weights = _spread(_to_weights(G), chosen, ratings.n_items)
+        X = _among(histories, signals, chosen)
+        P = by_users(X, decay, self.n_threads) if X.n_rows < len(chosen) else by_items(X, decay, self.n_threads)
+        weights = _to_weights(P, chosen, ratings.n_items)
         certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
         sides = (np.zeros((n, 1), np.float32) for n in (ratings.n_users, ratings.n_items))
         return Trained(
@@ -88,15 +87,51 @@ def usual_decay(histories: CompressedRows, signals: Floats | None, n_chosen: int
     return PER_ROOT * squares * float(np.sqrt(len(histories.indices) / n_chosen))
 
 
-def gram_of(histories: CompressedRows, signals: Floats | None, chosen: np.ndarray, n_threads: int = 0) -> Floats:
-    """X'X of the chosen items, (n_chosen, n_chosen)."""
+def _among(histories: CompressedRows, signals: Floats | None, chosen: Codes) -> Chosen:
+    """X of the chosen items alone, renumbered, and X'."""
     place = np.zeros(int(chosen[-1]) + 1, np.int32)
     place[chosen] = np.arange(len(chosen), dtype=np.int32)
     values = np.ones(len(histories.indices), np.float32) if signals is None else signals
     X = CompressedRows(histories.indptr, place[histories.indices], values, None)
-    T = transpose_rows(X, len(chosen))
-    x, t = (None, None) if signals is None else (X.values, T.values)
-    return multiply_sparse(T.indptr, T.indices, t, X.indptr, X.indices, x, len(chosen), n_threads=n_threads)
+    return Chosen(X, transpose_rows(X, len(chosen)), signals is None)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """X and X' as compressed rows; is_plain: all of it is 1."""
+
+    by_user: CompressedRows
+    by_item: CompressedRows
+    is_plain: bool
+
+    @property
+    def n_rows(self) -> int:
+        """Users."""
+        return self.by_user.n_rows
+
+    def rows(self, of: CompressedRows) -> tuple[Any, ...]:
+        """A side as kernels take it."""
+        return of.indptr, of.indices, None if self.is_plain else of.values
+
+
+def by_items(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
+    """P = (X'X + l I)^-1, (n, n)."""
+    G = multiply_sparse(*X.rows(X.by_item), *X.rows(X.by_user), X.by_item.n_rows, n_threads=n_threads)
+    G[np.diag_indices_from(G)] += np.float32(decay)
+    invert(G, n_threads)
+    return G
+
+
+def by_users(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
+    """The same where users are fewer (Woodbury): P = (I - X' (XX' + l I)^-1 X) / l."""
+    K = multiply_sparse(*X.rows(X.by_user), *X.rows(X.by_item), X.n_rows, n_threads=n_threads)
+    K[np.diag_indices_from(K)] += np.float32(decay)
+    invert(K, n_threads)
+    half = np.ascontiguousarray(multiply_wide(*X.rows(X.by_item), K, n_threads=n_threads).T)
+    P = multiply_wide(*X.rows(X.by_item), half, n_threads=n_threads)
+    P *= np.float32(-1 / decay)
+    P[np.diag_indices_from(P)] += np.float32(1 / decay)
+    return P
 
 
 def invert(S: Floats, n_threads: int = 0) -> None:
@@ -158,20 +193,16 @@ def _upper(n: int) -> list[Tile]:
     return [tile for tile in _tiles(n, n) if tile[0].start <= tile[1].start]
 
 
-def _to_weights(P: Floats) -> Floats:
-    """B_ij = -P_ij / P_jj with a zero diagonal, in the place of P."""
+def _to_weights(P: Floats, chosen: Codes, n_items: int) -> Floats:
+    """B_ij = -P_ij / P_jj with a zero diagonal, of the chosen items among all: the others have no weights."""
     P /= -np.diag(P).copy()
     np.fill_diagonal(P, 0)
-    return P
-
-
-def _spread(weights: Floats, chosen: np.ndarray, n_items: int) -> Floats:
-    """The weights of the chosen items among all: those nobody chose have none."""
     if len(chosen) == n_items:
-        return weights
-    whole = np.zeros((n_items, n_items), np.float32)
-    whole[np.ix_(chosen, chosen)] = weights
-    return whole
+        return P
+    weights = np.zeros((n_items, n_items), np.float32)
+    for code, row in zip(chosen, P, strict=True):
+        weights[code, chosen] = row
+    return weights
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
