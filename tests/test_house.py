@@ -41,6 +41,7 @@ ORDER = [
     "effects",
     "implicit",
     "itemwise",
+    "neighborhood",
     "network",
     "posterior",
     "model",

@@ -23,6 +23,7 @@ _HOMES = {
     "EASE": "solvers",
     "ImplicitALS": "solvers",
     "Mean": "solvers",
+    "Neighbors": "solvers",
     "Popularity": "solvers",
     "Ratings": "ratings",
     "Recommender": "recommender",
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
-    from palate.solvers import ALS, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
+    from palate.solvers import ALS, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity
     from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
     from palate.vocabulary import Vocabulary
 
@@ -61,6 +62,7 @@ __all__ = [
     "Bias",
     "ImplicitALS",
     "Mean",
+    "Neighbors",
     "Popularity",
     "Ratings",
     "Recommender",

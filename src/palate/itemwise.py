@@ -87,8 +87,8 @@ class HistoryFactors(Factors):
         """What each entry of histories says, (n,): None for 1 everywhere. vectors: the biases of who has them."""
         if self.damping is None:
             return choice_signals(histories, self.confidence)
-        usual = self.mean + np.repeat(vectors[:, -1], histories.counts) + self.items[histories.indices, -1]
-        return np.asarray(histories.values - usual, np.float32)
+        biases = np.repeat(vectors[:, -1], histories.counts) + self.items[histories.indices, -1]
+        return np.asarray(histories.values - (self.mean + self.scale * biases), np.float32)
 
     def user_scores(self) -> Floats:
         """Scores of every item for every user served: (n_users, n_items)."""
@@ -215,10 +215,12 @@ class ItemWeights(HistoryFactors):
 
     def item_likeness(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The items that each of some speaks for most, by its weights above 0."""
-        rows = self.weights
-        dense = densely(take_rows(rows, codes), len(self.items)) if isinstance(rows, CompressedRows) else rows[codes]
-        found, best = select_top(np.where(dense > 0, dense, -np.inf).astype(np.float32), n)
-        return found, best, "weight"
+        if isinstance(self.weights, CompressedRows):  # each item's nearest are in its column
+            near = take_rows(transpose_rows(self.weights, len(self.items)), codes)
+            rows, name = densely(near, len(self.items)), "similarity"
+        else:
+            rows, name = self.weights[codes], "weight"
+        return *select_top(np.where(rows > 0, rows, -np.inf).astype(np.float32), n), name
 
 
 def densely(rows: CompressedRows, n_columns: int) -> Floats:

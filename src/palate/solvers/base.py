@@ -94,10 +94,14 @@ class Recipe(ABC):
             item_info=trained.item_info,
             effects=trained.effects,
             user_noise=trained.user_noise,
-            predicts_ratings=self.predicts_ratings,
+            predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),
         )
+
+    def predicts(self, ratings: Ratings) -> bool:  # noqa: ARG002
+        """Whether a model fitted to these ratings predicts ratings, or only ranks."""
+        return self.predicts_ratings
 
     def _check_kind(self, ratings: Ratings) -> None:
         if ratings.kind in self.kinds:
