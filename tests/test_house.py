@@ -43,6 +43,8 @@ ORDER = [
     "factors",
     "effects",
     "implicit",
+    "itemwise",
+    "neighborhood",
     "network",
     "paired",
     "posterior",

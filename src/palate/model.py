@@ -15,6 +15,7 @@ from palate.choosing import Chooser, chooser_of
 from palate.compressed import CompressedRows
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
+from palate.itemwise import HistoryFactors
 from palate.posterior import Posterior, Projection
 from palate.ratings import Kind, Ratings
 from palate.rows import row_codes, take_rows, transpose_rows
@@ -92,6 +93,10 @@ class Model:
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.factors, HistoryFactors) and self.factors.history is not self.history:
+            object.__setattr__(self, "factors", self.factors.joined(self.history))
 
     @classmethod
     def learned_from(

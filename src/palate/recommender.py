@@ -248,7 +248,7 @@ class Recommender:
         labels = labels_of(user, self.model.user_vocabulary.what)
         codes = self.model.user_vocabulary.encode(labels)
         named = labels if is_many(user) else None
-        return similar_rows(self.model, self.model.factors.users[codes], codes, named, Alike(n, users, exclude, where))
+        return similar_rows(self.model, self.model.known(codes), named, Alike(n, users, exclude, where))
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 

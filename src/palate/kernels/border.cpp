@@ -303,6 +303,7 @@ NB_MODULE(_kernels, m) {
   add_ranking_kernels(m);
   add_bpr_kernels(m);
   add_block_kernels(m);
+  add_neighbor_kernels(m);
   m.def("gram", &gram, "x"_a, nb::kw_only(), "n_threads"_a = 0);
   m.def("normals", &normals, "seed"_a, "row"_a, "sweep"_a, "stream"_a, "n"_a);
   m.def("philox", &philox, "c0"_a, "c1"_a, "c2"_a, "c3"_a, "k0"_a, "k1"_a);
