@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from palate.asking import check_choice
 from palate.errors import OptionError
 from palate.implicit import CONFIDENCES, Confidence, Implicit, start, sweeps
@@ -57,12 +55,11 @@ class ImplicitALS(Recipe):
         compress_both(ratings)
         problem = Implicit(self.unobserved_weight, self.weight_decay, self.count_exponent, self.confidence)
         at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
+        by_user, by_item = ratings.by_user(), ratings.by_item()
         try:
-            # A sweep ends with the users: then every user is exactly what the items and his own choices make of him.
-            for at in sweeps(problem, ratings.by_user(), ratings.by_item(), at.items, self.n_threads):  # noqa: B020
-                wants_to_end = monitor.after_sweep(self.n_sweeps, float(np.sqrt(at.errors.sum() / len(ratings))))
-                if wants_to_end or len(monitor.sweeps) == self.n_sweeps:
+            for at in sweeps(problem, by_user, by_item, at, self.n_threads):  # noqa: B020
+                if monitor.after_sweep(self.n_sweeps, at.error(by_user)) or len(monitor.sweeps) == self.n_sweeps:
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
-        return Trained(at.factors(problem))
+        return Trained(at.settled(problem, by_user, self.n_threads).factors(problem))
