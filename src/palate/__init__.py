@@ -21,8 +21,10 @@ _HOMES = {
     "BPR": "solvers",
     "Bayes": "solvers",
     "Bias": "solvers",
+    "EASE": "solvers",
     "ImplicitALS": "solvers",
     "Mean": "solvers",
+    "Neighbors": "solvers",
     "Popularity": "solvers",
     "Ratings": "ratings",
     "Recommender": "recommender",
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
-    from palate.solvers import ALS, BPR, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
+    from palate.solvers import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity
     from palate.splitting import (
         split_folds,
         split_last,
@@ -66,11 +68,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ALS",
     "BPR",
+    "EASE",
     "SGD",
     "Bayes",
     "Bias",
     "ImplicitALS",
     "Mean",
+    "Neighbors",
     "Popularity",
     "Ratings",
     "Recommender",

@@ -89,14 +89,16 @@ class Sweep(NamedTuple):
     def factors(self, problem: Implicit) -> ImplicitFactors:
         """What it leaves to a model."""
         k = self.users.shape[1] + 1
-        none = np.zeros((k, k), np.float32), np.zeros(k, np.float32)
-        prior = Prior(*none, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
+        decay = {"ridge": problem.weight_decay, "count_exponent": problem.count_exponent}
+        item_prior = Prior(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **decay)
+        users = without_bias(self.users)
+        anybody = users.mean(axis=0, dtype=np.float64).astype(np.float32)
         return ImplicitFactors(
             0.0,
-            without_bias(self.users),
+            users,
             without_bias(self.items),
-            prior,
-            prior,
+            replace(item_prior, mean=anybody),
+            item_prior,
             unobserved_weight=problem.unobserved_weight,
             confidence=problem.confidence,
         )
@@ -160,9 +162,11 @@ class ImplicitFactors(Factors):
         return replace(histories, weights=confidence_weights(histories.weights, self.confidence))
 
     def represent(self, histories: CompressedRows) -> Floats:
-        """Vectors of users never seen, from what they chose: (n, k + 1), no bias."""
+        """Vectors of users never seen, from what they chose: (n, k + 1); the usual one for who chose nothing."""
         others = np.ascontiguousarray(self.items[:, :-1])
-        return without_bias(self.problem.solve(histories, others, self.background)[0])
+        vectors = without_bias(self.problem.solve(histories, others, self.background)[0])
+        vectors[histories.counts == 0] = self.user_prior.mean
+        return vectors
 
 
 def without_bias(vectors: Floats) -> Floats:

@@ -209,8 +209,11 @@ class Recommender:
 
         by: "mean" ranks by the expected rating, "lower" by the lower end of its interval at `level` (cautious),
         "thompson" by one draw from the posterior (exploring; seeded), "chance" by the chance of a rating of `at_least`
-        or more (ordered ratings only), which is then the score. Ties go to the lower code. Fewer than n rows come back
-        when fewer items are left. An unknown user gets what people in general like best (on_unknown="fallback"), no
+        or more (ordered ratings only), which is then the score, "likely" by the chance that they choose the item at all
+        and then give it `at_least` (by default, a rating above the average): for people who may pick anything, where
+        "mean" knows what they would love of all that they will never look at. Who chooses what is learned from the same
+        ratings when first asked for. Ties go to the lower code. Fewer than n rows come back when fewer items are left.
+        An unknown user gets what people in general like best (on_unknown="fallback"), no
         rows ("nan") or an UnknownLabelError ("raise").
 
         out: write to .parquet, .csv or .jsonl block by block and return the path. memory: what the call may take
@@ -245,7 +248,7 @@ class Recommender:
         labels = labels_of(user, self.model.user_vocabulary.what)
         codes = self.model.user_vocabulary.encode(labels)
         named = labels if is_many(user) else None
-        return similar_rows(self.model, self.model.factors.users[codes], codes, named, Alike(n, users, exclude, where))
+        return similar_rows(self.model, self.model.known(codes), named, Alike(n, users, exclude, where))
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import container, effects, network
+from palate import container, effects, itemwise, neighborhood, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.compressed import CompressedRows
 from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
 from palate.features import Features
 from palate.implicit import ImplicitFactors
+from palate.itemwise import ItemWeights
 from palate.model import Model
+from palate.neighborhood import UserNeighbors
 from palate.network import Network
 from palate.ordinal import OrderedSteps
 from palate.paired import PairedFactors
@@ -116,6 +118,11 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
     if isinstance(factors, Network):
         header["network"], parts = network.pack(factors)
         tensors |= parts
+    if isinstance(factors, ItemWeights):
+        header["itemwise"], parts = itemwise.pack(factors)
+        tensors |= parts
+    if isinstance(factors, UserNeighbors):
+        header["neighbors"] = neighborhood.pack(factors)
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
     if isinstance(factors, PairedFactors):
@@ -149,6 +156,10 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         factors = ImplicitFactors.of(factors, **header["factors"]["implicit"])
     if "paired" in header["factors"]:
         factors = PairedFactors.of(factors, n_candidates=int(header["factors"]["paired"]["n_candidates"]))
+    if "itemwise" in header["factors"]:
+        factors = itemwise.unpack(factors, header["factors"]["itemwise"], tensors)
+    if "neighbors" in header["factors"]:
+        factors = neighborhood.unpack(factors, header["factors"]["neighbors"])
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     return Model(
         factors=factors,

@@ -20,6 +20,7 @@ from palate.blas import single_threaded_blas
 from palate.compressed import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.factors import Codes, Factors, Floats
+from palate.itemwise import HistoryFactors
 from palate.kernels import compress_rows
 from palate.model import Model
 from palate.network import Network
@@ -220,7 +221,7 @@ def _relearned(
     training = model.training | {"updates": [*updates, note]}
     whole = replace(model, history=history, limits=limits, training=training, metrics={})
     if model.factors.user_prior.alpha == 0:
-        return _recounted(whole)
+        return whole if isinstance(model.factors, HistoryFactors) else _recounted(whole)
     n_items, everybody = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)
     was, now = model.weighed(model.history, everybody), model.weighed(targets, everybody)
     by_item = transpose_rows(was, n_items), transpose_rows(now, n_items)
@@ -229,6 +230,9 @@ def _relearned(
         users = _change(changed[0], was, now, model.user_info, model.user_table)
         items = other.result()
     if model.posterior is None:
+        if isinstance(model.factors, HistoryFactors):
+            moved = _moved_factors(model.factors.biases, users, items)
+            return replace(whole, factors=replace(whole.factors, users=moved.users, items=moved.items).joined(history))
         return replace(whole, factors=_moved_factors(model.factors, users, items))
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
     some = model.posterior.some(draws)

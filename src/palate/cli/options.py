@@ -27,8 +27,16 @@ Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="ITEM", help="None of these: ids or titles; repeat it for several.")
 ]
 KeepSeen = Annotated[bool, Option("--keep-seen", help="Also what was rated already.")]
-By = Annotated[str, Option("--by", help="mean; lower: cautious; thompson: exploring; chance: of --at-least or more.")]
-AtLeast = Annotated[float | None, Option("--at-least", metavar="RATING", help="With --by chance: the rating to reach.")]
+By = Annotated[
+    str,
+    Option(
+        "--by",
+        help="mean; lower: cautious; thompson: exploring; chance: of --at-least or more; likely: of choosing it too.",
+    ),
+]
+AtLeast = Annotated[
+    float | None, Option("--at-least", metavar="RATING", help="With --by chance or likely: the rating to reach.")
+]
 When = Annotated[
     str | None,
     Option("--when", metavar="MOMENT", help="2026-01-31, 2026-01-31T20:15 or seconds since 1970; by itself now."),

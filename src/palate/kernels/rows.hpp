@@ -41,6 +41,7 @@ struct RankingLevel;  // ranking.hpp
 struct Pairs;         // bpr.hpp
 struct PairCells;     // bpr.hpp
 struct PairSum;       // bpr.hpp
+struct BlockProblem;  // blocks.hpp
 
 struct Level {
   const char* name;
@@ -76,6 +77,10 @@ struct Level {
   const RankingLevel* ranking;
   // One pass of BPR over two cells of positives, at rate lr.
   PairSum (*descend_pairs)(const Pairs& pairs, const PairCells& cells, float lr);
+  // What solve_blocks needs of memory where the longest row has so many ratings.
+  int64_t (*block_scratch_floats)(int ld, int width, int64_t longest);
+  // Steps rows order[0 .. n); returns the first row with a block that is not positive definite, or -1.
+  int64_t (*solve_blocks)(const BlockProblem& problem, const int32_t* order, int64_t n, float* scratch);
 };
 
 const Level& level();                   // the one in use: the widest this machine runs

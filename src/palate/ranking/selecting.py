@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.factors import Codes, Floats
-from palate.kernels import select_top
+from palate.kernels import top_n, top_n_of
 from palate.model import Model, People
 from palate.ranking.categories import Fetch, limited
 from palate.ranking.queries import Query
@@ -86,17 +88,17 @@ def top_of_products(
     users: Floats, items: Floats, n: int, unseen: CompressedRows | None, allowed: Mask, *, bias: bool = True
 ) -> tuple[Codes, Floats]:
     """The n items of the largest p . q [+ c], and p . q [+ c + b], (m, n)."""
-    width = items.shape[1] - bias
-    scores = users[:, :width] @ items[:, :width].T
-    if bias:
-        scores += items[:, -1]
-    codes, products = top_of_scores(scores, n, unseen, allowed)
-    return codes, products + users[:, -1:] if bias else products
+    users, items = np.ascontiguousarray(users, np.float32), np.ascontiguousarray(items, np.float32)
+    return top_n(users, items, n, bias=bias, allowed=allowed, **_seen(unseen))
 
 
 def top_of_scores(scores: Floats, n: int, unseen: CompressedRows | None, allowed: Mask) -> tuple[Codes, Floats]:
     """The n items of the largest scores (m, n_items), and these, (m, n)."""
-    left = np.where(allowed, scores, np.float32(-np.inf))
-    if unseen is not None:
-        left[row_codes(unseen), unseen.indices] = -np.inf
-    return select_top(np.ascontiguousarray(left, np.float32), n)
+    return top_n_of(np.ascontiguousarray(scores, np.float32), n, allowed=allowed, **_seen(unseen))
+
+
+def _seen(unseen: CompressedRows | None) -> dict[str, Any]:
+    """Lists of items to leave out, as the kernels take them."""
+    if unseen is None:
+        return {}
+    return {"seen_indptr": unseen.indptr, "seen_indices": np.ascontiguousarray(unseen.indices)}

@@ -39,9 +39,10 @@ class BPR(Recipe):
         -ln sigmoid(x_ui - x_uj) + weight_decay (|p_u|^2 + |q_i|^2 + b_i^2 + |q_j|^2 + b_j^2),  x_ui = p_u . q_i + b_i
 
     where j is an item that u did not choose: the one of the highest score among n_candidates drawn (Zhang et al. 2013;
-    1 is BPR as published), each with a chance in proportion to (number of its choices) ** popularity_exponent: 0 is
-    uniform, 1 by popularity. The rate rises for a quarter of the epochs and then falls to 0. Counts of choices do not
-    matter, as usual in BPR, but those of weight 0 are none. predict() gives the score, which only ranks.
+    1 is BPR as published, and often wants less weight decay), each with a chance in proportion to
+    (number of its choices) ** popularity_exponent: 0 is uniform, 1 by popularity. The rate rises for a quarter of the
+    epochs and then falls to 0. Counts of choices do not matter, as usual in BPR, but those of weight 0 are none.
+    predict() gives the score, which only ranks.
 
     Same bytes at any number of threads. fold_in() solves for the vector of a new user, with uniform negatives;
     items cannot be folded in. explain() shares a score among the user's choices, exactly for folded-in users and nearly
