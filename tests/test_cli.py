@@ -39,6 +39,7 @@ COMMANDS = [
     "update",
     "forget",
     "evaluate",
+    "compare",
     "predict",
     "recommend",
     "similar",
