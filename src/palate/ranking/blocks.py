@@ -74,7 +74,7 @@ def _each(model: Model, query: Query) -> int:
     """Bytes that one person takes in a block, but for the ratings."""
     n_items, width = model.factors.items.shape
     size: int = 16 * width + ANSWER * query.n
-    if query.only is not None or not ranks_by_products(model, query):
+    if not ranks_by_products(model, query):
         size += 4 * SCORE_COPIES * n_items
     if query.by != "mean" and model.posterior is not None:
         size += 8 * int(model.posterior.users.vectors[:, 0].size)

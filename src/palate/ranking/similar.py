@@ -14,7 +14,7 @@ from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.model import Model
 from palate.ranking.filters import allowed_items, where_mask
-from palate.ranking.selecting import top_of_products
+from palate.ranking.products import top_of_products
 from palate.ranking.writing import series_of_labels, told_of
 
 if TYPE_CHECKING:
