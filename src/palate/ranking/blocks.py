@@ -14,7 +14,7 @@ from palate.ranking.categories import COUNTS_AT_ONCE
 from palate.ranking.queries import Query
 from palate.ranking.scoring import ranks_by_products
 
-MOST_AT_ONCE = 16384  # people of one block: more make nothing faster
+MOST_AT_ONCE = 4096  # people of one block: more make nothing faster
 WRITER = 16_000_000  # bytes that writing a file may take, whatever is written
 SCORE_COPIES = 6  # of the scores of a block while they are made: sums, squares, what a sigmoid needs
 ANSWER = 200  # bytes of one row of the answer, as codes, in a frame and on its way into a file
@@ -74,7 +74,7 @@ def _each(model: Model, query: Query) -> int:
     """Bytes that one person takes in a block, but for the ratings."""
     n_items, width = model.factors.items.shape
     size: int = 16 * width + ANSWER * query.n
-    if query.only is not None or not ranks_by_products(model, query):
+    if not ranks_by_products(model, query):
         size += 4 * SCORE_COPIES * n_items
     if query.by == "likely":
         size += 12 * n_items

@@ -125,6 +125,7 @@ def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str
         "lists": digest_of(query.only, query.never),
         "limits": digest_of(query.limits),
         **plain,
+        "index": None if query.index is None else f"{query.index.n_probes} of {query.index.n_cells} cells",
         "block": block,
     }
 
