@@ -38,9 +38,7 @@ def grown(model: Model, users: Vocabulary, items: Vocabulary, tables: tuple[Any,
     ends = np.full(n_new[0], history.indptr[-1])
     return replace(
         model,
-        factors=_resized(
-            model.factors, _padded(model.factors.users, n_new[0]), _padded(model.factors.items, n_new[1])
-        ),
+        factors=_resized(model.factors, _padded(model.factors.users, n_new[0]), _padded(model.factors.items, n_new[1])),
         posterior=posterior,
         user_vocabulary=users,
         item_vocabulary=items,

@@ -12,4 +12,17 @@ from palate.solvers.sgd import SGD
 ALL: tuple[type[Recipe], ...] = (Bayes, ALS, SGD, ImplicitALS, EASE, Neighbors, Bias, Mean, Popularity)
 RECIPES = {recipe.__name__: recipe for recipe in ALL}
 
-__all__ = ["ALS", "EASE", "RECIPES", "SGD", "Bayes", "Bias", "ImplicitALS", "Mean", "Neighbors", "Popularity", "Recipe", "Sweep"]
+__all__ = [
+    "ALS",
+    "EASE",
+    "RECIPES",
+    "SGD",
+    "Bayes",
+    "Bias",
+    "ImplicitALS",
+    "Mean",
+    "Neighbors",
+    "Popularity",
+    "Recipe",
+    "Sweep",
+]
