@@ -7,15 +7,17 @@ import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.asking import check_choice
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
-from palate.factors import Codes, Floats, Prior
-from palate.itemwise import CONFIDENCES, Confidence, ItemWeights, choice_signals
+from palate.factors import Codes, Floats
+from palate.itemwise import CONFIDENCES, Confidence, ItemWeights, choice_signals, no_biases
 from palate.kernels import multiply_sparse, multiply_wide
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
@@ -74,11 +76,8 @@ class EASE(Recipe):
         X = _among(histories, signals, chosen)
         P = by_users(X, decay, self.n_threads) if X.n_rows < len(chosen) else by_items(X, decay, self.n_threads)
         weights = _to_weights(P, chosen, ratings.n_items)
-        certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-        sides = (np.zeros((n, 1), np.float32) for n in (ratings.n_users, ratings.n_items))
-        return Trained(
-            ItemWeights(0.0, *sides, certain, certain, history=histories, confidence=self.confidence, weights=weights)
-        )
+        biases = no_biases(ratings.n_users, ratings.n_items)
+        return Trained(ItemWeights.of(biases, history=histories, confidence=self.confidence, weights=weights))
 
 
 def usual_decay(histories: CompressedRows, signals: Floats | None, n_chosen: int) -> float:
@@ -109,7 +108,7 @@ class Chosen:
         """Users."""
         return self.by_user.n_rows
 
-    def rows(self, of: CompressedRows) -> tuple[Any, ...]:
+    def rows(self, of: CompressedRows) -> tuple[NDArray[np.int64], Codes, Floats | None]:
         """A side as kernels take it."""
         return of.indptr, of.indices, None if self.is_plain else of.values
 
@@ -135,7 +134,7 @@ def by_users(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
 
 
 def invert(S: Floats, n_threads: int = 0) -> None:
-    """The inverse of a symmetric positive definite matrix (n, n), in its place: by halves, through the Schur complement.
+    """The inverse of a symmetric positive definite matrix (n, n), in its place, through the Schur complement of a half.
 
         [A  B]^-1   [A^-1 + W D' W'   -W D']
         [B' D]    = [-D' W'              D']      W = A^-1 B,  D' = (D - B' W)^-1
@@ -228,8 +227,7 @@ def check_memory(need: int, n_items: int, budget: str | int | None) -> None:
 def available_memory() -> int | None:
     """Bytes that are free or can be freed, None where the machine does not say."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found = re.search(r"^MemAvailable:\s+(\d+) kB", lines.read(), re.MULTILINE)
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
         return int(found[1]) * 1024 if found else None
     except OSError:
         return _physical_memory()
