@@ -51,9 +51,13 @@ class ImplicitALS(Recipe):
         if not 0 <= self.count_exponent <= 1:
             raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {self.count_exponent}.")
 
+    def problem(self, ratings: Ratings) -> Implicit:  # noqa: ARG002
+        """The least-squares problem that a fit on these ratings solves."""
+        return Implicit(self.unobserved_weight, self.weight_decay, self.count_exponent, self.confidence)
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
-        problem = Implicit(self.unobserved_weight, self.weight_decay, self.count_exponent, self.confidence)
+        problem = self.problem(ratings)
         at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
         by_user, by_item = ratings.by_user(), ratings.by_item()
         try:
