@@ -206,15 +206,13 @@ class ItemWeights(HistoryFactors):
     def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """What each entry of one history adds to the score of an item, (n,)."""
         towards = self._towards(history.indices, item_code)
-        shares: Doubles = towards.copy() if signals is None else towards * signals
-        if self.damping is not None:
-            shares /= towards.sum() + self.damping
-        return shares
+        shares: Doubles = towards if signals is None else towards * signals
+        return shares if self.damping is None else shares / (towards.sum() + self.damping)
 
     def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
         """The weights of some items for one, (n,)."""
         if not isinstance(self.weights, CompressedRows):
-            return self.weights[item_codes, item_code].astype(np.float64)
+            return np.asarray(self.weights[item_codes, item_code], np.float64)
         rows = take_rows(self.weights, item_codes)
         found = rows.indices == item_code
         return np.asarray(np.bincount(row_codes(rows)[found], rows.values[found], len(item_codes)), np.float64)
