@@ -260,7 +260,7 @@ def test_users_without_a_held_out_item_are_left_out():
 
 
 def test_unknown_users_are_ranked_for_as_anybody():
-    rec, test = fitted()
+    rec, _ = fitted()
     stranger = palate.read({"user": ["nobody"], "item": ["i1"]}, kind="implicit")
     assert evaluate(rec, stranger, k=50)["recall@50"] == 1
     assert np.isnan(evaluate(rec, stranger, k=5)["popularity_bias@5"])  # who chose nothing has no bias to compare with
