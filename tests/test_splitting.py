@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from palate.errors import DataError, OptionError
 from palate.ratings import Ratings
-from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
+from palate.splitting import (
+    split_folds,
+    split_last,
+    split_random,
+    split_rows,
+    split_time,
+    split_users,
+    split_within_users,
+)
 from palate.vocabulary import Vocabulary
 
 
@@ -53,6 +61,7 @@ def test_every_split_is_a_partition(whole, test, seed, keep_all):
         split_random(whole, test, seed, keep_all),
         split_users(whole, test, seed),
         split_last(whole, 2),
+        split_within_users(whole, test, seed),
         split_time(whole, test=test),
         split_time(whole, at=102),
         split_rows(whole, np.arange(n) % 3 == 0),
@@ -71,6 +80,23 @@ def test_random_is_the_stated_permutation(whole, test, seed):
     n_test = int(len(whole) * test)
     assert rows(held_out) == perm[:n_test]
     assert rows(train) == perm[n_test:]
+
+
+@given(whole_ratings, st.sampled_from([0.1, 0.2, 0.25, 0.5]), seeds)
+def test_within_users_is_the_stated_protocol(whole, test, seed):
+    train, held_out = split_within_users(whole, test, seed)
+    keys = np.random.default_rng(seed).random(len(whole))
+    expected = set()
+    for user in range(whole.n_users):
+        own = np.flatnonzero(whole.user_codes == user)
+        expected |= set(own[np.argsort(keys[own])][: len(own) // round(1 / test)].tolist())
+    assert rows(held_out) == sorted(expected)
+    assert rows(train) == sorted(set(range(len(whole))) - expected)
+
+
+@given(st.integers(0, 10**9))
+def test_a_fifth_of_each_user_is_the_whole_fifth(n):
+    assert np.floor(np.int64(n) * 0.2) == n // 5
 
 
 @given(st.integers(0, 10**9))
