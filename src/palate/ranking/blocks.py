@@ -15,6 +15,7 @@ from palate.ranking.index import SPARE
 from palate.ranking.queries import Query
 from palate.ranking.scoring import ranks_by_products
 
+USUAL = "256MB"
 MOST_AT_ONCE = 4096  # people of one block: more make nothing faster
 WRITER = 16_000_000  # bytes that writing a file may take, whatever is written
 SCORE_COPIES = 6  # of the scores of a block while they are made: sums, squares, what a sigmoid needs
@@ -40,13 +41,18 @@ def bytes_of(memory: Any) -> int:
 
 
 def people_at_once(model: Model, query: Query, codes: Codes, memory: Any) -> int:
-    """How many people make one block. OptionError, with the least that works, where not even one has room."""
-    room = bytes_of(memory)
+    """How many people make one block. OptionError, with the least that works, where not even one has room.
+
+    memory: None stands for USUAL, or for what one needs where that is more.
+    """
+    room = bytes_of(USUAL if memory is None else memory)
     fixed, each = _fixed(model, query), _each(model, query)
     ratings = RATING * np.append(model.history.counts, 0)[codes] + (
         0 if query.only is None else RATING * _listed(query)
     )
     least = fixed + each + int(np.max(ratings, initial=0))
+    if memory is None:
+        room = max(room, least)
     if room < least:
         raise OptionError(f"memory={memory!r} is too little for this model: at least {-(-least // 10**6)}MB.")
     step = int(min(MOST_AT_ONCE, max(len(codes), 1), (room - fixed) // each))
