@@ -13,7 +13,6 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 import pytest
-from test_cli import many, refusal
 
 import palate
 from palate.errors import DataError, OptionError
@@ -21,6 +20,7 @@ from palate.evaluation import Comparison, Entry, compare, evaluate
 from palate.evaluation.measuring import Cost, saved_size
 from palate.evaluation.page import page_of
 from palate.solvers.base import Recipe
+from test_cli import many, refusal
 
 HOSTILE = "<script>alert(1)</script> & \"x\" '$y_2$' \x1b[31m"
 

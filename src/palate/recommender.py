@@ -195,7 +195,7 @@ class Recommender:
         at_least: float | None = None,
         seed: int = 0,
         out: str | PathLike[str] | None = None,
-        memory: str | int = "256MB",
+        memory: str | int | None = None,
         resume: bool = False,
         index: Literal["ann"] | None = None,
         on_unknown: OnUnknown = "fallback",
@@ -218,9 +218,15 @@ class Recommender:
         rows ("nan") or an UnknownLabelError ("raise").
 
         out: write to .parquet, .csv or .jsonl block by block and return the path. memory: what the call may take
-        besides the model, the labels and a frame it returns. resume: keep each block in the folder `<out>.parts` until
-        the file is whole, and after a kill go on there; the file is then the same. OptionError for other options then.
-        index: "ann" looks the best up in `item_index`, approximately, where there are more than a million items.
+        besides the model, the labels and a frame it returns, such as "1GB"; by itself 256MB, or more where one user
+        needs more. resume: keep each block in the folder `<out>.parts` until the file is whole, and after a kill go on
+        there; the file is then the same. OptionError for other options then. index: "ann" looks the best up in
+        `item_index`, approximately: for catalogues of more than a million items.
+
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> rec.recommend(["u1", "u2"], n=3, exclude={"u1": ["i2"]}).height
+        6
         """
         cells = None if index is None else self._index(index)
         wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed, cells)

@@ -85,7 +85,7 @@ def built(factors: Factors) -> ItemIndex:
     exact, _ = top_of_products(users, factors.items, n, None, everything)
     n_probes = min(8, n_cells)
     while (recall := _recall(_nearest(cells, users, n, n_probes, None), exact)) < RECALL and n_probes < n_cells:
-        n_probes = min(2 * n_probes, n_cells)
+        n_probes = min(n_probes + (n_probes + 1) // 2, n_cells)
     return ItemIndex(cells, factors, recall, n_probes, n_cells, time.perf_counter() - began)
 
 

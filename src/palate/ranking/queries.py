@@ -73,11 +73,11 @@ def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None
     return Query(
         n=min(int(wishes.n), len(allowed)),
         allowed=allowed,
-        keep_seen=wishes.keep_seen,
+        keep_seen=bool(wishes.keep_seen),
         by=wishes.by,
         z=z_of(wishes.level),
-        seed=wishes.seed,
-        at_least=_above_average(model) if wishes.by == "likely" and wishes.at_least is None else wishes.at_least,
+        seed=int(wishes.seed),
+        at_least=_least(model, wishes),
         limits=limits_of(wishes.max_per, model.item_table, model.item_vocabulary.what),
         only=only,
         never=never,
@@ -115,8 +115,10 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
 
 
-def _above_average(model: Model) -> float:
-    """The lowest rating of the training above their mean, which by="likely" takes for love where none is given."""
+def _least(model: Model, wishes: Wishes) -> float | None:
+    """The rating to reach: as given, or for by="likely" the lowest one of the training above their mean."""
+    if wishes.at_least is not None or wishes.by != "likely":
+        return None if wishes.at_least is None else float(wishes.at_least)
     values = model.history.values
     higher = values[values > values.mean(dtype=np.float64)]
     return float(higher.min() if len(higher) else values.max())
