@@ -35,6 +35,7 @@ ORDER = [
     "normal",
     "ordinal",
     "reference",
+    "reference_neighbors",
     "sideinfo",
     "strangers",
     "factors",

@@ -207,7 +207,9 @@ class ItemWeights(HistoryFactors):
         """What each entry of one history adds to the score of an item, (n,)."""
         towards = self._towards(history.indices, item_code)
         shares: Doubles = towards if signals is None else towards * signals
-        return shares if self.damping is None else shares / (towards.sum() + self.damping)
+        if self.damping is not None:
+            shares /= towards.sum() + self.damping
+        return shares
 
     def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
         """The weights of some items for one, (n,)."""
