@@ -256,7 +256,8 @@ def test_entries_are_told_as_they_come(stars, capsys):
 @pytest.mark.parametrize(
     ("recipes", "words"),
     [([], "recipes is empty"), ({}, "recipes is empty"), ("ALS", "must be a list"), (palate.ALS(), "must be a list"),
-     (["KNN"], "'KNN' is no recipe"), ([palate.ALS], "is no recipe"), (["ALS", "als"], "one twice"), (3, "must be a list")],
+     (["KNN"], "'KNN' is no recipe"), ([palate.ALS], "is no recipe"), (["ALS", "als"], "one twice"),
+     (3, "must be a list")],
 )  # fmt: skip
 def test_recipes_that_are_none(stars, recipes, words):
     with pytest.raises(OptionError, match=words):

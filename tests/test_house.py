@@ -38,6 +38,7 @@ ORDER = [
     "reference_ranking",
     "reference_bpr",
     "reference_blocks",
+    "reference_neighbors",
     "sideinfo",
     "strangers",
     "factors",

@@ -206,8 +206,8 @@ class ItemWeights(HistoryFactors):
     def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """What each entry of one history adds to the score of an item, (n,)."""
         towards = self._towards(history.indices, item_code)
-        shares: Doubles = towards if signals is None else towards * signals
-        return shares if self.damping is None else shares / (towards.sum() + self.damping)
+        damped = 1.0 if self.damping is None else float(towards.sum()) + self.damping
+        return np.asarray(towards if signals is None else towards * signals, np.float64) / damped
 
     def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
         """The weights of some items for one, (n,)."""

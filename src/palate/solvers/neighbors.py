@@ -29,11 +29,10 @@ class Neighbors(Recipe):
         over what u chose, among the k items nearest to i                  sum_j s_ij d_uj / (sum_j s_ij + 0.1)
 
     by="users" says the same of the k users nearest to u who have i. d: what ratings are above the usual.
-    similarity: "cosine", "bm25" (choices only) or "pearson" (ratings only), shrunk by n / (n + shrinkage) where n
-    are shared; None takes pearson for ratings, bm25 for choices by items and cosine by users. k, shrinkage: None takes
-    what suits: 150 and 50 for ratings, 100 and 0 for choices. Ratings
-    are predicted, choices only ranked; intervals are known when given ratings to validate on. Raises OptionError for
-    values that make no sense.
+    similarity: "cosine", "bm25" (choices only) or "pearson" (ratings only), shrunk by n / (n + shrinkage) where n are
+    shared; None takes pearson for ratings, bm25 for choices by items and cosine by users. k, shrinkage: None takes what
+    suits: 150 and 50 for ratings, 100 and 0 for choices. Ratings are predicted, choices only ranked, and their counts
+    left aside; intervals are known when given ratings to validate on. Raises OptionError for values that make no sense.
 
     >>> import palate
     >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
