@@ -11,35 +11,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
+from palate.confidence import CONFIDENCES, Confidence, choice_signals
 from palate.errors import OptionError
 from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import multiply_sparse, multiply_wide, nearest_rows, select_top
 from palate.rows import columns_where, row_codes, take_rows, transpose_rows
 
-Confidence = Literal["equal", "relative"]
-CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
-
 BLOCK_SCORES = 4_000_000  # scores of pairs made at once
-
-
-def choice_signals(histories: CompressedRows, confidence: Confidence) -> Floats | None:
-    """What each choice counts for, (n,): 1, or (1 + ln(1 + count / own mean count)) / (1 + ln 2). None: 1 everywhere.
-
-    The mean is that of the user's own counts: so a choice made as often as his usual one counts 1.
-    """
-    if histories.weights is None or confidence == "equal":
-        return None
-    counts = histories.weights.astype(np.float64)
-    totals = np.bincount(row_codes(histories), counts, minlength=histories.n_rows)
-    means = totals / np.maximum(histories.counts, 1)
-    usual = np.repeat(np.where(means > 0, means, 1), histories.counts)
-    return np.asarray((1 + np.log1p(counts / usual)) / (1 + np.log(2)), np.float32)
 
 
 @dataclass(frozen=True)

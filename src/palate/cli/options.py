@@ -117,7 +117,7 @@ FIT_OPTIONS: dict[str, Any] = {
         "unobserved_weight", float, "Of ImplicitALS: how much it counts that all else was not chosen."
     ),
     "confidence": _text(
-        "confidence", LEARNING, "What counts are worth: equal, log or count; of EASE relative.", metavar="CHOICE"
+        "confidence", LEARNING, "What counts are worth: relative to the own usual count, or equal.", metavar="CHOICE"
     ),
     "k": _number("k", int, "Of Neighbors: how many."),
     "shrinkage": _number("shrinkage", float, "Of Neighbors: how strongly few common ratings are doubted."),

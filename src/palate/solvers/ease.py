@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from palate.asking import check_choice
 from palate.compressed import CompressedRows
+from palate.confidence import CONFIDENCES, Confidence, choice_signals
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
-from palate.itemwise import CONFIDENCES, Confidence, ItemWeights, choice_signals, no_biases
+from palate.itemwise import ItemWeights, no_biases
 from palate.kernels import multiply_sparse, multiply_wide
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
