@@ -207,12 +207,13 @@ class ItemWeights(HistoryFactors):
         """What each entry of one history adds to the score of an item, (n,)."""
         towards = self._towards(history.indices, item_code)
         damped = 1.0 if self.damping is None else float(towards.sum()) + self.damping
-        return np.asarray(towards if signals is None else towards * signals, np.float64) / damped
+        shares: Doubles = np.asarray(towards if signals is None else towards * signals, np.float64) / damped
+        return shares
 
     def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
         """The weights of some items for one, (n,)."""
         if not isinstance(self.weights, CompressedRows):
-            return self.weights[item_codes, item_code].astype(np.float64)
+            return np.asarray(self.weights[item_codes, item_code], np.float64)
         rows = take_rows(self.weights, item_codes)
         found = rows.indices == item_code
         return np.asarray(np.bincount(row_codes(rows)[found], rows.values[found], len(item_codes)), np.float64)
