@@ -191,7 +191,8 @@ class ItemWeights(HistoryFactors):
         """What each entry of one history adds to the score of an item, (n,)."""
         towards = self._towards(history.indices, item_code)
         damped = 1.0 if self.damping is None else float(towards.sum()) + self.damping
-        return np.asarray(towards if signals is None else towards * signals, np.float64) / damped
+        shares: Doubles = np.asarray(towards if signals is None else towards * signals, np.float64) / damped
+        return shares
 
     def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
         """The weights of some items for one, (n,)."""
