@@ -31,12 +31,14 @@ class HistoryFactors(Factors):
     """Factors that are biases only, beside the histories (n_users rows) of the users served, which say the rest.
 
     confidence: what counts make of choices. damping: of ratings, by how much their weighted mean is held to the usual;
-    None where there are choices.
+    None where there are choices. shares_of_users: (n_items,) who chose each item, which is all that there is to say to
+    somebody who chose nothing.
     """
 
     history: CompressedRows = field(default_factory=lambda: CompressedRows.empty(0))
     confidence: Confidence = "equal"
     damping: float | None = None
+    shares_of_users: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         if self.confidence not in CONFIDENCES or not (self.damping is None or 0 < self.damping < np.inf):
@@ -66,7 +68,15 @@ class HistoryFactors(Factors):
 
     def joined(self, history: CompressedRows) -> Self:
         """The same model of people who have this history now, each in the row of his code."""
-        return replace(self, history=history)
+        return replace(self, history=history, shares_of_users=shares_of_users(history, len(self.items)))
+
+    def for_nobody(self, item_codes: Codes | slice) -> Floats:
+        """Scores of items for somebody without a history, besides biases, (n,)."""
+        return self.shares_of_users[item_codes] * np.float32(self.damping is None)
+
+    def unsaid(self, history: CompressedRows, item_code: int) -> float:
+        """What the score of an item has of no entry of one history: that of nobody, where there is none."""
+        return 0.0 if len(history.indices) else float(self.for_nobody(slice(item_code, item_code + 1))[0])
 
     def serving(self, vectors: Floats, history: CompressedRows) -> Self:
         """The same model with other people for its users, who have these biases (m, 1) and histories."""
@@ -90,6 +100,7 @@ class HistoryFactors(Factors):
         """Scores of every item for every user served: (n_users, n_items)."""
         scores = super().raw_scores(self.users)
         scores += self.moves(self.history, self.signals(self.history, self.users))
+        scores[self.history.counts == 0] += self.for_nobody(slice(None))
         return scores
 
     def scores(self, vectors: Floats) -> Floats:
@@ -108,6 +119,8 @@ class HistoryFactors(Factors):
             moves = self.moves(histories, self.signals(histories, vectors[block]))
             here = np.flatnonzero((rows >= start) & (rows < start + step))
             scores[known[here]] += moves[rows[here] - start, item_codes[known[here]]]
+        silent = (np.append(self.history.counts, 0)[user_codes] == 0) & (item_codes >= 0)
+        scores[silent] += self.for_nobody(item_codes[silent])
         return scores
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:
@@ -134,6 +147,12 @@ class HistoryFactors(Factors):
     def transposed(self) -> Turned:
         """The same model with users and items exchanged, as far as it can be asked then."""
         return Turned(self.mean, self.items, self.users, self.item_prior, self.user_prior, model=self)
+
+
+def shares_of_users(history: CompressedRows, n_items: int) -> Floats:
+    """The share of users who have each item, (n_items,)."""
+    counts = np.bincount(history.indices, minlength=n_items)
+    return np.asarray(counts / max(history.n_rows, 1), np.float32)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ class ImplicitALS(Recipe):
             + weight_decay (sum_u (n_u + unobserved_weight n_items)^count_exponent |x_u|^2 + the same of items)
 
     Where not given, unobserved_weight and weight_decay follow from the data (see usual_problem). confidence: what
-    counts make of w: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1). More than 64 factors are
-    improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score, without an interval.
+    counts make of w: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1). More than 64
+    factors are improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score, without an interval.
     Raises OptionError for values that make no sense.
 
     >>> import palate
