@@ -13,14 +13,13 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 import pytest
-from test_cli import many, refusal
 
 import palate
 from palate.errors import DataError, OptionError
 from palate.evaluation import Comparison, Entry, compare, evaluate
 from palate.evaluation.measuring import Cost, saved_size
-from palate.evaluation.page import page_of
 from palate.solvers.base import Recipe
+from test_cli import many, refusal
 
 HOSTILE = "<script>alert(1)</script> & \"x\" '$y_2$' \x1b[31m"
 
@@ -218,11 +217,15 @@ def test_the_line_joins_what_nothing_beats():
     assert _front(points) == [0, 3, 4]
 
 
-def test_when_all_fail(whole):
+def page_of(found, folder):
+    return found.to_html(folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_when_all_fail(whole, tmp_path):
     train, test = palate.split_random(whole)
     found = compare(train, test, [Breaks()])
     assert "Breaks failed" in str(found)
-    assert "every recipe failed" in page_of(found)
+    assert "every recipe failed" in page_of(found, tmp_path)
     with pytest.raises(OptionError, match="every recipe failed"):
         _ = found.best
     with pytest.raises(OptionError, match="every recipe failed"):
@@ -274,7 +277,7 @@ def test_ratings_that_cannot_be_compared_on(stars, likes):
         compare(*likes[:2], k=0)
 
 
-def test_entries_without_memory_or_intervals_are_shown_too(stars):
+def test_entries_without_memory_or_intervals_are_shown_too(stars, tmp_path):
     found = stars[2]
     measures = {
         name: replace(measure, low=math.nan, high=math.nan) for name, measure in found.best.report.measures.items()
@@ -283,7 +286,7 @@ def test_entries_without_memory_or_intervals_are_shown_too(stars):
     other = replace(found, entries=(bare,))
     assert isinstance(other, Comparison) and isinstance(bare, Entry)
     assert other.cells()[1][-2:] == ["-", "-"]
-    assert "<img" in page_of(other)
+    assert "<img" in page_of(other, tmp_path)
     assert other.to_frame()["memory"].to_list() == [None]
 
 

@@ -136,15 +136,16 @@ def test_every_way_of_scoring_places_alike(seed):
     people = model.known(np.arange(len(case.scores), dtype=np.int32))
     seen = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
     held = case.test.by_user()
+    everybody = np.ones(len(people), bool)
     same_for_all = np.tile(case.scores[:1], (len(case.scores), 1)).astype(np.float32)
     zeros = np.zeros((len(case.scores), 1), np.float32)
     pairs = (
         (Scores(case.scores.astype(np.float32)), Products(factors.users, factors.items)),
-        (Scores(same_for_all), Biases(same_for_all[0], people)),
+        (Scores(same_for_all), Biases(same_for_all[0], len(people))),
         (Scores(same_for_all), Products(zeros, same_for_all[0][:, None].copy())),
     )
     for one, other in pairs:
-        for scored in ((one, other), (one.turned(), other.turned())):
+        for scored in ((one, other), (one.turned(everybody), other.turned(everybody))):
             (ranks, _, left), (others, _, others_left) = (
                 way.ranks(held.indptr, held.indices, **seen) for way in scored
             )
