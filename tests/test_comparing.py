@@ -259,7 +259,8 @@ def test_entries_are_told_as_they_come(stars, capsys):
 @pytest.mark.parametrize(
     ("recipes", "words"),
     [([], "recipes is empty"), ({}, "recipes is empty"), ("ALS", "must be a list"), (palate.ALS(), "must be a list"),
-     (["KNN"], "'KNN' is no recipe"), ([palate.ALS], "is no recipe"), (["ALS", "als"], "one twice"), (3, "must be a list")],
+     (["KNN"], "'KNN' is no recipe"), ([palate.ALS], "is no recipe"), (["ALS", "als"], "one twice"),
+     (3, "must be a list")],
 )  # fmt: skip
 def test_recipes_that_are_none(stars, recipes, words):
     with pytest.raises(OptionError, match=words):
@@ -273,6 +274,10 @@ def test_ratings_that_cannot_be_compared_on(stars, likes):
         compare(stars[0], stars[1][:0])
     with pytest.raises(OptionError, match="train must be a Ratings"):
         compare("ratings.csv", stars[1])
+    with pytest.raises(OptionError, match="attribute='genre' is about recommended lists"):
+        compare(*stars[:2], attribute="genre")
+    with pytest.raises(OptionError, match="no column of the item table"):
+        compare(*likes[:2], attribute="genre")
     with pytest.raises(OptionError, match="k must be a whole number"):
         compare(*likes[:2], k=0)
 
