@@ -43,6 +43,7 @@ _HOMES = {
     "split_time": "splitting",
     "split_users": "splitting",
     "split_within_users": "splitting",
+    "tune": "tuning",
 }
 _MODULES = ("datasets", "errors", "nn", "plotting")
 
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         split_users,
         split_within_users,
     )
+    from palate.tuning import tune
     from palate.vocabulary import Vocabulary
 
 __all__ = [
@@ -94,6 +96,7 @@ __all__ = [
     "split_time",
     "split_users",
     "split_within_users",
+    "tune",
 ]
 
 

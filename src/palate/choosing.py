@@ -98,7 +98,7 @@ def _held_out(choices: CompressedRows) -> NDArray[np.bool_]:
 def _fitted(choices: CompressedRows, n_items: int) -> Sweep:
     by_item = transpose_rows(choices, n_items)
     first = start(choices.n_rows, n_items, min(N_FACTORS, n_items), seed=0)
-    return next(islice(sweeps(PROBLEM, choices, by_item, first.items), N_SWEEPS - 1, None))
+    return next(islice(sweeps(PROBLEM, choices, by_item, first), N_SWEEPS - 1, None))
 
 
 def _asked(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
-from palate.factors import Codes, Doubles, Factors, Floats
+from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import multiply_sparse, multiply_wide, nearest_rows, select_top
 from palate.rows import columns_where, row_codes, take_rows, transpose_rows
 
@@ -58,6 +58,11 @@ class HistoryFactors(Factors):
         if self.confidence not in CONFIDENCES or not (self.damping is None or 0 < self.damping < np.inf):
             raise ValueError(f"confidence {self.confidence!r} and damping {self.damping!r}")
 
+    @classmethod
+    def of(cls, biases: Factors, **more: Any) -> Self:
+        """Biases, with what else is to be known."""
+        return cls(**{part.name: getattr(biases, part.name) for part in fields(Factors)}, **more)
+
     @property
     def biases(self) -> Factors:
         """The biases alone."""
@@ -90,6 +95,13 @@ class HistoryFactors(Factors):
         biases = np.repeat(vectors[:, -1], histories.counts) + self.items[histories.indices, -1]
         return np.asarray(histories.values - (self.mean + self.scale * biases), np.float32)
 
+    def signalled(self, histories: CompressedRows, codes: Codes) -> CompressedRows:
+        """Histories with what they say in them; new people (-1) with a bias of their own."""
+        biases = self.users[codes].copy()
+        if (codes < 0).any():
+            biases[codes < 0] = self.represent(histories)[codes < 0]
+        return with_signals(histories, self.signals(histories, biases))
+
     def user_scores(self) -> Floats:
         """Scores of every item for every user served: (n_users, n_items)."""
         scores = super().raw_scores(self.users)
@@ -121,13 +133,18 @@ class HistoryFactors(Factors):
     def likeness(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n users most like people (m) with these histories, how much, (m, n) each, and the name of that measure.
 
-        codes: who these people are (-1: new ones), and so nobody to be compared with.
+        Of what their histories say; those with nothing in common are left out. codes: who these people are (-1: new
+        ones), and so nobody to be compared with.
         """
-        return *cosines(histories, codes, self.history, len(self.items), n), "cosine"
+        return *cosines(self.signalled(histories, codes), codes, self._everybody, len(self.items), n), "cosine"
+
+    @property
+    def _everybody(self) -> CompressedRows:
+        return with_signals(self.history, self.signals(self.history, self.users))
 
     def item_likeness(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The same of items and items, by who chose them."""
-        by_item = transpose_rows(self.history, len(self.items))
+        by_item = transpose_rows(self._everybody, len(self.items))
         return *cosines(take_rows(by_item, codes), codes, by_item, self.history.n_rows, n), "cosine"
 
     def transposed(self) -> Turned:
@@ -189,16 +206,16 @@ class ItemWeights(HistoryFactors):
     def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """What each entry of one history adds to the score of an item, (n,)."""
         towards = self._towards(history.indices, item_code)
-        shares = towards if signals is None else towards * signals
-        return shares if self.damping is None else shares / (towards.sum() + self.damping)
+        damped = 1.0 if self.damping is None else float(towards.sum()) + self.damping
+        return np.asarray(towards if signals is None else towards * signals, np.float64) / damped
 
     def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
         """The weights of some items for one, (n,)."""
         if not isinstance(self.weights, CompressedRows):
-            return self.weights[item_codes, item_code].astype(np.float64)
+            return np.asarray(self.weights[item_codes, item_code], np.float64)
         rows = take_rows(self.weights, item_codes)
         found = rows.indices == item_code
-        return np.bincount(row_codes(rows)[found], rows.values[found], minlength=len(item_codes)).astype(np.float64)
+        return np.asarray(np.bincount(row_codes(rows)[found], rows.values[found], len(item_codes)), np.float64)
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> ItemWeights:
         """With other rows of biases: more items at the end, or (kept: a mask) only some; a new item says nothing."""
@@ -223,6 +240,12 @@ class ItemWeights(HistoryFactors):
         return *select_top(np.where(rows > 0, rows, -np.inf).astype(np.float32), n), name
 
 
+def no_biases(n_users: int, n_items: int) -> Factors:
+    """Scores of zero, whatever a newcomer chooses."""
+    certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
+    return Factors(0.0, np.zeros((n_users, 1), np.float32), np.zeros((n_items, 1), np.float32), certain, certain)
+
+
 def densely(rows: CompressedRows, n_columns: int) -> Floats:
     """A sparse matrix as a dense one, (n_rows, n_columns)."""
     dense = np.zeros((rows.n_rows, n_columns), np.float32)
@@ -231,15 +254,15 @@ def densely(rows: CompressedRows, n_columns: int) -> Floats:
 
 
 def cosines(rows: CompressedRows, codes: Codes, others: CompressedRows, n_columns: int, n: int) -> tuple[Codes, Floats]:
-    """The n others whose entries overlap most with each row's: codes and cosines of who is where, (m, n); -1: no more.
+    """The n others with the largest cosine, above 0, with each row: codes (-1: no more) and cosines, (m, n) each.
 
     codes: which of the others the rows are, -1 for none of them.
     """
-    columns = transpose_rows(replace(others, values=unit_values(others.counts), weights=None), n_columns)
+    columns = transpose_rows(replace(others, values=unit_values(others), weights=None), n_columns)
     found, cosine = nearest_rows(
         rows.indptr,
         rows.indices,
-        unit_values(rows.counts),
+        unit_values(rows),
         columns.indptr,
         columns.indices,
         columns.values,
@@ -250,9 +273,17 @@ def cosines(rows: CompressedRows, codes: Codes, others: CompressedRows, n_column
     return without_self(found, cosine, codes, n)
 
 
-def unit_values(counts: NDArray[np.int64]) -> Floats:
-    """1 / sqrt(entries of the row) for every entry: rows of length 1."""
-    return np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts).astype(np.float32)
+def with_signals(histories: CompressedRows, signals: Floats | None) -> CompressedRows:
+    """Histories with what they say as their values."""
+    values = np.ones(len(histories.indices), np.float32) if signals is None else signals
+    return CompressedRows(histories.indptr, histories.indices, values, None)
+
+
+def unit_values(rows: CompressedRows) -> Floats:
+    """The values of rows stretched to length 1, (n,)."""
+    values = rows.values.astype(np.float64)
+    squares = np.bincount(row_codes(rows), values**2, minlength=rows.n_rows)
+    return np.asarray(np.repeat(1 / np.sqrt(np.where(squares > 0, squares, 1)), rows.counts) * values, np.float32)
 
 
 def without_self(found: Codes, measure: Floats, codes: Codes, n: int) -> tuple[Codes, Floats]:
@@ -284,10 +315,10 @@ def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[
     if "item.weights" in tensors:
         weights = tensors["item.weights"]
     else:
-        weights = CompressedRows(*(tensors[f"item.weights.{part}"] for part in ("indptr", "indices", "values")), None)
+        indptr, indices, values = (tensors[f"item.weights.{part}"] for part in ("indptr", "indices", "values"))
+        weights = CompressedRows(indptr, indices, values, None)
     _check(weights, len(factors.items))
-    known = {part.name: getattr(factors, part.name) for part in fields(Factors)}
-    return ItemWeights(**known, confidence=header["confidence"], damping=damping, weights=weights)
+    return ItemWeights.of(factors, confidence=header["confidence"], damping=damping, weights=weights)
 
 
 def _check(weights: Floats | CompressedRows, n_items: int) -> None:

@@ -11,16 +11,17 @@ then the cosine is Pearson's correlation, with all that a row has in its length 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate import itemwise
 from palate.compressed import CompressedRows
 from palate.factors import Codes, Doubles, Factors, Floats
-from palate.itemwise import HistoryFactors, without_self
+from palate.itemwise import HistoryFactors, ItemWeights, unit_values, with_signals, without_self
 from palate.kernels import multiply_sparse, nearest_rows
 from palate.rows import row_codes, transpose_rows
 
@@ -43,11 +44,9 @@ class Similarity:
 
     def weighted(self, rows: CompressedRows, lengths: Doubles) -> Floats:
         """The values w(x) whose products add up to similarities, (n,). lengths: (n_columns,) what is in each column."""
-        values = rows.values.astype(np.float64)
         if self.measure != "bm25":
-            squares = np.bincount(row_codes(rows), values**2, minlength=rows.n_rows)
-            scales = 1 / np.sqrt(np.where(squares > 0, squares, 1))
-            return np.asarray(np.repeat(scales, rows.counts) * values, np.float32)
+            return unit_values(rows)
+        values = rows.values.astype(np.float64)
         idf = np.maximum(np.log(len(lengths)) - np.log1p(rows.counts), 0)
         norms = (1 - B) + B * lengths / max(float(lengths.mean()), 1e-30)
         return np.asarray(
@@ -66,7 +65,7 @@ class Crowd:
     @cached_property
     def lengths(self) -> Doubles:
         """What is in each column, (n_columns,)."""
-        return np.bincount(self.rows.indices, np.abs(self.rows.values), minlength=self.n_columns)
+        return np.asarray(np.bincount(self.rows.indices, np.abs(self.rows.values), self.n_columns), np.float64)
 
     @cached_property
     def columns(self) -> CompressedRows:
@@ -153,7 +152,8 @@ class UserNeighbors(HistoryFactors):
         if self.damping is None:
             return shares
         has = np.isin(np.arange(len(said)), row_codes(crowd.rows)[here])
-        return shares / (similarity[has].sum() + self.damping)
+        damped: Doubles = shares / (similarity[has].sum() + self.damping)
+        return damped
 
     def _parts(self, own: CompressedRows) -> Doubles:
         """What each entry of one history gives to his similarity with everybody, (n, n_users)."""
@@ -173,22 +173,21 @@ class UserNeighbors(HistoryFactors):
         """The n users most like people with these histories by the model's own measure, (m, n), and its name."""
         return *self._crowd.most_like(self.signalled(histories, codes), codes, n), self.similarity.measure
 
-    def signalled(self, histories: CompressedRows, codes: Codes) -> CompressedRows:
-        """Histories with what they say in them; new people (-1) with a bias of their own."""
-        biases = self.users[codes].copy()
-        if (codes < 0).any():
-            biases[codes < 0] = self.represent(histories)[codes < 0]
-        return with_signals(histories, self.signals(histories, biases))
+
+def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What a model file holds beside biases and history: header and tensors."""
+    if isinstance(factors, ItemWeights):
+        return itemwise.pack(factors)
+    assert isinstance(factors, UserNeighbors)
+    return _pack_users(factors), {}
 
 
-def with_signals(histories: CompressedRows, signals: Floats | None) -> CompressedRows:
-    """Histories with what they say as their values."""
-    values = np.ones(len(histories.indices), np.float32) if signals is None else signals
-    return CompressedRows(histories.indptr, histories.indices, values, None)
+def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> HistoryFactors:
+    """A model of histories from a model file, still without them. ValueError for parts that do not fit."""
+    return _unpack_users(factors, header) if "measure" in header else itemwise.unpack(factors, header, tensors)
 
 
-def pack(factors: UserNeighbors) -> dict[str, Any]:
-    """What the header of a model file holds beside biases and history."""
+def _pack_users(factors: UserNeighbors) -> dict[str, Any]:
     similarity = factors.similarity
     return {
         "confidence": factors.confidence,
@@ -199,9 +198,7 @@ def pack(factors: UserNeighbors) -> dict[str, Any]:
     }
 
 
-def unpack(factors: Factors, header: dict[str, Any]) -> UserNeighbors:
-    """User neighbours from a model file, still without histories. ValueError for parts that do not fit."""
+def _unpack_users(factors: Factors, header: dict[str, Any]) -> UserNeighbors:
     damping = None if header["damping"] is None else float(header["damping"])
     similarity = Similarity(header["measure"], int(header["k"]), float(header["shrinkage"]))
-    known = {part.name: getattr(factors, part.name) for part in fields(Factors)}
-    return UserNeighbors(**known, confidence=header["confidence"], damping=damping, similarity=similarity)
+    return UserNeighbors.of(factors, confidence=header["confidence"], damping=damping, similarity=similarity)

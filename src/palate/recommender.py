@@ -21,7 +21,7 @@ from palate.factors import Codes, Factors, Floats
 from palate.model import Model, People
 from palate.newcomer import Newcomer
 from palate.predicting import columns_of, predict
-from palate.ranking import Alike, By, Job, Wishes, labels_of, recommend, similar_rows
+from palate.ranking import Alike, By, ItemIndex, Job, Wishes, built, labels_of, recommend, similar_rows
 from palate.ratings import Ratings
 from palate.showing import cross_tab, history_frame
 from palate.updating import forgotten, updated
@@ -195,8 +195,9 @@ class Recommender:
         at_least: float | None = None,
         seed: int = 0,
         out: str | PathLike[str] | None = None,
-        memory: str | int = "256MB",
+        memory: str | int | None = None,
         resume: bool = False,
+        index: Literal["ann"] | None = None,
         on_unknown: OnUnknown = "fallback",
     ) -> Frame:
         """The n items somebody would like best: a frame of user, item, (title,) score, rank.
@@ -217,11 +218,31 @@ class Recommender:
         rows ("nan") or an UnknownLabelError ("raise").
 
         out: write to .parquet, .csv or .jsonl block by block and return the path. memory: what the call may take
-        besides the model, the labels and a frame it returns. resume: keep each block in the folder `<out>.parts` until
-        the file is whole, and after a kill go on there; the file is then the same. OptionError for other options then.
+        besides the model, the labels and a frame it returns, such as "1GB"; by itself 256MB, or more where one user
+        needs more. resume: keep each block in the folder `<out>.parts` until the file is whole, and after a kill go on
+        there; the file is then the same. OptionError for other options then. index: "ann" looks the best up in
+        `item_index`, approximately: for catalogues of more than a million items.
+
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> rec.recommend(["u1", "u2"], n=3, exclude={"u1": ["i2"]}).height
+        6
         """
-        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed)
+        cells = None if index is None else self._index(index)
+        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed, cells)
         return recommend(self.model, users, wishes, on_unknown, Job(out, memory, resume))
+
+    @cached_property
+    def item_index(self) -> ItemIndex:
+        """What recommend(index="ann") looks items up in: built when first asked for; .recall is measured on its users.
+
+        Needs palate[ann]. OptionError without, and for a model that is no product of factors.
+        """
+        return built(self.model.factors)
+
+    def _index(self, index: str) -> ItemIndex:
+        check_choice("index", index, ("ann",))
+        return self.item_index
 
     def people(self, codes: Codes) -> People:
         """Rows for codes; -1 is somebody without any rating."""

@@ -232,7 +232,8 @@ def _relearned(
     if model.posterior is None:
         if isinstance(model.factors, HistoryFactors):
             moved = _moved_factors(model.factors.biases, users, items)
-            return replace(whole, factors=replace(whole.factors, users=moved.users, items=moved.items).joined(history))
+            factors = replace(model.factors, users=moved.users, items=moved.items)
+            return replace(whole, factors=factors.joined(history))
         return replace(whole, factors=_moved_factors(model.factors, users, items))
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
     some = model.posterior.some(draws)

@@ -1,5 +1,6 @@
 """Ranking: the best n of a whole catalogue for one person or for everyone, and what is similar to what."""
 
+from palate.ranking.index import ItemIndex, built
 from palate.ranking.queries import By, Query, Wishes, query_of
 from palate.ranking.running import Job, labels_of, rank, recommend
 from palate.ranking.similar import Alike, similar_rows
@@ -9,9 +10,11 @@ __all__ = [
     "WRITERS",
     "Alike",
     "By",
+    "ItemIndex",
     "Job",
     "Query",
     "Wishes",
+    "built",
     "labels_of",
     "query_of",
     "rank",

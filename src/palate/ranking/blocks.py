@@ -11,13 +11,16 @@ from palate.errors import OptionError
 from palate.factors import Codes
 from palate.model import Model
 from palate.ranking.categories import COUNTS_AT_ONCE
+from palate.ranking.index import SPARE
 from palate.ranking.queries import Query
 from palate.ranking.scoring import ranks_by_products
 
-MOST_AT_ONCE = 16384  # people of one block: more make nothing faster
+USUAL = "256MB"
+MOST_AT_ONCE = 4096  # people of one block: more make nothing faster
 WRITER = 16_000_000  # bytes that writing a file may take, whatever is written
 SCORE_COPIES = 6  # of the scores of a block while they are made: sums, squares, what a sigmoid needs
 ANSWER = 200  # bytes of one row of the answer, as codes, in a frame and on its way into a file
+LOOKED_UP = 80  # bytes of one item that an index found
 RATING = 48  # bytes of one rating of a person's history, taken out and joined with a list
 
 UNITS = {"": 1, "B": 1} | {
@@ -38,13 +41,18 @@ def bytes_of(memory: Any) -> int:
 
 
 def people_at_once(model: Model, query: Query, codes: Codes, memory: Any) -> int:
-    """How many people make one block. OptionError, with the least that works, where not even one has room."""
-    room = bytes_of(memory)
+    """How many people make one block. OptionError, with the least that works, where not even one has room.
+
+    memory: None stands for USUAL, or for what one needs where that is more.
+    """
+    room = bytes_of(USUAL if memory is None else memory)
     fixed, each = _fixed(model, query), _each(model, query)
     ratings = RATING * np.append(model.history.counts, 0)[codes] + (
         0 if query.only is None else RATING * _listed(query)
     )
     least = fixed + each + int(np.max(ratings, initial=0))
+    if memory is None:
+        room = max(room, least)
     if room < least:
         raise OptionError(f"memory={memory!r} is too little for this model: at least {-(-least // 10**6)}MB.")
     step = int(min(MOST_AT_ONCE, max(len(codes), 1), (room - fixed) // each))
@@ -67,17 +75,19 @@ def _fixed(model: Model, query: Query) -> int:
     """Bytes that a call takes whatever the size of its blocks: the packed catalogue, the writer, some counters."""
     n_items, width = model.factors.items.shape
     packed = 4 * n_items * (width + 2) if ranks_by_products(model, query) else 0
-    return WRITER + packed + (12 * COUNTS_AT_ONCE if query.limits else 0)
+    return WRITER + packed + (32 * COUNTS_AT_ONCE if query.limits else 0)
 
 
 def _each(model: Model, query: Query) -> int:
     """Bytes that one person takes in a block, but for the ratings."""
     n_items, width = model.factors.items.shape
     size: int = 16 * width + ANSWER * query.n
-    if query.only is not None or not ranks_by_products(model, query):
+    if not ranks_by_products(model, query):
         size += 4 * SCORE_COPIES * n_items
     if query.by == "likely":
         size += 12 * n_items
+    if query.index is not None:
+        size += LOOKED_UP * (query.n + SPARE)
     if query.by != "mean" and model.posterior is not None:
         size += 8 * int(model.posterior.users.vectors[:, 0].size)
     return size

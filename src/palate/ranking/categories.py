@@ -25,7 +25,7 @@ Codes = NDArray[np.int32]
 Floats = NDArray[np.float32]
 Fetch = Callable[[NDArray[np.int64], int], tuple[Codes, Floats]]  # rows, how many -> their best, (len(rows), how many)
 
-COUNTS_AT_ONCE = 4_000_000  # counters and fetched items held at once
+COUNTS_AT_ONCE = 1_000_000  # counters and fetched items held at once
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 
+HELD = "where it holds"  # a column of its own for a moment
+LONGEST = 200  # of a condition in an error
+
 
 def allowed_items(vocabulary: Vocabulary, items: Any, exclude: Any) -> Mask:
     """Which of a vocabulary are among `items` (None: all) and not among `exclude`, (n,)."""
@@ -41,7 +44,7 @@ def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -
     rows = table if what in table.columns else table.with_columns(labels)
     _check_columns(condition, rows.columns, where)
     try:
-        held = rows.with_columns(condition.alias("\0held"))["\0held"]
+        held = rows.with_columns(condition.alias(HELD))[HELD]
     except pl.exceptions.PolarsError as error:
         raise DataError(f"where={_shown(where)} fails: {_first_line(error)}") from None
     if held.dtype not in (pl.Boolean, pl.Null):
@@ -60,7 +63,7 @@ def _condition(where: Any) -> pl.Expr:
     try:
         return pl.sql_expr(where)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"where={where!r} is no condition in SQL: {_first_line(error)}") from None
+        raise DataError(f"where={_shown(where)} is no condition in SQL: {_first_line(error)}") from None
 
 
 def _check_columns(condition: pl.Expr, columns: list[str], where: Any) -> None:
@@ -73,8 +76,9 @@ def _check_columns(condition: pl.Expr, columns: list[str], where: Any) -> None:
 
 
 def _shown(where: Any) -> str:
-    return repr(where) if isinstance(where, str) else f"({where})"
+    text = repr(where) if isinstance(where, str) else f"({where})"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:LONGEST]

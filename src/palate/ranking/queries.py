@@ -14,6 +14,7 @@ from palate.errors import OptionError
 from palate.model import Model
 from palate.ranking.categories import Limit, limits_of
 from palate.ranking.filters import allowed_items, where_mask
+from palate.ranking.index import ItemIndex
 from palate.ranking.lists import Lists, are_lists, lists_of
 
 By = Literal["mean", "lower", "thompson", "chance", "likely"]
@@ -37,6 +38,7 @@ class Wishes:
     level: Any = 0.9
     at_least: float | None = None
     seed: Any = 0
+    index: ItemIndex | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Query:
     limits: tuple[Limit, ...] = ()  # how many of a category one list may have
     only: Lists | None = None  # what each person may get, where that differs
     never: Lists | None = None  # what each may not
+    index: ItemIndex | None = None  # to look items up in; None: exactly
 
 
 def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None) -> Query:
@@ -70,14 +73,15 @@ def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None
     return Query(
         n=min(int(wishes.n), len(allowed)),
         allowed=allowed,
-        keep_seen=wishes.keep_seen,
+        keep_seen=bool(wishes.keep_seen),
         by=wishes.by,
         z=z_of(wishes.level),
-        seed=wishes.seed,
-        at_least=_above_average(model) if wishes.by == "likely" and wishes.at_least is None else wishes.at_least,
+        seed=int(wishes.seed),
+        at_least=_least(model, wishes),
         limits=limits_of(wishes.max_per, model.item_table, model.item_vocabulary.what),
         only=only,
         never=never,
+        index=wishes.index,
     )
 
 
@@ -88,6 +92,8 @@ def _check(model: Model, wishes: Wishes) -> None:
     check_level(wishes.level)
     check_count(wishes.n)
     check_seed(wishes.seed)
+    if wishes.index is not None and (wishes.by != "mean" or are_lists(wishes.items)):
+        raise OptionError('index="ann" goes with by="mean", and not with lists of items for each user; leave it out.')
     if wishes.by in OF_DRAWS and model.posterior is None:
         raise OptionError(
             f'by="{wishes.by}" needs the draws of a Bayes fit, which this model does not have; use by="mean".'
@@ -109,8 +115,10 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
 
 
-def _above_average(model: Model) -> float:
-    """The lowest rating of the training above their mean, which by="likely" takes for love where none is given."""
+def _least(model: Model, wishes: Wishes) -> float | None:
+    """The rating to reach: as given, or for by="likely" the lowest one of the training above their mean."""
+    if wishes.at_least is not None or wishes.by != "likely":
+        return None if wishes.at_least is None else float(wishes.at_least)
     values = model.history.values
     higher = values[values > values.mean(dtype=np.float64)]
     return float(higher.min() if len(higher) else values.max())

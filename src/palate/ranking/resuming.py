@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,11 @@ class Parts:
         return self.folder / f"{at:08}.npz"
 
     def clear(self) -> None:
-        """Nothing is kept any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Nothing is kept any more. What others have put into the folder stays, and the folder with it."""
+        for mine in [*self.folder.glob("*.npz"), *self.folder.glob("*.new"), self.folder / MANIFEST]:
+            mine.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
 
 def _write_whole(path: Path, content: bytes) -> None:
@@ -125,6 +128,7 @@ def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str
         "lists": digest_of(query.only, query.never),
         "limits": digest_of(query.limits),
         **plain,
+        "index": None if query.index is None else f"{query.index.n_probes} of {query.index.n_cells} cells",
         "block": block,
     }
 

@@ -31,7 +31,7 @@ class Job:
     """How an answer is made: into which file, in how much memory, and whether it goes on where it was killed."""
 
     out: Any = None
-    memory: Any = "256MB"
+    memory: Any = None
     resume: bool = False
 
 

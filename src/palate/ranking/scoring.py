@@ -7,15 +7,13 @@ import numpy as np
 from palate.factors import Factors, Floats
 from palate.model import Model, People
 from palate.normal import cdf
+from palate.ranking.products import is_product
 from palate.ranking.queries import Query
-
-AS_PRODUCTS = ("user_scores", "scores", "raw_scores", "ratings_at")
 
 
 def ranks_by_products(model: Model, query: Query) -> bool:
-    """Whether the order of items is that of p . q + c: expected ratings rise with it, in whatever units they are."""
-    own = type(model.factors)
-    return query.by == "mean" and all(getattr(own, name) is getattr(Factors, name) for name in AS_PRODUCTS)
+    """Whether products of factors alone say which items come first, for everybody."""
+    return query.by == "mean" and query.only is None and is_product(model.factors)
 
 
 def ratings_of_products(factors: Factors, products: Floats) -> Floats:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.factors import Codes, Floats
-from palate.kernels import top_n, top_n_of
 from palate.model import Model, People
 from palate.ranking.categories import Fetch, limited
+from palate.ranking.products import top_of_products, top_of_scores
 from palate.ranking.queries import Query
 from palate.ranking.scoring import ranks_by_products, ratings_of_products, scores_of
 from palate.rows import row_codes, take_rows
-
-Mask = NDArray[np.bool_]
 
 
 def best(model: Model, people: People, query: Query, rows: slice = slice(None)) -> tuple[Codes, Floats]:
@@ -25,7 +21,7 @@ def best(model: Model, people: People, query: Query, rows: slice = slice(None)) 
     rows: where the people stand among all who are asked for. Ties go to the lower code.
     """
     unseen = hidden(people, query, rows)
-    fused = query.only is None and ranks_by_products(model, query)
+    fused = ranks_by_products(model, query)
     fetch = _of_products(model, people, query, unseen) if fused else _of_scores(model, people, query, unseen, rows)
     if query.limits:
         return limited(fetch, len(people), query.n, len(query.allowed), query.limits)
@@ -52,8 +48,11 @@ def _of_products(model: Model, people: People, query: Query, unseen: CompressedR
     """The best by p . q + c, whose scores never stand side by side in memory."""
 
     def fetch(rows: NDArray[np.int64], n: int) -> tuple[Codes, Floats]:
-        factors = model.factors
-        codes, products = top_of_products(people.vectors[rows], factors.items, n, _some(unseen, rows), query.allowed)
+        factors, users, lists = model.factors, people.vectors[rows], _some(unseen, rows)
+        if query.index is None:
+            codes, products = top_of_products(users, factors.items, n, lists, query.allowed)
+        else:
+            codes, products = query.index.top(users, n, lists, query.allowed)
         return codes, ratings_of_products(factors, products)
 
     return fetch
@@ -82,23 +81,3 @@ def _only(scores: Floats, lists: CompressedRows) -> Floats:
 
 def _some(lists: CompressedRows | None, rows: NDArray[np.int64]) -> CompressedRows | None:
     return lists if lists is None or len(rows) == lists.n_rows else take_rows(lists, rows)
-
-
-def top_of_products(
-    users: Floats, items: Floats, n: int, unseen: CompressedRows | None, allowed: Mask, *, bias: bool = True
-) -> tuple[Codes, Floats]:
-    """The n items of the largest p . q [+ c], and p . q [+ c + b], (m, n)."""
-    users, items = np.ascontiguousarray(users, np.float32), np.ascontiguousarray(items, np.float32)
-    return top_n(users, items, n, bias=bias, allowed=allowed, **_seen(unseen))
-
-
-def top_of_scores(scores: Floats, n: int, unseen: CompressedRows | None, allowed: Mask) -> tuple[Codes, Floats]:
-    """The n items of the largest scores (m, n_items), and these, (m, n)."""
-    return top_n_of(np.ascontiguousarray(scores, np.float32), n, allowed=allowed, **_seen(unseen))
-
-
-def _seen(unseen: CompressedRows | None) -> dict[str, Any]:
-    """Lists of items to leave out, as the kernels take them."""
-    if unseen is None:
-        return {}
-    return {"seen_indptr": unseen.indptr, "seen_indices": np.ascontiguousarray(unseen.indices)}

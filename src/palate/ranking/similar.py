@@ -16,7 +16,7 @@ from palate.factors import Codes, Floats
 from palate.itemwise import HistoryFactors, Turned
 from palate.model import Model, People
 from palate.ranking.filters import allowed_items, where_mask
-from palate.ranking.selecting import top_of_products
+from palate.ranking.products import top_of_products
 from palate.ranking.writing import series_of_labels, told_of
 
 if TYPE_CHECKING:

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.asking import check_choice
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
-from palate.factors import Codes, Floats, Prior
-from palate.itemwise import CONFIDENCES, Confidence, ItemWeights, choice_signals
+from palate.factors import Codes, Floats
+from palate.itemwise import CONFIDENCES, Confidence, ItemWeights, choice_signals, no_biases
 from palate.kernels import multiply_sparse, multiply_wide
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_positive
 
-TILE = 512  # of a product, the work of one thread
+TILE = 256  # of a product, the work of one thread
 LEAF = 128  # a matrix that is inverted as a whole
 PER_ROOT = 50.0  # weight decay at a mean of one choice per item: by inner splits of ml-100k, ml-1m, lastfm-hetrec2011
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 Tile = tuple[slice, slice]
-Mapper = Callable[[Callable[[Tile], None], Iterable[Tile]], object]
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,8 @@ class EASE(Recipe):
         X = _among(histories, signals, chosen)
         P = by_users(X, decay, self.n_threads) if X.n_rows < len(chosen) else by_items(X, decay, self.n_threads)
         weights = _to_weights(P, chosen, ratings.n_items)
-        certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-        sides = (np.zeros((n, 1), np.float32) for n in (ratings.n_users, ratings.n_items))
-        return Trained(
-            ItemWeights(0.0, *sides, certain, certain, history=histories, confidence=self.confidence, weights=weights)
-        )
+        biases = no_biases(ratings.n_users, ratings.n_items)
+        return Trained(ItemWeights.of(biases, history=histories, confidence=self.confidence, weights=weights))
 
 
 def usual_decay(histories: CompressedRows, signals: Floats | None, n_chosen: int) -> float:
@@ -109,7 +107,7 @@ class Chosen:
         """Users."""
         return self.by_user.n_rows
 
-    def rows(self, of: CompressedRows) -> tuple[Any, ...]:
+    def rows(self, of: CompressedRows) -> tuple[NDArray[np.int64], Codes, Floats | None]:
         """A side as kernels take it."""
         return of.indptr, of.indices, None if self.is_plain else of.values
 
@@ -135,62 +133,84 @@ def by_users(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
 
 
 def invert(S: Floats, n_threads: int = 0) -> None:
-    """The inverse of a symmetric positive definite matrix (n, n), in its place: by halves, through the Schur complement.
+    """The inverse of a symmetric positive definite matrix (n, n), in its place: S = L L', R = L^-1, S^-1 = R' R.
 
-        [A  B]^-1   [A^-1 + W D' W'   -W D']
-        [B' D]    = [-D' W'              D']      W = A^-1 B,  D' = (D - B' W)^-1
+    R is found by halves:   [A  .]      R = [R1         .]      R1 of A,  E = C R1',
+                            [C  D]          [-R2 E R1  R2]      R2 of D - E E'
 
     The products are cut into tiles at fixed bounds, which threads share: the same bytes at any number of them.
+    Raises LinAlgError (a ValueError) where S is not positive definite.
     """
     with ThreadPoolExecutor(n_threads or os.cpu_count() or 1) as pool:
-        _invert(S, lambda work, tiles: list(pool.map(work, tiles)))
+        run = _Runner(pool)
+        _inverse_factor(S, run)
+        _square(S, run)
 
 
-def _invert(S: Floats, run: Mapper) -> None:
+@dataclass(frozen=True)
+class _Runner:
+    """Work on tiles, shared by the threads of a pool."""
+
+    pool: ThreadPoolExecutor
+
+    def __call__(self, work: Callable[[Tile], None], tiles: list[Tile]) -> None:
+        for _ in self.pool.map(work, tiles):
+            pass
+
+
+def _inverse_factor(S: Floats, run: _Runner) -> None:
+    """R = L^-1 in the place of S = L L', of which only the lower triangle is read; zeros above the diagonal."""
     n = len(S)
     if n <= LEAF:
-        S[...] = np.linalg.inv(S)
+        S[...] = np.tril(np.linalg.inv(np.linalg.cholesky(S)))
         return
     half = n // 2
-    A, B, D = S[:half, :half], S[:half, half:], S[half:, half:]
-    _invert(A, run)
-    W = np.empty(B.shape, S.dtype)
+    A, C, D = S[:half, :half], S[half:, :half], S[half:, half:]
+    _inverse_factor(A, run)
+    E, F = np.empty_like(C), np.empty_like(C)
 
-    def multiply(tile: Tile) -> None:
-        W[tile] = A[tile[0]] @ B[:, tile[1]]
+    def to_factor(tile: Tile) -> None:  # E = C R1', where R1 is zero behind its diagonal
+        row, column = tile
+        E[tile] = C[row, : column.stop] @ A[column, : column.stop].T
 
-    def complement(tile: Tile) -> None:
-        _mirror(D, tile, D[tile] - B[:, tile[0]].T @ W[:, tile[1]])
+    def complement(tile: Tile) -> None:  # D - E E'
+        row, column = tile
+        D[tile] -= E[row] @ E[column].T
 
-    def across(tile: Tile) -> None:
-        B[tile] = -(W[tile[0]] @ D[:, tile[1]])
+    def from_right(tile: Tile) -> None:  # F = E R1
+        row, column = tile
+        F[tile] = E[row, column.start :] @ A[column.start :, column]
 
-    def correct(tile: Tile) -> None:
-        _mirror(A, tile, A[tile] - B[tile[0]] @ W[tile[1]].T)
+    def from_left(tile: Tile) -> None:  # -R2 F
+        row, column = tile
+        C[tile] = -(D[row, : row.stop] @ F[: row.stop, column])
 
-    run(multiply, _tiles(*B.shape))
-    run(complement, _upper(len(D)))
-    _invert(D, run)
-    run(across, _tiles(*B.shape))
-    run(correct, _upper(len(A)))
-    S[half:, :half] = B.T
+    run(to_factor, _tiles(*C.shape))
+    run(complement, [tile for tile in _tiles(*D.shape) if tile[0].start >= tile[1].start])
+    _inverse_factor(D, run)
+    run(from_right, _tiles(*C.shape))
+    run(from_left, _tiles(*C.shape))
+    S[:half, half:] = 0
 
 
-def _mirror(matrix: Floats, tile: Tile, values: Floats) -> None:
-    """A tile of a symmetric matrix, on both sides of the diagonal."""
-    matrix[tile] = values
-    if tile[0] != tile[1]:
-        matrix[tile[1], tile[0]] = values.T
+def _square(R: Floats, run: _Runner) -> None:
+    """R' R in the place of a lower triangle R, a block of rows after the other: each needs only what is below it."""
+    for start in range(0, len(R), TILE):
+        row = slice(start, min(start + TILE, len(R)))
+        block = np.empty((row.stop - start, row.stop), R.dtype)
+
+        def multiply(tile: Tile, row: slice = row, block: Floats = block) -> None:
+            block[:, tile[1]] = R[row.start :, row].T @ R[row.start :, tile[1]]
+
+        run(multiply, [(row, slice(at, min(at + TILE, row.stop))) for at in range(0, row.stop, TILE)])
+        block[:, start:] = (block[:, start:] + block[:, start:].T) / 2
+        R[row, : row.stop] = block
+        R[:start, row] = block[:, :start].T
 
 
 def _tiles(n_rows: int, n_columns: int) -> list[Tile]:
     rows, columns = ([slice(at, min(at + TILE, n)) for at in range(0, n, TILE)] for n in (n_rows, n_columns))
     return [(row, column) for row in rows for column in columns]
-
-
-def _upper(n: int) -> list[Tile]:
-    """The tiles of a symmetric matrix on and above the diagonal."""
-    return [tile for tile in _tiles(n, n) if tile[0].start <= tile[1].start]
 
 
 def _to_weights(P: Floats, chosen: Codes, n_items: int) -> Floats:
@@ -228,8 +248,7 @@ def check_memory(need: int, n_items: int, budget: str | int | None) -> None:
 def available_memory() -> int | None:
     """Bytes that are free or can be freed, None where the machine does not say."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found = re.search(r"^MemAvailable:\s+(\d+) kB", lines.read(), re.MULTILINE)
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
         return int(found[1]) * 1024 if found else None
     except OSError:
         return _physical_memory()
@@ -244,8 +263,8 @@ def _physical_memory() -> int | None:
 
 def bytes_of(memory: str | int) -> int:
     """Bytes of "256MB", "2GB" or a number. Raises OptionError for what is no amount."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B?)\s*", str(memory).upper())
-    unit = None if found is None or isinstance(memory, bool) else UNITS.get(found[2] if found[2] != "B" else "")
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B|)\s*", str(memory).upper())
+    unit = None if found is None or isinstance(memory, bool) else UNITS.get(found[2])
     if found is None or unit is None or not float(found[1]) > 0:
         raise OptionError(f'memory must be an amount like "2GB" or "500MB", or a number of bytes, got {memory!r}.')
     return int(float(found[1]) * unit)

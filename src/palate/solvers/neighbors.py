@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
 from palate.asking import check_choice
 from palate.errors import OptionError
-from palate.factors import Factors, Prior
-from palate.itemwise import HistoryFactors, ItemWeights
-from palate.neighborhood import MEASURES, Crowd, Measure, Similarity, UserNeighbors, neighbor_rows, with_signals
+from palate.factors import Factors
+from palate.itemwise import HistoryFactors, ItemWeights, no_biases, with_signals
+from palate.neighborhood import MEASURES, Crowd, Measure, Similarity, UserNeighbors, neighbor_rows
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, rmse
@@ -29,11 +29,10 @@ class Neighbors(Recipe):
         over what u chose, among the k items nearest to i                  sum_j s_ij d_uj / (sum_j s_ij + 0.1)
 
     by="users" says the same of the k users nearest to u who have i. d: what ratings are above the usual.
-    similarity: "cosine", "bm25" (choices only) or "pearson" (ratings only), shrunk by n / (n + shrinkage) where n
-    are shared; None takes pearson for ratings, bm25 for choices by items and cosine by users. k, shrinkage: None takes
-    what suits: 150 and 50 for ratings, 200 (items) or 100 (users) and 0 for choices. Ratings
-    are predicted, choices only ranked; intervals are known when given ratings to validate on. Raises OptionError for
-    values that make no sense.
+    similarity: "cosine", "bm25" (choices only) or "pearson" (ratings only), shrunk by n / (n + shrinkage) where n are
+    shared; None takes pearson for ratings, bm25 for choices by items and cosine by users. k, shrinkage: None takes what
+    suits: 150 and 50 for ratings, 100 and 0 for choices. Ratings are predicted, choices only ranked, and their counts
+    left aside; intervals are known when given ratings to validate on. Raises OptionError for values that make no sense.
 
     >>> import palate
     >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
@@ -70,9 +69,9 @@ class Neighbors(Recipe):
         damping = None if ratings.is_implicit else DAMPING
         model: HistoryFactors
         if self.by == "users":
-            model = UserNeighbors(**biases, damping=damping, similarity=similarity).joined(ratings.by_user())
+            model = UserNeighbors.of(biases, damping=damping, similarity=similarity).joined(ratings.by_user())
         else:
-            model = ItemWeights(**biases, damping=damping, history=ratings.by_user())
+            model = ItemWeights.of(biases, damping=damping, history=ratings.by_user())
             model = self._weighed(model, similarity)
         if monitor.valid is None or ratings.is_implicit:
             return Trained(model)
@@ -88,14 +87,11 @@ class Neighbors(Recipe):
         shrinkage = usual.shrinkage if self.shrinkage is None else float(self.shrinkage)
         return Similarity(measure, usual.k if self.k is None else int(self.k), shrinkage)
 
-    def _biases(self, ratings: Ratings) -> dict[str, Any]:
+    def _biases(self, ratings: Ratings) -> Factors:
         """Mean and biases of ratings; nothing of choices."""
-        if not ratings.is_implicit:
-            fitted = Bias(n_threads=self.n_threads).fit(ratings, progress=False).model.factors
-            return {part.name: getattr(fitted, part.name) for part in fields(Factors)}
-        certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-        users, items = (np.zeros((n, 1), np.float32) for n in (ratings.n_users, ratings.n_items))
-        return {"mean": 0.0, "users": users, "items": items, "user_prior": certain, "item_prior": certain}
+        if ratings.is_implicit:
+            return no_biases(ratings.n_users, ratings.n_items)
+        return Bias(n_threads=self.n_threads).fit(ratings, progress=False).model.factors
 
     def _weighed(self, model: ItemWeights, similarity: Similarity) -> ItemWeights:
         """With the weights of the k items nearest to each."""
@@ -110,6 +106,6 @@ class Neighbors(Recipe):
 USUAL: dict[tuple[Kind, By], Similarity] = {
     ("explicit", "items"): Similarity("pearson", 150, 50.0),
     ("explicit", "users"): Similarity("pearson", 150, 50.0),
-    ("implicit", "items"): Similarity("bm25", 200),
+    ("implicit", "items"): Similarity("bm25", 100),
     ("implicit", "users"): Similarity("cosine", 100),
 }

@@ -1,0 +1,88 @@
+"""`palate recommend` with conditions, lists from files, limits per category, memory and --resume."""
+
+import csv
+
+import numpy as np
+import polars as pl
+import pytest
+
+import palate as library
+from test_cli import answer, many, parsed, refusal
+
+N_ITEMS = 24
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with a model of films that have years and genres, and files of lists."""
+    folder = tmp_path_factory.mktemp("choosing")
+    rng = np.random.default_rng(0)
+    rows = [(u, i, rng.integers(1, 6)) for u in range(1, 31) for i in range(1, N_ITEMS + 1) if rng.random() < 0.4]
+    genres = ["Drama", "Drama|Comedy", "Horror"]
+    films = [(i, f"Film {i}", 1980 + i, genres[i % 3]) for i in range(1, N_ITEMS + 1)]
+    write(folder / "ratings.csv", [("user", "item", "rating"), *rows])
+    write(folder / "films.csv", [("item", "title", "year", "genres"), *films])
+    write(folder / "pairs.csv", [("user", "item"), (1, 3), (1, 4), (2, 5)])
+    write(folder / "plain.csv", [("item",), (3,), (4,)])
+    (folder / "list.txt").write_text("3\n4\n")
+    tables = library.read(folder / "ratings.csv", items=folder / "films.csv")
+    library.ALS(n_factors=3, n_sweeps=3).fit(tables).save(folder / "m.palate")
+    return folder
+
+
+def write(path, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def rec(here):
+    return library.load(here / "m.palate")
+
+
+def frame_of(rows, like):
+    return pl.DataFrame(rows)["item"].to_list() == like["item"].to_list()
+
+
+def test_the_options_say_what_they_say_in_python(here, rec):
+    ask = ["recommend", "m.palate", "1", "2", "-n", 9]
+    users = [type(rec.model.user_vocabulary.labels.tolist()[0])(user) for user in (1, 2)]
+    kind = type(rec.model.item_vocabulary.labels.tolist()[0])
+    pairs = {users[0]: [kind(3), kind(4)], users[1]: [kind(5)]}
+    for typed, options in [
+        (["--where", "year >= 1990"], {"where": "year >= 1990"}),
+        (["--max-per", "genres=2"], {"max_per": {"genres": 2}}),
+        (["--max-per", "genres=2", "--max-per", "year=1"], {"max_per": {"genres": 2, "year": 1}}),
+        (["--exclude-file", "pairs.csv", "--keep-seen"], {"exclude": pairs, "keep_seen": True}),
+        (["--items-file", "pairs.csv", "--keep-seen"], {"items": pairs, "keep_seen": True}),
+        (["--exclude-file", "plain.csv"], {"exclude": [kind(3), kind(4)]}),
+        (["--items-file", "list.txt", "--keep-seen"], {"items": [kind(3), kind(4)], "keep_seen": True}),
+    ]:
+        assert frame_of(parsed(*ask, *typed, cwd=here), rec.recommend(users, n=9, **options)), typed
+    new = parsed("recommend", "m.palate", "--like", "1=5", "--where", "year < 1990", "--max-per", "genres=1", cwd=here)
+    assert frame_of(new, rec.fold_in({kind(1): 5}).recommend(where="year < 1990", max_per={"genres": 1}))
+
+
+def test_everyone_into_a_file_that_can_be_resumed(here, rec):
+    line = "recommend m.palate --all --out best.parquet --memory 200MB --resume --max-per genres=2 -n 4"
+    answer(*line.split(" "), cwd=here)
+    assert pl.read_parquet(here / "best.parquet").equals(rec.recommend(n=4, max_per={"genres": 2}))
+    assert not (here / "best.parquet.parts").exists()
+
+
+def test_what_does_not_go(here):
+    told = {
+        "recommend m.palate 1 --where yaer>1": "no column 'yaer'",
+        "recommend m.palate 1 --max-per genres": "write it as COLUMN=K",
+        "recommend m.palate 1 --max-per genre=2": "no column 'genre'",
+        "recommend m.palate 1 --items 3 --items-file list.txt": "give one of the two",
+        "recommend m.palate 1 --exclude-file ratings.txt": "ratings.txt",
+        "recommend m.palate --like 1=5 --exclude-file pairs.csv": "one user only",
+        "recommend m.palate --all --out b.csv --memory lots": "give a size such as",
+        "recommend m.palate --all --out b.csv --memory 1KB": "too little",
+    }
+    for done, (line, said) in zip(many(*told, cwd=here), told.items(), strict=True):
+        assert said in refusal(done), line
+    usage = many("recommend m.palate 1 --resume", "recommend m.palate --all --memory 1GB", cwd=here)
+    assert [done.returncode for done in usage] == [2, 2]
+    assert "goes with --everyone and --out" in usage[0].stderr
