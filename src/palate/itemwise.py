@@ -72,7 +72,9 @@ class HistoryFactors(Factors):
 
     def for_nobody(self, item_codes: Codes | slice) -> Floats:
         """Scores of items for somebody without a history, besides biases, (n,)."""
-        return self.shares_of_users[item_codes] * np.float32(self.damping is None)
+        has_shares = self.damping is None and len(self.shares_of_users) == len(self.items)
+        shares = self.shares_of_users if has_shares else np.zeros(len(self.items), np.float32)
+        return shares[item_codes]
 
     def unsaid(self, history: CompressedRows, item_code: int) -> float:
         """What the score of an item has of no entry of one history: that of nobody, where there is none."""
