@@ -126,10 +126,10 @@ def factors_of(
     return tables[0], tables[1]
 
 
-def large(power: float) -> Case:
+def large(power: float, n_users: int) -> Case:
     """Normal factors, the lengths of the items falling with a power of their rank; 50 items seen by each."""
     rng = np.random.default_rng(0)
-    n_users, n_items = LARGE
+    n_items = LARGE[1]
     users = rng.standard_normal((n_users, N_FACTORS), dtype=np.float32)
     items = rng.standard_normal((n_items, N_FACTORS), dtype=np.float32)
     items *= (rng.permutation(n_items)[:, None] + 1).astype(np.float32) ** -np.float32(power)
@@ -166,9 +166,9 @@ def told_by(python: str, source: str, folder: str, repeat: int) -> dict[str, flo
 
 
 CASES = {
-    "ml-1m": lambda: likes(),
-    "large, normal": lambda: large(0.0),
-    "large, popular": lambda: large(0.35),
+    "ml-1m": lambda _: likes(),
+    "large, normal": lambda n_users: large(0.0, n_users),
+    "large, popular": lambda n_users: large(0.35, n_users),
 }
 
 
@@ -176,9 +176,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--peers", help="a Python that can import implicit and faiss")
     options.add_argument("--case", choices=list(CASES), action="append")
+    options.add_argument("--users", type=int, default=LARGE[0], help="of the large cases; their peers take minutes")
     chosen = options.parse_args()
     for name in chosen.case or CASES:
-        print(row_of(name, CASES[name](), chosen.peers, repeat=7 if name == "ml-1m" else 1).line(), flush=True)
+        repeat = 7 if name == "ml-1m" else 1
+        print(row_of(name, CASES[name](chosen.users), chosen.peers, repeat).line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pytest
 
 import palate
 from palate.choosing import Chooser, as_choices, chooser_of, logistic
+from palate.compressed import CompressedRows
 from palate.implicit import ImplicitFactors
 
 
@@ -34,8 +35,8 @@ def blocs(n_users=200, n_items=80, seed=0):
 def test_chances_are_higher_where_people_choose():
     ratings, chances = blocs()
     model = palate.Mean().fit(ratings, progress=False).model
-    chooser = chooser_of(model)
-    told = chooser.chances(model.known(np.arange(200, dtype=np.int32)))
+    chooser = chooser_of(model.history, len(model.item_vocabulary))
+    told = chooser.chances(np.arange(200, dtype=np.int32), model.history)
     assert told.shape == (200, 80)
     assert ((told >= 0) & (told <= 1)).all()
     assert chooser.slope > 0
@@ -44,14 +45,14 @@ def test_chances_are_higher_where_people_choose():
 
 def test_a_newcomer_is_told_what_a_known_one_with_the_same_history_is():
     model = palate.Mean().fit(blocs()[0], progress=False).model
-    chooser = chooser_of(model)
+    chooser = chooser_of(model.history, len(model.item_vocabulary))
     known = model.known(np.array([3, 8], np.int32))
-    new = model.newcomers(known.history)
-    np.testing.assert_allclose(chooser.chances(new), chooser.chances(known), rtol=2e-3, atol=1e-6)
+    told = chooser.chances(np.array([-1, -1], np.int32), known.history)
+    np.testing.assert_allclose(told, chooser.chances(known.codes, known.history), rtol=2e-3, atol=1e-6)
 
 
 def test_scores_below_the_least_are_all_as_unlikely():
-    factors = chooser_of(palate.Mean().fit(blocs()[0], progress=False).model).factors
+    factors = chooser_of(blocs()[0].by_user(), 80).factors
     assert isinstance(factors, ImplicitFactors)
     chances = Chooser(factors, -1.0, 2.0).chances_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
     assert chances[0] == chances[1] < chances[2] < chances[3]
@@ -59,8 +60,15 @@ def test_scores_below_the_least_are_all_as_unlikely():
 
 
 def test_a_few_ratings_are_enough_to_ask():
-    model = palate.Mean().fit(palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]})).model
-    assert np.isfinite(chooser_of(model).chances(model.known(np.array([0, 1], np.int32)))).all()
+    history = palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]}).by_user()
+    assert np.isfinite(chooser_of(history, 2).chances(np.array([0, -1], np.int32), history)).all()
+
+
+def test_who_has_chosen_nothing_is_told_what_most_choose():
+    ratings, _ = blocs()
+    nothing = CompressedRows.empty(1)
+    chances = chooser_of(ratings.by_user(), 80).chances(np.array([-1], np.int32), nothing)[0]
+    assert np.corrcoef(chances, np.bincount(ratings.item_codes))[0, 1] > 0.9
 
 
 def test_what_was_rated_is_a_choice_whatever_the_rating():

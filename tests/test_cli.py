@@ -39,6 +39,7 @@ COMMANDS = [
     "update",
     "forget",
     "evaluate",
+    "compare",
     "predict",
     "recommend",
     "similar",
@@ -606,7 +607,7 @@ def test_anything_becomes_json(value):
 def model_with(titles, labels=None):
     vocabulary = library.Vocabulary.in_order(labels or [f"id{at}" for at in range(len(titles))], what="item")
     table = pl.DataFrame({"title": titles}, schema={"title": pl.String})
-    return SimpleNamespace(model=SimpleNamespace(item_vocabulary=vocabulary, item_table=table))
+    return SimpleNamespace(model=SimpleNamespace(kind="explicit", item_vocabulary=vocabulary, item_table=table))
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=8), st.text(min_size=1), st.data())

@@ -36,15 +36,20 @@ ORDER = [
     "ordinal",
     "reference",
     "reference_ranking",
+    "reference_bpr",
+    "reference_blocks",
     "sideinfo",
     "strangers",
     "factors",
     "effects",
     "implicit",
+    "itemwise",
+    "neighborhood",
     "network",
+    "paired",
     "posterior",
-    "model",
     "choosing",
+    "model",
     "storing",
     "answers",
     "asking",
@@ -59,6 +64,7 @@ ORDER = [
     "recommender",  # before the solvers, since their fit() returns one
     "solvers",
     "evaluation",
+    "tuning",
     "plotting",
     "nn",
     "__init__",
@@ -67,10 +73,22 @@ ORDER = [
     "service",
     "__main__",
 ]
-ONLY_IN = {"torch": "nn", "matplotlib": "plotting", "faiss": "ranking.index"}  # folders, or single files
+ONLY_IN = {"torch": "nn", "matplotlib": "plotting", "faiss": "ranking.index", "optuna": "tuning"}
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
-LAZY = ["polars", "pandas", "pyarrow", "scipy", "typer", "rich", "safetensors", "torch", "matplotlib", "faiss"]
+LAZY = [
+    "polars",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "typer",
+    "rich",
+    "safetensors",
+    "torch",
+    "matplotlib",
+    "faiss",
+    "optuna",
+]
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "palate"

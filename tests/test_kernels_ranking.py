@@ -187,17 +187,16 @@ def test_they_give_the_same_bytes_on_any_number_of_threads(level):
 
 
 @each_level
-def test_a_bound_on_the_scores_leaves_nothing_out(level):
-    """Items along the user himself score all that their length allows, rounded up or down."""
-    rng = np.random.default_rng(6)
-    users = rng.standard_normal((40, 64)).astype(np.float32)
-    lengths = np.repeat(rng.random(100).astype(np.float32), 20)  # many that differ by rounding alone
-    items = (users[rng.integers(0, 40, 2000)] * lengths[:, None]).astype(np.float32)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_bound_on_the_scores_leaves_nothing_out(level, seed):
+    """Items along the user score all that their length allows, and rounding puts some of them above it."""
+    rng = np.random.default_rng(seed)
+    users = rng.standard_normal((1, 64)).astype(np.float32)
+    items = (users * (1 + 2e-7 * rng.standard_normal((3000, 1)))).astype(np.float32)
     with at_level(level):
-        found = kernels.top_n(users, items, 5, bias=False)
-        everything = kernels.top_n(users, items, 2000, bias=False)
-    assert found[0].tobytes() == everything[0][:, :5].tobytes()
-    assert found[1].tobytes() == everything[1][:, :5].tobytes()
+        codes, found = kernels.top_n(users, items, 3, bias=False)
+        all_codes, all_found = kernels.top_n(users, items, 3000, bias=False)
+    assert codes.tobytes() == all_codes[:, :3].tobytes() and found.tobytes() == all_found[:, :3].tobytes()
 
 
 # ---- made by hand
@@ -216,6 +215,12 @@ def test_scores_that_overflow_are_ranked():
     items = np.array([[1, 1, 0], [2, 0, 0], [0, 0, 5], [0, -2, 0]], np.float32)
     assert kernels.top_n(users, items, 4, bias=False)[0].tolist() == [[1, 3, 2, 0]]
     assert kernels.top_n(users, items, 1, bias=False)[0].tolist() == [[1]]
+
+
+def test_among_scores_beyond_all_numbers_the_lower_code_wins():
+    users, items = np.array([[3e38]], np.float32), np.linspace(1.5, 3, 200, dtype=np.float32)[:, None]
+    codes, found = kernels.top_n(users, items, 1, bias=False)
+    assert (codes.tolist(), found.tolist()) == ([[0]], [[INF]])
 
 
 def test_what_nobody_may_get_is_not_found():

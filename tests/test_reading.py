@@ -536,7 +536,7 @@ def test_arrays_with_times_strings_and_holes():
     with pytest.raises(LabelTypeError, match="whole numbers"):
         read(np.array([[1.5, 2, 3]]))
     with pytest.raises(DataError, match=r"shape \(n, 3\)"):
-        read(np.zeros((4, 2)))
+        read(np.zeros((4, 1)))
     structured = np.array([(3, "tea", 4.5)], dtype=[("user", "i8"), ("item", "U8"), ("rating", "f8")])
     assert triples(read(structured)) == [(3, "tea", 4.5)]
 

@@ -18,16 +18,20 @@ __version__ = "0.1.0"
 # Public name -> the module it lives in. Loaded when first used, so that `import palate` is quick.
 _HOMES = {
     "ALS": "solvers",
+    "BPR": "solvers",
     "Bayes": "solvers",
     "Bias": "solvers",
+    "EASE": "solvers",
     "ImplicitALS": "solvers",
     "Mean": "solvers",
+    "Neighbors": "solvers",
     "Popularity": "solvers",
     "Ratings": "ratings",
     "Recommender": "recommender",
     "SGD": "solvers",
     "Vocabulary": "vocabulary",
     "check": "checking",
+    "compare": "evaluation",
     "cross_validate": "evaluation",
     "evaluate": "evaluation",
     "load": "recommender",
@@ -38,32 +42,47 @@ _HOMES = {
     "split_rows": "splitting",
     "split_time": "splitting",
     "split_users": "splitting",
+    "split_within_users": "splitting",
+    "tune": "tuning",
 }
 _MODULES = ("datasets", "errors", "nn", "plotting")
 
 if TYPE_CHECKING:
     from palate import datasets, errors
     from palate.checking import check
-    from palate.evaluation import cross_validate, evaluate
+    from palate.evaluation import compare, cross_validate, evaluate
     from palate.ratings import Ratings
     from palate.reading import read
     from palate.recommender import Recommender, load
-    from palate.solvers import ALS, SGD, Bayes, Bias, ImplicitALS, Mean, Popularity
-    from palate.splitting import split_folds, split_last, split_random, split_rows, split_time, split_users
+    from palate.solvers import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity
+    from palate.splitting import (
+        split_folds,
+        split_last,
+        split_random,
+        split_rows,
+        split_time,
+        split_users,
+        split_within_users,
+    )
+    from palate.tuning import tune
     from palate.vocabulary import Vocabulary
 
 __all__ = [
     "ALS",
+    "BPR",
+    "EASE",
     "SGD",
     "Bayes",
     "Bias",
     "ImplicitALS",
     "Mean",
+    "Neighbors",
     "Popularity",
     "Ratings",
     "Recommender",
     "Vocabulary",
     "check",
+    "compare",
     "cross_validate",
     "datasets",
     "errors",
@@ -76,6 +95,8 @@ __all__ = [
     "split_rows",
     "split_time",
     "split_users",
+    "split_within_users",
+    "tune",
 ]
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.ratings import Kind
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -77,7 +79,10 @@ def _column(name: str, values: Any) -> pl.Series:
 
 
 class Reason(NamedTuple):
-    """One of somebody's own ratings, and by how much it moved the prediction. For a new item, `item` is the user."""
+    """One of somebody's own ratings, and by how much it moved the prediction. For a new item, `item` is the user.
+
+    rating: of a choice, where there are no ratings, how often it was made (1 where that is not known).
+    """
 
     item: Any
     title: str | None
@@ -95,7 +100,8 @@ class Explanation:
     parts: mean, user, item, factors, and limit (what clipping to the rating range took away, most often 0).
     because: the own ratings that pulled it up or down, the strongest first. known: what else is known of the user, by
     name: "history" (what was rated at all, whatever the rating) and the columns of the user table. rest: what the prior
-    of everybody and the averaging over draws contribute.
+    of everybody and the averaging over draws contribute. kind: of the ratings learned from; where it is "implicit", the
+    prediction is the score of a choice.
     """
 
     user: Any
@@ -106,22 +112,37 @@ class Explanation:
     because: list[Reason]
     rest: float
     known: dict[str, float] = field(default_factory=dict)
+    kind: Kind = "explicit"
 
     def __str__(self) -> str:
         name = self.title or str(self.item)
+        if self.kind == "implicit":
+            return "\n".join([f"{name} for {self.user}: score {self.prediction:.3f}", *self._reasons()])
         lines = [f"{name} for {self.user}: {self.prediction:.2f}"]
         lines += [
             f"  {part:>8} {value:+.2f}" for part, value in self.parts.items() if part != "limit" or abs(value) >= 0.005
         ]
-        lines += ["because of"] if self.because else []
-        for reason in self.because[:8]:
-            lines.append(f"  {reason.contribution:+.3f}  rated {reason.title or reason.item} {reason.rating:g}")
-        others = sum(reason.contribution for reason in self.because[8:])
-        if self.because[8:]:
-            lines.append(f"  {others:+.3f}  the {len(self.because) - 8} other ratings")
+        lines += self._reasons()
         lines += [f"  {share:+.3f}  {KNOWN.get(name, name)}" for name, share in self.known.items()]
         lines.append(f"  {self.rest:+.3f}  what holds for everybody")
         return "\n".join(lines)
+
+    def _reasons(self) -> list[str]:
+        """The own ratings that did most, a line each, and the others in one."""
+        lines = ["because of"] if self.because else []
+        lines += [f"  {reason.contribution:+.3f}  {self._told(reason)}" for reason in self.because[:8]]
+        others = sum(reason.contribution for reason in self.because[8:])
+        if self.because[8:]:
+            noun = "choices" if self.kind == "implicit" else "ratings"
+            lines.append(f"  {others:+.3f}  the {len(self.because) - 8} other {noun}")
+        return lines
+
+    def _told(self, reason: Reason) -> str:
+        name = reason.title or reason.item
+        if self.kind == "explicit":
+            return f"rated {name} {reason.rating:g}"
+        has_counts = any(other.rating != 1 for other in self.because)
+        return f"chose {name} ({reason.rating:g})" if has_counts else f"chose {name}"
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain values, ready for JSON."""
@@ -134,18 +155,24 @@ class Explanation:
             "because": [reason._asdict() for reason in self.because],
             "known": self.known,
             "rest": self.rest,
+            "kind": self.kind,
         }
 
 
 @dataclass(frozen=True)
 class CrossTab:
-    """Users x items: what is known (nan where nothing is) beside what is predicted; both (n_users, n_items)."""
+    """Users x items: what is known (nan where nothing is) beside what is predicted; both (n_users, n_items).
+
+    kind: of the ratings learned from; where it is "implicit", known is how often (1 where that is not known) and
+    predicted the score.
+    """
 
     users: list[Any]
     items: list[Any]
     titles: list[str | None]
     known: NDArray[np.float32]
     predicted: NDArray[np.float32]
+    kind: Kind = "explicit"
 
     def to_frame(self, what: str = "predicted") -> pl.DataFrame:
         """One row per user, one column per item, of "predicted" or "known" ratings."""
@@ -156,19 +183,22 @@ class CrossTab:
         return frame
 
     def __str__(self) -> str:
+        decimals, below = (1, "known rating, and the predicted one in brackets")
+        if self.kind == "implicit":
+            decimals, below = (2, "what was chosen and how often, and the score in brackets")
         head = [""] + [(title or str(item))[:12] for item, title in zip(self.items, self.titles, strict=True)]
         rows = [
-            [str(user)] + [_cell(known, predicted) for known, predicted in zip(*pair, strict=True)]
+            [str(user)] + [_cell(known, predicted, decimals) for known, predicted in zip(*pair, strict=True)]
             for user, *pair in zip(self.users, self.known, self.predicted, strict=True)
         ]
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
-        return "\n".join([*lines, "known rating, and the predicted one in brackets"])
+        return "\n".join([*lines, below])
 
 
 def _texts(labels: list[Any]) -> bool:
     return any(isinstance(label, str) for label in labels)
 
 
-def _cell(known: float, predicted: float) -> str:
-    return f"{'-' if np.isnan(known) else format(known, 'g')} ({predicted:.1f})"
+def _cell(known: float, predicted: float, decimals: int) -> str:
+    return f"{'-' if np.isnan(known) else format(known, 'g')} ({predicted:.{decimals}f})"

@@ -16,6 +16,8 @@ from palate.vocabulary import Vocabulary
 
 Severity = Literal["info", "warning", "problem"]
 TEST_SHARE = 0.1  # of the random split whose cold rows are foretold
+NEARLY_ALL, MOST_OF_ALL = 0.9, 0.5  # shares: of the users who chose an item, of all counts that are one user's
+DAMPEN = 'ImplicitALS(confidence="log"), the default, or "equal" keep large counts from ruling; "count" does not.'
 MARKS = {"info": " ", "warning": "!", "problem": "X"}
 
 
@@ -96,13 +98,14 @@ def _checked(ratings: Ratings) -> Check:
         findings.insert(0, Finding("size", "problem", "There are no ratings.", "Look at the file and at its columns."))
         findings.append(_tables(ratings))
         return Check(tuple(found for found in findings if found), report.source)
+    measure = (_counts, _ratings_as_counts, _repeats, _chosen_by_all, _robots) if ratings.is_implicit else (_scale,)
     findings = [
         _size(ratings),
         _density(ratings),
         _bad_rows(ratings),
         _duplicates(ratings),
         _tables(ratings),
-        _scale(ratings),
+        *(look(ratings) for look in measure),
         *(_labels(vocabulary) for vocabulary in (ratings.user_vocabulary, ratings.item_vocabulary)),
         _constant_raters(ratings),
         *(_single(ratings, what) for what in ("user", "item")),
@@ -115,7 +118,9 @@ def _checked(ratings: Ratings) -> Check:
 
 def _size(ratings: Ratings) -> Finding:
     n, users, items = len(ratings), ratings.n_users, ratings.n_items
-    says = f"{n:,} ratings, {users:,} users, {items:,} items: {n / users:.1f} a user, {n / items:.1f} an item."
+    says = (
+        f"{n:,} {_noun(ratings)}s, {users:,} users, {items:,} items: {n / users:.1f} a user, {n / items:.1f} an item."
+    )
     if min(users, items) == 1:
         only = "user" if users == 1 else "item"
         return Finding(
@@ -127,11 +132,16 @@ def _size(ratings: Ratings) -> Finding:
     return Finding("size", "info", says)
 
 
+def _noun(ratings: Ratings) -> str:
+    return "choice" if ratings.is_implicit else "rating"
+
+
 def _density(ratings: Ratings) -> Finding:
     density = len(ratings) / (ratings.n_users * ratings.n_items)
-    says = f"{density:.3%} of all (user, item) pairs are rated."
+    says = f"{density:.3%} of all (user, item) pairs are {'chosen' if ratings.is_implicit else 'rated'}."
     if density == 1 and min(ratings.n_users, ratings.n_items) > 1:
-        return Finding("density", "warning", says, "Every pair has a rating: no item is left to recommend.")
+        do = f"Every pair has a {_noun(ratings)}: no item is left to recommend."
+        return Finding("density", "warning", says, do)
     return Finding("density", "info", says)
 
 
@@ -172,7 +182,7 @@ def _scale(ratings: Ratings) -> Finding:
     distinct = np.unique(ratings.values).astype(np.float64)
     low, high = ratings.range
     if len(distinct) == 1:
-        do = "There is no taste to learn from; if these are visits or purchases, treat them as implicit feedback."
+        do = 'No taste to learn from; if these are likes, visits or purchases: did you mean kind="implicit"?'
         return Finding("scale", "problem", f"Every rating is {low:g}.", do)
     step = _step(distinct)
     steps = f" in steps of {step:g}" if step else ", without a common step"
@@ -185,13 +195,78 @@ def _scale(ratings: Ratings) -> Finding:
 def _scale_advice(ratings: Ratings, distinct: NDArray[np.float64], step: float | None) -> str:
     median = float(np.median(ratings.values))
     if distinct[0] >= 0 and distinct[-1] > 50 * max(median, 1.0):
-        return "A long tail: counts rather than ratings? Take logarithms, or treat them as implicit feedback."
+        return 'A long tail: counts rather than ratings? Did you mean kind="implicit"? Otherwise take logarithms.'
     zeros = float((ratings.values == 0).mean())
     if distinct[0] == 0 and step == 1 and len(distinct) > 2 and zeros > 0.3:
         return f"{zeros:.0%} are 0: if 0 means 'not rated', leave those rows out."
     if max(abs(distinct[0]), abs(distinct[-1])) > 1e6:
         return "Very large values: rescale them, for example to 0..1."
     return ""
+
+
+def _counts(ratings: Ratings) -> Finding:
+    """How often was chosen, and whether few decide: a user with most of it, or a long tail."""
+    counts = ratings.weights
+    if counts is None:
+        return Finding("counts", "info", "There are none: who chose what is all that is known.")
+    total = counts.sum(dtype=np.float64)
+    middle, largest = float(np.median(counts)), float(counts.max())
+    says = f"from {counts.min():g} to {largest:g}, median {middle:g}, {total:,.0f} in all."
+    of_user = np.bincount(ratings.user_codes, counts, minlength=ratings.n_users)
+    if of_user.max() > MOST_OF_ALL * total and np.count_nonzero(of_user) > 3:
+        user = ratings.user_vocabulary.labels[of_user.argmax()]
+        says += f" User {user!r} has {of_user.max() / total:.0%} of them."
+        return Finding("counts", "warning", says, f"Look at what that user is. {DAMPEN}")
+    if largest > 50 * max(middle, 1.0):
+        return Finding("counts", "info", says, f"A long tail. {DAMPEN}")
+    return Finding("counts", "info", says)
+
+
+def _ratings_as_counts(ratings: Ratings) -> Finding | None:
+    """Whether counts look like ratings: few values in even steps up to 10, of which the lowest is not the usual one."""
+    if ratings.weights is None:
+        return None
+    values, times = np.unique(ratings.weights, return_counts=True)
+    if not 3 <= len(values) <= 20 or values[-1] > 10 or times.argmax() == 0 or times[0] > 0.3 * times.sum():
+        return None
+    usual = values[times.argmax()]
+    says = f"The counts are {len(values)} values from {values[0]:g} to {values[-1]:g}, most often {usual:g}."
+    do = 'Ratings? Did you mean kind="explicit"? Its likes(at_least=4) then are what is liked, not all that is rated.'
+    return Finding("kind", "warning", says, do)
+
+
+def _repeats(ratings: Ratings) -> Finding | None:
+    summed = ratings.report.summed
+    says = f"{summed:,} rows were added to the count of their (user, item)."
+    return Finding("repeats", "info", says) if summed else None
+
+
+def _chosen_by_all(ratings: Ratings) -> Finding | None:
+    """Items that say nothing about anybody, since nearly everybody chose them."""
+    users = int(np.count_nonzero(ratings.by_user().counts))
+    share = ratings.by_item().counts / users
+    n = int((share >= NEARLY_ALL).sum())
+    if not n or users < 10:
+        return None
+    item = ratings.item_vocabulary.labels[share.argmax()]
+    says = f"{n:,} items were chosen by {NEARLY_ALL:.0%} of the users or more, {item!r} by {share.max():.0%}."
+    do = (
+        "A default or a gift? They tell nothing of taste, and come first for all others: leave them out of the answers."
+    )
+    return Finding("items of all", "warning", says, do)
+
+
+def _robots(ratings: Ratings) -> Finding | None:
+    """Users with more choices than a person makes: half the catalogue, or 50 times as many as usual."""
+    counts = ratings.by_user().counts
+    limit = min(0.5 * ratings.n_items, max(50 * float(np.median(counts[counts > 0])), 1000.0))
+    n = int((counts > limit).sum())
+    if not n or ratings.n_items < 50 or ratings.n_users < 10:
+        return None
+    user, most = ratings.user_vocabulary.labels[counts.argmax()], int(counts.max())
+    says = f"{n:,} users chose more than {limit:,.0f} items, {user!r} {most:,} of them."
+    do = "Robots, shops or shared accounts? They tie everything to everything: leave them out if they are no persons."
+    return Finding("huge histories", "warning", says, do)
 
 
 def _step(distinct: NDArray[np.float64]) -> float | None:
@@ -241,7 +316,7 @@ def _constant_raters(ratings: Ratings) -> Finding | None:
     constant = np.zeros(rows.n_rows, bool)
     constant[filled] = np.maximum.reduceat(rows.values, starts) == np.minimum.reduceat(rows.values, starts)
     n_constant, n_busy = int((constant & busy).sum()), int(busy.sum())
-    if not n_constant or len(np.unique(ratings.values)) == 1:
+    if not n_constant or ratings.is_implicit or len(np.unique(ratings.values)) == 1:
         return None
     says = f"{n_constant:,} of the {n_busy:,} users with 5 ratings or more always give the same value."
     do = "They tell which items they chose, but not which they prefer; many of them may be robots or a default value."
@@ -254,9 +329,12 @@ def _single(ratings: Ratings, what: str) -> Finding | None:
     n = int((counts == 1).sum())
     if not n:
         return None
-    says = f"{n:,} of {len(counts):,} {what}s ({n / len(counts):.1%}) have one rating only."
+    noun = _noun(ratings)
+    says = f"{n:,} of {len(counts):,} {what}s ({n / len(counts):.1%}) have one {noun} only."
     do = "Their predictions lean on the averages, with a wide interval; nothing need be done."
-    return Finding(f"one-rating {what}s", "warning" if n > len(counts) / 2 else "info", says, do)
+    if ratings.is_implicit:
+        do = "What they get leans on that one alone, and in a split nothing may be left of them to learn from."
+    return Finding(f"one-{noun} {what}s", "warning" if n > len(counts) / 2 else "info", says, do)
 
 
 def _unrated(ratings: Ratings, what: str) -> Finding | None:
@@ -264,7 +342,8 @@ def _unrated(ratings: Ratings, what: str) -> Finding | None:
     n = int((counts == 0).sum())
     if not n:
         return None
-    says = f"{n:,} of {len(counts):,} {what}s have no rating here (they are known from elsewhere, as after a split)."
+    none = f"no {_noun(ratings)} here (they are known from elsewhere, as after a split)"
+    says = f"{n:,} of {len(counts):,} {what}s have {none}."
     return Finding(f"unrated {what}s", "info", says)
 
 
@@ -292,7 +371,9 @@ def _times(ratings: Ratings) -> Finding | None:
     first, last = int(times.min()), int(times.max())
     says = f"from {_date(first)} to {_date(last)}."
     if first == last:
-        return Finding("times", "warning", f"Every rating has the time {first}.", "It cannot order them; time=False.")
+        return Finding(
+            "times", "warning", f"Every {_noun(ratings)} has the time {first}.", "It cannot order them; time=False."
+        )
     if last > 4e10:
         do = "Too large for seconds since 1970: milliseconds? Order is all that counts for splits and duplicates."
         return Finding("times", "warning", f"from {first} to {last}.", do)

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
-from palate.factors import Doubles, Floats
+from palate.factors import Codes, Doubles, Floats
 from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps
-from palate.model import Model, People
 from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
 
 N_FACTORS, N_SWEEPS = 64, 8
@@ -38,11 +37,11 @@ class Chooser:
     intercept: float
     slope: float
 
-    def chances(self, people: People) -> Floats:
-        """Of every item for each of some people, (m, n_items)."""
-        vectors = self.factors.users[people.codes]
-        if len(new := np.flatnonzero(people.codes < 0).astype(np.int32)):
-            vectors[new] = self.factors.represent(as_choices(take_rows(people.history, new)))
+    def chances(self, codes: Codes, history: CompressedRows) -> Floats:
+        """Of every item for each of some people, (m, n_items): known ones by code, new ones (-1) by their ratings."""
+        vectors = self.factors.users[codes]
+        if len(new := np.flatnonzero(codes < 0).astype(np.int32)):
+            vectors[new] = self.factors.represent(as_choices(take_rows(history, new)))
         return self.chances_at(self.factors.scores(vectors))
 
     def chances_at(self, scores: Floats) -> Floats:
@@ -52,9 +51,9 @@ class Chooser:
         return chances
 
 
-def chooser_of(model: Model) -> Chooser:
-    """Learned from the ratings that a model was trained on; for the curve, some of them are held out."""
-    choices, n_items = as_choices(model.history), len(model.item_vocabulary)
+def chooser_of(history: CompressedRows, n_items: int) -> Chooser:
+    """Learned from the ratings of all users; for the curve, some of them are held out."""
+    choices = as_choices(history)
     held = _held_out(choices)
     intercept, slope = 0.0, 1.0
     if held.any():
@@ -99,7 +98,7 @@ def _held_out(choices: CompressedRows) -> NDArray[np.bool_]:
 def _fitted(choices: CompressedRows, n_items: int) -> Sweep:
     by_item = transpose_rows(choices, n_items)
     first = start(choices.n_rows, n_items, min(N_FACTORS, n_items), seed=0)
-    return next(islice(sweeps(PROBLEM, choices, by_item, first.items), N_SWEEPS - 1, None))
+    return next(islice(sweeps(PROBLEM, choices, by_item, first), N_SWEEPS - 1, None))
 
 
 def _asked(

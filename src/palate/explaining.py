@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from palate.answers import Explanation, Reason
 from palate.errors import OptionError
 from palate.factors import Factors, as_partner
+from palate.itemwise import HistoryFactors
 from palate.model import Model, People
 from palate.network import Network
+from palate.paired import PairedFactors
 from palate.ratings import titles
 from palate.sideinfo import SideInfo
 
@@ -40,7 +42,9 @@ def explain_row(
     y = model.factors.items[item_code].astype(np.float64)
     row, column = model.user_vocabulary.what, model.item_vocabulary.what
     mean, scale = model.factors.mean, model.factors.scale
-    moves = {row: scale * x[-1], column: scale * y[-1], "factors": scale * (x[:-1] @ y[:-1]), **(effects or {})}
+    shares, known = contributions(model, people, item_code)
+    inner = shares.sum() if isinstance(model.factors, HistoryFactors) else scale * (x[:-1] @ y[:-1])
+    moves = {row: scale * x[-1], column: scale * y[-1], "factors": inner, **(effects or {})}
     curve = model.factors if doubt is None else replace(model.factors, doubt=float(doubt[0]))
     start, gain = _gain(curve, mean, sum(moves.values()))
     parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
@@ -48,7 +52,9 @@ def explain_row(
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating
     rated, values = people.history.row(0)
-    shares, known = (gain * share for share in contributions(model, people, item_code))
+    if model.kind == "implicit" and people.history.weights is not None:
+        values = people.history.weights
+    shares, known = gain * shares, gain * known
     names = titles(model.item_table)
     reasons = zip(model.item_vocabulary.decode(rated).tolist(), rated, values, shares, strict=True)
     because = [
@@ -66,6 +72,7 @@ def explain_row(
         because=because,
         known=_by_name(model.user_info, known),
         rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
+        kind=model.kind,
     )
 
 
@@ -95,6 +102,11 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws, t being the expected
     latents of ordered ratings; where scores are squashed into a range, of the linear problem around the present x.
     """
+    if isinstance(model.factors, PairedFactors):
+        return model.factors.shares(people.history, people.vectors[0], item_code), np.zeros(0)
+    if isinstance(model.factors, HistoryFactors):
+        signals = model.factors.signals(people.history, people.vectors)
+        return model.factors.shares(people.history, signals, item_code), np.zeros(0)
     posterior = model.posterior
     history = people.history if posterior is not None else model.factors.linearised(people.history, people.vectors)
     history = model.weighed(history, people.codes)

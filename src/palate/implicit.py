@@ -21,10 +21,12 @@ import numpy as np
 
 from palate.compressed import CompressedRows
 from palate.factors import Codes, Doubles, Factors, Floats, Prior
-from palate.kernels import gram, solve_rows
+from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
+from palate.rows import row_codes
 
 Confidence = Literal["equal", "log", "count"]
 START = 0.1
+BLOCK = 32  # columns solved at once where there are many (Rendle et al. 2021, "iALS++")
 CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
 
 
@@ -58,12 +60,10 @@ class Implicit:
         """What all of the other side (n, k) weighs, chosen or not: a0 Y'Y, (k, k)."""
         return (self.unobserved_weight * gram(others)[0]).astype(np.float32)
 
-    def solve(
-        self, rows: CompressedRows, others: Floats, background: Floats, n_threads: int = 0
-    ) -> tuple[Floats, Doubles]:
-        """The best vectors (n_rows, k) given the other side's (n, k); and each row's sum of w (1 - x.y)^2."""
+    def solve(self, rows: CompressedRows, others: Floats, background: Floats, n_threads: int = 0) -> Floats:
+        """The best vectors (n_rows, k) given the other side's (n, k)."""
         k = others.shape[1]
-        vectors, errors = solve_rows(
+        vectors, _ = solve_rows(
             rows.indptr,
             rows.indices,
             rows.values,
@@ -73,30 +73,64 @@ class Implicit:
             weights=confidence_weights(rows.weights, self.confidence),
             ridge=self.ridge(rows.counts, len(others)),
             background=background,
-            errors=True,
             n_threads=n_threads,
         )
-        return vectors, np.asarray(errors)
+        return vectors
+
+    def improve(self, rows: CompressedRows, others: Floats, vectors: Floats, n_threads: int = 0) -> Floats:
+        """Better vectors (n_rows, k) than these: the best ones, or of many factors, BLOCK columns at a time, once."""
+        background = self.background(others)
+        if is_exact(others.shape[1]):
+            return self.solve(rows, others, background, n_threads)
+        return solve_blocks(
+            rows.indptr,
+            rows.indices,
+            rows.values,
+            others,
+            vectors,
+            block=BLOCK,
+            weights=confidence_weights(rows.weights, self.confidence),
+            ridge=self.ridge(rows.counts, len(others)),
+            background=background,
+            n_threads=n_threads,
+        )
+
+
+def is_exact(n_factors: int) -> bool:
+    """Whether a sweep solves rows whole: of more factors, blocks of columns cost less and reach as much."""
+    return n_factors <= 2 * BLOCK
 
 
 class Sweep(NamedTuple):
-    """Where the alternation stands: users (n_users, k), items (n_items, k), each user's sum of w (1 - x.y)^2."""
+    """Where the alternation stands: users (n_users, k) and items (n_items, k)."""
 
     users: Floats
     items: Floats
-    errors: Doubles
+
+    def error(self, by_user: CompressedRows) -> float:
+        """Root of the mean of (1 - x.y)^2 over what was chosen."""
+        scores = predict_pairs(self.users, self.items, row_codes(by_user), by_user.indices)
+        return float(np.sqrt(np.mean(np.square(1 - scores, dtype=np.float64))))
+
+    def settled(self, problem: Implicit, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
+        """With every user exactly what the items and his own choices make of him."""
+        if is_exact(self.items.shape[1]):
+            return self
+        return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items)
 
     def factors(self, problem: Implicit) -> ImplicitFactors:
         """What it leaves to a model."""
         k = self.users.shape[1] + 1
-        none = np.zeros((k, k), np.float32), np.zeros(k, np.float32)
-        prior = Prior(*none, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
+        decay = {"ridge": problem.weight_decay, "count_exponent": problem.count_exponent}
+        item_prior = Prior(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **decay)
+        users = without_bias(self.users)
+        anybody = users.mean(axis=0, dtype=np.float64).astype(np.float32)
         return ImplicitFactors(
             0.0,
-            without_bias(self.users),
+            users,
             without_bias(self.items),
-            prior,
-            prior,
+            replace(item_prior, mean=anybody),
+            item_prior,
             unobserved_weight=problem.unobserved_weight,
             confidence=problem.confidence,
         )
@@ -106,17 +140,18 @@ def start(n_users: int, n_items: int, n_factors: int, seed: int) -> Sweep:
     """Random items whose products spread by START (Rendle et al. 2022, section 3.3), and users who like nothing."""
     rng = np.random.Generator(np.random.Philox(seed))
     items = rng.standard_normal((n_items, n_factors), np.float32) * np.float32(START / np.sqrt(n_factors))
-    return Sweep(np.zeros((n_users, n_factors), np.float32), items, np.zeros(n_users))
+    return Sweep(np.zeros((n_users, n_factors), np.float32), items)
 
 
 def sweeps(
-    problem: Implicit, by_user: CompressedRows, by_item: CompressedRows, items: Floats, n_threads: int = 0
+    problem: Implicit, by_user: CompressedRows, by_item: CompressedRows, at: Sweep, n_threads: int = 0
 ) -> Iterator[Sweep]:
-    """Alternates without end, from items (n_items, k): users given items, then items given users."""
+    """Alternates without end from where it stands: users given items, then items given users."""
+    users, items = at
     while True:
-        users, errors = problem.solve(by_user, items, problem.background(items), n_threads)
-        yield Sweep(users, items, errors)
-        items, _ = problem.solve(by_item, users, problem.background(users), n_threads)
+        users = problem.improve(by_user, items, users, n_threads)
+        yield Sweep(users, items)
+        items = problem.improve(by_item, users, items, n_threads)
 
 
 @dataclass(frozen=True)
@@ -160,9 +195,11 @@ class ImplicitFactors(Factors):
         return replace(histories, weights=confidence_weights(histories.weights, self.confidence))
 
     def represent(self, histories: CompressedRows) -> Floats:
-        """Vectors of users never seen, from what they chose: (n, k + 1), no bias."""
+        """Vectors of users never seen, from what they chose: (n, k + 1); the usual one for who chose nothing."""
         others = np.ascontiguousarray(self.items[:, :-1])
-        return without_bias(self.problem.solve(histories, others, self.background)[0])
+        vectors = without_bias(self.problem.solve(histories, others, self.background))
+        vectors[histories.counts == 0] = self.user_prior.mean
+        return vectors
 
 
 def without_bias(vectors: Floats) -> Floats:

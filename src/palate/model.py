@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.choosing import Chooser, chooser_of
 from palate.compressed import CompressedRows
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
+from palate.itemwise import HistoryFactors
 from palate.posterior import Posterior, Projection
 from palate.ratings import Kind, Ratings
 from palate.rows import row_codes, take_rows, transpose_rows
@@ -22,6 +24,9 @@ from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+MOST_STEPS = 100  # of a scale of ratings
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,10 @@ class Model:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.factors, HistoryFactors) and self.factors.history is not self.history:
+            object.__setattr__(self, "factors", self.factors.joined(self.history))
+
     @classmethod
     def learned_from(
         cls,
@@ -139,6 +148,17 @@ class Model:
     @cached_property
     def _item_counts(self) -> NDArray[np.int64]:
         return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
+
+    @cached_property
+    def chooser(self) -> Chooser:
+        """Who chooses what, learned from the ratings when first asked for."""
+        return chooser_of(self.history, len(self.item_vocabulary))
+
+    @cached_property
+    def usual_step(self) -> float:
+        """The distance between a rating and the next one up, 0 where they are not those of a scale."""
+        values = np.unique(self.history.values)
+        return float(np.median(np.diff(values))) if 1 < len(values) <= MOST_STEPS else 0.0
 
     def rated_users(self, codes: Codes) -> Codes:
         """The codes, -1 for users without a training rating."""

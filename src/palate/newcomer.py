@@ -104,8 +104,8 @@ class Newcomer:
     def similar_users(
         self, n: int = 10, *, users: Iterable[Label] | None = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
-        """The n known users (or items) whose factors point the same way. Options as in Recommender.similar_users."""
-        return similar_rows(self._model, self._people.vectors, None, None, Alike(n, users, exclude, where))
+        """The n known users (or items) most like them. Options as in Recommender.similar_users."""
+        return similar_rows(self._model, self._people, None, Alike(n, users, exclude, where))
 
     def explain(self, item: Label) -> Explanation:
         """Where the prediction for an item comes from, own rating by own rating."""

@@ -37,11 +37,14 @@ class ReadReport:
     duplicates: int = 0
     source: str = ""
     contradictions: int = 0  # (user, item) pairs given more than once with different values
+    summed: int = 0  # rows of implicit ratings added to the count of another with the same (user, item)
     table_notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{self.rows_read:,} rows read"]
         parts += [f"{count:,} left out ({reason})" for reason, count in self.bad_rows.items()]
+        if self.summed:
+            parts.append(f"{self.summed:,} added to the count of their (user, item)")
         if self.duplicates:
             parts.append(f"{self.duplicates:,} duplicates of a (user, item) joined")
         told = ", ".join(parts) + (f" from {self.source}" if self.source else "")

@@ -210,8 +210,11 @@ class Recommender:
 
         by: "mean" ranks by the expected rating, "lower" by the lower end of its interval at `level` (cautious),
         "thompson" by one draw from the posterior (exploring; seeded), "chance" by the chance of a rating of `at_least`
-        or more (ordered ratings only), which is then the score. Ties go to the lower code. Fewer than n rows come back
-        when fewer items are left. An unknown user gets what people in general like best (on_unknown="fallback"), no
+        or more (ordered ratings only), which is then the score, "likely" by the chance that they choose the item at all
+        and then give it `at_least` (by default, a rating above the average): for people who may pick anything, where
+        "mean" knows what they would love of all that they will never look at. Who chooses what is learned from the same
+        ratings when first asked for. Ties go to the lower code. Fewer than n rows come back when fewer items are left.
+        An unknown user gets what people in general like best (on_unknown="fallback"), no
         rows ("nan") or an UnknownLabelError ("raise").
 
         out: write to .parquet, .csv or .jsonl block by block and return the path. memory: what the call may take
@@ -266,7 +269,7 @@ class Recommender:
         labels = labels_of(user, self.model.user_vocabulary.what)
         codes = self.model.user_vocabulary.encode(labels)
         named = labels if is_many(user) else None
-        return similar_rows(self.model, self.model.factors.users[codes], codes, named, Alike(n, users, exclude, where))
+        return similar_rows(self.model, self.model.known(codes), named, Alike(n, users, exclude, where))
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 
@@ -284,7 +287,7 @@ class Recommender:
         )
 
     def history(self, user: Label) -> Frame:
-        """What a user rated in training, best first: item, (title,) rating."""
+        """What a user rated in training, best first: item, (title,) rating; of choices a count, where there are any."""
         return history_frame(self.model, user)
 
     def cross_tab(self, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> CrossTab:
@@ -320,11 +323,12 @@ class Recommender:
     def update(self, ratings: Any, *, users: Any = None, items: Any = None) -> Recommender:
         """A new Recommender that has also learned from new ratings: of known and of new users and items.
 
-        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating. users, items:
-        tables of what is known of new ones. Only rows whose ratings change are solved again, under 6 draws of the
-        posterior or more: far quicker than a fit, and nearly as good. What was learned of all (spreads, noise, cut
-        points, sessions) stays: fit again when ratings have doubled. A weight of 1 is the training's average. Raises
-        DataError for ratings on another scale and OptionError for a neural net.
+        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating, and of choices the
+        counts add up, where there are any. users, items: tables of what is known of new ones. Only rows whose ratings
+        change are solved again, under 6 draws of the posterior or more: far quicker than a fit, and nearly as good.
+        What was learned of all (spreads, noise, cut points, sessions) stays: fit again when ratings have doubled. A
+        weight of 1 is the training's average. Raises DataError for ratings on another scale and OptionError for a
+        neural net or ratings of another kind.
 
         >>> import palate
         >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
@@ -334,7 +338,7 @@ class Recommender:
         from palate.reading import read
 
         if not isinstance(ratings, Ratings):
-            ratings = read(ratings)
+            ratings = read(ratings, kind=self.model.kind)
         ratings = ratings if users is None else ratings.with_users(users)
         return Recommender(updated(self.model, ratings if items is None else ratings.with_items(items)))
 

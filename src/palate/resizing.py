@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Floats
+from palate.factors import Factors, Floats
+from palate.itemwise import HistoryFactors
 from palate.model import Model
 from palate.posterior import SideSamples
 from palate.rows import columns_where, take_rows
@@ -37,9 +38,7 @@ def grown(model: Model, users: Vocabulary, items: Vocabulary, tables: tuple[Any,
     ends = np.full(n_new[0], history.indptr[-1])
     return replace(
         model,
-        factors=replace(
-            model.factors, users=_padded(model.factors.users, n_new[0]), items=_padded(model.factors.items, n_new[1])
-        ),
+        factors=_resized(model.factors, _padded(model.factors.users, n_new[0]), _padded(model.factors.items, n_new[1])),
         posterior=posterior,
         user_vocabulary=users,
         item_vocabulary=items,
@@ -65,7 +64,7 @@ def kept(model: Model, users: Mask, items: Mask) -> Model:
     history = take_rows(model.history, np.flatnonzero(users).astype(np.int32))
     return replace(
         model,
-        factors=replace(model.factors, users=model.factors.users[users], items=model.factors.items[items]),
+        factors=_resized(model.factors, model.factors.users[users], model.factors.items[items], items),
         posterior=posterior,
         user_vocabulary=_kept_labels(model.user_vocabulary, users),
         item_vocabulary=_kept_labels(model.item_vocabulary, items),
@@ -78,6 +77,13 @@ def kept(model: Model, users: Mask, items: Mask) -> Model:
         user_noise=None if model.user_noise is None else model.user_noise[users],
         item_noise=None if model.item_noise is None else model.item_noise[items],
     )
+
+
+def _resized(factors: Factors, users: Floats, items: Floats, kept: Mask | None = None) -> Factors:
+    """With other rows; kept: which items these are of those there were, None where new ones come at the end."""
+    if isinstance(factors, HistoryFactors):
+        return factors.resized(users, items, kept)
+    return replace(factors, users=users, items=items)
 
 
 def _padded(vectors: Floats, n_new: int) -> Floats:

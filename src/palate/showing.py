@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers import CrossTab, Frame, make_frame
+from palate.compressed import CompressedRows
 from palate.factors import Codes
 from palate.model import Model
 from palate.ratings import titles
@@ -16,14 +18,24 @@ from palate.vocabulary import Label
 
 
 def history_frame(model: Model, user: Label) -> Frame:
-    """What a user rated, best first: item, (title,) rating."""
-    codes, values = model.history.row(model.user_vocabulary.encode_one(user))
+    """What a user rated, best first: item, (title,) rating. Of a user's choices: item, (title,) and perhaps count."""
+    codes, values = _measured(model).row(model.user_vocabulary.encode_one(user))
     order = np.lexsort((codes, -values))
     columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes[order])}
     names = titles(model.item_table)
     if names is not None:
         columns["title"] = [names[code] for code in codes[order]]
+    if model.kind == "implicit":
+        return make_frame(columns if model.history.weights is None else columns | {"count": values[order]})
     return make_frame(columns | {"rating": values[order]})
+
+
+def _measured(model: Model) -> CompressedRows:
+    """The history with how high, or how often, as its values."""
+    history = model.history
+    if model.kind == "explicit" or history.weights is None:
+        return history
+    return replace(history, values=history.weights)
 
 
 def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label] | None) -> CrossTab:
@@ -32,9 +44,10 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
     counts = np.bincount(model.history.indices, minlength=len(columns))
     user_codes = _most(model.history.counts) if users is None else rows.encode(users)
     item_codes = _most(counts) if items is None else columns.encode(items)
+    history = _measured(model)
     known = np.full((len(user_codes), len(item_codes)), np.nan, np.float32)
     for at, user in enumerate(user_codes):
-        rated, values = model.history.row(int(user))
+        rated, values = history.row(int(user))
         place = {int(code): value for code, value in zip(rated, values, strict=True)}
         known[at] = [place.get(int(code), np.nan) for code in item_codes]
     scores = model.scores(model.known(user_codes))[:, item_codes]
@@ -45,6 +58,7 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
         [names[code] for code in item_codes],
         known,
         np.clip(scores, *model.score_limits).astype(np.float32),
+        model.kind,
     )
 
 

@@ -84,6 +84,22 @@ def split_users(ratings: Ratings, test: float = 0.1, seed: int = 0) -> Split:
     return _split_by_mask(ratings, _mask_of(held_out, ratings.n_users)[ratings.user_codes])
 
 
+def split_within_users(ratings: Ratings, test: float = 0.2, seed: int = 0) -> Split:
+    """Hold out int(n_u * test) ratings of each user with n_u ratings, drawn at random; both parts keep their row order.
+
+    Every row gets a random key; held out are those of each user with the smallest. The usual split for rankings: nobody
+    in test is unknown, and users with few ratings (below 1 / test) stay in train.
+    """
+    _check_share(test)
+    keys = _generator(seed).random(len(ratings))
+    order = np.lexsort((keys, ratings.user_codes))  # by user, then by key
+    counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
+    user = ratings.user_codes[order]
+    nth = np.arange(len(order)) - (np.cumsum(counts) - counts)[user]
+    is_test = nth < np.floor(counts * test)[user]
+    return _split_by_mask(ratings, _mask_of(order[is_test], len(ratings)))
+
+
 def _split_by_mask(ratings: Ratings, is_test: NDArray[np.bool_]) -> Split:
     return ratings[~is_test], ratings[is_test]
 
@@ -137,9 +153,13 @@ def _times(ratings: Ratings) -> NDArray[np.int64]:
 
 
 def _permutation(n: int, seed: int) -> NDArray[np.intp]:
+    return _generator(seed).permutation(n)
+
+
+def _generator(seed: int) -> np.random.Generator:
     if not _is_whole(seed) or seed < 0:
         raise OptionError(f"seed={seed!r}: give a whole number from 0.")
-    return np.random.default_rng(seed).permutation(n)
+    return np.random.default_rng(seed)
 
 
 def _check_share(test: float) -> None:

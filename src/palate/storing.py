@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import container, effects, network
+from palate import container, effects, neighborhood, network
 from palate._packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 from palate.compressed import CompressedRows
 from palate.errors import ModelFileError, TamperedModelError
 from palate.factors import Factors, Prior
 from palate.features import Features
 from palate.implicit import ImplicitFactors
+from palate.itemwise import HistoryFactors
 from palate.model import Model
 from palate.network import Network
 from palate.ordinal import OrderedSteps
+from palate.paired import PairedFactors
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import KINDS, Kind
 from palate.sideinfo import SideInfo
@@ -115,8 +117,13 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
     if isinstance(factors, Network):
         header["network"], parts = network.pack(factors)
         tensors |= parts
+    if isinstance(factors, HistoryFactors):
+        header["histories"], parts = neighborhood.pack(factors)
+        tensors |= parts
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
+    if isinstance(factors, PairedFactors):
+        header["paired"] = {"n_candidates": factors.n_candidates}
     return header
 
 
@@ -144,6 +151,10 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         factors = network.unpack(factors, header["factors"]["network"], tensors)
     if "implicit" in header["factors"]:
         factors = ImplicitFactors.of(factors, **header["factors"]["implicit"])
+    if "paired" in header["factors"]:
+        factors = PairedFactors.of(factors, n_candidates=int(header["factors"]["paired"]["n_candidates"]))
+    if "histories" in header["factors"]:
+        factors = neighborhood.unpack(factors, header["factors"]["histories"], tensors)
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     return Model(
         factors=factors,

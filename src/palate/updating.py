@@ -20,9 +20,11 @@ from palate.blas import single_threaded_blas
 from palate.compressed import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.factors import Codes, Factors, Floats
+from palate.itemwise import HistoryFactors
 from palate.kernels import compress_rows
 from palate.model import Model
 from palate.network import Network
+from palate.paired import PairedFactors
 from palate.posterior import Posterior
 from palate.ratings import Ratings
 from palate.resizing import grown, kept
@@ -42,10 +44,11 @@ Mask = NDArray[np.bool_]
 def updated(model: Model, ratings: Ratings) -> Model:
     """The model with new ratings, and with the users and items among them that it did not know.
 
-    Raises OptionError for a neural net, DataError for no ratings or such on another scale, LabelTypeError for labels of
-    another type.
+    Raises OptionError for a neural net and for ratings of another kind, DataError for no ratings or such on another
+    scale, LabelTypeError for labels of another type.
     """
     _check_updatable(model)
+    _check_kind(model, ratings)
     if len(ratings) == 0:
         raise DataError("there are no new ratings to update the model with.")
     users, user_codes = _extended(model.user_vocabulary, ratings.user_vocabulary, ratings.user_codes)
@@ -59,7 +62,8 @@ def updated(model: Model, ratings: Ratings) -> Model:
     )
     larger = grown(model, users, items, told)
     left = _without_pairs(larger.history, user_codes, item_codes)
-    codes, weights = (user_codes, item_codes), ratings.weights
+    codes = user_codes, item_codes
+    weights = ratings.weights if model.kind == "explicit" else _added_counts(larger.history, codes, ratings.weights)
     history = _joined(left, codes, ratings.values, weights)
     values = _without_effects(model, ratings, codes, larger)
     targets = history if values is ratings.values else _joined(left, codes, values, weights)
@@ -95,6 +99,20 @@ def forgotten(model: Model, users: Any, items: Any) -> Model:
 def _check_updatable(model: Model) -> None:
     if isinstance(model.factors, Network):
         raise OptionError("a neural net cannot be updated row by row; train it again on all ratings.")
+    if isinstance(model.factors, PairedFactors):
+        raise OptionError("BPR cannot be updated item by item; train it again on all that was chosen.")
+
+
+def _check_kind(model: Model, ratings: Ratings) -> None:
+    if ratings.kind == model.kind:
+        return
+    name = model.recipe.get("name", "this model")
+    if model.kind == "implicit":
+        raise OptionError(
+            f'{name} learned from who chose what, and these are ratings: read them with kind="implicit", or give '
+            "ratings.likes(at_least=...)."
+        )
+    raise OptionError(f"{name} learned from ratings, and these only say who chose what: it cannot learn from them.")
 
 
 def _extended(known: Vocabulary, given: Vocabulary, codes: Codes) -> tuple[Vocabulary, Codes]:
@@ -154,6 +172,20 @@ def _joined(rows: CompressedRows, codes: tuple[Codes, Codes], values: Floats, we
     return CompressedRows(*compress_rows(*joined, heavy, rows.n_rows))
 
 
+def _added_counts(rows: CompressedRows, codes: tuple[Codes, Codes], counts: Floats | None) -> Floats | None:
+    """Counts of pairs chosen, (n,), with those of the same pairs from before; None where neither has counts."""
+    if rows.weights is None and counts is None:
+        return None
+    n_items = 1 + int(max(rows.indices.max(initial=0), codes[1].max()))
+    pairs = row_codes(rows).astype(np.int64) * n_items + rows.indices
+    order = np.argsort(pairs)
+    asked = codes[0].astype(np.int64) * n_items + codes[1]
+    at = order[np.minimum(np.searchsorted(pairs[order], asked), len(order) - 1)]
+    before = np.ones(len(pairs), np.float32) if rows.weights is None else rows.weights
+    now = np.ones(len(asked), np.float32) if counts is None else counts
+    return now + np.where(pairs[at] == asked, before[at], np.float32(0))
+
+
 def _without_effects(model: Model, ratings: Ratings, codes: tuple[Codes, Codes], larger: Model) -> Floats:
     """New ratings less what their moments did to them, as far as that is known of these moments."""
     if model.effects is None or ratings.times is None or model.factors.steps is not None:
@@ -189,7 +221,7 @@ def _relearned(
     training = model.training | {"updates": [*updates, note]}
     whole = replace(model, history=history, limits=limits, training=training, metrics={})
     if model.factors.user_prior.alpha == 0:
-        return _recounted(whole)
+        return whole if isinstance(model.factors, HistoryFactors) else _recounted(whole)
     n_items, everybody = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)
     was, now = model.weighed(model.history, everybody), model.weighed(targets, everybody)
     by_item = transpose_rows(was, n_items), transpose_rows(now, n_items)
@@ -198,6 +230,10 @@ def _relearned(
         users = _change(changed[0], was, now, model.user_info, model.user_table)
         items = other.result()
     if model.posterior is None:
+        if isinstance(model.factors, HistoryFactors):
+            moved = _moved_factors(model.factors.biases, users, items)
+            factors = replace(model.factors, users=moved.users, items=moved.items)
+            return replace(whole, factors=factors.joined(history))
         return replace(whole, factors=_moved_factors(model.factors, users, items))
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
     some = model.posterior.some(draws)

@@ -13,14 +13,13 @@ import typer
 
 from palate.cli import options as opt
 from palate.cli import printing
-from palate.cli.loading import check_test, is_data_set, make_recipe, read_ratings
+from palate.cli.comparing import compare
+from palate.cli.loading import RECIPES, check_kind, check_test, hold_out, is_data_set, make_recipe, read_ratings
 
 if TYPE_CHECKING:
-    from palate.evaluation import Report
+    from palate.evaluation import RankingReport, Report
     from palate.ratings import Ratings
     from palate.recommender import Recommender
-
-DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
 
 app = typer.Typer(
     name="palate",
@@ -39,23 +38,22 @@ app = typer.Typer(
 @opt.takes("learning", opt.FIT_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def fit(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
     out: opt.ModelOut,
-    recipe: Annotated[str, typer.Option(help="Bayes, ALS, SGD, Bias, Mean or Popularity.", metavar="NAME")] = "Bayes",
+    recipe: Annotated[str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME")] = "Bayes",
     test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
     json: opt.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
 ) -> None:
     """Learn from ratings and save a model. Ctrl-C keeps what has been learned so far."""
-    from palate.splitting import split_random
-
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
     chosen = make_recipe(recipe, learning)
     train, held_out = read_ratings(data, reading), None
+    check_kind(chosen, train)
     if test is not None:
-        train, held_out = split_random(train, test=test, seed=learning.get("seed", 0))
+        train, held_out = hold_out(train, test, learning.get("seed", 0))
         check_test(chosen, test, held_out)
     rec = chosen.fit(train)
     rec.save(out)
@@ -83,7 +81,7 @@ def update(
 
     printing.check_place(out, data)
     rec = _load(model)
-    new = in_kind_of(read_ratings(data, reading), rec)
+    new = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
     updated = rec.update(new)
     updated.save(out)
     _tell_fit(updated, out, len(new), None, json)
@@ -122,11 +120,14 @@ def evaluate(
     from palate.cli.naming import in_kind_of
 
     rec = _load(model)
-    report = _evaluate(rec, in_kind_of(read_ratings(data, reading), rec))
+    report = _evaluate(rec, in_kind_of(read_ratings(data, reading, rec.model.kind), rec))
     if json:
         printing.print_json(report.to_dict())
     else:
         printing.say(str(report))
+
+
+app.command()(compare)
 
 
 # ---- asking
@@ -167,7 +168,8 @@ def predict(
     assert item is not None
     labels = naming.user_of(user, rec), naming.item_of(item, rec)
     frame = rec.predict([labels[0]], [labels[1]], **options)
-    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}, {level:.0%} interval"
+    interval = f", {level:.0%} interval" if rec.has_intervals else ""
+    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}{interval}"
     printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
 
 
@@ -180,7 +182,10 @@ def recommend(
     everyone: Annotated[bool, typer.Option("--everyone", "--all", help="For all users.")] = False,
     like: Annotated[
         list[str] | None,
-        typer.Option(metavar='"ITEM=RATING"', help="For somebody new who gave this rating; repeat it for several."),
+        typer.Option(
+            metavar='"ITEM=RATING"',
+            help="For somebody new who gave this rating, or chose ITEM; repeat it for several.",
+        ),
     ] = None,
     n: opt.N = 10,
     items: opt.Items = None,
@@ -195,7 +200,7 @@ def recommend(
     out: opt.Out = None,
     choosing: dict[str, Any],
 ) -> None:
-    """What somebody would like best among what they have not rated yet."""
+    """What somebody would like best among what they have not rated or chosen yet."""
     from palate.cli import naming
 
     if bool(users) + everyone + bool(like) != 1:
@@ -286,7 +291,7 @@ def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
 @app.command()
 @opt.takes("reading", opt.READ_OPTIONS)
 def check(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=DATA_HELP, show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
     json: opt.Json = False,
     reading: dict[str, Any],
@@ -294,7 +299,10 @@ def check(
     """What is odd about some ratings, what it means, and what to do."""
     from palate.checking import check as look
 
-    found = look(read_ratings(data, reading)) if is_data_set(data) else look(data, **opt.for_read(reading))
+    if is_data_set(data) or "likes" in reading:
+        found = look(read_ratings(data, {"on_bad_rows": "report", **reading} if not is_data_set(data) else reading))
+    else:
+        found = look(data, **opt.for_read(reading))
     if json:
         printing.print_json(found.to_dict())
         return
@@ -349,7 +357,7 @@ def _load(model: Path) -> Recommender:
     return load(model)
 
 
-def _evaluate(rec: Recommender, test: Ratings) -> Report:
+def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport:
     from palate.evaluation import evaluate as measure
 
     return measure(rec, test)
@@ -361,7 +369,7 @@ def _rank_first(frame: Any) -> Any:
     return frame.select(*first, *(name for name in frame.columns if name not in first))
 
 
-def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | None, json: bool) -> None:
+def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:
     from palate.cli import describing
 
     if json:

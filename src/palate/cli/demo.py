@@ -15,7 +15,7 @@ from palate.cli.loading import is_data_set, read_ratings
 from palate.cli.naming import YEAR, find_titles, title_of
 
 if TYPE_CHECKING:
-    from palate.evaluation import Report
+    from palate.evaluation import RankingReport, Report
     from palate.ratings import Ratings
     from palate.recommender import Recommender
 
@@ -75,7 +75,7 @@ def _learn(train: Ratings) -> Recommender:
     return rec
 
 
-def _test(rec: Recommender, test: Ratings) -> Report:
+def _test(rec: Recommender, test: Ratings) -> Report | RankingReport:
     import palate
 
     report = palate.evaluate(rec, test)

@@ -23,6 +23,7 @@ def summary(rec: Recommender) -> dict[str, Any]:
     best, worst = _extreme_items(rec)
     return {
         "recipe": model.recipe,
+        "kind": model.kind,
         "n_users": rec.n_users,
         "n_items": rec.n_items,
         "n_ratings": len(model.history.indices),
@@ -49,12 +50,13 @@ def print_summary(rec: Recommender, path: Path) -> None:
     facts = {
         "file": f"{path}, {size_of(path)}",
         "recipe": recipe_of(rec),
-        "ratings": f"{len(model.history.indices):,} by {rec.n_users:,} users of {rec.n_items:,} items",
+        noun_of(model): f"{len(model.history.indices):,} by {rec.n_users:,} users of {rec.n_items:,} items",
+        **_counts(model),
         "scale": f"{low:g} to {high:g}, mean {mean:.3f}" if model.predicts_ratings else "ranks only",
         "factors": f"{rec.n_factors}" + (f", {len(model.posterior)} posterior draws" if model.posterior else ""),
         "intervals": f"yes, noise {model.noise:.3f}" if rec.has_intervals else "no",
         **_told(known(model)),
-        "training": _training(model.training),
+        "training": _training(model),
         "metrics": _metrics(model.metrics),
         "labels": f"users {_examples(model.user_vocabulary)}; items {_examples(model.item_vocabulary)}",
         "fingerprint": model.fingerprint,
@@ -124,8 +126,21 @@ def _print_fields(features: dict[str, dict[str, str]]) -> None:
 def learned(rec: Recommender) -> str:
     """One line: what was learned from how much."""
     model = rec.model
-    size = f"{len(model.history.indices):,} ratings, {rec.n_users:,} users, {rec.n_items:,} items"
-    return f"{recipe_of(rec)}: {size}; {_training(model.training)}"
+    size = f"{len(model.history.indices):,} {noun_of(model)}, {rec.n_users:,} users, {rec.n_items:,} items"
+    return f"{recipe_of(rec)}: {size}; {_training(model)}"
+
+
+def noun_of(model: Model) -> str:
+    """What a model learned from: ratings, or choices where that is all that is known."""
+    return "choices" if model.kind == "implicit" else "ratings"
+
+
+def _counts(model: Model) -> dict[str, str]:
+    """The counts that choices have."""
+    counts = model.history.weights
+    if model.kind != "implicit" or counts is None:
+        return {}
+    return {"counts": f"{counts.min():g} to {counts.max():g}, {counts.sum(dtype=np.float64):,.0f} in all"}
 
 
 def recipe_of(rec: Recommender) -> str:
@@ -141,10 +156,11 @@ def size_of(path: Path) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
-def _training(training: dict[str, Any]) -> str:
+def _training(model: Model) -> str:
+    training = model.training
     if not training:
         return ""
-    error = training.get("train_rmse")
+    error = training.get("train_rmse") if model.kind == "explicit" else None
     unit = "epochs" if "n_epochs" in training else "sweeps"
     parts = [f"{training.get(f'n_{unit}', 0)} {unit} in {training.get('seconds', 0):.2f} s"]
     parts += [f"train rmse {error:.4f}"] if isinstance(error, float) else []

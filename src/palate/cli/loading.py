@@ -10,10 +10,10 @@ from palate.cli.printing import note
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
-    from palate.ratings import Ratings
+    from palate.ratings import Kind, Ratings
     from palate.solvers.base import Recipe
 
-RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "Popularity")
+RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "Popularity", "ImplicitALS")
 
 
 def is_data_set(data: str) -> bool:
@@ -23,10 +23,20 @@ def is_data_set(data: str) -> bool:
     return any(known.name == data for known in available()) and not Path(data).is_file()
 
 
-def read_ratings(data: str, reading: dict[str, Any]) -> Ratings:
-    """Ratings of a file, or of a data set by name; rows left out and duplicates are told on standard error."""
-    if is_data_set(data):
-        return _data_set(data, reading)
+def read_ratings(data: str, reading: dict[str, Any], kind: Kind = "explicit") -> Ratings:
+    """Ratings of a file, or of a data set by name; rows left out and duplicates are told on standard error.
+
+    kind: what they are where neither --kind nor --likes says it.
+    """
+    options = {name: value for name, value in reading.items() if name != "likes"}
+    likes = reading.get("likes")
+    if likes is None:
+        options = {"kind": kind, **options} if kind != "explicit" else options
+    ratings = _data_set(data, options) if is_data_set(data) else _file(data, options)
+    return ratings if likes is None else ratings.likes(likes)
+
+
+def _file(data: str, reading: dict[str, Any]) -> Ratings:
     from palate.reading import read
 
     ratings = read(data, **for_read(reading))
@@ -42,6 +52,14 @@ def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
         given = ", ".join(f"--{option.replace('_', '-')}" for option in reading)
         raise OptionError(f"{name} is a data set palate reads by itself; leave out {given}.")
     return load(name)
+
+
+def hold_out(ratings: Ratings, test: float, seed: int) -> tuple[Ratings, Ratings]:
+    """(train, test): a share of the ratings, or of each user's choices where that is all that is known."""
+    from palate.splitting import split_random, split_within_users
+
+    split = split_within_users if ratings.is_implicit else split_random
+    return split(ratings, test=test, seed=seed)
 
 
 def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
@@ -64,9 +82,29 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     return recipe(**{option: value for option, value in options.items() if option in taken})
 
 
+def check_kind(recipe: Recipe, ratings: Ratings) -> None:
+    """OptionError, in the words of the command line, for ratings of a kind that the recipe does not learn from."""
+    name = type(recipe).__name__
+    if ratings.kind in recipe.kinds:
+        return
+    if ratings.is_implicit:
+        raise OptionError(
+            f"{name} learns how high people rate, and these only say who chose what: --recipe ImplicitALS."
+        )
+    raise OptionError(
+        f"{name} learns from who chose what, and these are ratings: --likes 4 takes those of 4 or more as likes, and "
+        "--kind implicit the numbers as counts."
+    )
+
+
 def check_test(recipe: Recipe, test: float, held_out: Ratings) -> None:
     """OptionError, before the work, when there will be nothing to report on what was held out."""
-    if not recipe.predicts_ratings:
+    if not recipe.predicts_ratings and not held_out.is_implicit:
         raise OptionError(f"{type(recipe).__name__} ranks items and predicts no ratings; leave out --test.")
+    check_held_out(test, held_out)
+
+
+def check_held_out(test: float, held_out: Ratings) -> None:
+    """OptionError where not a single rating is held out."""
     if len(held_out) == 0:
         raise OptionError(f"--test {test:g} holds out not a single rating; give a larger share, such as 0.1.")

@@ -70,10 +70,12 @@ def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
 
 
 def liked(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
-    """ITEM=RATING, several times, as a mapping of labels to ratings."""
+    """ITEM=RATING, several times, as a mapping of labels to ratings; of an implicit model ITEM or ITEM=COUNT."""
     given: dict[Label, float] = {}
     for text in texts:
         name, equals, rating = text.rpartition("=")
+        if rec.model.kind == "implicit" and not (equals and _is_number(rating)):
+            name, equals, rating = text, "=", "1"
         if not equals or not name:
             raise OptionError(f'--like {text!r}: write it as "ITEM=RATING", such as "Alien=5".')
         label = item_of(name, rec)
@@ -81,6 +83,14 @@ def liked(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
             raise OptionError(f"--like {text!r}: item {label!r} has a rating already, {given[label]:g}; give it one.")
         given[label] = _number_of(rating, text)
     return given
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number_of(rating: str, text: str) -> float:
@@ -311,4 +321,5 @@ def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
     frame = ratings.to_frame()
     source = ratings.report.source or "the ratings"
     sides = {"user": rec.model.user_vocabulary, "item": rec.model.item_vocabulary}
-    return read(frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items()))
+    named = frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items())
+    return read(named, kind=ratings.kind)

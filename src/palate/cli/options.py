@@ -12,6 +12,7 @@ from typer import Argument, BadParameter, Option
 
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "Among what, and how"
 
+DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
@@ -26,8 +27,16 @@ Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="ITEM", help="None of these: ids or titles; repeat it for several.")
 ]
 KeepSeen = Annotated[bool, Option("--keep-seen", help="Also what was rated already.")]
-By = Annotated[str, Option("--by", help="mean; lower: cautious; thompson: exploring; chance: of --at-least or more.")]
-AtLeast = Annotated[float | None, Option("--at-least", metavar="RATING", help="With --by chance: the rating to reach.")]
+By = Annotated[
+    str,
+    Option(
+        "--by",
+        help="mean; lower: cautious; thompson: exploring; chance: of --at-least or more; likely: of choosing it too.",
+    ),
+]
+AtLeast = Annotated[
+    float | None, Option("--at-least", metavar="RATING", help="With --by chance or likely: the rating to reach.")
+]
 When = Annotated[
     str | None,
     Option("--when", metavar="MOMENT", help="2026-01-31, 2026-01-31T20:15 or seconds since 1970; by itself now."),
@@ -58,9 +67,22 @@ def _number(name: str, kind: type, text: str) -> Any:
 
 
 READ_OPTIONS: dict[str, Any] = {
+    "kind": _text(
+        "kind", READING, "explicit: ratings; implicit: who chose what, and perhaps how often.", metavar="CHOICE"
+    ),
+    "likes": Annotated[
+        float | None,
+        Option(
+            "--likes",
+            metavar="RATING",
+            help="Ratings of so much or more are likes, and that is all that is learned from.",
+            show_default=False,
+            rich_help_panel=READING,
+        ),
+    ],
     "user": _text("user", READING, "The user column: its name, or its position from 0."),
     "item": _text("item", READING, "The item column."),
-    "rating": _text("rating", READING, "The rating column."),
+    "rating": _text("rating", READING, "The rating column; of implicit ratings the counts, or false."),
     "time": _text("time", READING, 'The time column; "false" leaves it out.'),
     "weight": _text("weight", READING, 'The weight column; "false" leaves it out.'),
     "items": _text("items", READING, "A second file with titles and the like of each item.", metavar="FILE"),
@@ -76,7 +98,12 @@ READ_OPTIONS: dict[str, Any] = {
     ],
     "encoding": _text("encoding", READING, "Of the text: utf-8, latin-1 ...; found out by itself.", metavar="NAME"),
     "on_bad_rows": _text("on_bad_rows", READING, "raise, or report: leave them out and count them.", metavar="CHOICE"),
-    "duplicates": _text("duplicates", READING, "Of one user and item: last, mean or error.", metavar="CHOICE"),
+    "duplicates": _text(
+        "duplicates",
+        READING,
+        "Of one user and item: last, mean or error; of counts sum, last or error.",
+        metavar="CHOICE",
+    ),
 }
 
 FIT_OPTIONS: dict[str, Any] = {
@@ -84,8 +111,12 @@ FIT_OPTIONS: dict[str, Any] = {
     "n_sweeps": _number("n_sweeps", int, "Passes over the data; Bayes stops by itself."),
     "n_epochs": _number("n_epochs", int, "Passes of SGD over the data."),
     "n_samples": _number("n_samples", int, "Draws that Bayes keeps for intervals."),
-    "weight_decay": _number("weight_decay", float, "Of ALS, SGD and Bias: how strongly all is pulled to the mean."),
-    "count_exponent": _number("count_exponent", float, "Of ALS: 0 plain weight decay .. 1 by number of ratings."),
+    "weight_decay": _number("weight_decay", float, "Of all but Bayes: how strongly all is pulled to the mean."),
+    "count_exponent": _number("count_exponent", float, "Of ALS, ImplicitALS: 0 plain weight decay .. 1 by counts."),
+    "unobserved_weight": _number(
+        "unobserved_weight", float, "Of ImplicitALS: how much it counts that all else was not chosen."
+    ),
+    "confidence": _text("confidence", LEARNING, "Of ImplicitALS: equal, log or count.", metavar="CHOICE"),
     "lr": _number("lr", float, "Learning rate of SGD."),
     "history": _switch("history", "Of Bayes: learn from which items a user has rated at all."),
     "features": _switch("features", "Of Bayes: learn from the tables of --users and --items."),
@@ -182,7 +213,7 @@ def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
         text = options.get(name)
         if text is not None and text.isdecimal():
             options[name] = int(text)
-        if text in ("false", "False") and name in ("time", "weight"):
+        if text in ("false", "False") and name in ("rating", "time", "weight"):
             options[name] = False
     if "separator" in options:
         options["separator"] = options["separator"].replace("\\t", "\t")

@@ -233,7 +233,21 @@ def print_facts(facts: Facts) -> None:
 
 def print_json(value: Any) -> None:
     """JSON that any parser takes: nan and infinity become null."""
-    say(json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False))
+    say(_json_of(value))
+
+
+def write_json(value: Any, out: Path) -> None:
+    """The same into a file; written beside and renamed."""
+    beside = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(_json_of(value) + "\n", encoding="utf-8")
+        beside.replace(out)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _json_of(value: Any) -> str:
+    return json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _for_json(value: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import OptionError
-from palate.ratings import Ratings
+from palate.ratings import KINDS, Kind, Ratings
 from palate.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
@@ -66,12 +66,19 @@ def synthetic(
     skew: float = 0.8,
     scale: tuple[float, float] = (1.0, 5.0),
     step: float | None = 1.0,
+    kind: Kind = "explicit",
 ) -> Ratings:
     """Draw exactly n_ratings ratings of distinct (user, item) pairs; code 7 is called "u7" or "i7".
 
     Item i is drawn with a chance proportional to rank^-skew, users rate a log-normal number of items and at least one
     where there are enough. Values are `synthetic_factors` plus Normal(0, noise^2), rounded to `step` (None: not at all)
     and clipped to `scale`. Rows come sorted by user. Raises OptionError for sizes that cannot be.
+
+    kind="implicit" draws choices without values: the items of a user as if one by one, each with a chance proportional
+    to rank^-skew exp(score / noise), the score being that of `synthetic_factors`. It looks at every pair once.
+
+    >>> synthetic(n_users=60, n_items=40, n_ratings=1200, kind="implicit")
+    Ratings(1,200 implicit ratings, 60 users, 40 items)
     """
     _check_whole(n_users=n_users, n_items=n_items, n_factors=n_factors, n_ratings=n_ratings)
     if n_ratings > n_users * n_items:
@@ -80,6 +87,8 @@ def synthetic(
         raise OptionError(f"noise={noise!r}, skew={skew!r}: noise is a number from 0, skew one from 0 to 10.")
     if not -np.inf < scale[0] < scale[1] < np.inf or (step is not None and not 0 < step < np.inf):
         raise OptionError(f"scale={scale!r}, step={step!r}: give (lowest, highest) and a positive step or None.")
+    if kind not in KINDS or (kind == "implicit" and noise == 0):
+        raise OptionError(f"kind={kind!r}, noise={noise!r}: kind is explicit or implicit, and choices have some noise.")
     factors = synthetic_factors(n_users, n_items, n_factors, seed)
     rng = _generator(seed, 1)
     popularity = rng.permutation(np.arange(1, n_items + 1, dtype=np.float64) ** -skew)
@@ -88,6 +97,9 @@ def synthetic(
     item_codes = np.empty(n_ratings, dtype=np.int32)
     values = np.empty(n_ratings, dtype=np.float32)
     for users, rows in _blocks(counts):
+        if kind == "implicit":
+            item_codes[rows] = _choose_items(rng, counts, users, popularity, factors, noise)
+            continue
         item_codes[rows] = _draw_items(rng, counts[users], popularity)
         raw = factors.scores(user_codes[rows], item_codes[rows])
         raw += np.float32(noise) * _normal(rng, len(raw))
@@ -95,7 +107,8 @@ def synthetic(
     return Ratings(
         user_codes,
         item_codes,
-        values,
+        values if kind == "explicit" else np.ones(n_ratings, np.float32),
+        kind=kind,
         user_vocabulary=Vocabulary.in_order([f"u{code}" for code in range(n_users)], what="user"),
         item_vocabulary=Vocabulary.in_order([f"i{code}" for code in range(n_items)], what="item"),
     )
@@ -146,6 +159,24 @@ def _draw_items(rng: np.random.Generator, counts: Integers, popularity: NDArray[
     if lacking.any():
         done += _draw_rest(rng, lacking, keys, popularity)
     return np.sort(np.concatenate(done)) % n_items
+
+
+def _choose_items(
+    rng: np.random.Generator,
+    counts: Integers,
+    users: slice,
+    popularity: NDArray[np.float64],
+    factors: SyntheticFactors,
+    noise: float,
+) -> Integers:
+    """Distinct items for each of a run of users in turn, by popularity and score: the largest Gumbel keys of each."""
+    chosen = []
+    items = np.arange(len(popularity))
+    for user in range(users.start, users.stop):
+        taste = factors.scores(np.full(len(items), user), items) / noise
+        keys = np.log(popularity) + taste + rng.gumbel(size=len(items))
+        chosen.append(np.sort(np.argsort(-keys, kind="stable")[: counts[user]]))
+    return np.concatenate(chosen)
 
 
 def _sorted_distinct(keys: Integers) -> Integers:

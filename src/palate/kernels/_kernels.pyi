@@ -30,6 +30,19 @@ def solve_rows(
     errors: bool = False,
     n_threads: int = 0,
 ) -> tuple[Floats, NDArray[np.float64] | None]: ...
+def solve_blocks(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats,
+    other: Floats,
+    vectors: Floats,
+    *,
+    block: int,
+    weights: Floats | None = None,
+    ridge: Floats | None = None,
+    background: Floats | None = None,
+    n_threads: int = 0,
+) -> Floats: ...
 def descend(
     users: Floats,
     items: Floats,
@@ -52,6 +65,28 @@ def descend(
     weight_decay: float = 0.0,
     n_threads: int = 0,
 ) -> float: ...
+def descend_pairs(
+    users: Floats,
+    items: Floats,
+    user_codes: Codes,
+    item_codes: Codes,
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    cells: NDArray[np.int64],
+    strata: Codes,
+    rates: Floats,
+    *,
+    blocks: NDArray[np.int64],
+    block_items: Codes,
+    own: Floats,
+    accept: Floats | None = None,
+    alias: Codes | None = None,
+    n_candidates: int = 1,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    epoch: int = 0,
+    n_threads: int = 0,
+) -> tuple[float, int]: ...
 def predict_pairs(
     users: Floats,
     items: Floats,
@@ -97,6 +132,34 @@ def draw_link(
 def multiply_rows(
     indptr: NDArray[np.int64], indices: Codes, values: Floats | None, table: Floats, *, n_threads: int = 0
 ) -> Floats: ...
+def multiply_sparse(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats | None,
+    other_indptr: NDArray[np.int64],
+    other_indices: Codes,
+    other_values: Floats | None,
+    n_columns: int,
+    *,
+    n_threads: int = 0,
+) -> Floats: ...
+def multiply_wide(
+    indptr: NDArray[np.int64], indices: Codes, values: Floats | None, table: Floats, *, n_threads: int = 0
+) -> Floats: ...
+def nearest_rows(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats | None,
+    other_indptr: NDArray[np.int64],
+    other_indices: Codes,
+    other_values: Floats | None,
+    n_others: int,
+    *,
+    k: int,
+    shrinkage: float = 0.0,
+    sizes: Codes | None = None,
+    n_threads: int = 0,
+) -> tuple[Codes, Floats]: ...
 def normals(seed: int, row: int, sweep: int, stream: int, n: int) -> Floats: ...
 def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]: ...
 def compress_rows(

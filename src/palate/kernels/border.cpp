@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "checks.hpp"
+#include "memory.hpp"
 #include "philox.hpp"
 #include "pool.hpp"
 #include "rows.hpp"
@@ -77,7 +78,8 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
 
   const auto n_other = static_cast<int64_t>(other.shape(0));
   const int ld = level().padded(p.k);
-  const AlignedFloats z(n_other * ld), biases(bias ? n_other : 0);
+  const TableFloats z(n_other * ld);
+  const AlignedFloats biases(bias ? n_other : 0);
   p.z = z.data;
   p.biases = bias ? biases.data : nullptr;
   constexpr int64_t kBlock = 4096;
@@ -299,6 +301,9 @@ NB_MODULE(_kernels, m) {
   add_link_kernels(m);
   add_latent_kernels(m);
   add_ranking_kernels(m);
+  add_bpr_kernels(m);
+  add_block_kernels(m);
+  add_neighbor_kernels(m);
   m.def("gram", &gram, "x"_a, nb::kw_only(), "n_threads"_a = 0);
   m.def("normals", &normals, "seed"_a, "row"_a, "sweep"_a, "stream"_a, "n"_a);
   m.def("philox", &philox, "c0"_a, "c1"_a, "c2"_a, "c3"_a, "k0"_a, "k1"_a);

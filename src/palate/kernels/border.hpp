@@ -51,8 +51,11 @@ inline void run(int64_t n_tasks, int n_threads, const std::function<void(int64_t
   if (!finished) throw nb::python_error();
 }
 
-void add_link_kernels(nb::module_& m);     // border_links.cpp
-void add_latent_kernels(nb::module_& m);   // border_latent.cpp
-void add_ranking_kernels(nb::module_& m);  // border_ranking.cpp
+void add_link_kernels(nb::module_& m);      // border_links.cpp
+void add_latent_kernels(nb::module_& m);    // border_latent.cpp
+void add_ranking_kernels(nb::module_& m);   // border_ranking.cpp
+void add_bpr_kernels(nb::module_& m);       // border_bpr.cpp
+void add_block_kernels(nb::module_& m);     // border_blocks.cpp
+void add_neighbor_kernels(nb::module_& m);  // border_neighbors.cpp
 
 }  // namespace palate

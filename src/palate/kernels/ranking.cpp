@@ -515,7 +515,7 @@ inline float multiplied(float a, float b, float c) {
 
 // The scores of n items for one user, each the same sum in the same order as in a tile.
 void score_items(const Catalogue& c, const float* user, const int32_t* codes, int64_t n, float* scores) {
-  constexpr int kSums = 8;  // that do not wait for each other
+  constexpr int kSums = 4;  // that do not wait for each other
   for (int64_t t = 0; t < n; t += kSums) {
     const float* item[kSums];
     float sum[kSums];

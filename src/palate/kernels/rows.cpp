@@ -10,12 +10,8 @@ namespace palate {
 namespace PALATE_LEVEL {
 namespace {
 
+#include "cholesky.hpp"
 #include "lanes.hpp"
-#include "vectors.hpp"
-
-inline int padded(int k) { return (k + W - 1) / W * W; }
-
-constexpr int kPanel = 64;  // rows of the other side packed together: 16 KB at 64 factors, so they stay in L1
 
 // Scratch of one thread. ld = k rounded up to whole vectors; the padding is zero (one on the diagonal of Lambda).
 struct Scratch {
@@ -51,173 +47,6 @@ Scratch split(float* memory, int ld) {
 int64_t scratch_floats(int k) {
   const int64_t ld = padded(k);
   return 3 * ld * ld + kPanel * ld + kPanel + 5 * ld + 2 * (ld > kPanel ? ld : kPanel);
-}
-
-// ---- rank-n update: the inner loop of everything --------------------------------------------------------------------
-
-// into[i, j] += sign * sum_r rows[r][i] rows[r][j]  for MR rows i from i0 and NR vectors j from j0, held in
-// registers.
-template <int MR, int NR>
-inline void tile(const float* const* rows, int n, int ld, int i0, int j0, float sign, float* into) {
-  Vec acc[MR][NR] = {};
-  for (int r = 0; r < n; ++r) {
-    const float* row = rows[r];
-    Vec right[NR];
-#pragma GCC unroll 16
-    for (int j = 0; j < NR; ++j) right[j] = load(row + j0 + j * W);
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      const Vec left = broadcast(row[i0 + i]);
-#pragma GCC unroll 16
-      for (int j = 0; j < NR; ++j) acc[i][j] += left * right[j];
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-    float* to = into + static_cast<int64_t>(i0 + i) * ld + j0;
-#pragma GCC unroll 16
-    for (int j = 0; j < NR; ++j) store(to + j * W, load(to + j * W) + sign * acc[i][j]);
-  }
-}
-
-template <int MR, int NR>
-inline void strip(const float* const* rows, int n, int ld, int i0, int j0, float sign, float* into) {
-  for (int i = 0; i < W; i += MR) tile<MR, NR>(rows, n, ld, i0 + i, j0, sign, into);
-}
-
-// into += sign * rows^T rows in block row i0 .. i0 + W, from the diagonal block to the right end.
-// The tile shapes fill the registers: 32 of 16 lanes, or 16 of the narrower kinds.
-void block_row(const float* const* rows, int n, int ld, int i0, float sign, float* into) {
-  int j0 = i0;
-  for (; ld - j0 > 4 * W; j0 += 3 * W) strip<W == 16 ? 8 : 4, 3>(rows, n, ld, i0, j0, sign, into);
-  switch ((ld - j0) / W) {
-    case 4:
-      if (W == 16) return strip<4, 4>(rows, n, ld, i0, j0, sign, into);
-      strip<4, 2>(rows, n, ld, i0, j0, sign, into);
-      return strip<4, 2>(rows, n, ld, i0, j0 + 2 * W, sign, into);
-    case 3:
-      return strip<W == 16 ? 8 : 4, 3>(rows, n, ld, i0, j0, sign, into);
-    case 2:
-      return strip<W == 16 ? 8 : 4, 2>(rows, n, ld, i0, j0, sign, into);
-    default:
-      return strip<W == 4 ? 4 : W == 8 ? 8 : 16, 1>(rows, n, ld, i0, j0, sign, into);
-  }
-}
-
-void rank_update(const float* const* rows, int n, int ld, float* A) {
-  for (int i0 = 0; i0 < ld; i0 += W) block_row(rows, n, ld, i0, 1.0f, A);
-}
-
-// into += rows^T target, NR vectors from j0; two rows at a time, since each sum waits for the one before.
-template <int NR>
-inline void weighted_sum(const float* const* rows, const float* target, int n, int j0, float* into) {
-  Vec even[NR] = {}, odd[NR] = {};
-  int r = 0;
-  for (; r + 1 < n; r += 2) {
-#pragma GCC unroll 4
-    for (int j = 0; j < NR; ++j) {
-      even[j] += target[r] * load(rows[r] + j0 + j * W);
-      odd[j] += target[r + 1] * load(rows[r + 1] + j0 + j * W);
-    }
-  }
-#pragma GCC unroll 4
-  for (int j = 0; j < NR; ++j) {
-    if (r < n) even[j] += target[r] * load(rows[r] + j0 + j * W);
-    store(into + j0 + j * W, load(into + j0 + j * W) + (even[j] + odd[j]));
-  }
-}
-
-void accumulate_targets(const float* const* rows, const float* target, int n, int ld, float* h) {
-  int j0 = 0;
-  for (; ld - j0 >= 4 * W; j0 += 4 * W) weighted_sum<4>(rows, target, n, j0, h);
-  for (; ld - j0 >= 2 * W; j0 += 2 * W) weighted_sum<2>(rows, target, n, j0, h);
-  if (ld > j0) weighted_sum<1>(rows, target, n, j0, h);
-}
-
-// ---- Cholesky
-// --------------------------------------------------------------------------------------------------------
-
-// The diagonal block at i0 in place: W pivots, each scaling its row and clearing it from the rows below; v's part is
-// cleared along with them. Under the diagonal it leaves zeros, so that whole vectors of U can be used. False when a
-// pivot is not positive.
-inline bool factor_block(float* U, int ld, int i0, float* inverse, float* v) {
-  float* block = U + static_cast<int64_t>(i0) * ld + i0;
-  Vec rows[W];
-  Vec right = load(v + i0);
-#pragma GCC unroll 16
-  for (int i = 0; i < W; ++i) rows[i] = load(block + i * ld);
-#pragma GCC unroll 16
-  for (int p = 0; p < W; ++p) {
-    const float pivot = rows[p][p];
-    if (!(pivot > 0)) return false;
-    const float scale = 1.0f / std::sqrt(pivot);
-    inverse[i0 + p] = scale;
-    rows[p] *= scale;
-    v[i0 + p] = right[p] * scale;
-    right -= v[i0 + p] * rows[p];
-    float* pivot_row = block + p * ld;
-    store(pivot_row, rows[p]);
-#pragma GCC unroll 16
-    for (int i = p + 1; i < W; ++i) rows[i] -= broadcast(pivot_row[i]) * rows[p];
-  }
-  for (int p = 1; p < W; ++p)
-    for (int j = 0; j < p; ++j) block[p * ld + j] = 0.0f;
-  return true;
-}
-
-// The block row right of the diagonal block: U_ij <- (U_ij - sum_{s < i} U_si U_sj) / U_ii for rows i, s of the block,
-// and v_j <- v_j - sum_i U_ij v_i.
-inline void solve_block_row(float* U, int ld, int i0, const float* inverse, float* v) {
-  const float* diagonal = U + static_cast<int64_t>(i0) * ld + i0;
-  for (int j = i0 + W; j < ld; j += W) {
-    float* column = U + static_cast<int64_t>(i0) * ld + j;
-    Vec rows[W];
-    Vec right = load(v + j);
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) {
-      Vec rest = load(column + i * ld);
-#pragma GCC unroll 16
-      for (int s = 0; s < i; ++s) rest -= broadcast(diagonal[s * ld + i]) * rows[s];
-      rows[i] = rest * inverse[i0 + i];
-      store(column + i * ld, rows[i]);
-      right -= v[i0 + i] * rows[i];
-    }
-    store(v + j, right);
-  }
-}
-
-// B = U^T U in place and v <- U^-T v along with it, a block row of W at a time: the block row less what the rows above
-// explain (the rank-n update again), then its own pivots.
-bool cholesky_and_lower(float* U, int ld, float* inverse, float* v, const float** rows) {
-  for (int i = 0; i < ld; ++i) rows[i] = U + static_cast<int64_t>(i) * ld;
-  for (int i0 = 0; i0 < ld; i0 += W) {
-    if (i0 > 0) block_row(rows, i0, ld, i0, -1.0f, U);
-    if (!factor_block(U, ld, i0, inverse, v)) return false;
-    solve_block_row(U, ld, i0, inverse, v);
-  }
-  return true;
-}
-
-// v <- U^-1 v, blocks from the last to the first: less what the later blocks explain, then column by column inside.
-void solve_upper(const float* U, int ld, const float* inverse, float* v) {
-  for (int i0 = ld - W; i0 >= 0; i0 -= W) {
-    const float* block = U + static_cast<int64_t>(i0) * ld;
-    float x[W];
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) {
-      Vec later{};
-      for (int j = i0 + W; j < ld; j += W) later += load(block + i * ld + j) * load(v + j);
-      x[i] = v[i0 + i] - (i0 + W < ld ? sum(later) : 0.0f);
-    }
-#pragma GCC unroll 16
-    for (int i = W - 1; i >= 0; --i) {
-      x[i] *= inverse[i0 + i];
-#pragma GCC unroll 16
-      for (int s = 0; s < i; ++s) x[s] -= block[s * ld + i0 + i] * x[i];
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) v[i0 + i] = x[i];
-  }
 }
 
 // ---- random normals
@@ -449,8 +278,11 @@ void draw_truncated(const Latents& latents, int64_t first, int64_t last);       
 void expect_truncated(const Latents& latents, int64_t first, int64_t last);                              // latent.cpp
 void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t* counts);                // latent.cpp
 void step_curve(const Curve& curve, int64_t first, int64_t last);                                        // latent.cpp
+PairSum descend_pairs(const Pairs& pairs, const PairCells& cells, float lr);                             // bpr.cpp
 
-extern const RankingLevel ranking_table;  // ranking.cpp
+extern const RankingLevel ranking_table;                                                            // ranking.cpp
+int64_t block_scratch_floats(int ld, int width, int64_t longest);                                   // blocks.cpp
+int64_t solve_blocks(const BlockProblem& problem, const int32_t* order, int64_t n, float* memory);  // blocks.cpp
 
 extern const Level table;
 const Level table = {PALATE_NAME(PALATE_LEVEL),
@@ -469,7 +301,10 @@ const Level table = {PALATE_NAME(PALATE_LEVEL),
                      expect_truncated,
                      count_steps,
                      step_curve,
-                     &ranking_table};
+                     &ranking_table,
+                     descend_pairs,
+                     block_scratch_floats,
+                     solve_blocks};
 
 }  // namespace PALATE_LEVEL
 }  // namespace palate

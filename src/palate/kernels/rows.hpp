@@ -38,6 +38,10 @@ struct Latents;       // latent.hpp
 struct Counting;      // latent.hpp
 struct Curve;         // latent.hpp
 struct RankingLevel;  // ranking.hpp
+struct Pairs;         // bpr.hpp
+struct PairCells;     // bpr.hpp
+struct PairSum;       // bpr.hpp
+struct BlockProblem;  // blocks.hpp
 
 struct Level {
   const char* name;
@@ -71,6 +75,12 @@ struct Level {
   void (*step_curve)(const Curve& curve, int64_t first, int64_t last);
   // Ranking whole catalogues.
   const RankingLevel* ranking;
+  // One pass of BPR over two cells of positives, at rate lr.
+  PairSum (*descend_pairs)(const Pairs& pairs, const PairCells& cells, float lr);
+  // What solve_blocks needs of memory where the longest row has so many ratings.
+  int64_t (*block_scratch_floats)(int ld, int width, int64_t longest);
+  // Steps rows order[0 .. n); returns the first row with a block that is not positive definite, or -1.
+  int64_t (*solve_blocks)(const BlockProblem& problem, const int32_t* order, int64_t n, float* scratch);
 };
 
 const Level& level();                   // the one in use: the widest this machine runs

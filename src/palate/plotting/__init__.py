@@ -11,12 +11,15 @@ try:
 except ImportError:
     raise ImportError("palate.plotting needs matplotlib: pip install 'palate[plot]'.") from None
 
+from palate.plotting.comparing import compared
 from palate.plotting.curves import calibration, coverage, lr_finder, rating_tab, training_curves, weight_decay_sweep
 from palate.plotting.items import PrincipalAxes, factor_map, item_biases, neighbours, principal_axes
+from palate.plotting.trials import tuned
 
 __all__ = [
     "PrincipalAxes",
     "calibration",
+    "compared",
     "coverage",
     "factor_map",
     "item_biases",
@@ -25,5 +28,6 @@ __all__ = [
     "principal_axes",
     "rating_tab",
     "training_curves",
+    "tuned",
     "weight_decay_sweep",
 ]

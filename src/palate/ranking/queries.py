@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from palate.ranking.filters import allowed_items, where_mask
 from palate.ranking.index import ItemIndex
 from palate.ranking.lists import Lists, are_lists, lists_of
 
-By = Literal["mean", "lower", "thompson", "chance"]
-BYS = ("mean", "lower", "thompson", "chance")
+By = Literal["mean", "lower", "thompson", "chance", "likely"]
+BYS: tuple[By, ...] = get_args(By)
+OF_DRAWS = ("lower", "thompson", "chance")
 
 MAX_RATING = float(np.finfo(np.float32).max)
 
@@ -50,7 +51,7 @@ class Query:
     by: By
     z: float
     seed: int
-    at_least: float | None = None  # the rating whose chance, or that of more, by="chance" ranks by
+    at_least: float | None = None  # the rating whose chance, or that of more, "chance" and "likely" rank by
     limits: tuple[Limit, ...] = ()  # how many of a category one list may have
     only: Lists | None = None  # what each person may get, where that differs
     never: Lists | None = None  # what each may not
@@ -76,7 +77,7 @@ def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None
         by=wishes.by,
         z=z_of(wishes.level),
         seed=int(wishes.seed),
-        at_least=None if wishes.at_least is None else float(wishes.at_least),
+        at_least=_reached(model, wishes),
         limits=limits_of(wishes.max_per, model.item_table, model.item_vocabulary.what),
         only=only,
         never=never,
@@ -93,7 +94,7 @@ def _check(model: Model, wishes: Wishes) -> None:
     check_seed(wishes.seed)
     if wishes.index is not None and (wishes.by != "mean" or are_lists(wishes.items)):
         raise OptionError('index="ann" goes with by="mean", and not with lists of items for each user; leave it out.')
-    if wishes.by != "mean" and model.posterior is None:
+    if wishes.by in OF_DRAWS and model.posterior is None:
         raise OptionError(
             f'by="{wishes.by}" needs the draws of a Bayes fit, which this model does not have; use by="mean".'
         )
@@ -101,12 +102,28 @@ def _check(model: Model, wishes: Wishes) -> None:
 
 def _check_chance(model: Model, by: By, at_least: float | None) -> None:
     """OptionError for chances of ratings that have none, or without the rating whose chance is asked for."""
-    if (by == "chance") != (at_least is not None):
+    if by == "likely" and (not model.predicts_ratings or (model.factors.steps is None and np.isnan(model.noise))):
+        raise OptionError('by="likely" needs ratings with intervals, such as Bayes predicts; use by="mean".')
+    if by != "likely" and (by == "chance") != (at_least is not None):
         raise OptionError('by="chance" and at_least= go together: at_least=4 ranks by the chance of a 4 or more.')
     if at_least is None:
         return
-    if model.factors.steps is None:
+    if by == "chance" and model.factors.steps is None:
         raise OptionError('by="chance" needs ordered ratings, which have a chance each: Bayes(likelihood="ordinal").')
     is_number = isinstance(at_least, int | float | np.number) and not isinstance(at_least, bool)
     if not is_number or not abs(at_least) <= MAX_RATING:
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
+
+
+def _reached(model: Model, wishes: Wishes) -> float | None:
+    """The rating whose chance, or that of more, is ranked by; None where no chance is."""
+    if wishes.at_least is not None:
+        return float(wishes.at_least)
+    return _above_average(model) if wishes.by == "likely" else None
+
+
+def _above_average(model: Model) -> float:
+    """The lowest rating of the training above their mean, which by="likely" takes for love where none is given."""
+    values = model.history.values
+    higher = values[values > values.mean(dtype=np.float64)]
+    return float(higher.min() if len(higher) else values.max())

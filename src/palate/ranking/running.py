@@ -87,7 +87,7 @@ def rank(
 
     def computed(rows: slice) -> tuple[Codes, Floats]:
         found, scores = selecting.best(model, people(rows), query, rows)
-        limits = (0.0, 1.0) if query.by == "chance" else model.score_limits
+        limits = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
         return found, np.clip(scores, *limits).astype(np.float32, copy=False)
 
     if path is None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from palate.factors import Factors, Floats
 from palate.model import Model, People
+from palate.normal import cdf
 from palate.ranking.products import is_product
 from palate.ranking.queries import Query
 
@@ -24,23 +25,53 @@ def ratings_of_products(factors: Factors, products: Floats) -> Floats:
 
 def scores_of(model: Model, people: People, query: Query) -> Floats:
     """What to rank by, (m, n_items)."""
+    if query.by == "likely":
+        return _likely(model, people, query)
     if query.by == "mean" or model.posterior is None or people.draws is None:
         return model.scores(people)
     if query.by == "thompson":
         return _thompson(model, people, query)
-    doubt = model.posterior.score_variance(people.draws)
-    steps = model.factors.steps
+    if query.by == "chance":
+        return _loved(model, people, query)
+    doubt, steps = _doubt(model, people), model.factors.steps
     if steps is None:
-        own = model.noise_of(people.codes)[:, None] if model.item_noise is None else model.item_noise
-        spread = np.sqrt(doubt + np.square(own, dtype=np.float32))
-        lower: Floats = (model.scores(people) - np.float32(query.z) * spread).astype(np.float32)
+        lower: Floats = model.scores(people) - np.float32(query.z) * _spread(model, people, doubt)
         return lower
-    scores = model.factors.raw_scores(people.vectors)
-    doubt += np.float32(0.0 if model.effects is None else model.effects.unknown_variance)
-    if query.by == "chance" and query.at_least is not None:
-        return steps.at_least(scores, query.at_least, doubt)
-    mean, variance = steps.moments(scores, doubt)
+    mean, variance = steps.moments(model.factors.raw_scores(people.vectors), doubt)
     return (mean - np.float32(query.z) * np.sqrt(variance)).astype(np.float32)
+
+
+def _doubt(model: Model, people: People) -> Floats | np.float32:
+    """The variance of scores, (m, n_items), or one for all where there are no draws."""
+    if model.posterior is None or people.draws is None:
+        return np.float32(model.factors.doubt)
+    doubt = model.posterior.score_variance(people.draws)
+    if model.factors.steps is not None and model.effects is not None:
+        doubt += np.float32(model.effects.unknown_variance)
+    return doubt
+
+
+def _spread(model: Model, people: People, doubt: Floats | np.float32) -> Floats:
+    """The standard deviation of ratings around their expectation, (m, n_items) or what broadcasts to it."""
+    own = model.noise_of(people.codes)[:, None] if model.item_noise is None else model.item_noise
+    spread: Floats = np.sqrt(doubt + np.square(own, dtype=np.float32))
+    return spread
+
+
+def _loved(model: Model, people: People, query: Query) -> Floats:
+    """The chance of a rating of query.at_least or more for every item, (m, n_items)."""
+    assert query.at_least is not None
+    doubt, steps = _doubt(model, people), model.factors.steps
+    if steps is not None:
+        return steps.at_least(model.factors.raw_scores(people.vectors), query.at_least, doubt)
+    lowest = query.at_least - model.usual_step / 2  # where a rating is rounded up to it
+    sure = np.maximum(_spread(model, people, doubt), np.float32(1e-6))
+    return cdf(((model.scores(people) - np.float32(lowest)) / sure).astype(np.float64)).astype(np.float32)
+
+
+def _likely(model: Model, people: People, query: Query) -> Floats:
+    """The chance that somebody chooses an item and gives it query.at_least or more, (m, n_items)."""
+    return model.chooser.chances(people.codes, people.history) * _loved(model, people, query)
 
 
 def _thompson(model: Model, people: People, query: Query) -> Floats:

@@ -1,4 +1,4 @@
-"""What is similar: rows whose factors point the same way, the biases left out. The best by products of unit vectors."""
+"""What is similar: rows whose factors point the same way (the best by products of unit vectors), or histories alike."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.answers import Frame
 from palate.asking import check_count
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
-from palate.model import Model
+from palate.itemwise import HistoryFactors, Turned
+from palate.model import Model, People
 from palate.ranking.filters import allowed_items, where_mask
 from palate.ranking.products import top_of_products
 from palate.ranking.writing import series_of_labels, told_of
@@ -31,23 +33,38 @@ class Alike:
     where: Any = None
 
 
-def similar_rows(model: Model, vectors: Floats, codes: Codes | None, labels: Any, wishes: Alike) -> Frame:
-    """The users of a model whose factors have the largest cosine with each vector's; `codes` are not their own.
+def similar_rows(model: Model, people: People, labels: Any, wishes: Alike) -> Frame:
+    """The users of a model most like each of some people, these themselves left out.
 
-    labels: whose vectors these are, for a column `to`; None without one.
+    By what the model has of both: the cosine of factors, or what a model of histories compares. labels: of the people,
+    for a column `to`; None without one.
     """
     check_count(wishes.n)
-    if model.factors.n_factors == 0:
-        name = model.recipe.get("name", "this model")
-        raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
     allowed = allowed_items(model.user_vocabulary, wishes.among, wishes.exclude)
     if wishes.where is not None:
         allowed &= where_mask(wishes.where, model.user_table, model.user_vocabulary)
-    everybody, wanted = _unit(model.factors.users[:, :-1]), _unit(vectors[:, :-1])
-    n = min(int(wishes.n), len(everybody))
-    own = None if codes is None else _one_each(codes)
-    top, cosine = top_of_products(wanted, everybody, n, own, allowed, bias=False)
-    return _frame(model, top, cosine, labels)
+    n = min(int(wishes.n), len(allowed))
+    if isinstance(model.factors, HistoryFactors | Turned):
+        return _frame(model, *_of_histories(model.factors, people, n, allowed), labels)
+    if model.factors.n_factors == 0:
+        name = model.recipe.get("name", "this model")
+        raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
+    everybody, wanted = _unit(model.factors.users[:, :-1]), _unit(people.vectors[:, :-1])
+    top, cosine = top_of_products(wanted, everybody, n, _themselves(people), allowed, bias=False)
+    return _frame(model, top, cosine, "cosine", labels)
+
+
+def _of_histories(
+    factors: HistoryFactors | Turned, people: People, n: int, allowed: NDArray[np.bool_]
+) -> tuple[Codes, Floats, str]:
+    """Codes and likeness of the n most alike of those that are allowed, (m, n) each, and what likeness is called."""
+    if allowed.all():
+        return factors.likeness(people.history, people.codes, n)
+    top, measure, name = factors.likeness(people.history, people.codes, len(allowed))
+    gone = (top < 0) | ~allowed[top]
+    first = np.argsort(gone, axis=1, kind="stable")[:, :n]  # those that stay, in their order, before the others
+    kept = np.where(gone, -1, top)
+    return np.take_along_axis(kept, first, 1), np.take_along_axis(measure, first, 1), name
 
 
 def _unit(factors: Floats) -> Floats:
@@ -56,13 +73,15 @@ def _unit(factors: Floats) -> Floats:
     return unit
 
 
-def _one_each(codes: Codes) -> CompressedRows:
-    """Rows with one entry each."""
-    codes = codes.astype(np.int32)
-    return CompressedRows(np.arange(len(codes) + 1, dtype=np.int64), codes, np.ones(len(codes), np.float32), None)
+def _themselves(people: People) -> CompressedRows:
+    """Rows of the known ones' own codes."""
+    known = people.codes >= 0
+    codes = people.codes[known].astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
+    return CompressedRows(indptr, codes, np.ones(len(codes), np.float32), None)
 
 
-def _frame(model: Model, top: Codes, cosine: Floats, labels: Any) -> pl.DataFrame:
+def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) -> pl.DataFrame:
     import polars as pl
 
     there, vocabulary = top >= 0, model.user_vocabulary
@@ -73,4 +92,4 @@ def _frame(model: Model, top: Codes, cosine: Floats, labels: Any) -> pl.DataFram
     known = told_of(vocabulary, model.user_table if vocabulary.what == "item" else None)
     columns |= {name: column.gather(top[there]) for name, column in known.items()}
     ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
-    return pl.DataFrame(columns | {"cosine": pl.Series(cosine[there]), "rank": pl.Series(ranks[there])})
+    return pl.DataFrame(columns | {name: pl.Series(measure[there]), "rank": pl.Series(ranks[there])})

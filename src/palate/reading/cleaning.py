@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,18 +45,18 @@ class BadRows:
 
 
 def typed(frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """User and item as strings or int64, rating and weight as float64, time as int64 seconds; null where unreadable.
+    """User and item as strings or int64, time as int64 seconds, the rest as float64; null where unreadable.
 
-    `rating_text` says whether there was anything in the rating at all. Raises LabelTypeError or DataError for id
-    columns of another type.
+    `rating_text` and `count_text` say whether there was anything in it at all. Raises LabelTypeError or DataError for
+    id columns of another type.
     """
     columns = {name: labels(frame[name], name, source) for name in ("user", "item")}
-    columns["rating"] = numbers(frame["rating"], "rating", source)
-    columns["rating_text"] = ~_is_blank(frame["rating"])
+    for name in ("rating", "weight", "count"):
+        if name in frame.columns:
+            columns[name] = numbers(frame[name], name, source)
+            columns[f"{name}_text"] = ~_is_blank(frame[name])
     if "time" in frame.columns:
         columns["time"] = seconds(frame["time"], source)
-    if "weight" in frame.columns:
-        columns["weight"] = numbers(frame["weight"], "weight", source)
     return frame.select(**columns)
 
 
@@ -92,7 +93,8 @@ def numbers(series: pl.Series, what: str, source: str) -> pl.Series:
         if direct.null_count() == 0:
             return direct
         return series.str.strip_chars().cast(pl.Float64, strict=False)
-    if series.dtype.is_numeric() or series.dtype == pl.Null:
+    is_flag = series.dtype == pl.Boolean and what == "count"
+    if series.dtype.is_numeric() or series.dtype == pl.Null or is_flag:
         return series.cast(pl.Float64)
     raise DataError(f"{source}: the {what} column must hold numbers, not {series.dtype}.")
 
@@ -134,14 +136,14 @@ def _iso_seconds(text: pl.Series) -> pl.Series:
     return pl.select(pl.coalesce(*read)).to_series().dt.epoch("s")
 
 
-def whole_numbers(series: pl.Series) -> bool:
-    """Whether every value is a whole number."""
-    if series.dtype.is_integer():
-        return True
-    if not series.dtype.is_float():
+def whole_numbers(series: pl.Series, least: float = -math.inf) -> bool:
+    """Whether every value is a whole number of at least `least`."""
+    if not (series.dtype.is_integer() or series.dtype.is_float()):
         return False
     there = series.drop_nulls()
-    return bool((there.is_finite() & (there == there.floor())).all())
+    if series.dtype.is_float() and not (there.is_finite() & (there == there.floor())).all():
+        return False
+    return bool((there >= least).all()) if math.isfinite(least) else True
 
 
 def _is_blank(series: pl.Series) -> pl.Series:
@@ -156,16 +158,11 @@ def bad_rows(frame: pl.DataFrame, reasons: dict[int, str]) -> dict[int, str]:
     """Row number -> why it is not a rating, of the typed rows; `reasons` are those known already and come first."""
     import polars as pl
 
-    rating = pl.col("rating")
-    checks: list[tuple[pl.Expr, str]] = [
-        (_blank_label(frame, "user"), "no user"),
-        (_blank_label(frame, "item"), "no item"),
-        (~pl.col("rating_text"), "no rating"),
-        (rating.is_null(), "the rating is not a number"),
-        (rating.is_nan(), "the rating is NaN"),
-        (rating.is_infinite(), "the rating is infinite"),
-        (rating.abs() > LARGEST, "the rating is too large for float32"),
-    ]
+    checks = [(_blank_label(frame, "user"), "no user"), (_blank_label(frame, "item"), "no item")]
+    for name in ("rating", "count"):
+        checks += _number_checks(name) if name in frame.columns else []
+    if "count" in frame.columns:
+        checks.append((pl.col("count").cast(pl.Float32, strict=False) <= 0, "the count is 0 or negative"))
     if "time" in frame.columns:
         checks.append((pl.col("time").is_null(), "the time is neither a number nor an ISO date"))
     if "weight" in frame.columns:
@@ -180,6 +177,20 @@ def bad_rows(frame: pl.DataFrame, reasons: dict[int, str]) -> dict[int, str]:
         for row in hit.arg_true().to_list() if hit.any() else []:
             found.setdefault(row, reason)
     return dict(sorted(found.items()))
+
+
+def _number_checks(name: str) -> list[tuple[pl.Expr, str]]:
+    """What may be wrong with a rating or a count, and how it is called."""
+    import polars as pl
+
+    number = pl.col(name)
+    return [
+        (~pl.col(f"{name}_text"), f"no {name}"),
+        (number.is_null(), f"the {name} is not a number"),
+        (number.is_nan(), f"the {name} is NaN"),
+        (number.is_infinite(), f"the {name} is infinite"),
+        (number.abs() > LARGEST, f"the {name} is too large for float32"),
+    ]
 
 
 def _blank_label(frame: pl.DataFrame, name: str) -> pl.Expr:
@@ -200,6 +211,8 @@ def join_duplicates(columns: Any, policy: str, vocabularies: tuple[Vocabulary, V
     del ordered
     order, starts = _grouped(keys, columns.times)
     last = order[np.append(starts[1:], len(order)) - 1]
+    if policy == "sum":
+        columns = _summed(columns, order, starts, last)
     values = columns.values[order]
     differing = np.maximum.reduceat(values, starts) != np.minimum.reduceat(values, starts)
     n_joined = len(order) - len(starts)
@@ -236,6 +249,15 @@ def _raise_duplicate(
         f"user {user!r} has rated item {item!r} more than once, and {n:,} rows in all repeat a (user, item). "
         'Pass duplicates="last" to keep the latest of each, or duplicates="mean" to average them.'
     )
+
+
+def _summed(columns: Any, order: NDArray[Any], starts: NDArray[Any], last: NDArray[Any]) -> Any:
+    """Columns in which the last of each group has the sum of its counts; without counts, how many rows there are."""
+    counts = columns.weights if columns.weights is not None else np.ones(len(order), np.float32)
+    totals = counts.copy()
+    with np.errstate(over="ignore"):
+        totals[last] = np.add.reduceat(counts[order].astype(np.float64), starts)
+    return columns._replace(weights=totals)
 
 
 def _averaged(columns: Any, order: NDArray[Any], starts: NDArray[Any], last: NDArray[Any]) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
 from palate.errors import DataError, OptionError
 
-FIELDS = ("user", "item", "rating", "time", "weight")
-NEEDED = FIELDS[:3]
+FIELDS = ("user", "item", "rating", "time", "weight", "count")
+NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
+PLACES = {"user": 0, "item": 1, "rating": 2, "count": 2}  # of columns without names
+LONG_AGO = 10**8  # numbers that are all at least this large are moments (from 1973 on) and no counts
 
 # Compared without case, blanks and punctuation; an earlier name wins over a later one.
 USUAL_NAMES = {
@@ -25,8 +28,11 @@ USUAL_NAMES = {
         "time": """timestamp time times ts datetime date unixreviewtime unixtime reviewtime ratedat createdat reviewdate
             submissiondate""",
         "weight": "weight weights confidence",
+        "count": """count counts plays playcount listens listencount streams purchases quantity qty clicks views visits
+            frequency freq weight weights confidence""",
     }.items()
 }
+USUAL_NAMES["count"] += USUAL_NAMES["rating"]
 
 
 def plain(name: str) -> str:
@@ -45,23 +51,45 @@ def check_option(name: str, value: Any, valid: tuple[str, ...]) -> None:
         raise OptionError(f"{name}={value!r} is not an option; use one of {', '.join(map(repr, valid))}.")
 
 
+def fields_asked(asked: dict[str, Any], kind: str) -> dict[str, Any]:
+    """What the caller said of each field that ratings of a kind have: implicit ones have a count, by either name.
+
+    Raises OptionError for two columns of counts.
+    """
+    if kind == "explicit":
+        return asked
+    rating, weight = asked["rating"], asked["weight"]
+    if _is_wish(rating) and _is_wish(weight):
+        raise OptionError('with kind="implicit", rating= and weight= both name the column of counts; give one of them.')
+    counted = rating if _is_wish(rating) or weight is None else weight
+    return {"user": asked["user"], "item": asked["item"], "count": counted, "time": asked["time"]}
+
+
 def choose_columns(
-    names: list[str], asked: dict[str, Any], *, named: bool, source: str, is_time: Callable[[int], bool]
+    names: list[str],
+    asked: dict[str, Any],
+    *,
+    named: bool,
+    source: str,
+    is_time: Callable[[int, float], bool],
+    kind: str = "explicit",
 ) -> dict[str, int]:
     """Field -> position of its column, for the fields there are.
 
     `asked` holds what the caller said of each field: a name, a position, None (find it) or False (leave it out).
-    `is_time` tells of an unnamed fourth column whether it looks like times. Raises DataError that lists the columns.
+    `is_time` tells of an unnamed column whether it has whole numbers, none less than what it is given. Raises DataError
+    that lists the columns.
     """
+    asked = fields_asked(asked, kind)
     chosen = {field: position_of(names, field, wish, source) for field, wish in asked.items() if _is_wish(wish)}
-    for field in FIELDS:
-        if asked.get(field) is None and field not in chosen:
+    for field in asked:
+        if asked[field] is None:
             position = _by_name(names, field, chosen) if named else _by_position(names, field, chosen, is_time)
             if position is not None:
                 chosen[field] = position
-    if "rating" not in chosen and "weight" in chosen and asked.get("weight") is None:
+    if "rating" in asked and "rating" not in chosen and "weight" in chosen and asked["weight"] is None:
         chosen["rating"] = chosen.pop("weight")  # listening counts and the like are often called weight
-    _check(chosen, names, source)
+    _check(chosen, names, source, kind)
     return chosen
 
 
@@ -90,20 +118,29 @@ def _by_name(names: list[str], field: str, taken: dict[str, int]) -> int | None:
     return None
 
 
-def _by_position(names: list[str], field: str, taken: dict[str, int], is_time: Callable[[int], bool]) -> int | None:
-    position = FIELDS.index(field)
-    if position >= min(len(names), 4) or position in taken.values():
+def _by_position(
+    names: list[str], field: str, taken: dict[str, int], is_time: Callable[[int, float], bool]
+) -> int | None:
+    """The place of a field among unnamed columns; the third one is the time where it holds moments and no counts."""
+    free = [at for at in range(min(len(names), 4)) if at not in taken.values()]
+    if field == "time":
+        has_measure = "rating" in taken or "count" in taken
+        places = ((3, -math.inf),) if has_measure else ((2, LONG_AGO), (3, -math.inf))
+        return next((at for at, least in places if at in free and is_time(at, least)), None)
+    position = PLACES.get(field)
+    if position not in free or (field == "count" and is_time(position, LONG_AGO)):
         return None
-    return position if field != "time" or is_time(position) else None
+    return position
 
 
-def _check(chosen: dict[str, int], names: list[str], source: str) -> None:
-    missing = [field for field in NEEDED if field not in chosen]
+def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> None:
+    missing = [field for field in NEEDED[kind] if field not in chosen]
     if missing:
         options = ", ".join(f"{field}=" for field in missing)
+        implicit = ' Where nobody rated and all that is known is who chose what, pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
-            "(a name, or a position from 0)."
+            f"(a name, or a position from 0).{implicit if 'rating' in missing else ''}"
         )
     fields = sorted(chosen, key=FIELDS.index)
     for number, field in enumerate(fields):

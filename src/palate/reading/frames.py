@@ -131,8 +131,10 @@ def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> 
 def _of_array(array: NDArray[Any]) -> Table:
     if array.dtype.names:
         return _of_columns({name: array[name] for name in array.dtype.names}, "the array")
-    if array.ndim != 2 or array.shape[1] < 3:
-        raise DataError(f"an array of ratings has shape (n, 3): user, item, rating; not {array.shape}.")
+    if array.ndim != 2 or array.shape[1] < 2:
+        raise DataError(
+            f"an array of ratings has shape (n, 3): user, item, rating; of implicit ones (n, 2) too; not {array.shape}."
+        )
     names = [f"column_{at + 1}" for at in range(array.shape[1])]
 
     def label(at: int) -> pl.Series:

@@ -72,7 +72,7 @@ class TextFile:
         self.sample = sample_rows(lines, separator)
         self.chunks = chain([first], chunks)
         if header is None:
-            header = is_header(self.sample) if is_header else _has_header(self.sample[0], asked)
+            header = is_header(self.sample) if is_header else _has_header(self.sample, asked, least)
         self.dialect = Dialect(separator, header, self._names(header))
 
     def _names(self, header: bool) -> list[str]:
@@ -89,10 +89,10 @@ class TextFile:
             yield fast and _without(skip, fast), partial(_exact, block, self.dialect, skip)
             skip = 0
 
-    def is_time(self, at: int) -> bool:
-        """Whether an unnamed column holds whole numbers, as far as the sample tells."""
-        fields = [row[at] for row in self.sample if len(row) > at]
-        return all(text.strip().removesuffix(".0").lstrip("-").isdecimal() for text in fields)
+    def is_time(self, at: int, least: float) -> bool:
+        """Whether an unnamed column holds whole numbers of at least `least`, as far as the sample tells."""
+        fields = [row[at].strip().removesuffix(".0") for row in self.sample if len(row) > at]
+        return all(text.lstrip("-").isdecimal() and float(text) >= least for text in fields)
 
 
 def _exact(block: Any, dialect: Dialect, skip: int) -> Rows:
@@ -106,13 +106,27 @@ def _without(n: int, rows: Rows) -> Rows:
     return Rows(rows.frame.slice(n), lambda row: rows.where(row + n), reasons)
 
 
-def _has_header(row: list[str], asked: dict[str, Any]) -> bool:
-    """A header is there when the rating field of the first row is not a number, nor any other field."""
+def _has_header(sample: list[list[str]], asked: dict[str, Any], least: int) -> bool:
+    """A header is there when the rating field of the first row is not a number, nor any other field.
+
+    Where a row need not have a number (`least` is 2 columns), it is, unless it has names for users or items, one whose
+    numbers begin below it.
+    """
+    row = sample[0]
     if any(wish in row for wish in asked.values() if isinstance(wish, str)):
         return True
-    if sum(any(is_usual(name, field) for name in row) for field in ("user", "item", "rating")) >= 2:
+    usual = sum(any(is_usual(name, field) for name in row) for field in ("user", "item", "rating"))
+    if usual >= 2:
         return True
-    return not any(_is_number(text) for text in row)
+    if any(_is_number(text) for text in row):
+        return False
+    return least > 2 or usual > 0 or _numbers_begin(sample)
+
+
+def _numbers_begin(sample: list[list[str]]) -> bool:
+    """Whether a column is all numbers but for its first row."""
+    columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
+    return len(sample) > 1 and any(all(map(_is_number, column[1:])) for column in columns if not _is_number(column[0]))
 
 
 def _is_number(text: str) -> bool:
@@ -132,20 +146,24 @@ def sample_lines(data: bytes) -> list[str]:
 
 
 def find_separator(lines: list[str], least: int) -> str:
-    """The separator that cuts the most lines into the same number of fields, at least `least` of them."""
+    """The separator that cuts the most lines into the same number of fields, at least `least` of them.
+
+    Where two of them do, a blank is none, since titles have some; then the one with more fields, as in `1;2;3,5`.
+    """
     bare = [QUOTED.sub("", line) for line in lines]
     for enough in range(least, 1, -1):
         agreement = {separator: _agreement(bare, separator, enough) for separator in SEPARATORS}
         best = max(SEPARATORS, key=agreement.__getitem__)
-        if agreement[best]:
+        if agreement[best][0]:
             return best
     return ","
 
 
-def _agreement(lines: list[str], separator: str, least: int) -> float:
+def _agreement(lines: list[str], separator: str, least: int) -> tuple[float, bool, int]:
+    """(share of the lines, whether it is no blank, fields)."""
     counts = Counter(len(split(line, separator)) for line in lines)
     width, times = counts.most_common(1)[0]
-    return times / len(lines) if width >= least else 0.0
+    return (times / len(lines) if width >= least else 0.0, separator != " ", width)
 
 
 def split(line: str, separator: str) -> list[str]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import LabelTypeError
-from palate.ratings import Ratings, ReadReport, Unrated
+from palate.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
 from palate.reading.cleaning import BadRows, bad_rows, join_duplicates, typed, whole_numbers
-from palate.reading.columns import FIELDS, check_option, choose_columns
+from palate.reading.columns import FIELDS, check_option, choose_columns, fields_asked
 from palate.reading.frames import Table, table_of
 from palate.reading.parsing import Rows, TextFile
 from palate.reading.tables import UNRATED, joined_table
@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     import polars as pl
 
 OnBadRows = Literal["raise", "report"]
-Duplicates = Literal["last", "mean", "error"]
+Duplicates = Literal["last", "mean", "sum", "error"]
+DUPLICATES: dict[Kind, tuple[Duplicates, ...]] = {
+    "explicit": ("last", "mean", "error"),
+    "implicit": ("sum", "last", "error"),
+}
 
 
 def read(
     source: Any,
     *,
+    kind: Kind = "explicit",
     user: str | int | None = None,
     item: str | int | None = None,
-    rating: str | int | None = None,
+    rating: str | int | Literal[False] | None = None,
     time: str | int | Literal[False] | None = None,
     weight: str | int | Literal[False] | None = None,
     items: Any = None,
@@ -40,11 +45,14 @@ def read(
     header: bool | None = None,
     encoding: str | None = None,
     on_bad_rows: OnBadRows = "raise",
-    duplicates: Duplicates = "last",
+    duplicates: Duplicates | None = None,
     connection: Any = None,
 ) -> Ratings:
     """Ratings from a file, frame, mapping of columns, tuple of arrays, matrix or (with `connection`) an SQL query.
 
+    kind: "explicit" where values say how high somebody rated; "implicit" where all that is known is who chose what
+    (liked, bought, played). No value is needed then; a column of ratings, counts, plays, quantities or weights, or the
+    one that rating= (or weight=) names, is how often, above 0. rating=False takes no notice of it.
     user, item, rating, time, weight: columns by name or position (from 0); without them, the usual names are looked
     for, and unnamed columns are user, item, rating and perhaps time. time=False or weight=False leaves that one out.
     items, users: a second file or frame with what is known of each item or user, matched by id; rows
@@ -53,25 +61,33 @@ def read(
     separator, header, encoding: of a text file; found out when not given. Ids in text files are strings, always.
     on_bad_rows: "raise" at a row that is not a rating, or "report": leave it out, counted in `ratings.report`.
     duplicates: of one (user, item) keep the "last" (by time where there is one), their "mean", or raise an "error".
+    Of implicit ratings the counts are added ("sum", with the last time), unless it is "last" or "error"; without
+    counts each row is 1, so that a log of single events becomes counts where anything happened twice.
 
     Raises DataError with file, line and content, or with the columns there are; LabelTypeError for ids of mixed types.
 
     >>> read({"user": ["ann", "bob"], "item": ["tea", "tea"], "stars": [5, 3]})
     Ratings(2 ratings, 2 users, 1 items)
+    >>> read({"user": ["ann", "bob", "ann"], "item": ["tea", "tea", "tea"]}, kind="implicit").weights
+    array([2., 1.], dtype=float32)
     """
+    check_option("kind", kind, KINDS)
     check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
-    check_option("duplicates", duplicates, ("last", "mean", "error"))
+    policy = DUPLICATES[kind][0] if duplicates is None else duplicates
+    check_option("duplicates", policy, DUPLICATES[kind])
     check_option("unrated", unrated, UNRATED)
     asked = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
+    fields_asked(asked, kind)
     table = table_of(source, connection)
-    found = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"))
+    found = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
     if table is None:
         with open_bytes(source) as stream:
             chunks = utf8_chunks(stream, encoding, found.source)
-            found.add_text(TextFile(chunks, found.source, separator, header, asked=asked), asked)
+            least = 3 if kind == "explicit" else 2
+            found.add_text(TextFile(chunks, found.source, separator, header, asked=asked, least=least), asked)
     else:
         found.add_table(table, asked)
-    return found.ratings(duplicates, users=users, items=items, unrated=unrated)
+    return found.ratings(policy, users=users, items=items, unrated=unrated)
 
 
 class Columns(NamedTuple):
@@ -119,6 +135,7 @@ class Collector:
 
     source: str
     bad: BadRows
+    kind: Kind = "explicit"
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
     batches: list[Columns] = field(default_factory=list)
@@ -133,7 +150,8 @@ class Collector:
             asked,
             named=table.named,
             source=table.source,
-            is_time=lambda at: whole_numbers(table.column(at)),
+            is_time=lambda at, least: whole_numbers(table.column(at), least),
+            kind=self.kind,
         )
         columns = {name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.items()}
         frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
@@ -142,7 +160,12 @@ class Collector:
     def add_text(self, text: TextFile, asked: dict[str, Any]) -> None:
         """All rows of a text file, the exact way only where something is odd."""
         chosen = choose_columns(
-            text.dialect.names, asked, named=text.dialect.header, source=self.source, is_time=text.is_time
+            text.dialect.names,
+            asked,
+            named=text.dialect.header,
+            source=self.source,
+            is_time=text.is_time,
+            kind=self.kind,
         )
         for fast, exact in text.rows():
             if fast is None or not self.add(_fields(fast, chosen), only_if_clean=True):
@@ -167,12 +190,13 @@ class Collector:
         return True
 
     def _encoded(self, frame: pl.DataFrame) -> Columns:
+        weight = "weight" if self.kind == "explicit" else "count"
         return Columns(
             self._codes(self.users, frame["user"]),
             self._codes(self.items, frame["item"]),
-            frame["rating"].to_numpy().astype(np.float32),
+            frame["rating"].to_numpy().astype(np.float32) if "rating" in frame.columns else _ones(frame.height),
             frame["time"].to_numpy() if "time" in frame.columns else None,
-            frame["weight"].to_numpy().astype(np.float32) if "weight" in frame.columns else None,
+            frame[weight].to_numpy().astype(np.float32) if weight in frame.columns else None,
         )
 
     def _codes(self, labels: Labels, series: pl.Series) -> NDArray[np.int32]:
@@ -188,7 +212,8 @@ class Collector:
         columns = self._columns(user_codes, item_codes)
         joined, n_joined, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
-        report = ReadReport(self.rows_read, counts, examples, n_joined, self.source, n_differing)
+        summed, n_joined = (n_joined, 0) if duplicates == "sum" else (0, n_joined)
+        report = ReadReport(self.rows_read, counts, examples, n_joined, self.source, n_differing, summed=summed)
         ratings = Ratings(
             joined.users,
             joined.items,
@@ -198,6 +223,7 @@ class Collector:
             times=joined.times,
             weights=joined.weights,
             report=report,
+            kind=self.kind,
         )
         strict = self.bad.strict
         with_users = ratings.joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
@@ -209,6 +235,10 @@ class Collector:
             return Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), None, None)
         parts: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*batches, strict=True)]
         return Columns(user_codes[parts[0]], item_codes[parts[1]], *parts[2:])
+
+
+def _ones(n: int) -> NDArray[np.float32]:
+    return np.ones(n, np.float32)
 
 
 def _fields(rows: Rows, chosen: dict[str, int]) -> Rows:

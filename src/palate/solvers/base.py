@@ -94,10 +94,14 @@ class Recipe(ABC):
             item_info=trained.item_info,
             effects=trained.effects,
             user_noise=trained.user_noise,
-            predicts_ratings=self.predicts_ratings,
+            predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),
         )
+
+    def predicts(self, ratings: Ratings) -> bool:  # noqa: ARG002
+        """Whether a model fitted to these ratings predicts ratings, or only ranks."""
+        return self.predicts_ratings
 
     def _check_kind(self, ratings: Ratings) -> None:
         if ratings.kind in self.kinds:
@@ -174,6 +178,10 @@ class Monitor:
     def seconds(self) -> float:
         """Seconds since the fit began."""
         return time.perf_counter() - self._start
+
+    def say(self, what: str) -> None:
+        """Something to know beside the progress line, before the first sweep."""
+        self._line.say(what)
 
     def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
         """Note a sweep; True when the callback wants to end here."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from palate.asking import check_choice
 from palate.errors import OptionError
 from palate.implicit import CONFIDENCES, Confidence, Implicit, start, sweeps
@@ -53,16 +51,19 @@ class ImplicitALS(Recipe):
         if not 0 <= self.count_exponent <= 1:
             raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {self.count_exponent}.")
 
+    def problem(self, ratings: Ratings) -> Implicit:  # noqa: ARG002
+        """The least-squares problem that a fit on these ratings solves."""
+        return Implicit(self.unobserved_weight, self.weight_decay, self.count_exponent, self.confidence)
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
-        problem = Implicit(self.unobserved_weight, self.weight_decay, self.count_exponent, self.confidence)
+        problem = self.problem(ratings)
         at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
+        by_user, by_item = ratings.by_user(), ratings.by_item()
         try:
-            # A sweep ends with the users: then every user is exactly what the items and his own choices make of him.
-            for at in sweeps(problem, ratings.by_user(), ratings.by_item(), at.items, self.n_threads):  # noqa: B020
-                wants_to_end = monitor.after_sweep(self.n_sweeps, float(np.sqrt(at.errors.sum() / len(ratings))))
-                if wants_to_end or len(monitor.sweeps) == self.n_sweeps:
+            for at in sweeps(problem, by_user, by_item, at, self.n_threads):  # noqa: B020
+                if monitor.after_sweep(self.n_sweeps, at.error(by_user)) or len(monitor.sweeps) == self.n_sweeps:
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
-        return Trained(at.factors(problem))
+        return Trained(at.settled(problem, by_user, self.n_threads).factors(problem))

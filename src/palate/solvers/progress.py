@@ -25,6 +25,11 @@ class ProgressLine:
         errors = f"train {train_rmse:.4f}" + ("" if valid_rmse is None else f"  valid {valid_rmse:.4f}")
         self._bar.update(self._task, completed=number, total=total, errors=errors)
 
+    def say(self, what: str) -> None:
+        """Show something where the errors will stand."""
+        if self._bar is not None:
+            self._bar.update(self._task, errors=what)
+
     def close(self, ended: str, n_sweeps: int, seconds: float) -> None:
         """End the line; how the fit ended is said even where no line was shown."""
         if self._bar is not None:

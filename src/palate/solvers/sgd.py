@@ -274,9 +274,9 @@ def learning_rates(schedule: Schedule, lr: float, moments: NDArray[np.float64], 
     return rates.astype(np.float32)
 
 
-def random_table(n: int, n_factors: int, rng: np.random.Generator) -> Floats:
-    """Rows of random factors and no bias yet, (n, n_factors + 2 rounded up), the first at the start of a cache line."""
-    width = -(-(n_factors + 2) // PADDING) * PADDING
+def random_table(n: int, n_factors: int, rng: np.random.Generator, n_more: int = 2) -> Floats:
+    """Rows of random factors and n_more places for biases, (n, n_factors + n_more rounded up), at a cache line each."""
+    width = -(-(n_factors + n_more) // PADDING) * PADDING
     memory = np.zeros(n * width + PADDING, np.float32)
     skipped = -memory.ctypes.data % LINE // memory.itemsize
     table = memory[skipped : skipped + n * width].reshape(n, width)

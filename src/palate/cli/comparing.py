@@ -1,0 +1,92 @@
+"""palate compare: every fitting recipe on the same ratings, as a table, a page, a picture or JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from palate.cli import options as opt
+from palate.cli import printing
+from palate.cli.loading import check_held_out, hold_out, read_ratings
+from palate.errors import OptionError
+
+if TYPE_CHECKING:
+    from palate.evaluation import Comparison
+
+ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
+PICTURES = (".png", ".svg")
+
+
+@opt.takes("reading", opt.READ_OPTIONS)
+def compare(
+    data: Annotated[str, Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
+    *,
+    recipes: Annotated[
+        list[str] | None,
+        Option("--recipes", metavar="NAMES", help='Such as "Bayes,ALS"; by default all that fit.', show_default=False),
+    ] = None,
+    test: Annotated[float, Option(help="Share to hold out: of the ratings, or of each user's likes.")] = 0.2,
+    k: Annotated[list[int] | None, Option("--k", "-k", help="Of likes: lengths of lists; repeat it.")] = None,
+    attribute: Annotated[
+        str | None, Option(metavar="COLUMN", help="Of likes: of --items; lists are varied by it or not.")
+    ] = None,
+    seed: Annotated[int, Option(help="Draws what is held out, and the intervals.")] = 0,
+    out: Annotated[
+        Path | None, Option("--out", "-o", metavar="FILE", help="Also write .html, .png, .svg, .json or .csv.")
+    ] = None,
+    json: opt.Json = False,
+    reading: dict[str, Any],
+) -> None:
+    """Fit every recipe that fits: quality with intervals, seconds, memory and size, side by side."""
+    from palate.evaluation import compare as measure
+    from palate.evaluation.rankings import KS
+
+    check_report(out)
+    names = [name.strip() for text in recipes or () for name in text.split(",") if name.strip()]
+    train, held_out = hold_out(read_ratings(data, reading), test, seed)
+    check_held_out(test, held_out)
+    comparison = measure(train, held_out, names or None, k=tuple(k or KS), attribute=attribute, seed=seed)
+    if json:
+        printing.print_json(comparison.to_dict())
+    else:
+        print_comparison(comparison)
+    if out is not None:
+        write_report(comparison, out)
+    if comparison.entries[0].failed:
+        raise OptionError("every recipe failed.")
+
+
+def check_report(out: Path | None) -> None:
+    """OptionError at once, not after minutes of work, when a report cannot go there."""
+    if out is None:
+        return
+    if out.suffix not in ENDINGS:
+        raise OptionError(f"--out {out}: the ending must be one of {', '.join(ENDINGS)}.")
+    printing.check_folder(out)
+    if out.suffix in PICTURES:
+        from palate.evaluation.page import plotting
+
+        plotting()
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The table with what is to be said around it."""
+    printing.say(printing.printable(comparison.heading))
+    printing.print_table(comparison.columns())
+    for line in comparison.notes:
+        printing.say(printing.one_line(line), "" if line == comparison.verdict else "yellow")
+
+
+def write_report(comparison: Comparison, out: Path) -> None:
+    """The comparison into a file by its ending."""
+    if out.suffix == ".csv":
+        printing.write_frame(comparison.to_frame(), out)
+    elif out.suffix == ".json":
+        printing.write_json(comparison.to_dict(), out)
+    elif out.suffix == ".html":
+        comparison.to_html(out)
+    else:
+        comparison.plot(out)
+    printing.note(f"the comparison is written to {out}.")

@@ -1,0 +1,104 @@
+"""Resampling: what a measure would have been with other users. The bootstrap, over users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+N_BOOTSTRAP = 1000
+TAILS = (0.025, 0.975)
+BLOCK = 4_000_000  # weights drawn at once
+N_QUANTILES = 2**16
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measured value with its 95% bootstrap interval over users; nan where no interval is claimed."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f}" if math.isnan(self.low) else f"{self.value:.4f} ({self.low:.4f} .. {self.high:.4f})"
+
+
+def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:
+    """Measures as plain values, ready for JSON: nan becomes None."""
+    return {
+        name: {part: None if math.isnan(number) else number for part, number in vars(measure).items()}
+        for name, measure in measures.items()
+    }
+
+
+@dataclass(frozen=True)
+class PerUser:
+    """A mean over rows (or users) by user: the sums of each, and how many rows they are of; (n_users,) each."""
+
+    sums: Doubles
+    counts: Doubles
+
+
+class Resample:
+    """Bootstrap over users: users, not ratings, are what a new sample would bring."""
+
+    def __init__(self, n_users: int, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> None:
+        self.n_users = n_users
+        self.n_bootstrap = n_bootstrap
+        self._seed = seed
+
+    def totals(self, per_user: Doubles) -> Doubles:
+        """Column sums of (n_users, c) under each resampling of users: (n_bootstrap, c)."""
+        rng = np.random.Generator(np.random.Philox(self._seed))
+        columns = per_user.astype(np.float32)
+        totals = np.empty((self.n_bootstrap, per_user.shape[1]))
+        block = max(1, BLOCK // max(len(per_user), 1))
+        for start in range(0, self.n_bootstrap, block):
+            rows = slice(start, min(start + block, self.n_bootstrap))
+            totals[rows] = _weights(rng, (rows.stop - rows.start, len(per_user))) @ columns
+        return totals
+
+    def ratios(self, sums: Doubles, counts: Doubles) -> Doubles:
+        """Ratios of column sums under each resampling, (n_bootstrap, c), nan where a sum of counts is 0.
+
+        sums and counts: (n_users, c) each.
+        """
+        totals = self.totals(np.hstack([sums, counts]))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: Doubles = totals[:, : sums.shape[1]] / totals[:, sums.shape[1] :]
+        return found
+
+
+def measure_of(value: float, sample: Doubles) -> Measure:
+    """A value with the middle 95% of what it was in the resamplings, (n_bootstrap,)."""
+    if not np.isfinite(sample).any():
+        return Measure(value)
+    low, high = np.nanquantile(sample, TAILS)
+    return Measure(value, float(low), float(high))
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    """Poisson(1) weights: the bootstrap of many users without drawing their indices."""
+    draws = np.frombuffer(rng.bytes(2 * shape[0] * shape[1]), "<u2").reshape(shape)
+    weights = np.zeros(shape, np.uint8)
+    for step in STEPS:
+        weights += draws >= step
+    return weights.astype(np.float32)
+
+
+def _poisson_steps() -> list[int]:
+    """Where the quantiles of Poisson(1) rise by one, among 2^16 equal steps of a uniform draw."""
+    reached = np.cumsum(np.exp(-1.0) / np.array([math.factorial(n) for n in range(10)]))
+    steps = np.rint(reached * N_QUANTILES).astype(int)
+    return [step for step in steps.tolist() if step < N_QUANTILES]
+
+
+STEPS = _poisson_steps()

@@ -1,0 +1,148 @@
+// The BPR kernel. Compiled once for each instruction set, like rows.cpp.
+#include "bpr.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "philox.hpp"
+
+namespace palate {
+namespace PALATE_LEVEL {
+
+PairSum descend_pairs(const Pairs& d, const PairCells& cells, float lr);
+
+namespace {
+
+#include "vectors.hpp"
+
+constexpr int kTries = 15;              // more draws than candidates, for those that are thrown away
+constexpr uint32_t kStream = 0x427072;  // the last word of the counter: no other kernel's
+constexpr float kFar = 80.0f;           // margins beyond it are as good as it, and exp stays finite
+constexpr double kFull = 1e200;         // a product as large goes into the sum as its logarithm
+
+// A random word as a number in [0, 1).
+inline double share(uint32_t word) { return word * 0x1p-32; }
+
+// Draw number `attempt` of a negative for the positive at e.
+inline int32_t draw(const Pairs& d, int64_t e, int32_t own, int32_t other, uint32_t attempt) {
+  const Philox4 random = philox4x32({{static_cast<uint32_t>(e), d.epoch, attempt, kStream}},
+                                    static_cast<uint32_t>(d.seed), static_cast<uint32_t>(d.seed >> 32));
+  const int32_t block = share(random.word[0]) < d.own[own] ? own : other;
+  const uint64_t n = d.blocks[block + 1] - d.blocks[block];
+  if (n == 0) return -1;
+  const int64_t at = d.blocks[block] + static_cast<int64_t>(random.word[1] * n >> 32);
+  return d.accept && share(random.word[2]) >= d.accept[at] ? d.alias[at] : d.block_items[at];
+}
+
+// Whether the user has the item: a search by halves, without a branch to guess.
+inline bool known(const Pairs& d, int32_t user, int32_t item) {
+  const int32_t* from = d.indices + d.indptr[user];
+  int64_t n = d.indptr[user + 1] - d.indptr[user];
+  if (n == 0) return false;
+  while (n > 1) {
+    const int64_t half = n / 2;
+    from += from[half] <= item ? half : 0;
+    n -= half;
+  }
+  return *from == item;
+}
+
+template <int NV>
+inline float product(const float* x, const float* z, int width) {
+  const int ld = NV ? NV * W : width;
+  Vec xz{};
+#pragma GCC unroll 4
+  for (int j = 0; j < ld; j += W) xz += load(x + j) * load(z + j);
+  return sum(xz);
+}
+
+// The negative of the positive at e: of n_candidates that the user does not have the one of the highest score; -1 where
+// none was found.
+template <int NV>
+inline int32_t negative_of(const Pairs& d, int64_t e, int32_t own, int32_t other) {
+  const int32_t user = d.user_codes[e];
+  const float* x = d.users + int64_t{user} * d.ld;
+  int32_t best = -1;
+  float best_score = 0;
+  const int tries = d.n_candidates + kTries;
+  for (int attempt = 0, found = 0; attempt < tries && found < d.n_candidates; ++attempt) {
+    const int32_t item = draw(d, e, own, other, static_cast<uint32_t>(attempt));
+    if (item < 0 || known(d, user, item)) continue;
+    ++found;
+    const float score = d.n_candidates == 1 ? 0 : product<NV>(x, d.items + int64_t{item} * d.ld, d.ld);
+    if (best >= 0 && !(score > best_score)) continue;
+    best = item;
+    best_score = score;
+  }
+  return best;
+}
+
+// One step for the user x, the positive i and the negative j; returns exp(-margin).
+template <int NV>
+inline float step(float* x, float* i, float* j, int width, float lr, float decay) {
+  const int ld = NV ? NV * W : width;
+  Vec products{};
+#pragma GCC unroll 4
+  for (int at = 0; at < ld; at += W) products += load(x + at) * (load(i + at) - load(j + at));
+  const float margin = sum(products);
+  const float odds = std::exp(margin < -kFar ? kFar : margin > kFar ? -kFar : -margin);
+  const float pull = lr * (odds / (1.0f + odds)), keep = 1.0f - 2.0f * lr * decay;
+  const float one = x[ld - 1];
+#pragma GCC unroll 4
+  for (int at = 0; at < ld; at += W) {
+    const Vec p = load(x + at), q = load(i + at), r = load(j + at);
+    store(x + at, keep * p + pull * (q - r));
+    store(i + at, keep * q + pull * p);
+    store(j + at, keep * r - pull * p);
+  }
+  x[ld - 1] = one;
+  return odds;
+}
+
+template <int NV>
+PairSum descend_width(const Pairs& d, const PairCells& cells, float lr) {
+  const int64_t n0 = cells.last[0] - cells.first[0], n1 = cells.last[1] - cells.first[1];
+  PairSum sum{0, 0};
+  double odds = 1;
+  for (int64_t done0 = 0, done1 = 0; done0 + done1 < n0 + n1;) {
+    // The two cells in turn, so that both end together.
+    const int from = done1 == n1 || (done0 < n0 && done0 * n1 <= done1 * n0) ? 0 : 1;
+    const int64_t e = cells.first[from] + (from == 0 ? done0++ : done1++);
+    const int32_t j = negative_of<NV>(d, e, cells.block[from], cells.block[1 - from]);
+    if (j < 0) continue;
+    float* const x = d.users + int64_t{d.user_codes[e]} * d.ld;
+    odds *= 1.0 + step<NV>(x, d.items + int64_t{d.item_codes[e]} * d.ld, d.items + int64_t{j} * d.ld, d.ld, lr,
+                           d.weight_decay);
+    ++sum.steps;
+    if (odds < kFull) continue;  // NaN goes into the sum
+    sum.loss += std::log(odds);
+    odds = 1;
+  }
+  sum.loss += std::log(odds);
+  return sum;
+}
+
+}  // namespace
+
+// The positives of two cells, each with a negative j that its user does not have, a step against the gradient of
+//
+//   -ln sigmoid(x_ui - x_uj) + weight_decay (|p_u|^2 + |q_i|^2 + b_i^2 + |q_j|^2 + b_j^2),   x_ui = p_u . q_i + b_i.
+//
+// The negative comes from the positive's block of items with the chance own[block], else from the other's block.
+// Random numbers are a function of (seed, epoch, position, attempt). A positive without a negative makes no step.
+PairSum descend_pairs(const Pairs& d, const PairCells& cells, float lr) {
+  switch (d.ld / W) {
+    case 1:
+      return descend_width<1>(d, cells, lr);
+    case 2:
+      return descend_width<2>(d, cells, lr);
+    case 4:
+      return descend_width<4>(d, cells, lr);
+    default:
+      return descend_width<0>(d, cells, lr);
+  }
+}
+
+}  // namespace PALATE_LEVEL
+}  // namespace palate

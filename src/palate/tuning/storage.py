@@ -1,0 +1,68 @@
+"""Going on after a kill: a file of JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from palate.errors import OptionError
+from palate.tuning.results import Trial
+
+TYPES = {"number": int, "round": int, "params": dict, "seconds": float, "state": str, "of": int}
+
+
+class Storage:
+    """A file of JSON lines: what is tuned, then the trials of each round that is done."""
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self.path = path
+        self.header = header
+
+    def rounds(self) -> list[Trial]:
+        """The trials of whole rounds; what a kill has torn is dropped from the file. OptionError for another's."""
+        if not self.path.exists():
+            self._write([])
+            return []
+        lines = [_parsed(line) for line in self.path.read_bytes().splitlines()]
+        if not lines or lines[0] != self.header:
+            raise OptionError(f"{self.path} is no storage of this tuning (recipe, ratings, metric, space and seed).")
+        whole = [line for line in lines[1:] if line is not None and _is_trial(line)]
+        kept = [line for line in whole if sum(other["round"] == line["round"] for other in whole) == line["of"]]
+        if len(kept) < len(lines) - 1:
+            self._write(kept)
+        return [Trial(**{name: value for name, value in line.items() if name != "of"}) for line in kept]
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """A round that is done, in one go."""
+        lines = [json.dumps(asdict(trial) | {"of": len(trials)}) + "\n" for trial in trials]
+        with self.path.open("ab") as file:
+            file.write("".join(lines).encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        beside = self.path.with_name(self.path.name + ".part")
+        try:
+            beside.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *lines]), encoding="utf-8")
+            beside.replace(self.path)
+        except OSError as error:
+            raise OptionError(f"storage={str(self.path)!r} cannot be written: {error}.") from error
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_trial(line: dict[str, Any]) -> bool:
+    if set(line) != {"of", *(field.name for field in fields(Trial))}:
+        return False
+    numbers = isinstance(line["value"], float | None) and isinstance(line["passes"], int | None)
+    return numbers and all(isinstance(line[name], kind) for name, kind in TYPES.items())
