@@ -30,8 +30,8 @@ class ImplicitALS(Recipe):
 
     Where not given, unobserved_weight and weight_decay follow from the data (see usual_problem). confidence: what
     counts make of w: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1). More than 64
-    factors are improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score, without an interval.
-    Raises OptionError for values that make no sense.
+    factors are improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score,
+    without an interval. Raises OptionError for values that make no sense.
 
     >>> import palate
     >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
