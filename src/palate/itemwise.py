@@ -70,6 +70,10 @@ class HistoryFactors(Factors):
         """The same model of people who have this history now, each in the row of his code."""
         return replace(self, history=history, shares_of_users=shares_of_users(history, len(self.items)))
 
+    def is_joined_with(self, history: CompressedRows) -> bool:
+        """Whether this is what joined() gives."""
+        return self.history is history and len(self.shares_of_users) == len(self.items)
+
     def for_nobody(self, item_codes: Codes | slice) -> Floats:
         """Scores of items for somebody without a history, besides biases, (n,)."""
         has_shares = self.damping is None and len(self.shares_of_users) == len(self.items)
