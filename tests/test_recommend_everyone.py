@@ -89,7 +89,7 @@ def by_user(frame):
         ("item IN ('i3', 'i4')", lambda row: row["item"] in ("i3", "i4")),
         (pl.col("year").is_between(1985, 1995), lambda row: row["year"] is not None and 1985 <= row["year"] <= 1995),
     ],
-    ids=str,
+    ids=["from", "or", "like", "not like", "null", "in", "expression"],
 )
 def test_where_keeps_what_it_says(rec, where, holds):
     table = table_of(rec)
