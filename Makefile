@@ -63,7 +63,7 @@ demo: setup ## from nothing to recommendations on MovieLens 100K
 
 test: dev ## run every test
 	@echo "==> running the tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile  # whole files on each core, since tests of one file share their fits
 
 lint: dev ## ruff, mypy and clang-format: style and types
 	@echo "==> ruff: style of the Python files"
@@ -110,9 +110,12 @@ wheel: dev ## build the wheel and test it alone, from outside the source tree
 		"$$python" -c 'import palate; assert "/build/wheel/venv/" in palate.__file__, palate.__file__' && \
 		"$$python" -m pytest --import-mode=importlib -p no:cacheprovider $(addprefix "$(CURDIR)"/,$(WHEEL_TESTS))
 
-bench: dev ## measure speed and accuracy, write benchmarks/RESULTS.md
+bench: dev ## measure speed and accuracy beside other libraries, write benchmarks/RESULTS.md
+	@echo "==> installing the peers into an environment of their own, build/peers"
+	@test -x build/peers/bin/python || $(PYTHON) -m venv build/peers
+	@build/peers/bin/python $(PIP_INSTALL) -r requirements/peers.txt
 	@echo "==> measuring"
-	@$(BIN)/python benchmarks/run.py
+	@PALATE_PEERS="$(CURDIR)/build/peers/bin/python" $(BIN)/python benchmarks/run.py
 
 clean: ## remove everything made here
 	@echo "==> removing .venv, build and caches"

@@ -17,6 +17,7 @@ from gradient import all_of_sgd
 from known import IDS, all_of_known
 from measuring import Row, command_seconds, fit_timed, fresh, in_own_process, machine, rmse, split_90_10, timed
 from questions import all_of_questions
+from ranking import all_of_ranking
 from torch_loop import all_of_torch
 from updating import all_of_updating
 
@@ -304,6 +305,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "Somebody new": folding_in,
     "Ratings that keep arriving": all_of_updating,
     "The right questions": all_of_questions,
+    "Likes and lists": all_of_ranking,
     "The kernel": kernel_rate,
     "Starting up": start_up,
     "Memory": memory,

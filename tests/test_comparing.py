@@ -18,7 +18,6 @@ import palate
 from palate.errors import DataError, OptionError
 from palate.evaluation import Comparison, Entry, compare, evaluate
 from palate.evaluation.measuring import Cost, saved_size
-from palate.evaluation.page import page_of
 from palate.solvers.base import Recipe
 from test_cli import many, refusal
 
@@ -218,11 +217,15 @@ def test_the_line_joins_what_nothing_beats():
     assert _front(points) == [0, 3, 4]
 
 
-def test_when_all_fail(whole):
+def page_of(found, folder):
+    return found.to_html(folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_when_all_fail(whole, tmp_path):
     train, test = palate.split_random(whole)
     found = compare(train, test, [Breaks()])
     assert "Breaks failed" in str(found)
-    assert "every recipe failed" in page_of(found)
+    assert "every recipe failed" in page_of(found, tmp_path)
     with pytest.raises(OptionError, match="every recipe failed"):
         _ = found.best
     with pytest.raises(OptionError, match="every recipe failed"):
@@ -271,11 +274,15 @@ def test_ratings_that_cannot_be_compared_on(stars, likes):
         compare(stars[0], stars[1][:0])
     with pytest.raises(OptionError, match="train must be a Ratings"):
         compare("ratings.csv", stars[1])
+    with pytest.raises(OptionError, match="attribute='genre' is about recommended lists"):
+        compare(*stars[:2], attribute="genre")
+    with pytest.raises(OptionError, match="no column of the item table"):
+        compare(*likes[:2], attribute="genre")
     with pytest.raises(OptionError, match="k must be a whole number"):
         compare(*likes[:2], k=0)
 
 
-def test_entries_without_memory_or_intervals_are_shown_too(stars):
+def test_entries_without_memory_or_intervals_are_shown_too(stars, tmp_path):
     found = stars[2]
     measures = {
         name: replace(measure, low=math.nan, high=math.nan) for name, measure in found.best.report.measures.items()
@@ -284,7 +291,7 @@ def test_entries_without_memory_or_intervals_are_shown_too(stars):
     other = replace(found, entries=(bare,))
     assert isinstance(other, Comparison) and isinstance(bare, Entry)
     assert other.cells()[1][-2:] == ["-", "-"]
-    assert "<img" in page_of(other)
+    assert "<img" in page_of(other, tmp_path)
     assert other.to_frame()["memory"].to_list() == [None]
 
 

@@ -162,7 +162,7 @@ def test_an_update_counts_at_once_and_leaves_the_weights():
 def test_ratings_of_another_kind_are_no_update():
     rec = palate.EASE().fit(drawn(20, 10, 0.4, seed=1))
     with pytest.raises(OptionError, match="learned from who chose what"):
-        rec.update({"user": ["u001"], "item": ["i001"], "rating": [4]})
+        rec.update(palate.read({"user": ["u001"], "item": ["i001"], "rating": [4]}))
 
 
 def test_a_new_item_cannot_be_folded_in():
@@ -178,13 +178,14 @@ def test_what_does_not_fit_is_refused_with_the_number():
     likes = choices([(0, 0), (1, 99_999)], n_items=100_000)
     with pytest.raises(OptionError, match=r"EASE of 100,000 items needs 40 GB, more than the 2 GB that memory= allows"):
         palate.EASE(memory="2GB").fit(likes)
-    assert ease.memory_needed(3000, 3000) == 4 * 3000 * 3000 * 3 // 2
+    assert ease.memory_needed(6000, 3000, 3000) == 4 * 3000 * 3000 * 3 // 2
+    assert ease.memory_needed(10, 100, 100) == 4 * (100 * 100 + 10 * 10 + 2 * 10 * 100)
     assert palate.EASE(memory="1MB").fit(drawn(20, 10, 0.4, seed=1)).n_items == 10
 
 
 def test_what_the_machine_has_free_is_the_limit(monkeypatch):
     monkeypatch.setattr(ease, "available_memory", lambda: 10_000)
-    with pytest.raises(OptionError, match=r"needs 15 KB, more than the 10 KB that this machine has free"):
+    with pytest.raises(OptionError, match=r"needs 10\.4 KB, more than the 10 KB that this machine has free"):
         palate.EASE().fit(choices([(0, at) for at in range(50)]))
     monkeypatch.setattr(ease, "available_memory", lambda: None)  # a machine that does not say
     palate.EASE().fit(choices([(0, at) for at in range(50)]))

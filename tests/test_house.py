@@ -27,6 +27,7 @@ ORDER = [
     "reading.tables",
     "ratings",
     "rows",
+    "confidence",
     "reading",
     "datasets",
     "container",

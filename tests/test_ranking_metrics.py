@@ -136,15 +136,16 @@ def test_every_way_of_scoring_places_alike(seed):
     people = model.known(np.arange(len(case.scores), dtype=np.int32))
     seen = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
     held = case.test.by_user()
+    everybody = np.ones(len(people), bool)
     same_for_all = np.tile(case.scores[:1], (len(case.scores), 1)).astype(np.float32)
     zeros = np.zeros((len(case.scores), 1), np.float32)
     pairs = (
         (Scores(case.scores.astype(np.float32)), Products(factors.users, factors.items)),
-        (Scores(same_for_all), Biases(same_for_all[0], people)),
+        (Scores(same_for_all), Biases(same_for_all[0], len(people))),
         (Scores(same_for_all), Products(zeros, same_for_all[0][:, None].copy())),
     )
     for one, other in pairs:
-        for scored in ((one, other), (one.turned(), other.turned())):
+        for scored in ((one, other), (one.turned(everybody), other.turned(everybody))):
             (ranks, _, left), (others, _, others_left) = (
                 way.ranks(held.indptr, held.indices, **seen) for way in scored
             )
@@ -337,7 +338,7 @@ def test_diversity_by_a_column_of_the_item_table():
     rec, test = fitted()
     genres = pl.DataFrame({"genres": [["a|b", "b", None][at % 3] for at in range(rec.n_items)], "year": 2000})
     model = replace(rec.model, item_table=genres)
-    np.testing.assert_array_equal(lists.attribute_sets(model, "genres")[:3], [[1, 1], [0, 1], [0, 0]])
+    np.testing.assert_array_equal(lists.attribute_sets(genres, "genres")[:3], [[1, 1], [0, 1], [0, 0]])
     report = evaluate(Recommender(model), test, k=(5, 10), attribute="genres")
     assert 0 < report["diversity_genres@5"] < 1
     assert report.baselines["Popularity"]["diversity_genres@10"].value > 0
@@ -346,6 +347,12 @@ def test_diversity_by_a_column_of_the_item_table():
         evaluate(Recommender(model), test, attribute="genre")
     with pytest.raises(OptionError, match="there is no item table"):
         evaluate(Recommender(replace(model, item_table=None)), test, attribute="genres")
+    numbers = lists.attribute_sets(genres.with_columns(year=pl.Series([1999, 2000] * 25)), "year")
+    np.testing.assert_array_equal(numbers[:2], [[1, 0], [0, 1]])
+    nested = lists.attribute_sets(pl.DataFrame({"genres": [["b", "a"], [], None, ["b"]]}), "genres")
+    np.testing.assert_array_equal(nested, [[1, 1], [0, 0], [0, 0], [0, 1]])
+    semicolons = lists.attribute_sets(pl.DataFrame({"genres": ["a;b", "b", ""]}), "genres")
+    np.testing.assert_array_equal(semicolons, [[1, 1], [0, 1], [0, 0]])
 
 
 # ---- the report

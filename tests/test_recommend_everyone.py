@@ -1,5 +1,6 @@
 """Top-n for everyone against brute force: filters, lists per user, limits per category, memory, kills."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 import palate
 from palate.errors import DataError, OptionError, UnknownLabelError
-from palate.ranking import blocks, categories, resuming
+from palate.ranking import Wishes, blocks, categories, query_of, resuming
 
 N_USERS, N_ITEMS = 40, 60
 GENRES = ["Action", "Comedy", "Drama", "Horror"]
@@ -88,7 +89,7 @@ def by_user(frame):
         ("item IN ('i3', 'i4')", lambda row: row["item"] in ("i3", "i4")),
         (pl.col("year").is_between(1985, 1995), lambda row: row["year"] is not None and 1985 <= row["year"] <= 1995),
     ],
-    ids=str,
+    ids=["from", "or", "like", "not like", "null", "in", "expression"],
 )
 def test_where_keeps_what_it_says(rec, where, holds):
     table = table_of(rec)
@@ -445,6 +446,21 @@ def test_parts_of_another_model_are_refused(bayes, begun):
         with pytest.raises(OptionError, match="begun with another model"):
             other.recommend(n=4, out=out, resume=True)
     bayes.recommend(n=4, out=out, resume=True)
+
+
+@pytest.mark.parametrize("name", palate.solvers.RECIPES)
+def test_a_model_that_was_saved_is_the_same_one(name, tmp_path):
+    recipe = palate.solvers.RECIPES[name]()
+    known = {option for option in ("n_sweeps", "n_epochs") if hasattr(recipe, option)}
+    recipe = dataclasses.replace(recipe, **dict.fromkeys(known, 5))
+    rec = recipe.fit(rated() if "explicit" in recipe.kinds else rated().likes(at_least=3))
+    rec.save(tmp_path / "m.palate")
+    again = palate.load(tmp_path / "m.palate")
+    for by in ("mean", "lower") if rec.has_posterior else ("mean",):
+        digests = [
+            resuming.manifest_of(one.model, query_of(one.model, Wishes(by=by)), np.arange(3), 7) for one in (rec, again)
+        ]
+        assert digests[0] == digests[1]
 
 
 def test_a_part_that_lies_is_made_again(bayes, begun, tmp_path):

@@ -17,7 +17,7 @@ from palate.vocabulary import Vocabulary
 Severity = Literal["info", "warning", "problem"]
 TEST_SHARE = 0.1  # of the random split whose cold rows are foretold
 NEARLY_ALL, MOST_OF_ALL = 0.9, 0.5  # shares: of the users who chose an item, of all counts that are one user's
-DAMPEN = 'ImplicitALS(confidence="log"), the default, or "equal" keep large counts from ruling; "count" does not.'
+DAMPEN = 'confidence="relative", the default, or "equal" keep large counts from ruling.'
 MARKS = {"info": " ", "warning": "!", "problem": "X"}
 
 

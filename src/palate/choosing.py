@@ -19,7 +19,7 @@ from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps
 from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
 
 N_FACTORS, N_SWEEPS = 64, 8
-PROBLEM = Implicit(unobserved_weight=0.2, weight_decay=0.01, count_exponent=1.0, confidence="equal")
+PROBLEM = Implicit(unobserved_weight=0.2, weight_decay=0.01, count_exponent=1.0)
 HELD_OUT = 0.2  # of each user's choices, while the curve is learned
 N_ASKED = 2000  # users whose scores of all items the curve is learned from
 LEAST = 1e-3  # scores below are all as unlikely
@@ -61,7 +61,7 @@ def chooser_of(history: CompressedRows, n_items: int) -> Chooser:
         scores, chosen = _asked(_fitted(known, n_items), known, rows_of_entries(choices, held), n_items)
         intercept, slope = logistic(np.log(np.maximum(scores, LEAST)), chosen)
     fitted = _fitted(choices, n_items)
-    return Chooser(fitted.factors(PROBLEM), intercept, max(slope, 0.0))
+    return Chooser(fitted.factors(PROBLEM, "equal"), intercept, max(slope, 0.0))
 
 
 def as_choices(history: CompressedRows) -> CompressedRows:

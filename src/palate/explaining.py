@@ -43,7 +43,9 @@ def explain_row(
     row, column = model.user_vocabulary.what, model.item_vocabulary.what
     mean, scale = model.factors.mean, model.factors.scale
     shares, known = contributions(model, people, item_code)
-    inner = shares.sum() if isinstance(model.factors, HistoryFactors) else scale * (x[:-1] @ y[:-1])
+    inner = scale * (x[:-1] @ y[:-1])
+    if isinstance(model.factors, HistoryFactors):
+        inner = shares.sum() + model.factors.unsaid(people.history, item_code)
     moves = {row: scale * x[-1], column: scale * y[-1], "factors": inner, **(effects or {})}
     curve = model.factors if doubt is None else replace(model.factors, doubt=float(doubt[0]))
     start, gain = _gain(curve, mean, sum(moves.values()))

@@ -15,31 +15,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from palate.compressed import CompressedRows
+from palate.confidence import CONFIDENCES, Confidence, weighed_choices
 from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 from palate.rows import row_codes
 
-Confidence = Literal["equal", "log", "count"]
 START = 0.1
 BLOCK = 32  # columns solved at once where there are many (Rendle et al. 2021, "iALS++")
-CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
-
-
-def confidence_weights(weights: Floats | None, confidence: Confidence) -> Floats | None:
-    """The weight of each choice, (n,), by how often it was made: 1, 1 + ln(count) (of a count below 1: 1) or the count.
-
-    None stands for 1 everywhere.
-    """
-    if weights is None or confidence == "equal":
-        return None
-    if confidence == "count":
-        return weights
-    return (1 + np.log(np.maximum(weights, 1))).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -49,7 +36,6 @@ class Implicit:
     unobserved_weight: float
     weight_decay: float
     count_exponent: float
-    confidence: Confidence
 
     def ridge(self, counts: Any, n_others: int) -> Floats:
         """Weight decay of rows with so many choices among n_others: weight_decay (n + a0 n_others)^e."""
@@ -70,7 +56,7 @@ class Implicit:
             others,
             precision=np.zeros((k, k), np.float32),
             mean=np.zeros(k, np.float32),
-            weights=confidence_weights(rows.weights, self.confidence),
+            weights=rows.weights,
             ridge=self.ridge(rows.counts, len(others)),
             background=background,
             n_threads=n_threads,
@@ -89,7 +75,7 @@ class Implicit:
             others,
             vectors,
             block=BLOCK,
-            weights=confidence_weights(rows.weights, self.confidence),
+            weights=rows.weights,
             ridge=self.ridge(rows.counts, len(others)),
             background=background,
             n_threads=n_threads,
@@ -118,8 +104,8 @@ class Sweep(NamedTuple):
             return self
         return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items)
 
-    def factors(self, problem: Implicit) -> ImplicitFactors:
-        """What it leaves to a model."""
+    def factors(self, problem: Implicit, confidence: Confidence) -> ImplicitFactors:
+        """What it leaves to a model, whose choices weigh what `confidence` makes of their counts."""
         k = self.users.shape[1] + 1
         decay = {"ridge": problem.weight_decay, "count_exponent": problem.count_exponent}
         item_prior = Prior(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **decay)
@@ -132,7 +118,7 @@ class Sweep(NamedTuple):
             replace(item_prior, mean=anybody),
             item_prior,
             unobserved_weight=problem.unobserved_weight,
-            confidence=problem.confidence,
+            confidence=confidence,
         )
 
 
@@ -174,7 +160,7 @@ class ImplicitFactors(Factors):
     def problem(self) -> Implicit:
         """What users are solved by."""
         prior = self.user_prior
-        return Implicit(self.unobserved_weight, prior.ridge, prior.count_exponent, self.confidence)
+        return Implicit(self.unobserved_weight, prior.ridge, prior.count_exponent)
 
     @cached_property
     def background(self) -> Floats:
@@ -192,12 +178,12 @@ class ImplicitFactors(Factors):
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:  # noqa: ARG002
         """The choices with the weights that their counts give them."""
-        return replace(histories, weights=confidence_weights(histories.weights, self.confidence))
+        return weighed_choices(histories, self.confidence)
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from what they chose: (n, k + 1); the usual one for who chose nothing."""
         others = np.ascontiguousarray(self.items[:, :-1])
-        vectors = without_bias(self.problem.solve(histories, others, self.background))
+        vectors = without_bias(self.problem.solve(weighed_choices(histories, self.confidence), others, self.background))
         vectors[histories.counts == 0] = self.user_prior.mean
         return vectors
 

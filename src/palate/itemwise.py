@@ -11,35 +11,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
+from palate.confidence import CONFIDENCES, Confidence, choice_signals
 from palate.errors import OptionError
 from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import multiply_sparse, multiply_wide, nearest_rows, select_top
 from palate.rows import columns_where, row_codes, take_rows, transpose_rows
 
-Confidence = Literal["equal", "relative"]
-CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
-
 BLOCK_SCORES = 4_000_000  # scores of pairs made at once
-
-
-def choice_signals(histories: CompressedRows, confidence: Confidence) -> Floats | None:
-    """What each choice counts for, (n,): 1, or (1 + ln(1 + count / own mean count)) / (1 + ln 2). None: 1 everywhere.
-
-    The mean is that of the user's own counts: so a choice made as often as his usual one counts 1.
-    """
-    if histories.weights is None or confidence == "equal":
-        return None
-    counts = histories.weights.astype(np.float64)
-    totals = np.bincount(row_codes(histories), counts, minlength=histories.n_rows)
-    means = totals / np.maximum(histories.counts, 1)
-    usual = np.repeat(np.where(means > 0, means, 1), histories.counts)
-    return np.asarray((1 + np.log1p(counts / usual)) / (1 + np.log(2)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -47,12 +31,14 @@ class HistoryFactors(Factors):
     """Factors that are biases only, beside the histories (n_users rows) of the users served, which say the rest.
 
     confidence: what counts make of choices. damping: of ratings, by how much their weighted mean is held to the usual;
-    None where there are choices.
+    None where there are choices. shares_of_users: (n_items,) who chose each item, which is all that there is to say to
+    somebody who chose nothing.
     """
 
     history: CompressedRows = field(default_factory=lambda: CompressedRows.empty(0))
     confidence: Confidence = "equal"
     damping: float | None = None
+    shares_of_users: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
         if self.confidence not in CONFIDENCES or not (self.damping is None or 0 < self.damping < np.inf):
@@ -82,7 +68,21 @@ class HistoryFactors(Factors):
 
     def joined(self, history: CompressedRows) -> Self:
         """The same model of people who have this history now, each in the row of his code."""
-        return replace(self, history=history)
+        return replace(self, history=history, shares_of_users=shares_of_users(history, len(self.items)))
+
+    def is_joined_with(self, history: CompressedRows) -> bool:
+        """Whether this is what joined() gives."""
+        return self.history is history and len(self.shares_of_users) == len(self.items)
+
+    def for_nobody(self, item_codes: Codes | slice) -> Floats:
+        """Scores of items for somebody without a history, besides biases, (n,)."""
+        has_shares = self.damping is None and len(self.shares_of_users) == len(self.items)
+        shares = self.shares_of_users if has_shares else np.zeros(len(self.items), np.float32)
+        return shares[item_codes]
+
+    def unsaid(self, history: CompressedRows, item_code: int) -> float:
+        """What the score of an item has of no entry of one history: that of nobody, where there is none."""
+        return 0.0 if len(history.indices) else float(self.for_nobody(slice(item_code, item_code + 1))[0])
 
     def serving(self, vectors: Floats, history: CompressedRows) -> Self:
         """The same model with other people for its users, who have these biases (m, 1) and histories."""
@@ -106,6 +106,7 @@ class HistoryFactors(Factors):
         """Scores of every item for every user served: (n_users, n_items)."""
         scores = super().raw_scores(self.users)
         scores += self.moves(self.history, self.signals(self.history, self.users))
+        scores[self.history.counts == 0] += self.for_nobody(slice(None))
         return scores
 
     def scores(self, vectors: Floats) -> Floats:
@@ -124,6 +125,8 @@ class HistoryFactors(Factors):
             moves = self.moves(histories, self.signals(histories, vectors[block]))
             here = np.flatnonzero((rows >= start) & (rows < start + step))
             scores[known[here]] += moves[rows[here] - start, item_codes[known[here]]]
+        silent = (np.append(self.history.counts, 0)[user_codes] == 0) & (item_codes >= 0)
+        scores[silent] += self.for_nobody(item_codes[silent])
         return scores
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:
@@ -150,6 +153,12 @@ class HistoryFactors(Factors):
     def transposed(self) -> Turned:
         """The same model with users and items exchanged, as far as it can be asked then."""
         return Turned(self.mean, self.items, self.users, self.item_prior, self.user_prior, model=self)
+
+
+def shares_of_users(history: CompressedRows, n_items: int) -> Floats:
+    """The share of users who have each item, (n_items,)."""
+    counts = np.bincount(history.indices, minlength=n_items)
+    return np.asarray(counts / max(history.n_rows, 1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -207,7 +216,8 @@ class ItemWeights(HistoryFactors):
         """What each entry of one history adds to the score of an item, (n,)."""
         towards = self._towards(history.indices, item_code)
         damped = 1.0 if self.damping is None else float(towards.sum()) + self.damping
-        return np.asarray(towards if signals is None else towards * signals, np.float64) / damped
+        shares: Doubles = np.asarray(towards if signals is None else towards * signals, np.float64) / damped
+        return shares
 
     def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
         """The weights of some items for one, (n,)."""

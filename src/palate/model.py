@@ -95,7 +95,7 @@ class Model:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.factors, HistoryFactors) and self.factors.history is not self.history:
+        if isinstance(self.factors, HistoryFactors) and not self.factors.is_joined_with(self.history):
             object.__setattr__(self, "factors", self.factors.joined(self.history))
 
     @classmethod

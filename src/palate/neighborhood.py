@@ -126,7 +126,8 @@ class UserNeighbors(HistoryFactors):
     def joined(self, history: CompressedRows) -> UserNeighbors:
         """The same model of people who have this history now, each in the row of his code."""
         rows = with_signals(history, self.signals(history, self.users))
-        return replace(self, history=history, crowd=Crowd(rows, len(self.items), self.similarity))
+        crowd = Crowd(rows, len(self.items), self.similarity)
+        return replace(super().joined(history), crowd=crowd)
 
     def moves(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """What the neighbours add to the score of every item, (n_rows, n_items)."""

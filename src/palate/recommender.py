@@ -225,7 +225,7 @@ class Recommender:
 
         >>> import palate
         >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
-        >>> rec.recommend(["u1", "u2"], n=3, exclude={"u1": ["i2"]}).height
+        >>> rec.recommend(["u0", "u40"], n=3, exclude={"u40": ["i2"]}).height
         6
         """
         cells = None if index is None else self._index(index)

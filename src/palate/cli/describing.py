@@ -162,7 +162,8 @@ def _training(model: Model) -> str:
         return ""
     error = training.get("train_rmse") if model.kind == "explicit" else None
     unit = "epochs" if "n_epochs" in training else "sweeps"
-    parts = [f"{training.get(f'n_{unit}', 0)} {unit} in {training.get('seconds', 0):.2f} s"]
+    passes = f"{training[f'n_{unit}']} {unit} " if training.get(f"n_{unit}") else ""
+    parts = [f"{passes}in {training.get('seconds', 0):.2f} s"]
     parts += [f"train rmse {error:.4f}"] if isinstance(error, float) else []
     ended = training.get("ended", "finished")
     return ", ".join(parts + ([str(ended)] if ended != "finished" else []))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from palate.ratings import Kind, Ratings
     from palate.solvers.base import Recipe
 
-RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "Popularity", "ImplicitALS")
+RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "ImplicitALS", "EASE", "Neighbors", "BPR", "Popularity")
 
 
 def is_data_set(data: str) -> bool:

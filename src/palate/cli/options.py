@@ -109,15 +109,22 @@ READ_OPTIONS: dict[str, Any] = {
 FIT_OPTIONS: dict[str, Any] = {
     "n_factors": _number("n_factors", int, "Latent factors."),
     "n_sweeps": _number("n_sweeps", int, "Passes over the data; Bayes stops by itself."),
-    "n_epochs": _number("n_epochs", int, "Passes of SGD over the data."),
+    "n_epochs": _number("n_epochs", int, "Passes of SGD and BPR over the data."),
     "n_samples": _number("n_samples", int, "Draws that Bayes keeps for intervals."),
     "weight_decay": _number("weight_decay", float, "Of all but Bayes: how strongly all is pulled to the mean."),
     "count_exponent": _number("count_exponent", float, "Of ALS, ImplicitALS: 0 plain weight decay .. 1 by counts."),
     "unobserved_weight": _number(
         "unobserved_weight", float, "Of ImplicitALS: how much it counts that all else was not chosen."
     ),
-    "confidence": _text("confidence", LEARNING, "Of ImplicitALS: equal, log or count.", metavar="CHOICE"),
-    "lr": _number("lr", float, "Learning rate of SGD."),
+    "confidence": _text(
+        "confidence", LEARNING, "What counts are worth: relative to the own usual count, or equal.", metavar="CHOICE"
+    ),
+    "k": _number("k", int, "Of Neighbors: how many."),
+    "shrinkage": _number("shrinkage", float, "Of Neighbors: how strongly few common ratings are doubted."),
+    "similarity": _text("similarity", LEARNING, "Of Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),
+    "n_candidates": _number("n_candidates", int, "Of BPR: items drawn, of which the best counts as not chosen."),
+    "popularity_exponent": _number("popularity_exponent", float, "Of BPR: 0 draws them evenly .. 1 by popularity."),
+    "lr": _number("lr", float, "Learning rate of SGD and BPR."),
     "history": _switch("history", "Of Bayes: learn from which items a user has rated at all."),
     "features": _switch("features", "Of Bayes: learn from the tables of --users and --items."),
     "likelihood": _text("likelihood", LEARNING, "Of Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),

@@ -9,7 +9,8 @@ from typing import Any
 from palate.asking import check_seed, check_whole
 from palate.errors import DataError, OptionError, PalateError
 from palate.evaluation.comparison import Comparison, Entry, told
-from palate.evaluation.evaluating import evaluate
+from palate.evaluation.evaluating import check_attribute, evaluate
+from palate.evaluation.lists import attribute_sets
 from palate.evaluation.matching import check_type
 from palate.evaluation.measuring import Cost, saved_size
 from palate.evaluation.rankings import KS, check_ks, main_measure
@@ -38,7 +39,7 @@ def compare(
     recipes: a list of recipes or of their names, or a mapping {name: recipe}; by default every recipe that learns from
     ratings of this kind, with its defaults. k, attribute, n_bootstrap and seed as in evaluate(). A recipe that fails
     becomes an entry that says why; the others go on. progress: lines on standard error ("auto": when it is a terminal).
-    callback: called with each Entry as it comes. Ctrl-C ends the fit under way, and a second one the comparison.
+    callback: called with each Entry as it comes. Ctrl-C during a fit ends that fit alone.
 
     seconds are those of fit(). memory is how far the resident memory of this process rose during fit(), the ratings not
     counted (Linux; None elsewhere). Raises OptionError for recipes that are none and for test ratings of another kind.
@@ -60,6 +61,9 @@ def compare(
             raise DataError(f"{name} has no ratings to compare recipes by.")
     if train.kind != test.kind:
         raise OptionError(f"train has {train.kind} ratings and test {test.kind} ones; split both from the same.")
+    check_attribute(test, attribute)
+    if attribute is not None:
+        attribute_sets(train.item_table, attribute)  # whether there is such a column
     named = named_recipes(recipes, train)
     show = sys.stderr.isatty() if progress == "auto" else progress
     options: dict[str, Any] = {"k": ks, "attribute": attribute, "n_bootstrap": n_bootstrap, "seed": seed}

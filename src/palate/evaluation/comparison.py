@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.errors import OptionError
+from palate.evaluation.page import plotting, write_page
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport, main_measure
 from palate.evaluation.resampling import Measure, Resample
@@ -182,21 +183,24 @@ class Comparison:
 
     def to_html(self, path: str | PathLike[str]) -> Path:
         """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
-        from palate.evaluation.page import write_page
-
-        return write_page(self, Path(path))
+        return write_page(Path(path), self.heading, self.cells(), self.notes, self._picture())
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """The picture, quality against seconds, as a matplotlib figure; written to `path` too (.png, .svg, .pdf).
 
-        Raises OptionError without matplotlib.
+        Raises OptionError without matplotlib, and when every recipe failed.
         """
-        from palate.evaluation.page import picture_of
-
-        figure = picture_of(self)
+        figure = plotting().compared(self)
         if path is not None:
             figure.savefig(path)
         return figure
+
+    def _picture(self) -> Any:
+        """The picture, or in words why there is none."""
+        try:
+            return self.plot()
+        except OptionError as error:
+            return str(error)
 
 
 def told(entry: Entry, measure: str) -> str:

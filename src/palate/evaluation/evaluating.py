@@ -58,9 +58,19 @@ def evaluate(
         return evaluate_rankings(
             recommender, test, ks, attribute=attribute, baselines=baselines, n_bootstrap=n_bootstrap, seed=seed
         )
+    check_attribute(test, attribute)
     if not recommender.model.predicts_ratings:
         raise OptionError(
             f"{recommender!r} ranks items and predicts no ratings, so there is no error to measure: evaluate how it "
             "ranks what people liked, on test.likes(at_least=4)."
         )
     return evaluate_predictions(recommender, test, baselines=baselines, n_bootstrap=n_bootstrap, seed=seed)
+
+
+def check_attribute(test: Ratings, attribute: str | None) -> None:
+    """OptionError for an attribute where no lists are measured."""
+    if attribute is not None and not test.is_implicit:
+        raise OptionError(
+            f"attribute={attribute!r} is about recommended lists, and these ratings measure predictions: take "
+            "test.likes(at_least=4)."
+        )

@@ -6,6 +6,7 @@ Lists are (n_users, n) item codes, best first, -1 where there are no more: those
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from palate.errors import OptionError
 from palate.evaluation.resampling import Doubles
 from palate.factors import Codes, Floats
 from palate.model import Model
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BLOCK_FLOATS = 2_000_000  # similarities of pairs made at once
 
@@ -122,14 +126,13 @@ def _similar_pairs(lists: Codes, ks: Sequence[int], sets: Floats) -> Doubles:
     return np.stack([similar[:, :k, :k].sum(axis=(1, 2), dtype=np.float64) for k in ks], axis=1)
 
 
-def attribute_sets(model: Model, name: str) -> NDArray[np.bool_]:
+def attribute_sets(table: pl.DataFrame | None, name: str) -> NDArray[np.bool_]:
     """Which classes of a column of the item table each item has, (n_items, n_classes); several in a text by | or ;.
 
     Raises OptionError for a column that is not there.
     """
     from palate.features.values import parts_of
 
-    table = model.item_table
     if table is None or name not in table.columns:
         there = "there is no item table" if table is None else f"the item table has {', '.join(table.columns)}"
         raise OptionError(f"attribute={name!r} is no column of the item table; {there}.")
@@ -142,7 +145,5 @@ def attribute_sets(model: Model, name: str) -> NDArray[np.bool_]:
     return sets
 
 
-def _has(texts: object, sign: str) -> bool:
-    import polars as pl
-
-    return isinstance(texts, pl.Series) and bool(texts.cast(pl.String).str.contains(sign, literal=True).any())
+def _has(texts: pl.Series, sign: str) -> bool:
+    return bool(texts.cast(str).str.contains(sign, literal=True).any())

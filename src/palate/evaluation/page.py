@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing from outside, and its picture."""
+"""A comparison as one HTML page that needs nothing from outside."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from html import escape
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from palate.errors import OptionError
-
-if TYPE_CHECKING:
-    from palate.evaluation.comparison import Comparison
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -33,38 +30,38 @@ HOW = (
 )
 
 
-def write_page(comparison: Comparison, path: Path) -> Path:
-    """Write the page beside its place, then rename it."""
+def write_page(path: Path, heading: str, rows: Sequence[Sequence[str]], notes: Sequence[str], picture: Any) -> Path:
+    """Write the page beside its place, then rename it; see page_of()."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        beside.write_text(page_of(comparison), encoding="utf-8")
+        beside.write_text(page_of(heading, rows, notes, picture), encoding="utf-8")
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     return path
 
 
-def page_of(comparison: Comparison) -> str:
-    """The page; every name and message in it is escaped."""
-    head, *rows = comparison.cells()
-    body = [
-        "<h1>palate: recipes compared</h1>",
-        f"<p>{escape(comparison.heading)}</p>",
-        '<div class="table"><table>',
-        _row("th", head),
-        *(_row("td", row) for row in rows),
-        "</table></div>",
-        *(f"<p>{escape(note)}</p>" for note in comparison.notes),
-        _image(comparison),
-        f'<p class="small">{escape(HOW)}</p>',
-    ]
+def page_of(heading: str, rows: Sequence[Sequence[str]], notes: Sequence[str], picture: Any) -> str:
+    """The page; every name and message in it is escaped.
+
+    rows: of the table, its head first; picture: a matplotlib figure, or in words why there is none.
+    """
+    head, *others = rows
     return "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>palate: recipes compared</title><style>{STYLE}</style></head><body>",
-            *body,
+            "<h1>palate: recipes compared</h1>",
+            f"<p>{escape(heading)}</p>",
+            '<div class="table"><table>',
+            _row("th", head),
+            *(_row("td", row) for row in others),
+            "</table></div>",
+            *(f"<p>{escape(note)}</p>" for note in notes),
+            f'<p class="small">No picture: {escape(picture)}</p>' if isinstance(picture, str) else _image(picture),
+            f'<p class="small">{escape(HOW)}</p>',
             "</body></html>\n",
         ]
     )
@@ -74,21 +71,12 @@ def _row(tag: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def _image(comparison: Comparison) -> str:
-    """The picture within the page; a word about it where there is none."""
-    try:
-        figure = picture_of(comparison)
-    except OptionError as error:
-        return f'<p class="small">No picture: {escape(str(error))}</p>'
+def _image(figure: Any) -> str:
+    """The picture within the page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f'<img alt="Quality of each recipe against the seconds of its fit" src="data:image/png;base64,{data}">'
-
-
-def picture_of(comparison: Comparison) -> Any:
-    """The picture as a matplotlib figure; OptionError without matplotlib, or when every recipe failed."""
-    return plotting().compared(comparison)
 
 
 def plotting() -> ModuleType:

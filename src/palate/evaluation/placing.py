@@ -15,6 +15,7 @@ from palate.kernels import rank_targets, rank_targets_of, top_n, top_n_of
 from palate.model import Model, People
 from palate.ratings import Ratings
 from palate.recommender import Recommender
+from palate.rows import take_rows
 
 BLOCK_SCORES = 4_000_000  # scores held at once
 Begins = NDArray[np.int64]
@@ -80,11 +81,15 @@ def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> tuple
     known = items >= 0
     begins = np.append(0, np.cumsum(known))[indptr - indptr[0]]
     forwards, ties, n_candidates = scored.ranks(begins, items[known], **seen)
-    backwards = forwards
-    if ties.any():
+    backwards = forwards.copy()
+    is_tied = np.bincount(_owners(begins), ties, len(people)) > 0
+    if is_tied.any():
+        own = is_tied[_owners(begins)]
+        few = take_rows(people.history, np.flatnonzero(is_tied).astype(np.int32))
         last = np.int32(len(model.item_vocabulary) - 1)
-        turned = {**seen, "seen_indices": last - people.history.indices}
-        backwards = scored.turned().ranks(begins, last - items[known], **turned)[0]
+        turned = {"seen_indptr": few.indptr, "seen_indices": last - few.indices}
+        few_begins = np.append(0, np.cumsum(np.diff(begins)[is_tied]))
+        backwards[own] = scored.turned(is_tied).ranks(few_begins, last - items[known][own], **turned)[0]
     both = np.zeros((2, len(items)), np.int64)
     both[:, known] = forwards, backwards
     return both[0], both[1], n_candidates, scored.top(n, **seen)
@@ -93,7 +98,7 @@ def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> tuple
 def _scored(model: Model, people: People) -> Scores | Products | Biases:
     if _is_dot_product(model.factors):
         if model.factors.n_factors == 0:
-            return Biases(model.factors.items[:, -1], people)
+            return Biases(model.factors.items[:, -1], len(people))
         return Products(np.ascontiguousarray(people.vectors), np.ascontiguousarray(model.factors.items))
     return Scores(np.ascontiguousarray(model.scores(people), np.float32))
 
@@ -113,9 +118,9 @@ class Products:
         """The n best items of each user."""
         return top_n(self.users, self.items, n, **seen)[0]
 
-    def turned(self) -> Products:
-        """With the items in opposite order."""
-        return Products(self.users, np.ascontiguousarray(self.items[::-1]))
+    def turned(self, users: NDArray[np.bool_]) -> Products:
+        """Of some users, with the items in opposite order."""
+        return Products(self.users[users], np.ascontiguousarray(self.items[::-1]))
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,9 @@ class Scores:
         """The n best items of each user."""
         return top_n_of(self.scores, n, **seen)[0]
 
-    def turned(self) -> Scores:
-        """With the items in opposite order."""
-        return Scores(np.ascontiguousarray(self.scores[:, ::-1]))
+    def turned(self, users: NDArray[np.bool_]) -> Scores:
+        """Of some users, with the items in opposite order."""
+        return Scores(np.ascontiguousarray(self.scores[users, ::-1]))
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Biases:
     """Scores that are the same for all of some people, (n_items,): one order of the items, less what each has seen."""
 
     biases: Floats
-    people: People
+    n_users: int
 
     def ranks(
         self, indptr: Begins, targets: Codes, *, seen_indptr: Begins, seen_indices: Codes
@@ -151,7 +156,8 @@ class Biases:
         n = len(self.biases)
         place = np.empty(n, np.int64)
         place[np.argsort(-self.biases, kind="stable")] = np.arange(n)
-        seen = np.unique(_owners(seen_indptr) * n + place[seen_indices])  # by user, then by place
+        seen = np.sort(_owners(seen_indptr) * n + place[seen_indices])  # by user, then by place
+        seen = seen[np.diff(seen, prepend=-1) > 0]
         begins = np.searchsorted(seen, n * np.arange(len(indptr)))
         owners = _owners(indptr)
         keys = owners * n + place[targets]
@@ -165,11 +171,11 @@ class Biases:
     def top(self, n: int, **seen: Any) -> Codes:
         """The n best items of each user."""
         items = np.ascontiguousarray(self.biases[:, None])
-        return top_n(np.zeros((len(self.people), 1), np.float32), items, n, **seen)[0]
+        return top_n(np.zeros((self.n_users, 1), np.float32), items, n, **seen)[0]
 
-    def turned(self) -> Biases:
-        """With the items in opposite order."""
-        return Biases(self.biases[::-1], self.people)
+    def turned(self, users: NDArray[np.bool_]) -> Biases:
+        """Of some users, with the items in opposite order."""
+        return Biases(self.biases[::-1], int(users.sum()))
 
 
 def _owners(indptr: Begins) -> Begins:

@@ -103,7 +103,7 @@ def evaluate_rankings(
     seed: int,
 ) -> RankingReport:
     """The report on held-out implicit ratings; see evaluate()."""
-    sets = None if attribute is None else of_lists.attribute_sets(recommender.model, attribute)
+    sets = None if attribute is None else of_lists.attribute_sets(recommender.model.item_table, attribute)
     held_out = held_out_of(recommender, test)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
 

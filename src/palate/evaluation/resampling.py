@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
-Floats = NDArray[np.float32]
 
 N_BOOTSTRAP = 1000
 TAILS = (0.025, 0.975)
 BLOCK = 4_000_000  # weights drawn at once
+MOST_KEPT = 50_000_000  # of them, a byte each
 N_QUANTILES = 2**16
 
 
@@ -54,17 +54,26 @@ class Resample:
         self.n_users = n_users
         self.n_bootstrap = n_bootstrap
         self._seed = seed
+        self._kept: list[NDArray[np.uint8]] = []
 
     def totals(self, per_user: Doubles) -> Doubles:
         """Column sums of (n_users, c) under each resampling of users: (n_bootstrap, c)."""
-        rng = np.random.Generator(np.random.Philox(self._seed))
         columns = per_user.astype(np.float32)
-        totals = np.empty((self.n_bootstrap, per_user.shape[1]))
-        block = max(1, BLOCK // max(len(per_user), 1))
+        return np.concatenate([weights.astype(np.float32) @ columns for weights in self._weights()]).astype(np.float64)
+
+    def _weights(self) -> Iterable[NDArray[np.uint8]]:
+        """How often each user counts in each resampling, blocks of (n, n_users); kept where they are few."""
+        if self.n_users * self.n_bootstrap > MOST_KEPT:
+            return self._draw()
+        if not self._kept:
+            self._kept = list(self._draw())
+        return self._kept
+
+    def _draw(self) -> Iterator[NDArray[np.uint8]]:
+        rng = np.random.Generator(np.random.Philox(self._seed))
+        block = max(1, BLOCK // max(self.n_users, 1))
         for start in range(0, self.n_bootstrap, block):
-            rows = slice(start, min(start + block, self.n_bootstrap))
-            totals[rows] = _weights(rng, (rows.stop - rows.start, len(per_user))) @ columns
-        return totals
+            yield _weights(rng, (min(block, self.n_bootstrap - start), self.n_users))
 
     def ratios(self, sums: Doubles, counts: Doubles) -> Doubles:
         """Ratios of column sums under each resampling, (n_bootstrap, c), nan where a sum of counts is 0.
@@ -85,13 +94,13 @@ def measure_of(value: float, sample: Doubles) -> Measure:
     return Measure(value, float(low), float(high))
 
 
-def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Poisson(1) weights: the bootstrap of many users without drawing their indices."""
     draws = np.frombuffer(rng.bytes(2 * shape[0] * shape[1]), "<u2").reshape(shape)
     weights = np.zeros(shape, np.uint8)
     for step in STEPS:
         weights += draws >= step
-    return weights.astype(np.float32)
+    return weights
 
 
 def _poisson_steps() -> list[int]:

@@ -84,10 +84,10 @@ def _each(model: Model, query: Query) -> int:
     size: int = 16 * width + ANSWER * query.n
     if not ranks_by_products(model, query):
         size += 4 * SCORE_COPIES * n_items
-    if query.by == "likely":
-        size += 12 * n_items
     if query.index is not None:
         size += LOOKED_UP * (query.n + SPARE)
+    if query.by == "likely":
+        size += 12 * n_items
     if query.by != "mean" and model.posterior is not None:
         size += 8 * int(model.posterior.users.vectors[:, 0].size)
     return size

@@ -118,11 +118,14 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str, Any]:
     """Of which model, people and options blocks of this size are the answer."""
-    learned = (model.factors, model.posterior if query.by != "mean" else None, model.history, model.score_limits)
-    noise = (model.noise, model.user_noise, model.item_noise) if query.by == "lower" else None
+    learned = (model.factors, model.history, model.score_limits)
+    doubt = None
+    if query.by != "mean":
+        unknown = None if model.effects is None else model.effects.unknown_variance
+        doubt = (model.posterior, model.noise, model.user_noise, model.item_noise, unknown)
     plain = {name: getattr(query, name) for name in ("n", "keep_seen", "by", "z", "seed", "at_least")}
     return {
-        "model": digest_of(learned, noise, model.item_vocabulary.labels),
+        "model": digest_of(learned, doubt, model.item_vocabulary.labels),
         "people": digest_of(labels),
         "allowed": digest_of(query.allowed),
         "lists": digest_of(query.only, query.never),
@@ -156,4 +159,5 @@ def _feed(digest: Any, value: Any) -> None:
     elif isinstance(value, dict):
         _feed(digest, [*value, *value.values()])
     else:
+        assert value is None or isinstance(value, str | int | float | np.generic), f"no digest of {type(value)}"
         digest.update(repr(value).encode())

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from palate.asking import check_choice
 from palate.compressed import CompressedRows
+from palate.confidence import CONFIDENCES, Confidence, choice_signals
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
-from palate.itemwise import CONFIDENCES, Confidence, ItemWeights, choice_signals, no_biases
+from palate.itemwise import ItemWeights, no_biases
 from palate.kernels import multiply_sparse, multiply_wide
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
@@ -40,7 +41,8 @@ class EASE(Recipe):
     weight_decay: None takes 50 sqrt(mean choices per chosen item), times the mean of x^2 where there are counts.
     confidence: what a count makes of x: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1).
     memory: how much B and its making may need, as "2GB" or bytes; None is what the machine has free. predict() gives
-    the score, without an interval. Raises OptionError for values that make no sense, and for more items than fit.
+    the score, without an interval. update() changes histories at once and no weights: a new item has none before the
+    next fit. Raises OptionError for values that make no sense, and for more items than fit.
 
     >>> import palate
     >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
@@ -66,7 +68,7 @@ class EASE(Recipe):
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         chosen = np.flatnonzero(np.bincount(ratings.item_codes, minlength=ratings.n_items)).astype(np.int32)
-        need = memory_needed(ratings.n_items, len(chosen))
+        need = memory_needed(ratings.n_users, ratings.n_items, len(chosen))
         check_memory(need, ratings.n_items, self.memory)
         monitor.say(f"needs {as_bytes(need)}")
         histories = ratings.by_user()
@@ -228,9 +230,11 @@ def _to_weights(P: Floats, chosen: Codes, n_items: int) -> Floats:
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
 
-def memory_needed(n_items: int, n_chosen: int) -> int:
-    """Bytes: X'X, which becomes B, half of it for products, and B among all items where some were never chosen."""
-    return 4 * (n_chosen**2 * 3 // 2 + (0 if n_chosen == n_items else n_items**2 - n_chosen**2 // 2))
+def memory_needed(n_users: int, n_items: int, n_chosen: int) -> int:
+    """Bytes: P, which becomes B, the products on the way to it, and B among all items where some were never chosen."""
+    work = n_users**2 + 2 * n_users * n_chosen if n_users < n_chosen else n_chosen**2 // 2
+    spread = 0 if n_chosen == n_items else n_items**2
+    return 4 * (n_chosen**2 + max(work, spread))
 
 
 def check_memory(need: int, n_items: int, budget: str | int | None) -> None:

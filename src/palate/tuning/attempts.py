@@ -11,7 +11,6 @@ from typing import Any
 from palate.blas import single_threaded_blas
 from palate.errors import DataError, OptionError
 from palate.evaluation import evaluate
-from palate.implicit import start, sweeps
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers import ImplicitALS
@@ -72,16 +71,14 @@ class Attempt:
 
 def _sweeping(recipe: ImplicitALS, ratings: Ratings) -> Callable[[int | None], Recommender]:
     """A function of the number of sweeps that goes on from where it stood when it was last asked."""
-    problem = recipe.problem(ratings)
-    begin = start(ratings.n_users, ratings.n_items, recipe.n_factors, recipe.seed)
-    steps = enumerate(sweeps(problem, ratings.by_user(), ratings.by_item(), begin, recipe.n_threads), 1)
+    steps = enumerate(recipe.sweeps(ratings), 1)
 
     def climb(n_sweeps: int | None) -> Recommender:
         at = next(at for number, at in steps if number >= (n_sweeps or 1))
         about = {"name": type(recipe).__name__, **recipe.options()}
         return Recommender.from_training(
             ratings,
-            factors=at.settled(problem, ratings.by_user()).factors(problem),
+            factors=recipe.factors(at, ratings),
             predicts_ratings=False,
             recipe=about,
         )

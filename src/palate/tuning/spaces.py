@@ -19,7 +19,7 @@ SPACES: dict[str, dict[str, Any]] = {
         "n_factors": [16, 32, 64, 96, 128],
         "weight_decay": (0.001, 0.1),
         "unobserved_weight": (0.01, 1.0),
-        "confidence": ["equal", "log"],
+        "confidence": ["relative", "equal"],
     },
     "EASE": {"weight_decay": (10.0, 10_000.0)},
     "Neighbors": {"k": (5, 1000), "shrinkage": (0.1, 1000.0)},
