@@ -28,6 +28,7 @@ ORDER = (
     "pca-is-not-collaborative-filtering",
     "two-engines",
     "what-else-is-known",
+    "likes-and-lists",
 )
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"!\[[^]]*\]\(([\w-]+\.png)\)")
