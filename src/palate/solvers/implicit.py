@@ -16,7 +16,7 @@ from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
 from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive, compress_both
 
-UNOBSERVED, DECAY = 1.5, 0.55
+UNOBSERVED, DECAY = 1.0, 0.45
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ImplicitALS(Recipe):
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
 
-    n_factors: int = 96
+    n_factors: int = 128
     n_sweeps: int = 8
     unobserved_weight: float | None = None
     weight_decay: float | None = None
@@ -96,8 +96,8 @@ def usual_problem(
 ) -> Implicit:
     """What generalises on data of this size, in place of options that are not given.
 
-    With n choices by n_u users of n_i items, of density p = n / (n_u n_i), unobserved_weight = 1.5 sqrt(p), and the
-    decay of a typical row is 0.55 (sqrt(n / n_u) + sqrt(n / n_i)), in proportion to the largest singular value of noise
+    With n choices by n_u users of n_i items, of density p = n / (n_u n_i), unobserved_weight = sqrt(p), and the
+    decay of a typical row is 0.45 (sqrt(n / n_u) + sqrt(n / n_i)), in proportion to the largest singular value of noise
     of that density. Both numbers were found on inner splits of four data sets (docs/decisions.md).
     """
     users = np.count_nonzero(ratings.by_user().counts)
