@@ -69,7 +69,7 @@ def read(
     >>> read({"user": ["ann", "bob"], "item": ["tea", "tea"], "stars": [5, 3]})
     Ratings(2 ratings, 2 users, 1 items)
     >>> read({"user": ["ann", "bob", "ann"], "item": ["tea", "tea", "tea"]}, kind="implicit").weights
-    array([2., 1.], dtype=float32)
+    array([1., 2.], dtype=float32)
     """
     check_option("kind", kind, KINDS)
     check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
