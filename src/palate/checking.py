@@ -127,7 +127,8 @@ def _size(ratings: Ratings) -> Finding:
             "size", "problem", says, f"With one {only} there is nothing to compare; check the {only} column."
         )
     if n < 3 * (users + items):
-        do = "Few for this many users and items: factors will add little to the biases, expect wide intervals."
+        expect = "to popularity" if ratings.is_implicit else "to the biases, expect wide intervals"
+        do = f"Few for this many users and items: factors will add little {expect}."
         return Finding("size", "warning", says, do)
     return Finding("size", "info", says)
 
@@ -358,9 +359,8 @@ def _cold(ratings: Ratings) -> Finding:
     )
     if cold <= 0.05:
         return Finding("cold rows", "info", says)
-    do = (
-        "Judge those apart, or split so that every user and item stays in train; features of users and items help them."
-    )
+    do = "Judge those apart, or split so that every user and item stays in train"
+    do += "." if ratings.is_implicit else "; features of users and items help them."
     return Finding("cold rows", "warning", says, do)
 
 

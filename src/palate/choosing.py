@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.factors import Codes, Doubles, Floats
-from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps
+from palate.implicit import ImplicitFactors, Sweep, start, sweeps, usual_problem
 from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
 
 N_FACTORS, N_SWEEPS = 64, 8
-PROBLEM = Implicit(unobserved_weight=0.2, weight_decay=0.01, count_exponent=1.0)
 HELD_OUT = 0.2  # of each user's choices, while the curve is learned
 N_ASKED = 2000  # users whose scores of all items the curve is learned from
 LEAST = 1e-3  # scores below are all as unlikely
@@ -61,7 +60,8 @@ def chooser_of(history: CompressedRows, n_items: int) -> Chooser:
         scores, chosen = _asked(_fitted(known, n_items), known, rows_of_entries(choices, held), n_items)
         intercept, slope = logistic(np.log(np.maximum(scores, LEAST)), chosen)
     fitted = _fitted(choices, n_items)
-    return Chooser(fitted.factors(PROBLEM, "equal"), intercept, max(slope, 0.0))
+    problem = usual_problem(choices, n_items)
+    return Chooser(fitted.factors(problem, "equal"), intercept, max(slope, 0.0))
 
 
 def as_choices(history: CompressedRows) -> CompressedRows:
@@ -98,7 +98,7 @@ def _held_out(choices: CompressedRows) -> NDArray[np.bool_]:
 def _fitted(choices: CompressedRows, n_items: int) -> Sweep:
     by_item = transpose_rows(choices, n_items)
     first = start(choices.n_rows, n_items, min(N_FACTORS, n_items), seed=0)
-    return next(islice(sweeps(PROBLEM, choices, by_item, first), N_SWEEPS - 1, None))
+    return next(islice(sweeps(usual_problem(choices, n_items), choices, by_item, first), N_SWEEPS - 1, None))
 
 
 def _asked(

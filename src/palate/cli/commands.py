@@ -14,7 +14,16 @@ import typer
 from palate.cli import options as opt
 from palate.cli import printing
 from palate.cli.comparing import compare
-from palate.cli.loading import RECIPES, check_kind, check_test, hold_out, is_data_set, make_recipe, read_ratings
+from palate.cli.loading import (
+    RECIPES,
+    check_kind,
+    check_test,
+    hold_out,
+    is_data_set,
+    make_recipe,
+    read_ratings,
+    usual_recipe,
+)
 
 if TYPE_CHECKING:
     from palate.evaluation import RankingReport, Report
@@ -41,7 +50,9 @@ def fit(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
     out: opt.ModelOut,
-    recipe: Annotated[str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME")] = "Bayes",
+    recipe: Annotated[
+        str | None, typer.Option(help=f"{', '.join(RECIPES)}; Bayes, or of likes ImplicitALS.", metavar="NAME")
+    ] = None,
     test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
     json: opt.Json = False,
     reading: dict[str, Any],
@@ -49,7 +60,7 @@ def fit(
 ) -> None:
     """Learn from ratings and save a model. Ctrl-C keeps what has been learned so far."""
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
-    chosen = make_recipe(recipe, learning)
+    chosen = make_recipe(recipe or usual_recipe(reading), learning)
     train, held_out = read_ratings(data, reading), None
     check_kind(chosen, train)
     if test is not None:

@@ -82,6 +82,11 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     return recipe(**{option: value for option, value in options.items() if option in taken})
 
 
+def usual_recipe(reading: dict[str, Any]) -> str:
+    """The recipe for ratings that are read in this way, where none is named."""
+    return "ImplicitALS" if reading.get("kind") == "implicit" or "likes" in reading else "Bayes"
+
+
 def check_kind(recipe: Recipe, ratings: Ratings) -> None:
     """OptionError, in the words of the command line, for ratings of a kind that the recipe does not learn from."""
     name = type(recipe).__name__
@@ -107,4 +112,4 @@ def check_test(recipe: Recipe, test: float, held_out: Ratings) -> None:
 def check_held_out(test: float, held_out: Ratings) -> None:
     """OptionError where not a single rating is held out."""
     if len(held_out) == 0:
-        raise OptionError(f"--test {test:g} holds out not a single rating; give a larger share, such as 0.1.")
+        raise OptionError(f"--test {test:g} holds out not a single rating; give a larger share, or leave it out.")

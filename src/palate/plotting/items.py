@@ -334,7 +334,7 @@ def _name_axis(ax: Axes, which: str, words: str, ends: list[str]) -> None:
 
 
 def neighbours(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int = 1) -> Figure:
-    """The n items whose factors point most the same way as the item's: bars of cosines, the nearest on top.
+    """The n items most similar to one, as similar_items() measures it: bars of cosines or weights, the nearest on top.
 
     min_ratings: only items with that many. Raises UnknownLabelError for an unknown item and OptionError for a model
     without factors.
@@ -355,10 +355,13 @@ def neighbours(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int =
     if len(nearest) == 0:
         return _empty(title, "There are no other items to compare with.")
     picture = Picture(height=height_of(len(nearest), 1.1))
-    ax = calm(picture.subplots(), title, "cosine of the factors: 1 points the same way")
-    shown, cosines = codes[nearest], found["cosine"].to_numpy()[nearest].astype(np.float64)
-    named_bars(ax, item_names(rec, shown), cosines, counts[shown])
-    ax.set_xlim(right=1)
+    measure = found.columns[-2]  # before the rank
+    told = "cosine of the factors: 1 points the same way" if rec.n_factors else f"{measure} of the histories"
+    ax = calm(picture.subplots(), title, told)
+    shown, alike = codes[nearest], found[measure].to_numpy()[nearest].astype(np.float64)
+    named_bars(ax, item_names(rec, shown), alike, counts[shown])
+    if measure == "cosine":
+        ax.set_xlim(right=1)
     return finished(picture)
 
 

@@ -105,7 +105,10 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
     if by == "likely" and (not model.predicts_ratings or (model.factors.steps is None and np.isnan(model.noise))):
         raise OptionError('by="likely" needs ratings with intervals, such as Bayes predicts; use by="mean".')
     if by != "likely" and (by == "chance") != (at_least is not None):
-        raise OptionError('by="chance" and at_least= go together: at_least=4 ranks by the chance of a 4 or more.')
+        raise OptionError(
+            'by="chance" and at_least= go together: at_least=4 ranks by the chance of a 4 or more; else by="likely" alone '
+            "takes it."
+        )
     if at_least is None:
         return
     if by == "chance" and model.factors.steps is None:
@@ -113,6 +116,8 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
     is_number = isinstance(at_least, int | float | np.number) and not isinstance(at_least, bool)
     if not is_number or not abs(at_least) <= MAX_RATING:
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
+    if by == "likely" and at_least > model.limits[1]:
+        raise OptionError(f"at_least={at_least:g}: nobody rated higher than {model.limits[1]:g}, so nothing is likely.")
 
 
 def _least(model: Model, wishes: Wishes) -> float | None:

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from palate.asking import check_choice
 from palate.confidence import CONFIDENCES, Confidence, weighed_choices
 from palate.errors import OptionError
-from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps
+from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps, usual_problem
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
 from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive, compress_both
-
-UNOBSERVED, DECAY = 1.0, 0.45
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,8 @@ class ImplicitALS(Recipe):
         sum_chosen w (1 - x_u . y_i)^2 + unobserved_weight sum_all (x_u . y_i)^2
             + weight_decay (sum_u (n_u + unobserved_weight n_items)^count_exponent |x_u|^2 + the same of items)
 
-    Where not given, unobserved_weight and weight_decay follow from the data (see usual_problem). confidence: what
+    Where not given, unobserved_weight and weight_decay follow from the data (palate.implicit.usual_problem).
+    confidence: what
     counts make of w: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1). More than 64
     factors are improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score,
     without an interval. Raises OptionError for values that make no sense.
@@ -63,7 +60,8 @@ class ImplicitALS(Recipe):
 
     def problem(self, ratings: Ratings) -> Implicit:
         """The least-squares problem that a fit on these ratings solves."""
-        return usual_problem(ratings, self.unobserved_weight, self.weight_decay, self.count_exponent)
+        given = self.unobserved_weight, self.weight_decay, self.count_exponent
+        return usual_problem(ratings.by_user(), ratings.n_items, *given)
 
     def sweeps(self, ratings: Ratings) -> Iterator[Sweep]:
         """One sweep after the other, without end."""
@@ -89,21 +87,3 @@ class ImplicitALS(Recipe):
         except KeyboardInterrupt:
             monitor.interrupted()
         return Trained(self.factors(at, ratings))
-
-
-def usual_problem(
-    ratings: Ratings, unobserved_weight: float | None, weight_decay: float | None, count_exponent: float
-) -> Implicit:
-    """What generalises on data of this size, in place of options that are not given.
-
-    With n choices by n_u users of n_i items, of density p = n / (n_u n_i), unobserved_weight = sqrt(p), and the
-    decay of a typical row is 0.45 (sqrt(n / n_u) + sqrt(n / n_i)), in proportion to the largest singular value of noise
-    of that density. Both numbers were found on inner splits of four data sets (docs/decisions.md).
-    """
-    users = np.count_nonzero(ratings.by_user().counts)
-    items = np.count_nonzero(ratings.by_item().counts)
-    per_user, per_item = len(ratings) / users, len(ratings) / items
-    weight = UNOBSERVED * np.sqrt(per_user / items) if unobserved_weight is None else unobserved_weight
-    mass = np.sqrt((per_user + weight * ratings.n_items) * (per_item + weight * ratings.n_users))
-    decay = DECAY * (np.sqrt(per_user) + np.sqrt(per_item)) / mass**count_exponent
-    return Implicit(float(weight), float(decay) if weight_decay is None else weight_decay, count_exponent)
