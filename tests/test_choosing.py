@@ -1,11 +1,14 @@
 """Who chooses what: the logistic curve against scikit-learn's, chances that are kept, newcomers as known ones."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 import palate
 from palate.choosing import Chooser, as_choices, chooser_of, logistic
 from palate.compressed import CompressedRows
+from palate.errors import OptionError
 from palate.implicit import ImplicitFactors
 
 
@@ -75,3 +78,51 @@ def test_what_was_rated_is_a_choice_whatever_the_rating():
     history = as_choices(blocs()[0].by_user())
     assert (history.values == 1).all()
     assert history.weights is None
+
+
+@pytest.fixture(scope="module")
+def bayes():
+    return palate.Bayes(n_sweeps=20, history=False, seed=1).fit(blocs()[0], progress=False)
+
+
+def test_likely_is_the_chance_of_choosing_times_that_of_loving(bayes):
+    model, items = bayes.model, list(bayes.model.item_vocabulary)
+    told = bayes.recommend(7, n=80, by="likely", at_least=4, keep_seen=True)
+    mean, low, high = (
+        bayes.predict([7] * 80, items, level=0.682689492)[name].to_numpy() for name in ("prediction", "low", "high")
+    )
+    assert ((mean > 1) & (mean < 5)).all()  # no interval is cut at both ends: half its width is one standard deviation
+    spread = np.where(high < 5, high - mean, mean - low)
+    loving = 1 - np.array([NormalDist().cdf(z) for z in (3.5 - mean) / spread])
+    choosing = model.chooser.chances(np.array([7], np.int32), model.known(np.array([7], np.int32)).history)[0]
+    expected = dict(zip(items, choosing * loving, strict=True))
+    np.testing.assert_allclose(told["score"], [expected[item] for item in told["item"]], rtol=2e-3, atol=1e-7)
+    assert told["score"].is_sorted(descending=True)
+
+
+def test_likely_takes_what_is_above_average_for_love(bayes):
+    mean = bayes.model.history.values.mean()
+    usual = bayes.recommend(3, n=9, by="likely")
+    assert usual.equals(bayes.recommend(3, n=9, by="likely", at_least=int(np.ceil(mean))))
+
+
+def test_likely_recommends_what_people_of_ones_kind_choose(bayes):
+    told = bayes.recommend(n=5, by="likely")
+    assert np.mean(told["user"].to_numpy() % 2 == told["item"].to_numpy() % 2) > 0.95
+
+
+def test_likely_answers_newcomers_and_strangers(bayes):
+    own = [item for item, _ in bayes.history(4).select("item", "rating").iter_rows()]
+    assert set(bayes.fold_in(dict.fromkeys(own, 4)).recommend(n=5, by="likely")["item"]).isdisjoint(own)
+    counts = np.bincount(bayes.model.history.indices)
+    first = bayes.model.item_vocabulary.encode(bayes.recommend(-1, n=5, by="likely")["item"])
+    assert counts[first].mean() > np.sort(counts)[::-1][:30].mean() * 0.9
+
+
+def test_what_likely_needs(bayes):
+    with pytest.raises(OptionError, match="nobody rated higher than 5"):
+        bayes.recommend(1, by="likely", at_least=6)
+    for rec in (palate.Popularity().fit(blocs()[0]), palate.ALS(n_factors=2).fit(blocs()[0]),
+                palate.EASE().fit(blocs()[0].likes(at_least=1))):  # fmt: skip
+        with pytest.raises(OptionError, match='by="likely" needs ratings with intervals'):
+            rec.recommend(1, by="likely")

@@ -106,8 +106,7 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
         raise OptionError('by="likely" needs ratings with intervals, such as Bayes predicts; use by="mean".')
     if by != "likely" and (by == "chance") != (at_least is not None):
         raise OptionError(
-            'by="chance" and at_least= go together: at_least=4 ranks by the chance of a 4 or more; else by="likely" alone '
-            "takes it."
+            'by="chance" and at_least= go together (or by="likely"): 4 stands for the chance of a 4 or more.'
         )
     if at_least is None:
         return
