@@ -50,9 +50,7 @@ def fit(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
     out: opt.ModelOut,
-    recipe: Annotated[
-        str | None, typer.Option(help=f"{', '.join(RECIPES)}; Bayes, or of likes ImplicitALS.", metavar="NAME")
-    ] = None,
+    recipe: Annotated[str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME", show_default=opt.USUAL)] = "",
     test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
     json: opt.Json = False,
     reading: dict[str, Any],

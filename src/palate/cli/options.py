@@ -27,6 +27,7 @@ Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="ITEM", help="None of these: ids or titles; repeat it for several.")
 ]
 KeepSeen = Annotated[bool, Option("--keep-seen", help="Also what was rated already.")]
+USUAL = "Bayes; ImplicitALS of likes"  # recipes, as help says it
 By = Annotated[
     str,
     Option(
