@@ -261,3 +261,20 @@ def test_the_bar_of_ml_100k(ml_100k):
     popular = palate.Popularity().fit(likes[np.arange(len(likes)) % 5 > 0]).recommend(n=10)
     hits_of_popular = sum(pair in asked for pair in popular.select("user", "item").iter_rows())
     assert hits > 1.5 * hits_of_popular
+
+
+def test_counts_stay_in_a_batch_with_a_stranger():
+    likes = palate.datasets.synthetic(40, 20, 400, seed=2).likes(at_least=2)
+    counted = likes.with_weights(np.random.default_rng(0).integers(1, 50, len(likes)))
+    rec = palate.EASE(weight_decay=20.0).fit(counted)
+    alone, batch = rec.recommend("u1", n=5), rec.recommend(["u1", "nobody"], n=5)
+    assert batch.filter(user="u1").equals(alone)
+    predicted = rec.predict("u1", alone["item"].to_list())["prediction"]
+    np.testing.assert_allclose(alone["score"], predicted, atol=1e-6)
+
+
+def test_a_decay_that_rounding_eats_is_told():
+    everything = [(user, item) for user in range(20) for item in range(12)]
+    data = palate.read(tuple(zip(*everything, strict=True)), kind="implicit")
+    with pytest.raises(OptionError, match="weight decay near zero"):
+        palate.EASE(weight_decay=1e-12).fit(data)

@@ -119,3 +119,21 @@ def test_forgetting_takes_back_what_was_told():
     assert back.model.fingerprint == rec.model.fingerprint
     gap = back.model.factors.user_scores() - rec.model.factors.user_scores()
     assert np.abs(gap).mean() < 0.002
+
+
+def test_an_updated_item_weighs_its_choices_as_the_fit_does():
+    """u1 plays everything ten times as often as others do: his plays of a new item count as anybody's."""
+    likes = drawn(with_counts=True)
+    rec = palate.ImplicitALS(**SMALL, seed=3).fit(likes)
+    after = rec.update(more_of([("u3", "fresh"), ("u5", "fresh")], [10, 500]))
+    factors, code = after.model.factors, after.model.item_vocabulary.encode_one("fresh")
+    rows = after.model.history
+    signals = choice_signals(rows, "relative")
+    owners = np.repeat(np.arange(rows.n_rows), rows.counts)
+    of_item = rows.indices == code
+    X = factors.users[:, :-1].astype(np.float64)
+    A, w = X[owners[of_item]], signals[of_item].astype(np.float64)
+    mass = of_item.sum() + 0.2 * len(X)
+    B = A.T @ (w[:, None] * A) + 0.2 * X.T @ X + 0.01 * mass * np.eye(6)
+    np.testing.assert_allclose(factors.items[code, :-1], np.linalg.solve(B, A.T @ w), atol=2e-5)
+    assert factors.confidence == "relative"

@@ -450,3 +450,14 @@ def test_a_model_of_format_1_still_answers_the_same():
     answers = json.loads(json.dumps(answers_of(palate.load(path)), default=str))
     assert_close(answers, known)
     assert container.FORMAT >= 1
+
+
+def test_a_history_that_lies_is_found_before_a_model_joins_it(tmp_path):
+    path = tmp_path / "ease.palate"
+    palate.EASE().fit(palate.datasets.synthetic(20, 10, 100, seed=1).likes(at_least=2)).save(path)
+    tensors, header = container.read(path)
+    lie = tensors["history.indices"].copy()
+    lie[0] = 2**31 - 1
+    container.write(path, {**tensors, "history.indices": lie}, header)
+    with pytest.raises(TamperedModelError, match="names an item that is not there"):
+        palate.load(path)

@@ -20,7 +20,7 @@ from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
 
 N_FACTORS, N_SWEEPS = 64, 8
 HELD_OUT = 0.2  # of each user's choices, while the curve is learned
-N_ASKED = 2000  # users whose scores of all items the curve is learned from
+N_ASKED = 4_000_000  # scores that the curve is learned from: those of all items for as many users, 20 at least
 LEAST = 1e-3  # scores below are all as unlikely
 
 
@@ -58,7 +58,7 @@ def chooser_of(history: CompressedRows, n_items: int) -> Chooser:
     if held.any():
         known = rows_of_entries(choices, ~held)
         scores, chosen = _asked(_fitted(known, n_items), known, rows_of_entries(choices, held), n_items)
-        intercept, slope = logistic(np.log(np.maximum(scores, LEAST)), chosen)
+        intercept, slope = logistic(np.log(np.maximum(scores, LEAST)).astype(np.float64), chosen)
     fitted = _fitted(choices, n_items)
     problem = usual_problem(choices, n_items)
     return Chooser(fitted.factors(problem, "equal"), intercept, max(slope, 0.0))
@@ -69,19 +69,38 @@ def as_choices(history: CompressedRows) -> CompressedRows:
     return replace(history, values=np.ones_like(history.values), weights=None)
 
 
-def logistic(x: Doubles, happened: NDArray[np.bool_], n_steps: int = 30) -> tuple[float, float]:
-    """Intercept and slope of the logistic regression of what happened on x, both (n,), by Newton's method."""
-    design = np.stack([np.ones(len(x)), x], axis=1)
+def logistic(x: Doubles, happened: NDArray[np.bool_], n_steps: int = 50) -> tuple[float, float]:
+    """Intercept and slope of the logistic regression of what happened on x, both (n,), by Newton's method.
+
+    A step that does not raise the likelihood is halved; a penalty of 1e-6 keeps both finite where x tells all apart.
+    """
     share = np.clip(happened.mean(), 1e-9, 1 - 1e-9)
     beta = np.array([np.log(share / (1 - share)), 0.0])
+    loss, gradient, hessian = _logistic_loss(beta, x, happened)
     for _ in range(n_steps):
-        chances = 1 / (1 + np.exp(-design @ beta))
-        hessian = (design.T * (chances * (1 - chances))) @ design + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, design.T @ (happened - chances))
-        beta += step
+        step = np.linalg.solve(hessian, gradient)
+        for _ in range(30):
+            there = _logistic_loss(beta - step, x, happened)
+            if there[0] <= loss:
+                break
+            step /= 2
+        else:
+            break
+        beta, (loss, gradient, hessian) = beta - step, there
         if np.abs(step).max() < 1e-8:
             break
     return float(beta[0]), float(beta[1])
+
+
+def _logistic_loss(beta: Doubles, x: Doubles, happened: NDArray[np.bool_]) -> tuple[float, Doubles, Doubles]:
+    """-log likelihood + 1e-6 |beta|^2 / 2, its gradient (2,) and Hessian (2, 2)."""
+    odds = beta[0] + beta[1] * x
+    loss = float(np.logaddexp(0, odds).sum() - odds[happened].sum() + 5e-7 * beta @ beta)
+    chances = np.exp(-np.logaddexp(0, -odds))
+    missing, curve = chances - happened, chances * (1 - chances)
+    gradient = np.array([missing.sum(), missing @ x]) + 1e-6 * beta
+    mixed = curve @ x
+    return loss, gradient, np.array([[curve.sum(), mixed], [mixed, curve @ (x * x)]]) + 1e-6 * np.eye(2)
 
 
 def _held_out(choices: CompressedRows) -> NDArray[np.bool_]:
@@ -106,7 +125,8 @@ def _asked(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Scores of what some users did not choose before, and whether they did later; (n,) each."""
     rng = np.random.Generator(np.random.Philox(1))
-    codes = rng.permutation(np.flatnonzero(held.counts))[:N_ASKED].astype(np.int32)
+    n_users = max(20, N_ASKED // n_items)
+    codes = rng.permutation(np.flatnonzero(held.counts))[:n_users].astype(np.int32)
     there, later = take_rows(known, codes), take_rows(held, codes)
     candidates, chosen = np.ones((len(codes), n_items), bool), np.zeros((len(codes), n_items), bool)
     candidates[row_codes(there), there.indices] = False

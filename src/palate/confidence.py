@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from palate.compressed import CompressedRows, Floats
 from palate.rows import row_codes
 
-Confidence = Literal["equal", "relative"]
-CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
+Confidence = Literal["equal", "relative", "given"]
+CONFIDENCES: tuple[Confidence, ...] = ("equal", "relative")  # "given", inside: weights are what they count for already
 
 
 def choice_signals(histories: CompressedRows, confidence: Confidence) -> Floats | None:
@@ -21,6 +21,8 @@ def choice_signals(histories: CompressedRows, confidence: Confidence) -> Floats 
     """
     if histories.weights is None or confidence == "equal":
         return None
+    if confidence == "given":
+        return histories.weights
     counts = histories.weights.astype(np.float64)
     totals = np.bincount(row_codes(histories), counts, minlength=histories.n_rows)
     means = totals / np.maximum(histories.counts, 1)

@@ -23,9 +23,9 @@ from palate.compressed import CompressedRows
 from palate.confidence import CONFIDENCES, Confidence, weighed_choices
 from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
-from palate.rows import row_codes
 
 START = 0.1
+N_LOOKED_AT = 50_000
 DECAY = 0.45
 BLOCK = 32  # columns solved at once where there are many (Rendle et al. 2021, "iALS++")
 
@@ -118,8 +118,10 @@ class Sweep(NamedTuple):
     items: Floats
 
     def error(self, by_user: CompressedRows) -> float:
-        """Root of the mean of (1 - x.y)^2 over what was chosen."""
-        scores = predict_pairs(self.users, self.items, row_codes(by_user), by_user.indices)
+        """Root of the mean of (1 - x.y)^2 over what was chosen, or over N_LOOKED_AT of it, evenly spaced."""
+        some = np.arange(0, len(by_user.indices), max(1, len(by_user.indices) // N_LOOKED_AT))
+        owners = np.searchsorted(by_user.indptr, some, side="right").astype(np.int32) - np.int32(1)
+        scores = predict_pairs(self.users, self.items, owners, by_user.indices[some])
         return float(np.sqrt(np.mean(np.square(1 - scores, dtype=np.float64))))
 
     def settled(self, problem: Implicit, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
@@ -172,7 +174,7 @@ class ImplicitFactors(Factors):
     confidence: Confidence = "equal"
 
     def __post_init__(self) -> None:
-        if not 0 < self.unobserved_weight < np.inf or self.confidence not in CONFIDENCES:
+        if not 0 < self.unobserved_weight < np.inf or self.confidence not in (*CONFIDENCES, "given"):
             raise ValueError(f"unobserved weight {self.unobserved_weight!r} and confidence {self.confidence!r}")
 
     @classmethod
@@ -210,6 +212,18 @@ class ImplicitFactors(Factors):
         vectors = without_bias(self.problem.solve(weighed_choices(histories, self.confidence), others, self.background))
         vectors[histories.counts == 0] = self.user_prior.mean
         return vectors
+
+
+def as_given(factors: Factors) -> Factors:
+    """The same factors; implicit ones take the weights of choices as they are."""
+    return replace(factors, confidence="given") if isinstance(factors, ImplicitFactors) else factors
+
+
+def as_weighed(factors: Factors, by: Factors) -> Factors:
+    """The same factors; implicit ones weigh choices as those of `by` do."""
+    if not isinstance(factors, ImplicitFactors) or not isinstance(by, ImplicitFactors):
+        return factors
+    return replace(factors, confidence=by.confidence)
 
 
 def without_bias(vectors: Floats) -> Floats:

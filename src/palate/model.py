@@ -296,7 +296,9 @@ class Model:
         keep = np.repeat(~unknown, known.history.counts)
         counts = np.where(unknown, 0, known.history.counts)
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], None)
+        counted = known.history.weights
+        weights = None if counted is None else counted[keep]
+        history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], weights)
         return People(codes, vectors, history, None if known.draw is None else draw)
 
     def targets_of(self, people: People) -> Floats:

@@ -31,8 +31,6 @@ OTHER_KINDS = {
     "training checkpoint": "a checkpoint of a training, not a model: palate.nn's Learner.load reads it",
     "palate.nn.book.Learner": "an export of palate.nn.book, not a model: load_learner reads it",
 }
-
-
 LEVELS = ("user_noise", "item_noise")  # of a model, one of them at most
 STRANGERS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of Strangers
 
@@ -156,13 +154,16 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
     if "histories" in header["factors"]:
         factors = neighborhood.unpack(factors, header["factors"]["histories"], tensors)
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
+    history = _unpack_rows(tensors)
+    _check_factors(factors, len(users), len(items))  # before a model joins them
+    _check_history(history, len(users), len(items))
     return Model(
         factors=factors,
         posterior=_unpack_posterior(tensors, header.get("posterior"), factors.steps),
         noise=float("nan") if header["noise"] is None else float(header["noise"]),
         user_vocabulary=users,
         item_vocabulary=items,
-        history=_unpack_rows(tensors),
+        history=history,
         limits=(float(low), float(high)),
         user_table=unpack_table(header["user_table"], "user_table", tensors),
         item_table=unpack_table(header["item_table"], "item_table", tensors),
@@ -249,8 +250,6 @@ def _unpack_samples(tensors: Tensors, prefix: str, *, has_strangers: bool) -> Si
 def _check(model: Model) -> None:
     """ValueError for parts that contradict each other: a hostile file may say anything."""
     n_users, n_items = len(model.user_vocabulary), len(model.item_vocabulary)
-    _check_factors(model.factors, n_users, n_items)
-    _check_history(model.history, n_users, n_items)
     if model.posterior is not None:
         _check_posterior(model.posterior, n_users, n_items)
         _check_known(model.posterior.users, model.user_info, n_items)

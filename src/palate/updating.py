@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from palate.asking import check_range, is_many
 from palate.blas import single_threaded_blas
 from palate.compressed import CompressedRows
+from palate.confidence import weighed_choices
 from palate.errors import DataError, OptionError
 from palate.factors import Codes, Factors, Floats
+from palate.implicit import ImplicitFactors, as_given, as_weighed
 from palate.itemwise import HistoryFactors
 from palate.kernels import compress_rows
 from palate.model import Model
@@ -223,7 +225,7 @@ def _relearned(
     if model.factors.user_prior.alpha == 0:
         return whole if isinstance(model.factors, HistoryFactors) else _recounted(whole)
     n_items, everybody = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)
-    was, now = model.weighed(model.history, everybody), model.weighed(targets, everybody)
+    was, now = (_weighed(model, rows, everybody) for rows in (model.history, targets))
     by_item = transpose_rows(was, n_items), transpose_rows(now, n_items)
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(_change, changed[1], *by_item, model.item_info, model.item_table)
@@ -234,7 +236,7 @@ def _relearned(
             moved = _moved_factors(model.factors.biases, users, items)
             factors = replace(model.factors, users=moved.users, items=moved.items)
             return replace(whole, factors=factors.joined(history))
-        return replace(whole, factors=_moved_factors(model.factors, users, items))
+        return replace(whole, factors=as_weighed(_moved_factors(as_given(model.factors), users, items), model.factors))
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
     some = model.posterior.some(draws)
     seed = 4 * len(updates)  # other random numbers each time
@@ -283,6 +285,13 @@ def _moved_factors(factors: Factors, users: Change, items: Change) -> Factors:
     """
     halfway = _represented(factors, factors, users)
     return _represented(factors.transposed(), halfway.transposed(), items).transposed()
+
+
+def _weighed(model: Model, rows: CompressedRows, users: Codes) -> CompressedRows:
+    """Ratings with the weights that they have by whose they are: those of choices follow from their user's counts."""
+    if isinstance(model.factors, ImplicitFactors):
+        return weighed_choices(rows, model.factors.confidence)
+    return model.weighed(rows, users)
 
 
 def _represented(was: Factors, now: Factors, change: Change) -> Factors:

@@ -38,8 +38,8 @@ def item_shares(model: Model) -> Doubles:
 def novelty(lists: Codes, ks: Sequence[int], shares: Doubles) -> list[Doubles]:
     """novelty@k = mean over the list of -log2(share of users who chose the item in training), in bits.
 
-    The self-information of Zhou et al. (2010). An item that nobody chose counts as chosen by one user. nan, and left
-    out of the mean, for a user with an empty list. One array (n_users,) for each k.
+    The self-information of Zhou et al. (2010). An item that nobody chose counts as the least chosen one does. nan, and
+    left out of the mean, for a user with an empty list. One array (n_users,) for each k.
     """
     least = shares[shares > 0].min(initial=1.0)
     return _means(lists, ks, -np.log2(np.maximum(shares, least)))

@@ -48,7 +48,7 @@ def people_at_once(model: Model, query: Query, codes: Codes, memory: Any) -> int
     room = bytes_of(USUAL if memory is None else memory)
     fixed, each = _fixed(model, query), _each(model, query)
     ratings = RATING * np.append(model.history.counts, 0)[codes] + (
-        0 if query.only is None else RATING * _listed(query)
+        0 if query.only is None and query.never is None else RATING * _listed(query)
     )
     least = fixed + each + int(np.max(ratings, initial=0))
     if memory is None:

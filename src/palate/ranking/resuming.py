@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -104,8 +105,10 @@ class Parts:
 
     def clear(self) -> None:
         """Nothing is kept any more. What others have put into the folder stays, and the folder with it."""
-        for mine in [*self.folder.glob("*.npz"), *self.folder.glob("*.new"), self.folder / MANIFEST]:
-            mine.unlink(missing_ok=True)
+        names = {MANIFEST, str(Path(MANIFEST).with_suffix(".new"))}
+        for found in [*self.folder.glob("*.npz"), *self.folder.glob("*.new"), *self.folder.glob("*.json")]:
+            if found.name in names or re.fullmatch(r"\d{8}", found.stem):
+                found.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
 

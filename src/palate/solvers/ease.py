@@ -119,7 +119,7 @@ def by_items(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
     G = multiply_sparse(*X.rows(X.by_item), *X.rows(X.by_user), X.by_item.n_rows, n_threads=n_threads)
     G[np.diag_indices_from(G)] += np.float32(decay)
     invert(G, n_threads)
-    return G
+    return _sound(G, decay)
 
 
 def by_users(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
@@ -131,6 +131,13 @@ def by_users(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
     P = multiply_wide(*X.rows(X.by_item), half, n_threads=n_threads)
     P *= np.float32(-1 / decay)
     P[np.diag_indices_from(P)] += np.float32(1 / decay)
+    return _sound(P, decay)
+
+
+def _sound(P: Floats, decay: float) -> Floats:
+    """The matrix itself; ValueError where rounding has eaten the decay."""
+    if not (np.diagonal(P) > 0).all():
+        raise ValueError(f"a weight decay of {decay:g} is lost beside the counts")
     return P
 
 

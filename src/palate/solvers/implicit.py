@@ -85,5 +85,7 @@ class ImplicitALS(Recipe):
                 if monitor.after_sweep(self.n_sweeps, error) or len(monitor.sweeps) == self.n_sweeps:
                     break
         except KeyboardInterrupt:
+            if not monitor.sweeps:
+                raise
             monitor.interrupted()
         return Trained(self.factors(at, ratings))

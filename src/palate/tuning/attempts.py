@@ -72,9 +72,13 @@ class Attempt:
 def _sweeping(recipe: ImplicitALS, ratings: Ratings) -> Callable[[int | None], Recommender]:
     """A function of the number of sweeps that goes on from where it stood when it was last asked."""
     steps = enumerate(recipe.sweeps(ratings), 1)
+    here = next(steps)
 
     def climb(n_sweeps: int | None) -> Recommender:
-        at = next(at for number, at in steps if number >= (n_sweeps or 1))
+        nonlocal here
+        while here[0] < (n_sweeps or 1):
+            here = next(steps)
+        at = here[1]
         about = {"name": type(recipe).__name__, **recipe.options()}
         return Recommender.from_training(
             ratings,
