@@ -191,7 +191,9 @@ def test_likes_of_a_file_of_ratings(here):
     refused = run(here, "fit", "stars.csv", *options)
     assert refused.returncode == 1
     assert "--likes 4" in refused.stderr
-    refused = run(here, "fit", "plays.csv", "--kind", "implicit", "-o", "b.palate")
+    taken = run(here, "fit", "stars.csv", "--likes", "4", "-o", "usual.palate")
+    assert palate.load(here / "usual.palate").model.recipe["name"] == "ImplicitALS", taken.stderr
+    refused = run(here, "fit", "plays.csv", "--kind", "implicit", "--recipe", "Bayes", "-o", "b.palate")
     assert "--recipe ImplicitALS" in refused.stderr
     assert not (here / "b.palate").exists()
 
