@@ -22,8 +22,8 @@ PEERS = os.environ.get("PALATE_PEERS")
 SOME_USERS = 10_000  # of the large catalogue, whom the peers are timed on: all of them take a quarter of an hour
 
 # What is fitted, and the bar: NDCG@10, Recall@20, seconds. Where options are given: on ml-100k, of the eight settings
-# with the best recall on inner splits (of 366) the one that does best on the test part, so it is no fair figure but says
-# what can be reached; on ml-1m, the number of factors and sweeps that was best on an inner split.
+# with the best recall on inner splits (of 366) the one that does best on the test part, so it is no fair figure but
+# says what can be reached; on ml-1m, the number of factors and sweeps that was best on an inner split.
 FITS: tuple[tuple[str, Any, tuple[float, float, float] | None], ...] = (
     ("ml-100k", palate.ImplicitALS(), (0.312, 0.386, 0.12)),
     ("ml-100k", palate.ImplicitALS(n_factors=64, unobserved_weight=0.119, weight_decay=0.0228), None),

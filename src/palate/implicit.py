@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,10 +113,14 @@ def is_exact(n_factors: int) -> bool:
 
 
 class Sweep(NamedTuple):
-    """Where the alternation stands: users (n_users, k) and items (n_items, k)."""
+    """Where the alternation stands: users (n_users, k) and items (n_items, k).
+
+    is_settled: whether every user is exactly what the items and his own choices make of him.
+    """
 
     users: Floats
     items: Floats
+    is_settled: bool = False
 
     def error(self, by_user: CompressedRows) -> float:
         """Root of the mean of (1 - x.y)^2 over what was chosen, or over N_LOOKED_AT of it, evenly spaced."""
@@ -126,9 +131,9 @@ class Sweep(NamedTuple):
 
     def settled(self, problem: Implicit, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
         """With every user exactly what the items and his own choices make of him."""
-        if is_exact(self.items.shape[1]):
+        if self.is_settled:
             return self
-        return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items)
+        return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items, True)
 
     def factors(self, problem: Implicit, confidence: Confidence) -> ImplicitFactors:
         """What it leaves to a model, whose choices weigh what `confidence` makes of their counts."""
@@ -156,14 +161,26 @@ def start(n_users: int, n_items: int, n_factors: int, seed: int) -> Sweep:
 
 
 def sweeps(
-    problem: Implicit, by_user: CompressedRows, by_item: CompressedRows, at: Sweep, n_threads: int = 0
+    problem: Implicit,
+    by_user: CompressedRows,
+    by_item: CompressedRows,
+    at: Sweep,
+    n_threads: int = 0,
+    *,
+    last: int | None = None,
 ) -> Iterator[Sweep]:
-    """Alternates without end from where it stands: users given items, then items given users."""
-    users, items = at
-    while True:
-        users = problem.improve(by_user, items, users, n_threads)
-        yield Sweep(users, items)
-        items = problem.improve(by_item, users, items, n_threads)
+    """Alternates without end from where it stands: users given items, then items given users.
+
+    last: the number of the sweep that will be the last one, whose users are therefore settled.
+    """
+    is_settled = is_exact(at.items.shape[1])
+    for number in count(1):
+        if number == last:
+            at = Sweep(at.users, at.items).settled(problem, by_user, n_threads)
+        else:
+            at = Sweep(problem.improve(by_user, at.items, at.users, n_threads), at.items, is_settled)
+        yield at
+        at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads))
 
 
 @dataclass(frozen=True)

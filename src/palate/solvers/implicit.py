@@ -69,7 +69,7 @@ class ImplicitALS(Recipe):
         by_user = weighed_choices(ratings.by_user(), self.confidence)
         by_item = ratings.by_item() if by_user.weights is None else transpose_rows(by_user, ratings.n_items)
         at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
-        return sweeps(self.problem(ratings), by_user, by_item, at, self.n_threads)
+        return sweeps(self.problem(ratings), by_user, by_item, at, self.n_threads, last=self.n_sweeps)
 
     def factors(self, at: Sweep, ratings: Ratings) -> ImplicitFactors:
         """What a sweep leaves to a model: every user exactly what the items and his own choices make of him."""
@@ -78,14 +78,15 @@ class ImplicitALS(Recipe):
         return at.settled(problem, by_user, self.n_threads).factors(problem, self.confidence)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
+        at: Sweep | None = None
         try:
             for at in self.sweeps(ratings):
                 error = at.error(ratings.by_user())
                 if monitor.after_sweep(self.n_sweeps, error) or len(monitor.sweeps) == self.n_sweeps:
                     break
         except KeyboardInterrupt:
-            if not monitor.sweeps:
+            if at is None:
                 raise
             monitor.interrupted()
+        assert at is not None
         return Trained(self.factors(at, ratings))
