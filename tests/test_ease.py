@@ -195,8 +195,8 @@ def test_amounts_of_memory():
     assert [ease.bytes_of(text) for text in ("256MB", "2 gb", "1.5KB", "12", 12, "3B", "1TB")] == [
         256_000_000, 2_000_000_000, 1500, 12, 12, 3, 10**12,
     ]  # fmt: skip
-    for wrong in ("", "GB", "-1GB", "1PB", "1T", "1e9", "0", True, None, 0, "nan"):
-        with pytest.raises(OptionError, match="memory must be an amount"):
+    for wrong in ("", "GB", "-1GB", "1PB", "1e9", "0", True, None, 0, "nan"):
+        with pytest.raises(OptionError, match="give a size such as"):
             ease.bytes_of(wrong)
     assert ease.available_memory() > 10**6
     assert [ease.as_bytes(n) for n in (12, 55_000_000, 1_240_000_000)] == ["12 bytes", "55 MB", "1.24 GB"]

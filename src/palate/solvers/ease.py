@@ -20,6 +20,7 @@ from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.itemwise import ItemWeights, no_biases
 from palate.kernels import multiply_sparse, multiply_wide
+from palate.ranking.blocks import bytes_of
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_positive
@@ -27,7 +28,6 @@ from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_po
 TILE = 256  # of a product, the work of one thread
 LEAF = 128  # a matrix that is inverted as a whole
 PER_ROOT = 50.0  # weight decay at a mean of one choice per item: by inner splits of ml-100k, ml-1m, lastfm-hetrec2011
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 Tile = tuple[slice, slice]
 
@@ -270,15 +270,6 @@ def _physical_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def bytes_of(memory: str | int) -> int:
-    """Bytes of "256MB", "2GB" or a number. Raises OptionError for what is no amount."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B|)\s*", str(memory).upper())
-    unit = None if found is None or isinstance(memory, bool) else UNITS.get(found[2])
-    if found is None or unit is None or not float(found[1]) > 0:
-        raise OptionError(f'memory must be an amount like "2GB" or "500MB", or a number of bytes, got {memory!r}.')
-    return int(float(found[1]) * unit)
 
 
 def as_bytes(amount: int) -> str:
