@@ -22,7 +22,10 @@ typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
 
 template <typename Half>
 inline Half halved(const void* lanes) {
-  return static_cast<const Half*>(lanes)[0] + static_cast<const Half*>(lanes)[1];
+  Half low, high;  // by memcpy: a template forgets that its vectors may lie anywhere
+  std::memcpy(&low, lanes, sizeof(Half));
+  std::memcpy(&high, static_cast<const char*>(lanes) + sizeof(Half), sizeof(Half));
+  return low + high;
 }
 
 inline Four fourths(Vec v) {
