@@ -49,26 +49,57 @@ def weights_of(rec):
     return rec.model.factors.weights.astype(np.float64)
 
 
-def by_formula(X, decay):
-    """B_ij = -P_ij / P_jj, in float64."""
-    P = np.linalg.inv(X.T @ X + decay * np.eye(X.shape[1]))
+AS_PUBLISHED = {"dropout": 0.0, "user_exponent": 0.0, "item_exponent": 0.0}  # Steck 2019
+OPTIONS = [AS_PUBLISHED, {}, {"dropout": 0.5, "user_exponent": 1.0, "item_exponent": 0.3}]
+
+
+def by_formula(X, decay, dropout=0.33, user_exponent=0.5, item_exponent=0.1):
+    """B_ij = -P_ij / P_jj in float64, of weighted users, with decays that grow with what an item weighs."""
+    chosen = X > 0
+    w = np.maximum(chosen.sum(1), 1.0) ** -user_exponent
+    w *= chosen.sum() / (w @ chosen.sum(1))
+    G = X.T @ (w[:, None] * X)
+    P = np.linalg.inv(G + np.diag(decay + dropout / (1 - dropout) * np.diag(G)))
     B = -P / np.diag(P)
     np.fill_diagonal(B, 0)
-    return B
+    popularity = chosen.sum(0)
+    return np.where(
+        popularity > 0, B / (np.maximum(popularity, 1) / popularity[popularity > 0].mean()) ** item_exponent, 0
+    )
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=["as published", "usual", "strong"])
 @pytest.mark.parametrize("size", [(150, 40), (40, 150), (60, 60), (700, 300)])  # by items, and by users
 @pytest.mark.parametrize("with_counts", [False, True])
-def test_the_weights_are_those_of_the_formula(size, with_counts):
+def test_the_weights_are_those_of_the_formula(size, with_counts, options):
     likes = drawn(*size, 0.15, seed=2, with_counts=with_counts)
-    B = weights_of(palate.EASE(weight_decay=20.0).fit(likes))
-    np.testing.assert_allclose(B, by_formula(matrix_of(likes), 20.0), atol=3e-6)
+    B = weights_of(palate.EASE(weight_decay=20.0, **options).fit(likes))
+    np.testing.assert_allclose(B, by_formula(matrix_of(likes), 20.0, **options), atol=3e-6)
+
+
+def test_dropout_is_the_mean_over_all_ways_to_hide_choices():
+    """Steck 2020: the weights that undo dropout on average, drawn here many times, of an item from all items kept."""
+    likes, dropout, rng = drawn(30, 6, 0.5, seed=3), 0.4, np.random.default_rng(0)
+    X = matrix_of(likes)
+    G, H = np.zeros((6, 6)), np.zeros((6, 6))
+    n_draws = 20_000
+    for _ in range(n_draws):
+        seen = X * (rng.random(X.shape) > dropout)
+        G += seen.T @ seen / n_draws
+        H += seen.T @ X / n_draws
+    expected = np.zeros((6, 6))
+    for j in range(6):  # ridge regression of whole column j on what was left of the others
+        others = np.delete(np.arange(6), j)
+        ridge = 2.0 * (1 - dropout) ** 2 * np.eye(5)
+        expected[others, j] = np.linalg.solve(G[np.ix_(others, others)] + ridge, H[others, j])
+    B = weights_of(palate.EASE(weight_decay=2.0, dropout=dropout, user_exponent=0.0, item_exponent=0.0).fit(likes))
+    np.testing.assert_allclose(B * (1 / (1 - dropout)), expected, atol=5e-3)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10**6), st.sampled_from([0.5, 5.0, 300.0]))
 def test_every_column_solves_its_own_ridge_regression(n_users, n_items, seed, decay):
     likes = drawn(n_users, n_items, 0.4, seed)
-    X, B = matrix_of(likes), weights_of(palate.EASE(weight_decay=decay).fit(likes))
+    X, B = matrix_of(likes), weights_of(palate.EASE(weight_decay=decay, **AS_PUBLISHED).fit(likes))
     assert (np.diag(B) == 0).all()
     gradient = X.T @ (X @ B - X) + decay * B
     np.fill_diagonal(gradient, 0)  # of what is free
@@ -277,4 +308,4 @@ def test_a_decay_that_rounding_eats_is_told():
     everything = [(user, item) for user in range(20) for item in range(12)]
     data = palate.read(tuple(zip(*everything, strict=True)), kind="implicit")
     with pytest.raises(OptionError, match="weight decay near zero"):
-        palate.EASE(weight_decay=1e-12).fit(data)
+        palate.EASE(weight_decay=1e-12, **AS_PUBLISHED).fit(data)

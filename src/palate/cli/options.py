@@ -117,6 +117,9 @@ FIT_OPTIONS: dict[str, Any] = {
     "unobserved_weight": _number(
         "unobserved_weight", float, "Of ImplicitALS: how much it counts that all else was not chosen."
     ),
+    "dropout": _number("dropout", float, "Of EASE: the chance that a choice is hidden from learning."),
+    "user_exponent": _number("user_exponent", float, "Of EASE: users of many choices weigh 0 as all .. 1 like one."),
+    "item_exponent": _number("item_exponent", float, "Of EASE: how much popular items are held back, 0 not at all."),
     "confidence": _text(
         "confidence", LEARNING, "What counts are worth: relative to the own usual count, or equal.", metavar="CHOICE"
     ),

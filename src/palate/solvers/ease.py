@@ -17,7 +17,7 @@ from palate.asking import check_choice
 from palate.compressed import CompressedRows
 from palate.confidence import CONFIDENCES, Confidence, choice_signals
 from palate.errors import OptionError
-from palate.factors import Codes, Floats
+from palate.factors import Codes, Doubles, Floats
 from palate.itemwise import ItemWeights, no_biases
 from palate.kernels import multiply_sparse, multiply_wide
 from palate.ranking.blocks import bytes_of
@@ -30,15 +30,21 @@ LEAF = 128  # a matrix that is inverted as a whole
 PER_ROOT = 50.0  # weight decay at a mean of one choice per item: by inner splits of ml-100k, ml-1m, lastfm-hetrec2011
 
 Tile = tuple[slice, slice]
+KernelRows = tuple[NDArray[np.int64], Codes, Floats | None]  # indptr, indices, values: None is 1 everywhere
 
 
 @dataclass(frozen=True)
 class EASE(Recipe):
-    """Embarrassingly shallow autoencoder (Steck 2019): what was chosen speaks for every other item, with weights B.
+    """Embarrassingly shallow autoencoder (Steck 2019, 2020): what was chosen speaks for all other items, by weights B.
 
-        minimise |X - X B|^2 + weight_decay |B|^2  with B_ii = 0:    P = (X'X + weight_decay I)^-1,  B_ij = -P_ij / P_jj
+        minimise sum_u w_u |x_u - x_u B|^2 + sum_i l_i |B_i|^2 with B_ii = 0:    B_ij = -P_ij / P_jj,  P = (X'WX + L)^-1
 
     weight_decay: None takes 50 sqrt(mean choices per chosen item), times the mean of x^2 where there are counts.
+    dropout: learn as if each choice were hidden with this chance, on average over all ways to hide them (Steck 2020):
+    l_i = weight_decay + dropout / (1 - dropout) (X'WX)_ii. user_exponent: who chose n items has w_u in proportion to
+    n^-user_exponent. item_exponent: scores of an item chosen n times are divided by n^item_exponent (in units of the
+    mean n). With all three 0 it is EASE as published.
+
     confidence: what a count makes of x: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1).
     memory: how much B and its making may need, as "2GB" or bytes; None is what the machine has free. predict() gives
     the score, without an interval. update() changes histories at once and no weights: a new item has none before the
@@ -54,6 +60,9 @@ class EASE(Recipe):
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
 
     weight_decay: float | None = None
+    dropout: float = 0.33
+    user_exponent: float = 0.5
+    item_exponent: float = 0.1
     confidence: Confidence = "relative"
     memory: str | int | None = None
     n_threads: int = 0
@@ -61,6 +70,9 @@ class EASE(Recipe):
     def __post_init__(self) -> None:
         if self.weight_decay is not None:
             check_positive(weight_decay=self.weight_decay)
+        for name, most in (("dropout", 0.99), ("user_exponent", 1.0), ("item_exponent", 1.0)):
+            if not 0 <= getattr(self, name) <= most:
+                raise OptionError(f"{name} must lie between 0 (none) and {most:g}, got {getattr(self, name)!r}.")
         check_choice("confidence", self.confidence, CONFIDENCES)
         check_counts(n_threads=self.n_threads)
         if self.memory is not None:
@@ -72,72 +84,104 @@ class EASE(Recipe):
         check_memory(need, ratings.n_items, self.memory)
         monitor.say(f"needs {as_bytes(need)}")
         histories = ratings.by_user()
-        signals = choice_signals(histories, self.confidence)
-        decay = usual_decay(histories, signals, len(chosen)) if self.weight_decay is None else self.weight_decay
-        X = _among(histories, signals, chosen)
-        P = by_users(X, decay, self.n_threads) if X.n_rows < len(chosen) else by_items(X, decay, self.n_threads)
-        weights = _to_weights(P, chosen, ratings.n_items)
+        X = Chosen.of(histories, choice_signals(histories, self.confidence), chosen, self.user_exponent)
+        decay = X.usual_decay if self.weight_decay is None else self.weight_decay
+        decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
+        P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
+        weights = _to_weights(P, X.popularities**-self.item_exponent, chosen, ratings.n_items)
         biases = no_biases(ratings.n_users, ratings.n_items)
         return Trained(ItemWeights.of(biases, history=histories, confidence=self.confidence, weights=weights))
 
 
-def usual_decay(histories: CompressedRows, signals: Floats | None, n_chosen: int) -> float:
-    """50 sqrt(mean choices per chosen item) times the mean of x^2."""
-    squares = 1.0 if signals is None else float(np.mean(np.square(signals, dtype=np.float64)))
-    return PER_ROOT * squares * float(np.sqrt(len(histories.indices) / n_chosen))
-
-
-def _among(histories: CompressedRows, signals: Floats | None, chosen: Codes) -> Chosen:
-    """X of the chosen items alone, renumbered, and X'."""
-    place = np.zeros(int(chosen[-1]) + 1, np.int32)
-    place[chosen] = np.arange(len(chosen), dtype=np.int32)
-    values = np.ones(len(histories.indices), np.float32) if signals is None else signals
-    X = CompressedRows(histories.indptr, place[histories.indices], values, None)
-    return Chosen(X, transpose_rows(X, len(chosen)), signals is None)
-
-
 @dataclass(frozen=True)
 class Chosen:
-    """X and X' as compressed rows; is_plain: all of it is 1."""
+    """X of the items that anybody chose, renumbered, X', and what each user weighs.
+
+    user_weights: (n_users,) in proportion to n^-user_exponent, with a mean of 1 over all choices.
+    is_plain: all of X is 1.
+    """
 
     by_user: CompressedRows
     by_item: CompressedRows
+    user_weights: Floats
     is_plain: bool
 
+    @classmethod
+    def of(cls, histories: CompressedRows, signals: Floats | None, chosen: Codes, user_exponent: float) -> Chosen:
+        """X with these signals, (n,), or ones."""
+        place = np.zeros(int(chosen[-1]) + 1, np.int32)
+        place[chosen] = np.arange(len(chosen), dtype=np.int32)
+        values = np.ones(len(histories.indices), np.float32) if signals is None else signals
+        X = CompressedRows(histories.indptr, place[histories.indices], values, None)
+        weights = np.maximum(X.counts, 1.0) ** -user_exponent
+        weights *= len(X.indices) / (weights @ X.counts)
+        return cls(X, transpose_rows(X, len(chosen)), weights.astype(np.float32), signals is None)
+
     @property
-    def n_rows(self) -> int:
-        """Users."""
+    def n_users(self) -> int:
+        """Rows of X."""
         return self.by_user.n_rows
 
-    def rows(self, of: CompressedRows) -> tuple[NDArray[np.int64], Codes, Floats | None]:
-        """A side as kernels take it."""
-        return of.indptr, of.indices, None if self.is_plain else of.values
+    @property
+    def n_items(self) -> int:
+        """Columns of X."""
+        return self.by_item.n_rows
+
+    @property
+    def masses(self) -> Doubles:
+        """The diagonal of X'WX: sum of w x^2 of each item, (n_items,)."""
+        squares = self.user_weights[self.by_item.indices] * np.square(self.by_item.values, dtype=np.float64)
+        return np.asarray(np.add.reduceat(squares, self.by_item.indptr[:-1]))
+
+    @property
+    def popularities(self) -> Doubles:
+        """How often each item was chosen, in units of the mean, (n_items,)."""
+        return np.asarray(self.by_item.counts / self.by_item.counts.mean())
+
+    @property
+    def usual_decay(self) -> float:
+        """50 sqrt(mean choices per chosen item) times the mean of x^2."""
+        squares = float(np.mean(np.square(self.by_user.values, dtype=np.float64)))
+        return PER_ROOT * squares * float(np.sqrt(self.by_item.counts.mean()))
+
+    def users(self) -> KernelRows:
+        """X as kernels take it."""
+        return self.by_user.indptr, self.by_user.indices, None if self.is_plain else self.by_user.values
+
+    def items(self, of_items: Floats | None = None, of_users: Floats | None = None) -> KernelRows:
+        """X' as kernels take it, times what is given of its rows, or of its columns."""
+        rows = self.by_item
+        if of_items is not None:
+            return rows.indptr, rows.indices, rows.values * np.repeat(of_items, rows.counts)
+        assert of_users is not None
+        return rows.indptr, rows.indices, rows.values * of_users[rows.indices]
 
 
-def by_items(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
-    """P = (X'X + l I)^-1, (n, n)."""
-    G = multiply_sparse(*X.rows(X.by_item), *X.rows(X.by_user), X.by_item.n_rows, n_threads=n_threads)
-    G[np.diag_indices_from(G)] += np.float32(decay)
+def by_items(X: Chosen, decays: Floats, n_threads: int = 0) -> Floats:
+    """P = (X'WX + L)^-1, (n, n), L the diagonal of `decays`."""
+    G = multiply_sparse(*X.items(of_users=X.user_weights), *X.users(), X.n_items, n_threads=n_threads)
+    G[np.diag_indices_from(G)] += decays
     invert(G, n_threads)
-    return _sound(G, decay)
+    return _sound(G, decays)
 
 
-def by_users(X: Chosen, decay: float, n_threads: int = 0) -> Floats:
-    """The same where users are fewer (Woodbury): P = (I - X' (XX' + l I)^-1 X) / l."""
-    K = multiply_sparse(*X.rows(X.by_user), *X.rows(X.by_item), X.n_rows, n_threads=n_threads)
-    K[np.diag_indices_from(K)] += np.float32(decay)
+def by_users(X: Chosen, decays: Floats, n_threads: int = 0) -> Floats:
+    """The same where users are fewer (Woodbury): P = L^-1 - L^-1 X' (X L^-1 X' + W^-1)^-1 X L^-1."""
+    scaled = X.items(of_items=np.reciprocal(decays))  # L^-1 X'
+    K = multiply_sparse(*X.users(), *scaled, X.n_users, n_threads=n_threads)
+    K[np.diag_indices_from(K)] += 1 / X.user_weights
     invert(K, n_threads)
-    half = np.ascontiguousarray(multiply_wide(*X.rows(X.by_item), K, n_threads=n_threads).T)
-    P = multiply_wide(*X.rows(X.by_item), half, n_threads=n_threads)
-    P *= np.float32(-1 / decay)
-    P[np.diag_indices_from(P)] += np.float32(1 / decay)
-    return _sound(P, decay)
+    np.negative(K, out=K)
+    half = np.ascontiguousarray(multiply_wide(*scaled, K, n_threads=n_threads).T)
+    P = multiply_wide(*scaled, half, n_threads=n_threads)
+    P[np.diag_indices_from(P)] += 1 / decays
+    return _sound(P, decays)
 
 
-def _sound(P: Floats, decay: float) -> Floats:
+def _sound(P: Floats, decays: Floats) -> Floats:
     """The matrix itself; ValueError where rounding has eaten the decay."""
     if not (np.diagonal(P) > 0).all():
-        raise ValueError(f"a weight decay of {decay:g} is lost beside the counts")
+        raise ValueError(f"a weight decay of {decays.min():g} is lost beside the counts")
     return P
 
 
@@ -222,9 +266,9 @@ def _tiles(n_rows: int, n_columns: int) -> list[Tile]:
     return [(row, column) for row in rows for column in columns]
 
 
-def _to_weights(P: Floats, chosen: Codes, n_items: int) -> Floats:
-    """B_ij = -P_ij / P_jj with a zero diagonal, of the chosen items among all: the others have no weights."""
-    P /= -np.diag(P).copy()
+def _to_weights(P: Floats, scales: Doubles, chosen: Codes, n_items: int) -> Floats:
+    """B_ij = -P_ij / P_jj times the scale of j, with a zero diagonal; items that nobody chose have none."""
+    P *= (-scales / np.diagonal(P)).astype(np.float32)
     np.fill_diagonal(P, 0)
     if len(chosen) == n_items:
         return P

@@ -21,7 +21,13 @@ SPACES: dict[str, dict[str, Any]] = {
         "unobserved_weight": (0.01, 1.0),
         "confidence": ["relative", "equal"],
     },
-    "EASE": {"weight_decay": (10.0, 10_000.0)},
+    "EASE": {
+        "weight_decay": (10.0, 10_000.0),
+        "dropout": [0.0, 0.2, 0.33, 0.5],
+        "user_exponent": [0.0, 0.25, 0.5, 0.75],
+        "item_exponent": [0.0, 0.05, 0.1, 0.2],
+        "confidence": ["relative", "equal"],
+    },
     "Neighbors": {"k": (5, 1000), "shrinkage": (0.1, 1000.0)},
     "BPR": {"n_factors": [31, 63, 127], "lr": (0.02, 0.5), "weight_decay": (0.002, 0.1)},
     "ALS": {
