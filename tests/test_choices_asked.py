@@ -203,3 +203,16 @@ def test_the_doctor_at_the_command_line(here):
     assert "choices" in run(here, "check", "stars.csv", "--likes", "4").stdout
     refused = run(here, "check", "pairs.csv")
     assert 'kind="implicit"' in refused.stderr
+
+
+def test_show_tells_the_measures_of_one_length_of_lists(here):
+    options = ["--recipe", "EASE", "--dropout", "0.5", "--user-exponent", "0", "--test", "0.2", "-o", "e.palate"]
+    done = run(here, "fit", "plays.csv", "--kind", "implicit", *options)
+    assert done.returncode == 0, done.stderr
+    noted = palate.load(here / "e.palate").model
+    assert (noted.recipe["dropout"], noted.recipe["user_exponent"]) == (0.5, 0.0)
+    shown = run(here, "show", "e.palate").stdout
+    for name in ("ndcg@10", "recall@10", "auc"):
+        assert f"{name} {noted.metrics['measures'][name]['value']:.4f}" in shown
+    assert "@5" not in shown
+    assert "\nfactors" not in shown  # weights between items have none

@@ -53,7 +53,7 @@ def print_summary(rec: Recommender, path: Path) -> None:
         noun_of(model): f"{len(model.history.indices):,} by {rec.n_users:,} users of {rec.n_items:,} items",
         **_counts(model),
         "scale": f"{low:g} to {high:g}, mean {mean:.3f}" if model.predicts_ratings else "ranks only",
-        "factors": f"{rec.n_factors}" + (f", {len(model.posterior)} posterior draws" if model.posterior else ""),
+        "factors": _factors(rec),
         "intervals": f"yes, noise {model.noise:.3f}" if rec.has_intervals else "no",
         **_told(known(model)),
         "training": _training(model),
@@ -69,6 +69,13 @@ def print_summary(rec: Recommender, path: Path) -> None:
     for heading, rows in (("Best liked", best), ("Least liked", worst)):
         printing.say(f"\n{heading} (item bias)", "bold")
         printing.print_table({name: [row[name] for row in rows] for name in rows[0]} if rows else {})
+
+
+def _factors(rec: Recommender) -> str:
+    draws = rec.model.posterior
+    if not rec.n_factors:
+        return ""  # weights between items, or neighbours
+    return f"{rec.n_factors}" + (f", {len(draws)} posterior draws" if draws else "")
 
 
 def known(model: Model) -> dict[str, Any]:
@@ -170,8 +177,11 @@ def _training(model: Model) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> str:
-    """The measures that `fit --test` notes in a model; others as they are."""
+    """The measures that `fit --test` notes in a model, of lists those of one length; others as they are."""
     measures = metrics.get("measures", metrics)
+    lengths = [name.partition("@")[2] for name in measures if "@" in name]
+    length = "10" if "10" in lengths else next(iter(lengths), "")
+    measures = {name: value for name, value in measures.items() if name.partition("@")[2] in ("", length)}
     plain = {name: value.get("value") if isinstance(value, dict) else value for name, value in measures.items()}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in plain.items() if isinstance(value, float))
     on = f" on {metrics['n']:,} ratings held out" if isinstance(metrics.get("n"), int) else ""
