@@ -95,6 +95,8 @@ def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
 
 def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:
     """Sparse matrices with the same rows as one, row by row one after the other; their columns already shifted."""
+    if len(parts) == 1:
+        return parts[0]
     counts = np.sum([part.counts for part in parts], axis=0, dtype=np.int64, initial=0) + np.zeros(n_rows, np.int64)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     indices, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)

@@ -71,11 +71,11 @@ class Targets:
     def weigh_users(self, precisions: Floats) -> None:
         """Let the ratings of each user count as so precise, (n_users,), beside their weights."""
         users, items = self._given["user"], self._given["item"]
-        of_user, of_item = np.repeat(precisions, users.counts), precisions[items.indices]
-        if users.weights is not None and items.weights is not None:
-            of_user, of_item = of_user * users.weights, of_item * items.weights
-        self._rows["user"] = replace(self._rows["user"], weights=of_user)
-        self._rows["item"] = replace(self._rows["item"], weights=of_item)
+        for side, rows in self._rows.items():  # the old weights go before there are new ones
+            self._rows[side] = replace(rows, weights=None)
+            del rows
+        self._rows["user"] = replace(self._rows["user"], weights=_weighed(np.repeat(precisions, users.counts), users))
+        self._rows["item"] = replace(self._rows["item"], weights=_weighed(precisions[items.indices], items))
 
     def alpha_now(self, alpha: float) -> float:
         """The precision of a target at an unknown moment."""
@@ -132,6 +132,13 @@ class Targets:
             np.take(targets, self._by_item[:middle], mode="clip", out=taken[:middle])
             other.result()
         return taken
+
+
+def _weighed(precisions: Floats, rows: CompressedRows) -> Floats:
+    """The precision of each rating, (n_ratings,), times its weight where it has one."""
+    if rows.weights is not None:
+        precisions *= rows.weights
+    return precisions
 
 
 class _Ordered:
