@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.features import Design, Features
+from palate.kernels import compress_rows, has_repeats
 from palate.rows import row_codes, transpose_rows
 
 if TYPE_CHECKING:
@@ -83,11 +84,11 @@ def _weighty(rows: CompressedRows) -> CompressedRows:
 
 def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
     """Each entry once: whom somebody rated twice he has rated."""
+    if not has_repeats(rows.indptr, rows.indices, n_columns):
+        return rows
     turned = transpose_rows(rows, n_columns)
     owner = row_codes(turned)  # counting sort leaves the rows of a column in order: what is twice stands side by side
     again = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
-    if not again.any():
-        return rows
     keep = np.concatenate([[True], ~again])
     indptr = np.concatenate([[0], np.cumsum(keep)])[turned.indptr].astype(np.int64)
     return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
@@ -97,12 +98,9 @@ def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:
     """Sparse matrices with the same rows as one, row by row one after the other; their columns already shifted."""
     if len(parts) == 1:
         return parts[0]
-    counts = np.sum([part.counts for part in parts], axis=0, dtype=np.int64, initial=0) + np.zeros(n_rows, np.int64)
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    indices, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    begin = indptr[:-1].copy()
-    for part in parts:
-        at = np.repeat(begin - part.indptr[:-1], part.counts) + np.arange(len(part.indices))
-        indices[at], values[at] = part.indices, part.values
-        begin += part.counts
-    return CompressedRows(indptr, indices, values, None)
+    if not parts:
+        return CompressedRows.empty(n_rows)
+    codes, indices, values = (
+        np.concatenate(arrays) for arrays in zip(*((row_codes(p), p.indices, p.values) for p in parts), strict=True)
+    )
+    return CompressedRows(*compress_rows(codes, indices, values, None, n_rows))

@@ -153,7 +153,6 @@ class Chain:
             errors = self._solve(side, other, draw=True, sweep=number)
             if side is self.users and self.noise is not None:
                 self.noise.draw(errors, self.alpha, self.rng)
-                self.targets.weigh_users(self.noise.precisions)
         left = self.targets.draw(self.users.vectors, self.items.vectors, self.alpha, self.rng, number)
         self.errors = self.errors if left is None else left
         if not self.targets.is_ordinal:
@@ -166,6 +165,7 @@ class Chain:
 
     def _solve(self, side: Side, other: Side, *, draw: bool, sweep: int = 0) -> Doubles:
         rows, center, scale = self.targets.of("user" if side is self.users else "item")
+        user_weights = None if self.noise is None else self.noise.drawn
         side.vectors, errors = solve_rows(
             rows.indptr,
             rows.indices,
@@ -174,6 +174,8 @@ class Chain:
             precision=side.precision.astype(np.float32),
             mean=side.row_means,
             weights=rows.weights,
+            row_weights=user_weights if side is self.users else None,
+            other_weights=None if side is self.users else user_weights,
             bias=True,
             center=center,
             scale=scale,
