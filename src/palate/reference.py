@@ -126,10 +126,11 @@ def multiply_rows(
 def draw_link(
     indptr: NDArray[np.int64],
     indices: Codes,
-    values: Floats,
+    values: Floats | None,
     link: Floats,
     residuals: Floats,
     *,
+    row_values: Floats | None = None,
     ridge: Floats,
     factor: Floats,
     seed: int = 0,
@@ -141,7 +142,11 @@ def draw_link(
 
     The features F are grouped by feature: those with f, and their values. With C the factor, C C^T = Lambda^-1, and
     v = sum_r F_rf^2 + ridge_f:  beta_f ~ Normal((sum_r F_rf R_r + sum_r F_rf^2 beta_f) / v, C C^T / v).
+    row_values: in place of values where a row's entries are all alike, (n_rows,).
     """
+    if values is None:
+        assert row_values is not None
+        values = row_values[indices]
     for f in range(len(link)):
         rows = indices[indptr[f] : indptr[f + 1]]
         here = values[indptr[f] : indptr[f + 1]].astype(np.float64)

@@ -58,8 +58,8 @@ class SideInfo:
         parts = []
         if self.n_history:
             history = _distinct(_weighty(history), self.n_history)
-            shares = 1 / np.sqrt(np.maximum(history.counts, 1))
-            values = np.repeat(shares, history.counts).astype(np.float32)
+            shares = (1 / np.sqrt(np.maximum(history.counts, 1))).astype(np.float32)
+            values = np.repeat(shares, history.counts)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
         if design is not None:
             shifted = (design.indices + self.n_history).astype(np.int32)

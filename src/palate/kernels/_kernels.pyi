@@ -120,10 +120,11 @@ def gram(x: Floats, *, n_threads: int = 0) -> tuple[NDArray[np.float64], NDArray
 def draw_link(
     indptr: NDArray[np.int64],
     indices: Codes,
-    values: Floats,
+    values: Floats | None,
     link: Floats,
     residuals: Floats,
     *,
+    row_values: Floats | None = None,
     ridge: Floats,
     factor: Floats,
     seed: int = 0,

@@ -74,7 +74,7 @@ class Side:
         return self.counts, self.attributes, 0 if info is None else info.n_features - info.n_history
 
     def drawn(self) -> SideDraw:
-        """The present draw."""
+        """The present draw; the next one will be written into its link."""
         link = None if self.link is None else self.link.beta
         return SideDraw(self.vectors, self.mean.astype(np.float32), self.precision.astype(np.float32), link)
 
