@@ -8,7 +8,7 @@ or a film's genres. A Bayesian fit learns a link beta from both to the factors: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from palate.compressed import CompressedRows
 from palate.features import Design, Features
 from palate.kernels import compress_rows, has_repeats
-from palate.rows import row_codes, transpose_rows
+from palate.rows import row_codes, take_rows, transpose_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SideInfo:
-    """Which features the rows of one side have: n_history columns of history (0: none), then those of `attributes`."""
+    """Which features the rows of one side have: n_history columns of history (0: none), then those of `attributes`.
+
+    encoded: a table that was encoded before, and what it became; it saves time and says nothing new.
+    """
 
     n_history: int
     attributes: Features | None = None
+    encoded: tuple[pl.DataFrame, Design] | None = field(default=None, compare=False, repr=False)
 
     @property
     def n_features(self) -> int:
@@ -71,6 +75,19 @@ class SideInfo:
         if self.attributes is None or given is None:
             return None
         return self.attributes.encode_rows(given) if isinstance(given, Sequence) else self.attributes.encode(given)
+
+    def learned_from(self, table: pl.DataFrame | None) -> SideInfo:
+        """The same with the attributes of a table's rows at hand."""
+        design = self.encode(table)
+        return self if design is None or table is None else replace(self, encoded=(table, design))
+
+    def encode_some(self, table: pl.DataFrame | None, codes: NDArray[np.integer[Any]]) -> Design | None:
+        """The attributes of some rows of a table; None where none are used or given."""
+        if self.encoded is None or self.encoded[0] is not table:
+            return self.encode(None if table is None else table[codes])
+        design = self.encoded[1]
+        rows = take_rows(CompressedRows(design.indptr, design.indices, design.values, None), codes)
+        return replace(design, indptr=rows.indptr, indices=rows.indices, values=rows.values, unknown={})
 
 
 def _weighty(rows: CompressedRows) -> CompressedRows:

@@ -256,7 +256,7 @@ def _change(
     was, now = take_rows(before, codes), take_rows(after, codes)
     if info is None:
         return Change(codes, was, now, None, None)
-    design = info.encode(None if table is None else table[codes])
+    design = info.encode_some(table, codes)
     return Change(codes, was, now, info.matrix(was, design), info.matrix(now, design))
 
 

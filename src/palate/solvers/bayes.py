@@ -142,7 +142,7 @@ class Bayes(Recipe):
         attributes = None if table is None or not self.features else Features.learned(table)
         if attributes is not None and attributes.n_features == 0:
             attributes = None
-        info = SideInfo(n_others if self.history else 0, attributes)
+        info = SideInfo(n_others if self.history else 0, attributes).learned_from(table)
         if info.n_features == 0:
             return None
-        return info, info.matrix(rows, info.encode(table))
+        return info, info.matrix(rows, None if info.encoded is None else info.encoded[1])
