@@ -12,9 +12,9 @@ from palate.datasets import synthetic, synthetic_factors
 from palate.factors import Factors, Prior
 from palate.posterior import Posterior, SideSamples
 from palate.solvers import bayes
-from palate.solvers.averaging import Draw, Thinned
 from palate.solvers.base import rmse
-from palate.solvers.chain import Chain, SideDraw, draw_normal_wishart
+from palate.solvers.chain import Chain, draw_normal_wishart
+from palate.solvers.thinning import Draw, SideDraw, Thinned
 from palate.strangers import Strangers
 
 WIDE = {"step": None, "scale": (-20.0, 30.0)}  # neither rounded nor clipped: the model's own assumptions

@@ -36,8 +36,9 @@ def matrix(rng, k, least):
 
 
 def problem(
-    seed=0, k=5, n_rows=5, n=400, n_other=40, weighted=False, ridged=False, backed=False, mean_per_row=False, **options
-):
+    seed=0, k=5, n_rows=5, n=400, n_other=40, weighted=False, weighted_by="", ridged=False, backed=False,
+    mean_per_row=False, **options,
+):  # fmt: skip
     """The arguments of one solve_rows call: most ratings fall on the first rows, some rows may have none."""
     rng = np.random.default_rng(seed)
     n = n if n_rows else 0
@@ -46,6 +47,8 @@ def problem(
     weights = rng.random(n).astype(np.float32) * 2 if weighted else None
     indptr, indices, values, weights = reference.compress_rows(rows, others, floats(rng, n) + 3, weights, n_rows)
     options["weights"] = weights
+    options["row_weights"] = rng.random(n_rows).astype(np.float32) * 2 if "rows" in weighted_by else None
+    options["other_weights"] = rng.random(n_other).astype(np.float32) * 2 if "others" in weighted_by else None
     options["ridge"] = rng.random(n_rows).astype(np.float32) * 9 if ridged else None
     options["background"] = matrix(rng, k, 0.0) if backed else None
     options["mean"] = floats(rng, n_rows, k) if mean_per_row else floats(rng, k)
@@ -61,6 +64,7 @@ problems = st.builds(
     n=st.integers(0, 700),
     n_other=st.integers(1, 60),
     weighted=st.booleans(),
+    weighted_by=st.sampled_from(["", "rows", "others", "rows and others"]),
     ridged=st.booleans(),
     backed=st.booleans(),
     mean_per_row=st.booleans(),
@@ -78,11 +82,20 @@ def assert_close(actual, expected, tolerance, size=None):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * (1 + size))
 
 
+def whole_weights(arrays, options):
+    """The weight of each rating, in float32 and in the kernel's order of factors."""
+    indptr, indices, values, _ = arrays
+    rows, others = options["row_weights"], options["other_weights"]
+    w = np.ones(len(values), np.float32) if rows is None else np.repeat(rows, np.diff(indptr))
+    w = w if others is None else w * others[indices]
+    return w if options["weights"] is None else w * options["weights"]
+
+
 def largest(arrays, options):
     """Bounds on the eigenvalues of any row's matrix B, the least being 1, and of its sum of w z z^T."""
     fitted = {name: options[name] for name in ("bias", "center", "scale")}
     z, _ = reference.targets_of(*arrays[1:], **fitted)
-    z = z if options["weights"] is None else np.sqrt(options["weights"])[:, None] * z
+    z = np.sqrt(whole_weights(arrays, options))[:, None] * z
     spread = np.linalg.norm(z, 2) ** 2 if len(z) else 0.0
     prior = sum(np.linalg.norm(part, 2) for part in (options["precision"], options["background"]) if part is not None)
     ridge = 0.0 if options["ridge"] is None else options["ridge"].max(initial=0)
@@ -106,6 +119,18 @@ def test_solve_rows_equals_its_twin(level, asked, draw, seed, sweep, stream):
     assert_close(x, expected, 1e-5 + 5e-7 * condition)
     norms = np.sum(expected**2, axis=1).max(initial=0)
     assert_close(sse, expected_sse, 1e-5, expected_sse.max(initial=0) + spread * norms)
+
+
+@each_level
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted_by", ["rows", "others", "rows and others"])
+def test_weights_by_row_and_by_partner_are_weights_of_their_ratings_byte_for_byte(level, weighted_by, weighted):
+    arrays, options = problem(seed=3, weighted=weighted, weighted_by=weighted_by, bias=True)
+    spread_out = options | {"weights": whole_weights(arrays, options), "row_weights": None, "other_weights": None}
+    with at_level(level):
+        one, two = (kernels.solve_rows(*arrays, **some, draw=True, errors=True) for some in (options, spread_out))
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1], two[1])
 
 
 @each_level
@@ -149,6 +174,15 @@ def test_normals_equal_their_twin(level, seed, row, sweep, stream, n):
 @given(st.tuples(*[st.integers(0, 2**32 - 1)] * 6))
 def test_philox_equals_its_twin(words):
     assert kernels.philox(*words) == reference.philox(*words)
+
+
+@some
+@given(seeds, st.integers(0, 40), st.integers(1, 9), st.integers(1, 30))
+def test_has_repeats_equals_its_twin(seed, n, n_rows, n_columns):
+    rng = np.random.default_rng(seed)
+    indptr = np.concatenate([[0], np.sort(rng.integers(0, n + 1, n_rows - 1)), [n]]).astype(np.int64)
+    rows = indptr, rng.integers(0, n_columns, n).astype(np.int32), n_columns
+    assert kernels.has_repeats(*rows) == reference.has_repeats(*rows)
 
 
 @some
@@ -206,12 +240,12 @@ def objective(arrays, options, row, x):
         total += 0.5 * options["ridge"][row] * np.sum((x - m) ** 2)
     if options["background"] is not None:
         total += 0.5 * x @ options["background"] @ x
+    weights = whole_weights(arrays, options).astype(np.float64)
     for e in range(indptr[row], indptr[row + 1]):
         q = other[indices[e]].astype(np.float64)
         score = x[:-1] @ q[:-1] + x[-1] + q[-1] if options["bias"] else x @ q
-        weight = 1.0 if options["weights"] is None else float(options["weights"][e])
         residual = (float(values[e]) - options["center"]) / options["scale"] - score
-        total += 0.5 * options["alpha"] * weight * residual**2
+        total += 0.5 * options["alpha"] * weights[e] * residual**2
     return total
 
 

@@ -19,7 +19,7 @@ def good_solve():
     return {
         "indptr": np.array([0, 2, 2, 6]), "indices": np.array([0, 4, 1, 2, 3, 4], dtype=np.int32), "values": f32(6),
         "other": f32(5, 3), "precision": np.eye(3, dtype=np.float32), "mean": f32(3), "weights": f32(6),
-        "ridge": f32(3), "background": np.eye(3, dtype=np.float32),
+        "row_weights": f32(3), "other_weights": f32(5), "ridge": f32(3), "background": np.eye(3, dtype=np.float32),
     }  # fmt: skip
 
 
@@ -33,6 +33,10 @@ def good_predict():
 def good_compress():
     codes = np.array([2, 0, 2, 1], dtype=np.int32)
     return {"row_codes": codes, "other_codes": codes[::-1].copy(), "values": f32(4), "weights": f32(4), "n_rows": 3}
+
+
+def good_rows():
+    return {"indptr": np.array([0, 2, 2, 3]), "indices": np.array([0, 3, 3], dtype=np.int32), "n_columns": 4}
 
 
 def good_descend():
@@ -74,6 +78,7 @@ GOOD = {
     "solve_rows": good_solve,
     "predict_pairs": good_predict,
     "compress_rows": good_compress,
+    "has_repeats": good_rows,
     "multiply_rows": good_product,
     "draw_link": good_link,
     "gram": lambda: {"x": f32(4, 3)},
@@ -178,6 +183,7 @@ def test_sides_of_different_width_are_an_error(kernel, name):
         ("predict_pairs", "user_codes", 4),
         ("predict_pairs", "item_codes", 5),
         ("compress_rows", "row_codes", 3),
+        ("has_repeats", "indices", 4),
         ("count_steps", "steps", 4),
     ],
 )
@@ -206,7 +212,8 @@ def test_an_empty_indptr_is_an_error():
 @pytest.mark.parametrize(
     "option",
     [{"alpha": NAN}, {"alpha": -1.0}, {"alpha": INF}, {"scale": 0.0}, {"scale": NAN}, {"scale": -1.0}, {"scale": INF},
-     {"center": NAN}, {"center": INF}, {"n_threads": -1}, {"weights": -f32(6)}, {"weights": f32(6) * np.float32(NAN)}],
+     {"center": NAN}, {"center": INF}, {"n_threads": -1}, {"weights": -f32(6)}, {"weights": f32(6) * np.float32(NAN)},
+     {"row_weights": -f32(3)}, {"other_weights": f32(5) * np.float32(INF)}],
 )  # fmt: skip
 def test_an_option_that_makes_no_sense_is_an_error(option):
     with pytest.raises(ValueError, match=next(iter(option))):
@@ -307,6 +314,7 @@ def test_no_rows():
         indices=NONE,
         values=f32(0),
         weights=f32(0),
+        row_weights=f32(0),
         ridge=f32(0),
         errors=True,
     )
@@ -317,7 +325,7 @@ def test_no_ratings_gives_the_prior():
     changes = {"indptr": np.zeros(4, np.int64), "indices": NONE, "values": f32(0), "weights": None, "background": None}
     np.testing.assert_allclose(call("solve_rows", **changes)[0], np.tile(f32(3), (3, 1)), rtol=1e-6)
     equals_twin("solve_rows", **changes, draw=True)
-    equals_twin("solve_rows", **changes, other=f32(0, 3), errors=True)
+    equals_twin("solve_rows", **changes, other=f32(0, 3), other_weights=f32(0), errors=True)
 
 
 @pytest.mark.parametrize("bias", [False, True])

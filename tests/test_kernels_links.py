@@ -123,6 +123,20 @@ def test_they_give_the_same_bytes_on_any_number_of_threads(level):
         assert [part.tobytes() for part in other] == [part.tobytes() for part in first]
 
 
+@each_level
+def test_values_of_rows_are_those_of_their_entries_byte_for_byte(level):
+    (indptr, indices, _, *tables), options = link_of(4, 60, 40, 19, 700)
+    row_values = np.random.default_rng(5).standard_normal(40).astype(np.float32)
+    by_row = (indptr, indices, None, *tables), options | {"row_values": row_values}
+    by_entry = (indptr, indices, row_values[indices], *tables), options
+    with at_level(level):
+        pairs = list(zip(drawn(kernels.draw_link, by_row), drawn(kernels.draw_link, by_entry), strict=True))
+    for one, two in pairs:
+        np.testing.assert_array_equal(one, two)
+    for one, two in zip(drawn(kernels.draw_link, by_row), drawn(reference.draw_link, by_row), strict=True):
+        np.testing.assert_allclose(one, two, rtol=2e-4, atol=2e-4)
+
+
 @some
 @given(problem=links)
 def test_residuals_stay_what_the_link_leaves(problem):

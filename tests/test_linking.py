@@ -229,6 +229,21 @@ histories = st.lists(st.lists(st.integers(0, 6), max_size=8), max_size=8)
 JOBS = Features.learned({"job": ["cook", "smith", "king"] * 20, "age": [20 + n % 30 for n in range(60)]})
 
 
+def test_rows_encoded_before_are_those_encoded_now():
+    table = pl.DataFrame({"job": ["king", None, "cook", "stranger"] * 3, "age": [30, 20, None, 90] * 3})
+    codes, fresh = np.array([7, 0, 3, 3, 10]), SideInfo(7, JOBS)
+    at_hand = fresh.learned_from(table)
+    assert at_hand == fresh and at_hand.encoded is not None and SideInfo(7).learned_from(table).encoded is None
+    for one in (table, table.clone()):  # the very table, and one that only looks the same
+        for part in ("indptr", "indices", "values"):
+            found, right = (getattr(info.encode_some(one, codes), part) for info in (at_hand, fresh))
+            assert found.dtype == right.dtype
+            np.testing.assert_array_equal(found, right)
+    other = table.with_columns(job=pl.lit("smith"))
+    np.testing.assert_array_equal(at_hand.encode_some(other, codes).to_dense(), fresh.encode(other[codes]).to_dense())
+    assert at_hand.encode_some(None, codes) is None
+
+
 @few
 @given(histories, st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=64, max_size=64), st.booleans(), st.data())
 def test_the_matrix_is_history_beside_attributes(lists, weights, told, data):

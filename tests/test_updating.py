@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate import updating
+from palate import rows, updating
+from palate.compressed import CompressedRows
 from palate.errors import DataError, LabelTypeError, OptionError, UnknownLabelError
 from palate.solvers.base import rmse
 
@@ -162,6 +163,18 @@ def test_the_old_model_stays_as_it_was(bayes, split):
     bayes.forget(users=["u1"])
     assert [bayes.model.factors.users.tobytes(), bayes.model.posterior.items.vectors.tobytes()] == before
     assert (replace(bayes.model).fingerprint, bayes.model.training) == told
+
+
+@pytest.mark.parametrize("marks", [0, 1000])
+def test_entries_are_found_by_marks_and_by_search(marks, monkeypatch):
+    monkeypatch.setattr(rows, "MARKS_PER_ENTRY", marks)
+    rng = np.random.default_rng(5)
+    owners, columns = rng.integers(0, 7, 40).astype(np.int32), rng.integers(0, 9, 40).astype(np.int32)
+    matrix = CompressedRows.of(owners, columns, np.ones(40, np.float32), None, 7)
+    asked = np.array([0, 6, 3, 3, 6], np.int32), np.array([8, 0, 4, 4, 20], np.int32)
+    wanted = set(zip(*(codes.tolist() for codes in asked), strict=True))
+    cells = zip(rows.row_codes(matrix).tolist(), matrix.indices.tolist(), strict=True)
+    assert rows.entries_at(matrix, *asked).tolist() == [cell in wanted for cell in cells]
 
 
 def test_a_pair_rated_again_replaces_its_rating(fitted):

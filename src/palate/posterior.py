@@ -108,7 +108,7 @@ class Posterior:
         """
         out = np.empty((len(self), histories.n_rows, self.users.mean.shape[1]), np.float32)
         strange = histories.counts == 0
-        attributes = self.users.attributes_in(features)
+        attributes = self.users.attributes_in(features) if strange.any() else None
         for s in range(len(self)):
             person = _Given(self, s, self.users.means_of(s, features), seed, n_threads)
             if self.steps is None:

@@ -29,6 +29,8 @@ def solve_rows(
     precision: Floats,
     mean: Floats,
     weights: Floats | None = None,
+    row_weights: Floats | None = None,
+    other_weights: Floats | None = None,
     ridge: Floats | None = None,
     background: Floats | None = None,
     bias: bool = False,
@@ -47,11 +49,15 @@ def solve_rows(
     B = Lambda + ridge I + background + alpha sum_j w_j z_j z_j^T
     mode  x = B^-1 ((Lambda + ridge I) m + alpha sum_j w_j t_j z_j)        draw  x = mode + L^-T eps,  B = L L^T
 
+    w_j is the product of the weights of the rating, of its row, (n_rows,), and of the other side's, (n_other,).
+
     Raises LinAlgError (a ValueError) where B is not positive definite.
     """
     n_rows, k = len(indptr) - 1, other.shape[1]
     Z, targets = targets_of(indices, values, other, bias=bias, center=center, scale=scale)
     w = np.ones(len(values)) if weights is None else weights.astype(np.float64)
+    w = w if row_weights is None else w * np.repeat(row_weights, np.diff(indptr))
+    w = w if other_weights is None else w * other_weights[indices]
     means = np.broadcast_to(mean.astype(np.float64), (n_rows, k))
     out, sse = np.empty((n_rows, k)), np.empty(n_rows)
     for row in range(n_rows):
@@ -120,10 +126,11 @@ def multiply_rows(
 def draw_link(
     indptr: NDArray[np.int64],
     indices: Codes,
-    values: Floats,
+    values: Floats | None,
     link: Floats,
     residuals: Floats,
     *,
+    row_values: Floats | None = None,
     ridge: Floats,
     factor: Floats,
     seed: int = 0,
@@ -135,7 +142,11 @@ def draw_link(
 
     The features F are grouped by feature: those with f, and their values. With C the factor, C C^T = Lambda^-1, and
     v = sum_r F_rf^2 + ridge_f:  beta_f ~ Normal((sum_r F_rf R_r + sum_r F_rf^2 beta_f) / v, C C^T / v).
+    row_values: in place of values where a row's entries are all alike, (n_rows,).
     """
+    if values is None:
+        assert row_values is not None
+        values = row_values[indices]
     for f in range(len(link)):
         rows = indices[indptr[f] : indptr[f + 1]]
         here = values[indptr[f] : indptr[f + 1]].astype(np.float64)
@@ -310,6 +321,12 @@ def step_curve(
     for cut, gain in zip(cuts.astype(np.float64), gains.astype(np.float64), strict=True):
         out += [gain * 0.5 * math.erfc(-x / math.sqrt(2)) for x in (scores - cut) / sigma]
     return out
+
+
+def has_repeats(indptr: NDArray[np.int64], indices: Codes, n_columns: int) -> bool:
+    """Whether a row of a sparse matrix of n_columns has one of them twice."""
+    pairs = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) * n_columns + indices
+    return len(np.unique(pairs)) < len(pairs)
 
 
 def compress_rows(

@@ -13,6 +13,8 @@ from palate.kernels import compress_rows
 
 Codes = NDArray[np.int32]
 
+MARKS_PER_ENTRY = 32  # up to so many cells for each entry, a mark for every cell is quicker than a search
+
 
 def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> CompressedRows:
     """The given rows, in the given order."""
@@ -58,6 +60,22 @@ def rows_of_entries(rows: CompressedRows, keep: NDArray[np.bool_]) -> Compressed
     indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
     weights = None if rows.weights is None else rows.weights[keep]
     return CompressedRows(indptr, rows.indices[keep], rows.values[keep], weights)
+
+
+def entries_at(rows: CompressedRows, owners: Codes, columns: Codes) -> NDArray[np.bool_]:
+    """Which entries stand in one of some cells, one or more, given by row and column: a mask over all entries."""
+    n_columns = 1 + int(max(rows.indices.max(initial=0), columns.max(initial=0)))
+    cells = row_codes(rows).astype(np.int64) * n_columns + rows.indices
+    some = owners.astype(np.int64) * n_columns + columns
+    mask: NDArray[np.bool_]
+    if rows.n_rows * n_columns <= MARKS_PER_ENTRY * len(cells):
+        marks = np.zeros(rows.n_rows * n_columns, bool)
+        marks[some] = True
+        mask = marks[cells]
+    else:
+        some = np.unique(some)
+        mask = some[np.minimum(np.searchsorted(some, cells), len(some) - 1)] == cells
+    return mask
 
 
 def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:

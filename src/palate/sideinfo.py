@@ -8,7 +8,7 @@ or a film's genres. A Bayesian fit learns a link beta from both to the factors: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.features import Design, Features
-from palate.rows import row_codes, transpose_rows
+from palate.kernels import compress_rows, has_repeats
+from palate.rows import row_codes, take_rows, transpose_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SideInfo:
-    """Which features the rows of one side have: n_history columns of history (0: none), then those of `attributes`."""
+    """Which features the rows of one side have: n_history columns of history (0: none), then those of `attributes`.
+
+    encoded: a table that was encoded before, and what it became; it saves time and says nothing new.
+    """
 
     n_history: int
     attributes: Features | None = None
+    encoded: tuple[pl.DataFrame, Design] | None = field(default=None, compare=False, repr=False)
 
     @property
     def n_features(self) -> int:
@@ -57,8 +62,8 @@ class SideInfo:
         parts = []
         if self.n_history:
             history = _distinct(_weighty(history), self.n_history)
-            shares = 1 / np.sqrt(np.maximum(history.counts, 1))
-            values = np.repeat(shares, history.counts).astype(np.float32)
+            shares = (1 / np.sqrt(np.maximum(history.counts, 1))).astype(np.float32)
+            values = np.repeat(shares, history.counts)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
         if design is not None:
             shifted = (design.indices + self.n_history).astype(np.int32)
@@ -70,6 +75,19 @@ class SideInfo:
         if self.attributes is None or given is None:
             return None
         return self.attributes.encode_rows(given) if isinstance(given, Sequence) else self.attributes.encode(given)
+
+    def learned_from(self, table: pl.DataFrame | None) -> SideInfo:
+        """The same with the attributes of a table's rows at hand."""
+        design = self.encode(table)
+        return self if design is None or table is None else replace(self, encoded=(table, design))
+
+    def encode_some(self, table: pl.DataFrame | None, codes: NDArray[np.integer[Any]]) -> Design | None:
+        """The attributes of some rows of a table; None where none are used or given."""
+        if self.encoded is None or self.encoded[0] is not table:
+            return self.encode(None if table is None else table[codes])
+        design = self.encoded[1]
+        rows = take_rows(CompressedRows(design.indptr, design.indices, design.values, None), codes)
+        return replace(design, indptr=rows.indptr, indices=rows.indices, values=rows.values, unknown={})
 
 
 def _weighty(rows: CompressedRows) -> CompressedRows:
@@ -83,11 +101,11 @@ def _weighty(rows: CompressedRows) -> CompressedRows:
 
 def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
     """Each entry once: whom somebody rated twice he has rated."""
+    if not has_repeats(rows.indptr, rows.indices, n_columns):
+        return rows
     turned = transpose_rows(rows, n_columns)
     owner = row_codes(turned)  # counting sort leaves the rows of a column in order: what is twice stands side by side
     again = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
-    if not again.any():
-        return rows
     keep = np.concatenate([[True], ~again])
     indptr = np.concatenate([[0], np.cumsum(keep)])[turned.indptr].astype(np.int64)
     return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
@@ -95,12 +113,11 @@ def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
 
 def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:
     """Sparse matrices with the same rows as one, row by row one after the other; their columns already shifted."""
-    counts = np.sum([part.counts for part in parts], axis=0, dtype=np.int64, initial=0) + np.zeros(n_rows, np.int64)
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    indices, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    begin = indptr[:-1].copy()
-    for part in parts:
-        at = np.repeat(begin - part.indptr[:-1], part.counts) + np.arange(len(part.indices))
-        indices[at], values[at] = part.indices, part.values
-        begin += part.counts
-    return CompressedRows(indptr, indices, values, None)
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return CompressedRows.empty(n_rows)
+    codes, indices, values = (
+        np.concatenate(arrays) for arrays in zip(*((row_codes(p), p.indices, p.values) for p in parts), strict=True)
+    )
+    return CompressedRows(*compress_rows(codes, indices, values, None, n_rows))

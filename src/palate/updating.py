@@ -8,7 +8,6 @@ distilled from, and rows that nothing touches keep their bytes.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +26,10 @@ from palate.kernels import compress_rows
 from palate.model import Model
 from palate.network import Network
 from palate.paired import PairedFactors
-from palate.posterior import Posterior
+from palate.posterior import Posterior, Projection
 from palate.ratings import Ratings
 from palate.resizing import grown, kept
-from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
+from palate.rows import entries_at, row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -39,6 +38,10 @@ if TYPE_CHECKING:
     from palate.sideinfo import SideInfo
 
 LEAST_DRAWS = 6  # of the posterior that go on where an update touches every rating; all of them where it touches few
+
+MARKS_PER_RATING = (
+    32  # where all pairs are no more than this times the ratings, a table of them is quicker than a search
+)
 
 Mask = NDArray[np.bool_]
 
@@ -153,10 +156,7 @@ def _mask(codes: Codes, n: int) -> Mask:
 
 def _without_pairs(rows: CompressedRows, user_codes: Codes, item_codes: Codes) -> CompressedRows:
     """Ratings but those of pairs that are rated again."""
-    n_items = 1 + int(max(rows.indices.max(initial=0), item_codes.max()))
-    again = np.unique(user_codes.astype(np.int64) * n_items + item_codes)
-    pairs = row_codes(rows).astype(np.int64) * n_items + rows.indices
-    found = again[np.minimum(np.searchsorted(again, pairs), len(again) - 1)] == pairs
+    found = entries_at(rows, user_codes, item_codes)
     return rows_of_entries(rows, ~found) if found.any() else rows
 
 
@@ -227,10 +227,8 @@ def _relearned(
     n_items, everybody = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)
     was, now = (_weighed(model, rows, everybody) for rows in (model.history, targets))
     by_item = transpose_rows(was, n_items), transpose_rows(now, n_items)
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(_change, changed[1], *by_item, model.item_info, model.item_table)
-        users = _change(changed[0], was, now, model.user_info, model.user_table)
-        items = other.result()
+    users = _change(changed[0], was, now, model.user_info, model.user_table)
+    items = _change(changed[1], *by_item, model.item_info, model.item_table)
     if model.posterior is None:
         if isinstance(model.factors, HistoryFactors):
             moved = _moved_factors(model.factors.biases, users, items)
@@ -258,7 +256,7 @@ def _change(
     was, now = take_rows(before, codes), take_rows(after, codes)
     if info is None:
         return Change(codes, was, now, None, None)
-    design = info.encode(None if table is None else table[codes])
+    design = info.encode_some(table, codes)
     return Change(codes, was, now, info.matrix(was, design), info.matrix(now, design))
 
 
@@ -346,18 +344,20 @@ class Ways:
 
     def with_users(self, change: Change, seed: int) -> Ways:
         """The users of a change solved again, given the items of each way."""
-        moved = self._moved(change.part(change.goes_on), seed)
-        return moved._set(change.part(~change.goes_on), seed + 1)
+        after = self.after.projection(self.factors)
+        before = after if self.before.items is self.after.items else self.before.projection(self.factors)
+        moved = self._moved(change.part(change.goes_on), (before, after), seed)
+        return moved._set(change.part(~change.goes_on), after, seed + 1)
 
-    def _moved(self, change: Change, seed: int) -> Ways:
+    def _moved(self, change: Change, projections: tuple[Projection, Projection], seed: int) -> Ways:
         """Rows with ratings before and after: they move by what the two ways differ."""
         if len(change.codes) == 0:
             return self
         was_before, was_after = (way.users.vectors.take(change.codes, axis=1) for way in (self.before, self.after))
         before, after = self._drawn(change, (was_before, was_after), seed)
         users = self.factors.users.copy()
-        users[change.codes] += self.after.projection(self.factors).moves(after - was_after)
-        users[change.codes] -= self.before.projection(self.factors).moves(before - was_before)
+        users[change.codes] += projections[1].moves(after - was_after)
+        users[change.codes] -= projections[0].moves(before - was_before)
         return Ways(
             replace(self.factors, users=users),
             _with_vectors(self.before, change.codes, before),
@@ -377,13 +377,13 @@ class Ways:
         )
         return drawn - (likely[1] - likely[0]), drawn
 
-    def _set(self, change: Change, seed: int) -> Ways:
+    def _set(self, change: Change, projection: Projection, seed: int) -> Ways:
         """Rows that had no ratings, or have none now: nothing they were says what they are."""
         if len(change.codes) == 0:
             return self
         users = self.factors.users.copy()
         likely = self.after.solve(change.after, change.known_after, draw=False, seed=seed)
-        users[change.codes] = self.after.projection(self.factors)(likely)
+        users[change.codes] = projection(likely)
         after = self.after.solve(change.after, change.known_after, draw=True, seed=seed)
         is_new = change.before.counts == 0
         before = _with_vectors(self.before, change.codes[is_new], after[:, is_new])

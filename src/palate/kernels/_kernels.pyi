@@ -17,6 +17,8 @@ def solve_rows(
     precision: Floats,
     mean: Floats,
     weights: Floats | None = None,
+    row_weights: Floats | None = None,
+    other_weights: Floats | None = None,
     ridge: Floats | None = None,
     background: Floats | None = None,
     bias: bool = False,
@@ -118,10 +120,11 @@ def gram(x: Floats, *, n_threads: int = 0) -> tuple[NDArray[np.float64], NDArray
 def draw_link(
     indptr: NDArray[np.int64],
     indices: Codes,
-    values: Floats,
+    values: Floats | None,
     link: Floats,
     residuals: Floats,
     *,
+    row_values: Floats | None = None,
     ridge: Floats,
     factor: Floats,
     seed: int = 0,
@@ -162,6 +165,7 @@ def nearest_rows(
 ) -> tuple[Codes, Floats]: ...
 def normals(seed: int, row: int, sweep: int, stream: int, n: int) -> Floats: ...
 def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]: ...
+def has_repeats(indptr: NDArray[np.int64], indices: Codes, n_columns: int) -> bool: ...
 def compress_rows(
     row_codes: Codes, other_codes: Codes, values: Floats, weights: Floats | None, n_rows: int
 ) -> tuple[NDArray[np.int64], Codes, Floats, Floats | None]: ...

@@ -36,7 +36,8 @@ void as_partner(const float* from, int k, int ld, float* to, float* bias) {
 }
 
 nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& values, const Array& other,
-                     const Array& precision, const Array& mean, const MaybeArray& weights, const MaybeArray& ridge,
+                     const Array& precision, const Array& mean, const MaybeArray& weights,
+                     const MaybeArray& row_weights, const MaybeArray& other_weights, const MaybeArray& ridge,
                      const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
                      uint64_t seed, uint32_t sweep, uint32_t stream, bool errors, int n_threads) {
   if (indptr.ndim() != 1 || indptr.shape(0) < 1) throw nb::type_error("indptr must have shape (n_rows + 1,)");
@@ -53,11 +54,15 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.precision = checked<float>(precision, "precision", {k, k});
   p.mean_per_row = mean.ndim() == 2;
   p.mean = p.mean_per_row ? checked<float>(mean, "mean", {n_rows, k}) : checked<float>(mean, "mean", {k});
+  p.row_weights = checked<float>(row_weights, "row_weights", {n_rows});
+  p.other_weights = checked<float>(other_weights, "other_weights", {static_cast<int64_t>(other.shape(0))});
   p.ridge = checked<float>(ridge, "ridge", {n_rows});
   p.background = checked<float>(background, "background", {k, k});
   check_indptr(p.rows.indptr, n_rows, n);
   check_bounds(p.rows.indices, n, static_cast<int64_t>(other.shape(0)), "indices");
   check_not_negative(p.rows.weights, n, "weights");
+  check_not_negative(p.row_weights, n_rows, "row_weights");
+  check_not_negative(p.other_weights, static_cast<int64_t>(other.shape(0)), "other_weights");
   check_not_negative(p.ridge, n_rows, "ridge");
   check_finite(p.precision, k * k, "precision");
   check_finite(p.background, k * k, "background");
@@ -272,6 +277,25 @@ nb::tuple compress_rows(const Array& row_codes, const Array& other_codes, const 
                         out_values.array({size}), weight_array);
 }
 
+// Whether a row of a sparse matrix has a column twice.
+bool has_repeats(const Array& indptr, const Array& indices, int64_t n_columns) {
+  if (indptr.ndim() != 1 || indptr.shape(0) < 1) throw nb::type_error("indptr must have shape (n_rows + 1,)");
+  const auto n_rows = static_cast<int64_t>(indptr.shape(0)) - 1, n = static_cast<int64_t>(indices.size());
+  if (n_columns < 0 || n_columns > INT32_MAX) throw nb::value_error("n_columns must be >= 0 and below 2^31");
+  const int64_t* begin = checked<int64_t>(indptr, "indptr", {n_rows + 1});
+  const int32_t* column = checked<int32_t>(indices, "indices", {n});
+  check_indptr(begin, n_rows, n);
+  check_bounds(column, n, n_columns, "indices");
+  nb::gil_scoped_release release;
+  std::vector<int64_t> last(static_cast<size_t>(n_columns), -1);  // the row that had each column last
+  for (int64_t row = 0; row < n_rows; ++row)
+    for (int64_t e = begin[row]; e < begin[row + 1]; ++e) {
+      if (last[column[e]] == row) return true;
+      last[column[e]] = row;
+    }
+  return false;
+}
+
 nb::list levels() {
   nb::list names;
   for (const char* const* name = supported_levels(); *name; ++name) names.append(nb::str(*name));
@@ -288,7 +312,8 @@ void set_level(const std::string& name) {
 NB_MODULE(_kernels, m) {
   using namespace palate;
   m.def("solve_rows", &solve_rows, "indptr"_a, "indices"_a, "values"_a, "other"_a, nb::kw_only(), "precision"_a,
-        "mean"_a, "weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
+        "mean"_a, "weights"_a.none() = nb::none(), "row_weights"_a.none() = nb::none(),
+        "other_weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
         "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false, "seed"_a = 0,
         "sweep"_a = 0, "stream"_a = 0, "errors"_a = false, "n_threads"_a = 0);
   m.def("descend", &descend, "users"_a.noconvert(), "items"_a.noconvert(), "user_codes"_a, "item_codes"_a, "values"_a,
@@ -308,6 +333,7 @@ NB_MODULE(_kernels, m) {
   m.def("normals", &normals, "seed"_a, "row"_a, "sweep"_a, "stream"_a, "n"_a);
   m.def("philox", &philox, "c0"_a, "c1"_a, "c2"_a, "c3"_a, "k0"_a, "k1"_a);
   m.def("compress_rows", &compress_rows, "row_codes"_a, "other_codes"_a, "values"_a, "weights"_a.none(), "n_rows"_a);
+  m.def("has_repeats", &has_repeats, "indptr"_a, "indices"_a, "n_columns"_a);
   m.def("levels", &levels);
   m.def("level", [] { return level().name; });
   m.def("use_level", &set_level, "name"_a);

@@ -111,18 +111,21 @@ void from_blocks(const float* blocks, int64_t n, int64_t k, int64_t lanes, float
       for (int64_t j = 0; j < std::min(lanes, k - at); ++j) rows[r * k + at + j] = blocks[r * lanes + j];
 }
 
-void draw_link(const Array& indptr, const Array& indices, const Array& values, const Mutable& link,
-               const Mutable& residuals, const Array& ridge, const Array& factor, uint64_t seed, uint32_t sweep,
-               uint32_t stream, int n_threads) {
+void draw_link(const Array& indptr, const Array& indices, const MaybeArray& values, const Mutable& link,
+               const Mutable& residuals, const MaybeArray& row_values, const Array& ridge, const Array& factor,
+               uint64_t seed, uint32_t sweep, uint32_t stream, int n_threads) {
+  if (values.has_value() == row_values.has_value()) throw nb::type_error("give values or row_values, one of them");
   if (link.ndim() != 2 || residuals.ndim() != 2) throw nb::type_error("link and residuals must have shape (n, k)");
   const auto d = static_cast<int64_t>(link.shape(0)), k = static_cast<int64_t>(link.shape(1));
-  const auto n_rows = static_cast<int64_t>(residuals.shape(0)), n = static_cast<int64_t>(values.size());
+  const auto n_rows = static_cast<int64_t>(residuals.shape(0)),
+             n = static_cast<int64_t>(values.has_value() ? values->size() : indices.size());
   if (k < 1 || k > kMaxFactors) throw nb::value_error("link must have between 1 and 4096 columns");
   LinkProblem p{};
   p.features = {checked<int64_t>(indptr, "indptr", {d + 1}), checked<int32_t>(indices, "indices", {n}),
                 checked<float>(values, "values", {n}), nullptr};
   p.n_features = d;
   p.n_rows = n_rows;
+  p.row_values = checked<float>(row_values, "row_values", {n_rows});
   p.ridge = checked<float>(ridge, "ridge", {d});
   float* beta = checked_mutable<float>(link, "link", {d, k});
   float* R = checked_mutable<float>(residuals, "residuals", {n_rows, k});
@@ -130,6 +133,7 @@ void draw_link(const Array& indptr, const Array& indices, const Array& values, c
   check_indptr(p.features.indptr, d, n);
   check_bounds(p.features.indices, n, n_rows, "indices");
   check_finite(p.features.values, n, "values");
+  check_finite(p.row_values, n_rows, "row_values");
   check_finite(C, k * k, "factor");
   for (int64_t f = 0; f < d; ++f)
     if (!(p.ridge[f] > 0) || !std::isfinite(p.ridge[f])) throw nb::value_error("ridge must be finite and above 0");
@@ -150,8 +154,10 @@ void draw_link(const Array& indptr, const Array& indices, const Array& values, c
       kernels.color(normals.data(), columns.data, static_cast<int>(k), ld, drawn.data());
       for (int64_t b = 0; b < n_blocks; ++b)
         std::copy(drawn.data() + b * lanes, drawn.data() + (b + 1) * lanes, noise.data + (b * d + f) * lanes);
-      for (int64_t e = p.features.indptr[f]; e < p.features.indptr[f + 1]; ++e)
-        squares[f] += p.features.values[e] * p.features.values[e];
+      for (int64_t e = p.features.indptr[f]; e < p.features.indptr[f + 1]; ++e) {
+        const float value = p.row_values ? p.row_values[p.features.indices[e]] : p.features.values[e];
+        squares[f] += value * value;
+      }
     }
   });
   to_blocks(beta, d, k, lanes, blocked.data);
@@ -170,8 +176,9 @@ void draw_link(const Array& indptr, const Array& indices, const Array& values, c
 void add_link_kernels(nb::module_& m) {
   m.def("multiply_rows", &multiply_rows, "indptr"_a, "indices"_a, "values"_a.none(), "table"_a, nb::kw_only(),
         "n_threads"_a = 0);
-  m.def("draw_link", &draw_link, "indptr"_a, "indices"_a, "values"_a, "link"_a.noconvert(), "residuals"_a.noconvert(),
-        nb::kw_only(), "ridge"_a, "factor"_a, "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0, "n_threads"_a = 0);
+  m.def("draw_link", &draw_link, "indptr"_a, "indices"_a, "values"_a.none(), "link"_a.noconvert(),
+        "residuals"_a.noconvert(), nb::kw_only(), "row_values"_a.none() = nb::none(), "ridge"_a, "factor"_a,
+        "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0, "n_threads"_a = 0);
 }
 
 }  // namespace palate

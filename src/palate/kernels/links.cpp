@@ -17,6 +17,18 @@ namespace {
 
 constexpr int64_t kAhead = 16;  // so many entries ahead, residuals are asked of the memory
 
+// The values F_rf of the entries, one by one or one for all entries of a row.
+struct EntryValues {
+  const float* values;
+  float operator[](int64_t e) const { return values[e]; }
+};
+
+struct RowValues {
+  const float* values;
+  const int32_t* rows;
+  float operator[](int64_t e) const { return values[rows[e]]; }
+};
+
 }  // namespace
 
 // out = factor normals, where column i of the (k, k) factor stands at factor + i ld: (ld,).
@@ -28,17 +40,19 @@ void color(const float* normals, const float* factor, int k, int ld, float* out)
   }
 }
 
+namespace {
+
 // One Gibbs pass over the features: each row beta_f of the link drawn given all others. With R = X - m - F beta,
 //
 //   s = sum_r F_rf R_r + |F_f|^2 beta_f        beta_f ~ Normal(s / (|F_f|^2 + l_f), Lambda^-1 / (|F_f|^2 + l_f))
 //
 // and R follows. Columns of the tables need each other only through the noise, so that threads take blocks of them.
-void draw_columns(const LinkProblem& p, int64_t block) {
+template <typename Values>
+inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
   float* link = p.link + block * p.n_features * W;
   float* residuals = p.residuals + block * p.n_rows * W;
   const float* noise = p.noise + block * p.n_features * W;
   const int32_t* rows = p.features.indices;
-  const float* values = p.features.values;
   for (int64_t f = 0; f < p.n_features; ++f) {
     const int64_t first = p.features.indptr[f], last = p.features.indptr[f + 1];
     Vec even{}, odd{};
@@ -63,6 +77,13 @@ void draw_columns(const LinkProblem& p, int64_t block) {
       store(residual, load(residual) - broadcast(values[e]) * moved);
     }
   }
+}
+
+}  // namespace
+
+void draw_columns(const LinkProblem& p, int64_t block) {
+  if (p.features.values) return draw_with(p, block, EntryValues{p.features.values});
+  draw_with(p, block, RowValues{p.row_values, p.features.indices});
 }
 
 }  // namespace PALATE_LEVEL

@@ -94,7 +94,7 @@ void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n
 
 // Points at z and computes t of ratings first .. first + n; where there are weights, packs sqrt(w) z and sqrt(w) t.
 // `left` ratings of the row remain from first: those ahead are asked of the memory.
-void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
+void gather(const Problem& p, int64_t row, int64_t first, int n, int64_t left, int ld, const Scratch& s) {
   constexpr int kAhead = 24;
   const int32_t* index = p.rows.indices + first;
   const float* value = p.rows.values + first;
@@ -107,9 +107,11 @@ void gather(const Problem& p, int64_t first, int n, int64_t left, int ld, const 
     s.rows[r] = z + static_cast<int64_t>(index[r]) * ld;
     s.target[r] = (value[r] - center) * over_scale - (biases ? biases[index[r]] : 0.0f);
   }
-  if (!p.rows.weights) return;
+  if (!p.rows.weights && !p.row_weights && !p.other_weights) return;
+  const float of_row = p.row_weights ? p.row_weights[row] : 1.0f;
   for (int r = 0; r < n; ++r) {
-    const float root = std::sqrt(p.rows.weights[first + r]);
+    const float shared = p.other_weights ? of_row * p.other_weights[index[r]] : of_row;
+    const float root = std::sqrt(p.rows.weights ? shared * p.rows.weights[first + r] : shared);
     float* to = s.panel + static_cast<int64_t>(r) * ld;
     for (int j = 0; j < ld; j += W) store(to + j, load(s.rows[r] + j) * root);
     s.rows[r] = to;
@@ -187,7 +189,7 @@ bool solve_row(const Problem& p, int64_t row, int ld, const Scratch& s) {
   const int64_t last = p.rows.indptr[row + 1];
   for (int64_t first = p.rows.indptr[row]; first < last; first += kPanel) {
     const int n = last - first < kPanel ? static_cast<int>(last - first) : kPanel;
-    gather(p, first, n, last - first, ld, s);
+    gather(p, row, first, n, last - first, ld, s);
     rank_update(s.rows, n, ld, s.A);
     accumulate_targets(s.rows, s.target, n, ld, s.h);
     float here = 0;

@@ -15,17 +15,19 @@ struct Rows {
 // What solve_rows is asked; the mathematics stands above solve_row in rows.cpp.
 struct Problem {
   Rows rows;
-  const float* z;           // (n_other, ld) the side held fixed: [q, 1] or q, padded with zeros to whole vectors
-  const float* biases;      // (n_other,) c, or null: t = r - c
-  int k;                    // factors, the bias column included where there is one
-  float center, scale;      // t = (value - center) / scale
-  float alpha;              // precision of the noise
-  const float* precision;   // (k, k) Lambda
-  const float* mean;        // (k,) or (n_rows, k) m
-  bool mean_per_row;        // which of the two
-  const float* ridge;       // (n_rows,) added to Lambda's diagonal, or null
-  const float* background;  // (k, k) added to A and not to h (a Gram matrix times its weight), or null
-  bool draw;                // a draw from the posterior of the row, or its mode
+  const float* row_weights;    // (n_rows,) or null: the weights of a row's ratings, times their own
+  const float* other_weights;  // (n_other,) or null: the same by what they are of
+  const float* z;              // (n_other, ld) the side held fixed: [q, 1] or q, padded with zeros to whole vectors
+  const float* biases;         // (n_other,) c, or null: t = r - c
+  int k;                       // factors, the bias column included where there is one
+  float center, scale;         // t = (value - center) / scale
+  float alpha;                 // precision of the noise
+  const float* precision;      // (k, k) Lambda
+  const float* mean;           // (k,) or (n_rows, k) m
+  bool mean_per_row;           // which of the two
+  const float* ridge;          // (n_rows,) added to Lambda's diagonal, or null
+  const float* background;     // (k, k) added to A and not to h (a Gram matrix times its weight), or null
+  bool draw;                   // a draw from the posterior of the row, or its mode
   uint64_t seed;
   uint32_t sweep, stream;
   float* out;      // (n_rows, k)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.compressed import CompressedRows
 from palate.factors import Factors, Floats, Prior, second_moment
 from palate.ordinal import OrderedSteps
-from palate.posterior import Posterior, SideSamples
+from palate.posterior import Posterior
 from palate.ratings import Ratings
 from palate.solvers.base import Monitor, Trained
-from palate.solvers.chain import Chain, Known, Side, SideDraw
+from palate.solvers.chain import Chain, Side
 from palate.solvers.distilling import Distiller
-from palate.strangers import strangers_among
+from palate.solvers.thinning import Draw, Thinned
 
 Doubles = NDArray[np.float64]
 
@@ -65,21 +64,17 @@ class Average:
         """Whether more sweeps have stopped paying."""
         return self._probe.settled(noise_variance=1 / self._chain.alpha_now)
 
-    def trained(self, features: dict[str, CompressedRows | None]) -> Trained:
-        """The distilled factors with their posterior; the last sweep alone when nothing was averaged yet.
-
-        features: the matrix F of each side, "user" and "item", or None.
-        """
+    def trained(self) -> Trained:
+        """The distilled factors with their posterior; the last sweep alone when nothing was averaged yet."""
         if not self._samples:
             self.add()
         chain = self._chain
         users, items = self._distiller.result()
-        sides = chain.users.known_by(features["user"]), chain.items.known_by(features["item"])
-        posterior = self._samples.posterior(chain.center, chain.scale, *sides)
+        posterior = self._samples.posterior(chain.center, chain.scale, chain.users.known, chain.items.known)
         factors = distilled_factors(users, items, posterior)
-        _set_unrated(factors.users, posterior, factors, chain.users, features["user"])
+        _set_unrated(factors.users, posterior, factors, chain.users)
         flipped = posterior.transposed(), factors.transposed()
-        _set_unrated(factors.items, *flipped, chain.items, features["item"])
+        _set_unrated(factors.items, *flipped, chain.items)
         timing = chain.targets.timing
         effects = None if timing is None else timing.effects()
         levels = None if chain.noise is None else chain.noise.levels(chain.scale)
@@ -108,15 +103,12 @@ def typical(levels: Floats, counts: NDArray[np.int64]) -> float:
     return float(np.sqrt(np.average(levels.astype(np.float64) ** 2, weights=counts)))
 
 
-def _set_unrated(
-    vectors: Floats, posterior: Posterior, factors: Factors, side: Side, features: CompressedRows | None
-) -> None:
+def _set_unrated(vectors: Floats, posterior: Posterior, factors: Factors, side: Side) -> None:
     """Who has no ratings is a stranger, exactly and not only on average over draws."""
     strange = ~side.rated
     if not strange.any():
         return
-    samples = posterior.users
-    attributes = samples.attributes_in(features)
+    samples, attributes = posterior.users, side.attributes
     for s in range(len(posterior)):
         samples.vectors[s, strange] = samples.strangers.draws(s, attributes, len(strange), seed=0)[strange]
     means = np.stack([samples.strangers.means(s, attributes, len(strange))[strange] for s in range(len(posterior))])
@@ -143,62 +135,6 @@ def _prior_around(mean: Floats, vectors: Floats, alpha: float) -> Prior:
     return Prior(precision.astype(np.float32), mean, alpha)
 
 
-@dataclass(frozen=True)
-class Draw:
-    """One kept draw of a chain."""
-
-    alpha: float
-    users: SideDraw
-    items: SideDraw
-    cuts: Floats | None = None  # (K - 1,) cut points of ordered ratings
-
-
-class Thinned:
-    """Evenly spaced draws, at most `limit`: when full, every second one goes and the spacing doubles."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._spacing, self._seen = limit, 1, 0
-        self._kept: list[Draw] = []
-
-    def add(self, draw: Draw) -> None:
-        """Keep the draw, or not."""
-        if self._seen % self._spacing == 0:
-            if len(self._kept) == self._limit:
-                self._kept = self._kept[::2]
-                self._spacing *= 2
-            if self._seen % self._spacing == 0:
-                self._kept.append(draw)
-        self._seen += 1
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def posterior(self, center: float, scale: float, users: Known, items: Known) -> Posterior:
-        """The kept draws, which go as they are stacked: two sets of them would be the peak of a fit's memory.
-
-        users and items: how often the rows of each side were rated, and their attributes.
-        """
-        kept, self._kept = self._kept, []
-        alpha = np.array([draw.alpha for draw in kept], np.float32)
-        cuts = [draw.cuts for draw in kept if draw.cuts is not None]
-        sides = [draw.users for draw in kept], [draw.items for draw in kept]
-        del kept
-        samples = _stacked(sides[0], users), _stacked(sides[1], items)
-        return Posterior(center, scale, alpha, *samples, cuts=np.stack(cuts) if cuts else None)
-
-
-def _stacked(draws: list[SideDraw], known: Known) -> SideSamples:
-    links = [draw.link for draw in draws if draw.link is not None]
-    single = [draw.vectors for draw in draws]
-    precision, mean = np.stack([draw.precision for draw in draws]), np.stack([draw.mean for draw in draws])
-    draws.clear()
-    link = np.stack(links) if links else None
-    links.clear()
-    vectors = np.stack(single)
-    single.clear()
-    return SideSamples(vectors, precision, mean, strangers_among(vectors, *known), link)
-
-
 class Probe:
     """Watches predictions of some fixed pairs, to see when averaging more draws stops changing them.
 
@@ -215,15 +151,18 @@ class Probe:
         rng = np.random.Generator(np.random.Philox([seed, 1]))
         self.user_codes = rng.choice(ratings.user_codes, self.SIZE)
         self.item_codes = rng.choice(ratings.item_codes, self.SIZE)
-        self._sums = [np.zeros(self.SIZE)]
+        self._count, self._sum = 0, np.zeros(self.SIZE)
+        self._sums: dict[int, Doubles] = {}  # after so many draws
 
     def add(self, predictions: Floats) -> None:
         """Take in what a draw predicts of the pairs."""
-        self._sums.append(self._sums[-1] + predictions)
+        self._count, self._sum = self._count + 1, self._sum + predictions
+        if self._count % 5 in (0, 2):  # the tens, their halves and their quarters: all that settled() asks for
+            self._sums[self._count] = self._sum
 
     def settled(self, noise_variance: float) -> bool:
         """Whether the next doubling of the draws would no longer pay."""
-        count = len(self._sums) - 1
+        count = self._count
         if count < self.LEAST_DRAWS or count % 10:
             return False
         saved = self._excess(count // 2) - self._excess(count)

@@ -88,6 +88,8 @@ class Bayes(Recipe):
         user_noise = self.user_noise and not ordinal and not self.time
         options = {"time": self.time, "ordinal": ordinal, "user_noise": user_noise}
         chain = Chain(ratings, n_factors, self.seed, self.n_threads, infos, **options)
+        user_info, item_info = (None if known is None else known[0] for known in infos.values())
+        del infos  # the chain has what it needs of their matrices, which are as large as the ratings
         average = Average(chain, ratings, monitor, max(n_factors, min(SERVED_RANK, 2 * n_factors + 1)), self.n_samples)
         try:
             for _ in range(WARM_UP_SWEEPS):
@@ -102,9 +104,7 @@ class Bayes(Recipe):
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
-        trained = average.trained({side: None if known is None else known[1] for side, known in infos.items()})
-        user_info, item_info = (None if known is None else known[0] for known in infos.values())
-        return replace(trained, user_info=user_info, item_info=item_info)
+        return replace(average.trained(), user_info=user_info, item_info=item_info)
 
     def known_sides(self, ratings: Ratings) -> dict[str, tuple[SideInfo, CompressedRows] | None]:
         """What the links of both sides, "user" and "item", may use, and the matrices F of their rows."""
@@ -142,7 +142,7 @@ class Bayes(Recipe):
         attributes = None if table is None or not self.features else Features.learned(table)
         if attributes is not None and attributes.n_features == 0:
             attributes = None
-        info = SideInfo(n_others if self.history else 0, attributes)
+        info = SideInfo(n_others if self.history else 0, attributes).learned_from(table)
         if info.n_features == 0:
             return None
-        return info, info.matrix(rows, info.encode(table))
+        return info, info.matrix(rows, None if info.encoded is None else info.encoded[1])

@@ -6,8 +6,6 @@ then the noise. A few sweeps to the mode come first: they reach a good place muc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,32 +19,29 @@ from palate.solvers.base import n_weighted
 from palate.solvers.linking import Link
 from palate.solvers.noise import UserNoise
 from palate.solvers.targets import Targets
+from palate.solvers.thinning import Known, SideDraw
 
 Doubles = NDArray[np.float64]
 
 WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their spread mixes slowly
 
-Known = tuple[NDArray[np.int64], CompressedRows | None, int]  # counts of rows, their attributes, how many columns
-
-
-@dataclass(frozen=True)
-class SideDraw:
-    """One draw of a side: vectors (n, k), their Normal's mean (k,) and precision (k, k), the link (n_features, k)."""
-
-    vectors: Floats
-    mean: Floats
-    precision: Floats
-    link: Floats | None
-
 
 class Side:
     """The state of one side: its vectors, the Normal they come from, and what shifts that for each row.
 
-    counts: (n,) ratings of each row; stream: of its random numbers.
+    counts: (n,) ratings of each row; stream: of its random numbers; attributes: the rows', where there are any.
     """
 
-    def __init__(self, counts: NDArray[np.int64], start: Floats, link: Link | None, stream: int) -> None:
+    def __init__(
+        self,
+        counts: NDArray[np.int64],
+        start: Floats,
+        link: Link | None,
+        stream: int,
+        attributes: CompressedRows | None = None,
+    ) -> None:
         self.counts, self.vectors, self.link, self.stream = counts, start, link, stream
+        self.attributes = attributes
         self.rated = counts > 0
         k = start.shape[1]
         self.mean = np.zeros(k)
@@ -72,15 +67,14 @@ class Side:
         self.mean, self.precision = draw_normal_wishart(around, rng, n_threads, *scattered)
         link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
 
-    def known_by(self, features: CompressedRows | None) -> Known:
-        """How often each row was rated, and the attributes among its features."""
-        n_history = 0 if self.link is None else self.link.info.n_history
-        n_attributes = 0 if self.link is None else self.link.info.n_features - n_history
-        attributes = None if features is None or n_attributes == 0 else columns_from(features, n_history)
-        return self.counts, attributes, n_attributes
+    @property
+    def known(self) -> Known:
+        """How often each row was rated, its attributes, and how many of these there are."""
+        info = None if self.link is None else self.link.info
+        return self.counts, self.attributes, 0 if info is None else info.n_features - info.n_history
 
     def drawn(self) -> SideDraw:
-        """The present draw."""
+        """The present draw; the next one will be written into its link."""
         link = None if self.link is None else self.link.beta
         return SideDraw(self.vectors, self.mean.astype(np.float32), self.precision.astype(np.float32), link)
 
@@ -112,12 +106,14 @@ class Chain:
         k = n_factors + 1
         start = self.rng.standard_normal((ratings.n_users + ratings.n_items, k), np.float32) * np.float32(0.1)
         rows = {"user": ratings.by_user(), "item": ratings.by_item()}
-        links = {
-            side: None if info is None else _link_of_rated(*info, rows[side], k, n_threads)
-            for side, info in (infos or {}).items()
-        }
-        self.users = Side(rows["user"].counts, start[: ratings.n_users], links.get("user"), stream=0)
-        self.items = Side(rows["item"].counts, start[ratings.n_users :], links.get("item"), stream=1)
+        links, attributes = {}, {}
+        for side, info in (infos or {}).items():
+            if info is not None:
+                links[side] = _link_of_rated(*info, rows[side], k, n_threads)
+                attributes[side] = _attributes_of(*info)
+        user_start, item_start = start[: ratings.n_users], start[ratings.n_users :]
+        self.users = Side(rows["user"].counts, user_start, links.get("user"), 0, attributes.get("user"))
+        self.items = Side(rows["item"].counts, item_start, links.get("item"), 1, attributes.get("item"))
         counts = np.diff(ratings.by_user().indptr) if ratings.weights is None else _n_weighty(ratings.by_user())
         self.noise = UserNoise(counts) if user_noise else None
         self.alpha, self.errors = 1.0, float(self.n_ratings)
@@ -157,7 +153,6 @@ class Chain:
             errors = self._solve(side, other, draw=True, sweep=number)
             if side is self.users and self.noise is not None:
                 self.noise.draw(errors, self.alpha, self.rng)
-                self.targets.weigh_users(self.noise.precisions)
         left = self.targets.draw(self.users.vectors, self.items.vectors, self.alpha, self.rng, number)
         self.errors = self.errors if left is None else left
         if not self.targets.is_ordinal:
@@ -170,6 +165,7 @@ class Chain:
 
     def _solve(self, side: Side, other: Side, *, draw: bool, sweep: int = 0) -> Doubles:
         rows, center, scale = self.targets.of("user" if side is self.users else "item")
+        user_weights = None if self.noise is None else self.noise.drawn
         side.vectors, errors = solve_rows(
             rows.indptr,
             rows.indices,
@@ -178,6 +174,8 @@ class Chain:
             precision=side.precision.astype(np.float32),
             mean=side.row_means,
             weights=rows.weights,
+            row_weights=user_weights if side is self.users else None,
+            other_weights=None if side is self.users else user_weights,
             bias=True,
             center=center,
             scale=scale,
@@ -197,6 +195,11 @@ class Chain:
 def _link_of_rated(info: SideInfo, features: CompressedRows, rows: CompressedRows, k: int, n_threads: int) -> Link:
     """The link of a side: rows without ratings have nothing to say, and wait for strangers to speak for them."""
     return Link(info, rows_where(features, rows.counts > 0), k, n_threads)
+
+
+def _attributes_of(info: SideInfo, features: CompressedRows) -> CompressedRows | None:
+    """The attributes among the features of rows, those without ratings included; None where there are none."""
+    return None if info.n_features == info.n_history else columns_from(features, info.n_history)
 
 
 def _n_weighty(rows: CompressedRows) -> NDArray[np.int64]:

@@ -79,12 +79,11 @@ class Distiller:
         return np.ascontiguousarray(whole[0], np.float32), np.ascontiguousarray(whole[1], np.float32)
 
     def _compressed(self, stacks: tuple[tuple[Floats, Floats], ...], rank: int) -> tuple[Floats, Floats]:
-        users = np.concatenate([users for users, _ in stacks], axis=1)
-        items = np.concatenate([items for _, items in stacks], axis=1)
-        if users.shape[1] == 0:
-            return users, items
-        gram_users = gram(users, n_threads=self._n_threads)[0]
-        gram_items = gram(items, n_threads=self._n_threads)[0]
+        if sum(users.shape[1] for users, _ in stacks) == 0:
+            return stacks[0]
+        # One side's stack at a time, each made twice: both at once would be the most memory that a fit needs.
+        gram_users = gram(_stacked(stacks, 0), n_threads=self._n_threads)[0]
+        gram_items = gram(_stacked(stacks, 1), n_threads=self._n_threads)[0]
         # Any invertible L leaves the product as it is; a ridge, well above the rounding of float32 sums, makes it one
         # where there are fewer users than columns, and only blurs which of the smallest axes are dropped.
         L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-7, 1e-30))
@@ -94,4 +93,9 @@ class Distiller:
         W, root = W[:, largest], squares[largest] ** 0.25
         to_users = np.linalg.solve(L.T, W) * root
         to_items = (L @ W) / root
-        return users @ to_users.astype(np.float32), items @ to_items.astype(np.float32)
+        return _stacked(stacks, 0) @ to_users.astype(np.float32), _stacked(stacks, 1) @ to_items.astype(np.float32)
+
+
+def _stacked(stacks: tuple[tuple[Floats, Floats], ...], side: int) -> Floats:
+    """The vectors of one side, 0 or 1, under all draws side by side."""
+    return np.concatenate([stack[side] for stack in stacks], axis=1)

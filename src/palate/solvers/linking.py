@@ -8,6 +8,8 @@ drawn feature by feature it costs what one of their steps does, needs no toleran
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +28,12 @@ class Link:
     def __init__(self, info: SideInfo, features: CompressedRows, k: int, n_threads: int) -> None:
         self.info = info
         self._by_feature = transpose_rows(features, info.n_features)
+        self._shares: Floats | None = (
+            None  # of rows, in place of the values of all their entries, where these are alike
+        )
+        if info.attributes is None:
+            self._shares = _first_values(features)
+            self._by_feature = replace(self._by_feature, values=self._shares[:0])
         self._groups = info.groups
         self._group_sizes = np.bincount(info.groups)
         self._n_threads = n_threads
@@ -55,16 +63,16 @@ class Link:
         sweep: int,
         stream: int,
     ) -> None:
-        """Draw beta given the rows and their Normal, then l given beta."""
-        self.beta = self.beta.copy()  # the present draw may have been kept
+        """Draw beta given the rows and their Normal, in place, then l given beta."""
         centered = vectors - mean.astype(np.float32)
         residuals = centered - self.shift
         draw_link(
             self._by_feature.indptr,
             self._by_feature.indices,
-            self._by_feature.values,
+            self._by_feature.values if self._shares is None else None,
             self.beta,
             residuals,
+            row_values=self._shares,
             ridge=self.ridge,
             factor=np.linalg.inv(np.linalg.cholesky(precision)).T.astype(np.float32, order="C"),
             seed=seed,
@@ -72,8 +80,15 @@ class Link:
             stream=stream,
             n_threads=self._n_threads,
         )
-        self.shift = centered - residuals
+        np.subtract(centered, residuals, out=self.shift)
         self.is_drawn = True
         lengths = np.sum((self.beta @ precision.astype(np.float32)) * self.beta, axis=1, dtype=np.float64)
         totals = np.bincount(self._groups, lengths, minlength=len(self.precisions))
         self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + totals / 2)
+
+
+def _first_values(rows: CompressedRows) -> Floats:
+    """The value of the first entry of each row, (n_rows,); 0 where there is none."""
+    first, some = np.zeros(rows.n_rows, np.float32), rows.counts > 0
+    first[some] = rows.values[rows.indptr[:-1][some]]
+    return first

@@ -25,12 +25,19 @@ class UserNoise:
         self._counts = counts
         self.precisions: Floats = np.ones(len(counts), np.float32)
         self._variances, self._n_kept = np.zeros(len(counts)), 0
+        self._is_drawn = False
+
+    @property
+    def drawn(self) -> Floats | None:
+        """The precisions, (n_users,); None before they were ever drawn, when all are 1."""
+        return self.precisions if self._is_drawn else None
 
     def draw(self, errors: Doubles, alpha: float, rng: np.random.Generator) -> None:
         """New precisions given the sums of w g e^2 of each user's ratings under the present ones, (n_users,)."""
         squares = errors / self.precisions
         drawn = rng.gamma((FREEDOM + self._counts) / 2) / ((FREEDOM + alpha * squares) / 2)
         self.precisions = np.maximum(drawn, 1e-3).astype(np.float32)
+        self._is_drawn = True
 
     def keep(self, alpha: float) -> None:
         """Take the present draw into the mean."""

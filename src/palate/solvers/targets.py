@@ -38,7 +38,6 @@ class Targets:
     def __init__(self, ratings: Ratings, seed: int, n_threads: int, *, time: bool, ordinal: bool) -> None:
         compress_both(ratings)
         self._rows = {"user": ratings.by_user(), "item": ratings.by_item()}
-        self._given = dict(self._rows)  # with the weights of the ratings
         self.center, self.scale = (0.0, 1.0) if ordinal else center_and_scale(ratings)
         self._unit = self.center, self.scale  # that the rows' values are in
         self._seed, self._n_threads = seed, n_threads
@@ -67,15 +66,6 @@ class Targets:
     def of(self, side: str) -> tuple[CompressedRows, float, float]:
         """The rows of a side with targets as values, and the center and the scale these are in."""
         return self._rows[side], *self._unit
-
-    def weigh_users(self, precisions: Floats) -> None:
-        """Let the ratings of each user count as so precise, (n_users,), beside their weights."""
-        users, items = self._given["user"], self._given["item"]
-        of_user, of_item = np.repeat(precisions, users.counts), precisions[items.indices]
-        if users.weights is not None and items.weights is not None:
-            of_user, of_item = of_user * users.weights, of_item * items.weights
-        self._rows["user"] = replace(self._rows["user"], weights=of_user)
-        self._rows["item"] = replace(self._rows["item"], weights=of_item)
 
     def alpha_now(self, alpha: float) -> float:
         """The precision of a target at an unknown moment."""
