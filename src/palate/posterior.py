@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
-from palate.factors import N_EXPECTED, Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
+from palate.factors import N_EXPECTED, Codes, Doubles, Factors, Floats, as_partner, unknown_variance, with_unknown
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
 from palate.rows import columns_from
@@ -49,6 +49,20 @@ class SideSamples:
             return mean
         link = np.ascontiguousarray(self.link[s])
         return mean + multiply_rows(features.indptr, features.indices, features.values, link)
+
+    def link_doubt(self, features: CompressedRows | None) -> Doubles | None:
+        """By how much the draws differ about the mean of each row, (n,), 1 being as much as rows lie around it.
+
+        v = mean over draws and axes of (mu_s - mu)' Lambda_s (mu_s - mu), with mu_s what draw s expects of the row.
+        None where there is no link, or one draw only.
+        """
+        n = len(self.mean)
+        if self.link is None or features is None or n < 2:
+            return None
+        around = np.stack([self.means_of(s, features) for s in range(n)]).astype(np.float64)
+        around -= around.mean(axis=0)
+        doubt: Doubles = np.einsum("snk,skj,snj->n", around, self.precision, around, optimize=True)
+        return doubt / ((n - 1) * self.mean.shape[1])
 
     def attributes_in(self, features: CompressedRows | None) -> CompressedRows | None:
         """The attributes' columns of a matrix F, which strangers have; None where there are none."""
@@ -90,6 +104,21 @@ class Posterior:
     def transposed(self) -> Posterior:
         """The same posterior with users and items exchanged."""
         return replace(self, users=self.items, items=self.users)
+
+    def of_new(self, histories: CompressedRows, features: CompressedRows | None) -> CompressedRows:
+        """Ratings of users never seen, with the weights that they have against what a link makes expect of those.
+
+        The link was drawn from the ratings of others and is in doubt itself. With it integrated out a row lies around
+        its mean as Normal(0, (1 + v) Lambda^-1), v being the doubt of the link; for the mode that is the same as ratings
+        that count 1 + v times. (A draw needs none of this: it takes the link of its draw, which has that doubt.)
+        """
+        doubt = self.users.link_doubt(features)
+        if doubt is None:
+            return histories
+        weights = np.repeat(1 + doubt, histories.counts)
+        if histories.weights is not None:
+            weights *= histories.weights
+        return replace(histories, weights=weights.astype(np.float32))
 
     def solve(
         self,
