@@ -114,7 +114,7 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     history = model.weighed(history, people.codes)
     features = model.features_of(people)
     if posterior is not None and people.codes[0] < 0:
-        history = posterior.of_new(history, features)
+        history = posterior.weigh_new(history, posterior.users.means(features))
     rated, values = history.row(0)
     weights = np.ones(len(rated)) if history.weights is None else history.weights.astype(np.float64)
     asked = np.array([item_code], np.int32)

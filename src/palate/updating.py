@@ -382,8 +382,7 @@ class Ways:
         if len(change.codes) == 0:
             return self
         users = self.factors.users.copy()
-        ratings = self.after.of_new(change.after, change.known_after)
-        likely = self.after.solve(ratings, change.known_after, draw=False, seed=seed)
+        likely = self.after.solve_new(change.after, change.known_after)
         users[change.codes] = self.after.projection(self.factors)(likely)
         after = self.after.solve(change.after, change.known_after, draw=True, seed=seed)
         is_new = change.before.counts == 0
