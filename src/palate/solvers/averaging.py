@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,18 +177,22 @@ class Thinned:
     def posterior(self, center: float, scale: float, users: Known, items: Known) -> Posterior:
         """The kept draws, which go as they are stacked: two sets of them would be the peak of a fit's memory.
 
-        users and items: how often the rows of each side were rated, and their attributes.
+        users and items: the ratings of each side's rows, and their attributes.
         """
         kept, self._kept = self._kept, []
         alpha = np.array([draw.alpha for draw in kept], np.float32)
         cuts = [draw.cuts for draw in kept if draw.cuts is not None]
         sides = [draw.users for draw in kept], [draw.items for draw in kept]
         del kept
-        samples = _stacked(sides[0], users), _stacked(sides[1], items)
-        return Posterior(center, scale, alpha, *samples, cuts=np.stack(cuts) if cuts else None)
+        stacks = [_stacked(draws) for draws in sides]
+        vectors = [stack["vectors"] for stack in stacks]
+        strangers = strangers_among(vectors[0], vectors[1], *users), strangers_among(vectors[1], vectors[0], *items)
+        samples = [SideSamples(**stack, strangers=there) for stack, there in zip(stacks, strangers, strict=True)]
+        return Posterior(center, scale, alpha, samples[0], samples[1], cuts=np.stack(cuts) if cuts else None)
 
 
-def _stacked(draws: list[SideDraw], known: Known) -> SideSamples:
+def _stacked(draws: list[SideDraw]) -> dict[str, Any]:
+    """The arrays of SideSamples by name, from one side's draws, which are let go."""
     links = [draw.link for draw in draws if draw.link is not None]
     single = [draw.vectors for draw in draws]
     precision, mean = np.stack([draw.precision for draw in draws]), np.stack([draw.mean for draw in draws])
@@ -196,7 +201,7 @@ def _stacked(draws: list[SideDraw], known: Known) -> SideSamples:
     links.clear()
     vectors = np.stack(single)
     single.clear()
-    return SideSamples(vectors, precision, mean, strangers_among(vectors, *known), link)
+    return {"vectors": vectors, "precision": precision, "mean": mean, "link": link}
 
 
 class Probe:

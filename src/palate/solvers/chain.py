@@ -26,7 +26,7 @@ Doubles = NDArray[np.float64]
 
 WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their spread mixes slowly
 
-Known = tuple[NDArray[np.int64], CompressedRows | None, int]  # counts of rows, their attributes, how many columns
+Known = tuple[CompressedRows, CompressedRows | None, int]  # ratings of rows, their attributes, how many columns
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,13 @@ class SideDraw:
 class Side:
     """The state of one side: its vectors, the Normal they come from, and what shifts that for each row.
 
-    counts: (n,) ratings of each row; stream: of its random numbers.
+    rows: the ratings of each row; stream: of its random numbers.
     """
 
-    def __init__(self, counts: NDArray[np.int64], start: Floats, link: Link | None, stream: int) -> None:
-        self.counts, self.vectors, self.link, self.stream = counts, start, link, stream
-        self.rated = counts > 0
+    def __init__(self, rows: CompressedRows, start: Floats, link: Link | None, stream: int) -> None:
+        self.rows, self.vectors, self.link, self.stream = rows, start, link, stream
+        self.counts = rows.counts
+        self.rated = self.counts > 0
         k = start.shape[1]
         self.mean = np.zeros(k)
         self.precision = np.eye(k) * WARM_UP_PRECISION
@@ -73,11 +74,11 @@ class Side:
         link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
 
     def known_by(self, features: CompressedRows | None) -> Known:
-        """How often each row was rated, and the attributes among its features."""
+        """The ratings of the rows, and the attributes among their features."""
         n_history = 0 if self.link is None else self.link.info.n_history
         n_attributes = 0 if self.link is None else self.link.info.n_features - n_history
         attributes = None if features is None or n_attributes == 0 else columns_from(features, n_history)
-        return self.counts, attributes, n_attributes
+        return self.rows, attributes, n_attributes
 
     def drawn(self) -> SideDraw:
         """The present draw."""
@@ -116,8 +117,8 @@ class Chain:
             side: None if info is None else _link_of_rated(*info, rows[side], k, n_threads)
             for side, info in (infos or {}).items()
         }
-        self.users = Side(rows["user"].counts, start[: ratings.n_users], links.get("user"), stream=0)
-        self.items = Side(rows["item"].counts, start[ratings.n_users :], links.get("item"), stream=1)
+        self.users = Side(rows["user"], start[: ratings.n_users], links.get("user"), stream=0)
+        self.items = Side(rows["item"], start[ratings.n_users :], links.get("item"), stream=1)
         counts = np.diff(ratings.by_user().indptr) if ratings.weights is None else _n_weighty(ratings.by_user())
         self.noise = UserNoise(counts) if user_noise else None
         self.alpha, self.errors = 1.0, float(self.n_ratings)
