@@ -9,9 +9,10 @@ Who rates a row is not anybody: it is those who like it more than others would. 
 is y . x_r, and what comes nearest to all of them, by least squares, is not the mean row. From ridge regression on to
 there it is one step in the metric A, the mean of y y' over the ratings (further steps change next to nothing):
 
-    mu += sum_r g_r,   link += (F' W F + ridge I)^-1 F' g,   g_r = mean over ratings of A^-1 y (y . e_r) - w_r e_r
+    mu += sum_r g_r,   link += (F' W F + ridge I)^-1 F' n g,   g_r = A^-1 mean(y (y . e_r)) - w_r e_r
 
-with e_r what row r is more than expected, the mean being that of the terms of row r in all ratings.
+with e_r what row r is more than expected, w_r its share of the ratings, W = diag(n w) for n rated rows, and in the mean
+over all ratings only those of row r.
 """
 
 from __future__ import annotations
