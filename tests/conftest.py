@@ -11,6 +11,7 @@ from hypothesis import settings
 
 import palate
 from palate import kernels
+from palate.compressed import CompressedRows
 
 # The same examples in every run, so that what falls here falls everywhere; --hypothesis-profile=search draws new ones.
 settings.register_profile("palate", max_examples=30, derandomize=True)
@@ -35,6 +36,14 @@ def at_level(name):
         yield
     finally:
         kernels.use_level(before)
+
+
+def rows_of(lists, weights=None):
+    """Compressed rows with these codes in each, every rating a 3."""
+    indptr = np.concatenate([[0], np.cumsum([len(codes) for codes in lists])]).astype(np.int64)
+    indices = np.array([code for codes in lists for code in codes], np.int32)
+    weights = None if weights is None else np.array(weights, np.float32)[: len(indices)]
+    return CompressedRows(indptr, indices, np.full(len(indices), 3, np.float32), weights)
 
 
 @pytest.fixture(scope="session")

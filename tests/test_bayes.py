@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import palate
+from conftest import rows_of
 from palate import kernels, reference
 from palate.datasets import synthetic, synthetic_factors
 from palate.factors import Factors, Prior
@@ -354,7 +355,7 @@ def test_kept_draws_are_evenly_spaced(limit, n):
         vectors = np.full((2, 1), number, np.float32)
         side = SideDraw(vectors, np.zeros(1, np.float32), np.eye(1, dtype=np.float32), None)
         thinned.add(Draw(float(number), side, side))
-    known = np.ones(2, np.int64), None, 0
+    known = rows_of([[0], [1]]), None, 0
     kept = thinned.posterior(0.0, 1.0, known, known)
     assert min(n, (limit + 1) // 2) <= len(kept) <= limit
     assert kept.alpha[0] == 0

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import palate
+from conftest import rows_of
 from palate import reference
-from palate.compressed import CompressedRows
 from palate.datasets import synthetic
 from palate.features import Features
 from palate.model import take_rows
@@ -20,7 +20,6 @@ from palate.sideinfo import SideInfo
 from palate.solvers.base import rmse
 from palate.solvers.chain import Chain
 from palate.solvers.linking import Link
-from palate.strangers import RIDGE, Strangers, strangers_among
 
 few = settings(max_examples=60, deadline=None)
 
@@ -218,13 +217,6 @@ def test_what_does_not_matter_costs_little():
 # ---- the matrix F
 
 
-def rows_of(lists, weights=None):
-    indptr = np.concatenate([[0], np.cumsum([len(codes) for codes in lists])]).astype(np.int64)
-    indices = np.array([code for codes in lists for code in codes], np.int32)
-    weights = None if weights is None else np.array(weights, np.float32)[: len(indices)]
-    return CompressedRows(indptr, indices, np.full(len(indices), 3, np.float32), weights)
-
-
 histories = st.lists(st.lists(st.integers(0, 6), max_size=8), max_size=8)
 JOBS = Features.learned({"job": ["cook", "smith", "king"] * 20, "age": [20 + n % 30 for n in range(60)]})
 
@@ -305,70 +297,7 @@ def test_pairs_rated_more_than_once_are_history_once():
     assert np.abs(link).mean() < 3
 
 
-# ---- strangers
-
-
-def random_rows(n_draws=3, n=40, k=3, d=5, seed=0):
-    rng = np.random.default_rng(seed)
-    counts = rng.poisson(2, n)
-    F = np.where(rng.random((n, d)) < 0.4, rng.standard_normal((n, d)), 0).astype(np.float32)
-    lists = [np.flatnonzero(row) for row in F]
-    attributes = replace(rows_of(lists), values=F[F != 0])
-    return rng.standard_normal((n_draws, n, k)).astype(np.float32), counts, F, attributes
-
-
-def test_strangers_have_the_moments_of_the_rated():
-    vectors, counts, F, attributes = random_rows()
-    strangers = strangers_among(vectors, counts, attributes, 5)
-    plain = strangers_among(vectors, counts, None, 0)
-    assert plain.link is None
-    rated, n = counts > 0, np.count_nonzero(counts)
-    for s in range(3):
-        mean = np.average(vectors[s], axis=0, weights=counts)
-        covariance = np.cov(vectors[s].T, fweights=counts, ddof=0)
-        for found in (strangers, plain):
-            np.testing.assert_allclose(found.mean[s], mean, atol=1e-5)
-            np.testing.assert_allclose(found.covariance[s], covariance, atol=1e-5)
-        # ridge regression as least squares: rows scaled by their weight, one more row for each coefficient but the mean
-        scale = np.sqrt(n * counts[rated] / counts.sum())[:, None]
-        ones = np.ones((n, 1))
-        A = np.vstack([scale * np.hstack([ones, F[rated]]), np.hstack([np.zeros((5, 1)), np.sqrt(RIDGE) * np.eye(5)])])
-        solved = np.linalg.lstsq(A, np.vstack([scale * vectors[s][rated], np.zeros((5, 3))]), rcond=None)[0]
-        np.testing.assert_allclose(strangers.intercept[s], solved[0], atol=1e-5)
-        np.testing.assert_allclose(strangers.link[s], solved[1:], atol=1e-5)
-        left = (vectors[s] - solved[0] - F @ solved[1:])[rated]
-        weights = counts[rated] / counts.sum()
-        np.testing.assert_allclose(strangers.residual[s], (left.T * weights) @ left, atol=1e-5)
-        some = strangers.some(np.array([s]))
-        np.testing.assert_array_equal(some.link[0], strangers.link[s])
-
-
-def test_strangers_are_drawn_with_their_moments():
-    vectors, counts, _, attributes = random_rows(seed=1)
-    strangers = strangers_among(vectors, counts, attributes, 5)
-    told = rows_of([[]] * 4000 + [[0, 3]] * 4000)
-    means = strangers.means(1, told, 8000)
-    np.testing.assert_allclose(means[0], strangers.mean[1], rtol=1e-6)
-    known = strangers.intercept[1] + 3 * (strangers.link[1, 0] + strangers.link[1, 3])
-    np.testing.assert_allclose(means[-1], known, rtol=1e-5)
-    drawn = strangers.draws(1, told, 8000, seed=3)
-    for rows, mean, covariance in (
-        (drawn[:4000], strangers.mean[1], strangers.covariance[1]),
-        (drawn[4000:], known, strangers.residual[1]),
-    ):
-        spread = np.sqrt(np.diag(covariance))
-        assert (np.abs(rows.mean(axis=0) - mean) < 5 * spread / np.sqrt(4000)).all()
-        assert (np.abs(np.cov(rows.T) - covariance) < 5 * np.outer(spread, spread) * np.sqrt(2 / 4000)).all()
-    assert drawn.tobytes() == strangers.draws(1, told, 8000, seed=3).tobytes()
-    assert (drawn != strangers.draws(1, told, 8000, seed=4)).all()
-    assert (strangers.means(0, None, 2) == strangers.mean[0]).all()
-    assert strangers.draws(0, None, 2, seed=0).shape == (2, 3)
-
-
-def test_strangers_of_the_prior_are_as_its_rows():
-    precision = np.array([[[2.0, 0.5], [0.5, 1.0]]], np.float32)
-    of_prior = Strangers.of_prior(np.zeros((1, 2), np.float32), precision)
-    np.testing.assert_allclose(of_prior.covariance @ precision, [np.eye(2)], atol=1e-6)
+# ---- strangers, whole (their Normals: test_strangers.py)
 
 
 @pytest.mark.parametrize("history", [False, True])

@@ -112,6 +112,9 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     posterior = model.posterior
     history = people.history if posterior is not None else model.factors.linearised(people.history, people.vectors)
     history = model.weighed(history, people.codes)
+    features = model.features_of(people)
+    if posterior is not None and people.codes[0] < 0:
+        history = posterior.weigh_new(history, posterior.users.means(features))
     rated, values = history.row(0)
     weights = np.ones(len(rated)) if history.weights is None else history.weights.astype(np.float64)
     asked = np.array([item_code], np.int32)
@@ -124,7 +127,6 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
         targets = (values - np.float64(factors.mean)) / factors.scale
         return factors.scale * problem.own(targets, problem.towards(factors.partners(asked)[0])), np.zeros(0)
     targets = (model.targets_of(people) - np.float64(posterior.center)) / posterior.scale
-    features = model.features_of(people)
     own, known = np.zeros(len(rated)), np.zeros(0 if model.user_info is None else len(model.user_info.group_names))
     for s in range(len(posterior)):
         samples = posterior.users

@@ -270,7 +270,7 @@ class Model:
             return People(codes, self.factors.represent(history), history, None)
         features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(known))
         weighed = self.weighed(history, codes)
-        likely = self._projection(posterior.solve(weighed, features, draw=False))
+        likely = self._projection(posterior.solve_new(weighed, features))
         return People(codes, likely, history, lambda: posterior.solve(weighed, features, draw=True), features)
 
     def features_of(self, people: People) -> CompressedRows | None:

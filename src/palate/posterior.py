@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
-from palate.factors import N_EXPECTED, Codes, Factors, Floats, as_partner, unknown_variance, with_unknown
+from palate.factors import N_EXPECTED, Codes, Doubles, Factors, Floats, as_partner, unknown_variance, with_unknown
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
 from palate.rows import columns_from
@@ -49,6 +49,23 @@ class SideSamples:
             return mean
         link = np.ascontiguousarray(self.link[s])
         return mean + multiply_rows(features.indptr, features.indices, features.values, link)
+
+    def means(self, features: CompressedRows | None) -> Floats:
+        """What each draw expects of rows before their ratings: (S, n, k), or (S, k) where nothing says more of each."""
+        if self.link is None or features is None:
+            return self.mean
+        return np.stack([self.means_of(s, features) for s in range(len(self.mean))])
+
+    def doubt_of(self, means: Floats) -> Doubles:
+        """By how much the draws differ about what they expect of rows, (n,); 1 is as much as rows lie around it.
+
+        v = tr(Lambda C) / k with C the covariance of means (S, n, k) over the draws; 0 for one draw alone.
+        """
+        n_draws, _, k = means.shape
+        around = means - means.mean(axis=0)
+        squares = np.sum(np.matmul(around, self.precision) * around, axis=(0, 2), dtype=np.float64)
+        doubt: Doubles = squares / (max(n_draws - 1, 1) * k)
+        return doubt
 
     def attributes_in(self, features: CompressedRows | None) -> CompressedRows | None:
         """The attributes' columns of a matrix F, which strangers have; None where there are none."""
@@ -101,26 +118,58 @@ class Posterior:
         seed: int = 0,
         n_threads: int = 0,
     ) -> Floats:
-        """Vectors of users never seen, given each draw of the items: (S, n, k), the most probable ones or draws.
+        """Vectors of users given each draw of the items and of the link: (S, n, k), the most probable ones or draws.
 
         features: the matrix F of what is known of them, where there is a link. start: where they were before a few of
         their ratings changed, (S, n, k): where ratings are ordered, the way from there is shorter.
         """
-        out = np.empty((len(self), histories.n_rows, self.users.mean.shape[1]), np.float32)
+        given = [
+            _Given(self, s, mean, seed, n_threads, None if start is None else start[s])
+            for s, mean in enumerate(self.users.means(features))
+        ]
+        return self._with_strangers(
+            self._solved(given, histories, draw=draw), histories, features, draw=draw, seed=seed
+        )
+
+    def solve_new(self, histories: CompressedRows, features: CompressedRows | None = None) -> Floats:
+        """The most probable vectors of users never seen, given each draw of the items: (S, n, k)."""
+        means = self.users.means(features)
+        given = [_Given(self, s, mean) for s, mean in enumerate(means)]
+        vectors = self._solved(given, self.weigh_new(histories, means), draw=False)
+        return self._with_strangers(vectors, histories, features, draw=False)
+
+    def weigh_new(self, histories: CompressedRows, means: Floats) -> CompressedRows:
+        """Ratings of users never seen, weighed against means (S, n, k) or (S, k) that a link makes expect of them.
+
+        The link was drawn from the ratings of others and is in doubt itself. With it integrated out a row lies around
+        its mean as Normal(0, (1 + v) Lambda^-1), v being that doubt; for the mode this is the same as ratings that
+        count 1 + v times. A draw needs none of it: it takes the link of its draw, and between draws that differs.
+        """
+        if means.ndim == 2:
+            return histories
+        weights = np.repeat(1 + self.users.doubt_of(means), histories.counts)
+        if histories.weights is not None:
+            weights *= histories.weights
+        return replace(histories, weights=weights.astype(np.float32))
+
+    def _solved(self, given: list[_Given], histories: CompressedRows, *, draw: bool) -> Floats:
+        if self.steps is None:
+            return np.stack([person.solve(histories, draw=draw) for person in given])
+        steps = self.steps.steps_of(histories.values)
+        return np.stack([person.solve_ordered(histories, steps, draw=draw) for person in given])
+
+    def _with_strangers(
+        self, vectors: Floats, histories: CompressedRows, features: CompressedRows | None, *, draw: bool, seed: int = 0
+    ) -> Floats:
+        """Vectors (S, n, k) where those without ratings are what is expected of strangers, or draws of them."""
         strange = histories.counts == 0
-        attributes = self.users.attributes_in(features) if strange.any() else None
+        if not strange.any():
+            return vectors
+        among, attributes = self.users.strangers, self.users.attributes_in(features)
         for s in range(len(self)):
-            person = _Given(self, s, self.users.means_of(s, features), seed, n_threads)
-            if self.steps is None:
-                out[s] = person.solve(histories, draw=draw)
-            else:
-                steps = self.steps.steps_of(histories.values)
-                out[s] = person.solve_ordered(histories, steps, draw=draw, start=None if start is None else start[s])
-            if strange.any():
-                among = self.users.strangers
-                expected = (s, attributes, histories.n_rows)
-                out[s, strange] = (among.draws(*expected, seed) if draw else among.means(*expected))[strange]
-        return out
+            expected = (s, attributes, histories.n_rows)
+            vectors[s, strange] = (among.draws(*expected, seed) if draw else among.means(*expected))[strange]
+        return vectors
 
     def predict(self, vectors: Floats, row_codes: Codes, item_codes: Codes) -> tuple[NDArray[np.float64], ...]:
         """Mean and variance of the expected rating of pairs, (n,) each, noise not included.
@@ -182,8 +231,9 @@ class _Given:
     posterior: Posterior
     s: int
     means: Floats
-    seed: int
-    n_threads: int
+    seed: int = 0
+    n_threads: int = 0
+    start: Floats | None = None  # (n, k), where ratings are ordered and only a few of them have changed
 
     def solve(self, histories: CompressedRows, *, draw: bool, turn: int = 0) -> Floats:
         """Their vectors, (n, k): the most probable ones or draws."""
@@ -207,12 +257,10 @@ class _Given:
             n_threads=self.n_threads,
         )[0]
 
-    def solve_ordered(
-        self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool, start: Floats | None
-    ) -> Floats:
+    def solve_ordered(self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool) -> Floats:
         """The same where ratings are ordered steps: by expectation and maximization, then by Gibbs from there.
 
-        From a start, (n, k), by one or the other.
+        From a start by one or the other.
         """
         assert self.posterior.cuts is not None
         rows = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
@@ -220,8 +268,8 @@ class _Given:
         cuts = self.posterior.cuts[self.s] * np.float32(root)
         vectors = np.tile(self.means, (histories.n_rows, 1)) if self.means.ndim == 1 else self.means
         n_expected, n_drawn = N_EXPECTED, N_DRAWN if draw else 0
-        if start is not None:
-            vectors, n_expected, n_drawn = start, 0 if draw else N_EXPECTED_ON, N_DRAWN_ON if draw else 0
+        if self.start is not None:
+            vectors, n_expected, n_drawn = self.start, 0 if draw else N_EXPECTED_ON, N_DRAWN_ON if draw else 0
         for turn in range(n_expected + n_drawn):
             drawing = turn >= n_expected
             items = self.posterior.items.vectors[self.s]

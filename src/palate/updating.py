@@ -382,8 +382,7 @@ class Ways:
         if len(change.codes) == 0:
             return self
         users = self.factors.users.copy()
-        likely = self.after.solve(change.after, change.known_after, draw=False, seed=seed)
-        users[change.codes] = projection(likely)
+        users[change.codes] = projection(self.after.solve_new(change.after, change.known_after))
         after = self.after.solve(change.after, change.known_after, draw=True, seed=seed)
         is_new = change.before.counts == 0
         before = _with_vectors(self.before, change.codes[is_new], after[:, is_new])

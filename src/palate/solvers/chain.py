@@ -29,20 +29,21 @@ WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than f
 class Side:
     """The state of one side: its vectors, the Normal they come from, and what shifts that for each row.
 
-    counts: (n,) ratings of each row; stream: of its random numbers; attributes: the rows', where there are any.
+    rows: the ratings of each row; stream: of its random numbers; attributes: the rows', where there are any.
     """
 
     def __init__(
         self,
-        counts: NDArray[np.int64],
+        rows: CompressedRows,
         start: Floats,
         link: Link | None,
         stream: int,
         attributes: CompressedRows | None = None,
     ) -> None:
-        self.counts, self.vectors, self.link, self.stream = counts, start, link, stream
+        self.rows, self.vectors, self.link, self.stream = rows, start, link, stream
         self.attributes = attributes
-        self.rated = counts > 0
+        self.counts = rows.counts
+        self.rated = self.counts > 0
         k = start.shape[1]
         self.mean = np.zeros(k)
         self.precision = np.eye(k) * WARM_UP_PRECISION
@@ -69,9 +70,9 @@ class Side:
 
     @property
     def known(self) -> Known:
-        """How often each row was rated, its attributes, and how many of these there are."""
+        """The ratings of the rows, their attributes, and how many of these there are."""
         info = None if self.link is None else self.link.info
-        return self.counts, self.attributes, 0 if info is None else info.n_features - info.n_history
+        return self.rows, self.attributes, 0 if info is None else info.n_features - info.n_history
 
     def drawn(self) -> SideDraw:
         """The present draw; the next one will be written into its link."""
@@ -112,8 +113,8 @@ class Chain:
                 links[side] = _link_of_rated(*info, rows[side], k, n_threads)
                 attributes[side] = _attributes_of(*info)
         user_start, item_start = start[: ratings.n_users], start[ratings.n_users :]
-        self.users = Side(rows["user"].counts, user_start, links.get("user"), 0, attributes.get("user"))
-        self.items = Side(rows["item"].counts, item_start, links.get("item"), 1, attributes.get("item"))
+        self.users = Side(rows["user"], user_start, links.get("user"), 0, attributes.get("user"))
+        self.items = Side(rows["item"], item_start, links.get("item"), 1, attributes.get("item"))
         counts = np.diff(ratings.by_user().indptr) if ratings.weights is None else _n_weighty(ratings.by_user())
         self.noise = UserNoise(counts) if user_noise else None
         self.alpha, self.errors = 1.0, float(self.n_ratings)

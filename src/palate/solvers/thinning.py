@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from palate.compressed import CompressedRows
 from palate.factors import Floats
 from palate.posterior import Posterior, SideSamples
-from palate.strangers import strangers_among
+from palate.strangers import Strangers, strangers_among
 
 FIRST_PLACES = 64  # that a table has for draws; more are made when they are needed
 
-Known = tuple[NDArray[np.int64], CompressedRows | None, int]  # counts of rows, their attributes, how many columns
+Known = tuple[CompressedRows, CompressedRows | None, int]  # ratings of rows, their attributes, how many columns
+SideTables = tuple[Floats, Floats, Floats, Floats | None]  # vectors, mean, precision and link, of all draws
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,15 @@ class Thinned:
     def posterior(self, center: float, scale: float, users: Known, items: Known) -> Posterior:
         """The kept draws, whose tables are given away.
 
-        users and items: how often the rows of each side were rated, and their attributes.
+        users and items: the ratings of each side's rows, and their attributes.
         """
         self._close_up()
         n, self._places = len(self), []
-        alpha = self._alpha.cut(n)
+        alpha, cuts = self._alpha.cut(n), self._cuts.cut(n)
+        ours, theirs = self._users.cut(n), self._items.cut(n)
         assert alpha is not None
-        return Posterior(
-            center, scale, alpha, self._users.samples(n, users), self._items.samples(n, items), cuts=self._cuts.cut(n)
-        )
+        strangers = strangers_among(ours[0], theirs[0], *users), strangers_among(theirs[0], ours[0], *items)
+        return Posterior(center, scale, alpha, _samples(ours, strangers[0]), _samples(theirs, strangers[1]), cuts=cuts)
 
     def _set(self, place: int, draw: Draw) -> None:
         self._alpha.set(place, np.asarray(draw.alpha, np.float32))
@@ -139,8 +140,13 @@ class _Side:
         for table in self._tables.values():
             table.move(place, to)
 
-    def samples(self, n: int, known: Known) -> SideSamples:
+    def cut(self, n: int) -> SideTables:
         """The first n draws, given away."""
         vectors, mean, precision, link = (table.cut(n) for table in self._tables.values())
         assert vectors is not None and mean is not None and precision is not None
-        return SideSamples(vectors, precision, mean, strangers_among(vectors, *known), link)
+        return vectors, mean, precision, link
+
+
+def _samples(tables: SideTables, strangers: Strangers) -> SideSamples:
+    vectors, mean, precision, link = tables
+    return SideSamples(vectors, precision, mean, strangers, link)
