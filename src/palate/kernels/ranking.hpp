@@ -1,4 +1,4 @@
-// Ranking a whole catalogue: what the kernels of ranking.cpp are asked.
+// Ranking a whole catalogue: what the kernels of catalogue.cpp, topn.cpp and ranks.cpp are asked.
 #pragma once
 #include <cstdint>
 
