@@ -63,7 +63,7 @@ void sort_targets(const RankQuery& query, int64_t user, const float* scores, Ent
     const int32_t code = query.targets[begin + t];
     query.ranks[begin + t] = query.ties[begin + t] = 0;
     if (place_of(query, code) < 0 || holds(who.slots, who.n_slots, code)) continue;
-    const Entry entry{-scores[t], static_cast<int32_t>(t)};
+    const Entry entry = entry_of(-scores[t], static_cast<int32_t>(t));
     if (scores[t] == scores[t])
       rise(order, numbers++, entry);
     else
@@ -72,7 +72,7 @@ void sort_targets(const RankQuery& query, int64_t user, const float* scores, Ent
   unheap(order, numbers);
   who.n_targets = numbers + n - rest;
   for (int64_t i = 0; i < who.n_targets; ++i) {
-    const int32_t t = order[i < numbers ? i : rest + i - numbers].code, code = query.targets[begin + t];
+    const int32_t t = code_of(order[i < numbers ? i : rest + i - numbers]), code = query.targets[begin + t];
     who.targets[i] = {scores[t], code, place_of(query, code), begin + t, 0, 0, 0};
   }
 }

@@ -30,8 +30,8 @@ struct Best {
   int64_t n_slots;
 
   void take(float score, int32_t code) {
-    const Entry entry{score, code};
-    if ((size == n && !before(entry, heap[0])) || holds(slots, n_slots, code)) return;
+    const Entry entry = entry_of(score, code);
+    if ((size == n && entry >= heap[0]) || holds(slots, n_slots, code)) return;
     if (size < n)
       rise(heap, size++, entry);
     else
@@ -39,15 +39,15 @@ struct Best {
   }
 
   // No score below it is among the best; -infinity and NaN never are.
-  float floor() const { return size == n ? heap[0].score : -__FLT_MAX__; }
+  float floor() const { return size == n ? score_of(heap[0]) : -__FLT_MAX__; }
 
   // Best first, and the bias of the user added.
   void answer(float bias, int32_t* codes, float* best) {
     unheap(heap, size);
     for (int64_t at = 0; at < n; ++at) {
-      const float score = at < size ? heap[at].score + bias : -INFINITY;
+      const float score = at < size ? score_of(heap[at]) + bias : -INFINITY;
       const bool there = score > -INFINITY;
-      codes[at] = there ? heap[at].code : -1;
+      codes[at] = there ? code_of(heap[at]) : -1;
       best[at] = there ? score : -INFINITY;
     }
   }
