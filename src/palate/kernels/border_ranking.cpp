@@ -45,6 +45,11 @@ Shapes checked_scores(const Array& scores) {
   return shapes;
 }
 
+int64_t checked_count(int64_t n, int64_t n_items) {
+  if (n < 0) throw nb::value_error("n must be >= 0");
+  return std::min(n, n_items);
+}
+
 // The n best of each user, an answer being made.
 struct Answer {
   int64_t n;
@@ -52,11 +57,6 @@ struct Answer {
   Owned<float> best;
   Answer(int64_t n_users, int64_t asked, int64_t n_items)
       : n(checked_count(asked, n_items)), codes(n_users * n), best(n_users * n) {}
-
-  static int64_t checked_count(int64_t n, int64_t n_items) {
-    if (n < 0) throw nb::value_error("n must be >= 0");
-    return std::min(n, n_items);
-  }
 
   nb::tuple arrays(int64_t n_users) const {
     const auto height = static_cast<size_t>(n_users), width = static_cast<size_t>(n);
@@ -123,18 +123,22 @@ nb::tuple select_top(const Array& scores, int64_t n, int n_threads) {
 struct Ranking {
   RankQuery query{};
   Owned<int64_t> ranks;
-  Owned<int32_t> ties, n_candidates;
+  Owned<double> middles;
+  Owned<int32_t> n_candidates;
   Lists seen;
-  int64_t n_users, n_targets;
+  int64_t n_users, n_targets, n;
+  Owned<int32_t> codes;
 
-  Ranking(const Shapes& shapes, const Array& target_indptr, const Array& target_indices, const MaybeArray& seen_indptr,
-          const MaybeArray& seen_indices, const MaybeArray& allowed)
+  Ranking(const Shapes& shapes, const Array& target_indptr, const Array& target_indices, int64_t asked,
+          const MaybeArray& seen_indptr, const MaybeArray& seen_indices, const MaybeArray& allowed)
       : ranks(static_cast<int64_t>(target_indices.size())),
-        ties(static_cast<int64_t>(target_indices.size())),
+        middles(static_cast<int64_t>(target_indices.size())),
         n_candidates(shapes.n_users),
         seen(seen_lists(seen_indptr, seen_indices, shapes.n_users, shapes.n_items)),
         n_users(shapes.n_users),
-        n_targets(static_cast<int64_t>(target_indices.size())) {
+        n_targets(static_cast<int64_t>(target_indices.size())),
+        n(checked_count(asked, shapes.n_items)),
+        codes(n_users * n) {
     if (n_users == 0) checked<int64_t>(target_indptr, "target_indptr", {1});
     const Lists targets(target_indptr, target_indices, n_users, shapes.n_items, "target_indptr", "target_indices");
     query.allowed = checked_mask(allowed, shapes.n_items);
@@ -146,24 +150,27 @@ struct Ranking {
     query.most_targets = targets.longest;
     query.most_seen = seen.longest;
     query.ranks = ranks.data;
-    query.ties = ties.data;
+    query.middles = middles.data;
     query.n_candidates = n_candidates.data;
+    query.n = n;
+    query.codes = codes.data;
   }
 
   nb::tuple arrays() const {
-    const auto n = static_cast<size_t>(n_targets);
-    return nb::make_tuple(ranks.array({n}), ties.array({n}), n_candidates.array({static_cast<size_t>(n_users)}));
+    const auto targets = static_cast<size_t>(n_targets), height = static_cast<size_t>(n_users);
+    return nb::make_tuple(ranks.array({targets}), middles.array({targets}), n_candidates.array({height}),
+                          codes.array({height, static_cast<size_t>(n)}));
   }
 };
 
 nb::tuple rank_targets(const Array& users, const Array& items, const Array& target_indptr, const Array& target_indices,
-                       bool bias, const MaybeArray& seen_indptr, const MaybeArray& seen_indices,
+                       int64_t n, bool bias, const MaybeArray& seen_indptr, const MaybeArray& seen_indices,
                        const MaybeArray& allowed, int n_threads) {
   const Shapes shapes = checked_factors(users, items, bias);
   const int threads = checked_threads(n_threads);
   const float* x = checked<float>(users, "users", {shapes.n_users, shapes.k});
   const float* y = checked<float>(items, "items", {shapes.n_items, shapes.k});
-  Ranking ranking(shapes, target_indptr, target_indices, seen_indptr, seen_indices, allowed);
+  Ranking ranking(shapes, target_indptr, target_indices, n, seen_indptr, seen_indices, allowed);
   RankQuery& query = ranking.query;
   Packed packed(y, shapes.n_items, shapes.k, bias, query.allowed);
   const std::vector<Reach> reach = order_by_reach(packed, x, shapes.n_users, shapes.n_items, threads);
@@ -185,13 +192,13 @@ nb::tuple rank_targets(const Array& users, const Array& items, const Array& targ
   return ranking.arrays();
 }
 
-nb::tuple rank_targets_of(const Array& scores, const Array& target_indptr, const Array& target_indices,
+nb::tuple rank_targets_of(const Array& scores, const Array& target_indptr, const Array& target_indices, int64_t n,
                           const MaybeArray& seen_indptr, const MaybeArray& seen_indices, const MaybeArray& allowed,
                           int n_threads) {
   const Shapes shapes = checked_scores(scores);
   const int threads = checked_threads(n_threads);
   const float* block_scores = checked<float>(scores, "scores", {shapes.n_users, shapes.n_items});
-  Ranking ranking(shapes, target_indptr, target_indices, seen_indptr, seen_indices, allowed);
+  Ranking ranking(shapes, target_indptr, target_indices, n, seen_indptr, seen_indices, allowed);
   RankQuery& query = ranking.query;
   query.scores = block_scores;
   query.catalogue.n = shapes.n_items;
@@ -214,11 +221,11 @@ void add_ranking_kernels(nb::module_& m) {
         "seen_indices"_a.none() = nb::none(), "allowed"_a.none() = nb::none(), "n_threads"_a = 0);
   m.def("select_top", &select_top, "scores"_a, "n"_a, nb::kw_only(), "n_threads"_a = 0);
   m.def("rank_targets", &rank_targets, "users"_a, "items"_a, "target_indptr"_a, "target_indices"_a, nb::kw_only(),
-        "bias"_a = true, "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(),
+        "n"_a = 0, "bias"_a = true, "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(),
         "allowed"_a.none() = nb::none(), "n_threads"_a = 0);
   m.def("rank_targets_of", &rank_targets_of, "scores"_a, "target_indptr"_a, "target_indices"_a, nb::kw_only(),
-        "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(), "allowed"_a.none() = nb::none(),
-        "n_threads"_a = 0);
+        "n"_a = 0, "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(),
+        "allowed"_a.none() = nb::none(), "n_threads"_a = 0);
 }
 
 }  // namespace palate

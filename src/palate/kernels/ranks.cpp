@@ -19,6 +19,7 @@ void rank_of(const RankQuery& query, const Seen& seen, int64_t first, int64_t la
 
 namespace {
 
+#include "best.hpp"
 #include "counting.hpp"
 
 constexpr int kChunk = 64 * kPanel;  // places whose scores are kept at once while targets are counted
@@ -52,6 +53,7 @@ struct Counted {
   int64_t n_seen;
   const int32_t* slots;
   int64_t n_slots;
+  Best best;  // of scores that are NaN where he has seen the item
 };
 
 // The targets of a user that he may get, in the order in which they are counted. scores: of all his targets; order: as
@@ -61,7 +63,7 @@ void sort_targets(const RankQuery& query, int64_t user, const float* scores, Ent
   int64_t numbers = 0, rest = n;
   for (int64_t t = 0; t < n; ++t) {
     const int32_t code = query.targets[begin + t];
-    query.ranks[begin + t] = query.ties[begin + t] = 0;
+    query.ranks[begin + t] = 0, query.middles[begin + t] = 0;
     if (place_of(query, code) < 0 || holds(who.slots, who.n_slots, code)) continue;
     const Entry entry = entry_of(-scores[t], static_cast<int32_t>(t));
     if (scores[t] == scores[t])
@@ -77,28 +79,33 @@ void sort_targets(const RankQuery& query, int64_t user, const float* scores, Ent
   }
 }
 
-// Below it no score counts; NaN where there are no targets.
+// Below it no score counts; NaN where none does.
 float lowest(const Counted& who) {
-  if (who.n_targets == 0) return NAN;
-  const float last = who.targets[who.n_targets - 1].score;
-  return last == last ? who.targets[0].score : -INFINITY;
+  const float floor = who.best.floor();
+  if (who.n_targets == 0) return floor;
+  const float first = who.targets[0].score, last = who.targets[who.n_targets - 1].score;
+  if (last != last) return -INFINITY;
+  return floor < first ? floor : first;
 }
 
-void end_targets(const RankQuery& query, int64_t user, const Counted& who) {
+void end_user(const RankQuery& query, int64_t user, float bias, Counted& who) {
+  who.best.answer(bias, query.codes + user * query.n, nullptr);
   const int64_t candidates = query.n_allowed - who.n_seen;
   query.n_candidates[user] = static_cast<int32_t>(candidates);
   for (int64_t i = 0; i < who.n_targets; ++i) {
     const Target& target = who.targets[i];
     const int64_t above = target.score == target.score ? target.above : candidates - target.level;
     query.ranks[target.at] = 1 + above + target.before;
-    query.ties[target.at] = static_cast<int32_t>(target.level - 1);
+    query.middles[target.at] = static_cast<double>(1 + above) + static_cast<double>(target.level - 1) / 2;
   }
 }
 
 void count_stretch(const RankQuery& query, Counted& who, float* scores, int64_t first, int64_t n, float* kept) {
   pad(scores, n);
   mask(scores, first, n, who.seen, who.n_seen);
-  count_targets({scores, first, n, &query, who.slots, who.n_slots}, who.targets, who.n_targets, kept);
+  const Stretch here{scores, first, n, &query, who.slots, who.n_slots};
+  select(scores, n, who.best, [&](int64_t at) { who.best.take(scores[at], here.code(at)); });
+  count_targets(here, who.targets, who.n_targets, kept);
 }
 
 // The scores of n items for one user, each the same sum in the same order as in a tile.
@@ -137,6 +144,7 @@ struct Counter {
     for (Counted& one : who) {
       one.targets = arena.take<Target>(query.most_targets);
       one.seen = arena.take<int32_t>(query.most_seen + 1);
+      one.best = {arena.take<Entry>(query.n), 0, query.n, nullptr, 0};
     }
   }
 };
@@ -146,6 +154,7 @@ void begin_counting(const RankQuery& query, const Seen& seen, int64_t at, Counte
   who.slots = seen.begin ? seen.slots + seen.begin[at] : nullptr;
   who.n_slots = seen.begin ? seen.begin[at + 1] - seen.begin[at] : 0;
   who.n_seen = seen_places(query, who.slots, who.n_slots, who.seen);
+  who.best.size = 0;
 }
 
 // Scores of a tile of users and the places first .. last, as long as one of them can reach somebody's lowest target.
@@ -180,11 +189,16 @@ void rank_tile(const RankQuery& query, const Seen& seen, int64_t first, int n_us
   for (int64_t place = 0; place < c.n; place += kChunk) {
     const int64_t n = score_chunk(query, place, c.n - place < kChunk ? c.n : place + kChunk, memory);
     if (n == 0) break;
-    for (int u = 0; u < n_users; ++u)
-      if (reaches(memory.lengths[u], query.reach[place / kPanel], memory.floors[u]))
-        count_stretch(query, memory.who[u], memory.rows + u * kChunk, place, n, memory.kept);
+    for (int u = 0; u < n_users; ++u) {
+      if (!reaches(memory.lengths[u], query.reach[place / kPanel], memory.floors[u])) continue;
+      count_stretch(query, memory.who[u], memory.rows + u * kChunk, place, n, memory.kept);
+      memory.floors[u] = lowest(memory.who[u]);
+    }
   }
-  for (int u = 0; u < n_users; ++u) end_targets(query, first + u, memory.who[u]);
+  for (int u = 0; u < n_users; ++u) {
+    const int64_t user = first + u;
+    end_user(query, user, c.k > c.n_factors ? query.users[user * c.k + c.n_factors] : 0.0f, memory.who[u]);
+  }
 }
 
 void copy_allowed(const float* scores, const uint8_t* allowed, int64_t n, float* to) {
@@ -205,7 +219,7 @@ void rank_row(const RankQuery& query, const Seen& seen, int64_t user, int64_t at
     copy_allowed(scores + place, query.allowed ? query.allowed + place : nullptr, n, memory.rows);
     count_stretch(query, who, memory.rows, place, n, memory.kept);
   }
-  end_targets(query, user, who);
+  end_user(query, user, 0.0f, who);
 }
 
 }  // namespace
@@ -214,7 +228,8 @@ int64_t rank_scratch(const RankQuery& query) {
   return Arena::floats<float>(static_cast<int64_t>(kTileUsers) * kChunk) + Arena::floats<float>(kChunk + W) +
          Arena::floats<float>(static_cast<int64_t>(kTileUsers) * query.catalogue.n_factors) +
          Arena::floats<float>(query.most_targets) + Arena::floats<Entry>(query.most_targets) +
-         kTileUsers * (Arena::floats<Target>(query.most_targets) + Arena::floats<int32_t>(query.most_seen + 1));
+         kTileUsers * (Arena::floats<Target>(query.most_targets) + Arena::floats<int32_t>(query.most_seen + 1) +
+                       Arena::floats<Entry>(query.n));
 }
 
 void rank(const RankQuery& query, const Seen& seen, int64_t first, int64_t last, float* scratch) {

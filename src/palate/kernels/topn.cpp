@@ -19,39 +19,7 @@ void top_of(const TopQuery& query, const Seen& seen, int64_t first, int64_t last
 
 namespace {
 
-#include "catalogue.hpp"
-#include "entries.hpp"
-
-// The n best so far of one user.
-struct Best {
-  Entry* heap;
-  int64_t size, n;
-  const int32_t* slots;  // what he has seen
-  int64_t n_slots;
-
-  void take(float score, int32_t code) {
-    const Entry entry = entry_of(score, code);
-    if ((size == n && entry >= heap[0]) || holds(slots, n_slots, code)) return;
-    if (size < n)
-      rise(heap, size++, entry);
-    else
-      sink(heap, n, entry);
-  }
-
-  // No score below it is among the best; -infinity and NaN never are.
-  float floor() const { return size == n ? score_of(heap[0]) : -__FLT_MAX__; }
-
-  // Best first, and the bias of the user added.
-  void answer(float bias, int32_t* codes, float* best) {
-    unheap(heap, size);
-    for (int64_t at = 0; at < n; ++at) {
-      const float score = at < size ? score_of(heap[at]) + bias : -INFINITY;
-      const bool there = score > -INFINITY;
-      codes[at] = there ? code_of(heap[at]) : -1;
-      best[at] = there ? score : -INFINITY;
-    }
-  }
-};
+#include "best.hpp"
 
 void begin_best(Best* best, const TopQuery& query, const Seen& seen, int64_t n_users, Entry* heaps) {
   for (int64_t u = 0; u < n_users; ++u) {
@@ -96,20 +64,10 @@ void visit(const Tile& tile, const float* panel, int n_factors, const int32_t* c
 inline int64_t n_tiles(int64_t n_users) { return (n_users + kTileUsers - 1) / kTileUsers; }
 
 // What is best of scores that are there already.
-void select(const float* scores, int64_t n, const uint8_t* allowed, Best& best) {
-  auto offer = [&](int64_t code) {
+void take_row(const float* scores, int64_t n, const uint8_t* allowed, Best& best) {
+  select(scores, n, best, [&](int64_t code) {
     if (!allowed || allowed[code]) best.take(scores[code], static_cast<int32_t>(code));
-  };
-  float floor = best.floor();
-  int64_t code = 0;
-  for (; code + W <= n; code += W) {
-    uint32_t hits = at_least(load(scores + code), broadcast(floor));
-    if (!hits) continue;
-    for (; hits; hits &= hits - 1) offer(code + __builtin_ctz(hits));
-    floor = best.floor();
-  }
-  for (; code < n; ++code)
-    if (scores[code] >= best.floor()) offer(code);
+  });
 }
 
 }  // namespace
@@ -162,7 +120,7 @@ void top_of(const TopQuery& query, const Seen& seen, int64_t first, int64_t last
   begin_best(best, query, seen, n_users, arena.take<Entry>(n_users * query.n));
   for (int64_t u = 0; u < n_users; ++u) {
     const int64_t row = first + u;
-    select(query.scores + row * n, n, query.allowed, best[u]);
+    take_row(query.scores + row * n, n, query.allowed, best[u]);
     best[u].answer(0.0f, query.codes + row * query.n, query.best + row * query.n);
   }
 }
