@@ -312,7 +312,7 @@ def test_lists_by_hand(seed):
             for name, value in expected.items():
                 np.testing.assert_allclose(found[name][at][row], value, atol=2e-6, err_msg=name)
         listed = {item for user in case.users for item in case.ranked(user)[:k]}
-        assert lists.coverage(tops, k, 9) == pytest.approx(len(listed) / 9)
+        assert lists.coverage(tops, ks, 9)[at] == pytest.approx(len(listed) / 9)
 
 
 def test_popularity_bias_is_the_change_of_the_group_average():
