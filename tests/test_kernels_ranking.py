@@ -1,5 +1,8 @@
 """The kernels that rank a whole catalogue: against their slow twins, hand-made cases, and themselves."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -255,6 +258,32 @@ def test_a_wide_product_is_the_narrow_one_side_by_side(k):
     narrow = np.hstack([kernels.multiply_rows(indptr, indices, values, part) for part in parts])
     np.testing.assert_array_equal(whole, narrow)
     assert kernels.multiply_rows(indptr, indices, values, table, n_threads=1).tobytes() == whole.tobytes()
+
+
+RESIDENT = """
+import threading
+import numpy as np
+from palate import kernels
+
+def resident():
+    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmRSS"))
+
+users, items = np.ones((1, 64), np.float32), np.ones((120_000, 64), np.float32)
+kernels.top_n(users, items, 1, n_threads=1)
+before = resident()
+for _ in range(4):
+    asked = threading.Thread(target=kernels.top_n, args=(users, items, 1), kwargs={"n_threads": 1})
+    asked.start()
+    asked.join()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_memory_of_a_packed_catalogue_is_given_back():
+    """It takes 30 MB here; the heaps of the threads that asked must keep none of it."""
+    done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 15
 
 
 # ---- wrong input

@@ -16,7 +16,7 @@ Lists seen_lists(const MaybeArray& indptr, const MaybeArray& indices, int64_t n_
 void Packed::pack(int n_threads) {
   const RankingLevel& kernels = *level().ranking;
   n_panels = (catalogue.n + kernels.width - 1) / kernels.width;
-  panels = std::make_unique<AlignedFloats>(n_panels * (1 + catalogue.n_factors) * kernels.width);
+  panels = std::make_unique<PassingFloats>(n_panels * (1 + catalogue.n_factors) * kernels.width);
   catalogue.panels = panels->data;
   constexpr int64_t kPanels = 32;
   run((n_panels + kPanels - 1) / kPanels, n_threads,

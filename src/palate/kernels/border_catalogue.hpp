@@ -7,6 +7,7 @@
 
 #include "border.hpp"
 #include "checks.hpp"
+#include "memory.hpp"
 #include "ranking.hpp"
 
 namespace palate {
@@ -58,7 +59,7 @@ struct SeenTables {
 struct Packed {
   Catalogue catalogue{};
   std::vector<int32_t> codes;
-  std::unique_ptr<AlignedFloats> panels;
+  std::unique_ptr<PassingFloats> panels;
   int64_t n_panels = 0;
 
   Packed(const float* items, int64_t n_items, int64_t k, bool bias, const uint8_t* allowed) {
