@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from implicit_sweeps import movielens_likes, peer_seconds, seconds_per_sweep, synthetic_likes
 from measuring import Row, fit_timed, fresh, in_own_process, timed
-from topn import CASES, row_of
+from topn import CASES, row_of, streamed
 
 import palate
 from palate import Ratings
@@ -161,7 +161,7 @@ def top_n() -> list[Row]:
         rows.append(whole)
         if PEERS:
             rows.append(row_of(f"{SOME_USERS:,} of these users", CASES[name](SOME_USERS), PEERS, repeat=1))
-    return rows
+    return [*rows, *streamed()]
 
 
 def judging() -> list[Row]:
