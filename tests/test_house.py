@@ -278,6 +278,12 @@ def test_the_rule_would_catch_code(source):
     assert not unsafe_things(ast.parse("model.eval(); np.load(f, allow_pickle=False); re.search(p, s)"))
 
 
+def test_files_of_the_kernels_are_short():
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in SRC.rglob("*.[ch]pp")}
+    assert lengths
+    assert {name: lines for name, lines in lengths.items() if lines >= 400} == {}
+
+
 # Folders where somebody's own files lie on some machine; web addresses and longer paths do not match.
 MACHINE_PATH = re.compile(r"(?<![\w.:/\\~-])(?:/(?:home|root|Users|work|workspace|mnt|media|srv|opt)/\w|[A-Z]:\\\w)")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,22 +80,24 @@ def rank_targets(
     target_indptr: Begins,
     target_indices: Codes,
     *,
+    n: int = 0,
     bias: bool = True,
     seen_indptr: Begins | None = None,
     seen_indices: Codes | None = None,
     allowed: Mask | None = None,
     n_threads: int = 0,  # noqa: ARG001
-) -> tuple[Begins, Codes, Codes]:
-    """Where each target of each user stands among all items he may get: (ranks, ties, n_candidates).
+) -> tuple[Begins, Doubles, Codes, Codes]:
+    """Where each target of each user stands among all items he may get: (ranks, middles, n_candidates, codes).
 
     ranks (n_targets,): 1 + how many of them come before it, the score p . q [+ c] being greater, or equal and the code
-    lower; NaN comes behind all numbers. 0: the target is seen or not allowed. ties (n_targets,): how many others have
-    the same score. n_candidates (n_users,): how many items he may get.
+    lower; NaN comes behind all numbers. 0: the target is seen or not allowed. middles (n_targets,): the mean rank of
+    all of them that score the same, 0 likewise. n_candidates (n_users,): how many items he may get. codes (n_users,
+    min(n, n_items)): the n best of them, as by top_n.
     """
     scores = scores_of(users, items, bias=bias)
-    return rank_targets_of(
-        scores, target_indptr, target_indices, seen_indptr=seen_indptr, seen_indices=seen_indices, allowed=allowed
-    )
+    left: dict[str, Any] = {"seen_indptr": seen_indptr, "seen_indices": seen_indices, "allowed": allowed}
+    found = rank_targets_of(scores, target_indptr, target_indices, **left)
+    return *found[:3], top_n(users, items, n, bias=bias, **left)[0]
 
 
 def rank_targets_of(
@@ -101,25 +105,28 @@ def rank_targets_of(
     target_indptr: Begins,
     target_indices: Codes,
     *,
+    n: int = 0,
     seen_indptr: Begins | None = None,
     seen_indices: Codes | None = None,
     allowed: Mask | None = None,
     n_threads: int = 0,  # noqa: ARG001
-) -> tuple[Begins, Codes, Codes]:
+) -> tuple[Begins, Doubles, Codes, Codes]:
     """The same of scores that are there already, (n_users, n_items)."""
     left = candidates_of(scores.shape, seen_indptr, seen_indices, allowed)
-    ranks, ties = np.zeros(len(target_indices), np.int64), np.zeros(len(target_indices), np.int32)
+    ranks, middles = np.zeros(len(target_indices), np.int64), np.zeros(len(target_indices))
     for user in range(len(scores)):
         for at in range(target_indptr[user], target_indptr[user + 1]):
-            ranks[at], ties[at] = _rank_of(scores[user], left[user], int(target_indices[at]))
-    return ranks, ties, left.sum(axis=1).astype(np.int32)
+            ranks[at], middles[at] = _rank_of(scores[user], left[user], int(target_indices[at]))
+    best = select_top(np.where(left, scores, np.float32(-np.inf)), n)[0]
+    return ranks, middles, left.sum(axis=1).astype(np.int32), best
 
 
-def _rank_of(scores: Floats, left: NDArray[np.bool_], target: int) -> tuple[int, int]:
-    """The rank of one target, and how many others have its score."""
+def _rank_of(scores: Floats, left: NDArray[np.bool_], target: int) -> tuple[int, float]:
+    """The rank of one target, and the mean rank of all that have its score."""
     if not left[target]:
-        return 0, 0
+        return 0, 0.0
     number, score = ~np.isnan(scores), scores[target]
     above, level = (scores > score, scores == score) if number[target] else (number, ~number)
     lower = np.arange(len(scores)) < target
-    return 1 + int((left & (above | (level & lower))).sum()), int((left & level).sum()) - 1
+    first = 1 + int((left & above).sum())
+    return first + int((left & level & lower).sum()), first + (int((left & level).sum()) - 1) / 2

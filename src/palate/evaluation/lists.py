@@ -5,7 +5,8 @@ Lists are (n_users, n) item codes, best first, -1 where there are no more: those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from palate.errors import OptionError
 from palate.evaluation.resampling import Doubles
 from palate.factors import Codes, Floats
+from palate.kernels import multiply_rows
 from palate.model import Model
 
 if TYPE_CHECKING:
@@ -22,11 +24,19 @@ if TYPE_CHECKING:
 BLOCK_FLOATS = 2_000_000  # similarities of pairs made at once
 
 
-def coverage(lists: Codes, k: int, n_items: int) -> float:
-    """coverage@k = share of the catalogue that is among the first k of anybody's list."""
+def coverage(lists: Codes, ks: Sequence[int], n_items: int) -> list[float]:
+    """coverage@k = share of the catalogue that is among the first k of anybody's list, for each k."""
     found = np.zeros(n_items + 1, bool)
-    found[lists[:, :k]] = True
-    return float(found[:-1].mean())
+    shares = []
+    for part in _parts(lists, ks):
+        found[part] = True
+        shares.append(float(found[:-1].mean()))
+    return shares
+
+
+def _parts(lists: Codes, ks: Sequence[int]) -> Iterator[Codes]:
+    """The lists cut at each k: their first places, and what each further k adds."""
+    return (lists[:, begin:end] for begin, end in pairwise((0, *ks)))
 
 
 def item_shares(model: Model) -> Doubles:
@@ -66,10 +76,22 @@ def history_popularity(model: Model, users: Codes, shares: Doubles) -> Doubles:
 
 def _means(lists: Codes, ks: Sequence[int], values: Doubles) -> list[Doubles]:
     """The mean of items' values over the first k of each list, for each k."""
-    sums = np.cumsum(np.append(values, 0.0)[lists], axis=1)
-    sizes = np.cumsum(lists >= 0, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return [sums[:, at] / sizes[:, at] for at in (min(k, lists.shape[1]) - 1 for k in ks)]
+        return [sums / sizes for sums, sizes in zip(_sums(lists, ks, values), _sizes(lists, ks), strict=True)]
+
+
+def _sums(lists: Codes, ks: Sequence[int], values: Doubles) -> list[Doubles]:
+    """The sum of items' values over the first k of each list, for each k."""
+    values = np.append(values, 0.0)  # of -1, which stands last
+    return list(accumulate(np.take(values, part, mode="wrap").sum(axis=1) for part in _parts(lists, ks)))
+
+
+def _sizes(lists: Codes, ks: Sequence[int]) -> list[NDArray[np.int64]]:
+    """How many items are among the first k of each list, for each k: those that are there stand first."""
+    whole = np.full(len(lists), lists.shape[1])
+    if (lists[:, -1:] < 0).any():
+        whole = np.count_nonzero(lists >= 0, axis=1)
+    return [np.minimum(whole, k) for k in ks]
 
 
 def diversity(lists: Codes, ks: Sequence[int], factors: Floats) -> list[Doubles]:
@@ -78,19 +100,20 @@ def diversity(lists: Codes, ks: Sequence[int], factors: Floats) -> list[Doubles]
     By the square of a sum of unit vectors: sum_pairs cosine = (|sum v|^2 - sum |v|^2) / 2. The cosine with an item
     without factors is 0. nan, and left out of the mean, for a user with fewer than two items.
     """
-    lengths = np.linalg.norm(factors, axis=1, keepdims=True)
-    unit = np.vstack([factors / np.where(lengths > 0, lengths, 1), np.zeros((1, factors.shape[1]))]).astype(np.float32)
-    codes = np.where(lists >= 0, lists, len(factors))
-    ones = np.cumsum((lengths[:, 0] > 0)[lists] & (lists >= 0), axis=1)  # |v|^2 is 1, or 0 without factors
-    sizes = np.cumsum(lists >= 0, axis=1, dtype=np.int64)
-    total, own = np.zeros((2, len(lists), factors.shape[1]), np.float32)
-    found = {}
-    for at in range(lists.shape[1]):
-        total += np.take(unit, codes[:, at], axis=0, out=own, mode="clip")
-        if at + 1 in ks or at + 1 == lists.shape[1]:
-            similar = np.einsum("uk,uk->u", total, total).astype(np.float64) - ones[:, at]
-            found[at + 1] = 1 - _per_pair(similar, sizes[:, at])
-    return [found[min(k, lists.shape[1])] for k in ks]
+    lengths = np.linalg.norm(factors, axis=1)
+    unit = (factors / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+    unit = np.pad(unit, ((0, 1), (0, 0)))  # of -1, which stands last
+    sizes = _sizes(lists, ks)
+    own = sizes if (lengths > 0).all() else _sums(lists, ks, (lengths > 0).astype(np.float64))  # |v|^2 is 1 or 0
+    totals = accumulate(_added(part, unit) for part in _parts(lists, ks))
+    similar = [np.einsum("uk,uk->u", total, total).astype(np.float64) for total in totals]
+    return [1 - _per_pair(*of_k) for of_k in zip(np.subtract(similar, own), sizes, strict=True)]
+
+
+def _added(lists: Codes, vectors: Floats) -> Floats:
+    """Sums of the vectors of all items of each list, (n_users, k); -1 is the last vector."""
+    codes = np.where(lists < 0, np.int32(len(vectors) - 1), lists)
+    return multiply_rows(np.arange(len(lists) + 1) * lists.shape[1], codes.ravel(), None, vectors)
 
 
 def _per_pair(sums: Doubles, sizes: NDArray[np.int64]) -> Doubles:

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from palate.evaluation.matching import codes_in_model
 from palate.evaluation.metrics import NEVER, Places
+from palate.evaluation.resampling import Doubles
 from palate.factors import Codes, Factors, Floats
-from palate.kernels import rank_targets, rank_targets_of, top_n, top_n_of
+from palate.kernels import rank_targets, rank_targets_of, top_n
 from palate.model import Model, People
 from palate.ratings import Ratings
 from palate.recommender import Recommender
-from palate.rows import take_rows
 
 BLOCK_SCORES = 4_000_000  # scores held at once
 Begins = NDArray[np.int64]
+Placed = tuple[Begins, Doubles, Codes, Codes]  # ranks, mean ranks, candidates, lists
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def place(model: Model, held_out: HeldOut, n: int) -> tuple[Places, Codes]:
         _place_block(model, held_out, slice(start, min(start + step, len(held_out.users))), n)
         for start in range(0, len(held_out.users), step)
     ]
-    ranks, backwards, n_candidates, lists = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return _places(held_out, ranks, backwards, n_candidates), lists
+    ranks, middles, n_candidates, lists = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return _places(held_out, ranks, middles, n_candidates), lists
 
 
 def _is_dot_product(factors: Factors) -> bool:
@@ -61,18 +62,19 @@ def _is_dot_product(factors: Factors) -> bool:
     return kind.serving is Factors.serving and kind.user_scores is Factors.user_scores and kind.scores is Factors.scores
 
 
-def _places(held_out: HeldOut, ranks: Begins, backwards: Begins, n_candidates: Codes) -> Places:
-    """Ranks, and ranks when of equal scores the higher code comes first, as Places."""
+def _places(held_out: HeldOut, ranks: Begins, middles: Doubles, n_candidates: Codes) -> Places:
+    """Ranks, and the mean ranks of all that score the same, as Places."""
     counts = np.diff(held_out.indptr)
-    candidates = np.repeat(n_candidates, counts)
-    behind = np.where(ranks > 0, candidates - (ranks + backwards) / 2, 0.0)
-    reached = np.where(ranks > 0, ranks, NEVER)
-    order = np.lexsort((reached, np.repeat(np.arange(len(counts)), counts)))
+    found = ranks > 0
+    behind = np.where(found, np.repeat(n_candidates, counts) - middles, 0.0)
+    reached = np.where(found, ranks, NEVER)
+    behind_all = int(ranks.max(initial=0)) + 1
+    order = np.argsort(_owners(held_out.indptr) * (behind_all + 1) + np.where(found, ranks, behind_all), kind="stable")
     return Places(held_out.indptr, reached[order], behind[order], n_candidates.astype(np.int64))
 
 
-def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> tuple[Begins, Begins, Codes, Codes]:
-    """Ranks of the held-out items of some users, forwards and backwards, candidates of each, and lists."""
+def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> Placed:
+    """Ranks and mean ranks of the held-out items of some users, candidates of each, and lists."""
     people = model.people(held_out.users[users])
     scored = _scored(model, people)
     seen: dict[str, Any] = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
@@ -80,19 +82,9 @@ def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> tuple
     items = held_out.items[indptr[0] : indptr[-1]]
     known = items >= 0
     begins = np.append(0, np.cumsum(known))[indptr - indptr[0]]
-    forwards, ties, n_candidates = scored.ranks(begins, items[known], **seen)
-    backwards = forwards.copy()
-    is_tied = np.bincount(_owners(begins), ties, len(people)) > 0
-    if is_tied.any():
-        own = is_tied[_owners(begins)]
-        few = take_rows(people.history, np.flatnonzero(is_tied).astype(np.int32))
-        last = np.int32(len(model.item_vocabulary) - 1)
-        turned = {"seen_indptr": few.indptr, "seen_indices": last - few.indices}
-        few_begins = np.append(0, np.cumsum(np.diff(begins)[is_tied]))
-        backwards[own] = scored.turned(is_tied).ranks(few_begins, last - items[known][own], **turned)[0]
-    both = np.zeros((2, len(items)), np.int64)
-    both[:, known] = forwards, backwards
-    return both[0], both[1], n_candidates, scored.top(n, **seen)
+    ranks, middles = np.zeros(len(items), np.int64), np.zeros(len(items))
+    ranks[known], middles[known], n_candidates, lists = scored.placed(begins, items[known], n, **seen)
+    return ranks, middles, n_candidates, lists
 
 
 def _scored(model: Model, people: People) -> Scores | Products | Biases:
@@ -110,17 +102,9 @@ class Products:
     users: Floats
     items: Floats
 
-    def ranks(self, indptr: Begins, targets: Codes, **seen: Any) -> tuple[Begins, Codes, Codes]:
-        """Ranks of each user's targets (0 for what is seen), how many others have their score, candidates."""
-        return rank_targets(self.users, self.items, indptr, targets, **seen)
-
-    def top(self, n: int, **seen: Any) -> Codes:
-        """The n best items of each user."""
-        return top_n(self.users, self.items, n, **seen)[0]
-
-    def turned(self, users: NDArray[np.bool_]) -> Products:
-        """Of some users, with the items in opposite order."""
-        return Products(self.users[users], np.ascontiguousarray(self.items[::-1]))
+    def placed(self, indptr: Begins, targets: Codes, n: int, **seen: Any) -> Placed:
+        """What rank_targets() says of each user's targets, and the n best items of each."""
+        return rank_targets(self.users, self.items, indptr, targets, n=n, **seen)
 
 
 @dataclass(frozen=True)
@@ -129,17 +113,9 @@ class Scores:
 
     scores: Floats
 
-    def ranks(self, indptr: Begins, targets: Codes, **seen: Any) -> tuple[Begins, Codes, Codes]:
-        """Ranks of each user's targets (0 for what is seen), how many others have their score, candidates."""
-        return rank_targets_of(self.scores, indptr, targets, **seen)
-
-    def top(self, n: int, **seen: Any) -> Codes:
-        """The n best items of each user."""
-        return top_n_of(self.scores, n, **seen)[0]
-
-    def turned(self, users: NDArray[np.bool_]) -> Scores:
-        """Of some users, with the items in opposite order."""
-        return Scores(np.ascontiguousarray(self.scores[users, ::-1]))
+    def placed(self, indptr: Begins, targets: Codes, n: int, **seen: Any) -> Placed:
+        """What rank_targets() says of each user's targets, and the n best items of each."""
+        return rank_targets_of(self.scores, indptr, targets, n=n, **seen)
 
 
 @dataclass(frozen=True)
@@ -149,33 +125,30 @@ class Biases:
     biases: Floats
     n_users: int
 
-    def ranks(
-        self, indptr: Begins, targets: Codes, *, seen_indptr: Begins, seen_indices: Codes
-    ) -> tuple[Begins, Codes, Codes]:
-        """Ranks of each user's targets (0 for what is seen), how many others at all have their score, candidates."""
-        n = len(self.biases)
-        place = np.empty(n, np.int64)
-        place[np.argsort(-self.biases, kind="stable")] = np.arange(n)
-        seen = np.sort(_owners(seen_indptr) * n + place[seen_indices])  # by user, then by place
+    def placed(self, indptr: Begins, targets: Codes, n: int, *, seen_indptr: Begins, seen_indices: Codes) -> Placed:
+        """What rank_targets() says of each user's targets, and the n best items of each."""
+        n_items = len(self.biases)
+        order = np.argsort(-self.biases, kind="stable")
+        place = np.empty(n_items, np.int64)
+        place[order] = np.arange(n_items)
+        first, last = (np.searchsorted(-self.biases[order], -self.biases, side) for side in ("left", "right"))
+        seen = np.sort(_owners(seen_indptr) * n_items + place[seen_indices])  # by user, then by place
         seen = seen[np.diff(seen, prepend=-1) > 0]
-        begins = np.searchsorted(seen, n * np.arange(len(indptr)))
         owners = _owners(indptr)
-        keys = owners * n + place[targets]
-        ahead = np.searchsorted(seen, keys)
-        is_seen = np.append(seen, -1)[ahead] == keys
-        ranks = np.where(is_seen, 0, 1 + place[targets] - (ahead - begins[owners]))
-        _, value, counts = np.unique(self.biases, return_inverse=True, return_counts=True)
-        ties = counts[value[targets]] - 1
-        return ranks, ties.astype(np.int32), (n - np.diff(begins)).astype(np.int32)
+        begins = np.searchsorted(seen, n_items * np.arange(len(indptr)))
 
-    def top(self, n: int, **seen: Any) -> Codes:
-        """The n best items of each user."""
+        def ahead(places: Begins) -> Begins:
+            """How many of the candidates stand before these places."""
+            return places - (np.searchsorted(seen, owners * n_items + places) - begins[owners])
+
+        keys = owners * n_items + place[targets]
+        is_seen = np.append(seen, -1)[np.searchsorted(seen, keys)] == keys
+        ranks = np.where(is_seen, 0, 1 + ahead(place[targets]))
+        middles = np.where(is_seen, 0, (1 + ahead(first[targets]) + ahead(last[targets])) / 2)
         items = np.ascontiguousarray(self.biases[:, None])
-        return top_n(np.zeros((self.n_users, 1), np.float32), items, n, **seen)[0]
-
-    def turned(self, users: NDArray[np.bool_]) -> Biases:
-        """Of some users, with the items in opposite order."""
-        return Biases(self.biases[::-1], int(users.sum()))
+        users = np.zeros((self.n_users, 1), np.float32)
+        lists = top_n(users, items, n, seen_indptr=seen_indptr, seen_indices=seen_indices)[0]
+        return ranks, middles, (n_items - np.diff(begins)).astype(np.int32), lists
 
 
 def _owners(indptr: Begins) -> Begins:

@@ -15,7 +15,7 @@ from palate.evaluation import lists as of_lists
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.metrics import AT_K, NEVER, Places, auc
 from palate.evaluation.placing import HeldOut, held_out_of, place
-from palate.evaluation.resampling import Doubles, Measure, PerUser, Resample, measure_of, plain_measures
+from palate.evaluation.resampling import Doubles, Measure, PerUser, Resample, measures_of, plain_measures
 from palate.factors import Codes
 from palate.model import Model
 from palate.ratings import Ratings
@@ -147,17 +147,14 @@ class Ranked:
 
     def measures(self, resample: Resample, n_items: int) -> dict[str, Measure]:
         """The means over users with their intervals; coverage is no mean, and has none."""
-        pairs = [_as_ratio(values) for values in self.values.values()]
-        sums, counts = (np.stack(part, axis=1) for part in zip(*pairs, strict=True))
+        sums, counts = (np.array(part).T for part in zip(*map(_as_ratio, self.values.values()), strict=True))
         shifts = [-1.0 if isinstance(values, tuple) else 0.0 for values in self.values.values()]
         with np.errstate(invalid="ignore", divide="ignore"):
             values = sums.sum(axis=0) / counts.sum(axis=0) + shifts
         samples = resample.ratios(sums, counts) + shifts
-        found = {
-            name: measure_of(float(value), sample)
-            for name, value, sample in zip(self.values, values, samples.T, strict=True)
-        }
-        return found | {f"coverage@{k}": Measure(of_lists.coverage(self.lists, k, n_items)) for k in self.ks}
+        found = dict(zip(self.values, measures_of(values, samples), strict=True))
+        shares = of_lists.coverage(self.lists, self.ks, n_items)
+        return found | {f"coverage@{k}": Measure(share) for k, share in zip(self.ks, shares, strict=True)}
 
 
 def per_user(
@@ -185,7 +182,8 @@ def _as_ratio(values: Doubles | tuple[Doubles, Doubles]) -> tuple[Doubles, Doubl
     """Numerator and denominator of each user; 0 and 0 where he does not count."""
     if isinstance(values, tuple):
         return np.nan_to_num(values[0]), np.nan_to_num(values[1])
-    return np.nan_to_num(values), np.isfinite(values).astype(np.float64)
+    counts = np.isfinite(values)
+    return np.where(counts, values, 0.0), counts.astype(np.float64)
 
 
 def _verdict(resample: Resample, model: Ranked, rival: Ranked, name: str) -> str:

@@ -14,7 +14,8 @@ Doubles = NDArray[np.float64]
 
 N_BOOTSTRAP = 1000
 TAILS = (0.025, 0.975)
-BLOCK = 4_000_000  # weights drawn at once
+BLOCK = 4_000_000  # weights used at once
+DRAWN = 100_000  # weights drawn at once: so few that they stay near the processor
 MOST_KEPT = 50_000_000  # of them, a byte each
 N_QUANTILES = 2**16
 
@@ -58,7 +59,7 @@ class Resample:
 
     def totals(self, per_user: Doubles) -> Doubles:
         """Column sums of (n_users, c) under each resampling of users: (n_bootstrap, c)."""
-        columns = per_user.astype(np.float32)
+        columns = per_user.astype(np.float32, order="C")
         return np.concatenate([weights.astype(np.float32) @ columns for weights in self._weights()]).astype(np.float64)
 
     def _weights(self) -> Iterable[NDArray[np.uint8]]:
@@ -80,27 +81,39 @@ class Resample:
 
         sums and counts: (n_users, c) each.
         """
-        totals = self.totals(np.hstack([sums, counts]))
+        other = (counts != counts[:, :1]).any(axis=0)  # most are of the same rows as the first
+        n = sums.shape[1]
+        totals = self.totals(np.hstack([sums, counts[:, :1], counts[:, other]]))
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: Doubles = totals[:, : sums.shape[1]] / totals[:, sums.shape[1] :]
+            found: Doubles = totals[:, :n] / totals[:, np.where(other, n + np.cumsum(other), n)]
         return found
 
 
 def measure_of(value: float, sample: Doubles) -> Measure:
     """A value with the middle 95% of what it was in the resamplings, (n_bootstrap,)."""
-    if not np.isfinite(sample).any():
-        return Measure(value)
-    low, high = np.nanquantile(sample, TAILS)
-    return Measure(value, float(low), float(high))
+    return measures_of([value], sample[:, None])[0]
+
+
+def measures_of(values: Iterable[float], samples: Doubles) -> list[Measure]:
+    """Values with the middle 95% of what each was in the resamplings, (n_bootstrap, n); nan counts as no resampling."""
+    unknown = np.isnan(samples)
+    some, whole = np.flatnonzero(unknown.any(axis=0) & ~unknown.all(axis=0)), ~unknown.any(axis=0)
+    ends = np.full((len(TAILS), samples.shape[1]), np.nan)
+    ends[:, whole] = np.quantile(samples[:, whole], TAILS, axis=0)
+    for column in some:
+        ends[:, column] = np.nanquantile(samples[:, column], TAILS)
+    return [Measure(float(value), float(low), float(high)) for value, low, high in zip(values, *ends, strict=True)]
 
 
 def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Poisson(1) weights: the bootstrap of many users without drawing their indices."""
-    draws = np.frombuffer(rng.bytes(2 * shape[0] * shape[1]), "<u2").reshape(shape)
-    weights = np.zeros(shape, np.uint8)
-    for step in STEPS:
-        weights += draws >= step
-    return weights
+    weights = np.zeros(shape[0] * shape[1], np.uint8)
+    for start in range(0, len(weights), DRAWN):
+        part = weights[start : start + DRAWN]
+        draws = np.frombuffer(rng.bytes(2 * len(part)), "<u2")
+        for step in STEPS:
+            part += draws >= step
+    return weights.reshape(shape)
 
 
 def _poisson_steps() -> list[int]:

@@ -196,22 +196,24 @@ def rank_targets(
     target_indptr: NDArray[np.int64],
     target_indices: Codes,
     *,
+    n: int = 0,
     bias: bool = True,
     seen_indptr: NDArray[np.int64] | None = None,
     seen_indices: Codes | None = None,
     allowed: Mask | None = None,
     n_threads: int = 0,
-) -> tuple[NDArray[np.int64], Codes, Codes]: ...
+) -> tuple[NDArray[np.int64], NDArray[np.float64], Codes, Codes]: ...
 def rank_targets_of(
     scores: Floats,
     target_indptr: NDArray[np.int64],
     target_indices: Codes,
     *,
+    n: int = 0,
     seen_indptr: NDArray[np.int64] | None = None,
     seen_indices: Codes | None = None,
     allowed: Mask | None = None,
     n_threads: int = 0,
-) -> tuple[NDArray[np.int64], Codes, Codes]: ...
+) -> tuple[NDArray[np.int64], NDArray[np.float64], Codes, Codes]: ...
 def levels() -> list[str]: ...
 def level() -> str: ...
 def use_level(name: str) -> None: ...

@@ -4,13 +4,10 @@
 #include <nanobind/stl/optional.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <memory>
-#include <numeric>
 #include <vector>
 
 #include "border.hpp"
+#include "border_catalogue.hpp"
 #include "checks.hpp"
 #include "ranking.hpp"
 #include "rows.hpp"
@@ -21,155 +18,11 @@ using namespace nb::literals;
 
 namespace {
 
-// Compressed rows of item codes of each user.
-struct Lists {
-  const int64_t* indptr = nullptr;
-  const int32_t* codes = nullptr;
-  int64_t longest = 0;
-
-  Lists() = default;
-  Lists(const Array& begin, const Array& indices, int64_t n_users, int64_t n_items, const char* indptr_name,
-        const char* name)
-      : indptr(checked<int64_t>(begin, indptr_name, {n_users + 1})), codes(checked<int32_t>(indices, name, {kAny})) {
-    check_indptr(indptr, n_users, static_cast<int64_t>(indices.size()));
-    check_bounds(codes, static_cast<int64_t>(indices.size()), n_items, name);
-    for (int64_t u = 0; u < n_users; ++u) longest = std::max(longest, indptr[u + 1] - indptr[u]);
-  }
-};
-
-Lists seen_lists(const MaybeArray& indptr, const MaybeArray& indices, int64_t n_users, int64_t n_items) {
-  if (indptr.has_value() != indices.has_value())
-    throw nb::type_error("give both seen_indptr and seen_indices, or neither");
-  return indptr ? Lists(*indptr, *indices, n_users, n_items, "seen_indptr", "seen_indices") : Lists();
-}
-
 // Which items may be ranked: null for all.
 const uint8_t* checked_mask(const MaybeArray& allowed, int64_t n_items) {
   if (allowed && allowed->dtype() == nb::dtype<bool>())
     return reinterpret_cast<const uint8_t*>(checked<bool>(allowed, "allowed", {n_items}));
   return checked<uint8_t>(allowed, "allowed", {n_items});
-}
-
-// The hash tables of what some users have seen; the memory is used again for the next ones.
-struct SeenTables {
-  std::vector<int64_t> begin;
-  std::vector<int32_t> slots;
-
-  Seen of(const Lists& seen, int64_t first, int64_t last) {
-    if (!seen.indptr) return {nullptr, nullptr};
-    begin.assign(1, 0);
-    for (int64_t u = first; u < last; ++u) begin.push_back(begin.back() + 2 * (seen.indptr[u + 1] - seen.indptr[u]));
-    slots.assign(static_cast<size_t>(begin.back()) + 1, -1);
-    for (int64_t u = first; u < last; ++u)
-      for (int64_t e = seen.indptr[u]; e < seen.indptr[u + 1]; ++e) add(u - first, seen.codes[e]);
-    return {begin.data(), slots.data()};
-  }
-
-  void add(int64_t user, int32_t code) {
-    int32_t* table = slots.data() + begin[user];
-    const int64_t n = begin[user + 1] - begin[user];
-    int64_t at = PALATE_SLOT_OF(code, static_cast<uint64_t>(n));
-    while (table[at] != code && table[at] != -1) at = at + 1 < n ? at + 1 : 0;
-    table[at] = code;
-  }
-};
-
-// The allowed items, in panels of whole vectors.
-struct Packed {
-  Catalogue catalogue{};
-  std::vector<int32_t> codes;
-  std::unique_ptr<AlignedFloats> panels;
-  int64_t n_panels = 0;
-
-  Packed(const float* items, int64_t n_items, int64_t k, bool bias, const uint8_t* allowed) {
-    for (int64_t code = 0; code < n_items; ++code)
-      if (!allowed || allowed[code]) codes.push_back(static_cast<int32_t>(code));
-    catalogue.items = items;
-    catalogue.k = static_cast<int>(k);
-    catalogue.n_factors = static_cast<int>(k - bias);
-    catalogue.codes = codes.data();
-    catalogue.n = static_cast<int64_t>(codes.size());
-  }
-
-  void pack(int n_threads) {
-    const RankingLevel& kernels = *level().ranking;
-    n_panels = (catalogue.n + kernels.width - 1) / kernels.width;
-    panels = std::make_unique<AlignedFloats>(n_panels * (1 + catalogue.n_factors) * kernels.width);
-    catalogue.panels = panels->data;
-    constexpr int64_t kPanels = 32;
-    run((n_panels + kPanels - 1) / kPanels, n_threads,
-        [&](int64_t task, int) { kernels.pack(catalogue, task * kPanels, std::min(n_panels, (task + 1) * kPanels)); });
-  }
-};
-
-// Lengths of the factors of all rows.
-std::vector<double> lengths_of(const float* rows, int64_t n, const Catalogue& c, int n_threads) {
-  std::vector<double> out(static_cast<size_t>(n));
-  constexpr int64_t kRows = 4096;
-  run((n + kRows - 1) / kRows, n_threads, [&](int64_t task, int) {
-    level().ranking->lengths(rows, c.k, c.n_factors, task * kRows, std::min(n, (task + 1) * kRows), out.data());
-  });
-  return out;
-}
-
-// By Cauchy and Schwarz p . q + b <= |p| |q| + b, so that the items come in the order of this bound for a user of
-// middling length: floors rise early, and a user is done where no later item can reach his. The order changes no
-// result.
-std::vector<Reach> order_by_reach(Packed& packed, const float* users, int64_t n_users, int64_t n_items, int n_threads) {
-  const Catalogue& c = packed.catalogue;
-  const std::vector<double> of_users = lengths_of(users, std::min<int64_t>(n_users, 1000), c, n_threads);
-  const std::vector<double> of_items = lengths_of(c.items, n_items, c, n_threads);
-  double middling = 0;
-  for (const double length : of_users)
-    if (std::isfinite(length)) middling += length / static_cast<double>(of_users.size());
-  auto bias = [&](int32_t code) {
-    const float b = c.k > c.n_factors ? c.items[static_cast<int64_t>(code) * c.k + c.n_factors] : 0.0f;
-    return std::isnan(b) ? INFINITY : b;
-  };
-  std::vector<double> bound(of_items);
-  for (const int32_t code : packed.codes) {
-    bound[code] = middling * of_items[code] + static_cast<double>(bias(code));
-    if (std::isnan(bound[code])) bound[code] = INFINITY;
-  }
-  std::sort(packed.codes.begin(), packed.codes.end(),
-            [&](int32_t a, int32_t b) { return bound[a] > bound[b] || (bound[a] == bound[b] && a < b); });
-
-  // The rounding of a sum of k products is below (k + 2) 2^-24 (|p| |q| + |b|), to first order; twice that is above it.
-  const double slack = (c.n_factors + 8) * std::ldexp(1.0, -23);
-  const int width = level().ranking->width;
-  std::vector<Reach> reach(static_cast<size_t>((c.n + width - 1) / width), Reach{0, -INFINITY});
-  for (int64_t place = c.n; place-- > 0;) {
-    Reach& here = reach[place / width];
-    if (place % width == width - 1 && place + 1 < c.n) here = reach[place / width + 1];
-    const auto b = static_cast<double>(bias(packed.codes[place]));
-    here.length = std::max(here.length, of_items[packed.codes[place]] * (1 + slack));
-    here.bias = std::max(here.bias, b + slack * std::abs(b) + 1e-30);
-  }
-  return reach;
-}
-
-// Users, n_users wide blocks, so many at a time that a task is neither long nor hungry.
-int64_t users_at_once(int64_t n_users, int64_t work_of_one, int64_t floats_of_one, int n_threads) {
-  const int64_t tile = level().ranking->tile_users;
-  const int64_t fair = (n_users + n_threads - 1) / n_threads;
-  const int64_t most = std::min({int64_t{3'000'000'000} / std::max<int64_t>(work_of_one, 1),
-                                 int64_t{4'000'000} / std::max<int64_t>(floats_of_one, 1), fair, int64_t{96}});
-  return std::max<int64_t>(1, (most + tile - 1) / tile) * tile;
-}
-
-// Blocks of users over the threads, each with its tables of what is seen and its scratch.
-template <typename Kernel>
-void run_blocks(int64_t n_users, int64_t block, int64_t scratch_floats, const Lists& seen, int n_threads,
-                Kernel kernel) {
-  const int64_t n_tasks = (n_users + block - 1) / block;
-  const int threads = static_cast<int>(std::min<int64_t>(n_threads, std::max<int64_t>(n_tasks, 1)));
-  std::vector<SeenTables> tables(static_cast<size_t>(threads));
-  std::vector<std::unique_ptr<AlignedFloats>> scratch;
-  for (int t = 0; t < threads; ++t) scratch.push_back(std::make_unique<AlignedFloats>(scratch_floats));
-  run(n_tasks, threads, [&](int64_t task, int worker) {
-    const int64_t first = task * block, last = std::min(n_users, first + block);
-    kernel(tables[worker].of(seen, first, last), first, last, scratch[worker]->data);
-  });
 }
 
 struct Shapes {
@@ -192,6 +45,11 @@ Shapes checked_scores(const Array& scores) {
   return shapes;
 }
 
+int64_t checked_count(int64_t n, int64_t n_items) {
+  if (n < 0) throw nb::value_error("n must be >= 0");
+  return std::min(n, n_items);
+}
+
 // The n best of each user, an answer being made.
 struct Answer {
   int64_t n;
@@ -199,11 +57,6 @@ struct Answer {
   Owned<float> best;
   Answer(int64_t n_users, int64_t asked, int64_t n_items)
       : n(checked_count(asked, n_items)), codes(n_users * n), best(n_users * n) {}
-
-  static int64_t checked_count(int64_t n, int64_t n_items) {
-    if (n < 0) throw nb::value_error("n must be >= 0");
-    return std::min(n, n_items);
-  }
 
   nb::tuple arrays(int64_t n_users) const {
     const auto height = static_cast<size_t>(n_users), width = static_cast<size_t>(n);
@@ -270,18 +123,22 @@ nb::tuple select_top(const Array& scores, int64_t n, int n_threads) {
 struct Ranking {
   RankQuery query{};
   Owned<int64_t> ranks;
-  Owned<int32_t> ties, n_candidates;
+  Owned<double> middles;
+  Owned<int32_t> n_candidates;
   Lists seen;
-  int64_t n_users, n_targets;
+  int64_t n_users, n_targets, n;
+  Owned<int32_t> codes;
 
-  Ranking(const Shapes& shapes, const Array& target_indptr, const Array& target_indices, const MaybeArray& seen_indptr,
-          const MaybeArray& seen_indices, const MaybeArray& allowed)
+  Ranking(const Shapes& shapes, const Array& target_indptr, const Array& target_indices, int64_t asked,
+          const MaybeArray& seen_indptr, const MaybeArray& seen_indices, const MaybeArray& allowed)
       : ranks(static_cast<int64_t>(target_indices.size())),
-        ties(static_cast<int64_t>(target_indices.size())),
+        middles(static_cast<int64_t>(target_indices.size())),
         n_candidates(shapes.n_users),
         seen(seen_lists(seen_indptr, seen_indices, shapes.n_users, shapes.n_items)),
         n_users(shapes.n_users),
-        n_targets(static_cast<int64_t>(target_indices.size())) {
+        n_targets(static_cast<int64_t>(target_indices.size())),
+        n(checked_count(asked, shapes.n_items)),
+        codes(n_users * n) {
     if (n_users == 0) checked<int64_t>(target_indptr, "target_indptr", {1});
     const Lists targets(target_indptr, target_indices, n_users, shapes.n_items, "target_indptr", "target_indices");
     query.allowed = checked_mask(allowed, shapes.n_items);
@@ -293,24 +150,27 @@ struct Ranking {
     query.most_targets = targets.longest;
     query.most_seen = seen.longest;
     query.ranks = ranks.data;
-    query.ties = ties.data;
+    query.middles = middles.data;
     query.n_candidates = n_candidates.data;
+    query.n = n;
+    query.codes = codes.data;
   }
 
   nb::tuple arrays() const {
-    const auto n = static_cast<size_t>(n_targets);
-    return nb::make_tuple(ranks.array({n}), ties.array({n}), n_candidates.array({static_cast<size_t>(n_users)}));
+    const auto targets = static_cast<size_t>(n_targets), height = static_cast<size_t>(n_users);
+    return nb::make_tuple(ranks.array({targets}), middles.array({targets}), n_candidates.array({height}),
+                          codes.array({height, static_cast<size_t>(n)}));
   }
 };
 
 nb::tuple rank_targets(const Array& users, const Array& items, const Array& target_indptr, const Array& target_indices,
-                       bool bias, const MaybeArray& seen_indptr, const MaybeArray& seen_indices,
+                       int64_t n, bool bias, const MaybeArray& seen_indptr, const MaybeArray& seen_indices,
                        const MaybeArray& allowed, int n_threads) {
   const Shapes shapes = checked_factors(users, items, bias);
   const int threads = checked_threads(n_threads);
   const float* x = checked<float>(users, "users", {shapes.n_users, shapes.k});
   const float* y = checked<float>(items, "items", {shapes.n_items, shapes.k});
-  Ranking ranking(shapes, target_indptr, target_indices, seen_indptr, seen_indices, allowed);
+  Ranking ranking(shapes, target_indptr, target_indices, n, seen_indptr, seen_indices, allowed);
   RankQuery& query = ranking.query;
   Packed packed(y, shapes.n_items, shapes.k, bias, query.allowed);
   const std::vector<Reach> reach = order_by_reach(packed, x, shapes.n_users, shapes.n_items, threads);
@@ -332,13 +192,13 @@ nb::tuple rank_targets(const Array& users, const Array& items, const Array& targ
   return ranking.arrays();
 }
 
-nb::tuple rank_targets_of(const Array& scores, const Array& target_indptr, const Array& target_indices,
+nb::tuple rank_targets_of(const Array& scores, const Array& target_indptr, const Array& target_indices, int64_t n,
                           const MaybeArray& seen_indptr, const MaybeArray& seen_indices, const MaybeArray& allowed,
                           int n_threads) {
   const Shapes shapes = checked_scores(scores);
   const int threads = checked_threads(n_threads);
   const float* block_scores = checked<float>(scores, "scores", {shapes.n_users, shapes.n_items});
-  Ranking ranking(shapes, target_indptr, target_indices, seen_indptr, seen_indices, allowed);
+  Ranking ranking(shapes, target_indptr, target_indices, n, seen_indptr, seen_indices, allowed);
   RankQuery& query = ranking.query;
   query.scores = block_scores;
   query.catalogue.n = shapes.n_items;
@@ -361,11 +221,11 @@ void add_ranking_kernels(nb::module_& m) {
         "seen_indices"_a.none() = nb::none(), "allowed"_a.none() = nb::none(), "n_threads"_a = 0);
   m.def("select_top", &select_top, "scores"_a, "n"_a, nb::kw_only(), "n_threads"_a = 0);
   m.def("rank_targets", &rank_targets, "users"_a, "items"_a, "target_indptr"_a, "target_indices"_a, nb::kw_only(),
-        "bias"_a = true, "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(),
+        "n"_a = 0, "bias"_a = true, "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(),
         "allowed"_a.none() = nb::none(), "n_threads"_a = 0);
   m.def("rank_targets_of", &rank_targets_of, "scores"_a, "target_indptr"_a, "target_indices"_a, nb::kw_only(),
-        "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(), "allowed"_a.none() = nb::none(),
-        "n_threads"_a = 0);
+        "n"_a = 0, "seen_indptr"_a.none() = nb::none(), "seen_indices"_a.none() = nb::none(),
+        "allowed"_a.none() = nb::none(), "n_threads"_a = 0);
 }
 
 }  // namespace palate

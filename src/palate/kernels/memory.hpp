@@ -36,4 +36,34 @@ struct TableFloats {
   float* data;
 };
 
+// The same for a while: from 4 MB on the system has them back at once, where free() might keep them for later in the
+// heap of each thread that ever asked.
+struct PassingFloats {
+  explicit PassingFloats(int64_t n) : bytes(static_cast<size_t>(n) * sizeof(float)) {
+#if defined(__linux__)
+    if (bytes >= 2 * TableFloats::kLargePage) {
+      mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (mapped == MAP_FAILED) throw std::bad_alloc();
+      madvise(mapped, bytes, MADV_HUGEPAGE);
+      data = static_cast<float*>(mapped);
+      return;
+    }
+#endif
+    kept = std::make_unique<TableFloats>(n);
+    data = kept->data;
+  }
+  PassingFloats(const PassingFloats&) = delete;
+  PassingFloats& operator=(const PassingFloats&) = delete;
+  ~PassingFloats() {
+#if defined(__linux__)
+    if (mapped) munmap(mapped, bytes);
+#endif
+  }
+
+  size_t bytes;
+  void* mapped = nullptr;
+  std::unique_ptr<TableFloats> kept;
+  float* data;
+};
+
 }  // namespace palate

@@ -1,4 +1,4 @@
-// Ranking a whole catalogue: what the kernels of ranking.cpp are asked.
+// Ranking a whole catalogue: what the kernels of catalogue.cpp, topn.cpp and ranks.cpp are asked.
 #pragma once
 #include <cstdint>
 
@@ -43,7 +43,7 @@ struct TopQuery {
   float* best;
 };
 
-// Where the targets of each user stand among all items he may get.
+// Where the targets of each user stand among all items he may get, and the n best of these.
 struct RankQuery {
   const float* users;
   Catalogue catalogue;
@@ -56,8 +56,10 @@ struct RankQuery {
   const int32_t* targets;           // (n_targets,) codes
   int64_t most_targets, most_seen;  // of one user
   int64_t* ranks;                   // (n_targets,)
-  int32_t* ties;                    // (n_targets,)
+  double* middles;                  // (n_targets,) the mean rank of all that score the same
   int32_t* n_candidates;            // (n_users,)
+  int64_t n;
+  int32_t* codes;  // (n_users, n)
 };
 
 // One table for each instruction set, as in rows.hpp. `seen` is of the users first .. last alone.

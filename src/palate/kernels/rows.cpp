@@ -282,7 +282,7 @@ void count_steps(const Counting& counting, int64_t first, int64_t last, int64_t*
 void step_curve(const Curve& curve, int64_t first, int64_t last);                                        // latent.cpp
 PairSum descend_pairs(const Pairs& pairs, const PairCells& cells, float lr);                             // bpr.cpp
 
-extern const RankingLevel ranking_table;                                                            // ranking.cpp
+extern const RankingLevel ranking_table;                                                            // catalogue.cpp
 int64_t block_scratch_floats(int ld, int width, int64_t longest);                                   // blocks.cpp
 int64_t solve_blocks(const BlockProblem& problem, const int32_t* order, int64_t n, float* memory);  // blocks.cpp
 
