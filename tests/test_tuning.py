@@ -183,6 +183,44 @@ def test_a_hostile_storage_runs_nothing(optuna, tmp_path):
         assert len(palate.tune(RECIPE, PLAYS, trials=1, space=SPACE, storage=path).entries) == 1
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"params": {"n_factors": 4, "seed": 3}},
+        {"params": {"n_factors": 4}},
+        {"params": {"n_factors": "4", "weight_decay": 0.1}},
+        {"params": {"n_factors": 3, "weight_decay": 0.1}},
+        {"params": {"n_factors": 4, "weight_decay": 10**400}},
+        {"params": {"n_factors": 4, "weight_decay": -1.0}},
+        {"params": {"n_factors": 4, "weight_decay": True}},
+        {"value": float("nan")},
+        {"value": float("inf")},
+        {"seconds": float("inf")},
+        {"state": "best"},
+    ],
+)
+def test_a_trial_that_was_never_written_is_left_out(optuna, tmp_path, lie):
+    path = tmp_path / "tuning.jsonl"
+    true = palate.tune(RECIPE, PLAYS, trials=1, space=SPACE, storage=path)
+    head, line = path.read_text().splitlines()
+    path.write_text(f"{head}\n{json.dumps(json.loads(line) | {'value': 0.99} | lie)}\n")
+    again = palate.tune(RECIPE, PLAYS, trials=1, space=SPACE, storage=path)
+    assert values_of(again) == values_of(true)
+
+
+def test_a_page_of_the_trials(optuna, tmp_path, monkeypatch):
+    found = palate.tune(RECIPE, PLAYS, trials=4, space=SPACE)
+    page = found.to_html(tmp_path / "tuning.html").read_text(encoding="utf-8")
+    assert "<h1>palate: ImplicitALS, tuned</h1>" in page
+    assert all(f"<td>{cell}</td>" in page for row in found.cells()[1:] for cell in row)
+    assert '<img alt="ndcg@10 of each trial' in page
+    monkeypatch.setitem(sys.modules, "palate.plotting", None)
+    assert "No picture: " in found.to_html(tmp_path / "tuning.html").read_text(encoding="utf-8")
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["best"] == {"name": "ImplicitALS", **found.best.options()}
+    assert [trial["value"] for trial in told["trials"]] == [trial.value for trial in found.entries]
+
+
 def test_ctrl_c_keeps_what_was_found(optuna, monkeypatch):
     measure = Attempt.measure
 

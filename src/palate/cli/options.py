@@ -19,6 +19,9 @@ Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[
     Path | None, Option("--out", "-o", metavar="FILE", help="Write to a .csv, .parquet or .jsonl file instead.")
 ]
+Report = Annotated[
+    Path | None, Option("--out", "-o", metavar="FILE", help="Also write .html, .png, .svg, .json or .csv.")
+]
 N = Annotated[int, Option("--n", "-n", max=2**31 - 1, help="How many.")]
 Items = Annotated[
     list[str] | None, Option("--items", metavar="ITEM", help="Only among these: ids or titles; repeat it for several.")
@@ -177,6 +180,20 @@ def typed(name: str) -> str:
     """How an option of a recipe is typed: n_factors -> --n-factors."""
     names = {python: here for here, python in IN_PYTHON.items()}
     return f"--{names.get(name, name).replace('_', '-')}"
+
+
+def as_typed(given: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
+    """Values by name -> the words of a command line; options: where the names are known."""
+    names = {IN_PYTHON.get(name, name): name for name in options}
+    return [word for name, value in given.items() for word in _words(names[name], value)]
+
+
+def _words(name: str, value: Any) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag] if value else [f"--{'without-time' if name == 'with_time' else 'no-' + flag[2:]}"]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [flag, *map(str, values)]
 
 
 def running(choosing: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palate.errors import OptionError
 from palate.evaluation.metrics import AT_K
+from palate.evaluation.page import Page, plotting
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers.base import Recipe
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 ERRORS = ("rmse", "mae")
+HOW = "The ten best of the trials that had all their passes. Seconds: of fitting and measuring the trial."
 
 
 @dataclass(frozen=True)
@@ -85,30 +87,59 @@ class Tuning:
         """The best recipe, fitted on all of these ratings."""
         return self.best.fit(ratings, **options)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, ready for JSON."""
+        best = {"name": type(self.best).__name__, **self.best.options()}
+        trials = [asdict(trial) for trial in self.entries]
+        return {"metric": self.metric, "ended": self.ended, "best": best, "trials": trials}
+
+    def to_html(self, path: str | PathLike[str]) -> Path:
+        """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
+        title = f"{type(self.recipe).__name__}, tuned"
+        alt = f"{self.metric} of each trial, in their order and by each option"
+        return Page(title, self.heading, self.cells(), [self.verdict], self._picture(), alt, HOW).write(Path(path))
+
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """The picture of the trials as a matplotlib figure; written to `path` too. OptionError without matplotlib."""
-        try:
-            plotting = import_module("palate.plotting")  # by its name: matplotlib stays out of here until asked for
-        except ImportError as error:
-            raise OptionError(str(error)) from None
-        figure = plotting.tuned(self)
+        figure = plotting().tuned(self)
         if path is not None:
             figure.savefig(path)
         return figure
 
-    def __str__(self) -> str:
+    def _picture(self) -> Any:
+        """The picture, or in words why there is none."""
+        try:
+            return self.plot()
+        except OptionError as error:
+            return str(error)
+
+    @property
+    def heading(self) -> str:
+        """What was tried, and how it ended."""
+        stopped = sum(trial.state == "stopped" for trial in self.entries)
+        head = f"{len(self.entries)} trials by {self.metric} on held-out training ratings, {stopped} stopped early"
+        return head if self.ended == "finished" else f"{head}; {self.ended}"
+
+    @property
+    def verdict(self) -> str:
+        """Which options are best."""
+        return f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"
+
+    def cells(self) -> list[list[str]]:
+        """The table of the best ten by rows, the first one its head."""
         shown = self.ranked[:10]
         names = list(dict.fromkeys(name for trial in shown for name in trial.params))
         rows = [["trial", self.metric, *names, "seconds"]]
         for trial in shown:
             options = [_shown(trial.params.get(name, getattr(self.recipe, name))) for name in names]
             rows.append([str(trial.number), f"{trial.score:.4f}", *options, f"{trial.seconds:.2f}"])
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.cells()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        stopped = sum(trial.state == "stopped" for trial in self.entries)
-        head = f"{len(self.entries)} trials by {self.metric} on held-out training ratings, {stopped} stopped early"
-        ended = "" if self.ended == "finished" else f"; {self.ended}"
-        return "\n".join([f"{head}{ended}", *table, f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"])
+        return "\n".join([self.heading, *table, self.verdict])
 
 
 def _shown(value: Any) -> str:

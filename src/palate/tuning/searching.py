@@ -76,7 +76,7 @@ def tune(
     show = sys.stderr.isatty() if progress == "auto" else bool(progress)
     deadline = time.monotonic() + seconds if trials is None else math.inf
     search = Search(recipe, sought, inner, valid, metric, seed, deadline, show)
-    done = None if storage is None else Storage(Path(storage), search.header(train))
+    done = None if storage is None else Storage(Path(storage), search.header(train), sought)
     return search.run(math.inf if trials is None else trials, done)
 
 
