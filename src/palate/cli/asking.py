@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, BadParameter, Option
 
 from palate.cli import options as opt
 from palate.cli import printing
 from palate.cli.loading import load_model
+
+if TYPE_CHECKING:
+    from palate.recommender import Recommender
 
 
 def predict(
@@ -78,6 +82,8 @@ def recommend(
 
     if bool(users) + everyone + bool(like) != 1:
         raise BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
+    if like and "index" in choosing:
+        raise BadParameter("--index goes with users, or --everyone.")
     into_file = everyone and out is not None and not json
     opt.check_running(choosing, into_file=into_file)
     printing.check_out(out)
@@ -91,15 +97,18 @@ def recommend(
     labels = None if everyone else [naming.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory
         rec.recommend(None, **options, **opt.running(choosing), out=out)
+        _tell_index(rec, choosing)
         printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
         return
     frame = rec.recommend(labels, **options | {"on_unknown": on_unknown})
+    _tell_index(rec, choosing)
     one = labels is not None and len(labels) == 1
     hide = [rec.model.user_vocabulary.what] if one else []
     heading = f"Recommended for {labels[0]}" if one and labels else ""
     printing.emit(_rank_first(frame), as_json=json, out=out, heading=heading, hide=hide)
 
 
+@opt.takes("choosing", opt.ALIKE_OPTIONS)
 def similar(
     model: opt.ModelFile,
     label: Annotated[str, Argument(metavar="ITEM", help="Id or title; with --users a user.")],
@@ -108,18 +117,20 @@ def similar(
     n: opt.N = 10,
     json: opt.Json = False,
     out: opt.Out = None,
+    choosing: dict[str, Any],
 ) -> None:
     """Items whose factors point the same way (cosine), or users."""
     from palate.cli import naming
 
     printing.check_out(out)
     rec = load_model(model)
+    options = naming.alike(choosing, rec, users=users)
     if users:
         user = naming.label_of(label, rec.model.user_vocabulary)
-        frame, name = rec.similar_users(user, n), f"user {user}"
+        frame, name = rec.similar_users(user, n, **options), f"user {user}"
     else:
         item = naming.items_of([label], rec)[0]
-        frame, name = rec.similar_items(item, n), naming.title_of(item, rec)
+        frame, name = rec.similar_items(item, n, **options), naming.title_of(item, rec)
     printing.emit(_rank_first(frame), as_json=json, out=out, heading=f"Similar to {name}")
 
 
@@ -142,6 +153,12 @@ def explain(
         return
     for line in str(explanation).splitlines():
         printing.say(printing.printable(line))
+
+
+def _tell_index(rec: Recommender, choosing: Mapping[str, Any]) -> None:
+    """How much of the exact answer an index finds."""
+    if "index" in choosing:
+        printing.note(f"approximate answers: {repr(rec.item_index)[1:-1]}.")
 
 
 def _rank_first(frame: Any) -> Any:

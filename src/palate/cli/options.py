@@ -160,6 +160,9 @@ CHOOSE_OPTIONS: dict[str, Any] = {
         "items_file", CHOOSING, "Only what this file names: items, or users and items.", metavar="FILE"
     ),
     "exclude_file": _text("exclude_file", CHOOSING, "Nothing of what this file names.", metavar="FILE"),
+    "index": _text(
+        "index", CHOOSING, "ann: approximately, for catalogues of more than a million items.", metavar="ann"
+    ),
     "memory": _text("memory", CHOOSING, "For --everyone into a file: 256MB, unless told otherwise.", metavar="SIZE"),
     "resume": Annotated[
         bool | None,
@@ -167,6 +170,34 @@ CHOOSE_OPTIONS: dict[str, Any] = {
     ],
 }
 
+
+ALIKE_OPTIONS: dict[str, Any] = {
+    "where": _text(
+        "where",
+        CHOOSING,
+        'Only items (with --users, users) whose columns meet this: "year >= 1990".',
+        metavar="CONDITION",
+    ),
+    "among": Annotated[
+        list[str] | None,
+        Option(
+            "--among",
+            "--items",
+            metavar="NAME",
+            help="Only among these items, or with --users users; repeat it for several.",
+            rich_help_panel=CHOOSING,
+        ),
+    ],
+    "exclude": Annotated[
+        list[str] | None,
+        Option("--exclude", metavar="NAME", help="None of these; repeat it for several.", rich_help_panel=CHOOSING),
+    ],
+    "among_file": Annotated[
+        Path | None,
+        Option("--among-file", "--items-file", metavar="FILE", help="Only these.", rich_help_panel=CHOOSING),
+    ],
+    "exclude_file": _text("exclude_file", CHOOSING, "None of these.", metavar="FILE"),
+}
 
 IN_PYTHON = {"with_time": "time"}  # --time names the column that `palate.read` takes as time=
 
