@@ -125,14 +125,19 @@ def evaluate(
     model: opt.ModelFile,
     data: Annotated[str, typer.Argument(metavar="TEST", help="Ratings that the model has not seen.")],
     *,
+    by: opt.By = "mean",
+    at_least: opt.AtLeast = None,
+    level: opt.Level = 0.9,
+    seed: opt.Seed = 0,
     json: opt.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """Measure a model on ratings it has not seen, beside the baselines."""
+    """Measure a model on ratings it has not seen, beside the baselines; with --likes its lists, as --by makes them."""
     from palate.cli.naming import in_kind_of
 
     rec = load_model(model)
-    report = _evaluate(rec, in_kind_of(read_ratings(data, reading, rec.model.kind), rec))
+    test = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
+    report = _evaluate(rec, test, by=by, at_least=at_least, level=level, seed=seed)
     if json:
         printing.print_json(report.to_dict())
     else:
@@ -228,10 +233,10 @@ def _about(
 # ---- steps
 
 
-def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport:
+def _evaluate(rec: Recommender, test: Ratings, **options: Any) -> Report | RankingReport:
     from palate.evaluation import evaluate as measure
 
-    return measure(rec, test)
+    return measure(rec, test, **options)
 
 
 def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:

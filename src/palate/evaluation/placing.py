@@ -13,6 +13,7 @@ from palate.evaluation.metrics import NEVER, Places
 from palate.factors import Codes, Factors, Floats
 from palate.kernels import rank_targets, rank_targets_of, top_n, top_n_of
 from palate.model import Model, People
+from palate.ranking import Query, scores_of
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.rows import take_rows
@@ -42,13 +43,17 @@ def held_out_of(recommender: Recommender, test: Ratings) -> HeldOut:
     return HeldOut(users[pairs][first], np.append(0, np.cumsum(counts)), items[pairs])
 
 
-def place(model: Model, held_out: HeldOut, n: int) -> tuple[Places, Codes]:
-    """Where the held-out items stand, and the n best candidates of each user, (n_users, n): code -1 for none."""
+def place(model: Model, held_out: HeldOut, n: int, query: Query | None = None) -> tuple[Places, Codes]:
+    """Where the held-out items stand, and the n best candidates of each user, (n_users, n): code -1 for none.
+
+    query: by what to rank, as recommend() does; the expected rating where None.
+    """
+    query = None if query is None or query.by == "mean" else query
     step = len(held_out.users)
-    if not _is_dot_product(model.factors):
+    if query is not None or not _is_dot_product(model.factors):
         step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
     blocks = [
-        _place_block(model, held_out, slice(start, min(start + step, len(held_out.users))), n)
+        _place_block(model, held_out, slice(start, min(start + step, len(held_out.users))), n, query)
         for start in range(0, len(held_out.users), step)
     ]
     ranks, backwards, n_candidates, lists = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
@@ -71,10 +76,12 @@ def _places(held_out: HeldOut, ranks: Begins, backwards: Begins, n_candidates: C
     return Places(held_out.indptr, reached[order], behind[order], n_candidates.astype(np.int64))
 
 
-def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> tuple[Begins, Begins, Codes, Codes]:
+def _place_block(
+    model: Model, held_out: HeldOut, users: slice, n: int, query: Query | None
+) -> tuple[Begins, Begins, Codes, Codes]:
     """Ranks of the held-out items of some users, forwards and backwards, candidates of each, and lists."""
     people = model.people(held_out.users[users])
-    scored = _scored(model, people)
+    scored = _scored(model, people, query)
     seen: dict[str, Any] = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
     indptr = held_out.indptr[users.start : users.stop + 1]
     items = held_out.items[indptr[0] : indptr[-1]]
@@ -95,7 +102,9 @@ def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> tuple
     return both[0], both[1], n_candidates, scored.top(n, **seen)
 
 
-def _scored(model: Model, people: People) -> Scores | Products | Biases:
+def _scored(model: Model, people: People, query: Query | None) -> Scores | Products | Biases:
+    if query is not None:
+        return Scores(np.ascontiguousarray(scores_of(model, people, query), np.float32))
     if _is_dot_product(model.factors):
         if model.factors.n_factors == 0:
             return Biases(model.factors.items[:, -1], len(people))
