@@ -165,7 +165,7 @@ def given(words):
         (library.Bayes(time=False), {"header": False, "separator": "\\t", "unrated": "keep"}),
         (library.SGD(lr=0.1, y_range=(0.5, 5.5), bias=False, schedule="1/t"), {"likes": 4.0, "user": "a b"}),
         (library.ImplicitALS(weight_decay=1 / 3, unobserved_weight=1e-9, confidence="equal"), {"header": True}),
-        (library.Neighbors(k=7, shrinkage=0.1), {"kind": "implicit", "rating": "false"}),
+        (library.Neighbors(by="users", k=7, shrinkage=0.1), {"kind": "implicit", "rating": "false"}),
     ],
 )
 def test_the_line_says_the_recipe_and_how_to_read(recipe, reading):

@@ -123,6 +123,7 @@ FIT_OPTIONS: dict[str, Any] = {
     "confidence": _text(
         "confidence", LEARNING, "What counts are worth: relative to the own usual count, or equal.", metavar="CHOICE"
     ),
+    "by": _text("by", LEARNING, "Of Neighbors: whose, items or users.", metavar="CHOICE"),
     "k": _number("k", int, "Of Neighbors: how many."),
     "shrinkage": _number("shrinkage", float, "Of Neighbors: how strongly few common ratings are doubted."),
     "similarity": _text("similarity", LEARNING, "Of Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),

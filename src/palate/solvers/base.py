@@ -99,6 +99,11 @@ class Recipe(ABC):
             training=monitor.summary(),
         )
 
+    @classmethod
+    def usual(cls) -> list[Recipe]:
+        """What palate.compare tries of this kind: the recipe with its defaults."""
+        return [cls()]
+
     def predicts(self, ratings: Ratings) -> bool:  # noqa: ARG002
         """Whether a model fitted to these ratings predicts ratings, or only ranks."""
         return self.predicts_ratings

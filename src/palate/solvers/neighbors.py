@@ -59,6 +59,11 @@ class Neighbors(Recipe):
         if self.shrinkage is not None and not (is_number and 0 <= self.shrinkage < np.inf):
             raise OptionError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}.")
 
+    @classmethod
+    def usual(cls) -> list[Recipe]:
+        """What palate.compare tries: neighbours among items, and among users."""
+        return [cls(), cls(by="users")]
+
     def predicts(self, ratings: Ratings) -> bool:
         """Ratings where it learns from ratings; else a score."""
         return not ratings.is_implicit
