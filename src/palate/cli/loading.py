@@ -55,11 +55,18 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind = "explicit") ->
 
 
 def _file(data: str, reading: dict[str, Any]) -> Ratings:
+    from palate.checking import look_like_counts
     from palate.reading import read
 
     ratings = read(data, **for_read(reading))
     if not ratings.report.is_clean:
         note(str(ratings.report))
+    if "kind" not in reading and look_like_counts(ratings):
+        low, high = ratings.range
+        note(
+            f"ratings from {low:g} to {high:g} with a long tail: if they say how often, pass --kind implicit; if they "
+            "are ratings, --kind explicit says so."
+        )
     return ratings
 
 
