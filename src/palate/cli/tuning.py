@@ -116,11 +116,13 @@ def _in_python(recipe: Recipe) -> str:
     return f"palate.{recipe.label()}.fit(ratings)"
 
 
-def _print_tuning(found: Tuning, line: str) -> None:
+def _print_tuning(found: Tuning, pasted: str) -> None:
     head, *rows = found.cells()
     columns = [[row[at] for row in rows] for at in range(len(head))]
     printing.say(found.heading)
     printing.print_table(dict(zip(head, columns, strict=True)))
+    for line in found.notes:
+        printing.say(line)
     printing.say("The best one, in Python and at the command line:", "bold")
     printing.say(_in_python(found.best))
-    printing.say(printing.printable(line))
+    printing.say(printing.printable(pasted))

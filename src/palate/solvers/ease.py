@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,13 @@ class EASE(Recipe):
         check_counts(n_threads=self.n_threads)
         if self.memory is not None:
             bytes_of(self.memory)
+
+    def taken(self, ratings: Ratings) -> dict[str, Any]:
+        """What a fit takes from these ratings for weight_decay, where it is not given."""
+        histories = ratings.by_user()
+        n_chosen = int(np.count_nonzero(np.bincount(ratings.item_codes)))
+        decay = usual_decay(histories, choice_signals(histories, self.confidence), n_chosen)
+        return {"weight_decay": decay} if self.weight_decay is None else {}
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         chosen = np.flatnonzero(np.bincount(ratings.item_codes, minlength=ratings.n_items)).astype(np.int32)

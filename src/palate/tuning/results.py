@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 ERRORS = ("rmse", "mae")
+STARRED = "* not given: taken from the ratings that were learned from"
 HOW = "The ten best of the trials that had all their passes. Seconds: of fitting and measuring the trial."
 
 
@@ -26,6 +29,7 @@ HOW = "The ten best of the trials that had all their passes. Seconds: of fitting
 class Trial:
     """One candidate: its options, after how many passes (None: a recipe without) it was measured, and how good it was.
 
+    taken: what it took from the ratings for options that were not given.
     state: "finished" after all passes, "stopped" where others were better or time was over, "failed" without a value.
     """
 
@@ -36,6 +40,7 @@ class Trial:
     value: float | None
     seconds: float
     state: str
+    taken: dict[str, Any] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -68,16 +73,25 @@ class Tuning:
         """The recipe with the best options found; the one given, where nothing was better."""
         return replace(self.recipe, **self.ranked[0].params)
 
+    def options(self, trials: Sequence[Trial]) -> list[str]:
+        """The names of the options that trials were given, then of those that they took from the ratings."""
+        given = (name for trial in trials for name in trial.params)
+        return list(dict.fromkeys([*given, *(name for trial in trials for name in trial.taken)]))
+
+    def used(self, trial: Trial, name: str) -> Any:
+        """What a trial used for an option: as tried, as taken from the ratings, or as the recipe has it."""
+        return trial.params[name] if name in trial.params else trial.taken.get(name, getattr(self.recipe, name))
+
     @property
     def trials(self) -> pl.DataFrame:
-        """One row per trial: trial, round, a column per option, passes, the metric, seconds, state."""
+        """One row per trial: trial, round, what was used for each option, passes, the metric, seconds, state."""
         import polars as pl
 
-        names = list(dict.fromkeys(name for trial in self.entries for name in trial.params))
+        names = self.options(self.entries)
         columns: dict[str, Any] = {
             name: [getattr(trial, name) for trial in self.entries] for name in ("number", "round")
         }
-        columns |= {name: [trial.params.get(name) for trial in self.entries] for name in names}
+        columns |= {name: [self.used(trial, name) for trial in self.entries] for name in names}
         columns |= {"passes": [trial.passes for trial in self.entries]}
         columns |= {self.metric: [trial.value for trial in self.entries]}
         columns |= {name: [getattr(trial, name) for trial in self.entries] for name in ("seconds", "state")}
@@ -97,7 +111,9 @@ class Tuning:
         """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
         title = f"{type(self.recipe).__name__}, tuned"
         alt = f"{self.metric} of each trial, in their order and by each option"
-        return Page(title, self.heading, self.cells(), [self.verdict], self._picture(), alt, HOW).write(Path(path))
+        return Page(title, self.heading, self.cells(), [*self.notes, self.verdict], self._picture(), alt, HOW).write(
+            Path(path)
+        )
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """The picture of the trials as a matplotlib figure; written to `path` too. OptionError without matplotlib."""
@@ -121,17 +137,22 @@ class Tuning:
         return head if self.ended == "finished" else f"{head}; {self.ended}"
 
     @property
+    def notes(self) -> list[str]:
+        """What is to be said below the table."""
+        return [STARRED] if any(trial.taken for trial in self.ranked[:10]) else []
+
+    @property
     def verdict(self) -> str:
         """Which options are best."""
         return f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"
 
     def cells(self) -> list[list[str]]:
-        """The table of the best ten by rows, the first one its head."""
+        """The table of the best ten by rows, the first one its head; * marks what was taken from the ratings."""
         shown = self.ranked[:10]
-        names = list(dict.fromkeys(name for trial in shown for name in trial.params))
+        names = self.options(shown)
         rows = [["trial", self.metric, *names, "seconds"]]
         for trial in shown:
-            options = [_shown(trial.params.get(name, getattr(self.recipe, name))) for name in names]
+            options = [f"{_shown(self.used(trial, name))}{'*' if name in trial.taken else ''}" for name in names]
             rows.append([str(trial.number), f"{trial.score:.4f}", *options, f"{trial.seconds:.2f}"])
         return rows
 
@@ -139,7 +160,7 @@ class Tuning:
         rows = self.cells()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([self.heading, *table, self.verdict])
+        return "\n".join([self.heading, *table, *self.notes, self.verdict])
 
 
 def _shown(value: Any) -> str:
@@ -158,6 +179,6 @@ def check_metric(metric: str, train: Ratings) -> None:
         if metric not in ERRORS:
             raise OptionError(f"metric={metric!r} is none of {', '.join(map(repr, ERRORS))}, which measure ratings.")
         return
-    if metric != "auc" and not (name in AT_K and k.isdecimal() and 0 < int(k) <= 10_000):
+    if metric != "auc" and not (name in AT_K and re.fullmatch("[1-9][0-9]{0,3}", k)):
         valid = ", ".join(f"{name}@k" for name in AT_K)
         raise OptionError(f"metric={metric!r} is none of {valid} (with a number as k, such as ndcg@10), auc.")

@@ -41,7 +41,7 @@ class Storage:
 
     def append(self, trials: Sequence[Trial]) -> None:
         """A round that is done, in one go."""
-        lines = [json.dumps(asdict(trial) | {"of": len(trials)}) + "\n" for trial in trials]
+        lines = [json.dumps(_stored(trial) | {"of": len(trials)}) + "\n" for trial in trials]
         with self.path.open("ab") as file:
             file.write("".join(lines).encode())
             file.flush()
@@ -56,6 +56,11 @@ class Storage:
             raise OptionError(f"storage={str(self.path)!r} cannot be written: {error}.") from error
 
 
+def _stored(trial: Trial) -> dict[str, Any]:
+    """All of a trial but what it took from the ratings, which they tell again."""
+    return {name: value for name, value in asdict(trial).items() if name != "taken"}
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
@@ -66,7 +71,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 def _is_trial(line: dict[str, Any], space: Mapping[str, Any]) -> bool:
     """Whether a line is what was written: a file may be anybody's, and its options go to a recipe."""
-    if set(line) != {"of", *(field.name for field in fields(Trial))}:
+    if set(line) != {"of", *(field.name for field in fields(Trial))} - {"taken"}:
         return False
     if not all(isinstance(line[name], kind) for name, kind in TYPES.items()) or line["state"] not in STATES:
         return False
