@@ -111,9 +111,8 @@ class Tuning:
         """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
         title = f"{type(self.recipe).__name__}, tuned"
         alt = f"{self.metric} of each trial, in their order and by each option"
-        return Page(title, self.heading, self.cells(), [*self.notes, self.verdict], self._picture(), alt, HOW).write(
-            Path(path)
-        )
+        notes = [*self.notes, self.verdict]
+        return Page(title, self.heading, self.cells(), notes, self._picture(), alt, HOW).write(Path(path))
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """The picture of the trials as a matplotlib figure; written to `path` too. OptionError without matplotlib."""
