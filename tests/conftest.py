@@ -4,18 +4,21 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import palate
 from palate import kernels
 from palate.compressed import CompressedRows
 
 # The same examples in every run, so that what falls here falls everywhere; --hypothesis-profile=search draws new ones.
-settings.register_profile("palate", max_examples=30, derandomize=True)
-settings.register_profile("search", max_examples=30, print_blob=True)
+# No test falls for taking long: a busy machine is no defect.
+PATIENT: dict[str, Any] = {"max_examples": 30, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("palate", derandomize=True, **PATIENT)
+settings.register_profile("search", print_blob=True, **PATIENT)
 settings.load_profile("palate")
 
 

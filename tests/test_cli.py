@@ -40,6 +40,7 @@ COMMANDS = [
     "forget",
     "evaluate",
     "compare",
+    "tune",
     "predict",
     "recommend",
     "similar",

@@ -123,14 +123,28 @@ def test_size_is_that_of_the_file(whole, tmp_path):
     assert saved_size(rec) == (tmp_path / "m.palate").stat().st_size
 
 
+def test_neighbours_among_users_have_a_name_of_their_own(whole, monkeypatch):
+    from palate.evaluation import comparing
+
+    monkeypatch.setattr(comparing, "RECIPES", {"Neighbors": palate.Neighbors})
+    for ratings, split in ((whole, palate.split_random), (whole.likes(4), palate.split_within_users)):
+        train, test = split(ratings, test=0.2, seed=0)
+        found = compare(train, test, n_bootstrap=5)
+        for name, by in (("Neighbors", "items"), ("Neighbors(by='users')", "users")):
+            own = evaluate(palate.Neighbors(by=by).fit(train), test, baselines=False, n_bootstrap=5)
+            assert found[name].report.to_dict() == own.to_dict()
+
+
 def test_by_default_every_fitting_recipe(whole, monkeypatch):
     from palate.evaluation import comparing
     from palate.solvers import RECIPES
 
     stars = {recipe.label() for recipe in comparing.fitting(whole)}
     chosen = {recipe.label() for recipe in comparing.fitting(whole.likes(4))}
-    assert stars == {f"{n}()" for n, kind in RECIPES.items() if "explicit" in kind.kinds and kind.predicts_ratings}
-    assert chosen == {f"{name}()" for name, kind in RECIPES.items() if "implicit" in kind.kinds}
+    crowd = {"Neighbors(by='users')"}
+    explicit = {f"{n}()" for n, kind in RECIPES.items() if "explicit" in kind.kinds and kind.predicts_ratings}
+    assert stars == explicit | crowd
+    assert chosen == {f"{name}()" for name, kind in RECIPES.items() if "implicit" in kind.kinds} | crowd
     assert {"Mean()", "Bias()", "ALS()", "SGD()", "Bayes()"} <= stars
     assert {"Popularity()", "ImplicitALS()"} <= chosen
     monkeypatch.setattr(comparing, "RECIPES", {"Mean": palate.Mean, "Bias": palate.Bias})

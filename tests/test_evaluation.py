@@ -290,3 +290,16 @@ def test_cross_validation_has_no_favourites(parts):
     two = palate.cross_validate(palate.Mean(), small, folds=3, seed=1)
     assert one == two
     assert palate.cross_validate(palate.Mean(), small, folds=3, seed=2)["rmse"] != one["rmse"]
+
+
+def test_cross_validation_of_likes_holds_out_a_part_of_each_user(parts):
+    likes = parts[0][:3000].likes(at_least=4)
+    recipe = palate.ImplicitALS(n_factors=3, n_sweeps=2)
+    cv = palate.cross_validate(recipe, likes, folds=3, seed=3)
+    folds = palate.split_folds_within_users(likes, folds=3, seed=3)
+    for report, (train, test) in zip(cv.reports, folds, strict=True):
+        assert report.to_dict() == palate.evaluate(recipe.fit(train), test, baselines=False).to_dict()
+    assert cv["ndcg@10"] == pytest.approx(np.mean([report["ndcg@10"] for report in cv.reports]))
+    lonely = palate.read({"user": [1, 2, 3], "item": [1, 1, 2]}, kind="implicit")
+    with pytest.raises(OptionError, match="from 2 to 0, the number of ratings of users who have several"):
+        palate.cross_validate(recipe, lonely)

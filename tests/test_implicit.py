@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import palate
-from palate.confidence import choice_signals
+from palate.confidence import choice_signals, weighed_choices
+from palate.rows import transpose_rows
 
 SMALL = {"n_factors": 6, "unobserved_weight": 0.2, "weight_decay": 0.01}
 
@@ -88,6 +89,53 @@ def test_a_new_item_gets_what_folding_in_gives():
     code = after.model.item_vocabulary.encode_one("fresh")
     told = rec.fold_in(["u3", "u5"], side="item").vector
     assert np.linalg.norm(after.model.factors.items[code] - told) < 0.15 * np.linalg.norm(told)
+
+
+@pytest.mark.parametrize("confidence", ["equal", "relative"])
+def test_a_folded_in_item_is_where_the_next_half_step_takes_it(confidence):
+    """Its counts weigh against what is usual of each user, as in training, and not against one another."""
+    recipe, likes = palate.ImplicitALS(**SMALL, confidence=confidence, seed=3), drawn(with_counts=True)
+    rec = recipe.fit(likes)
+    users = np.ascontiguousarray(rec.model.factors.users[:, :-1])
+    by_item = transpose_rows(weighed_choices(likes.by_user(), confidence), likes.n_items)
+    problem = recipe.problem(likes)
+    expected = problem.solve(by_item, users, problem.background(users))
+    for code, item in enumerate(likes.item_vocabulary):
+        own = likes.to_frame().filter(item=item)
+        given = dict(zip(own["user"], own["weight"], strict=True))
+        found = rec.fold_in(given, side="item")
+        np.testing.assert_allclose(found.vector[:-1], expected[code], atol=1e-5)
+    why = found.explain(next(iter(given)))
+    assert sum(reason.contribution for reason in why.because) == pytest.approx(why.prediction, abs=1e-5)
+    assert {reason.item: reason.rating for reason in why.because} == given
+    twice = rec.fold_in({user: 2 * count for user, count in given.items()}, side="item")
+    assert np.allclose(twice.vector, found.vector) == (confidence == "equal")
+    assert rec.model.transposed().transposed().factors.usual_of is None
+
+
+def test_a_new_item_of_counts_is_weighed_as_an_update_weighs_it():
+    rec = palate.ImplicitALS(**SMALL, seed=3).fit(drawn(with_counts=True))
+    given = {"u3": 10, "u5": 400, "u8": 2}
+    after = rec.update(more_of([(user, "fresh") for user in given], list(given.values())))
+    trained = after.model.factors.items[after.model.item_vocabulary.encode_one("fresh")]
+    told = rec.fold_in(given, side="item").vector
+    assert np.linalg.norm(trained - told) < 0.15 * np.linalg.norm(trained)
+
+
+def test_users_without_choices_count_as_usual():
+    likes = drawn(with_counts=True)
+    rec = palate.ImplicitALS(**SMALL, seed=3).fit(likes[likes.user_codes != 7])
+    user = likes.user_vocabulary.labels[7]
+    for count in (1, 900):
+        np.testing.assert_array_equal(
+            rec.fold_in({user: count}, side="item").vector, rec.fold_in([user], side="item").vector
+        )
+    plain = palate.ImplicitALS(**SMALL, seed=3).fit(drawn())
+    np.testing.assert_array_equal(
+        plain.fold_in({"u3": 1, "u5": 1}, side="item").vector, plain.fold_in(["u3", "u5"], side="item").vector
+    )
+    much = plain.fold_in({"u3": 9, "u5": 9}, side="item").vector
+    assert np.linalg.norm(much) > np.linalg.norm(plain.fold_in(["u3", "u5"], side="item").vector)
 
 
 def test_counts_of_a_pair_add_up():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import palate
 from palate.errors import DataError, OptionError
+from test_cli import many, refused
 
 
 def counts_of(ratings):
@@ -108,6 +109,50 @@ def test_columns_of_another_name_without_numbers_are_no_header_unless_said():
 def test_the_usual_names_of_counts(name):
     frame = {"user": ["ann"], "item": ["tea"], name: [4]}
     assert counts_of(palate.read(frame, kind="implicit")) == {("ann", "tea"): 4}
+
+
+@pytest.mark.parametrize("name", ["count", "plays", "Play_Count", "listens", "quantity", "weight", "clicks:float"])
+def test_counts_are_not_taken_for_ratings_without_a_word(name, tmp_path):
+    frame = {"user": ["ann"], "item": ["tea"], name: [4], "title": ["Tea"]}
+    path = tmp_path / "plays.csv"
+    pl.DataFrame(frame).write_csv(path)
+    for source in (frame, pl.DataFrame(frame), path):
+        with pytest.raises(DataError) as error:
+            palate.read(source)
+        assert f"the column {name!r} says how often" in str(error.value)
+        assert f'kind="implicit" (--kind implicit); if these are ratings, pass rating={name!r}' in str(error.value)
+        assert palate.read(source, rating=name).values.tolist() == [4.0]
+        assert counts_of(palate.read(source, kind="implicit")) == {("ann", "tea"): 4}
+    both = palate.read(frame | {"rating": [5]})
+    assert both.values.tolist() == [5.0]
+
+
+def test_other_columns_are_not_said_to_be_counts():
+    with pytest.raises(DataError, match="no column found for rating") as error:
+        palate.read({"user": ["ann"], "item": ["tea"], "how": [4]})
+    assert "how often" not in str(error.value)
+    with pytest.raises(DataError, match="no column found for item and rating"):
+        palate.read({"user": ["ann"], "plays": [4]})
+
+
+def test_counts_at_the_command_line(tmp_path):
+    (tmp_path / "plays.csv").write_text("user,item,plays\n" + "".join(f"u{n % 9},i{n % 7},{n}\n" for n in range(1, 60)))
+    tail = "".join(f"u{n % 9},i{n % 7},{10000 if n == 3 else 1 + n % 5}\n" for n in range(60))
+    (tmp_path / "unnamed.csv").write_text(tail)
+    fit = ["fit", "plays.csv", "-o", "m.palate", "--recipe"]
+    assert "the column 'plays' says how often" in refused(*fit, "Bias", cwd=tmp_path)
+    done = many(
+        [*fit, "Popularity", "--kind", "implicit"],
+        [*fit, "Bias", "--rating", "plays"],
+        "fit unnamed.csv -o m.palate --recipe Bias",
+        "fit unnamed.csv -o m.palate --recipe Bias --kind explicit",
+        "check plays.csv",
+        cwd=tmp_path,
+    )
+    assert [one.returncode for one in done] == [0, 0, 0, 0, 1]
+    assert "ratings from 1 to 10000 with a long tail: if they say how often, pass --kind implicit" in done[2].stderr
+    assert "long tail" not in done[1].stderr + done[3].stderr
+    assert "the column 'plays' says how often" in done[4].stderr
 
 
 def test_a_count_beside_a_rating_is_the_count_and_either_can_be_named():

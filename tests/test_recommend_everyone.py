@@ -397,10 +397,8 @@ def test_killed_at_any_moment(bayes, tmp_path):
     assert out.read_bytes() == (tmp_path / "best2.csv").read_bytes()
 
 
-@pytest.fixture
-def begun(bayes, tmp_path, monkeypatch):
-    """A run that ended after two blocks."""
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
+def begin(rec, out, monkeypatch, **wishes):
+    """A run that ended after two blocks; the folder of its parts."""
     put = resuming.Parts.put
 
     def failing(self, at, *found):
@@ -411,10 +409,17 @@ def begun(bayes, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(resuming.Parts, "put", failing)
         with pytest.raises(BaseException):  # noqa: B017  polars may wrap it
-            bayes.recommend(n=4, out=tmp_path / "best.csv", resume=True)
-    parts = tmp_path / "best.csv.parts"
-    assert len(list(parts.glob("*.npz"))) == 2 and not (tmp_path / "best.csv").exists()
-    return tmp_path / "best.csv", parts
+            rec.recommend(n=4, out=out, resume=True, **wishes)
+    parts = out.with_name(out.name + ".parts")
+    assert len(list(parts.glob("*.npz"))) == 2 and not out.exists()
+    return parts
+
+
+@pytest.fixture
+def begun(bayes, tmp_path, monkeypatch):
+    """A run that ended after two blocks."""
+    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
+    return tmp_path / "best.csv", begin(bayes, tmp_path / "best.csv", monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -461,6 +466,37 @@ def test_a_model_that_was_saved_is_the_same_one(name, tmp_path):
             resuming.manifest_of(one.model, query_of(one.model, Wishes(by=by)), np.arange(3), 7) for one in (rec, again)
         ]
         assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    ("at", "code", "score", "said"),
+    [
+        ((0, 0), 99_999, 1.0, "items 0 to 99999 of a catalogue that ends at"),
+        ((3, 2), -2, 1.0, "items -2 to"),
+        ((6, 3), 2**31 - 1, 1.0, "to 2147483647 of a catalogue"),
+        ((1, 0), 1, 1.0, "items that nobody may get"),
+        ((2, 1), 2, np.nan, "scores that are no numbers"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_part_that_is_no_answer_is_told(bayes, tmp_path, monkeypatch, at, code, score, said, ending):
+    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
+    out = tmp_path / f"best.{ending}"
+    lie = begin(bayes, out, monkeypatch, exclude=["i1"]) / "00000001.npz"
+    with np.load(lie) as part:
+        codes, scores = part["codes"].copy(), part["scores"].copy()
+    codes[4, 0] = 0
+    codes[at], scores[at] = code, score
+    np.savez(lie, codes=codes, scores=scores)
+    with pytest.raises(DataError, match=said) as error:
+        bayes.recommend(n=4, out=out, resume=True, exclude=["i1"])
+    assert str(error.value).startswith(f"{lie} has ")
+    assert "Remove that file" in str(error.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"best.{ending}.parts"]
+    lie.unlink()
+    bayes.recommend(n=4, out=out, resume=True, exclude=["i1"])
+    alone = bayes.recommend(n=4, out=tmp_path / f"alone.{ending}", exclude=["i1"])
+    assert out.read_bytes() == alone.read_bytes()
 
 
 def test_a_part_that_lies_is_made_again(bayes, begun, tmp_path):

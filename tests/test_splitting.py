@@ -9,6 +9,7 @@ from palate.errors import DataError, OptionError
 from palate.ratings import Ratings
 from palate.splitting import (
     split_folds,
+    split_folds_within_users,
     split_last,
     split_random,
     split_rows,
@@ -125,6 +126,37 @@ def test_folds_test_every_rating_once_in_parts_of_equal_size(whole, data, seed):
     assert sorted(tested) == list(range(len(whole)))
     sizes = [len(held_out) for _, held_out in splits]
     assert max(sizes) - min(sizes) <= 1
+
+
+@given(whole_ratings, st.data(), seeds)
+def test_folds_within_users_hold_an_equal_part_of_each(whole, data, seed):
+    counts = np.bincount(whole.user_codes, minlength=whole.n_users)
+    several = counts[whole.user_codes] > 1
+    if several.sum() < 2:
+        with pytest.raises(OptionError, match="users who have several"):
+            split_folds_within_users(whole, 2, seed)
+        return
+    folds = data.draw(st.integers(2, int(several.sum())))
+    splits = split_folds_within_users(whole, folds, seed)
+    tested = sorted(row for _, held_out in splits for row in rows(held_out))
+    assert tested == np.flatnonzero(several).tolist()
+    sizes = [len(held_out) for _, held_out in splits]
+    assert max(sizes) - min(sizes) <= 1
+    for train, held_out in splits:
+        check_partition(whole, train, held_out)
+        own = np.bincount(held_out.user_codes, minlength=whole.n_users)
+        assert ((own == counts // folds) | (own == -(-counts // folds)))[counts > 1].all()
+        assert set(held_out.user_codes) <= set(train.user_codes)
+    again = split_folds_within_users(whole, folds, seed)
+    assert [rows(held_out) for _, held_out in again] == [rows(held_out) for _, held_out in splits]
+
+
+def test_which_choices_go_to_which_fold_is_a_matter_of_chance():
+    whole = make(400, 20, 40, 0)
+    tested = [frozenset(rows(split_folds_within_users(whole, 4, seed)[0][1])) for seed in range(200)]
+    assert len(set(tested)) == 200
+    often = np.bincount([row for fold in tested for row in fold], minlength=400)
+    assert abs(often - 50).max() < 35  # 200 draws of a chance of 1/4, six standard deviations
 
 
 @given(whole_ratings, st.integers(1, 6))

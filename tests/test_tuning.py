@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,7 +105,8 @@ def test_time_is_kept(optuna):
 def test_table_frame_and_picture(optuna, tmp_path):
     found = palate.tune(RECIPE, PLAYS, trials=12, space=SPACE)
     frame = found.trials
-    assert frame.columns == ["trial", "round", "n_factors", "weight_decay", "passes", "ndcg@10", "seconds", "state"]
+    options = ["n_factors", "weight_decay", "unobserved_weight"]
+    assert frame.columns == ["trial", "round", *options, "passes", "ndcg@10", "seconds", "state"]
     assert frame.height == 12
     told = str(found)
     assert told.startswith("12 trials by ndcg@10 on held-out training ratings, ")
@@ -113,6 +115,49 @@ def test_table_frame_and_picture(optuna, tmp_path):
     figure = found.plot(tmp_path / "tuning.png")
     assert (tmp_path / "tuning.png").stat().st_size > 1000
     assert [ax.get_xlabel() for ax in figure.axes] == ["trial", "n_factors", "weight_decay"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ratings", "names"),
+    [
+        (RECIPE, PLAYS, {"weight_decay", "unobserved_weight"}),
+        (palate.EASE(), PLAYS, {"weight_decay"}),
+        (palate.Neighbors(k=9), PLAYS, {"similarity", "shrinkage"}),
+        (palate.Bayes(n_sweeps=4), palate.datasets.synthetic(60, 40, 1500, seed=1), {"n_factors"}),
+        (palate.ALS(n_factors=3), palate.datasets.synthetic(60, 40, 1500, seed=1), set()),
+    ],
+)
+def test_what_a_recipe_takes_from_the_ratings_is_what_it_uses(recipe, ratings, names):
+    taken = recipe.taken(ratings)
+    assert set(taken) == names
+    assert recipe.__class__(**{**recipe.options(), **taken}).taken(ratings) == {}
+    told, left = (made.fit(ratings).model.factors for made in (replace(recipe, **taken), recipe))
+    assert told.users.tobytes() == left.users.tobytes()
+    assert told.items.tobytes() == left.items.tobytes()
+    if isinstance(recipe, palate.EASE):
+        assert told.weights.tobytes() == left.weights.tobytes()
+
+
+def test_what_was_taken_from_the_ratings_is_shown(optuna, tmp_path):
+    options = {"trials": 4, "space": {"n_factors": [2, 4]}}
+    found = palate.tune(RECIPE, PLAYS, **options, storage=tmp_path / "t.jsonl")
+    inner, _ = palate.split_within_users(PLAYS, test=0.2, seed=0)
+    problem = RECIPE.problem(inner)
+    assert found.entries[0].taken == {
+        "unobserved_weight": problem.unobserved_weight,
+        "weight_decay": problem.weight_decay,
+    }
+    frame = found.trials
+    assert frame["unobserved_weight"].to_list() == [problem.unobserved_weight] * 4
+    assert frame["n_factors"][0] == 4
+    row = next(row for row in found.cells() if row[0] == "0")
+    assert row[2:5] == ["4", f"{problem.unobserved_weight:.4g}*", f"{problem.weight_decay:.4g}*"]
+    assert "\n* not given: taken from the ratings" in str(found)
+    again = palate.tune(RECIPE, PLAYS, **options, storage=tmp_path / "t.jsonl")
+    assert again.entries == found.entries
+    assert "taken" not in (tmp_path / "t.jsonl").read_text()
+    given = palate.ImplicitALS(n_factors=4, n_sweeps=2, unobserved_weight=0.1, weight_decay=0.1)
+    assert "*" not in str(palate.tune(given, PLAYS, **options))
 
 
 # ---- going on
@@ -183,6 +228,44 @@ def test_a_hostile_storage_runs_nothing(optuna, tmp_path):
         assert len(palate.tune(RECIPE, PLAYS, trials=1, space=SPACE, storage=path).entries) == 1
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"params": {"n_factors": 4, "seed": 3}},
+        {"params": {"n_factors": 4}},
+        {"params": {"n_factors": "4", "weight_decay": 0.1}},
+        {"params": {"n_factors": 3, "weight_decay": 0.1}},
+        {"params": {"n_factors": 4, "weight_decay": 10**400}},
+        {"params": {"n_factors": 4, "weight_decay": -1.0}},
+        {"params": {"n_factors": 4, "weight_decay": True}},
+        {"value": float("nan")},
+        {"value": float("inf")},
+        {"seconds": float("inf")},
+        {"state": "best"},
+    ],
+)
+def test_a_trial_that_was_never_written_is_left_out(optuna, tmp_path, lie):
+    path = tmp_path / "tuning.jsonl"
+    true = palate.tune(RECIPE, PLAYS, trials=1, space=SPACE, storage=path)
+    head, line = path.read_text().splitlines()
+    path.write_text(f"{head}\n{json.dumps(json.loads(line) | {'value': 0.99} | lie)}\n")
+    again = palate.tune(RECIPE, PLAYS, trials=1, space=SPACE, storage=path)
+    assert values_of(again) == values_of(true)
+
+
+def test_a_page_of_the_trials(optuna, tmp_path, monkeypatch):
+    found = palate.tune(RECIPE, PLAYS, trials=4, space=SPACE)
+    page = found.to_html(tmp_path / "tuning.html").read_text(encoding="utf-8")
+    assert "<h1>palate: ImplicitALS, tuned</h1>" in page
+    assert all(f"<td>{cell}</td>" in page for row in found.cells()[1:] for cell in row)
+    assert '<img alt="ndcg@10 of each trial' in page
+    monkeypatch.setitem(sys.modules, "palate.plotting", None)
+    assert "No picture: " in found.to_html(tmp_path / "tuning.html").read_text(encoding="utf-8")
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["best"] == {"name": "ImplicitALS", **found.best.options()}
+    assert [trial["value"] for trial in told["trials"]] == [trial.value for trial in found.entries]
+
+
 def test_ctrl_c_keeps_what_was_found(optuna, monkeypatch):
     measure = Attempt.measure
 
@@ -223,6 +306,11 @@ def test_options_that_make_no_sense():
     for options, words in (
         ({"metric": "ndgc@10"}, "'ndgc@10' is none of ndcg@k"),
         ({"metric": "ndcg"}, "such as ndcg@10"),
+        ({"metric": "ndcg@010"}, "'ndcg@010' is none of"),
+        ({"metric": "ndcg@0"}, "none of"),
+        ({"metric": "ndcg@10\n"}, "none of"),
+        ({"metric": "ndcg@1" + "0" * 5000}, "none of"),
+        ({"metric": "recall@١٠"}, "none of"),
         ({"metric": "rmse"}, "none of"),
         ({"space": {"factors": [1]}}, "no option 'factors'; there are n_factors"),
         ({"space": {"n_factors": (0, 5)}}, "both above 0"),

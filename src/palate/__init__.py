@@ -37,6 +37,7 @@ _HOMES = {
     "load": "recommender",
     "read": "reading",
     "split_folds": "splitting",
+    "split_folds_within_users": "splitting",
     "split_last": "splitting",
     "split_random": "splitting",
     "split_rows": "splitting",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from palate.solvers import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity
     from palate.splitting import (
         split_folds,
+        split_folds_within_users,
         split_last,
         split_random,
         split_rows,
@@ -90,6 +92,7 @@ __all__ = [
     "load",
     "read",
     "split_folds",
+    "split_folds_within_users",
     "split_last",
     "split_random",
     "split_rows",

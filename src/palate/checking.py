@@ -194,8 +194,7 @@ def _scale(ratings: Ratings) -> Finding:
 
 
 def _scale_advice(ratings: Ratings, distinct: NDArray[np.float64], step: float | None) -> str:
-    median = float(np.median(ratings.values))
-    if distinct[0] >= 0 and distinct[-1] > 50 * max(median, 1.0):
+    if look_like_counts(ratings):
         return 'A long tail: counts rather than ratings? Did you mean kind="implicit"? Otherwise take logarithms.'
     zeros = float((ratings.values == 0).mean())
     if distinct[0] == 0 and step == 1 and len(distinct) > 2 and zeros > 0.3:
@@ -203,6 +202,13 @@ def _scale_advice(ratings: Ratings, distinct: NDArray[np.float64], step: float |
     if max(abs(distinct[0]), abs(distinct[-1])) > 1e6:
         return "Very large values: rescale them, for example to 0..1."
     return ""
+
+
+def look_like_counts(ratings: Ratings) -> bool:
+    """Whether ratings have the long tail of counts: none below 0, the largest 50 times the usual one."""
+    if ratings.is_implicit or len(ratings) == 0 or ratings.values.min() < 0:
+        return False
+    return bool(ratings.values.max() > 50 * max(float(np.median(ratings.values)), 1.0))
 
 
 def _counts(ratings: Ratings) -> Finding:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from palate.compressed import CompressedRows
-from palate.confidence import CONFIDENCES, Confidence, weighed_choices
+from palate.confidence import CONFIDENCES, Confidence, usual_counts, weighed_choices
 from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 
@@ -189,6 +189,7 @@ class ImplicitFactors(Factors):
 
     unobserved_weight: float = 1.0
     confidence: Confidence = "equal"
+    usual_of: Doubles | None = None  # where items stand for users: how often users usually chose what they chose
 
     def __post_init__(self) -> None:
         if not 0 < self.unobserved_weight < np.inf or self.confidence not in (*CONFIDENCES, "given"):
@@ -221,12 +222,13 @@ class ImplicitFactors(Factors):
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:  # noqa: ARG002
         """The choices with the weights that their counts give them."""
-        return weighed_choices(histories, self.confidence)
+        return weighed_choices(histories, self.confidence, self.usual_of)
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from what they chose: (n, k + 1); the usual one for who chose nothing."""
         others = np.ascontiguousarray(self.items[:, :-1])
-        vectors = without_bias(self.problem.solve(weighed_choices(histories, self.confidence), others, self.background))
+        weighed = weighed_choices(histories, self.confidence, self.usual_of)
+        vectors = without_bias(self.problem.solve(weighed, others, self.background))
         vectors[histories.counts == 0] = self.user_prior.mean
         return vectors
 
@@ -241,6 +243,16 @@ def as_weighed(factors: Factors, by: Factors) -> Factors:
     if not isinstance(factors, ImplicitFactors) or not isinstance(by, ImplicitFactors):
         return factors
     return replace(factors, confidence=by.confidence)
+
+
+def with_usual_counts(factors: Factors, histories: CompressedRows) -> Factors:
+    """The same factors of exchanged sides; implicit ones weigh a count against the usual one of whose history it is in.
+
+    histories: of the users, which are the items now.
+    """
+    if not isinstance(factors, ImplicitFactors):
+        return factors
+    return replace(factors, usual_of=usual_counts(histories) if factors.usual_of is None else None)
 
 
 def without_bias(vectors: Floats) -> Floats:

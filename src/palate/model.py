@@ -15,6 +15,7 @@ from palate.choosing import Chooser, chooser_of
 from palate.compressed import CompressedRows
 from palate.effects import TimeEffects
 from palate.factors import Codes, Doubles, Factors, Floats
+from palate.implicit import with_usual_counts
 from palate.itemwise import HistoryFactors
 from palate.posterior import Posterior, Projection
 from palate.ratings import Kind, Ratings
@@ -315,7 +316,7 @@ class Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""
         return replace(
             self,
-            factors=self.factors.transposed(),
+            factors=with_usual_counts(self.factors.transposed(), self.history),
             posterior=None if self.posterior is None else self.posterior.transposed(),
             user_vocabulary=self.item_vocabulary,
             item_vocabulary=self.user_vocabulary,

@@ -306,7 +306,8 @@ class Recommender:
         table that the model learned from. Raises UnknownLabelError for an unknown label, DataError for one that comes
         twice or a value that is no rating, and OptionError for features that the model has learned nothing from.
 
-        A model of implicit ratings takes a list of the items chosen, or a mapping {item: count}.
+        A model of implicit ratings takes a list of the items chosen, or a mapping {item: count}; of a new item, the
+        users who chose it, whose counts weigh against what was usual of each of them in training.
         """
         check_choice("side", side, ("user", "item"))
         if side == "item":

@@ -31,12 +31,34 @@ def split_random(ratings: Ratings, test: float = 0.1, seed: int = 0, keep_all: b
 
 def split_folds(ratings: Ratings, folds: int = 5, seed: int = 0) -> list[Split]:
     """Split at random into `folds` parts of equal size (to one rating); each is the test of one (train, test)."""
-    if not _is_whole(folds) or not 2 <= folds <= len(ratings):
-        raise OptionError(f"folds={folds!r}: give a whole number from 2 to {len(ratings):,}, the number of ratings.")
+    _check_folds(folds, len(ratings), "the number of ratings")
     parts = np.array_split(_permutation(len(ratings), seed), folds)
     return [
         (ratings[np.concatenate([*parts[:fold], *parts[fold + 1 :]])], ratings[parts[fold]]) for fold in range(folds)
     ]
+
+
+def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) -> list[Split]:
+    """Split each user's ratings at random into `folds` parts of equal size (to one rating), and so the whole.
+
+    Every row gets a random key; rows in the order of users, and of keys within each, are dealt to the folds in turn.
+    Each part is the test of one (train, test); both keep their row order. Whoever has one rating stays in train always,
+    so that nobody in test is unknown. The usual folds for rankings. Raises OptionError for more folds than there are
+    ratings to deal.
+
+    >>> import palate
+    >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
+    >>> [len(test) for _, test in split_folds_within_users(likes, folds=3)]
+    [202, 202, 201]
+    """
+    keys = _generator(seed).random(len(ratings))
+    counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
+    order = np.lexsort((keys, ratings.user_codes))  # by user, then by key
+    dealt = order[counts[ratings.user_codes[order]] > 1]
+    _check_folds(folds, len(dealt), "the number of ratings of users who have several")
+    fold_of = np.full(len(ratings), -1)
+    fold_of[dealt] = np.arange(len(dealt)) % folds
+    return [_split_by_mask(ratings, fold_of == fold) for fold in range(folds)]
 
 
 def split_rows(ratings: Ratings, test_rows: Any) -> Split:
@@ -165,6 +187,11 @@ def _generator(seed: int) -> np.random.Generator:
 def _check_share(test: float) -> None:
     if isinstance(test, bool) or not isinstance(test, (int, float, np.floating)) or not 0 < test < 1:
         raise OptionError(f"test={test!r}: give the share to hold out, a number between 0 and 1, such as 0.1.")
+
+
+def _check_folds(folds: int, most: int, what: str) -> None:
+    if not _is_whole(folds) or not 2 <= folds <= most:
+        raise OptionError(f"folds={folds!r}: give a whole number from 2 to {most:,}, {what}.")
 
 
 def _is_whole(number: object) -> bool:

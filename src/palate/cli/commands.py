@@ -13,6 +13,7 @@ import typer
 
 from palate.cli import options as opt
 from palate.cli import printing
+from palate.cli.asking import explain, predict, recommend, similar
 from palate.cli.comparing import compare
 from palate.cli.loading import (
     RECIPES,
@@ -20,10 +21,12 @@ from palate.cli.loading import (
     check_test,
     hold_out,
     is_data_set,
+    load_model,
     make_recipe,
     read_ratings,
     usual_recipe,
 )
+from palate.cli.tuning import tune
 
 if TYPE_CHECKING:
     from palate.evaluation import RankingReport, Report
@@ -89,7 +92,7 @@ def update(
     from palate.cli.naming import in_kind_of
 
     printing.check_place(out, data)
-    rec = _load(model)
+    rec = load_model(model)
     new = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
     updated = rec.update(new)
     updated.save(out)
@@ -109,7 +112,7 @@ def forget(
     from palate.cli import naming
 
     printing.check_folder(out)
-    rec = _load(model)
+    rec = load_model(model)
     users = [naming.label_of(one, rec.model.user_vocabulary) for one in user or ()]
     left = rec.forget(users=users, items=naming.items_of(item or (), rec))
     left.save(out)
@@ -122,14 +125,19 @@ def evaluate(
     model: opt.ModelFile,
     data: Annotated[str, typer.Argument(metavar="TEST", help="Ratings that the model has not seen.")],
     *,
+    by: opt.By = "mean",
+    at_least: opt.AtLeast = None,
+    level: opt.Level = 0.9,
+    seed: opt.Seed = 0,
     json: opt.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """Measure a model on ratings it has not seen, beside the baselines."""
+    """Measure a model on ratings it has not seen, beside the baselines; with --likes its lists, as --by makes them."""
     from palate.cli.naming import in_kind_of
 
-    rec = _load(model)
-    report = _evaluate(rec, in_kind_of(read_ratings(data, reading, rec.model.kind), rec))
+    rec = load_model(model)
+    test = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
+    report = _evaluate(rec, test, by=by, at_least=at_least, level=level, seed=seed)
     if json:
         printing.print_json(report.to_dict())
     else:
@@ -137,149 +145,14 @@ def evaluate(
 
 
 app.command()(compare)
+app.command()(tune)
 
 
 # ---- asking
 
 
-@app.command()
-def predict(
-    model: opt.ModelFile,
-    user: Annotated[str | None, typer.Argument(metavar="USER", help="Whose rating.", show_default=False)] = None,
-    item: Annotated[
-        str | None, typer.Argument(metavar="ITEM", help="Of what: id or title.", show_default=False)
-    ] = None,
-    *,
-    pairs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file with a user and an item in each row.")
-    ] = None,
-    when: opt.When = None,
-    level: opt.Level = 0.9,
-    distribution: opt.Distribution = False,
-    on_unknown: opt.OnUnknown = "fallback",
-    json: opt.Json = False,
-    out: opt.Out = None,
-) -> None:
-    """The expected rating, and the interval that holds the real one with probability --level."""
-    from palate.cli import naming
-
-    if (pairs is None) == (user is None) or (user is None) != (item is None):
-        raise typer.BadParameter("name a USER and an ITEM, or a file of them with --pairs.")
-    printing.check_out(out)
-    rec = _load(model)
-    options: dict[str, Any] = {"level": level, "distribution": distribution, "on_unknown": on_unknown}
-    options["when"] = naming.moment_of(when, rec)
-    if pairs is not None:
-        frame = rec.predict(naming.read_pairs(pairs, rec), **options)
-        printing.emit(frame, as_json=json, out=out)
-        return
-    assert user is not None
-    assert item is not None
-    labels = naming.user_of(user, rec), naming.item_of(item, rec)
-    frame = rec.predict([labels[0]], [labels[1]], **options)
-    interval = f", {level:.0%} interval" if rec.has_intervals else ""
-    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}{interval}"
-    printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
-
-
-@app.command()
-@opt.takes("choosing", opt.CHOOSE_OPTIONS)
-def recommend(
-    model: opt.ModelFile,
-    users: Annotated[list[str] | None, typer.Argument(metavar="USERS", help="For whom.", show_default=False)] = None,
-    *,
-    everyone: Annotated[bool, typer.Option("--everyone", "--all", help="For all users.")] = False,
-    like: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar='"ITEM=RATING"',
-            help="For somebody new who gave this rating, or chose ITEM; repeat it for several.",
-        ),
-    ] = None,
-    n: opt.N = 10,
-    items: opt.Items = None,
-    exclude: opt.Exclude = None,
-    keep_seen: opt.KeepSeen = False,
-    by: opt.By = "mean",
-    at_least: opt.AtLeast = None,
-    level: opt.Level = 0.9,
-    seed: opt.Seed = 0,
-    on_unknown: opt.OnUnknown = "fallback",
-    json: opt.Json = False,
-    out: opt.Out = None,
-    choosing: dict[str, Any],
-) -> None:
-    """What somebody would like best among what they have not rated or chosen yet."""
-    from palate.cli import naming
-
-    if bool(users) + everyone + bool(like) != 1:
-        raise typer.BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
-    into_file = everyone and out is not None and not json
-    opt.check_running(choosing, into_file=into_file)
-    printing.check_out(out)
-    rec = _load(model)
-    options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
-    options |= {"at_least": at_least, **naming.chosen(items, exclude, choosing, rec)}
-    if like:
-        frame = rec.fold_in(naming.liked(like, rec)).recommend(**options)
-        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for somebody new")
-        return
-    labels = None if everyone else [naming.user_of(user, rec) for user in users or ()]
-    if into_file:  # block by block, in bounded memory
-        rec.recommend(None, **options, **opt.running(choosing), out=out)
-        printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
-        return
-    frame = rec.recommend(labels, **options | {"on_unknown": on_unknown})
-    one = labels is not None and len(labels) == 1
-    hide = [rec.model.user_vocabulary.what] if one else []
-    heading = f"Recommended for {labels[0]}" if one and labels else ""
-    printing.emit(_rank_first(frame), as_json=json, out=out, heading=heading, hide=hide)
-
-
-@app.command()
-def similar(
-    model: opt.ModelFile,
-    label: Annotated[str, typer.Argument(metavar="ITEM", help="Id or title; with --users a user.")],
-    *,
-    users: Annotated[bool, typer.Option("--users", help="Users like this user.")] = False,
-    n: opt.N = 10,
-    json: opt.Json = False,
-    out: opt.Out = None,
-) -> None:
-    """Items whose factors point the same way (cosine), or users."""
-    from palate.cli import naming
-
-    printing.check_out(out)
-    rec = _load(model)
-    if users:
-        user = naming.label_of(label, rec.model.user_vocabulary)
-        frame, name = rec.similar_users(user, n), f"user {user}"
-    else:
-        item = naming.items_of([label], rec)[0]
-        frame, name = rec.similar_items(item, n), naming.title_of(item, rec)
-    printing.emit(_rank_first(frame), as_json=json, out=out, heading=f"Similar to {name}")
-
-
-@app.command()
-def explain(
-    model: opt.ModelFile,
-    user: Annotated[str, typer.Argument(metavar="USER", help="Whose prediction.")],
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="Of what: id or title.")],
-    *,
-    when: opt.When = None,
-    json: opt.Json = False,
-) -> None:
-    """Where a prediction comes from: the user's own ratings, what else is known, the moment."""
-    from palate.cli import naming
-
-    rec = _load(model)
-    user_label = naming.label_of(user, rec.model.user_vocabulary)
-    explanation = rec.explain(user_label, naming.items_of([item], rec)[0], when=naming.moment_of(when, rec))
-    if json:
-        printing.print_json(explanation.to_dict())
-        return
-    for line in str(explanation).splitlines():
-        printing.say(printing.printable(line))
+for question in (predict, recommend, similar, explain):
+    app.command()(question)
 
 
 # ---- looking
@@ -290,7 +163,7 @@ def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
     """What a model is: recipe, size, training, metrics, fingerprint, best and worst items."""
     from palate.cli import describing
 
-    rec = _load(model)
+    rec = load_model(model)
     if json:
         printing.print_json(describing.summary(rec))
     else:
@@ -360,22 +233,10 @@ def _about(
 # ---- steps
 
 
-def _load(model: Path) -> Recommender:
-    from palate.recommender import load
-
-    return load(model)
-
-
-def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport:
+def _evaluate(rec: Recommender, test: Ratings, **options: Any) -> Report | RankingReport:
     from palate.evaluation import evaluate as measure
 
-    return measure(rec, test)
-
-
-def _rank_first(frame: Any) -> Any:
-    """Users, then the rank, then the rest: the order in which people read."""
-    first = [name for name in ("user", "rank") if name in frame.columns]
-    return frame.select(*first, *(name for name in frame.columns if name not in first))
+    return measure(rec, test, **options)
 
 
 def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
@@ -10,13 +9,11 @@ from typer import Argument, Option
 from palate.cli import options as opt
 from palate.cli import printing
 from palate.cli.loading import check_held_out, hold_out, read_ratings
+from palate.cli.reporting import check_report, write_report
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.evaluation import Comparison
-
-ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
-PICTURES = (".png", ".svg")
 
 
 @opt.takes("reading", opt.READ_OPTIONS)
@@ -33,9 +30,7 @@ def compare(
         str | None, Option(metavar="COLUMN", help="Of likes: of --items; lists are varied by it or not.")
     ] = None,
     seed: Annotated[int, Option(help="Draws what is held out, and the intervals.")] = 0,
-    out: Annotated[
-        Path | None, Option("--out", "-o", metavar="FILE", help="Also write .html, .png, .svg, .json or .csv.")
-    ] = None,
+    out: opt.Report = None,
     json: opt.Json = False,
     reading: dict[str, Any],
 ) -> None:
@@ -53,22 +48,9 @@ def compare(
     else:
         print_comparison(comparison)
     if out is not None:
-        write_report(comparison, out)
+        write_report("comparison", comparison, comparison.to_frame(), out)
     if comparison.entries[0].failed:
         raise OptionError("every recipe failed.")
-
-
-def check_report(out: Path | None) -> None:
-    """OptionError at once, not after minutes of work, when a report cannot go there."""
-    if out is None:
-        return
-    if out.suffix not in ENDINGS:
-        raise OptionError(f"--out {out}: the ending must be one of {', '.join(ENDINGS)}.")
-    printing.check_folder(out)
-    if out.suffix in PICTURES:
-        from palate.evaluation.page import plotting
-
-        plotting()
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -77,16 +59,3 @@ def print_comparison(comparison: Comparison) -> None:
     printing.print_table(comparison.columns())
     for line in comparison.notes:
         printing.say(printing.one_line(line), "" if line == comparison.verdict else "yellow")
-
-
-def write_report(comparison: Comparison, out: Path) -> None:
-    """The comparison into a file by its ending."""
-    if out.suffix == ".csv":
-        printing.write_frame(comparison.to_frame(), out)
-    elif out.suffix == ".json":
-        printing.write_json(comparison.to_dict(), out)
-    elif out.suffix == ".html":
-        comparison.to_html(out)
-    else:
-        comparison.plot(out)
-    printing.note(f"the comparison is written to {out}.")

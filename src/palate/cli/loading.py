@@ -11,9 +11,20 @@ from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.ratings import Kind, Ratings
+    from palate.recommender import Recommender
     from palate.solvers.base import Recipe
 
 RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "ImplicitALS", "EASE", "Neighbors", "BPR", "Popularity")
+TUNABLE = (
+    "Bayes",
+    "ALS",
+    "SGD",
+    "Bias",
+    "ImplicitALS",
+    "EASE",
+    "Neighbors",
+    "BPR",
+)  # those palate.tune knows where to look for
 
 
 def is_data_set(data: str) -> bool:
@@ -21,6 +32,13 @@ def is_data_set(data: str) -> bool:
     from palate.datasets import available
 
     return any(known.name == data for known in available()) and not Path(data).is_file()
+
+
+def load_model(model: Path) -> Recommender:
+    """A saved model."""
+    from palate.recommender import load
+
+    return load(model)
 
 
 def read_ratings(data: str, reading: dict[str, Any], kind: Kind = "explicit") -> Ratings:
@@ -37,11 +55,18 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind = "explicit") ->
 
 
 def _file(data: str, reading: dict[str, Any]) -> Ratings:
+    from palate.checking import look_like_counts
     from palate.reading import read
 
     ratings = read(data, **for_read(reading))
     if not ratings.report.is_clean:
         note(str(ratings.report))
+    if "kind" not in reading and look_like_counts(ratings):
+        low, high = ratings.range
+        note(
+            f"ratings from {low:g} to {high:g} with a long tail: if they say how often, pass --kind implicit; if they "
+            "are ratings, --kind explicit says so."
+        )
     return ratings
 
 

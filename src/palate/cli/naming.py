@@ -178,17 +178,37 @@ def chosen(
     items: Sequence[str] | None, exclude: Sequence[str] | None, choosing: Mapping[str, Any], rec: Recommender
 ) -> dict[str, Any]:
     """What to choose among, as recommend() takes it: items, exclude, where and max_per."""
-    options: dict[str, Any] = {name: choosing[name] for name in ("where",) if name in choosing}
+    options: dict[str, Any] = {name: choosing[name] for name in ("where", "index") if name in choosing}
     if "max_per" in choosing:
         options["max_per"] = dict(_share(text) for text in choosing["max_per"])
     for name, typed in (("items", items), ("exclude", exclude)):
-        file = choosing.get(f"{name}_file")
-        if file is not None and typed:
-            raise OptionError(f"--{name} and --{name}-file: give one of the two.")
+        file = _file_or_none(name, typed, choosing)
         if typed:
             options[name] = items_of(typed, rec)
         if file is not None:
-            options[name] = read_lists(Path(file), rec)
+            options[name] = read_lists(file, rec)
+    return options
+
+
+def _file_or_none(name: str, typed: Sequence[str] | None, choosing: Mapping[str, Any]) -> Path | None:
+    """The file given in place of names; OptionError where both are."""
+    file = choosing.get(f"{name}_file")
+    if file is not None and typed:
+        raise OptionError(f"--{name} and --{name}-file: give one of the two.")
+    return None if file is None else Path(file)
+
+
+def alike(choosing: Mapping[str, Any], rec: Recommender, *, users: bool) -> dict[str, Any]:
+    """What to choose among, as similar_users() or similar_items() takes it: users or items, exclude, where."""
+    side = rec.model.user_vocabulary if users else rec.model.item_vocabulary
+    options: dict[str, Any] = {name: choosing[name] for name in ("where",) if name in choosing}
+    for name, taken in (("among", f"{side.what}s"), ("exclude", "exclude")):
+        typed = choosing.get(name)
+        file = _file_or_none(name, typed, choosing)
+        if typed:
+            options[taken] = [label_of(one, side) for one in typed] if users else items_of(typed, rec)
+        if file is not None:
+            options[taken] = read_labels(file, rec, side)
     return options
 
 
@@ -210,7 +230,17 @@ def read_lists(path: Path, rec: Recommender) -> Any:
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in frame.columns)
     if frame.width > 1 and unnamed:
         return read_pairs(path, rec)
-    return _as_kind(frame[_position(frame.columns, item, 0)], item, str(path)).to_list()
+    return _labels(frame, item, path)
+
+
+def read_labels(path: Path, rec: Recommender, side: Vocabulary) -> list[Label]:
+    """The labels of one side in a file: in the column of its name, or in the first of those without names."""
+    return _labels(_rows_of(path, rec), side, path)
+
+
+def _labels(frame: pl.DataFrame, side: Vocabulary, path: Path) -> list[Label]:
+    labels: list[Label] = _as_kind(frame[_position(frame.columns, side, 0)], side, str(path)).to_list()
+    return labels
 
 
 def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
@@ -277,7 +307,7 @@ def _text_rows(path: Path, rec: Recommender) -> pl.DataFrame:
         for fast, exact in text.rows():
             rows = fast or exact()
             for row, reason in rows.reasons.items():
-                raise DataError(f"{rows.where(row)}: {reason}")
+                raise DataError(f"{path}, {rows.where(row)}: {reason}")
             parts.append(rows.frame)
     names = text.dialect.names
     return pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))

@@ -19,6 +19,9 @@ Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[
     Path | None, Option("--out", "-o", metavar="FILE", help="Write to a .csv, .parquet or .jsonl file instead.")
 ]
+Report = Annotated[
+    Path | None, Option("--out", "-o", metavar="FILE", help="Also write .html, .png, .svg, .json or .csv.")
+]
 N = Annotated[int, Option("--n", "-n", max=2**31 - 1, help="How many.")]
 Items = Annotated[
     list[str] | None, Option("--items", metavar="ITEM", help="Only among these: ids or titles; repeat it for several.")
@@ -123,6 +126,7 @@ FIT_OPTIONS: dict[str, Any] = {
     "confidence": _text(
         "confidence", LEARNING, "What counts are worth: relative to the own usual count, or equal.", metavar="CHOICE"
     ),
+    "by": _text("by", LEARNING, "Of Neighbors: whose, items or users.", metavar="CHOICE"),
     "k": _number("k", int, "Of Neighbors: how many."),
     "shrinkage": _number("shrinkage", float, "Of Neighbors: how strongly few common ratings are doubted."),
     "similarity": _text("similarity", LEARNING, "Of Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),
@@ -160,6 +164,9 @@ CHOOSE_OPTIONS: dict[str, Any] = {
         "items_file", CHOOSING, "Only what this file names: items, or users and items.", metavar="FILE"
     ),
     "exclude_file": _text("exclude_file", CHOOSING, "Nothing of what this file names.", metavar="FILE"),
+    "index": _text(
+        "index", CHOOSING, "ann: approximately, for catalogues of more than a million items.", metavar="ann"
+    ),
     "memory": _text("memory", CHOOSING, "For --everyone into a file: 256MB, unless told otherwise.", metavar="SIZE"),
     "resume": Annotated[
         bool | None,
@@ -167,6 +174,34 @@ CHOOSE_OPTIONS: dict[str, Any] = {
     ],
 }
 
+
+ALIKE_OPTIONS: dict[str, Any] = {
+    "where": _text(
+        "where",
+        CHOOSING,
+        'Only items (with --users, users) whose columns meet this: "year >= 1990".',
+        metavar="CONDITION",
+    ),
+    "among": Annotated[
+        list[str] | None,
+        Option(
+            "--among",
+            "--items",
+            metavar="NAME",
+            help="Only among these items, or with --users users; repeat it for several.",
+            rich_help_panel=CHOOSING,
+        ),
+    ],
+    "exclude": Annotated[
+        list[str] | None,
+        Option("--exclude", metavar="NAME", help="None of these; repeat it for several.", rich_help_panel=CHOOSING),
+    ],
+    "among_file": Annotated[
+        Path | None,
+        Option("--among-file", "--items-file", metavar="FILE", help="Only these.", rich_help_panel=CHOOSING),
+    ],
+    "exclude_file": _text("exclude_file", CHOOSING, "None of these.", metavar="FILE"),
+}
 
 IN_PYTHON = {"with_time": "time"}  # --time names the column that `palate.read` takes as time=
 
@@ -180,6 +215,20 @@ def typed(name: str) -> str:
     """How an option of a recipe is typed: n_factors -> --n-factors."""
     names = {python: here for here, python in IN_PYTHON.items()}
     return f"--{names.get(name, name).replace('_', '-')}"
+
+
+def as_typed(given: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
+    """Values by name -> the words of a command line; options: where the names are known."""
+    names = {IN_PYTHON.get(name, name): name for name in options}
+    return [word for name, value in given.items() for word in _words(names[name], value)]
+
+
+def _words(name: str, value: Any) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag] if value else [f"--{'without-time' if name == 'with_time' else 'no-' + flag[2:]}"]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [flag, *map(str, values)]
 
 
 def running(choosing: Mapping[str, Any]) -> dict[str, Any]:

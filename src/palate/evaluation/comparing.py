@@ -37,9 +37,10 @@ def compare(
     """Fit several recipes on `train`, measure them on `test`: quality with intervals, seconds, memory, size of file.
 
     recipes: a list of recipes or of their names, or a mapping {name: recipe}; by default every recipe that learns from
-    ratings of this kind, with its defaults. k, attribute, n_bootstrap and seed as in evaluate(). A recipe that fails
-    becomes an entry that says why; the others go on. progress: lines on standard error ("auto": when it is a terminal).
-    callback: called with each Entry as it comes. Ctrl-C during a fit ends that fit alone.
+    ratings of this kind, with its defaults, and Neighbors(by="users") under the name "Neighbors(by='users')". k,
+    attribute, n_bootstrap and seed as in evaluate(). A recipe that fails becomes an entry that says why; the others go
+    on. progress: lines on standard error ("auto": when it is a terminal). callback: called with each Entry as it comes.
+    Ctrl-C during a fit ends that fit alone.
 
     seconds are those of fit(). memory is how far the resident memory of this process rose during fit(), the ratings not
     counted (Linux; None elsewhere). Raises OptionError for recipes that are none and for test ratings of another kind.
@@ -82,7 +83,8 @@ def compare(
 def fitting(ratings: Ratings) -> list[Recipe]:
     """Every recipe that learns from ratings of this kind and predicts what is measured, baselines first."""
     kinds = [kind for kind in RECIPES.values() if ratings.kind in kind.kinds]
-    return [kind() for kind in kinds if ratings.is_implicit or kind.predicts_ratings][::-1]
+    kinds = [kind for kind in kinds if ratings.is_implicit or kind.predicts_ratings]
+    return [recipe for kind in kinds[::-1] for recipe in kind.usual()]
 
 
 def named_recipes(recipes: Recipes | None, ratings: Ratings) -> dict[str, Recipe]:

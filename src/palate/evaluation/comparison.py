@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.errors import OptionError
-from palate.evaluation.page import plotting, write_page
+from palate.evaluation.page import Page, plotting
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport, main_measure
 from palate.evaluation.resampling import Measure, Resample
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 MB = 1e6
+TITLE, ALT = "recipes compared", "Quality of each recipe against the seconds of its fit"
+HOW = (
+    "In brackets: 95% bootstrap intervals over users. Seconds: of the fit. Memory: how far the memory of the process "
+    "rose during the fit, the ratings not counted (- where the system does not say). Size: of the saved model."
+)
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,8 @@ class Comparison:
 
     def to_html(self, path: str | PathLike[str]) -> Path:
         """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
-        return write_page(Path(path), self.heading, self.cells(), self.notes, self._picture())
+        page = Page(TITLE, self.heading, self.cells(), self.notes, self._picture(), ALT, HOW)
+        return page.write(Path(path))
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """The picture, quality against seconds, as a matplotlib figure; written to `path` too (.png, .svg, .pdf).

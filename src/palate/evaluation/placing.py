@@ -14,6 +14,7 @@ from palate.evaluation.resampling import Doubles
 from palate.factors import Codes, Factors, Floats
 from palate.kernels import rank_targets, rank_targets_of, top_n
 from palate.model import Model, People
+from palate.ranking import Query, scores_of
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 
@@ -43,13 +44,17 @@ def held_out_of(recommender: Recommender, test: Ratings) -> HeldOut:
     return HeldOut(users[pairs][first], np.append(0, np.cumsum(counts)), items[pairs])
 
 
-def place(model: Model, held_out: HeldOut, n: int) -> tuple[Places, Codes]:
-    """Where the held-out items stand, and the n best candidates of each user, (n_users, n): code -1 for none."""
+def place(model: Model, held_out: HeldOut, n: int, query: Query | None = None) -> tuple[Places, Codes]:
+    """Where the held-out items stand, and the n best candidates of each user, (n_users, n): code -1 for none.
+
+    query: by what to rank, as recommend() does; the expected rating where None.
+    """
+    query = None if query is None or query.by == "mean" else query
     step = len(held_out.users)
-    if not _is_dot_product(model.factors):
+    if query is not None or not _is_dot_product(model.factors):
         step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
     blocks = [
-        _place_block(model, held_out, slice(start, min(start + step, len(held_out.users))), n)
+        _place_block(model, held_out, slice(start, min(start + step, len(held_out.users))), n, query)
         for start in range(0, len(held_out.users), step)
     ]
     ranks, middles, n_candidates, lists = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
@@ -73,10 +78,10 @@ def _places(held_out: HeldOut, ranks: Begins, middles: Doubles, n_candidates: Co
     return Places(held_out.indptr, reached[order], behind[order], n_candidates.astype(np.int64))
 
 
-def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> Placed:
+def _place_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Query | None) -> Placed:
     """Ranks and mean ranks of the held-out items of some users, candidates of each, and lists."""
     people = model.people(held_out.users[users])
-    scored = _scored(model, people)
+    scored = _scored(model, people, query)
     seen: dict[str, Any] = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
     indptr = held_out.indptr[users.start : users.stop + 1]
     items = held_out.items[indptr[0] : indptr[-1]]
@@ -87,7 +92,9 @@ def _place_block(model: Model, held_out: HeldOut, users: slice, n: int) -> Place
     return ranks, middles, n_candidates, lists
 
 
-def _scored(model: Model, people: People) -> Scores | Products | Biases:
+def _scored(model: Model, people: People, query: Query | None) -> Scores | Products | Biases:
+    if query is not None:
+        return Scores(np.ascontiguousarray(scores_of(model, people, query), np.float32))
     if _is_dot_product(model.factors):
         if model.factors.n_factors == 0:
             return Biases(model.factors.items[:, -1], len(people))

@@ -18,6 +18,7 @@ from palate.evaluation.placing import HeldOut, held_out_of, place
 from palate.evaluation.resampling import Doubles, Measure, PerUser, Resample, measures_of, plain_measures
 from palate.factors import Codes
 from palate.model import Model
+from palate.ranking import By, Query, Wishes, query_of
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers import Popularity
@@ -35,6 +36,7 @@ class RankingReport:
     with factors) at each k, such as "ndcg@10"; diversity_genres@k and the like where an attribute was given; auc.
     baselines: name -> measures. n: held-out items, n_users: users who have any, n_items: the catalogue, n_missed:
     held-out items that cannot be recommended, being unknown to the model or seen in training, and count as misses.
+    by: what the lists are ranked by, as in recommend().
     """
 
     n: int
@@ -45,6 +47,7 @@ class RankingReport:
     measures: dict[str, Measure]
     baselines: dict[str, dict[str, Measure]] = field(default_factory=dict)
     verdict: str = ""
+    by: By = "mean"
     per_user: PerUser | None = field(default=None, repr=False, compare=False)  # of the measure compared by
 
     def __getitem__(self, name: str) -> float:
@@ -63,12 +66,14 @@ class RankingReport:
             "measures": plain_measures(self.measures),
             "baselines": {name: plain_measures(measures) for name, measures in self.baselines.items()},
             "verdict": self.verdict,
+            "by": self.by,
         }
 
     def __str__(self) -> str:
+        how = "" if self.by == "mean" else f' by="{self.by}"'
         head = (
-            f"{self.n:,} held-out items of {self.n_users:,} users, each ranked among all of {self.n_items:,} items "
-            "that its user had not seen;\nin brackets, 95% bootstrap intervals over users"
+            f"{self.n:,} held-out items of {self.n_users:,} users, each ranked{how} among all of {self.n_items:,} "
+            "items that its user had not seen;\nin brackets, 95% bootstrap intervals over users"
         )
         missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training: they count as misses."
         notes = [missed] if self.n_missed else []
@@ -101,20 +106,22 @@ def evaluate_rankings(
     baselines: bool,
     n_bootstrap: int,
     seed: int,
+    wishes: Wishes,
 ) -> RankingReport:
-    """The report on held-out implicit ratings; see evaluate()."""
+    """The report on held-out implicit ratings; see evaluate(). wishes: by what to rank."""
+    query = query_of(recommender.model, wishes)
     sets = None if attribute is None else of_lists.attribute_sets(recommender.model.item_table, attribute)
     held_out = held_out_of(recommender, test)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
 
-    def measured(asked: Recommender) -> Ranked:
-        places, lists = place(asked.model, held_out, min(ks[-1], asked.n_items))
+    def measured(asked: Recommender, query: Query | None = None) -> Ranked:
+        places, lists = place(asked.model, held_out, min(ks[-1], asked.n_items), query)
         found = Ranked(ks, places, lists, per_user(asked.model, held_out, places, lists, ks))
         if sets is not None:
             found.add(f"diversity_{attribute}", of_lists.attribute_diversity(lists, ks, sets))
         return found
 
-    model = measured(recommender)
+    model = measured(recommender, query)
     rival = measured(Popularity().fit(training_ratings(recommender), progress=False)) if baselines else None
     return RankingReport(
         n=len(held_out.items),
@@ -125,6 +132,7 @@ def evaluate_rankings(
         measures=model.measures(resample, recommender.n_items),
         baselines={} if rival is None else {BASELINE: rival.measures(resample, recommender.n_items)},
         verdict="" if rival is None else _verdict(resample, model, rival, main_measure(ks)),
+        by=query.by,
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
 

@@ -1,4 +1,4 @@
-"""Cross-validation: every rating is a test rating once."""
+"""Cross-validation: every rating is a test rating once, or every choice of whoever has several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.ratings import Ratings
 from palate.solvers.base import Recipe
-from palate.splitting import split_folds
+from palate.splitting import split_folds, split_folds_within_users
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,12 @@ class CrossValidation:
 
 
 def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0) -> CrossValidation:
-    """Fit on all folds but one and evaluate on that one, for each; the split is random by rows.
+    """Fit on all folds but one and evaluate on that one, for each.
+
+    Ratings are split at random by rows (palate.split_folds). Of implicit ratings each fold holds a share of each user's
+    choices (palate.split_folds_within_users): so every list is made for somebody who is known, and is judged by a like
+    part of what he chose; whoever chose one thing only is learned from in every fold. Raises OptionError for folds
+    below 2 or more than there are ratings, and for ratings of a kind that the recipe does not learn from.
 
     >>> import palate
     >>> cv = palate.cross_validate(palate.Bias(), palate.datasets.synthetic(60, 40, 1200, seed=1), folds=3)
@@ -54,8 +59,9 @@ def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: in
     """
     check_type("recipe", recipe, Recipe, "such as palate.Bayes()")
     check_type("ratings", ratings, Ratings, "what palate.read() returns")
+    split = split_folds_within_users if ratings.is_implicit else split_folds
     reports = [
         evaluate(recipe.fit(train, progress=False), test, baselines=False)
-        for train, test in split_folds(ratings, folds=folds, seed=seed)
+        for train, test in split(ratings, folds=folds, seed=seed)
     ]
     return CrossValidation(recipe.label(), reports)

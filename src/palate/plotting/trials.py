@@ -26,7 +26,7 @@ def tuned(tuning: Tuning) -> Figure:
     _draw(first, tuning, measured, [trial.number for trial in measured])
     _draw_best(first, tuning)
     for ax, name in zip(axes[1:], names, strict=True):
-        told = [trial for trial in measured if trial.params.get(name) is not None]
+        told = [trial for trial in measured if tuning.used(trial, name) is not None]
         _by_option(calm(ax, "", name), tuning, told, name)
     return finished(picture)
 
@@ -52,7 +52,7 @@ def _draw_best(ax: Axes, tuning: Tuning) -> None:
 
 
 def _by_option(ax: Axes, tuning: Tuning, trials: list[Trial], name: str) -> None:
-    values = [trial.params[name] for trial in trials]
+    values = [tuning.used(trial, name) for trial in trials]
     is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     choices = sorted(set(values), key=str)
     _draw(ax, tuning, trials, values if is_number else [choices.index(value) for value in values])

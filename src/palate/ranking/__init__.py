@@ -3,6 +3,7 @@
 from palate.ranking.index import ItemIndex, built
 from palate.ranking.queries import By, Query, Wishes, query_of
 from palate.ranking.running import Job, labels_of, rank, recommend
+from palate.ranking.scoring import scores_of
 from palate.ranking.similar import Alike, similar_rows
 from palate.ranking.writing import WRITERS
 
@@ -19,5 +20,6 @@ __all__ = [
     "query_of",
     "rank",
     "recommend",
+    "scores_of",
     "similar_rows",
 ]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
 from palate.factors import Codes, Floats
 from palate.model import Model
 from palate.ranking.queries import Query
@@ -81,15 +81,25 @@ class Parts:
             self.clear()
         return there if whole else None
 
-    def get(self, at: int, shape: tuple[int, int]) -> tuple[Codes, Floats] | None:
-        """Codes and scores of a block, or None where they are not there or not whole."""
+    def get(self, at: int, n_people: int, query: Query) -> tuple[Codes, Floats] | None:
+        """Codes and scores of a block, or None where they are not there or not whole.
+
+        DataError for a whole one that cannot be an answer to the question: somebody else wrote it.
+        """
         try:
             with np.load(self._part(at), allow_pickle=False) as part:
                 codes, scores = part["codes"], part["scores"]
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None
-        fits = codes.shape == scores.shape == shape and codes.dtype == np.int32 and scores.dtype == np.float32
-        return (codes, scores) if fits else None
+        fits = codes.shape == scores.shape == (n_people, query.n)
+        if not fits or codes.dtype != np.int32 or scores.dtype != np.float32:
+            return None
+        if odd := _odd_in(codes, scores, query):
+            raise DataError(
+                f"{self._part(at)} {odd}, so it is none of what this run has made. Remove that file to have its part "
+                "made again, or leave out resume=True (the CLI's --resume) to begin anew."
+            )
+        return codes, scores
 
     def put(self, at: int, codes: Codes, scores: Floats) -> None:
         """Keep a block; it is there as a whole or not at all."""
@@ -111,6 +121,17 @@ class Parts:
                 found.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
+
+
+def _odd_in(codes: Codes, scores: Floats, query: Query) -> str:
+    """What cannot be right in a part, in words; empty for one that may be."""
+    known = codes[codes != -1]
+    n_items = len(query.allowed)
+    if ((known < 0) | (known >= n_items)).any():
+        return f"has items {known.min()} to {known.max()} of a catalogue that ends at {n_items - 1}"
+    if not query.allowed[known].all():
+        return "has items that nobody may get"
+    return "has scores that are no numbers" if np.isnan(scores[codes != -1]).any() else ""
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -101,7 +101,7 @@ def rank(
         blocks = ((rows, *computed(rows)) for rows in _slices(len(codes), step))
         return write(_frames(answers, blocks), path)
     step = parts.begin(manifest_of(model, query, labels, step))
-    write(_frames(answers, _kept(parts, computed, _slices(len(codes), step), query.n)), path)
+    write(_frames(answers, _kept(parts, computed, _slices(len(codes), step), query)), path)
     parts.clear()
     return path
 
@@ -112,11 +112,11 @@ def _slices(count: int, step: int) -> Iterator[slice]:
 
 
 def _kept(
-    parts: Parts, computed: Callable[[slice], tuple[Codes, Floats]], slices: Iterator[slice], n: int
+    parts: Parts, computed: Callable[[slice], tuple[Codes, Floats]], slices: Iterator[slice], query: Query
 ) -> Iterator[Block]:
     """The blocks that are there already, and the others computed and kept."""
     for at, rows in enumerate(slices):
-        there = parts.get(at, (rows.stop - rows.start, n))
+        there = parts.get(at, rows.stop - rows.start, query)
         found = computed(rows) if there is None else there
         if there is None:
             parts.put(at, *found)

@@ -24,7 +24,7 @@ USUAL_NAMES = {
             asin article articleid artist artistid song songid track trackid album albumid anime animeid game gameid
             business businessid beer beerid beerbeerid recipe recipeid joke jokeid restaurant restaurantid""",
         "rating": """rating ratings stars star score scores value bookrating userrating overall reviewoverall grade
-            preference count listens plays playcount""",
+            preference""",
         "time": """timestamp time times ts datetime date unixreviewtime unixtime reviewtime ratedat createdat reviewdate
             submissiondate""",
         "weight": "weight weights confidence",
@@ -32,6 +32,7 @@ USUAL_NAMES = {
             frequency freq weight weights confidence""",
     }.items()
 }
+HOW_OFTEN = USUAL_NAMES["count"]  # which is no rating
 USUAL_NAMES["count"] += USUAL_NAMES["rating"]
 
 
@@ -87,8 +88,6 @@ def choose_columns(
             position = _by_name(names, field, chosen) if named else _by_position(names, field, chosen, is_time)
             if position is not None:
                 chosen[field] = position
-    if "rating" in asked and "rating" not in chosen and "weight" in chosen and asked["weight"] is None:
-        chosen["rating"] = chosen.pop("weight")  # listening counts and the like are often called weight
     _check(chosen, names, source, kind)
     return chosen
 
@@ -137,6 +136,8 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
     missing = [field for field in NEEDED[kind] if field not in chosen]
     if missing:
         options = ", ".join(f"{field}=" for field in missing)
+        if missing == ["rating"] and (counts := _counts(names)):
+            raise DataError(f"{source}: {counts} {there_are(names)}")
         implicit = ' Where nobody rated and all that is known is who chose what, pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
@@ -147,6 +148,17 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
         for other in fields[number + 1 :]:
             if chosen[field] == chosen[other]:
                 raise DataError(f"{source}: column {names[chosen[field]]!r} is taken for both {field} and {other}.")
+
+
+def _counts(names: list[str]) -> str:
+    """What to do about a column that says how often, where no other says how high; empty without one."""
+    found = next((name for usual in HOW_OFTEN for name in names if plain(name) == usual), None)
+    if found is None:
+        return ""
+    return (
+        f"the column {found!r} says how often, and none says how high somebody rated. To learn from who chose what "
+        f'how often, pass kind="implicit" (--kind implicit); if these are ratings, pass rating={found!r} (--rating).'
+    )
 
 
 def there_are(names: list[str]) -> str:

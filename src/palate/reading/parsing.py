@@ -115,7 +115,7 @@ def _has_header(sample: list[list[str]], asked: dict[str, Any], least: int) -> b
     row = sample[0]
     if any(wish in row for wish in asked.values() if isinstance(wish, str)):
         return True
-    usual = sum(any(is_usual(name, field) for name in row) for field in ("user", "item", "rating"))
+    usual = sum(any(is_usual(name, field) for name in row) for field in ("user", "item", "count"))
     if usual >= 2:
         return True
     if any(_is_number(text) for text in row):

@@ -52,7 +52,8 @@ def read(
 
     kind: "explicit" where values say how high somebody rated; "implicit" where all that is known is who chose what
     (liked, bought, played). No value is needed then; a column of ratings, counts, plays, quantities or weights, or the
-    one that rating= (or weight=) names, is how often, above 0. rating=False takes no notice of it.
+    one that rating= (or weight=) names, is how often, above 0. rating=False takes no notice of it. Such a column is not
+    taken for ratings where there are none: that is a DataError which says so, for nobody means both.
     user, item, rating, time, weight: columns by name or position (from 0); without them, the usual names are looked
     for, and unnamed columns are user, item, rating and perhaps time. time=False or weight=False leaves that one out.
     items, users: a second file or frame with what is known of each item or user, matched by id; rows

@@ -99,6 +99,15 @@ class Recipe(ABC):
             training=monitor.summary(),
         )
 
+    @classmethod
+    def usual(cls) -> list[Recipe]:
+        """What palate.compare tries of this kind: the recipe with its defaults."""
+        return [cls()]
+
+    def taken(self, ratings: Ratings) -> dict[str, Any]:  # noqa: ARG002
+        """What a fit takes from these ratings for options that are not given (None)."""
+        return {}
+
     def predicts(self, ratings: Ratings) -> bool:  # noqa: ARG002
         """Whether a model fitted to these ratings predicts ratings, or only ranks."""
         return self.predicts_ratings

@@ -10,7 +10,7 @@ first, since they reach a good place much sooner than draws do.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -79,10 +79,14 @@ class Bayes(Recipe):
         check_choice("likelihood", self.likelihood, ("gaussian", "ordinal", "auto"))
         check_flags(history=self.history, features=self.features, time=self.time, user_noise=self.user_noise)
 
+    def taken(self, ratings: Ratings) -> dict[str, Any]:
+        """What a fit takes from these ratings for n_factors, where it is not given."""
+        return {"n_factors": _usual_factors(ratings)} if self.n_factors is None else {}
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         if self.time and ratings.times is None:
             raise OptionError('time=True needs times, which these ratings have none of: palate.read(..., time="...").')
-        n_factors = self.n_factors or (31 if len(ratings) >= MANY_RATINGS else 15)
+        n_factors = self.n_factors or _usual_factors(ratings)
         infos = self.known_sides(ratings)
         ordinal = self._is_ordinal(ratings)
         user_noise = self.user_noise and not ordinal and not self.time
@@ -146,3 +150,7 @@ class Bayes(Recipe):
         if info.n_features == 0:
             return None
         return info, info.matrix(rows, None if info.encoded is None else info.encoded[1])
+
+
+def _usual_factors(ratings: Ratings) -> int:
+    return 31 if len(ratings) >= MANY_RATINGS else 15

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,19 +78,32 @@ class EASE(Recipe):
         if self.memory is not None:
             bytes_of(self.memory)
 
+    def taken(self, ratings: Ratings) -> dict[str, Any]:
+        """What a fit takes from these ratings for weight_decay, where it is not given."""
+        return {"weight_decay": self._choices(ratings).usual_decay} if self.weight_decay is None else {}
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        chosen = np.flatnonzero(np.bincount(ratings.item_codes, minlength=ratings.n_items)).astype(np.int32)
+        chosen = chosen_items(ratings)
         need = memory_needed(ratings.n_users, ratings.n_items, len(chosen))
         check_memory(need, ratings.n_items, self.memory)
         monitor.say(f"needs {as_bytes(need)}")
-        histories = ratings.by_user()
-        X = Chosen.of(histories, choice_signals(histories, self.confidence), chosen, self.user_exponent)
+        X = self._choices(ratings)
         decay = X.usual_decay if self.weight_decay is None else self.weight_decay
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
         weights = _to_weights(P, X.popularities**-self.item_exponent, chosen, ratings.n_items)
         biases = no_biases(ratings.n_users, ratings.n_items)
-        return Trained(ItemWeights.of(biases, history=histories, confidence=self.confidence, weights=weights))
+        return Trained(ItemWeights.of(biases, history=ratings.by_user(), confidence=self.confidence, weights=weights))
+
+    def _choices(self, ratings: Ratings) -> Chosen:
+        histories = ratings.by_user()
+        signals = choice_signals(histories, self.confidence)
+        return Chosen.of(histories, signals, chosen_items(ratings), self.user_exponent)
+
+
+def chosen_items(ratings: Ratings) -> Codes:
+    """Codes of the items that anybody chose."""
+    return np.flatnonzero(np.bincount(ratings.item_codes)).astype(np.int32)
 
 
 @dataclass(frozen=True)

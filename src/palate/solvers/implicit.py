@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from palate.asking import check_choice
 from palate.confidence import CONFIDENCES, Confidence, weighed_choices
@@ -57,6 +57,12 @@ class ImplicitALS(Recipe):
         check_choice("confidence", self.confidence, CONFIDENCES)
         if not 0 <= self.count_exponent <= 1:
             raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {self.count_exponent}.")
+
+    def taken(self, ratings: Ratings) -> dict[str, Any]:
+        """What a fit takes from these ratings for unobserved_weight and weight_decay, where they are not given."""
+        problem = self.problem(ratings)
+        names = ("unobserved_weight", "weight_decay")
+        return {name: getattr(problem, name) for name in names if getattr(self, name) is None}
 
     def problem(self, ratings: Ratings) -> Implicit:
         """The least-squares problem that a fit on these ratings solves."""

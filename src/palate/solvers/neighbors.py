@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -58,6 +58,17 @@ class Neighbors(Recipe):
         is_number = isinstance(self.shrinkage, int | float | np.number) and not isinstance(self.shrinkage, bool)
         if self.shrinkage is not None and not (is_number and 0 <= self.shrinkage < np.inf):
             raise OptionError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}.")
+
+    @classmethod
+    def usual(cls) -> list[Recipe]:
+        """What palate.compare tries: neighbours among items, and among users."""
+        return [cls(), cls(by="users")]
+
+    def taken(self, ratings: Ratings) -> dict[str, Any]:
+        """What a fit takes for similarity, k and shrinkage, where they are not given, by the kind of ratings."""
+        similarity = self._similarity(ratings.kind)
+        found = {"similarity": similarity.measure, "k": similarity.k, "shrinkage": similarity.shrinkage}
+        return {name: value for name, value in found.items() if getattr(self, name) is None}
 
     def predicts(self, ratings: Ratings) -> bool:
         """Ratings where it learns from ratings; else a score."""

@@ -66,7 +66,8 @@ class Attempt:
         """What to note of it."""
         is_whole = self.unit is None or self.passes == getattr(self.recipe, self.unit)
         state = "failed" if self.value is None else "finished" if is_whole else "stopped"
-        return Trial(number, in_round, self.params, self.passes, self.value, round(self.seconds, 3), state)
+        taken = {} if self.value is None else self.recipe.taken(self.ratings)
+        return Trial(number, in_round, self.params, self.passes, self.value, round(self.seconds, 3), state, taken)
 
 
 def _sweeping(recipe: ImplicitALS, ratings: Ratings) -> Callable[[int | None], Recommender]:

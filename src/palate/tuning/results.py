@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from importlib import import_module
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palate.errors import OptionError
 from palate.evaluation.metrics import AT_K
+from palate.evaluation.page import Page, plotting
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers.base import Recipe
@@ -18,12 +21,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 ERRORS = ("rmse", "mae")
+STARRED = "* not given: taken from the ratings that were learned from"
+HOW = "The ten best of the trials that had all their passes. Seconds: of fitting and measuring the trial."
 
 
 @dataclass(frozen=True)
 class Trial:
     """One candidate: its options, after how many passes (None: a recipe without) it was measured, and how good it was.
 
+    taken: what it took from the ratings for options that were not given.
     state: "finished" after all passes, "stopped" where others were better or time was over, "failed" without a value.
     """
 
@@ -34,6 +40,7 @@ class Trial:
     value: float | None
     seconds: float
     state: str
+    taken: dict[str, Any] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -66,16 +73,25 @@ class Tuning:
         """The recipe with the best options found; the one given, where nothing was better."""
         return replace(self.recipe, **self.ranked[0].params)
 
+    def options(self, trials: Sequence[Trial]) -> list[str]:
+        """The names of the options that trials were given, then of those that they took from the ratings."""
+        given = (name for trial in trials for name in trial.params)
+        return list(dict.fromkeys([*given, *(name for trial in trials for name in trial.taken)]))
+
+    def used(self, trial: Trial, name: str) -> Any:
+        """What a trial used for an option: as tried, as taken from the ratings, or as the recipe has it."""
+        return trial.params[name] if name in trial.params else trial.taken.get(name, getattr(self.recipe, name))
+
     @property
     def trials(self) -> pl.DataFrame:
-        """One row per trial: trial, round, a column per option, passes, the metric, seconds, state."""
+        """One row per trial: trial, round, what was used for each option, passes, the metric, seconds, state."""
         import polars as pl
 
-        names = list(dict.fromkeys(name for trial in self.entries for name in trial.params))
+        names = self.options(self.entries)
         columns: dict[str, Any] = {
             name: [getattr(trial, name) for trial in self.entries] for name in ("number", "round")
         }
-        columns |= {name: [trial.params.get(name) for trial in self.entries] for name in names}
+        columns |= {name: [self.used(trial, name) for trial in self.entries] for name in names}
         columns |= {"passes": [trial.passes for trial in self.entries]}
         columns |= {self.metric: [trial.value for trial in self.entries]}
         columns |= {name: [getattr(trial, name) for trial in self.entries] for name in ("seconds", "state")}
@@ -85,30 +101,65 @@ class Tuning:
         """The best recipe, fitted on all of these ratings."""
         return self.best.fit(ratings, **options)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, ready for JSON."""
+        best = {"name": type(self.best).__name__, **self.best.options()}
+        trials = [asdict(trial) for trial in self.entries]
+        return {"metric": self.metric, "ended": self.ended, "best": best, "trials": trials}
+
+    def to_html(self, path: str | PathLike[str]) -> Path:
+        """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
+        title = f"{type(self.recipe).__name__}, tuned"
+        alt = f"{self.metric} of each trial, in their order and by each option"
+        notes = [*self.notes, self.verdict]
+        return Page(title, self.heading, self.cells(), notes, self._picture(), alt, HOW).write(Path(path))
+
     def plot(self, path: str | PathLike[str] | None = None) -> Any:
         """The picture of the trials as a matplotlib figure; written to `path` too. OptionError without matplotlib."""
-        try:
-            plotting = import_module("palate.plotting")  # by its name: matplotlib stays out of here until asked for
-        except ImportError as error:
-            raise OptionError(str(error)) from None
-        figure = plotting.tuned(self)
+        figure = plotting().tuned(self)
         if path is not None:
             figure.savefig(path)
         return figure
 
-    def __str__(self) -> str:
-        shown = self.ranked[:10]
-        names = list(dict.fromkeys(name for trial in shown for name in trial.params))
-        rows = [["trial", self.metric, *names, "seconds"]]
-        for trial in shown:
-            options = [_shown(trial.params.get(name, getattr(self.recipe, name))) for name in names]
-            rows.append([str(trial.number), f"{trial.score:.4f}", *options, f"{trial.seconds:.2f}"])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    def _picture(self) -> Any:
+        """The picture, or in words why there is none."""
+        try:
+            return self.plot()
+        except OptionError as error:
+            return str(error)
+
+    @property
+    def heading(self) -> str:
+        """What was tried, and how it ended."""
         stopped = sum(trial.state == "stopped" for trial in self.entries)
         head = f"{len(self.entries)} trials by {self.metric} on held-out training ratings, {stopped} stopped early"
-        ended = "" if self.ended == "finished" else f"; {self.ended}"
-        return "\n".join([f"{head}{ended}", *table, f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"])
+        return head if self.ended == "finished" else f"{head}; {self.ended}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said below the table."""
+        return [STARRED] if any(trial.taken for trial in self.ranked[:10]) else []
+
+    @property
+    def verdict(self) -> str:
+        """Which options are best."""
+        return f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"
+
+    def cells(self) -> list[list[str]]:
+        """The table of the best ten by rows, the first one its head; * marks what was taken from the ratings."""
+        shown = self.ranked[:10]
+        names = self.options(shown)
+        rows = [["trial", self.metric, *names, "seconds"]]
+        for trial in shown:
+            options = [f"{_shown(self.used(trial, name))}{'*' if name in trial.taken else ''}" for name in names]
+            rows.append([str(trial.number), f"{trial.score:.4f}", *options, f"{trial.seconds:.2f}"])
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.cells()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join([self.heading, *table, *self.notes, self.verdict])
 
 
 def _shown(value: Any) -> str:
@@ -127,6 +178,6 @@ def check_metric(metric: str, train: Ratings) -> None:
         if metric not in ERRORS:
             raise OptionError(f"metric={metric!r} is none of {', '.join(map(repr, ERRORS))}, which measure ratings.")
         return
-    if metric != "auc" and not (name in AT_K and k.isdecimal() and 0 < int(k) <= 10_000):
+    if metric != "auc" and not (name in AT_K and re.fullmatch("[1-9][0-9]{0,3}", k)):
         valid = ", ".join(f"{name}@k" for name in AT_K)
         raise OptionError(f"metric={metric!r} is none of {valid} (with a number as k, such as ndcg@10), auc.")

@@ -76,7 +76,7 @@ def tune(
     show = sys.stderr.isatty() if progress == "auto" else bool(progress)
     deadline = time.monotonic() + seconds if trials is None else math.inf
     search = Search(recipe, sought, inner, valid, metric, seed, deadline, show)
-    done = None if storage is None else Storage(Path(storage), search.header(train))
+    done = None if storage is None else Storage(Path(storage), search.header(train), sought)
     return search.run(math.inf if trials is None else trials, done)
 
 
@@ -120,7 +120,7 @@ class Search:
 
     def run(self, most: float, storage: Storage | None) -> Tuning:
         """Round by round, until there are `most` trials or time is over; the first round is the recipe as given."""
-        self.trials = [] if storage is None else storage.rounds()
+        self.trials = [] if storage is None else [self._known(trial) for trial in storage.rounds()]
         ended = "finished"
         attempts: list[Attempt] = []
         try:
@@ -142,6 +142,11 @@ class Search:
         if not any(trial.state == "finished" for trial in self.trials):
             raise OptionError(f"{self.recipe.label()} cannot be fitted on these ratings, so there is nothing to tune.")
         return Tuning(self.recipe, self.metric, tuple(self.trials), ended)
+
+    def _known(self, trial: Trial) -> Trial:
+        """A stored trial with what it took from the ratings."""
+        recipe = replace(self.recipe, **trial.params)
+        return trial if trial.value is None else replace(trial, taken=recipe.taken(self.inner))
 
     def _attempts(self, number: int, n: int) -> list[Attempt]:
         proposed = [{}] if number == 0 else proposals(self.space, self.trials, n, self.metric, (self.seed, number))

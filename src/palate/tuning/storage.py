@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -13,14 +14,16 @@ from palate.errors import OptionError
 from palate.tuning.results import Trial
 
 TYPES = {"number": int, "round": int, "params": dict, "seconds": float, "state": str, "of": int}
+STATES = ("finished", "stopped", "failed")
 
 
 class Storage:
     """A file of JSON lines: what is tuned, then the trials of each round that is done."""
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], space: Mapping[str, Any]) -> None:
         self.path = path
         self.header = header
+        self.space = space
 
     def rounds(self) -> list[Trial]:
         """The trials of whole rounds; what a kill has torn is dropped from the file. OptionError for another's."""
@@ -30,7 +33,7 @@ class Storage:
         lines = [_parsed(line) for line in self.path.read_bytes().splitlines()]
         if not lines or lines[0] != self.header:
             raise OptionError(f"{self.path} is no storage of this tuning (recipe, ratings, metric, space and seed).")
-        whole = [line for line in lines[1:] if line is not None and _is_trial(line)]
+        whole = [line for line in lines[1:] if line is not None and _is_trial(line, self.space)]
         kept = [line for line in whole if sum(other["round"] == line["round"] for other in whole) == line["of"]]
         if len(kept) < len(lines) - 1:
             self._write(kept)
@@ -38,7 +41,7 @@ class Storage:
 
     def append(self, trials: Sequence[Trial]) -> None:
         """A round that is done, in one go."""
-        lines = [json.dumps(asdict(trial) | {"of": len(trials)}) + "\n" for trial in trials]
+        lines = [json.dumps(_stored(trial) | {"of": len(trials)}) + "\n" for trial in trials]
         with self.path.open("ab") as file:
             file.write("".join(lines).encode())
             file.flush()
@@ -53,6 +56,11 @@ class Storage:
             raise OptionError(f"storage={str(self.path)!r} cannot be written: {error}.") from error
 
 
+def _stored(trial: Trial) -> dict[str, Any]:
+    """All of a trial but what it took from the ratings, which they tell again."""
+    return {name: value for name, value in asdict(trial).items() if name != "taken"}
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
@@ -61,8 +69,29 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _is_trial(line: dict[str, Any]) -> bool:
-    if set(line) != {"of", *(field.name for field in fields(Trial))}:
+def _is_trial(line: dict[str, Any], space: Mapping[str, Any]) -> bool:
+    """Whether a line is what was written: a file may be anybody's, and its options go to a recipe."""
+    if set(line) != {"of", *(field.name for field in fields(Trial))} - {"taken"}:
         return False
-    numbers = isinstance(line["value"], float | None) and isinstance(line["passes"], int | None)
-    return numbers and all(isinstance(line[name], kind) for name, kind in TYPES.items())
+    if not all(isinstance(line[name], kind) for name, kind in TYPES.items()) or line["state"] not in STATES:
+        return False
+    passes, value = line["passes"], line["value"]
+    if not isinstance(passes, int | None) or not isinstance(value, float | None) or not _is_finite(value):
+        return False
+    params = line["params"]
+    return _is_finite(line["seconds"]) and (not params or (set(params) == set(space) and _are_within(params, space)))
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is None or math.isfinite(value)
+
+
+def _are_within(params: Mapping[str, Any], space: Mapping[str, Any]) -> bool:
+    return all(_is_within(params[name], where) for name, where in space.items())
+
+
+def _is_within(value: Any, where: Any) -> bool:
+    if isinstance(where, list):
+        return json.dumps(value) in map(json.dumps, where)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and bool(where[0] <= value <= where[1])

@@ -1,0 +1,167 @@
+"""What is asked of a model: predict, recommend, similar, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, BadParameter, Option
+
+from palate.cli import options as opt
+from palate.cli import printing
+from palate.cli.loading import load_model
+
+if TYPE_CHECKING:
+    from palate.recommender import Recommender
+
+
+def predict(
+    model: opt.ModelFile,
+    user: Annotated[str | None, Argument(metavar="USER", help="Whose rating.", show_default=False)] = None,
+    item: Annotated[str | None, Argument(metavar="ITEM", help="Of what: id or title.", show_default=False)] = None,
+    *,
+    pairs: Annotated[Path | None, Option(metavar="FILE", help="A file with a user and an item in each row.")] = None,
+    when: opt.When = None,
+    level: opt.Level = 0.9,
+    distribution: opt.Distribution = False,
+    on_unknown: opt.OnUnknown = "fallback",
+    json: opt.Json = False,
+    out: opt.Out = None,
+) -> None:
+    """The expected rating, and the interval that holds the real one with probability --level."""
+    from palate.cli import naming
+
+    if (pairs is None) == (user is None) or (user is None) != (item is None):
+        raise BadParameter("name a USER and an ITEM, or a file of them with --pairs.")
+    printing.check_out(out)
+    rec = load_model(model)
+    options: dict[str, Any] = {"level": level, "distribution": distribution, "on_unknown": on_unknown}
+    options["when"] = naming.moment_of(when, rec)
+    if pairs is not None:
+        frame = rec.predict(naming.read_pairs(pairs, rec), **options)
+        printing.emit(frame, as_json=json, out=out)
+        return
+    assert user is not None
+    assert item is not None
+    labels = naming.user_of(user, rec), naming.item_of(item, rec)
+    frame = rec.predict([labels[0]], [labels[1]], **options)
+    interval = f", {level:.0%} interval" if rec.has_intervals else ""
+    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}{interval}"
+    printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
+
+
+@opt.takes("choosing", opt.CHOOSE_OPTIONS)
+def recommend(
+    model: opt.ModelFile,
+    users: Annotated[list[str] | None, Argument(metavar="USERS", help="For whom.", show_default=False)] = None,
+    *,
+    everyone: Annotated[bool, Option("--everyone", "--all", help="For all users.")] = False,
+    like: Annotated[
+        list[str] | None,
+        Option(
+            metavar='"ITEM=RATING"',
+            help="For somebody new who gave this rating, or chose ITEM; repeat it for several.",
+        ),
+    ] = None,
+    n: opt.N = 10,
+    items: opt.Items = None,
+    exclude: opt.Exclude = None,
+    keep_seen: opt.KeepSeen = False,
+    by: opt.By = "mean",
+    at_least: opt.AtLeast = None,
+    level: opt.Level = 0.9,
+    seed: opt.Seed = 0,
+    on_unknown: opt.OnUnknown = "fallback",
+    json: opt.Json = False,
+    out: opt.Out = None,
+    choosing: dict[str, Any],
+) -> None:
+    """What somebody would like best among what they have not rated or chosen yet."""
+    from palate.cli import naming
+
+    if bool(users) + everyone + bool(like) != 1:
+        raise BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
+    if like and "index" in choosing:
+        raise BadParameter("--index goes with users, or --everyone.")
+    into_file = everyone and out is not None and not json
+    opt.check_running(choosing, into_file=into_file)
+    printing.check_out(out)
+    rec = load_model(model)
+    options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
+    options |= {"at_least": at_least, **naming.chosen(items, exclude, choosing, rec)}
+    if like:
+        frame = rec.fold_in(naming.liked(like, rec)).recommend(**options)
+        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for somebody new")
+        return
+    labels = None if everyone else [naming.user_of(user, rec) for user in users or ()]
+    if into_file:  # block by block, in bounded memory
+        rec.recommend(None, **options, **opt.running(choosing), out=out)
+        _tell_index(rec, choosing)
+        printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
+        return
+    frame = rec.recommend(labels, **options | {"on_unknown": on_unknown})
+    _tell_index(rec, choosing)
+    one = labels is not None and len(labels) == 1
+    hide = [rec.model.user_vocabulary.what] if one else []
+    heading = f"Recommended for {labels[0]}" if one and labels else ""
+    printing.emit(_rank_first(frame), as_json=json, out=out, heading=heading, hide=hide)
+
+
+@opt.takes("choosing", opt.ALIKE_OPTIONS)
+def similar(
+    model: opt.ModelFile,
+    label: Annotated[str, Argument(metavar="ITEM", help="Id or title; with --users a user.")],
+    *,
+    users: Annotated[bool, Option("--users", help="Users like this user.")] = False,
+    n: opt.N = 10,
+    json: opt.Json = False,
+    out: opt.Out = None,
+    choosing: dict[str, Any],
+) -> None:
+    """Items whose factors point the same way (cosine), or users."""
+    from palate.cli import naming
+
+    printing.check_out(out)
+    rec = load_model(model)
+    options = naming.alike(choosing, rec, users=users)
+    if users:
+        user = naming.label_of(label, rec.model.user_vocabulary)
+        frame, name = rec.similar_users(user, n, **options), f"user {user}"
+    else:
+        item = naming.items_of([label], rec)[0]
+        frame, name = rec.similar_items(item, n, **options), naming.title_of(item, rec)
+    printing.emit(_rank_first(frame), as_json=json, out=out, heading=f"Similar to {name}")
+
+
+def explain(
+    model: opt.ModelFile,
+    user: Annotated[str, Argument(metavar="USER", help="Whose prediction.")],
+    item: Annotated[str, Argument(metavar="ITEM", help="Of what: id or title.")],
+    *,
+    when: opt.When = None,
+    json: opt.Json = False,
+) -> None:
+    """Where a prediction comes from: the user's own ratings, what else is known, the moment."""
+    from palate.cli import naming
+
+    rec = load_model(model)
+    user_label = naming.label_of(user, rec.model.user_vocabulary)
+    explanation = rec.explain(user_label, naming.items_of([item], rec)[0], when=naming.moment_of(when, rec))
+    if json:
+        printing.print_json(explanation.to_dict())
+        return
+    for line in str(explanation).splitlines():
+        printing.say(printing.printable(line))
+
+
+def _tell_index(rec: Recommender, choosing: Mapping[str, Any]) -> None:
+    """How much of the exact answer an index finds."""
+    if "index" in choosing:
+        printing.note(f"approximate answers: {repr(rec.item_index)[1:-1]}.")
+
+
+def _rank_first(frame: Any) -> Any:
+    """Users, then the rank, then the rest: the order in which people read."""
+    first = [name for name in ("user", "rank") if name in frame.columns]
+    return frame.select(*first, *(name for name in frame.columns if name not in first))
