@@ -14,6 +14,7 @@ import pytest
 # starts with _ ranks like the first file it serves.
 ORDER = [
     "errors",
+    "options",
     "kernels",
     "blas",
     "compressed",

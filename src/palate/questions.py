@@ -38,6 +38,7 @@ from palate.errors import OptionError
 from palate.factors import Codes, Factors, Floats, Prior, as_partner, ridge_of_rows
 from palate.model import Model, People
 from palate.network import Network
+from palate.options import is_number
 from palate.ratings import titles
 from palate.vocabulary import Label
 
@@ -84,8 +85,7 @@ def ask(
 
 
 def _check_popularity(popularity: Any) -> None:
-    number = isinstance(popularity, int | float | np.integer | np.floating) and not isinstance(popularity, bool)
-    if not number or not 0 <= popularity < np.inf:
+    if not is_number(popularity) or not 0 <= popularity < np.inf:
         raise OptionError(f"popularity must be a number, 0 or more, got {popularity!r}.")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import DataError, OptionError
+from palate.options import is_number, is_whole
 from palate.ratings import Ratings
 
 Split = tuple[Ratings, Ratings]
@@ -31,7 +32,7 @@ def split_random(ratings: Ratings, test: float = 0.1, seed: int = 0, keep_all: b
 
 def split_folds(ratings: Ratings, folds: int = 5, seed: int = 0) -> list[Split]:
     """Split at random into `folds` parts of equal size (to one rating); each is the test of one (train, test)."""
-    if not _is_whole(folds) or not 2 <= folds <= len(ratings):
+    if not is_whole(folds) or not 2 <= folds <= len(ratings):
         raise OptionError(f"folds={folds!r}: give a whole number from 2 to {len(ratings):,}, the number of ratings.")
     parts = np.array_split(_permutation(len(ratings), seed), folds)
     return [
@@ -50,7 +51,7 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
 
     A user with n ratings or fewer stays in train, so that nobody in test is unknown. Both parts keep their row order.
     """
-    if not _is_whole(n) or n < 1:
+    if not is_whole(n) or n < 1:
         raise OptionError(f"n={n!r}: give how many ratings of each user to hold out, a whole number from 1.")
     order = np.lexsort((_times(ratings), ratings.user_codes))  # by user, then by time; stable
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
@@ -71,7 +72,7 @@ def split_time(ratings: Ratings, *, at: float | None = None, test: float | None 
     if test is not None:
         _check_share(test)
         at = _moment_of_share(times, test)
-    elif isinstance(at, bool) or not isinstance(at, (int, float, np.number)) or math.isnan(at):
+    elif not is_number(at) or math.isnan(at):
         raise OptionError(f"at={at!r}: give a number in the unit of ratings.times (usually seconds since 1970).")
     return _split_by_mask(ratings, times >= at)
 
@@ -157,15 +158,11 @@ def _permutation(n: int, seed: int) -> NDArray[np.intp]:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    if not _is_whole(seed) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise OptionError(f"seed={seed!r}: give a whole number from 0.")
     return np.random.default_rng(seed)
 
 
 def _check_share(test: float) -> None:
-    if isinstance(test, bool) or not isinstance(test, (int, float, np.floating)) or not 0 < test < 1:
+    if not is_number(test) or not 0 < test < 1:
         raise OptionError(f"test={test!r}: give the share to hold out, a number between 0 and 1, such as 0.1.")
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)

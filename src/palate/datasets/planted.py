@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import OptionError
+from palate.options import is_whole
 from palate.ratings import KINDS, Kind, Ratings
 from palate.vocabulary import Vocabulary
 
@@ -214,12 +215,12 @@ def _normal(rng: np.random.Generator, *shape: int) -> Floats:
 
 
 def _generator(seed: int, stream: int) -> np.random.Generator:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise OptionError(f"seed={seed!r}: give a whole number from 0.")
     return np.random.default_rng([int(seed), stream])
 
 
 def _check_whole(**sizes: int) -> None:
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        if not is_whole(size) or size < 1:
             raise OptionError(f"{name}={size!r}: give a whole number from 1.")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from palate.asking import check_choice, check_count, check_level, check_seed, z_of
 from palate.errors import OptionError
 from palate.model import Model
+from palate.options import is_number
 from palate.ranking.categories import Limit, limits_of
 from palate.ranking.filters import allowed_items, where_mask
 from palate.ranking.index import ItemIndex
@@ -112,8 +113,7 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
         return
     if by == "chance" and model.factors.steps is None:
         raise OptionError('by="chance" needs ordered ratings, which have a chance each: Bayes(likelihood="ordinal").')
-    is_number = isinstance(at_least, int | float | np.number) and not isinstance(at_least, bool)
-    if not is_number or not abs(at_least) <= MAX_RATING:
+    if not is_number(at_least) or not abs(at_least) <= MAX_RATING:
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
     if by == "likely" and at_least > model.limits[1]:
         raise OptionError(f"at_least={at_least:g}: nobody rated higher than {model.limits[1]:g}, so nothing is likely.")

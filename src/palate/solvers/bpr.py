@@ -19,7 +19,7 @@ from palate.factors import Codes, Doubles, Floats, Prior
 from palate.kernels import descend_pairs
 from palate.paired import PairedFactors
 from palate.ratings import Kind, Ratings
-from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive
+from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_not_negative, check_positive
 from palate.solvers.sgd import START as SGD_START
 from palate.solvers.sgd import deal, learning_rates, random_table
 
@@ -76,8 +76,7 @@ class BPR(Recipe):
         check_counts(n_threads=self.n_threads)
         check_counts(most=MAX_SEED, seed=self.seed)
         check_positive(lr=self.lr)
-        for name in ("weight_decay", "popularity_exponent"):
-            _check_not_negative(name, getattr(self, name))
+        check_not_negative(weight_decay=self.weight_decay, popularity_exponent=self.popularity_exponent)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         rng = np.random.Generator(np.random.Philox(self.seed))
@@ -90,12 +89,6 @@ class BPR(Recipe):
         except KeyboardInterrupt:
             monitor.interrupted()
         return Trained(training.factors())
-
-
-def _check_not_negative(name: str, value: object) -> None:
-    number = not isinstance(value, bool) and isinstance(value, int | float | np.number)
-    if not (number and 0 <= float(value) < np.inf):  # type: ignore[arg-type]
-        raise OptionError(f"{name} must be 0 or a number above it, got {value!r}.")
 
 
 class Training:

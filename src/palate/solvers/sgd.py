@@ -26,6 +26,7 @@ from palate.solvers.base import (
     Trained,
     center_and_scale,
     check_counts,
+    check_not_negative,
     check_positive,
 )
 
@@ -92,8 +93,7 @@ class SGD(Recipe):
             check_positive(lr=self.lr)
         if not isinstance(self.bias, bool):
             raise OptionError(f"bias is True or False, got {self.bias!r}.")
-        if isinstance(self.weight_decay, bool) or self.weight_decay != 0:
-            _check_decay(self.weight_decay)
+        check_not_negative(weight_decay=self.weight_decay)
         if self.y_range is not None:
             object.__setattr__(self, "y_range", _checked_range(self.y_range))
 
@@ -120,8 +120,7 @@ class SGD(Recipe):
         except KeyboardInterrupt:
             monitor.interrupted()
         monitor.kept = None if best is None else best_epoch
-        noise = monitor.kept_sweep.valid_rmse if monitor.kept_sweep else None
-        return Trained(best or descent.factors(), noise=float("nan") if noise is None else noise)
+        return Trained(best or descent.factors(), noise=monitor.noise)
 
 
 class Descent:
@@ -318,13 +317,6 @@ def _around_the_mean(low: float, high: float) -> tuple[float, float]:
     if low == high:
         return 0.0, 1.0
     return float(np.log(-low / high)), (high - low) / (-low * high)
-
-
-def _check_decay(weight_decay: object) -> None:
-    try:
-        check_positive(weight_decay=weight_decay)
-    except OptionError:
-        raise OptionError(f"weight_decay must be 0 or a number above it, got {weight_decay!r}.") from None
 
 
 def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
