@@ -245,10 +245,10 @@ class ItemWeights(HistoryFactors):
         return *select_top(np.where(rows > 0, rows, -np.inf).astype(np.float32), n), name
 
 
-def no_biases(n_users: int, n_items: int) -> Factors:
-    """Scores of zero, whatever a newcomer chooses."""
+def no_biases(n_users: int, n_items: int, mean: float = 0.0) -> Factors:
+    """Factors without factors whose biases are zero, and stay zero whatever a newcomer chooses or rates."""
     certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-    return Factors(0.0, np.zeros((n_users, 1), np.float32), np.zeros((n_items, 1), np.float32), certain, certain)
+    return Factors(mean, np.zeros((n_users, 1), np.float32), np.zeros((n_items, 1), np.float32), certain, certain)
 
 
 def densely(rows: CompressedRows, n_columns: int) -> Floats:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from palate.answers import Frame
 from palate.asking import check_count
-from palate.compressed import CompressedRows
+from palate.compressed import CompressedRows, pointers_of
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.itemwise import HistoryFactors, Turned
@@ -77,8 +77,7 @@ def _themselves(people: People) -> CompressedRows:
     """Rows of the known ones' own codes."""
     known = people.codes >= 0
     codes = people.codes[known].astype(np.int32)
-    indptr = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
-    return CompressedRows(indptr, codes, np.ones(len(codes), np.float32), None)
+    return CompressedRows(pointers_of(known), codes, np.ones(len(codes), np.float32), None)
 
 
 def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) -> pl.DataFrame:

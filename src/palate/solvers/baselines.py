@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from palate.factors import Factors, Prior
+from palate.itemwise import no_biases
 from palate.ratings import Kind, Ratings
 from palate.solvers.als import ALS
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_positive, rmse
@@ -20,7 +20,9 @@ class Mean(Recipe):
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         mean = float(ratings.values.mean(dtype=np.float64))
         monitor.after_sweep(1, float(ratings.values.std(dtype=np.float64)), _constant_error(monitor, mean))
-        return Trained(_biases_only(ratings, mean), noise=float(ratings.values.std(dtype=np.float64)))
+        return Trained(
+            no_biases(ratings.n_users, ratings.n_items, mean), noise=float(ratings.values.std(dtype=np.float64))
+        )
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,9 @@ class Popularity(Recipe):
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:  # noqa: ARG002
-        factors = _biases_only(ratings, 0.0)
+        factors = no_biases(ratings.n_users, ratings.n_items)
         factors.items[:, 0] = np.bincount(ratings.item_codes, minlength=ratings.n_items)
         return Trained(factors)
-
-
-def _biases_only(ratings: Ratings, mean: float) -> Factors:
-    """Factors without factors whose biases are zero, and stay zero whatever a newcomer rates."""
-    certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-    users, items = np.zeros((ratings.n_users, 1), np.float32), np.zeros((ratings.n_items, 1), np.float32)
-    return Factors(mean, users, items, certain, certain)
 
 
 def _constant_error(monitor: Monitor, mean: float) -> float | None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import pointers_of
 from palate.errors import DataError, OptionError
 from palate.factors import Codes, Doubles, Floats, Prior
 from palate.kernels import descend_pairs
@@ -169,8 +170,8 @@ class Choices:
         if len(keys) == 0:
             raise DataError("every choice has weight 0: there is nothing to learn from.")
         users, items = np.divmod(keys, ratings.n_items)
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=ratings.n_users))])
-        return cls(users.astype(np.int32), items.astype(np.int32), indptr.astype(np.int64), ratings.n_items)
+        indptr = pointers_of(np.bincount(users, minlength=ratings.n_users))
+        return cls(users.astype(np.int32), items.astype(np.int32), indptr, ratings.n_items)
 
     @property
     def n_users(self) -> int:
