@@ -19,10 +19,9 @@ class Mean(Recipe):
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         mean = float(ratings.values.mean(dtype=np.float64))
-        monitor.after_sweep(1, float(ratings.values.std(dtype=np.float64)), _constant_error(monitor, mean))
-        return Trained(
-            no_biases(ratings.n_users, ratings.n_items, mean), noise=float(ratings.values.std(dtype=np.float64))
-        )
+        deviation = float(ratings.values.std(dtype=np.float64))
+        monitor.after_sweep(1, deviation, _constant_error(monitor, mean))
+        return Trained(no_biases(ratings.n_users, ratings.n_items, mean), noise=deviation)
 
 
 @dataclass(frozen=True)
