@@ -35,14 +35,12 @@ from palate.answers import Frame, make_frame
 from palate.asking import check_count
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
-from palate.factors import Codes, Factors, Floats, Prior, as_partner, ridge_of_rows
+from palate.factors import Codes, Doubles, Factors, Floats, Prior, as_partner, ridge_of_rows
 from palate.model import Model, People
 from palate.network import Network
 from palate.options import is_number
 from palate.ratings import titles
 from palate.vocabulary import Label
-
-Doubles = NDArray[np.float64]
 
 POPULARITY = 1.0  # 0.5 to 1 differ by less than chance: benchmarks/questions.py --tune
 FLAT = 1e-5  # a prior less precise than this many ratings says nothing

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import DataError, OptionError
+from palate.factors import Codes, Floats
 from palate.features.deciding import found_fields
 from palate.features.fields import Classes
 from palate.features.values import flags_of, parts_of
@@ -22,8 +23,6 @@ from palate.options import is_whole
 if TYPE_CHECKING:
     import polars as pl
 
-Codes = NDArray[np.int32]
-Floats = NDArray[np.float32]
 Fetch = Callable[[NDArray[np.int64], int], tuple[Codes, Floats]]  # rows, how many -> their best, (len(rows), how many)
 
 COUNTS_AT_ONCE = 1_000_000  # counters and fetched items held at once

@@ -14,7 +14,7 @@ from palate.errors import OptionError
 from palate.model import Model
 from palate.options import is_number
 from palate.ranking.categories import Limit, limits_of
-from palate.ranking.filters import allowed_items, where_mask
+from palate.ranking.filters import allowed_rows
 from palate.ranking.index import ItemIndex
 from palate.ranking.lists import Lists, are_lists, lists_of
 
@@ -68,9 +68,8 @@ def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None
     items, exclude = wishes.items, wishes.exclude
     only = lists_of(model, items, people, "items") if are_lists(items) else None
     never = lists_of(model, exclude, people, "exclude") if are_lists(exclude) else None
-    allowed = allowed_items(model.item_vocabulary, None if only else items, () if never else exclude)
-    if wishes.where is not None:
-        allowed &= where_mask(wishes.where, model.item_table, model.item_vocabulary)
+    for_all = None if only else items, () if never else exclude
+    allowed = allowed_rows(model.item_vocabulary, model.item_table, *for_all, wishes.where)
     return Query(
         n=min(int(wishes.n), len(allowed)),
         allowed=allowed,

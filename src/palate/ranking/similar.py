@@ -15,7 +15,7 @@ from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.itemwise import HistoryFactors, Turned
 from palate.model import Model, People
-from palate.ranking.filters import allowed_items, where_mask
+from palate.ranking.filters import allowed_rows
 from palate.ranking.products import top_of_products
 from palate.ranking.writing import series_of_labels, told_of
 
@@ -40,9 +40,7 @@ def similar_rows(model: Model, people: People, labels: Any, wishes: Alike) -> Fr
     for a column `to`; None without one.
     """
     check_count(wishes.n)
-    allowed = allowed_items(model.user_vocabulary, wishes.among, wishes.exclude)
-    if wishes.where is not None:
-        allowed &= where_mask(wishes.where, model.user_table, model.user_vocabulary)
+    allowed = allowed_rows(model.user_vocabulary, model.user_table, wishes.among, wishes.exclude, wishes.where)
     n = min(int(wishes.n), len(allowed))
     if isinstance(model.factors, HistoryFactors | Turned):
         return _frame(model, *_of_histories(model.factors, people, n, allowed), labels)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
-from palate.factors import Floats
+from palate.factors import Doubles, Floats
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.ratings import Ratings
 from palate.rows import columns_from, row_codes, rows_where
@@ -22,8 +22,6 @@ from palate.solvers.base import n_weighted
 from palate.solvers.linking import Link
 from palate.solvers.noise import UserNoise
 from palate.solvers.targets import Targets
-
-Doubles = NDArray[np.float64]
 
 WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their spread mixes slowly
 

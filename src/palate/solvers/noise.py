@@ -11,9 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Floats
-
-Doubles = NDArray[np.float64]
+from palate.factors import Doubles, Floats
 
 FREEDOM = 10.0  # A
 
