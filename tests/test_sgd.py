@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import palate
 from palate.errors import OptionError
 from palate.factors import gauss_newton
-from palate.solvers.sgd import DEFAULT_LR, START_SQUARES, Descent, Grid, learning_rates
+from palate.solvers.descending import learning_rates
+from palate.solvers.sgd import DEFAULT_LR, START_SQUARES, Descent, Grid
 
 VARIANTS = list(product(("sgd", "adagrad"), (True, False), (None, (0.0, 5.5))))
 each_variant = pytest.mark.parametrize(("optimizer", "bias", "y_range"), VARIANTS)

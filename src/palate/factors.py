@@ -43,6 +43,11 @@ class Prior:
     ridge: float = 0.0
     count_exponent: float = 0.0
 
+    @classmethod
+    def flat(cls, k: int, **more: float) -> Prior:
+        """Around zero with a precision of zero: what is left is weight decay (ridge and count_exponent)."""
+        return cls(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **more)
+
     def solve(
         self, rows: CompressedRows, other: Floats, center: float, scale: float = 1.0, n_threads: int = 0
     ) -> tuple[Floats, Doubles]:

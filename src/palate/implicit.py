@@ -138,8 +138,7 @@ class Sweep(NamedTuple):
     def factors(self, problem: Implicit, confidence: Confidence) -> ImplicitFactors:
         """What it leaves to a model, whose choices weigh what `confidence` makes of their counts."""
         k = self.users.shape[1] + 1
-        decay = {"ridge": problem.weight_decay, "count_exponent": problem.count_exponent}
-        item_prior = Prior(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **decay)
+        item_prior = Prior.flat(k, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
         users = without_bias(self.users)
         anybody = users.mean(axis=0, dtype=np.float64).astype(np.float32)
         return ImplicitFactors(

@@ -62,12 +62,7 @@ class ALS(Recipe):
         rng = np.random.Generator(np.random.Philox(self.seed))
         users = np.zeros((ratings.n_users, k), np.float32)
         items = rng.standard_normal((ratings.n_items, k), np.float32) * np.float32(0.1)
-        prior = Prior(
-            np.zeros((k, k), np.float32),
-            np.zeros(k, np.float32),
-            ridge=self.weight_decay,
-            count_exponent=self.count_exponent,
-        )
+        prior = Prior.flat(k, ridge=self.weight_decay, count_exponent=self.count_exponent)
         try:
             for _ in range(self.n_sweeps):
                 # The users last: then every user is exactly what the items and his own ratings make of him.

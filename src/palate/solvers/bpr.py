@@ -21,8 +21,7 @@ from palate.kernels import descend_pairs
 from palate.paired import PairedFactors
 from palate.ratings import Kind, Ratings
 from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_not_negative, check_positive
-from palate.solvers.sgd import START as SGD_START
-from palate.solvers.sgd import deal, learning_rates, random_table
+from palate.solvers.descending import FACTORS_START, deal, learning_rates, random_table, shuffled_cells
 
 SIDES = (1, 2, 4, 8, 16, 32)  # blocks of users: the tasks of a stratum; of items there are twice as many
 PER_CELL = 100  # choices that a cell should have before there are more blocks
@@ -104,7 +103,7 @@ class Training:
         self.users = random_table(choices.n_users, recipe.n_factors, rng, n_more=1)
         self.items = random_table(choices.n_items, recipe.n_factors, rng, n_more=1)
         for table in (self.users, self.items):
-            table *= np.float32(START / SGD_START / np.sqrt(recipe.n_factors))
+            table *= np.float32(START / FACTORS_START / np.sqrt(recipe.n_factors))
         self.users[:, -1] = 1
         self.user_codes = choices.user_codes[self.grid.order]
         self.item_codes = choices.item_codes[self.grid.order]
@@ -143,12 +142,7 @@ class Training:
         k = self.recipe.n_factors
         users, items = (np.ascontiguousarray(table[:, [*range(k), -1]]) for table in (self.users, self.items))
         users[:, -1] = 0
-        prior = Prior(
-            np.zeros((k + 1, k + 1), np.float32),
-            np.zeros(k + 1, np.float32),
-            ridge=max(self.recipe.weight_decay, 1e-6),
-            count_exponent=1.0,
-        )
+        prior = Prior.flat(k + 1, ridge=max(self.recipe.weight_decay, 1e-6), count_exponent=1.0)
         return PairedFactors(0.0, users, items, prior, prior, n_candidates=self.recipe.n_candidates)
 
 
@@ -233,17 +227,6 @@ def side_of(choices: Choices) -> int:
     wanted = np.sqrt(len(choices.user_codes) / (2 * PER_CELL))
     most = min(wanted, choices.n_users / 4, choices.n_items / (2 * PER_BLOCK))
     return max(side for side in SIDES if side == SIDES[0] or side <= most)
-
-
-def shuffled_cells(
-    cell: NDArray[np.uint64], n_cells: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The positions of choices by cell and in a cell by chance, (n,); and where each cell begins, (n_cells + 1,)."""
-    chance = rng.integers(0, 2**20, len(cell), dtype=np.uint32).astype(np.uint64)
-    # One sort does it all: the position lies in the last 32 bits.
-    keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(len(cell), dtype=np.uint64))
-    begins = np.searchsorted(keys, np.arange(n_cells, dtype=np.uint64) << np.uint64(52))
-    return (keys & np.uint64(2**32 - 1)).astype(np.int64), np.append(begins, len(keys)).astype(np.int64)
 
 
 def back_and_forth(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int64]:
