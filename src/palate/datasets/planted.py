@@ -84,12 +84,7 @@ def synthetic(
     _check_whole(n_users=n_users, n_items=n_items, n_factors=n_factors, n_ratings=n_ratings)
     if n_ratings > n_users * n_items:
         raise OptionError(f"n_ratings={n_ratings:,}: {n_users:,} users x {n_items:,} items have fewer pairs.")
-    if not (0 <= noise < np.inf and 0 <= skew <= 10):
-        raise OptionError(f"noise={noise!r}, skew={skew!r}: noise is a number from 0, skew one from 0 to 10.")
-    if not -np.inf < scale[0] < scale[1] < np.inf or (step is not None and not 0 < step < np.inf):
-        raise OptionError(f"scale={scale!r}, step={step!r}: give (lowest, highest) and a positive step or None.")
-    if kind not in KINDS or (kind == "implicit" and noise == 0):
-        raise OptionError(f"kind={kind!r}, noise={noise!r}: kind is explicit or implicit, and choices have some noise.")
+    _check_law(noise, skew, scale, step, kind)
     factors = synthetic_factors(n_users, n_items, n_factors, seed)
     rng = _generator(seed, 1)
     popularity = rng.permutation(np.arange(1, n_items + 1, dtype=np.float64) ** -skew)
@@ -113,6 +108,16 @@ def synthetic(
         user_vocabulary=Vocabulary.in_order([f"u{code}" for code in range(n_users)], what="user"),
         item_vocabulary=Vocabulary.in_order([f"i{code}" for code in range(n_items)], what="item"),
     )
+
+
+def _check_law(noise: float, skew: float, scale: tuple[float, float], step: float | None, kind: Kind) -> None:
+    """OptionError for options that no ratings can be drawn by."""
+    if not (0 <= noise < np.inf and 0 <= skew <= 10):
+        raise OptionError(f"noise={noise!r}, skew={skew!r}: noise is a number from 0, skew one from 0 to 10.")
+    if not -np.inf < scale[0] < scale[1] < np.inf or (step is not None and not 0 < step < np.inf):
+        raise OptionError(f"scale={scale!r}, step={step!r}: give (lowest, highest) and a positive step or None.")
+    if kind not in KINDS or (kind == "implicit" and noise == 0):
+        raise OptionError(f"kind={kind!r}, noise={noise!r}: kind is explicit or implicit, and choices have some noise.")
 
 
 def _draw_counts(rng: np.random.Generator, n_users: int, n_items: int, n_ratings: int) -> Integers:
