@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
-from palate.factors import Doubles, Factors, Floats, Prior, second_moment
+from palate.factors import Factors, Floats, Prior, second_moment
 from palate.ordinal import OrderedSteps
 from palate.posterior import Posterior, SideSamples
 from palate.ratings import Ratings
@@ -16,6 +16,8 @@ from palate.solvers.base import Monitor, Trained
 from palate.solvers.chain import Chain, Known, Side, SideDraw
 from palate.solvers.distilling import Distiller
 from palate.strangers import strangers_among
+
+Doubles = NDArray[np.float64]
 
 
 class Average:

@@ -7,31 +7,26 @@ then the noise. A few sweeps to the mode come first: they reach a good place muc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
-from palate.factors import Doubles, Floats
+from palate.factors import Floats
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.ratings import Ratings
-from palate.rows import columns_from, row_codes, rows_where
+from palate.rows import columns_from, rows_where
 from palate.sideinfo import SideInfo
 from palate.solvers.base import n_weighted
 from palate.solvers.linking import Link
 from palate.solvers.noise import UserNoise
 from palate.solvers.targets import Targets
 
+Doubles = NDArray[np.float64]
+
 WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their spread mixes slowly
 
-
-class Known(NamedTuple):
-    """How often each row of a side was rated, (n,), and the (n, n_attributes) attributes among its features."""
-
-    counts: NDArray[np.int64]
-    attributes: CompressedRows | None
-    n_attributes: int
+Known = tuple[NDArray[np.int64], CompressedRows | None, int]  # counts of rows, their attributes, how many columns
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class Side:
         n_history = 0 if self.link is None else self.link.info.n_history
         n_attributes = 0 if self.link is None else self.link.info.n_features - n_history
         attributes = None if features is None or n_attributes == 0 else columns_from(features, n_history)
-        return Known(self.counts, attributes, n_attributes)
+        return self.counts, attributes, n_attributes
 
     def drawn(self) -> SideDraw:
         """The present draw."""
@@ -123,7 +118,8 @@ class Chain:
         }
         self.users = Side(rows["user"].counts, start[: ratings.n_users], links.get("user"), stream=0)
         self.items = Side(rows["item"].counts, start[ratings.n_users :], links.get("item"), stream=1)
-        self.noise = UserNoise(_counting(rows["user"])) if user_noise else None
+        counts = np.diff(ratings.by_user().indptr) if ratings.weights is None else _n_weighty(ratings.by_user())
+        self.noise = UserNoise(counts) if user_noise else None
         self.alpha, self.errors = 1.0, float(self.n_ratings)
 
     @property
@@ -203,11 +199,11 @@ def _link_of_rated(info: SideInfo, features: CompressedRows, rows: CompressedRow
     return Link(info, rows_where(features, rows.counts > 0), k, n_threads)
 
 
-def _counting(rows: CompressedRows) -> NDArray[np.int64]:
+def _n_weighty(rows: CompressedRows) -> NDArray[np.int64]:
     """How many ratings of each row count, (n_rows,): those with a weight above 0."""
-    if rows.weights is None:
-        return rows.counts
-    return np.bincount(row_codes(rows)[rows.weights > 0], minlength=rows.n_rows)
+    assert rows.weights is not None
+    owners = np.repeat(np.arange(rows.n_rows), rows.counts)
+    return np.bincount(owners[rows.weights > 0], minlength=rows.n_rows)
 
 
 def draw_normal_wishart(

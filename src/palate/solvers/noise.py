@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.factors import Doubles, Floats
+from palate.factors import Floats
+
+Doubles = NDArray[np.float64]
 
 FREEDOM = 10.0  # A
 

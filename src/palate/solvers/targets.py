@@ -24,6 +24,8 @@ from palate.solvers.base import center_and_scale, compress_both
 from palate.solvers.cutpoints import CutPoints
 from palate.solvers.timing import Timing
 
+Doubles = NDArray[np.float64]
+
 FIRST_VARIANCE = 0.6  # of scores, from which the cut points start
 STREAM = 4  # of the latents' random numbers; the sides and their links use those below
 EVERY_SWEEP, LATER = 10, 4  # until here cut points are drawn in every sweep, from then on in every 4th: they mix well
