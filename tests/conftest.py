@@ -37,6 +37,17 @@ def at_level(name):
         kernels.use_level(before)
 
 
+def with_values(ratings, values):
+    """The same users and items with other values, without weights and times."""
+    return palate.Ratings(
+        ratings.user_codes,
+        ratings.item_codes,
+        values,
+        user_vocabulary=ratings.user_vocabulary,
+        item_vocabulary=ratings.item_vocabulary,
+    )
+
+
 @pytest.fixture(scope="session")
 def ml_100k():
     """MovieLens 100K in file order; skips where PALATE_DATA does not hold it."""
