@@ -43,6 +43,10 @@ def synthetic_factors(n_users: int, n_items: int, n_factors: int = 20, seed: int
     """The factors that `synthetic` with the same arguments draws its ratings from.
 
     Biases have a standard deviation of 0.4, the products p_u . q_i one of 0.6, around a mean of 3.5.
+
+    >>> truth = synthetic_factors(n_users=60, n_items=40, n_factors=5, seed=1)
+    >>> truth.mean, truth.user_factors.shape, truth.item_bias.shape
+    (3.5, (60, 5), (40,))
     """
     _check_whole(n_users=n_users, n_items=n_items, n_factors=n_factors)
     rng = _generator(seed, 0)

@@ -15,7 +15,13 @@ from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_po
 
 @dataclass(frozen=True)
 class Mean(Recipe):
-    """Everybody gives everything the mean rating."""
+    """Everybody gives everything the mean rating.
+
+    >>> import palate
+    >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "tea"], "rating": [5, 3]})
+    >>> palate.Mean().fit(ratings).predict("ann", "tea").prediction
+    4.0
+    """
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         mean = float(ratings.values.mean(dtype=np.float64))
@@ -29,6 +35,11 @@ class Bias(Recipe):
     """Mean + user bias + item bias, regularised: minimises sum (r - mean - b_u - c_i)^2 + weight_decay (b^2 + c^2).
 
     weight_decay: in ratings; a user with that many is pulled half-way to the mean. Raises OptionError below or at zero.
+
+    >>> import palate
+    >>> rec = palate.Bias().fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1))
+    >>> rec.n_factors, rec.user_bias.shape, rec.item_bias.shape
+    (0, (60,), (40,))
     """
 
     weight_decay: float = 5.0
@@ -57,6 +68,11 @@ class Popularity(Recipe):
     """Ranks items by how many ratings they have, the same for everybody.
 
     It predicts no ratings: predict() gives the score it ranks by, without an interval, and evaluate() refuses it.
+
+    >>> import palate
+    >>> likes = palate.read({"user": ["ann", "bob", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
+    >>> palate.Popularity().fit(likes).recommend("ann", keep_seen=True)["item"].to_list()
+    ['tea', 'jam']
     """
 
     predicts_ratings: ClassVar[bool] = False
