@@ -39,7 +39,7 @@ from palate.factors import Codes, Doubles, Factors, Floats, Prior, as_partner, r
 from palate.model import Model, People
 from palate.network import Network
 from palate.options import is_number
-from palate.ratings import titles
+from palate.showing import item_columns
 from palate.vocabulary import Label
 
 POPULARITY = 1.0  # 0.5 to 1 differ by less than chance: benchmarks/questions.py --tune
@@ -74,10 +74,7 @@ def ask(
     known = known_shares(model)
     chances = np.where(wanted, known**popularity, 0.0)
     codes, gains = best_questions(beliefs(model, given, chances), chances, allowed, int(n))
-    columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes)}
-    names = titles(model.item_table)
-    if names is not None:
-        columns["title"] = [names[code] for code in codes]
+    columns = item_columns(model, codes)
     columns |= {"gain": gains.astype(np.float32), "known": known[codes].astype(np.float32)}
     return make_frame(columns | {"rank": np.arange(1, len(codes) + 1, dtype=np.int32)})
 
