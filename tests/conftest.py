@@ -37,17 +37,6 @@ def at_level(name):
         kernels.use_level(before)
 
 
-def with_values(ratings, values):
-    """The same users and items with other values, without weights and times."""
-    return palate.Ratings(
-        ratings.user_codes,
-        ratings.item_codes,
-        values,
-        user_vocabulary=ratings.user_vocabulary,
-        item_vocabulary=ratings.item_vocabulary,
-    )
-
-
 @pytest.fixture(scope="session")
 def ml_100k():
     """MovieLens 100K in file order; skips where PALATE_DATA does not hold it."""
@@ -76,3 +65,14 @@ def ml_100k_u1(ml_100k):
     train, test = palate.split_rows(ml_100k, np.array([(users[user], items[item]) in pairs for user, item in codes]))
     assert (len(train), len(test)) == (80_000, 20_000)
     return train, test
+
+
+def with_values(ratings, values):
+    """The same users and items with other values, without weights and times."""
+    return palate.Ratings(
+        ratings.user_codes,
+        ratings.item_codes,
+        values,
+        user_vocabulary=ratings.user_vocabulary,
+        item_vocabulary=ratings.item_vocabulary,
+    )

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.compressed import Codes, CompressedRows, pointers_of
+from palate.compressed import CompressedRows, pointers_of
 from palate.kernels import compress_rows
+
+Codes = NDArray[np.int32]
 
 
 def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> CompressedRows:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.compressed import CompressedRows, pointers_of
+from palate.compressed import CompressedRows
 from palate.features import Design, Features
-from palate.rows import row_codes, rows_of_entries, transpose_rows
+from palate.rows import row_codes, transpose_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -76,7 +76,9 @@ def _weighty(rows: CompressedRows) -> CompressedRows:
     """The ratings that count at all: those with a weight above 0."""
     if rows.weights is None or rows.weights.all():
         return rows
-    return rows_of_entries(rows, rows.weights > 0)
+    keep = rows.weights > 0
+    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
+    return CompressedRows(indptr, rows.indices[keep], rows.values[keep], None)
 
 
 def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
@@ -86,13 +88,15 @@ def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
     again = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
     if not again.any():
         return rows
-    return transpose_rows(rows_of_entries(turned, np.concatenate([[True], ~again])), rows.n_rows)
+    keep = np.concatenate([[True], ~again])
+    indptr = np.concatenate([[0], np.cumsum(keep)])[turned.indptr].astype(np.int64)
+    return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
 
 
 def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:
     """Sparse matrices with the same rows as one, row by row one after the other; their columns already shifted."""
     counts = np.sum([part.counts for part in parts], axis=0, dtype=np.int64, initial=0) + np.zeros(n_rows, np.int64)
-    indptr = pointers_of(counts)
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     indices, values = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
     begin = indptr[:-1].copy()
     for part in parts:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.kernels import multiply_rows, normals
-from palate.rows import row_codes
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -129,5 +128,5 @@ def _of_draw(X: Doubles, weights: Doubles, ridge: _Ridge | None) -> tuple[Double
 
 def _dense(rows: CompressedRows, n_columns: int) -> Doubles:
     dense = np.zeros((rows.n_rows, n_columns))
-    np.add.at(dense, (row_codes(rows), rows.indices), rows.values)
+    np.add.at(dense, (np.repeat(np.arange(rows.n_rows), rows.counts), rows.indices), rows.values)
     return dense
