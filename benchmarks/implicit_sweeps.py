@@ -16,19 +16,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import palate
 from palate import kernels
+from palate.compressed import CompressedRows
+from palate.implicit import Implicit, start
+from palate.rows import row_codes
 
 Floats = NDArray[np.float32]
 
-UNOBSERVED, DECAY, EXPONENT = 0.2, 0.01, 1.0
+PROBLEM = Implicit(unobserved_weight=0.2, weight_decay=0.01, count_exponent=1.0)
 N_THREADS, N_SWEEPS = 2, 5
-BAR = 0.7
 
 PEER = """
 import json, logging, sys, time
@@ -47,57 +48,19 @@ print(json.dumps(seconds[1:]))
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side's likes grouped by row."""
-
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    values: Floats
-
-    @property
-    def n(self) -> int:
-        """How many rows."""
-        return len(self.indptr) - 1
-
-    def ridge(self, n_other: int) -> Floats:
-        """The weight decay of each row: lambda (n_u + a0 n_other)^nu."""
-        sizes = np.diff(self.indptr) + UNOBSERVED * n_other
-        return (DECAY * sizes**EXPONENT).astype(np.float32)
-
-
-@dataclass(frozen=True)
 class Likes:
     """The same likes by user and by item."""
 
     name: str
-    users: Side
-    items: Side
-
-
-def likes(name: str, users: NDArray[Any], items: NDArray[Any], n_users: int, n_items: int) -> Likes:
-    """Pairs grouped both ways, codes rising within a row."""
-    u, i = users.astype(np.int32), items.astype(np.int32)
-    ones = np.ones(len(u), np.float32)
-    return Likes(
-        name,
-        Side(*kernels.compress_rows(u, i, ones, None, n_users)[:3]),
-        Side(*kernels.compress_rows(i, u, ones, None, n_items)[:3]),
-    )
+    users: CompressedRows
+    items: CompressedRows
 
 
 def movielens_likes() -> Likes:
     """The training part of ml-1m's ratings of 4 and more: of each user four fifths, drawn by the ranking protocol."""
-    ratings = palate.datasets.load("ml-1m")
-    liked = ratings.values >= 4
-    users, items = ratings.user_codes[liked], ratings.item_codes[liked]
-    order = np.lexsort((np.random.default_rng(0).random(len(users)), users))
-    users, items = users[order], items[order]
-    counts = np.bincount(users)
-    place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
-    train = place >= counts[users] // 5
-    _, users = np.unique(users[train], return_inverse=True)
-    _, items = np.unique(items[train], return_inverse=True)
-    return likes("ml-1m likes", users, items, int(users.max()) + 1, int(items.max()) + 1)
+    ratings = palate.datasets.load("ml-1m").likes(at_least=4)
+    train, _ = palate.split_within_users(ratings, test=0.2, seed=0)
+    return Likes("ml-1m likes", train.by_user(), train.by_item())
 
 
 def synthetic_likes(n_users: int = 70_000, n_items: int = 10_000, n: int = 10_000_000) -> Likes:
@@ -112,36 +75,26 @@ def synthetic_likes(n_users: int = 70_000, n_items: int = 10_000, n: int = 10_00
         pairs = np.sort(np.concatenate([pairs, users * n_items + items]))
         pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])]
     pairs = np.sort(rng.permutation(pairs)[:n])
-    return likes("synthetic 10M", pairs // n_items, pairs % n_items, n_users, n_items)
+    users, items = (codes.astype(np.int32) for codes in np.divmod(pairs, n_items))
+    ones = np.ones(n, np.float32)
+    by_user = CompressedRows.of(users, items, ones, None, n_users)
+    return Likes("synthetic 10M", by_user, CompressedRows.of(items, users, ones, None, n_items))
 
 
-def start(data: Likes, k: int) -> tuple[Floats, Floats]:
-    """Small normal vectors, as the paper begins."""
-    rng = np.random.default_rng(1)
-    spread = 0.1 / np.sqrt(k)
-    return tuple((spread * rng.standard_normal((side.n, k))).astype(np.float32) for side in (data.users, data.items))
-
-
-def background_of(other: Floats) -> Floats:
-    """The Gram matrix times the unobserved weight."""
-    gram, _ = kernels.gram(other, n_threads=N_THREADS)
-    return (UNOBSERVED * gram).astype(np.float32)
-
-
-def half_sweep(side: Side, other: Floats, vectors: Floats, block: int) -> Floats:
+def half_sweep(rows: CompressedRows, others: Floats, vectors: Floats, block: int) -> Floats:
     """One side given the other; block 0 is the exact solution."""
-    k = other.shape[1]
-    arrays = side.indptr, side.indices, side.values, other
-    shared = {"ridge": side.ridge(len(other)), "background": background_of(other), "n_threads": N_THREADS}
-    if block:
-        return kernels.solve_blocks(*arrays, vectors, block=block, **shared)
-    zeros = np.zeros((k, k), np.float32)
-    return kernels.solve_rows(*arrays, precision=zeros, mean=zeros[0], **shared)[0]
+    background = PROBLEM.background(others)
+    if not block:
+        return PROBLEM.solve(rows, others, background, N_THREADS)
+    return kernels.solve_blocks(
+        rows.indptr, rows.indices, rows.values, others, vectors, block=block,
+        ridge=PROBLEM.ridge(rows.counts, len(others)), background=background, n_threads=N_THREADS,
+    )  # fmt: skip
 
 
 def sweeps(data: Likes, k: int, block: int) -> Iterator[tuple[float, Floats, Floats]]:
     """Seconds, users and items after every sweep."""
-    users, items = start(data, k)
+    users, items, _ = start(data.users.n_rows, data.items.n_rows, k, seed=1)
     while True:
         began = time.perf_counter()
         users = half_sweep(data.users, items, users, block)
@@ -161,7 +114,7 @@ def peer_seconds(python: str, data: Likes, k: int, *, use_cg: bool) -> float:
     environment["OPENBLAS_NUM_THREADS"] = "1"  # what implicit asks for: its own threads call BLAS
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "likes.npz"
-        shape = {"n_users": data.users.n, "n_items": data.items.n}
+        shape = {"n_users": data.users.n_rows, "n_items": data.items.n_rows}
         np.savez(path, indptr=data.users.indptr, items=data.users.indices, **shape)
         n_sweeps = N_SWEEPS if use_cg else 2  # its exact solver takes ten times as long
         numbers = [str(int(number)) for number in (k, use_cg, N_THREADS, n_sweeps)]
@@ -172,12 +125,11 @@ def peer_seconds(python: str, data: Likes, k: int, *, use_cg: bool) -> float:
 
 def training_loss(data: Likes, users: Floats, items: Floats) -> float:
     """Sum over likes (1 - x.y)^2 + a0 sum over all pairs (x.y)^2 + the weighted squares of both sides."""
-    rows = np.repeat(np.arange(data.users.n, dtype=np.int32), np.diff(data.users.indptr))
-    scores = kernels.predict_pairs(users, items, rows, data.users.indices).astype(np.float64)
-    background = np.sum(kernels.gram(users)[0] * kernels.gram(items)[0])
-    squares = data.users.ridge(len(items)) @ np.sum(users.astype(np.float64) ** 2, axis=1)
-    squares += data.items.ridge(len(users)) @ np.sum(items.astype(np.float64) ** 2, axis=1)
-    return float(np.sum((1 - scores) ** 2) + UNOBSERVED * background + squares)
+    scores = kernels.predict_pairs(users, items, row_codes(data.users), data.users.indices).astype(np.float64)
+    everything = PROBLEM.unobserved_weight * np.sum(kernels.gram(users)[0] * kernels.gram(items)[0])
+    squares = PROBLEM.ridge(data.users.counts, len(items)) @ np.sum(users.astype(np.float64) ** 2, axis=1)
+    squares += PROBLEM.ridge(data.items.counts, len(users)) @ np.sum(items.astype(np.float64) ** 2, axis=1)
+    return float(np.sum((1 - scores) ** 2) + everything + squares)
 
 
 def print_speed(data: Likes, python: str | None) -> None:

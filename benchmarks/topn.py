@@ -22,21 +22,19 @@ from measuring import Row, in_own_process
 from numpy.typing import NDArray
 
 import palate
-from palate import kernels
 from palate.factors import Factors, Prior
 
-N_FACTORS, N_SWEEPS, BACKGROUND, RIDGE = 64, 10, 0.2, 0.01
+N_FACTORS = 64
+RECIPE = palate.ImplicitALS(n_factors=N_FACTORS, n_sweeps=10, unobserved_weight=0.2, weight_decay=0.01)
 LARGE = (200_000, 100_000)
 AT_MOST = {"implicit": 0.5, "faiss": 0.7}
 MOST_MB = 300
 
-Floats = NDArray[np.float32]
 Case = dict[str, NDArray[np.generic]]
 
-OURS = """
+BOTH = """
 import json, sys, time
 import numpy as np
-from palate import kernels
 users, items, indptr, indices = (np.load(f"{sys.argv[1]}/{n}.npy") for n in ("users", "items", "indptr", "indices"))
 repeat = int(sys.argv[2])
 def fastest(work):
@@ -46,6 +44,9 @@ def fastest(work):
         answer = work()
         seconds.append(time.perf_counter() - start)
     return min(seconds), answer
+"""
+
+OURS = """
 def peak_mb():  # of this program alone: ru_maxrss would know its parent's
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
@@ -60,24 +61,13 @@ print(json.dumps(told))
 """
 
 PEERS = """
-import json, sys, time
 import faiss
-import numpy as np
 from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
-users, items, indptr, indices = (np.load(f"{sys.argv[1]}/{n}.npy") for n in ("users", "items", "indptr", "indices"))
-repeat = int(sys.argv[2])
 faiss.omp_set_num_threads(2)
 index = faiss.IndexFlatIP(items.shape[1])
 index.add(items)
 liked = csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(users), len(items)))
-def fastest(work):
-    seconds = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        answer = work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds), answer
 told = {"faiss": fastest(lambda: index.search(users, 10))[0]}
 told["implicit"], (codes, _) = fastest(lambda: topk(items, users, 10, filter_query_items=liked, num_threads=2))
 ours = np.load(f"{sys.argv[1]}/codes.npy")
@@ -87,44 +77,19 @@ print(json.dumps(told))
 
 
 def likes() -> Case:
-    """The likes of ml-1m: (seen_indptr, seen_indices, target_indptr, target_indices), and factors that fit them."""
-    ratings = palate.datasets.load("ml-1m")
-    liked = ratings.values >= 4
-    users, items = ratings.user_codes[liked], ratings.item_codes[liked]
-    order = np.lexsort((np.random.default_rng(0).random(len(users)), users))
-    users, items = users[order], items[order]
-    counts = np.bincount(users, minlength=ratings.n_users)
-    place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
-    test = place < np.repeat(counts // 5, counts)
-    train = rows_of(users[~test], items[~test], ratings.n_users)
-    x, y = factors_of(train, rows_of(items[~test], users[~test], ratings.n_items))
-    targets = rows_of(users[test], items[test], ratings.n_users)
-    names = ("indptr", "indices", "targets_indptr", "targets", "users", "items")
-    return dict(zip(names, (*train, *targets, x, y), strict=True))
-
-
-def rows_of(rows: NDArray[np.int32], others: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    return kernels.compress_rows(rows, others, np.ones(len(rows), np.float32), None, n)[:2]
-
-
-def factors_of(
-    by_user: tuple[NDArray[np.int64], NDArray[np.int32]], by_item: tuple[NDArray[np.int64], NDArray[np.int32]]
-) -> tuple[Floats, Floats]:
-    """Implicit ALS: every like is 1, everything else 0 with a small weight; regularised by frequency."""
-    sides = [by_user, by_item]
-    rng = np.random.default_rng(0)
-    scale = 0.1 / np.sqrt(N_FACTORS)
-    tables = [(scale * rng.standard_normal((len(side[0]) - 1, N_FACTORS))).astype(np.float32) for side in sides]
-    for _ in range(N_SWEEPS):
-        for side, (indptr, indices) in enumerate(sides):
-            other = tables[1 - side]
-            background = (BACKGROUND * kernels.gram(other)[0]).astype(np.float32)
-            ridge = (RIDGE * (np.diff(indptr) + BACKGROUND * len(other))).astype(np.float32)
-            tables[side] = kernels.solve_rows(
-                indptr, indices, np.ones(len(indices), np.float32), other, precision=np.zeros_like(background),
-                mean=np.zeros(N_FACTORS, np.float32), ridge=ridge, background=background,
-            )[0]  # fmt: skip
-    return tables[0], tables[1]
+    """The likes of ml-1m by the protocol: what was seen, what is held out, and factors that fit what was seen."""
+    ratings = palate.datasets.load("ml-1m").likes(at_least=4)
+    train, test = palate.split_within_users(ratings, test=0.2, seed=0)
+    factors = RECIPE.fit(train, progress=False).model.factors
+    seen, held_out = train.by_user(), test.by_user()
+    return {
+        "indptr": seen.indptr,
+        "indices": seen.indices,
+        "targets_indptr": held_out.indptr,
+        "targets": held_out.indices,
+        "users": np.ascontiguousarray(factors.users[:, :-1]),  # without the biases, which are all zero
+        "items": np.ascontiguousarray(factors.items[:, :-1]),
+    }
 
 
 def large(power: float, n_users: int) -> Case:
@@ -202,7 +167,8 @@ def as_recommender(case: Case) -> palate.Recommender:
 
 
 def told_by(python: str, source: str, folder: str, repeat: int) -> dict[str, float]:
-    done = subprocess.run([python, "-c", source, folder, str(repeat)], capture_output=True, text=True, check=True)
+    command = [python, "-c", BOTH + source, folder, str(repeat)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     told: dict[str, float] = json.loads(done.stdout)
     return told
 

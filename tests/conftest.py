@@ -77,3 +77,14 @@ def ml_100k_u1(ml_100k):
     train, test = palate.split_rows(ml_100k, np.array([(users[user], items[item]) in pairs for user, item in codes]))
     assert (len(train), len(test)) == (80_000, 20_000)
     return train, test
+
+
+def with_values(ratings, values):
+    """The same users and items with other values, without weights and times."""
+    return palate.Ratings(
+        ratings.user_codes,
+        ratings.item_codes,
+        values,
+        user_vocabulary=ratings.user_vocabulary,
+        item_vocabulary=ratings.item_vocabulary,
+    )

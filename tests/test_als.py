@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import palate
+from conftest import with_values
 from palate import reference
 from palate.solvers.base import rmse
 
@@ -19,14 +20,7 @@ def data():
 @pytest.fixture(scope="module")
 def weighted(data):
     weights = np.random.default_rng(0).uniform(0.2, 3.0, len(data))
-    return palate.Ratings(
-        data.user_codes,
-        data.item_codes,
-        data.values,
-        weights=weights / weights.mean(),
-        user_vocabulary=data.user_vocabulary,
-        item_vocabulary=data.item_vocabulary,
-    )
+    return data.with_weights(weights / weights.mean())
 
 
 def residuals(factors, data):
@@ -155,13 +149,7 @@ def test_als_finds_the_factors_behind_the_ratings():
 
 def test_the_scale_of_the_ratings_does_not_matter(data):
     recipe = palate.ALS(n_factors=4)
-    other = palate.Ratings(
-        data.user_codes,
-        data.item_codes,
-        data.values * 16 - 100,
-        user_vocabulary=data.user_vocabulary,
-        item_vocabulary=data.item_vocabulary,
-    )
+    other = with_values(data, data.values * 16 - 100)
     one, two = recipe.fit(data), recipe.fit(other)
     predicted = [rec.predict_codes(data.user_codes, data.item_codes)[0] for rec in (one, two)]
     np.testing.assert_allclose(predicted[0] * 16 - 100, predicted[1], atol=2e-2)

@@ -85,14 +85,7 @@ def score(model, history, item):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_share_is_what_the_rating_does(name, weighted, data):
     weights = np.random.default_rng(0).uniform(0.3, 3, len(data)) if weighted else None
-    data = palate.Ratings(
-        data.user_codes,
-        data.item_codes,
-        data.values,
-        weights=weights,
-        user_vocabulary=data.user_vocabulary,
-        item_vocabulary=data.item_vocabulary,
-    )
+    data = data.with_weights(weights)
     model = RECIPES[name].fit(data).model
     for user in (0, 3, 17):
         people = model.known(np.array([user], np.int32))

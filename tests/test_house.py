@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from palate import kernels
+
 # Imports go down this list only: a file may import what stands above it, never what stands below, and never in circles.
 # A name stands for a file or for a whole folder but the files in it that have a place of their own. A file whose name
 # starts with _ ranks like the first file it serves.
 ORDER = [
     "errors",
+    "options",
     "kernels",
     "blas",
     "compressed",
@@ -317,3 +320,29 @@ def test_import_palate_stays_light():
     source = f"import sys, palate; print([name for name in {LAZY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def signatures(path):
+    """For each function of a file: its arguments by place and by name only, and the defaults of those that have one."""
+    functions = [node for node in tree_of(path).body if isinstance(node, ast.FunctionDef)]
+    by_place = {f.name: [argument.arg for argument in f.args.args] for f in functions}
+    by_name = {f.name: [argument.arg for argument in f.args.kwonlyargs] for f in functions}
+    defaults = {f.name: [ast.unparse(d) for d in f.args.defaults + f.args.kw_defaults if d] for f in functions}
+    return {name: (by_place[name], by_name[name], defaults[name]) for name in by_place}
+
+
+def compiled_signature(kernel):
+    """The same of a compiled function, as nanobind tells it."""
+    ((said, _, defaults),) = kernel.__nb_signature__
+    by_place, _, by_name = said.partition("*, ")
+    return *(re.findall(r"(\w+): ", part) for part in (by_place, by_name)), [repr(d) for d in defaults or ()]
+
+
+def test_a_kernel_its_stub_and_its_twin_take_the_same():
+    stub = signatures(SRC / "kernels" / "_kernels.pyi")
+    twins = {
+        name: twin for path in SRC.glob("reference*.py") for name, twin in signatures(path).items() if name in stub
+    }
+    assert set(stub) - set(twins) == {"level", "levels", "use_level"}
+    assert {name: stub[name] for name in twins} == twins
+    assert {name: compiled_signature(getattr(kernels, name)) for name in stub} == stub

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from conftest import at_level
 from palate import kernels, reference
-from palate.solvers.sgd import random_table
+from palate.solvers.descending import random_table
 
 some = settings(max_examples=25, deadline=None)
 

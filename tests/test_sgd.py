@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from conftest import with_values
 from palate.errors import OptionError
 from palate.factors import gauss_newton
-from palate.solvers.sgd import DEFAULT_LR, START_SQUARES, Descent, Grid, learning_rates
+from palate.solvers.descending import learning_rates
+from palate.solvers.sgd import DEFAULT_LR, START_SQUARES, Descent, Grid
 
 VARIANTS = list(product(("sgd", "adagrad"), (True, False), (None, (0.0, 5.5))))
 each_variant = pytest.mark.parametrize(("optimizer", "bias", "y_range"), VARIANTS)
@@ -35,14 +37,7 @@ def data():
 @pytest.fixture(scope="module")
 def weighted(data):
     weights = np.random.default_rng(0).uniform(0.2, 3.0, len(data)).astype(np.float32)
-    return palate.Ratings(
-        data.user_codes,
-        data.item_codes,
-        data.values,
-        weights=weights,
-        user_vocabulary=data.user_vocabulary,
-        item_vocabulary=data.item_vocabulary,
-    )
+    return data.with_weights(weights)
 
 
 # ---- the grid --------------------------------------------------------------------------------------------------------
@@ -271,23 +266,13 @@ def test_a_saved_range_is_loaded(data, tmp_path):
 @pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
 @pytest.mark.parametrize("y_range", [None, (1.0, 5.0)])
 def test_shifting_and_scaling_ratings_shifts_and_scales_predictions(data, optimizer, y_range):
-    moved = replace_values(data, data.values * 20 - 7)
+    moved = with_values(data, data.values * 20 - 7)
     moved_range = None if y_range is None else tuple(end * 20 - 7 for end in (0.0, 6.0))
     rec = palate.SGD(n_factors=4, optimizer=optimizer, y_range=y_range and (0.0, 6.0)).fit(data)
     other = palate.SGD(n_factors=4, optimizer=optimizer, y_range=moved_range).fit(moved)
     asked = data.to_frame()
     expected = rec.predict(asked)["prediction"].to_numpy() * 20 - 7
     np.testing.assert_allclose(other.predict(asked)["prediction"].to_numpy(), expected, atol=0.02)
-
-
-def replace_values(ratings, values):
-    return palate.Ratings(
-        ratings.user_codes,
-        ratings.item_codes,
-        values.astype(np.float32),
-        user_vocabulary=ratings.user_vocabulary,
-        item_vocabulary=ratings.item_vocabulary,
-    )
 
 
 def test_only_the_proportions_of_weights_count(weighted):
@@ -304,7 +289,7 @@ def test_only_the_proportions_of_weights_count(weighted):
         )
     )
     np.testing.assert_allclose(rec.model.factors.users, again.model.factors.users, atol=1e-6)
-    unweighted = doubled.fit(replace_values(weighted, weighted.values))
+    unweighted = doubled.fit(with_values(weighted, weighted.values))
     assert rec.predict("u1", "i1").prediction != unweighted.predict("u1", "i1").prediction
 
 

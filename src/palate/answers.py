@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -187,13 +187,17 @@ class CrossTab:
         if self.kind == "implicit":
             decimals, below = (2, "what was chosen and how often, and the score in brackets")
         head = [""] + [(title or str(item))[:12] for item, title in zip(self.items, self.titles, strict=True)]
-        rows = [
+        rows = [head] + [
             [str(user)] + [_cell(known, predicted, decimals) for known, predicted in zip(*pair, strict=True)]
             for user, *pair in zip(self.users, self.known, self.predicted, strict=True)
         ]
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
-        return "\n".join([*lines, below])
+        return "\n".join([*aligned(rows, str.rjust), below])
+
+
+def aligned(rows: Sequence[Sequence[str]], just: Callable[[str, int], str] = str.ljust) -> list[str]:
+    """Rows of cells, the first row having the most, as lines of text in which columns stand below each other."""
+    widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(len(rows[0]))]
+    return ["  ".join(map(just, row, widths)).rstrip() for row in rows]
 
 
 def _texts(labels: list[Any]) -> bool:

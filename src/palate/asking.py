@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from palate.answers import is_frame
 from palate.compressed import CompressedRows
 from palate.errors import DataError, OptionError
+from palate.options import is_number, is_whole
 from palate.vocabulary import Vocabulary
 
 OnUnknown = Literal["fallback", "nan", "raise"]
@@ -23,7 +24,7 @@ MOST = 2**31 - 1  # answers to one question: what a rank column can count
 
 def check_level(level: Any) -> None:
     """OptionError for a level that is no probability."""
-    if not isinstance(level, int | float | np.integer | np.floating) or not 0 < level < 1:
+    if not is_number(level) or not 0 < level < 1:
         raise OptionError(f"level must lie between 0 and 1, got {level!r}.")
 
 
@@ -35,7 +36,7 @@ def check_choice(name: str, given: Any, choices: Sequence[str]) -> None:
 
 def check_whole(name: str, given: Any, least: int = 0) -> None:
     """OptionError for a value that is no whole number from `least` up."""
-    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < least:
+    if not is_whole(given) or given < least:
         raise OptionError(f"{name} must be a whole number, {least} or more, got {given!r}.")
 
 
@@ -127,7 +128,7 @@ def moments_of(when: Any, n: int) -> Doubles | None:
 def _seconds(moment: Any) -> float:
     if moment is None:
         return np.nan
-    if isinstance(moment, int | float | np.integer | np.floating) and not isinstance(moment, bool):
+    if is_number(moment):
         return float(moment)
     import polars as pl
 

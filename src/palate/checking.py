@@ -331,8 +331,13 @@ def _constant_raters(ratings: Ratings) -> Finding | None:
     return Finding("constant raters", severity, says, do)
 
 
+def _counts_of(ratings: Ratings, what: str) -> NDArray[np.int64]:
+    """Ratings of each user, or of each item."""
+    return (ratings.by_user() if what == "user" else ratings.by_item()).counts
+
+
 def _single(ratings: Ratings, what: str) -> Finding | None:
-    counts = (ratings.by_user() if what == "user" else ratings.by_item()).counts
+    counts = _counts_of(ratings, what)
     n = int((counts == 1).sum())
     if not n:
         return None
@@ -345,7 +350,7 @@ def _single(ratings: Ratings, what: str) -> Finding | None:
 
 
 def _unrated(ratings: Ratings, what: str) -> Finding | None:
-    counts = (ratings.by_user() if what == "user" else ratings.by_item()).counts
+    counts = _counts_of(ratings, what)
     n = int((counts == 0).sum())
     if not n:
         return None

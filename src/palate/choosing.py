@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.factors import Codes, Doubles, Floats
-from palate.implicit import ImplicitFactors, Sweep, start, sweeps, usual_problem
+from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps, usual_problem
 from palate.rows import row_codes, rows_of_entries, take_rows, transpose_rows
 
 N_FACTORS, N_SWEEPS = 64, 8
@@ -57,11 +57,12 @@ def chooser_of(history: CompressedRows, n_items: int) -> Chooser:
     intercept, slope = 0.0, 1.0
     if held.any():
         known = rows_of_entries(choices, ~held)
-        scores, chosen = _asked(_fitted(known, n_items), known, rows_of_entries(choices, held), n_items)
+        fitted = _fitted(usual_problem(known, n_items), known, n_items)
+        scores, chosen = _asked(fitted, known, rows_of_entries(choices, held), n_items)
         intercept, slope = logistic(np.log(np.maximum(scores, LEAST)).astype(np.float64), chosen)
-    fitted = _fitted(choices, n_items)
     problem = usual_problem(choices, n_items)
-    return Chooser(fitted.factors(problem, "equal"), intercept, max(slope, 0.0))
+    factors = _fitted(problem, choices, n_items).factors(problem, "equal")
+    return Chooser(factors, intercept, max(slope, 0.0))
 
 
 def as_choices(history: CompressedRows) -> CompressedRows:
@@ -114,10 +115,11 @@ def _held_out(choices: CompressedRows) -> NDArray[np.bool_]:
     return held
 
 
-def _fitted(choices: CompressedRows, n_items: int) -> Sweep:
+def _fitted(problem: Implicit, choices: CompressedRows, n_items: int) -> Sweep:
+    """What N_SWEEPS make of the choices."""
     by_item = transpose_rows(choices, n_items)
     first = start(choices.n_rows, n_items, min(N_FACTORS, n_items), seed=0)
-    return next(islice(sweeps(usual_problem(choices, n_items), choices, by_item, first), N_SWEEPS - 1, None))
+    return next(islice(sweeps(problem, choices, by_item, first), N_SWEEPS - 1, None))
 
 
 def _asked(

@@ -62,6 +62,11 @@ class CompressedRows:
         return cls(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
+def pointers_of(counts: NDArray[Any]) -> NDArray[np.int64]:
+    """Where rows with these counts (n,) of entries begin, and the last one ends: (n + 1,), from 0."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """The array itself, which from now on nobody can write to."""
     array.setflags(write=False)

@@ -6,19 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.answers import Explanation, Reason
+from palate.compressed import CompressedRows
 from palate.errors import OptionError
-from palate.factors import Factors, as_partner
+from palate.factors import Codes, Doubles, Factors, as_partner
 from palate.itemwise import HistoryFactors
 from palate.model import Model, People
 from palate.network import Network
 from palate.paired import PairedFactors
+from palate.posterior import Posterior
 from palate.ratings import titles
 from palate.sideinfo import SideInfo
-
-Doubles = NDArray[np.float64]
 
 
 def explain_row(
@@ -33,7 +32,6 @@ def explain_row(
     """Why the one row in `people` gets this prediction for an item.
 
     doubt: (1,) the variance of the score, where it is not the usual one; effects: what else moves the score, by name.
-
     In a transposed model the row is an item and the "item" a user; the parts are named after what they are.
     """
     if isinstance(model.factors, Network):
@@ -53,17 +51,8 @@ def explain_row(
     rating = sum(parts.values())
     prediction = float(np.clip(rating, *limits))
     parts["limit"] = prediction - rating
-    rated, values = people.history.row(0)
-    if model.kind == "implicit" and people.history.weights is not None:
-        values = people.history.weights
     shares, known = gain * shares, gain * known
     names = titles(model.item_table)
-    reasons = zip(model.item_vocabulary.decode(rated).tolist(), rated, values, shares, strict=True)
-    because = [
-        Reason(label, None if names is None else names[code], float(value), float(share))
-        for label, code, value, share in reasons
-    ]
-    because.sort(key=lambda reason: -abs(reason.contribution))
     asked = model.item_vocabulary.decode([item_code]).tolist()[0]
     return Explanation(
         user=who if row == "user" else asked,
@@ -71,11 +60,24 @@ def explain_row(
         title=None if names is None or row != "user" else names[item_code],
         prediction=prediction,
         parts={name: float(value) for name, value in parts.items()},
-        because=because,
+        because=_reasons(model, people.history, shares, names),
         known=_by_name(model.user_info, known),
         rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
         kind=model.kind,
     )
+
+
+def _reasons(model: Model, history: CompressedRows, shares: Doubles, names: list[str | None] | None) -> list[Reason]:
+    """The one person's own ratings, or choices and how often they were made, with their shares, the largest first."""
+    rated, values = history.row(0)
+    if model.kind == "implicit" and history.weights is not None:
+        values = history.weights
+    labels = model.item_vocabulary.decode(rated).tolist()
+    reasons = [
+        Reason(label, None if names is None else names[code], float(value), float(share))
+        for label, code, value, share in zip(labels, rated, values, shares, strict=True)
+    ]
+    return sorted(reasons, key=lambda reason: -abs(reason.contribution))
 
 
 def _gain(factors: Factors, mean: float, move: float) -> tuple[float, float]:
@@ -109,40 +111,57 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     if isinstance(model.factors, HistoryFactors):
         signals = model.factors.signals(people.history, people.vectors)
         return model.factors.shares(people.history, signals, item_code), np.zeros(0)
-    posterior = model.posterior
-    history = people.history if posterior is not None else model.factors.linearised(people.history, people.vectors)
-    history = model.weighed(history, people.codes)
-    features = model.features_of(people)
-    if posterior is not None and people.codes[0] < 0:
-        history = posterior.weigh_new(history, posterior.users.means(features))
+    if model.posterior is None:
+        return _under_prior(model, people, item_code), np.zeros(0)
+    return _under_draws(model, model.posterior, people, item_code)
+
+
+def _under_prior(model: Model, people: People, item_code: int) -> Doubles:
+    """The shares of own ratings, (n_ratings,), of a model without draws."""
+    factors = model.factors
+    history = model.weighed(factors.linearised(people.history, people.vectors), people.codes)
     rated, values = history.row(0)
-    weights = np.ones(len(rated)) if history.weights is None else history.weights.astype(np.float64)
-    asked = np.array([item_code], np.int32)
-    if posterior is None:
-        factors = model.factors
-        precision, alpha = factors.row_precision(len(rated)), factors.user_prior.alpha
-        problem = _Problem(
-            precision, alpha, factors.partners(rated), factors.items[rated, -1].astype(np.float64), weights
-        )
-        targets = (values - np.float64(factors.mean)) / factors.scale
-        return factors.scale * problem.own(targets, problem.towards(factors.partners(asked)[0])), np.zeros(0)
+    problem = _Problem(
+        factors.row_precision(len(rated)),
+        factors.user_prior.alpha,
+        factors.partners(rated),
+        factors.items[rated, -1].astype(np.float64),
+        _weights_of(history),
+    )
+    targets = (values - np.float64(factors.mean)) / factors.scale
+    return factors.scale * problem.own(targets, problem.towards(factors.partners(_one(item_code))[0]))
+
+
+def _under_draws(model: Model, posterior: Posterior, people: People, item_code: int) -> tuple[Doubles, Doubles]:
+    """The shares of own ratings, (n_ratings,), and of groups of features, (n_groups,): their means over the draws."""
+    samples, info = posterior.users, model.user_info
+    history, features = model.weighed(people.history, people.codes), model.features_of(people)
+    if people.codes[0] < 0:
+        history = posterior.weigh_new(history, samples.means(features))
+    rated, weights = history.indices, _weights_of(history)
     targets = (model.targets_of(people) - np.float64(posterior.center)) / posterior.scale
-    own, known = np.zeros(len(rated)), np.zeros(0 if model.user_info is None else len(model.user_info.group_names))
-    for s in range(len(posterior)):
-        samples = posterior.users
-        items = posterior.items.vectors[s]
+    own, known = np.zeros(len(rated)), np.zeros(0 if info is None else len(info.group_names))
+    for s, items in enumerate(posterior.items.vectors):
+        precision, alpha = samples.precision[s].astype(np.float64), float(posterior.alpha[s])
         partners = as_partner(items[rated]).astype(np.float64)
-        problem = _Problem(
-            samples.precision[s].astype(np.float64), float(posterior.alpha[s]), partners, items[rated, -1], weights
-        )
-        towards = problem.towards(as_partner(items[asked]).astype(np.float64)[0])
+        problem = _Problem(precision, alpha, partners, items[rated, -1], weights)
+        towards = problem.towards(as_partner(items[_one(item_code)]).astype(np.float64)[0])
         own += problem.own(targets, towards)
-        if model.user_info is not None and features is not None and samples.link is not None:
+        if info is not None and features is not None and samples.link is not None:
             link = samples.link[s] if len(rated) else samples.strangers.link_of(s, len(samples.link[s]))
             moves = features.values * (link[features.indices] @ (samples.precision[s] @ towards))
-            known += np.bincount(model.user_info.groups[features.indices], moves, minlength=len(known))
+            known += np.bincount(info.groups[features.indices], moves, minlength=len(known))
     per_draw = posterior.scale / len(posterior)
     return per_draw * own, per_draw * known
+
+
+def _one(code: int) -> Codes:
+    return np.array([code], np.int32)
+
+
+def _weights_of(history: CompressedRows) -> Doubles:
+    """What each rating weighs, (n_ratings,)."""
+    return np.ones(len(history.values)) if history.weights is None else history.weights.astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ the mean of the ordered steps around the score where it has `steps`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from palate.compressed import CompressedRows
 from palate.kernels import expect_truncated, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
+from palate.rows import row_codes
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
@@ -40,6 +42,11 @@ class Prior:
     alpha: float = 1.0
     ridge: float = 0.0
     count_exponent: float = 0.0
+
+    @classmethod
+    def flat(cls, k: int, **more: float) -> Prior:
+        """Around zero with a precision of zero: what is left is weight decay (ridge and count_exponent)."""
+        return cls(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **more)
 
     def solve(
         self, rows: CompressedRows, other: Floats, center: float, scale: float = 1.0, n_threads: int = 0
@@ -89,6 +96,11 @@ class Factors:
     y_range: tuple[float, float] | None = None
     steps: OrderedSteps | None = field(default=None, kw_only=True)
     doubt: float = field(default=0.0, kw_only=True)
+
+    @classmethod
+    def of(cls, factors: Factors, **more: Any) -> Self:
+        """The same vectors in a kind of model that knows more; what that is, by the names of its fields."""
+        return cls(**{part.name: getattr(factors, part.name) for part in fields(Factors)}, **more)
 
     @property
     def is_linear(self) -> bool:
@@ -209,7 +221,7 @@ class Factors:
             return histories
         if self.steps is not None:
             return replace(histories, values=self.latents(histories, vectors))
-        codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+        codes = row_codes(histories)
         scores = self.pair_scores(vectors, codes, histories.indices)
         slopes: Floats = np.maximum(self.slopes_at(scores), np.float32(1e-6))
         missing = (histories.values - self.ratings_at(scores)) / np.float32(self.span)
@@ -222,7 +234,7 @@ class Factors:
     def latents(self, histories: CompressedRows, vectors: Floats) -> Floats:
         """The mean of the latent behind each ordered rating, (n_ratings,), given the users' vectors."""
         assert self.steps is not None
-        codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+        codes = row_codes(histories)
         root = np.float32(np.sqrt(self.user_prior.alpha) / self.scale)  # of the latents' precision around the scores
         scores = root * self.pair_scores(vectors, codes, histories.indices)
         cuts = root * self.steps.cuts.astype(np.float32)
@@ -231,12 +243,17 @@ class Factors:
 
     def transposed(self) -> Factors:
         """The same model with users and items exchanged."""
+        return self._exchanged()
+
+    def _exchanged(self, **more: Any) -> Self:
+        """Both sides exchanged; more: what else a kind of model has of each side, exchanged."""
         return replace(
             self,
             users=self.items,
             items=self.users,
             user_prior=self.item_prior,
             item_prior=self.user_prior,
+            **more,
         )
 
 
@@ -281,7 +298,7 @@ def gauss_newton(factors: Factors, histories: CompressedRows, n_steps: int = 20)
 def _losses(factors: Factors, histories: CompressedRows, x: Floats) -> Doubles:
     """What gauss_newton lowers, (n,)."""
     prior = factors.user_prior
-    codes = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+    codes = row_codes(histories)
     errors = factors.ratings_at(factors.pair_scores(x, codes, histories.indices)) - histories.values
     squares = (errors.astype(np.float64) / factors.span) ** 2 * (1 if histories.weights is None else histories.weights)
     moved = (x - prior.mean).astype(np.float64)

@@ -13,7 +13,7 @@ so that given the items a user is a small linear problem, in which all unchosen 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from typing import Any, NamedTuple
@@ -138,8 +138,7 @@ class Sweep(NamedTuple):
     def factors(self, problem: Implicit, confidence: Confidence) -> ImplicitFactors:
         """What it leaves to a model, whose choices weigh what `confidence` makes of their counts."""
         k = self.users.shape[1] + 1
-        decay = {"ridge": problem.weight_decay, "count_exponent": problem.count_exponent}
-        item_prior = Prior(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **decay)
+        item_prior = Prior.flat(k, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
         users = without_bias(self.users)
         anybody = users.mean(axis=0, dtype=np.float64).astype(np.float32)
         return ImplicitFactors(
@@ -194,11 +193,6 @@ class ImplicitFactors(Factors):
     def __post_init__(self) -> None:
         if not 0 < self.unobserved_weight < np.inf or self.confidence not in (*CONFIDENCES, "given"):
             raise ValueError(f"unobserved weight {self.unobserved_weight!r} and confidence {self.confidence!r}")
-
-    @classmethod
-    def of(cls, factors: Factors, **more: Any) -> ImplicitFactors:
-        """Factors whose mean and biases are zero, with what else is to be known of implicit ones."""
-        return cls(**{field.name: getattr(factors, field.name) for field in fields(Factors)}, **more)
 
     @property
     def problem(self) -> Implicit:

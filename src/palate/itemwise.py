@@ -10,7 +10,7 @@ give, where there are ratings) and weights B of the items it names for the items
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -44,15 +44,10 @@ class HistoryFactors(Factors):
         if self.confidence not in CONFIDENCES or not (self.damping is None or 0 < self.damping < np.inf):
             raise ValueError(f"confidence {self.confidence!r} and damping {self.damping!r}")
 
-    @classmethod
-    def of(cls, biases: Factors, **more: Any) -> Self:
-        """Biases, with what else is to be known."""
-        return cls(**{part.name: getattr(biases, part.name) for part in fields(Factors)}, **more)
-
     @property
     def biases(self) -> Factors:
         """The biases alone."""
-        return Factors(**{part.name: getattr(self, part.name) for part in fields(Factors)})
+        return Factors.of(self)
 
     @abstractmethod
     def moves(self, histories: CompressedRows, signals: Floats | None) -> Floats:
@@ -250,10 +245,10 @@ class ItemWeights(HistoryFactors):
         return *select_top(np.where(rows > 0, rows, -np.inf).astype(np.float32), n), name
 
 
-def no_biases(n_users: int, n_items: int) -> Factors:
-    """Scores of zero, whatever a newcomer chooses."""
+def no_biases(n_users: int, n_items: int, mean: float = 0.0) -> Factors:
+    """Factors without factors whose biases are zero, and stay zero whatever a newcomer chooses or rates."""
     certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-    return Factors(0.0, np.zeros((n_users, 1), np.float32), np.zeros((n_items, 1), np.float32), certain, certain)
+    return Factors(mean, np.zeros((n_users, 1), np.float32), np.zeros((n_items, 1), np.float32), certain, certain)
 
 
 def densely(rows: CompressedRows, n_columns: int) -> Floats:

@@ -19,7 +19,7 @@ from palate.implicit import with_usual_counts
 from palate.itemwise import HistoryFactors
 from palate.posterior import Posterior, Projection
 from palate.ratings import Kind, Ratings
-from palate.rows import row_codes, take_rows, transpose_rows
+from palate.rows import row_codes, rows_where, take_rows, transpose_rows
 from palate.sideinfo import SideInfo
 from palate.vocabulary import Vocabulary
 
@@ -294,12 +294,7 @@ class Model:
             assert strangers.draws is not None and known.draws is not None
             return np.where(unknown[None, :, None], strangers.draws, known.draws)
 
-        keep = np.repeat(~unknown, known.history.counts)
-        counts = np.where(unknown, 0, known.history.counts)
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        counted = known.history.weights
-        weights = None if counted is None else counted[keep]
-        history = CompressedRows(indptr, known.history.indices[keep], known.history.values[keep], weights)
+        history = rows_where(known.history, ~unknown)
         return People(codes, vectors, history, None if known.draw is None else draw)
 
     def targets_of(self, people: People) -> Floats:

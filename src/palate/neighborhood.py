@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import itemwise
-from palate.compressed import CompressedRows
+from palate.compressed import CompressedRows, pointers_of
 from palate.factors import Codes, Doubles, Factors, Floats
 from palate.itemwise import HistoryFactors, ItemWeights, unit_values, with_signals, without_self
 from palate.kernels import multiply_sparse, nearest_rows
@@ -107,7 +107,7 @@ class Crowd:
 def neighbor_rows(codes: Codes, similarities: Floats) -> CompressedRows:
     """Neighbours (n_rows, k), -1 for none, as compressed rows."""
     there = codes >= 0
-    indptr = np.concatenate([[0], np.cumsum(there.sum(axis=1))]).astype(np.int64)
+    indptr = pointers_of(there.sum(axis=1))
     return CompressedRows(indptr, codes[there], similarities[there], None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -72,16 +72,7 @@ class Network(Factors):
 
     def transposed(self) -> Network:
         """The same net with users and items exchanged."""
-        return replace(
-            self,
-            users=self.items,
-            items=self.users,
-            user_prior=self.item_prior,
-            item_prior=self.user_prior,
-            user_places=self.item_places,
-            item_places=self.user_places,
-            learned=self.learned[::-1],
-        )
+        return self._exchanged(user_places=self.item_places, item_places=self.user_places, learned=self.learned[::-1])
 
     def _inputs(self, users: Floats, items: Floats) -> Floats:
         inputs = np.tile(self.constants, (len(users), 1))
@@ -161,19 +152,13 @@ def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[
     """A network from a model file. ValueError for parts that do not fit."""
     layers = tuple((tensors[f"network.{at}.weight"], tensors[f"network.{at}.bias"]) for at in range(header["layers"]))
     user, item = map(int, header["learned"])
-    network = Network(
-        factors.mean,
-        factors.users,
-        factors.items,
-        factors.user_prior,
-        factors.item_prior,
-        factors.scale,
-        factors.y_range,
-        layers,
-        tensors["network.user_places"],
-        tensors["network.item_places"],
-        tensors["network.constants"],
-        (user, item),
+    network = Network.of(
+        factors,
+        layers=layers,
+        user_places=tensors["network.user_places"],
+        item_places=tensors["network.item_places"],
+        constants=tensors["network.constants"],
+        learned=(user, item),
     )
     _check(network)
     return network

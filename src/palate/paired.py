@@ -13,9 +13,8 @@ so that p, and with it the score of every item, is a sum over the choices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,11 +120,6 @@ class PairedFactors(Factors):
         if not 1 <= self.n_candidates < np.inf:
             raise ValueError(f"{self.n_candidates!r} candidates")
 
-    @classmethod
-    def of(cls, factors: Factors, **more: Any) -> PairedFactors:
-        """Factors whose mean and users' biases are zero, with what else is to be known."""
-        return cls(**{field.name: getattr(factors, field.name) for field in fields(Factors)}, **more)
-
     @cached_property
     def sample(self) -> NDArray[np.int64]:
         """The items in an order that no seed changes: the first not chosen stand for all that were not."""
@@ -171,11 +165,4 @@ class PairedFactors(Factors):
 
     def transposed(self) -> PairedFactors:
         """The same model with users and items exchanged."""
-        return replace(
-            self,
-            users=self.items,
-            items=self.users,
-            user_prior=self.item_prior,
-            item_prior=self.user_prior,
-            by_user=not self.by_user,
-        )
+        return self._exchanged(by_user=not self.by_user)

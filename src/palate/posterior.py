@@ -12,7 +12,7 @@ from palate.compressed import CompressedRows
 from palate.factors import N_EXPECTED, Codes, Doubles, Factors, Floats, as_partner, unknown_variance, with_unknown
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.ordinal import OrderedSteps
-from palate.rows import columns_from
+from palate.rows import columns_from, row_codes
 from palate.strangers import Strangers
 
 LATENT_STREAM = 7  # of the random numbers of the latents of people never seen
@@ -263,7 +263,7 @@ class _Given:
         From a start by one or the other.
         """
         assert self.posterior.cuts is not None
-        rows = np.repeat(np.arange(histories.n_rows, dtype=np.int32), histories.counts)
+        rows = row_codes(histories)
         root = float(np.sqrt(self.posterior.alpha[self.s]))
         cuts = self.posterior.cuts[self.s] * np.float32(root)
         vectors = np.tile(self.means, (histories.n_rows, 1)) if self.means.ndim == 1 else self.means

@@ -35,13 +35,12 @@ from palate.answers import Frame, make_frame
 from palate.asking import check_count
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
-from palate.factors import Codes, Factors, Floats, Prior, as_partner, ridge_of_rows
+from palate.factors import Codes, Doubles, Factors, Floats, Prior, as_partner, ridge_of_rows
 from palate.model import Model, People
 from palate.network import Network
-from palate.ratings import titles
+from palate.options import is_number
+from palate.showing import item_columns
 from palate.vocabulary import Label
-
-Doubles = NDArray[np.float64]
 
 POPULARITY = 1.0  # 0.5 to 1 differ by less than chance: benchmarks/questions.py --tune
 FLAT = 1e-5  # a prior less precise than this many ratings says nothing
@@ -75,17 +74,13 @@ def ask(
     known = known_shares(model)
     chances = np.where(wanted, known**popularity, 0.0)
     codes, gains = best_questions(beliefs(model, given, chances), chances, allowed, int(n))
-    columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes)}
-    names = titles(model.item_table)
-    if names is not None:
-        columns["title"] = [names[code] for code in codes]
+    columns = item_columns(model, codes)
     columns |= {"gain": gains.astype(np.float32), "known": known[codes].astype(np.float32)}
     return make_frame(columns | {"rank": np.arange(1, len(codes) + 1, dtype=np.int32)})
 
 
 def _check_popularity(popularity: Any) -> None:
-    number = isinstance(popularity, int | float | np.integer | np.floating) and not isinstance(popularity, bool)
-    if not number or not 0 <= popularity < np.inf:
+    if not is_number(popularity) or not 0 <= popularity < np.inf:
         raise OptionError(f"popularity must be a number, 0 or more, got {popularity!r}.")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from palate.compressed import Codes, CompressedRows, Floats, read_only
 from palate.errors import DataError, OptionError
+from palate.options import is_number
 from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Ratings:
         >>> ratings.likes(at_least=4)
         Ratings(2 implicit ratings, 2 users, 2 items)
         """
-        if isinstance(at_least, bool) or not isinstance(at_least, int | float | np.number) or np.isnan(at_least):
+        if not is_number(at_least) or np.isnan(at_least):
             raise OptionError(f"at_least must be a number, got {at_least!r}.")
         measure = self.values if not self.is_implicit or self.weights is None else self.weights
         high = measure >= np.float32(at_least)

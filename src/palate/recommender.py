@@ -382,7 +382,15 @@ def _bridge() -> ModuleType:
 
 
 def load(path: str | PathLike[str]) -> Recommender:
-    """A saved model; nothing in the file is executed. Raises a ModelFileError that says what is wrong with the file."""
+    """A saved model; nothing in the file is executed. Raises a ModelFileError that says what is wrong with the file.
+
+    >>> import palate, tempfile
+    >>> rec = palate.Bias().fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rec.save(f"{folder}/bias.palate")
+    ...     palate.load(f"{folder}/bias.palate").predict("u1", "i2") == rec.predict("u1", "i2")
+    True
+    """
     return Recommender(storing.load(path))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.compressed import CompressedRows
+from palate.compressed import CompressedRows, pointers_of
 from palate.kernels import compress_rows
 
 Codes = NDArray[np.int32]
@@ -19,7 +19,7 @@ MARKS_PER_ENTRY = 32  # up to so many cells for each entry, a mark for every cel
 def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> CompressedRows:
     """The given rows, in the given order."""
     counts = rows.counts[codes]
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    indptr = pointers_of(counts)
     at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])
     return CompressedRows(indptr, rows.indices[at], rows.values[at], None if rows.weights is None else rows.weights[at])
 
@@ -44,9 +44,8 @@ def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
 
 def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
     """The columns of a sparse matrix from one on, renumbered from 0."""
-    keep = rows.indices >= first
-    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
-    return CompressedRows(indptr, (rows.indices[keep] - first).astype(np.int32), rows.values[keep], None)
+    kept = rows_of_entries(rows, rows.indices >= first)
+    return replace(kept, indices=kept.indices - np.int32(first))
 
 
 def columns_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
@@ -57,9 +56,8 @@ def columns_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRo
 
 def rows_of_entries(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
     """The same rows with some of their entries, by a mask over all of them."""
-    indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
     weights = None if rows.weights is None else rows.weights[keep]
-    return CompressedRows(indptr, rows.indices[keep], rows.values[keep], weights)
+    return CompressedRows(pointers_of(keep)[rows.indptr], rows.indices[keep], rows.values[keep], weights)
 
 
 def entries_at(rows: CompressedRows, owners: Codes, columns: Codes) -> NDArray[np.bool_]:
@@ -79,9 +77,5 @@ def entries_at(rows: CompressedRows, owners: Codes, columns: Codes) -> NDArray[n
 
 
 def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
-    """The same sparse matrix with rows that are not kept left empty."""
-    if keep.all():
-        return rows
-    entries = np.repeat(keep, rows.counts)
-    indptr = np.concatenate([[0], np.cumsum(rows.counts * keep)]).astype(np.int64)
-    return CompressedRows(indptr, rows.indices[entries], rows.values[entries], None)
+    """The same rows, those that are not kept left empty."""
+    return rows if keep.all() else rows_of_entries(rows, np.repeat(keep, rows.counts))

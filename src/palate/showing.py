@@ -21,13 +21,17 @@ def history_frame(model: Model, user: Label) -> Frame:
     """What a user rated, best first: item, (title,) rating. Of a user's choices: item, (title,) and perhaps count."""
     codes, values = _measured(model).row(model.user_vocabulary.encode_one(user))
     order = np.lexsort((codes, -values))
-    columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes[order])}
-    names = titles(model.item_table)
-    if names is not None:
-        columns["title"] = [names[code] for code in codes[order]]
+    columns = item_columns(model, codes[order])
     if model.kind == "implicit":
         return make_frame(columns if model.history.weights is None else columns | {"count": values[order]})
     return make_frame(columns | {"rating": values[order]})
+
+
+def item_columns(model: Model, codes: Codes) -> dict[str, Any]:
+    """The columns that tell people which items these are: item, (title)."""
+    columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes)}
+    names = titles(model.item_table)
+    return columns if names is None else columns | {"title": [names[code] for code in codes]}
 
 
 def _measured(model: Model) -> CompressedRows:

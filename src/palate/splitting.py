@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import DataError, OptionError
+from palate.options import is_number
 from palate.ratings import Ratings
 
 Split = tuple[Ratings, Ratings]
@@ -19,6 +20,12 @@ def split_random(ratings: Ratings, test: float = 0.1, seed: int = 0, keep_all: b
 
     With `keep_all`, every user and item that has a rating keeps at least one in train: the first held-out rating of
     each that would be missing moves back, so test is smaller by those few.
+
+    >>> import palate
+    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+    >>> train, test = palate.split_random(ratings, test=0.1, seed=0)
+    >>> len(train), len(test)
+    (1080, 120)
     """
     _check_share(test)
     drawn = _permutation(len(ratings), seed)
@@ -62,7 +69,14 @@ def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) ->
 
 
 def split_rows(ratings: Ratings, test_rows: Any) -> Split:
-    """Hold out the given rows: positions (distinct, kept in their order) or a mask of one bool per rating."""
+    """Hold out the given rows: positions (distinct, kept in their order) or a mask of one bool per rating.
+
+    >>> import palate
+    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+    >>> train, test = palate.split_rows(ratings, ratings.values == 5)
+    >>> float(train.values.max())
+    4.0
+    """
     rows = _as_rows(np.asarray(test_rows), len(ratings))
     return ratings[_mask_of(rows, len(ratings), inverted=True)], ratings[rows]
 
@@ -71,6 +85,14 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
     """Hold out the last n ratings of each user by time, the later row being later among equal times.
 
     A user with n ratings or fewer stays in train, so that nobody in test is unknown. Both parts keep their row order.
+    Raises DataError for ratings without times.
+
+    >>> import palate
+    >>> columns = {"user": ["ann"] * 3 + ["bob"], "item": ["tea", "jam", "egg", "tea"], "rating": [5, 3, 4, 2]}
+    >>> ratings = palate.read(columns | {"time": [10, 30, 20, 40]})
+    >>> train, test = palate.split_last(ratings)
+    >>> test.to_frame()["item"].to_list()
+    ['jam']
     """
     if not _is_whole(n) or n < 1:
         raise OptionError(f"n={n!r}: give how many ratings of each user to hold out, a whole number from 1.")
@@ -86,6 +108,14 @@ def split_time(ratings: Ratings, *, at: float | None = None, test: float | None 
     """Hold out what was rated at a moment or later: at `at` (the unit of ratings.times), or the latest share `test`.
 
     The share ends at a moment too: ratings of one time are never torn apart, so it may be a little more than asked.
+    Raises DataError for ratings without times.
+
+    >>> import palate
+    >>> columns = {"user": ["ann"] * 3 + ["bob"], "item": ["tea", "jam", "egg", "tea"], "rating": [5, 3, 4, 2]}
+    >>> ratings = palate.read(columns | {"time": [10, 30, 20, 40]})
+    >>> train, test = palate.split_time(ratings, at=30)
+    >>> test.to_frame()["item"].to_list()
+    ['jam', 'tea']
     """
     if (at is None) == (test is None):
         raise OptionError("give either at=, a moment in the unit of ratings.times, or test=, a share between 0 and 1.")
@@ -93,13 +123,20 @@ def split_time(ratings: Ratings, *, at: float | None = None, test: float | None 
     if test is not None:
         _check_share(test)
         at = _moment_of_share(times, test)
-    elif isinstance(at, bool) or not isinstance(at, (int, float, np.number)) or math.isnan(at):
+    elif not is_number(at) or math.isnan(at):
         raise OptionError(f"at={at!r}: give a number in the unit of ratings.times (usually seconds since 1970).")
     return _split_by_mask(ratings, times >= at)
 
 
 def split_users(ratings: Ratings, test: float = 0.1, seed: int = 0) -> Split:
-    """Hold out all ratings of int(n_users * test) users drawn at random among those who have ratings."""
+    """Hold out all ratings of int(n_users * test) users drawn at random among those who have ratings.
+
+    >>> import palate
+    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+    >>> train, test = palate.split_users(ratings, test=0.1, seed=0)
+    >>> len(set(test.user_codes.tolist())), set(train.user_codes.tolist()) & set(test.user_codes.tolist())
+    (6, set())
+    """
     _check_share(test)
     users = np.flatnonzero(np.bincount(ratings.user_codes, minlength=ratings.n_users))
     held_out = users[_permutation(len(users), seed)[: int(len(users) * test)]]
@@ -111,6 +148,12 @@ def split_within_users(ratings: Ratings, test: float = 0.2, seed: int = 0) -> Sp
 
     Every row gets a random key; held out are those of each user with the smallest. The usual split for rankings: nobody
     in test is unknown, and users with few ratings (below 1 / test) stay in train.
+
+    >>> import palate
+    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+    >>> train, test = palate.split_within_users(ratings, test=0.2, seed=0)
+    >>> bool((test.by_user().counts == ratings.by_user().counts // 5).all())
+    True
     """
     _check_share(test)
     keys = _generator(seed).random(len(ratings))
@@ -185,7 +228,7 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def _check_share(test: float) -> None:
-    if isinstance(test, bool) or not isinstance(test, (int, float, np.floating)) or not 0 < test < 1:
+    if not is_number(test) or not 0 < test < 1:
         raise OptionError(f"test={test!r}: give the share to hold out, a number between 0 and 1, such as 0.1.")
 
 

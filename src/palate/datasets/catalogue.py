@@ -83,7 +83,11 @@ _ALL = (
 
 
 def available() -> list[DataSet]:
-    """The data sets that `load` knows: name, size, licence, and where each is (`here`)."""
+    """The data sets that `load` knows: name, size, licence, and where each is (`here`).
+
+    >>> [known.name for known in available()][0]
+    'ml-100k'
+    """
     return list(_ALL)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import OptionError
+from palate.options import is_whole
 from palate.ratings import KINDS, Kind, Ratings
 from palate.vocabulary import Vocabulary
 
@@ -42,6 +43,10 @@ def synthetic_factors(n_users: int, n_items: int, n_factors: int = 20, seed: int
     """The factors that `synthetic` with the same arguments draws its ratings from.
 
     Biases have a standard deviation of 0.4, the products p_u . q_i one of 0.6, around a mean of 3.5.
+
+    >>> truth = synthetic_factors(n_users=60, n_items=40, n_factors=5, seed=1)
+    >>> truth.mean, truth.user_factors.shape, truth.item_bias.shape
+    (3.5, (60, 5), (40,))
     """
     _check_whole(n_users=n_users, n_items=n_items, n_factors=n_factors)
     rng = _generator(seed, 0)
@@ -83,12 +88,7 @@ def synthetic(
     _check_whole(n_users=n_users, n_items=n_items, n_factors=n_factors, n_ratings=n_ratings)
     if n_ratings > n_users * n_items:
         raise OptionError(f"n_ratings={n_ratings:,}: {n_users:,} users x {n_items:,} items have fewer pairs.")
-    if not (0 <= noise < np.inf and 0 <= skew <= 10):
-        raise OptionError(f"noise={noise!r}, skew={skew!r}: noise is a number from 0, skew one from 0 to 10.")
-    if not -np.inf < scale[0] < scale[1] < np.inf or (step is not None and not 0 < step < np.inf):
-        raise OptionError(f"scale={scale!r}, step={step!r}: give (lowest, highest) and a positive step or None.")
-    if kind not in KINDS or (kind == "implicit" and noise == 0):
-        raise OptionError(f"kind={kind!r}, noise={noise!r}: kind is explicit or implicit, and choices have some noise.")
+    _check_law(noise, skew, scale, step, kind)
     factors = synthetic_factors(n_users, n_items, n_factors, seed)
     rng = _generator(seed, 1)
     popularity = rng.permutation(np.arange(1, n_items + 1, dtype=np.float64) ** -skew)
@@ -112,6 +112,16 @@ def synthetic(
         user_vocabulary=Vocabulary.in_order([f"u{code}" for code in range(n_users)], what="user"),
         item_vocabulary=Vocabulary.in_order([f"i{code}" for code in range(n_items)], what="item"),
     )
+
+
+def _check_law(noise: float, skew: float, scale: tuple[float, float], step: float | None, kind: Kind) -> None:
+    """OptionError for options that no ratings can be drawn by."""
+    if not (0 <= noise < np.inf and 0 <= skew <= 10):
+        raise OptionError(f"noise={noise!r}, skew={skew!r}: noise is a number from 0, skew one from 0 to 10.")
+    if not -np.inf < scale[0] < scale[1] < np.inf or (step is not None and not 0 < step < np.inf):
+        raise OptionError(f"scale={scale!r}, step={step!r}: give (lowest, highest) and a positive step or None.")
+    if kind not in KINDS or (kind == "implicit" and noise == 0):
+        raise OptionError(f"kind={kind!r}, noise={noise!r}: kind is explicit or implicit, and choices have some noise.")
 
 
 def _draw_counts(rng: np.random.Generator, n_users: int, n_items: int, n_ratings: int) -> Integers:
@@ -214,12 +224,12 @@ def _normal(rng: np.random.Generator, *shape: int) -> Floats:
 
 
 def _generator(seed: int, stream: int) -> np.random.Generator:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise OptionError(f"seed={seed!r}: give a whole number from 0.")
     return np.random.default_rng([int(seed), stream])
 
 
 def _check_whole(**sizes: int) -> None:
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        if not is_whole(size) or size < 1:
             raise OptionError(f"{name}={size!r}: give a whole number from 1.")

@@ -52,19 +52,10 @@ def compare(
     >>> comparison["Popularity"].report["ndcg@10"] > 0
     True
     """
-    check_type("train", train, Ratings, "what palate.read() or a split returns")
-    check_type("test", test, Ratings, "what palate.read() or a split returns")
     check_whole("n_bootstrap", n_bootstrap, least=1)
     check_seed(seed)
     ks = check_ks(k)
-    for name, part in (("train", train), ("test", test)):
-        if len(part) == 0:
-            raise DataError(f"{name} has no ratings to compare recipes by.")
-    if train.kind != test.kind:
-        raise OptionError(f"train has {train.kind} ratings and test {test.kind} ones; split both from the same.")
-    check_attribute(test, attribute)
-    if attribute is not None:
-        attribute_sets(train.item_table, attribute)  # whether there is such a column
+    _check_parts(train, test, attribute)
     named = named_recipes(recipes, train)
     show = sys.stderr.isatty() if progress == "auto" else progress
     options: dict[str, Any] = {"k": ks, "attribute": attribute, "n_bootstrap": n_bootstrap, "seed": seed}
@@ -78,6 +69,19 @@ def compare(
         if callback is not None:
             callback(entry)
     return Comparison.of(entries, train, test, ks, n_bootstrap, seed)
+
+
+def _check_parts(train: Ratings, test: Ratings, attribute: str | None) -> None:
+    """OptionError or DataError for ratings that nothing can be fitted to, or measured on."""
+    for name, part in (("train", train), ("test", test)):
+        check_type(name, part, Ratings, "what palate.read() or a split returns")
+        if len(part) == 0:
+            raise DataError(f"{name} has no ratings to compare recipes by.")
+    if train.kind != test.kind:
+        raise OptionError(f"train has {train.kind} ratings and test {test.kind} ones; split both from the same.")
+    check_attribute(test, attribute)
+    if attribute is not None:
+        attribute_sets(train.item_table, attribute)  # whether there is such a column
 
 
 def fitting(ratings: Ratings) -> list[Recipe]:

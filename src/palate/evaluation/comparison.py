@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palate.answers import aligned
 from palate.errors import OptionError
 from palate.evaluation.page import Page, plotting
 from palate.evaluation.predictions import Report
@@ -156,10 +157,7 @@ class Comparison:
         return [list(row) for row in zip(*columns, strict=True)]
 
     def __str__(self) -> str:
-        rows = self.cells()
-        widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([self.heading, *lines, *self.notes])
+        return "\n".join([self.heading, *aligned(self.cells()), *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON."""

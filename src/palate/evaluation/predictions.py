@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.errors import OptionError
+from palate.answers import aligned
 from palate.evaluation.matching import codes_in_model, training_ratings
-from palate.evaluation.resampling import Doubles, Measure, PerUser, Resample, measure_of, plain_measures
+from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measure_of, plain_measures
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers import Bias, Mean
@@ -20,7 +20,7 @@ LEVELS = (0.9, 0.5)
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Measured):
     """What evaluate() found. report["rmse"] is a number; print(report) is a table.
 
     measures: rmse, mae, and per level coverage_90, width_90, coverage_50, width_50 (where the model gives intervals).
@@ -35,11 +35,6 @@ class Report:
     group_sizes: dict[str, int] = field(default_factory=dict)
     verdict: str = ""
     per_user: PerUser | None = field(default=None, repr=False, compare=False)  # squared errors
-
-    def __getitem__(self, name: str) -> float:
-        if name not in self.measures:
-            raise OptionError(f"no measure {name!r}; there are {', '.join(self.measures)}.")
-        return self.measures[name].value
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON."""
@@ -57,10 +52,8 @@ class Report:
         columns += [(f"{name} ({self.group_sizes[name]:,})", measures) for name, measures in self.groups.items()]
         rows = [["", *self.measures]]
         rows += [[name, *(_cell(key, measures) for key in self.measures)] for name, measures in columns]
-        widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         head = f"{self.n:,} test ratings of {self.n_users:,} users; in brackets, 95% bootstrap intervals over users"
-        return "\n".join([head, *lines] + ([self.verdict] if self.verdict else []))
+        return "\n".join([head, *aligned(rows)] + ([self.verdict] if self.verdict else []))
 
 
 def evaluate_predictions(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.errors import OptionError
+
 Doubles = NDArray[np.float64]
 
 N_BOOTSTRAP = 1000
@@ -30,6 +32,17 @@ class Measure:
 
     def __str__(self) -> str:
         return f"{self.value:.4f}" if math.isnan(self.low) else f"{self.value:.4f} ({self.low:.4f} .. {self.high:.4f})"
+
+
+class Measured:
+    """What reports have in common: report["rmse"] is the value of a measure; OptionError names those there are."""
+
+    measures: dict[str, Measure]
+
+    def __getitem__(self, name: str) -> float:
+        if name not in self.measures:
+            raise OptionError(f"no measure {name!r}; there are {', '.join(self.measures)}.")
+        return self.measures[name].value
 
 
 def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-// The BPR kernel. Compiled once for each instruction set, like rows.cpp.
+// The BPR kernel (Rendle, Freudenthaler, Gantner & Schmidt-Thieme, UAI 2009; the best of several negatives: Zhang et
+// al., SIGIR 2013; aliases: Walker 1977). Compiled once for each instruction set, like rows.cpp.
 #include "bpr.hpp"
 
 #include <cmath>
@@ -132,16 +133,7 @@ PairSum descend_width(const Pairs& d, const PairCells& cells, float lr) {
 // The negative comes from the positive's block of items with the chance own[block], else from the other's block.
 // Random numbers are a function of (seed, epoch, position, attempt). A positive without a negative makes no step.
 PairSum descend_pairs(const Pairs& d, const PairCells& cells, float lr) {
-  switch (d.ld / W) {
-    case 1:
-      return descend_width<1>(d, cells, lr);
-    case 2:
-      return descend_width<2>(d, cells, lr);
-    case 4:
-      return descend_width<4>(d, cells, lr);
-    default:
-      return descend_width<0>(d, cells, lr);
-  }
+  return by_width(d.ld, [&](auto width) { return descend_width<decltype(width)::value>(d, cells, lr); });
 }
 
 }  // namespace PALATE_LEVEL

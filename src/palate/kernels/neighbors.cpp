@@ -1,4 +1,5 @@
-// Sparse matrices times sparse ones, row by row, and the nearest neighbours that such a product names.
+// Sparse matrices times sparse and dense ones, a row at a time (Gustavson 1978), and the nearest neighbours that such a
+// product names. One build serves all instruction sets.
 #include "neighbors.hpp"
 
 #include <algorithm>

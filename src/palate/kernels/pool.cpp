@@ -1,3 +1,5 @@
+// One thread pool for all kernels. Its threads wait for the next loop for a moment at full speed, since a sweep hands
+// out many short loops, and sleep then; after a fork, the child begins a pool of its own.
 #include "pool.hpp"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-// The SGD kernel. Compiled once for each instruction set, like rows.cpp.
+// The SGD kernel: matrix factorization one rating at a time, with one rate for all or by row-wise AdaGrad (Duchi, Hazan
+// & Singer, JMLR 2011). Compiled once for each instruction set, like rows.cpp.
 #include "sgd.hpp"
 
 #include <cmath>
@@ -172,7 +173,7 @@ double descend_rows(const Descent& d, int64_t first, int64_t last, float lr) {
   for (int64_t e = first; e < last;) {
     const int users = different(d.user_codes + e, last - e), items = different(d.item_codes + e, last - e);
     const int n = users < items ? users : items;
-    if (n == kGroup) {
+    if (n == kGroup) {  // by far the most: compiled with their number known
       loss += descend_group<NV, adagrad, sigmoid>(d, e, kGroup, lr);
     } else {
       loss += descend_group<NV, adagrad, sigmoid>(d, e, n, lr);
@@ -206,29 +207,12 @@ double descend_linear(const Descent& d, int64_t first, int64_t last, float lr) {
 
 template <bool adagrad, bool sigmoid>
 double descend_width(const Descent& d, int64_t first, int64_t last, float lr) {
-  switch (d.ld / W) {
-    case 1:
-      return descend_rows<1, adagrad, sigmoid>(d, first, last, lr);
-    case 2:
-      return descend_rows<2, adagrad, sigmoid>(d, first, last, lr);
-    case 4:
-      return descend_rows<4, adagrad, sigmoid>(d, first, last, lr);
-    default:
-      return descend_rows<0, adagrad, sigmoid>(d, first, last, lr);
-  }
+  return by_width(
+      d.ld, [&](auto width) { return descend_rows<decltype(width)::value, adagrad, sigmoid>(d, first, last, lr); });
 }
 
 double descend_linear_width(const Descent& d, int64_t first, int64_t last, float lr) {
-  switch (d.ld / W) {
-    case 1:
-      return descend_linear<1>(d, first, last, lr);
-    case 2:
-      return descend_linear<2>(d, first, last, lr);
-    case 4:
-      return descend_linear<4>(d, first, last, lr);
-    default:
-      return descend_linear<0>(d, first, last, lr);
-  }
+  return by_width(d.ld, [&](auto width) { return descend_linear<decltype(width)::value>(d, first, last, lr); });
 }
 
 }  // namespace

@@ -46,6 +46,27 @@ inline float sum(Vec v) {
   return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+template <int n>
+struct Constant {
+  static constexpr int value = n;
+};
+
+// f(Constant<n>{}) for rows of n vectors, so that the usual widths are compiled with their loops unrolled; n is 0 for
+// any other width.
+template <typename F>
+inline auto by_width(int ld, F f) {
+  switch (ld / W) {
+    case 1:
+      return f(Constant<1>{});
+    case 2:
+      return f(Constant<2>{});
+    case 4:
+      return f(Constant<4>{});
+    default:
+      return f(Constant<0>{});
+  }
+}
+
 // The sums of four vectors side by side, the lanes of each added in the same order as by sum().
 inline Four sums(Vec a, Vec b, Vec c, Vec d) {
   const Four w = fourths(a), x = fourths(b), y = fourths(c), z = fourths(d);

@@ -204,11 +204,7 @@ def _check_size(n_users: int, n_items: int, ratings: Ratings) -> None:
 
 def _network(module: EmbeddingNet, ratings: Ratings, loaders: RatingLoaders | None, first: int) -> Network:
     """The net's inputs sorted by whom they belong to, and its layers."""
-    tables = [array_of(embedding.weight) for embedding in module.embeddings]  # type: ignore[arg-type]
-    if len(tables) < 2:
-        raise OptionError("a net that recommends needs an embedding of users and one of items, in this order.")
-    tables[:2] = [table[first:] for table in tables[:2]]
-    _check_size(len(tables[0]), len(tables[1]), ratings)
+    tables = _embeddings(module, ratings, first)
     extra = [] if loaders is None else list(loaders.classes)[2:]
     scales = {} if loaders is None else loaders.scales
     if len(tables) != 2 + len(extra) or module.n_continuous != len(scales):
@@ -236,6 +232,16 @@ def _network(module: EmbeddingNet, ratings: Ratings, loaders: RatingLoaders | No
         0.0, users, items, NOTHING, NOTHING, 1.0, checked_range(_range_of(module)),
         layers_of(module), user_places, item_places, constants, widths,
     )  # fmt: skip
+
+
+def _embeddings(module: EmbeddingNet, ratings: Ratings, first: int) -> list[Floats]:
+    """The table of each categorical column, those of users and items from their first code on."""
+    tables = [array_of(embedding.weight) for embedding in module.embeddings]  # type: ignore[arg-type]
+    if len(tables) < 2:
+        raise OptionError("a net that recommends needs an embedding of users and one of items, in this order.")
+    tables[:2] = [table[first:] for table in tables[:2]]
+    _check_size(len(tables[0]), len(tables[1]), ratings)
+    return tables
 
 
 def _side_of(name: str, ratings: Ratings) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from palate.errors import OptionError
+from palate.options import is_number
 
 WARM_UP = 0.25  # share of a cycle that the learning rate rises
 START, END = 25.0, 1e5  # a cycle starts at lr / START and ends at lr / END
@@ -83,7 +84,7 @@ def set_rates(optimizer: torch.optim.Optimizer, lr: float, momentum: float | Non
 
 def check_rate(name: str, given: Any, *, above: bool = False) -> float:
     """The number; OptionError unless it is finite and from 0 up (above 0, if so asked)."""
-    if isinstance(given, bool) or not isinstance(given, int | float | np.number) or not 0 <= given < math.inf:
+    if not is_number(given) or not 0 <= given < math.inf:
         raise OptionError(f"{name}={given!r}: give a finite number, {'above 0' if above else '0 or more'}.")
     if above and given == 0:
         raise OptionError(f"{name}=0 would learn nothing: give a number above 0.")

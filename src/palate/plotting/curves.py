@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from palate.asking import check_level
 from palate.errors import DataError, OptionError
+from palate.evaluation.matching import codes_in_model
 from palate.plotting.drawing import (
     BLUE,
     GREY,
@@ -269,10 +270,8 @@ def coverage(rec: Recommender, test: Ratings, levels: Sequence[float] = LEVELS) 
         raise DataError("there are no test ratings to measure coverage on.")
     for level in levels:
         check_level(level)
-    model = rec.model
-    users = model.user_vocabulary.encode(test.user_vocabulary.labels, on_unknown="mark")[test.user_codes]
-    items = model.item_vocabulary.encode(test.item_vocabulary.labels, on_unknown="mark")[test.item_codes]
-    return np.array([_share_inside(rec.predict_codes(users, items, level=level), test.values) for level in levels])
+    codes = codes_in_model(rec, test)
+    return np.array([_share_inside(rec.predict_codes(*codes, level=level), test.values) for level in levels])
 
 
 def _share_inside(predicted: tuple[Doubles, ...], values: NDArray[np.float32]) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from palate.errors import OptionError
 from palate.factors import Codes
 from palate.model import Model
+from palate.options import is_whole
 from palate.ranking.categories import COUNTS_AT_ONCE
 from palate.ranking.index import SPARE
 from palate.ranking.queries import Query
@@ -32,7 +33,7 @@ UNITS = {"": 1, "B": 1} | {
 
 def bytes_of(memory: Any) -> int:
     """256MB, 1GB, 1.5GiB or a number of bytes -> bytes. OptionError for anything else."""
-    if isinstance(memory, int | np.integer) and not isinstance(memory, bool) and memory > 0:
+    if is_whole(memory) and memory > 0:
         return int(memory)
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", memory) if isinstance(memory, str) else None
     if not found or found[2].upper() not in UNITS or not float(found[1]) > 0:

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import DataError, OptionError
+from palate.factors import Codes, Floats
 from palate.features.deciding import found_fields
 from palate.features.fields import Classes
 from palate.features.values import flags_of, parts_of
+from palate.options import is_whole
 
 if TYPE_CHECKING:
     import polars as pl
 
-Codes = NDArray[np.int32]
-Floats = NDArray[np.float32]
 Fetch = Callable[[NDArray[np.int64], int], tuple[Codes, Floats]]  # rows, how many -> their best, (len(rows), how many)
 
 COUNTS_AT_ONCE = 1_000_000  # counters and fetched items held at once
@@ -48,7 +48,7 @@ def limits_of(max_per: Any, table: pl.DataFrame | None, what: str) -> tuple[Limi
 
 
 def _limit(table: pl.DataFrame, name: str, most: Any) -> Limit:
-    if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < 0:
+    if not is_whole(most) or most < 0:
         raise OptionError(f"max_per: of {name!r} {most!r} are allowed; give a whole number, 0 or more.")
     rows, classes = _classes_of(table, name)
     indptr = np.zeros(table.height + 2, np.int64)

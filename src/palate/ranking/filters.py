@@ -19,13 +19,13 @@ HELD = "where it holds"  # a column of its own for a moment
 LONGEST = 200  # of a condition in an error
 
 
-def allowed_items(vocabulary: Vocabulary, items: Any, exclude: Any) -> Mask:
-    """Which of a vocabulary are among `items` (None: all) and not among `exclude`, (n,)."""
-    allowed = np.ones(len(vocabulary), bool) if items is None else np.zeros(len(vocabulary), bool)
-    if items is not None:
-        allowed[vocabulary.encode(items)] = True
+def allowed_rows(vocabulary: Vocabulary, table: pl.DataFrame | None, among: Any, exclude: Any, where: Any) -> Mask:
+    """Which of a vocabulary are among some (None: all), not excluded, and meet a condition on their table, (n,)."""
+    allowed = np.ones(len(vocabulary), bool) if among is None else np.zeros(len(vocabulary), bool)
+    if among is not None:
+        allowed[vocabulary.encode(among)] = True
     allowed[vocabulary.encode(exclude)] = False
-    return allowed
+    return allowed if where is None else allowed & where_mask(where, table, vocabulary)
 
 
 def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -> Mask:

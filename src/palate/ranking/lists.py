@@ -13,11 +13,10 @@ from palate.answers import is_frame
 from palate.asking import frame_columns
 from palate.compressed import CompressedRows
 from palate.errors import OptionError
+from palate.factors import Codes
 from palate.model import Model
 from palate.rows import take_rows
 from palate.vocabulary import Vocabulary
-
-Codes = NDArray[np.int32]
 
 
 @dataclass(frozen=True)

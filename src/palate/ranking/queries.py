@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from palate.asking import check_choice, check_count, check_level, check_seed, z_of
 from palate.errors import OptionError
 from palate.model import Model
+from palate.options import is_number
 from palate.ranking.categories import Limit, limits_of
-from palate.ranking.filters import allowed_items, where_mask
+from palate.ranking.filters import allowed_rows
 from palate.ranking.index import ItemIndex
 from palate.ranking.lists import Lists, are_lists, lists_of
 
@@ -67,9 +68,8 @@ def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None
     items, exclude = wishes.items, wishes.exclude
     only = lists_of(model, items, people, "items") if are_lists(items) else None
     never = lists_of(model, exclude, people, "exclude") if are_lists(exclude) else None
-    allowed = allowed_items(model.item_vocabulary, None if only else items, () if never else exclude)
-    if wishes.where is not None:
-        allowed &= where_mask(wishes.where, model.item_table, model.item_vocabulary)
+    for_all = None if only else items, () if never else exclude
+    allowed = allowed_rows(model.item_vocabulary, model.item_table, *for_all, wishes.where)
     return Query(
         n=min(int(wishes.n), len(allowed)),
         allowed=allowed,
@@ -112,8 +112,7 @@ def _check_chance(model: Model, by: By, at_least: float | None) -> None:
         return
     if by == "chance" and model.factors.steps is None:
         raise OptionError('by="chance" needs ordered ratings, which have a chance each: Bayes(likelihood="ordinal").')
-    is_number = isinstance(at_least, int | float | np.number) and not isinstance(at_least, bool)
-    if not is_number or not abs(at_least) <= MAX_RATING:
+    if not is_number(at_least) or not abs(at_least) <= MAX_RATING:
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
     if by == "likely" and at_least > model.limits[1]:
         raise OptionError(f"at_least={at_least:g}: nobody rated higher than {model.limits[1]:g}, so nothing is likely.")

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from palate.answers import Frame
 from palate.asking import check_count
-from palate.compressed import CompressedRows
+from palate.compressed import CompressedRows, pointers_of
 from palate.errors import OptionError
 from palate.factors import Codes, Floats
 from palate.itemwise import HistoryFactors, Turned
 from palate.model import Model, People
-from palate.ranking.filters import allowed_items, where_mask
+from palate.ranking.filters import allowed_rows
 from palate.ranking.products import top_of_products
 from palate.ranking.writing import series_of_labels, told_of
 
@@ -40,9 +40,7 @@ def similar_rows(model: Model, people: People, labels: Any, wishes: Alike) -> Fr
     for a column `to`; None without one.
     """
     check_count(wishes.n)
-    allowed = allowed_items(model.user_vocabulary, wishes.among, wishes.exclude)
-    if wishes.where is not None:
-        allowed &= where_mask(wishes.where, model.user_table, model.user_vocabulary)
+    allowed = allowed_rows(model.user_vocabulary, model.user_table, wishes.among, wishes.exclude, wishes.where)
     n = min(int(wishes.n), len(allowed))
     if isinstance(model.factors, HistoryFactors | Turned):
         return _frame(model, *_of_histories(model.factors, people, n, allowed), labels)
@@ -77,8 +75,7 @@ def _themselves(people: People) -> CompressedRows:
     """Rows of the known ones' own codes."""
     known = people.codes >= 0
     codes = people.codes[known].astype(np.int32)
-    indptr = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
-    return CompressedRows(indptr, codes, np.ones(len(codes), np.float32), None)
+    return CompressedRows(pointers_of(known), codes, np.ones(len(codes), np.float32), None)
 
 
 def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) -> pl.DataFrame:

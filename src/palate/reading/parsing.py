@@ -188,20 +188,13 @@ def parse_fast(block: Block, dialect: Dialect) -> Rows | None:
     """The rows of a block in which every record is one line of the right shape; None where in doubt."""
     import polars as pl
 
-    data, separator = block.data, dialect.separator
-    if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
-        return None
-    if separator == " " and re.search(rb"(^|\n| ) | \r?(\n|$)", data):
-        return None
     width = len(dialect.names)
-    n_rows = count(data, "\n") + (not data.endswith(b"\n"))
-    if count(data, separator) != n_rows * (width - 1):
+    n_rows = count(block.data, "\n") + (not block.data.endswith(b"\n"))
+    if _is_odd(block.data, dialect.separator) or count(block.data, dialect.separator) != n_rows * (width - 1):
         return None
-    if len(separator.encode()) > 1:
-        free = next((byte for byte in b"\x1f\x1e\x1d\x1c" if byte not in data), None)
-        if free is None:
-            return None
-        data, separator = data.replace(separator.encode(), bytes([free])), chr(free)
+    data, separator = _with_one_byte(block.data, dialect.separator)
+    if separator is None:
+        return None
     try:
         frame = pl.read_csv(
             data,
@@ -215,6 +208,21 @@ def parse_fast(block: Block, dialect: Dialect) -> Rows | None:
     if frame.height != n_rows or frame.to_series(width - 1).null_count():
         return None
     return Rows(frame, lambda row: f"line {block.line + row}")
+
+
+def _is_odd(data: bytes, separator: str) -> bool:
+    """Whether lines may end or be cut where polars and the csv module would not agree."""
+    if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
+        return True
+    return separator == " " and re.search(rb"(^|\n| ) | \r?(\n|$)", data) is not None
+
+
+def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str | None]:
+    """The data with a separator of one byte, as polars wants it; None where all that could stand for it are taken."""
+    if len(separator.encode()) == 1:
+        return data, separator
+    free = next((byte for byte in b"\x1f\x1e\x1d\x1c" if byte not in data), None)
+    return (data, None) if free is None else (data.replace(separator.encode(), bytes([free])), chr(free))
 
 
 def parse_exact(block: Block, dialect: Dialect) -> Rows:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palate.errors import OptionError
 from palate.factors import Factors, Floats, Prior
 from palate.kernels import predict_pairs
 from palate.ratings import Ratings
@@ -16,6 +15,7 @@ from palate.solvers.base import (
     Recipe,
     Trained,
     center_and_scale,
+    check_count_exponent,
     check_counts,
     check_positive,
     compress_both,
@@ -53,8 +53,7 @@ class ALS(Recipe):
         check_counts(n_factors=self.n_factors, n_threads=self.n_threads)
         check_counts(most=MAX_SEED, seed=self.seed)
         check_positive(weight_decay=self.weight_decay)
-        if not 0 <= self.count_exponent <= 1:
-            raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {self.count_exponent}.")
+        check_count_exponent(self.count_exponent)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
@@ -63,12 +62,7 @@ class ALS(Recipe):
         rng = np.random.Generator(np.random.Philox(self.seed))
         users = np.zeros((ratings.n_users, k), np.float32)
         items = rng.standard_normal((ratings.n_items, k), np.float32) * np.float32(0.1)
-        prior = Prior(
-            np.zeros((k, k), np.float32),
-            np.zeros(k, np.float32),
-            ridge=self.weight_decay,
-            count_exponent=self.count_exponent,
-        )
+        prior = Prior.flat(k, ridge=self.weight_decay, count_exponent=self.count_exponent)
         try:
             for _ in range(self.n_sweeps):
                 # The users last: then every user is exactly what the items and his own ratings make of him.
@@ -80,10 +74,7 @@ class ALS(Recipe):
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
-        noise = monitor.sweeps[-1].valid_rmse if monitor.sweeps else None
-        return Trained(
-            Factors(center, users, items, prior, prior, scale), noise=float("nan") if noise is None else noise
-        )
+        return Trained(Factors(center, users, items, prior, prior, scale), noise=monitor.noise)
 
 
 def _valid_rmse(monitor: Monitor, users: Floats, items: Floats, center: float, scale: float) -> float | None:

@@ -16,6 +16,7 @@ from palate.blas import single_threaded_blas
 from palate.effects import TimeEffects
 from palate.errors import DataError, OptionError, PalateError
 from palate.factors import Factors
+from palate.options import is_number, is_whole
 from palate.posterior import Posterior
 from palate.ratings import Kind, Ratings
 from palate.recommender import Recommender
@@ -87,13 +88,7 @@ class Recipe(ABC):
             trained = self._fit_or_explain(ratings, monitor)
         return Recommender.from_training(
             ratings,
-            factors=trained.factors,
-            posterior=trained.posterior,
-            noise=trained.noise,
-            user_info=trained.user_info,
-            item_info=trained.item_info,
-            effects=trained.effects,
-            user_noise=trained.user_noise,
+            **vars(trained),
             predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},
             training=monitor.summary(),
@@ -174,6 +169,12 @@ class Monitor:
     def kept_sweep(self) -> Sweep | None:
         """The sweep that the model is from; None before the first."""
         return self.sweeps[-1 if self.kept is None else self.kept] if self.sweeps else None
+
+    @property
+    def noise(self) -> float:
+        """The validation error of that sweep, which intervals are made of; nan without validation ratings."""
+        kept = self.kept_sweep
+        return float("nan") if kept is None or kept.valid_rmse is None else kept.valid_rmse
 
     def __enter__(self) -> Monitor:
         self._start = time.perf_counter()
@@ -281,7 +282,7 @@ def check_counts(least: int = 0, most: float = np.inf, **options: Any) -> None:
     for name, value in options.items():
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        if not is_whole(value) or not least <= value <= most:
             bounds = f"{least} or more" if most == np.inf else f"from {least} to {most}"
             raise OptionError(f"{name} must be a whole number, {bounds}, got {value!r}.")
 
@@ -289,8 +290,21 @@ def check_counts(least: int = 0, most: float = np.inf, **options: Any) -> None:
 def check_positive(**options: Any) -> None:
     """OptionError for an option that is no finite number above zero."""
     for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+        if not is_number(value) or not 0 < value < np.inf:
             raise OptionError(f"{name} must be a number above 0, got {value!r}.")
+
+
+def check_not_negative(**options: Any) -> None:
+    """OptionError for an option that is no finite number from zero up."""
+    for name, value in options.items():
+        if not is_number(value) or not 0 <= value < np.inf:
+            raise OptionError(f"{name} must be 0 or a number above it, got {value!r}.")
+
+
+def check_count_exponent(given: float) -> None:
+    """OptionError for a power of the counts that is neither 0 nor 1 nor between them."""
+    if not 0 <= given <= 1:
+        raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {given}.")
 
 
 def check_flags(**options: Any) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from palate.factors import Factors, Prior
+from palate.itemwise import no_biases
 from palate.ratings import Kind, Ratings
 from palate.solvers.als import ALS
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_positive, rmse
@@ -15,12 +15,19 @@ from palate.solvers.base import Monitor, Recipe, Trained, check_counts, check_po
 
 @dataclass(frozen=True)
 class Mean(Recipe):
-    """Everybody gives everything the mean rating."""
+    """Everybody gives everything the mean rating.
+
+    >>> import palate
+    >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "tea"], "rating": [5, 3]})
+    >>> palate.Mean().fit(ratings).predict("ann", "tea").prediction
+    4.0
+    """
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         mean = float(ratings.values.mean(dtype=np.float64))
-        monitor.after_sweep(1, float(ratings.values.std(dtype=np.float64)), _constant_error(monitor, mean))
-        return Trained(_biases_only(ratings, mean), noise=float(ratings.values.std(dtype=np.float64)))
+        deviation = float(ratings.values.std(dtype=np.float64))
+        monitor.after_sweep(1, deviation, _constant_error(monitor, mean))
+        return Trained(no_biases(ratings.n_users, ratings.n_items, mean), noise=deviation)
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,11 @@ class Bias(Recipe):
     """Mean + user bias + item bias, regularised: minimises sum (r - mean - b_u - c_i)^2 + weight_decay (b^2 + c^2).
 
     weight_decay: in ratings; a user with that many is pulled half-way to the mean. Raises OptionError below or at zero.
+
+    >>> import palate
+    >>> rec = palate.Bias().fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1))
+    >>> rec.n_factors, rec.user_bias.shape, rec.item_bias.shape
+    (0, (60,), (40,))
     """
 
     weight_decay: float = 5.0
@@ -56,22 +68,20 @@ class Popularity(Recipe):
     """Ranks items by how many ratings they have, the same for everybody.
 
     It predicts no ratings: predict() gives the score it ranks by, without an interval, and evaluate() refuses it.
+
+    >>> import palate
+    >>> likes = palate.read({"user": ["ann", "bob", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
+    >>> palate.Popularity().fit(likes).recommend("ann", keep_seen=True)["item"].to_list()
+    ['tea', 'jam']
     """
 
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:  # noqa: ARG002
-        factors = _biases_only(ratings, 0.0)
+        factors = no_biases(ratings.n_users, ratings.n_items)
         factors.items[:, 0] = np.bincount(ratings.item_codes, minlength=ratings.n_items)
         return Trained(factors)
-
-
-def _biases_only(ratings: Ratings, mean: float) -> Factors:
-    """Factors without factors whose biases are zero, and stay zero whatever a newcomer rates."""
-    certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-    users, items = np.zeros((ratings.n_users, 1), np.float32), np.zeros((ratings.n_items, 1), np.float32)
-    return Factors(mean, users, items, certain, certain)
 
 
 def _constant_error(monitor: Monitor, mean: float) -> float | None:

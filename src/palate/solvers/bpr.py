@@ -14,14 +14,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.compressed import pointers_of
 from palate.errors import DataError, OptionError
 from palate.factors import Codes, Doubles, Floats, Prior
 from palate.kernels import descend_pairs
 from palate.paired import PairedFactors
 from palate.ratings import Kind, Ratings
-from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive
-from palate.solvers.sgd import START as SGD_START
-from palate.solvers.sgd import deal, learning_rates, random_table
+from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_not_negative, check_positive
+from palate.solvers.descending import FACTORS_START, deal, learning_rates, random_table, shuffled_cells
 
 SIDES = (1, 2, 4, 8, 16, 32)  # blocks of users: the tasks of a stratum; of items there are twice as many
 PER_CELL = 100  # choices that a cell should have before there are more blocks
@@ -76,8 +76,7 @@ class BPR(Recipe):
         check_counts(n_threads=self.n_threads)
         check_counts(most=MAX_SEED, seed=self.seed)
         check_positive(lr=self.lr)
-        for name in ("weight_decay", "popularity_exponent"):
-            _check_not_negative(name, getattr(self, name))
+        check_not_negative(weight_decay=self.weight_decay, popularity_exponent=self.popularity_exponent)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         rng = np.random.Generator(np.random.Philox(self.seed))
@@ -92,12 +91,6 @@ class BPR(Recipe):
         return Trained(training.factors())
 
 
-def _check_not_negative(name: str, value: object) -> None:
-    number = not isinstance(value, bool) and isinstance(value, int | float | np.number)
-    if not (number and 0 <= float(value) < np.inf):  # type: ignore[arg-type]
-        raise OptionError(f"{name} must be 0 or a number above it, got {value!r}.")
-
-
 class Training:
     """A training on its way: the tables the kernel changes in place, and the choices in the order it visits them.
 
@@ -110,7 +103,7 @@ class Training:
         self.users = random_table(choices.n_users, recipe.n_factors, rng, n_more=1)
         self.items = random_table(choices.n_items, recipe.n_factors, rng, n_more=1)
         for table in (self.users, self.items):
-            table *= np.float32(START / SGD_START / np.sqrt(recipe.n_factors))
+            table *= np.float32(START / FACTORS_START / np.sqrt(recipe.n_factors))
         self.users[:, -1] = 1
         self.user_codes = choices.user_codes[self.grid.order]
         self.item_codes = choices.item_codes[self.grid.order]
@@ -149,12 +142,7 @@ class Training:
         k = self.recipe.n_factors
         users, items = (np.ascontiguousarray(table[:, [*range(k), -1]]) for table in (self.users, self.items))
         users[:, -1] = 0
-        prior = Prior(
-            np.zeros((k + 1, k + 1), np.float32),
-            np.zeros(k + 1, np.float32),
-            ridge=max(self.recipe.weight_decay, 1e-6),
-            count_exponent=1.0,
-        )
+        prior = Prior.flat(k + 1, ridge=max(self.recipe.weight_decay, 1e-6), count_exponent=1.0)
         return PairedFactors(0.0, users, items, prior, prior, n_candidates=self.recipe.n_candidates)
 
 
@@ -176,8 +164,8 @@ class Choices:
         if len(keys) == 0:
             raise DataError("every choice has weight 0: there is nothing to learn from.")
         users, items = np.divmod(keys, ratings.n_items)
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=ratings.n_users))])
-        return cls(users.astype(np.int32), items.astype(np.int32), indptr.astype(np.int64), ratings.n_items)
+        indptr = pointers_of(np.bincount(users, minlength=ratings.n_users))
+        return cls(users.astype(np.int32), items.astype(np.int32), indptr, ratings.n_items)
 
     @property
     def n_users(self) -> int:
@@ -239,17 +227,6 @@ def side_of(choices: Choices) -> int:
     wanted = np.sqrt(len(choices.user_codes) / (2 * PER_CELL))
     most = min(wanted, choices.n_users / 4, choices.n_items / (2 * PER_BLOCK))
     return max(side for side in SIDES if side == SIDES[0] or side <= most)
-
-
-def shuffled_cells(
-    cell: NDArray[np.uint64], n_cells: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The positions of choices by cell and in a cell by chance, (n,); and where each cell begins, (n_cells + 1,)."""
-    chance = rng.integers(0, 2**20, len(cell), dtype=np.uint32).astype(np.uint64)
-    # One sort does it all: the position lies in the last 32 bits.
-    keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(len(cell), dtype=np.uint64))
-    begins = np.searchsorted(keys, np.arange(n_cells, dtype=np.uint64) << np.uint64(52))
-    return (keys & np.uint64(2**32 - 1)).astype(np.int64), np.append(begins, len(keys)).astype(np.int64)
 
 
 def back_and_forth(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.int64]:

@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.factors import Doubles, Floats
 from palate.kernels import count_steps
 from palate.normal import ROOT_TWO_PI, log_mass
-
-Doubles = NDArray[np.float64]
-Floats = NDArray[np.float32]
 
 N_BINS = 128  # of the scores' range: rounding to them widens the noise by less than one part in a thousand
 FIRST_SD, LOG_GAP_SD = 10.0, 3.0

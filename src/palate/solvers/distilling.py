@@ -15,13 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from palate.factors import Doubles, Floats
 from palate.kernels import gram
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-
 
 DRAWS_AT_ONCE = 4  # draws stacked up before they are compressed
 

@@ -8,11 +8,19 @@ from typing import Any, ClassVar
 
 from palate.asking import check_choice
 from palate.confidence import CONFIDENCES, Confidence, weighed_choices
-from palate.errors import OptionError
 from palate.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps, usual_problem
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
-from palate.solvers.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_positive, compress_both
+from palate.solvers.base import (
+    MAX_SEED,
+    Monitor,
+    Recipe,
+    Trained,
+    check_count_exponent,
+    check_counts,
+    check_positive,
+    compress_both,
+)
 
 
 @dataclass(frozen=True)
@@ -25,9 +33,8 @@ class ImplicitALS(Recipe):
             + weight_decay (sum_u (n_u + unobserved_weight n_items)^count_exponent |x_u|^2 + the same of items)
 
     Where not given, unobserved_weight and weight_decay follow from the data (palate.implicit.usual_problem).
-    confidence: what
-    counts make of w: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1). More than 64
-    factors are improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score,
+    confidence: what counts make of w: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1).
+    More than 64 factors are improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score,
     without an interval. Raises OptionError for values that make no sense.
 
     >>> import palate
@@ -55,8 +62,7 @@ class ImplicitALS(Recipe):
         given = {"unobserved_weight": self.unobserved_weight, "weight_decay": self.weight_decay}
         check_positive(**{name: value for name, value in given.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)
-        if not 0 <= self.count_exponent <= 1:
-            raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {self.count_exponent}.")
+        check_count_exponent(self.count_exponent)
 
     def taken(self, ratings: Ratings) -> dict[str, Any]:
         """What a fit takes from these ratings for unobserved_weight and weight_decay, where they are not given."""

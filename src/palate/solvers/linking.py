@@ -11,15 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
-from palate.factors import Floats
+from palate.factors import Doubles, Floats
 from palate.kernels import draw_link, gram
 from palate.rows import transpose_rows
 from palate.sideinfo import SideInfo
-
-Doubles = NDArray[np.float64]
 
 
 class Link:

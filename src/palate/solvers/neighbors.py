@@ -12,6 +12,7 @@ from palate.errors import OptionError
 from palate.factors import Factors
 from palate.itemwise import HistoryFactors, ItemWeights, no_biases, with_signals
 from palate.neighborhood import MEASURES, Crowd, Measure, Similarity, UserNeighbors, neighbor_rows
+from palate.options import is_number
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
 from palate.solvers.base import Monitor, Recipe, Trained, check_counts, rmse
@@ -55,8 +56,7 @@ class Neighbors(Recipe):
             check_choice("similarity", self.similarity, MEASURES)
         check_counts(1, k=self.k)
         check_counts(n_threads=self.n_threads)
-        is_number = isinstance(self.shrinkage, int | float | np.number) and not isinstance(self.shrinkage, bool)
-        if self.shrinkage is not None and not (is_number and 0 <= self.shrinkage < np.inf):
+        if self.shrinkage is not None and not (is_number(self.shrinkage) and 0 <= self.shrinkage < np.inf):
             raise OptionError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}.")
 
     @classmethod

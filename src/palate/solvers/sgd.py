@@ -6,7 +6,6 @@ threads at once and still give what one after the other would give: see Grid.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,19 +25,16 @@ from palate.solvers.base import (
     Trained,
     center_and_scale,
     check_counts,
+    check_not_negative,
     check_positive,
 )
+from palate.solvers.descending import Schedule, deal, learning_rates, random_table, shuffled_cells
 
 Optimizer = Literal["sgd", "adagrad"]
-Schedule = Literal["one-cycle", "constant", "1/t"]
 
 SIDES = (16, 32, 64)  # blocks of users and of items: the cells of a stratum are as many independent tasks
 PER_CELL = 2_000  # ratings that a cell should have before there are more blocks
-PADDING = 16  # the kernel's rows are whole multiples of this many floats
-LINE = 64  # bytes of a cache line: rows begin at one, so that no vector lies across two and no two rows share one
 WIDEST = 1e4  # standard deviations that a y_range may span
-N_HEAVY = 1024  # rows that are dealt out one by one
-START = 0.01  # standard deviation of the factors at the start, as in the notes
 START_SQUARES = 0.01  # AdaGrad's sums at the start: a first rating that happens to fit must not set a row's rate alone
 DEFAULT_LR = {"sgd": 0.03, "adagrad": 0.2}
 
@@ -92,8 +88,7 @@ class SGD(Recipe):
             check_positive(lr=self.lr)
         if not isinstance(self.bias, bool):
             raise OptionError(f"bias is True or False, got {self.bias!r}.")
-        if isinstance(self.weight_decay, bool) or self.weight_decay != 0:
-            _check_decay(self.weight_decay)
+        check_not_negative(weight_decay=self.weight_decay)
         if self.y_range is not None:
             object.__setattr__(self, "y_range", _checked_range(self.y_range))
 
@@ -120,8 +115,7 @@ class SGD(Recipe):
         except KeyboardInterrupt:
             monitor.interrupted()
         monitor.kept = None if best is None else best_epoch
-        noise = monitor.kept_sweep.valid_rmse if monitor.kept_sweep else None
-        return Trained(best or descent.factors(), noise=float("nan") if noise is None else noise)
+        return Trained(best or descent.factors(), noise=monitor.noise)
 
 
 class Descent:
@@ -194,9 +188,8 @@ class Descent:
         k, y_range = self.recipe.n_factors, self.recipe.y_range
         users = np.ascontiguousarray(self.users[:, [*range(k), -2]])
         items = np.ascontiguousarray(self.items[:, [*range(k), -1]])
-        prior = Prior(
-            np.zeros((k + 1, k + 1), np.float32),
-            np.zeros(k + 1, np.float32),
+        prior = Prior.flat(
+            k + 1,
             alpha=1.0 if y_range is None else ((y_range[1] - y_range[0]) / self.scale) ** 2,
             ridge=max(self.recipe.weight_decay, 1e-6),
             count_exponent=1.0,
@@ -226,11 +219,8 @@ class Grid:
         users = deal(np.bincount(ratings.user_codes, minlength=ratings.n_users), side)
         items = deal(np.bincount(ratings.item_codes, minlength=ratings.n_items), side)
         cell = users[ratings.user_codes] * np.uint64(side) + items[ratings.item_codes]
-        chance = rng.integers(0, 2**20, len(ratings), dtype=np.uint32).astype(np.uint64)
-        # One sort does it all: by cell, in a cell by chance, and the row number lies in the last 32 bits.
-        keys = np.sort(cell << np.uint64(52) | chance << np.uint64(32) | np.arange(len(ratings), dtype=np.uint64))
-        cells = np.searchsorted(keys, np.arange(side * side, dtype=np.uint64) << np.uint64(52))
-        return cls((keys & np.uint64(2**32 - 1)).astype(np.int64), np.append(cells, len(keys)).astype(np.int64), side)
+        order, cells = shuffled_cells(cell, side**2, rng)
+        return cls(order, cells, side)
 
     def strata(self, rng: np.random.Generator) -> Codes:
         """One epoch: (side, side) cells; those of a row share no user and no item. Rows come in random order."""
@@ -242,46 +232,6 @@ class Grid:
         """The row numbers of the ratings of an epoch in the order of their steps, a cell at a time."""
         for cell in strata.ravel():
             yield self.order[self.cells[cell] : self.cells[cell + 1]]
-
-
-def deal(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.uint64]:
-    """The block of each row, (n,), so that blocks hold about as many ratings each.
-
-    Each of the heaviest rows goes to the block that is lightest then; the others are dealt out back and forth.
-    """
-    block = np.empty(len(counts), np.uint64)
-    order = np.argsort(-counts, kind="stable")
-    blocks = [(0, number) for number in range(n_blocks)]  # a heap of (ratings, block)
-    for row in order[:N_HEAVY].tolist():
-        weight, block[row] = blocks[0]
-        heapq.heapreplace(blocks, (weight + int(counts[row]), blocks[0][1]))
-    lightest_first = [number for _, number in sorted(blocks)]
-    block[order[N_HEAVY:]] = np.resize(lightest_first + lightest_first[::-1], max(len(order) - N_HEAVY, 0))
-    return block
-
-
-def learning_rates(schedule: Schedule, lr: float, moments: NDArray[np.float64], n_epochs: int) -> Floats:
-    """The rate at moments of a training, counted in epochs from 0."""
-    if schedule == "constant":
-        rates = np.full(len(moments), lr)
-    elif schedule == "1/t":
-        rates = lr / (1 + moments)
-    else:
-        progress = moments / n_epochs
-        up = 0.04 + 0.96 * (1 - np.cos(np.pi * progress / 0.25)) / 2
-        down = (1 + np.cos(np.pi * (progress - 0.25) / 0.75)) / 2
-        rates = lr * np.where(progress < 0.25, up, down)
-    return rates.astype(np.float32)
-
-
-def random_table(n: int, n_factors: int, rng: np.random.Generator, n_more: int = 2) -> Floats:
-    """Rows of random factors and n_more places for biases, (n, n_factors + n_more rounded up), at a cache line each."""
-    width = -(-(n_factors + n_more) // PADDING) * PADDING
-    memory = np.zeros(n * width + PADDING, np.float32)
-    skipped = -memory.ctypes.data % LINE // memory.itemsize
-    table = memory[skipped : skipped + n * width].reshape(n, width)
-    table[:, :n_factors] = rng.standard_normal((n, n_factors), np.float32) * np.float32(START)
-    return table
 
 
 def _standardised(values: Floats, weights: Floats | None, center: float, scale: float) -> Floats:
@@ -318,13 +268,6 @@ def _around_the_mean(low: float, high: float) -> tuple[float, float]:
     if low == high:
         return 0.0, 1.0
     return float(np.log(-low / high)), (high - low) / (-low * high)
-
-
-def _check_decay(weight_decay: object) -> None:
-    try:
-        check_positive(weight_decay=weight_decay)
-    except OptionError:
-        raise OptionError(f"weight_decay must be 0 or a number above it, got {weight_decay!r}.") from None
 
 
 def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:

@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.effects import YEAR, Drift, Groups, Sessions, TimeEffects, days_of, periods_of
-from palate.factors import Floats
+from palate.factors import Doubles, Floats
 from palate.ratings import Ratings
 
-Doubles = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 SHARES = (0.5, 0.8, 0.95, 0.99)  # of the gaps between a user's ratings that lie inside sessions, level by level
