@@ -73,8 +73,8 @@ def _places(held_out: HeldOut, ranks: Begins, middles: Doubles, n_candidates: Co
     found = ranks > 0
     behind = np.where(found, np.repeat(n_candidates, counts) - middles, 0.0)
     reached = np.where(found, ranks, NEVER)
-    behind_all = int(ranks.max(initial=0)) + 1
-    order = np.argsort(_owners(held_out.indptr) * (behind_all + 1) + np.where(found, ranks, behind_all), kind="stable")
+    last = int(ranks.max(initial=0)) + 1  # what cannot be recommended comes last
+    order = np.argsort(_owners(held_out.indptr) * (last + 1) + np.where(found, ranks, last), kind="stable")
     return Places(held_out.indptr, reached[order], behind[order], n_candidates.astype(np.int64))
 
 
@@ -134,15 +134,22 @@ class Biases:
 
     def placed(self, indptr: Begins, targets: Codes, n: int, *, seen_indptr: Begins, seen_indices: Codes) -> Placed:
         """What rank_targets() says of each user's targets, and the n best items of each."""
+        items, users = np.ascontiguousarray(self.biases[:, None]), np.zeros((self.n_users, 1), np.float32)
+        lists = top_n(users, items, n, seen_indptr=seen_indptr, seen_indices=seen_indices)[0]
+        return *self._ranks(_owners(indptr), targets, _owners(seen_indptr), seen_indices), lists
+
+    def _ranks(
+        self, owners: Begins, targets: Codes, seen_owners: Begins, seen_items: Codes
+    ) -> tuple[Begins, Doubles, Codes]:
+        """Ranks and mean ranks of users' targets, and candidates: places among all, less those of what was seen."""
         n_items = len(self.biases)
         order = np.argsort(-self.biases, kind="stable")
         place = np.empty(n_items, np.int64)
         place[order] = np.arange(n_items)
         first, last = (np.searchsorted(-self.biases[order], -self.biases, side) for side in ("left", "right"))
-        seen = np.sort(_owners(seen_indptr) * n_items + place[seen_indices])  # by user, then by place
+        seen = np.sort(seen_owners * n_items + place[seen_items])  # by user, then by place
         seen = seen[np.diff(seen, prepend=-1) > 0]
-        owners = _owners(indptr)
-        begins = np.searchsorted(seen, n_items * np.arange(len(indptr)))
+        begins = np.searchsorted(seen, n_items * np.arange(self.n_users + 1))
 
         def ahead(places: Begins) -> Begins:
             """How many of the candidates stand before these places."""
@@ -152,10 +159,7 @@ class Biases:
         is_seen = np.append(seen, -1)[np.searchsorted(seen, keys)] == keys
         ranks = np.where(is_seen, 0, 1 + ahead(place[targets]))
         middles = np.where(is_seen, 0, (1 + ahead(first[targets]) + ahead(last[targets])) / 2)
-        items = np.ascontiguousarray(self.biases[:, None])
-        users = np.zeros((self.n_users, 1), np.float32)
-        lists = top_n(users, items, n, seen_indptr=seen_indptr, seen_indices=seen_indices)[0]
-        return ranks, middles, (n_items - np.diff(begins)).astype(np.int32), lists
+        return ranks, middles, (n_items - np.diff(begins)).astype(np.int32)
 
 
 def _owners(indptr: Begins) -> Begins:
