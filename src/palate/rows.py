@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows, pointers_of
-from palate.kernels import compress_rows
+from palate.kernels import compress_rows, has_repeats
 
 Codes = NDArray[np.int32]
 
@@ -74,6 +74,18 @@ def entries_at(rows: CompressedRows, owners: Codes, columns: Codes) -> NDArray[n
         some = np.unique(some)
         mask = some[np.minimum(np.searchsorted(some, cells), len(some) - 1)] == cells
     return mask
+
+
+def distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
+    """Each cell once, with the first of its values; where one stood twice, all weights are left out."""
+    if not has_repeats(rows.indptr, rows.indices, n_columns):
+        return rows
+    turned = transpose_rows(rows, n_columns)
+    owner = row_codes(turned)  # counting sort leaves the rows of a column in order: what is twice stands side by side
+    again = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
+    keep = np.concatenate([[True], ~again])
+    indptr = pointers_of(keep)[turned.indptr]
+    return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
 
 
 def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from palate.compressed import CompressedRows
 from palate.features import Design, Features
-from palate.kernels import compress_rows, has_repeats
-from palate.rows import row_codes, take_rows, transpose_rows
+from palate.kernels import compress_rows
+from palate.rows import distinct, row_codes, take_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,7 +61,7 @@ class SideInfo:
         """
         parts = []
         if self.n_history:
-            history = _distinct(_weighty(history), self.n_history)
+            history = distinct(_weighty(history), self.n_history)
             shares = (1 / np.sqrt(np.maximum(history.counts, 1))).astype(np.float32)
             values = np.repeat(shares, history.counts)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
@@ -97,18 +97,6 @@ def _weighty(rows: CompressedRows) -> CompressedRows:
     keep = rows.weights > 0
     indptr = np.concatenate([[0], np.cumsum(keep)])[rows.indptr].astype(np.int64)
     return CompressedRows(indptr, rows.indices[keep], rows.values[keep], None)
-
-
-def _distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
-    """Each entry once: whom somebody rated twice he has rated."""
-    if not has_repeats(rows.indptr, rows.indices, n_columns):
-        return rows
-    turned = transpose_rows(rows, n_columns)
-    owner = row_codes(turned)  # counting sort leaves the rows of a column in order: what is twice stands side by side
-    again = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
-    keep = np.concatenate([[True], ~again])
-    indptr = np.concatenate([[0], np.cumsum(keep)])[turned.indptr].astype(np.int64)
-    return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
 
 
 def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:

@@ -33,15 +33,20 @@ def training_ratings(recommender: Recommender) -> Ratings:
     )
 
 
-def codes_in_model(recommender: Recommender, test: Ratings) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The test rows in the model's codes, -1 where it does not know the label."""
+def code_maps(recommender: Recommender, test: Ratings) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """For each user, and each item, of the test ratings the code in the model, -1 where it does not know the label."""
     model = recommender.model
-    sides = (
-        (model.user_vocabulary, test.user_vocabulary, test.user_codes),
-        (model.item_vocabulary, test.item_vocabulary, test.item_codes),
-    )
+    sides = ((model.user_vocabulary, test.user_vocabulary), (model.item_vocabulary, test.item_vocabulary))
     users, items = (
-        codes if own is other or own == other else own.encode(other.labels, on_unknown="mark")[codes]
-        for own, other, codes in sides
+        np.arange(len(own), dtype=np.int32)
+        if own is other or own == other
+        else own.encode(other.labels, on_unknown="mark")
+        for own, other in sides
     )
     return users, items
+
+
+def codes_in_model(recommender: Recommender, test: Ratings) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The test rows in the model's codes, -1 where it does not know the label."""
+    users, items = code_maps(recommender, test)
+    return users[test.user_codes], items[test.item_codes]

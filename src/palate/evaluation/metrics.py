@@ -50,6 +50,12 @@ class Places:
         discounts: Doubles = 1 / np.log2(1.0 + self.ranks)
         return discounts
 
+    @cached_property
+    def precisions(self) -> Doubles:
+        """Precision at the rank of each held-out item, (n,)."""
+        precisions: Doubles = self.nth / self.ranks
+        return precisions
+
     def sums(self, values: NDArray[np.generic]) -> Doubles:
         """Sums over each user's held-out items, (n_users,)."""
         totals: Doubles = np.add.reduceat(values.astype(np.float64), self.indptr[:-1])
@@ -77,7 +83,7 @@ def hit_rate(places: Places, k: int) -> Doubles:
 
 def average_precision(places: Places, k: int) -> Doubles:
     """map@k = sum over hits at rank r <= k of precision@r / min(k, held-out items of the user)."""
-    precisions = np.where(places.ranks <= k, places.nth / places.ranks, 0.0)
+    precisions = np.where(places.ranks <= k, places.precisions, 0.0)
     return places.sums(precisions) / np.minimum(places.counts, k)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.evaluation.matching import codes_in_model
+from palate.compressed import pointers_of
+from palate.evaluation.matching import code_maps
 from palate.evaluation.metrics import NEVER, Places
 from palate.evaluation.resampling import Doubles
 from palate.factors import Codes, Factors, Floats
@@ -17,6 +18,7 @@ from palate.model import Model, People
 from palate.ranking import Query, scores_of
 from palate.ratings import Ratings
 from palate.recommender import Recommender
+from palate.rows import distinct
 
 BLOCK_SCORES = 4_000_000  # scores held at once
 Begins = NDArray[np.int64]
@@ -37,11 +39,11 @@ class HeldOut:
 
 def held_out_of(recommender: Recommender, test: Ratings) -> HeldOut:
     """The test ratings as a model sees them; a pair that comes twice counts once."""
-    users, items = codes_in_model(recommender, test)
-    pairs = np.unique(test.user_codes.astype(np.int64) * test.n_items + test.item_codes, return_index=True)[1]
-    owners, first, counts = np.unique(test.user_codes[pairs], return_index=True, return_counts=True)
+    users, items = code_maps(recommender, test)
+    rows = distinct(test.by_user(), test.n_items)
+    owners = np.flatnonzero(rows.counts)
     assert len(owners) > 0
-    return HeldOut(users[pairs][first], np.append(0, np.cumsum(counts)), items[pairs])
+    return HeldOut(users[owners], pointers_of(rows.counts[owners]), items[rows.indices])
 
 
 def place(model: Model, held_out: HeldOut, n: int, query: Query | None = None) -> tuple[Places, Codes]:
@@ -74,7 +76,7 @@ def _places(held_out: HeldOut, ranks: Begins, middles: Doubles, n_candidates: Co
     behind = np.where(found, np.repeat(n_candidates, counts) - middles, 0.0)
     reached = np.where(found, ranks, NEVER)
     last = int(ranks.max(initial=0)) + 1  # what cannot be recommended comes last
-    order = np.argsort(_owners(held_out.indptr) * (last + 1) + np.where(found, ranks, last), kind="stable")
+    order = np.argsort(_owners(held_out.indptr) * (last + 1) + np.where(found, ranks, last))  # what ties is the same
     return Places(held_out.indptr, reached[order], behind[order], n_candidates.astype(np.int64))
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from palate.answers import aligned
 from palate.asking import check_whole, is_many
 from palate.errors import OptionError
 from palate.evaluation import lists as of_lists
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.metrics import AT_K, NEVER, Places, auc
 from palate.evaluation.placing import HeldOut, held_out_of, place
-from palate.evaluation.resampling import Doubles, Measure, PerUser, Resample, measures_of, plain_measures
+from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
 from palate.factors import Codes
 from palate.model import Model
 from palate.ranking import By, Query, Wishes, query_of
@@ -29,7 +30,7 @@ MOST_K = 2**20
 
 
 @dataclass(frozen=True)
-class RankingReport:
+class RankingReport(Measured):
     """What evaluate() found on implicit ratings. report["ndcg@10"] is a number; print(report) is a table.
 
     measures: ndcg, recall, precision, hit_rate, map, mrr, coverage, novelty, popularity_bias and diversity (of models
@@ -49,11 +50,6 @@ class RankingReport:
     verdict: str = ""
     by: By = "mean"
     per_user: PerUser | None = field(default=None, repr=False, compare=False)  # of the measure compared by
-
-    def __getitem__(self, name: str) -> float:
-        if name not in self.measures:
-            raise OptionError(f"no measure {name!r}; there are {', '.join(self.measures)}.")
-        return self.measures[name].value
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON."""
@@ -223,8 +219,7 @@ def _table(report: RankingReport) -> list[str]:
         for baseline, measures in report.baselines.items():
             if any(own.partition("@")[0] == name for own in measures):
                 rows.append([f"  {baseline}", *_cells(name, measures, report.k)])
-    widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def _cells(name: str, measures: dict[str, Measure], ks: Sequence[int]) -> list[str]:

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palate.answers import aligned
 from palate.errors import OptionError
 from palate.evaluation.metrics import AT_K
 from palate.evaluation.page import Page, plotting
@@ -156,10 +157,7 @@ class Tuning:
         return rows
 
     def __str__(self) -> str:
-        rows = self.cells()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([self.heading, *table, *self.notes, self.verdict])
+        return "\n".join([self.heading, *aligned(self.cells(), str.rjust), *self.notes, self.verdict])
 
 
 def _shown(value: Any) -> str:
