@@ -1,6 +1,7 @@
 """`palate recommend` with conditions, lists from files, limits per category, memory and --resume; similar alike."""
 
 import csv
+import json
 
 import numpy as np
 import polars as pl
@@ -146,6 +147,22 @@ def test_what_is_similar_can_be_chosen_among(here, rec):
     for words, options in asked.items():
         found = parsed("similar", "m.palate", "1", "--users", *words, cwd=here)
         assert [row["user"] for row in found] == rec.similar_users(user(1), **options)["user"].to_list(), words
+
+
+def test_a_first_item_that_is_no_user_is_no_header(tmp_path):
+    rows = {"user": ["1", "1", "2", "2"], "item": ["1", "9", "9", "2"], "rating": [1, 5, 4, 2]}
+    library.ALS(n_factors=1, n_sweeps=1).fit(library.read(rows)).save(tmp_path / "m.palate")
+    (tmp_path / "list.txt").write_text("9\n1\n")
+    (tmp_path / "headed.txt").write_text("which\n9\n")
+    (similar, recommended, headed) = many(
+        ["similar", "m.palate", "2", "--among-file", "list.txt", "--json"],
+        ["recommend", "m.palate", "2", "--items-file", "list.txt", "--keep-seen", "--json"],
+        ["similar", "m.palate", "2", "--among-file", "headed.txt"],
+        cwd=tmp_path,
+    )
+    assert {row["item"] for row in json.loads(similar.stdout)} == {"9", "1"}
+    assert {row["item"] for row in json.loads(recommended.stdout)} == {"9", "1"}
+    assert "headed.txt has no item column" in refusal(headed)
 
 
 def test_what_similar_does_not_take(here):

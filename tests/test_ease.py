@@ -309,3 +309,12 @@ def test_a_decay_that_rounding_eats_is_told():
     data = palate.read(tuple(zip(*everything, strict=True)), kind="implicit")
     with pytest.raises(OptionError, match="weight decay near zero"):
         palate.EASE(weight_decay=1e-12, **AS_PUBLISHED).fit(data)
+
+
+@pytest.mark.parametrize("options", [
+    {"dropout": 1.0}, {"dropout": "0.3"}, {"user_exponent": -0.1}, {"user_exponent": True}, {"item_exponent": None},
+    {"item_exponent": 2},
+])  # fmt: skip
+def test_shares_and_exponents_are_numbers_in_their_range(options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        palate.EASE(**options)

@@ -301,5 +301,5 @@ def test_cross_validation_of_likes_holds_out_a_part_of_each_user(parts):
         assert report.to_dict() == palate.evaluate(recipe.fit(train), test, baselines=False).to_dict()
     assert cv["ndcg@10"] == pytest.approx(np.mean([report["ndcg@10"] for report in cv.reports]))
     lonely = palate.read({"user": [1, 2, 3], "item": [1, 1, 2]}, kind="implicit")
-    with pytest.raises(OptionError, match="from 2 to 0, the number of ratings of users who have several"):
+    with pytest.raises(DataError, match="no user has two"):
         palate.cross_validate(recipe, lonely)

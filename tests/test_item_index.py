@@ -91,3 +91,10 @@ def test_without_faiss_it_says_what_to_install(rec, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(OptionError, match=r"pip install \"palate\[ann\]\""):
         palate.Recommender(rec.model).recommend(index="ann")
+
+
+def test_what_an_index_cannot_answer_is_refused_before_one_is_built(monkeypatch):
+    rec = palate.ALS(n_sweeps=2).fit(palate.datasets.synthetic(40, 30, 500, seed=1))
+    monkeypatch.setattr("palate.recommender.built", lambda _: pytest.fail("built"))
+    with pytest.raises(OptionError, match='goes with by="mean"'):
+        rec.recommend("u1", index="ann", items={"u1": ["i1"]})

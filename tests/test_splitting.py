@@ -133,7 +133,7 @@ def test_folds_within_users_hold_an_equal_part_of_each(whole, data, seed):
     counts = np.bincount(whole.user_codes, minlength=whole.n_users)
     several = counts[whole.user_codes] > 1
     if several.sum() < 2:
-        with pytest.raises(OptionError, match="users who have several"):
+        with pytest.raises(DataError, match="no user has two"):
             split_folds_within_users(whole, 2, seed)
         return
     folds = data.draw(st.integers(2, int(several.sum())))

@@ -21,7 +21,7 @@ from palate.factors import Codes, Factors, Floats
 from palate.model import Model, People
 from palate.newcomer import Newcomer
 from palate.predicting import columns_of, predict
-from palate.ranking import Alike, By, ItemIndex, Job, Wishes, built, labels_of, recommend, similar_rows
+from palate.ranking import Alike, By, ItemIndex, Job, Wishes, built, check_indexed, labels_of, recommend, similar_rows
 from palate.ratings import Ratings
 from palate.showing import cross_tab, history_frame
 from palate.updating import forgotten, updated
@@ -228,8 +228,11 @@ class Recommender:
         >>> rec.recommend(["u0", "u40"], n=3, exclude={"u40": ["i2"]}).height
         6
         """
-        cells = None if index is None else self._index(index)
-        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed, cells)
+        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed)
+        if index is not None:
+            check_choice("index", index, ("ann",))
+            check_indexed(wishes)  # before the minutes that building one may take
+            wishes = replace(wishes, index=self.item_index)
         return recommend(self.model, users, wishes, on_unknown, Job(out, memory, resume))
 
     @cached_property
@@ -239,10 +242,6 @@ class Recommender:
         Needs palate[ann]. OptionError without, and for a model that is no product of factors.
         """
         return built(self.model.factors)
-
-    def _index(self, index: str) -> ItemIndex:
-        check_choice("index", index, ("ann",))
-        return self.item_index
 
     def people(self, codes: Codes) -> People:
         """Rows for codes; -1 is somebody without any rating."""

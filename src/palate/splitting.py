@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.errors import DataError, OptionError
-from palate.options import is_number
+from palate.options import is_number, is_whole
 from palate.ratings import Ratings
 
 Split = tuple[Ratings, Ratings]
@@ -51,7 +51,7 @@ def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) ->
     Every row gets a random key; rows in the order of users, and of keys within each, are dealt to the folds in turn.
     Each part is the test of one (train, test); both keep their row order. Whoever has one rating stays in train always,
     so that nobody in test is unknown. The usual folds for rankings. Raises OptionError for more folds than there are
-    ratings to deal.
+    ratings to deal, DataError where nobody has two.
 
     >>> import palate
     >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
@@ -62,6 +62,8 @@ def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) ->
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
     order = np.lexsort((keys, ratings.user_codes))  # by user, then by key
     dealt = order[counts[ratings.user_codes[order]] > 1]
+    if len(dealt) == 0:
+        raise DataError("no user has two of these ratings, so none can be held out within users.")
     _check_folds(folds, len(dealt), "the number of ratings of users who have several")
     fold_of = np.full(len(ratings), -1)
     fold_of[dealt] = np.arange(len(dealt)) % folds
@@ -94,7 +96,7 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
     >>> test.to_frame()["item"].to_list()
     ['jam']
     """
-    if not _is_whole(n) or n < 1:
+    if not is_whole(n) or n < 1:
         raise OptionError(f"n={n!r}: give how many ratings of each user to hold out, a whole number from 1.")
     order = np.lexsort((_times(ratings), ratings.user_codes))  # by user, then by time; stable
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
@@ -222,7 +224,7 @@ def _permutation(n: int, seed: int) -> NDArray[np.intp]:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    if not _is_whole(seed) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise OptionError(f"seed={seed!r}: give a whole number from 0.")
     return np.random.default_rng(seed)
 
@@ -233,9 +235,5 @@ def _check_share(test: float) -> None:
 
 
 def _check_folds(folds: int, most: int, what: str) -> None:
-    if not _is_whole(folds) or not 2 <= folds <= most:
+    if not is_whole(folds) or not 2 <= folds <= most:
         raise OptionError(f"folds={folds!r}: give a whole number from 2 to {most:,}, {what}.")
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)

@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 
 LEAST_DRAWS = 6  # of the posterior that go on where an update touches every rating; all of them where it touches few
 
-MARKS_PER_RATING = (
-    32  # where all pairs are no more than this times the ratings, a table of them is quicker than a search
-)
-
 Mask = NDArray[np.bool_]
 
 

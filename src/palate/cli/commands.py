@@ -27,6 +27,7 @@ from palate.cli.loading import (
     usual_recipe,
 )
 from palate.cli.tuning import tune
+from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.evaluation import RankingReport, Report
@@ -137,6 +138,10 @@ def evaluate(
 
     rec = load_model(model)
     test = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
+    if not test.is_implicit and (by, at_least, level) != ("mean", None, 0.9):
+        raise OptionError("--by, --at-least and --level are about lists, which --likes 4 or so measures.")
+    if by in ("likely", "chance") and at_least is None:
+        at_least = reading.get("likes")  # lists are ranked by what they are measured on
     report = _evaluate(rec, test, by=by, at_least=at_least, level=level, seed=seed)
     if json:
         printing.print_json(report.to_dict())

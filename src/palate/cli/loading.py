@@ -41,33 +41,40 @@ def load_model(model: Path) -> Recommender:
     return load(model)
 
 
-def read_ratings(data: str, reading: dict[str, Any], kind: Kind = "explicit") -> Ratings:
+def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -> Ratings:
     """Ratings of a file, or of a data set by name; rows left out and duplicates are told on standard error.
 
-    kind: what they are where neither --kind nor --likes says it.
+    kind: of the model that asks for them, which is what they are where neither --kind nor --likes says it.
     """
     options = {name: value for name, value in reading.items() if name != "likes"}
     likes = reading.get("likes")
     if likes is None:
-        options = {"kind": kind, **options} if kind != "explicit" else options
+        options = {"kind": kind, **options} if kind == "implicit" else options
     ratings = _data_set(data, options) if is_data_set(data) else _file(data, options)
+    if not is_data_set(data) and likes is None and kind is None and "kind" not in options:
+        _doubt_ratings(ratings)
     return ratings if likes is None else ratings.likes(likes)
 
 
 def _file(data: str, reading: dict[str, Any]) -> Ratings:
-    from palate.checking import look_like_counts
     from palate.reading import read
 
     ratings = read(data, **for_read(reading))
     if not ratings.report.is_clean:
         note(str(ratings.report))
-    if "kind" not in reading and look_like_counts(ratings):
+    return ratings
+
+
+def _doubt_ratings(ratings: Ratings) -> None:
+    """A note where numbers that nobody named look like counts."""
+    from palate.checking import look_like_counts
+
+    if look_like_counts(ratings):
         low, high = ratings.range
         note(
             f"ratings from {low:g} to {high:g} with a long tail: if they say how often, pass --kind implicit; if they "
             "are ratings, --kind explicit says so."
         )
-    return ratings
 
 
 def _data_set(name: str, reading: dict[str, Any]) -> Ratings:

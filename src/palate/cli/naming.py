@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +208,7 @@ def alike(choosing: Mapping[str, Any], rec: Recommender, *, users: bool) -> dict
         if typed:
             options[taken] = [label_of(one, side) for one in typed] if users else items_of(typed, rec)
         if file is not None:
-            options[taken] = read_labels(file, rec, side)
+            options[taken] = read_labels(file, side)
     return options
 
 
@@ -224,7 +224,8 @@ def read_lists(path: Path, rec: Recommender) -> Any:
     """A file of items, as a list for all, or of users and items, as a frame: the labels of the model."""
     from palate.reading.columns import is_usual
 
-    frame, item = _rows_of(path, rec), rec.model.item_vocabulary
+    item = rec.model.item_vocabulary
+    frame = _rows_of(path, rec.model.user_vocabulary, item)
     if frame.width > 1 and any(is_usual(name, rec.model.user_vocabulary.what) for name in frame.columns):
         return read_pairs(path, rec)
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in frame.columns)
@@ -233,13 +234,13 @@ def read_lists(path: Path, rec: Recommender) -> Any:
     return _labels(frame, item, path)
 
 
-def read_labels(path: Path, rec: Recommender, side: Vocabulary) -> list[Label]:
+def read_labels(path: Path, side: Vocabulary) -> list[Label]:
     """The labels of one side in a file: in the column of its name, or in the first of those without names."""
-    return _labels(_rows_of(path, rec), side, path)
+    return _labels(_rows_of(path, side), side, path)
 
 
 def _labels(frame: pl.DataFrame, side: Vocabulary, path: Path) -> list[Label]:
-    labels: list[Label] = _as_kind(frame[_position(frame.columns, side, 0)], side, str(path)).to_list()
+    labels: list[Label] = _as_kind(frame[_position(frame.columns, side, 0, path)], side, str(path)).to_list()
     return labels
 
 
@@ -251,10 +252,10 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
     import polars as pl
 
     sides = (rec.model.user_vocabulary, rec.model.item_vocabulary)
-    frame = _rows_of(path, rec)
+    frame = _rows_of(path, sides[0])
     pairs = pl.DataFrame(
         [
-            _as_kind(frame[_position(frame.columns, side, at)], side, str(path)).alias(side.what)
+            _as_kind(frame[_position(frame.columns, side, at, path)], side, str(path)).alias(side.what)
             for at, side in enumerate(sides)
         ]
     )
@@ -275,18 +276,19 @@ def _moments(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     return read
 
 
-def _rows_of(path: Path, rec: Recommender) -> pl.DataFrame:
+def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
+    """A file's columns. sides: whose labels its first column may have, by which a header is known for one."""
     import polars as pl
 
     from palate.reading.frames import table_of
 
     table = table_of(path)
     if table is None:
-        return _text_rows(path, rec)
+        return _text_rows(path, {str(label) for side in sides for label in side})
     return pl.DataFrame([table.label(at).alias(name) for at, name in enumerate(table.names)])
 
 
-def _text_rows(path: Path, rec: Recommender) -> pl.DataFrame:
+def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
     import polars as pl
 
     from palate.reading.columns import is_usual
@@ -294,7 +296,6 @@ def _text_rows(path: Path, rec: Recommender) -> pl.DataFrame:
     from palate.reading.textfiles import open_bytes, utf8_chunks
 
     parts: list[pl.DataFrame] = []
-    known = {str(label) for label in rec.model.user_vocabulary}
 
     def is_header(sample: list[list[str]]) -> bool:
         first = sample[0]
@@ -313,15 +314,15 @@ def _text_rows(path: Path, rec: Recommender) -> pl.DataFrame:
     return pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
 
 
-def _position(names: Sequence[str], side: Vocabulary, default: int) -> str:
+def _position(names: Sequence[str], side: Vocabulary, default: int, path: Path) -> str:
     from palate.reading.columns import is_usual, there_are
 
     found = [name for name in names if is_usual(name, side.what)]
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in names)
     if not found and not unnamed:
-        raise DataError(f"the pairs have no {side.what} column. {there_are(list(names))}")
+        raise DataError(f"{path} has no {side.what} column. {there_are(list(names))}")
     if not found and len(names) <= default:
-        raise DataError("pairs need two columns, a user and an item.")
+        raise DataError(f"{path} has one column; pairs need two, a user and an item.")
     return found[0] if found else names[default]
 
 

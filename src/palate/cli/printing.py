@@ -75,12 +75,12 @@ def _console_print(what: Any, style: str = "") -> None:
 # ---- frames
 
 
-def check_place(out: Path, *sources: str) -> None:
-    """OptionError when a model cannot be saved there, or would replace the data it is learned from."""
+def check_place(out: Path, *sources: str, what: str = "the model") -> None:
+    """OptionError when a model, or what else it is, cannot go there or would replace the data that is learned from."""
     check_folder(out)
     for source in sources:
         if out.exists() and Path(source).exists() and out.samefile(source):
-            raise OptionError(f"{out} is the file to learn from; give the model another name.")
+            raise OptionError(f"{out} is the file to learn from; give {what} another name.")
 
 
 def check_out(out: Path | None) -> None:

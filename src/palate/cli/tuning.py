@@ -76,7 +76,7 @@ def _check_places(data: str, out: Path | None, resume: Path | None) -> None:
     check_report(out)
     if resume is None:
         return
-    printing.check_place(resume, data)
+    printing.check_place(resume, data, what="what is tried")
     if out is not None and out.absolute() == resume.absolute():
         raise OptionError(f"--out and --resume both name {out}; give each a file of its own.")
 
@@ -89,8 +89,11 @@ def _without(ratings: Ratings, test: float, seed: int) -> Ratings:
 
 def _space(recipe: Recipe, train: Ratings, given: Mapping[str, Any]) -> dict[str, Any]:
     """Where to look: wherever palate.tune does, but not for options that were given."""
-    from palate.tuning.spaces import space_of
+    from palate.tuning.spaces import SPACES, space_of
 
+    name = type(recipe).__name__
+    if name not in SPACES:
+        raise OptionError(f"{name} has nothing to tune; recipes that have are {', '.join(SPACES)}.")
     whole = space_of(recipe, train, None)
     space = {name: where for name, where in whole.items() if name not in given}
     if not space:

@@ -1,7 +1,7 @@
 """Ranking: the best n of a whole catalogue for one person or for everyone, and what is similar to what."""
 
 from palate.ranking.index import ItemIndex, built
-from palate.ranking.queries import By, Query, Wishes, query_of
+from palate.ranking.queries import By, Query, Wishes, check_indexed, query_of
 from palate.ranking.running import Job, labels_of, rank, recommend
 from palate.ranking.scoring import scores_of
 from palate.ranking.similar import Alike, similar_rows
@@ -16,6 +16,7 @@ __all__ = [
     "Query",
     "Wishes",
     "built",
+    "check_indexed",
     "labels_of",
     "query_of",
     "rank",

@@ -85,6 +85,12 @@ def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None
     )
 
 
+def check_indexed(wishes: Wishes) -> None:
+    """OptionError for options that an index cannot answer."""
+    if wishes.by != "mean" or are_lists(wishes.items):
+        raise OptionError('index="ann" goes with by="mean", and not with lists of items for each user; leave it out.')
+
+
 def _check(model: Model, wishes: Wishes) -> None:
     """OptionError for an option that makes no sense, or none for this model."""
     check_choice("by", wishes.by, BYS)
@@ -92,8 +98,8 @@ def _check(model: Model, wishes: Wishes) -> None:
     check_level(wishes.level)
     check_count(wishes.n)
     check_seed(wishes.seed)
-    if wishes.index is not None and (wishes.by != "mean" or are_lists(wishes.items)):
-        raise OptionError('index="ann" goes with by="mean", and not with lists of items for each user; leave it out.')
+    if wishes.index is not None:
+        check_indexed(wishes)
     if wishes.by in OF_DRAWS and model.posterior is None:
         raise OptionError(
             f'by="{wishes.by}" needs the draws of a Bayes fit, which this model does not have; use by="mean".'

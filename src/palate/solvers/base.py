@@ -303,8 +303,8 @@ def check_not_negative(**options: Any) -> None:
 
 def check_count_exponent(given: float) -> None:
     """OptionError for a power of the counts that is neither 0 nor 1 nor between them."""
-    if not 0 <= given <= 1:
-        raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {given}.")
+    if not is_number(given) or not 0 <= given <= 1:
+        raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {given!r}.")
 
 
 def check_flags(**options: Any) -> None:

@@ -20,6 +20,7 @@ from palate.errors import OptionError
 from palate.factors import Codes, Doubles, Floats
 from palate.itemwise import ItemWeights, no_biases
 from palate.kernels import multiply_sparse, multiply_wide
+from palate.options import is_number
 from palate.ranking.blocks import bytes_of
 from palate.ratings import Kind, Ratings
 from palate.rows import transpose_rows
@@ -71,8 +72,9 @@ class EASE(Recipe):
         if self.weight_decay is not None:
             check_positive(weight_decay=self.weight_decay)
         for name, most in (("dropout", 0.99), ("user_exponent", 1.0), ("item_exponent", 1.0)):
-            if not 0 <= getattr(self, name) <= most:
-                raise OptionError(f"{name} must lie between 0 (none) and {most:g}, got {getattr(self, name)!r}.")
+            value = getattr(self, name)
+            if not is_number(value) or not 0 <= value <= most:
+                raise OptionError(f"{name} must be a number from 0 (none) to {most:g}, got {value!r}.")
         check_choice("confidence", self.confidence, CONFIDENCES)
         check_counts(n_threads=self.n_threads)
         if self.memory is not None:
@@ -91,6 +93,8 @@ class EASE(Recipe):
         decay = X.usual_decay if self.weight_decay is None else self.weight_decay
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
+        if not (np.diagonal(P) > 0).all():
+            raise ValueError(f"a weight decay of {decay:g} is lost beside the counts")
         weights = _to_weights(P, X.popularities**-self.item_exponent, chosen, ratings.n_items)
         biases = no_biases(ratings.n_users, ratings.n_items)
         return Trained(ItemWeights.of(biases, history=ratings.by_user(), confidence=self.confidence, weights=weights))
@@ -175,7 +179,7 @@ def by_items(X: Chosen, decays: Floats, n_threads: int = 0) -> Floats:
     G = multiply_sparse(*X.items(of_users=X.user_weights), *X.users(), X.n_items, n_threads=n_threads)
     G[np.diag_indices_from(G)] += decays
     invert(G, n_threads)
-    return _sound(G, decays)
+    return G
 
 
 def by_users(X: Chosen, decays: Floats, n_threads: int = 0) -> Floats:
@@ -188,13 +192,6 @@ def by_users(X: Chosen, decays: Floats, n_threads: int = 0) -> Floats:
     half = np.ascontiguousarray(multiply_wide(*scaled, K, n_threads=n_threads).T)
     P = multiply_wide(*scaled, half, n_threads=n_threads)
     P[np.diag_indices_from(P)] += 1 / decays
-    return _sound(P, decays)
-
-
-def _sound(P: Floats, decays: Floats) -> Floats:
-    """The matrix itself; ValueError where rounding has eaten the decay."""
-    if not (np.diagonal(P) > 0).all():
-        raise ValueError(f"a weight decay of {decays.min():g} is lost beside the counts")
     return P
 
 

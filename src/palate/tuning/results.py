@@ -14,6 +14,7 @@ from palate.answers import aligned
 from palate.errors import OptionError
 from palate.evaluation.metrics import AT_K
 from palate.evaluation.page import Page, plotting
+from palate.evaluation.rankings import MOST_K
 from palate.ratings import Ratings
 from palate.recommender import Recommender
 from palate.solvers.base import Recipe
@@ -176,6 +177,6 @@ def check_metric(metric: str, train: Ratings) -> None:
         if metric not in ERRORS:
             raise OptionError(f"metric={metric!r} is none of {', '.join(map(repr, ERRORS))}, which measure ratings.")
         return
-    if metric != "auc" and not (name in AT_K and re.fullmatch("[1-9][0-9]{0,3}", k)):
+    if metric != "auc" and not (name in AT_K and re.fullmatch("[1-9][0-9]{0,6}", k) and int(k) <= MOST_K):
         valid = ", ".join(f"{name}@k" for name in AT_K)
         raise OptionError(f"metric={metric!r} is none of {valid} (with a number as k, such as ndcg@10), auc.")
