@@ -50,7 +50,7 @@ def quality() -> list[Row]:
     rows = []
     for name, recipe, bar in FITS:
         train, test = likes_of(name)
-        seconds, rec = fit_timed(recipe, train, repeat=3)
+        seconds, rec = fit_timed(recipe, train, repeat=5)
         report = palate.evaluate(rec, test, k=(10, 20), baselines=False, n_bootstrap=1)
         ndcg, recall = report["ndcg@10"], report["recall@20"]
         told = f"NDCG@10 {ndcg:.4f}, Recall@20 {recall:.4f} in {seconds:.3f} s"

@@ -26,7 +26,7 @@ from palate.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 
 START = 0.1
-N_LOOKED_AT = 50_000
+N_LOOKED_AT = 20_000
 DECAY = 0.45
 BLOCK = 32  # columns solved at once where there are many (Rendle et al. 2021, "iALS++")
 

@@ -283,8 +283,10 @@ def _to_weights(P: Floats, scales: Doubles, chosen: Codes, n_items: int) -> Floa
     if len(chosen) == n_items:
         return P
     weights = np.zeros((n_items, n_items), np.float32)
+    places = np.searchsorted(chosen, np.arange(n_items))
     for code, row in zip(chosen, P, strict=True):
-        weights[code, chosen] = row
+        np.take(row, places, out=weights[code], mode="clip")
+    weights[:, np.setdiff1d(np.arange(n_items), chosen)] = 0
     return weights
 
 
