@@ -94,9 +94,12 @@ def test_at_the_command_line(rec, tmp_path):
     report = palate.evaluate(rec, LIKES, by="likely", at_least=5, seed=2)
     assert told["by"] == "likely"
     assert told["measures"]["ndcg@10"]["value"] == pytest.approx(report["ndcg@10"], rel=1e-6)
+    lists = "evaluate m.palate test.csv --likes 4 --by chance --json"  # ranked by what they are measured on
+    told = json.loads(answer(*lists.split(), cwd=tmp_path))
+    report = palate.evaluate(rec, LIKES, by="chance", at_least=4)
+    assert told["measures"]["ndcg@10"]["value"] == pytest.approx(report["ndcg@10"], rel=1e-6)
     refused = {
         "evaluate m.palate test.csv --by likely": "which --likes 4",
-        "evaluate m.palate test.csv --likes 4 --by chance": "at_least= go together",
         "evaluate m.palate test.csv --likes 4 --by luck": "is none of",
         "evaluate m.palate test.csv --likes 4 --by likely --at-least nan": "at_least",
     }
