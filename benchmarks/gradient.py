@@ -6,7 +6,7 @@ import numpy as np
 from measuring import Row, fit_timed, fresh, rmse, split_90_10, timed
 
 import palate
-from palate.solvers.sgd import Descent
+from palate.recipes.sgd import Descent
 
 
 def accuracy_sgd() -> list[Row]:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 import palate
 from palate import kernels
-from palate.compressed import CompressedRows
-from palate.implicit import Implicit, start
-from palate.rows import row_codes
+from palate.data.compressed import CompressedRows
+from palate.data.rows import row_codes
+from palate.models.implicit import Implicit, start
 
 Floats = NDArray[np.float32]
 

@@ -16,8 +16,8 @@ from measuring import Row, fresh, split_90_10
 
 import palate
 from palate import Ratings
-from palate.solvers.base import single_threaded_blas
-from palate.solvers.chain import Chain
+from palate.recipes.base import single_threaded_blas
+from palate.recipes.gibbs.chain import Chain
 
 SEEDS = range(5)
 IDS = {"history": False, "features": False}

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 import palate
 from palate import Ratings, Recommender
-from palate.compressed import CompressedRows
-from palate.questions import POPULARITY
+from palate.answers.elicitation import POPULARITY
+from palate.data.compressed import CompressedRows
 
 N_QUESTIONS = 10
 N_PEOPLE = 200

@@ -23,7 +23,7 @@ from updating import all_of_updating
 
 import palate
 from palate import kernels
-from palate.solvers import averaging
+from palate.recipes.gibbs import averaging
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -249,7 +249,7 @@ def memory() -> list[Row]:
         np.savez(path, users=train.user_codes, items=train.item_codes, values=train.values)
         source = f"""
 import numpy as np, palate, threadpoolctl
-from palate.solvers import Bayes
+from palate.recipes import Bayes
 def status(key):
     return int(next(line for line in open("/proc/self/status") if line.startswith(key)).split()[1]) / 1024
 imported = status("VmRSS")

@@ -22,7 +22,7 @@ from measuring import Row, in_own_process
 from numpy.typing import NDArray
 
 import palate
-from palate.factors import Factors, Prior
+from palate.models.factors import Factors, Prior
 
 N_FACTORS = 64
 RECIPE = palate.ImplicitALS(n_factors=N_FACTORS, n_sweeps=10, unobserved_weight=0.2, weight_decay=0.01)

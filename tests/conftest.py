@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import palate
-from palate import kernels
-from palate.compressed import CompressedRows
 
 # The same examples in every run, so that what falls here falls everywhere; --hypothesis-profile=search draws new ones.
 # No test falls for taking long: a busy machine is no defect.
@@ -28,25 +25,6 @@ def pytest_runtest_setup(item):
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.manual_seed(0)
-
-
-@contextmanager
-def at_level(name):
-    """The kernels of one instruction set."""
-    before = kernels.level()
-    kernels.use_level(name)
-    try:
-        yield
-    finally:
-        kernels.use_level(before)
-
-
-def rows_of(lists, weights=None):
-    """Compressed rows with these codes in each, every rating a 3."""
-    indptr = np.concatenate([[0], np.cumsum([len(codes) for codes in lists])]).astype(np.int64)
-    indices = np.array([code for codes in lists for code in codes], np.int32)
-    weights = None if weights is None else np.array(weights, np.float32)[: len(indices)]
-    return CompressedRows(indptr, indices, np.full(len(indices), 3, np.float32), weights)
 
 
 @pytest.fixture(scope="session")
@@ -77,14 +55,3 @@ def ml_100k_u1(ml_100k):
     train, test = palate.split_rows(ml_100k, np.array([(users[user], items[item]) in pairs for user, item in codes]))
     assert (len(train), len(test)) == (80_000, 20_000)
     return train, test
-
-
-def with_values(ratings, values):
-    """The same users and items with other values, without weights and times."""
-    return palate.Ratings(
-        ratings.user_codes,
-        ratings.item_codes,
-        values,
-        user_vocabulary=ratings.user_vocabulary,
-        item_vocabulary=ratings.item_vocabulary,
-    )

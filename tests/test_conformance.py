@@ -451,7 +451,7 @@ def test_everyone_is_each_one_after_the_other(name, monkeypatch):
         everyone = rec.recommend(n=5, by=by)
         singles = [rec.recommend(user, n=5, by=by) for user in rec.model.user_vocabulary]
         assert_same(everyone, pl.concat(singles), tolerance=1e-5)
-        monkeypatch.setattr("palate.ranking.blocks.MOST_AT_ONCE", 7)  # blocks of seven people
+        monkeypatch.setattr("palate.answers.ranking.blocks.MOST_AT_ONCE", 7)  # blocks of seven people
         assert_same(rec.recommend(n=5, by=by), everyone, tolerance=1e-5)
         monkeypatch.undo()
 
@@ -461,7 +461,7 @@ def test_everyone_is_each_one_after_the_other(name, monkeypatch):
 def test_recommendations_stream_into_files(name, ending, tmp_path, monkeypatch):
     rec = fitted(name)
     whole = rec.recommend(n=3)
-    monkeypatch.setattr("palate.ranking.blocks.MOST_AT_ONCE", 5)
+    monkeypatch.setattr("palate.answers.ranking.blocks.MOST_AT_ONCE", 5)
     path = rec.recommend(n=3, out=tmp_path / f"best.{ending}")
     read = {"parquet": pl.read_parquet, "csv": pl.read_csv, "jsonl": pl.read_ndjson}[ending]
     assert_same(read(path).cast(dict(whole.schema)), whole, tolerance=1e-6)

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate import asking, newcomer, recommender
+from palate import recommender
+from palate.answers import arguments, newcomer
+from palate.answers.ranking import blocks, selecting
 from palate.errors import DataError, LabelTypeError, OptionError
-from palate.ranking import blocks, selecting
 
 N_USERS, N_ITEMS = 40, 25
 users = st.sampled_from([f"u{n}" for n in range(N_USERS)])
@@ -162,9 +163,9 @@ def test_a_number_of_answers_is_one_that_can_be_counted(rec, bayes, n):
 @pytest.mark.parametrize("seed", [-1, "a", None, 1.5, True])
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(OptionError, match="seed must be a whole number, 0 or more"):
-        asking.check_seed(seed)
-    asking.check_seed(0)
-    asking.check_seed(2**70)
+        arguments.check_seed(seed)
+    arguments.check_seed(0)
+    arguments.check_seed(2**70)
 
 
 @pytest.mark.parametrize("value", [3e38, -3e38, 50, 1e6])
@@ -198,27 +199,27 @@ def test_where_all_ratings_are_equal_there_is_a_range_too(only, inside, outside)
 
 def test_a_history_from_a_mapping_or_a_frame(rec):
     vocabulary = rec.model.item_vocabulary
-    row = asking.history_of(vocabulary, {"i3": 5, "i1": 2})
+    row = arguments.history_of(vocabulary, {"i3": 5, "i1": 2})
     assert (row.indptr.tolist(), row.indices.tolist(), row.values.tolist()) == ([0, 2], [3, 1], [5, 2])
     assert row.weights is None
     frame = pl.DataFrame({"movie_id": ["i3", "i1"], "stars": [5, 2], "weight": [1.0, 0.5]})
-    weighted = asking.history_of(vocabulary, frame)
+    weighted = arguments.history_of(vocabulary, frame)
     assert (weighted.indices.tolist(), weighted.values.tolist()) == ([3, 1], [5, 2])
     assert weighted.weights.tolist() == [1.0, 0.5]
-    assert asking.history_of(vocabulary, {}).indices.tolist() == []
+    assert arguments.history_of(vocabulary, {}).indices.tolist() == []
     with pytest.raises(DataError, match="item 'i1' is rated 2 times"):
-        asking.history_of(vocabulary, pl.DataFrame({"item": ["i3", "i1", "i1"], "rating": [5, 2, 2]}))
+        arguments.history_of(vocabulary, pl.DataFrame({"item": ["i3", "i1", "i1"], "rating": [5, 2, 2]}))
     for weight, said in ((-1.0, "a weight is negative"), (np.nan, "a weight is NaN"), ("x", "a weight must be a num")):
         with pytest.raises(DataError, match=said):
-            asking.history_of(vocabulary, pl.DataFrame({"item": ["i1"], "rating": [5], "weight": [weight]}))
+            arguments.history_of(vocabulary, pl.DataFrame({"item": ["i1"], "rating": [5], "weight": [weight]}))
     with pytest.raises(DataError, match="1 of 1 values in the weight column are missing"):
-        asking.history_of(vocabulary, pl.DataFrame({"item": ["i1"], "rating": [5], "weight": [None]}))
+        arguments.history_of(vocabulary, pl.DataFrame({"item": ["i1"], "rating": [5], "weight": [None]}))
 
 
 def test_weights_of_a_history_count(bayes):
     def answer(weights):
         frame = pl.DataFrame({"item": ["i1", "i2"], "rating": [5, 1], "weight": weights})
-        return newcomer.Newcomer(bayes.model, asking.history_of(bayes.model.item_vocabulary, frame)).vector
+        return newcomer.Newcomer(bayes.model, arguments.history_of(bayes.model.item_vocabulary, frame)).vector
 
     without = bayes.fold_in({"i1": 5, "i2": 1}).vector
     np.testing.assert_array_equal(answer([1.0, 1.0]), without)
@@ -315,11 +316,11 @@ def test_writing_where_there_is_no_folder(bayes, tmp_path):
 
 @given(st.floats(0.01, 0.99), st.floats(-5, 5), st.floats(0, 5))
 def test_intervals_hold_their_share_of_a_normal(level, center, spread):
-    low, high = (asking.interval(np.array([center]), np.array([spread]), level, (-1e9, 1e9))[at][0] for at in (1, 2))
+    low, high = (arguments.interval(np.array([center]), np.array([spread]), level, (-1e9, 1e9))[at][0] for at in (1, 2))
     if spread > 1e-3:
         law = NormalDist(center, spread)
         assert law.cdf(high) - law.cdf(low) == pytest.approx(level, abs=1e-6)
-    clipped = asking.interval(np.array([center]), np.array([spread]), level, (-1.0, 1.0))
+    clipped = arguments.interval(np.array([center]), np.array([spread]), level, (-1.0, 1.0))
     assert all(-1 <= end[0] <= 1 for end in clipped)
 
 
@@ -343,7 +344,7 @@ def test_asking_a_saved_model_needs_no_training_code(bayes, tmp_path):
     bayes.save(tmp_path / "model.palate")
     source = (
         "import sys, palate; rec = palate.load(sys.argv[1]); rec.recommend('u1'); rec.predict('u1', 'i1'); "
-        "print([name for name in ('palate.solvers', 'pandas', 'scipy', 'rich') if name in sys.modules])"
+        "print([name for name in ('palate.recipes', 'pandas', 'scipy', 'rich') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", source, str(tmp_path / "model.palate")], capture_output=True, text=True, check=True

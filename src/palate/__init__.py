@@ -13,50 +13,48 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from palate.version import __version__ as __version__
 
 # Public name -> the module it lives in. Loaded when first used, so that `import palate` is quick.
 _HOMES = {
-    "ALS": "solvers",
-    "BPR": "solvers",
-    "Bayes": "solvers",
-    "Bias": "solvers",
-    "EASE": "solvers",
-    "ImplicitALS": "solvers",
-    "Mean": "solvers",
-    "Neighbors": "solvers",
-    "Popularity": "solvers",
-    "Ratings": "ratings",
+    "ALS": "recipes",
+    "BPR": "recipes",
+    "Bayes": "recipes",
+    "Bias": "recipes",
+    "EASE": "recipes",
+    "ImplicitALS": "recipes",
+    "Mean": "recipes",
+    "Neighbors": "recipes",
+    "Popularity": "recipes",
+    "Ratings": "data.ratings",
     "Recommender": "recommender",
-    "SGD": "solvers",
-    "Vocabulary": "vocabulary",
-    "check": "checking",
+    "SGD": "recipes",
+    "Vocabulary": "data.vocabulary",
+    "check": "data.checking",
     "compare": "evaluation",
     "cross_validate": "evaluation",
     "evaluate": "evaluation",
     "load": "recommender",
-    "read": "reading",
-    "split_folds": "splitting",
-    "split_folds_within_users": "splitting",
-    "split_last": "splitting",
-    "split_random": "splitting",
-    "split_rows": "splitting",
-    "split_time": "splitting",
-    "split_users": "splitting",
-    "split_within_users": "splitting",
+    "read": "data.reading",
+    "split_folds": "data.splitting",
+    "split_folds_within_users": "data.splitting",
+    "split_last": "data.splitting",
+    "split_random": "data.splitting",
+    "split_rows": "data.splitting",
+    "split_time": "data.splitting",
+    "split_users": "data.splitting",
+    "split_within_users": "data.splitting",
     "tune": "tuning",
 }
-_MODULES = ("datasets", "errors", "nn", "plotting")
+_MODULES = {"datasets": "data.datasets", "errors": "errors", "nn": "nn", "plotting": "plotting"}
 
 if TYPE_CHECKING:
-    from palate import datasets, errors
-    from palate.checking import check
-    from palate.evaluation import compare, cross_validate, evaluate
-    from palate.ratings import Ratings
-    from palate.reading import read
-    from palate.recommender import Recommender, load
-    from palate.solvers import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity
-    from palate.splitting import (
+    from palate import errors
+    from palate.data import datasets
+    from palate.data.checking import check
+    from palate.data.ratings import Ratings
+    from palate.data.reading import read
+    from palate.data.splitting import (
         split_folds,
         split_folds_within_users,
         split_last,
@@ -66,8 +64,11 @@ if TYPE_CHECKING:
         split_users,
         split_within_users,
     )
+    from palate.data.vocabulary import Vocabulary
+    from palate.evaluation import compare, cross_validate, evaluate
+    from palate.recipes import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity
+    from palate.recommender import Recommender, load
     from palate.tuning import tune
-    from palate.vocabulary import Vocabulary
 
 __all__ = [
     "ALS",
@@ -105,7 +106,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return import_module(f"palate.{name}")
+        return import_module(f"palate.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'palate' has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(f"palate.{_HOMES[name]}"), name)

@@ -5,27 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from importlib import import_module
 from os import PathLike
-from types import ModuleType
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate import storing
-from palate.answers import CrossTab, Distribution, Explanation, Frame, Prediction
-from palate.asking import Doubles, Moment, OnUnknown, check_choice, choices_of, history_of, is_many, moments_of
-from palate.explaining import explain_row
-from palate.factors import Codes, Factors, Floats
-from palate.model import Model, People
-from palate.newcomer import Newcomer
-from palate.predicting import columns_of, predict
-from palate.ranking import Alike, By, ItemIndex, Job, Wishes, built, check_indexed, labels_of, recommend, similar_rows
-from palate.ratings import Ratings
-from palate.showing import cross_tab, history_frame
-from palate.updating import forgotten, updated
-from palate.vocabulary import Label
+from palate.answers.arguments import (
+    Doubles,
+    Moment,
+    OnUnknown,
+    check_choice,
+    choices_of,
+    history_of,
+    is_many,
+    moments_of,
+)
+from palate.answers.explaining import explain_row
+from palate.answers.newcomer import Newcomer
+from palate.answers.predicting import columns_of, predict
+from palate.answers.ranking import (
+    Alike,
+    By,
+    ItemIndex,
+    Job,
+    Wishes,
+    built,
+    check_indexed,
+    labels_of,
+    recommend,
+    similar_rows,
+)
+from palate.answers.shapes import CrossTab, Distribution, Explanation, Frame, Prediction
+from palate.answers.showing import cross_tab, history_frame
+from palate.answers.updating import forgotten, updated
+from palate.data.ratings import Ratings
+from palate.data.vocabulary import Label
+from palate.models.factors import Codes, Factors, Floats
+from palate.models.model import Model, People
 
 
 class Recommender:
@@ -45,22 +63,6 @@ class Recommender:
     def from_training(cls, ratings: Ratings, *, factors: Factors, **learned: Any) -> Recommender:
         """What a fit ends with: what was learned, by its name in Model, joined with the ratings it was learned from."""
         return cls(Model.learned_from(ratings, factors=factors, **learned))
-
-    @classmethod
-    def from_torch(
-        cls, module: Any, ratings: Any, valid: Ratings | None = None, name: str | None = None
-    ) -> Recommender:
-        """A trained torch module as a full Recommender: see palate.nn.from_torch. Needs palate[torch].
-
-        module: a dot product, or an EmbeddingNet. ratings: what it was trained on, or its RatingLoaders. valid: ratings
-        to measure its intervals on.
-        """
-        recommender: Recommender = _bridge().from_torch(module, ratings, valid, name)
-        return recommender
-
-    def to_torch(self) -> Any:
-        """The same model as a palate.nn.DotProductBias. Needs palate[torch]; OptionError for what is no dot product."""
-        return _bridge().to_torch(self)
 
     # ---- what it is ----------------------------------------------------------------------------------------------
 
@@ -335,7 +337,7 @@ class Recommender:
         >>> rec.update({"user": ["new"], "item": ["i2"], "rating": [5]}).n_users
         61
         """
-        from palate.reading import read
+        from palate.data.reading import read
 
         if not isinstance(ratings, Ratings):
             ratings = read(ratings, kind=self.model.kind)
@@ -373,11 +375,6 @@ class Recommender:
     def save(self, path: str | PathLike[str]) -> None:
         """Write one .palate file, atomically: until it is whole, the old one stays."""
         storing.save(self.model, path)
-
-
-def _bridge() -> ModuleType:
-    """palate.nn.bridge, by its name: torch stays out of here until somebody asks for it."""
-    return import_module("palate.nn.bridge")
 
 
 def load(path: str | PathLike[str]) -> Recommender:

@@ -30,8 +30,8 @@ from palate.cli.tuning import tune
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
+    from palate.data.ratings import Ratings
     from palate.evaluation import RankingReport, Report
-    from palate.ratings import Ratings
     from palate.recommender import Recommender
 
 app = typer.Typer(
@@ -184,7 +184,7 @@ def check(
     reading: dict[str, Any],
 ) -> None:
     """What is odd about some ratings, what it means, and what to do."""
-    from palate.checking import check as look
+    from palate.data.checking import check as look
 
     if is_data_set(data) or "likes" in reading:
         found = look(read_ratings(data, {"on_bad_rows": "report", **reading} if not is_data_set(data) else reading))
@@ -228,7 +228,7 @@ def demo(
 def _about(
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
-    from palate import __version__
+    from palate.version import __version__
 
     if version:
         printing.say(f"palate {__version__}")

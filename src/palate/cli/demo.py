@@ -15,8 +15,8 @@ from palate.cli.loading import is_data_set, read_ratings
 from palate.cli.naming import YEAR, find_titles, title_of
 
 if TYPE_CHECKING:
+    from palate.data.ratings import Ratings
     from palate.evaluation import RankingReport, Report
-    from palate.ratings import Ratings
     from palate.recommender import Recommender
 
 USER = "196"
@@ -52,7 +52,7 @@ def _heading(what: str, text: str) -> None:
 
 
 def _read(data: str) -> Ratings:
-    from palate.datasets import available
+    from palate.data.datasets import available
 
     known = next((known for known in available() if known.name == data), None)
     if known is not None and is_data_set(data) and known.here is None:

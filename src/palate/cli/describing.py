@@ -10,7 +10,7 @@ import numpy as np
 from palate.cli import printing
 
 if TYPE_CHECKING:
-    from palate.model import Model
+    from palate.models.model import Model
     from palate.recommender import Recommender
 
 EXTREMES = 5  # items shown from each end
@@ -195,7 +195,7 @@ def _examples(vocabulary: Any) -> str:
 
 def _extreme_items(rec: Recommender) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The items with the highest and with the lowest bias, each with its title and number of ratings."""
-    from palate.ratings import titles
+    from palate.data.ratings import titles
 
     bias = rec.item_bias
     counts = np.bincount(rec.model.history.indices, minlength=rec.n_items)
@@ -213,7 +213,7 @@ def _extreme_items(rec: Recommender) -> tuple[list[dict[str, Any]], list[dict[st
 
 def data_sets() -> list[dict[str, Any]]:
     """All data sets palate knows, as plain values."""
-    from palate.datasets import available
+    from palate.data.datasets import available
 
     return [
         {

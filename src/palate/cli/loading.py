@@ -10,9 +10,9 @@ from palate.cli.printing import note
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
-    from palate.ratings import Kind, Ratings
+    from palate.data.ratings import Kind, Ratings
+    from palate.recipes.base import Recipe
     from palate.recommender import Recommender
-    from palate.solvers.base import Recipe
 
 RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "ImplicitALS", "EASE", "Neighbors", "BPR", "Popularity")
 TUNABLE = (
@@ -29,7 +29,7 @@ TUNABLE = (
 
 def is_data_set(data: str) -> bool:
     """Whether this is the name of a data set and not a file."""
-    from palate.datasets import available
+    from palate.data.datasets import available
 
     return any(known.name == data for known in available()) and not Path(data).is_file()
 
@@ -57,7 +57,7 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -
 
 
 def _file(data: str, reading: dict[str, Any]) -> Ratings:
-    from palate.reading import read
+    from palate.data.reading import read
 
     ratings = read(data, **for_read(reading))
     if not ratings.report.is_clean:
@@ -67,7 +67,7 @@ def _file(data: str, reading: dict[str, Any]) -> Ratings:
 
 def _doubt_ratings(ratings: Ratings) -> None:
     """A note where numbers that nobody named look like counts."""
-    from palate.checking import look_like_counts
+    from palate.data.checking import look_like_counts
 
     if look_like_counts(ratings):
         low, high = ratings.range
@@ -78,7 +78,7 @@ def _doubt_ratings(ratings: Ratings) -> None:
 
 
 def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
-    from palate.datasets import load
+    from palate.data.datasets import load
 
     if reading:
         given = ", ".join(f"--{option.replace('_', '-')}" for option in reading)
@@ -88,7 +88,7 @@ def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
 
 def hold_out(ratings: Ratings, test: float, seed: int) -> tuple[Ratings, Ratings]:
     """(train, test): a share of the ratings, or of each user's choices where that is all that is known."""
-    from palate.splitting import split_random, split_within_users
+    from palate.data.splitting import split_random, split_within_users
 
     split = split_within_users if ratings.is_implicit else split_random
     return split(ratings, test=test, seed=seed)
@@ -98,14 +98,14 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     """A recipe from its name and the options given; OptionError for one that the recipe does not have."""
     from dataclasses import fields
 
-    from palate import solvers
+    from palate import recipes
     from palate.cli.options import FIT_OPTIONS, for_recipe, typed
 
     options = for_recipe(options)
     known = {recipe.lower(): recipe for recipe in RECIPES}
     if name.lower() not in known:
         raise OptionError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
-    recipe: type[Recipe] = getattr(solvers, known[name.lower()])
+    recipe: type[Recipe] = getattr(recipes, known[name.lower()])
     taken = {field.name for field in fields(recipe)}
     ignored = [typed(option) for option in options if option not in taken | {"seed"}]
     if ignored:

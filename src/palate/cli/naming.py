@@ -14,9 +14,9 @@ from palate.errors import DataError, OptionError, UnknownLabelError
 if TYPE_CHECKING:
     import polars as pl
 
-    from palate.ratings import Ratings
+    from palate.data.ratings import Ratings
+    from palate.data.vocabulary import Label, Vocabulary
     from palate.recommender import Recommender
-    from palate.vocabulary import Label, Vocabulary
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 YEAR = re.compile(r"\s*\([0-9]{4}\)$")
@@ -123,7 +123,7 @@ def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
 
 
 def _titles(rec: Recommender) -> list[str | None]:
-    from palate.ratings import titles
+    from palate.data.ratings import titles
 
     return titles(rec.model.item_table) or []
 
@@ -222,7 +222,7 @@ def _share(text: str) -> tuple[str, int]:
 
 def read_lists(path: Path, rec: Recommender) -> Any:
     """A file of items, as a list for all, or of users and items, as a frame: the labels of the model."""
-    from palate.reading.columns import is_usual
+    from palate.data.reading.columns import is_usual
 
     item = rec.model.item_vocabulary
     frame = _rows_of(path, rec.model.user_vocabulary, item)
@@ -264,8 +264,8 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
 
 def _moments(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     """The column of moments in seconds, if there is one; DataError for what is no moment."""
-    from palate.reading.cleaning import seconds
-    from palate.reading.columns import is_usual
+    from palate.data.reading.cleaning import seconds
+    from palate.data.reading.columns import is_usual
 
     found = [frame[name] for name in frame.columns if is_usual(name, "time")][:1]
     read = [seconds(column, source).alias("time") for column in found]
@@ -280,7 +280,7 @@ def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
     """A file's columns. sides: whose labels its first column may have, by which a header is known for one."""
     import polars as pl
 
-    from palate.reading.frames import table_of
+    from palate.data.reading.frames import table_of
 
     table = table_of(path)
     if table is None:
@@ -291,9 +291,9 @@ def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
 def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
     import polars as pl
 
-    from palate.reading.columns import is_usual
-    from palate.reading.parsing import TextFile
-    from palate.reading.textfiles import open_bytes, utf8_chunks
+    from palate.data.reading.columns import is_usual
+    from palate.data.reading.parsing import TextFile
+    from palate.data.reading.textfiles import open_bytes, utf8_chunks
 
     parts: list[pl.DataFrame] = []
 
@@ -315,7 +315,7 @@ def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
 
 
 def _position(names: Sequence[str], side: Vocabulary, default: int, path: Path) -> str:
-    from palate.reading.columns import is_usual, there_are
+    from palate.data.reading.columns import is_usual, there_are
 
     found = [name for name in names if is_usual(name, side.what)]
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in names)
@@ -347,7 +347,7 @@ def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
     kinds = rec.model.user_vocabulary.kind, rec.model.item_vocabulary.kind
     if (ratings.user_vocabulary.kind, ratings.item_vocabulary.kind) == kinds or len(ratings) == 0:
         return ratings
-    from palate.reading import read
+    from palate.data.reading import read
 
     frame = ratings.to_frame()
     source = ratings.report.source or "the ratings"

@@ -87,7 +87,7 @@ def check_out(out: Path | None) -> None:
     """OptionError at once, not after minutes of work, when an answer cannot go there."""
     if out is None:
         return
-    from palate.ranking import WRITERS
+    from palate.answers.ranking import WRITERS
 
     if out.suffix not in WRITERS:
         raise OptionError(f"--out {out}: the ending must be one of {', '.join(WRITERS)}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from palate.cli import printing
 from palate.errors import OptionError
@@ -11,24 +11,11 @@ from palate.errors import OptionError
 if TYPE_CHECKING:
     import polars as pl
 
+    from palate.evaluation import Comparison
+    from palate.tuning import Tuning
+
 ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
 PICTURES = (".png", ".svg")
-
-
-class Found(Protocol):
-    """A comparison or a tuning."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        ...
-
-    def to_html(self, path: Path) -> Any:
-        """A page."""
-        ...
-
-    def plot(self, path: Path) -> Any:
-        """A picture."""
-        ...
 
 
 def check_report(out: Path | None) -> None:
@@ -39,19 +26,24 @@ def check_report(out: Path | None) -> None:
         raise OptionError(f"--out {out}: the ending must be one of {', '.join(ENDINGS)}.")
     printing.check_folder(out)
     if out.suffix in PICTURES:
-        from palate.evaluation.page import plotting
+        from palate.plotting.page import check_matplotlib
 
-        plotting()
+        try:
+            check_matplotlib()
+        except ImportError as error:
+            raise OptionError(str(error)) from None
 
 
-def write_report(what: str, found: Found, frame: pl.DataFrame, out: Path) -> None:
+def write_report(what: str, found: Comparison | Tuning, frame: pl.DataFrame, out: Path) -> None:
     """Into a file by its ending; frame: what stands in a .csv."""
+    from palate.plotting.page import draw, write_page
+
     if out.suffix == ".csv":
         printing.write_frame(frame, out)
     elif out.suffix == ".json":
         printing.write_json(found.to_dict(), out)
     elif out.suffix == ".html":
-        found.to_html(out)
+        write_page(found, out)
     else:
-        found.plot(out)
+        draw(found).savefig(out)
     printing.note(f"the {what} is written to {out}.")

@@ -25,8 +25,8 @@ from palate.cli.reporting import check_report, write_report
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
-    from palate.ratings import Ratings
-    from palate.solvers.base import Recipe
+    from palate.data.ratings import Ratings
+    from palate.recipes.base import Recipe
     from palate.tuning import Tuning
 
 

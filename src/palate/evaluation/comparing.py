@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from palate.asking import check_seed, check_whole
+from palate.answers.arguments import check_seed, check_whole
+from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError, PalateError
 from palate.evaluation.comparison import Comparison, Entry, told
 from palate.evaluation.evaluating import check_attribute, evaluate
@@ -15,9 +16,8 @@ from palate.evaluation.matching import check_type
 from palate.evaluation.measuring import Cost, saved_size
 from palate.evaluation.rankings import KS, check_ks, main_measure
 from palate.evaluation.resampling import N_BOOTSTRAP
-from palate.ratings import Ratings
-from palate.solvers import RECIPES
-from palate.solvers.base import Progress, Recipe
+from palate.recipes import RECIPES
+from palate.recipes.base import Progress, Recipe
 
 Recipes = Mapping[str, Recipe] | Iterable[Recipe | str]
 

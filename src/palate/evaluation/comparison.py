@@ -5,29 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palate.answers import aligned
+from palate.answers.shapes import aligned
+from palate.data.ratings import Kind, Ratings
 from palate.errors import OptionError
-from palate.evaluation.page import Page, plotting
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport, main_measure
 from palate.evaluation.resampling import Measure, Resample
-from palate.ratings import Kind, Ratings
 
 if TYPE_CHECKING:
     import polars as pl
 
 MB = 1e6
-TITLE, ALT = "recipes compared", "Quality of each recipe against the seconds of its fit"
-HOW = (
-    "In brackets: 95% bootstrap intervals over users. Seconds: of the fit. Memory: how far the memory of the process "
-    "rose during the fit, the ratings not counted (- where the system does not say). Size: of the saved model."
-)
 
 
 @dataclass(frozen=True)
@@ -183,28 +175,6 @@ class Comparison:
                 values = [getattr(measure, part) for measure in measures]
                 columns[name + end] = pl.Series(values, dtype=pl.Float64).fill_nan(None)
         return pl.DataFrame(columns)
-
-    def to_html(self, path: str | PathLike[str]) -> Path:
-        """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
-        page = Page(TITLE, self.heading, self.cells(), self.notes, self._picture(), ALT, HOW)
-        return page.write(Path(path))
-
-    def plot(self, path: str | PathLike[str] | None = None) -> Any:
-        """The picture, quality against seconds, as a matplotlib figure; written to `path` too (.png, .svg, .pdf).
-
-        Raises OptionError without matplotlib, and when every recipe failed.
-        """
-        figure = plotting().compared(self)
-        if path is not None:
-            figure.savefig(path)
-        return figure
-
-    def _picture(self) -> Any:
-        """The picture, or in words why there is none."""
-        try:
-            return self.plot()
-        except OptionError as error:
-            return str(error)
 
 
 def told(entry: Entry, measure: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from palate.asking import check_seed, check_whole
+from palate.answers.arguments import check_seed, check_whole
+from palate.answers.ranking import By, Wishes
+from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
 from palate.evaluation.predictions import Report, evaluate_predictions
 from palate.evaluation.rankings import KS, RankingReport, check_ks, evaluate_rankings
 from palate.evaluation.resampling import N_BOOTSTRAP
-from palate.ranking import By, Wishes
-from palate.ratings import Ratings
 from palate.recommender import Recommender
 
 

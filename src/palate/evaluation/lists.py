@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from palate.errors import OptionError
 from palate.evaluation.resampling import Doubles
-from palate.factors import Codes, Floats
 from palate.kernels import multiply_rows
-from palate.model import Model
+from palate.models.factors import Codes, Floats
+from palate.models.model import Model
 
 if TYPE_CHECKING:
     import polars as pl
@@ -154,7 +154,7 @@ def attribute_sets(table: pl.DataFrame | None, name: str) -> NDArray[np.bool_]:
 
     Raises OptionError for a column that is not there.
     """
-    from palate.features.values import parts_of
+    from palate.data.features.values import parts_of
 
     if table is None or name not in table.columns:
         there = "there is no item table" if table is None else f"the item table has {', '.join(table.columns)}"

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.ratings import Ratings
+from palate.data.rows import row_codes
 from palate.errors import OptionError
-from palate.ratings import Ratings
 from palate.recommender import Recommender
-from palate.rows import row_codes
 
 
 def check_type(name: str, given: Any, wanted: type, explained: str) -> None:

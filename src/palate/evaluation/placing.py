@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.compressed import pointers_of
+from palate.answers.ranking import Query, scores_of
+from palate.data.compressed import pointers_of
+from palate.data.ratings import Ratings
+from palate.data.rows import distinct
 from palate.evaluation.matching import code_maps
 from palate.evaluation.metrics import NEVER, Places
 from palate.evaluation.resampling import Doubles
-from palate.factors import Codes, Factors, Floats
 from palate.kernels import rank_targets, rank_targets_of, top_n
-from palate.model import Model, People
-from palate.ranking import Query, scores_of
-from palate.ratings import Ratings
+from palate.models.factors import Codes, Factors, Floats
+from palate.models.model import Model, People
 from palate.recommender import Recommender
-from palate.rows import distinct
 
 BLOCK_SCORES = 4_000_000  # scores held at once
 Begins = NDArray[np.int64]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers import aligned
+from palate.answers.shapes import aligned
+from palate.data.ratings import Ratings
 from palate.evaluation.matching import codes_in_model, training_ratings
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measure_of, plain_measures
-from palate.ratings import Ratings
+from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
-from palate.solvers import Bias, Mean
 
 LEVELS = (0.9, 0.5)
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from palate.answers import aligned
-from palate.asking import check_whole, is_many
+from palate.answers.arguments import check_whole, is_many
+from palate.answers.ranking import By, Query, Wishes, query_of
+from palate.answers.shapes import aligned
+from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import lists as of_lists
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.metrics import AT_K, NEVER, Places, auc
 from palate.evaluation.placing import HeldOut, held_out_of, place
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
-from palate.factors import Codes
-from palate.model import Model
-from palate.ranking import By, Query, Wishes, query_of
-from palate.ratings import Ratings
+from palate.models.factors import Codes
+from palate.models.model import Model
+from palate.recipes import Popularity
 from palate.recommender import Recommender
-from palate.solvers import Popularity
 
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from palate.data.ratings import Ratings
+from palate.data.splitting import split_folds, split_folds_within_users
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.matching import check_type
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
-from palate.ratings import Ratings
-from palate.solvers.base import Recipe
-from palate.splitting import split_folds, split_folds_within_users
+from palate.recipes.base import Recipe
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The compiled kernels: arrays in, arrays out. Their slow twins, written from the formulas, are in palate.reference."""
+"""The compiled kernels: arrays in, arrays out. Reference implementations: palate.kernels.reference."""
 
 from palate.kernels._kernels import (
     compress_rows,

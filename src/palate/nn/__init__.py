@@ -5,7 +5,7 @@
 >>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1))
 >>> model = DotProductBias(loaders.n_users, loaders.n_items, n_factors=5, y_range=(0, 5.5))
 >>> learner = Learner(loaders, model, progress=False).fit_one_cycle(3, 0.05, wd=0.1)
->>> palate.Recommender.from_torch(model, loaders.ratings).recommend("u1", n=3).columns
+>>> palate.nn.from_torch(model, loaders.ratings).recommend("u1", n=3).columns
 ['user', 'item', 'score', 'rank']
 """
 

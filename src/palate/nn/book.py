@@ -27,8 +27,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from palate import container
-from palate.datasets.catalogue import available, load
+from palate.data.datasets.catalogue import available, load
+from palate.data.reading import read
+from palate.data.reading.frames import table_of
+from palate.data.reading.parsing import TextFile
+from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DatasetError, NotAModelError, OptionError, TamperedModelError, UnknownLabelError
 from palate.nn import embedding, learner
 from palate.nn.checkpoints import arrays_of
@@ -36,10 +39,7 @@ from palate.nn.embedding import Embedding, embedding_size
 from palate.nn.loaders import Batches, RatingLoaders
 from palate.nn.models import DotProductBias, EmbeddingNet, Range, sigmoid_range
 from palate.nn.schedules import LrSearch
-from palate.reading import read
-from palate.reading.frames import table_of
-from palate.reading.parsing import TextFile
-from palate.reading.textfiles import name_of, open_bytes, utf8_chunks
+from palate.storing import container
 
 if TYPE_CHECKING:
     import polars as pl

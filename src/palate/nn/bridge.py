@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from palate.data.ratings import Ratings
+from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
-from palate.factors import Factors, Floats
-from palate.network import Layer, Network, empirical_prior
+from palate.models.factors import Factors, Floats
+from palate.models.network import Layer, Network, empirical_prior
 from palate.nn.columns import UNKNOWN, Category, Column, Scale
 from palate.nn.loaders import RatingLoaders
 from palate.nn.models import DotProductBias, EmbeddingNet, checked_range, evaluating
-from palate.ratings import Ratings
 from palate.recommender import Recommender
-from palate.solvers.base import same_vocabulary
-from palate.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,7 +80,7 @@ def from_torch(
         )
     if not isinstance(module, nn.Module):
         raise OptionError(f"module must be a torch module, got {type(module).__name__}; of a Learner, its .model.")
-    if valid is not None and not same_vocabulary(known, valid):
+    if valid is not None and not known.same_vocabulary(valid):
         raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
     first = getattr(module, "first_code", getattr(loaders, "first_code", 0))
     if isinstance(module, EmbeddingNet):

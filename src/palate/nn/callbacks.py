@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from palate.asking import check_whole
+from palate.answers.arguments import check_whole
 from palate.errors import OptionError
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from palate import container
 from palate.errors import NotAModelError, OptionError, TamperedModelError
 from palate.nn.callbacks import Callback, Epoch, Recorder
+from palate.storing import container
 
 KIND = "training checkpoint"
 Tensors = dict[str, Tensor]

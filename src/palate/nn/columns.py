@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.ratings import Ratings
+from palate.data.reading import read
+from palate.data.reading.cleaning import BadRows
+from palate.data.reading.columns import check_option, there_are
+from palate.data.reading.frames import Table, table_of
+from palate.data.reading.reader import Collector
+from palate.data.vocabulary import Codes, Vocabulary
 from palate.errors import DataError, OptionError, UnknownLabelError
-from palate.ratings import Ratings
-from palate.reading import read
-from palate.reading.cleaning import BadRows
-from palate.reading.columns import check_option, there_are
-from palate.reading.frames import Table, table_of
-from palate.reading.reader import Collector
-from palate.vocabulary import Codes, Vocabulary
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palate.asking import check_whole
+from palate.answers.arguments import check_whole
 from palate.errors import DataError, OptionError
 
 SPREAD = 0.01  # standard deviation of fresh parameters

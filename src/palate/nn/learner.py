@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from palate.asking import check_seed, check_whole
+from palate.answers.arguments import check_seed, check_whole
 from palate.errors import DataError, OptionError
 from palate.nn import checkpoints, schedules
 from palate.nn.callbacks import Callback, Epoch, Recorder, Table, in_order, with_tensors

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from palate.asking import check_whole
+from palate.answers.arguments import check_whole
+from palate.data.ratings import Ratings, titles
+from palate.data.reading import read
+from palate.data.splitting import split_random
 from palate.errors import DataError, OptionError
 from palate.nn.columns import UNKNOWN, Category, Rows, Scale, recoded, rows_of_frame
-from palate.ratings import Ratings, titles
-from palate.reading import read
-from palate.splitting import split_random
 
 if TYPE_CHECKING:
     import polars as pl

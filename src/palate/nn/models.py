@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from palate.asking import check_whole
+from palate.answers.arguments import check_whole
 from palate.errors import DataError, OptionError
 from palate.nn.embedding import Embedding, embedding_size, size_pair
 

@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from palate.asking import check_level
+from palate.answers.arguments import check_level
+from palate.data.ratings import Ratings
+from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import codes_in_model
 from palate.plotting.drawing import (
@@ -27,9 +29,7 @@ from palate.plotting.drawing import (
     height_of,
     short,
 )
-from palate.ratings import Ratings
 from palate.recommender import Recommender
-from palate.vocabulary import Label
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 HISTORIES = ("epochs", "records", "sweeps")  # the names under which a training may keep its records

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from palate.ratings import titles
+from palate.data.ratings import titles
 from palate.recommender import Recommender
 
 Doubles = NDArray[np.float64]

@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from palate.asking import check_whole
+from palate.answers.arguments import check_whole
+from palate.data.ratings import titles
+from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.plotting.drawing import (
     BLUE,
@@ -29,9 +31,7 @@ from palate.plotting.drawing import (
     rating_counts,
     short,
 )
-from palate.ratings import titles
 from palate.recommender import Recommender
-from palate.vocabulary import Label
 
 if TYPE_CHECKING:
     import polars as pl

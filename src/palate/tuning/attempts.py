@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from palate.blas import single_threaded_blas
+from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError
 from palate.evaluation import evaluate
-from palate.ratings import Ratings
+from palate.kernels.blas import single_threaded_blas
+from palate.recipes import ImplicitALS
+from palate.recipes.base import Recipe
 from palate.recommender import Recommender
-from palate.solvers import ImplicitALS
-from palate.solvers.base import Recipe
 from palate.tuning.results import Trial
 
 PASSES = ("n_sweeps", "n_epochs")  # options that say how long a fit is

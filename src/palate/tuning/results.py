@@ -6,25 +6,21 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from palate.answers import aligned
+from palate.answers.shapes import aligned
+from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation.metrics import AT_K
-from palate.evaluation.page import Page, plotting
 from palate.evaluation.rankings import MOST_K
-from palate.ratings import Ratings
+from palate.recipes.base import Recipe
 from palate.recommender import Recommender
-from palate.solvers.base import Recipe
 
 if TYPE_CHECKING:
     import polars as pl
 
 ERRORS = ("rmse", "mae")
 STARRED = "* not given: taken from the ratings that were learned from"
-HOW = "The ten best of the trials that had all their passes. Seconds: of fitting and measuring the trial."
 
 
 @dataclass(frozen=True)
@@ -108,27 +104,6 @@ class Tuning:
         best = {"name": type(self.best).__name__, **self.best.options()}
         trials = [asdict(trial) for trial in self.entries]
         return {"metric": self.metric, "ended": self.ended, "best": best, "trials": trials}
-
-    def to_html(self, path: str | PathLike[str]) -> Path:
-        """Write one page with the table and, where there is matplotlib, the picture; it needs nothing from outside."""
-        title = f"{type(self.recipe).__name__}, tuned"
-        alt = f"{self.metric} of each trial, in their order and by each option"
-        notes = [*self.notes, self.verdict]
-        return Page(title, self.heading, self.cells(), notes, self._picture(), alt, HOW).write(Path(path))
-
-    def plot(self, path: str | PathLike[str] | None = None) -> Any:
-        """The picture of the trials as a matplotlib figure; written to `path` too. OptionError without matplotlib."""
-        figure = plotting().tuned(self)
-        if path is not None:
-            figure.savefig(path)
-        return figure
-
-    def _picture(self) -> Any:
-        """The picture, or in words why there is none."""
-        try:
-            return self.plot()
-        except OptionError as error:
-            return str(error)
 
     @property
     def heading(self) -> str:

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from palate.asking import check_seed, check_whole
+from palate.answers.arguments import check_seed, check_whole
+from palate.data.ratings import Ratings
+from palate.data.splitting import split_random, split_within_users
 from palate.errors import DataError, OptionError
-from palate.ratings import Ratings
-from palate.solvers.base import Progress, Recipe
-from palate.splitting import split_random, split_within_users
+from palate.recipes.base import Progress, Recipe
 from palate.tuning.attempts import Attempt
 from palate.tuning.results import Trial, Tuning, check_metric, sign
 from palate.tuning.spaces import optuna_module, proposals, space_of

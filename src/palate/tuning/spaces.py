@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from palate.data.ratings import Ratings
 from palate.errors import OptionError
-from palate.ratings import Ratings
-from palate.solvers.base import Recipe
+from palate.recipes.base import Recipe
 from palate.tuning.results import Trial, sign
 
 # Where to look, by recipe: (lowest, highest) of a number, sought on a logarithmic scale, or a list of choices.

@@ -1,0 +1,155 @@
+"""An approximate index of the items, for catalogues of a million and more: most of the best, much sooner.
+
+The largest product p . q + c is the nearest neighbour of [p, 1, 0] among [q, c, sqrt(r^2 - |q|^2 - c^2)], r being the
+greatest length of an item's [q, c] (Bachrach et al. 2014). Those are looked for only in the cells next to the user, of
+the many into which k-means cuts the items (faiss, IndexIVFFlat); how many cells is found out by measuring.
+Products are then computed as everywhere, so that what is found has its exact score.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.answers.ranking.products import is_product, top_of_products
+from palate.data.compressed import CompressedRows
+from palate.data.rows import row_codes, take_rows
+from palate.errors import OptionError
+from palate.kernels import predict_pairs
+from palate.models.factors import Codes, Factors, Floats
+
+RECALL = 0.95  # of the ten best, that cells are added for
+N_SAMPLE, SAMPLE_BEST = 500, 10  # users whose exact answers recall is measured against, and how many of each
+SPARE = 100  # items looked up besides, for those that turn out to be seen already
+MOST = 1024  # items looked up at once; longer lists are made exactly
+
+
+@dataclass(frozen=True, repr=False)
+class ItemIndex:
+    """An approximate index of a model's items. Made by Recommender.item_index.
+
+    recall: the share of the exact ten best that it finds, over a sample of the model's users. n_probes: how many of the
+    n_cells are looked through for each user. seconds: what building and measuring took.
+    """
+
+    cells: Any  # the index of faiss
+    factors: Factors
+    recall: float
+    n_probes: int
+    n_cells: int
+    seconds: float
+
+    def __repr__(self) -> str:
+        return (
+            f"<ItemIndex: {len(self.factors.items):,} items, recall@{SAMPLE_BEST} {self.recall:.3f} by "
+            f"{self.n_probes:,} of {self.n_cells:,} cells, built in {self.seconds:.1f} s>"
+        )
+
+    def top(
+        self, users: Floats, n: int, unseen: CompressedRows | None, allowed: NDArray[np.bool_]
+    ) -> tuple[Codes, Floats]:
+        """Nearly the n best of each user (m, k), as palate.answers.ranking.products.top_of_products says them exactly.
+
+        Those whose list does not fill are answered exactly.
+        """
+        items = self.factors.items
+        depth = n if unseen is None else n + SPARE
+        if n == 0 or depth > min(MOST, len(items)):
+            return top_of_products(users, items, n, unseen, allowed)
+        near = _nearest(self.cells, users, depth, self.n_probes, None if allowed.all() else allowed)
+        codes, products = _best_of(users, items, _without(near, unseen, len(items)), n)
+        short = np.flatnonzero(codes[:, -1] < 0)
+        if len(short):
+            lists = None if unseen is None else take_rows(unseen, short)
+            codes[short], products[short] = top_of_products(users[short], items, n, lists, allowed)
+        return codes, products
+
+
+def built(factors: Factors) -> ItemIndex:
+    """An index of a model's items, with as many cells looked through as a recall of RECALL needs.
+
+    OptionError without palate[ann], and for a model whose scores are no products of factors.
+    """
+    if not is_product(factors):
+        raise OptionError('index="ann" needs scores that are products of factors, which those of this model are not.')
+    began = time.perf_counter()
+    cells, n_cells = _cells_of(factors.items)
+    users = factors.users[np.linspace(0, len(factors.users) - 1, N_SAMPLE).astype(np.int64)]
+    everything = np.ones(len(factors.items), bool)
+    n = min(SAMPLE_BEST, len(factors.items))
+    exact, _ = top_of_products(users, factors.items, n, None, everything)
+    n_probes = min(8, n_cells)
+    while (recall := _recall(_nearest(cells, users, n, n_probes, None), exact)) < RECALL and n_probes < n_cells:
+        n_probes = min(n_probes + (n_probes + 1) // 2, n_cells)
+    return ItemIndex(cells, factors, recall, n_probes, n_cells, time.perf_counter() - began)
+
+
+def _faiss() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the types that SWIG makes
+            import faiss
+    except ImportError:
+        raise OptionError('index="ann" needs faiss: pip install "palate[ann]".') from None
+    return faiss
+
+
+def _cells_of(items: Floats) -> tuple[Any, int]:
+    """The items in the cells of k-means, and how many cells there are."""
+    faiss = _faiss()
+    lengths = np.einsum("ik,ik->i", items, items)
+    rest = np.sqrt(np.maximum(lengths.max(initial=0) - lengths, 0))
+    points = np.column_stack([items, rest]).astype(np.float32)
+    n_cells = max(1, min(int(4 * np.sqrt(len(items))), len(items) // 8))
+    cells = faiss.IndexIVFFlat(faiss.IndexFlatL2(points.shape[1]), points.shape[1], n_cells, faiss.METRIC_L2)
+    cells.cp.niter, cells.cp.min_points_per_centroid, cells.cp.max_points_per_centroid = 8, 1, 64
+    cells.train(points)
+    cells.add(points)
+    return cells, n_cells
+
+
+def _nearest(cells: Any, users: Floats, n: int, n_probes: int, allowed: NDArray[np.bool_] | None) -> Codes:
+    """The items nearest to each user, (m, n) in no order that counts; -1 where there are no more in the cells."""
+    faiss = _faiss()
+    points = np.column_stack([users, np.zeros(len(users))]).astype(np.float32)
+    points[:, -2] = 1  # what an item's bias is multiplied with
+    options = faiss.SearchParametersIVF(nprobe=n_probes)
+    if allowed is not None:
+        bits = np.packbits(allowed, bitorder="little")
+        options = faiss.SearchParametersIVF(
+            nprobe=n_probes, sel=faiss.IDSelectorBitmap(len(allowed), faiss.swig_ptr(bits))
+        )
+    _, found = cells.search(points, n, params=options)
+    codes: Codes = found.astype(np.int32)
+    return codes
+
+
+def _without(found: Codes, unseen: CompressedRows | None, n_items: int) -> Codes:
+    """The items found, -1 for those on the list of their row."""
+    if unseen is None:
+        return found
+    rows = np.arange(len(found), dtype=np.int64)[:, None] * n_items
+    listed = row_codes(unseen).astype(np.int64) * n_items + unseen.indices
+    return np.where(np.isin(rows + found, listed), np.int32(-1), found)
+
+
+def _best_of(users: Floats, items: Floats, found: Codes, n: int) -> tuple[Codes, Floats]:
+    """The n best of the items found in each row, (m, n), by their exact products; the lower code first in a tie."""
+    rows = np.repeat(np.arange(len(found), dtype=np.int32), found.shape[1])
+    flat = np.ascontiguousarray(np.maximum(found, 0).ravel())
+    products = predict_pairs(np.ascontiguousarray(users), items, rows, flat, bias=True, center=0.0, scale=1.0)
+    scores = np.where(found >= 0, products.reshape(found.shape), np.float32(-np.inf))
+    order = np.lexsort((found, -scores), axis=1)[:, :n]
+    codes, best = np.take_along_axis(found, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    return np.where(np.isneginf(best), np.int32(-1), codes), best
+
+
+def _recall(found: Codes, exact: Codes) -> float:
+    """The share of the exact answers that are among those found."""
+    hits = (exact[:, :, None] == found[:, None, :]).any(axis=2) & (exact >= 0)
+    return float(hits.sum() / max(int((exact >= 0).sum()), 1))

@@ -1,0 +1,92 @@
+"""What is similar: rows whose factors point the same way (the best by products of unit vectors), or histories alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.answers.arguments import check_count
+from palate.answers.ranking.filters import allowed_rows
+from palate.answers.ranking.products import top_of_products
+from palate.answers.ranking.writing import series_of_labels, told_of
+from palate.answers.shapes import Frame
+from palate.data.compressed import CompressedRows, pointers_of
+from palate.errors import OptionError
+from palate.models.factors import Codes, Floats
+from palate.models.item_weights import HistoryFactors, Turned
+from palate.models.model import Model, People
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The options of a similar_users() or similar_items() call, as they were given."""
+
+    n: Any = 10
+    among: Any = None
+    exclude: Any = ()
+    where: Any = None
+
+
+def similar_rows(model: Model, people: People, labels: Any, wishes: Alike) -> Frame:
+    """The users of a model most like each of some people, these themselves left out.
+
+    By what the model has of both: the cosine of factors, or what a model of histories compares. labels: of the people,
+    for a column `to`; None without one.
+    """
+    check_count(wishes.n)
+    allowed = allowed_rows(model.user_vocabulary, model.user_table, wishes.among, wishes.exclude, wishes.where)
+    n = min(int(wishes.n), len(allowed))
+    if isinstance(model.factors, HistoryFactors | Turned):
+        return _frame(model, *_of_histories(model.factors, people, n, allowed), labels)
+    if model.factors.n_factors == 0:
+        name = model.recipe.get("name", "this model")
+        raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
+    everybody, wanted = _unit(model.factors.users[:, :-1]), _unit(people.vectors[:, :-1])
+    top, cosine = top_of_products(wanted, everybody, n, _themselves(people), allowed, bias=False)
+    return _frame(model, top, cosine, "cosine", labels)
+
+
+def _of_histories(
+    factors: HistoryFactors | Turned, people: People, n: int, allowed: NDArray[np.bool_]
+) -> tuple[Codes, Floats, str]:
+    """Codes and likeness of the n most alike of those that are allowed, (m, n) each, and what likeness is called."""
+    if allowed.all():
+        return factors.likeness(people.history, people.codes, n)
+    top, measure, name = factors.likeness(people.history, people.codes, len(allowed))
+    gone = (top < 0) | ~allowed[top]
+    first = np.argsort(gone, axis=1, kind="stable")[:, :n]  # those that stay, in their order, before the others
+    kept = np.where(gone, -1, top)
+    return np.take_along_axis(kept, first, 1), np.take_along_axis(measure, first, 1), name
+
+
+def _unit(factors: Floats) -> Floats:
+    length = np.linalg.norm(factors, axis=1, keepdims=True)
+    unit: Floats = (factors / np.where(length > 0, length, 1)).astype(np.float32)
+    return unit
+
+
+def _themselves(people: People) -> CompressedRows:
+    """Rows of the known ones' own codes."""
+    known = people.codes >= 0
+    codes = people.codes[known].astype(np.int32)
+    return CompressedRows(pointers_of(known), codes, np.ones(len(codes), np.float32), None)
+
+
+def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) -> pl.DataFrame:
+    import polars as pl
+
+    there, vocabulary = top >= 0, model.user_vocabulary
+    columns = {}
+    if labels is not None:
+        given = series_of_labels(np.asarray(labels, dtype=vocabulary.labels.dtype), "to")
+        columns["to"] = given.gather(np.repeat(np.arange(len(top)), there.sum(axis=1)))
+    known = told_of(vocabulary, model.user_table if vocabulary.what == "item" else None)
+    columns |= {name: column.gather(top[there]) for name, column in known.items()}
+    ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
+    return pl.DataFrame(columns | {name: pl.Series(measure[there]), "rank": pl.Series(ranks[there])})

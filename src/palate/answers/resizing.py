@@ -1,0 +1,136 @@
+"""Resizing: the same model with rows for more users and items, or for fewer. What rows say is no concern of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.rows import columns_where, take_rows
+from palate.data.vocabulary import Vocabulary
+from palate.models.factors import Factors, Floats
+from palate.models.item_weights import HistoryFactors
+from palate.models.model import Model
+from palate.models.posterior import SideSamples
+from palate.models.sideinfo import SideInfo
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Mask = NDArray[np.bool_]
+
+
+def grown(model: Model, users: Vocabulary, items: Vocabulary, tables: tuple[Any, Any] = (None, None)) -> Model:
+    """With rows for the labels that extended vocabularies have at their ends: vectors of zeros, and no ratings.
+
+    tables: what is known of users and items, polars frames of one row per label of users and of items, or None.
+    """
+    n_new = len(users) - len(model.user_vocabulary), len(items) - len(model.item_vocabulary)
+    posterior, history = model.posterior, model.history
+    if posterior is not None:
+        sides = (
+            _grown_samples(posterior.users, n_new, model.user_info),
+            _grown_samples(posterior.items, n_new[::-1], model.item_info),
+        )
+        posterior = replace(posterior, users=sides[0], items=sides[1])
+    ends = np.full(n_new[0], history.indptr[-1])
+    return replace(
+        model,
+        factors=_resized(model.factors, _padded(model.factors.users, n_new[0]), _padded(model.factors.items, n_new[1])),
+        posterior=posterior,
+        user_vocabulary=users,
+        item_vocabulary=items,
+        history=replace(history, indptr=np.concatenate([history.indptr, ends])),
+        user_table=_grown_table(model.user_table, tables[0], n_new[0]),
+        item_table=_grown_table(model.item_table, tables[1], n_new[1]),
+        user_info=_with_history(model.user_info, len(items)),
+        item_info=_with_history(model.item_info, len(users)),
+        user_noise=_grown_noise(model.user_noise, n_new[0], model.noise),
+        item_noise=_grown_noise(model.item_noise, n_new[1], model.noise),
+    )
+
+
+def kept(model: Model, users: Mask, items: Mask) -> Model:
+    """With the rows of some users and items only, and all that there is of the others gone; by masks."""
+    posterior, effects = model.posterior, model.effects
+    if posterior is not None:
+        sides = (
+            _kept_samples(posterior.users, users, items, model.user_info),
+            _kept_samples(posterior.items, items, users, model.item_info),
+        )
+        posterior = replace(posterior, users=sides[0], items=sides[1])
+    history = take_rows(model.history, np.flatnonzero(users).astype(np.int32))
+    return replace(
+        model,
+        factors=_resized(model.factors, model.factors.users[users], model.factors.items[items], items),
+        posterior=posterior,
+        user_vocabulary=_kept_labels(model.user_vocabulary, users),
+        item_vocabulary=_kept_labels(model.item_vocabulary, items),
+        history=columns_where(history, items),
+        user_table=None if model.user_table is None else model.user_table.filter(users),
+        item_table=None if model.item_table is None else model.item_table.filter(items),
+        user_info=_with_history(model.user_info, int(items.sum())),
+        item_info=_with_history(model.item_info, int(users.sum())),
+        effects=None if effects is None else effects.only(users, items),
+        user_noise=None if model.user_noise is None else model.user_noise[users],
+        item_noise=None if model.item_noise is None else model.item_noise[items],
+    )
+
+
+def _resized(factors: Factors, users: Floats, items: Floats, kept: Mask | None = None) -> Factors:
+    """With other rows; kept: which items these are of those there were, None where new ones come at the end."""
+    if isinstance(factors, HistoryFactors):
+        return factors.resized(users, items, kept)
+    return replace(factors, users=users, items=items)
+
+
+def _padded(vectors: Floats, n_new: int) -> Floats:
+    """More rows of zeros at the end of the last axis but one."""
+    shape = (*vectors.shape[:-2], n_new, vectors.shape[-1])
+    return np.concatenate([vectors, np.zeros(shape, np.float32)], axis=-2) if n_new else vectors
+
+
+def _grown_noise(levels: Floats | None, n_new: int, usual: float) -> Floats | None:
+    """With the usual noise for new rows."""
+    return None if levels is None else np.concatenate([levels, np.full(n_new, usual, np.float32)])
+
+
+def _grown_samples(samples: SideSamples, n_new: tuple[int, int], info: SideInfo | None) -> SideSamples:
+    """n_new: rows more on this side, and on the other one, of which each is a column of history here."""
+    link = samples.link
+    if link is not None and info is not None and info.n_history and n_new[1]:
+        link = np.concatenate([_padded(link[:, : info.n_history], n_new[1]), link[:, info.n_history :]], axis=1)
+    return replace(samples, vectors=_padded(samples.vectors, n_new[0]), link=link)
+
+
+def _kept_samples(samples: SideSamples, own: Mask, others: Mask, info: SideInfo | None) -> SideSamples:
+    link = samples.link
+    if link is not None and info is not None and info.n_history:
+        attributes = np.ones(info.n_features - info.n_history, bool)
+        link = np.compress(np.concatenate([others, attributes]), link, axis=1)
+    return replace(samples, vectors=np.compress(own, samples.vectors, axis=1), link=link)
+
+
+def _kept_labels(vocabulary: Vocabulary, mask: Mask) -> Vocabulary:
+    return Vocabulary.in_order(vocabulary.labels[mask], what=vocabulary.what)
+
+
+def _with_history(info: SideInfo | None, n_others: int) -> SideInfo | None:
+    return None if info is None else replace(info, n_history=n_others if info.n_history else 0)
+
+
+def _grown_table(table: pl.DataFrame | None, told: pl.DataFrame | None, n_new: int) -> pl.DataFrame | None:
+    """A table with rows for new labels, the last of what is told of all; missing where nothing is."""
+    if table is None or n_new == 0:
+        return table
+    import polars as pl
+
+    rows = {
+        name: pl.Series(name, [None] * n_new, dtype=kind)
+        if told is None or name not in told.columns
+        else told[name].tail(n_new).cast(kind, strict=False)
+        for name, kind in table.schema.items()
+    }
+    return pl.concat([table, pl.DataFrame(rows, schema=table.schema)])

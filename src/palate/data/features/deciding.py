@@ -1,0 +1,230 @@
+"""What each column of a table is, as told by the caller or decided from its type and its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby, takewhile
+from typing import TYPE_CHECKING, Any
+
+from palate.data.features.fields import SEPARATORS, Classes, Field, LeftOut, Scale
+from palate.data.features.values import (
+    NO_NUMBER,
+    NUMBER,
+    dates_of,
+    is_missing,
+    is_no_text,
+    numbers_of,
+    parts_of,
+    texts_of,
+    years_in_titles_of,
+)
+from palate.errors import OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FEW = 32  # whole numbers with no more values than this may be codes of classes ...
+ROWS_PER_CODE = 10  # ... if each is met about this often: an effect of its own can then be learned
+YEARS = (1000, 2200)
+CODE = r"^[+-]?0[0-9]"  # digits, but no number
+TITLE_NAME = r"(?i)((^|[^a-z])|item|movie|film|book|product)(title|name)$"
+ID_NAME = r"(?i)((^|[^a-z])id|(user|item|movie|film|book|imdb|tmdb|product|artist)id|zip|code|isbn|asin|phone)$"
+
+
+def told_fields(frame: pl.DataFrame, categorical: Any, multivalued: Any, continuous: Any, exclude: Any) -> list[Field]:
+    """The fields that the caller has told; OptionError for columns that are not there or told twice."""
+    groups = multivalued if isinstance(multivalued, Mapping) else {}
+    options = {"categorical": categorical, "multivalued": multivalued, "continuous": continuous, "exclude": exclude}
+    for option, names in (options | dict(groups)).items():
+        if isinstance(names, str):
+            raise OptionError(f"{option}={names!r}: it takes several columns, so put the one into a list.")
+    told: list[Field] = [Classes(name) for name in categorical]
+    told += [Classes(name, columns=tuple(columns)) for name, columns in groups.items()]
+    told += [Classes(name, separator="|") for name in multivalued if not groups]
+    told += [Scale(name) for name in continuous] + [LeftOut(name, "as told") for name in exclude]
+    columns = [name for field in told for name in field.sources]
+    for name in columns:
+        if name not in frame.columns:
+            raise OptionError(f"there is no column {name!r}. The columns are {', '.join(map(repr, frame.columns))}.")
+        if columns.count(name) > 1:
+            raise OptionError(f"column {name!r} is told twice what it is.")
+    for name in groups:
+        if name in frame.columns and name not in columns:
+            raise OptionError(f"a group of columns cannot be called {name!r}, since there is a column of that name.")
+    return [_made_precise(field, frame) for field in told]
+
+
+def _made_precise(field: Field, frame: pl.DataFrame) -> Field:
+    """With the separator there is, and dates told from numbers."""
+    if isinstance(field, Classes) and field.separator:
+        return replace(field, separator=_separator(frame[field.name], always=True))
+    if isinstance(field, Scale):
+        return replace(field, reads=_reading_of(frame[field.name]))
+    return field
+
+
+def found_fields(frame: pl.DataFrame, taken: Any) -> list[Field]:
+    """Fields for the columns of which nothing is told: groups of 0/1 columns first, then each of the others."""
+    groups = _groups_of_flags(frame)
+    found: list[Field] = []
+    for columns in groups:
+        name = _shared_prefix(columns).rstrip("_.:=") or "flags"
+        while name in taken or name in {field.name for field in found}:
+            name += "_"
+        found.append(Classes(name, columns=tuple(columns)))
+    return found + [_decided(series) for series in frame.drop([name for columns in groups for name in columns])]
+
+
+def _groups_of_flags(frame: pl.DataFrame) -> list[list[str]]:
+    """Three or more neighbouring columns of 0 and 1, cut where names begin alike; of truth values only such."""
+    groups = []
+    for kind, run in groupby(frame, key=_kind_of_flag):
+        by_start: dict[str, list[str]] = {}
+        for series in run:
+            by_start.setdefault(re.split(r"(?<=[_.:=])", series.name)[0], []).append(series.name)
+        alike = [names for names in by_start.values() if len(names) >= 3]
+        others = [name for names in by_start.values() if len(names) < 3 for name in names]
+        if kind:
+            groups += alike
+        if kind == "0/1" and len(others) >= 3:
+            groups.append(others)
+    return groups
+
+
+def _kind_of_flag(series: pl.Series) -> str:
+    import polars as pl
+
+    if series.dtype == pl.Boolean:
+        return "truth"
+    if not series.dtype.is_numeric() or series.null_count() == len(series):
+        return ""
+    return "0/1" if ((series == 0) | (series == 1)).all() else ""
+
+
+def _shared_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to its last punctuation: "genre_"; or nothing."""
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
+    return re.sub(r"[^_.:=]*$", "", "".join(letter for letter, _ in alike))
+
+
+def _decided(series: pl.Series) -> Field:
+    """What a column is, from its type and its values."""
+    import polars as pl
+
+    name, kind = series.name, series.dtype
+    if series.null_count() == len(series):
+        return LeftOut(name, "no value on any row")
+    if isinstance(kind, pl.List | pl.Array):
+        inner = kind.inner
+        is_odd = inner.is_float() or is_no_text(inner)
+        return LeftOut(name, f"holds lists of {inner}") if is_odd else Classes(name, separator="|")
+    if kind in (pl.Date, pl.Datetime):
+        return Scale(name, reads="date")
+    if kind == pl.Boolean:
+        return Classes(name)
+    if kind.is_numeric():
+        return _decided_of_numbers(series)
+    if kind == pl.String or isinstance(kind, pl.Categorical | pl.Enum):
+        return _decided_of_text(series)
+    return LeftOut(name, f"holds {kind}, neither text nor number")
+
+
+def _decided_of_numbers(series: pl.Series) -> Field:
+    numbers = numbers_of(series).drop_nulls()
+    n, n_distinct = len(numbers), numbers.n_unique()
+    if n_distinct <= 2:
+        return Classes(series.name)
+    if (numbers != numbers.floor()).any():
+        return Scale(series.name)
+    is_label = re.search(ID_NAME, series.name)
+    span = numbers.max() - numbers.min() + 1  # type: ignore[operator]
+    if n_distinct > max(FEW, n / 2) and (is_label or (n_distinct == n and span < 1.5 * n)):
+        return LeftOut(series.name, f"{n_distinct:,} different whole numbers on {n:,} rows: ids")
+    is_code = n_distinct <= FEW and n >= ROWS_PER_CODE * n_distinct and not numbers.is_between(*YEARS).all()
+    return Classes(series.name) if is_label or is_code else Scale(series.name)
+
+
+def _decided_of_text(series: pl.Series) -> Field:
+    name, texts = series.name, texts_of(series).drop_nulls()
+    n, n_distinct = len(texts), texts.n_unique()
+    if _are_dates(series):
+        return Scale(name, reads="date")
+    if n and texts.str.contains("^https?://").all():
+        return LeftOut(name, "web addresses")
+    if 2 * n_distinct > n and _are_titles_with_years(series):
+        return Scale(name, reads="year in title")
+    if _are_amounts(texts):
+        return _decided_of_numbers(series)
+    if separator := _separator(series):
+        return Classes(name, separator=separator)
+    if n_distinct > (n / 2 if re.search(TITLE_NAME, name) else max(FEW, n / 2)):
+        return LeftOut(name, f"{n_distinct:,} different texts on {n:,} rows: names, ids or prose")
+    return Classes(name)
+
+
+def _are_amounts(texts: pl.Series) -> bool:
+    """Whether texts are numbers, and no codes: not 007, and no whole numbers but years if there are few of them."""
+    numbers = texts.filter(~texts.str.contains(NO_NUMBER))
+    if len(numbers) == 0 or not numbers.str.contains(NUMBER).all() or numbers.str.contains(CODE).any():
+        return False
+    amounts = numbers.str.to_integer(strict=False)
+    if amounts.null_count() or numbers.n_unique() > FEW:
+        return True
+    return bool(amounts.is_between(*YEARS).all())
+
+
+def _are_dates(series: pl.Series) -> bool:
+    """Whether all there is, is a date."""
+    import polars as pl
+
+    if series.dtype in (pl.Date, pl.Datetime):
+        return True
+    if series.dtype != pl.String:
+        return False
+    missing = is_missing(series)
+    return not missing.all() and bool((dates_of(series).is_not_null() | missing).all())
+
+
+def _are_titles_with_years(series: pl.Series) -> bool:
+    """Whether most texts have a year in brackets."""
+    years, texts = years_in_titles_of(series), texts_of(series)
+    return 2 * years.count() > texts.count()
+
+
+def _reading_of(series: pl.Series) -> str:
+    """How to read the amounts of a column of which only that is known that they are amounts."""
+    import polars as pl
+
+    if _are_dates(series):
+        return "date"
+    return "year in title" if series.dtype == pl.String and _are_titles_with_years(series) else "number"
+
+
+def _separator(series: pl.Series, *, always: bool = False) -> str:
+    """What stands between the values of a multi-valued column, or nothing.
+
+    A bar does if it is in one text of ten; it, a semicolon or a comma if it cuts into fewer classes than there are
+    texts, on two rows on average.
+    """
+    import polars as pl
+
+    if isinstance(series.dtype, pl.List | pl.Array):
+        return "|"
+    texts = texts_of(series)
+    there = texts.drop_nulls()
+    if len(there) and (there.str.starts_with("[") & there.str.ends_with("]")).all():
+        return "["
+    for separator in SEPARATORS:
+        n_with = there.str.contains(separator, literal=True).sum()
+        if n_with:
+            parts = parts_of(texts, separator).drop_nulls().unique()
+            n_classes = parts["label"].n_unique()
+            if (
+                always
+                or (separator == "|" and 10 * n_with >= len(there))
+                or n_classes < min(there.n_unique(), parts.height / 2 + 1)
+            ):
+                return separator
+    return "|" if always else ""

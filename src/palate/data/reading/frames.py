@@ -1,0 +1,262 @@
+"""Whatever has columns of its own (frames, arrays, sparse matrices, SQL, Parquet, JSON lines) as polars columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
+from palate.errors import DataError, LabelTypeError, OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMN_FILES = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}
+JSON_FILES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns by position; `named` is False when the names are mere numbers. `label(at)` is a column fit for ids."""
+
+    source: str
+    names: list[str]
+    column: Callable[[int], pl.Series]
+    label: Callable[[int], pl.Series]
+    named: bool = True
+    where: Callable[[int], str] | None = None
+    reasons: dict[int, str] = field(default_factory=dict)
+
+
+def table_of(source: Any, connection: Any = None) -> Table | None:
+    """The source as a Table, or None when it is a text file."""
+    if connection is not None:
+        return _of_query(source, connection)
+    if isinstance(source, (str, Path)):
+        return _of_file(source)
+    if hasattr(source, "read"):
+        return None
+    if isinstance(source, Mapping):
+        return _of_columns(dict(source), "the mapping")
+    if isinstance(source, tuple):
+        return _of_columns(dict(enumerate(source)), "the tuple", named=False)
+    if isinstance(source, np.ndarray):
+        return _of_array(source)
+    if hasattr(source, "tocoo"):
+        return _of_sparse(source)
+    return _of_frame(source)
+
+
+def _of_query(query: Any, connection: Any) -> Table:
+    import polars as pl
+
+    if not isinstance(query, str):
+        raise OptionError(f"with connection=, the source is an SQL query, not {type(query).__name__}.")
+    try:
+        return _of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"the result of the query cannot be read: {error}") from error
+
+
+def _of_file(source: str | Path) -> Table | None:
+    import polars as pl
+
+    lower = str(source).lower()
+    if lower.startswith(("select ", "select\n", "with ")) and not Path(source).exists():
+        raise OptionError("a query needs connection=, an open database connection.")
+    if lower.startswith(("http://", "https://", "s3://")):
+        raise DataError(f"{source}: palate reads local files; download it first.")
+    if lower.endswith(JSON_FILES):
+        return _of_json_lines(source)
+    kind = COLUMN_FILES.get(Path(lower).suffix)
+    if kind is None or not Path(source).is_file():
+        return None
+    try:
+        frame = pl.read_parquet(source) if kind == "parquet" else pl.read_ipc(source)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{source} is not a readable {kind} file: {error}") from error
+    return _of_polars(frame, str(source))
+
+
+def _of_polars(frame: pl.DataFrame, source: str) -> Table:
+    return Table(source, frame.columns, frame.to_series, frame.to_series)
+
+
+def _of_frame(source: Any) -> Table:
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(source)
+    except TypeError as error:
+        raise DataError(
+            f"cannot read ratings from a {type(source).__name__}. There are: a path, an open file, a pandas, polars or "
+            "pyarrow frame, a mapping of columns, a tuple (users, items, values), an array (n, 3), a sparse matrix, "
+            "an SQL query with connection=."
+        ) from error
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect("polars")
+    names = [str(name) for name in frame.columns]
+    named = not all(name.isdigit() for name in names)
+    kind = f"the {type(source).__name__}"
+
+    def column(at: int, *, labels: bool = False) -> Any:
+        series = frame[:, at]
+        native = series.to_native()
+        if series.implementation.is_pandas_like() and str(native.dtype) in ("object", "category"):
+            return _of_objects(native.astype(object).tolist(), names[at], labels=labels)
+        return series.to_polars()
+
+    return Table(kind, names, column, lambda at: column(at, labels=True), named)
+
+
+def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> Table:
+    values = [column if hasattr(column, "__len__") else list(column) for column in columns.values()]
+    names = [str(name) if named else f"column_{name + 1}" for name in columns]
+    if len({len(column) for column in values}) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(names, values, strict=True))
+        raise DataError(f"{source}: columns of different lengths: {lengths}.")
+
+    def column(at: int, *, labels: bool = False) -> pl.Series:
+        return _of_values(values[at], names[at], labels=labels)
+
+    return Table(source, names, column, lambda at: column(at, labels=True), named)
+
+
+def _of_array(array: NDArray[Any]) -> Table:
+    if array.dtype.names:
+        return _of_columns({name: array[name] for name in array.dtype.names}, "the array")
+    if array.ndim != 2 or array.shape[1] < 2:
+        raise DataError(
+            f"an array of ratings has shape (n, 3): user, item, rating; of implicit ones (n, 2) too; not {array.shape}."
+        )
+    names = [f"column_{at + 1}" for at in range(array.shape[1])]
+
+    def label(at: int) -> pl.Series:
+        column = array[:, at]
+        return _whole(column, names[at]) if column.dtype.kind == "f" else _of_values(column, names[at], labels=True)
+
+    return Table("the array", names, lambda at: _of_values(array[:, at], names[at], labels=False), label, named=False)
+
+
+def _whole(column: NDArray[Any], name: str) -> pl.Series:
+    """Ids in a matrix of floats: whole numbers, NaN as null."""
+    import polars as pl
+
+    there = np.isfinite(column)
+    if (column[there] != np.floor(column[there])).any() or (np.abs(column[there]) > 2**53).any():
+        raise LabelTypeError(f"the array: ids in {name} must be whole numbers, got {column[there][0]!r} and the like.")
+    series = pl.Series(name, np.where(there, column, 0).astype(np.int64))
+    return series.set(pl.Series(~there), None)
+
+
+def _of_sparse(matrix: Any) -> Table:
+    entries = matrix.tocoo()
+    if len(entries.shape) != 2:
+        raise DataError(f"a sparse matrix of ratings is users x items, not of shape {entries.shape}.")
+    columns = {"user": entries.coords[0], "item": entries.coords[1], "rating": entries.data}
+    return _of_columns(columns, "the sparse matrix")
+
+
+def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
+    import polars as pl
+
+    if isinstance(values, pl.Series):
+        return values
+    if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
+        values = values.to_numpy()
+    array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
+    if array is None:
+        return _of_objects(list(values), name, labels=labels)
+    if array.ndim != 1:
+        raise DataError(f"column {name!r} has shape {array.shape}; it should have one dimension.")
+    if array.dtype.kind in "UT":
+        return pl.Series(name, array.tolist(), dtype=pl.String)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    return pl.Series(name, array)
+
+
+def _of_objects(values: list[Any], name: str, *, labels: bool) -> pl.Series:
+    """Python objects as one column: all strings, all integers, or (never for labels) a mix, kept as text."""
+    import polars as pl
+
+    cleaned = [None if _is_missing(value) else value for value in values]
+    kinds = {type(value) for value in cleaned if value is not None}
+    if not kinds or kinds <= {str, np.str_}:
+        return pl.Series(name, cleaned, dtype=pl.String)
+    if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
+        return _integers(cleaned, name)
+    if all(issubclass(kind, (int, float, np.number)) and kind is not bool for kind in kinds):
+        return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
+    if labels:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise LabelTypeError(
+            f"the ids in column {name!r} must be all strings or all integers, got {names}. "
+            "Make them one type, for instance all strings."
+        )
+    return pl.Series(name, [None if value is None else str(value) for value in cleaned], dtype=pl.String)
+
+
+def _integers(values: list[Any], name: str) -> pl.Series:
+    import polars as pl
+
+    try:
+        return pl.Series(name, values, dtype=pl.Int64)
+    except (OverflowError, TypeError, pl.exceptions.PolarsError):
+        raise DataError(f"column {name!r} has an integer beyond 64 bits; make its ids strings.") from None
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (not isinstance(value, (str, int)) and bool(_differs(value)))
+
+
+def _differs(value: Any) -> Any:
+    """Whether a value is unequal to itself (NaN, NaT) or a marker of a missing one (pandas.NA)."""
+    return True if type(value).__name__ in ("NAType", "NaTType") else value != value
+
+
+def _of_json_lines(source: Any) -> Table:
+    name = name_of(source)
+    with open_bytes(source) as stream:
+        records = list(_json_records(blocks(utf8_chunks(stream, None, name), None)))
+    keys = list(dict.fromkeys(key for record, _, _ in records for key in record))
+    if not keys:
+        raise DataError(f"{name} has no JSON objects, one a line.")
+
+    def column(at: int, *, labels: bool = False) -> pl.Series:
+        return _of_objects([record.get(keys[at]) for record, _, _ in records], keys[at], labels=labels)
+
+    return Table(
+        name,
+        keys,
+        column,
+        lambda at: column(at, labels=True),
+        where=lambda row: f"line {records[row][1]}",
+        reasons={row: reason for row, (_, _, reason) in enumerate(records) if reason},
+    )
+
+
+def _json_records(parts: Iterable[Any]) -> Iterable[tuple[dict[str, Any], int, str | None]]:
+    """(fields, line, what is wrong or None) of each line."""
+    for block in parts:
+        if block.reason:
+            yield {}, block.line, block.reason
+            continue
+        for number, line in enumerate(block.data.removesuffix(b"\n").split(b"\n")):
+            yield _json_record(line, block.line + number)
+
+
+def _json_record(line: bytes, number: int) -> tuple[dict[str, Any], int, str | None]:
+    if not line.strip():
+        return {}, number, "a blank line"
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}, number, "not JSON"
+    return (record, number, None) if isinstance(record, dict) else ({}, number, "not a JSON object")

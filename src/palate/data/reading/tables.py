@@ -1,0 +1,226 @@
+"""The second file: what is known of each user or item, one row per code."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from palate.data.reading.cleaning import BadRows, labels
+from palate.data.reading.columns import check_option, is_usual, plain, position_of
+from palate.data.reading.frames import Table, table_of
+from palate.data.reading.parsing import TextFile
+from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
+from palate.data.vocabulary import Vocabulary
+from palate.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+UNRATED = ("drop", "keep")
+ID = "\0id"  # a column name no file has
+INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
+
+
+def is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
+    """Whether a table is a polars frame without a column of labels: its rows then stand in the order of the codes."""
+    import polars as pl
+
+    if not isinstance(table, pl.DataFrame):
+        return False
+    if any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in table.columns):
+        return False
+    return table.width == 0 or not _are_labels(table.to_series(0), vocabulary)
+
+
+def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
+    """Whether a column without a telling name holds labels: some, or if it has a row per code, most and none twice."""
+    import polars as pl
+
+    if not (column.dtype.is_integer() or column.dtype == pl.String):
+        return False
+    known = {str(label) for label in vocabulary}
+    n_known = sum(str(label) in known for label in column)
+    if len(column) != len(vocabulary):
+        return n_known > 0
+    return 2 * n_known > len(column) and column.n_unique() == len(column)
+
+
+class Joined(NamedTuple):
+    """A table with a row per label of the vocabulary, in its order, without the id column; and what was left out."""
+
+    table: pl.DataFrame | None
+    vocabulary: Vocabulary
+    notes: tuple[str, ...] = ()
+
+
+def joined_table(
+    source: Any,
+    vocabulary: Vocabulary,
+    *,
+    strict: bool,
+    label: str | int | None = None,
+    unrated: str = "drop",
+) -> Joined:
+    """A file or frame joined to the labels by its ids, nulls where it does not know one.
+
+    label: the column of ids, by name or position. unrated: what to do with ids that are no labels: "drop" them, or
+    "keep" them, as labels of a larger vocabulary. The notes count the rows left out, by reason. Ids are compared as
+    text when the labels are strings. Raises DataError when not one id is known and, when strict, at the first row of a
+    text file that cannot be taken apart.
+    """
+    import polars as pl
+
+    check_option("unrated", unrated, UNRATED)
+    if source is None:
+        return Joined(None, vocabulary)
+    bad = BadRows(strict)
+    name, frame, at = _whole_table(source, vocabulary, bad, label)
+    ids = _keys(labels(frame.to_series(at), vocabulary.what, name), vocabulary)
+    named = frame.drop(frame.columns[at]).with_columns(ids.alias(ID)).filter(pl.col(ID).is_not_null())
+    rated = named.filter(pl.col(ID).is_in(_as_column(vocabulary).implode()))
+    if len(vocabulary) and rated.height == 0:
+        raise DataError(
+            f"{name} knows none of the {len(vocabulary):,} {vocabulary.what}s: they are like "
+            f"{vocabulary.labels[:3].tolist()}, its ids in column {frame.columns[at]!r} like {ids.head(3).to_list()}."
+        )
+    if unrated == "keep":
+        rated, vocabulary = named, _with_labels(vocabulary, named[ID])
+    kept = rated.unique(ID, keep="last", maintain_order=True)
+    n_repeated = rated.height - kept.height
+    notes = _notes(vocabulary.what, bad, frame.height - named.height, named.height - rated.height, n_repeated)
+    table = _as_column(vocabulary).to_frame().join(kept, on=ID, how="left", maintain_order="left")
+    return Joined(table.drop(ID), vocabulary, notes)
+
+
+def _as_column(vocabulary: Vocabulary) -> pl.Series:
+    import polars as pl
+
+    kind = pl.String if vocabulary.kind == "string" else pl.Int64
+    return pl.Series(ID, vocabulary.labels.tolist(), dtype=kind)
+
+
+def _with_labels(vocabulary: Vocabulary, ids: pl.Series) -> Vocabulary:
+    """The vocabulary of all labels, sorted as always; the same one if there are no new ones."""
+    new = ids.unique().to_list()
+    if all(label in vocabulary for label in new):
+        return vocabulary
+    return Vocabulary([*vocabulary, *new], what=vocabulary.what)
+
+
+def _notes(what: str, bad: BadRows, n_nameless: int, n_unrated: int, n_repeated: int) -> tuple[str, ...]:
+    """A sentence for each reason to leave out rows of a table."""
+    notes = []
+    if bad.counts:
+        notes.append(f"{_rows(bad.counts.total())} left out, such as {bad.examples[0]}")
+    if n_nameless:
+        notes.append(f"{_rows(n_nameless)} without a usable id left out")
+    if n_unrated:
+        notes.append(f"{_rows(n_unrated)} for {what}s without ratings left out")
+    if n_repeated:
+        notes.append(f"{_rows(n_repeated)} with a repeated id, the last kept")
+    return tuple(f"{what}s: {note}" for note in notes)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _keys(ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
+    """Ids of the kind the labels have, null where there is none."""
+    import polars as pl
+
+    if vocabulary.kind == "string":
+        texts = ids.cast(pl.String)
+        return texts.set(texts.str.strip_chars() == "", None)
+    return ids if ids.dtype == pl.Int64 else ids.str.extract(INTEGER, 0).cast(pl.Int64, strict=False)
+
+
+def _whole_table(
+    source: Any, vocabulary: Vocabulary, bad: BadRows, label: str | int | None
+) -> tuple[str, pl.DataFrame, int]:
+    """(name, table, position of the id column) of a file or frame."""
+    import polars as pl
+
+    table = table_of(source)
+    if table is None:
+        return _text_table(source, vocabulary, bad, label)
+    at = _id_position(table.names, vocabulary.what, label, table.source, named=table.named)
+    columns = [_column(table, number, number == at).alias(name) for number, name in enumerate(table.names)]
+    return table.source, pl.DataFrame(columns), at
+
+
+def _column(table: Table, at: int, is_id: bool) -> pl.Series:
+    return table.label(at) if is_id else table.column(at)
+
+
+def _text_table(
+    source: Any, vocabulary: Vocabulary, bad: BadRows, label: str | int | None
+) -> tuple[str, pl.DataFrame, int]:
+    import polars as pl
+
+    name = name_of(source)
+    parts = []
+    is_header = partial(has_header, vocabulary=vocabulary, label=label)
+    with open_bytes(source) as stream:
+        text = TextFile(utf8_chunks(stream, None, name), name, None, None, asked={}, least=2, is_header=is_header)
+        for fast, exact in text.rows():
+            rows = fast or exact()
+            if rows.reasons:
+                bad.add(rows.reasons, rows.where, name)
+            good = pl.Series([row not in rows.reasons for row in range(rows.frame.height)], dtype=pl.Boolean)
+            parts.append(rows.frame.filter(good))
+    names = _distinct(text.dialect.names)
+    frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
+    at = _id_position(names, vocabulary.what, label, name, named=text.dialect.header)
+    guessed = [column if number == at else _guessed(column) for number, column in enumerate(frame.get_columns())]
+    frame = pl.DataFrame(guessed)
+    second = names[1] if len(names) > 1 and at != 1 and not text.dialect.header else None
+    if second and vocabulary.what == "item" and frame.schema[second] == pl.String:
+        frame = frame.rename({second: "title"})
+    return name, frame, at
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return [
+        name if name and name not in names[:at] else f"{name or 'column'}_{at + 1}" for at, name in enumerate(names)
+    ]
+
+
+def _id_position(names: list[str], what: str, wish: str | int | None, source: str, *, named: bool) -> int:
+    """The column asked for, or one with a usual name, or the first."""
+    if wish is not None:
+        return position_of(names, what, wish, source)
+    if not named:
+        return 0
+    usual = [at for at, name in enumerate(names) if is_usual(name, what)]
+    exact = [at for at, name in enumerate(names) if plain(name) == "id"]
+    return (usual or exact or [0])[0]
+
+
+def _guessed(text: pl.Series) -> pl.Series:
+    """Text as integers or decimals when all of it is; "01" is neither."""
+    import polars as pl
+
+    there = text.set(text == "", None)
+    if there.null_count() == len(there):
+        return there
+    if there.str.contains(INTEGER).all():
+        return there.cast(pl.Int64)
+    return there.cast(pl.Float64) if _are_decimals(there) else there
+
+
+def _are_decimals(text: pl.Series) -> bool:
+    leading_zero = text.str.contains(r"^-?0[0-9]").any()
+    return bool(text.str.contains(DECIMAL).all()) and not leading_zero and bool(text.str.contains(r"\.").any())
+
+
+def has_header(sample: list[list[str]], vocabulary: Vocabulary, label: str | int | None = None) -> bool:
+    """Whether the first row of a table names its columns: usual names in it, or no id where the others have one."""
+    first, at = sample[0], label if isinstance(label, int) else 0
+    if label in first or any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in first):
+        return True
+    known = {str(label) for label in vocabulary}
+    ids = [row[at] for row in sample if -len(row) <= at < len(row)]
+    return bool(ids) and ids[0] not in known and any(text in known for text in ids[1:])

@@ -1,0 +1,1 @@
+"""What a fit leaves behind, in codes: factors and their kin, the posterior, effects, side information."""

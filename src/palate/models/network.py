@@ -1,0 +1,197 @@
+"""Network: a small neural net behind the same waist as Factors. Trained elsewhere, it answers here with NumPy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.compressed import CompressedRows
+from palate.models.factors import Codes, Doubles, Factors, Floats, Prior, with_unknown
+
+Layer = tuple[Floats, Floats]  # (n_out, n_in) weight, (n_out,) bias
+
+BLOCK_FLOATS = 4_000_000  # inputs of the first layer made at once
+N_OTHERS = 256  # known rows that stand for all when something is said of an unknown one
+
+
+@dataclass(frozen=True)
+class Network(Factors):
+    """Linear layers with ReLU between over a user's and an item's inputs side by side.
+
+    users, items: (n, width + 1) inputs of each row, the embedding first, and a last column of zeros. layers: the last
+    one has one output, the score. user_places, item_places: where in the first layer's inputs the two sides stand.
+    constants: (n_in,) those inputs, and what stands in the places of neither. learned: (user, item) widths of the
+    embeddings; what follows them in a row is known of the user or item and not learned.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    user_places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    item_places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    constants: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    learned: tuple[int, int] = (0, 0)
+
+    def pair_scores(self, vectors: Floats, user_codes: Codes, item_codes: Codes) -> Floats:
+        """Scores of pairs, (n,), of users whose vectors (m, width + 1) user_codes index; -1 is unknown."""
+        users, user_codes = with_unknown(vectors, self.user_prior.mean, user_codes)
+        items, item_codes = with_unknown(self.items, self.item_prior.mean, item_codes)
+        step = max(1, BLOCK_FLOATS // len(self.constants))
+        blocks = [slice(start, start + step) for start in range(0, max(len(user_codes), 1), step)]
+        return np.concatenate([self._forward(users[user_codes[at]], items[item_codes[at]]) for at in blocks])
+
+    def scores(self, vectors: Floats) -> Floats:
+        """Expected ratings of every item for each user vector: (n, n_items)."""
+        users = np.repeat(np.arange(len(vectors), dtype=np.int32), len(self.items))
+        items = np.tile(np.arange(len(self.items), dtype=np.int32), len(vectors))
+        return self.ratings_at(self.pair_scores(vectors, users, items)).reshape(len(vectors), len(self.items))
+
+    def represent(self, histories: CompressedRows) -> Floats:
+        """Inputs of users never seen, (n, width + 1): the embedding fits their ratings, the rest is as usual."""
+        rows = [self._fitted(*histories.row(row)) for row in range(histories.n_rows)]
+        return np.array(rows, np.float32).reshape(len(rows), self.users.shape[1])
+
+    def unknown_variance(self, user_codes: Codes, item_codes: Codes, users: Floats | None = None) -> Doubles:
+        """Variance that being unknown (code -1) adds to ratings, (n,): how far known ones in its place lie apart."""
+        vectors = self.users if users is None else users
+        variance = np.zeros(len(user_codes))
+        rng = np.random.Generator(np.random.Philox(0))
+        others = [rng.integers(0, len(side), N_OTHERS).astype(np.int32) for side in (self.users, self.items)]
+        for row in np.flatnonzero((user_codes < 0) | (item_codes < 0)):
+            stranger = user_codes[row] < 0
+            asked_users = others[0] if stranger else np.full(N_OTHERS, user_codes[row], np.int32)
+            asked_items = others[1] if item_codes[row] < 0 else np.full(N_OTHERS, item_codes[row], np.int32)
+            scores = self.pair_scores(self.users if stranger else vectors, asked_users, asked_items)
+            variance[row] = np.var(self.ratings_at(scores))
+        return variance
+
+    def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:
+        """A net has no least-squares problem to explain a prediction by."""
+        raise NotImplementedError("a network is not linear in a user's ratings")
+
+    def transposed(self) -> Network:
+        """The same net with users and items exchanged."""
+        return self._exchanged(user_places=self.item_places, item_places=self.user_places, learned=self.learned[::-1])
+
+    def _inputs(self, users: Floats, items: Floats) -> Floats:
+        inputs = np.tile(self.constants, (len(users), 1))
+        inputs[:, self.user_places] = users[:, :-1]
+        inputs[:, self.item_places] = items[:, :-1]
+        return inputs
+
+    def _forward(self, users: Floats, items: Floats) -> Floats:
+        """Scores of pairs of rows, (n,)."""
+        hidden = self._inputs(users, items)
+        for weight, bias in self.layers[:-1]:
+            hidden = np.maximum(hidden @ weight.T + bias, 0)
+        weight, bias = self.layers[-1]
+        scores: Floats = (hidden @ weight.T + bias)[:, 0]
+        return scores
+
+    def _slopes(self, users: Floats, items: Floats) -> Floats:
+        """The derivative of the score by the user's embedding, (n, learned width): the layers walked backwards."""
+        hidden, passed = self._inputs(users, items), []
+        for weight, bias in self.layers[:-1]:
+            hidden = hidden @ weight.T + bias
+            passed.append(hidden > 0)
+            hidden = np.maximum(hidden, 0)
+        slopes = np.repeat(self.layers[-1][0], len(users), axis=0)
+        for (weight, _), through in zip(self.layers[-2::-1], passed[::-1], strict=True):
+            slopes = (slopes * through) @ weight
+        return slopes[:, self.user_places[: self.learned[0]]]
+
+    def _fitted(self, item_codes: Codes, values: Floats) -> Floats:
+        """One user's inputs, (width + 1,), by Gauss-Newton over the embedding, its steps halved until they help.
+
+        They have the least alpha sum ((f - r) / span)^2 + (x - m)' Lambda (x - m).
+        """
+        prior, width = self.user_prior, self.learned[0]
+        precision = prior.precision[:width, :width].astype(np.float64)
+        x, items = prior.mean.copy(), self.items[item_codes]
+        loss = self._loss(x, items, values)
+        for _ in range(20):
+            row = np.tile(x, (len(items), 1))
+            scores = self._forward(row, items)
+            slopes = self._slopes(row, items).astype(np.float64) * self.slopes_at(scores)[:, None]
+            errors = (self.ratings_at(scores) - values).astype(np.float64) / self.span
+            gradient = prior.alpha * slopes.T @ errors + precision @ (x - prior.mean)[:width]
+            step = np.linalg.solve(precision + prior.alpha * slopes.T @ slopes, gradient)
+            for share in (1.0, 0.5, 0.25, 0.125, 0.0):
+                tried = x.copy()
+                tried[:width] -= share * step
+                if (loss_there := self._loss(tried, items, values)) < loss:
+                    break
+            else:
+                return x
+            x, loss = tried, loss_there
+        return x
+
+    def _loss(self, x: Floats, items: Floats, values: Floats) -> float:
+        errors = self.ratings_at(self._forward(np.tile(x, (len(items), 1)), items)) - values
+        moved = (x - self.user_prior.mean).astype(np.float64)
+        return float(
+            self.user_prior.alpha * np.sum((errors.astype(np.float64) / self.span) ** 2)
+            + moved @ self.user_prior.precision @ moved
+        )
+
+
+def pack(network: Network) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What a model file holds of a network beside its sides: header and tensors."""
+    tensors: dict[str, NDArray[Any]] = {
+        "network.user_places": network.user_places,
+        "network.item_places": network.item_places,
+        "network.constants": network.constants,
+    }
+    for at, (weight, bias) in enumerate(network.layers):
+        tensors |= {f"network.{at}.weight": weight, f"network.{at}.bias": bias}
+    return {"layers": len(network.layers), "learned": list(network.learned)}, tensors
+
+
+def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Network:
+    """A network from a model file. ValueError for parts that do not fit."""
+    layers = tuple((tensors[f"network.{at}.weight"], tensors[f"network.{at}.bias"]) for at in range(header["layers"]))
+    user, item = map(int, header["learned"])
+    network = Network.of(
+        factors,
+        layers=layers,
+        user_places=tensors["network.user_places"],
+        item_places=tensors["network.item_places"],
+        constants=tensors["network.constants"],
+        learned=(user, item),
+    )
+    _check(network)
+    return network
+
+
+def _check(network: Network) -> None:
+    """ValueError for layers and places that do not fit each other."""
+    n_in = len(network.constants)
+    for places, side, learned in zip(
+        (network.user_places, network.item_places), (network.users, network.items), network.learned, strict=True
+    ):
+        fits = places.dtype == np.int64 and places.shape == (side.shape[1] - 1,) and 0 <= learned <= len(places)
+        if not fits or (len(places) and not 0 <= places.min() <= places.max() < n_in):
+            raise ValueError("the places of a network do not fit its inputs")
+    width = n_in
+    for weight, bias in network.layers:
+        if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
+            raise ValueError("the layers of a network do not fit each other")
+        if weight.dtype != np.float32 or bias.dtype != np.float32:
+            raise ValueError("the layers of a network are not float32")
+        width = len(weight)
+    if not network.layers or width != 1 or network.constants.dtype != np.float32:
+        raise ValueError("a network ends in one number")
+
+
+def empirical_prior(vectors: Floats, alpha: float) -> Prior:
+    """The Normal that the rows (n, k) of one side look drawn from: what to believe of a new one before its ratings.
+
+    A column that is the same in all rows is held nearly there.
+    """
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    moved = vectors - mean
+    covariance = moved.T @ moved / max(len(vectors) - 1, 1)
+    floor = 1e-4 * max(float(np.trace(covariance)) / max(len(covariance), 1), 1e-8)
+    precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
+    return Prior(precision.astype(np.float32), mean.astype(np.float32), alpha)

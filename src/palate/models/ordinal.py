@@ -1,0 +1,143 @@
+"""Ordered ratings: a rating is one of K steps, the one in which a latent liking falls (ordered probit).
+
+    latent = score + N(0, 1),    rating = values[k]  where  cuts[k-1] < latent <= cuts[k]
+
+with cuts[-1] = -infinity and cuts[K-1] = infinity. Where the score itself is known up to a variance only, the latent
+has the variance 1 + variance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from palate.errors import DataError
+from palate.kernels import step_curve
+from palate.models.normal import density, scaled_mass, to_the_left
+
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+MAX_STEPS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class OrderedSteps:
+    """The steps of a rating scale and where on the latent scale each ends.
+
+    values: (K,) the ratings in rising order, 2 to 20 of them; cuts: (K - 1,) rising. Raises DataError for others.
+
+    >>> steps = OrderedSteps([1, 2, 3], [-1.0, 1.0])
+    >>> steps.probabilities([0.0]).round(3)
+    array([[0.159, 0.683, 0.159]])
+    >>> steps.expected([0.0, 5.0]).round(3)
+    array([2., 3.], dtype=float32)
+    """
+
+    values: Doubles
+    cuts: Doubles
+
+    def __post_init__(self) -> None:
+        values, cuts = np.array(self.values, np.float64), np.array(self.cuts, np.float64)
+        _check_scale(values, cuts)
+        for name, array in (("values", values), ("cuts", cuts)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def probabilities(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
+        """The chance of each step, (..., K) for scores (...); every one right to many digits, however small."""
+        ends = np.concatenate([[-np.inf], self.cuts, [np.inf]])
+        away = (ends - np.asarray(scores, np.float64)[..., None]) / _spread(variance)[..., None]
+        a, b, _ = to_the_left(away[..., :-1], away[..., 1:])
+        mass, base = scaled_mass(a, b)
+        out: Doubles = mass * np.exp(-0.5 * base * base)
+        return out
+
+    def expected(self, scores: ArrayLike, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> Floats:
+        """The mean rating of each score, of the same shape."""
+        out = _curve(scores, variance, self.cuts, np.diff(self.values), float(self.values[0]), n_threads)
+        return np.clip(out, np.float32(self.values[0]), np.float32(self.values[-1]), out=out)
+
+    def slope(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
+        """How much the mean rating grows with the score: d expected / d score."""
+        scores, spread = np.asarray(scores, np.float64), _spread(variance)
+        total = np.zeros(np.broadcast_shapes(scores.shape, spread.shape))
+        for cut, gain in zip(self.cuts, np.diff(self.values), strict=True):
+            total += gain * density((cut - scores) / spread) / spread
+        return total
+
+    def variance_of_rating(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
+        """The variance of the rating itself around its mean."""
+        chances = self.probabilities(scores, variance)
+        away = self.values - (chances @ self.values)[..., None]
+        out: Doubles = np.einsum("...k,...k->...", chances, away**2)
+        return out
+
+    def moments(self, scores: ArrayLike, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> tuple[Floats, Floats]:
+        """Mean and variance of the rating of each score, of the same shape, in float32: fast where scores are many."""
+        mean = self.expected(scores, variance, n_threads=n_threads)
+        squares = np.diff(self.values**2)
+        square = _curve(scores, variance, self.cuts, squares, float(self.values[0] ** 2), n_threads)
+        return mean, np.maximum(square - mean**2, np.float32(0))
+
+    def at_least(self, scores: ArrayLike, value: float, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> Floats:
+        """The chance of a rating of `value` or more, as float32 knows it: 0.7 is the step that was read as 0.7."""
+        step = int(np.searchsorted(self.values.astype(np.float32), np.float32(value)))
+        if step == 0 or step == len(self):
+            shape = np.broadcast_shapes(np.shape(scores), np.shape(variance))
+            return np.full(shape, step == 0, np.float32)
+        return _curve(scores, variance, self.cuts[step - 1 : step], np.ones(1), 0.0, n_threads)
+
+    def steps_of(self, values: ArrayLike) -> NDArray[np.uint8]:
+        """The number of each rating's step, 0 .. K - 1. Raises DataError for a rating between the steps."""
+        wanted, known = np.asarray(values, np.float32), self.values.astype(np.float32)
+        steps = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        wrong = np.flatnonzero(known[steps] != wanted)
+        if len(wrong):
+            raise DataError(
+                f"the rating {wanted.flat[wrong[0]]:g} at position {wrong[0]} ({len(wrong)} such) is none of the steps "
+                f"learned from: {_listed(self.values)}. Round it to one of them, or learn with ratings as numbers."
+            )
+        return steps.astype(np.uint8)
+
+
+def _curve(scores: Any, variance: Any, cuts: Doubles, gains: Doubles, base: float, n_threads: int) -> Floats:
+    """The sum of base + gains Phi((score - cuts) / sqrt(1 + variance)), in the shape of the scores."""
+    scores = np.asarray(scores, np.float32)
+    variances = None
+    if np.ndim(variance):
+        scores, variances = np.broadcast_arrays(scores, np.asarray(variance, np.float32))
+        variances = np.ascontiguousarray(variances).ravel()
+    elif variance:
+        spread = float(_spread(variance))
+        scores, cuts = scores * np.float32(1 / spread), cuts / spread
+    flat = np.ascontiguousarray(scores).ravel()
+    steps = cuts.astype(np.float32), gains.astype(np.float32)
+    return step_curve(flat, *steps, variances=variances, base=base, n_threads=n_threads).reshape(scores.shape)
+
+
+def _spread(variance: ArrayLike) -> Doubles:
+    spread: Doubles = np.sqrt(1.0 + np.asarray(variance, np.float64))
+    return spread
+
+
+def _check_scale(values: Doubles, cuts: Doubles) -> None:
+    if values.ndim != 1 or not 2 <= len(values) <= MAX_STEPS:
+        raise DataError(
+            f"ordered ratings need 2 to {MAX_STEPS} different values, got {values.size}: learn with ratings as numbers."
+        )
+    if cuts.shape != (len(values) - 1,):
+        raise DataError(f"{len(values)} steps have {len(values) - 1} cuts between them, got shape {cuts.shape}.")
+    for name, array in (("values", values), ("cuts", cuts)):
+        if not (np.isfinite(array).all() and (np.diff(array) > 0).all()):
+            raise DataError(f"the {name} of ordered ratings must be finite and rise, got {_listed(array)}.")
+
+
+def _listed(numbers: Doubles) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)

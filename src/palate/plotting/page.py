@@ -1,0 +1,135 @@
+"""A comparison or a tuning as one HTML page that needs nothing from outside: its table, and the picture of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from palate.errors import OptionError
+from palate.evaluation import Comparison
+from palate.tuning import Tuning
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .9rem .35rem 0; text-align: left; white-space: nowrap; border-bottom: 1px solid #ddd; }
+th { font-weight: 600; }
+img { max-width: 100%; height: auto; margin-top: 1.5rem; }
+.small { color: #666; font-size: .875rem; }
+"""
+
+
+COMPARED = (
+    "In brackets: 95% bootstrap intervals over users. Seconds: of the fit. Memory: how far the memory of the process "
+    "rose during the fit, the ratings not counted (- where the system does not say). Size: of the saved model."
+)
+TUNED = "The ten best of the trials that had all their passes. Seconds: of fitting and measuring the trial."
+
+
+def write_page(found: Comparison | Tuning, path: str | PathLike[str]) -> Path:
+    """Write the table of a comparison or a tuning as one page, with the picture where there is matplotlib."""
+    return page_of(found).write(Path(path))
+
+
+def draw(found: Comparison | Tuning) -> Any:
+    """The picture of a comparison or a tuning as a matplotlib figure. Raises OptionError without matplotlib."""
+    try:
+        check_matplotlib()
+    except ImportError as error:
+        raise OptionError(str(error)) from None
+    from palate.plotting.comparing import compared
+    from palate.plotting.trials import tuned
+
+    return compared(found) if isinstance(found, Comparison) else tuned(found)
+
+
+def check_matplotlib() -> None:
+    """ImportError that says what to install, where there is no matplotlib."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ImportError("palate.plotting needs matplotlib: pip install 'palate[plot]'.") from None
+
+
+def page_of(found: Comparison | Tuning) -> Page:
+    """What stands on the page of a comparison or a tuning."""
+    try:
+        picture = draw(found)
+    except OptionError as error:
+        picture = str(error)
+    if isinstance(found, Comparison):
+        alt = "Quality of each recipe against the seconds of its fit"
+        return Page("recipes compared", found.heading, found.cells(), found.notes, picture, alt, COMPARED)
+    title = f"{type(found.recipe).__name__}, tuned"
+    alt = f"{found.metric} of each trial, in their order and by each option"
+    return Page(title, found.heading, found.cells(), [*found.notes, found.verdict], picture, alt, TUNED)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands on the page; every name and message in it is escaped.
+
+    rows: of the table, its head first; picture: a matplotlib figure, or in words why there is none; alt: what it shows;
+    how: how to read the table.
+    """
+
+    title: str
+    heading: str
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str]
+    picture: Any
+    alt: str
+    how: str
+
+    def write(self, path: Path) -> Path:
+        """Write the page beside its place, then rename it."""
+        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            beside.write_text(str(self), encoding="utf-8")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        return path
+
+    def __str__(self) -> str:
+        head, *others = self.rows
+        return "\n".join(
+            [
+                "<!DOCTYPE html>",
+                '<html lang="en"><head><meta charset="utf-8">',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                f"<title>palate: {escape(self.title)}</title><style>{STYLE}</style></head><body>",
+                f"<h1>palate: {escape(self.title)}</h1>",
+                f"<p>{escape(self.heading)}</p>",
+                '<div class="table"><table>',
+                _row("th", head),
+                *(_row("td", row) for row in others),
+                "</table></div>",
+                *(f"<p>{escape(note)}</p>" for note in self.notes),
+                self._shown(),
+                f'<p class="small">{escape(self.how)}</p>',
+                "</body></html>\n",
+            ]
+        )
+
+    def _shown(self) -> str:
+        """The picture within the page, or why there is none."""
+        if isinstance(self.picture, str):
+            return f'<p class="small">No picture: {escape(self.picture)}</p>'
+        buffer = io.BytesIO()
+        self.picture.savefig(buffer, format="png", dpi=150)
+        data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        return f'<img alt="{escape(self.alt)}" src="data:image/png;base64,{data}">'
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -1,0 +1,88 @@
+"""Baselines: what a model must beat before anybody believes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from palate.data.ratings import Kind, Ratings
+from palate.models.item_weights import no_biases
+from palate.recipes.als import ALS
+from palate.recipes.base import Monitor, Recipe, Trained, check_counts, check_positive, rmse
+
+
+@dataclass(frozen=True)
+class Mean(Recipe):
+    """Everybody gives everything the mean rating.
+
+    >>> import palate
+    >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "tea"], "rating": [5, 3]})
+    >>> palate.Mean().fit(ratings).predict("ann", "tea").prediction
+    4.0
+    """
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        mean = float(ratings.values.mean(dtype=np.float64))
+        deviation = float(ratings.values.std(dtype=np.float64))
+        monitor.after_sweep(1, deviation, _constant_error(monitor, mean))
+        return Trained(no_biases(ratings.n_users, ratings.n_items, mean), noise=deviation)
+
+
+@dataclass(frozen=True)
+class Bias(Recipe):
+    """Mean + user bias + item bias, regularised: minimises sum (r - mean - b_u - c_i)^2 + weight_decay (b^2 + c^2).
+
+    weight_decay: in ratings; a user with that many is pulled half-way to the mean. Raises OptionError below or at zero.
+
+    >>> import palate
+    >>> rec = palate.Bias().fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1))
+    >>> rec.n_factors, rec.user_bias.shape, rec.item_bias.shape
+    (0, (60,), (40,))
+    """
+
+    weight_decay: float = 5.0
+    n_sweeps: int = 10
+    n_threads: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(1, n_sweeps=self.n_sweeps)
+        check_counts(n_threads=self.n_threads)
+        check_positive(weight_decay=self.weight_decay)
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
+        plain = ALS(
+            n_factors=0,
+            n_sweeps=self.n_sweeps,
+            weight_decay=self.weight_decay,
+            count_exponent=0.0,
+            n_threads=self.n_threads,
+        )
+        factors = plain._fit(ratings, monitor).factors
+        return Trained(factors, noise=rmse(factors.predict(ratings.user_codes, ratings.item_codes), ratings.values))
+
+
+@dataclass(frozen=True)
+class Popularity(Recipe):
+    """Ranks items by how many ratings they have, the same for everybody.
+
+    It predicts no ratings: predict() gives the score it ranks by, without an interval, and evaluate() refuses it.
+
+    >>> import palate
+    >>> likes = palate.read({"user": ["ann", "bob", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
+    >>> palate.Popularity().fit(likes).recommend("ann", keep_seen=True)["item"].to_list()
+    ['tea', 'jam']
+    """
+
+    predicts_ratings: ClassVar[bool] = False
+    kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
+
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:  # noqa: ARG002
+        factors = no_biases(ratings.n_users, ratings.n_items)
+        factors.items[:, 0] = np.bincount(ratings.item_codes, minlength=ratings.n_items)
+        return Trained(factors)
+
+
+def _constant_error(monitor: Monitor, mean: float) -> float | None:
+    return None if monitor.valid is None else monitor.valid_rmse(np.full(len(monitor.valid), mean))

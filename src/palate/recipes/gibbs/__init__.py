@@ -1,0 +1,1 @@
+"""The parts of the Bayesian chain: what is drawn in each sweep, and what is kept of it."""

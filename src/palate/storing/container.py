@@ -1,0 +1,344 @@
+"""The file under a model: named arrays and a JSON header in one safetensors file, written whole or not at all.
+
+Layout: 8 bytes of length, little-endian; a JSON table of the tensors; the bytes of the tensors. `__metadata__` in the
+table holds one key, "palate": JSON text of {"digest", "format", "palate", ...header}. The digest is the SHA-256 of the
+header without it and of every tensor's name, type, shape and bytes: no changed byte goes unseen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.errors import (
+    ModelFileError,
+    ModelVersionError,
+    NotAModelError,
+    OptionError,
+    OversizedModelError,
+    TamperedModelError,
+    TruncatedModelError,
+)
+from palate.version import __version__
+
+FORMAT = 1
+MAX_HEADER_BYTES = 100_000_000
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+_RESERVED = ("format", "palate", "digest")
+_LENGTH_BYTES = 8
+_MAX_DIMENSIONS = 32
+
+Tensors = dict[str, NDArray[Any]]
+PathLike = str | os.PathLike[str]
+
+
+def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
+    """Write arrays and a JSON header to `path`, replacing a file there in one step.
+
+    The new file is finished beside the old one and renamed onto it: whatever goes wrong, the old file stays as it was.
+    Of several writers the last one wins. A killed process can leave a `.NAME.*.tmp` behind, which is safe to delete.
+
+    Raises OptionError for an array of another type than DTYPES or a header that JSON cannot hold, and ModelFileError
+    when the disk refuses.
+    """
+    arrays = {name: _as_plain(name, tensor) for name, tensor in tensors.items()}
+    metadata = {"palate": _to_json(_sealed(header, arrays))}
+    _check_header_size(arrays, metadata["palate"])
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise ModelFileError(f"cannot save {target}: it is there and is no regular file.")
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write_and_sync(temporary, arrays, metadata)
+        os.replace(temporary, target)  # noqa: PTH105 - named like its promise: atomic
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, Exception):
+            raise
+        left = "The file that was there is unchanged." if target.is_file() else "Nothing was written."
+        raise ModelFileError(f"cannot save {target}: {_reason(error)}. {left}") from error
+    _sync_folder(target.parent)
+
+
+def read(path: PathLike, *, verify: bool = True) -> tuple[Tensors, dict[str, Any]]:
+    """The arrays (read-only, mapped from the file, not copied) and the header of a file that `write` made.
+
+    With `verify` every byte is checked against the digest. The table is checked in any case: nothing that a file says
+    leads outside of it. Raises a ModelFileError: its subclass says what is wrong with the file.
+    """
+    path = Path(path)
+    block = _map(path)
+    table, start = _read_table(block, path)
+    sealed = _read_metadata(table, path)
+    arrays = _view_tensors(block, start, table, path)
+    if verify:
+        _check_digest(sealed, arrays, path)
+    return arrays, {key: value for key, value in sealed.items() if key not in _RESERVED}
+
+
+# ---- writing
+
+
+def _as_plain(name: object, tensor: NDArray[Any]) -> NDArray[Any]:
+    """The array in one block, little-endian; copied only when it must be."""
+    if not isinstance(name, str) or name == "__metadata__":
+        raise OptionError(f'a tensor cannot be called {name!r}: use a string other than "__metadata__".')
+    array = np.asarray(tensor)
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in DTYPES.values():
+        valid = ", ".join(kind.name for kind in DTYPES.values())
+        raise OptionError(f"tensor {name!r} has type {array.dtype}; a model file holds {valid}.")
+    return np.asarray(array, dtype=dtype, order="C")
+
+
+def _sealed(header: Mapping[str, Any], arrays: Tensors) -> dict[str, Any]:
+    """The header with format, version and digest in front."""
+    taken = [key for key in _RESERVED if key in header]
+    if taken:
+        raise OptionError(f"the header cannot set {', '.join(taken)}: the file format does.")
+    if not all(isinstance(key, str) for key in header):
+        raise OptionError("the keys of a header are strings.")
+    body = json.loads(_to_json({"format": FORMAT, "palate": __version__, **header}))  # as reading will see it
+    return {"digest": _digest(body, arrays), **body}
+
+
+def _digest(body: Mapping[str, Any], arrays: Tensors) -> str:
+    """SHA-256 of the header (without digest), then of each tensor by name: what it is, and its bytes."""
+    digest = hashlib.sha256(_to_json(body, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(_to_json([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _to_json(value: Any, *, sort_keys: bool = False) -> str:
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), sort_keys=sort_keys)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OptionError(
+            f"the header cannot be written as JSON ({error}): use text, finite numbers, booleans, null, lists, dicts."
+        ) from error
+
+
+def _check_header_size(arrays: Tensors, text: str) -> None:
+    # The table repeats `text` as a JSON string, and takes up to 200 bytes and its name per tensor.
+    size = len(json.dumps(text)) + sum(200 + len(json.dumps(name)) for name in arrays)
+    if size > MAX_HEADER_BYTES:
+        raise OversizedModelError(
+            f"the header takes {size:,} bytes and may take {MAX_HEADER_BYTES:,}: put long lists into tensors."
+        )
+
+
+def _write_and_sync(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
+    from safetensors.numpy import save_file
+
+    path.touch()  # by the usual rules of the user's system; safetensors would make a file that only its owner reads
+    mode = path.stat().st_mode
+    save_file(arrays, path, metadata=metadata)
+    path.chmod(stat.S_IMODE(mode))
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming itself survive a power cut, where the system lets folders be synced."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+# ---- reading
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One line of the table: where a tensor lies in the data area, and what it is."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def _map(path: Path) -> mmap.mmap:
+    try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind):
+            raise NotAModelError(
+                f"{path} is {'a folder' if stat.S_ISDIR(kind) else 'no regular file'}: name a model file."
+            )
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= _LENGTH_BYTES:
+                raise TruncatedModelError(f"{path} has only {size} bytes: {_COPY_AGAIN}")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise ModelFileError(f"there is no file {path}.") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"cannot read {path}: {_reason(error)}.") from error
+
+
+_COPY_AGAIN = "it was cut short. Copy or download it again, or save the model anew."
+
+
+def _read_table(block: mmap.mmap, path: Path) -> tuple[dict[str, Any], int]:
+    """The JSON table of the tensors, and where their bytes start."""
+    if block[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+        raise NotAModelError(f"{path} is not a palate model: it does not begin like one.")
+    length = int.from_bytes(block[:_LENGTH_BYTES], "little")
+    if length > MAX_HEADER_BYTES:
+        raise OversizedModelError(
+            f"{path} claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} make sense."
+        )
+    start = _LENGTH_BYTES + length
+    if start > len(block):
+        raise TruncatedModelError(f"{path} ends within its header, at byte {len(block):,} of {start:,}: {_COPY_AGAIN}")
+    return _parse(block[_LENGTH_BYTES:start], path), start
+
+
+def _parse(text: bytes | str, path: Path) -> dict[str, Any]:
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        parsed = json.loads(decoded, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise TamperedModelError(f"the header of {path} is not readable ({type(error).__name__}: {error}).") from error
+    if not isinstance(parsed, dict):
+        _tampered(path, "is not a JSON object")
+    return parsed
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read_metadata(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What palate wrote about the file. Its format version is checked first: a newer one may differ in all else."""
+    metadata = table.pop("__metadata__", None)
+    text = metadata.get("palate") if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise NotAModelError(f"{path} is a safetensors file, but palate did not write it.")
+    sealed = _parse(text, path)
+    version = sealed.get("format")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        _tampered(path, f"gives its format as {version!r}")
+    if version > FORMAT:
+        raise ModelVersionError(
+            f"{path} was saved by palate {str(sealed.get('palate', '?'))[:40]} in format {version}; this palate "
+            f"({__version__}) reads up to format {FORMAT}. Upgrade palate to load it."
+        )
+    if not isinstance(sealed.get("digest"), str):
+        _tampered(path, "lacks its checksum")
+    return sealed
+
+
+def _view_tensors(block: mmap.mmap, start: int, table: dict[str, Any], path: Path) -> Tensors:
+    entries = [_entry(name, given, path) for name, given in table.items()]
+    entries.sort(key=lambda entry: (entry.begin, entry.end))
+    _check_layout(entries, len(block) - start, path)
+    try:
+        return {entry.name: _view(block, start, entry) for entry in entries}
+    except ValueError as error:  # such as a shape that holds nothing and is too large for NumPy
+        raise TamperedModelError(f"the header of {path} describes an impossible tensor ({error}).") from error
+
+
+def _entry(name: str, given: Any, path: Path) -> _Entry:
+    """One checked line of the table: a known type, a shape, and offsets that hold exactly that many bytes."""
+    if not isinstance(given, dict) or set(given) != {"dtype", "shape", "data_offsets"}:
+        _tampered(path, f"describes tensor {name!r} incompletely")
+    dtype, shape, offsets = given["dtype"], given["shape"], given["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        _tampered(path, f"gives tensor {name!r} the unknown type {dtype!r}")
+    if not _are_sizes(shape) or len(shape) > _MAX_DIMENSIONS:
+        _tampered(path, f"gives tensor {name!r} an impossible shape")
+    if not _are_sizes(offsets) or len(offsets) != 2:
+        _tampered(path, f"gives tensor {name!r} impossible offsets")
+    if offsets[1] - offsets[0] != prod(shape) * DTYPES[dtype].itemsize:
+        _tampered(path, f"gives tensor {name!r} a shape that its bytes do not fill")
+    return _Entry(name, DTYPES[dtype], tuple(shape), offsets[0], offsets[1])
+
+
+def _are_sizes(numbers: Any) -> bool:
+    return isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers)
+
+
+def _check_layout(entries: list[_Entry], size: int, path: Path) -> None:
+    """The tensors follow each other without gap or overlap and end where the file ends."""
+    end = 0
+    for entry in entries:
+        if entry.begin != end:
+            _tampered(path, f"lets tensor {entry.name!r} {'overlap another' if entry.begin < end else 'follow a gap'}")
+        end = entry.end
+    if size < end:
+        raise TruncatedModelError(f"{path} lacks {end - size:,} of the {end:,} bytes of its tensors: {_COPY_AGAIN}")
+    if size > end:
+        raise TamperedModelError(f"{path} goes on for {size - end:,} bytes after its last tensor.")
+
+
+def _view(block: mmap.mmap, start: int, entry: _Entry) -> NDArray[Any]:
+    """A tensor where it lies in the file; a copy only when it is not aligned there."""
+    if entry.begin == entry.end:
+        array: NDArray[Any] = np.zeros(entry.shape, entry.dtype)
+    else:
+        count = prod(entry.shape)
+        array = np.frombuffer(block, entry.dtype, count, start + entry.begin).reshape(entry.shape)
+    if entry.dtype == np.bool_ and (array.view(np.uint8) > 1).any():
+        raise ValueError(f"{entry.name!r} holds booleans that are neither true nor false")
+    if not array.flags.aligned:
+        array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+def _check_digest(sealed: dict[str, Any], arrays: Tensors, path: Path) -> None:
+    body = {key: value for key, value in sealed.items() if key != "digest"}
+    try:
+        matches = sealed["digest"] == _digest(body, arrays)
+    except OptionError:  # the header says what JSON can be read from, but not be written as: 1e999
+        matches = False
+    if not matches:
+        raise TamperedModelError(
+            f"{path} does not match its own checksum: it was changed or damaged after saving. Copy or save it anew."
+        )
+
+
+def _tampered(path: Path, what: str) -> NoReturn:
+    raise TamperedModelError(f"the header of {path} {what[:300]}: it was changed or damaged after it was saved.")

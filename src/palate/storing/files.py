@@ -1,0 +1,289 @@
+"""Save and load: a Model as named arrays and a header, in the one-file container."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from palate.data.compressed import CompressedRows
+from palate.data.features import Features
+from palate.data.ratings import KINDS, Kind
+from palate.data.vocabulary import Vocabulary
+from palate.errors import ModelFileError, TamperedModelError
+from palate.models import effects, neighborhood, network
+from palate.models.cold import Strangers
+from palate.models.factors import Factors, Prior
+from palate.models.implicit import ImplicitFactors
+from palate.models.item_weights import HistoryFactors
+from palate.models.model import Model
+from palate.models.network import Network
+from palate.models.ordinal import OrderedSteps
+from palate.models.pairwise import PairedFactors
+from palate.models.posterior import Posterior, SideSamples
+from palate.models.sideinfo import SideInfo
+from palate.storing import container
+from palate.storing.consistency import check_factors, check_history, check_model
+from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
+
+# Other files in the same container, by the `kind` in their header, and who reads them.
+OTHER_KINDS = {
+    "training checkpoint": "a checkpoint of a training, not a model: palate.nn's Learner.load reads it",
+    "palate.nn.book.Learner": "an export of palate.nn.book, not a model: load_learner reads it",
+}
+LEVELS = ("user_noise", "item_noise")  # of a model, one of them at most
+PRIOR_NUMBERS = ("alpha", "ridge", "count_exponent")
+STRANGERS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of Strangers
+
+
+def save(model: Model, path: str | PathLike[str]) -> None:
+    """Write a model to one file, atomically. Raises ModelFileError when the disk refuses; the old file then stays."""
+    tensors: Tensors = {}
+    header: Header = {
+        "noise": _number(model.noise),
+        "limits": list(model.limits),
+        "predicts_ratings": model.predicts_ratings,
+        "ratings_kind": model.kind,
+        "recipe": model.recipe,
+        "training": model.training,
+        "metrics": model.metrics,
+        "fingerprint": model.fingerprint,
+        "factors": _pack_factors(model.factors, tensors),
+        "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
+        "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
+        "user_info": _pack_info(model.user_info),
+        "item_info": _pack_info(model.item_info),
+        "user_table": pack_table(model.user_table, "user_table", tensors),
+        "item_table": pack_table(model.item_table, "item_table", tensors),
+    }
+    _pack_rows(model.history, tensors)
+    for side, vectors, prior in (
+        ("user", model.factors.users, model.factors.user_prior),
+        ("item", model.factors.items, model.factors.item_prior),
+    ):
+        tensors |= {f"{side}.factors": vectors, f"{side}.precision": prior.precision, f"{side}.mean": prior.mean}
+        header[f"{side}_prior"] = {name: getattr(prior, name) for name in PRIOR_NUMBERS}
+    if model.posterior is not None:
+        header["posterior"] = _pack_posterior(model.posterior, tensors)
+    for name in LEVELS:
+        if (levels := getattr(model, name)) is not None:
+            tensors[name] = levels
+            header["levels"] = name
+    if model.effects is not None:
+        header["effects"], parts = effects.pack(model.effects)
+        tensors |= parts
+    container.write(path, tensors, header)
+
+
+def load(path: str | PathLike[str]) -> Model:
+    """A model from a file, its arrays mapped and not copied. Raises a ModelFileError that says what is wrong."""
+    tensors, header = container.read(path)
+    if (kind := str(header.get("kind"))) in OTHER_KINDS:
+        raise ModelFileError(f"{fspath(path)} is {OTHER_KINDS[kind]}.")
+    try:
+        model = _unpack(tensors, header)
+        check_model(model)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, UnicodeDecodeError) as error:
+        raise TamperedModelError(
+            f"{fspath(path)} is a palate file, but its parts do not fit together ({type(error).__name__}: {error}). "
+            "Save the model again."
+        ) from error
+    return model
+
+
+def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
+    header: Header = {"mean": factors.mean, "scale": factors.scale}
+    if factors.y_range is not None:
+        header["y_range"] = list(factors.y_range)
+    if (steps := factors.steps) is not None:
+        header["steps"] = {"values": steps.values.tolist(), "cuts": steps.cuts.tolist(), "doubt": factors.doubt}
+    if isinstance(factors, Network):
+        header["network"], parts = network.pack(factors)
+        tensors |= parts
+    if isinstance(factors, HistoryFactors):
+        header["histories"], parts = neighborhood.pack(factors)
+        tensors |= parts
+    if isinstance(factors, ImplicitFactors):
+        header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
+    if isinstance(factors, PairedFactors):
+        header["paired"] = {"n_candidates": factors.n_candidates}
+    return header
+
+
+def _pack_posterior(posterior: Posterior, tensors: Tensors) -> Header:
+    tensors["posterior.alpha"] = posterior.alpha
+    if posterior.cuts is not None:
+        tensors["posterior.cuts"] = posterior.cuts
+    for side, samples in (("user", posterior.users), ("item", posterior.items)):
+        parts = {"vectors": samples.vectors, "precision": samples.precision, "mean": samples.mean, "link": samples.link}
+        parts |= {f"strangers.{part}": getattr(samples.strangers, part) for part in STRANGERS}
+        tensors |= {f"posterior.{side}.{part}": values for part, values in parts.items() if values is not None}
+    return {"center": posterior.center, "scale": posterior.scale, "strangers": True}
+
+
+def _unpack(tensors: Tensors, header: Header) -> Model:
+    low, high = header["limits"]
+    factors = _unpack_factors(tensors, header)
+    users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
+    history = _unpack_rows(tensors)
+    check_factors(factors, len(users), len(items))  # before a model joins them
+    check_history(history, len(users), len(items))
+    return Model(
+        factors=factors,
+        posterior=_unpack_posterior(tensors, header.get("posterior"), factors.steps),
+        noise=float("nan") if header["noise"] is None else float(header["noise"]),
+        user_vocabulary=users,
+        item_vocabulary=items,
+        history=history,
+        limits=(float(low), float(high)),
+        user_table=unpack_table(header["user_table"], "user_table", tensors),
+        item_table=unpack_table(header["item_table"], "item_table", tensors),
+        user_info=_unpack_info(header.get("user_info")),
+        item_info=_unpack_info(header.get("item_info")),
+        predicts_ratings=bool(header["predicts_ratings"]),
+        kind=_unpack_kind(header.get("ratings_kind", "explicit")),
+        effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
+        **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in LEVELS},
+        recipe=dict(header["recipe"]),
+        training=dict(header["training"]),
+        metrics=dict(header["metrics"]),
+    )
+
+
+def _unpack_factors(tensors: Tensors, header: Header) -> Factors:
+    user_prior, item_prior = (
+        Prior(
+            tensors[f"{side}.precision"],
+            tensors[f"{side}.mean"],
+            **{name: float(header[f"{side}_prior"][name]) for name in PRIOR_NUMBERS},
+        )
+        for side in ("user", "item")
+    )
+    header = header["factors"]
+    factors = Factors(
+        float(header["mean"]),
+        tensors["user.factors"],
+        tensors["item.factors"],
+        user_prior,
+        item_prior,
+        float(header["scale"]),
+        _unpack_range(header.get("y_range")),
+        **_unpack_steps(header.get("steps")),
+    )
+    if "network" in header:
+        factors = network.unpack(factors, header["network"], tensors)
+    if "implicit" in header:
+        factors = ImplicitFactors.of(factors, **header["implicit"])
+    if "paired" in header:
+        factors = PairedFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
+    if "histories" in header:
+        factors = neighborhood.unpack(factors, header["histories"], tensors)
+    return factors
+
+
+def _pack_info(info: SideInfo | None) -> Header | None:
+    if info is None:
+        return None
+    attributes = None if info.attributes is None else info.attributes.to_dict()
+    return {"n_history": info.n_history, "attributes": attributes}
+
+
+def _unpack_info(header: Header | None) -> SideInfo | None:
+    if header is None:
+        return None
+    attributes = header["attributes"]
+    return SideInfo(int(header["n_history"]), None if attributes is None else Features.from_dict(attributes))
+
+
+def _unpack_steps(header: Header | None) -> dict[str, Any]:
+    if header is None:
+        return {}
+    doubt = float(header["doubt"])
+    if not 0 <= doubt < np.inf:
+        raise ValueError(f"a doubt of {doubt}")
+    return {"steps": OrderedSteps(header["values"], header["cuts"]), "doubt": doubt}
+
+
+def _unpack_kind(kind: str) -> Kind:
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise ValueError(f"ratings of the unknown kind {kind!r}")
+
+
+def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
+    if y_range is None:
+        return None
+    low, high = map(float, y_range)
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(f"y_range {low:g}..{high:g} is no range")
+    return low, high
+
+
+def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSteps | None) -> Posterior | None:
+    if header is None:
+        return None
+    sides = [
+        _unpack_samples(tensors, f"posterior.{side}", has_strangers=bool(header.get("strangers")))
+        for side in ("user", "item")
+    ]
+    if steps is None and "posterior.cuts" in tensors:
+        raise ValueError("cut points without steps")
+    return Posterior(
+        float(header["center"]),
+        float(header["scale"]),
+        tensors["posterior.alpha"],
+        sides[0],
+        sides[1],
+        steps=steps,
+        cuts=None if steps is None else tensors["posterior.cuts"],
+    )
+
+
+def _unpack_samples(tensors: Tensors, prefix: str, *, has_strangers: bool) -> SideSamples:
+    vectors, precision, mean = (tensors[f"{prefix}.{part}"] for part in ("vectors", "precision", "mean"))
+    strangers = Strangers.of_prior(mean, precision)  # in files from before they had a Normal of their own
+    if has_strangers:
+        there = tensors[f"{prefix}.strangers.mean"], tensors[f"{prefix}.strangers.covariance"]
+        strangers = Strangers(*there, *(tensors.get(f"{prefix}.strangers.{part}") for part in STRANGERS[2:]))
+    return SideSamples(vectors, precision, mean, strangers, tensors.get(f"{prefix}.link"))
+
+
+def _number(value: float) -> float | None:
+    """A float that JSON can hold: nan as null."""
+    return None if np.isnan(value) else float(value)
+
+
+# ---- rows and labels ------------------------------------------------------------------------------------------------
+
+
+def _pack_rows(rows: CompressedRows, tensors: Tensors) -> None:
+    tensors |= {"history.indptr": rows.indptr, "history.indices": rows.indices, "history.values": rows.values}
+    if rows.weights is not None:
+        tensors["history.weights"] = rows.weights
+
+
+def _unpack_rows(tensors: Tensors) -> CompressedRows:
+    indptr, indices, values = (tensors[f"history.{part}"] for part in ("indptr", "indices", "values"))
+    return CompressedRows(indptr, indices, values, tensors.get("history.weights"))
+
+
+def _pack_vocabulary(vocabulary: Vocabulary, name: str, tensors: Tensors) -> Header:
+    if vocabulary.kind == "integer":
+        tensors[f"{name}.labels"] = vocabulary.labels
+    else:
+        pack_texts(vocabulary.labels.tolist(), f"{name}.labels", tensors)
+    return {"kind": vocabulary.kind, "what": vocabulary.what}
+
+
+def _unpack_vocabulary(header: Header, name: str, tensors: Tensors) -> Vocabulary:
+    if header["kind"] not in ("integer", "string"):
+        raise ValueError(f"{name} labels of the unknown kind {header['kind']!r}")
+    if header["kind"] == "integer":
+        labels = tensors[f"{name}.labels"]
+    else:
+        labels = np.array(unpack_texts(f"{name}.labels", tensors), dtype=object)
+    if labels.ndim != 1:
+        raise ValueError(f"{name} labels: shape {labels.shape} instead of a list")
+    return Vocabulary.in_order(labels, what=str(header["what"]))

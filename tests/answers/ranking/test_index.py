@@ -1,0 +1,100 @@
+"""The approximate index of the items: what it finds, what it leaves out, what it says of itself. Needs faiss."""
+
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+import palate
+from palate.answers.ranking import products
+from palate.data.compressed import CompressedRows
+from palate.errors import OptionError
+
+N_USERS, N_ITEMS = 300, 4000
+
+
+@pytest.fixture(scope="module")
+def rec():
+    data = palate.datasets.synthetic(N_USERS, N_ITEMS, 24_000, n_factors=6, seed=3)
+    table = pl.DataFrame({"item": [f"i{n}" for n in range(N_ITEMS)], "kind": [f"k{n % 7}" for n in range(N_ITEMS)]})
+    return palate.ALS(n_factors=8, n_sweeps=4).fit(data.with_items(table, unrated="drop"))
+
+
+@pytest.fixture
+def indexed(rec):
+    pytest.importorskip("faiss")
+    return rec
+
+
+def test_it_finds_most_of_the_best_and_says_how_many(indexed):
+    index = indexed.item_index
+    exact, near = indexed.recommend(n=10), indexed.recommend(n=10, index="ann")
+    shared = exact.join(near, on=["user", "item"], how="inner")
+    assert 0.9 <= shared.height / exact.height <= 1
+    assert 0.95 <= index.recall <= 1
+    np.testing.assert_allclose(shared["score"], shared["score_right"], atol=1e-5)  # scores are exact
+    assert index.n_probes <= index.n_cells and index.seconds > 0
+    assert f"recall@10 {index.recall:.3f}" in repr(index)
+    assert indexed.item_index is index  # built once
+
+
+def test_all_cells_are_the_exact_answer(indexed):
+    index, factors = indexed.item_index, indexed.model.factors
+    whole = type(index)(index.cells, factors, 1.0, index.n_cells, index.n_cells, 0.0)
+    users, allowed = factors.users[:50], np.arange(len(factors.items)) % 3 > 0
+    lists = CompressedRows(indexed.model.history.indptr[:51], indexed.model.history.indices, np.zeros(0), None)
+    lists = CompressedRows(lists.indptr, lists.indices[: lists.indptr[-1]], np.zeros(lists.indptr[-1], "f4"), None)
+    for unseen in (None, lists):
+        for n in (0, 1, 10, 900):
+            exact = products.top_of_products(users, factors.items, n, unseen, allowed)
+            near = whole.top(users, n, unseen, allowed)
+            same = near[0] == exact[0]
+            assert same.mean() > 0.99 if n else True  # where rounding orders two otherwise
+            np.testing.assert_allclose(near[1], exact[1], atol=1e-4)
+
+
+def test_what_is_seen_or_filtered_stays_out(indexed):
+    seen = indexed.model.history
+    kind = dict(zip(indexed.model.item_vocabulary, indexed.model.item_table["kind"], strict=True))
+    best = indexed.recommend(n=12, index="ann", where="kind = 'k3'", exclude={"u1": ["i3", "i10"]})
+    assert best.height == 12 * N_USERS  # every list fills
+    assert set(map(kind.get, best["item"])) == {"k3"}
+    rated = {(u, i) for u in range(seen.n_rows) for i in seen.row(u)[0].tolist()}
+    codes = [indexed.model.user_vocabulary.encode(best["user"].to_list()).tolist()]
+    codes += [indexed.model.item_vocabulary.encode(best["item"].to_list()).tolist()]
+    assert not rated & set(zip(*codes, strict=True))
+    assert not {"i3", "i10"} & set(best.filter(user="u1")["item"])
+    assert best["score"].is_sorted(descending=True) is False  # of many users
+    for _, one in best.group_by("user"):
+        assert one["score"].is_sorted(descending=True)
+
+
+def test_a_list_that_does_not_fill_is_made_exactly(indexed):
+    few = [f"i{n}" for n in range(5)]
+    exact = indexed.recommend(["u1", "nobody"], n=10, items=few)
+    assert indexed.recommend(["u1", "nobody"], n=10, items=few, index="ann").equals(exact)
+    limited = indexed.recommend(["u1", "u2"], n=10, max_per={"kind": 1}, index="ann")
+    assert set(limited["rank"]) == set(range(1, 8))  # seven kinds
+
+
+def test_what_it_does_not_go_with(indexed):
+    with pytest.raises(OptionError, match='index="ann" goes with by="mean"'):
+        indexed.recommend(items={"u1": ["i1"]}, index="ann")
+    with pytest.raises(OptionError, match="index='hnsw' is none of 'ann'"):
+        indexed.recommend(index="hnsw")
+    net = palate.SGD(n_epochs=1, y_range=(0, 6)).fit(palate.datasets.synthetic(30, 40, 300, seed=1))
+    assert net.recommend("u1", index="ann", n=3).equals(net.recommend("u1", n=3))
+
+
+def test_without_faiss_it_says_what_to_install(rec, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(OptionError, match=r"pip install \"palate\[ann\]\""):
+        palate.Recommender(rec.model).recommend(index="ann")
+
+
+def test_what_an_index_cannot_answer_is_refused_before_one_is_built(monkeypatch):
+    rec = palate.ALS(n_sweeps=2).fit(palate.datasets.synthetic(40, 30, 500, seed=1))
+    monkeypatch.setattr("palate.recommender.built", lambda _: pytest.fail("built"))
+    with pytest.raises(OptionError, match='goes with by="mean"'):
+        rec.recommend("u1", index="ann", items={"u1": ["i1"]})

@@ -1,0 +1,435 @@
+"""Every kernel against its slow twin, against the mathematics it claims, and on any number of threads."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from helpers.kernels import at_level
+from palate import kernels
+from palate.kernels import reference
+
+LEVELS = kernels.levels()
+WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 49, 64, 65, 80, 96, 113, 130]
+each_level = pytest.mark.parametrize("level", LEVELS)
+some = settings(max_examples=25, deadline=None)
+seeds = st.integers(0, 2**64 - 1)
+
+
+def floats(rng, *shape, spread=1.0):
+    return (spread * rng.standard_normal(shape)).astype(np.float32)
+
+
+def matrix(rng, k, least):
+    """A symmetric matrix with eigenvalues of `least` and more."""
+    root = rng.standard_normal((k, k)) / math.sqrt(k)
+    return (root @ root.T + least * np.eye(k)).astype(np.float32)
+
+
+def problem(
+    seed=0, k=5, n_rows=5, n=400, n_other=40, weighted=False, weighted_by="", ridged=False, backed=False,
+    mean_per_row=False, **options,
+):  # fmt: skip
+    """The arguments of one solve_rows call: most ratings fall on the first rows, some rows may have none."""
+    rng = np.random.default_rng(seed)
+    n = n if n_rows else 0
+    rows = (rng.random(n) ** 3 * n_rows).astype(np.int32)
+    others = rng.integers(0, n_other, n).astype(np.int32)
+    weights = rng.random(n).astype(np.float32) * 2 if weighted else None
+    indptr, indices, values, weights = reference.compress_rows(rows, others, floats(rng, n) + 3, weights, n_rows)
+    options["weights"] = weights
+    options["row_weights"] = rng.random(n_rows).astype(np.float32) * 2 if "rows" in weighted_by else None
+    options["other_weights"] = rng.random(n_other).astype(np.float32) * 2 if "others" in weighted_by else None
+    options["ridge"] = rng.random(n_rows).astype(np.float32) * 9 if ridged else None
+    options["background"] = matrix(rng, k, 0.0) if backed else None
+    options["mean"] = floats(rng, n_rows, k) if mean_per_row else floats(rng, k)
+    options["precision"] = matrix(rng, k, 1.0)
+    return (indptr, indices, values, floats(rng, n_other, k, spread=0.5)), options
+
+
+problems = st.builds(
+    problem,
+    seed=st.integers(0, 2**32 - 1),
+    k=st.sampled_from(WIDTHS),
+    n_rows=st.integers(0, 6),
+    n=st.integers(0, 700),
+    n_other=st.integers(1, 60),
+    weighted=st.booleans(),
+    weighted_by=st.sampled_from(["", "rows", "others", "rows and others"]),
+    ridged=st.booleans(),
+    backed=st.booleans(),
+    mean_per_row=st.booleans(),
+    bias=st.booleans(),
+    center=st.sampled_from([0.0, 3.5]),
+    scale=st.sampled_from([1.0, 0.25, 2.0]),
+    alpha=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+)
+
+
+def assert_close(actual, expected, tolerance, size=None):
+    """Within `tolerance` of the largest number in play."""
+    assert actual.shape == expected.shape
+    size = np.abs(expected).max(initial=0) if size is None else size
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * (1 + size))
+
+
+def whole_weights(arrays, options):
+    """The weight of each rating, in float32 and in the kernel's order of factors."""
+    indptr, indices, values, _ = arrays
+    rows, others = options["row_weights"], options["other_weights"]
+    w = np.ones(len(values), np.float32) if rows is None else np.repeat(rows, np.diff(indptr))
+    w = w if others is None else w * others[indices]
+    return w if options["weights"] is None else w * options["weights"]
+
+
+def largest(arrays, options):
+    """Bounds on the eigenvalues of any row's matrix B, the least being 1, and of its sum of w z z^T."""
+    fitted = {name: options[name] for name in ("bias", "center", "scale")}
+    z, _ = reference.targets_of(*arrays[1:], **fitted)
+    z = np.sqrt(whole_weights(arrays, options))[:, None] * z
+    spread = np.linalg.norm(z, 2) ** 2 if len(z) else 0.0
+    prior = sum(np.linalg.norm(part, 2) for part in (options["precision"], options["background"]) if part is not None)
+    ridge = 0.0 if options["ridge"] is None else options["ridge"].max(initial=0)
+    return prior + ridge + options["alpha"] * spread, spread
+
+
+# ---- equal to the twin -----------------------------------------------------------------------------------------------
+
+
+@each_level
+@some
+@given(problems, st.booleans(), seeds, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_solve_rows_equals_its_twin(level, asked, draw, seed, sweep, stream):
+    arrays, options = asked
+    options = options | {"draw": draw, "seed": seed, "sweep": sweep, "stream": stream, "errors": True}
+    with at_level(level):
+        x, sse = kernels.solve_rows(*arrays, **options)
+    expected, expected_sse = reference.solve_rows(*arrays, **options)
+    assert x.dtype == np.float32 and sse.dtype == np.float64
+    condition, spread = largest(arrays, options)
+    assert_close(x, expected, 1e-5 + 5e-7 * condition)
+    norms = np.sum(expected**2, axis=1).max(initial=0)
+    assert_close(sse, expected_sse, 1e-5, expected_sse.max(initial=0) + spread * norms)
+
+
+@each_level
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted_by", ["rows", "others", "rows and others"])
+def test_weights_by_row_and_by_partner_are_weights_of_their_ratings_byte_for_byte(level, weighted_by, weighted):
+    arrays, options = problem(seed=3, weighted=weighted, weighted_by=weighted_by, bias=True)
+    spread_out = options | {"weights": whole_weights(arrays, options), "row_weights": None, "other_weights": None}
+    with at_level(level):
+        one, two = (kernels.solve_rows(*arrays, **some, draw=True, errors=True) for some in (options, spread_out))
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+@each_level
+@some
+@given(seeds, st.sampled_from(WIDTHS), st.integers(1, 50), st.integers(0, 20_000), st.booleans())
+def test_predict_pairs_equals_its_twin(level, seed, k, n_side, n, bias):
+    rng = np.random.default_rng(seed)
+    users, items = floats(rng, n_side, k), floats(rng, n_side + 3, k)
+    u, i = rng.integers(0, n_side, n).astype(np.int32), rng.integers(0, n_side + 3, n).astype(np.int32)
+    options = {"bias": bias, "center": 3.5, "scale": 1.25}
+    with at_level(level):
+        out = kernels.predict_pairs(users, items, u, i, **options)
+    assert out.dtype == np.float32
+    assert_close(out, reference.predict_pairs(users, items, u, i, **options), 1e-5)
+
+
+@each_level
+@some
+@given(seeds, st.sampled_from(WIDTHS), st.integers(0, 2000))
+def test_gram_equals_its_twin(level, seed, k, n):
+    x = floats(np.random.default_rng(seed), n, k) + 1
+    with at_level(level):
+        products, sums = kernels.gram(x)
+    expected, expected_sums = reference.gram(x)
+    assert_close(products, expected, 1e-6)
+    assert_close(sums, expected_sums, 1e-6, np.abs(x).sum())
+    assert np.array_equal(products, products.T)
+
+
+@each_level
+@some
+@given(seeds, *[st.integers(0, 2**32 - 1)] * 3, st.integers(0, 300))
+def test_normals_equal_their_twin(level, seed, row, sweep, stream, n):
+    with at_level(level):
+        out = kernels.normals(seed, row, sweep, stream, n)
+    assert out.dtype == np.float32
+    assert_close(out, reference.normals(seed, row, sweep, stream, n), 1e-6)
+
+
+@some
+@given(st.tuples(*[st.integers(0, 2**32 - 1)] * 6))
+def test_philox_equals_its_twin(words):
+    assert kernels.philox(*words) == reference.philox(*words)
+
+
+@some
+@given(seeds, st.integers(0, 40), st.integers(1, 9), st.integers(1, 30))
+def test_has_repeats_equals_its_twin(seed, n, n_rows, n_columns):
+    rng = np.random.default_rng(seed)
+    indptr = np.concatenate([[0], np.sort(rng.integers(0, n + 1, n_rows - 1)), [n]]).astype(np.int64)
+    rows = indptr, rng.integers(0, n_columns, n).astype(np.int32), n_columns
+    assert kernels.has_repeats(*rows) == reference.has_repeats(*rows)
+
+
+@some
+@given(seeds, st.integers(0, 500), st.integers(1, 30), st.booleans())
+def test_compress_rows_equals_its_twin(seed, n, n_rows, weighted):
+    rng = np.random.default_rng(seed)
+    rows, others = rng.integers(0, n_rows, n).astype(np.int32), rng.integers(0, 9, n).astype(np.int32)
+    arrays = (rows, others, floats(rng, n), floats(rng, n) if weighted else None, n_rows)
+    for actual, expected in zip(kernels.compress_rows(*arrays), reference.compress_rows(*arrays), strict=True):
+        if expected is None:
+            assert actual is None
+            continue
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
+
+
+scores_with_ties = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12),
+    elements=st.sampled_from([0.0, -0.0, 1.0, -1.0, math.nan, math.inf, -math.inf]) | st.floats(width=32),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(scores_with_ties, st.integers(0, 15))
+def test_select_top_equals_its_twin(scores, n):
+    for actual, expected in zip(kernels.select_top(scores, n), reference.select_top(scores, n), strict=True):
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
+
+
+# ---- the mathematics -------------------------------------------------------------------------------------------------
+
+
+@each_level
+@pytest.mark.parametrize("k", [1, 6, 40])
+def test_mode_is_what_linalg_solve_finds(level, k):
+    rng = np.random.default_rng(k)
+    z, t = floats(rng, 300, k), floats(rng, 300)
+    with at_level(level):
+        x, _ = kernels.solve_rows(
+            np.array([0, 300]), np.arange(300, dtype=np.int32), t, z,
+            precision=7 * np.eye(k, dtype=np.float32), mean=np.zeros(k, dtype=np.float32), alpha=2.0,
+        )  # fmt: skip
+    z, t = z.astype(np.float64), t.astype(np.float64)
+    assert_close(x[0], np.linalg.solve(7 * np.eye(k) + 2 * z.T @ z, 2 * z.T @ t), 1e-5)
+
+
+def objective(arrays, options, row, x):
+    """Minus the log posterior of one row, rating by rating. A quadratic, so that central differences are exact."""
+    indptr, indices, values, other = arrays
+    m = options["mean"][row] if options["mean"].ndim == 2 else options["mean"]
+    total = 0.5 * (x - m) @ options["precision"] @ (x - m)
+    if options["ridge"] is not None:
+        total += 0.5 * options["ridge"][row] * np.sum((x - m) ** 2)
+    if options["background"] is not None:
+        total += 0.5 * x @ options["background"] @ x
+    weights = whole_weights(arrays, options).astype(np.float64)
+    for e in range(indptr[row], indptr[row + 1]):
+        q = other[indices[e]].astype(np.float64)
+        score = x[:-1] @ q[:-1] + x[-1] + q[-1] if options["bias"] else x @ q
+        residual = (float(values[e]) - options["center"]) / options["scale"] - score
+        total += 0.5 * options["alpha"] * weights[e] * residual**2
+    return total
+
+
+@each_level
+@settings(max_examples=10, deadline=None)
+@given(problems.filter(lambda asked: asked[0][3].shape[1] <= 17))
+def test_the_gradient_is_zero_at_the_mode(level, asked):
+    arrays, options = asked
+    with at_level(level):
+        out, _ = kernels.solve_rows(*arrays, **options)
+    for row, x in enumerate(out.astype(np.float64)[:3]):
+        here, steps = objective(arrays, options, row, x), np.eye(len(x))
+        ahead = np.array([objective(arrays, options, row, x + step) for step in steps])
+        behind = np.array([objective(arrays, options, row, x - step) for step in steps])
+        gradient, curvature = (ahead - behind) / 2, ahead + behind - 2 * here
+        assert np.all(curvature > 0)
+        assert np.abs(gradient).max() < 1e-5 * curvature.max() * (1 + np.abs(x).max())
+
+
+@each_level
+def test_draws_have_the_mean_and_covariance_of_the_posterior(level):
+    n, k, each = 20_000, 5, 8
+    rng = np.random.default_rng(3)
+    z, t, precision, m = floats(rng, each, k), floats(rng, each), matrix(rng, k, 0.5), floats(rng, k)
+    indptr = np.arange(n + 1) * each
+    indices, values = np.tile(np.arange(each, dtype=np.int32), n), np.tile(t, n)
+    with at_level(level):
+        x, _ = kernels.solve_rows(
+            indptr, indices, values, z, precision=precision, mean=m, alpha=0.7, draw=True, seed=11, sweep=2
+        )
+    B = precision + 0.7 * z.T.astype(np.float64) @ z
+    mode, S = np.linalg.solve(B, precision @ m + 0.7 * z.T @ t), np.linalg.inv(B)
+    sampling = np.sqrt((np.outer(np.diag(S), np.diag(S)) + S**2) / n)
+    assert np.all(np.abs(x.mean(axis=0) - mode) < 4.5 * np.sqrt(np.diag(S) / n))
+    assert np.all(np.abs(np.cov(x.T.astype(np.float64)) - S) < 4.5 * sampling)
+
+
+def test_philox_gives_the_published_answers():
+    """The known-answer vectors of Random123 for philox4x32, 10 rounds: zeros, ones, digits of pi."""
+    ones = 0xFFFFFFFF
+    pi = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0)
+    assert kernels.philox(*[0] * 6) == (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)
+    assert kernels.philox(*[ones] * 6) == (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)
+    assert kernels.philox(*pi) == (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)
+
+
+@each_level
+def test_normals_are_normal(level):
+    n = 400_000
+    with at_level(level):
+        x = np.sort(kernels.normals(5, 1, 2, 3, n).astype(np.float64))
+    moments = enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], start=1)
+    assert all(abs(np.mean(x**power) - moment) < 4 * math.sqrt(var / n) for power, (moment, var) in moments)
+    below = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
+    distance = max(np.max(np.arange(1, n + 1) / n - below), np.max(below - np.arange(n) / n))
+    assert distance < 1.95 / math.sqrt(n)  # Kolmogorov-Smirnov, one in a thousand
+    assert 4 < -x[0] < 6 and 4 < x[-1] < 6
+
+
+@pytest.mark.parametrize("other", [(6, 1, 2, 3), (5 + 2**32, 1, 2, 3), (5, 2, 2, 3), (5, 1, 3, 3), (5, 1, 2, 4)])
+def test_another_seed_row_sweep_or_stream_is_another_sequence(other):
+    n = 100_000
+    one, two = kernels.normals(5, 1, 2, 3, n), kernels.normals(*other, n)
+    assert abs(np.mean(one.astype(np.float64) * two)) < 4 / math.sqrt(n)
+
+
+# ---- threads, processes, signals -------------------------------------------------------------------------------------
+
+
+def every_kernel(n_threads):
+    """The bytes that each threaded kernel answers on inputs of many tasks."""
+    rng = np.random.default_rng(1)
+    arrays, options = problem(seed=1, k=17, n_rows=700, n=60_000, weighted=True, bias=True)
+    x = floats(rng, 40_000, 17)
+    codes = rng.integers(0, 40_000, 50_000).astype(np.int32)
+    answers = [
+        *kernels.solve_rows(*arrays, **options, draw=True, errors=True, seed=9, n_threads=n_threads),
+        kernels.predict_pairs(x, x, codes, codes[::-1].copy(), bias=True, n_threads=n_threads),
+        *kernels.gram(x, n_threads=n_threads),
+        *kernels.select_top(x[:3000], 5, n_threads=n_threads),
+    ]
+    return [answer.tobytes() for answer in answers]
+
+
+@each_level
+def test_same_bytes_on_any_number_of_threads(level):
+    with at_level(level):
+        alone = every_kernel(1)
+        for n_threads in (2, 3, 0, 1, 2**31 - 1):
+            assert every_kernel(n_threads) == alone
+
+
+def test_python_threads_may_call_at_once():
+    alone = every_kernel(1)
+    with ThreadPoolExecutor(4) as callers:
+        assert all(answers == alone for answers in callers.map(every_kernel, [1, 2, 3, 2, 1, 3, 2, 2]))
+
+
+CHILD = """
+import os, signal, sys, threading
+import numpy as np
+from palate import kernels
+
+def solve(n, k, n_threads):
+    return kernels.solve_rows(
+        np.linspace(0, n, 2001).astype(np.int64), np.arange(n, dtype=np.int32) % 5000, np.ones(n, dtype=np.float32),
+        np.sin(np.arange(5000 * k, dtype=np.float32)).reshape(5000, k),
+        precision=np.eye(k, dtype=np.float32), mean=np.zeros(k, dtype=np.float32), n_threads=n_threads,
+    )[0].tobytes()
+"""
+
+
+def python(body):
+    source = CHILD + textwrap.dedent(body)
+    return subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def answer_within(child, seconds, answer):
+    """The child's whole output; a child that hangs takes its own children with it."""
+    try:
+        assert child.communicate(timeout=seconds)[0] == answer
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        raise
+
+
+def test_ctrl_c_raises_within_seconds():
+    """The one test bound by the clock: about a second is meant, three are allowed."""
+    child = python("""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits "ignore"
+        small = solve(10_000, 8, 2)
+        print("ready", flush=True)
+        try:
+            solve(3_000_000, 512, 1)  # ten seconds and more
+        except KeyboardInterrupt:
+            print("interrupted", solve(10_000, 8, 2) == small)
+    """)
+    with child:
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.7)
+        asked = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert child.stdout.readline() == "interrupted True\n"
+        assert time.monotonic() - asked < 3
+    assert child.returncode == 0
+
+
+def test_many_short_calls_from_many_threads():
+    child = python("""
+        sizes = [200, 400, 800, 1600]
+        alone = {n: solve(n, 8, 1) for n in sizes}
+        wrong = []
+        def caller(n):
+            wrong.extend(n for turn in range(200) if solve(n, 8, 2 + turn % 2) != alone[n])
+        callers = [threading.Thread(target=caller, args=(n,)) for n in sizes]
+        [thread.start() for thread in callers]
+        [thread.join() for thread in callers]
+        print(len(wrong))
+    """)
+    answer_within(child, 60, "0\n")
+
+
+def test_a_forked_child_can_compute():
+    child = python("""
+        before = solve(100_000, 8, 2)
+        busy = threading.Thread(target=lambda: [solve(100_000, 32, 2) for _ in range(20)])
+        busy.start()
+        pid = os.fork()  # while another thread is in the kernels
+        if pid == 0:
+            os._exit(0 if solve(100_000, 8, 2) == before and solve(100_000, 8, 1) == before else 7)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), solve(100_000, 8, 2) == before)
+        busy.join()
+    """)
+    answer_within(child, 60, "0 True\n")
+
+
+def test_a_row_without_ratings_has_no_error():
+    """Whatever its prior: the sum of squared errors must not come from a difference in which the prior cancels."""
+    rng = np.random.default_rng(178)
+    empty = np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.ones((1, 4), np.float32)
+    spread = rng.standard_normal((4, 4))
+    precision = (spread @ spread.T * 100 + np.eye(4)).astype(np.float32)
+    mean = (rng.standard_normal(4) * 10).astype(np.float32)
+    _, errors = kernels.solve_rows(*empty, precision=precision, mean=mean, alpha=0.5, errors=True)
+    assert errors.tolist() == [0.0]

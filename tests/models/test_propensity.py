@@ -1,0 +1,128 @@
+"""Who chooses what: the logistic curve against scikit-learn's, chances that are kept, newcomers as known ones."""
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+import palate
+from palate.data.compressed import CompressedRows
+from palate.errors import OptionError
+from palate.models.implicit import ImplicitFactors
+from palate.models.propensity import Chooser, as_choices, chooser_of, logistic
+
+
+def test_logistic_is_the_regression_of_that_name():
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed here")
+    rng = np.random.default_rng(0)
+    x = rng.normal(2.0, 1.5, 4000)
+    happened = rng.random(4000) < 1 / (1 + np.exp(-(0.7 * x - 2)))
+    other = linear_model.LogisticRegression(C=np.inf, tol=1e-10).fit(x[:, None], happened)
+    np.testing.assert_allclose(logistic(x, happened), [other.intercept_[0], other.coef_[0, 0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("happened", [np.zeros(50, bool), np.ones(50, bool), np.arange(50) > 25])
+def test_logistic_of_what_never_or_always_happens_is_finite(happened):
+    assert np.isfinite(logistic(np.linspace(-1, 1, 50), happened)).all()
+
+
+def blocs(n_users=200, n_items=80, seed=0):
+    """Users of one half rate items of that half, popular ones more often; the ratings themselves say nothing."""
+    rng = np.random.default_rng(seed)
+    own = np.arange(n_users)[:, None] % 2 == np.arange(n_items) % 2
+    chances = np.where(own, 0.6, 0.02) * np.linspace(1, 0.2, n_items)
+    users, items = np.nonzero(rng.random((n_users, n_items)) < chances)
+    return palate.read((users, items, rng.integers(1, 6, len(users)))), chances
+
+
+def test_chances_are_higher_where_people_choose():
+    ratings, chances = blocs()
+    model = palate.Mean().fit(ratings, progress=False).model
+    chooser = chooser_of(model.history, len(model.item_vocabulary))
+    told = chooser.chances(np.arange(200, dtype=np.int32), model.history)
+    assert told.shape == (200, 80)
+    assert ((told >= 0) & (told <= 1)).all()
+    assert chooser.slope > 0
+    assert np.corrcoef(told.ravel(), chances.ravel())[0, 1] > 0.7
+
+
+def test_a_newcomer_is_told_what_a_known_one_with_the_same_history_is():
+    model = palate.Mean().fit(blocs()[0], progress=False).model
+    chooser = chooser_of(model.history, len(model.item_vocabulary))
+    known = model.known(np.array([3, 8], np.int32))
+    told = chooser.chances(np.array([-1, -1], np.int32), known.history)
+    np.testing.assert_allclose(told, chooser.chances(known.codes, known.history), rtol=2e-3, atol=1e-6)
+
+
+def test_scores_below_the_least_are_all_as_unlikely():
+    factors = chooser_of(blocs()[0].by_user(), 80).factors
+    assert isinstance(factors, ImplicitFactors)
+    chances = Chooser(factors, -1.0, 2.0).chances_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
+    assert chances[0] == chances[1] < chances[2] < chances[3]
+    assert chances[3] == pytest.approx(1 / (1 + np.e))
+
+
+def test_a_few_ratings_are_enough_to_ask():
+    history = palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]}).by_user()
+    assert np.isfinite(chooser_of(history, 2).chances(np.array([0, -1], np.int32), history)).all()
+
+
+def test_who_has_chosen_nothing_is_told_what_most_choose():
+    ratings, _ = blocs()
+    nothing = CompressedRows.empty(1)
+    chances = chooser_of(ratings.by_user(), 80).chances(np.array([-1], np.int32), nothing)[0]
+    assert np.corrcoef(chances, np.bincount(ratings.item_codes))[0, 1] > 0.9
+
+
+def test_what_was_rated_is_a_choice_whatever_the_rating():
+    history = as_choices(blocs()[0].by_user())
+    assert (history.values == 1).all()
+    assert history.weights is None
+
+
+@pytest.fixture(scope="module")
+def bayes():
+    return palate.Bayes(n_sweeps=20, history=False, seed=1).fit(blocs()[0], progress=False)
+
+
+def test_likely_is_the_chance_of_choosing_times_that_of_loving(bayes):
+    model, items = bayes.model, list(bayes.model.item_vocabulary)
+    told = bayes.recommend(7, n=80, by="likely", at_least=4, keep_seen=True)
+    mean, low, high = (
+        bayes.predict([7] * 80, items, level=0.682689492)[name].to_numpy() for name in ("prediction", "low", "high")
+    )
+    assert ((mean > 1) & (mean < 5)).all()  # no interval is cut at both ends: half its width is one standard deviation
+    spread = np.where(high < 5, high - mean, mean - low)
+    loving = 1 - np.array([NormalDist().cdf(z) for z in (3.5 - mean) / spread])
+    choosing = model.chooser.chances(np.array([7], np.int32), model.known(np.array([7], np.int32)).history)[0]
+    expected = dict(zip(items, choosing * loving, strict=True))
+    np.testing.assert_allclose(told["score"], [expected[item] for item in told["item"]], rtol=2e-3, atol=1e-7)
+    assert told["score"].is_sorted(descending=True)
+
+
+def test_likely_takes_what_is_above_average_for_love(bayes):
+    mean = bayes.model.history.values.mean()
+    usual = bayes.recommend(3, n=9, by="likely")
+    assert usual.equals(bayes.recommend(3, n=9, by="likely", at_least=int(np.ceil(mean))))
+
+
+def test_likely_recommends_what_people_of_ones_kind_choose(bayes):
+    told = bayes.recommend(n=5, by="likely")
+    assert np.mean(told["user"].to_numpy() % 2 == told["item"].to_numpy() % 2) > 0.95
+
+
+def test_likely_answers_newcomers_and_strangers(bayes):
+    own = [item for item, _ in bayes.history(4).select("item", "rating").iter_rows()]
+    assert set(bayes.fold_in(dict.fromkeys(own, 4)).recommend(n=5, by="likely")["item"]).isdisjoint(own)
+    counts = np.bincount(bayes.model.history.indices)
+    first = bayes.model.item_vocabulary.encode(bayes.recommend(-1, n=5, by="likely")["item"])
+    assert counts[first].mean() > np.sort(counts)[::-1][:30].mean() * 0.9
+
+
+def test_what_likely_needs(bayes):
+    with pytest.raises(OptionError, match="nobody rated higher than 5"):
+        bayes.recommend(1, by="likely", at_least=6)
+    for rec in (palate.Popularity().fit(blocs()[0]), palate.ALS(n_factors=2).fit(blocs()[0]),
+                palate.EASE().fit(blocs()[0].likes(at_least=1))):  # fmt: skip
+        with pytest.raises(OptionError, match='by="likely" needs ratings with intervals'):
+            rec.recommend(1, by="likely")

@@ -1,0 +1,320 @@
+"""EASE: the closed form against float64, its optimum, what update and forget do, memory, hostile files."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import palate
+from palate.data.compressed import CompressedRows
+from palate.errors import OptionError, TamperedModelError
+from palate.models.item_weights import choice_signals
+from palate.recipes import ease
+from palate.storing.container import read, write
+
+
+def choices(pairs, counts=None, n_users=None, n_items=None):
+    """Implicit ratings of (user, item) codes."""
+    users, items = (np.array(side, np.int32) for side in zip(*pairs, strict=True))
+    sizes = n_users or int(users.max()) + 1, n_items or int(items.max()) + 1
+    labels = (
+        palate.Vocabulary([f"{what[0]}{at:03}" for at in range(n)], what=what)
+        for what, n in zip(("user", "item"), sizes, strict=True)
+    )
+    users_known, items_known = labels
+    return palate.Ratings(
+        users, items, np.ones(len(users)), user_vocabulary=users_known, item_vocabulary=items_known, kind="implicit",
+        weights=None if counts is None else np.array(counts, np.float32),
+    )  # fmt: skip
+
+
+def drawn(n_users, n_items, share, seed, *, with_counts=False):
+    rng = np.random.default_rng(seed)
+    there = rng.random((n_users, n_items)) < share * rng.random(n_items) * 2
+    there[0, 0] = True
+    pairs = list(zip(*np.nonzero(there), strict=True))
+    return choices(pairs, rng.integers(1, 50, len(pairs)) if with_counts else None, n_users, n_items)
+
+
+def matrix_of(likes, confidence="relative"):
+    X = np.zeros((likes.n_users, likes.n_items))
+    rows = likes.by_user()
+    signals = choice_signals(rows, confidence)
+    codes = np.repeat(np.arange(likes.n_users), rows.counts)
+    X[codes, rows.indices] = 1 if signals is None else signals
+    return X
+
+
+def weights_of(rec):
+    return rec.model.factors.weights.astype(np.float64)
+
+
+AS_PUBLISHED = {"dropout": 0.0, "user_exponent": 0.0, "item_exponent": 0.0}  # Steck 2019
+OPTIONS = [AS_PUBLISHED, {}, {"dropout": 0.5, "user_exponent": 1.0, "item_exponent": 0.3}]
+
+
+def by_formula(X, decay, dropout=0.33, user_exponent=0.5, item_exponent=0.1):
+    """B_ij = -P_ij / P_jj in float64, of weighted users, with decays that grow with what an item weighs."""
+    chosen = X > 0
+    w = np.maximum(chosen.sum(1), 1.0) ** -user_exponent
+    w *= chosen.sum() / (w @ chosen.sum(1))
+    G = X.T @ (w[:, None] * X)
+    P = np.linalg.inv(G + np.diag(decay + dropout / (1 - dropout) * np.diag(G)))
+    B = -P / np.diag(P)
+    np.fill_diagonal(B, 0)
+    popularity = chosen.sum(0)
+    return np.where(
+        popularity > 0, B / (np.maximum(popularity, 1) / popularity[popularity > 0].mean()) ** item_exponent, 0
+    )
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["as published", "usual", "strong"])
+@pytest.mark.parametrize("size", [(150, 40), (40, 150), (60, 60), (700, 300)])  # by items, and by users
+@pytest.mark.parametrize("with_counts", [False, True])
+def test_the_weights_are_those_of_the_formula(size, with_counts, options):
+    likes = drawn(*size, 0.15, seed=2, with_counts=with_counts)
+    B = weights_of(palate.EASE(weight_decay=20.0, **options).fit(likes))
+    np.testing.assert_allclose(B, by_formula(matrix_of(likes), 20.0, **options), atol=3e-6)
+
+
+def test_dropout_is_the_mean_over_all_ways_to_hide_choices():
+    """Steck 2020: the weights that undo dropout on average, drawn here many times, of an item from all items kept."""
+    likes, dropout, rng = drawn(30, 6, 0.5, seed=3), 0.4, np.random.default_rng(0)
+    X = matrix_of(likes)
+    G, H = np.zeros((6, 6)), np.zeros((6, 6))
+    n_draws = 20_000
+    for _ in range(n_draws):
+        seen = X * (rng.random(X.shape) > dropout)
+        G += seen.T @ seen / n_draws
+        H += seen.T @ X / n_draws
+    expected = np.zeros((6, 6))
+    for j in range(6):  # ridge regression of whole column j on what was left of the others
+        others = np.delete(np.arange(6), j)
+        ridge = 2.0 * (1 - dropout) ** 2 * np.eye(5)
+        expected[others, j] = np.linalg.solve(G[np.ix_(others, others)] + ridge, H[others, j])
+    B = weights_of(palate.EASE(weight_decay=2.0, dropout=dropout, user_exponent=0.0, item_exponent=0.0).fit(likes))
+    np.testing.assert_allclose(B * (1 / (1 - dropout)), expected, atol=5e-3)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10**6), st.sampled_from([0.5, 5.0, 300.0]))
+def test_every_column_solves_its_own_ridge_regression(n_users, n_items, seed, decay):
+    likes = drawn(n_users, n_items, 0.4, seed)
+    X, B = matrix_of(likes), weights_of(palate.EASE(weight_decay=decay, **AS_PUBLISHED).fit(likes))
+    assert (np.diag(B) == 0).all()
+    gradient = X.T @ (X @ B - X) + decay * B
+    np.fill_diagonal(gradient, 0)  # of what is free
+    assert np.abs(gradient).max() < 1e-4 * max(1.0, X.sum())
+
+
+def test_the_usual_weight_decay_grows_with_the_root_of_the_counts():
+    likes = drawn(80, 30, 0.3, seed=4)
+    used = len(np.unique(likes.item_codes))
+    expected = 50 * np.sqrt(len(likes) / used)
+    one, other = palate.EASE().fit(likes), palate.EASE(weight_decay=float(expected)).fit(likes)
+    np.testing.assert_array_equal(weights_of(one), weights_of(other))
+
+
+def test_counts_say_more_in_proportion_to_the_users_own():
+    rows = CompressedRows.of(np.array([0, 0, 1], np.int32), np.array([0, 1, 0], np.int32), np.ones(3, np.float32),
+                             np.array([1, 3, 7], np.float32), 2)  # fmt: skip
+    usual = 1 + np.log(2)
+    expected = [(1 + np.log(1.5)) / usual, (1 + np.log(2.5)) / usual, 1]
+    np.testing.assert_allclose(choice_signals(rows, "relative"), expected, rtol=1e-6)
+    assert choice_signals(rows, "equal") is None
+
+
+def test_scores_are_histories_times_weights():
+    likes = drawn(50, 30, 0.3, seed=6, with_counts=True)
+    rec = palate.EASE().fit(likes)
+    expected = matrix_of(likes) @ weights_of(rec)
+    np.testing.assert_allclose(rec.model.factors.user_scores(), expected, atol=1e-5)
+    pairs = np.random.default_rng(1).integers(0, [50, 30], (200, 2)).astype(np.int32)
+    users, items = np.ascontiguousarray(pairs.T)
+    np.testing.assert_allclose(rec.predict_codes(users, items)[0], expected[users, items], atol=1e-5)
+    why = rec.explain("u003", "i004")
+    shares = {reason.item: reason.contribution for reason in why.because}
+    X, B = matrix_of(likes), weights_of(rec)
+    for code in np.flatnonzero(X[3]):
+        assert shares[f"i{code:03}"] == pytest.approx(X[3, code] * B[code, 4], abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 300, 1100])
+def test_invert_is_the_inverse_at_any_number_of_threads(n):
+    rng = np.random.default_rng(n)
+    Z = rng.standard_normal((n, n // 2 + 1)).astype(np.float32)
+    S = Z @ Z.T + 10 * np.eye(n, dtype=np.float32)
+    found = []
+    for n_threads in (1, 2, 3):
+        found.append(S.copy())
+        ease.invert(found[-1], n_threads)
+    np.testing.assert_allclose(found[0].astype(np.float64) @ S, np.eye(n), atol=1e-4)
+    np.testing.assert_array_equal(found[0], found[0].T)
+    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+
+
+def test_items_that_nobody_chose_say_nothing():
+    rec = palate.EASE().fit(choices([(0, 1), (1, 1), (1, 3), (2, 3)], n_items=6))
+    B = weights_of(rec)
+    assert not B[[0, 2, 4, 5]].any()
+    assert not B[:, [0, 2, 4, 5]].any()
+    assert B[1, 3] > 0
+
+
+# ---- update and forget
+
+
+def test_an_update_counts_at_once_and_leaves_the_weights():
+    likes = drawn(40, 20, 0.3, seed=8)
+    rec = palate.EASE().fit(likes)
+    known = set(rec.history("u001")["item"])
+    fresh = next(item for item in rec.model.item_vocabulary if item not in known)
+    users, items = palate.Vocabulary(["u001", "new"], what="user"), palate.Vocabulary([fresh, "thing"], what="item")
+    more = palate.Ratings(np.array([0, 1, 1]), np.array([0, 0, 1]), np.ones(3), user_vocabulary=users,
+                          item_vocabulary=items, kind="implicit")  # fmt: skip
+    codes = users.encode(["u001", "new", "new"]), items.encode([fresh, fresh, "thing"])
+    more = palate.Ratings(*codes, np.ones(3), user_vocabulary=users, item_vocabulary=items, kind="implicit")
+    after = rec.update(more)
+    assert (after.n_users, after.n_items) == (41, 21)
+    np.testing.assert_array_equal(weights_of(after)[:20, :20], weights_of(rec))
+    assert not weights_of(after)[20].any()
+    assert not weights_of(after)[:, 20].any()
+    told = rec.fold_in([*known, fresh])
+    for item in rec.model.item_vocabulary:
+        assert after.predict("u001", item).prediction == pytest.approx(told.predict(item).prediction, abs=1e-6)
+        assert after.predict("new", item).prediction == rec.fold_in([fresh]).predict(item).prediction
+    assert after.predict("new", "thing").prediction == 0
+    back = after.forget(users=["new"], items=["thing"])
+    np.testing.assert_array_equal(weights_of(back), weights_of(rec))
+    fewer = back.forget(items=[fresh])
+    kept = [code for code, item in enumerate(rec.model.item_vocabulary) if item != fresh]
+    np.testing.assert_array_equal(weights_of(fewer), weights_of(rec)[np.ix_(kept, kept)])
+
+
+def test_ratings_of_another_kind_are_no_update():
+    rec = palate.EASE().fit(drawn(20, 10, 0.4, seed=1))
+    with pytest.raises(OptionError, match="learned from who chose what"):
+        rec.update(palate.read({"user": ["u001"], "item": ["i001"], "rating": [4]}))
+
+
+def test_a_new_item_cannot_be_folded_in():
+    rec = palate.EASE().fit(drawn(20, 10, 0.4, seed=1))
+    with pytest.raises(OptionError, match="a new item would need some to and from all others"):
+        rec.fold_in(["u001"], side="item")
+
+
+# ---- memory
+
+
+def test_what_does_not_fit_is_refused_with_the_number():
+    likes = choices([(0, 0), (1, 99_999)], n_items=100_000)
+    with pytest.raises(OptionError, match=r"EASE of 100,000 items needs 40 GB, more than the 2 GB that memory= allows"):
+        palate.EASE(memory="2GB").fit(likes)
+    assert ease.memory_needed(6000, 3000, 3000) == 4 * 3000 * 3000 * 3 // 2
+    assert ease.memory_needed(10, 100, 100) == 4 * (100 * 100 + 10 * 10 + 2 * 10 * 100)
+    assert palate.EASE(memory="1MB").fit(drawn(20, 10, 0.4, seed=1)).n_items == 10
+
+
+def test_what_the_machine_has_free_is_the_limit(monkeypatch):
+    monkeypatch.setattr(ease, "available_memory", lambda: 10_000)
+    with pytest.raises(OptionError, match=r"needs 10\.4 KB, more than the 10 KB that this machine has free"):
+        palate.EASE().fit(choices([(0, at) for at in range(50)]))
+    monkeypatch.setattr(ease, "available_memory", lambda: None)  # a machine that does not say
+    palate.EASE().fit(choices([(0, at) for at in range(50)]))
+
+
+def test_amounts_of_memory():
+    assert [ease.bytes_of(text) for text in ("256MB", "2 gb", "1.5KB", "12", 12, "3B", "1TB")] == [
+        256_000_000, 2_000_000_000, 1500, 12, 12, 3, 10**12,
+    ]  # fmt: skip
+    for wrong in ("", "GB", "-1GB", "1PB", "1e9", "0", True, None, 0, "nan"):
+        with pytest.raises(OptionError, match="give a size such as"):
+            ease.bytes_of(wrong)
+    assert ease.available_memory() > 10**6
+    assert [ease.as_bytes(n) for n in (12, 55_000_000, 1_240_000_000)] == ["12 bytes", "55 MB", "1.24 GB"]
+
+
+def test_the_need_is_said_before_it_starts(capsys):
+    palate.EASE().fit(drawn(20, 10, 0.4, seed=1), progress=True)
+    assert "needs 600 bytes" in capsys.readouterr().err
+
+
+# ---- files
+
+
+def tampered(tmp_path, change):
+    """A model file some of whose parts are others."""
+    path = tmp_path / "model.palate"
+    palate.EASE().fit(drawn(20, 10, 0.4, seed=1)).save(path)
+    tensors, header = read(path)
+    tensors = {name: np.array(array) for name, array in tensors.items()}
+    change(tensors, header["factors"]["histories"])
+    write(path, tensors, header)
+    return path
+
+
+HOSTILE = {
+    "too few weights": lambda tensors, _: tensors.update({"item.weights": tensors["item.weights"][:5].copy()}),
+    "doubles": lambda tensors, _: tensors.update({"item.weights": tensors["item.weights"].astype(np.float64)}),
+    "not finite": lambda tensors, _: tensors["item.weights"].__setitem__((2, 3), np.nan),
+    "none": lambda tensors, _: tensors.pop("item.weights"),
+    "confidence": lambda _, header: header.update({"confidence": "blind"}),
+    "damping": lambda _, header: header.update({"damping": -1}),
+    "no confidence": lambda _, header: header.pop("confidence"),
+    "neighbours of no measure": lambda _, header: header.update({"measure": "love", "k": 3, "shrinkage": 0}),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_files_are_refused(kind, tmp_path):
+    with pytest.raises(TamperedModelError):
+        palate.load(tampered(tmp_path, HOSTILE[kind]))
+
+
+def test_the_history_is_stored_once(tmp_path):
+    likes = drawn(30, 20, 0.4, seed=1)
+    path = tmp_path / "model.palate"
+    palate.EASE().fit(likes).save(path)
+    tensors, _ = read(path)
+    assert sum(array.size for array in tensors.values() if array.shape == (len(likes),)) == 2 * len(likes)
+
+
+# ---- real data
+
+
+@pytest.mark.data
+def test_the_bar_of_ml_100k(ml_100k):
+    likes = ml_100k.likes(at_least=4)
+    rec = palate.EASE().fit(likes[np.arange(len(likes)) % 5 > 0])
+    held_out = likes[np.arange(len(likes)) % 5 == 0]
+    best = rec.recommend(n=10)
+    asked = set(held_out.to_frame().select("user", "item").iter_rows())
+    hits = sum(pair in asked for pair in best.select("user", "item").iter_rows())
+    popular = palate.Popularity().fit(likes[np.arange(len(likes)) % 5 > 0]).recommend(n=10)
+    hits_of_popular = sum(pair in asked for pair in popular.select("user", "item").iter_rows())
+    assert hits > 1.5 * hits_of_popular
+
+
+def test_counts_stay_in_a_batch_with_a_stranger():
+    likes = palate.datasets.synthetic(40, 20, 400, seed=2).likes(at_least=2)
+    counted = likes.with_weights(np.random.default_rng(0).integers(1, 50, len(likes)))
+    rec = palate.EASE(weight_decay=20.0).fit(counted)
+    alone, batch = rec.recommend("u1", n=5), rec.recommend(["u1", "nobody"], n=5)
+    assert batch.filter(user="u1").equals(alone)
+    predicted = rec.predict("u1", alone["item"].to_list())["prediction"]
+    np.testing.assert_allclose(alone["score"], predicted, atol=1e-6)
+
+
+def test_a_decay_that_rounding_eats_is_told():
+    everything = [(user, item) for user in range(20) for item in range(12)]
+    data = palate.read(tuple(zip(*everything, strict=True)), kind="implicit")
+    with pytest.raises(OptionError, match="weight decay near zero"):
+        palate.EASE(weight_decay=1e-12, **AS_PUBLISHED).fit(data)
+
+
+@pytest.mark.parametrize("options", [
+    {"dropout": 1.0}, {"dropout": "0.3"}, {"user_exponent": -0.1}, {"user_exponent": True}, {"item_exponent": None},
+    {"item_exponent": 2},
+])  # fmt: skip
+def test_shares_and_exponents_are_numbers_in_their_range(options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        palate.EASE(**options)
