@@ -159,7 +159,7 @@ def folding_in() -> list[Row]:
         for user in users
         for codes, values in [given.by_user().row(int(user))]
     }
-    seconds, newcomers = timed(lambda: {user: rec.fold_in(history) for user, history in histories.items()}, 3)
+    seconds, fold_in = timed(lambda: {user: rec.fold_in(history) for user, history in histories.items()}, 3)
     kept = np.isin(asked.user_codes, users)
     asked = asked[kept]
     predicted, inside = np.empty(len(asked)), np.empty(len(asked), bool)
@@ -167,7 +167,7 @@ def folding_in() -> list[Row]:
         rows = np.flatnonzero(asked.user_codes == user)
         if len(rows) == 0:
             continue
-        answer = newcomers[int(user)].predict(asked.item_vocabulary.decode(asked.item_codes[rows]))
+        answer = fold_in[int(user)].predict(asked.item_vocabulary.decode(asked.item_codes[rows]))
         predicted[rows] = answer["prediction"].to_numpy()
         low, high = answer["low"].to_numpy(), answer["high"].to_numpy()
         inside[rows] = (low <= asked.values[rows]) & (asked.values[rows] <= high)

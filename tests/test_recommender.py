@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import palate
 from palate import recommender
-from palate.answers import arguments, newcomer
+from palate.answers import arguments, fold_in
 from palate.answers.ranking import blocks, selecting
 from palate.errors import DataError, LabelTypeError, OptionError
 
@@ -51,7 +51,7 @@ def test_recommend_is_a_sorted_table(rec, user, n, wanted, exclude, keep_seen):
         (-score, code)
         for code, (item, seen) in enumerate(zip(known.items, ~np.isnan(known.known[0]), strict=True))
         if (wanted is None or item in wanted) and item not in exclude and (keep_seen or not seen)
-        for score in rec.model.factors.scores(rec.people(np.array([int(user[1:])], np.int32)).vectors)[0, [code]]
+        for score in rec.model.factors.scores(rec.user_rows(np.array([int(user[1:])], np.int32)).vectors)[0, [code]]
     ]
     expected = [known.items[code] for _, code in sorted(allowed)[:n]]
     answer = rec.recommend(user, n, items=wanted, exclude=exclude, keep_seen=keep_seen)
@@ -219,7 +219,7 @@ def test_a_history_from_a_mapping_or_a_frame(rec):
 def test_weights_of_a_history_count(bayes):
     def answer(weights):
         frame = pl.DataFrame({"item": ["i1", "i2"], "rating": [5, 1], "weight": weights})
-        return newcomer.Newcomer(bayes.model, arguments.history_of(bayes.model.item_vocabulary, frame)).vector
+        return fold_in.FoldIn(bayes.model, arguments.history_of(bayes.model.item_vocabulary, frame)).vector
 
     without = bayes.fold_in({"i1": 5, "i2": 1}).vector
     np.testing.assert_array_equal(answer([1.0, 1.0]), without)
@@ -297,9 +297,9 @@ def test_blocks_are_bounded(bayes, tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
     sizes, whole = [], selecting.best
 
-    def watching(model, people, *rest):
-        sizes.append(len(people))
-        return whole(model, people, *rest)
+    def watching(model, user_rows, *rest):
+        sizes.append(len(user_rows))
+        return whole(model, user_rows, *rest)
 
     monkeypatch.setattr(selecting, "best", watching)
     bayes.recommend(out=str(tmp_path / "best.parquet"))
@@ -325,9 +325,9 @@ def test_intervals_hold_their_share_of_a_normal(level, center, spread):
 
 
 def test_names_have_one_home_each():
-    assert recommender.Newcomer is newcomer.Newcomer
+    assert recommender.FoldIn is fold_in.FoldIn
     assert palate.load is recommender.load
-    for owner in (palate.Recommender, newcomer.Newcomer):
+    for owner in (palate.Recommender, fold_in.FoldIn):
         for name, member in inspect.getmembers(owner, inspect.isfunction):
             if not name.startswith("_"):
                 assert member.__doc__, f"{owner.__name__}.{name} is not documented"
@@ -337,7 +337,7 @@ def test_names_have_one_home_each():
 def test_options_have_one_name_everywhere():
     options = set(inspect.signature(palate.Recommender.recommend).parameters)
     assert options >= {"n", "items", "exclude", "keep_seen", "by", "level", "seed", "out", "on_unknown"}
-    assert set(inspect.signature(newcomer.Newcomer.recommend).parameters) <= options
+    assert set(inspect.signature(fold_in.FoldIn.recommend).parameters) <= options
 
 
 def test_asking_a_saved_model_needs_no_training_code(bayes, tmp_path):

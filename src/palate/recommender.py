@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from palate import storing
 from palate.answers.arguments import (
     Doubles,
-    Moment,
     OnUnknown,
+    Timestamp,
     check_choice,
     choices_of,
     history_of,
     is_many,
-    moments_of,
+    timestamps_of,
 )
 from palate.answers.explaining import explain_row
-from palate.answers.newcomer import Newcomer
+from palate.answers.fold_in import FoldIn
 from palate.answers.predicting import columns_of, predict
 from palate.answers.ranking import (
     Alike,
@@ -43,7 +43,7 @@ from palate.answers.updating import forgotten, updated
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes, Factors, Floats
-from palate.models.model import Model, People
+from palate.models.model import Model, UserRows
 
 
 class Recommender:
@@ -131,13 +131,19 @@ class Recommender:
         items: Label,
         *,
         distribution: Literal[True],
-        when: Moment | None = ...,
+        when: Timestamp | None = ...,
         level: float = ...,
         on_unknown: OnUnknown = ...,
     ) -> Distribution: ...
     @overload
     def predict(
-        self, users: Label, items: Label, *, when: Moment | None = ..., level: float = ..., on_unknown: OnUnknown = ...
+        self,
+        users: Label,
+        items: Label,
+        *,
+        when: Timestamp | None = ...,
+        level: float = ...,
+        on_unknown: OnUnknown = ...,
     ) -> Prediction: ...
     @overload
     def predict(
@@ -245,9 +251,9 @@ class Recommender:
         """
         return built(self.model.factors)
 
-    def people(self, codes: Codes) -> People:
+    def user_rows(self, codes: Codes) -> UserRows:
         """Rows for codes; -1 is somebody without any rating."""
-        return self.model.people(codes)
+        return self.model.user_rows(codes)
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 
@@ -274,17 +280,23 @@ class Recommender:
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 
-    def explain(self, user: Label, item: Label, *, when: Moment | None = None) -> Explanation:
+    def explain(self, user: Label, item: Label, *, when: Timestamp | None = None) -> Explanation:
         """Mean + user + item + factors (+ time, with when=) add up to the prediction; and which own ratings did it."""
         user_code = self.model.user_vocabulary.encode_one(user)
         item_code = self.model.item_vocabulary.encode_one(item)
         codes = np.array([user_code], np.int32), np.array([item_code], np.int32)
-        moments = moments_of(when, 1)
-        moved, *_ = self.model.effects_at(*codes, moments)
+        timestamps = timestamps_of(when, 1)
+        moved, *_ = self.model.effects_at(*codes, timestamps)
         effects = {} if when is None or self.model.effects is None else {"time": float(moved[0])}
-        forecast = self.model.forecast(*codes, moments)
+        forecast = self.model.forecast(*codes, timestamps)
         return explain_row(
-            self.model, self.people(codes[0]), user, item_code, self.model.score_limits, forecast.doubt, effects
+            self.model,
+            self.user_rows(codes[0]),
+            user,
+            item_code,
+            self.model.score_limits,
+            forecast.score_variance,
+            effects,
         )
 
     def history(self, user: Label) -> Frame:
@@ -299,7 +311,7 @@ class Recommender:
 
     def fold_in(
         self, ratings: Any, side: Literal["user", "item"] = "user", *, features: Mapping[str, Any] | None = None
-    ) -> Newcomer:
+    ) -> FoldIn:
         """Somebody never seen, from a mapping {item: rating} or a frame of items and ratings; nothing is retrained.
 
         side="item" takes in a new item from the ratings users gave it. A frame may have weights, where 1 is a rating of
@@ -314,7 +326,7 @@ class Recommender:
         if side == "item":
             return self._transposed.fold_in(ratings, features=features)
         given = choices_of if self.model.kind == "implicit" else history_of
-        return Newcomer(self.model, given(self.model.item_vocabulary, ratings), features)
+        return FoldIn(self.model, given(self.model.item_vocabulary, ratings), features)
 
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
         """The n items whose rating would teach most about somebody new who rated `given`; options of Newcomer.ask."""
@@ -390,4 +402,4 @@ def load(path: str | PathLike[str]) -> Recommender:
     return Recommender(storing.load(path))
 
 
-__all__ = ["Newcomer", "Recommender", "load"]
+__all__ = ["FoldIn", "Recommender", "load"]

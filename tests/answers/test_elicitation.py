@@ -176,8 +176,8 @@ def toy(items, counts, precision=(1.0, 1.0)):
     )
     vectors = np.column_stack([items, np.zeros(len(items))]).astype(np.float32)
     prior = Prior(np.diag(precision).astype(np.float32), np.zeros(2, np.float32), 1.0)
-    people = np.zeros((ratings.n_users, 2), np.float32)
-    return palate.Recommender.from_training(ratings, factors=Factors(3.0, people, vectors, prior, prior), noise=1.0)
+    user_rows = np.zeros((ratings.n_users, 2), np.float32)
+    return palate.Recommender.from_training(ratings, factors=Factors(3.0, user_rows, vectors, prior, prior), noise=1.0)
 
 
 def test_the_item_that_divides_people_is_asked_first():
@@ -238,11 +238,11 @@ def test_n_beyond_the_catalogue_and_choices_of_items(name, fits):
 @each
 def test_more_known_leaves_less_to_learn(name, fits):
     rec = fits[name]
-    people = [{}, {"i1": 3.0}, {"i1": 3.0, "i2": 3.2, "i3": 3.0}, {f"i{j}": 3.0 + (j % 2) / 5 for j in range(1, 21)}]
-    variances = [np.mean([belief.variance for belief in beliefs_of(rec, given)]) for given in people]
+    user_rows = [{}, {"i1": 3.0}, {"i1": 3.0, "i2": 3.2, "i3": 3.0}, {f"i{j}": 3.0 + (j % 2) / 5 for j in range(1, 21)}]
+    variances = [np.mean([belief.variance for belief in beliefs_of(rec, given)]) for given in user_rows]
     assert variances == sorted(variances, reverse=True)
     if name != "SGD in a range":  # there the slopes move with what is expected
-        gains = [rec.ask(1, given, items=["i30"])["gain"][0] for given in people]
+        gains = [rec.ask(1, given, items=["i30"])["gain"][0] for given in user_rows]
         assert gains == sorted(gains, reverse=True)
 
 

@@ -88,12 +88,12 @@ def test_a_share_is_what_the_rating_does(name, weighted, data):
     data = data.with_weights(weights)
     model = RECIPES[name].fit(data).model
     for user in (0, 3, 17):
-        people = model.known(np.array([user], np.int32))
+        user_rows = model.known(np.array([user], np.int32))
         for item in (2, 30):
-            shares = contributions(model, people, item)[0]
-            whole = score(model, people.history, item)
+            shares = contributions(model, user_rows, item)[0]
+            whole = score(model, user_rows.history, item)
             for at in range(len(shares)):
-                changed = score(model, without_deviation(model, people.history, at), item)
+                changed = score(model, without_deviation(model, user_rows.history, at), item)
                 assert shares[at] == pytest.approx(whole - changed, abs=2e-4)
     assert bool(np.abs(shares).max() > 1e-3) is (name not in {"Mean", "Popularity"})
 
@@ -114,8 +114,8 @@ def draw_score(model, history, item):
 
 def test_a_share_under_the_posterior_is_the_mean_over_its_draws(fits):
     model = replace(fits["Bayes"].model, user_noise=None)  # under one draw alone, a noise relative to all is another
-    people = model.known(np.array([5], np.int32))
-    history, item = people.history, 7
+    user_rows = model.known(np.array([5], np.int32))
+    history, item = user_rows.history, 7
     changes = np.zeros((len(model.posterior), len(history.values)))
     for s in range(len(model.posterior)):
         one = with_draw(model, s)
@@ -124,19 +124,19 @@ def test_a_share_under_the_posterior_is_the_mean_over_its_draws(fits):
             values = history.values.copy()
             values[at] = one.posterior.center + one.posterior.scale * one.posterior.items.vectors[0, rated, -1]
             changes[s, at] = whole - draw_score(one, replace(history, values=values), item)
-        np.testing.assert_allclose(contributions(one, people, item)[0], changes[s], atol=1e-3)
-    np.testing.assert_allclose(contributions(model, people, item)[0], changes.mean(axis=0), atol=1e-3)
+        np.testing.assert_allclose(contributions(one, user_rows, item)[0], changes[s], atol=1e-3)
+    np.testing.assert_allclose(contributions(model, user_rows, item)[0], changes.mean(axis=0), atol=1e-3)
 
 
 def test_a_share_of_an_ordered_rating_is_what_its_latent_does(data):
     model = palate.Bayes(n_factors=3, n_sweeps=25, n_samples=6, likelihood="ordinal").fit(data).model
-    people, item = model.known(np.array([5], np.int32)), 7
-    history = replace(people.history, values=model.targets_of(people))
+    user_rows, item = model.known(np.array([5], np.int32)), 7
+    history = replace(user_rows.history, values=model.targets_of(user_rows))
     for s in range(len(model.posterior)):
         one = with_draw(model, s)
         linear = replace(one, posterior=replace(one.posterior, steps=None))
         whole = draw_score(linear, history, item)
-        shares = contributions(one, people, item)[0]
+        shares = contributions(one, user_rows, item)[0]
         for at, rated in enumerate(history.indices):
             values = history.values.copy()
             values[at] = one.posterior.items.vectors[0, rated, -1]
@@ -192,8 +192,8 @@ def test_reasons_come_strongest_first_and_print(fits, data):
 def test_people_without_ratings_have_no_reasons(fits):
     for rec in fits.values():
         empty = CompressedRows(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
-        people = rec.model.newcomers(empty)
-        why = explain_row(rec.model, people, "nobody", 3, rec.model.score_limits)
+        user_rows = rec.model.fold_in(empty)
+        why = explain_row(rec.model, user_rows, "nobody", 3, rec.model.score_limits)
         assert why.because == []
         assert why.rest == pytest.approx(why.parts["user"] + why.parts["factors"])
     assert "because of" not in str(why)

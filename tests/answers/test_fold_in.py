@@ -7,7 +7,7 @@ import pytest
 
 import palate
 from helpers.data import rows_of
-from palate.models.cold import Strangers
+from palate.models.cold_start import ColdStart
 from palate.models.factors import as_partner
 from palate.models.posterior import Posterior, SideSamples
 from palate.recipes.base import rmse
@@ -17,7 +17,7 @@ LISTS = ([0, 2, 3], [1], [4, 5, 0, 1], [2])  # the columns of F of four newcomer
 RATED = ([0, 1, 2, 3], [5], list(range(12)), [7, 8])
 
 
-def newcomers(seed=0):
+def fold_in(seed=0):
     """Features (4, D) and ratings of four newcomers."""
     rng = np.random.default_rng(seed)
     features, ratings = rows_of(LISTS), rows_of(RATED)
@@ -44,11 +44,11 @@ def drawn_links(n_draws, spread, seed=1):
     mean, items = rng.standard_normal((1, K)), rng.standard_normal((1, N_ITEMS, K))
     precisions = np.tile(precision, (n_draws, 1, 1))
     means = np.tile(mean, (n_draws, 1)).astype(np.float32)
-    strangers = Strangers.of_prior(means, precisions)
-    users = SideSamples(np.zeros((n_draws, 1, K), np.float32), precisions, means, strangers, links)
+    cold_start = ColdStart.of_prior(means, precisions)
+    users = SideSamples(np.zeros((n_draws, 1, K), np.float32), precisions, means, cold_start, links)
     vectors = np.tile(items, (n_draws, 1, 1)).astype(np.float32)
     alpha = np.full(n_draws, 0.8, np.float32)
-    return Posterior(3.0, 1.5, alpha, users, SideSamples(vectors, precisions, means, strangers)), link
+    return Posterior(3.0, 1.5, alpha, users, SideSamples(vectors, precisions, means, cold_start)), link
 
 
 def solved(posterior, F, link, ratings, widened):
@@ -68,11 +68,13 @@ def solved(posterior, F, link, ratings, widened):
 def test_the_mean_over_draws_has_integrated_the_link_out():
     """With a link known as Normal(B, s Lambda^-1), f beta adds s |f|^2 Lambda^-1 to how a newcomer's row may lie."""
     posterior, link = drawn_links(4000, spread=1.5)
-    features, ratings = newcomers()
+    features, ratings = fold_in()
     F = dense(features)
     widened = 1 + 1.5 * np.sum(F**2, axis=1)
     right = solved(posterior, F, link, ratings, widened)
-    np.testing.assert_allclose(posterior.users.doubt_of(posterior.users.means(features)), widened - 1, rtol=0.05)
+    np.testing.assert_allclose(
+        posterior.users.score_variance_of(posterior.users.means(features)), widened - 1, rtol=0.05
+    )
     found = posterior.solve_new(ratings, features).mean(axis=0)
     np.testing.assert_allclose(found, right, atol=0.05)
     unaware = posterior.solve(ratings, features, draw=False).mean(axis=0)
@@ -83,7 +85,7 @@ def test_the_mean_over_draws_has_integrated_the_link_out():
 def test_draws_have_that_doubt_already():
     """A draw takes the link of its draw: where ratings tell little, a newcomer's draws lie as widely as they should."""
     posterior, _ = drawn_links(4000, spread=1.5)
-    features, ratings = newcomers()
+    features, ratings = fold_in()
     faint = replace(ratings, weights=ratings.weights * np.float32(1e-4))
     drawn = posterior.solve(faint, features, draw=True, seed=3)
     widened = 1 + 1.5 * np.sum(dense(features) ** 2, axis=1)
@@ -93,23 +95,25 @@ def test_draws_have_that_doubt_already():
 
 
 def test_without_a_link_or_with_one_draw_there_is_no_doubt():
-    features, ratings = newcomers()
+    features, ratings = fold_in()
     one, _ = drawn_links(1, spread=1.0)
-    np.testing.assert_array_equal(one.users.doubt_of(one.users.means(features)), np.zeros(4))
+    np.testing.assert_array_equal(one.users.score_variance_of(one.users.means(features)), np.zeros(4))
     np.testing.assert_array_equal(one.solve_new(ratings, features), one.solve(ratings, features, draw=False))
     plain = replace(one, users=replace(one.users, link=None))
-    assert plain.weigh_new(ratings, plain.users.means(features)) is ratings
+    assert plain.weight_new(ratings, plain.users.means(features)) is ratings
     several, _ = drawn_links(5, spread=1.0)
-    assert several.weigh_new(ratings, several.users.means(None)) is ratings
+    assert several.weight_new(ratings, several.users.means(None)) is ratings
 
 
 def test_ratings_without_weights_get_those_of_the_doubt():
     posterior, _ = drawn_links(5, spread=1.0)
-    features, ratings = newcomers()
+    features, ratings = fold_in()
     means = posterior.users.means(features)
-    weights = posterior.weigh_new(replace(ratings, weights=None), means).weights
-    np.testing.assert_allclose(weights, np.repeat(1 + posterior.users.doubt_of(means), ratings.counts), rtol=1e-6)
-    np.testing.assert_allclose(posterior.weigh_new(ratings, means).weights, weights * ratings.weights, rtol=1e-6)
+    weights = posterior.weight_new(replace(ratings, weights=None), means).weights
+    np.testing.assert_allclose(
+        weights, np.repeat(1 + posterior.users.score_variance_of(means), ratings.counts), rtol=1e-6
+    )
+    np.testing.assert_allclose(posterior.weight_new(ratings, means).weights, weights * ratings.weights, rtol=1e-6)
 
 
 def halves_folded_in(ratings, side, n):
@@ -124,10 +128,10 @@ def halves_folded_in(ratings, side, n):
     asked = ratings[chosen & ~first & np.isin(codes, codes[chosen & first])]
     model = rec.model if side == "user" else rec.model.transposed()
     pairs = (asked.user_codes, asked.item_codes) if side == "user" else (asked.item_codes, asked.user_codes)
-    people = model.newcomers(given.by_user() if side == "user" else given.by_item())
-    weighed = model.weighed(people.history, people.codes)
-    unaware = model._projection(model.posterior.solve(weighed, people.features, draw=False))
-    scores = [model.factors.pair_scores(vectors, *pairs) for vectors in (people.vectors, unaware)]
+    user_rows = model.fold_in(given.by_user() if side == "user" else given.by_item())
+    weighted = model.weighted(user_rows.history, user_rows.codes)
+    unaware = model._projection(model.posterior.solve(weighted, user_rows.features, draw=False))
+    scores = [model.factors.pair_scores(vectors, *pairs) for vectors in (user_rows.vectors, unaware)]
     scores.append(refit.predict_codes(asked.user_codes, asked.item_codes)[0])
     return [rmse(np.clip(score, 1, 5), asked.values) for score in scores]
 

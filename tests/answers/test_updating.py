@@ -310,13 +310,13 @@ def test_integer_labels_are_gone_from_every_array(tmp_path):
 @pytest.mark.parametrize("name", ["Bayes", "Bayes, time", "Bayes, ordinal", "ALS", "SGD", "Bias"])
 def test_forgetting_goes_towards_a_fit_without(name, data):
     """Forgotten: a crowd of new users who love one item that all others hate."""
-    crowd = {"user": [f"x{n}" for n in range(30)], "item": ["i5"] * 30, "rating": [5.0] * 30}
+    neighbor_index = {"user": [f"x{n}" for n in range(30)], "item": ["i5"] * 30, "rating": [5.0] * 30}
     both = pl.concat(
-        [data.to_frame(), pl.DataFrame(crowd | {"time": [1_000_000_000] * 30}).cast(data.to_frame().schema)]
+        [data.to_frame(), pl.DataFrame(neighbor_index | {"time": [1_000_000_000] * 30}).cast(data.to_frame().schema)]
     )
     rec = RECIPES[name].fit(palate.read(both, **TABLES), progress=False)
     without = RECIPES[name].fit(data, progress=False)
-    left = rec.forget(users=crowd["user"])
+    left = rec.forget(users=neighbor_index["user"])
     labels = list(data.user_vocabulary)
     with_crowd, gone, never = (one.predict(labels, "i5")["prediction"].mean() for one in (rec, left, without))
     assert abs(gone - never) < 0.4 * abs(with_crowd - never)
@@ -356,8 +356,8 @@ def test_forgetting_what_was_learned_last_goes_back(fitted, split):
     """forget(update(x)) is x again, but for the random numbers of a few draws."""
     name, rec = fitted
     there = list(rec.model.item_vocabulary)[:12]
-    crowd = {"user": ["x1"] * 12 + ["x2"] * 12, "item": there * 2, "rating": [5.0, 1.0] * 12}
-    updated = rec.update(crowd)
+    neighbor_index = {"user": ["x1"] * 12 + ["x2"] * 12, "item": there * 2, "rating": [5.0, 1.0] * 12}
+    updated = rec.update(neighbor_index)
     back = updated.forget(users=["x1", "x2"])
     assert back.model.fingerprint == rec.model.fingerprint
     assert back.model.limits == rec.model.limits

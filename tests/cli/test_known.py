@@ -105,8 +105,8 @@ def test_evaluate_takes_the_moments_of_the_test_file(here, rec):
 
 def test_predict_at_a_moment_with_chances(here, rec):
     there = {"prediction": 0.0, "low": 0.0, "high": 0.0}
-    for moment, when in (("2000-01-02T00:00:10", START + 86_410), (START, START), (None, None)):
-        options = ["--when", moment] if moment else []
+    for timestamp, when in (("2000-01-02T00:00:10", START + 86_410), (START, START), (None, None)):
+        options = ["--when", timestamp] if timestamp else []
         told = parsed("predict", "all.palate", "1", "3", "--distribution", *options, cwd=here)
         expected = rec.predict("1", "3", when=when, distribution=True)
         assert [told[name] for name in there] == pytest.approx(list(expected[:3]), rel=1e-6)

@@ -21,9 +21,9 @@ def here(tmp_path_factory):
     rows = [(u, i, rng.integers(1, 6)) for u in range(1, 31) for i in range(1, N_ITEMS + 1) if rng.random() < 0.4]
     genres = ["Drama", "Drama|Comedy", "Horror"]
     films = [(i, f"Film {i}", 1980 + i, genres[i % 3]) for i in range(1, N_ITEMS + 1)]
-    people = [(u, 20 + u, "fr" if u % 3 else "de") for u in range(1, 31)]
+    user_rows = [(u, 20 + u, "fr" if u % 3 else "de") for u in range(1, 31)]
     write(folder / "ratings.csv", [("user", "item", "rating"), *rows])
-    write(folder / "people.csv", [("user", "age", "country"), *people])
+    write(folder / "people.csv", [("user", "age", "country"), *user_rows])
     (folder / "users.txt").write_text("3\n4\n5\n")
     write(folder / "films.csv", [("item", "title", "year", "genres"), *films])
     write(folder / "pairs.csv", [("user", "item"), (1, 3), (1, 4), (2, 5)])

@@ -20,7 +20,7 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 
 
-def make(n, n_users, n_items, seed, *, times=True, n_moments=5):
+def make(n, n_users, n_items, seed, *, times=True, n_timestamps=5):
     """Ratings whose values are their row numbers, so that every row can be followed."""
     rng = np.random.default_rng(seed)
     return Ratings(
@@ -29,7 +29,7 @@ def make(n, n_users, n_items, seed, *, times=True, n_moments=5):
         np.arange(n),
         user_vocabulary=Vocabulary(np.arange(n_users + 1), what="user"),  # one user nobody has heard of
         item_vocabulary=Vocabulary(np.arange(n_items + 1), what="item"),
-        times=rng.integers(100, 100 + n_moments, n) if times else None,
+        times=rng.integers(100, 100 + n_timestamps, n) if times else None,
         weights=rng.random(n),
     )
 

@@ -141,10 +141,10 @@ def test_by_default_every_fitting_recipe(whole, monkeypatch):
 
     stars = {recipe.label() for recipe in comparing.fitting(whole)}
     chosen = {recipe.label() for recipe in comparing.fitting(whole.likes(4))}
-    crowd = {"Neighbors(by='users')"}
+    neighbor_index = {"Neighbors(by='users')"}
     explicit = {f"{n}()" for n, kind in RECIPES.items() if "explicit" in kind.kinds and kind.predicts_ratings}
-    assert stars == explicit | crowd
-    assert chosen == {f"{name}()" for name, kind in RECIPES.items() if "implicit" in kind.kinds} | crowd
+    assert stars == explicit | neighbor_index
+    assert chosen == {f"{name}()" for name, kind in RECIPES.items() if "implicit" in kind.kinds} | neighbor_index
     assert {"Mean()", "Bias()", "ALS()", "SGD()", "Bayes()"} <= stars
     assert {"Popularity()", "ImplicitALS()"} <= chosen
     monkeypatch.setattr(comparing, "RECIPES", {"Mean": palate.Mean, "Bias": palate.Bias})

@@ -133,14 +133,14 @@ def test_auc_counts_ties_half_as_scikit_learn_does(seed):
 def test_every_way_of_scoring_places_alike(seed):
     case = Case(seed)
     factors, model = case.rec.model.factors, case.rec.model
-    people = model.known(np.arange(len(case.scores), dtype=np.int32))
-    seen = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
+    user_rows = model.known(np.arange(len(case.scores), dtype=np.int32))
+    seen = {"seen_indptr": user_rows.history.indptr, "seen_indices": user_rows.history.indices}
     held = case.test.by_user()
     same_for_all = np.tile(case.scores[:1], (len(case.scores), 1)).astype(np.float32)
     zeros = np.zeros((len(case.scores), 1), np.float32)
     pairs = (
         (Scores(case.scores.astype(np.float32)), Products(factors.users, factors.items)),
-        (Scores(same_for_all), Biases(same_for_all[0], len(people))),
+        (Scores(same_for_all), Biases(same_for_all[0], len(user_rows))),
         (Scores(same_for_all), Products(zeros, same_for_all[0][:, None].copy())),
     )
     for one, other in pairs:

@@ -298,8 +298,8 @@ def test_normals_are_normal(level):
     n = 400_000
     with at_level(level):
         x = np.sort(kernels.normals(5, 1, 2, 3, n).astype(np.float64))
-    moments = enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], start=1)
-    assert all(abs(np.mean(x**power) - moment) < 4 * math.sqrt(var / n) for power, (moment, var) in moments)
+    timestamps = enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], start=1)
+    assert all(abs(np.mean(x**power) - timestamp) < 4 * math.sqrt(var / n) for power, (timestamp, var) in timestamps)
     below = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in x])
     distance = max(np.max(np.arange(1, n + 1) / n - below), np.max(below - np.arange(n) / n))
     assert distance < 1.95 / math.sqrt(n)  # Kolmogorov-Smirnov, one in a thousand

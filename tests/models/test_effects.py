@@ -84,16 +84,16 @@ def levels(draw):
     return sessions_of(rows, draw(st.sampled_from([0.0, 1.0, 5.0, 100.0])), seed=draw(st.integers(0, 99)))
 
 
-moments = st.one_of(st.integers(-60, 80).map(float), st.floats(-60, 80), st.just(float("nan")))
+timestamps = st.one_of(st.integers(-60, 80).map(float), st.floats(-60, 80), st.just(float("nan")))
 
 
-@given(st.lists(levels(), max_size=3), st.lists(st.tuples(st.integers(-1, 3), moments), min_size=1, max_size=30))
+@given(st.lists(levels(), max_size=3), st.lists(st.tuples(st.integers(-1, 3), timestamps), min_size=1, max_size=30))
 @some
 def test_a_moment_belongs_to_the_nearest_session_within_the_gap(given_levels, asked):
     whole = TimeEffects(tuple(given_levels))
-    users, when = np.array([user for user, _ in asked], np.int32), np.array([moment for _, moment in asked])
+    users, when = np.array([user for user, _ in asked], np.int32), np.array([timestamp for _, timestamp in asked])
     mean, variance = whole.at(users, np.zeros(len(users), np.int32), when)
-    expected = [by_hand(whole, user, 0, moment) for user, moment in asked]
+    expected = [by_hand(whole, user, 0, timestamp) for user, timestamp in asked]
     np.testing.assert_allclose(mean, [one for one, _ in expected], atol=1e-6)
     np.testing.assert_allclose(variance, [one for _, one in expected], atol=1e-6)
 
@@ -151,10 +151,10 @@ def unpacked(header, tensors, n_users=2, n_items=3):
 def test_packing_loses_nothing(whole):
     users, items = (side.ravel().astype(np.int32) for side in np.mgrid[-1:2, -1:3])
     for when in (NOW + 30.0, NOW + DAY + 0.0, NOW - 2 * YEAR + 0.0):
-        moments = np.full(len(users), when)
+        timestamps = np.full(len(users), when)
         np.testing.assert_array_equal(
-            np.stack(unpacked(*effects.pack(whole)).at(users, items, moments)),
-            np.stack(whole.at(users, items, moments)),
+            np.stack(unpacked(*effects.pack(whole)).at(users, items, timestamps)),
+            np.stack(whole.at(users, items, timestamps)),
         )
     turned = whole.transposed()
     assert effects.unpack(*effects.pack(turned), 3, 2).exchanged
@@ -300,7 +300,7 @@ def test_when_is_a_number_a_date_or_a_text_and_one_for_all_or_one_for_each(rec, 
     np.testing.assert_allclose(now[:, 2:], rec.predict(users, items, when=[None] * 5)[:, 2:])
     assert now.equals(rec.predict(frame.drop("time")))
     for bad in ("yesterday", "", True, object(), [1]):
-        with pytest.raises((DataError, OptionError), match="moment"):
+        with pytest.raises((DataError, OptionError), match="time|moment"):
             rec.predict(users[:2], items[:2], when=[times[0], bad])
     with pytest.raises(OptionError, match="3 moments for 5 rows"):
         rec.predict(users, items, when=times[:3])

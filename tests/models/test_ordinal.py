@@ -79,17 +79,17 @@ def test_small_chances_are_right_relative_to_themselves():
 def test_mean_and_spread_are_those_of_the_chances(steps, scores, seed):
     variance = np.random.default_rng(seed).exponential(1, len(scores))
     size = np.abs(steps.values).max()
-    for doubt in (0.0, 0.7, variance):
-        chances = steps.probabilities(scores, doubt)
+    for score_variance in (0.0, 0.7, variance):
+        chances = steps.probabilities(scores, score_variance)
         mean = chances @ steps.values
-        expected = steps.expected(scores, doubt)
+        expected = steps.expected(scores, score_variance)
         assert expected.dtype == np.float32 and expected.shape == scores.shape
         np.testing.assert_allclose(expected, mean, atol=1e-5 * size)
         assert (expected >= np.float32(steps.values[0])).all() and (expected <= np.float32(steps.values[-1])).all()
         spread = chances @ steps.values**2 - mean**2
-        np.testing.assert_allclose(steps.variance_of_rating(scores, doubt), spread, atol=1e-9 * size**2)
+        np.testing.assert_allclose(steps.variance_of_rating(scores, score_variance), spread, atol=1e-9 * size**2)
         for k, value in enumerate(steps.values):
-            chance = steps.at_least(scores, value, doubt)
+            chance = steps.at_least(scores, value, score_variance)
             np.testing.assert_allclose(chance, chances[:, k:].sum(axis=1), atol=1e-5)
 
 
@@ -110,8 +110,8 @@ def test_a_doubtful_score_is_the_average_over_what_it_may_be():
 
 def test_a_whole_table_keeps_its_shape():
     table = np.random.default_rng(0).standard_normal((7, 11)).astype(np.float32)[:, ::2]
-    doubt = np.random.default_rng(1).exponential(1, 6).astype(np.float32)
-    for variance in (0.0, 0.5, doubt):
+    score_variance = np.random.default_rng(1).exponential(1, 6).astype(np.float32)
+    for variance in (0.0, 0.5, score_variance):
         mean = STARS.expected(table, variance)
         assert mean.shape == STARS.slope(table, variance).shape == STARS.at_least(table, 4, variance).shape == (7, 6)
         np.testing.assert_allclose(mean, STARS.probabilities(table, variance) @ STARS.values, atol=1e-5)

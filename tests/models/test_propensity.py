@@ -9,7 +9,7 @@ import palate
 from palate.data.compressed import CompressedRows
 from palate.errors import OptionError
 from palate.models.implicit import ImplicitFactors
-from palate.models.propensity import Chooser, as_choices, chooser_of, logistic
+from palate.models.propensity import Propensity, as_choices, fit_propensity, logistic
 
 
 def test_logistic_is_the_regression_of_that_name():
@@ -38,39 +38,39 @@ def blocs(n_users=200, n_items=80, seed=0):
 def test_chances_are_higher_where_people_choose():
     ratings, chances = blocs()
     model = palate.Mean().fit(ratings, progress=False).model
-    chooser = chooser_of(model.history, len(model.item_vocabulary))
-    told = chooser.chances(np.arange(200, dtype=np.int32), model.history)
+    propensity = fit_propensity(model.history, len(model.item_vocabulary))
+    told = propensity.chances(np.arange(200, dtype=np.int32), model.history)
     assert told.shape == (200, 80)
     assert ((told >= 0) & (told <= 1)).all()
-    assert chooser.slope > 0
+    assert propensity.slope > 0
     assert np.corrcoef(told.ravel(), chances.ravel())[0, 1] > 0.7
 
 
 def test_a_newcomer_is_told_what_a_known_one_with_the_same_history_is():
     model = palate.Mean().fit(blocs()[0], progress=False).model
-    chooser = chooser_of(model.history, len(model.item_vocabulary))
+    propensity = fit_propensity(model.history, len(model.item_vocabulary))
     known = model.known(np.array([3, 8], np.int32))
-    told = chooser.chances(np.array([-1, -1], np.int32), known.history)
-    np.testing.assert_allclose(told, chooser.chances(known.codes, known.history), rtol=2e-3, atol=1e-6)
+    told = propensity.chances(np.array([-1, -1], np.int32), known.history)
+    np.testing.assert_allclose(told, propensity.chances(known.codes, known.history), rtol=2e-3, atol=1e-6)
 
 
 def test_scores_below_the_least_are_all_as_unlikely():
-    factors = chooser_of(blocs()[0].by_user(), 80).factors
+    factors = fit_propensity(blocs()[0].by_user(), 80).factors
     assert isinstance(factors, ImplicitFactors)
-    chances = Chooser(factors, -1.0, 2.0).chances_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
+    chances = Propensity(factors, -1.0, 2.0).chances_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
     assert chances[0] == chances[1] < chances[2] < chances[3]
     assert chances[3] == pytest.approx(1 / (1 + np.e))
 
 
 def test_a_few_ratings_are_enough_to_ask():
     history = palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]}).by_user()
-    assert np.isfinite(chooser_of(history, 2).chances(np.array([0, -1], np.int32), history)).all()
+    assert np.isfinite(fit_propensity(history, 2).chances(np.array([0, -1], np.int32), history)).all()
 
 
 def test_who_has_chosen_nothing_is_told_what_most_choose():
     ratings, _ = blocs()
     nothing = CompressedRows.empty(1)
-    chances = chooser_of(ratings.by_user(), 80).chances(np.array([-1], np.int32), nothing)[0]
+    chances = fit_propensity(ratings.by_user(), 80).chances(np.array([-1], np.int32), nothing)[0]
     assert np.corrcoef(chances, np.bincount(ratings.item_codes))[0, 1] > 0.9
 
 
@@ -94,7 +94,7 @@ def test_likely_is_the_chance_of_choosing_times_that_of_loving(bayes):
     assert ((mean > 1) & (mean < 5)).all()  # no interval is cut at both ends: half its width is one standard deviation
     spread = np.where(high < 5, high - mean, mean - low)
     loving = 1 - np.array([NormalDist().cdf(z) for z in (3.5 - mean) / spread])
-    choosing = model.chooser.chances(np.array([7], np.int32), model.known(np.array([7], np.int32)).history)[0]
+    choosing = model.propensity.chances(np.array([7], np.int32), model.known(np.array([7], np.int32)).history)[0]
     expected = dict(zip(items, choosing * loving, strict=True))
     np.testing.assert_allclose(told["score"], [expected[item] for item in told["item"]], rtol=2e-3, atol=1e-7)
     assert told["score"].is_sorted(descending=True)

@@ -282,8 +282,8 @@ def test_the_dot_product_is_its_formula(toy):
     torch.testing.assert_close(model(x), torch.sigmoid(raw) * 4 + 1)
     labels = [toy.classes["what"][code] for code in items]
     torch.testing.assert_close(model.weight(labels), model.i_weight.weight[items].detach())
-    people = [toy.classes["who"][code] for code in users]
-    torch.testing.assert_close(model.bias(people, is_item=False), model.u_bias.weight[users, 0].detach())
+    user_rows = [toy.classes["who"][code] for code in users]
+    torch.testing.assert_close(model.bias(user_rows, is_item=False), model.u_bias.weight[users, 0].detach())
 
 
 def test_torch_manual_seed_decides_the_first_values(toy):

@@ -11,7 +11,7 @@ from helpers.data import rows_of
 from palate import kernels
 from palate.data.datasets import synthetic, synthetic_factors
 from palate.kernels import reference
-from palate.models.cold import Strangers
+from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
 from palate.models.posterior import Posterior, SideSamples
 from palate.recipes import bayes
@@ -195,7 +195,7 @@ def random_posterior(n_draws, n_users=5, n_items=4, k=3, seed=0):
         precision = np.einsum("sij,skj->sik", roots, roots) + 2 * np.eye(k)
         vectors, mean = rng.standard_normal((n_draws, n, k)), rng.standard_normal((n_draws, k))
         vectors, precision, mean = (part.astype(np.float32) for part in (vectors, precision, mean))
-        return SideSamples(vectors, precision, mean, Strangers.of_prior(mean, precision))
+        return SideSamples(vectors, precision, mean, ColdStart.of_prior(mean, precision))
 
     return Posterior(3.0, 2.0, rng.uniform(1, 2, n_draws).astype(np.float32), side(n_users), side(n_items))
 

@@ -261,7 +261,7 @@ def test_a_compact_model_says_nearly_the_same(rec, split, tmp_path):
         whole, short = (one.model.forecast(*codes, when) for one in (rec, compact))
         assert rmse(short.expected, whole.expected) < 0.08
         assert rmse(short.spread, whole.spread) < 0.06
-        assert np.mean(short.doubt) == pytest.approx(np.mean(whole.doubt), rel=0.15)
+        assert np.mean(short.score_variance) == pytest.approx(np.mean(whole.score_variance), rel=0.15)
     never = np.full(len(test), np.nan)
     np.testing.assert_allclose(compact.model.forecast(*codes, never).chances, compact.model.forecast(*codes).chances)
     assert compact.model.noise == pytest.approx(rec.model.noise, rel=1e-6)  # which held the doubt before

@@ -114,7 +114,7 @@ def test_any_number_of_threads_gives_the_same_bytes(data):
     for other in others:
         assert other.factors.users.tobytes() == one.factors.users.tobytes()
         assert other.posterior.items.link.tobytes() == one.posterior.items.link.tobytes()
-        assert other.posterior.users.strangers.link.tobytes() == one.posterior.users.strangers.link.tobytes()
+        assert other.posterior.users.cold_start.link.tobytes() == one.posterior.users.cold_start.link.tobytes()
 
 
 # ---- saved and loaded
@@ -191,9 +191,9 @@ def mean_score(model, history, features, item):
 def test_a_share_is_what_the_feature_does(rec):
     model = rec.model
     for user, item in ((3, 5), (60, 40)):
-        people = model.known(np.array([user], np.int32))
-        features, history = model.features_of(people), model.weighed(people.history, people.codes)
-        _, known = contributions(model, people, item)
+        user_rows = model.known(np.array([user], np.int32))
+        features, history = model.features_of(user_rows), model.weighted(user_rows.history, user_rows.codes)
+        _, known = contributions(model, user_rows, item)
         whole = mean_score(model, history, features, item)
         for name, share in zip(model.user_info.group_names, known, strict=True):
             changed = mean_score(model, history, without(model, features, name), item)
@@ -203,13 +203,13 @@ def test_a_share_is_what_the_feature_does(rec):
 
 def test_a_share_is_what_the_feature_does_for_somebody_without_ratings(rec):
     model = rec.model
-    people = model.known(np.array([140], np.int32))
-    assert len(people.history.values) == 0
-    features = model.features_of(people)
-    _, known = contributions(model, people, 5)
-    whole = mean_score(model, people.history, features, 5)
+    user_rows = model.known(np.array([140], np.int32))
+    assert len(user_rows.history.values) == 0
+    features = model.features_of(user_rows)
+    _, known = contributions(model, user_rows, 5)
+    whole = mean_score(model, user_rows.history, features, 5)
     for name, share in zip(model.user_info.group_names, known, strict=True):
-        changed = mean_score(model, people.history, without(model, features, name), 5)
+        changed = mean_score(model, user_rows.history, without(model, features, name), 5)
         assert share == pytest.approx(whole - changed, abs=1e-4)
     assert np.abs(known).max() > 0.01
 

@@ -12,7 +12,7 @@ import palate
 from palate.data.compressed import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Prior
-from palate.models.pairwise import PairedFactors, Preferences
+from palate.models.pairwise import PairwiseFactors, Preferences
 from palate.recipes.bpr import Choices, PairGrid, aliases, relative
 
 SMALL = palate.BPR(n_factors=4, n_epochs=120, n_candidates=1, seed=1)
@@ -246,7 +246,7 @@ def test_a_saved_model_answers_the_same(tmp_path):
     rec = fitted(replace(SMALL, n_candidates=4))
     rec.save(tmp_path / "bpr.palate")
     loaded = palate.load(tmp_path / "bpr.palate")
-    assert isinstance(loaded.model.factors, PairedFactors)
+    assert isinstance(loaded.model.factors, PairwiseFactors)
     assert loaded.fold_in(["i0", "i2"]).vector.tobytes() == rec.fold_in(["i0", "i2"]).vector.tobytes()
     assert loaded.recommend("u3").equals(rec.recommend("u3"))
 
@@ -254,7 +254,7 @@ def test_a_saved_model_answers_the_same(tmp_path):
 def test_no_candidates_are_refused():
     flat, prior = np.zeros((2, 2), np.float32), Prior(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
     with pytest.raises(ValueError, match="candidates"):
-        PairedFactors.of(Factors(0.0, flat, flat, prior, prior), n_candidates=0)
+        PairwiseFactors.of(Factors(0.0, flat, flat, prior, prior), n_candidates=0)
 
 
 @pytest.mark.data

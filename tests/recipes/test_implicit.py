@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import palate
-from palate.data.confidence import choice_signals, weighed_choices
+from palate.data.confidence import choice_signals, weighted_choices
 from palate.data.rows import transpose_rows
 
 SMALL = {"n_factors": 6, "unobserved_weight": 0.2, "weight_decay": 0.01}
@@ -97,7 +97,7 @@ def test_a_folded_in_item_is_where_the_next_half_step_takes_it(confidence):
     recipe, likes = palate.ImplicitALS(**SMALL, confidence=confidence, seed=3), drawn(with_counts=True)
     rec = recipe.fit(likes)
     users = np.ascontiguousarray(rec.model.factors.users[:, :-1])
-    by_item = transpose_rows(weighed_choices(likes.by_user(), confidence), likes.n_items)
+    by_item = transpose_rows(weighted_choices(likes.by_user(), confidence), likes.n_items)
     problem = recipe.problem(likes)
     expected = problem.solve(by_item, users, problem.background(users))
     for code, item in enumerate(likes.item_vocabulary):
@@ -110,7 +110,7 @@ def test_a_folded_in_item_is_where_the_next_half_step_takes_it(confidence):
     assert {reason.item: reason.rating for reason in why.because} == given
     twice = rec.fold_in({user: 2 * count for user, count in given.items()}, side="item")
     assert np.allclose(twice.vector, found.vector) == (confidence == "equal")
-    assert rec.model.transposed().transposed().factors.usual_of is None
+    assert rec.model.transposed().transposed().factors.mean_counts is None
 
 
 def test_a_new_item_of_counts_is_weighed_as_an_update_weighs_it():

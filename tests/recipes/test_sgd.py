@@ -151,8 +151,8 @@ def epoch_in_torch(descent, recipe, epoch, rng, one_by_one):
     """The same epoch through autograd, in the order in which the kernel visits the ratings; the tables it ends with."""
     twin = Twin(descent)
     strata = descent.grid.strata(rng)
-    moments = epoch + np.arange(descent.grid.side) / descent.grid.side
-    rates = learning_rates(recipe.schedule, recipe.lr, moments, recipe.n_epochs)
+    timestamps = epoch + np.arange(descent.grid.side) / descent.grid.side
+    rates = learning_rates(recipe.schedule, recipe.lr, timestamps, recipe.n_epochs)
     begin = descent.grid.cells
     for lr, stratum in zip(rates, strata, strict=True):
         visits = np.concatenate([np.arange(begin[cell], begin[cell + 1]) for cell in stratum])
@@ -294,14 +294,14 @@ def test_only_the_proportions_of_weights_count(weighted):
 
 
 def test_learning_rates_follow_their_schedule():
-    moments = np.arange(0, 12, 0.5)
-    one_cycle = learning_rates("one-cycle", 0.4, moments, 12)
+    timestamps = np.arange(0, 12, 0.5)
+    one_cycle = learning_rates("one-cycle", 0.4, timestamps, 12)
     assert one_cycle[0] == pytest.approx(0.016)
     assert one_cycle.max() == pytest.approx(0.4) and one_cycle.argmax() == 6
     assert (np.diff(one_cycle[:7]) > 0).all() and (np.diff(one_cycle[6:]) < 0).all()
     assert learning_rates("one-cycle", 0.4, np.array([12.0]), 12)[0] == pytest.approx(0, abs=1e-7)
     np.testing.assert_allclose(learning_rates("1/t", 0.4, np.array([0.0, 1.0, 3.0]), 12), [0.4, 0.2, 0.1])
-    np.testing.assert_allclose(learning_rates("constant", 0.4, moments, 12), 0.4)
+    np.testing.assert_allclose(learning_rates("constant", 0.4, timestamps, 12), 0.4)
 
 
 def test_patience_ends_early_and_keeps_the_best_epoch(data):

@@ -17,7 +17,7 @@ from palate.options import is_number, is_whole
 
 OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
-Moment = float | date | str  # seconds since 1970, a date or datetime, or the ISO text of one
+Timestamp = float | date | str  # seconds since 1970, a date or datetime, or the ISO text of one
 
 MOST = 2**31 - 1  # answers to one question: what a rank column can count
 
@@ -112,7 +112,7 @@ def frame_times(frame: Any) -> Any:
     return _frame_column(frame, "time", needed=False)
 
 
-def moments_of(when: Any, n: int) -> Doubles | None:
+def timestamps_of(when: Any, n: int) -> Doubles | None:
     """Seconds since 1970 of each of n rows, (n,), nan for a missing one; None stays None.
 
     Raises DataError for what is no moment, OptionError for another number of them.
@@ -125,21 +125,21 @@ def moments_of(when: Any, n: int) -> Doubles | None:
     return np.array([_seconds(one) for one in given], np.float64)
 
 
-def _seconds(moment: Any) -> float:
-    if moment is None:
+def _seconds(timestamp: Any) -> float:
+    if timestamp is None:
         return np.nan
-    if is_number(moment):
-        return float(moment)
+    if is_number(timestamp):
+        return float(timestamp)
     import polars as pl
 
     from palate.data.reading.cleaning import seconds
 
     try:
-        read = seconds(pl.Series("when", [moment]), "when").item()
+        read = seconds(pl.Series("when", [timestamp]), "when").item()
     except (TypeError, DataError, pl.exceptions.PolarsError):
         read = None
     if read is None:
-        raise DataError(f"when={moment!r} is no moment: give seconds since 1970, a datetime or an ISO text.")
+        raise DataError(f"when={timestamp!r} is no time: give seconds since 1970, a datetime or an ISO text.")
     return float(read)
 
 

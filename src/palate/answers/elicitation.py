@@ -38,7 +38,7 @@ from palate.data.compressed import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior, as_partner, ridge_of_rows
-from palate.models.model import Model, People
+from palate.models.model import Model, UserRows
 from palate.models.network import Network
 from palate.options import is_number
 
@@ -49,7 +49,7 @@ FLAT = 1e-5  # a prior less precise than this many ratings says nothing
 def ask(
     model: Model,
     n: int,
-    given: People,
+    given: UserRows,
     *,
     items: Iterable[Label] | None = None,
     exclude: Iterable[Label] = (),
@@ -132,7 +132,7 @@ def best_questions(
     return np.array(codes, np.int32), np.array(gains)
 
 
-def beliefs(model: Model, given: People, chances: Doubles) -> list[Belief]:
+def beliefs(model: Model, given: UserRows, chances: Doubles) -> list[Belief]:
     """What is believed of a person: under each draw of a posterior, or under the prior of a model that has none.
 
     chances: (n_items,), in proportion to which items matter.
@@ -141,11 +141,11 @@ def beliefs(model: Model, given: People, chances: Doubles) -> list[Belief]:
     posterior = model.posterior
     if posterior is None:
         return [_by_prior(model.factors, given, matter)]
-    people, items = posterior.users, posterior.items
+    user_rows, items = posterior.users, posterior.items
     return [
         Belief(
             items.vectors[s],
-            Prior(people.precision[s], people.mean[s], float(posterior.alpha[s])),
+            Prior(user_rows.precision[s], user_rows.mean[s], float(posterior.alpha[s])),
             given.history,
             matter,
             posterior.scale,
@@ -154,7 +154,7 @@ def beliefs(model: Model, given: People, chances: Doubles) -> list[Belief]:
     ]
 
 
-def _by_prior(factors: Factors, given: People, matter: Doubles) -> Belief:
+def _by_prior(factors: Factors, given: UserRows, matter: Doubles) -> Belief:
     """The belief of a model without draws; with a y_range, to first order around what is expected of the person.
 
     A weight decay that grows with the number of ratings stays what it is for those known.

@@ -13,20 +13,20 @@ from palate.data.ratings import titles
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, as_partner
 from palate.models.item_weights import HistoryFactors
-from palate.models.model import Model, People
+from palate.models.model import Model, UserRows
 from palate.models.network import Network
-from palate.models.pairwise import PairedFactors
+from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior
 from palate.models.sideinfo import SideInfo
 
 
 def explain_row(
     model: Model,
-    people: People,
+    user_rows: UserRows,
     who: Any,
     item_code: int,
     limits: tuple[float, float],
-    doubt: Doubles | None = None,
+    score_variance: Doubles | None = None,
     effects: dict[str, float] | None = None,
 ) -> Explanation:
     """Why the one row in `people` gets this prediction for an item.
@@ -36,16 +36,16 @@ def explain_row(
     """
     if isinstance(model.factors, Network):
         raise OptionError("a neural net has no parts that add up to its predictions; explain() needs a dot product.")
-    x = people.vectors[0].astype(np.float64)
+    x = user_rows.vectors[0].astype(np.float64)
     y = model.factors.items[item_code].astype(np.float64)
     row, column = model.user_vocabulary.what, model.item_vocabulary.what
     mean, scale = model.factors.mean, model.factors.scale
-    shares, known = contributions(model, people, item_code)
+    shares, known = contributions(model, user_rows, item_code)
     inner = scale * (x[:-1] @ y[:-1])
     if isinstance(model.factors, HistoryFactors):
-        inner = shares.sum() + model.factors.unsaid(people.history, item_code)
+        inner = shares.sum() + model.factors.unsaid(user_rows.history, item_code)
     moves = {row: scale * x[-1], column: scale * y[-1], "factors": inner, **(effects or {})}
-    curve = model.factors if doubt is None else replace(model.factors, doubt=float(doubt[0]))
+    curve = model.factors if score_variance is None else replace(model.factors, score_variance=float(score_variance[0]))
     start, gain = _gain(curve, mean, sum(moves.values()))
     parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
     rating = sum(parts.values())
@@ -60,7 +60,7 @@ def explain_row(
         title=None if names is None or row != "user" else names[item_code],
         prediction=prediction,
         parts={name: float(value) for name, value in parts.items()},
-        because=_reasons(model, people.history, shares, names),
+        because=_reasons(model, user_rows.history, shares, names),
         known=_by_name(model.user_info, known),
         rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
         kind=model.kind,
@@ -98,7 +98,7 @@ def _by_name(info: SideInfo | None, shares: Doubles) -> dict[str, float]:
     return {} if info is None else dict(zip(info.group_names, shares.tolist(), strict=True))
 
 
-def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles, Doubles]:
+def contributions(model: Model, user_rows: UserRows, item_code: int) -> tuple[Doubles, Doubles]:
     """By how much each of the person's own ratings, and each group of what else is known, moves the score of an item.
 
     Shapes (n_ratings,) and (n_groups,). With x = A^-1 (Lambda (m + F beta) + alpha sum_j w_j t_j z_j), rating j moves
@@ -106,20 +106,20 @@ def contributions(model: Model, people: People, item_code: int) -> tuple[Doubles
     A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws, t being the expected
     latents of ordered ratings; where scores are squashed into a range, of the linear problem around the present x.
     """
-    if isinstance(model.factors, PairedFactors):
-        return model.factors.shares(people.history, people.vectors[0], item_code), np.zeros(0)
+    if isinstance(model.factors, PairwiseFactors):
+        return model.factors.shares(user_rows.history, user_rows.vectors[0], item_code), np.zeros(0)
     if isinstance(model.factors, HistoryFactors):
-        signals = model.factors.signals(people.history, people.vectors)
-        return model.factors.shares(people.history, signals, item_code), np.zeros(0)
+        signals = model.factors.signals(user_rows.history, user_rows.vectors)
+        return model.factors.shares(user_rows.history, signals, item_code), np.zeros(0)
     if model.posterior is None:
-        return _under_prior(model, people, item_code), np.zeros(0)
-    return _under_draws(model, model.posterior, people, item_code)
+        return _under_prior(model, user_rows, item_code), np.zeros(0)
+    return _under_draws(model, model.posterior, user_rows, item_code)
 
 
-def _under_prior(model: Model, people: People, item_code: int) -> Doubles:
+def _under_prior(model: Model, user_rows: UserRows, item_code: int) -> Doubles:
     """The shares of own ratings, (n_ratings,), of a model without draws."""
     factors = model.factors
-    history = model.weighed(factors.linearised(people.history, people.vectors), people.codes)
+    history = model.weighted(factors.linearised(user_rows.history, user_rows.vectors), user_rows.codes)
     rated, values = history.row(0)
     problem = _Problem(
         factors.row_precision(len(rated)),
@@ -132,14 +132,14 @@ def _under_prior(model: Model, people: People, item_code: int) -> Doubles:
     return factors.scale * problem.own(targets, problem.towards(factors.partners(_one(item_code))[0]))
 
 
-def _under_draws(model: Model, posterior: Posterior, people: People, item_code: int) -> tuple[Doubles, Doubles]:
+def _under_draws(model: Model, posterior: Posterior, user_rows: UserRows, item_code: int) -> tuple[Doubles, Doubles]:
     """The shares of own ratings, (n_ratings,), and of groups of features, (n_groups,): their means over the draws."""
     samples, info = posterior.users, model.user_info
-    history, features = model.weighed(people.history, people.codes), model.features_of(people)
-    if people.codes[0] < 0:
-        history = posterior.weigh_new(history, samples.means(features))
+    history, features = model.weighted(user_rows.history, user_rows.codes), model.features_of(user_rows)
+    if user_rows.codes[0] < 0:
+        history = posterior.weight_new(history, samples.means(features))
     rated, weights = history.indices, _weights_of(history)
-    targets = (model.targets_of(people) - np.float64(posterior.center)) / posterior.scale
+    targets = (model.targets_of(user_rows) - np.float64(posterior.center)) / posterior.scale
     own, known = np.zeros(len(rated)), np.zeros(0 if info is None else len(info.group_names))
     for s, items in enumerate(posterior.items.vectors):
         precision, alpha = samples.precision[s].astype(np.float64), float(posterior.alpha[s])
@@ -148,7 +148,7 @@ def _under_draws(model: Model, posterior: Posterior, people: People, item_code: 
         towards = problem.towards(as_partner(items[_one(item_code)]).astype(np.float64)[0])
         own += problem.own(targets, towards)
         if info is not None and features is not None and samples.link is not None:
-            link = samples.link[s] if len(rated) else samples.strangers.link_of(s, len(samples.link[s]))
+            link = samples.link[s] if len(rated) else samples.cold_start.link_of(s, len(samples.link[s]))
             moves = features.values * (link[features.indices] @ (samples.precision[s] @ towards))
             known += np.bincount(info.groups[features.indices], moves, minlength=len(known))
     per_draw = posterior.scale / len(posterior)

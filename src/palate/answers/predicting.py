@@ -18,8 +18,8 @@ from palate.answers.arguments import (
     interval,
     is_many,
     label_array,
-    moments_of,
     same_length,
+    timestamps_of,
 )
 from palate.answers.shapes import Distribution, Frame, Prediction, make_frame
 from palate.errors import OptionError
@@ -51,7 +51,7 @@ def predict(
         users, items, is_one = [users], [items], True
     user_codes = encode(model.user_vocabulary, users, on_unknown)
     item_codes = encode(model.item_vocabulary, items, on_unknown)
-    forecast = model.forecast(user_codes, item_codes, moments_of(when, len(user_codes)))
+    forecast = model.forecast(user_codes, item_codes, timestamps_of(when, len(user_codes)))
     blank = (user_codes < 0) | (item_codes < 0) if on_unknown == "nan" else None
     columns = columns_of(model, forecast, level, blank=blank, distribution=distribution)
     if is_one:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from palate.answers.arguments import check_range, is_many
 from palate.answers.resizing import grown, kept
 from palate.data.compressed import CompressedRows
-from palate.data.confidence import weighed_choices
+from palate.data.confidence import weighted_choices
 from palate.data.ratings import Ratings
 from palate.data.rows import entries_at, row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.data.vocabulary import Vocabulary
@@ -25,11 +25,11 @@ from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
 from palate.kernels.blas import single_threaded_blas
 from palate.models.factors import Codes, Factors, Floats
-from palate.models.implicit import ImplicitFactors, as_given, as_weighed
+from palate.models.implicit import ImplicitFactors, as_given, as_weighted
 from palate.models.item_weights import HistoryFactors
 from palate.models.model import Model
 from palate.models.network import Network
-from palate.models.pairwise import PairedFactors
+from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior, Projection
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def forgotten(model: Model, users: Any, items: Any) -> Model:
 def _check_updatable(model: Model) -> None:
     if isinstance(model.factors, Network):
         raise OptionError("a neural net cannot be updated row by row; train it again on all ratings.")
-    if isinstance(model.factors, PairedFactors):
+    if isinstance(model.factors, PairwiseFactors):
         raise OptionError("BPR cannot be updated item by item; train it again on all that was chosen.")
 
 
@@ -221,7 +221,7 @@ def _relearned(
     if model.factors.user_prior.alpha == 0:
         return whole if isinstance(model.factors, HistoryFactors) else _recounted(whole)
     n_items, everybody = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)
-    was, now = (_weighed(model, rows, everybody) for rows in (model.history, targets))
+    was, now = (_weighted(model, rows, everybody) for rows in (model.history, targets))
     by_item = transpose_rows(was, n_items), transpose_rows(now, n_items)
     users = _change(changed[0], was, now, model.user_info, model.user_table)
     items = _change(changed[1], *by_item, model.item_info, model.item_table)
@@ -230,7 +230,7 @@ def _relearned(
             moved = _moved_factors(model.factors.biases, users, items)
             factors = replace(model.factors, users=moved.users, items=moved.items)
             return replace(whole, factors=factors.joined(history))
-        return replace(whole, factors=as_weighed(_moved_factors(as_given(model.factors), users, items), model.factors))
+        return replace(whole, factors=as_weighted(_moved_factors(as_given(model.factors), users, items), model.factors))
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
     some = model.posterior.some(draws)
     seed = 4 * len(updates)  # other random numbers each time
@@ -281,11 +281,11 @@ def _moved_factors(factors: Factors, users: Change, items: Change) -> Factors:
     return _represented(factors.transposed(), halfway.transposed(), items).transposed()
 
 
-def _weighed(model: Model, rows: CompressedRows, users: Codes) -> CompressedRows:
+def _weighted(model: Model, rows: CompressedRows, users: Codes) -> CompressedRows:
     """Ratings with the weights that they have by whose they are: those of choices follow from their user's counts."""
     if isinstance(model.factors, ImplicitFactors):
-        return weighed_choices(rows, model.factors.confidence)
-    return model.weighed(rows, users)
+        return weighted_choices(rows, model.factors.confidence)
+    return model.weighted(rows, users)
 
 
 def _represented(was: Factors, now: Factors, change: Change) -> Factors:

@@ -37,7 +37,7 @@ def predict(
     printing.check_out(out)
     rec = load_model(model)
     options: dict[str, Any] = {"level": level, "distribution": distribution, "on_unknown": on_unknown}
-    options["when"] = naming.moment_of(when, rec)
+    options["when"] = naming.timestamp_of(when, rec)
     if pairs is not None:
         frame = rec.predict(naming.read_pairs(pairs, rec), **options)
         printing.emit(frame, as_json=json, out=out)
@@ -147,7 +147,7 @@ def explain(
 
     rec = load_model(model)
     user_label = naming.label_of(user, rec.model.user_vocabulary)
-    explanation = rec.explain(user_label, naming.items_of([item], rec)[0], when=naming.moment_of(when, rec))
+    explanation = rec.explain(user_label, naming.items_of([item], rec)[0], when=naming.timestamp_of(when, rec))
     if json:
         printing.print_json(explanation.to_dict())
         return

@@ -19,12 +19,12 @@ from palate.cli.loading import (
     RECIPES,
     check_kind,
     check_test,
+    default_recipe,
     hold_out,
     is_data_set,
     load_model,
     make_recipe,
     read_ratings,
-    usual_recipe,
 )
 from palate.cli.tuning import tune
 from palate.errors import OptionError
@@ -62,7 +62,7 @@ def fit(
 ) -> None:
     """Learn from ratings and save a model. Ctrl-C keeps what has been learned so far."""
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
-    chosen = make_recipe(recipe or usual_recipe(reading), learning)
+    chosen = make_recipe(recipe or default_recipe(reading), learning)
     train, held_out = read_ratings(data, reading), None
     check_kind(chosen, train)
     if test is not None:

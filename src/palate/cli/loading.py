@@ -52,7 +52,7 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -
         options = {"kind": kind, **options} if kind == "implicit" else options
     ratings = _data_set(data, options) if is_data_set(data) else _file(data, options)
     if not is_data_set(data) and likes is None and kind is None and "kind" not in options:
-        _doubt_ratings(ratings)
+        _rating_variance(ratings)
     return ratings if likes is None else ratings.likes(likes)
 
 
@@ -65,7 +65,7 @@ def _file(data: str, reading: dict[str, Any]) -> Ratings:
     return ratings
 
 
-def _doubt_ratings(ratings: Ratings) -> None:
+def _rating_variance(ratings: Ratings) -> None:
     """A note where numbers that nobody named look like counts."""
     from palate.data.checking import look_like_counts
 
@@ -114,7 +114,7 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     return recipe(**{option: value for option, value in options.items() if option in taken})
 
 
-def usual_recipe(reading: dict[str, Any]) -> str:
+def default_recipe(reading: dict[str, Any]) -> str:
     """The recipe for ratings that are read in this way, where none is named."""
     return "ImplicitALS" if reading.get("kind") == "implicit" or "likes" in reading else "Bayes"
 

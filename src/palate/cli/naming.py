@@ -100,7 +100,7 @@ def _number_of(rating: str, text: str) -> float:
         raise OptionError(f"--like {text!r}: {rating!r} is not a number.") from None
 
 
-def moment_of(text: str | None, rec: Recommender) -> str | None:
+def timestamp_of(text: str | None, rec: Recommender) -> str | None:
     """The moment as typed; with a word about it where the model knows of none."""
     if text is not None and rec.model.effects is None:
         note("the model knows nothing of moments, --when changes nothing; fit with --with-time for that.")
@@ -259,19 +259,19 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
             for at, side in enumerate(sides)
         ]
     )
-    return pairs if rec.model.effects is None else pairs.with_columns(_moments(frame, str(path)))
+    return pairs if rec.model.effects is None else pairs.with_columns(_timestamps(frame, str(path)))
 
 
-def _moments(frame: pl.DataFrame, source: str) -> list[pl.Series]:
+def _timestamps(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     """The column of moments in seconds, if there is one; DataError for what is no moment."""
     from palate.data.reading.cleaning import seconds
     from palate.data.reading.columns import is_usual
 
     found = [frame[name] for name in frame.columns if is_usual(name, "time")][:1]
     read = [seconds(column, source).alias("time") for column in found]
-    for column, moments in zip(found, read, strict=True):
-        if moments.null_count():
-            odd = column.filter(moments.is_null())[0]
+    for column, timestamps in zip(found, read, strict=True):
+        if timestamps.null_count():
+            odd = column.filter(timestamps.is_null())[0]
             raise DataError(f"{source}: {column.name} {odd!r} is no moment: seconds since 1970 or an ISO text.")
     return read
 

@@ -16,10 +16,10 @@ from palate.cli.loading import (
     TUNABLE,
     check_held_out,
     check_kind,
+    default_recipe,
     hold_out,
     make_recipe,
     read_ratings,
-    usual_recipe,
 )
 from palate.cli.reporting import check_report, write_report
 from palate.errors import OptionError
@@ -57,7 +57,7 @@ def tune(
     from palate.tuning import tune as search
 
     _check_places(data, out, resume)
-    chosen, seed = make_recipe(recipe or usual_recipe(reading), learning), learning.get("seed", 0)
+    chosen, seed = make_recipe(recipe or default_recipe(reading), learning), learning.get("seed", 0)
     ratings = read_ratings(data, reading)
     check_kind(chosen, ratings)
     train = ratings if test is None else _without(ratings, test, seed)

@@ -88,7 +88,7 @@ def fitting(ratings: Ratings) -> list[Recipe]:
     """Every recipe that learns from ratings of this kind and predicts what is measured, baselines first."""
     kinds = [kind for kind in RECIPES.values() if ratings.kind in kind.kinds]
     kinds = [kind for kind in kinds if ratings.is_implicit or kind.predicts_ratings]
-    return [recipe for kind in kinds[::-1] for recipe in kind.usual()]
+    return [recipe for kind in kinds[::-1] for recipe in kind.defaults()]
 
 
 def named_recipes(recipes: Recipes | None, ratings: Ratings) -> dict[str, Recipe]:

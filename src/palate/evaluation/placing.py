@@ -17,7 +17,7 @@ from palate.evaluation.metrics import NEVER, Places
 from palate.evaluation.resampling import Doubles
 from palate.kernels import rank_targets, rank_targets_of, top_n
 from palate.models.factors import Codes, Factors, Floats
-from palate.models.model import Model, People
+from palate.models.model import Model, UserRows
 from palate.recommender import Recommender
 
 BLOCK_SCORES = 4_000_000  # scores held at once
@@ -82,9 +82,9 @@ def _places(held_out: HeldOut, ranks: Begins, middles: Doubles, n_candidates: Co
 
 def _place_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Query | None) -> Placed:
     """Ranks and mean ranks of the held-out items of some users, candidates of each, and lists."""
-    people = model.people(held_out.users[users])
-    scored = _scored(model, people, query)
-    seen: dict[str, Any] = {"seen_indptr": people.history.indptr, "seen_indices": people.history.indices}
+    user_rows = model.user_rows(held_out.users[users])
+    scored = _scored(model, user_rows, query)
+    seen: dict[str, Any] = {"seen_indptr": user_rows.history.indptr, "seen_indices": user_rows.history.indices}
     indptr = held_out.indptr[users.start : users.stop + 1]
     items = held_out.items[indptr[0] : indptr[-1]]
     known = items >= 0
@@ -94,14 +94,14 @@ def _place_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Q
     return ranks, middles, n_candidates, lists
 
 
-def _scored(model: Model, people: People, query: Query | None) -> Scores | Products | Biases:
+def _scored(model: Model, user_rows: UserRows, query: Query | None) -> Scores | Products | Biases:
     if query is not None:
-        return Scores(np.ascontiguousarray(scores_of(model, people, query), np.float32))
+        return Scores(np.ascontiguousarray(scores_of(model, user_rows, query), np.float32))
     if _is_dot_product(model.factors):
         if model.factors.n_factors == 0:
-            return Biases(model.factors.items[:, -1], len(people))
-        return Products(np.ascontiguousarray(people.vectors), np.ascontiguousarray(model.factors.items))
-    return Scores(np.ascontiguousarray(model.scores(people), np.float32))
+            return Biases(model.factors.items[:, -1], len(user_rows))
+        return Products(np.ascontiguousarray(user_rows.vectors), np.ascontiguousarray(model.factors.items))
+    return Scores(np.ascontiguousarray(model.scores(user_rows), np.float32))
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ class Sessions:
         """The session that each moment lies in, or within the gap of the nearest end of, (n,); -1 for none."""
         if len(self.users) == 0:
             return np.full(len(when), -1)
-        moments, keys = self._keys
-        wanted = _combined(users, np.searchsorted(moments, when, side="right"), len(moments))
+        timestamps, keys = self._keys
+        wanted = _combined(users, np.searchsorted(timestamps, when, side="right"), len(timestamps))
         before = np.searchsorted(keys, wanted, side="right") - 1
         near, far = self._distance(before, users, when), self._distance(before + 1, users, when)
         nearest = np.where(far < near, before + 1, before)
@@ -56,8 +56,8 @@ class Sessions:
     @cached_property
     def _keys(self) -> tuple[Moments, Moments]:
         """All distinct starts, and a number for each session that rises with user and start."""
-        moments, at = np.unique(self.starts, return_inverse=True)
-        return moments, _combined(self.users, at + 1, len(moments))
+        timestamps, at = np.unique(self.starts, return_inverse=True)
+        return timestamps, _combined(self.users, at + 1, len(timestamps))
 
     def _distance(self, at: Places, users: Codes, when: Doubles) -> Doubles:
         """How far moments lie from sessions, (n,): 0 inside, infinity from those of somebody else."""
@@ -142,22 +142,22 @@ class TimeEffects:
         when: (n,) seconds since 1970; None or nan is now, later than all that is known. The code -1 is unknown.
         """
         n = len(user_codes)
-        moments = np.full(n, np.nan) if when is None else np.asarray(when, np.float64)
+        timestamps = np.full(n, np.nan) if when is None else np.asarray(when, np.float64)
         users, items = (item_codes, user_codes) if self.exchanged else (user_codes, item_codes)
-        mean, variance = self._sessions_at(users, moments)
-        there = ~np.isnan(moments)
+        mean, variance = self._sessions_at(users, timestamps)
+        there = ~np.isnan(timestamps)
         if self.days is not None:
             mean, variance = _sum(
-                (mean, variance), self.days.at(days_of(moments)), unknown=self.days.prior, where=there
+                (mean, variance), self.days.at(days_of(timestamps)), unknown=self.days.prior, where=there
             )
         if self.drift is not None:
-            mean, variance = _sum((mean, variance), self.drift.at(items, moments), unknown=0.0, where=there)
+            mean, variance = _sum((mean, variance), self.drift.at(items, timestamps), unknown=0.0, where=there)
         return mean, variance
 
-    def _sessions_at(self, users: Codes, moments: Doubles) -> tuple[Doubles, Doubles]:
+    def _sessions_at(self, users: Codes, timestamps: Doubles) -> tuple[Doubles, Doubles]:
         mean, variance = np.zeros(len(users)), np.zeros(len(users))
         for level in self.sessions:  # a shorter session's mean and variance hold those of the longer ones around it
-            place = level.locate(users, moments)
+            place = level.locate(users, timestamps)
             inside = place >= 0
             mean[inside] = level.mean[place[inside]]
             variance = variance + level.prior
@@ -195,9 +195,9 @@ def periods_of(when: Doubles, latest: int, n_periods: int) -> Moments:
     return past
 
 
-def _combined(users: Codes, ranks: NDArray[Any], n_moments: int) -> Moments:
+def _combined(users: Codes, ranks: NDArray[Any], n_timestamps: int) -> Moments:
     """One number that rises with user, then with rank (0..n_moments)."""
-    combined: Moments = users.astype(np.int64) * (n_moments + 1) + ranks
+    combined: Moments = users.astype(np.int64) * (n_timestamps + 1) + ranks
     return combined
 
 

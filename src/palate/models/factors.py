@@ -95,7 +95,7 @@ class Factors:
     scale: float = 1.0
     y_range: tuple[float, float] | None = None
     steps: OrderedSteps | None = field(default=None, kw_only=True)
-    doubt: float = field(default=0.0, kw_only=True)
+    score_variance: float = field(default=0.0, kw_only=True)
 
     @classmethod
     def of(cls, factors: Factors, **more: Any) -> Self:
@@ -125,7 +125,7 @@ class Factors:
     def ratings_at(self, scores: Floats) -> Floats:
         """The ratings that scores stand for, of the same shape."""
         if self.steps is not None:
-            return self.steps.expected(scores, self.doubt).astype(scores.dtype)
+            return self.steps.expected(scores, self.score_variance).astype(scores.dtype)
         return scores if self.y_range is None else sigmoid_range(scores, *self.y_range)
 
     @property
@@ -138,7 +138,7 @@ class Factors:
     def slopes_at(self, scores: Floats) -> Floats:
         """The derivative of ratings_at in units of `span`, of the same shape."""
         if self.steps is not None:
-            return (self.steps.slope(scores, self.doubt) / self.span).astype(scores.dtype)
+            return (self.steps.slope(scores, self.score_variance) / self.span).astype(scores.dtype)
         if self.y_range is None:
             return np.ones_like(scores)
         share = sigmoid_range(scores, 0.0, 1.0)
@@ -319,8 +319,8 @@ def with_unknown(vectors: Floats, unknown: Floats, codes: Codes) -> tuple[Floats
 def second_moment(vectors: Floats, center: Floats) -> Floats:
     """Mean of (x - center)(x - center)' over rows x, (k, k)."""
     moved = (vectors - center).astype(np.float64)
-    moment: Floats = (moved.T @ moved / len(moved)).astype(np.float32)
-    return moment
+    timestamp: Floats = (moved.T @ moved / len(moved)).astype(np.float32)
+    return timestamp
 
 
 def unknown_variance(

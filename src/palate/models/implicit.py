@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from palate.data.compressed import CompressedRows
-from palate.data.confidence import CONFIDENCES, Confidence, usual_counts, weighed_choices
+from palate.data.confidence import CONFIDENCES, Confidence, mean_counts_of, weighted_choices
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
 
@@ -84,7 +84,7 @@ class Implicit:
         )
 
 
-def usual_problem(
+def default_problem(
     by_user: CompressedRows,
     n_items: int,
     unobserved_weight: float | None = None,
@@ -188,7 +188,7 @@ class ImplicitFactors(Factors):
 
     unobserved_weight: float = 1.0
     confidence: Confidence = "equal"
-    usual_of: Doubles | None = None  # where items stand for users: how often users usually chose what they chose
+    mean_counts: Doubles | None = None  # where items stand for users: how often users usually chose what they chose
 
     def __post_init__(self) -> None:
         if not 0 < self.unobserved_weight < np.inf or self.confidence not in (*CONFIDENCES, "given"):
@@ -216,13 +216,13 @@ class ImplicitFactors(Factors):
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:  # noqa: ARG002
         """The choices with the weights that their counts give them."""
-        return weighed_choices(histories, self.confidence, self.usual_of)
+        return weighted_choices(histories, self.confidence, self.mean_counts)
 
     def represent(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from what they chose: (n, k + 1); the usual one for who chose nothing."""
         others = np.ascontiguousarray(self.items[:, :-1])
-        weighed = weighed_choices(histories, self.confidence, self.usual_of)
-        vectors = without_bias(self.problem.solve(weighed, others, self.background))
+        weighted = weighted_choices(histories, self.confidence, self.mean_counts)
+        vectors = without_bias(self.problem.solve(weighted, others, self.background))
         vectors[histories.counts == 0] = self.user_prior.mean
         return vectors
 
@@ -232,21 +232,21 @@ def as_given(factors: Factors) -> Factors:
     return replace(factors, confidence="given") if isinstance(factors, ImplicitFactors) else factors
 
 
-def as_weighed(factors: Factors, by: Factors) -> Factors:
+def as_weighted(factors: Factors, by: Factors) -> Factors:
     """The same factors; implicit ones weigh choices as those of `by` do."""
     if not isinstance(factors, ImplicitFactors) or not isinstance(by, ImplicitFactors):
         return factors
     return replace(factors, confidence=by.confidence)
 
 
-def with_usual_counts(factors: Factors, histories: CompressedRows) -> Factors:
+def with_mean_counts(factors: Factors, histories: CompressedRows) -> Factors:
     """The same factors of exchanged sides; implicit ones weigh a count against the usual one of whose history it is in.
 
     histories: of the users, which are the items now.
     """
     if not isinstance(factors, ImplicitFactors):
         return factors
-    return replace(factors, usual_of=usual_counts(histories) if factors.usual_of is None else None)
+    return replace(factors, mean_counts=mean_counts_of(histories) if factors.mean_counts is None else None)
 
 
 def without_bias(vectors: Floats) -> Floats:

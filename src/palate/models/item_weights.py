@@ -145,9 +145,9 @@ class HistoryFactors(Factors):
         by_item = transpose_rows(self._everybody, len(self.items))
         return *cosines(take_rows(by_item, codes), codes, by_item, self.history.n_rows, n), "cosine"
 
-    def transposed(self) -> Turned:
+    def transposed(self) -> Transposed:
         """The same model with users and items exchanged, as far as it can be asked then."""
-        return Turned(self.mean, self.items, self.users, self.item_prior, self.user_prior, model=self)
+        return Transposed(self.mean, self.items, self.users, self.item_prior, self.user_prior, model=self)
 
 
 def shares_of_users(history: CompressedRows, n_items: int) -> Floats:
@@ -157,7 +157,7 @@ def shares_of_users(history: CompressedRows, n_items: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class Turned(Factors):
+class Transposed(Factors):
     """A model of histories with users and items exchanged: it can be asked for similar ones, and of pairs."""
 
     model: HistoryFactors | None = None

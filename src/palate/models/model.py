@@ -17,10 +17,10 @@ from palate.data.rows import row_codes, rows_where, take_rows, transpose_rows
 from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
-from palate.models.implicit import with_usual_counts
+from palate.models.implicit import with_mean_counts
 from palate.models.item_weights import HistoryFactors
 from palate.models.posterior import Posterior, Projection
-from palate.models.propensity import Chooser, chooser_of
+from palate.models.propensity import Propensity, fit_propensity
 from palate.models.sideinfo import SideInfo
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ MOST_STEPS = 100  # of a scale of ratings
 
 
 @dataclass(frozen=True)
-class People:
+class UserRows:
     """Some rows to answer for, known users or new ones (or items, where a model is transposed).
 
     codes: (m,), -1 for new ones; vectors: (m, k); history: their ratings; draw: gives one vector for each under each
@@ -62,7 +62,7 @@ class Forecast:
 
     expected: Doubles
     spread: Doubles
-    doubt: Doubles
+    score_variance: Doubles
     chances: Doubles | None = None
 
 
@@ -151,12 +151,12 @@ class Model:
         return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
 
     @cached_property
-    def chooser(self) -> Chooser:
+    def propensity(self) -> Propensity:
         """Who chooses what, learned from the ratings when first asked for."""
-        return chooser_of(self.history, len(self.item_vocabulary))
+        return fit_propensity(self.history, len(self.item_vocabulary))
 
     @cached_property
-    def usual_step(self) -> float:
+    def rating_step(self) -> float:
         """The distance between a rating and the next one up, 0 where they are not those of a scale."""
         values = np.unique(self.history.values)
         return float(np.median(np.diff(values))) if 1 < len(values) <= MOST_STEPS else 0.0
@@ -184,16 +184,16 @@ class Model:
         """What is expected of pairs of known users and items (-1: unknown) at moments (nan: now; None: all now)."""
         draws = None if self.posterior is None else self.posterior.users.vectors
         described = self.described_users(user_codes), self.described_items(item_codes)
-        moment = self.effects_at(user_codes, item_codes, when)
-        return self._forecast(self.factors, draws, (user_codes, item_codes), described, moment)
+        timestamp = self.effects_at(user_codes, item_codes, when)
+        return self._forecast(self.factors, draws, (user_codes, item_codes), described, timestamp)
 
-    def forecast_for(self, people: People, item_codes: Codes, *, is_described: bool) -> Forecast:
+    def forecast_for(self, user_rows: UserRows, item_codes: Codes, *, is_described: bool) -> Forecast:
         """The same for one new person and items, now; is_described: whether anything is known of the person."""
         rows = np.zeros(len(item_codes), np.int32)
-        factors = self.factors.serving(people.vectors, people.history)
+        factors = self.factors.serving(user_rows.vectors, user_rows.history)
         described = rows if is_described else rows - np.int32(1), self.described_items(item_codes)
-        moment = self.effects_at(rows - np.int32(1), item_codes, None)
-        return self._forecast(factors, people.draws, (rows, item_codes), described, moment)
+        timestamp = self.effects_at(rows - np.int32(1), item_codes, None)
+        return self._forecast(factors, user_rows.draws, (rows, item_codes), described, timestamp)
 
     def _forecast(
         self,
@@ -201,14 +201,14 @@ class Model:
         draws: Floats | None,
         codes: tuple[Codes, Codes],
         described: tuple[Codes, Codes],
-        moment: tuple[Doubles, Doubles, Doubles | float],
+        timestamp: tuple[Doubles, Doubles, Doubles | float],
     ) -> Forecast:
-        moved, noise_variance, doubt = moment
+        moved, noise_variance, score_variance = timestamp
         if self.posterior is None or draws is None:
-            variance = self.factors.unknown_variance(*described, users=factors.users) + factors.doubt
+            variance = self.factors.unknown_variance(*described, users=factors.users) + factors.score_variance
         else:
             _, variance = self.posterior.predict(draws, *described)
-        variance = np.maximum(np.asarray(variance + doubt, np.float64), 0)
+        variance = np.maximum(np.asarray(variance + score_variance, np.float64), 0)
         if factors.steps is None:
             expected = factors.predict(*codes).astype(np.float64) + moved
             return Forecast(expected, np.sqrt(noise_variance + variance), variance)
@@ -224,10 +224,10 @@ class Model:
         """What moments (nan: now) move ratings by, the noise's variance there, and what they add to the doubt."""
         effects, noise = self.effects, self.noise_of(user_codes, item_codes) ** 2
         if effects is not None and when is not None:
-            moved, doubt = effects.at(user_codes, item_codes, when)
+            moved, score_variance = effects.at(user_codes, item_codes, when)
             if self.factors.steps is not None and self.posterior is None:
-                doubt = doubt - effects.unknown_variance  # which the factors' doubt holds
-            return moved, np.maximum(noise - effects.unknown_variance, 0.0), doubt
+                score_variance = score_variance - effects.unknown_variance  # which the factors' doubt holds
+            return moved, np.maximum(noise - effects.unknown_variance, 0.0), score_variance
         still = np.zeros(len(user_codes))
         if effects is None or self.factors.steps is None or self.posterior is None:
             return still, noise, 0.0  # the noise, or the factors' doubt, is that of an unknown moment
@@ -241,7 +241,7 @@ class Model:
             return np.append(self.item_noise, self.noise)[item_codes].astype(np.float64)
         return np.full(len(user_codes), self.noise)
 
-    def weighed(self, history: CompressedRows, codes: Codes) -> CompressedRows:
+    def weighted(self, history: CompressedRows, codes: Codes) -> CompressedRows:
         """Ratings of the users `codes` (-1: new ones) with the weights that they have by whose ratings they are."""
         if self.posterior is None or (self.user_noise is None and self.item_noise is None):
             return history
@@ -254,13 +254,13 @@ class Model:
             weights = weights * (usual / self.item_noise[history.indices]) ** 2
         return replace(history, weights=weights.astype(np.float32))
 
-    def known(self, codes: Codes) -> People:
+    def known(self, codes: Codes) -> UserRows:
         """Users the model was trained on, by code."""
         posterior = self.posterior
         draw = None if posterior is None else lambda: posterior.users.vectors[:, codes]
-        return People(codes, self.factors.users[codes], take_rows(self.history, codes), draw)
+        return UserRows(codes, self.factors.users[codes], take_rows(self.history, codes), draw)
 
-    def newcomers(self, history: CompressedRows, known: Sequence[Mapping[str, Any]] | None = None) -> People:
+    def fold_in(self, history: CompressedRows, known: Sequence[Mapping[str, Any]] | None = None) -> UserRows:
         """Users the model has never seen, from their ratings and what is known of them; nobody else's vector changes.
 
         known: for each a mapping {field: value}, where the model learned from a table of users.
@@ -268,50 +268,50 @@ class Model:
         codes = np.full(history.n_rows, -1, np.int32)
         posterior = self.posterior
         if posterior is None:
-            return People(codes, self.factors.represent(history), history, None)
+            return UserRows(codes, self.factors.represent(history), history, None)
         features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(known))
-        weighed = self.weighed(history, codes)
-        likely = self._projection(posterior.solve_new(weighed, features))
-        return People(codes, likely, history, lambda: posterior.solve(weighed, features, draw=True), features)
+        weighted = self.weighted(history, codes)
+        likely = self._projection(posterior.solve_new(weighted, features))
+        return UserRows(codes, likely, history, lambda: posterior.solve(weighted, features, draw=True), features)
 
-    def features_of(self, people: People) -> CompressedRows | None:
+    def features_of(self, user_rows: UserRows) -> CompressedRows | None:
         """The matrix F of what is known of people besides their ratings; None where nothing is."""
-        if self.user_info is None or people.features is not None:
-            return people.features
-        table = None if self.user_table is None else self.user_table[people.codes]
-        return self.user_info.matrix(people.history, self.user_info.encode(table))
+        if self.user_info is None or user_rows.features is not None:
+            return user_rows.features
+        table = None if self.user_table is None else self.user_table[user_rows.codes]
+        return self.user_info.matrix(user_rows.history, self.user_info.encode(table))
 
-    def people(self, codes: Codes) -> People:
+    def user_rows(self, codes: Codes) -> UserRows:
         """Rows for codes; -1 is somebody without any rating."""
         if len(codes) == 0 or codes.min() >= 0:
             return self.known(codes)
-        strangers = self.newcomers(CompressedRows.empty(1))
+        cold_start = self.fold_in(CompressedRows.empty(1))
         known = self.known(np.maximum(codes, 0))
         unknown = codes < 0
-        vectors = np.where(unknown[:, None], strangers.vectors, known.vectors)
+        vectors = np.where(unknown[:, None], cold_start.vectors, known.vectors)
 
         def draw() -> Floats:
-            assert strangers.draws is not None and known.draws is not None
-            return np.where(unknown[None, :, None], strangers.draws, known.draws)
+            assert cold_start.draws is not None and known.draws is not None
+            return np.where(unknown[None, :, None], cold_start.draws, known.draws)
 
         history = rows_where(known.history, ~unknown)
-        return People(codes, vectors, history, None if known.draw is None else draw)
+        return UserRows(codes, vectors, history, None if known.draw is None else draw)
 
-    def targets_of(self, people: People) -> Floats:
+    def targets_of(self, user_rows: UserRows) -> Floats:
         """What the vector of the one person in `people` is fitted to: ratings, or the mean latent behind each."""
         if self.factors.steps is None:
-            return people.history.values
-        return self.factors.latents(people.history, people.vectors)
+            return user_rows.history.values
+        return self.factors.latents(user_rows.history, user_rows.vectors)
 
-    def scores(self, people: People) -> Floats:
+    def scores(self, user_rows: UserRows) -> Floats:
         """What people are expected to give every item, or the scores to rank by, (m, n_items)."""
-        return self.factors.serving(people.vectors, people.history).user_scores()
+        return self.factors.serving(user_rows.vectors, user_rows.history).user_scores()
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""
         return replace(
             self,
-            factors=with_usual_counts(self.factors.transposed(), self.history),
+            factors=with_mean_counts(self.factors.transposed(), self.history),
             posterior=None if self.posterior is None else self.posterior.transposed(),
             user_vocabulary=self.item_vocabulary,
             item_vocabulary=self.user_vocabulary,

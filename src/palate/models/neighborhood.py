@@ -55,7 +55,7 @@ class Similarity:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class NeighborIndex:
     """Everybody's rows, by which others are compared with them; values: signals."""
 
     rows: CompressedRows
@@ -116,23 +116,23 @@ class UserNeighbors(HistoryFactors):
     """The users most like somebody speak for the items they have: found when he is served, by his history of then."""
 
     similarity: Similarity = field(default_factory=lambda: Similarity("cosine", 1))
-    crowd: Crowd | None = None
+    neighbor_index: NeighborIndex | None = None
 
     @property
-    def _crowd(self) -> Crowd:
-        assert self.crowd is not None
-        return self.crowd
+    def _neighbor_index(self) -> NeighborIndex:
+        assert self.neighbor_index is not None
+        return self.neighbor_index
 
     def joined(self, history: CompressedRows) -> UserNeighbors:
         """The same model of people who have this history now, each in the row of his code."""
         rows = with_signals(history, self.signals(history, self.users))
-        crowd = Crowd(rows, len(self.items), self.similarity)
-        return replace(super().joined(history), crowd=crowd)
+        neighbor_index = NeighborIndex(rows, len(self.items), self.similarity)
+        return replace(super().joined(history), neighbor_index=neighbor_index)
 
     def moves(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """What the neighbours add to the score of every item, (n_rows, n_items)."""
-        near = neighbor_rows(*self._crowd.of(with_signals(histories, signals)))
-        rows = self._crowd.rows
+        near = neighbor_rows(*self._neighbor_index.of(with_signals(histories, signals)))
+        rows = self._neighbor_index.rows
         sides = near.indptr, near.indices, near.values, rows.indptr, rows.indices
         moves = multiply_sparse(*sides, rows.values, len(self.items))
         if self.damping is not None:
@@ -141,27 +141,29 @@ class UserNeighbors(HistoryFactors):
 
     def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """What each entry of one history adds to the score of an item, (n,): its part of the similarities."""
-        crowd, own = self._crowd, with_signals(history, signals)
-        near = neighbor_rows(*crowd.of(own))
-        said, similarity = np.zeros(crowd.rows.n_rows), np.zeros(crowd.rows.n_rows)
-        here = crowd.rows.indices == item_code
-        said[row_codes(crowd.rows)[here]] = crowd.rows.values[here]
+        neighbor_index, own = self._neighbor_index, with_signals(history, signals)
+        near = neighbor_rows(*neighbor_index.of(own))
+        said, similarity = np.zeros(neighbor_index.rows.n_rows), np.zeros(neighbor_index.rows.n_rows)
+        here = neighbor_index.rows.indices == item_code
+        said[row_codes(neighbor_index.rows)[here]] = neighbor_index.rows.values[here]
         similarity[near.indices] = near.values
         parts = self._parts(own)
         parts[:, similarity == 0] = 0
         shares: Doubles = parts @ said
         if self.damping is None:
             return shares
-        has = np.isin(np.arange(len(said)), row_codes(crowd.rows)[here])
+        has = np.isin(np.arange(len(said)), row_codes(neighbor_index.rows)[here])
         damped: Doubles = shares / (similarity[has].sum() + self.damping)
         return damped
 
     def _parts(self, own: CompressedRows) -> Doubles:
         """What each entry of one history gives to his similarity with everybody, (n, n_users)."""
-        crowd = self._crowd
-        parts, common = np.zeros((len(own.indices), crowd.rows.n_rows)), np.zeros(crowd.rows.n_rows)
-        for at, (code, value) in enumerate(zip(own.indices, self.similarity.weighted(own, crowd.lengths), strict=True)):
-            who, values = crowd.columns.row(int(code))
+        neighbor_index = self._neighbor_index
+        parts, common = np.zeros((len(own.indices), neighbor_index.rows.n_rows)), np.zeros(neighbor_index.rows.n_rows)
+        for at, (code, value) in enumerate(
+            zip(own.indices, self.similarity.weighted(own, neighbor_index.lengths), strict=True)
+        ):
+            who, values = neighbor_index.columns.row(int(code))
             parts[at, who] = value * values.astype(np.float64)
             common[who] += 1
         return np.asarray(parts * (common / np.maximum(common + self.similarity.shrinkage, 1e-30)))
@@ -172,7 +174,7 @@ class UserNeighbors(HistoryFactors):
 
     def likeness(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n users most like people with these histories by the model's own measure, (m, n), and its name."""
-        return *self._crowd.most_like(self.signalled(histories, codes), codes, n), self.similarity.measure
+        return *self._neighbor_index.most_like(self.signalled(histories, codes), codes, n), self.similarity.measure
 
 
 def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -110,7 +110,7 @@ def _sigmoid(x: Doubles) -> Doubles:
 
 
 @dataclass(frozen=True)
-class PairedFactors(Factors):
+class PairwiseFactors(Factors):
     """Factors whose scores only rank: no user has a bias, and a new user is the least of the loss above."""
 
     n_candidates: int = 1
@@ -163,6 +163,6 @@ class PairedFactors(Factors):
         shares: Doubles = pulls @ self.items[item_code, :-1].astype(np.float64) / (2 * problem.decay)
         return shares
 
-    def transposed(self) -> PairedFactors:
+    def transposed(self) -> PairwiseFactors:
         """The same model with users and items exchanged."""
         return self._exchanged(by_user=not self.by_user)

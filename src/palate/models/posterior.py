@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from palate.data.compressed import CompressedRows
 from palate.data.rows import columns_from, row_codes
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
-from palate.models.cold import Strangers
+from palate.models.cold_start import ColdStart
 from palate.models.factors import (
     N_EXPECTED,
     Codes,
@@ -38,7 +38,7 @@ class SideSamples:
     vectors: Floats
     precision: Floats
     mean: Floats
-    strangers: Strangers
+    cold_start: ColdStart
     link: Floats | None = None
 
     def some(self, draws: NDArray[np.int64]) -> SideSamples:
@@ -47,7 +47,7 @@ class SideSamples:
             self.vectors[draws],
             self.precision[draws],
             self.mean[draws],
-            self.strangers.some(draws),
+            self.cold_start.some(draws),
             None if self.link is None else self.link[draws],
         )
 
@@ -65,7 +65,7 @@ class SideSamples:
             return self.mean
         return np.stack([self.means_of(s, features) for s in range(len(self.mean))])
 
-    def doubt_of(self, means: Floats) -> Doubles:
+    def score_variance_of(self, means: Floats) -> Doubles:
         """By how much the draws differ about what they expect of rows, (n,); 1 is as much as rows lie around it.
 
         v = tr(Lambda C) / k with C the covariance of means (S, n, k) over the draws; 0 for one draw alone.
@@ -73,14 +73,14 @@ class SideSamples:
         n_draws, _, k = means.shape
         around = means - means.mean(axis=0)
         squares = np.sum(np.matmul(around, self.precision) * around, axis=(0, 2), dtype=np.float64)
-        doubt: Doubles = squares / (max(n_draws - 1, 1) * k)
-        return doubt
+        score_variance: Doubles = squares / (max(n_draws - 1, 1) * k)
+        return score_variance
 
     def attributes_in(self, features: CompressedRows | None) -> CompressedRows | None:
         """The attributes' columns of a matrix F, which strangers have; None where there are none."""
-        if features is None or self.link is None or self.strangers.link is None:
+        if features is None or self.link is None or self.cold_start.link is None:
             return None
-        return columns_from(features, self.link.shape[1] - self.strangers.link.shape[1])
+        return columns_from(features, self.link.shape[1] - self.cold_start.link.shape[1])
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Posterior:
             _Given(self, s, mean, seed, n_threads, None if start is None else start[s])
             for s, mean in enumerate(self.users.means(features))
         ]
-        return self._with_strangers(
+        return self._with_cold_start(
             self._solved(given, histories, draw=draw), histories, features, draw=draw, seed=seed
         )
 
@@ -144,10 +144,10 @@ class Posterior:
         """The most probable vectors of users never seen, given each draw of the items: (S, n, k)."""
         means = self.users.means(features)
         given = [_Given(self, s, mean) for s, mean in enumerate(means)]
-        vectors = self._solved(given, self.weigh_new(histories, means), draw=False)
-        return self._with_strangers(vectors, histories, features, draw=False)
+        vectors = self._solved(given, self.weight_new(histories, means), draw=False)
+        return self._with_cold_start(vectors, histories, features, draw=False)
 
-    def weigh_new(self, histories: CompressedRows, means: Floats) -> CompressedRows:
+    def weight_new(self, histories: CompressedRows, means: Floats) -> CompressedRows:
         """Ratings of users never seen, weighed against means (S, n, k) or (S, k) that a link makes expect of them.
 
         The link was drawn from the ratings of others and is in doubt itself. With it integrated out a row lies around
@@ -156,7 +156,7 @@ class Posterior:
         """
         if means.ndim == 2:
             return histories
-        weights = np.repeat(1 + self.users.doubt_of(means), histories.counts)
+        weights = np.repeat(1 + self.users.score_variance_of(means), histories.counts)
         if histories.weights is not None:
             weights *= histories.weights
         return replace(histories, weights=weights.astype(np.float32))
@@ -167,14 +167,14 @@ class Posterior:
         steps = self.steps.steps_of(histories.values)
         return np.stack([person.solve_ordered(histories, steps, draw=draw) for person in given])
 
-    def _with_strangers(
+    def _with_cold_start(
         self, vectors: Floats, histories: CompressedRows, features: CompressedRows | None, *, draw: bool, seed: int = 0
     ) -> Floats:
         """Vectors (S, n, k) where those without ratings are what is expected of strangers, or draws of them."""
         strange = histories.counts == 0
         if not strange.any():
             return vectors
-        among, attributes = self.users.strangers, self.users.attributes_in(features)
+        among, attributes = self.users.cold_start, self.users.attributes_in(features)
         for s in range(len(self)):
             expected = (s, attributes, histories.n_rows)
             vectors[s, strange] = (among.draws(*expected, seed) if draw else among.means(*expected))[strange]
@@ -188,17 +188,17 @@ class Posterior:
         """
         total = np.zeros(len(row_codes))
         squares = np.zeros(len(row_codes))
-        doubt = np.zeros(len(row_codes))
+        score_variance = np.zeros(len(row_codes))
         for s in range(len(self)):
-            users, user_at = with_unknown(vectors[s], self.users.strangers.mean[s], row_codes)
-            items, item_at = with_unknown(self.items.vectors[s], self.items.strangers.mean[s], item_codes)
+            users, user_at = with_unknown(vectors[s], self.users.cold_start.mean[s], row_codes)
+            items, item_at = with_unknown(self.items.vectors[s], self.items.cold_start.mean[s], item_codes)
             expected = predict_pairs(users, items, user_at, item_at, bias=True).astype(np.float64)
             total += expected
             squares += expected**2
-            spreads = self.users.strangers.covariance[s], self.items.strangers.covariance[s]
-            doubt += unknown_variance(users, row_codes, items, item_codes, *spreads)
+            spreads = self.users.cold_start.covariance[s], self.items.cold_start.covariance[s]
+            score_variance += unknown_variance(users, row_codes, items, item_codes, *spreads)
         mean = total / len(self)
-        variance = _sample_variance(squares, mean, len(self)) + doubt / len(self)
+        variance = _sample_variance(squares, mean, len(self)) + score_variance / len(self)
         return self.center + self.scale * mean, self.scale**2 * variance
 
     def score_variance(self, vectors: Floats) -> Floats:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from palate.data.compressed import CompressedRows
 from palate.data.rows import row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.models.factors import Codes, Doubles, Floats
-from palate.models.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps, usual_problem
+from palate.models.implicit import Implicit, ImplicitFactors, Sweep, default_problem, start, sweeps
 
 N_FACTORS, N_SWEEPS = 64, 8
 HELD_OUT = 0.2  # of each user's choices, while the curve is learned
@@ -25,7 +25,7 @@ LEAST = 1e-3  # scores below are all as unlikely
 
 
 @dataclass(frozen=True)
-class Chooser:
+class Propensity:
     """The chance that somebody chooses an item: 1 / (1 + exp(-(intercept + slope ln score))), of a score above LEAST.
 
     The chance is that of one of the next choices, as many as HELD_OUT of those known: only proportions between items
@@ -50,19 +50,19 @@ class Chooser:
         return chances
 
 
-def chooser_of(history: CompressedRows, n_items: int) -> Chooser:
+def fit_propensity(history: CompressedRows, n_items: int) -> Propensity:
     """Learned from the ratings of all users; for the curve, some of them are held out."""
     choices = as_choices(history)
     held = _held_out(choices)
     intercept, slope = 0.0, 1.0
     if held.any():
         known = rows_of_entries(choices, ~held)
-        fitted = _fitted(usual_problem(known, n_items), known, n_items)
+        fitted = _fitted(default_problem(known, n_items), known, n_items)
         scores, chosen = _asked(fitted, known, rows_of_entries(choices, held), n_items)
         intercept, slope = logistic(np.log(np.maximum(scores, LEAST)).astype(np.float64), chosen)
-    problem = usual_problem(choices, n_items)
+    problem = default_problem(choices, n_items)
     factors = _fitted(problem, choices, n_items).factors(problem, "equal")
-    return Chooser(factors, intercept, max(slope, 0.0))
+    return Propensity(factors, intercept, max(slope, 0.0))
 
 
 def as_choices(history: CompressedRows) -> CompressedRows:

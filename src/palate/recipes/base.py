@@ -95,7 +95,7 @@ class Recipe(ABC):
         )
 
     @classmethod
-    def usual(cls) -> list[Recipe]:
+    def defaults(cls) -> list[Recipe]:
         """What palate.compare tries of this kind: the recipe with its defaults."""
         return [cls()]
 

@@ -19,7 +19,7 @@ from palate.data.ratings import Kind, Ratings
 from palate.errors import DataError, OptionError
 from palate.kernels import descend_pairs
 from palate.models.factors import Codes, Doubles, Floats, Prior
-from palate.models.pairwise import PairedFactors
+from palate.models.pairwise import PairwiseFactors
 from palate.recipes.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_not_negative, check_positive
 from palate.recipes.descending import FACTORS_START, deal, learning_rates, random_table, shuffled_cells
 
@@ -111,7 +111,7 @@ class Training:
     def epoch(self, number: int, rng: np.random.Generator) -> float:
         """Visit every choice once; the mean of -ln sigmoid(x_ui - x_uj) met on the way."""
         recipe, grid = self.recipe, self.grid
-        moments = number + np.arange(grid.side) / grid.side
+        timestamps = number + np.arange(grid.side) / grid.side
         loss, steps = descend_pairs(
             self.users,
             self.items,
@@ -121,7 +121,7 @@ class Training:
             self.choices.item_codes,
             grid.cells,
             grid.strata(rng),
-            learning_rates("one-cycle", recipe.lr, moments, recipe.n_epochs),
+            learning_rates("one-cycle", recipe.lr, timestamps, recipe.n_epochs),
             blocks=grid.blocks,
             block_items=grid.block_items,
             own=grid.own,
@@ -137,13 +137,13 @@ class Training:
             raise OptionError(f"{recipe.label()} diverged in epoch {number + 1}: give a smaller lr than {recipe.lr:g}.")
         return loss / max(steps, 1)
 
-    def factors(self) -> PairedFactors:
+    def factors(self) -> PairwiseFactors:
         """What has been learned so far."""
         k = self.recipe.n_factors
         users, items = (np.ascontiguousarray(table[:, [*range(k), -1]]) for table in (self.users, self.items))
         users[:, -1] = 0
         prior = Prior.flat(k + 1, ridge=max(self.recipe.weight_decay, 1e-6), count_exponent=1.0)
-        return PairedFactors(0.0, users, items, prior, prior, n_candidates=self.recipe.n_candidates)
+        return PairwiseFactors(0.0, users, items, prior, prior, n_candidates=self.recipe.n_candidates)
 
 
 @dataclass(frozen=True)

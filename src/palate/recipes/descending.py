@@ -45,14 +45,14 @@ def deal(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.uint64]:
     return block
 
 
-def learning_rates(schedule: Schedule, lr: float, moments: NDArray[np.float64], n_epochs: int) -> Floats:
+def learning_rates(schedule: Schedule, lr: float, timestamps: NDArray[np.float64], n_epochs: int) -> Floats:
     """The rate at moments of a training, counted in epochs from 0."""
     if schedule == "constant":
-        rates = np.full(len(moments), lr)
+        rates = np.full(len(timestamps), lr)
     elif schedule == "1/t":
-        rates = lr / (1 + moments)
+        rates = lr / (1 + timestamps)
     else:
-        progress = moments / n_epochs
+        progress = timestamps / n_epochs
         up = 0.04 + 0.96 * (1 - np.cos(np.pi * progress / 0.25)) / 2
         down = (1 + np.cos(np.pi * (progress - 0.25) / 0.75)) / 2
         rates = lr * np.where(progress < 0.25, up, down)

@@ -82,7 +82,7 @@ class EASE(Recipe):
 
     def taken(self, ratings: Ratings) -> dict[str, Any]:
         """What a fit takes from these ratings for weight_decay, where it is not given."""
-        return {"weight_decay": self._choices(ratings).usual_decay} if self.weight_decay is None else {}
+        return {"weight_decay": self._choices(ratings).default_decay} if self.weight_decay is None else {}
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         chosen = chosen_items(ratings)
@@ -90,7 +90,7 @@ class EASE(Recipe):
         check_memory(need, ratings.n_items, self.memory)
         monitor.say(f"needs {as_bytes(need)}")
         X = self._choices(ratings)
-        decay = X.usual_decay if self.weight_decay is None else self.weight_decay
+        decay = X.default_decay if self.weight_decay is None else self.weight_decay
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
         if not (np.diagonal(P) > 0).all():
@@ -156,7 +156,7 @@ class Chosen:
         return np.asarray(self.by_item.counts / self.by_item.counts.mean())
 
     @property
-    def usual_decay(self) -> float:
+    def default_decay(self) -> float:
         """50 sqrt(mean choices per chosen item) times the mean of x^2."""
         squares = float(np.mean(np.square(self.by_user.values, dtype=np.float64)))
         return PER_ROOT * squares * float(np.sqrt(self.by_item.counts.mean()))

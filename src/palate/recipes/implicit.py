@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from palate.answers.arguments import check_choice
-from palate.data.confidence import CONFIDENCES, Confidence, weighed_choices
+from palate.data.confidence import CONFIDENCES, Confidence, weighted_choices
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import transpose_rows
-from palate.models.implicit import Implicit, ImplicitFactors, Sweep, start, sweeps, usual_problem
+from palate.models.implicit import Implicit, ImplicitFactors, Sweep, default_problem, start, sweeps
 from palate.recipes.base import (
     MAX_SEED,
     Monitor,
@@ -73,12 +73,12 @@ class ImplicitALS(Recipe):
     def problem(self, ratings: Ratings) -> Implicit:
         """The least-squares problem that a fit on these ratings solves."""
         given = self.unobserved_weight, self.weight_decay, self.count_exponent
-        return usual_problem(ratings.by_user(), ratings.n_items, *given)
+        return default_problem(ratings.by_user(), ratings.n_items, *given)
 
     def sweeps(self, ratings: Ratings) -> Iterator[Sweep]:
         """One sweep after the other, without end."""
         compress_both(ratings)
-        by_user = weighed_choices(ratings.by_user(), self.confidence)
+        by_user = weighted_choices(ratings.by_user(), self.confidence)
         by_item = ratings.by_item() if by_user.weights is None else transpose_rows(by_user, ratings.n_items)
         at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
         return sweeps(self.problem(ratings), by_user, by_item, at, self.n_threads, last=self.n_sweeps)
@@ -86,7 +86,7 @@ class ImplicitALS(Recipe):
     def factors(self, at: Sweep, ratings: Ratings) -> ImplicitFactors:
         """What a sweep leaves to a model: every user exactly what the items and his own choices make of him."""
         problem = self.problem(ratings)
-        by_user = weighed_choices(ratings.by_user(), self.confidence)
+        by_user = weighted_choices(ratings.by_user(), self.confidence)
         return at.settled(problem, by_user, self.n_threads).factors(problem, self.confidence)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:

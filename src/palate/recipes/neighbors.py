@@ -13,7 +13,7 @@ from palate.data.rows import transpose_rows
 from palate.errors import OptionError
 from palate.models.factors import Factors
 from palate.models.item_weights import HistoryFactors, ItemWeights, no_biases, with_signals
-from palate.models.neighborhood import MEASURES, Crowd, Measure, Similarity, UserNeighbors, neighbor_rows
+from palate.models.neighborhood import MEASURES, Measure, NeighborIndex, Similarity, UserNeighbors, neighbor_rows
 from palate.options import is_number
 from palate.recipes.base import Monitor, Recipe, Trained, check_counts, rmse
 from palate.recipes.baselines import Bias
@@ -60,7 +60,7 @@ class Neighbors(Recipe):
             raise OptionError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}.")
 
     @classmethod
-    def usual(cls) -> list[Recipe]:
+    def defaults(cls) -> list[Recipe]:
         """What palate.compare tries: neighbours among items, and among users."""
         return [cls(), cls(by="users")]
 
@@ -83,7 +83,7 @@ class Neighbors(Recipe):
             model = UserNeighbors.of(biases, damping=damping, similarity=similarity).joined(ratings.by_user())
         else:
             model = ItemWeights.of(biases, damping=damping, history=ratings.by_user())
-            model = self._weighed(model, similarity)
+            model = self._weighted(model, similarity)
         if monitor.valid is None or ratings.is_implicit:
             return Trained(model)
         predicted = model.predict(monitor.valid.user_codes, monitor.valid.item_codes)
@@ -104,12 +104,12 @@ class Neighbors(Recipe):
             return no_biases(ratings.n_users, ratings.n_items)
         return Bias(n_threads=self.n_threads).fit(ratings, progress=False).model.factors
 
-    def _weighed(self, model: ItemWeights, similarity: Similarity) -> ItemWeights:
+    def _weighted(self, model: ItemWeights, similarity: Similarity) -> ItemWeights:
         """With the weights of the k items nearest to each."""
         history, n_items = model.history, len(model.items)
         signals = with_signals(history, model.signals(history, model.users))
         by_item = transpose_rows(signals, n_items)
-        near = neighbor_rows(*Crowd(by_item, history.n_rows, similarity).among_themselves(self.n_threads))
+        near = neighbor_rows(*NeighborIndex(by_item, history.n_rows, similarity).among_themselves(self.n_threads))
         return replace(model, weights=transpose_rows(near, n_items))
 
 

@@ -152,7 +152,7 @@ class Descent:
         """Visit every rating once; the RMSE met on the way, on the rating scale."""
         recipe = self.recipe
         lr = DEFAULT_LR[recipe.optimizer] if recipe.lr is None else recipe.lr
-        moments = number + np.arange(self.grid.side) / self.grid.side
+        timestamps = number + np.arange(self.grid.side) / self.grid.side
         loss = descend(
             self.users,
             self.items,
@@ -161,7 +161,7 @@ class Descent:
             self.values,
             self.grid.cells,
             self.grid.strata(rng),
-            learning_rates(recipe.schedule, lr, moments, recipe.n_epochs),
+            learning_rates(recipe.schedule, lr, timestamps, recipe.n_epochs),
             weights=self.weights,
             n_factors=recipe.n_factors,
             bias=recipe.bias,

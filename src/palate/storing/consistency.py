@@ -93,16 +93,16 @@ def _check_known(samples: SideSamples, info: SideInfo | None, n_others: int) -> 
     if n_history not in (0, n_others):
         raise ValueError(f"{n_history} columns of history for {n_others} labels")
     _expect_if("link", samples.link, (draws, n_features, k), is_there=info is not None)
-    strangers = samples.strangers
-    _expect("strangers", strangers.mean, (draws, k), np.float32)
-    _expect("strangers", strangers.covariance, (draws, k, k), np.float32)
+    cold_start = samples.cold_start
+    _expect("cold_start", cold_start.mean, (draws, k), np.float32)
+    _expect("cold_start", cold_start.covariance, (draws, k, k), np.float32)
     has_attributes = n_features > n_history
-    _expect_if("strangers", strangers.intercept, (draws, k), is_there=has_attributes)
-    _expect_if("strangers", strangers.link, (draws, n_features - n_history, k), is_there=has_attributes)
-    _expect_if("strangers", strangers.residual, (draws, k, k), is_there=has_attributes)
-    for spread in (strangers.covariance, strangers.residual):
+    _expect_if("cold_start", cold_start.intercept, (draws, k), is_there=has_attributes)
+    _expect_if("cold_start", cold_start.link, (draws, n_features - n_history, k), is_there=has_attributes)
+    _expect_if("cold_start", cold_start.residual, (draws, k, k), is_there=has_attributes)
+    for spread in (cold_start.covariance, cold_start.residual):
         if spread is not None:
-            _expect_spread("strangers", spread)
+            _expect_spread("cold_start", spread)
 
 
 def _expect_if(what: str, array: NDArray[Any] | None, shape: tuple[int, ...], *, is_there: bool) -> None:

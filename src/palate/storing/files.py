@@ -13,14 +13,14 @@ from palate.data.ratings import KINDS, Kind
 from palate.data.vocabulary import Vocabulary
 from palate.errors import ModelFileError, TamperedModelError
 from palate.models import effects, neighborhood, network
-from palate.models.cold import Strangers
+from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
 from palate.models.implicit import ImplicitFactors
 from palate.models.item_weights import HistoryFactors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.ordinal import OrderedSteps
-from palate.models.pairwise import PairedFactors
+from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior, SideSamples
 from palate.models.sideinfo import SideInfo
 from palate.storing import container
@@ -34,7 +34,8 @@ OTHER_KINDS = {
 }
 LEVELS = ("user_noise", "item_noise")  # of a model, one of them at most
 PRIOR_NUMBERS = ("alpha", "ridge", "count_exponent")
-STRANGERS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of Strangers
+COLD_START = "strangers"  # how files name it, since the first of them
+COLD_START_PARTS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of Strangers
 
 
 def save(model: Model, path: str | PathLike[str]) -> None:
@@ -97,7 +98,11 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
     if factors.y_range is not None:
         header["y_range"] = list(factors.y_range)
     if (steps := factors.steps) is not None:
-        header["steps"] = {"values": steps.values.tolist(), "cuts": steps.cuts.tolist(), "doubt": factors.doubt}
+        header["steps"] = {
+            "values": steps.values.tolist(),
+            "cuts": steps.cuts.tolist(),
+            "doubt": factors.score_variance,
+        }
     if isinstance(factors, Network):
         header["network"], parts = network.pack(factors)
         tensors |= parts
@@ -106,7 +111,7 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
         tensors |= parts
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
-    if isinstance(factors, PairedFactors):
+    if isinstance(factors, PairwiseFactors):
         header["paired"] = {"n_candidates": factors.n_candidates}
     return header
 
@@ -117,9 +122,9 @@ def _pack_posterior(posterior: Posterior, tensors: Tensors) -> Header:
         tensors["posterior.cuts"] = posterior.cuts
     for side, samples in (("user", posterior.users), ("item", posterior.items)):
         parts = {"vectors": samples.vectors, "precision": samples.precision, "mean": samples.mean, "link": samples.link}
-        parts |= {f"strangers.{part}": getattr(samples.strangers, part) for part in STRANGERS}
+        parts |= {f"{COLD_START}.{part}": getattr(samples.cold_start, part) for part in COLD_START_PARTS}
         tensors |= {f"posterior.{side}.{part}": values for part, values in parts.items() if values is not None}
-    return {"center": posterior.center, "scale": posterior.scale, "strangers": True}
+    return {"center": posterior.center, "scale": posterior.scale, COLD_START: True}
 
 
 def _unpack(tensors: Tensors, header: Header) -> Model:
@@ -176,7 +181,7 @@ def _unpack_factors(tensors: Tensors, header: Header) -> Factors:
     if "implicit" in header:
         factors = ImplicitFactors.of(factors, **header["implicit"])
     if "paired" in header:
-        factors = PairedFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
+        factors = PairwiseFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
     if "histories" in header:
         factors = neighborhood.unpack(factors, header["histories"], tensors)
     return factors
@@ -199,10 +204,10 @@ def _unpack_info(header: Header | None) -> SideInfo | None:
 def _unpack_steps(header: Header | None) -> dict[str, Any]:
     if header is None:
         return {}
-    doubt = float(header["doubt"])
-    if not 0 <= doubt < np.inf:
-        raise ValueError(f"a doubt of {doubt}")
-    return {"steps": OrderedSteps(header["values"], header["cuts"]), "doubt": doubt}
+    score_variance = float(header["doubt"])
+    if not 0 <= score_variance < np.inf:
+        raise ValueError(f"a score variance of {score_variance}")
+    return {"steps": OrderedSteps(header["values"], header["cuts"]), "score_variance": score_variance}
 
 
 def _unpack_kind(kind: str) -> Kind:
@@ -225,7 +230,7 @@ def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSte
     if header is None:
         return None
     sides = [
-        _unpack_samples(tensors, f"posterior.{side}", has_strangers=bool(header.get("strangers")))
+        _unpack_samples(tensors, f"posterior.{side}", has_cold_start=bool(header.get(COLD_START)))
         for side in ("user", "item")
     ]
     if steps is None and "posterior.cuts" in tensors:
@@ -241,13 +246,13 @@ def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSte
     )
 
 
-def _unpack_samples(tensors: Tensors, prefix: str, *, has_strangers: bool) -> SideSamples:
+def _unpack_samples(tensors: Tensors, prefix: str, *, has_cold_start: bool) -> SideSamples:
     vectors, precision, mean = (tensors[f"{prefix}.{part}"] for part in ("vectors", "precision", "mean"))
-    strangers = Strangers.of_prior(mean, precision)  # in files from before they had a Normal of their own
-    if has_strangers:
-        there = tensors[f"{prefix}.strangers.mean"], tensors[f"{prefix}.strangers.covariance"]
-        strangers = Strangers(*there, *(tensors.get(f"{prefix}.strangers.{part}") for part in STRANGERS[2:]))
-    return SideSamples(vectors, precision, mean, strangers, tensors.get(f"{prefix}.link"))
+    cold_start = ColdStart.of_prior(mean, precision)  # in files from before they had a Normal of their own
+    if has_cold_start:
+        there = tensors[f"{prefix}.{COLD_START}.mean"], tensors[f"{prefix}.{COLD_START}.covariance"]
+        cold_start = ColdStart(*there, *(tensors.get(f"{prefix}.{COLD_START}.{part}") for part in COLD_START_PARTS[2:]))
+    return SideSamples(vectors, precision, mean, cold_start, tensors.get(f"{prefix}.link"))
 
 
 def _number(value: float) -> float | None:

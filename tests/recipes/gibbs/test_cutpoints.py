@@ -154,5 +154,5 @@ def test_weights_count_like_copies():
     ends = {"n_steps": 5, "low": float(scores.min()), "width": float(np.ptp(scores)) / cutpoints.N_BINS}
     copied = np.repeat(scores, times), np.repeat(steps, times)
     counted = count_steps(*copied, **ends, n_bins=cutpoints.N_BINS)
-    np.testing.assert_array_equal(cutpoints.weigh_steps(scores, steps, times.astype(np.float32), **ends), counted)
+    np.testing.assert_array_equal(cutpoints.weight_steps(scores, steps, times.astype(np.float32), **ends), counted)
     assert counted.sum() == times.sum()

@@ -41,7 +41,7 @@ def bytes_of(memory: Any) -> int:
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 
-def people_at_once(model: Model, query: Query, codes: Codes, memory: Any) -> int:
+def users_at_once(model: Model, query: Query, codes: Codes, memory: Any) -> int:
     """How many people make one block. OptionError, with the least that works, where not even one has room.
 
     memory: None stands for USUAL, or for what one needs where that is more.

@@ -26,9 +26,9 @@ class Lists:
     rows: CompressedRows
     row_of: NDArray[np.int64]  # (m,) of everybody asked for
 
-    def of(self, people: slice) -> CompressedRows:
+    def of(self, user_rows: slice) -> CompressedRows:
         """The lists of some of the people, one row each."""
-        return take_rows(self.rows, self.row_of[people])
+        return take_rows(self.rows, self.row_of[user_rows])
 
 
 def are_lists(given: Any) -> bool:
@@ -36,18 +36,18 @@ def are_lists(given: Any) -> bool:
     return isinstance(given, Mapping) or is_frame(given)
 
 
-def lists_of(model: Model, given: Any, people: tuple[Any, Any] | None, option: str) -> Lists:
+def lists_of(model: Model, given: Any, user_rows: tuple[Any, Any] | None, option: str) -> Lists:
     """The lists of people from {user: [items]} or a frame of users and items. people: labels asked for, their codes.
 
     Lists of users who are not asked for say nothing here, whether or not the model knows these users. Raises
     UnknownLabelError for an item that the model does not know, and DataError for a frame without these columns.
     """
     vocabulary, what = model.user_vocabulary, model.item_vocabulary.what
-    if people is None:
+    if user_rows is None:
         raise OptionError(f"{option} is a list of {what}s here: there is one {vocabulary.what} only.")
     users, items = _pairs(given, vocabulary, what, option)
     item_codes = model.item_vocabulary.encode(items)
-    listed, asked, n_rows = _rows(vocabulary, users, *people)
+    listed, asked, n_rows = _rows(vocabulary, users, *user_rows)
     kept = listed < n_rows
     ones = np.ones(int(kept.sum()), np.float32)
     return Lists(CompressedRows.of(listed[kept], item_codes[kept], ones, None, n_rows + 1), asked)
@@ -58,15 +58,15 @@ def _rows(vocabulary: Vocabulary, users: Any, labels: Any, codes: Codes) -> tupl
 
     Known users stand at their codes; strangers who are asked for stand behind them; whoever else is in the empty row.
     """
-    strangers = codes < 0
-    names = np.asarray(labels)[strangers].tolist()
+    cold_start = codes < 0
+    names = np.asarray(labels)[cold_start].tolist()
     place = {label: len(vocabulary) + at for at, label in enumerate(dict.fromkeys(names))}
     n_rows = len(vocabulary) + len(place)
     listed = vocabulary.encode(users, on_unknown="mark")
     for at in np.flatnonzero(listed < 0):
         listed[at] = place.get(users[at], n_rows)
     asked = codes.astype(np.int64)
-    asked[strangers] = [place[label] for label in names]
+    asked[cold_start] = [place[label] for label in names]
     return listed, asked, n_rows
 
 

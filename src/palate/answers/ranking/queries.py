@@ -59,15 +59,15 @@ class Query:
     index: ItemIndex | None = None  # to look items up in; None: exactly
 
 
-def query_of(model: Model, wishes: Wishes, people: tuple[Any, Any] | None = None) -> Query:
+def query_of(model: Model, wishes: Wishes, user_rows: tuple[Any, Any] | None = None) -> Query:
     """The options of a recommend() call, checked and in codes. people: labels and codes of all who are asked for.
 
     Raises OptionError, DataError (a filter on columns) and UnknownLabelError.
     """
     _check(model, wishes)
     items, exclude = wishes.items, wishes.exclude
-    only = lists_of(model, items, people, "items") if are_lists(items) else None
-    never = lists_of(model, exclude, people, "exclude") if are_lists(exclude) else None
+    only = lists_of(model, items, user_rows, "items") if are_lists(items) else None
+    never = lists_of(model, exclude, user_rows, "exclude") if are_lists(exclude) else None
     for_all = None if only else items, () if never else exclude
     allowed = allowed_rows(model.item_vocabulary, model.item_table, *for_all, wishes.where)
     return Query(

@@ -143,13 +143,13 @@ def _write_whole(path: Path, content: bytes) -> None:
 def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str, Any]:
     """Of which model, people and options blocks of this size are the answer."""
     learned = (model.factors, model.history, model.score_limits)
-    doubt = None
+    score_variance = None
     if query.by != "mean":
         unknown = None if model.effects is None else model.effects.unknown_variance
-        doubt = (model.posterior, model.noise, model.user_noise, model.item_noise, unknown)
+        score_variance = (model.posterior, model.noise, model.user_noise, model.item_noise, unknown)
     plain = {name: getattr(query, name) for name in ("n", "keep_seen", "by", "z", "seed", "at_least")}
     return {
-        "model": digest_of(learned, doubt, model.item_vocabulary.labels),
+        "model": digest_of(learned, score_variance, model.item_vocabulary.labels),
         "people": digest_of(labels),
         "allowed": digest_of(query.allowed),
         "lists": digest_of(query.only, query.never),

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown, check_choice, encode, frame_columns, is_many, label_array
 from palate.answers.ranking import selecting
-from palate.answers.ranking.blocks import people_at_once
+from palate.answers.ranking.blocks import users_at_once
 from palate.answers.ranking.queries import Query, Wishes, query_of
 from palate.answers.ranking.resuming import Parts, manifest_of
 from palate.answers.ranking.writing import Answers, check_place, write
 from palate.answers.shapes import Frame, as_kind, is_frame
 from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
-from palate.models.model import Model, People
+from palate.models.model import Model, UserRows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,7 +41,7 @@ def recommend(model: Model, users: Any, wishes: Wishes, on_unknown: OnUnknown, j
     labels, codes = _asked(model, users, on_unknown)
     query = query_of(model, wishes, (labels, codes))
     like = users if is_frame(users) else None
-    return rank(model, lambda rows: model.people(codes[rows]), labels, codes, query, like=like, job=job)
+    return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, like=like, job=job)
 
 
 def _asked(model: Model, users: Any, on_unknown: OnUnknown) -> tuple[NDArray[Any], Codes]:
@@ -66,7 +66,7 @@ def labels_of(given: Any, what: str) -> Any:
 
 def rank(
     model: Model,
-    people: Callable[[slice], People],
+    user_rows: Callable[[slice], UserRows],
     labels: NDArray[Any] | None,
     codes: Codes,
     query: Query,
@@ -82,11 +82,11 @@ def rank(
     if job.resume and job.out is None:
         raise OptionError("resume=True goes on with a file: say which with out=.")
     path = None if job.out is None else check_place(job.out)
-    step = people_at_once(model, query, codes, job.memory)
+    step = users_at_once(model, query, codes, job.memory)
     answers = Answers(model, labels)
 
     def computed(rows: slice) -> tuple[Codes, Floats]:
-        found, scores = selecting.best(model, people(rows), query, rows)
+        found, scores = selecting.best(model, user_rows(rows), query, rows)
         limits = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
         return found, np.clip(scores, *limits).astype(np.float32, copy=False)
 

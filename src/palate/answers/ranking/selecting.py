@@ -12,25 +12,27 @@ from palate.answers.ranking.scoring import ranks_by_products, ratings_of_product
 from palate.data.compressed import CompressedRows
 from palate.data.rows import row_codes, take_rows
 from palate.models.factors import Codes, Floats
-from palate.models.model import Model, People
+from palate.models.model import Model, UserRows
 
 
-def best(model: Model, people: People, query: Query, rows: slice = slice(None)) -> tuple[Codes, Floats]:
+def best(model: Model, user_rows: UserRows, query: Query, rows: slice = slice(None)) -> tuple[Codes, Floats]:
     """Codes and scores (m, n) of the best items, best first; code -1 where there are no more.
 
     rows: where the people stand among all who are asked for. Ties go to the lower code.
     """
-    unseen = hidden(people, query, rows)
+    unseen = hidden(user_rows, query, rows)
     fused = ranks_by_products(model, query)
-    fetch = _of_products(model, people, query, unseen) if fused else _of_scores(model, people, query, unseen, rows)
+    fetch = (
+        _of_products(model, user_rows, query, unseen) if fused else _of_scores(model, user_rows, query, unseen, rows)
+    )
     if query.limits:
-        return limited(fetch, len(people), query.n, len(query.allowed), query.limits)
-    return fetch(np.arange(len(people)), query.n)
+        return limited(fetch, len(user_rows), query.n, len(query.allowed), query.limits)
+    return fetch(np.arange(len(user_rows)), query.n)
 
 
-def hidden(people: People, query: Query, rows: slice) -> CompressedRows | None:
+def hidden(user_rows: UserRows, query: Query, rows: slice) -> CompressedRows | None:
     """The items that each of some people may not get besides those that nobody may; None: there are none."""
-    lists = [] if query.keep_seen else [people.history]
+    lists = [] if query.keep_seen else [user_rows.history]
     lists += [] if query.never is None else [query.never.of(rows)]
     return _joined(*lists) if lists else None
 
@@ -44,11 +46,11 @@ def _joined(first: CompressedRows, second: CompressedRows | None = None) -> Comp
     return CompressedRows.of(rows, indices, np.ones(len(rows), np.float32), None, first.n_rows)
 
 
-def _of_products(model: Model, people: People, query: Query, unseen: CompressedRows | None) -> Fetch:
+def _of_products(model: Model, user_rows: UserRows, query: Query, unseen: CompressedRows | None) -> Fetch:
     """The best by p . q + c, whose scores never stand side by side in memory."""
 
     def fetch(rows: NDArray[np.int64], n: int) -> tuple[Codes, Floats]:
-        factors, users, lists = model.factors, people.vectors[rows], _some(unseen, rows)
+        factors, users, lists = model.factors, user_rows.vectors[rows], _some(unseen, rows)
         if query.index is None:
             codes, products = top_of_products(users, factors.items, n, lists, query.allowed)
         else:
@@ -58,9 +60,9 @@ def _of_products(model: Model, people: People, query: Query, unseen: CompressedR
     return fetch
 
 
-def _of_scores(model: Model, people: People, query: Query, unseen: CompressedRows | None, rows: slice) -> Fetch:
+def _of_scores(model: Model, user_rows: UserRows, query: Query, unseen: CompressedRows | None, rows: slice) -> Fetch:
     """The best by scores of every item."""
-    scores = np.ascontiguousarray(scores_of(model, people, query), np.float32)
+    scores = np.ascontiguousarray(scores_of(model, user_rows, query), np.float32)
     if query.only is not None:
         scores = _only(scores, query.only.of(rows))
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from palate.answers.arguments import check_count
 from palate.answers.ranking.filters import allowed_rows
 from palate.answers.ranking.products import top_of_products
-from palate.answers.ranking.writing import series_of_labels, told_of
+from palate.answers.ranking.writing import label_columns, series_of_labels
 from palate.answers.shapes import Frame
 from palate.data.compressed import CompressedRows, pointers_of
 from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
-from palate.models.item_weights import HistoryFactors, Turned
-from palate.models.model import Model, People
+from palate.models.item_weights import HistoryFactors, Transposed
+from palate.models.model import Model, UserRows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,7 @@ class Alike:
     where: Any = None
 
 
-def similar_rows(model: Model, people: People, labels: Any, wishes: Alike) -> Frame:
+def similar_rows(model: Model, user_rows: UserRows, labels: Any, wishes: Alike) -> Frame:
     """The users of a model most like each of some people, these themselves left out.
 
     By what the model has of both: the cosine of factors, or what a model of histories compares. labels: of the people,
@@ -42,23 +42,23 @@ def similar_rows(model: Model, people: People, labels: Any, wishes: Alike) -> Fr
     check_count(wishes.n)
     allowed = allowed_rows(model.user_vocabulary, model.user_table, wishes.among, wishes.exclude, wishes.where)
     n = min(int(wishes.n), len(allowed))
-    if isinstance(model.factors, HistoryFactors | Turned):
-        return _frame(model, *_of_histories(model.factors, people, n, allowed), labels)
+    if isinstance(model.factors, HistoryFactors | Transposed):
+        return _frame(model, *_of_histories(model.factors, user_rows, n, allowed), labels)
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
-    everybody, wanted = _unit(model.factors.users[:, :-1]), _unit(people.vectors[:, :-1])
-    top, cosine = top_of_products(wanted, everybody, n, _themselves(people), allowed, bias=False)
+    everybody, wanted = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
+    top, cosine = top_of_products(wanted, everybody, n, _themselves(user_rows), allowed, bias=False)
     return _frame(model, top, cosine, "cosine", labels)
 
 
 def _of_histories(
-    factors: HistoryFactors | Turned, people: People, n: int, allowed: NDArray[np.bool_]
+    factors: HistoryFactors | Transposed, user_rows: UserRows, n: int, allowed: NDArray[np.bool_]
 ) -> tuple[Codes, Floats, str]:
     """Codes and likeness of the n most alike of those that are allowed, (m, n) each, and what likeness is called."""
     if allowed.all():
-        return factors.likeness(people.history, people.codes, n)
-    top, measure, name = factors.likeness(people.history, people.codes, len(allowed))
+        return factors.likeness(user_rows.history, user_rows.codes, n)
+    top, measure, name = factors.likeness(user_rows.history, user_rows.codes, len(allowed))
     gone = (top < 0) | ~allowed[top]
     first = np.argsort(gone, axis=1, kind="stable")[:, :n]  # those that stay, in their order, before the others
     kept = np.where(gone, -1, top)
@@ -71,10 +71,10 @@ def _unit(factors: Floats) -> Floats:
     return unit
 
 
-def _themselves(people: People) -> CompressedRows:
+def _themselves(user_rows: UserRows) -> CompressedRows:
     """Rows of the known ones' own codes."""
-    known = people.codes >= 0
-    codes = people.codes[known].astype(np.int32)
+    known = user_rows.codes >= 0
+    codes = user_rows.codes[known].astype(np.int32)
     return CompressedRows(pointers_of(known), codes, np.ones(len(codes), np.float32), None)
 
 
@@ -86,7 +86,7 @@ def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) ->
     if labels is not None:
         given = series_of_labels(np.asarray(labels, dtype=vocabulary.labels.dtype), "to")
         columns["to"] = given.gather(np.repeat(np.arange(len(top)), there.sum(axis=1)))
-    known = told_of(vocabulary, model.user_table if vocabulary.what == "item" else None)
+    known = label_columns(vocabulary, model.user_table if vocabulary.what == "item" else None)
     columns |= {name: column.gather(top[there]) for name, column in known.items()}
     ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
     return pl.DataFrame(columns | {name: pl.Series(measure[there]), "rank": pl.Series(ranks[there])})

@@ -53,10 +53,10 @@ class Answers:
     @cached_property
     def _items(self) -> dict[str, pl.Series]:
         """The columns that tell what an item is, by code."""
-        return told_of(self.model.item_vocabulary, self.model.item_table)
+        return label_columns(self.model.item_vocabulary, self.model.item_table)
 
 
-def told_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> dict[str, pl.Series]:
+def label_columns(vocabulary: Vocabulary, table: pl.DataFrame | None) -> dict[str, pl.Series]:
     """Label and, where there is one, title of each code, (n,) each."""
     import polars as pl
 

@@ -92,9 +92,9 @@ class Average:
         users, items = self._probe.user_codes, self._probe.item_codes
         scores, variance = posterior.predict(posterior.users.vectors, users, items)
         unknown = 0.0 if trained.effects is None else trained.effects.unknown_variance
-        doubt = float(variance.mean()) + unknown
-        factors = replace(trained.factors, steps=steps, doubt=doubt)
-        noise = float(np.sqrt(steps.variance_of_rating(scores, doubt).mean()))
+        score_variance = float(variance.mean()) + unknown
+        factors = replace(trained.factors, steps=steps, score_variance=score_variance)
+        noise = float(np.sqrt(steps.variance_of_rating(scores, score_variance).mean()))
         return replace(trained, factors=factors, posterior=posterior, noise=noise)
 
 
@@ -110,8 +110,8 @@ def _set_unrated(vectors: Floats, posterior: Posterior, factors: Factors, side: 
         return
     samples, attributes = posterior.users, side.attributes
     for s in range(len(posterior)):
-        samples.vectors[s, strange] = samples.strangers.draws(s, attributes, len(strange), seed=0)[strange]
-    means = np.stack([samples.strangers.means(s, attributes, len(strange))[strange] for s in range(len(posterior))])
+        samples.vectors[s, strange] = samples.cold_start.draws(s, attributes, len(strange), seed=0)[strange]
+    means = np.stack([samples.cold_start.means(s, attributes, len(strange))[strange] for s in range(len(posterior))])
     vectors[strange] = posterior.projection(factors)(means)
 
 
@@ -120,8 +120,8 @@ def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Fac
     alpha = (posterior.scale / posterior.noise) ** 2
     flat = Prior(np.eye(users.shape[1], dtype=np.float32), np.zeros(users.shape[1], np.float32), alpha)
     factors = Factors(posterior.center, users, items, flat, flat, posterior.scale)
-    user_mean = posterior.projection(factors)(posterior.users.strangers.mean[:, None])[0]
-    item_mean = posterior.transposed().projection(factors.transposed())(posterior.items.strangers.mean[:, None])[0]
+    user_mean = posterior.projection(factors)(posterior.users.cold_start.mean[:, None])[0]
+    item_mean = posterior.transposed().projection(factors.transposed())(posterior.items.cold_start.mean[:, None])[0]
     return replace(
         factors, user_prior=_prior_around(user_mean, users, alpha), item_prior=_prior_around(item_mean, items, alpha)
     )

@@ -57,7 +57,7 @@ class CutPoints:
         width = max(high - low, 1e-3) / N_BINS
         n_steps = len(self.cuts) + 1
         if weights is not None:
-            return self.draw(weigh_steps(scores, steps, weights, n_steps, low, width), low, width, rng)
+            return self.draw(weight_steps(scores, steps, weights, n_steps, low, width), low, width, rng)
         histogram = count_steps(scores, steps, n_steps, low=low, width=width, n_bins=N_BINS, n_threads=n_threads)
         return self.draw(histogram, low, width, rng)
 
@@ -81,7 +81,7 @@ class CutPoints:
         return self.cuts
 
 
-def weigh_steps(
+def weight_steps(
     scores: Floats, steps: NDArray[Any], weights: Floats, n_steps: int, low: float, width: float
 ) -> Doubles:
     """What count_steps counts, each rating by its weight, (n_steps, n_bins)."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.compressed import CompressedRows
-from palate.models.cold import Strangers, strangers_among
+from palate.models.cold_start import ColdStart, cold_start_among
 from palate.models.factors import Floats
 from palate.models.posterior import Posterior, SideSamples
 
@@ -75,8 +75,10 @@ class Thinned:
         alpha, cuts = self._alpha.cut(n), self._cuts.cut(n)
         ours, theirs = self._users.cut(n), self._items.cut(n)
         assert alpha is not None
-        strangers = strangers_among(ours[0], theirs[0], *users), strangers_among(theirs[0], ours[0], *items)
-        return Posterior(center, scale, alpha, _samples(ours, strangers[0]), _samples(theirs, strangers[1]), cuts=cuts)
+        cold_start = cold_start_among(ours[0], theirs[0], *users), cold_start_among(theirs[0], ours[0], *items)
+        return Posterior(
+            center, scale, alpha, _samples(ours, cold_start[0]), _samples(theirs, cold_start[1]), cuts=cuts
+        )
 
     def _set(self, place: int, draw: Draw) -> None:
         self._alpha.set(place, np.asarray(draw.alpha, np.float32))
@@ -147,6 +149,6 @@ class _Side:
         return vectors, mean, precision, link
 
 
-def _samples(tables: SideTables, strangers: Strangers) -> SideSamples:
+def _samples(tables: SideTables, cold_start: ColdStart) -> SideSamples:
     vectors, mean, precision, link = tables
-    return SideSamples(vectors, precision, mean, strangers, link)
+    return SideSamples(vectors, precision, mean, cold_start, link)

@@ -269,8 +269,10 @@ class Timing:
 
     def alpha_now(self, alpha: float) -> float:
         """The precision of a rating at an unknown moment: the noise's variance and that of the effects, inverted."""
-        doubt = self.sessions.unknown_variance + (0.0 if self.days is None else 1 / self.days.effects.precision)
-        return 1 / (1 / alpha + doubt)
+        score_variance = self.sessions.unknown_variance + (
+            0.0 if self.days is None else 1 / self.days.effects.precision
+        )
+        return 1 / (1 / alpha + score_variance)
 
     def squares(self, left: Doubles) -> float:
         """The sum of w e^2."""
@@ -319,6 +321,6 @@ def _n_periods(times: NDArray[np.int64]) -> int:
     return min(max(1, round((int(times.max()) - int(times.min())) / YEAR)), MOST_PERIODS)
 
 
-def _scaled(moments: tuple[Doubles, Doubles], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    mean, variance = moments
+def _scaled(timestamps: tuple[Doubles, Doubles], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    mean, variance = timestamps
     return (scale * mean).astype(np.float32), (scale**2 * variance).astype(np.float32)

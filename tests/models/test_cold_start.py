@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.data import rows_of
-from palate.models import cold
-from palate.models.cold import RIDGE, Seen, Strangers, strangers_among
+from palate.models import cold_start
+from palate.models.cold_start import RIDGE, ColdStart, Seen, cold_start_among
 
 
 def random_rows(n_draws=3, n=40, k=3, d=5, seed=0):
@@ -30,8 +30,8 @@ def rated_by_all(counts, n_others=7, n_draws=3, k=3, seed=1):
 def test_strangers_have_the_moments_of_the_rated():
     vectors, counts, F, attributes = random_rows()
     others, rows = rated_by_all(counts)
-    found = strangers_among(vectors, others, rows, attributes, 5)
-    plain = strangers_among(vectors, others, rows, None, 0)
+    found = cold_start_among(vectors, others, rows, attributes, 5)
+    plain = cold_start_among(vectors, others, rows, None, 0)
     assert plain.link is None
     rated, n = counts > 0, np.count_nonzero(counts)
     for s in range(3):
@@ -78,7 +78,7 @@ def test_the_mean_comes_nearest_to_the_ratings(seed):
     of = np.repeat(np.arange(60), rows.counts)
     Y = partners[rows.indices]
     best = np.linalg.lstsq(Y, np.sum(Y * vectors[of], axis=1), rcond=None)[0]
-    found = strangers_among(vectors[None], others[None], rows, None, 0)
+    found = cold_start_among(vectors[None], others[None], rows, None, 0)
     np.testing.assert_allclose(found.mean[0], best, atol=1e-5)
     weights = rows.counts / rows.counts.sum()
     assert np.abs(weights @ vectors - best).max() > 0.1
@@ -92,7 +92,7 @@ def test_one_step_goes_most_of_the_way_to_least_squares(seed):
     vectors, others, partners, rows, F = liked(seed=seed)
     attributes = rows_of([np.flatnonzero(row) for row in F])
     attributes = replace(attributes, values=np.ones(len(attributes.indices), np.float32))
-    found = strangers_among(vectors[None], others[None], rows, attributes, 4)
+    found = cold_start_among(vectors[None], others[None], rows, attributes, 4)
     of, weights = np.repeat(np.arange(60), rows.counts), rows.counts / rows.counts.sum()
     Y, around = partners[rows.indices], np.column_stack([np.ones(60), F - weights @ F])
     design = np.einsum("na,nk->nak", around[of], Y).reshape(len(of), -1)
@@ -123,7 +123,7 @@ def test_a_step_never_takes_strangers_farther_from_the_ratings(n, m, d, seed):
     attributes = replace(attributes, values=np.ones(len(attributes.indices), np.float32))
     partners = np.column_stack([others[:, :-1], np.ones(m)])
     everybody = others[None], rows
-    found = strangers_among(vectors[None], *everybody, attributes, d)
+    found = cold_start_among(vectors[None], *everybody, attributes, d)
     expected = found.mean[0] if found.link is None else found.intercept[0] + F @ found.link[0]
     assert np.isfinite(expected).all()
     weights = rows.counts / rows.counts.sum()
@@ -136,7 +136,7 @@ def test_a_step_never_takes_strangers_farther_from_the_ratings(n, m, d, seed):
 
 @pytest.mark.parametrize("most", [1, 7, 100, 10_000])
 def test_of_many_ratings_some_are_seen_evenly(most, monkeypatch):
-    monkeypatch.setattr(cold, "MOST_PAIRS", most)
+    monkeypatch.setattr(cold_start, "MOST_PAIRS", most)
     rng = np.random.default_rng(0)
     rows = rows_of([rng.integers(0, 9, size) for size in rng.poisson(10, 50)])
     seen = Seen.of(rows)
@@ -149,7 +149,7 @@ def test_of_many_ratings_some_are_seen_evenly(most, monkeypatch):
 
 def test_strangers_are_drawn_with_their_moments():
     vectors, counts, _, attributes = random_rows(seed=1)
-    found = strangers_among(vectors, *rated_by_all(counts), attributes, 5)
+    found = cold_start_among(vectors, *rated_by_all(counts), attributes, 5)
     told = rows_of([[]] * 4000 + [[0, 3]] * 4000)
     means = found.means(1, told, 8000)
     np.testing.assert_allclose(means[0], found.mean[1], rtol=1e-6)
@@ -171,5 +171,5 @@ def test_strangers_are_drawn_with_their_moments():
 
 def test_strangers_of_the_prior_are_as_its_rows():
     precision = np.array([[[2.0, 0.5], [0.5, 1.0]]], np.float32)
-    of_prior = Strangers.of_prior(np.zeros((1, 2), np.float32), precision)
+    of_prior = ColdStart.of_prior(np.zeros((1, 2), np.float32), precision)
     np.testing.assert_allclose(of_prior.covariance @ precision, [np.eye(2)], atol=1e-6)

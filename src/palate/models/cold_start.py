@@ -34,7 +34,7 @@ STREAM = 6  # of the random numbers; a chain uses those below
 
 
 @dataclass(frozen=True)
-class Strangers:
+class ColdStart:
     """Normals of rows without ratings under each of S draws.
 
     mean: (S, k) and covariance: (S, k, k) of one of which nothing is known. With attributes f of which there are
@@ -48,14 +48,14 @@ class Strangers:
     residual: Floats | None = None
 
     @classmethod
-    def of_prior(cls, mean: Floats, precision: Floats) -> Strangers:
+    def of_prior(cls, mean: Floats, precision: Floats) -> ColdStart:
         """Strangers as rated rows are before their ratings, Normal(mean, precision^-1): (S, k) and (S, k, k)."""
         return cls(mean, np.linalg.inv(precision.astype(np.float64)).astype(np.float32))
 
-    def some(self, draws: NDArray[np.int64]) -> Strangers:
+    def some(self, draws: NDArray[np.int64]) -> ColdStart:
         """Those of some draws only."""
         parts = (self.mean, self.covariance, self.intercept, self.link, self.residual)
-        return Strangers(*(None if part is None else part[draws] for part in parts))  # type: ignore[arg-type]
+        return ColdStart(*(None if part is None else part[draws] for part in parts))  # type: ignore[arg-type]
 
     def means(self, s: int, attributes: CompressedRows | None, n_rows: int) -> Floats:
         """The mean of each row under draw s, (n_rows, k); of rows without any entry nothing is known."""
@@ -93,9 +93,9 @@ def _root(covariance: Floats) -> Floats:
     return root
 
 
-def strangers_among(
+def cold_start_among(
     vectors: Floats, others: Floats, rows: CompressedRows, attributes: CompressedRows | None, d: int
-) -> Strangers:
+) -> ColdStart:
     """What rows with ratings, of which there are some, tell of those without, under each draw.
 
     vectors: (S, n, k); others: (S, m, k) of who rated them; rows: their ratings; attributes: (n, d) sparse, or None.
@@ -109,7 +109,7 @@ def strangers_among(
         raters = Raters.of(seen, Y)
         mean, _, covariance = _of_draw(X, raters, nothing)
         one_by_one.append((mean, covariance) if ridge is None else (mean, covariance, *_of_draw(X, raters, ridge)))
-    return Strangers(*(np.stack(part).astype(np.float32) for part in zip(*one_by_one, strict=True)))
+    return ColdStart(*(np.stack(part).astype(np.float32) for part in zip(*one_by_one, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from palate.data.compressed import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Floats
-from palate.models.model import Model, People
+from palate.models.model import Model, UserRows
 
 
-class Newcomer:
+class FoldIn:
     """Answers for somebody new like for anybody else. Made by Recommender.fold_in.
 
     >>> import palate
@@ -41,7 +41,7 @@ class Newcomer:
         check_range(model.item_vocabulary, history.indices, history.values, model.limits)
         _check_features(model, features)
         self._model = model
-        self._people: People = model.newcomers(history, None if features is None else [features])
+        self._people: UserRows = model.fold_in(history, None if features is None else [features])
         told = self._people.features
         self._is_described = len(history.indices) > 0 or (told is not None and len(told.indices) > 0)
 
@@ -111,8 +111,8 @@ class Newcomer:
         """Where the prediction for an item comes from, own rating by own rating."""
         code = self._model.item_vocabulary.encode_one(item)
         codes = np.array([code], np.int32)
-        doubt = self._model.forecast_for(self._people, codes, is_described=self._is_described).doubt
-        return explain_row(self._model, self._people, "new", code, self._model.score_limits, doubt)
+        score_variance = self._model.forecast_for(self._people, codes, is_described=self._is_described).score_variance
+        return explain_row(self._model, self._people, "new", code, self._model.score_limits, score_variance)
 
 
 def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:
