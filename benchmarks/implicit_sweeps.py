@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 import palate
 from palate import kernels
-from palate.data.compressed import CompressedRows
-from palate.data.rows import row_codes
+from palate.data.rows import CompressedRows, row_codes
 from palate.models.implicit import Implicit, start
 
 Floats = NDArray[np.float32]

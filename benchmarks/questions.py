@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import palate
 from palate import Ratings, Recommender
 from palate.answers.elicitation import POPULARITY
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 
 N_QUESTIONS = 10
 N_PEOPLE = 200

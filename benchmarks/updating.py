@@ -16,7 +16,7 @@ from measuring import Row, split_90_10
 
 import palate
 from palate import Ratings, Recommender
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 
 MOST_EXCESS, MOST_TIME = 0.002, 0.1
 DATA = ("ml-100k", "ml-1m")

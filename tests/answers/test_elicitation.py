@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import palate
 from palate.answers.elicitation import Belief, beliefs, best_questions, known_shares
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.models.factors import Factors, Prior
 
 RECIPES = {

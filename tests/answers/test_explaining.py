@@ -9,7 +9,7 @@ import pytest
 
 import palate
 from palate.answers.explaining import contributions, explain_row
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.models.model import take_rows
 
 RECIPES = {

@@ -10,7 +10,7 @@ from helpers.data import rows_of
 from palate.models.cold_start import ColdStart
 from palate.models.factors import as_partner
 from palate.models.posterior import Posterior, SideSamples
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 
 K, D, N_ITEMS = 3, 6, 12
 LISTS = ([0, 2, 3], [1], [4, 5, 0, 1], [2])  # the columns of F of four newcomers, with these codes as values

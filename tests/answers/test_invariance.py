@@ -12,7 +12,7 @@ import pytest
 
 import palate
 from helpers.data import told_and_timed
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 
 PLAIN = palate.Bayes(n_factors=3, n_sweeps=25, n_samples=8)
 ALL = palate.Bayes(n_factors=3, n_sweeps=25, n_samples=8, time=True)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import palate
 from palate.answers import updating
 from palate.data import rows
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.errors import DataError, LabelTypeError, OptionError, UnknownLabelError
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 
 DAY = 86_400
 RECIPES = {

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 import palate
-from palate.data.compressed import CompressedRows
 from palate.data.datasets import synthetic, synthetic_factors
+from palate.data.rows import CompressedRows
 
 UNEVEN = np.array([-2.4, -1.9, -0.2, 0.4])  # of five stars: twos and fours are rare
 CUTS = np.array([-2.6, -1.2, 0.2, 1.8])

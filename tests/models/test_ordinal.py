@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.errors import DataError
-from palate.models import normal
+from palate.models import ordinal as normal
 from palate.models.ordinal import OrderedSteps
 
 special = pytest.importorskip("scipy.special")

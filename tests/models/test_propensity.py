@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import palate
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models.implicit import ImplicitFactors
 from palate.models.propensity import Propensity, as_choices, fit_propensity, logistic

@@ -9,7 +9,7 @@ import pytest
 import palate
 from helpers.data import with_values
 from palate.kernels import reference
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
 from palate.models.posterior import Posterior, SideSamples
 from palate.recipes import bayes
-from palate.recipes.base import rmse
 from palate.recipes.gibbs.chain import Chain, draw_normal_wishart
 from palate.recipes.gibbs.thinning import Draw, SideDraw, Thinned
+from palate.recipes.monitor import rmse
 
 WIDE = {"step": None, "scale": (-20.0, 30.0)}  # neither rounded nor clipped: the model's own assumptions
 

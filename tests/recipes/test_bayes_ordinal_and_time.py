@@ -13,11 +13,11 @@ from scipy import special
 import palate
 from helpers.data import UNEVEN, planted, with_values
 from palate.answers.shapes import Distribution
-from palate.data.compressed import CompressedRows
 from palate.data.datasets import synthetic
+from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.ordinal import OrderedSteps
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 
 ORDINAL = {"likelihood": "ordinal", "n_factors": 3}
 

@@ -10,7 +10,7 @@ import palate
 from helpers.data import KINDS, NOW, told_and_timed
 from helpers.parts import assert_same_parts
 from palate.errors import DataError, OptionError, TamperedModelError
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 from palate.storing import container
 
 RECIPE = palate.Bayes(likelihood="ordinal", time=True, n_factors=3, n_sweeps=60, n_samples=8)

@@ -6,10 +6,10 @@ import pytest
 
 import palate
 from palate.answers.explaining import contributions
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import as_partner
-from palate.recipes.base import rmse
+from palate.recipes.monitor import rmse
 
 JOBS, TOWNS = ["cook", "smith", "king"], ["north", "south"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import palate
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Prior
 from palate.models.pairwise import PairwiseFactors, Preferences

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.errors import OptionError, TamperedModelError
 from palate.models.item_weights import choice_signals
 from palate.recipes import ease

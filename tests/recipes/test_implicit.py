@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import palate
-from palate.data.confidence import choice_signals, weighted_choices
 from palate.data.rows import transpose_rows
+from palate.models.implicit import choice_signals, weighted_choices
 
 SMALL = {"n_factors": 6, "unobserved_weight": 0.2, "weight_decay": 0.01}
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.shapes import is_frame
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.options import is_number, is_whole

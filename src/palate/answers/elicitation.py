@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from palate.answers.arguments import check_count
 from palate.answers.shapes import Frame, make_frame
 from palate.answers.showing import item_columns
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior, as_partner, ridge_of_rows

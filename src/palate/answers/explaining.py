@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from palate.answers.shapes import Explanation, Reason
-from palate.data.compressed import CompressedRows
 from palate.data.ratings import titles
+from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, as_partner
 from palate.models.item_weights import HistoryFactors

@@ -21,7 +21,7 @@ from palate.answers.explaining import explain_row
 from palate.answers.predicting import check_distribution, columns_of, one_of
 from palate.answers.ranking import Alike, By, Wishes, query_of, rank, similar_rows
 from palate.answers.shapes import Explanation, Frame, make_frame
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Floats

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.shapes import CrossTab, Frame, make_frame
-from palate.data.compressed import CompressedRows
 from palate.data.ratings import titles
+from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes
 from palate.models.model import Model

@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import check_range, is_many
 from palate.answers.resizing import grown, kept
-from palate.data.compressed import CompressedRows
-from palate.data.confidence import weighted_choices
 from palate.data.ratings import Ratings
-from palate.data.rows import entries_at, row_codes, rows_of_entries, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, entries_at, row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
 from palate.kernels.blas import single_threaded_blas
 from palate.models.factors import Codes, Factors, Floats
-from palate.models.implicit import ImplicitFactors, as_given, as_weighted
+from palate.models.implicit import ImplicitFactors, as_given, as_weighted, weighted_choices
 from palate.models.item_weights import HistoryFactors
 from palate.models.model import Model
 from palate.models.network import Network

@@ -1,7 +1,8 @@
-"""palate compare: every fitting recipe on the same ratings, as a table, a page, a picture or JSON."""
+"""palate compare: every fitting recipe on the same ratings; and how compare and tune write what they found."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
@@ -9,11 +10,47 @@ from typer import Argument, Option
 from palate.cli import options as opt
 from palate.cli import printing
 from palate.cli.loading import check_held_out, hold_out, read_ratings
-from palate.cli.reporting import check_report, write_report
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from palate.evaluation import Comparison
+    from palate.tuning import Tuning
+
+ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
+PICTURES = (".png", ".svg")
+
+
+def check_report(out: Path | None) -> None:
+    """OptionError at once, not after minutes of work, when a report cannot go there."""
+    if out is None:
+        return
+    if out.suffix not in ENDINGS:
+        raise OptionError(f"--out {out}: the ending must be one of {', '.join(ENDINGS)}.")
+    printing.check_folder(out)
+    if out.suffix in PICTURES:
+        from palate.plotting.page import check_matplotlib
+
+        try:
+            check_matplotlib()
+        except ImportError as error:
+            raise OptionError(str(error)) from None
+
+
+def write_report(what: str, found: Comparison | Tuning, frame: pl.DataFrame, out: Path) -> None:
+    """Into a file by its ending; frame: what stands in a .csv."""
+    from palate.plotting.page import draw, write_page
+
+    if out.suffix == ".csv":
+        printing.write_frame(frame, out)
+    elif out.suffix == ".json":
+        printing.write_json(found.to_dict(), out)
+    elif out.suffix == ".html":
+        write_page(found, out)
+    else:
+        draw(found).savefig(out)
+    printing.note(f"the {what} is written to {out}.")
 
 
 @opt.takes("reading", opt.READ_OPTIONS)

@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from palate.cli import options as opt
 from palate.cli import printing
+from palate.cli.comparing import check_report, write_report
 from palate.cli.loading import (
     TUNABLE,
     check_held_out,
@@ -21,7 +22,6 @@ from palate.cli.loading import (
     make_recipe,
     read_ratings,
 )
-from palate.cli.reporting import check_report, write_report
 from palate.errors import OptionError
 
 if TYPE_CHECKING:

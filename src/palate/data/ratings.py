@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import Codes, CompressedRows, Floats, read_only
+from palate.data.rows import Codes, CompressedRows, Floats, read_only
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.options import is_number

@@ -17,7 +17,8 @@ from palate.evaluation.measuring import Cost, saved_size
 from palate.evaluation.rankings import KS, check_ks, main_measure
 from palate.evaluation.resampling import N_BOOTSTRAP
 from palate.recipes import RECIPES
-from palate.recipes.base import Progress, Recipe
+from palate.recipes.base import Recipe
+from palate.recipes.monitor import Progress
 
 Recipes = Mapping[str, Recipe] | Iterable[Recipe | str]
 

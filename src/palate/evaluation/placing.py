@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.ranking import Query, scores_of
-from palate.data.compressed import pointers_of
 from palate.data.ratings import Ratings
-from palate.data.rows import distinct
+from palate.data.rows import distinct, pointers_of
 from palate.evaluation.matching import code_maps
 from palate.evaluation.metrics import NEVER, Places
 from palate.evaluation.resampling import Doubles

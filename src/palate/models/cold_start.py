@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.kernels import multiply_rows, normals, predict_pairs
 
 Floats = NDArray[np.float32]

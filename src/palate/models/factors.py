@@ -17,8 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
-from palate.data.rows import row_codes
+from palate.data.rows import CompressedRows, row_codes
 from palate.kernels import expect_truncated, predict_pairs, solve_rows
 from palate.models.ordinal import OrderedSteps
 

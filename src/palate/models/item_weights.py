@@ -16,12 +16,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
-from palate.data.confidence import CONFIDENCES, Confidence, choice_signals
-from palate.data.rows import columns_where, row_codes, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, columns_where, row_codes, take_rows, transpose_rows
 from palate.errors import OptionError
 from palate.kernels import multiply_sparse, multiply_wide, nearest_rows, select_top
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
+from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 
 BLOCK_SCORES = 4_000_000  # scores of pairs made at once
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import row_codes, rows_where, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, row_codes, rows_where, take_rows, transpose_rows
 from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats

@@ -18,8 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows, pointers_of
-from palate.data.rows import row_codes, transpose_rows
+from palate.data.rows import CompressedRows, pointers_of, row_codes, transpose_rows
 from palate.kernels import multiply_sparse, nearest_rows
 from palate.models import item_weights
 from palate.models.factors import Codes, Doubles, Factors, Floats

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior, with_unknown
 
 Layer = tuple[Floats, Floats]  # (n_out, n_in) weight, (n_out,) bias

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, Floats
 

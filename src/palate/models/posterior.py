@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
-from palate.data.rows import columns_from, row_codes
+from palate.data.rows import CompressedRows, columns_from, row_codes
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.models.cold_start import ColdStart
 from palate.models.factors import (

@@ -13,8 +13,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
-from palate.data.rows import row_codes, rows_of_entries, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.models.factors import Codes, Doubles, Floats
 from palate.models.implicit import Implicit, ImplicitFactors, Sweep, default_problem, start, sweeps
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
 from palate.data.features import Design, Features
-from palate.data.rows import distinct, row_codes, take_rows
+from palate.data.rows import CompressedRows, distinct, row_codes, take_rows
 from palate.kernels import compress_rows
 
 if TYPE_CHECKING:

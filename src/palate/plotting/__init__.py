@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from palate.plotting.page import check_matplotlib, write_page
 
 if TYPE_CHECKING:
-    from palate.plotting.comparing import compared
+    from palate.plotting.comparing import compared, tuned
     from palate.plotting.curves import calibration, coverage, lr_finder, rating_tab, training_curves, weight_decay_sweep
     from palate.plotting.items import PrincipalAxes, factor_map, item_biases, neighbours, principal_axes
-    from palate.plotting.trials import tuned
 
 # Public name -> the module it lives in, loaded with matplotlib when first used.
 _MODULES = {

@@ -46,8 +46,7 @@ def draw(found: Comparison | Tuning) -> Any:
         check_matplotlib()
     except ImportError as error:
         raise OptionError(str(error)) from None
-    from palate.plotting.comparing import compared
-    from palate.plotting.trials import tuned
+    from palate.plotting.comparing import compared, tuned
 
     return compared(found) if isinstance(found, Comparison) else tuned(found)
 

@@ -1,12 +1,13 @@
 """Recipes: values that say how to learn. Their fit() returns a Recommender; there is no unfitted model."""
 
 from palate.recipes.als import ALS
-from palate.recipes.base import Recipe, Sweep
+from palate.recipes.base import Recipe
 from palate.recipes.baselines import Bias, Mean, Popularity
 from palate.recipes.bayes import Bayes
 from palate.recipes.bpr import BPR
 from palate.recipes.ease import EASE
 from palate.recipes.implicit import ImplicitALS
+from palate.recipes.monitor import Sweep
 from palate.recipes.neighbors import Neighbors
 from palate.recipes.sgd import SGD
 

@@ -11,7 +11,6 @@ from palate.kernels import predict_pairs
 from palate.models.factors import Factors, Floats, Prior
 from palate.recipes.base import (
     MAX_SEED,
-    Monitor,
     Recipe,
     Trained,
     center_and_scale,
@@ -21,6 +20,7 @@ from palate.recipes.base import (
     compress_both,
     n_weighted,
 )
+from palate.recipes.monitor import Monitor
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,27 +18,11 @@ from palate.models.factors import Factors
 from palate.models.posterior import Posterior
 from palate.models.sideinfo import SideInfo
 from palate.options import is_number, is_whole
-from palate.recipes.progress import ProgressLine
+from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
 MAX_SEED = 2**64 - 1
 LARGEST = 1e30  # a rating beyond it is refused: float32 ends at 3e38
-
-Progress = bool | Literal["auto"]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What a callback is told after each sweep. Errors are RMSE on the rating scale."""
-
-    number: int
-    total: int | None
-    seconds: float
-    train_rmse: float
-    valid_rmse: float | None
-
-
-Callback = Callable[[Sweep], bool | None]
 
 
 @dataclass(frozen=True)
@@ -149,95 +131,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     return value.item() if isinstance(value, np.generic) else value
-
-
-@dataclass
-class Monitor:
-    """Watches one fit: times sweeps, computes errors, draws the progress line, calls back, notes how it ended."""
-
-    label: str
-    valid: Ratings | None
-    limits: tuple[float, float]
-    progress: Progress
-    callback: Callback | None
-    unit: str = "sweep"
-    ended: str = "finished"
-    sweeps: list[Sweep] = field(default_factory=list)
-    kept: int | None = None  # which of the sweeps the model is from, the last one where None
-
-    @property
-    def kept_sweep(self) -> Sweep | None:
-        """The sweep that the model is from; None before the first."""
-        return self.sweeps[-1 if self.kept is None else self.kept] if self.sweeps else None
-
-    @property
-    def noise(self) -> float:
-        """The validation error of that sweep, which intervals are made of; nan without validation ratings."""
-        kept = self.kept_sweep
-        return float("nan") if kept is None or kept.valid_rmse is None else kept.valid_rmse
-
-    def __enter__(self) -> Monitor:
-        self._start = time.perf_counter()
-        self._line = ProgressLine(self.label, self.progress, self.unit)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._line.close(self.ended if self.ended != "finished" else "", len(self.sweeps), self.seconds)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the fit began."""
-        return time.perf_counter() - self._start
-
-    def say(self, what: str) -> None:
-        """Something to know beside the progress line, before the first sweep."""
-        self._line.say(what)
-
-    def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
-        """Note a sweep; True when the callback wants to end here."""
-        sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
-        self.sweeps.append(sweep)
-        self._line.update(sweep.number, total, train_rmse, valid_rmse)
-        if self.callback is None:
-            return False
-        try:
-            wants_to_end = bool(self.callback(sweep))
-        except KeyboardInterrupt:
-            self.interrupted()
-            return True
-        if wants_to_end:
-            self.ended = f"ended by the callback after {sweep.number} {self.unit}s"
-        return wants_to_end
-
-    def interrupted(self) -> None:
-        """Note that Ctrl-C ended the fit."""
-        self.ended = f"interrupted after {len(self.sweeps)} {self.unit}s; the model is what they give"
-
-    def valid_rmse(self, predictions: NDArray[Any]) -> float:
-        """Error of predictions for the validation ratings, clipped to the rating range."""
-        assert self.valid is not None
-        return rmse(np.clip(predictions, *self.limits), self.valid.values)
-
-    def summary(self) -> dict[str, Any]:
-        """What the model file keeps of the fit; the errors are those of the sweep that the model is from."""
-        last = self.kept_sweep
-        return {
-            f"n_{self.unit}s": len(self.sweeps),
-            "seconds": round(self.seconds, 3),
-            "ended": self.ended,
-            **({} if self.kept is None else {f"kept_{self.unit}": self.kept + 1}),
-            "train_rmse": None if last is None else last.train_rmse,
-            "valid_rmse": None if last is None else last.valid_rmse,
-            f"{self.unit}s": [
-                {"number": sweep.number, "train_rmse": sweep.train_rmse, "valid_rmse": sweep.valid_rmse}
-                for sweep in self.sweeps
-            ],
-        }
-
-
-def rmse(predictions: NDArray[Any], values: NDArray[Any]) -> float:
-    """Root mean squared error, sqrt(mean (prediction - value)^2)."""
-    return float(np.sqrt(np.mean((predictions.astype(np.float64) - values) ** 2)))
 
 
 def center_and_scale(ratings: Ratings) -> tuple[float, float]:

@@ -10,7 +10,8 @@ import numpy as np
 from palate.data.ratings import Kind, Ratings
 from palate.models.item_weights import no_biases
 from palate.recipes.als import ALS
-from palate.recipes.base import Monitor, Recipe, Trained, check_counts, check_positive, rmse
+from palate.recipes.base import Recipe, Trained, check_counts, check_positive
+from palate.recipes.monitor import Monitor, rmse
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from palate.answers.arguments import check_choice
-from palate.data.compressed import CompressedRows
 from palate.data.features import Features
 from palate.data.ratings import Ratings
+from palate.data.rows import CompressedRows
 from palate.data.splitting import split_random
 from palate.errors import OptionError
 from palate.models.ordinal import MAX_STEPS
 from palate.models.sideinfo import SideInfo
-from palate.recipes.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_flags, rmse
+from palate.recipes.base import MAX_SEED, Recipe, Trained, check_counts, check_flags
 from palate.recipes.gibbs.averaging import Average
 from palate.recipes.gibbs.chain import Chain
+from palate.recipes.monitor import Monitor, rmse
 
 if TYPE_CHECKING:
     import polars as pl

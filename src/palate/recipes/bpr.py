@@ -14,14 +14,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import pointers_of
 from palate.data.ratings import Kind, Ratings
+from palate.data.rows import pointers_of
 from palate.errors import DataError, OptionError
 from palate.kernels import descend_pairs
 from palate.models.factors import Codes, Doubles, Floats, Prior
 from palate.models.pairwise import PairwiseFactors
-from palate.recipes.base import MAX_SEED, Monitor, Recipe, Trained, check_counts, check_not_negative, check_positive
+from palate.recipes.base import MAX_SEED, Recipe, Trained, check_counts, check_not_negative, check_positive
 from palate.recipes.descending import FACTORS_START, deal, learning_rates, random_table, shuffled_cells
+from palate.recipes.monitor import Monitor
 
 SIDES = (1, 2, 4, 8, 16, 32)  # blocks of users: the tasks of a stratum; of items there are twice as many
 PER_CELL = 100  # choices that a cell should have before there are more blocks

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import check_choice
 from palate.answers.ranking.blocks import bytes_of
-from palate.data.compressed import CompressedRows
-from palate.data.confidence import CONFIDENCES, Confidence, choice_signals
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import transpose_rows
+from palate.data.rows import CompressedRows, transpose_rows
 from palate.errors import OptionError
 from palate.kernels import multiply_sparse, multiply_wide
 from palate.models.factors import Codes, Doubles, Floats
+from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights, no_biases
 from palate.options import is_number
-from palate.recipes.base import Monitor, Recipe, Trained, check_counts, check_positive
+from palate.recipes.base import Recipe, Trained, check_counts, check_positive
+from palate.recipes.monitor import Monitor
 
 TILE = 256  # of a product, the work of one thread
 LEAF = 128  # a matrix that is inverted as a whole

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from palate.answers.arguments import check_choice
-from palate.data.confidence import CONFIDENCES, Confidence, weighted_choices
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import transpose_rows
-from palate.models.implicit import Implicit, ImplicitFactors, Sweep, default_problem, start, sweeps
+from palate.models.implicit import (
+    CONFIDENCES,
+    Confidence,
+    Implicit,
+    ImplicitFactors,
+    Sweep,
+    default_problem,
+    start,
+    sweeps,
+    weighted_choices,
+)
 from palate.recipes.base import (
     MAX_SEED,
-    Monitor,
     Recipe,
     Trained,
     check_count_exponent,
@@ -21,6 +29,7 @@ from palate.recipes.base import (
     check_positive,
     compress_both,
 )
+from palate.recipes.monitor import Monitor
 
 
 @dataclass(frozen=True)

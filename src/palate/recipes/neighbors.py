@@ -15,8 +15,9 @@ from palate.models.factors import Factors
 from palate.models.item_weights import HistoryFactors, ItemWeights, no_biases, with_signals
 from palate.models.neighborhood import MEASURES, Measure, NeighborIndex, Similarity, UserNeighbors, neighbor_rows
 from palate.options import is_number
-from palate.recipes.base import Monitor, Recipe, Trained, check_counts, rmse
+from palate.recipes.base import Recipe, Trained, check_counts
 from palate.recipes.baselines import Bias
+from palate.recipes.monitor import Monitor, rmse
 
 By = Literal["items", "users"]
 DAMPING = 0.1  # similarity of a neighbour who says "as usual": by an inner split of ml-100k

@@ -20,7 +20,6 @@ from palate.kernels import descend
 from palate.models.factors import Codes, Factors, Floats, Prior
 from palate.recipes.base import (
     MAX_SEED,
-    Monitor,
     Recipe,
     Trained,
     center_and_scale,
@@ -29,6 +28,7 @@ from palate.recipes.base import (
     check_positive,
 )
 from palate.recipes.descending import Schedule, deal, learning_rates, random_table, shuffled_cells
+from palate.recipes.monitor import Monitor
 
 Optimizer = Literal["sgd", "adagrad"]
 

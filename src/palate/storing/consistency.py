@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.models.factors import Factors
 from palate.models.model import Model
 from palate.models.network import Network

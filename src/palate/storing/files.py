@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from palate.data.compressed import CompressedRows
 from palate.data.features import Features
 from palate.data.ratings import KINDS, Kind
+from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import ModelFileError, TamperedModelError
 from palate.models import effects, neighborhood, network

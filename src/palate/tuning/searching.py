@@ -25,7 +25,8 @@ from palate.answers.arguments import check_seed, check_whole
 from palate.data.ratings import Ratings
 from palate.data.splitting import split_random, split_within_users
 from palate.errors import DataError, OptionError
-from palate.recipes.base import Progress, Recipe
+from palate.recipes.base import Recipe
+from palate.recipes.monitor import Progress
 from palate.tuning.attempts import Attempt
 from palate.tuning.results import Trial, Tuning, check_metric, sign
 from palate.tuning.spaces import optuna_module, proposals, space_of

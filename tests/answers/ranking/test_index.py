@@ -8,7 +8,7 @@ import pytest
 
 import palate
 from palate.answers.ranking import products
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 
 N_USERS, N_ITEMS = 300, 4000

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import palate
 from palate.recipes import bayes
-from palate.recipes.base import rmse
 from palate.recipes.gibbs import averaging
 from palate.recipes.gibbs.distilling import Distiller
+from palate.recipes.monitor import rmse
 
 some = settings(max_examples=30, deadline=None)
 

@@ -17,9 +17,9 @@ from palate.data.rows import columns_from, rows_where
 from palate.kernels import reference
 from palate.models.model import take_rows
 from palate.models.sideinfo import SideInfo
-from palate.recipes.base import rmse
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.linking import Link
+from palate.recipes.monitor import rmse
 
 few = settings(max_examples=60, deadline=None)
 

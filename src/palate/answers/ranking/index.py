@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.ranking.products import is_product, top_of_products
-from palate.data.compressed import CompressedRows
-from palate.data.rows import row_codes, take_rows
+from palate.data.rows import CompressedRows, row_codes, take_rows
 from palate.errors import OptionError
 from palate.kernels import predict_pairs
 from palate.models.factors import Codes, Factors, Floats

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.kernels import top_n, top_n_of
 from palate.models.factors import Codes, Factors, Floats
 

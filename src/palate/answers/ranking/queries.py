@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import check_choice, check_count, check_level, check_seed, z_of
 from palate.answers.ranking.categories import Limit, limits_of
-from palate.answers.ranking.filters import allowed_rows
+from palate.answers.ranking.filters import Lists, allowed_rows, are_lists, lists_of
 from palate.answers.ranking.index import ItemIndex
-from palate.answers.ranking.lists import Lists, are_lists, lists_of
 from palate.errors import OptionError
 from palate.models.model import Model
 from palate.options import is_number

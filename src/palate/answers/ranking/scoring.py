@@ -8,7 +8,7 @@ from palate.answers.ranking.products import is_product
 from palate.answers.ranking.queries import Query
 from palate.models.factors import Factors, Floats
 from palate.models.model import Model, UserRows
-from palate.models.normal import cdf
+from palate.models.ordinal import cdf
 
 
 def ranks_by_products(model: Model, query: Query) -> bool:

@@ -9,8 +9,7 @@ from palate.answers.ranking.categories import Fetch, limited
 from palate.answers.ranking.products import top_of_products, top_of_scores
 from palate.answers.ranking.queries import Query
 from palate.answers.ranking.scoring import ranks_by_products, ratings_of_products, scores_of
-from palate.data.compressed import CompressedRows
-from palate.data.rows import row_codes, take_rows
+from palate.data.rows import CompressedRows, row_codes, take_rows
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
 

@@ -13,7 +13,7 @@ from palate.answers.ranking.filters import allowed_rows
 from palate.answers.ranking.products import top_of_products
 from palate.answers.ranking.writing import label_columns, series_of_labels
 from palate.answers.shapes import Frame
-from palate.data.compressed import CompressedRows, pointers_of
+from palate.data.rows import CompressedRows, pointers_of
 from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
 from palate.models.item_weights import HistoryFactors, Transposed

@@ -11,10 +11,11 @@ from palate.data.ratings import Ratings
 from palate.models.factors import Factors, Floats, Prior, second_moment
 from palate.models.ordinal import OrderedSteps
 from palate.models.posterior import Posterior
-from palate.recipes.base import Monitor, Trained
+from palate.recipes.base import Trained
 from palate.recipes.gibbs.chain import Chain, Side
 from palate.recipes.gibbs.distilling import Distiller
 from palate.recipes.gibbs.thinning import Draw, Thinned
+from palate.recipes.monitor import Monitor
 
 Doubles = NDArray[np.float64]
 

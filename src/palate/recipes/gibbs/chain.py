@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
 from palate.data.ratings import Ratings
-from palate.data.rows import columns_from, rows_where
+from palate.data.rows import CompressedRows, columns_from, rows_where
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.models.factors import Floats
 from palate.models.sideinfo import SideInfo

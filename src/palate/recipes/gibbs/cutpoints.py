@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from palate.kernels import count_steps
 from palate.models.factors import Doubles, Floats
-from palate.models.normal import ROOT_TWO_PI, log_mass
+from palate.models.ordinal import ROOT_TWO_PI, log_mass
 
 N_BINS = 128  # of the scores' range: rounding to them widens the noise by less than one part in a thousand
 FIRST_SD, LOG_GAP_SD = 10.0, 3.0

@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from palate.data.compressed import CompressedRows
-from palate.data.rows import transpose_rows
+from palate.data.rows import CompressedRows, transpose_rows
 from palate.kernels import draw_link, gram
 from palate.models.factors import Doubles, Floats
 from palate.models.sideinfo import SideInfo

@@ -13,9 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
 from palate.data.ratings import Ratings
-from palate.data.rows import row_codes
+from palate.data.rows import CompressedRows, row_codes
 from palate.errors import DataError
 from palate.kernels import draw_truncated, expect_truncated, predict_pairs
 from palate.models.factors import Floats

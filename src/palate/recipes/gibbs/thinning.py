@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.compressed import CompressedRows
+from palate.data.rows import CompressedRows
 from palate.models.cold_start import ColdStart, cold_start_among
 from palate.models.factors import Floats
 from palate.models.posterior import Posterior, SideSamples

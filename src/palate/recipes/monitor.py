@@ -1,0 +1,171 @@
+"""What happens around each sweep of a fit: errors, callbacks, the progress line, how it ended."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.ratings import Ratings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+Progress = bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a callback is told after each sweep. Errors are RMSE on the rating scale."""
+
+    number: int
+    total: int | None
+    seconds: float
+    train_rmse: float
+    valid_rmse: float | None
+
+
+Callback = Callable[[Sweep], bool | None]
+
+
+@dataclass
+class Monitor:
+    """Watches one fit: times sweeps, computes errors, draws the progress line, calls back, notes how it ended."""
+
+    label: str
+    valid: Ratings | None
+    limits: tuple[float, float]
+    progress: Progress
+    callback: Callback | None
+    unit: str = "sweep"
+    ended: str = "finished"
+    sweeps: list[Sweep] = field(default_factory=list)
+    kept: int | None = None  # which of the sweeps the model is from, the last one where None
+
+    @property
+    def kept_sweep(self) -> Sweep | None:
+        """The sweep that the model is from; None before the first."""
+        return self.sweeps[-1 if self.kept is None else self.kept] if self.sweeps else None
+
+    @property
+    def noise(self) -> float:
+        """The validation error of that sweep, which intervals are made of; nan without validation ratings."""
+        kept = self.kept_sweep
+        return float("nan") if kept is None or kept.valid_rmse is None else kept.valid_rmse
+
+    def __enter__(self) -> Monitor:
+        self._start = time.perf_counter()
+        self._line = ProgressLine(self.label, self.progress, self.unit)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line.close(self.ended if self.ended != "finished" else "", len(self.sweeps), self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the fit began."""
+        return time.perf_counter() - self._start
+
+    def say(self, what: str) -> None:
+        """Something to know beside the progress line, before the first sweep."""
+        self._line.say(what)
+
+    def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
+        """Note a sweep; True when the callback wants to end here."""
+        sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
+        self.sweeps.append(sweep)
+        self._line.update(sweep.number, total, train_rmse, valid_rmse)
+        if self.callback is None:
+            return False
+        try:
+            wants_to_end = bool(self.callback(sweep))
+        except KeyboardInterrupt:
+            self.interrupted()
+            return True
+        if wants_to_end:
+            self.ended = f"ended by the callback after {sweep.number} {self.unit}s"
+        return wants_to_end
+
+    def interrupted(self) -> None:
+        """Note that Ctrl-C ended the fit."""
+        self.ended = f"interrupted after {len(self.sweeps)} {self.unit}s; the model is what they give"
+
+    def valid_rmse(self, predictions: NDArray[Any]) -> float:
+        """Error of predictions for the validation ratings, clipped to the rating range."""
+        assert self.valid is not None
+        return rmse(np.clip(predictions, *self.limits), self.valid.values)
+
+    def summary(self) -> dict[str, Any]:
+        """What the model file keeps of the fit; the errors are those of the sweep that the model is from."""
+        last = self.kept_sweep
+        return {
+            f"n_{self.unit}s": len(self.sweeps),
+            "seconds": round(self.seconds, 3),
+            "ended": self.ended,
+            **({} if self.kept is None else {f"kept_{self.unit}": self.kept + 1}),
+            "train_rmse": None if last is None else last.train_rmse,
+            "valid_rmse": None if last is None else last.valid_rmse,
+            f"{self.unit}s": [
+                {"number": sweep.number, "train_rmse": sweep.train_rmse, "valid_rmse": sweep.valid_rmse}
+                for sweep in self.sweeps
+            ],
+        }
+
+
+class ProgressLine:
+    """Drawn by rich when shown; does nothing otherwise, and then does not import it either."""
+
+    def __init__(self, label: str, show: bool | Literal["auto"], unit: str = "sweep") -> None:
+        self._bar: Bar | None = None
+        self._shown = sys.stderr.isatty() if show == "auto" else show
+        if self._shown:
+            self._bar, self._task = _start(label, unit)
+
+    def update(self, number: int, total: int | None, train_rmse: float, valid_rmse: float | None) -> None:
+        """Show one more sweep."""
+        if self._bar is None:
+            return
+        errors = f"train {train_rmse:.4f}" + ("" if valid_rmse is None else f"  valid {valid_rmse:.4f}")
+        self._bar.update(self._task, completed=number, total=total, errors=errors)
+
+    def say(self, what: str) -> None:
+        """Show something where the errors will stand."""
+        if self._bar is not None:
+            self._bar.update(self._task, errors=what)
+
+    def close(self, ended: str, n_sweeps: int, seconds: float) -> None:
+        """End the line; how the fit ended is said even where no line was shown."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=n_sweeps, total=n_sweeps or 1)
+            self._bar.stop()
+        if ended:
+            print(f"fit {ended} ({seconds:.1f} s).", file=sys.stderr)  # noqa: T201
+
+
+def _start(label: str, unit: str) -> tuple[Bar, TaskID]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn(f"{unit}s, left"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[errors]}"),
+        console=Console(stderr=True),
+        refresh_per_second=8,
+    )
+    bar.start()
+    return bar, bar.add_task(label, total=None, errors="")
+
+
+def rmse(predictions: NDArray[Any], values: NDArray[Any]) -> float:
+    """Root mean squared error, sqrt(mean (prediction - value)^2)."""
+    return float(np.sqrt(np.mean((predictions.astype(np.float64) - values) ** 2)))
