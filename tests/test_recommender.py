@@ -47,11 +47,12 @@ def bayes(data):
 @settings(deadline=None)
 def test_recommend_is_a_sorted_table(rec, user, n, wanted, exclude, keep_seen):
     known = rec.cross_tab([user], rec.model.item_vocabulary)
+    scores = rec.model.factors.scores(rec.model.user_rows(np.array([int(user[1:])], np.int32)).vectors)[0]
     allowed = [
         (-score, code)
         for code, (item, seen) in enumerate(zip(known.items, ~np.isnan(known.known[0]), strict=True))
         if (wanted is None or item in wanted) and item not in exclude and (keep_seen or not seen)
-        for score in rec.model.factors.scores(rec.user_rows(np.array([int(user[1:])], np.int32)).vectors)[0, [code]]
+        for score in scores[[code]]
     ]
     expected = [known.items[code] for _, code in sorted(allowed)[:n]]
     answer = rec.recommend(user, n, items=wanted, exclude=exclude, keep_seen=keep_seen)

@@ -1,4 +1,4 @@
-"""Recommender: a trained model by the ids people know."""
+"""Recommender: a trained model that is asked, and answers, by label. Each method hands over to palate.answers."""
 
 from __future__ import annotations
 
@@ -12,48 +12,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import storing
-from palate.answers.arguments import (
-    Doubles,
-    OnUnknown,
-    Timestamp,
-    check_choice,
-    choices_of,
-    history_of,
-    is_many,
-    timestamps_of,
-)
-from palate.answers.explaining import explain_row
-from palate.answers.fold_in import FoldIn
+from palate.answers import updating
+from palate.answers.arguments import Doubles, OnUnknown, Timestamp, check_choice
+from palate.answers.explaining import explain
+from palate.answers.fold_in import FoldIn, fold_in
+from palate.answers.names import find
 from palate.answers.predicting import columns_of, predict
-from palate.answers.ranking import (
-    Alike,
-    By,
-    ItemIndex,
-    Job,
-    Wishes,
-    built,
-    check_indexed,
-    labels_of,
-    recommend,
-    similar_rows,
-)
+from palate.answers.ranking import By, ItemIndex, RecommendOptions, SimilarOptions, built, recommend, similar
 from palate.answers.shapes import CrossTab, Distribution, Explanation, Frame, Prediction
 from palate.answers.showing import cross_tab, history_frame
-from palate.answers.updating import forgotten, updated
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes, Factors, Floats
-from palate.models.model import Model, UserRows
+from palate.models.model import Model
 
 
 class Recommender:
-    """A trained model. Ask it by labels; a scalar gets a short answer, a list or frame gets a frame of the same kind.
+    """A trained model. Ask it by labels; one label gets a short answer, a list or frame gets a frame of the same kind.
 
-    >>> import palate
-    >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
-    >>> prediction, low, high = rec.predict("u1", "i2")
-    >>> low < prediction < high
-    True
+    Recipes make it (`palate.Bayes().fit(ratings)`), and `palate.load` reads it from a file. It never changes: update()
+    and forget() return a new one. An item may be named by its title instead of its label, wherever one label, a list or
+    a mapping is given; frames and arrays hold labels only.
+
+    Parameters:
+        model (Model): What the fit learned, in codes.
+
+    Example:
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> prediction, low, high = rec.predict("u1", "i2")
+        >>> low < prediction < high
+        True
     """
 
     def __init__(self, model: Model) -> None:
@@ -61,66 +50,101 @@ class Recommender:
 
     @classmethod
     def from_training(cls, ratings: Ratings, *, factors: Factors, **learned: Any) -> Recommender:
-        """What a fit ends with: what was learned, by its name in Model, joined with the ratings it was learned from."""
+        """Join what a fit learned with the ratings it learned from. For recipes; users call fit().
+
+        Parameters:
+            ratings (Ratings): What was learned from.
+            factors (Factors): The vectors of users and items, in the order of the ratings' vocabularies.
+            learned: Whatever else was learned, by its name in Model: posterior, noise, effects, recipe, ...
+
+        Returns:
+            Recommender: The trained model.
+        """
         return cls(Model.learned_from(ratings, factors=factors, **learned))
 
     # ---- what it is ----------------------------------------------------------------------------------------------
 
     @property
     def n_users(self) -> int:
-        """Users it knows."""
+        """The number of users the model knows."""
         return len(self.model.user_vocabulary)
 
     @property
     def n_items(self) -> int:
-        """Items it knows."""
+        """The number of items the model knows."""
         return len(self.model.item_vocabulary)
 
     @property
     def n_factors(self) -> int:
-        """Latent factors, biases not counted."""
+        """The number of latent factors, without the biases."""
         return self.model.factors.n_factors
 
     @property
     def mean(self) -> float:
-        """The rating everything is measured from."""
+        """The rating that biases and factors are measured from, on the rating scale."""
         factors = self.model.factors
         return float(factors.ratings_at(np.array([factors.mean], np.float64))[0])
 
     @property
     def user_factors(self) -> Floats:
-        """(n_users, n_factors), in the order of the vocabulary."""
+        """The factors of the users, (n_users, n_factors) float32, in the order of the vocabulary."""
         return self.model.factors.users[:, :-1] * np.float32(np.sqrt(self.model.factors.scale))
 
     @property
     def item_factors(self) -> Floats:
-        """(n_items, n_factors), in the order of the vocabulary."""
+        """The factors of the items, (n_items, n_factors) float32, in the order of the vocabulary."""
         return self.model.factors.items[:, :-1] * np.float32(np.sqrt(self.model.factors.scale))
 
     @property
     def user_bias(self) -> Floats:
-        """(n_users,), in the order of the vocabulary."""
+        """The biases of the users, (n_users,) float32, in rating units and the order of the vocabulary."""
         return self.model.factors.users[:, -1] * np.float32(self.model.factors.scale)
 
     @property
     def item_bias(self) -> Floats:
-        """(n_items,), in the order of the vocabulary."""
+        """The biases of the items, (n_items,) float32, in rating units and the order of the vocabulary."""
         return self.model.factors.items[:, -1] * np.float32(self.model.factors.scale)
 
     @property
     def has_intervals(self) -> bool:
-        """Whether predict() gives intervals; without them low and high are nan."""
+        """True if predict() gives intervals; without them low and high are nan."""
         return not np.isnan(self.model.noise)
 
     @property
     def has_posterior(self) -> bool:
-        """Whether it kept draws: intervals that differ from pair to pair, by="lower" and by="thompson"."""
+        """True if posterior draws were kept: intervals differ from pair to pair, and by="lower" and "thompson" work."""
         return self.model.posterior is not None
 
     def __repr__(self) -> str:
         name = self.model.recipe.get("name", "Recommender")
         posterior = "" if self.model.posterior is None else f", {len(self.model.posterior)} posterior draws"
         return f"<{name}: {self.n_users:,} users, {self.n_items:,} items, {self.n_factors} factors{posterior}>"
+
+    def find(self, text: str, n: int = 10) -> Frame:
+        """Find items by a part of their title, whatever its case and accents.
+
+        Whole titles come first, then titles that contain the text; of equal matches the most rated comes first. Where
+        no title contains the text, the titles spelt most like it are found. Labels stand in for titles where the model
+        learned no titles.
+
+        Parameters:
+            text (str): A title or a part of one; "matrix, the" and "the matrix" are the same.
+            n (int, default 10): The most items to return, 0 or more.
+
+        Returns:
+            Frame: A polars frame of item, title and n_ratings, at most n rows.
+
+        Raises:
+            OptionError: The text is empty or not a string, or n is not a whole number.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["m1", "m2"], "rating": [5, 3]})
+            >>> ratings = ratings.with_items({"item": ["m1", "m2"], "title": ["Alien (1979)", "Amélie (2001)"]})
+            >>> palate.Bias().fit(ratings).find("amelie")["item"].to_list()
+            ['m2']
+        """
+        return find(self.model, text, n)
 
     # ---- predict ---------------------------------------------------------------------------------------------------
 
@@ -166,24 +190,54 @@ class Recommender:
         distribution: bool = False,
         on_unknown: OnUnknown = "fallback",
     ) -> Prediction | Distribution | Frame:
-        """The expected rating and the interval that holds the real one with probability `level`.
+        """Predict ratings, each with the interval that holds the real rating with probability `level`.
 
-        predict(user, item) gives a Prediction; predict(users, items), two lists of one length, or predict(frame) with a
-        user and an item column give a frame: user, item, prediction, low, high, one row in, one row out. An unknown
-        user or item falls back on what is known of the other and of everybody, with its wider interval
-        (on_unknown="fallback"), gives nan ("nan") or an UnknownLabelError ("raise"). Predictions and intervals stay
-        within the rating range seen in training.
+        Predictions and intervals stay within the rating range of the training ratings.
 
-        when: the moment, or one per row: seconds since 1970, a datetime, an ISO text; None is now, or what a frame's
-        time column says. Only models of Bayes(time=True) know of moments. distribution: also the chance of each rating,
-        as a Distribution or in columns chance_1, chance_2, ...; only Bayes(likelihood="ordinal") knows it.
+        Parameters:
+            users (label, list of labels, or frame): One user, several, or a frame with a user and an item column.
+            items (label or list of labels, default None): One item per user, or one for all; None with a frame.
+            when (timestamp or list of them, default None): Seconds since 1970, a datetime or an ISO text, one for all
+                rows or one per row. None stands for now, or for a frame's time column. Only models of
+                Bayes(time=True) use it.
+            level (float, default 0.9): Probability that an interval holds the rating, between 0 and 1.
+            distribution (bool, default False): Also give the probability of each rating, as a Distribution or in
+                columns chance_1, chance_2, ...; only for models of Bayes(likelihood="ordinal").
+            on_unknown (str, default "fallback"): What an unknown user or item gets: "fallback" uses what is known of
+                the other side and the cold-start prior, "nan" gives nan, "raise" raises.
+
+        Returns:
+            Prediction, Distribution or Frame: For one pair a Prediction (prediction, low, high), or a Distribution. For
+                lists and frames a frame of user, item, prediction, low, high: one row in, one row out, same order.
+
+        Raises:
+            OptionError: Lists of different lengths, a level outside (0, 1), or a distribution without ordered ratings.
+            DataError: A frame without a user or an item column, or a value of `when` that is no time.
+            UnknownLabelError: An unknown label with on_unknown="raise", or a title that several items have.
+            LabelTypeError: Labels of another type than those of the model.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.predict(["u1", "u2"], "i2").columns
+            ['user', 'item', 'prediction', 'low', 'high']
         """
         return predict(self.model, users, items, when, level, distribution=distribution, on_unknown=on_unknown)
 
     def predict_codes(
         self, user_codes: Codes, item_codes: Codes, *, when: NDArray[Any] | None = None, level: float = 0.9
     ) -> tuple[Doubles, ...]:
-        """prediction, low and high, (n,) each, of pairs of codes (-1: unknown) at moments (in seconds; nan: now)."""
+        """Predict ratings of pairs of codes: the fast way in for code that has encoded its labels already.
+
+        Parameters:
+            user_codes (array): User codes, (n,) int32; -1 for an unknown user.
+            item_codes (array): Item codes, (n,) int32; -1 for an unknown item.
+            when (array, default None): Seconds since 1970, (n,); nan stands for now.
+            level (float, default 0.9): Probability that an interval holds the rating, between 0 and 1.
+
+        Returns:
+            tuple: prediction, low and high, (n,) float64 each.
+        """
         return tuple(columns_of(self.model, self.model.forecast(user_codes, item_codes, when), level).values())
 
     # ---- recommend -------------------------------------------------------------------------------------------------
@@ -208,196 +262,357 @@ class Recommender:
         index: Literal["ann"] | None = None,
         on_unknown: OnUnknown = "fallback",
     ) -> Frame:
-        """The n items somebody would like best: a frame of user, item, (title,) score, rank.
+        """Recommend the n items that each user would like best.
 
-        users: one label, several, a frame with a user column, or None for everyone. items: only these; exclude: none of
-        these; each a list for all, or {user: [items]} or a frame of users and items, where whoever is not in `items`
-        gets nothing. where: a condition on the columns of the item table, in SQL ("year >= 1990") or as a polars
-        expression; what is missing (null) does not meet it. max_per: {"genre": 2} takes at most two items of each genre
-        in the order of the ranking; an item with several counts in each. keep_seen: also what was rated already.
+        Ties go to the item with the lower code. A user gets fewer than n rows when fewer items are left.
 
-        by: "mean" ranks by the expected rating, "lower" by the lower end of its interval at `level` (cautious),
-        "thompson" by one draw from the posterior (exploring; seeded), "chance" by the chance of a rating of `at_least`
-        or more (ordered ratings only), which is then the score, "likely" by the chance that they choose the item at all
-        and then give it `at_least` (by default, a rating above the average): for people who may pick anything, where
-        "mean" knows what they would love of all that they will never look at. Who chooses what is learned from the same
-        ratings when first asked for. Ties go to the lower code. Fewer than n rows come back when fewer items are left.
-        An unknown user gets what people in general like best (on_unknown="fallback"), no
-        rows ("nan") or an UnknownLabelError ("raise").
+        Parameters:
+            users (label, list of labels, or frame, default None): Who to recommend to; None for all users.
+            n (int, default 10): The most items per user, 0 or more.
+            items (list, mapping or frame, default None): Only these items. A list counts for all users; a mapping
+                {user: [items]} or a frame of users and items gives each user a list, and users without one get nothing.
+            exclude (list, mapping or frame, default ()): None of these items; given like `items`.
+            where (str or polars expression, default None): A condition on the columns of the item table, in SQL, such
+                as "year >= 1990". Items with a missing value do not meet it.
+            max_per (mapping, default None): {"genre": 2} takes at most two items of each genre, in the order of the
+                ranking. An item with several genres counts in each.
+            keep_seen (bool, default False): Also recommend what the user has rated or chosen already.
+            by (str, default "mean"): What to rank by. "mean": the predicted rating. "lower": the lower end of its
+                interval (cautious). "thompson": one draw from the posterior (exploring, see seed). "chance": the
+                    probability of a
+                rating of at_least or more; ordered ratings only. "likely": the probability that the user chooses the
+                item (its propensity) times that of a rating of at_least or more. With "chance" and "likely" this
+                probability is the score.
+            level (float, default 0.9): Probability of the interval for by="lower", between 0 and 1.
+            at_least (float, default None): The rating for by="chance" and by="likely"; "likely" takes by default the
+                lowest rating above the average.
+            seed (int, default 0): Seed of by="thompson", 0 or more.
+            out (path, default None): Write the answer to this .parquet, .csv or .jsonl file, block by block.
+            memory (str or int, default None): What the call may take besides the model, the labels and the returned
+                frame, such as "1GB". None: 256MB, or more where one user needs more.
+            resume (bool, default False): Keep finished blocks in the folder `<out>.parts`, and after a kill go on
+                there. The file is the same as without a kill.
+            index (str, default None): "ann" looks items up in `item_index`, approximately: for catalogues of more than
+                a million items.
+            on_unknown (str, default "fallback"): What an unknown user gets: "fallback" the items that users in general
+                like best, "nan" no rows, "raise" an error.
 
-        out: write to .parquet, .csv or .jsonl block by block and return the path. memory: what the call may take
-        besides the model, the labels and a frame it returns, such as "1GB"; by itself 256MB, or more where one user
-        needs more. resume: keep each block in the folder `<out>.parts` until the file is whole, and after a kill go on
-        there; the file is then the same. OptionError for other options then. index: "ann" looks the best up in
-        `item_index`, approximately: for catalogues of more than a million items.
+        Returns:
+            Frame or path: A frame of user, item, (title,) score, rank, of the kind asked with; with `out` its path.
 
-        >>> import palate
-        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
-        >>> rec.recommend(["u0", "u40"], n=3, exclude={"u40": ["i2"]}).height
-        6
+        Raises:
+            OptionError: An option is out of range, the model has no answer for it, or `resume` meets other options.
+            DataError: `where` is no condition, or names a column that the item table lacks.
+            UnknownLabelError: An unknown item, or an unknown user with on_unknown="raise".
+
+        Source:
+            by="thompson": Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.recommend(["u0", "u40"], n=3, exclude={"u40": ["i2"]}).height
+            6
         """
-        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed)
-        if index is not None:
-            check_choice("index", index, ("ann",))
-            check_indexed(wishes)  # before the minutes that building one may take
-            wishes = replace(wishes, index=self.item_index)
-        return recommend(self.model, users, wishes, on_unknown, Job(out, memory, resume))
+        options = RecommendOptions(
+            *(n, items, exclude, where, max_per, keep_seen, by, level, at_least, seed),
+            *(out, memory, resume, index, on_unknown),
+        )
+        return recommend(self.model, users, options, None if index is None else self.item_index)
 
     @cached_property
     def item_index(self) -> ItemIndex:
-        """What recommend(index="ann") looks items up in: built when first asked for; .recall is measured on its users.
+        """The approximate index of recommend(index="ann"), built at first use; its `recall` is measured on the users.
 
-        Needs palate[ann]. OptionError without, and for a model that is no product of factors.
+        Raises:
+            OptionError: faiss is not installed (pip install 'palate[ann]'), or scores are no product of factors.
         """
         return built(self.model.factors)
-
-    def user_rows(self, codes: Codes) -> UserRows:
-        """Rows for codes; -1 is somebody without any rating."""
-        return self.model.user_rows(codes)
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 
     def similar_items(
         self, item: Any, n: int = 10, *, items: Any = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
-        """The n items whose factors point the same way: cosine, biases left out. item: a label, or several.
+        """Find the n items most similar to an item: by the cosine of their factors, without the biases.
 
-        items: only these; exclude: none of these; where: a condition on the item table, as in recommend().
+        Parameters:
+            item (label or list of labels): The item, or several; several get a column `to`.
+            n (int, default 10): The most items for each, 0 or more.
+            items (list, default None): Only these items.
+            exclude (list, default ()): None of these items.
+            where (str or polars expression, default None): A condition on the item table, as in recommend().
+
+        Returns:
+            Frame: A polars frame of item, (title,) similarity and rank, most similar first.
+
+        Raises:
+            OptionError: The model has no factors to compare.
+            UnknownLabelError: An unknown item.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.similar_items("i2", n=3).columns
+            ['item', 'cosine', 'rank']
         """
-        return self._transposed.similar_users(item, n, users=items, exclude=exclude, where=where)
+        return similar(self._transposed, item, SimilarOptions(n, items, exclude, where))
 
     def similar_users(
         self, user: Any, n: int = 10, *, users: Any = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
-        """The n users whose factors point the same way: cosine, biases left out. user: a label, or several.
+        """Find the n users most similar to a user: by the cosine of their factors, without the biases.
 
-        users: only these; exclude: none of these; where: a condition on the user table, as in recommend().
+        Parameters:
+            user (label or list of labels): The user, or several; several get a column `to`.
+            n (int, default 10): The most users for each, 0 or more.
+            users (list, default None): Only these users.
+            exclude (list, default ()): None of these users.
+            where (str or polars expression, default None): A condition on the user table, as in recommend().
+
+        Returns:
+            Frame: A polars frame of user, similarity and rank, most similar first.
+
+        Raises:
+            OptionError: The model has no factors to compare.
+            UnknownLabelError: An unknown user.
         """
-        labels = labels_of(user, self.model.user_vocabulary.what)
-        codes = self.model.user_vocabulary.encode(labels)
-        named = labels if is_many(user) else None
-        return similar_rows(self.model, self.model.known(codes), named, Alike(n, users, exclude, where))
+        return similar(self.model, user, SimilarOptions(n, users, exclude, where))
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 
     def explain(self, user: Label, item: Label, *, when: Timestamp | None = None) -> Explanation:
-        """Mean + user + item + factors (+ time, with when=) add up to the prediction; and which own ratings did it."""
-        user_code = self.model.user_vocabulary.encode_one(user)
-        item_code = self.model.item_vocabulary.encode_one(item)
-        codes = np.array([user_code], np.int32), np.array([item_code], np.int32)
-        timestamps = timestamps_of(when, 1)
-        moved, *_ = self.model.effects_at(*codes, timestamps)
-        effects = {} if when is None or self.model.effects is None else {"time": float(moved[0])}
-        forecast = self.model.forecast(*codes, timestamps)
-        return explain_row(
-            self.model,
-            self.user_rows(codes[0]),
-            user,
-            item_code,
-            self.model.score_limits,
-            forecast.score_variance,
-            effects,
-        )
+        """Explain a prediction: the parts that add up to it, and which of the user's own ratings made it.
+
+        The parts are mean, user, item and factors, and time where `when` is given. Given the items, a user's factors
+        are linear in the user's ratings, so that the share of each rating is exact.
+
+        Parameters:
+            user (label): A user the model knows.
+            item (label): An item the model knows.
+            when (timestamp, default None): Explain the prediction at this time; only for models of Bayes(time=True).
+
+        Returns:
+            Explanation: Its `parts` add up to `prediction`; `because` lists the user's own ratings, strongest first.
+
+        Raises:
+            UnknownLabelError: An unknown user or item.
+            OptionError: The model is a neural net, whose predictions are not a sum of parts.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> why = rec.explain("u1", "i2")
+            >>> abs(sum(why.parts.values()) - why.prediction) < 1e-6
+            True
+        """
+        return explain(self.model, user, item, when)
 
     def history(self, user: Label) -> Frame:
-        """What a user rated in training, best first: item, (title,) rating; of choices a count, where there are any."""
+        """List what a user rated or chose in training, the highest rating first.
+
+        Parameters:
+            user (label): A user the model knows.
+
+        Returns:
+            Frame: A polars frame of item, (title,) rating; of implicit feedback item, (title,) and count if there are
+                counts.
+
+        Raises:
+            UnknownLabelError: An unknown user.
+        """
         return history_frame(self.model, user)
 
     def cross_tab(self, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> CrossTab:
-        """The users x items table: known ratings beside predictions; by default the ten most active and most rated."""
+        """Lay out a table of users and items: observed ratings beside predictions.
+
+        Parameters:
+            users (list of labels, default None): The rows; None for the ten users with the most ratings.
+            items (list of labels, default None): The columns; None for the ten items with the most ratings.
+
+        Returns:
+            CrossTab: Arrays `known` (nan where not rated) and `predicted`, (n_users, n_items) each; prints as a table.
+
+        Raises:
+            UnknownLabelError: An unknown user or item.
+        """
         return cross_tab(self.model, users, items)
 
-    # ---- somebody new ------------------------------------------------------------------------------------------------
+    # ---- fold-in -----------------------------------------------------------------------------------------------------
 
     def fold_in(
         self, ratings: Any, side: Literal["user", "item"] = "user", *, features: Mapping[str, Any] | None = None
     ) -> FoldIn:
-        """Somebody never seen, from a mapping {item: rating} or a frame of items and ratings; nothing is retrained.
+        """Fold in a user the model was not trained on, from a few ratings. Nothing is retrained.
 
-        side="item" takes in a new item from the ratings users gave it. A frame may have weights, where 1 is a rating of
-        the training's average weight. features: what is known of them besides, {column: value}, in the columns of the
-        table that the model learned from. Raises UnknownLabelError for an unknown label, DataError for one that comes
-        twice or a value that is no rating, and OptionError for features that the model has learned nothing from.
+        Parameters:
+            ratings (mapping, list or frame): What the user rated: {item: rating}, or a frame of items, ratings and
+                perhaps weights, where a weight of 1 is the average of the training. For a model of implicit feedback a
+                list of the items chosen, {item: count}, or a frame of items and perhaps counts.
+            side (str, default "user"): "item" folds in a new item instead, from {user: rating}.
+            features (mapping, default None): Attributes of the new user, {column: value}, in the columns of the user
+                table that the model learned from.
 
-        A model of implicit ratings takes a list of the items chosen, or a mapping {item: count}; of a new item, the
-        users who chose it, whose counts weigh against what was usual of each of them in training.
+        Returns:
+            FoldIn: Answers for the new user: predict, recommend, explain, similar_users, ask.
+
+        Raises:
+            UnknownLabelError: An item that the model does not know.
+            DataError: An item named twice, or a value that is no rating or lies far outside the training range.
+            OptionError: Features for a model that learned from none, or a model that cannot fold in a new item.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.fold_in({"i2": 5, "i7": 1}).recommend(n=3).height
+            3
         """
-        check_choice("side", side, ("user", "item"))
-        if side == "item":
-            return self._transposed.fold_in(ratings, features=features)
-        given = choices_of if self.model.kind == "implicit" else history_of
-        return FoldIn(self.model, given(self.model.item_vocabulary, ratings), features)
+        return fold_in(self._model_of(side), ratings, features)
 
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
-        """The n items whose rating would teach most about somebody new who rated `given`; options of Newcomer.ask."""
+        """Choose the n items whose ratings would teach most about a new user (preference elicitation).
+
+        Parameters:
+            n (int, default 5): The number of items to ask about, 0 or more.
+            given (mapping or frame, default None): What the new user has rated so far, as fold_in() takes it.
+            options: items, exclude and popularity, as FoldIn.ask() takes them.
+
+        Returns:
+            Frame: A polars frame of item, (title,) gain, known, rank; see FoldIn.ask().
+
+        Raises:
+            OptionError: The model predicts no ratings, is a neural net, or was fitted without weight decay.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.ask(3).columns
+            ['item', 'gain', 'known', 'rank']
+        """
         return self.fold_in({} if given is None else given).ask(n, **options)
 
     # ---- ratings that arrive or go -----------------------------------------------------------------------------------
 
     def update(self, ratings: Any, *, users: Any = None, items: Any = None) -> Recommender:
-        """A new Recommender that has also learned from new ratings: of known and of new users and items.
+        """Learn from new ratings without a new fit, and return a new Recommender.
 
-        ratings: Ratings, or whatever palate.read takes; a pair rated again replaces its old rating, and of choices the
-        counts add up, where there are any. users, items: tables of what is known of new ones. Only rows whose ratings
-        change are solved again, under 6 draws of the posterior or more: far quicker than a fit, and nearly as good.
-        What was learned of all (spreads, noise, cut points, sessions) stays: fit again when ratings have doubled. A
-        weight of 1 is the training's average. Raises DataError for ratings on another scale and OptionError for a
-        neural net or ratings of another kind.
+        Only users and items whose ratings change are solved again, so that this is far quicker than a fit and nearly as
+        accurate. What was learned from all ratings (hyperparameters, noise, cut points) stays: fit again when
+        the ratings have doubled.
 
-        >>> import palate
-        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
-        >>> rec.update({"user": ["new"], "item": ["i2"], "rating": [5]}).n_users
-        61
+        Parameters:
+            ratings (Ratings, or whatever palate.read takes): New ratings of known and new users and items. A pair rated
+                again replaces its old rating; counts of implicit feedback add up. A weight of 1 is the average of the
+                training.
+            users (frame, default None): A table of attributes of the new users.
+            items (frame, default None): A table of attributes of the new items.
+
+        Returns:
+            Recommender: The updated model; this one stays as it is.
+
+        Raises:
+            DataError: There are no new ratings, or they are on another scale.
+            OptionError: The model cannot be updated (a neural net, BPR), or the ratings are of another kind.
+            LabelTypeError: Labels of another type than those of the model.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.update({"user": ["new"], "item": ["i2"], "rating": [5]}).n_users
+            61
         """
-        from palate.data.reading import read
-
-        if not isinstance(ratings, Ratings):
-            ratings = read(ratings, kind=self.model.kind)
-        ratings = ratings if users is None else ratings.with_users(users)
-        return Recommender(updated(self.model, ratings if items is None else ratings.with_items(items)))
+        return Recommender(updating.update(self.model, ratings, users, items))
 
     def forget(self, *, users: Any = None, items: Any = None) -> Recommender:
-        """A new Recommender without some users or items: their labels, vectors, ratings, attributes and sessions.
+        """Remove users or items with everything known of them, and return a new Recommender.
 
-        What their ratings did to others is taken back by solving those again; what was learned of all (spreads, noise,
-        cut points, classes of attributes, days) stays, with their small part in it. The old model and its file stay as
-        they are. Raises UnknownLabelError, or DataError where nothing would be left.
+        Their labels, vectors, ratings and attributes go, and users and items they shared ratings with are solved again.
+        What was learned from all ratings (hyperparameters, noise, cut points) keeps their small part in it. The old
+        model and its file stay as they are.
 
-        >>> import palate
-        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
-        >>> "u1" in rec.forget(users=["u1"]).model.user_vocabulary
-        False
+        Parameters:
+            users (label or list of labels, default None): The users to remove.
+            items (label or list of labels, default None): The items to remove.
+
+        Returns:
+            Recommender: The model without them.
+
+        Raises:
+            UnknownLabelError: A label the model does not know.
+            OptionError: Neither users nor items are given, or the model cannot be updated.
+            DataError: Nothing would be left.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.forget(users=["u1"]).n_users
+            59
         """
-        return Recommender(forgotten(self.model, users, items))
+        return Recommender(updating.forgotten(self.model, users, items))
+
+    def _model_of(self, side: str) -> Model:
+        """The model as it is, or with users and items exchanged. Raises OptionError for any other side."""
+        check_choice("side", side, ("user", "item"))
+        return self.model if side == "user" else self._transposed
 
     @cached_property
-    def _transposed(self) -> Recommender:
-        return Recommender(self.model.transposed())
+    def _transposed(self) -> Model:
+        return self.model.transposed()
 
     # ---- keep ------------------------------------------------------------------------------------------------------
 
     def compact(self) -> Recommender:
-        """The same model without its posterior draws: smaller, same predictions, intervals of one width for all."""
+        """Return the same model without its posterior draws.
+
+        The file gets smaller and the predictions stay the same; intervals then have one width for all pairs.
+
+        Returns:
+            Recommender: The smaller model.
+        """
         return Recommender(self.model.compact())
 
     def with_metrics(self, metrics: dict[str, Any]) -> Recommender:
-        """The same model with measured metrics noted in it (they are saved along)."""
+        """Return the same model with measured metrics noted in it, which are saved along.
+
+        Parameters:
+            metrics (dict): Plain values by name, such as {"rmse": 0.86}.
+
+        Returns:
+            Recommender: The model with these metrics in `model.metrics`.
+        """
         return Recommender(replace(self.model, metrics=dict(metrics)))
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write one .palate file, atomically: until it is whole, the old one stays."""
+        """Write the model to one .palate file. The file appears whole or not at all; an old one stays until then.
+
+        Parameters:
+            path (path): Where to write.
+
+        Raises:
+            ModelFileError: The file cannot be written.
+        """
         storing.save(self.model, path)
 
 
 def load(path: str | PathLike[str]) -> Recommender:
-    """A saved model; nothing in the file is executed. Raises a ModelFileError that says what is wrong with the file.
+    """Read a saved model. Nothing in the file is executed, and large arrays are mapped, not copied.
 
-    >>> import palate, tempfile
-    >>> rec = palate.Bias().fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     rec.save(f"{folder}/bias.palate")
-    ...     palate.load(f"{folder}/bias.palate").predict("u1", "i2") == rec.predict("u1", "i2")
-    True
+    Parameters:
+        path (path): A .palate file.
+
+    Returns:
+        Recommender: The model, which answers as it did before it was saved.
+
+    Raises:
+        ModelFileError: The file is missing, damaged, no palate model or from a newer version; the message says which.
+
+    Example:
+        >>> import palate, tempfile
+        >>> rec = palate.Bias().fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     rec.save(f"{folder}/bias.palate")
+        ...     palate.load(f"{folder}/bias.palate").predict("u1", "i2") == rec.predict("u1", "i2")
+        True
     """
     return Recommender(storing.load(path))
 

@@ -34,7 +34,7 @@ def fits(data):
 
 
 def beliefs_of(rec, rated):
-    return beliefs(rec.model, rec.fold_in(rated)._people, known_shares(rec.model))
+    return beliefs(rec.model, rec.fold_in(rated)._rows, known_shares(rec.model))
 
 
 def history(codes, weights=None):

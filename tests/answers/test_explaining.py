@@ -193,7 +193,7 @@ def test_people_without_ratings_have_no_reasons(fits):
     for rec in fits.values():
         empty = CompressedRows(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
         user_rows = rec.model.fold_in(empty)
-        why = explain_row(rec.model, user_rows, "nobody", 3, rec.model.score_limits)
+        why = explain_row(rec.model, user_rows, "nobody", 3)
         assert why.because == []
         assert why.rest == pytest.approx(why.parts["user"] + why.parts["factors"])
     assert "because of" not in str(why)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -19,9 +18,9 @@ from hypothesis import strategies as st
 
 import palate as library
 from helpers.command_line import answer, many, palate, parsed, refusal, refused
-from palate.cli import naming as _naming
+from palate.cli import lists as _lists
 from palate.cli import printing as _printing
-from palate.errors import OptionError, UnknownLabelError
+from palate.errors import OptionError
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals, terminals and pipes")
 TITLES = [
@@ -237,7 +236,7 @@ def test_titles_and_their_candidates(here):
 
 
 def test_accents_and_articles_do_not_hide_a_title(rec):
-    assert [_naming.item_of(text, rec) for text in ("AMELIE", "the matrix", "Matrix", "alien", "1984")] == list("64425")
+    assert [_lists.item_of(text, rec) for text in ("AMELIE", "the matrix", "Matrix", "alien", "1984")] == list("64425")
 
 
 def test_unknown_users_and_items(here, numbered):
@@ -537,38 +536,13 @@ def test_anything_becomes_json(value):
     assert json.loads(json.dumps(clean, allow_nan=False)) == clean
 
 
-def model_with(titles, labels=None):
-    vocabulary = library.Vocabulary.in_order(labels or [f"id{at}" for at in range(len(titles))], what="item")
-    table = pl.DataFrame({"title": titles}, schema={"title": pl.String})
-    return SimpleNamespace(model=SimpleNamespace(kind="explicit", item_vocabulary=vocabulary, item_table=table))
-
-
-@given(st.lists(st.text(min_size=1), min_size=1, max_size=8), st.text(min_size=1), st.data())
-def test_an_item_is_found_by_title_or_refused(titles, text, data):
-    rec = model_with(titles)
-    wanted = data.draw(st.sampled_from([text, *titles]))
-    try:
-        label = _naming.item_of(wanted, rec)
-    except UnknownLabelError:
-        return
-    title = titles[int(label[2:])] if label.startswith("id") and label in rec.model.item_vocabulary else ""
-    spellings = _naming._spellings(title)
-    assert wanted == label or any(_naming.folded_title(wanted) in spelling for spelling in spellings)
-
-
-def test_ids_win_over_titles_and_numbers_are_no_parts_of_titles():
-    rec = model_with(["Film (1961)", "7"], ["7", "8"])
-    assert _naming.item_of("7", rec) == "7"
-    assert _naming.item_of("film", rec) == "7"
-    assert _naming.find_titles("1961", rec, whole_only=True) == []
-    assert _naming.item_of("1984", model_with(["1984 (1984)", "Born in 1984"])) == "id0"
-
-
 def test_like_takes_the_last_equals_sign():
-    rec = model_with(["a=b", "c"])
-    assert _naming.liked(["a=b=4", "C=2.5"], rec) == {"id0": 4.0, "id1": 2.5}
+    ratings = library.read({"user": ["u", "u"], "item": ["id0", "id1"], "rating": [1, 2]})
+    titles = {"item": ["id0", "id1"], "title": ["a=b", "c"]}
+    rec = library.Bias().fit(ratings.with_items(titles), progress=False)
+    assert _lists.liked(["a=b=4", "C=2.5"], rec) == {"id0": 4.0, "id1": 2.5}
     with pytest.raises(OptionError, match="ITEM=RATING"):
-        _naming.liked(["=4"], rec)
+        _lists.liked(["=4"], rec)
 
 
 # ---- real data

@@ -125,7 +125,7 @@ def test_pairs_may_have_moments(here, rec):
     expected = rec.predict(["1", "2"], ["3", "5"], when=START)
     assert [row["prediction"] for row in for_all] == pytest.approx(expected["prediction"].to_list(), rel=1e-6)
     write(here / "odd.csv", [("user", "item", "time"), (1, 3, START), (2, 5, "yesterday")])
-    assert "odd.csv: time 'yesterday' is no moment" in refused("predict", "all.palate", "--pairs", "odd.csv", cwd=here)
+    assert "odd.csv: time 'yesterday' is no time" in refused("predict", "all.palate", "--pairs", "odd.csv", cwd=here)
     assert len(parsed("predict", "ids.palate", "--pairs", "odd.csv", cwd=here)) == 2  # knows of no moments: not read
 
 
@@ -155,9 +155,9 @@ def test_explain_at_a_moment(here, rec):
 def test_questions_a_model_cannot_answer(here):
     said = {
         "predict ids.palate 1 3 --distribution": 'likelihood="ordinal"',
-        "predict all.palate 1 3 --when soon": "when='soon' is no moment",
-        "predict all.palate 1 3 --when nan": "is no moment",
-        "explain all.palate 1 3 --when 2000-13-01": "is no moment",
+        "predict all.palate 1 3 --when soon": "when='soon' is no time",
+        "predict all.palate 1 3 --when nan": "is no time",
+        "explain all.palate 1 3 --when 2000-13-01": "is no time",
         "recommend ids.palate 1 --by chance --at-least 4": "needs ordered ratings",
         "recommend all.palate 1 --by chance": "go together",
         "recommend all.palate 1 --at-least 4": "go together",

@@ -284,7 +284,7 @@ def test_the_unknown_get_the_mean_of_the_draws_as_one_vector():
     np.testing.assert_allclose(high - predicted, np.sqrt(variance + rec.model.noise_of(codes[0]) ** 2), rtol=1e-6)
     np.testing.assert_allclose(predicted - low, high - predicted, rtol=1e-6)
     new = rec.fold_in({"i1": 4.0, "i2": 3.0})
-    draws = posterior.solve(new._people.history, draw=False)
+    draws = posterior.solve(new._rows.history, draw=False)
     mean, _ = posterior.predict(draws, np.zeros(1, np.int32), np.array([-1], np.int32))
     assert new.predict("nothing").prediction == pytest.approx(mean[0], abs=0.05)
 

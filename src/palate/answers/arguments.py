@@ -59,7 +59,21 @@ def is_many(labels: Any) -> bool:
 
 def encode(vocabulary: Vocabulary, labels: Any, on_unknown: OnUnknown) -> NDArray[np.int32]:
     """Codes of labels, (n,), -1 for unknown ones unless they shall raise."""
-    return vocabulary.encode(labels, on_unknown="raise" if on_unknown == "raise" else "mark")
+    return vocabulary.encode(labels, on_unknown=marking(on_unknown))
+
+
+def marking(on_unknown: OnUnknown) -> Literal["raise", "mark"]:
+    """What encoding does with unknown labels: they raise, or are marked where they get an answer too."""
+    return "raise" if on_unknown == "raise" else "mark"
+
+
+def labels_of(given: Any, what: str) -> Any:
+    """One label, several, or those in a frame's column as something to go through."""
+    if is_frame(given):
+        return frame_columns(given, [what], "")[0]
+    if isinstance(given, np.ndarray):
+        return given
+    return list(given) if is_many(given) else [given]
 
 
 def label_array(labels: Any, vocabulary: Vocabulary) -> NDArray[Any]:

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import check_count
+from palate.answers.names import Names
 from palate.answers.shapes import Frame, make_frame
 from palate.answers.showing import item_columns
 from palate.data.rows import CompressedRows
@@ -69,7 +70,7 @@ def ask(
     _check_model(model)
     wanted = _wanted(model, items)
     allowed = wanted.copy()
-    allowed[model.item_vocabulary.encode(exclude)] = False
+    allowed[Names.of_items(model).encode(exclude)] = False
     allowed[given.history.indices] = False
     known = known_shares(model)
     chances = np.where(wanted, known**popularity, 0.0)
@@ -100,7 +101,7 @@ def _wanted(model: Model, items: Any) -> NDArray[np.bool_]:
     if items is None:
         return np.ones(n_items, bool)
     wanted = np.zeros(n_items, bool)
-    wanted[model.item_vocabulary.encode(items)] = True
+    wanted[Names.of_items(model).encode(items)] = True
     return wanted
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from palate.answers.arguments import Timestamp, timestamps_of
+from palate.answers.names import Names
 from palate.answers.shapes import Explanation, Reason
-from palate.data.ratings import titles
 from palate.data.rows import CompressedRows
+from palate.data.titles import Titles
+from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, as_partner
 from palate.models.item_weights import HistoryFactors
@@ -20,12 +23,22 @@ from palate.models.posterior import Posterior
 from palate.models.sideinfo import SideInfo
 
 
+def explain(model: Model, user: Label, item: Label, when: Timestamp | None) -> Explanation:
+    """Where the prediction for a known user and item comes from. Raises UnknownLabelError."""
+    user_code, item_code = model.user_vocabulary.encode_one(user), Names.of_items(model).encode_one(item)
+    codes = np.array([user_code], np.int32), np.array([item_code], np.int32)
+    timestamps = timestamps_of(when, 1)
+    moved, *_ = model.effects_at(*codes, timestamps)
+    effects = {} if when is None or model.effects is None else {"time": float(moved[0])}
+    score_variance = model.forecast(*codes, timestamps).score_variance
+    return explain_row(model, model.user_rows(codes[0]), user, item_code, score_variance, effects)
+
+
 def explain_row(
     model: Model,
     user_rows: UserRows,
     who: Any,
     item_code: int,
-    limits: tuple[float, float],
     score_variance: Doubles | None = None,
     effects: dict[str, float] | None = None,
 ) -> Explanation:
@@ -49,32 +62,32 @@ def explain_row(
     start, gain = _gain(curve, mean, sum(moves.values()))
     parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
     rating = sum(parts.values())
-    prediction = float(np.clip(rating, *limits))
+    prediction = float(np.clip(rating, *model.score_limits))
     parts["limit"] = prediction - rating
     shares, known = gain * shares, gain * known
-    names = titles(model.item_table)
+    titles = model.item_titles
     asked = model.item_vocabulary.decode([item_code]).tolist()[0]
     return Explanation(
         user=who if row == "user" else asked,
         item=asked if row == "user" else who,
-        title=None if names is None or row != "user" else names[item_code],
+        title=None if titles is None else titles[item_code],
         prediction=prediction,
         parts={name: float(value) for name, value in parts.items()},
-        because=_reasons(model, user_rows.history, shares, names),
+        because=_reasons(model, user_rows.history, shares, titles),
         known=_by_name(model.user_info, known),
         rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
         kind=model.kind,
     )
 
 
-def _reasons(model: Model, history: CompressedRows, shares: Doubles, names: list[str | None] | None) -> list[Reason]:
+def _reasons(model: Model, history: CompressedRows, shares: Doubles, titles: Titles | None) -> list[Reason]:
     """The one person's own ratings, or choices and how often they were made, with their shares, the largest first."""
     rated, values = history.row(0)
     if model.kind == "implicit" and history.weights is not None:
         values = history.weights
     labels = model.item_vocabulary.decode(rated).tolist()
     reasons = [
-        Reason(label, None if names is None else names[code], float(value), float(share))
+        Reason(label, None if titles is None else titles[code], float(value), float(share))
         for label, code, value, share in zip(labels, rated, values, shares, strict=True)
     ]
     return sorted(reasons, key=lambda reason: -abs(reason.contribution))

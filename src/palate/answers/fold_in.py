@@ -12,20 +12,30 @@ from palate.answers.arguments import (
     check_choice,
     check_level,
     check_range,
+    choices_of,
     encode,
+    history_of,
     is_many,
     label_array,
+    marking,
 )
 from palate.answers.elicitation import POPULARITY, ask
 from palate.answers.explaining import explain_row
+from palate.answers.names import Names
 from palate.answers.predicting import check_distribution, columns_of, one_of
-from palate.answers.ranking import Alike, By, Wishes, query_of, rank, similar_rows
+from palate.answers.ranking import By, RecommendOptions, SimilarOptions, query_of, rank, similar_rows
 from palate.answers.shapes import Explanation, Frame, make_frame
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Floats
 from palate.models.model import Model, UserRows
+
+
+def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None) -> FoldIn:
+    """A user of the model who was not in its training, from ratings or choices of items; see Recommender.fold_in."""
+    given = choices_of if model.kind == "implicit" else history_of
+    return FoldIn(model, given(model.item_vocabulary, Names.of_items(model).keys(ratings)), features)
 
 
 class FoldIn:
@@ -41,14 +51,14 @@ class FoldIn:
         check_range(model.item_vocabulary, history.indices, history.values, model.limits)
         _check_features(model, features)
         self._model = model
-        self._people: UserRows = model.fold_in(history, None if features is None else [features])
-        told = self._people.features
+        self._rows: UserRows = model.fold_in(history, None if features is None else [features])
+        told = self._rows.features
         self._is_described = len(history.indices) > 0 or (told is not None and len(told.indices) > 0)
 
     @property
     def vector(self) -> Floats:
         """(n_factors + 1,): factors, then the bias."""
-        vector: Floats = self._people.vectors[0]
+        vector: Floats = self._rows.vectors[0]
         return vector
 
     def predict(
@@ -58,9 +68,10 @@ class FoldIn:
         check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
         check_level(level)
         check_distribution(self._model, distribution)
-        labels = list(items) if is_many(items) else [items]
+        names = Names.of_items(self._model)
+        labels = names.labels(list(items) if is_many(items) else [items], marking(on_unknown))
         codes = encode(self._model.item_vocabulary, labels, on_unknown)
-        forecast = self._model.forecast_for(self._people, codes, is_described=self._is_described)
+        forecast = self._model.forecast_for(self._rows, codes, is_described=self._is_described)
         blank = codes < 0 if on_unknown == "nan" else None
         columns = columns_of(self._model, forecast, level, blank=blank, distribution=distribution)
         if not is_many(items):
@@ -84,8 +95,9 @@ class FoldIn:
         seed: int = 0,
     ) -> Frame:
         """The n items they would like best: item, (title,) score, rank. Options as in Recommender.recommend."""
-        wishes = Wishes(n, items, exclude, where, max_per or {}, keep_seen, by, level, at_least, seed)
-        return rank(self._model, lambda _: self._people, None, self._people.codes, query_of(self._model, wishes))
+        options = RecommendOptions(n, items, exclude, where, max_per, keep_seen, by, level, at_least, seed)
+        query = query_of(self._model, options)
+        return rank(self._model, lambda _: self._rows, None, self._rows.codes, query, options)
 
     def ask(
         self,
@@ -99,20 +111,20 @@ class FoldIn:
 
         Options as in Recommender.ask. Of a new item, the users to ask about it.
         """
-        return ask(self._model, n, self._people, items=items, exclude=exclude, popularity=popularity)
+        return ask(self._model, n, self._rows, items=items, exclude=exclude, popularity=popularity)
 
     def similar_users(
         self, n: int = 10, *, users: Iterable[Label] | None = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
         """The n known users (or items) most like them. Options as in Recommender.similar_users."""
-        return similar_rows(self._model, self._people, None, Alike(n, users, exclude, where))
+        return similar_rows(self._model, self._rows, None, SimilarOptions(n, users, exclude, where))
 
     def explain(self, item: Label) -> Explanation:
         """Where the prediction for an item comes from, own rating by own rating."""
-        code = self._model.item_vocabulary.encode_one(item)
+        code = Names.of_items(self._model).encode_one(item)
         codes = np.array([code], np.int32)
-        score_variance = self._model.forecast_for(self._people, codes, is_described=self._is_described).score_variance
-        return explain_row(self._model, self._people, "new", code, self._model.score_limits, score_variance)
+        score_variance = self._model.forecast_for(self._rows, codes, is_described=self._is_described).score_variance
+        return explain_row(self._model, self._rows, "new", code, score_variance)
 
 
 def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:

@@ -18,9 +18,11 @@ from palate.answers.arguments import (
     interval,
     is_many,
     label_array,
+    marking,
     same_length,
     timestamps_of,
 )
+from palate.answers.names import Names
 from palate.answers.shapes import Distribution, Frame, Prediction, make_frame
 from palate.errors import OptionError
 from palate.models.model import Forecast, Model
@@ -41,14 +43,15 @@ def predict(
     check_distribution(model, distribution)
     whats = model.user_vocabulary.what, model.item_vocabulary.what
     like, is_one = None, False
+    names, mark = Names.of_items(model), marking(on_unknown)
     if items is None:
         like = users
         when = frame_times(users) if when is None and model.effects is not None else when
         users, items = frame_columns(users, whats, WANTED)
     elif is_many(users) or is_many(items):
-        users, items = same_length(users, items)
+        users, items = same_length(users, names.labels(items, mark))
     else:
-        users, items, is_one = [users], [items], True
+        users, items, is_one = [users], names.labels([items], mark), True
     user_codes = encode(model.user_vocabulary, users, on_unknown)
     item_codes = encode(model.item_vocabulary, items, on_unknown)
     forecast = model.forecast(user_codes, item_codes, timestamps_of(when, len(user_codes)))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.answers.names import Names
 from palate.answers.shapes import CrossTab, Frame, make_frame
-from palate.data.ratings import titles
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes
@@ -30,8 +30,8 @@ def history_frame(model: Model, user: Label) -> Frame:
 def item_columns(model: Model, codes: Codes) -> dict[str, Any]:
     """The columns that tell people which items these are: item, (title)."""
     columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes)}
-    names = titles(model.item_table)
-    return columns if names is None else columns | {"title": [names[code] for code in codes]}
+    titles = model.item_titles
+    return columns if titles is None else columns | {"title": [titles[code] for code in codes]}
 
 
 def _measured(model: Model) -> CompressedRows:
@@ -47,7 +47,7 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
     rows, columns = model.user_vocabulary, model.item_vocabulary
     counts = np.bincount(model.history.indices, minlength=len(columns))
     user_codes = _most(model.history.counts) if users is None else rows.encode(users)
-    item_codes = _most(counts) if items is None else columns.encode(items)
+    item_codes = _most(counts) if items is None else Names.of_items(model).encode(items)
     history = _measured(model)
     known = np.full((len(user_codes), len(item_codes)), np.nan, np.float32)
     for at, user in enumerate(user_codes):
@@ -55,11 +55,11 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
         place = {int(code): value for code, value in zip(rated, values, strict=True)}
         known[at] = [place.get(int(code), np.nan) for code in item_codes]
     scores = model.scores(model.known(user_codes))[:, item_codes]
-    names = titles(model.item_table) or [None] * len(columns)
+    titles = model.item_titles
     return CrossTab(
         rows.decode(user_codes).tolist(),
         columns.decode(item_codes).tolist(),
-        [names[code] for code in item_codes],
+        [None if titles is None else titles[code] for code in item_codes],
         known,
         np.clip(scores, *model.score_limits).astype(np.float32),
         model.kind,

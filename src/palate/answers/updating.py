@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import check_range, is_many
+from palate.answers.names import Names
 from palate.answers.resizing import grown, kept
 from palate.data.ratings import Ratings
+from palate.data.reading import read
 from palate.data.rows import CompressedRows, entries_at, row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -38,6 +40,13 @@ if TYPE_CHECKING:
 LEAST_DRAWS = 6  # of the posterior that go on where an update touches every rating; all of them where it touches few
 
 Mask = NDArray[np.bool_]
+
+
+def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
+    """The model with new ratings, given as palate.read takes them, and tables of new users and items."""
+    given = ratings if isinstance(ratings, Ratings) else read(ratings, kind=model.kind)
+    given = given if users is None else given.with_users(users)
+    return updated(model, given if items is None else given.with_items(items))
 
 
 def updated(model: Model, ratings: Ratings) -> Model:
@@ -78,7 +87,7 @@ def forgotten(model: Model, users: Any, items: Any) -> Model:
     where nothing would be left.
     """
     _check_updatable(model)
-    gone = _named(model.user_vocabulary, users), _named(model.item_vocabulary, items)
+    gone = _named(Names.of_users(model), users), _named(Names.of_items(model), items)
     if not (gone[0].any() or gone[1].any()):
         raise OptionError("forget takes the labels of users or items: rec.forget(users=[...], items=[...]).")
     history = rows_of_entries(model.history, ~(gone[0][row_codes(model.history)] | gone[1][model.history.indices]))
@@ -137,9 +146,9 @@ def _growth(model: Model, larger: Model) -> dict[str, int]:
     }
 
 
-def _named(vocabulary: Vocabulary, labels: Any) -> Mask:
+def _named(names: Names, labels: Any) -> Mask:
     given = [] if labels is None else list(labels) if is_many(labels) else [labels]
-    return _mask(vocabulary.encode(given), len(vocabulary))
+    return _mask(names.encode(given), len(names.vocabulary))
 
 
 def _mask(codes: Codes, n: int) -> Mask:

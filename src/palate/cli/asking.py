@@ -30,24 +30,24 @@ def predict(
     out: opt.Out = None,
 ) -> None:
     """The expected rating, and the interval that holds the real one with probability --level."""
-    from palate.cli import naming
+    from palate.cli import lists
 
     if (pairs is None) == (user is None) or (user is None) != (item is None):
         raise BadParameter("name a USER and an ITEM, or a file of them with --pairs.")
     printing.check_out(out)
     rec = load_model(model)
     options: dict[str, Any] = {"level": level, "distribution": distribution, "on_unknown": on_unknown}
-    options["when"] = naming.timestamp_of(when, rec)
+    options["when"] = lists.timestamp_of(when, rec)
     if pairs is not None:
-        frame = rec.predict(naming.read_pairs(pairs, rec), **options)
+        frame = rec.predict(lists.read_pairs(pairs, rec), **options)
         printing.emit(frame, as_json=json, out=out)
         return
     assert user is not None
     assert item is not None
-    labels = naming.user_of(user, rec), naming.item_of(item, rec)
+    labels = lists.user_of(user, rec), lists.item_of(item, rec)
     frame = rec.predict([labels[0]], [labels[1]], **options)
     interval = f", {level:.0%} interval" if rec.has_intervals else ""
-    heading = f"{naming.title_of(labels[1], rec)} for {labels[0]}{interval}"
+    heading = f"{lists.title_of(labels[1], rec)} for {labels[0]}{interval}"
     printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
 
 
@@ -78,7 +78,7 @@ def recommend(
     choosing: dict[str, Any],
 ) -> None:
     """What somebody would like best among what they have not rated or chosen yet."""
-    from palate.cli import naming
+    from palate.cli import lists
 
     if bool(users) + everyone + bool(like) != 1:
         raise BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
@@ -89,12 +89,12 @@ def recommend(
     printing.check_out(out)
     rec = load_model(model)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
-    options |= {"at_least": at_least, **naming.chosen(items, exclude, choosing, rec)}
+    options |= {"at_least": at_least, **lists.chosen(items, exclude, choosing, rec)}
     if like:
-        frame = rec.fold_in(naming.liked(like, rec)).recommend(**options)
+        frame = rec.fold_in(lists.liked(like, rec)).recommend(**options)
         printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for somebody new")
         return
-    labels = None if everyone else [naming.user_of(user, rec) for user in users or ()]
+    labels = None if everyone else [lists.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory
         rec.recommend(None, **options, **opt.running(choosing), out=out)
         _tell_index(rec, choosing)
@@ -120,17 +120,17 @@ def similar(
     choosing: dict[str, Any],
 ) -> None:
     """Items whose factors point the same way (cosine), or users."""
-    from palate.cli import naming
+    from palate.cli import lists
 
     printing.check_out(out)
     rec = load_model(model)
-    options = naming.alike(choosing, rec, users=users)
+    options = lists.alike(choosing, rec, users=users)
     if users:
-        user = naming.label_of(label, rec.model.user_vocabulary)
+        user = lists.label_of(label, rec.model.user_vocabulary)
         frame, name = rec.similar_users(user, n, **options), f"user {user}"
     else:
-        item = naming.items_of([label], rec)[0]
-        frame, name = rec.similar_items(item, n, **options), naming.title_of(item, rec)
+        item = lists.items_of([label], rec)[0]
+        frame, name = rec.similar_items(item, n, **options), lists.title_of(item, rec)
     printing.emit(_rank_first(frame), as_json=json, out=out, heading=f"Similar to {name}")
 
 
@@ -143,11 +143,11 @@ def explain(
     json: opt.Json = False,
 ) -> None:
     """Where a prediction comes from: the user's own ratings, what else is known, the moment."""
-    from palate.cli import naming
+    from palate.cli import lists
 
     rec = load_model(model)
-    user_label = naming.label_of(user, rec.model.user_vocabulary)
-    explanation = rec.explain(user_label, naming.items_of([item], rec)[0], when=naming.timestamp_of(when, rec))
+    user_label = lists.label_of(user, rec.model.user_vocabulary)
+    explanation = rec.explain(user_label, lists.items_of([item], rec)[0], when=lists.timestamp_of(when, rec))
     if json:
         printing.print_json(explanation.to_dict())
         return

@@ -90,7 +90,7 @@ def update(
     reading: dict[str, Any],
 ) -> None:
     """Learn from new ratings too, in a fraction of a fit's time. A pair rated again replaces its old rating."""
-    from palate.cli.naming import in_kind_of
+    from palate.cli.lists import in_kind_of
 
     printing.check_place(out, data)
     rec = load_model(model)
@@ -110,12 +110,12 @@ def forget(
     json: opt.Json = False,
 ) -> None:
     """Save a model without somebody, or something: no label, no rating, and what they did to others taken back."""
-    from palate.cli import naming
+    from palate.cli import lists
 
     printing.check_folder(out)
     rec = load_model(model)
-    users = [naming.label_of(one, rec.model.user_vocabulary) for one in user or ()]
-    left = rec.forget(users=users, items=naming.items_of(item or (), rec))
+    users = [lists.label_of(one, rec.model.user_vocabulary) for one in user or ()]
+    left = rec.forget(users=users, items=lists.items_of(item or (), rec))
     left.save(out)
     _tell_fit(left, out, len(left.model.history.indices), None, json)
 
@@ -134,7 +134,7 @@ def evaluate(
     reading: dict[str, Any],
 ) -> None:
     """Measure a model on ratings it has not seen, beside the baselines; with --likes its lists, as --by makes them."""
-    from palate.cli.naming import in_kind_of
+    from palate.cli.lists import in_kind_of
 
     rec = load_model(model)
     test = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from palate.cli import printing
 from palate.cli.describing import size_of
+from palate.cli.lists import title_of
 from palate.cli.loading import is_data_set, read_ratings
-from palate.cli.naming import YEAR, find_titles, title_of
+from palate.data.titles import YEAR
 
 if TYPE_CHECKING:
     from palate.data.ratings import Ratings
@@ -125,7 +126,8 @@ def _take_in(rec: Recommender) -> list[str]:
 
 def _liked(rec: Recommender) -> list[Any]:
     """The films of LIKED where the data has them, the most rated items otherwise."""
-    found = [codes[0] for title in LIKED if len(codes := find_titles(title, rec)) == 1]
+    titles = rec.model.item_titles
+    found = [codes[0] for title in LIKED if titles and len(codes := titles.find(title)) == 1]
     if len(found) < len(LIKED):
         import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from palate.answers.arguments import check_seed, check_whole
-from palate.answers.ranking import By, Wishes
+from palate.answers.ranking import By, RecommendOptions
 from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
@@ -68,7 +68,7 @@ def evaluate(
     if len(test) == 0:
         raise DataError("there are no test ratings to evaluate on.")
     if test.is_implicit:
-        wishes = Wishes(by=by, level=level, at_least=at_least, seed=seed)
+        options = RecommendOptions(by=by, level=level, at_least=at_least, seed=seed)
         return evaluate_rankings(
             recommender,
             test,
@@ -77,7 +77,7 @@ def evaluate(
             baselines=baselines,
             n_bootstrap=n_bootstrap,
             seed=seed,
-            wishes=wishes,
+            options=options,
         )
     check_attribute(test, attribute)
     if (by, level, at_least) != ("mean", 0.9, None):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from palate.answers.arguments import check_whole, is_many
-from palate.answers.ranking import By, Query, Wishes, query_of
+from palate.answers.ranking import By, Query, RecommendOptions, query_of
 from palate.answers.shapes import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
@@ -102,10 +102,10 @@ def evaluate_rankings(
     baselines: bool,
     n_bootstrap: int,
     seed: int,
-    wishes: Wishes,
+    options: RecommendOptions,
 ) -> RankingReport:
-    """The report on held-out implicit ratings; see evaluate(). wishes: by what to rank."""
-    query = query_of(recommender.model, wishes)
+    """The report on held-out implicit ratings; see evaluate(). options: by what to rank."""
+    query = query_of(recommender.model, options)
     sets = None if attribute is None else of_lists.attribute_sets(recommender.model.item_table, attribute)
     held_out = held_out_of(recommender, test)
     resample = Resample(len(held_out.users), n_bootstrap, seed)

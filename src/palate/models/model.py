@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.ratings import Kind, Ratings
+from palate.data.ratings import Kind, Ratings, titles
 from palate.data.rows import CompressedRows, row_codes, rows_where, take_rows, transpose_rows
+from palate.data.titles import Titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
@@ -127,6 +128,16 @@ class Model:
     def score_limits(self) -> tuple[float, float]:
         """What predictions are clipped to: the rating range, or nothing where scores are no ratings."""
         return self.limits if self.predicts_ratings else (-np.inf, np.inf)
+
+    @cached_property
+    def item_titles(self) -> Titles | None:
+        """The titles of the items, None without a column of them (or where a transposed model's items are users)."""
+        return _titles_of(self.item_vocabulary, self.item_table)
+
+    @cached_property
+    def user_titles(self) -> Titles | None:
+        """The titles of the users of a transposed model, which are items; None otherwise."""
+        return _titles_of(self.user_vocabulary, self.user_table)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -343,6 +354,11 @@ class Model:
         }
         noise = float(np.sqrt(self.noise**2 + disagreed))
         return replace(self, posterior=None, noise=noise, user_info=None, item_info=None, **wider)  # links were draws'
+
+
+def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | None:
+    texts = titles(table) if vocabulary.what == "item" else None
+    return None if texts is None else Titles(texts)
 
 
 def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate
-from palate.answers.ranking import Wishes, blocks, categories, query_of, resuming
+from palate.answers.ranking import RecommendOptions, blocks, categories, query_of, resuming
 from palate.errors import DataError, OptionError, UnknownLabelError
 
 N_USERS, N_ITEMS = 40, 60
@@ -397,7 +397,7 @@ def test_killed_at_any_moment(bayes, tmp_path):
     assert out.read_bytes() == (tmp_path / "best2.csv").read_bytes()
 
 
-def begin(rec, out, monkeypatch, **wishes):
+def begin(rec, out, monkeypatch, **options):
     """A run that ended after two blocks; the folder of its parts."""
     put = resuming.Parts.put
 
@@ -409,7 +409,7 @@ def begin(rec, out, monkeypatch, **wishes):
     with monkeypatch.context() as patch:
         patch.setattr(resuming.Parts, "put", failing)
         with pytest.raises(BaseException):  # noqa: B017  polars may wrap it
-            rec.recommend(n=4, out=out, resume=True, **wishes)
+            rec.recommend(n=4, out=out, resume=True, **options)
     parts = out.with_name(out.name + ".parts")
     assert len(list(parts.glob("*.npz"))) == 2 and not out.exists()
     return parts
@@ -463,7 +463,8 @@ def test_a_model_that_was_saved_is_the_same_one(name, tmp_path):
     again = palate.load(tmp_path / "m.palate")
     for by in ("mean", "lower") if rec.has_posterior else ("mean",):
         digests = [
-            resuming.manifest_of(one.model, query_of(one.model, Wishes(by=by)), np.arange(3), 7) for one in (rec, again)
+            resuming.manifest_of(one.model, query_of(one.model, RecommendOptions(by=by)), np.arange(3), 7)
+            for one in (rec, again)
         ]
         assert digests[0] == digests[1]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import frame_columns
+from palate.answers.names import Names
 from palate.answers.shapes import is_frame
 from palate.data.rows import CompressedRows, take_rows
 from palate.data.vocabulary import Vocabulary
@@ -48,7 +49,7 @@ def lists_of(model: Model, given: Any, user_rows: tuple[Any, Any] | None, option
     if user_rows is None:
         raise OptionError(f"{option} is a list of {what}s here: there is one {vocabulary.what} only.")
     users, items = _pairs(given, vocabulary, what, option)
-    item_codes = model.item_vocabulary.encode(items)
+    item_codes = Names.of_items(model).encode(items)
     listed, asked, n_rows = _rows(vocabulary, users, *user_rows)
     kept = listed < n_rows
     ones = np.ones(int(kept.sum()), np.float32)
@@ -93,13 +94,13 @@ HELD = "where it holds"  # a column of its own for a moment
 LONGEST = 200  # of a condition in an error
 
 
-def allowed_rows(vocabulary: Vocabulary, table: pl.DataFrame | None, among: Any, exclude: Any, where: Any) -> Mask:
+def allowed_rows(names: Names, table: pl.DataFrame | None, among: Any, exclude: Any, where: Any) -> Mask:
     """Which of a vocabulary are among some (None: all), not excluded, and meet a condition on their table, (n,)."""
-    allowed = np.ones(len(vocabulary), bool) if among is None else np.zeros(len(vocabulary), bool)
+    allowed = np.full(len(names.vocabulary), among is None)
     if among is not None:
-        allowed[vocabulary.encode(among)] = True
-    allowed[vocabulary.encode(exclude)] = False
-    return allowed if where is None else allowed & where_mask(where, table, vocabulary)
+        allowed[names.encode(among)] = True
+    allowed[names.encode(exclude)] = False
+    return allowed if where is None else allowed & where_mask(where, table, names.vocabulary)
 
 
 def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -> Mask:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import OnUnknown, check_choice, encode, frame_columns, is_many, label_array
+from palate.answers.arguments import OnUnknown, encode, label_array, labels_of
 from palate.answers.ranking import selecting
 from palate.answers.ranking.blocks import users_at_once
-from palate.answers.ranking.queries import Query, Wishes, query_of
+from palate.answers.ranking.index import ItemIndex
+from palate.answers.ranking.queries import Query, RecommendOptions, query_of
 from palate.answers.ranking.resuming import Parts, manifest_of
 from palate.answers.ranking.writing import Answers, check_place, write
 from palate.answers.shapes import Frame, as_kind, is_frame
-from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
 
@@ -26,26 +25,16 @@ if TYPE_CHECKING:
 Block = tuple[slice, Codes, Floats]  # which of the people, their items and the scores, (m, n) each
 
 
-@dataclass(frozen=True)
-class Job:
-    """How an answer is made: into which file, in how much memory, and whether it goes on where it was killed."""
-
-    out: Any = None
-    memory: Any = None
-    resume: bool = False
-
-
-def recommend(model: Model, users: Any, wishes: Wishes, on_unknown: OnUnknown, job: Job) -> Frame:
-    """The best items of users (None: everyone), a frame of the kind asked with, or the path of the file written."""
-    check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
-    labels, codes = _asked(model, users, on_unknown)
-    query = query_of(model, wishes, (labels, codes))
+def recommend(model: Model, users: Any, options: RecommendOptions, index: ItemIndex | None) -> Frame:
+    """The best items of users (None: all of them): a frame of the kind asked with, or the path of the file written."""
+    labels, codes = _asked(model, users, options.on_unknown)
+    query = query_of(model, options, (labels, codes), index=index)
     like = users if is_frame(users) else None
-    return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, like=like, job=job)
+    return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, options, like=like)
 
 
 def _asked(model: Model, users: Any, on_unknown: OnUnknown) -> tuple[NDArray[Any], Codes]:
-    """Labels and codes of those who are asked for, (m,) each; -1 for strangers."""
+    """Labels and codes of the users asked for, (m,) each; -1 for unknown users."""
     vocabulary = model.user_vocabulary
     if users is None:
         return vocabulary.labels, np.arange(len(vocabulary), dtype=np.int32)
@@ -55,34 +44,23 @@ def _asked(model: Model, users: Any, on_unknown: OnUnknown) -> tuple[NDArray[Any
     return (labels[known], codes[known]) if on_unknown == "nan" else (labels, codes)
 
 
-def labels_of(given: Any, what: str) -> Any:
-    """One label, several, or those in a frame's column as something to go through."""
-    if is_frame(given):
-        return frame_columns(given, [what], "")[0]
-    if isinstance(given, np.ndarray):
-        return given
-    return list(given) if is_many(given) else [given]
-
-
 def rank(
     model: Model,
     user_rows: Callable[[slice], UserRows],
     labels: NDArray[Any] | None,
     codes: Codes,
     query: Query,
+    options: RecommendOptions,
     *,
     like: Frame = None,
-    job: Job | None = None,
 ) -> Frame:
-    """The best items of everybody: a frame, or the path when written to a file.
+    """The best items of each user: a frame, or the path when written to a file.
 
-    labels, codes: of the people, (m,); no labels for one person who has none.
+    user_rows: gives the rows of a slice of the users. labels, codes: of the users, (m,); labels is None for one fold-in
+    user.
     """
-    job = job or Job()
-    if job.resume and job.out is None:
-        raise OptionError("resume=True goes on with a file: say which with out=.")
-    path = None if job.out is None else check_place(job.out)
-    step = users_at_once(model, query, codes, job.memory)
+    path = None if options.out is None else check_place(options.out)
+    step = users_at_once(model, query, codes, options.memory)
     answers = Answers(model, labels)
 
     def computed(rows: slice) -> tuple[Codes, Floats]:
@@ -96,7 +74,7 @@ def rank(
         frame = pl.concat([answers.frame(rows, *computed(rows)) for rows in _slices(len(codes), step)])
         return frame if like is None else as_kind(frame, like)
     parts = Parts.beside(path)
-    if not job.resume:
+    if not options.resume:
         parts.clear()
         blocks = ((rows, *computed(rows)) for rows in _slices(len(codes), step))
         return write(_frames(answers, blocks), path)

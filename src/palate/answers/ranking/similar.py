@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_count
+from palate.answers.arguments import check_count, is_many, labels_of
+from palate.answers.names import Names
 from palate.answers.ranking.filters import allowed_rows
 from palate.answers.ranking.products import top_of_products
 from palate.answers.ranking.writing import label_columns, series_of_labels
@@ -24,31 +25,45 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Alike:
-    """The options of a similar_users() or similar_items() call, as they were given."""
+class SimilarOptions:
+    """The options of a similar_users() or similar_items() call. Raises OptionError for an n that is no count."""
 
-    n: Any = 10
+    n: int = 10
     among: Any = None
     exclude: Any = ()
     where: Any = None
 
+    def __post_init__(self) -> None:
+        check_count(self.n)
 
-def similar_rows(model: Model, user_rows: UserRows, labels: Any, wishes: Alike) -> Frame:
-    """The users of a model most like each of some people, these themselves left out.
 
-    By what the model has of both: the cosine of factors, or what a model of histories compares. labels: of the people,
-    for a column `to`; None without one.
+def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
+    """The users of a model most similar to one user, or to each of several, with a column `to` that says to which.
+
+    Of a transposed model, whose users are items: the most similar items.
     """
-    check_count(wishes.n)
-    allowed = allowed_rows(model.user_vocabulary, model.user_table, wishes.among, wishes.exclude, wishes.where)
-    n = min(int(wishes.n), len(allowed))
+    names = Names.of_users(model)
+    labels = names.labels(labels_of(users, model.user_vocabulary.what))
+    rows = model.known(model.user_vocabulary.encode(labels))
+    return similar_rows(model, rows, labels if is_many(users) else None, options)
+
+
+def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: SimilarOptions) -> Frame:
+    """The users of a model most similar to each of some user rows, these themselves left out.
+
+    Similarity is the cosine of factors, or what a model of histories compares. labels: of the rows, for a column `to`;
+    None without one.
+    """
+    names = Names.of_users(model)
+    allowed = allowed_rows(names, model.user_table, options.among, options.exclude, options.where)
+    n = min(int(options.n), len(allowed))
     if isinstance(model.factors, HistoryFactors | Transposed):
         return _frame(model, *_of_histories(model.factors, user_rows, n, allowed), labels)
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
-    everybody, wanted = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
-    top, cosine = top_of_products(wanted, everybody, n, _themselves(user_rows), allowed, bias=False)
+    all_users, asked = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
+    top, cosine = top_of_products(asked, all_users, n, _themselves(user_rows), allowed, bias=False)
     return _frame(model, top, cosine, "cosine", labels)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palate.answers.names import Names
 from palate.cli.printing import note, printable
 from palate.errors import DataError, OptionError, UnknownLabelError
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from palate.recommender import Recommender
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
-YEAR = re.compile(r"\s*\([0-9]{4}\)$")
-ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|le|la|les|der|die|das|el|il)(\s*\([0-9]{4}\))?$")
-SHOWN = 8  # candidates listed in an error
 
 
 def label_of(text: str, vocabulary: Vocabulary) -> Label:
@@ -44,22 +41,13 @@ def user_of(text: str, rec: Recommender) -> Label:
 
 
 def item_of(text: str, rec: Recommender) -> Label:
-    """The item meant: by its id, or by a title it alone has. Raises UnknownLabelError that lists the candidates."""
-    vocabulary = rec.model.item_vocabulary
-    is_number = bool(WHOLE_NUMBER.fullmatch(text.strip()))
-    if vocabulary.kind == "string" and text in vocabulary:
-        return text
-    if vocabulary.kind == "integer" and is_number and int(text) in vocabulary:
-        return int(text)
-    codes, names = find_titles(text, rec, whole_only=is_number), _titles(rec)
-    if len(codes) == 1:
-        label: Label = vocabulary.decode(codes).tolist()[0]
+    """The item meant: by its label, or by a title it alone has. Raises UnknownLabelError that lists the candidates."""
+    names = Names.of_items(rec.model)
+    label = int(text) if names.vocabulary.kind == "integer" and WHOLE_NUMBER.fullmatch(text.strip()) else text
+    if label in names.vocabulary:
         return label
-    if codes:
-        raise UnknownLabelError(_ambiguous(text, vocabulary.decode(codes).tolist(), [names[code] for code in codes]))
-    if names and not is_number:
-        raise UnknownLabelError(f"no item has the id {text!r}, nor does a title contain it.{_close(text, names)}")
-    return _passed_on(label_of(text, vocabulary), vocabulary)
+    (found,) = names.labels([text])
+    return found if found in names.vocabulary else _passed_on(label_of(text, names.vocabulary), names.vocabulary)
 
 
 def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
@@ -108,10 +96,9 @@ def timestamp_of(text: str | None, rec: Recommender) -> str | None:
 
 
 def title_of(label: Label, rec: Recommender) -> str:
-    """What people call an item: its title, or else its id."""
-    code = rec.model.item_vocabulary.find(label)
-    names = _titles(rec)
-    return printable((names[code] if names and code >= 0 else None) or str(label))
+    """What people call an item: its title, or else its label."""
+    code, titles = rec.model.item_vocabulary.find(label), rec.model.item_titles
+    return printable((titles[code] if titles and code >= 0 else None) or str(label))
 
 
 def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
@@ -120,55 +107,6 @@ def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
             f"the model does not know {vocabulary.what} {label!r}; the answer is what holds for any {vocabulary.what}."
         )
     return label
-
-
-def _titles(rec: Recommender) -> list[str | None]:
-    from palate.data.ratings import titles
-
-    return titles(rec.model.item_table) or []
-
-
-def find_titles(text: str, rec: Recommender, *, whole_only: bool = False) -> list[int]:
-    """Codes of the items whose title is meant, by the first rule that finds any.
-
-    The rules: the whole title, the same without its year, a part of the title. "Matrix, The" is "The Matrix" too.
-    """
-    wanted = folded_title(text)
-    folded = [(code, _spellings(name)) for code, name in enumerate(_titles(rec)) if name]
-    rules: list[Callable[[str], bool]] = [lambda title: title == wanted, lambda title: YEAR.sub("", title) == wanted]
-    if wanted and not whole_only:
-        rules.append(lambda title: wanted in title)
-    for rule in rules:
-        found = [code for code, spellings in folded if any(map(rule, spellings))]
-        if found:
-            return found
-    return []
-
-
-def folded_title(text: str) -> str:
-    """The text as titles are compared: without case, accents and blanks at the ends."""
-    signs = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(sign for sign in signs if not unicodedata.combining(sign)).strip()
-
-
-def _spellings(title: str) -> tuple[str, ...]:
-    folded = folded_title(title)
-    turned = ARTICLE_LAST.sub(r"\2 \1\3", folded)
-    return (folded,) if turned == folded else (folded, turned)
-
-
-def _ambiguous(text: str, labels: Sequence[Label], names: Sequence[str | None]) -> str:
-    shown = "; ".join(f"{label} {name}" for label, name in zip(labels[:SHOWN], names, strict=False))
-    more = f"; and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-    return f"{text!r} fits {len(labels)} titles: {shown}{more}. Type more of the title, or the id."
-
-
-def _close(text: str, names: Sequence[str | None]) -> str:
-    from difflib import get_close_matches
-
-    bare = {YEAR.sub("", folded_title(name)): name for name in names if name}
-    found = [bare[match] for match in get_close_matches(folded_title(text), bare, n=3, cutoff=0.6)]
-    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 # ---- files
