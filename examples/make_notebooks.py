@@ -1,7 +1,7 @@
-"""Makes the notebooks of this folder from the pages of docs/learn: python examples/make_notebooks.py.
+"""Make the notebooks of this folder from the pages of docs/learn: python examples/make_notebooks.py.
 
-The pages are the source; edit them, never the notebooks. A notebook has the page's prose and code, no output, and shows
-pictures where the page saves them. The same page gives the same bytes.
+Edit the pages, never the notebooks. A notebook has the prose and the code of its page, and no output. It shows pictures
+where the page saves them. The same page gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def notebook_of(page: Path) -> str:
-    """A page as the text of a notebook."""
+    """Return a page as the text of a notebook."""
     cells = []
     for part in parts_of(page.read_text(encoding="utf-8")):
         cells += [cell for cell in (markdown_cell(part.prose), code_cell(part.code)) if cell["source"]]
@@ -33,25 +33,25 @@ def notebook_of(page: Path) -> str:
 
 
 def markdown_cell(prose: str) -> dict[str, Any]:
-    """Prose without its pictures, which the code cells show, its links leading where they did."""
+    """Make a cell of prose: without pictures, which the code cells show, and with its links adapted to this folder."""
     text = LINK.sub(lambda link: f"]({target_of(link[1])})", PICTURE.sub("", prose))
     return {"cell_type": "markdown", "metadata": {}, "source": lines_of(re.sub(r"\n{3,}", "\n\n", text))}
 
 
 def code_cell(code: str) -> dict[str, Any]:
-    """Code that shows the pictures which the page saves."""
+    """Make a cell of code that shows the pictures that the page saves."""
     source = lines_of(SAVED.sub("display(figure)", code))
     return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
 
 
 def target_of(link: str) -> str:
-    """Where a link of a page leads when it stands here: to the notebook, if there is one of that name."""
+    """Return the target of a page's link as seen from here; links to pages become links to notebooks."""
     page = LEARN / link
     return f"{page.stem}.ipynb" if page in pages() else os.path.relpath(page.resolve(), HERE.resolve())
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines as notebooks hold them, each but the last with its end."""
+    """Return the lines as notebooks hold them: each but the last with its line end."""
     return text.strip("\n").splitlines(keepends=True)
 
 

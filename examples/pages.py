@@ -1,7 +1,7 @@
-"""The pages of docs/learn: their parts, running them, writing down what came of it.
+"""Take the pages of docs/learn apart, run them, and write their output into them.
 
-`python examples/pages.py [page ...]` runs pages (all, unless some are named), and puts the pictures they make beside
-them and what they print below the block that printed it.
+`python examples/pages.py [page ...]` runs the named pages, or all of them. It saves the pictures of a page beside it,
+and writes the output of a block below the block.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ORDER = (
     "looking",
     "pca-is-not-collaborative-filtering",
     "two-engines",
-    "what-else-is-known",
+    "side-information",
     "likes-and-lists",
 )
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.MULTILINE | re.DOTALL)
@@ -35,7 +35,7 @@ PICTURE = re.compile(r"!\[[^]]*\]\(([\w-]+\.png)\)")
 
 
 class Part(NamedTuple):
-    """Some prose, the code that follows it (or ""), and what the page says that the code prints (or "")."""
+    """Some prose, the code after it (or ""), and the output that the page shows for that code (or "")."""
 
     prose: str
     code: str
@@ -43,12 +43,12 @@ class Part(NamedTuple):
 
 
 def pages() -> list[Path]:
-    """The pages in the order in which they are read."""
+    """Return the paths of the pages in reading order."""
     return [LEARN / f"{name}.md" for name in ORDER]
 
 
 def parts_of(text: str) -> list[Part]:
-    """A page as a list of parts."""
+    """Split a page into parts."""
     parts, end = [], 0
     for block in BLOCK.finditer(text):
         parts.append(Part(text[end : block.start()], block[1], block[2] or ""))
@@ -57,7 +57,7 @@ def parts_of(text: str) -> list[Part]:
 
 
 def text_of(parts: list[Part]) -> str:
-    """A list of parts as a page."""
+    """Join parts into a page."""
     return "".join(
         part.prose
         + (f"```python\n{part.code}```\n" if part.code else "")
@@ -67,12 +67,12 @@ def text_of(parts: list[Part]) -> str:
 
 
 def pictures_in(text: str) -> list[str]:
-    """The files of the pictures that a page shows."""
+    """Return the file names of the pictures that a page shows."""
     return PICTURE.findall(text)
 
 
 def run(page: Path, folder: Path) -> list[str]:
-    """Run the blocks of a page one after the other in one namespace and in that folder; what each of them printed."""
+    """Run the blocks of a page in order, in one namespace and in that folder; return the output of each block."""
     names: dict[str, object] = {"__name__": page.stem}
     printed = []
     with contextlib.chdir(folder):
@@ -84,7 +84,7 @@ def run(page: Path, folder: Path) -> list[str]:
 
 
 def refresh(page: Path) -> None:
-    """Run a page and write its printed lines and pictures anew."""
+    """Run a page, and replace its output and its pictures."""
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         printed = run(page, Path(folder))
@@ -95,7 +95,7 @@ def refresh(page: Path) -> None:
 
 
 def main() -> None:
-    """Refresh the pages named, or all."""
+    """Refresh the named pages, or all of them."""
     for page in [LEARN / f"{Path(name).stem}.md" for name in sys.argv[1:]] or pages():
         start = time.perf_counter()
         refresh(page)
