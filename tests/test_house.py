@@ -2,6 +2,7 @@
 
 import ast
 import re
+import statistics
 import subprocess
 import sys
 from functools import cache
@@ -209,10 +210,39 @@ def test_the_rule_would_catch_code(source):
     assert not unsafe_things(ast.parse("model.eval(); np.load(f, allow_pickle=False); re.search(p, s)"))
 
 
-def test_files_of_the_kernels_are_short():
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in SRC.rglob("*.[ch]pp")}
+def docstring_lines(tree):
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = (node for node in ast.walk(tree) if isinstance(node, kinds) and ast.get_docstring(node) is not None)
+    return sum(node.body[0].end_lineno - node.body[0].lineno + 1 for node in nodes)
+
+
+def body_lines(function):
+    body = function.body[ast.get_docstring(function) is not None :]
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_files_are_short():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SRC.rglob("*.[ch]pp")}
     assert lengths
-    assert {name: lines for name, lines in lengths.items() if lines >= 400} == {}
+    lengths |= {
+        path: len(path.read_text(encoding="utf-8").splitlines()) - docstring_lines(tree_of(path)) for path in FILES
+    }
+    assert {str(path.relative_to(SRC)): lines for path, lines in lengths.items() if lines > 400} == {}
+
+
+def test_functions_are_short():
+    functions = [
+        (path, node) for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)
+    ]
+    lengths = {f"{path.relative_to(SRC)}: {node.name}": body_lines(node) for path, node in functions}
+    assert {name: lines for name, lines in lengths.items() if lines > 60} == {}
+    assert statistics.median(lengths.values()) < 10
+
+
+def test_the_top_of_the_house_is_a_list_one_can_read():
+    there = {path.name for path in SRC.iterdir() if not path.name.startswith("__") and path.suffix in ("", ".py")}
+    assert there == {name if (SRC / name).is_dir() else f"{name}.py" for name in STAIR if not name.startswith("__")}
+    assert len(there) <= 16
 
 
 # Folders where somebody's own files lie on some machine; web addresses and longer paths do not match.

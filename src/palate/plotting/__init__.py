@@ -33,7 +33,7 @@ _MODULES = {
     "principal_axes": "items",
     "rating_tab": "curves",
     "training_curves": "curves",
-    "tuned": "trials",
+    "tuned": "comparing",
     "weight_decay_sweep": "curves",
 }
 
