@@ -1,4 +1,4 @@
-"""Every public name has a docstring that a reference page can be made from: its sections are parsed and held to the code.
+"""Every public name has a docstring that a reference page can be made from; its sections are held to the code.
 
 CONTRIBUTING.md shows the form: a summary line, then Parameters, Attributes, Returns, Raises, Source, Example.
 """
@@ -108,7 +108,7 @@ def entries_of(lines):
 
 
 def parameters_of(found):
-    """{name: default as written, None without one} of what a caller may give; ** and * parameters by their bare names."""
+    """{name: default as written, None without one} of what a caller may give, by bare names."""
     if is_dataclass(found):
         return {
             f.name: None if f.default is MISSING and f.default_factory is MISSING else written(f)
