@@ -1,14 +1,14 @@
-"""Questions: how much is learned of somebody new by asking what rec.ask() says, what most people know, or at random.
+"""Preference elicitation: how much is learned of a new user by asking about rec.ask()'s items, popular or random ones.
 
 `python benchmarks/questions.py` prints the tables and writes docs/questions.svg; `--tune` tries powers of popularity on
-all the other people, in four folds. Protocol: ml-100k; 200 users are held out whole, and Bayes() learns from the
-others. Half of a held-out user's ratings are the test set, the same for every way of asking: what is left after asking
-would be another set for each. The other half are what he can be asked about.
+all other users, in four folds. Protocol: ml-100k; 200 users are held out whole, Bayes() learns from the others. Half of
+a held-out user's ratings are the test set, the same for every way of asking: what is left after asking would be another
+set for each. The other half can be asked about.
 
-- anything: any item outside his test set may be asked about, one question at a time; when he has not rated it, he does
-  not know it and the question is wasted.
-- what he knows: only items of his other half may be asked about, so that every question is answered; rec.ask is told
-  so by popularity=0. People with fewer than ten such items are left out.
+- anything: any item outside the test set may be asked about, one question at a time. Where the user has not rated it,
+  the question is wasted.
+- what they know: only items of the other half may be asked about, so that every question is answered. rec.ask gets
+  popularity=0 for this. Users with fewer than ten such items are left out.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from palate.answers.elicitation import POPULARITY
 from palate.data.rows import CompressedRows
 
 N_QUESTIONS = 10
-N_PEOPLE = 200
+N_USERS = 200
 N_RANDOM = 10
 WAYS = ("rec.ask", "most popular", "random")
-POWERS = {"anything": (0.0, 0.25, 0.5, 0.75, 1.0, 1.5), "what he knows": (0.0, 0.25, 0.5, 1.0)}
-USED = {"anything": POPULARITY, "what he knows": 0.0}
+POWERS = {"anything": (0.0, 0.25, 0.5, 0.75, 1.0, 1.5), "what they know": (0.0, 0.25, 0.5, 1.0)}
+USED = {"anything": POPULARITY, "what they know": 0.0}
 N_FOLDS = 4
 
 Curves = tuple[NDArray[np.float64], ...]
 
 
 class HeldOut:
-    """Some people of a data set, a model of the others, and each one's ratings: what he can answer, and the test."""
+    """Some users of a data set, a model of the others, and each user's ratings: half to ask about, half as the test."""
 
     def __init__(self, ratings: Ratings, users: NDArray[np.int64], without: NDArray[np.int64], seed: int) -> None:
         train = ratings[~np.isin(ratings.user_codes, without)]
@@ -54,25 +54,25 @@ def _row(ratings: Ratings, user: int, rows: NDArray[np.bool_]) -> dict[int, floa
 
 
 def reported() -> list[HeldOut]:
-    """The people whose figures are given."""
-    ratings, order = _people()
-    return [HeldOut(ratings, order[:N_PEOPLE], order[:N_PEOPLE], seed=0)]
+    """The users whose figures are given."""
+    ratings, order = _users()
+    return [HeldOut(ratings, order[:N_USERS], order[:N_USERS], seed=0)]
 
 
 def others() -> list[HeldOut]:
-    """Everybody else, in folds, for choosing; no model sees the people whose figures are given."""
-    ratings, order = _people()
-    folds = np.array_split(order[N_PEOPLE:], N_FOLDS)
-    return [HeldOut(ratings, fold, np.concatenate([order[:N_PEOPLE], fold]), seed=0) for fold in folds]
+    """All other users, in folds, for choosing options. No model sees the users whose figures are given."""
+    ratings, order = _users()
+    folds = np.array_split(order[N_USERS:], N_FOLDS)
+    return [HeldOut(ratings, fold, np.concatenate([order[:N_USERS], fold]), seed=0) for fold in folds]
 
 
-def _people() -> tuple[Ratings, NDArray[np.int64]]:
+def _users() -> tuple[Ratings, NDArray[np.int64]]:
     ratings = palate.datasets.load("ml-100k")
     return ratings, np.random.default_rng(0).permutation(ratings.n_users)
 
 
 def anything(people: HeldOut, way: str, p: int, rng: np.random.Generator, power: float) -> list[int]:
-    """What person p is asked, one by one, when nobody knows what he knows."""
+    """What user p is asked, one by one, when it is not known which items they can rate."""
     tested = list(people.tests[p])
     if way == "rec.ask":
         return _one_by_one(people, p, power)
@@ -90,8 +90,8 @@ def _one_by_one(people: HeldOut, p: int, power: float) -> list[int]:
     return asked
 
 
-def what_he_knows(people: HeldOut, way: str, p: int, rng: np.random.Generator, power: float) -> list[int]:
-    """What person p is asked when he is asked only about what he has rated."""
+def what_they_know(people: HeldOut, way: str, p: int, rng: np.random.Generator, power: float) -> list[int]:
+    """What user p is asked when only rated items may be asked about."""
     codes = np.array(list(people.answers[p]))
     if way == "rec.ask":
         vocabulary = people.rec.model.item_vocabulary
@@ -103,7 +103,7 @@ def what_he_knows(people: HeldOut, way: str, p: int, rng: np.random.Generator, p
 
 
 def curve(people: HeldOut, who: list[int], asked: list[list[int]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared test errors (N_QUESTIONS + 1, len(who)), each person's mean, after 0, 1, ... questions; and answers."""
+    """Squared test errors (N_QUESTIONS + 1, len(who)), each user's mean, after 0, 1, ... questions; and answers."""
     errors = np.empty((N_QUESTIONS + 1, len(who)))
     answered = np.empty_like(errors)
     for n in range(N_QUESTIONS + 1):
@@ -127,17 +127,17 @@ def _compressed(rows: list[dict[int, float]]) -> CompressedRows:
     return CompressedRows(indptr, indices, values, None)
 
 
-VARIANTS = {"anything": anything, "what he knows": what_he_knows}
+VARIANTS = {"anything": anything, "what they know": what_they_know}
 
 
 def people_of(people: HeldOut, variant: str) -> list[int]:
     """Everybody with a test set; where every question shall be answered, everybody who can answer that many."""
-    least = N_QUESTIONS if variant == "what he knows" else 0
+    least = N_QUESTIONS if variant == "what they know" else 0
     return [p for p, answers in enumerate(people.answers) if len(answers) >= least and people.tests[p]]
 
 
 def measure(folds: list[HeldOut], variant: str, way: str, power: float = 0.0) -> Curves:
-    """(RMSE over all ratings, mean RMSE of a person, answers, each person's error); random: the mean of ten times."""
+    """(RMSE over all ratings, mean RMSE of a user, answers, each user's error); random: the mean of ten times."""
     sizes = np.array([len(people.tests[p]) for people in folds for p in people_of(people, variant)])
     found = []
     for seed in range(N_RANDOM if way == "random" else 1):
@@ -153,14 +153,14 @@ def measure(folds: list[HeldOut], variant: str, way: str, power: float = 0.0) ->
 
 
 def show(name: str, measured: Curves) -> None:
-    """Two lines of the table: RMSE after each number of questions, over all ratings and of the mean person."""
-    for what, line in zip(("all ratings", "mean person"), measured[:2], strict=True):
+    """Two lines of the table: RMSE after each number of questions, over all ratings and of the mean user."""
+    for what, line in zip(("all ratings", "mean user"), measured[:2], strict=True):
         print(f"{name:44} {what:12}", " ".join(f"{error:.4f}" for error in line), end=" ")
         print(f"| {measured[2][5]:.2f} of 5 answered", flush=True)
 
 
 def tune() -> None:
-    """Powers of popularity, on people who are not among those reported."""
+    """Powers of popularity, on users who are not among those reported."""
     folds = others()
     for variant in VARIANTS:
         for way in WAYS[1:]:
@@ -170,7 +170,7 @@ def tune() -> None:
 
 
 def all_of_questions() -> list[Row]:
-    """What five questions bring, on people who took no part in any choice."""
+    """What five questions bring, on users who took no part in any choice."""
     folds = reported()
     rows, curves = [], {}
     for variant in VARIANTS:
@@ -191,9 +191,9 @@ def _row_of(variant: str, results: dict[str, Curves]) -> Row:
     gains = ", ".join(f"{way} {_gain(each[way] - each['rec.ask'])}" for way in WAYS[1:])
     return Row(
         f"ml-100k, {len(each['random'])} held-out users after five questions about {variant}",
-        f"RMSE over all ratings (of the mean person): {told}; none asked {results['random'][0][0]:.4f}. "
-        f"A person's gain over {gains}",
-        "rec.ask least in both",
+        f"RMSE over all ratings (of the mean user): {told}; none asked {results['random'][0][0]:.4f}. "
+        f"Gain of a user over {gains}",
+        "rec.ask lowest in both",
         all(table["rec.ask"] < min(table[way] for way in WAYS[1:]) for table in (after, mean)),
     )
 
@@ -209,19 +209,20 @@ def draw(curves: dict[str, dict[str, NDArray[np.float64]]]) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    titles = {"anything": "asked about anything", "what he knows": "asked about what they know"}
+    titles = {"anything": "asked about anything", "what they know": "asked about what they know"}
     colors = {"rec.ask": "#c2410c", "most popular": "#1d4ed8", "random": "0.5"}
     figure, panels = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
     for panel, (variant, lines) in zip(panels, curves.items(), strict=True):
         for way, errors in lines.items():
             panel.plot(errors, "o-", color=colors[way], markersize=4, label=way)
-        panel.set_title(f"Somebody new, {titles[variant]}")
+        panel.set_title(f"New users, {titles[variant]}")
         panel.set_xlabel("questions asked")
         panel.grid(alpha=0.2)
     panels[0].set_ylabel("test RMSE of their other ratings")
     panels[0].legend(frameon=False)
     figure.tight_layout()
-    figure.savefig(Path(__file__).parent.parent / "docs" / "questions.svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "palate"}):
+        figure.savefig(Path(__file__).parent.parent / "docs" / "questions.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

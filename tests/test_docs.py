@@ -4,17 +4,15 @@ import contextlib
 import difflib
 import doctest
 import importlib
-import importlib.util
 import io
 import pkgutil
 import re
-from pathlib import Path
 
 import pytest
 
 import palate
+from helpers.scripts import ROOT, module_at
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LESSONS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 MODULES = ["palate", *(found.name for found in pkgutil.walk_packages(palate.__path__, "palate."))]
@@ -23,14 +21,6 @@ MODULES = ["palate", *(found.name for found in pkgutil.walk_packages(palate.__pa
 MEASURED = re.compile(r"\d (s|ms)\b|\bms\b|times as fast|ratings/s")
 ENOUGH_AGREES = 0.9  # of the words and numbers printed: other machines round otherwise, and a list may change places
 NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
-
-
-def module_at(path):
-    """A script of the project as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 pages = module_at(ROOT / "examples" / "pages.py")
