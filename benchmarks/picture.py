@@ -191,9 +191,9 @@ def placed(panel: Axes, text: str, points: list[tuple[float, float]], taken: lis
 
 
 def inside(box: Bbox, frame: Bbox) -> bool:
-    """True if a box lies within a frame, two pixels from its edge at least."""
+    """True if a box lies within a frame, four pixels from its edge at least."""
     low, high = box.min - frame.min, frame.max - box.max
-    return bool((low >= 2).all() and (high >= 2).all())
+    return bool((low >= 4).all() and (high >= 4).all())
 
 
 if __name__ == "__main__":
