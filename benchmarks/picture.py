@@ -38,7 +38,7 @@ MUTED = {
     "Spark": "#3f7f7b",
 }
 MARKERS = {"Bayes": "o", "ALS": "s", "SGD": "^"}
-GAPS = (5, 10, 16)  # between a point and its label, in typographic points, nearest first
+GAPS = (5, 10, 16, 24)  # between a point and its label, in typographic points, nearest first
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))  # of a point: right, left, above, ...
 ALIGN = {1: "left", 0: "center", -1: "right"}, {1: "bottom", 0: "center", -1: "top"}
 STYLE = {"svg.hashsalt": "palate", "font.family": "DejaVu Sans", "font.size": 10, "axes.titlesize": 11}
@@ -96,7 +96,7 @@ def measure() -> None:
 
 def figure_of(points: Rows, peers: Rows) -> Figure:
     """Two panels, one a data set: palate's curves bold, the other libraries' thin, each with its name beside it."""
-    figure = Figure(figsize=(10, 4.7), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)
     panels[0].set_ylabel("test RMSE")
@@ -139,7 +139,7 @@ def draw(panel: Axes, title: str, own: Curves, others: Curves) -> None:
     for name, points in own.items():
         panel.plot(*zip(*points, strict=True), f"{MARKERS[name]}-", color=COLORS[name], markersize=6, linewidth=1.8)
     panel.set_xscale("log")
-    panel.margins(x=0.13, y=0.09)
+    panel.margins(x=0.17, y=0.1)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel("seconds to fit (lower left is better)")

@@ -138,7 +138,18 @@ def test_every_public_name_is_documented():
     assert undocumented == []
 
 
+def anchors_of(page):
+    """What a link may name behind the #: the headings of a page, as GitHub spells them."""
+    lines = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL).splitlines()
+    headings = [re.sub(r"[^\w\- ]", "", line.lstrip("# ")) for line in lines if line.startswith("#")]
+    return {heading.lower().replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere():
-    for page in PAGES + LESSONS:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    dead = []
+    for page in [*PAGES, *LESSONS, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")):
+            there = page.parent / target if target else page
+            if not there.exists() or (anchor and anchor not in anchors_of(there)):
+                dead.append(f"{page.name}: {target}#{anchor}")
+    assert dead == []
