@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers.data import rows_of
 from palate.models import cold_start
-from palate.models.cold_start import RIDGE, ColdStart, Seen, cold_start_among
+from palate.models.cold_start import RIDGE, ColdStart, RatedPairs, fit_cold_start
 
 
 def random_rows(n_draws=3, n=40, k=3, d=5, seed=0):
@@ -30,8 +30,8 @@ def rated_by_all(counts, n_others=7, n_draws=3, k=3, seed=1):
 def test_strangers_have_the_moments_of_the_rated():
     vectors, counts, F, attributes = random_rows()
     others, rows = rated_by_all(counts)
-    found = cold_start_among(vectors, others, rows, attributes, 5)
-    plain = cold_start_among(vectors, others, rows, None, 0)
+    found = fit_cold_start(vectors, others, rows, attributes, 5)
+    plain = fit_cold_start(vectors, others, rows, None, 0)
     assert plain.link is None
     rated, n = counts > 0, np.count_nonzero(counts)
     for s in range(3):
@@ -50,7 +50,7 @@ def test_strangers_have_the_moments_of_the_rated():
         left = (vectors[s] - solved[0] - F @ solved[1:])[rated]
         weights = counts[rated] / counts.sum()
         np.testing.assert_allclose(found.residual[s], (left.T * weights) @ left, atol=1e-5)
-        some = found.some(np.array([s]))
+        some = found.select_draws(np.array([s]))
         np.testing.assert_array_equal(some.link[0], found.link[s])
 
 
@@ -78,7 +78,7 @@ def test_the_mean_comes_nearest_to_the_ratings(seed):
     of = np.repeat(np.arange(60), rows.counts)
     Y = partners[rows.indices]
     best = np.linalg.lstsq(Y, np.sum(Y * vectors[of], axis=1), rcond=None)[0]
-    found = cold_start_among(vectors[None], others[None], rows, None, 0)
+    found = fit_cold_start(vectors[None], others[None], rows, None, 0)
     np.testing.assert_allclose(found.mean[0], best, atol=1e-5)
     weights = rows.counts / rows.counts.sum()
     assert np.abs(weights @ vectors - best).max() > 0.1
@@ -92,7 +92,7 @@ def test_one_step_goes_most_of_the_way_to_least_squares(seed):
     vectors, others, partners, rows, F = liked(seed=seed)
     attributes = rows_of([np.flatnonzero(row) for row in F])
     attributes = replace(attributes, values=np.ones(len(attributes.indices), np.float32))
-    found = cold_start_among(vectors[None], others[None], rows, attributes, 4)
+    found = fit_cold_start(vectors[None], others[None], rows, attributes, 4)
     of, weights = np.repeat(np.arange(60), rows.counts), rows.counts / rows.counts.sum()
     Y, around = partners[rows.indices], np.column_stack([np.ones(60), F - weights @ F])
     design = np.einsum("na,nk->nak", around[of], Y).reshape(len(of), -1)
@@ -123,7 +123,7 @@ def test_a_step_never_takes_strangers_farther_from_the_ratings(n, m, d, seed):
     attributes = replace(attributes, values=np.ones(len(attributes.indices), np.float32))
     partners = np.column_stack([others[:, :-1], np.ones(m)])
     everybody = others[None], rows
-    found = cold_start_among(vectors[None], *everybody, attributes, d)
+    found = fit_cold_start(vectors[None], *everybody, attributes, d)
     expected = found.mean[0] if found.link is None else found.intercept[0] + F @ found.link[0]
     assert np.isfinite(expected).all()
     weights = rows.counts / rows.counts.sum()
@@ -136,10 +136,10 @@ def test_a_step_never_takes_strangers_farther_from_the_ratings(n, m, d, seed):
 
 @pytest.mark.parametrize("most", [1, 7, 100, 10_000])
 def test_of_many_ratings_some_are_seen_evenly(most, monkeypatch):
-    monkeypatch.setattr(cold_start, "MOST_PAIRS", most)
+    monkeypatch.setattr(cold_start, "MAX_PAIRS", most)
     rng = np.random.default_rng(0)
     rows = rows_of([rng.integers(0, 9, size) for size in rng.poisson(10, 50)])
-    seen = Seen.of(rows)
+    seen = RatedPairs.of(rows)
     assert 0.5 * min(most, len(rows.indices)) < len(seen.who) <= most
     given = np.column_stack([np.repeat(np.arange(50), rows.counts), rows.indices])
     every = -(-len(given) // most)
@@ -149,7 +149,7 @@ def test_of_many_ratings_some_are_seen_evenly(most, monkeypatch):
 
 def test_strangers_are_drawn_with_their_moments():
     vectors, counts, _, attributes = random_rows(seed=1)
-    found = cold_start_among(vectors, *rated_by_all(counts), attributes, 5)
+    found = fit_cold_start(vectors, *rated_by_all(counts), attributes, 5)
     told = rows_of([[]] * 4000 + [[0, 3]] * 4000)
     means = found.means(1, told, 8000)
     np.testing.assert_allclose(means[0], found.mean[1], rtol=1e-6)

@@ -13,7 +13,7 @@ import palate
 from palate import storing
 from palate.errors import DataError, OptionError, TamperedModelError
 from palate.models import effects
-from palate.models.effects import DAY, YEAR, Drift, Groups, Sessions, TimeEffects
+from palate.models.effects import DAY, YEAR, Drift, KeyedEffects, Sessions, TimeEffects
 
 some = settings(max_examples=60, deadline=None)
 NOW = 1_600_000_000
@@ -32,7 +32,7 @@ def sessions_of(rows, gap, prior=0.5, seed=0):
 def groups_of(keys, prior, seed=0):
     rng = np.random.default_rng(seed)
     mean, variance = rng.standard_normal(len(keys)), rng.random(len(keys)) * prior
-    return Groups(prior, np.array(sorted(keys), np.int64), mean.astype(np.float32), variance.astype(np.float32))
+    return KeyedEffects(prior, np.array(sorted(keys), np.int64), mean.astype(np.float32), variance.astype(np.float32))
 
 
 def small_effects():

@@ -39,7 +39,7 @@ def test_chances_are_higher_where_people_choose():
     ratings, chances = blocs()
     model = palate.Mean().fit(ratings, progress=False).model
     propensity = fit_propensity(model.history, len(model.item_vocabulary))
-    told = propensity.chances(np.arange(200, dtype=np.int32), model.history)
+    told = propensity.probabilities(np.arange(200, dtype=np.int32), model.history)
     assert told.shape == (200, 80)
     assert ((told >= 0) & (told <= 1)).all()
     assert propensity.slope > 0
@@ -49,9 +49,9 @@ def test_chances_are_higher_where_people_choose():
 def test_a_newcomer_is_told_what_a_known_one_with_the_same_history_is():
     model = palate.Mean().fit(blocs()[0], progress=False).model
     propensity = fit_propensity(model.history, len(model.item_vocabulary))
-    known = model.known(np.array([3, 8], np.int32))
-    told = propensity.chances(np.array([-1, -1], np.int32), known.history)
-    np.testing.assert_allclose(told, propensity.chances(known.codes, known.history), rtol=2e-3, atol=1e-6)
+    known = model.user_rows(np.array([3, 8], np.int32))
+    told = propensity.probabilities(np.array([-1, -1], np.int32), known.history)
+    np.testing.assert_allclose(told, propensity.probabilities(known.codes, known.history), rtol=2e-3, atol=1e-6)
 
 
 def test_scores_below_the_least_are_all_as_unlikely():
@@ -64,13 +64,13 @@ def test_scores_below_the_least_are_all_as_unlikely():
 
 def test_a_few_ratings_are_enough_to_ask():
     history = palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]}).by_user()
-    assert np.isfinite(fit_propensity(history, 2).chances(np.array([0, -1], np.int32), history)).all()
+    assert np.isfinite(fit_propensity(history, 2).probabilities(np.array([0, -1], np.int32), history)).all()
 
 
 def test_who_has_chosen_nothing_is_told_what_most_choose():
     ratings, _ = blocs()
     nothing = CompressedRows.empty(1)
-    chances = fit_propensity(ratings.by_user(), 80).chances(np.array([-1], np.int32), nothing)[0]
+    chances = fit_propensity(ratings.by_user(), 80).probabilities(np.array([-1], np.int32), nothing)[0]
     assert np.corrcoef(chances, np.bincount(ratings.item_codes))[0, 1] > 0.9
 
 
@@ -94,7 +94,9 @@ def test_likely_is_the_chance_of_choosing_times_that_of_loving(bayes):
     assert ((mean > 1) & (mean < 5)).all()  # no interval is cut at both ends: half its width is one standard deviation
     spread = np.where(high < 5, high - mean, mean - low)
     loving = 1 - np.array([NormalDist().cdf(z) for z in (3.5 - mean) / spread])
-    choosing = model.propensity.chances(np.array([7], np.int32), model.known(np.array([7], np.int32)).history)[0]
+    choosing = model.propensity.probabilities(
+        np.array([7], np.int32), model.user_rows(np.array([7], np.int32)).history
+    )[0]
     expected = dict(zip(items, choosing * loving, strict=True))
     np.testing.assert_allclose(told["score"], [expected[item] for item in told["item"]], rtol=2e-3, atol=1e-7)
     assert told["score"].is_sorted(descending=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import palate
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError, TamperedModelError
-from palate.models.item_weights import choice_signals
+from palate.models.implicit import choice_signals
 from palate.recipes import ease
 from palate.storing.container import read, write
 

@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 RIDGE = 30.0  # how many rows an attribute's effect must be seen on to be half believed
-MOST_PAIRS = 30_000  # ratings, evenly spaced, by which rows are seen
+MAX_PAIRS = 30_000  # ratings, evenly spaced, by which rows are seen
 STREAM = 6  # of the random numbers; a chain uses those below
 
 
@@ -52,7 +52,7 @@ class ColdStart:
         """Strangers as rated rows are before their ratings, Normal(mean, precision^-1): (S, k) and (S, k, k)."""
         return cls(mean, np.linalg.inv(precision.astype(np.float64)).astype(np.float32))
 
-    def some(self, draws: NDArray[np.int64]) -> ColdStart:
+    def select_draws(self, draws: NDArray[np.int64]) -> ColdStart:
         """Those of some draws only."""
         parts = (self.mean, self.covariance, self.intercept, self.link, self.residual)
         return ColdStart(*(None if part is None else part[draws] for part in parts))  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def _root(covariance: Floats) -> Floats:
     return root
 
 
-def cold_start_among(
+def fit_cold_start(
     vectors: Floats, others: Floats, rows: CompressedRows, attributes: CompressedRows | None, d: int
 ) -> ColdStart:
     """What rows with ratings, of which there are some, tell of those without, under each draw.
@@ -103,7 +103,7 @@ def cold_start_among(
     weights = rows.counts / rows.counts.sum()
     nothing = _Ridge.of(np.zeros((len(weights), 0)), weights)
     ridge = None if attributes is None or d == 0 else _Ridge.of(_dense(attributes, d), weights)
-    seen = Seen.of(rows)
+    seen = RatedPairs.of(rows)
     one_by_one = []
     for X, Y in zip(vectors, others, strict=True):
         raters = Raters.of(seen, Y)
@@ -113,7 +113,7 @@ def cold_start_among(
 
 
 @dataclass(frozen=True)
-class Seen:
+class RatedPairs:
     """Some of the ratings of one side's rows, evenly spaced: those of each row by indptr, who gave them, and to which.
 
     indptr: (n + 1,); who and rows: (n_pairs,) codes.
@@ -124,9 +124,9 @@ class Seen:
     rows: NDArray[np.int32]
 
     @classmethod
-    def of(cls, rows: CompressedRows) -> Seen:
-        """At most MOST_PAIRS of these ratings."""
-        every = -(-len(rows.indices) // MOST_PAIRS)
+    def of(cls, rows: CompressedRows) -> RatedPairs:
+        """At most MAX_PAIRS of these ratings."""
+        every = -(-len(rows.indices) // MAX_PAIRS)
         row_of = np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)[::every].copy()
         counts = np.bincount(row_of, minlength=rows.n_rows)
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -137,12 +137,12 @@ class Seen:
 class Raters:
     """Who gave these ratings, under one draw: partners y = [q, 1], (m, k), and A^-1, (k, k)."""
 
-    seen: Seen
+    seen: RatedPairs
     partners: Floats
     inverse: Doubles
 
     @classmethod
-    def of(cls, seen: Seen, vectors: Floats) -> Raters:
+    def of(cls, seen: RatedPairs, vectors: Floats) -> Raters:
         """Raters with these vectors [q, c], (m, k)."""
         partners = vectors.copy()
         partners[:, -1] = 1

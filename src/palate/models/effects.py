@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from palate.models.factors import Codes, Doubles, Floats
 
-Moments = NDArray[np.int64]
-Places = NDArray[np.intp]
+Timestamps = NDArray[np.int64]
+Positions = NDArray[np.intp]
 
 DAY = 86_400
 YEAR = 31_557_600
@@ -37,12 +37,12 @@ class Sessions:
     gap: float
     prior: float
     users: Codes
-    starts: Moments
-    ends: Moments
+    starts: Timestamps
+    ends: Timestamps
     mean: Floats
     variance: Floats
 
-    def locate(self, users: Codes, when: Doubles) -> Places:
+    def locate(self, users: Codes, when: Doubles) -> Positions:
         """The session that each moment lies in, or within the gap of the nearest end of, (n,); -1 for none."""
         if len(self.users) == 0:
             return np.full(len(when), -1)
@@ -54,12 +54,12 @@ class Sessions:
         return np.where(np.minimum(near, far) <= self.gap, nearest, -1)
 
     @cached_property
-    def _keys(self) -> tuple[Moments, Moments]:
+    def _keys(self) -> tuple[Timestamps, Timestamps]:
         """All distinct starts, and a number for each session that rises with user and start."""
         timestamps, at = np.unique(self.starts, return_inverse=True)
         return timestamps, _combined(self.users, at + 1, len(timestamps))
 
-    def _distance(self, at: Places, users: Codes, when: Doubles) -> Doubles:
+    def _distance(self, at: Positions, users: Codes, when: Doubles) -> Doubles:
         """How far moments lie from sessions, (n,): 0 inside, infinity from those of somebody else."""
         near = np.clip(at, 0, len(self.users) - 1)
         own = (at == near) & (self.users[near] == users)
@@ -67,22 +67,22 @@ class Sessions:
         distance: Doubles = np.where(own, np.maximum(away, 0), np.inf)
         return distance
 
-    def only(self, kept: NDArray[np.bool_]) -> Sessions:
+    def subset(self, kept: NDArray[np.bool_]) -> Sessions:
         """Some of the sessions, by a mask."""
         parts = {name: getattr(self, name)[kept] for name in ("users", "starts", "ends", "mean", "variance")}
         return replace(self, **parts)
 
 
 @dataclass(frozen=True)
-class Groups:
+class KeyedEffects:
     """Effects by key: keys (m,), rising; mean and variance of each effect, (m,); prior: how widely they vary."""
 
     prior: float
-    keys: Moments
+    keys: Timestamps
     mean: Floats
     variance: Floats
 
-    def at(self, keys: Moments) -> tuple[Doubles, Doubles]:
+    def at(self, keys: Timestamps) -> tuple[Doubles, Doubles]:
         """Mean and variance of the effects of keys, (n,) each: 0 and the prior's where a key is unknown."""
         if len(self.keys) == 0:
             return np.zeros(len(keys)), np.full(len(keys), self.prior)
@@ -100,7 +100,7 @@ class Drift:
 
     latest: int
     n_periods: int
-    effects: Groups
+    effects: KeyedEffects
 
     def at(self, items: Codes, when: Doubles) -> tuple[Doubles, Doubles]:
         """Mean and variance, (n,) each; both 0 from the latest period on, and the prior's where nothing is known."""
@@ -109,7 +109,7 @@ class Drift:
         mean, variance = self.effects.at(keys)
         return np.where(past > 0, mean, 0.0), np.where(past > 0, variance, 0.0)
 
-    def only(self, items: NDArray[np.bool_]) -> Drift:
+    def subset(self, items: NDArray[np.bool_]) -> Drift:
         """Of some items only, by a mask, with the codes that these have among themselves."""
         effects, code_of = self.effects, np.cumsum(items) - 1
         whose, period = np.divmod(effects.keys, self.n_periods)
@@ -127,7 +127,7 @@ class TimeEffects:
     """
 
     sessions: tuple[Sessions, ...] = ()
-    days: Groups | None = None
+    days: KeyedEffects | None = None
     drift: Drift | None = None
     exchanged: bool = False
 
@@ -170,34 +170,34 @@ class TimeEffects:
 
     def without_users(self, user_codes: Codes) -> TimeEffects:
         """The same effects without any session of these users; all codes stay what they are."""
-        kept = [level.only(~np.isin(level.users, user_codes)) for level in self.sessions]
+        kept = [level.subset(~np.isin(level.users, user_codes)) for level in self.sessions]
         return replace(self, sessions=tuple(kept))
 
-    def only(self, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> TimeEffects:
+    def subset(self, users: NDArray[np.bool_], items: NDArray[np.bool_]) -> TimeEffects:
         """The same effects of some users and items, by masks, with the codes that these have among themselves."""
         raters, rated = (items, users) if self.exchanged else (users, items)
         code_of = (np.cumsum(raters) - 1).astype(np.int32)
-        sessions = [level.only(raters[level.users]) for level in self.sessions]
+        sessions = [level.subset(raters[level.users]) for level in self.sessions]
         sessions = [replace(level, users=code_of[level.users]) for level in sessions]
-        drift = None if self.drift is None else self.drift.only(rated)
+        drift = None if self.drift is None else self.drift.subset(rated)
         return replace(self, sessions=tuple(sessions), drift=drift)
 
 
-def days_of(when: Doubles) -> Moments:
+def days_of(when: Doubles) -> Timestamps:
     """The day of each moment, (n,), in whole days since 1970; nan becomes a day that nobody knows."""
-    days: Moments = np.where(np.isnan(when), -(2.0**62), np.floor(when / DAY)).astype(np.int64)
+    days: Timestamps = np.where(np.isnan(when), -(2.0**62), np.floor(when / DAY)).astype(np.int64)
     return days
 
 
-def periods_of(when: Doubles, latest: int, n_periods: int) -> Moments:
+def periods_of(when: Doubles, latest: int, n_periods: int) -> Timestamps:
     """How many periods before the latest each moment lies, (n,): 0..n_periods - 1; 0 for nan."""
-    past: Moments = np.clip(np.nan_to_num(np.floor((latest - when) / YEAR)), 0, n_periods - 1).astype(np.int64)
+    past: Timestamps = np.clip(np.nan_to_num(np.floor((latest - when) / YEAR)), 0, n_periods - 1).astype(np.int64)
     return past
 
 
-def _combined(users: Codes, ranks: NDArray[Any], n_timestamps: int) -> Moments:
+def _combined(users: Codes, ranks: NDArray[Any], n_timestamps: int) -> Timestamps:
     """One number that rises with user, then with rank (0..n_moments)."""
-    combined: Moments = users.astype(np.int64) * (n_timestamps + 1) + ranks
+    combined: Timestamps = users.astype(np.int64) * (n_timestamps + 1) + ranks
     return combined
 
 
@@ -260,8 +260,8 @@ def _unpack_drift(header: dict[str, Any], tensors: dict[str, NDArray[Any]], n_it
     return Drift(latest, n_periods, effects)
 
 
-def _unpack_groups(header: dict[str, Any], tensors: dict[str, NDArray[Any]], name: str) -> Groups:
-    groups = Groups(_number(header["prior"], "a prior"), **_parts(tensors, name, GROUP_PARTS))
+def _unpack_groups(header: dict[str, Any], tensors: dict[str, NDArray[Any]], name: str) -> KeyedEffects:
+    groups = KeyedEffects(_number(header["prior"], "a prior"), **_parts(tensors, name, GROUP_PARTS))
     if (np.diff(groups.keys) <= 0).any():
         raise ValueError(f"{name}: its keys do not rise")
     return groups

@@ -78,6 +78,19 @@ def ridge_of_rows(counts: NDArray[np.int64], ridge: float, count_exponent: float
     return (ridge * np.maximum(counts, 1).astype(np.float64) ** count_exponent).astype(np.float32)
 
 
+def empirical_prior(vectors: Floats, alpha: float) -> Prior:
+    """The Normal that the rows (n, k) of one side look drawn from: what to believe of a new one before its ratings.
+
+    A column that is the same in all rows is held nearly there.
+    """
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    moved = vectors - mean
+    covariance = moved.T @ moved / max(len(vectors) - 1, 1)
+    floor = 1e-4 * max(float(np.trace(covariance)) / max(len(covariance), 1), 1e-8)
+    precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
+    return Prior(precision.astype(np.float32), mean.astype(np.float32), alpha)
+
+
 @dataclass(frozen=True)
 class Factors:
     """Vectors of both sides, each (n, k) with the bias in the last column, around a mean and in units of `scale`.
@@ -145,7 +158,7 @@ class Factors:
         return slopes
 
     @cached_property
-    def spreads(self) -> tuple[Floats, Floats]:
+    def second_moments(self) -> tuple[Floats, Floats]:
         """How far users and items lie around their prior means, a second moment (k, k) each."""
         return second_moment(self.users, self.user_prior.mean), second_moment(self.items, self.item_prior.mean)
 
@@ -164,7 +177,7 @@ class Factors:
         vectors = self.users if users is None else users
         rows, _ = with_unknown(vectors, self.user_prior.mean, user_codes)
         items, _ = with_unknown(self.items, self.item_prior.mean, item_codes)
-        variance = self.scale**2 * unknown_variance(rows, user_codes, items, item_codes, *self.spreads)
+        variance = self.scale**2 * unknown_variance(rows, user_codes, items, item_codes, *self.second_moments)
         if self.y_range is None or not variance.any():
             return variance
         slopes: Doubles = self.slopes_at(self.pair_scores(vectors, user_codes, item_codes)).astype(np.float64)
@@ -174,7 +187,7 @@ class Factors:
         """Expected ratings of every item for each user vector: (n, n_items)."""
         return self.ratings_at(self.raw_scores(vectors))
 
-    def serving(self, vectors: Floats, history: CompressedRows) -> Factors:  # noqa: ARG002
+    def with_users(self, vectors: Floats, history: CompressedRows) -> Factors:  # noqa: ARG002
         """The same model with other people for its users, who have these vectors (m, k) and ratings."""
         return replace(self, users=vectors)
 
@@ -191,7 +204,7 @@ class Factors:
         scores += np.float32(self.mean)
         return scores
 
-    def represent(self, histories: CompressedRows) -> Floats:
+    def fold_in(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from their ratings: (n, k)."""
         if self.steps is not None:
             return expectation_maximization(self, histories)
@@ -327,7 +340,7 @@ def unknown_variance(
 ) -> Doubles:
     """Variance that being unknown (code -1) adds to the score of pairs, (n,).
 
-    The last row of users and items is then the unknown one's mean; the spreads C are (k, k):
+    The last row of users and items is then the unknown one's mean; the second_moments C are (k, k):
     Var(x . y) = m_y' C_x m_y + m_x' C_y m_x + tr(C_x C_y), with C = 0 for whoever is known.
     """
     no_user, no_item = user_codes < 0, item_codes < 0

@@ -67,7 +67,7 @@ BLOCK = 32  # columns solved at once where there are many (Rendle et al. 2021, "
 
 
 @dataclass(frozen=True)
-class Implicit:
+class ImplicitProblem:
     """The least-squares problem of one side given the other: what counts besides the choices, and how strongly."""
 
     unobserved_weight: float
@@ -125,7 +125,7 @@ def default_problem(
     unobserved_weight: float | None = None,
     weight_decay: float | None = None,
     count_exponent: float = 1.0,
-) -> Implicit:
+) -> ImplicitProblem:
     """What generalises on choices of this number, in place of options that are not given.
 
     With n choices by n_u users of n_i items, of density p = n / (n_u n_i), unobserved_weight = sqrt(p), and the decay
@@ -139,7 +139,7 @@ def default_problem(
     weight = float(np.sqrt(per_user / items)) if unobserved_weight is None else unobserved_weight
     mass = np.sqrt((per_user + weight * n_items) * (per_item + weight * by_user.n_rows))
     decay = float(DECAY * (np.sqrt(per_user) + np.sqrt(per_item)) / mass**count_exponent)
-    return Implicit(weight, decay if weight_decay is None else weight_decay, count_exponent)
+    return ImplicitProblem(weight, decay if weight_decay is None else weight_decay, count_exponent)
 
 
 def is_exact(n_factors: int) -> bool:
@@ -164,13 +164,13 @@ class Sweep(NamedTuple):
         scores = predict_pairs(self.users, self.items, owners, by_user.indices[some])
         return float(np.sqrt(np.mean(np.square(1 - scores, dtype=np.float64))))
 
-    def settled(self, problem: Implicit, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
+    def settled(self, problem: ImplicitProblem, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
         """With every user exactly what the items and his own choices make of him."""
         if self.is_settled:
             return self
         return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items, True)
 
-    def factors(self, problem: Implicit, confidence: Confidence) -> ImplicitFactors:
+    def factors(self, problem: ImplicitProblem, confidence: Confidence) -> ImplicitFactors:
         """What it leaves to a model, whose choices weigh what `confidence` makes of their counts."""
         k = self.users.shape[1] + 1
         item_prior = Prior.flat(k, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
@@ -195,7 +195,7 @@ def start(n_users: int, n_items: int, n_factors: int, seed: int) -> Sweep:
 
 
 def sweeps(
-    problem: Implicit,
+    problem: ImplicitProblem,
     by_user: CompressedRows,
     by_item: CompressedRows,
     at: Sweep,
@@ -230,10 +230,10 @@ class ImplicitFactors(Factors):
             raise ValueError(f"unobserved weight {self.unobserved_weight!r} and confidence {self.confidence!r}")
 
     @property
-    def problem(self) -> Implicit:
+    def problem(self) -> ImplicitProblem:
         """What users are solved by."""
         prior = self.user_prior
-        return Implicit(self.unobserved_weight, prior.ridge, prior.count_exponent)
+        return ImplicitProblem(self.unobserved_weight, prior.ridge, prior.count_exponent)
 
     @cached_property
     def background(self) -> Floats:
@@ -253,7 +253,7 @@ class ImplicitFactors(Factors):
         """The choices with the weights that their counts give them."""
         return weighted_choices(histories, self.confidence, self.mean_counts)
 
-    def represent(self, histories: CompressedRows) -> Floats:
+    def fold_in(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from what they chose: (n, k + 1); the usual one for who chose nothing."""
         others = np.ascontiguousarray(self.items[:, :-1])
         weighted = weighted_choices(histories, self.confidence, self.mean_counts)
@@ -262,12 +262,12 @@ class ImplicitFactors(Factors):
         return vectors
 
 
-def as_given(factors: Factors) -> Factors:
+def with_given_weights(factors: Factors) -> Factors:
     """The same factors; implicit ones take the weights of choices as they are."""
     return replace(factors, confidence="given") if isinstance(factors, ImplicitFactors) else factors
 
 
-def as_weighted(factors: Factors, by: Factors) -> Factors:
+def with_confidence_of(factors: Factors, by: Factors) -> Factors:
     """The same factors; implicit ones weigh choices as those of `by` do."""
     if not isinstance(factors, ImplicitFactors) or not isinstance(by, ImplicitFactors):
         return factors

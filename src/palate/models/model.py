@@ -17,17 +17,17 @@ from palate.data.titles import Titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import with_mean_counts
-from palate.models.item_weights import HistoryFactors
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-MOST_STEPS = 100  # of a scale of ratings
+MAX_SCALE_STEPS = 100  # of a scale of ratings
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Forecast:
     doubt: (n,) the variance of the scores; chances: (n, K) of each step, where ratings are ordered.
     """
 
-    expected: Doubles
-    spread: Doubles
+    mean: Doubles
+    standard_deviation: Doubles
     score_variance: Doubles
-    chances: Doubles | None = None
+    probabilities: Doubles | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Model:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.factors, HistoryFactors) and not self.factors.is_joined_with(self.history):
-            object.__setattr__(self, "factors", self.factors.joined(self.history))
+        if isinstance(self.factors, HistoryFactors) and not self.factors.has_history(self.history):
+            object.__setattr__(self, "factors", self.factors.with_history(self.history))
 
     @classmethod
     def learned_from(
@@ -169,7 +169,7 @@ class Model:
     def rating_step(self) -> float:
         """The distance between a rating and the next one up, 0 where they are not those of a scale."""
         values = np.unique(self.history.values)
-        return float(np.median(np.diff(values))) if 1 < len(values) <= MOST_STEPS else 0.0
+        return float(np.median(np.diff(values))) if 1 < len(values) <= MAX_SCALE_STEPS else 0.0
 
     def rated_users(self, codes: Codes) -> Codes:
         """The codes, -1 for users without a training rating."""
@@ -179,29 +179,29 @@ class Model:
         """The codes, -1 for items without a training rating."""
         return np.where(np.append(self._item_counts, 0)[codes] > 0, codes, -1).astype(np.int32)
 
-    def described_users(self, codes: Codes) -> Codes:
+    def users_with_data(self, codes: Codes) -> Codes:
         """The codes, -1 where a model knows no more of a user than of a stranger: no rating, and no link to attributes.
 
         With a link, the draws of a user say what is expected of him and how doubtful that is.
         """
         return codes if _has_attributes(self.user_info, self.posterior) else self.rated_users(codes)
 
-    def described_items(self, codes: Codes) -> Codes:
+    def items_with_data(self, codes: Codes) -> Codes:
         """The same for items."""
         return codes if _has_attributes(self.item_info, self.posterior) else self.rated_items(codes)
 
     def forecast(self, user_codes: Codes, item_codes: Codes, when: Doubles | None = None) -> Forecast:
         """What is expected of pairs of known users and items (-1: unknown) at moments (nan: now; None: all now)."""
         draws = None if self.posterior is None else self.posterior.users.vectors
-        described = self.described_users(user_codes), self.described_items(item_codes)
+        described = self.users_with_data(user_codes), self.items_with_data(item_codes)
         timestamp = self.effects_at(user_codes, item_codes, when)
         return self._forecast(self.factors, draws, (user_codes, item_codes), described, timestamp)
 
-    def forecast_for(self, user_rows: UserRows, item_codes: Codes, *, is_described: bool) -> Forecast:
+    def forecast_new(self, user_rows: UserRows, item_codes: Codes, *, has_data: bool) -> Forecast:
         """The same for one new person and items, now; is_described: whether anything is known of the person."""
         rows = np.zeros(len(item_codes), np.int32)
-        factors = self.factors.serving(user_rows.vectors, user_rows.history)
-        described = rows if is_described else rows - np.int32(1), self.described_items(item_codes)
+        factors = self.factors.with_users(user_rows.vectors, user_rows.history)
+        described = rows if has_data else rows - np.int32(1), self.items_with_data(item_codes)
         timestamp = self.effects_at(rows - np.int32(1), item_codes, None)
         return self._forecast(factors, user_rows.draws, (rows, item_codes), described, timestamp)
 
@@ -264,7 +264,7 @@ class Model:
             weights = weights * (usual / self.item_noise[history.indices]) ** 2
         return replace(history, weights=weights.astype(np.float32))
 
-    def known(self, codes: Codes) -> UserRows:
+    def _trained_rows(self, codes: Codes) -> UserRows:
         """Users the model was trained on, by code."""
         posterior = self.posterior
         draw = None if posterior is None else lambda: posterior.users.vectors[:, codes]
@@ -278,7 +278,7 @@ class Model:
         codes = np.full(history.n_rows, -1, np.int32)
         posterior = self.posterior
         if posterior is None:
-            return UserRows(codes, self.factors.represent(history), history, None)
+            return UserRows(codes, self.factors.fold_in(history), history, None)
         features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(known))
         weighted = self.weighted(history, codes)
         likely = self._projection(posterior.solve_new(weighted, features))
@@ -294,9 +294,9 @@ class Model:
     def user_rows(self, codes: Codes) -> UserRows:
         """Rows for codes; -1 is somebody without any rating."""
         if len(codes) == 0 or codes.min() >= 0:
-            return self.known(codes)
+            return self._trained_rows(codes)
         cold_start = self.fold_in(CompressedRows.empty(1))
-        known = self.known(np.maximum(codes, 0))
+        known = self._trained_rows(np.maximum(codes, 0))
         unknown = codes < 0
         vectors = np.where(unknown[:, None], cold_start.vectors, known.vectors)
 
@@ -315,7 +315,7 @@ class Model:
 
     def scores(self, user_rows: UserRows) -> Floats:
         """What people are expected to give every item, or the scores to rank by, (m, n_items)."""
-        return self.factors.serving(user_rows.vectors, user_rows.history).user_scores()
+        return self.factors.with_users(user_rows.vectors, user_rows.history).user_scores()
 
     def transposed(self) -> Model:
         """The same model with users and items exchanged: what it says of items it then says of users."""

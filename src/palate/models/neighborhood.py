@@ -22,7 +22,8 @@ from palate.data.rows import CompressedRows, pointers_of, row_codes, transpose_r
 from palate.kernels import multiply_sparse, nearest_rows
 from palate.models import item_weights
 from palate.models.factors import Codes, Doubles, Factors, Floats
-from palate.models.item_weights import HistoryFactors, ItemWeights, unit_values, with_signals, without_self
+from palate.models.history_factors import HistoryFactors, unit_values, with_signals, without_self
+from palate.models.item_weights import ItemWeights
 
 Measure = Literal["cosine", "bm25", "pearson"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -72,15 +73,15 @@ class NeighborIndex:
         values = self.similarity.weighted(self.rows, self.lengths)
         return transpose_rows(replace(self.rows, values=values, weights=None), self.n_columns)
 
-    def among_themselves(self, n_threads: int = 0) -> tuple[Codes, Floats]:
+    def nearest_neighbors(self, n_threads: int = 0) -> tuple[Codes, Floats]:
         """The k nearest of everybody but himself: codes (-1: no more) and similarities above 0, (n_rows, k) each."""
         return self._nearest(self.rows, None, self.similarity.k, n_threads)
 
-    def of(self, rows: CompressedRows) -> tuple[Codes, Floats]:
+    def neighbors_of(self, rows: CompressedRows) -> tuple[Codes, Floats]:
         """The k nearest of some rows, known or not; who has the same columns says nothing new, and is left out."""
         return self._nearest(rows, self.rows.counts.astype(np.int32), self.similarity.k)
 
-    def most_like(self, rows: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats]:
+    def most_similar(self, rows: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats]:
         """The n nearest of some rows, these themselves left out by their codes (-1: new ones)."""
         nobody = np.full(self.rows.n_rows, -1, np.int32)
         return without_self(*self._nearest(rows, nobody, min(n + 1, self.rows.n_rows)), codes, n)
@@ -122,37 +123,37 @@ class UserNeighbors(HistoryFactors):
         assert self.neighbor_index is not None
         return self.neighbor_index
 
-    def joined(self, history: CompressedRows) -> UserNeighbors:
+    def with_history(self, history: CompressedRows) -> UserNeighbors:
         """The same model of people who have this history now, each in the row of his code."""
         rows = with_signals(history, self.signals(history, self.users))
         neighbor_index = NeighborIndex(rows, len(self.items), self.similarity)
-        return replace(super().joined(history), neighbor_index=neighbor_index)
+        return replace(super().with_history(history), neighbor_index=neighbor_index)
 
-    def moves(self, histories: CompressedRows, signals: Floats | None) -> Floats:
+    def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """What the neighbours add to the score of every item, (n_rows, n_items)."""
-        near = neighbor_rows(*self._neighbor_index.of(with_signals(histories, signals)))
+        near = neighbor_rows(*self._neighbor_index.neighbors_of(with_signals(histories, signals)))
         rows = self._neighbor_index.rows
         sides = near.indptr, near.indices, near.values, rows.indptr, rows.indices
-        moves = multiply_sparse(*sides, rows.values, len(self.items))
+        history_scores = multiply_sparse(*sides, rows.values, len(self.items))
         if self.damping is not None:
-            moves /= multiply_sparse(*sides, None, len(self.items)) + np.float32(self.damping)
-        return moves
+            history_scores /= multiply_sparse(*sides, None, len(self.items)) + np.float32(self.damping)
+        return history_scores
 
-    def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
+    def contributions(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """What each entry of one history adds to the score of an item, (n,): its part of the similarities."""
         neighbor_index, own = self._neighbor_index, with_signals(history, signals)
-        near = neighbor_rows(*neighbor_index.of(own))
+        near = neighbor_rows(*neighbor_index.neighbors_of(own))
         said, similarity = np.zeros(neighbor_index.rows.n_rows), np.zeros(neighbor_index.rows.n_rows)
         here = neighbor_index.rows.indices == item_code
         said[row_codes(neighbor_index.rows)[here]] = neighbor_index.rows.values[here]
         similarity[near.indices] = near.values
         parts = self._parts(own)
         parts[:, similarity == 0] = 0
-        shares: Doubles = parts @ said
+        contributions: Doubles = parts @ said
         if self.damping is None:
-            return shares
+            return contributions
         has = np.isin(np.arange(len(said)), row_codes(neighbor_index.rows)[here])
-        damped: Doubles = shares / (similarity[has].sum() + self.damping)
+        damped: Doubles = contributions / (similarity[has].sum() + self.damping)
         return damped
 
     def _parts(self, own: CompressedRows) -> Doubles:
@@ -168,12 +169,12 @@ class UserNeighbors(HistoryFactors):
         return np.asarray(parts * (common / np.maximum(common + self.similarity.shrinkage, 1e-30)))
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> UserNeighbors:  # noqa: ARG002
-        """With other rows of biases; who is near whom follows from the history that is joined next."""
+        """With other rows of biases; who is near whom follows from the history that is with_history next."""
         return replace(self, users=users, items=items)
 
-    def likeness(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
+    def most_similar(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n users most like people with these histories by the model's own measure, (m, n), and its name."""
-        return *self._neighbor_index.most_like(self.signalled(histories, codes), codes, n), self.similarity.measure
+        return *self._neighbor_index.most_similar(self.signalled(histories, codes), codes, n), self.similarity.measure
 
 
 def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows
-from palate.models.factors import Codes, Doubles, Factors, Floats, Prior, with_unknown
+from palate.models.factors import Codes, Doubles, Factors, Floats, with_unknown
 
 Layer = tuple[Floats, Floats]  # (n_out, n_in) weight, (n_out,) bias
 
@@ -47,7 +47,7 @@ class Network(Factors):
         items = np.tile(np.arange(len(self.items), dtype=np.int32), len(vectors))
         return self.ratings_at(self.pair_scores(vectors, users, items)).reshape(len(vectors), len(self.items))
 
-    def represent(self, histories: CompressedRows) -> Floats:
+    def fold_in(self, histories: CompressedRows) -> Floats:
         """Inputs of users never seen, (n, width + 1): the embedding fits their ratings, the rest is as usual."""
         rows = [self._fitted(*histories.row(row)) for row in range(histories.n_rows)]
         return np.array(rows, np.float32).reshape(len(rows), self.users.shape[1])
@@ -182,16 +182,3 @@ def _check(network: Network) -> None:
         width = len(weight)
     if not network.layers or width != 1 or network.constants.dtype != np.float32:
         raise ValueError("a network ends in one number")
-
-
-def empirical_prior(vectors: Floats, alpha: float) -> Prior:
-    """The Normal that the rows (n, k) of one side look drawn from: what to believe of a new one before its ratings.
-
-    A column that is the same in all rows is held nearly there.
-    """
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    moved = vectors - mean
-    covariance = moved.T @ moved / max(len(vectors) - 1, 1)
-    floor = 1e-4 * max(float(np.trace(covariance)) / max(len(covariance), 1), 1e-8)
-    precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
-    return Prior(precision.astype(np.float32), mean.astype(np.float32), alpha)

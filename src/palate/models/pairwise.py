@@ -30,7 +30,7 @@ LEAST_DECAY = 1e-4  # without any, whoever can be told apart perfectly would hav
 
 
 @dataclass(frozen=True)
-class Preferences:
+class PairwiseProblem:
     """The problem of one user: factors Q and biases b of what was chosen, and of the others that stand below it."""
 
     chosen: Doubles  # (n, k)
@@ -125,13 +125,13 @@ class PairwiseFactors(Factors):
         """The items in an order that no seed changes: the first not chosen stand for all that were not."""
         return np.random.Generator(np.random.Philox(0)).permutation(len(self.items))
 
-    def preferences(self, chosen: Codes) -> Preferences:
+    def problem_of(self, chosen: Codes) -> PairwiseProblem:
         """The problem of a user who chose these items."""
         mask = np.zeros(len(self.items), bool)
         mask[chosen] = True
         others = np.sort(self.sample[~mask[self.sample]][:N_NEGATIVES])
         items = self.items.astype(np.float64)
-        return Preferences(
+        return PairwiseProblem(
             items[chosen, :-1],
             items[chosen, -1],
             items[others, :-1],
@@ -140,23 +140,23 @@ class PairwiseFactors(Factors):
             max(self.user_prior.ridge, LEAST_DECAY),
         )
 
-    def represent(self, histories: CompressedRows) -> Floats:
+    def fold_in(self, histories: CompressedRows) -> Floats:
         """Vectors of users never seen, from what they chose: (n, k + 1), no bias. OptionError for new items."""
         vectors = np.zeros((histories.n_rows, self.items.shape[1]), np.float32)
         for row in np.flatnonzero(histories.counts).tolist():
             if not self.by_user:
                 raise OptionError("BPR cannot fold in an item: how it ranks for everybody else is not in its choices.")
-            problem = self.preferences(np.unique(histories.row(row)[0]))
+            problem = self.problem_of(np.unique(histories.row(row)[0]))
             if len(problem.others):
                 vectors[row, :-1] = problem.solved()
         return vectors
 
-    def shares(self, history: CompressedRows, vector: Floats, item_code: int) -> Doubles:
+    def contributions(self, history: CompressedRows, vector: Floats, item_code: int) -> Doubles:
         """By how much each of a user's choices (n,) moves the score of an item.
 
         They add up to it where the user's vector is the least of its loss; a trained one lies near it.
         """
-        problem = self.preferences(history.indices)
+        problem = self.problem_of(history.indices)
         if len(problem.others) == 0:
             return np.zeros(len(history.indices))
         pulls = problem.pulls(vector[:-1].astype(np.float64))

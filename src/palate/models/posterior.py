@@ -40,13 +40,13 @@ class SideSamples:
     cold_start: ColdStart
     link: Floats | None = None
 
-    def some(self, draws: NDArray[np.int64]) -> SideSamples:
+    def select_draws(self, draws: NDArray[np.int64]) -> SideSamples:
         """Some of the draws only."""
         return SideSamples(
             self.vectors[draws],
             self.precision[draws],
             self.mean[draws],
-            self.cold_start.some(draws),
+            self.cold_start.select_draws(draws),
             None if self.link is None else self.link[draws],
         )
 
@@ -64,7 +64,7 @@ class SideSamples:
             return self.mean
         return np.stack([self.means_of(s, features) for s in range(len(self.mean))])
 
-    def score_variance_of(self, means: Floats) -> Doubles:
+    def prior_mean_variance(self, means: Floats) -> Doubles:
         """By how much the draws differ about what they expect of rows, (n,); 1 is as much as rows lie around it.
 
         v = tr(Lambda C) / k with C the covariance of means (S, n, k) over the draws; 0 for one draw alone.
@@ -101,9 +101,9 @@ class Posterior:
     def __len__(self) -> int:
         return len(self.alpha)
 
-    def some(self, draws: NDArray[np.int64]) -> Posterior:
+    def select_draws(self, draws: NDArray[np.int64]) -> Posterior:
         """The same with some of its draws only."""
-        users, items = self.users.some(draws), self.items.some(draws)
+        users, items = self.users.select_draws(draws), self.items.select_draws(draws)
         cuts = None if self.cuts is None else self.cuts[draws]
         return replace(self, alpha=self.alpha[draws], users=users, items=items, cuts=cuts)
 
@@ -155,7 +155,7 @@ class Posterior:
         """
         if means.ndim == 2:
             return histories
-        weights = np.repeat(1 + self.users.score_variance_of(means), histories.counts)
+        weights = np.repeat(1 + self.users.prior_mean_variance(means), histories.counts)
         if histories.weights is not None:
             weights *= histories.weights
         return replace(histories, weights=weights.astype(np.float32))
@@ -304,9 +304,9 @@ class Projection:
 
     def __call__(self, vectors: Floats) -> Floats:
         """One vector (m, k) for each user from the vectors under each draw, (S, m, k_s)."""
-        return self.moves(vectors) + self.offset
+        return self.shift(vectors) + self.offset
 
-    def moves(self, vectors: Floats) -> Floats:
+    def shift(self, vectors: Floats) -> Floats:
         """By how much that vector moves with the vectors under each draw: (m, k) from (S, m, k_s)."""
         projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)
         return projected

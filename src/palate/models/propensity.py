@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, row_codes, rows_of_entries, take_rows, transpose_rows
 from palate.models.factors import Codes, Doubles, Floats
-from palate.models.implicit import Implicit, ImplicitFactors, Sweep, default_problem, start, sweeps
+from palate.models.implicit import ImplicitFactors, ImplicitProblem, Sweep, default_problem, start, sweeps
 
 N_FACTORS, N_SWEEPS = 64, 8
 HELD_OUT = 0.2  # of each user's choices, while the curve is learned
@@ -35,14 +35,14 @@ class Propensity:
     intercept: float
     slope: float
 
-    def chances(self, codes: Codes, history: CompressedRows) -> Floats:
+    def probabilities(self, codes: Codes, history: CompressedRows) -> Floats:
         """Of every item for each of some people, (m, n_items): known ones by code, new ones (-1) by their ratings."""
         vectors = self.factors.users[codes]
         if len(new := np.flatnonzero(codes < 0).astype(np.int32)):
-            vectors[new] = self.factors.represent(as_choices(take_rows(history, new)))
-        return self.chances_at(self.factors.scores(vectors))
+            vectors[new] = self.factors.fold_in(as_choices(take_rows(history, new)))
+        return self.probabilities_at(self.factors.scores(vectors))
 
-    def chances_at(self, scores: Floats) -> Floats:
+    def probabilities_at(self, scores: Floats) -> Floats:
         """The chances that scores stand for, of the same shape."""
         odds = self.intercept + self.slope * np.log(np.maximum(scores, np.float32(LEAST)))
         chances: Floats = (1 / (1 + np.exp(-odds))).astype(np.float32)
@@ -114,7 +114,7 @@ def _held_out(choices: CompressedRows) -> NDArray[np.bool_]:
     return held
 
 
-def _fitted(problem: Implicit, choices: CompressedRows, n_items: int) -> Sweep:
+def _fitted(problem: ImplicitProblem, choices: CompressedRows, n_items: int) -> Sweep:
     """What N_SWEEPS make of the choices."""
     by_item = transpose_rows(choices, n_items)
     first = start(choices.n_rows, n_items, min(N_FACTORS, n_items), seed=0)

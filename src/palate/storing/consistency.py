@@ -15,7 +15,7 @@ from palate.models.factors import Factors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.posterior import Posterior, SideSamples
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 
 
 def check_model(model: Model) -> None:

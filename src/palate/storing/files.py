@@ -15,14 +15,14 @@ from palate.errors import ModelFileError, TamperedModelError
 from palate.models import effects, neighborhood, network
 from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
+from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors
-from palate.models.item_weights import HistoryFactors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.ordinal import OrderedSteps
 from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior, SideSamples
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 from palate.storing import container
 from palate.storing.consistency import check_factors, check_history, check_model
 from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
