@@ -27,7 +27,7 @@ def rated_by_all(counts, n_others=7, n_draws=3, k=3, seed=1):
     return others, rows_of([list(range(n_others)) * count for count in counts])
 
 
-def test_strangers_have_the_moments_of_the_rated():
+def test_cold_start_rows_have_the_moments_of_the_rated():
     vectors, counts, F, attributes = random_rows()
     others, rows = rated_by_all(counts)
     found = fit_cold_start(vectors, others, rows, attributes, 5)
@@ -111,7 +111,7 @@ def test_one_step_goes_most_of_the_way_to_least_squares(seed):
 
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 3), st.integers(0, 10**6))
 @settings(deadline=None)
-def test_a_step_never_takes_strangers_farther_from_the_ratings(n, m, d, seed):
+def test_a_step_never_takes_cold_start_rows_farther_from_the_ratings(n, m, d, seed):
     """Also where one rates all, where there are more factors than raters, and where the only rater is all zeros."""
     rng = np.random.default_rng(seed)
     vectors, others = (rng.standard_normal((size, 4)).astype(np.float32) for size in (n, m))
@@ -140,14 +140,14 @@ def test_of_many_ratings_some_are_seen_evenly(most, monkeypatch):
     rng = np.random.default_rng(0)
     rows = rows_of([rng.integers(0, 9, size) for size in rng.poisson(10, 50)])
     seen = RatedPairs.of(rows)
-    assert 0.5 * min(most, len(rows.indices)) < len(seen.who) <= most
+    assert 0.5 * min(most, len(rows.indices)) < len(seen.raters) <= most
     given = np.column_stack([np.repeat(np.arange(50), rows.counts), rows.indices])
     every = -(-len(given) // most)
-    np.testing.assert_array_equal(np.column_stack([seen.rows, seen.who]), given[::every])
+    np.testing.assert_array_equal(np.column_stack([seen.rows, seen.raters]), given[::every])
     np.testing.assert_array_equal(np.repeat(np.arange(50), np.diff(seen.indptr)), seen.rows)
 
 
-def test_strangers_are_drawn_with_their_moments():
+def test_cold_start_rows_are_drawn_with_their_moments():
     vectors, counts, _, attributes = random_rows(seed=1)
     found = fit_cold_start(vectors, *rated_by_all(counts), attributes, 5)
     told = rows_of([[]] * 4000 + [[0, 3]] * 4000)
@@ -169,7 +169,7 @@ def test_strangers_are_drawn_with_their_moments():
     assert found.draws(0, None, 2, seed=0).shape == (2, 3)
 
 
-def test_strangers_of_the_prior_are_as_its_rows():
+def test_cold_start_rows_of_the_prior_are_as_its_rows():
     precision = np.array([[[2.0, 0.5], [0.5, 1.0]]], np.float32)
     of_prior = ColdStart.of_prior(np.zeros((1, 2), np.float32), precision)
     np.testing.assert_allclose(of_prior.covariance @ precision, [np.eye(2)], atol=1e-6)

@@ -175,19 +175,19 @@ def put(at, value):
 
 
 HOSTILE = {
-    "a user who is not there": ("effects.session.0.users", put(2, 2)),
+    "a user code out of range": ("effects.session.0.users", put(2, 2)),
     "a negative user": ("effects.session.0.users", put(0, -1)),
     "users in disorder": ("effects.session.0.users", put(0, 1)),
     "a session that ends before it begins": ("effects.session.1.ends", put(1, 5)),
     "sessions that overlap": ("effects.session.0.ends", put(1, NOW + 2 * DAY)),
-    "an effect that is no number": ("effects.session.1.mean", put(0, np.nan)),
+    "an effect that is not finite": ("effects.session.1.mean", put(0, np.nan)),
     "an infinite variance": ("effects.drift.variance", put(0, np.inf)),
     "another length": ("effects.session.0.mean", lambda array: array[1:]),
     "two dimensions": ("effects.day.mean", lambda array: array[:, None]),
     "no dimension": ("effects.day.mean", lambda array: np.float32(array[0])),
     "another type": ("effects.session.0.starts", lambda array: array.astype(np.float64)),
     "days in disorder": ("effects.day.keys", lambda array: array[::-1]),
-    "an item that is not there": ("effects.drift.keys", put(2, 12)),
+    "an item code out of range": ("effects.drift.keys", put(2, 12)),
 }
 
 
@@ -337,16 +337,16 @@ def test_effects_are_saved_and_loaded(rec, split, tmp_path):
     )
 
 
-def test_a_file_whose_effects_lie_is_refused(rec, tmp_path):
+def test_a_file_with_inconsistent_effects_is_refused(rec, tmp_path):
     level = rec.model.effects.sessions[0]
     lying = replace(level, users=np.full_like(level.users, rec.n_users))
     model = replace(rec.model, effects=replace(rec.model.effects, sessions=(lying,)))
     storing.save(model, tmp_path / "lying.palate")
-    with pytest.raises(TamperedModelError, match="not there"):
+    with pytest.raises(TamperedModelError, match="out of range"):
         palate.load(tmp_path / "lying.palate")
 
 
-def test_items_are_asked_of_the_same_effects(rec, split):
+def test_exchanging_users_and_items_keeps_the_effects(rec, split):
     test = split[1][:50]
     turned = palate.Recommender(rec.model.transposed())
     one = rec.predict_codes(test.user_codes, test.item_codes, when=test.times)

@@ -57,7 +57,7 @@ def test_a_newcomer_is_told_what_a_known_one_with_the_same_history_is():
 def test_scores_below_the_least_are_all_as_unlikely():
     factors = fit_propensity(blocs()[0].by_user(), 80).factors
     assert isinstance(factors, ImplicitFactors)
-    chances = Propensity(factors, -1.0, 2.0).chances_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
+    chances = Propensity(factors, -1.0, 2.0).probabilities_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
     assert chances[0] == chances[1] < chances[2] < chances[3]
     assert chances[3] == pytest.approx(1 / (1 + np.e))
 

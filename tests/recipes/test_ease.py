@@ -198,7 +198,7 @@ def test_ratings_of_another_kind_are_no_update():
 
 def test_a_new_item_cannot_be_folded_in():
     rec = palate.EASE().fit(drawn(20, 10, 0.4, seed=1))
-    with pytest.raises(OptionError, match="a new item would need some to and from all others"):
+    with pytest.raises(OptionError, match="cannot compute those of a new item"):
         rec.fold_in(["u001"], side="item")
 
 
