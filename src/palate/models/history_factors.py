@@ -62,7 +62,7 @@ class HistoryFactors(Factors):
 
     @abstractmethod
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> Self:
-        """Return the model with other biases: more items at the end, or those of the mask `kept`. New items weigh 0."""
+        """Return the model with other biases: more items at the end (of weight 0), or those of the mask `kept`."""
 
     def with_history(self, history: CompressedRows) -> Self:
         """Return the model with another history of all users, a row for each code."""

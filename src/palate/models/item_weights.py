@@ -63,7 +63,7 @@ class ItemWeights(HistoryFactors):
         return np.asarray(np.bincount(row_codes(rows)[found], rows.values[found], len(item_codes)), np.float64)
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> ItemWeights:
-        """Return the model with other biases: more items at the end, or those of the mask `kept`. New items weigh 0."""
+        """Return the model with other biases: more items at the end (of weight 0), or those of the mask `kept`."""
         weights = self.weights
         if not isinstance(weights, CompressedRows):
             n_new = 0 if kept is not None else len(items) - len(self.items)

@@ -5,7 +5,7 @@
 with cuts[-1] = -infinity and cuts[K-1] = infinity. If the score is uncertain with a variance v, the latent variable has
 the variance 1 + v. The first half of this file is the normal distribution, accurate in both tails.
 
-Source: Chu & Ghahramani (2005), Gaussian Processes for Ordinal Regression, section 2.1, for the likelihood.
+Source: Chu & Ghahramani (2005), Gaussian Processes for Ordinal Regression, for the likelihood.
 """
 
 from __future__ import annotations

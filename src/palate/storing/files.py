@@ -1,7 +1,7 @@
 """Save and load: a Model as named arrays and a JSON header, written by palate.storing.container.
 
-Names in a file are fixed by format 1, so some differ from those in the code: "strangers" is ColdStart, "doubt" is
-score_variance, "paired" is PairwiseFactors, "histories" is HistoryFactors.
+Format 1 fixes the names in a file, so some differ from those in the code: "doubt" is score_variance, "paired" is
+PairwiseFactors, "histories" is HistoryFactors, and COLD_START below names the ColdStart.
 """
 
 from __future__ import annotations
