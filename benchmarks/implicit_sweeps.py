@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 import palate
 from palate import kernels
 from palate.data.rows import CompressedRows, row_codes
-from palate.models.implicit import Implicit, start
+from palate.models.implicit import ImplicitProblem, start
 
 Floats = NDArray[np.float32]
 
-PROBLEM = Implicit(unobserved_weight=0.2, weight_decay=0.01, count_exponent=1.0)
+PROBLEM = ImplicitProblem(unobserved_weight=0.2, weight_decay=0.01, count_exponent=1.0)
 N_THREADS, N_SWEEPS = 2, 5
 
 PEER = """

@@ -784,7 +784,7 @@ def test_compact_keeps_predictions(name, tmp_path):
 def arrays_of(rec):
     model = rec.model
     arrays = [model.factors.users, model.factors.items, np.array([model.factors.mean, model.noise])]
-    arrays.append(model.scores(model.known(np.arange(rec.n_users, dtype=np.int32))))
+    arrays.append(model.scores(model.user_rows(np.arange(rec.n_users, dtype=np.int32))))
     if model.posterior is not None:
         for side in (model.posterior.users, model.posterior.items):
             arrays += [side.vectors, side.precision, side.mean]

@@ -152,7 +152,7 @@ def test_the_gain_is_what_a_real_answer_takes_away(name, fits):
 def test_the_variance_is_that_of_draws(fits):
     """V of a Bayes fit is the mean, over items, of how far draws of the person disagree for the same items."""
     posterior = fits["Bayes"].model.posterior
-    one = posterior.some(np.zeros(4000, np.int64))
+    one = posterior.select_draws(np.zeros(4000, np.int64))
     rated = history([1, 4])
     matter = np.arange(1, 51) / np.arange(1, 51).sum()
     prior = Prior(posterior.users.precision[0], posterior.users.mean[0], float(posterior.alpha[0]))

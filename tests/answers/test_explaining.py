@@ -76,7 +76,7 @@ def without_deviation(model, history, at):
 
 def score(model, history, item):
     """The unclipped score of an item for somebody with this history alone."""
-    vector = model.factors.represent(history)[0].astype(np.float64)
+    vector = model.factors.fold_in(history)[0].astype(np.float64)
     x, y = vector, model.factors.items[item].astype(np.float64)
     return model.factors.mean + model.factors.scale * (x[-1] + y[-1] + x[:-1] @ y[:-1])
 
@@ -88,7 +88,7 @@ def test_a_share_is_what_the_rating_does(name, weighted, data):
     data = data.with_weights(weights)
     model = RECIPES[name].fit(data).model
     for user in (0, 3, 17):
-        user_rows = model.known(np.array([user], np.int32))
+        user_rows = model.user_rows(np.array([user], np.int32))
         for item in (2, 30):
             shares = contributions(model, user_rows, item)[0]
             whole = score(model, user_rows.history, item)
@@ -100,7 +100,7 @@ def test_a_share_is_what_the_rating_does(name, weighted, data):
 
 def with_draw(model, s):
     """The same model with one of its draws only."""
-    one = model.posterior.some(np.array([s]))
+    one = model.posterior.select_draws(np.array([s]))
     return replace(model, posterior=one)
 
 
@@ -114,7 +114,7 @@ def draw_score(model, history, item):
 
 def test_a_share_under_the_posterior_is_the_mean_over_its_draws(fits):
     model = replace(fits["Bayes"].model, user_noise=None)  # under one draw alone, a noise relative to all is another
-    user_rows = model.known(np.array([5], np.int32))
+    user_rows = model.user_rows(np.array([5], np.int32))
     history, item = user_rows.history, 7
     changes = np.zeros((len(model.posterior), len(history.values)))
     for s in range(len(model.posterior)):
@@ -130,7 +130,7 @@ def test_a_share_under_the_posterior_is_the_mean_over_its_draws(fits):
 
 def test_a_share_of_an_ordered_rating_is_what_its_latent_does(data):
     model = palate.Bayes(n_factors=3, n_sweeps=25, n_samples=6, likelihood="ordinal").fit(data).model
-    user_rows, item = model.known(np.array([5], np.int32)), 7
+    user_rows, item = model.user_rows(np.array([5], np.int32)), 7
     history = replace(user_rows.history, values=model.targets_of(user_rows))
     for s in range(len(model.posterior)):
         one = with_draw(model, s)
@@ -200,7 +200,7 @@ def test_people_without_ratings_have_no_reasons(fits):
 
 
 def test_rows_can_be_put_in_order(fits):
-    everyone = fits["Bayes"].model.known(np.arange(80, dtype=np.int32))
+    everyone = fits["Bayes"].model.user_rows(np.arange(80, dtype=np.int32))
     turned = take_rows(everyone.history, np.array([12, 12, 10], np.int32))
     for at, code in enumerate((12, 12, 10)):
         for one, two in zip(turned.row(at), everyone.history.row(code), strict=True):

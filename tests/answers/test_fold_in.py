@@ -73,7 +73,7 @@ def test_the_mean_over_draws_has_integrated_the_link_out():
     widened = 1 + 1.5 * np.sum(F**2, axis=1)
     right = solved(posterior, F, link, ratings, widened)
     np.testing.assert_allclose(
-        posterior.users.score_variance_of(posterior.users.means(features)), widened - 1, rtol=0.05
+        posterior.users.prior_mean_variance(posterior.users.means(features)), widened - 1, rtol=0.05
     )
     found = posterior.solve_new(ratings, features).mean(axis=0)
     np.testing.assert_allclose(found, right, atol=0.05)
@@ -97,7 +97,7 @@ def test_draws_have_that_doubt_already():
 def test_without_a_link_or_with_one_draw_there_is_no_doubt():
     features, ratings = fold_in()
     one, _ = drawn_links(1, spread=1.0)
-    np.testing.assert_array_equal(one.users.score_variance_of(one.users.means(features)), np.zeros(4))
+    np.testing.assert_array_equal(one.users.prior_mean_variance(one.users.means(features)), np.zeros(4))
     np.testing.assert_array_equal(one.solve_new(ratings, features), one.solve(ratings, features, draw=False))
     plain = replace(one, users=replace(one.users, link=None))
     assert plain.weight_new(ratings, plain.users.means(features)) is ratings
@@ -111,7 +111,7 @@ def test_ratings_without_weights_get_those_of_the_doubt():
     means = posterior.users.means(features)
     weights = posterior.weight_new(replace(ratings, weights=None), means).weights
     np.testing.assert_allclose(
-        weights, np.repeat(1 + posterior.users.score_variance_of(means), ratings.counts), rtol=1e-6
+        weights, np.repeat(1 + posterior.users.prior_mean_variance(means), ratings.counts), rtol=1e-6
     )
     np.testing.assert_allclose(posterior.weight_new(ratings, means).weights, weights * ratings.weights, rtol=1e-6)
 

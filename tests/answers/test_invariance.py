@@ -82,8 +82,8 @@ def test_steps_have_their_chances_whatever_they_are_called(values, data, fits):
     rec = ORDERED.fit(changed(train, values=np.array(values, np.float32)[train.values.astype(int) - 1]))
     codes = test.user_codes, test.item_codes, test.times
     one, other = (fit.model.forecast(*codes) for fit in (fits["ordered"], rec))
-    np.testing.assert_array_equal(one.chances, other.chances)
-    np.testing.assert_allclose(other.expected, one.chances @ values, rtol=1e-6)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    np.testing.assert_allclose(other.mean, one.probabilities @ values, rtol=1e-6)
 
 
 def test_auto_chooses_alike_on_any_scale(data):

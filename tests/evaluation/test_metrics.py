@@ -133,7 +133,7 @@ def test_auc_counts_ties_half_as_scikit_learn_does(seed):
 def test_every_way_of_scoring_places_alike(seed):
     case = Case(seed)
     factors, model = case.rec.model.factors, case.rec.model
-    user_rows = model.known(np.arange(len(case.scores), dtype=np.int32))
+    user_rows = model.user_rows(np.arange(len(case.scores), dtype=np.int32))
     seen = {"seen_indptr": user_rows.history.indptr, "seen_indices": user_rows.history.indices}
     held = case.test.by_user()
     same_for_all = np.tile(case.scores[:1], (len(case.scores), 1)).astype(np.float32)

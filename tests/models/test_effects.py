@@ -1,4 +1,4 @@
-"""Effects of time in a trained model: what moments get, against a loop by hand; kept in files; asked by when=."""
+"""Time effects of a trained model: against a loop by hand, in files, and through when=."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ import palate
 from palate import storing
 from palate.errors import DataError, OptionError, TamperedModelError
 from palate.models import effects
-from palate.models.effects import DAY, YEAR, Drift, Groups, Sessions, TimeEffects
+from palate.models.effects import DAY, YEAR, Drift, KeyedEffects, Sessions, TimeEffects
 
 some = settings(max_examples=60, deadline=None)
 NOW = 1_600_000_000
@@ -32,7 +32,7 @@ def sessions_of(rows, gap, prior=0.5, seed=0):
 def groups_of(keys, prior, seed=0):
     rng = np.random.default_rng(seed)
     mean, variance = rng.standard_normal(len(keys)), rng.random(len(keys)) * prior
-    return Groups(prior, np.array(sorted(keys), np.int64), mean.astype(np.float32), variance.astype(np.float32))
+    return KeyedEffects(prior, np.array(sorted(keys), np.int64), mean.astype(np.float32), variance.astype(np.float32))
 
 
 def small_effects():
@@ -89,7 +89,7 @@ timestamps = st.one_of(st.integers(-60, 80).map(float), st.floats(-60, 80), st.j
 
 @given(st.lists(levels(), max_size=3), st.lists(st.tuples(st.integers(-1, 3), timestamps), min_size=1, max_size=30))
 @some
-def test_a_moment_belongs_to_the_nearest_session_within_the_gap(given_levels, asked):
+def test_a_timestamp_belongs_to_the_nearest_session_within_the_gap(given_levels, asked):
     whole = TimeEffects(tuple(given_levels))
     users, when = np.array([user for user, _ in asked], np.int32), np.array([timestamp for _, timestamp in asked])
     mean, variance = whole.at(users, np.zeros(len(users), np.int32), when)
@@ -120,7 +120,7 @@ def test_sessions_days_and_drift_add_up(asked):
     np.testing.assert_array_equal(np.stack(turned), np.stack([mean, variance]))
 
 
-def test_now_nothing_is_known_but_how_widely_effects_vary():
+def test_at_an_unknown_time_the_effects_have_their_prior():
     whole = small_effects()
     for when in (None, np.full(3, np.nan)):
         mean, variance = whole.at(np.array([0, 1, -1], np.int32), np.array([0, 2, -1], np.int32), when)
@@ -130,7 +130,7 @@ def test_now_nothing_is_known_but_how_widely_effects_vary():
     assert TimeEffects().unknown_variance == 0
 
 
-def test_sessions_of_a_user_who_is_gone_are_gone():
+def test_without_users_removes_their_sessions():
     whole, users = small_effects(), np.array([0, 1], np.int32)
     left = whole.without_users(np.array([0]))
     assert all(0 not in level.users for level in left.sessions)
@@ -140,7 +140,7 @@ def test_sessions_of_a_user_who_is_gone_are_gone():
     assert after[0] == left.days.at(np.array([NOW // DAY]))[0][0] != before[0]
 
 
-# ---- kept in files
+# ---- in files
 
 
 def unpacked(header, tensors, n_users=2, n_items=3):
@@ -148,7 +148,7 @@ def unpacked(header, tensors, n_users=2, n_items=3):
 
 
 @pytest.mark.parametrize("whole", [small_effects(), TimeEffects(), replace(small_effects(), days=None, drift=None)])
-def test_packing_loses_nothing(whole):
+def test_packing_and_unpacking_keep_everything(whole):
     users, items = (side.ravel().astype(np.int32) for side in np.mgrid[-1:2, -1:3])
     for when in (NOW + 30.0, NOW + DAY + 0.0, NOW - 2 * YEAR + 0.0):
         timestamps = np.full(len(users), when)
@@ -175,19 +175,19 @@ def put(at, value):
 
 
 HOSTILE = {
-    "a user who is not there": ("effects.session.0.users", put(2, 2)),
+    "a user code out of range": ("effects.session.0.users", put(2, 2)),
     "a negative user": ("effects.session.0.users", put(0, -1)),
     "users in disorder": ("effects.session.0.users", put(0, 1)),
     "a session that ends before it begins": ("effects.session.1.ends", put(1, 5)),
     "sessions that overlap": ("effects.session.0.ends", put(1, NOW + 2 * DAY)),
-    "an effect that is no number": ("effects.session.1.mean", put(0, np.nan)),
+    "an effect that is not finite": ("effects.session.1.mean", put(0, np.nan)),
     "an infinite variance": ("effects.drift.variance", put(0, np.inf)),
     "another length": ("effects.session.0.mean", lambda array: array[1:]),
     "two dimensions": ("effects.day.mean", lambda array: array[:, None]),
     "no dimension": ("effects.day.mean", lambda array: np.float32(array[0])),
     "another type": ("effects.session.0.starts", lambda array: array.astype(np.float64)),
     "days in disorder": ("effects.day.keys", lambda array: array[::-1]),
-    "an item that is not there": ("effects.drift.keys", put(2, 12)),
+    "an item code out of range": ("effects.drift.keys", put(2, 12)),
 }
 
 
@@ -216,18 +216,18 @@ def test_hostile_headers_are_refused(change):
 
 @pytest.fixture(scope="module")
 def timed():
-    """120 users in sittings of ten ratings, each sitting with a mood of its own."""
+    """120 users in sessions of ten ratings, each session with an effect of its own, the mood."""
     plain = palate.datasets.synthetic(120, 60, 4000, n_factors=2, noise=0.4, seed=2, step=None, scale=(-20.0, 30.0))
     place = np.arange(len(plain)) - np.searchsorted(np.sort(plain.user_codes), np.sort(plain.user_codes))
     order = np.argsort(plain.user_codes, kind="stable")
     rank = np.empty(len(plain), np.int64)
     rank[order] = place
-    sitting = plain.user_codes * 100 + rank // 10
-    mood = np.random.default_rng(3).normal(0, 0.8, sitting.max() + 1)
+    session = plain.user_codes * 100 + rank // 10
+    mood = np.random.default_rng(3).normal(0, 0.8, session.max() + 1)
     times = NOW + (rank // 10) * 3 * DAY + (rank % 10) * 20 + plain.user_codes * 7
     vocabularies = {"user_vocabulary": plain.user_vocabulary, "item_vocabulary": plain.item_vocabulary}
-    values = plain.values + mood[sitting]
-    return palate.Ratings(plain.user_codes, plain.item_codes, values, times=times, **vocabularies), mood[sitting]
+    values = plain.values + mood[session]
+    return palate.Ratings(plain.user_codes, plain.item_codes, values, times=times, **vocabularies), mood[session]
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def test_planted_moods_are_found(rec, split):
     assert rec.model.effects.unknown_variance == pytest.approx(0.64, rel=0.35)
 
 
-def test_at_unknown_moments_intervals_are_wider_and_still_honest(rec, split):
+def test_at_unknown_times_intervals_are_wider_and_calibrated(rec, split):
     _, test, _ = split
     codes = test.user_codes, test.item_codes
     _, low, high = rec.predict_codes(*codes)
@@ -266,7 +266,7 @@ def test_at_unknown_moments_intervals_are_wider_and_still_honest(rec, split):
         np.testing.assert_allclose(now, later, rtol=1e-6)
 
 
-def test_moments_that_say_nothing_do_no_harm(split):
+def test_random_timestamps_do_no_harm(split):
     train, test, _ = split
     times = np.random.default_rng(5).integers(0, 3 * YEAR, len(train) + len(test))
     one, other = (
@@ -306,14 +306,14 @@ def test_when_is_a_number_a_date_or_a_text_and_one_for_all_or_one_for_each(rec, 
         rec.predict(users, items, when=times[:3])
 
 
-def test_a_model_without_effects_answers_as_ever(split):
+def test_a_model_without_effects_ignores_when(split):
     plain = palate.Bayes(n_factors=2, n_sweeps=10).fit(split[0])
     assert plain.model.effects is None
     assert plain.predict("u1", "i1", when=NOW) == plain.predict("u1", "i1")
     assert "time" not in plain.explain("u1", "i1", when=NOW).parts
 
 
-def test_the_parts_of_an_explanation_hold_the_moment_and_add_up(rec, split):
+def test_the_parts_of_an_explanation_include_time_and_add_up(rec, split):
     for row in split[1][:10].to_frame().rows(named=True):
         asked = {"user": row["user"], "item": row["item"], "when": row["time"]}
         why = rec.explain(**asked)
@@ -337,16 +337,16 @@ def test_effects_are_saved_and_loaded(rec, split, tmp_path):
     )
 
 
-def test_a_file_whose_effects_lie_is_refused(rec, tmp_path):
+def test_a_file_with_inconsistent_effects_is_refused(rec, tmp_path):
     level = rec.model.effects.sessions[0]
     lying = replace(level, users=np.full_like(level.users, rec.n_users))
     model = replace(rec.model, effects=replace(rec.model.effects, sessions=(lying,)))
     storing.save(model, tmp_path / "lying.palate")
-    with pytest.raises(TamperedModelError, match="not there"):
+    with pytest.raises(TamperedModelError, match="out of range"):
         palate.load(tmp_path / "lying.palate")
 
 
-def test_items_are_asked_of_the_same_effects(rec, split):
+def test_exchanging_users_and_items_keeps_the_effects(rec, split):
     test = split[1][:50]
     turned = palate.Recommender(rec.model.transposed())
     one = rec.predict_codes(test.user_codes, test.item_codes, when=test.times)

@@ -1,4 +1,4 @@
-"""Ordered ratings: chances of each step, the mean rating, and the Normal they are made of."""
+"""Ordered ratings: probabilities of steps, the mean rating, and the normal distribution under them."""
 
 import numpy as np
 import pytest
@@ -26,10 +26,10 @@ scales = st.builds(scale_of, st.integers(0, 2**32), st.integers(2, 20), st.sampl
 scores_of = st.lists(st.floats(-60, 60), min_size=1, max_size=20).map(np.array)
 
 
-# ---- the Normal
+# ---- the normal distribution
 
 
-def test_the_normal_is_right_in_every_tail():
+def test_the_normal_distribution_is_accurate_in_both_tails():
     x = np.concatenate([np.linspace(-37, 9, 2000), [-np.inf, np.inf, 0.0]])
     np.testing.assert_allclose(normal.cdf(x), special.ndtr(x), rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(normal.density(x), stats.norm.pdf(x), rtol=1e-12)
@@ -56,41 +56,43 @@ def test_the_mass_of_an_interval_is_the_difference_of_two_tails(a, width):
 
 @some
 @given(scales, scores_of, st.sampled_from([0.0, 0.3, 9.0]))
-def test_chances_are_those_of_the_latent(steps, scores, variance):
-    chances = steps.probabilities(scores, variance)
-    assert chances.shape == (len(scores), len(steps))
-    np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=0, atol=1e-12)
-    assert (chances >= 0).all()
+def test_probabilities_are_those_of_the_latent_variable(steps, scores, variance):
+    probabilities = steps.probabilities(scores, variance)
+    assert probabilities.shape == (len(scores), len(steps))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=0, atol=1e-12)
+    assert (probabilities >= 0).all()
     cuts = (steps.cuts - scores[:, None]) / np.sqrt(1 + variance)
-    np.testing.assert_allclose(np.cumsum(chances, axis=1)[:, :-1], special.ndtr(cuts), atol=1e-12)
+    np.testing.assert_allclose(np.cumsum(probabilities, axis=1)[:, :-1], special.ndtr(cuts), atol=1e-12)
 
 
-def test_small_chances_are_right_relative_to_themselves():
-    chances = STARS.probabilities([30.0, -30.0])
+def test_small_probabilities_have_small_relative_errors():
+    probabilities = STARS.probabilities([30.0, -30.0])
     ends = np.array([-np.inf, *STARS.cuts, np.inf])
-    for chance, tails in ((chances[0], special.log_ndtr(ends - 30)), (chances[1], special.log_ndtr(-30 - ends)[::-1])):
+    both_tails = special.log_ndtr(ends - 30), special.log_ndtr(-30 - ends)[::-1]
+    for found, tails in zip((probabilities[0], probabilities[1][::-1]), both_tails, strict=True):
         exact = tails[1:] + np.log1p(-np.exp(tails[:-1] - tails[1:]))
-        found = chance if chance[-1] > 0.5 else chance[::-1]
         np.testing.assert_allclose(np.log(found), exact, rtol=1e-9, atol=1e-15)
 
 
 @some
 @given(scales, scores_of, st.integers(0, 2**32))
-def test_mean_and_spread_are_those_of_the_chances(steps, scores, seed):
+def test_mean_and_variance_follow_from_the_probabilities(steps, scores, seed):
     variance = np.random.default_rng(seed).exponential(1, len(scores))
     size = np.abs(steps.values).max()
     for score_variance in (0.0, 0.7, variance):
-        chances = steps.probabilities(scores, score_variance)
-        mean = chances @ steps.values
+        probabilities = steps.probabilities(scores, score_variance)
+        mean = probabilities @ steps.values
         expected = steps.expected(scores, score_variance)
         assert expected.dtype == np.float32 and expected.shape == scores.shape
         np.testing.assert_allclose(expected, mean, atol=1e-5 * size)
         assert (expected >= np.float32(steps.values[0])).all() and (expected <= np.float32(steps.values[-1])).all()
-        spread = chances @ steps.values**2 - mean**2
-        np.testing.assert_allclose(steps.variance_of_rating(scores, score_variance), spread, atol=1e-9 * size**2)
+        rating_variance = probabilities @ steps.values**2 - mean**2
+        np.testing.assert_allclose(
+            steps.variance_of_rating(scores, score_variance), rating_variance, atol=1e-9 * size**2
+        )
         for k, value in enumerate(steps.values):
-            chance = steps.at_least(scores, value, score_variance)
-            np.testing.assert_allclose(chance, chances[:, k:].sum(axis=1), atol=1e-5)
+            at_least = steps.at_least(scores, value, score_variance)
+            np.testing.assert_allclose(at_least, probabilities[:, k:].sum(axis=1), atol=1e-5)
 
 
 @some
@@ -101,7 +103,7 @@ def test_the_slope_is_that_of_the_mean(steps, scores, variance):
     np.testing.assert_allclose(steps.slope(scores, variance), (up - down) / (2 * h), atol=1e-4)
 
 
-def test_a_doubtful_score_is_the_average_over_what_it_may_be():
+def test_an_uncertain_score_is_the_average_over_its_distribution():
     rng = np.random.default_rng(0)
     drawn = 0.4 + np.sqrt(1.5) * rng.standard_normal(400_000)
     np.testing.assert_allclose(STARS.probabilities(0.4, 1.5), STARS.probabilities(drawn).mean(axis=0), atol=2e-3)
@@ -120,7 +122,7 @@ def test_a_whole_table_keeps_its_shape():
     assert one == two
 
 
-def test_the_chance_of_a_rating_between_the_steps_or_outside():
+def test_at_least_of_a_value_between_or_outside_the_steps():
     scores = np.linspace(-3, 3, 5)
     np.testing.assert_array_equal(STARS.at_least(scores, 3.5), STARS.at_least(scores, 4))
     assert (STARS.at_least(scores, 0.5) == 1).all() and (STARS.at_least(scores, 1) == 1).all()
@@ -150,7 +152,7 @@ def test_a_rating_that_is_no_step_is_an_error(bad):
         ([1, 2, 3], [1, 0], "cuts .* rise"), ([1, 2, 3], [0, np.inf], "cuts .* finite"),
     ],
 )  # fmt: skip
-def test_a_scale_that_is_none_is_an_error(values, cuts, message):
+def test_an_invalid_scale_is_an_error(values, cuts, message):
     with pytest.raises(DataError, match=message):
         OrderedSteps(values, cuts)
 

@@ -1,4 +1,4 @@
-"""Who chooses what: the logistic curve against scikit-learn's, chances that are kept, newcomers as known ones."""
+"""Propensity: the logistic curve against scikit-learn's, planted probabilities, fold-in users as trained ones."""
 
 from statistics import NormalDist
 
@@ -12,69 +12,69 @@ from palate.models.implicit import ImplicitFactors
 from palate.models.propensity import Propensity, as_choices, fit_propensity, logistic
 
 
-def test_logistic_is_the_regression_of_that_name():
+def test_logistic_is_logistic_regression():
     linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed here")
     rng = np.random.default_rng(0)
     x = rng.normal(2.0, 1.5, 4000)
-    happened = rng.random(4000) < 1 / (1 + np.exp(-(0.7 * x - 2)))
-    other = linear_model.LogisticRegression(C=np.inf, tol=1e-10).fit(x[:, None], happened)
-    np.testing.assert_allclose(logistic(x, happened), [other.intercept_[0], other.coef_[0, 0]], atol=1e-5)
+    y = rng.random(4000) < 1 / (1 + np.exp(-(0.7 * x - 2)))
+    other = linear_model.LogisticRegression(C=np.inf, tol=1e-10).fit(x[:, None], y)
+    np.testing.assert_allclose(logistic(x, y), [other.intercept_[0], other.coef_[0, 0]], atol=1e-5)
 
 
-@pytest.mark.parametrize("happened", [np.zeros(50, bool), np.ones(50, bool), np.arange(50) > 25])
-def test_logistic_of_what_never_or_always_happens_is_finite(happened):
-    assert np.isfinite(logistic(np.linspace(-1, 1, 50), happened)).all()
+@pytest.mark.parametrize("y", [np.zeros(50, bool), np.ones(50, bool), np.arange(50) > 25])
+def test_logistic_is_finite_if_x_separates_the_classes(y):
+    assert np.isfinite(logistic(np.linspace(-1, 1, 50), y)).all()
 
 
 def blocs(n_users=200, n_items=80, seed=0):
-    """Users of one half rate items of that half, popular ones more often; the ratings themselves say nothing."""
+    """Users of one half rate items of that half, popular ones more often; the ratings themselves are random."""
     rng = np.random.default_rng(seed)
     own = np.arange(n_users)[:, None] % 2 == np.arange(n_items) % 2
-    chances = np.where(own, 0.6, 0.02) * np.linspace(1, 0.2, n_items)
-    users, items = np.nonzero(rng.random((n_users, n_items)) < chances)
-    return palate.read((users, items, rng.integers(1, 6, len(users)))), chances
+    probabilities = np.where(own, 0.6, 0.02) * np.linspace(1, 0.2, n_items)
+    users, items = np.nonzero(rng.random((n_users, n_items)) < probabilities)
+    return palate.read((users, items, rng.integers(1, 6, len(users)))), probabilities
 
 
-def test_chances_are_higher_where_people_choose():
-    ratings, chances = blocs()
+def test_probabilities_are_higher_where_users_choose():
+    ratings, probabilities = blocs()
     model = palate.Mean().fit(ratings, progress=False).model
     propensity = fit_propensity(model.history, len(model.item_vocabulary))
-    told = propensity.chances(np.arange(200, dtype=np.int32), model.history)
-    assert told.shape == (200, 80)
-    assert ((told >= 0) & (told <= 1)).all()
+    found = propensity.probabilities(np.arange(200, dtype=np.int32), model.history)
+    assert found.shape == (200, 80)
+    assert ((found >= 0) & (found <= 1)).all()
     assert propensity.slope > 0
-    assert np.corrcoef(told.ravel(), chances.ravel())[0, 1] > 0.7
+    assert np.corrcoef(found.ravel(), probabilities.ravel())[0, 1] > 0.7
 
 
-def test_a_newcomer_is_told_what_a_known_one_with_the_same_history_is():
+def test_a_fold_in_user_gets_the_probabilities_of_a_trained_one_with_the_same_history():
     model = palate.Mean().fit(blocs()[0], progress=False).model
     propensity = fit_propensity(model.history, len(model.item_vocabulary))
-    known = model.known(np.array([3, 8], np.int32))
-    told = propensity.chances(np.array([-1, -1], np.int32), known.history)
-    np.testing.assert_allclose(told, propensity.chances(known.codes, known.history), rtol=2e-3, atol=1e-6)
+    known = model.user_rows(np.array([3, 8], np.int32))
+    found = propensity.probabilities(np.array([-1, -1], np.int32), known.history)
+    np.testing.assert_allclose(found, propensity.probabilities(known.codes, known.history), rtol=2e-3, atol=1e-6)
 
 
-def test_scores_below_the_least_are_all_as_unlikely():
+def test_scores_below_the_minimum_have_the_same_probability():
     factors = fit_propensity(blocs()[0].by_user(), 80).factors
     assert isinstance(factors, ImplicitFactors)
-    chances = Propensity(factors, -1.0, 2.0).chances_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
-    assert chances[0] == chances[1] < chances[2] < chances[3]
-    assert chances[3] == pytest.approx(1 / (1 + np.e))
+    probabilities = Propensity(factors, -1.0, 2.0).probabilities_at(np.array([-3.0, 0.0, 0.5, 1.0], np.float32))
+    assert probabilities[0] == probabilities[1] < probabilities[2] < probabilities[3]
+    assert probabilities[3] == pytest.approx(1 / (1 + np.e))
 
 
-def test_a_few_ratings_are_enough_to_ask():
+def test_two_ratings_are_enough():
     history = palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]}).by_user()
-    assert np.isfinite(fit_propensity(history, 2).chances(np.array([0, -1], np.int32), history)).all()
+    assert np.isfinite(fit_propensity(history, 2).probabilities(np.array([0, -1], np.int32), history)).all()
 
 
-def test_who_has_chosen_nothing_is_told_what_most_choose():
+def test_a_cold_start_user_gets_what_most_users_choose():
     ratings, _ = blocs()
     nothing = CompressedRows.empty(1)
-    chances = fit_propensity(ratings.by_user(), 80).chances(np.array([-1], np.int32), nothing)[0]
-    assert np.corrcoef(chances, np.bincount(ratings.item_codes))[0, 1] > 0.9
+    probabilities = fit_propensity(ratings.by_user(), 80).probabilities(np.array([-1], np.int32), nothing)[0]
+    assert np.corrcoef(probabilities, np.bincount(ratings.item_codes))[0, 1] > 0.9
 
 
-def test_what_was_rated_is_a_choice_whatever_the_rating():
+def test_every_rating_is_a_choice_whatever_its_value():
     history = as_choices(blocs()[0].by_user())
     assert (history.values == 1).all()
     assert history.weights is None
@@ -85,33 +85,35 @@ def bayes():
     return palate.Bayes(n_sweeps=20, history=False, seed=1).fit(blocs()[0], progress=False)
 
 
-def test_likely_is_the_chance_of_choosing_times_that_of_loving(bayes):
+def test_likely_is_propensity_times_the_probability_of_a_high_rating(bayes):
     model, items = bayes.model, list(bayes.model.item_vocabulary)
-    told = bayes.recommend(7, n=80, by="likely", at_least=4, keep_seen=True)
+    found = bayes.recommend(7, n=80, by="likely", at_least=4, keep_seen=True)
     mean, low, high = (
         bayes.predict([7] * 80, items, level=0.682689492)[name].to_numpy() for name in ("prediction", "low", "high")
     )
     assert ((mean > 1) & (mean < 5)).all()  # no interval is cut at both ends: half its width is one standard deviation
-    spread = np.where(high < 5, high - mean, mean - low)
-    loving = 1 - np.array([NormalDist().cdf(z) for z in (3.5 - mean) / spread])
-    choosing = model.propensity.chances(np.array([7], np.int32), model.known(np.array([7], np.int32)).history)[0]
-    expected = dict(zip(items, choosing * loving, strict=True))
-    np.testing.assert_allclose(told["score"], [expected[item] for item in told["item"]], rtol=2e-3, atol=1e-7)
-    assert told["score"].is_sorted(descending=True)
+    deviation = np.where(high < 5, high - mean, mean - low)
+    high_rating = 1 - np.array([NormalDist().cdf(z) for z in (3.5 - mean) / deviation])
+    propensity = model.propensity.probabilities(
+        np.array([7], np.int32), model.user_rows(np.array([7], np.int32)).history
+    )[0]
+    expected = dict(zip(items, propensity * high_rating, strict=True))
+    np.testing.assert_allclose(found["score"], [expected[item] for item in found["item"]], rtol=2e-3, atol=1e-7)
+    assert found["score"].is_sorted(descending=True)
 
 
-def test_likely_takes_what_is_above_average_for_love(bayes):
+def test_likely_counts_ratings_above_average_as_high_by_default(bayes):
     mean = bayes.model.history.values.mean()
-    usual = bayes.recommend(3, n=9, by="likely")
-    assert usual.equals(bayes.recommend(3, n=9, by="likely", at_least=int(np.ceil(mean))))
+    default = bayes.recommend(3, n=9, by="likely")
+    assert default.equals(bayes.recommend(3, n=9, by="likely", at_least=int(np.ceil(mean))))
 
 
-def test_likely_recommends_what_people_of_ones_kind_choose(bayes):
-    told = bayes.recommend(n=5, by="likely")
-    assert np.mean(told["user"].to_numpy() % 2 == told["item"].to_numpy() % 2) > 0.95
+def test_likely_recommends_what_similar_users_choose(bayes):
+    found = bayes.recommend(n=5, by="likely")
+    assert np.mean(found["user"].to_numpy() % 2 == found["item"].to_numpy() % 2) > 0.95
 
 
-def test_likely_answers_newcomers_and_strangers(bayes):
+def test_likely_answers_fold_in_and_cold_start_users(bayes):
     own = [item for item, _ in bayes.history(4).select("item", "rating").iter_rows()]
     assert set(bayes.fold_in(dict.fromkeys(own, 4)).recommend(n=5, by="likely")["item"]).isdisjoint(own)
     counts = np.bincount(bayes.model.history.indices)

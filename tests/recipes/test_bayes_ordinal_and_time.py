@@ -50,18 +50,18 @@ def test_chances_come_true(rec, data):
     _, test, truth = data
     forecast = rec.model.forecast(test.user_codes, test.item_codes)
     happened = test.values[:, None] == np.arange(1, 6)
-    high = forecast.expected > np.median(forecast.expected)
+    high = forecast.mean > np.median(forecast.mean)
     for some in (np.ones(len(test), bool), high, ~high):
-        surprise = (happened - forecast.chances)[some].sum(axis=0)
-        spread = np.sqrt((forecast.chances * (1 - forecast.chances))[some].sum(axis=0))
+        surprise = (happened - forecast.probabilities)[some].sum(axis=0)
+        spread = np.sqrt((forecast.probabilities * (1 - forecast.probabilities))[some].sum(axis=0))
         assert np.abs(surprise / spread).max() < 4
     exact = OrderedSteps(np.arange(1, 6), UNEVEN).probabilities(truth)
-    assert np.abs(forecast.chances - exact).mean() < 0.07
+    assert np.abs(forecast.probabilities - exact).mean() < 0.07
     shares = np.broadcast_to(happened.mean(axis=0), happened.shape)
-    told, best, nothing = (-np.log(chances[happened]).mean() for chances in (forecast.chances, exact, shares))
+    told, best, nothing = (-np.log(chances[happened]).mean() for chances in (forecast.probabilities, exact, shares))
     assert told < best + 0.25 * (nothing - best)
     report = palate.evaluate(rec, test, baselines=False)
-    assert report["rmse"] == pytest.approx(rmse(forecast.expected, test.values), rel=1e-5)
+    assert report["rmse"] == pytest.approx(rmse(forecast.mean, test.values), rel=1e-5)
 
 
 def test_chances_of_strangers_come_true_and_say_less():
@@ -79,7 +79,7 @@ def test_chances_of_strangers_come_true_and_say_less():
         for unknown in (False, True):
             users = np.where(no_user & unknown, -1, test.user_codes).astype(np.int32)
             items = np.where(no_item & unknown, -1, test.item_codes).astype(np.int32)
-            chances = rec.model.forecast(users[some], items[some]).chances
+            chances = rec.model.forecast(users[some], items[some]).probabilities
             np.testing.assert_allclose(chances.mean(axis=0), happened[some].mean(axis=0), atol=0.12)  # few of them
             losses.append(-np.log(chances[happened[some]]).mean())
     np.testing.assert_allclose(losses[::2], losses[1::2], atol=0.02)
@@ -150,9 +150,9 @@ def test_any_ratings_in_steps_give_chances(rows, more):
     recipe = palate.Bayes(n_factors=2, n_sweeps=4, likelihood="ordinal", time=more == "times")
     rec = recipe.fit(ratings, progress=False)
     told = rec.model.forecast(np.array([0, 3, -1], np.int32), np.array([2, -1, 0], np.int32))
-    np.testing.assert_allclose(told.chances.sum(axis=1), 1, atol=1e-9)
-    assert (told.expected >= values.min()).all() and (told.expected <= values.max()).all()
-    assert np.isfinite(told.spread).all()
+    np.testing.assert_allclose(told.probabilities.sum(axis=1), 1, atol=1e-9)
+    assert (told.mean >= values.min()).all() and (told.mean <= values.max()).all()
+    assert np.isfinite(told.standard_deviation).all()
     assert rec.recommend(0, by="lower", keep_seen=True)["score"].is_finite().all()
     chosen = palate.Bayes(n_factors=2, n_sweeps=2, likelihood="auto").fit(ratings, progress=False)
     assert values.min() <= chosen.predict(0, 1).prediction <= values.max()
@@ -167,9 +167,9 @@ def test_weights_of_zero_teach_nothing_at_all(data):
     one, two = (recipe.fit(ratings).model for ratings in (spoiled, train[counted]))
     np.testing.assert_allclose(np.diff(one.factors.steps.cuts), np.diff(two.factors.steps.cuts), rtol=0.1)
     codes = test.user_codes, test.item_codes
-    assert rmse(one.forecast(*codes).expected, two.forecast(*codes).expected) < 0.1
+    assert rmse(one.forecast(*codes).mean, two.forecast(*codes).mean) < 0.1
     np.testing.assert_allclose(
-        one.forecast(*codes).chances.mean(axis=0), two.forecast(*codes).chances.mean(axis=0), atol=0.01
+        one.forecast(*codes).probabilities.mean(axis=0), two.forecast(*codes).probabilities.mean(axis=0), atol=0.01
     )
 
 
@@ -185,7 +185,7 @@ def test_a_step_that_only_weightless_ratings_have(data):
 
 def one_draw(rec):
     """(posterior of one draw, the items' partners z, their biases, the precision and mean of users)."""
-    posterior = rec.model.posterior.some(np.array([3]))
+    posterior = rec.model.posterior.select_draws(np.array([3]))
     items = posterior.items.vectors[0].astype(np.float64)
     z = np.column_stack([items[:, :-1], np.ones(len(items))])
     return posterior, z, items[:, -1], posterior.users.precision[0], posterior.users.mean[0]

@@ -46,7 +46,7 @@ def test_chances_come_true_at_known_and_at_unknown_moments(rec, split):
     happened = test.values[:, None] == np.arange(1, 6)
     losses = []
     for when in (test.times, None):
-        chances = rec.model.forecast(test.user_codes, test.item_codes, when).chances
+        chances = rec.model.forecast(test.user_codes, test.item_codes, when).probabilities
         surprise = (happened - chances).sum(axis=0) / np.sqrt((chances * (1 - chances)).sum(axis=0))
         assert np.abs(surprise).max() < 4
         losses.append(-np.log(chances[happened]).mean())
@@ -259,11 +259,13 @@ def test_a_compact_model_says_nearly_the_same(rec, split, tmp_path):
     codes = test.user_codes, test.item_codes
     for when in (None, test.times):
         whole, short = (one.model.forecast(*codes, when) for one in (rec, compact))
-        assert rmse(short.expected, whole.expected) < 0.08
-        assert rmse(short.spread, whole.spread) < 0.06
+        assert rmse(short.mean, whole.mean) < 0.08
+        assert rmse(short.standard_deviation, whole.standard_deviation) < 0.06
         assert np.mean(short.score_variance) == pytest.approx(np.mean(whole.score_variance), rel=0.15)
     never = np.full(len(test), np.nan)
-    np.testing.assert_allclose(compact.model.forecast(*codes, never).chances, compact.model.forecast(*codes).chances)
+    np.testing.assert_allclose(
+        compact.model.forecast(*codes, never).probabilities, compact.model.forecast(*codes).probabilities
+    )
     assert compact.model.noise == pytest.approx(rec.model.noise, rel=1e-6)  # which held the doubt before
     report = palate.evaluate(compact, test, baselines=False)
     assert report["rmse"] == pytest.approx(palate.evaluate(rec, test, baselines=False)["rmse"], abs=0.01)

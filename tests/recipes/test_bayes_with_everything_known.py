@@ -191,7 +191,7 @@ def mean_score(model, history, features, item):
 def test_a_share_is_what_the_feature_does(rec):
     model = rec.model
     for user, item in ((3, 5), (60, 40)):
-        user_rows = model.known(np.array([user], np.int32))
+        user_rows = model.user_rows(np.array([user], np.int32))
         features, history = model.features_of(user_rows), model.weighted(user_rows.history, user_rows.codes)
         _, known = contributions(model, user_rows, item)
         whole = mean_score(model, history, features, item)
@@ -203,7 +203,7 @@ def test_a_share_is_what_the_feature_does(rec):
 
 def test_a_share_is_what_the_feature_does_for_somebody_without_ratings(rec):
     model = rec.model
-    user_rows = model.known(np.array([140], np.int32))
+    user_rows = model.user_rows(np.array([140], np.int32))
     assert len(user_rows.history.values) == 0
     features = model.features_of(user_rows)
     _, known = contributions(model, user_rows, 5)

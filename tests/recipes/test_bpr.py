@@ -12,7 +12,7 @@ import palate
 from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Prior
-from palate.models.pairwise import PairwiseFactors, Preferences
+from palate.models.pairwise import PairwiseFactors, PairwiseProblem
 from palate.recipes.bpr import Choices, PairGrid, aliases, relative
 
 SMALL = palate.BPR(n_factors=4, n_epochs=120, n_candidates=1, seed=1)
@@ -175,7 +175,7 @@ def test_a_rate_too_large_is_told():
 def problem(n_candidates, seed=0, n=5, m=40, k=3):
     rng = np.random.default_rng(seed)
     draw = rng.standard_normal
-    return Preferences(draw((n, k)), draw(n), draw((m, k)), draw(m), n_candidates, 0.05)
+    return PairwiseProblem(draw((n, k)), draw(n), draw((m, k)), draw(m), n_candidates, 0.05)
 
 
 @pytest.mark.parametrize("n_candidates", [1, 4])
@@ -200,7 +200,7 @@ def test_the_chance_of_the_highest_candidate():
     asked, scores = problem(3, m=4), np.array([0.1, 2.0, -1.0, 0.5])
     drawn = np.random.default_rng(0).integers(0, 4, (200_000, 3))
     highest = drawn[np.arange(len(drawn)), np.argmax(scores[drawn], axis=1)]
-    chances = asked.chances(scores)
+    chances = asked.probabilities(scores)
     assert chances.sum() == pytest.approx(1)
     np.testing.assert_allclose(chances, np.bincount(highest) / len(drawn), atol=0.005)
 
@@ -208,7 +208,7 @@ def test_the_chance_of_the_highest_candidate():
 def test_folding_in_a_known_history_gives_nearly_that_user():
     rec = fitted()
     factors, history = rec.model.factors, rec.model.history
-    folded = factors.represent(history)
+    folded = factors.fold_in(history)
     scores = factors.scores(factors.users), factors.scores(folded)
     assert np.mean([np.corrcoef(one, two)[0, 1] for one, two in zip(*scores, strict=True)]) > 0.98
 
@@ -216,7 +216,7 @@ def test_folding_in_a_known_history_gives_nearly_that_user():
 def test_a_newcomer_is_recommended_their_colour():
     newcomer = fitted().fold_in(["i0", "i2"])
     assert all(int(item[1:]) % 2 == 0 for item in newcomer.recommend(n=6)["item"])
-    nobody = fitted().model.factors.represent(CompressedRows.empty(2))
+    nobody = fitted().model.factors.fold_in(CompressedRows.empty(2))
     assert (nobody == 0).all()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import palate
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError, TamperedModelError
-from palate.models.item_weights import choice_signals
+from palate.models.implicit import choice_signals
 from palate.recipes import ease
 from palate.storing.container import read, write
 
@@ -198,7 +198,7 @@ def test_ratings_of_another_kind_are_no_update():
 
 def test_a_new_item_cannot_be_folded_in():
     rec = palate.EASE().fit(drawn(20, 10, 0.4, seed=1))
-    with pytest.raises(OptionError, match="a new item would need some to and from all others"):
+    with pytest.raises(OptionError, match="cannot compute those of a new item"):
         rec.fold_in(["u001"], side="item")
 
 

@@ -1,4 +1,4 @@
-"""The file under a model: what is written is read, damage is named, and a save is whole or has not happened."""
+"""The container: what is written is read, damage is named, and a save is complete or has no effect."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_an_open_model_outlives_a_save_over_it_and_its_removal(model):
     np.testing.assert_array_equal(found["factors"], small()["factors"])
 
 
-def test_any_layout_in_memory_is_written_alike(tmp_path):
+def test_any_memory_layout_is_written_the_same(tmp_path):
     wanted = np.arange(12.0).reshape(3, 4)
     given_arrays = {
         "transposed": np.asfortranarray(wanted),
@@ -230,20 +230,20 @@ def test_every_flipped_bit_is_seen_or_changes_nothing(model):
     assert unseen < 40
 
 
-def test_a_file_with_a_right_checksum_for_wrong_bytes_of_another_name_is_seen(model):
+def test_a_renamed_tensor_is_seen(model):
     whole = model.read_bytes()
     model.write_bytes(whole.replace(b'"codes"', b'"items"'))
     with pytest.raises(TamperedModelError, match="checksum"):
         container.read(model)
 
 
-def test_files_that_are_none(tmp_path):
+def test_paths_that_are_no_readable_file(tmp_path):
     with pytest.raises(ModelFileError, match="there is no file"):
         container.read(tmp_path / "none")
     with pytest.raises(NotAModelError, match="a folder"):
         container.read(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(NotAModelError, match="no regular file"):
+    with pytest.raises(NotAModelError, match="not a regular file"):
         container.read(tmp_path / "pipe")
     with pytest.raises(ModelFileError, match="cannot read"):
         container.read(tmp_path / ("x" * 400))
@@ -307,9 +307,9 @@ except errors.ModelFileError as error:
 
 def test_a_disk_that_takes_no_more_leaves_the_old_file(model):
     before = model.read_bytes()
-    said, _ = run(FULL_DISK, model).communicate(timeout=60)
-    assert "cannot save" in said
-    assert "unchanged" in said
+    output, _ = run(FULL_DISK, model).communicate(timeout=60)
+    assert "cannot save" in output
+    assert "unchanged" in output
     assert model.read_bytes() == before
     assert only_file(model.parent) == [model.name]
 

@@ -1,4 +1,4 @@
-"""Saving and loading: everything comes back, files that lie are refused in words, and old files stay readable."""
+"""Saving and loading: everything comes back, inconsistent files are refused in words, old files stay readable."""
 
 import json
 import math
@@ -138,7 +138,7 @@ def test_other_columns_become_their_nearest_kind(folder):
         )
 
 
-def test_titles_do_not_change_with_saving(folder):
+def test_titles_stay_the_same_after_saving(folder):
     table = pl.DataFrame({"since": [date(2000, 1, 1)] * 3, "tags": [["x"]] * 3, "film name": ["Jam", "Milk", "Tea"]})
     rec = small(item_table=table)
     assert set(rec.recommend("ann", keep_seen=True)["title"]) == {"Jam", "Milk", "Tea"}
@@ -179,7 +179,7 @@ def test_a_loaded_model_is_mapped_not_copied(folder):
         assert not array.flags.writeable
 
 
-# ---- files that lie: written by palate's own container, so that nothing but the contents is wrong
+# ---- inconsistent files: written by palate's own container, so that nothing but the contents is wrong
 
 
 def replaced(tensors, **changes):
@@ -189,7 +189,7 @@ def replaced(tensors, **changes):
 
 
 F, I4, I8 = np.float32, np.int32, np.int64
-LIES = {
+BAD_TENSORS = {
     "no factors": {"user__factors": None},
     "factors of one dimension": {"user__factors": np.zeros(12, F)},
     "factors without columns": {"user__factors": np.zeros((4, 0), F), "item__factors": np.zeros((3, 0), F)},
@@ -226,23 +226,23 @@ LIES = {
         **{f"posterior__{side}__mean": np.zeros((0, 3), F) for side in ("user", "item")},
     },
     "posterior with negative noise": {"posterior__alpha": np.array([1, -1, 1, 1], F)},
-    "posterior with no number for noise": {"posterior__alpha": np.array([1, np.nan, 1, 1], F)},
+    "posterior with nan for noise": {"posterior__alpha": np.array([1, np.nan, 1, 1], F)},
     "posterior half missing": {"posterior__item__mean": None},
     "no link": {"posterior__user__link": None},
     "link of too few features": {"posterior__user__link": np.zeros((4, 2, 3), F)},
     "link of another width": {"posterior__item__link": np.zeros((4, 4, 2), F)},
     "link of too few draws": {"posterior__item__link": np.zeros((3, 4, 3), F)},
     "link of doubles": {"posterior__user__link": np.zeros((4, 3, 3))},
-    "no strangers": {"posterior__user__strangers__mean": None},
-    "strangers without spread": {"posterior__user__strangers__covariance": None},
-    "strangers of another width": {"posterior__item__strangers__mean": np.zeros((4, 2), F)},
-    "strangers' spread of one dimension": {"posterior__item__strangers__covariance": np.zeros((4, 3), F)},
-    "strangers with a spread below zero": {
+    "no cold start": {"posterior__user__strangers__mean": None},
+    "cold start without covariance": {"posterior__user__strangers__covariance": None},
+    "cold start of another width": {"posterior__item__strangers__mean": np.zeros((4, 2), F)},
+    "cold-start covariance of one dimension": {"posterior__item__strangers__covariance": np.zeros((4, 3), F)},
+    "cold-start covariance below zero": {
         "posterior__item__strangers__covariance": np.tile(-np.eye(3, dtype=F), (4, 1, 1))
     },
-    "strangers with no number for a spread": {"posterior__user__strangers__covariance": np.full((4, 3, 3), np.nan, F)},
-    "strangers with a link to nothing": {"posterior__user__strangers__link": np.zeros((4, 0, 3), F)},
-    "strangers with an intercept to nothing": {"posterior__user__strangers__intercept": np.zeros((4, 3), F)},
+    "cold-start covariance that is nan": {"posterior__user__strangers__covariance": np.full((4, 3, 3), np.nan, F)},
+    "cold-start link without attributes": {"posterior__user__strangers__link": np.zeros((4, 0, 3), F)},
+    "cold-start intercept without attributes": {"posterior__user__strangers__intercept": np.zeros((4, 3), F)},
     "a table too short": {"item_table__0": np.zeros(2, I8)},
     "a table in two dimensions": {"item_table__0": np.zeros((3, 2), I8)},
     "a table's nulls of another length": {"item_table__0__null": np.zeros(2, bool)},
@@ -251,9 +251,9 @@ LIES = {
     "a table's lists too long": {"item_table__2__lengths": np.array([1, 1, 9])},
     "a table's lists too many": {"item_table__2__lengths": np.array([1, 1, 0, 1])},
     "a table's lists of doubles": {"item_table__2__lengths": np.array([1.0, 1, 1])},
-    "a table's moment out of time": {"item_table__3": np.array([0, 2**62, 0])},
+    "a table's date out of range": {"item_table__3": np.array([0, 2**62, 0])},
 }
-HEADER_LIES = {
+BAD_HEADERS = {
     "no limits": {"limits": None},
     "limits of words": {"limits": ["low", "high"]},
     "limits the wrong way": {"limits": [5, 1]},
@@ -272,17 +272,17 @@ HEADER_LIES = {
     "metrics a word": {"metrics": "good"},
     "posterior without a scale": {"posterior": {"center": 3.0}},
     "posterior a number": {"posterior": 7},
-    "posterior without spread": {"posterior": {"center": 3.0, "scale": 0.0}},
+    "posterior of scale zero": {"posterior": {"center": 3.0, "scale": 0.0}},
     "noise of words": {"noise": "loud"},
-    "a link to nothing": {"user_info": None},
+    "a link without side information": {"user_info": None},
     "features without a posterior": {"posterior": None},
     "history of too few items": {"user_info": {"n_history": 2, "attributes": None}},
     "history of items below zero": {"user_info": {"n_history": -3, "attributes": None}},
     "history of too many users": {"item_info": {"n_history": 10**400, "attributes": None}},
     "no history": {"item_info": {"n_history": 0, "attributes": None}},
     "history of words": {"user_info": {"n_history": "all", "attributes": None}},
-    "nothing of attributes": {"user_info": {"n_history": 3}},
-    "what is known a number": {"user_info": 3},
+    "side information without attributes": {"user_info": {"n_history": 3}},
+    "side information a number": {"user_info": 3},
     "attributes a word": {"user_info": {"n_history": 3, "attributes": "age"}},
     "attributes of an unknown kind": {"user_info": {"n_history": 3, "attributes": {"n_rows": 4, "fields": [
         {"kind": "tensor"}]}}},
@@ -291,15 +291,15 @@ HEADER_LIES = {
     "table a number": {"item_table": 3},
     "table of an unknown kind": {"item_table": [{"name": "x", "kind": "object"}] * 4},
     "table without names": {"item_table": [{"kind": "integer"}]},
-    "table of twins": {"item_table": [{"name": "x", "kind": "integer"}, {"name": "x", "kind": "text"}]},
+    "table with a name twice": {"item_table": [{"name": "x", "kind": "integer"}, {"name": "x", "kind": "text"}]},
     "table of too many columns": {"item_table": [{"name": str(n), "kind": "integer"} for n in range(9)]},
-    "table for nobody": {"user_table": []},
+    "table without columns": {"user_table": []},
     "table of words": {"item_table": ["x", "y"]},
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def honest(folder):
+def valid(folder):
     table = pl.DataFrame(
         {
             "year": [1999, 2000, 2001],
@@ -308,8 +308,8 @@ def honest(folder):
             "day": [date(2020, 1, 1)] * 3,
         }
     )
-    small(item_table=table).save(folder / "honest.palate")
-    return container.read(folder / "honest.palate")
+    small(item_table=table).save(folder / "valid.palate")
+    return container.read(folder / "valid.palate")
 
 
 def refuse(path, tensors, header):
@@ -318,39 +318,39 @@ def refuse(path, tensors, header):
         palate.load(path)
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_tensors_that_contradict_each_other_are_refused(lie, honest, folder):
-    tensors, header = honest
-    refuse(folder / "lie.palate", replaced(tensors, **LIES[lie]), header)
+@pytest.mark.parametrize("name", BAD_TENSORS)
+def test_tensors_that_contradict_each_other_are_refused(name, valid, folder):
+    tensors, header = valid
+    refuse(folder / "bad.palate", replaced(tensors, **BAD_TENSORS[name]), header)
 
 
-@pytest.mark.parametrize("lie", HEADER_LIES)
-def test_headers_that_contradict_the_tensors_are_refused(lie, honest, folder):
-    tensors, header = honest
-    refuse(folder / "lie.palate", tensors, header | HEADER_LIES[lie])
+@pytest.mark.parametrize("name", BAD_HEADERS)
+def test_headers_that_contradict_the_tensors_are_refused(name, valid, folder):
+    tensors, header = valid
+    refuse(folder / "bad.palate", tensors, header | BAD_HEADERS[name])
 
 
-def test_every_part_is_needed(honest, folder):
-    tensors, header = honest
+def test_every_part_is_needed(valid, folder):
+    tensors, header = valid
     for name in tensors:
-        refuse(folder / "lie.palate", {key: value for key, value in tensors.items() if key != name}, header)
+        refuse(folder / "bad.palate", {key: value for key, value in tensors.items() if key != name}, header)
     for name in header:
-        if name in ("posterior", "fingerprint", "levels", "ratings_kind"):  # some may be absent, one is worked out anew
+        if name in ("posterior", "fingerprint", "levels", "ratings_kind"):  # optional, or computed again
             continue
         with pytest.raises(ModelFileError):
-            refuse_nothing(folder / "lie.palate", tensors, {key: header[key] for key in header if key != name})
+            write_and_load(folder / "bad.palate", tensors, {key: header[key] for key in header if key != name})
 
 
-def refuse_nothing(path, tensors, header):
+def write_and_load(path, tensors, header):
     container.write(path, tensors, header)
     palate.load(path)
 
 
 @given(st.data())
 @settings(max_examples=150, deadline=None)
-def test_no_lie_raises_anything_else(honest, folder, data):
-    """Any tensor exchanged for another, or for one of another shape, type or content: a model or a clear error."""
-    tensors, header = dict(honest[0]), honest[1]
+def test_no_inconsistency_raises_anything_else(valid, folder, data):
+    """Replace any tensor by another, or by one of another shape, type or content: a model or a clear error."""
+    tensors, header = dict(valid[0]), valid[1]
     name = data.draw(st.sampled_from(sorted(tensors)))
     original = tensors[name]
     tensors[name] = data.draw(
@@ -367,7 +367,7 @@ def test_no_lie_raises_anything_else(honest, folder, data):
         rec = palate.load(folder / "fuzz.palate")
     except ModelFileError:
         return
-    rec.predict("ann", "tea", on_unknown="nan")  # what loads can be asked
+    rec.predict("ann", "tea", on_unknown="nan")  # a model that loads can predict
 
 
 def test_a_file_that_is_a_model_of_nothing(folder):
@@ -380,7 +380,7 @@ def test_a_file_that_is_a_model_of_nothing(folder):
 
 
 def answers_of(rec):
-    """What the kept model must go on answering."""
+    """The answers that the stored model must keep giving."""
     new = rec.fold_in({"i1": 5.0, "i3": 1.0, "i5": 4.0})
     return {
         "repr": repr(rec),
@@ -400,7 +400,7 @@ def answers_of(rec):
 
 def assert_close(one, two):
     if isinstance(one, dict):
-        assert one.keys() >= two.keys()  # answers may have learned to tell more
+        assert one.keys() >= two.keys()  # newer answers may have more keys
         for key in two:
             assert_close(one[key], two[key])
     elif isinstance(one, (list, tuple)):
@@ -413,8 +413,8 @@ def assert_close(one, two):
         assert one == two
 
 
-def write_the_kept_model():
-    """Made once, by format 1; not to be made anew but for a new format, under a new name."""
+def write_model_v1():
+    """How the file of format 1 was made. Do not run it again; a new format gets a new file."""
     ratings = palate.datasets.synthetic(40, 25, 450, n_factors=2, seed=9)
     table = pl.DataFrame(
         {
@@ -440,12 +440,12 @@ def test_a_model_of_format_1_still_answers_the_same():
     assert container.FORMAT >= 1
 
 
-def test_a_history_that_lies_is_found_before_a_model_joins_it(tmp_path):
+def test_an_invalid_history_is_found_before_a_model_uses_it(tmp_path):
     path = tmp_path / "ease.palate"
     palate.EASE().fit(palate.datasets.synthetic(20, 10, 100, seed=1).likes(at_least=2)).save(path)
     tensors, header = container.read(path)
-    lie = tensors["history.indices"].copy()
-    lie[0] = 2**31 - 1
-    container.write(path, {**tensors, "history.indices": lie}, header)
-    with pytest.raises(TamperedModelError, match="names an item that is not there"):
+    indices = tensors["history.indices"].copy()
+    indices[0] = 2**31 - 1
+    container.write(path, {**tensors, "history.indices": indices}, header)
+    with pytest.raises(TamperedModelError, match="history: an item code out of range"):
         palate.load(path)

@@ -15,12 +15,12 @@ from palate.data.titles import Titles
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, as_partner
-from palate.models.item_weights import HistoryFactors
+from palate.models.history_factors import HistoryFactors
 from palate.models.model import Model, UserRows
 from palate.models.network import Network
 from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 
 
 def explain(model: Model, user: Label, item: Label, when: Timestamp | None) -> Explanation:
@@ -56,7 +56,7 @@ def explain_row(
     shares, known = contributions(model, user_rows, item_code)
     inner = scale * (x[:-1] @ y[:-1])
     if isinstance(model.factors, HistoryFactors):
-        inner = shares.sum() + model.factors.unsaid(user_rows.history, item_code)
+        inner = shares.sum() + model.factors.cold_start_part(user_rows.history, item_code)
     moves = {row: scale * x[-1], column: scale * y[-1], "factors": inner, **(effects or {})}
     curve = model.factors if score_variance is None else replace(model.factors, score_variance=float(score_variance[0]))
     start, gain = _gain(curve, mean, sum(moves.values()))
@@ -120,10 +120,10 @@ def contributions(model: Model, user_rows: UserRows, item_code: int) -> tuple[Do
     latents of ordered ratings; where scores are squashed into a range, of the linear problem around the present x.
     """
     if isinstance(model.factors, PairwiseFactors):
-        return model.factors.shares(user_rows.history, user_rows.vectors[0], item_code), np.zeros(0)
+        return model.factors.contributions(user_rows.history, user_rows.vectors[0], item_code), np.zeros(0)
     if isinstance(model.factors, HistoryFactors):
         signals = model.factors.signals(user_rows.history, user_rows.vectors)
-        return model.factors.shares(user_rows.history, signals, item_code), np.zeros(0)
+        return model.factors.contributions(user_rows.history, signals, item_code), np.zeros(0)
     if model.posterior is None:
         return _under_prior(model, user_rows, item_code), np.zeros(0)
     return _under_draws(model, model.posterior, user_rows, item_code)

@@ -53,7 +53,7 @@ class FoldIn:
         self._model = model
         self._rows: UserRows = model.fold_in(history, None if features is None else [features])
         told = self._rows.features
-        self._is_described = len(history.indices) > 0 or (told is not None and len(told.indices) > 0)
+        self._has_data = len(history.indices) > 0 or (told is not None and len(told.indices) > 0)
 
     @property
     def vector(self) -> Floats:
@@ -71,7 +71,7 @@ class FoldIn:
         names = Names.of_items(self._model)
         labels = names.labels(list(items) if is_many(items) else [items], marking(on_unknown))
         codes = encode(self._model.item_vocabulary, labels, on_unknown)
-        forecast = self._model.forecast_for(self._rows, codes, is_described=self._is_described)
+        forecast = self._model.forecast_new(self._rows, codes, has_data=self._has_data)
         blank = codes < 0 if on_unknown == "nan" else None
         columns = columns_of(self._model, forecast, level, blank=blank, distribution=distribution)
         if not is_many(items):
@@ -123,7 +123,7 @@ class FoldIn:
         """Where the prediction for an item comes from, own rating by own rating."""
         code = Names.of_items(self._model).encode_one(item)
         codes = np.array([code], np.int32)
-        score_variance = self._model.forecast_for(self._rows, codes, is_described=self._is_described).score_variance
+        score_variance = self._model.forecast_new(self._rows, codes, has_data=self._has_data).score_variance
         return explain_row(self._model, self._rows, "new", code, score_variance)
 
 

@@ -80,10 +80,10 @@ def columns_of(
     distribution: bool = False,
 ) -> dict[str, Doubles]:
     """prediction, low, high and, where asked for, the chance of each step: (n,) each, nan where `blank`."""
-    answer = interval(forecast.expected, forecast.spread, level, model.score_limits)
+    answer = interval(forecast.mean, forecast.standard_deviation, level, model.score_limits)
     columns = dict(zip(("prediction", "low", "high"), answer, strict=True))
-    if distribution and forecast.chances is not None and model.factors.steps is not None:
-        columns |= dict(zip(chance_names(model.factors.steps), forecast.chances.T.copy(), strict=True))
+    if distribution and forecast.probabilities is not None and model.factors.steps is not None:
+        columns |= dict(zip(chance_names(model.factors.steps), forecast.probabilities.T.copy(), strict=True))
     if blank is not None:
         for column in columns.values():
             column[blank] = np.nan

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from palate.data.rows import columns_where, take_rows
 from palate.data.vocabulary import Vocabulary
 from palate.models.factors import Factors, Floats
-from palate.models.item_weights import HistoryFactors
+from palate.models.history_factors import HistoryFactors
 from palate.models.model import Model
 from palate.models.posterior import SideSamples
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,7 +73,7 @@ def kept(model: Model, users: Mask, items: Mask) -> Model:
         item_table=None if model.item_table is None else model.item_table.filter(items),
         user_info=_with_history(model.user_info, int(items.sum())),
         item_info=_with_history(model.item_info, int(users.sum())),
-        effects=None if effects is None else effects.only(users, items),
+        effects=None if effects is None else effects.subset(users, items),
         user_noise=None if model.user_noise is None else model.user_noise[users],
         item_noise=None if model.item_noise is None else model.item_noise[items],
     )

@@ -54,7 +54,7 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
         rated, values = history.row(int(user))
         place = {int(code): value for code, value in zip(rated, values, strict=True)}
         known[at] = [place.get(int(code), np.nan) for code in item_codes]
-    scores = model.scores(model.known(user_codes))[:, item_codes]
+    scores = model.scores(model.user_rows(user_codes))[:, item_codes]
     titles = model.item_titles
     return CrossTab(
         rows.decode(user_codes).tolist(),

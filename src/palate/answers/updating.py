@@ -25,8 +25,8 @@ from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
 from palate.kernels.blas import single_threaded_blas
 from palate.models.factors import Codes, Factors, Floats
-from palate.models.implicit import ImplicitFactors, as_given, as_weighted, weighted_choices
-from palate.models.item_weights import HistoryFactors
+from palate.models.history_factors import HistoryFactors
+from palate.models.implicit import ImplicitFactors, weighted_choices, with_confidence_of, with_given_weights
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.pairwise import PairwiseFactors
@@ -35,7 +35,7 @@ from palate.models.posterior import Posterior, Projection
 if TYPE_CHECKING:
     import polars as pl
 
-    from palate.models.sideinfo import SideInfo
+    from palate.models.side_information import SideInfo
 
 LEAST_DRAWS = 6  # of the posterior that go on where an update touches every rating; all of them where it touches few
 
@@ -236,10 +236,13 @@ def _relearned(
         if isinstance(model.factors, HistoryFactors):
             moved = _moved_factors(model.factors.biases, users, items)
             factors = replace(model.factors, users=moved.users, items=moved.items)
-            return replace(whole, factors=factors.joined(history))
-        return replace(whole, factors=as_weighted(_moved_factors(as_given(model.factors), users, items), model.factors))
+            return replace(whole, factors=factors.with_history(history))
+        return replace(
+            whole,
+            factors=with_confidence_of(_moved_factors(with_given_weights(model.factors), users, items), model.factors),
+        )
     draws = _draws(len(model.posterior), (users.n_ratings + items.n_ratings) / (2 * len(targets.indices)))
-    some = model.posterior.some(draws)
+    some = model.posterior.select_draws(draws)
     seed = 4 * len(updates)  # other random numbers each time
     with single_threaded_blas():
         ways = (
@@ -297,8 +300,8 @@ def _weighted(model: Model, rows: CompressedRows, users: Codes) -> CompressedRow
 
 def _represented(was: Factors, now: Factors, change: Change) -> Factors:
     users, goes_on = now.users.copy(), change.goes_on
-    moved = now.represent(change.after)
-    moved[goes_on] += was.users[change.codes[goes_on]] - was.represent(change.part(goes_on).before)
+    moved = now.fold_in(change.after)
+    moved[goes_on] += was.users[change.codes[goes_on]] - was.fold_in(change.part(goes_on).before)
     users[change.codes] = moved
     return replace(now, users=users)
 
@@ -359,8 +362,8 @@ class Ways:
         was_before, was_after = (way.users.vectors.take(change.codes, axis=1) for way in (self.before, self.after))
         before, after = self._drawn(change, (was_before, was_after), seed)
         users = self.factors.users.copy()
-        users[change.codes] += projections[1].moves(after - was_after)
-        users[change.codes] -= projections[0].moves(before - was_before)
+        users[change.codes] += projections[1].shift(after - was_after)
+        users[change.codes] -= projections[0].shift(before - was_before)
         return Ways(
             replace(self.factors, users=users),
             _with_vectors(self.before, change.codes, before),

@@ -65,7 +65,11 @@ def place(model: Model, held_out: HeldOut, n: int, query: Query | None = None) -
 def _is_dot_product(factors: Factors) -> bool:
     """Whether a user's vector and an item's give their score, or what rises with it: then no score need be kept."""
     kind = type(factors)
-    return kind.serving is Factors.serving and kind.user_scores is Factors.user_scores and kind.scores is Factors.scores
+    return (
+        kind.with_users is Factors.with_users
+        and kind.user_scores is Factors.user_scores
+        and kind.scores is Factors.scores
+    )
 
 
 def _places(held_out: HeldOut, ranks: Begins, middles: Doubles, n_candidates: Codes) -> Places:

@@ -1,1 +1,1 @@
-"""What a fit leaves behind, in codes: factors and their kin, the posterior, effects, side information."""
+"""Trained models, in codes: factors of every kind, the posterior, time effects, side information, cold start."""

@@ -1,13 +1,17 @@
-"""Factors of implicit ratings, where what somebody did not choose counts too, with a small weight.
+"""Implicit ALS: factors of implicit feedback, where the items that a user did not choose count with a small weight.
 
-The vectors x of users and y of items minimise (Rendle, Krichene, Zhang & Koren 2022, eq. 4)
+The vectors x of users and y of items minimize
 
     sum_chosen w (1 - x_u . y_i)^2 + a0 sum_all (x_u . y_i)^2
         + weight_decay (sum_u (n_u + a0 n_items)^e |x_u|^2 + sum_i (n_i + a0 n_users)^e |y_i|^2)
 
-so that given the items a user is a small linear problem, in which all unchosen ones are one Gram matrix:
+with a0 the unobserved weight and e the count exponent. Given the items, each user is a small linear problem, in which
+all unobserved items are one Gram matrix:
 
     x_u = (sum_chosen w y y' + a0 Y'Y + ridge_u I)^-1 sum_chosen w y
+
+Source: Rendle, Krichene, Zhang & Koren (2022), Revisiting the Performance of iALS, equation 4; Hu, Koren & Volinsky
+(2008), Collaborative Filtering for Implicit Feedback Datasets.
 """
 
 from __future__ import annotations
@@ -25,16 +29,22 @@ from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
 
 Confidence = Literal["equal", "relative", "given"]
-CONFIDENCES: tuple[Confidence, ...] = ("equal", "relative")  # "given", inside: weights are what they count for already
+CONFIDENCES: tuple[Confidence, ...] = ("equal", "relative")  # "given" is internal: weights are confidences already
+
+START = 0.1  # standard deviation of scores among the random start vectors
+N_ERROR_PAIRS = 20_000  # choices in the training error
+DECAY = 0.45  # in default_problem()
+BLOCK = 32  # columns solved at a time if there are many (Rendle et al. 2021, "iALS++")
 
 
 def choice_signals(
     histories: CompressedRows, confidence: Confidence, mean_counts: Doubles | None = None
 ) -> Floats | None:
-    """What each choice counts for, (n,): 1, or (1 + ln(1 + count / own mean count)) / (1 + ln 2). None: 1 everywhere.
+    """The confidence of each choice, (n,): 1, or (1 + ln(1 + count / mean count)) / (1 + ln 2). None: 1 everywhere.
 
-    The mean is that of the user's own counts: so a choice made as often as his usual one counts 1. usual_of: where rows
-    are items, the usual counts of the users that are their columns; 0 for who has none, whose own choice is his usual.
+    The mean is over the counts of the same user, so an item chosen as often as the user's average has confidence 1.
+    mean_counts: if rows are items, the mean count of each user, which are columns then; 0 for a user without choices,
+    for whom the count itself is the mean.
     """
     if histories.weights is None or confidence == "equal":
         return None
@@ -42,12 +52,12 @@ def choice_signals(
         return histories.weights
     counts = histories.weights.astype(np.float64)
     means = mean_counts_of(histories)[row_codes(histories)] if mean_counts is None else mean_counts[histories.indices]
-    usual = np.where(means > 0, means, counts if mean_counts is not None else 1)
-    return np.asarray((1 + np.log1p(counts / usual)) / (1 + np.log(2)), np.float32)
+    means = np.where(means > 0, means, counts if mean_counts is not None else 1)
+    return np.asarray((1 + np.log1p(counts / means)) / (1 + np.log(2)), np.float32)
 
 
 def mean_counts_of(histories: CompressedRows) -> Doubles:
-    """The mean count of each row's choices, (n_rows,); 0 of none."""
+    """The mean count of each row's choices, (n_rows,); 0 for an empty row."""
     counts = None if histories.weights is None else histories.weights.astype(np.float64)
     totals = np.bincount(row_codes(histories), counts, minlength=histories.n_rows)
     return totals / np.maximum(histories.counts, 1)
@@ -56,35 +66,35 @@ def mean_counts_of(histories: CompressedRows) -> Doubles:
 def weighted_choices(
     histories: CompressedRows, confidence: Confidence, mean_counts: Doubles | None = None
 ) -> CompressedRows:
-    """The same choices, weighing what they count for in place of how often they were made; see choice_signals()."""
+    """Return choices weighted by their confidence in place of their count; see choice_signals()."""
     return replace(histories, weights=choice_signals(histories, confidence, mean_counts))
 
 
-START = 0.1
-N_LOOKED_AT = 20_000
-DECAY = 0.45
-BLOCK = 32  # columns solved at once where there are many (Rendle et al. 2021, "iALS++")
-
-
 @dataclass(frozen=True)
-class Implicit:
-    """The least-squares problem of one side given the other: what counts besides the choices, and how strongly."""
+class ImplicitProblem:
+    """The least-squares problem of one side, given the other side and the choices.
+
+    Attributes:
+        unobserved_weight (float): a0, the weight of a pair that was not chosen.
+        weight_decay (float): Of the regularization.
+        count_exponent (float): e, the exponent of the row's total weight in the regularization.
+    """
 
     unobserved_weight: float
     weight_decay: float
     count_exponent: float
 
     def ridge(self, counts: Any, n_others: int) -> Floats:
-        """Weight decay of rows with so many choices among n_others: weight_decay (n + a0 n_others)^e."""
-        mass = np.asarray(counts, np.float64) + self.unobserved_weight * n_others
-        return np.asarray(self.weight_decay * mass**self.count_exponent, np.float32)
+        """Weight decay of rows with so many choices (n_rows,): weight_decay (n + a0 n_others)^e, (n_rows,)."""
+        total_weight = np.asarray(counts, np.float64) + self.unobserved_weight * n_others
+        return np.asarray(self.weight_decay * total_weight**self.count_exponent, np.float32)
 
     def background(self, others: Floats) -> Floats:
-        """What all of the other side (n, k) weighs, chosen or not: a0 Y'Y, (k, k)."""
+        """The part of the normal equations that all rows share: a0 Y'Y, (k, k), for the other side Y (n, k)."""
         return (self.unobserved_weight * gram(others)[0]).astype(np.float32)
 
     def solve(self, rows: CompressedRows, others: Floats, background: Floats, n_threads: int = 0) -> Floats:
-        """The best vectors (n_rows, k) given the other side's (n, k)."""
+        """The optimal vectors, (n_rows, k), given those of the other side, (n, k)."""
         k = others.shape[1]
         vectors, _ = solve_rows(
             rows.indptr,
@@ -101,7 +111,7 @@ class Implicit:
         return vectors
 
     def improve(self, rows: CompressedRows, others: Floats, vectors: Floats, n_threads: int = 0) -> Floats:
-        """Better vectors (n_rows, k) than these: the best ones, or of many factors, BLOCK columns at a time, once."""
+        """Lower the loss by one pass over the rows: the optimal vectors, or if k is large, BLOCK columns at a time."""
         background = self.background(others)
         if is_exact(others.shape[1]):
             return self.solve(rows, others, background, n_threads)
@@ -125,32 +135,35 @@ def default_problem(
     unobserved_weight: float | None = None,
     weight_decay: float | None = None,
     count_exponent: float = 1.0,
-) -> Implicit:
-    """What generalises on choices of this number, in place of options that are not given.
+) -> ImplicitProblem:
+    """Return the problem with defaults in place of options that are None; the defaults follow from the data's density.
 
-    With n choices by n_u users of n_i items, of density p = n / (n_u n_i), unobserved_weight = sqrt(p), and the decay
-    of a typical row is 0.45 (sqrt(n / n_u) + sqrt(n / n_i)), in proportion to the largest singular value of noise of
-    that density. The number was found on inner splits of four data sets (docs/decisions.md).
+    For n choices by n_u users of n_i items, of density p = n / (n_u n_i), the unobserved weight is sqrt(p). The decay
+    of a typical row is DECAY (sqrt(n / n_u) + sqrt(n / n_i)), in proportion to the largest singular value of noise of
+    that density. DECAY was chosen on inner splits of four data sets (docs/decisions.md).
     """
     n = max(len(by_user.indices), 1)
     users = max(int(np.count_nonzero(by_user.counts)), 1)
     items = max(int(np.count_nonzero(np.bincount(by_user.indices, minlength=1))), 1)
     per_user, per_item = n / users, n / items
     weight = float(np.sqrt(per_user / items)) if unobserved_weight is None else unobserved_weight
-    mass = np.sqrt((per_user + weight * n_items) * (per_item + weight * by_user.n_rows))
-    decay = float(DECAY * (np.sqrt(per_user) + np.sqrt(per_item)) / mass**count_exponent)
-    return Implicit(weight, decay if weight_decay is None else weight_decay, count_exponent)
+    total_weight = np.sqrt((per_user + weight * n_items) * (per_item + weight * by_user.n_rows))
+    decay = float(DECAY * (np.sqrt(per_user) + np.sqrt(per_item)) / total_weight**count_exponent)
+    return ImplicitProblem(weight, decay if weight_decay is None else weight_decay, count_exponent)
 
 
 def is_exact(n_factors: int) -> bool:
-    """Whether a sweep solves rows whole: of more factors, blocks of columns cost less and reach as much."""
+    """True if a sweep solves whole rows. With more factors, blocks of columns are faster and converge as well."""
     return n_factors <= 2 * BLOCK
 
 
 class Sweep(NamedTuple):
-    """Where the alternation stands: users (n_users, k) and items (n_items, k).
+    """The state after a sweep.
 
-    is_settled: whether every user is exactly what the items and his own choices make of him.
+    Attributes:
+        users (float32 array of shape (n_users, k)): User factors.
+        items (float32 array of shape (n_items, k)): Item factors.
+        is_settled (bool, default False): True if every user vector is optimal given the items.
     """
 
     users: Floats
@@ -158,29 +171,29 @@ class Sweep(NamedTuple):
     is_settled: bool = False
 
     def error(self, by_user: CompressedRows) -> float:
-        """Root of the mean of (1 - x.y)^2 over what was chosen, or over N_LOOKED_AT of it, evenly spaced."""
-        some = np.arange(0, len(by_user.indices), max(1, len(by_user.indices) // N_LOOKED_AT))
-        owners = np.searchsorted(by_user.indptr, some, side="right").astype(np.int32) - np.int32(1)
-        scores = predict_pairs(self.users, self.items, owners, by_user.indices[some])
+        """Root mean square of 1 - x . y over the choices, or over about N_ERROR_PAIRS of them, evenly spaced."""
+        sample = np.arange(0, len(by_user.indices), max(1, len(by_user.indices) // N_ERROR_PAIRS))
+        users = np.searchsorted(by_user.indptr, sample, side="right").astype(np.int32) - np.int32(1)
+        scores = predict_pairs(self.users, self.items, users, by_user.indices[sample])
         return float(np.sqrt(np.mean(np.square(1 - scores, dtype=np.float64))))
 
-    def settled(self, problem: Implicit, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
-        """With every user exactly what the items and his own choices make of him."""
+    def settled(self, problem: ImplicitProblem, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
+        """Return the state with every user vector optimal given the items."""
         if self.is_settled:
             return self
         return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items, True)
 
-    def factors(self, problem: Implicit, confidence: Confidence) -> ImplicitFactors:
-        """What it leaves to a model, whose choices weigh what `confidence` makes of their counts."""
+    def factors(self, problem: ImplicitProblem, confidence: Confidence) -> ImplicitFactors:
+        """Return these vectors as factors of a model; confidence: how counts become weights at fold-in."""
         k = self.users.shape[1] + 1
         item_prior = Prior.flat(k, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
         users = without_bias(self.users)
-        anybody = users.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean_user = users.mean(axis=0, dtype=np.float64).astype(np.float32)
         return ImplicitFactors(
             0.0,
             users,
             without_bias(self.items),
-            replace(item_prior, mean=anybody),
+            replace(item_prior, mean=mean_user),
             item_prior,
             unobserved_weight=problem.unobserved_weight,
             confidence=confidence,
@@ -188,14 +201,14 @@ class Sweep(NamedTuple):
 
 
 def start(n_users: int, n_items: int, n_factors: int, seed: int) -> Sweep:
-    """Random items whose products spread by START (Rendle et al. 2022, section 3.3), and users who like nothing."""
+    """Return random items, scaled by START / sqrt(k) (Rendle et al. 2022, section 3.3), and users of zeros."""
     rng = np.random.Generator(np.random.Philox(seed))
     items = rng.standard_normal((n_items, n_factors), np.float32) * np.float32(START / np.sqrt(n_factors))
     return Sweep(np.zeros((n_users, n_factors), np.float32), items)
 
 
 def sweeps(
-    problem: Implicit,
+    problem: ImplicitProblem,
     by_user: CompressedRows,
     by_item: CompressedRows,
     at: Sweep,
@@ -203,9 +216,9 @@ def sweeps(
     *,
     last: int | None = None,
 ) -> Iterator[Sweep]:
-    """Alternates without end from where it stands: users given items, then items given users.
+    """Yield the state after each sweep, without end: users given items; before the next, items given users.
 
-    last: the number of the sweep that will be the last one, whose users are therefore settled.
+    last: the number of the last sweep that will be used; its users are settled.
     """
     is_settled = is_exact(at.items.shape[1])
     for number in count(1):
@@ -219,42 +232,50 @@ def sweeps(
 
 @dataclass(frozen=True)
 class ImplicitFactors(Factors):
-    """Factors without biases or a mean, whose new rows are solved for with all that they did not choose."""
+    """Factors of implicit feedback, without mean and biases. Fold-in counts unobserved items too.
+
+    Attributes:
+        unobserved_weight (float, default 1.0): a0, the weight of a pair that was not chosen.
+        confidence ("equal", "relative" or "given", default "equal"): How counts become weights; see choice_signals().
+        mean_counts (float64 array, default None): In the transposed model: the mean count of each user's choices.
+    """
 
     unobserved_weight: float = 1.0
     confidence: Confidence = "equal"
-    mean_counts: Doubles | None = None  # where items stand for users: how often users usually chose what they chose
+    mean_counts: Doubles | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.unobserved_weight < np.inf or self.confidence not in (*CONFIDENCES, "given"):
-            raise ValueError(f"unobserved weight {self.unobserved_weight!r} and confidence {self.confidence!r}")
+            raise ValueError(
+                f"unobserved weight {self.unobserved_weight!r} or confidence {self.confidence!r} is not valid"
+            )
 
     @property
-    def problem(self) -> Implicit:
-        """What users are solved by."""
+    def problem(self) -> ImplicitProblem:
+        """The least-squares problem of the users."""
         prior = self.user_prior
-        return Implicit(self.unobserved_weight, prior.ridge, prior.count_exponent)
+        return ImplicitProblem(self.unobserved_weight, prior.ridge, prior.count_exponent)
 
     @cached_property
     def background(self) -> Floats:
-        """a0 Y'Y of the items, (k, k), without the column of biases."""
+        """The Gram matrix a0 Y'Y of the items, (k, k), without the bias column."""
         return self.problem.background(np.ascontiguousarray(self.items[:, :-1]))
 
     def row_precision(self, n_ratings: int) -> Doubles:
-        """Ridge I + a0 Y'Y: what the vector of a user with so many choices is held by, besides them; (k + 1, k + 1)."""
+        """Ridge I + a0 Y'Y, (k + 1, k + 1): the precision of a user of n_ratings choices, without these choices."""
         ridge = float(self.problem.ridge(n_ratings, len(self.items)))
         return np.pad(self.background.astype(np.float64), ((0, 1), (0, 1))) + ridge * np.eye(self.items.shape[1])
 
     def partners(self, item_codes: Codes) -> Doubles:
-        """The items' vectors, (n, k + 1): no user has a bias."""
+        """The vectors of items, (n, k + 1), bias column included: users have no bias."""
         return self.items[item_codes].astype(np.float64)
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:  # noqa: ARG002
-        """The choices with the weights that their counts give them."""
+        """Return choices weighted by their confidence."""
         return weighted_choices(histories, self.confidence, self.mean_counts)
 
-    def represent(self, histories: CompressedRows) -> Floats:
-        """Vectors of users never seen, from what they chose: (n, k + 1); the usual one for who chose nothing."""
+    def fold_in(self, histories: CompressedRows) -> Floats:
+        """Fold in new users from their choices: vectors (n, k + 1); the mean user vector for a user without any."""
         others = np.ascontiguousarray(self.items[:, :-1])
         weighted = weighted_choices(histories, self.confidence, self.mean_counts)
         vectors = without_bias(self.problem.solve(weighted, others, self.background))
@@ -262,22 +283,22 @@ class ImplicitFactors(Factors):
         return vectors
 
 
-def as_given(factors: Factors) -> Factors:
-    """The same factors; implicit ones take the weights of choices as they are."""
+def with_given_weights(factors: Factors) -> Factors:
+    """Return factors that take the weights of choices as confidences; other than implicit factors stay as they are."""
     return replace(factors, confidence="given") if isinstance(factors, ImplicitFactors) else factors
 
 
-def as_weighted(factors: Factors, by: Factors) -> Factors:
-    """The same factors; implicit ones weigh choices as those of `by` do."""
-    if not isinstance(factors, ImplicitFactors) or not isinstance(by, ImplicitFactors):
+def with_confidence_of(factors: Factors, original: Factors) -> Factors:
+    """Return factors with the confidence of the original; the inverse of with_given_weights()."""
+    if not isinstance(factors, ImplicitFactors) or not isinstance(original, ImplicitFactors):
         return factors
-    return replace(factors, confidence=by.confidence)
+    return replace(factors, confidence=original.confidence)
 
 
 def with_mean_counts(factors: Factors, histories: CompressedRows) -> Factors:
-    """The same factors of exchanged sides; implicit ones weigh a count against the usual one of whose history it is in.
+    """Return transposed implicit factors with the mean counts of users, or without them after a second transposition.
 
-    histories: of the users, which are the items now.
+    histories: of the users, from before the transposition. Other factors stay as they are.
     """
     if not isinstance(factors, ImplicitFactors):
         return factors
@@ -285,5 +306,5 @@ def with_mean_counts(factors: Factors, histories: CompressedRows) -> Factors:
 
 
 def without_bias(vectors: Floats) -> Floats:
-    """Factors (n, k) as rows of the waist, (n, k + 1): the last column, the bias, is zero."""
+    """Return factors (n, k) with a bias column of zeros, (n, k + 1)."""
     return np.pad(vectors, ((0, 0), (0, 1)))

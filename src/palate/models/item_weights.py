@@ -1,220 +1,61 @@
-"""Models in which somebody is not a vector but a history: what he chose or rated speaks for other items, one by one.
+"""Item-item weights: every item of a user's history adds its weight to the scores of other items.
 
-With signals x of a history (1 for a choice, or more where it was made often; the rating less what user and item usually
-give, where there are ratings) and weights B of the items it names for the items asked about:
+    score_ui = sum_j x_uj B_ji, with B an (n_items, n_items) matrix, dense or sparse
 
-    score_ui = sum_j x_uj B_ji                                  of choices
-    score_ui = mean + b_u + c_i + sum_j x_uj B_ji / (sum_j B_ji + damping)     of ratings, over the rated items j
+EASE learns B by ridge regression and Neighbors by similarity; here it is applied, explained and stored. The signals x
+and the damping of ratings are those of palate.models.history_factors.
+
+Source: Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, for EASE.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, columns_where, row_codes, take_rows, transpose_rows
-from palate.errors import OptionError
-from palate.kernels import multiply_sparse, multiply_wide, nearest_rows, select_top
-from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
-from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
-
-BLOCK_SCORES = 4_000_000  # scores of pairs made at once
-
-
-@dataclass(frozen=True)
-class HistoryFactors(Factors):
-    """Factors that are biases only, beside the histories (n_users rows) of the users served, which say the rest.
-
-    confidence: what counts make of choices. damping: of ratings, by how much their weighted mean is held to the usual;
-    None where there are choices. shares_of_users: (n_items,) who chose each item, which is all that there is to say to
-    somebody who chose nothing.
-    """
-
-    history: CompressedRows = field(default_factory=lambda: CompressedRows.empty(0))
-    confidence: Confidence = "equal"
-    damping: float | None = None
-    shares_of_users: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-
-    def __post_init__(self) -> None:
-        if self.confidence not in CONFIDENCES or not (self.damping is None or 0 < self.damping < np.inf):
-            raise ValueError(f"confidence {self.confidence!r} and damping {self.damping!r}")
-
-    @property
-    def biases(self) -> Factors:
-        """The biases alone."""
-        return Factors.of(self)
-
-    @abstractmethod
-    def moves(self, histories: CompressedRows, signals: Floats | None) -> Floats:
-        """What histories add to the score of every item, (n_rows, n_items)."""
-
-    @abstractmethod
-    def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
-        """What each entry of one history adds to the score of an item, (n,)."""
-
-    @abstractmethod
-    def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> Self:
-        """With other rows of biases: more items at the end, or (kept: a mask) only some; a new item says nothing."""
-
-    def joined(self, history: CompressedRows) -> Self:
-        """The same model of people who have this history now, each in the row of his code."""
-        return replace(self, history=history, shares_of_users=shares_of_users(history, len(self.items)))
-
-    def is_joined_with(self, history: CompressedRows) -> bool:
-        """Whether this is what joined() gives."""
-        return self.history is history and len(self.shares_of_users) == len(self.items)
-
-    def for_nobody(self, item_codes: Codes | slice) -> Floats:
-        """Scores of items for somebody without a history, besides biases, (n,)."""
-        has_shares = self.damping is None and len(self.shares_of_users) == len(self.items)
-        shares = self.shares_of_users if has_shares else np.zeros(len(self.items), np.float32)
-        return shares[item_codes]
-
-    def unsaid(self, history: CompressedRows, item_code: int) -> float:
-        """What the score of an item has of no entry of one history: that of nobody, where there is none."""
-        return 0.0 if len(history.indices) else float(self.for_nobody(slice(item_code, item_code + 1))[0])
-
-    def serving(self, vectors: Floats, history: CompressedRows) -> Self:
-        """The same model with other people for its users, who have these biases (m, 1) and histories."""
-        return replace(self, users=vectors, history=history)
-
-    def signals(self, histories: CompressedRows, vectors: Floats) -> Floats | None:
-        """What each entry of histories says, (n,): None for 1 everywhere. vectors: the biases of who has them."""
-        if self.damping is None:
-            return choice_signals(histories, self.confidence)
-        biases = np.repeat(vectors[:, -1], histories.counts) + self.items[histories.indices, -1]
-        return np.asarray(histories.values - (self.mean + self.scale * biases), np.float32)
-
-    def signalled(self, histories: CompressedRows, codes: Codes) -> CompressedRows:
-        """Histories with what they say in them; new people (-1) with a bias of their own."""
-        biases = self.users[codes].copy()
-        if (codes < 0).any():
-            biases[codes < 0] = self.represent(histories)[codes < 0]
-        return with_signals(histories, self.signals(histories, biases))
-
-    def user_scores(self) -> Floats:
-        """Scores of every item for every user served: (n_users, n_items)."""
-        scores = super().raw_scores(self.users)
-        scores += self.moves(self.history, self.signals(self.history, self.users))
-        scores[self.history.counts == 0] += self.for_nobody(slice(None))
-        return scores
-
-    def scores(self, vectors: Floats) -> Floats:
-        """A vector does not say what somebody chose: user_scores() does."""
-        raise NotImplementedError("scores follow from histories: serving(vectors, history).user_scores()")
-
-    def pair_scores(self, vectors: Floats, user_codes: Codes, item_codes: Codes) -> Floats:
-        """Scores of pairs, (n,), of the users served; -1 is unknown, and nobody's history speaks of it."""
-        scores = super().pair_scores(vectors, user_codes, item_codes)
-        known = np.flatnonzero((user_codes >= 0) & (item_codes >= 0))
-        users, rows = np.unique(user_codes[known], return_inverse=True)
-        step = max(1, BLOCK_SCORES // max(len(self.items), 1))
-        for start in range(0, len(users), step):
-            block = users[start : start + step]
-            histories = take_rows(self.history, block)
-            moves = self.moves(histories, self.signals(histories, vectors[block]))
-            here = np.flatnonzero((rows >= start) & (rows < start + step))
-            scores[known[here]] += moves[rows[here] - start, item_codes[known[here]]]
-        silent = (np.append(self.history.counts, 0)[user_codes] == 0) & (item_codes >= 0)
-        scores[silent] += self.for_nobody(item_codes[silent])
-        return scores
-
-    def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:
-        """There is no problem that a vector solves: shares() explains."""
-        raise NotImplementedError("shares() says what a history adds to a score")
-
-    def likeness(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
-        """The n users most like people (m) with these histories, how much, (m, n) each, and the name of that measure.
-
-        Of what their histories say; those with nothing in common are left out. codes: who these people are (-1: new
-        ones), and so nobody to be compared with.
-        """
-        return *cosines(self.signalled(histories, codes), codes, self._everybody, len(self.items), n), "cosine"
-
-    @property
-    def _everybody(self) -> CompressedRows:
-        return with_signals(self.history, self.signals(self.history, self.users))
-
-    def item_likeness(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
-        """The same of items and items, by who chose them."""
-        by_item = transpose_rows(self._everybody, len(self.items))
-        return *cosines(take_rows(by_item, codes), codes, by_item, self.history.n_rows, n), "cosine"
-
-    def transposed(self) -> Transposed:
-        """The same model with users and items exchanged, as far as it can be asked then."""
-        return Transposed(self.mean, self.items, self.users, self.item_prior, self.user_prior, model=self)
-
-
-def shares_of_users(history: CompressedRows, n_items: int) -> Floats:
-    """The share of users who have each item, (n_items,)."""
-    counts = np.bincount(history.indices, minlength=n_items)
-    return np.asarray(counts / max(history.n_rows, 1), np.float32)
-
-
-@dataclass(frozen=True)
-class Transposed(Factors):
-    """A model of histories with users and items exchanged: it can be asked for similar ones, and of pairs."""
-
-    model: HistoryFactors | None = None
-
-    @property
-    def _model(self) -> HistoryFactors:
-        assert self.model is not None
-        return self.model
-
-    def pair_scores(self, vectors: Floats, user_codes: Codes, item_codes: Codes) -> Floats:  # noqa: ARG002
-        """Scores of pairs, (n,), of known items and users; -1 is unknown."""
-        return self._model.pair_scores(self._model.users, item_codes, user_codes)
-
-    def represent(self, histories: CompressedRows) -> Floats:  # noqa: ARG002
-        """OptionError: who chose a new item says nothing of what it stands for among the items."""
-        raise OptionError(
-            "this model has weights between items, and a new item would need some to and from all others: "
-            'fold_in(side="item") cannot make them; fit again with its ratings, or use ImplicitALS or Bayes.'
-        )
-
-    def likeness(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:  # noqa: ARG002
-        """The n items most like some, (m, n), and the name of the measure."""
-        return self._model.item_likeness(codes, n)
-
-    def transposed(self) -> HistoryFactors:
-        """The model as it was."""
-        return self._model
+from palate.kernels import multiply_sparse, multiply_wide, select_top
+from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.history_factors import HistoryFactors, to_dense
 
 
 @dataclass(frozen=True)
 class ItemWeights(HistoryFactors):
-    """Weights B between items, (n_items, n_items), row j being what item j says of the others: dense or sparse rows."""
+    """A history-based model with item-item weights.
+
+    Attributes:
+        weights (float32 array of shape (n_items, n_items), or CompressedRows): B; row j holds the weights from item j
+            of a history to the items that are scored.
+    """
 
     weights: Floats | CompressedRows = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
-    def moves(self, histories: CompressedRows, signals: Floats | None) -> Floats:
-        """What histories add to the score of every item, (n_rows, n_items): x B, or the damped mean of ratings."""
-        moves = self._times(histories, signals)
+    def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
+        """The part of the scores that histories contribute, (n_rows, n_items): X B, or the damped weighted mean."""
+        history_scores = self._times(histories, signals)
         if self.damping is not None:
-            moves /= self._times(histories, None) + np.float32(self.damping)
-        return moves
+            history_scores /= self._times(histories, None) + np.float32(self.damping)
+        return history_scores
 
     def _times(self, histories: CompressedRows, signals: Floats | None) -> Floats:
-        """X B with the signals in X, (n_rows, n_items)."""
+        """X B, (n_rows, n_items), where X holds the signals; None for 1 everywhere."""
         rows, weights = (histories.indptr, histories.indices, signals), self.weights
         if isinstance(weights, CompressedRows):
             return multiply_sparse(*rows, weights.indptr, weights.indices, weights.values, len(self.items))
         return multiply_wide(*rows, weights)
 
-    def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
-        """What each entry of one history adds to the score of an item, (n,)."""
-        towards = self._towards(history.indices, item_code)
-        damped = 1.0 if self.damping is None else float(towards.sum()) + self.damping
-        shares: Doubles = np.asarray(towards if signals is None else towards * signals, np.float64) / damped
-        return shares
+    def contributions(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
+        """The contribution of each entry of one history to the score of an item, (n,)."""
+        weights = self._weights_to(history.indices, item_code)
+        divisor = 1.0 if self.damping is None else float(weights.sum()) + self.damping
+        contributions: Doubles = np.asarray(weights if signals is None else weights * signals, np.float64) / divisor
+        return contributions
 
-    def _towards(self, item_codes: Codes, item_code: int) -> Doubles:
-        """The weights of some items for one, (n,)."""
+    def _weights_to(self, item_codes: Codes, item_code: int) -> Doubles:
+        """The weights from some items to one, (n,)."""
         if not isinstance(self.weights, CompressedRows):
             return np.asarray(self.weights[item_codes, item_code], np.float64)
         rows = take_rows(self.weights, item_codes)
@@ -222,7 +63,7 @@ class ItemWeights(HistoryFactors):
         return np.asarray(np.bincount(row_codes(rows)[found], rows.values[found], len(item_codes)), np.float64)
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> ItemWeights:
-        """With other rows of biases: more items at the end, or (kept: a mask) only some; a new item says nothing."""
+        """Return the model with other biases: more items at the end (of weight 0), or those of the mask `kept`."""
         weights = self.weights
         if not isinstance(weights, CompressedRows):
             n_new = 0 if kept is not None else len(items) - len(self.items)
@@ -234,73 +75,18 @@ class ItemWeights(HistoryFactors):
             weights = columns_where(take_rows(weights, np.flatnonzero(kept).astype(np.int32)), kept)
         return replace(self, users=users, items=items, weights=weights)
 
-    def item_likeness(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
-        """The items that each of some speaks for most, by its weights above 0."""
-        if isinstance(self.weights, CompressedRows):  # each item's nearest are in its column
+    def most_similar_items(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
+        """The n items with the largest weight above 0 for each of some items: codes, weights (m, n), and their name."""
+        if isinstance(self.weights, CompressedRows):  # an item's nearest neighbors are in its column
             near = take_rows(transpose_rows(self.weights, len(self.items)), codes)
-            rows, name = densely(near, len(self.items)), "similarity"
+            rows, name = to_dense(near, len(self.items)), "similarity"
         else:
             rows, name = self.weights[codes], "weight"
         return *select_top(np.where(rows > 0, rows, -np.inf).astype(np.float32), n), name
 
 
-def no_biases(n_users: int, n_items: int, mean: float = 0.0) -> Factors:
-    """Factors without factors whose biases are zero, and stay zero whatever a newcomer chooses or rates."""
-    certain = Prior(np.ones((1, 1), np.float32), np.zeros(1, np.float32), alpha=0.0)
-    return Factors(mean, np.zeros((n_users, 1), np.float32), np.zeros((n_items, 1), np.float32), certain, certain)
-
-
-def densely(rows: CompressedRows, n_columns: int) -> Floats:
-    """A sparse matrix as a dense one, (n_rows, n_columns)."""
-    dense = np.zeros((rows.n_rows, n_columns), np.float32)
-    dense[row_codes(rows), rows.indices] = rows.values
-    return dense
-
-
-def cosines(rows: CompressedRows, codes: Codes, others: CompressedRows, n_columns: int, n: int) -> tuple[Codes, Floats]:
-    """The n others with the largest cosine, above 0, with each row: codes (-1: no more) and cosines, (m, n) each.
-
-    codes: which of the others the rows are, -1 for none of them.
-    """
-    columns = transpose_rows(replace(others, values=unit_values(others), weights=None), n_columns)
-    found, cosine = nearest_rows(
-        rows.indptr,
-        rows.indices,
-        unit_values(rows),
-        columns.indptr,
-        columns.indices,
-        columns.values,
-        others.n_rows,
-        k=min(n + 1, others.n_rows),
-        sizes=np.full(others.n_rows, -1, np.int32),  # nobody is left out for having the same history
-    )
-    return without_self(found, cosine, codes, n)
-
-
-def with_signals(histories: CompressedRows, signals: Floats | None) -> CompressedRows:
-    """Histories with what they say as their values."""
-    values = np.ones(len(histories.indices), np.float32) if signals is None else signals
-    return CompressedRows(histories.indptr, histories.indices, values, None)
-
-
-def unit_values(rows: CompressedRows) -> Floats:
-    """The values of rows stretched to length 1, (n,)."""
-    values = rows.values.astype(np.float64)
-    squares = np.bincount(row_codes(rows), values**2, minlength=rows.n_rows)
-    return np.asarray(np.repeat(1 / np.sqrt(np.where(squares > 0, squares, 1)), rows.counts) * values, np.float32)
-
-
-def without_self(found: Codes, measure: Floats, codes: Codes, n: int) -> tuple[Codes, Floats]:
-    """Each row's first n that are not the one of its code; both (m, n + 1) or less."""
-    keep = found != codes[:, None]
-    keep &= np.cumsum(keep, axis=1) <= n
-    order = np.argsort(~keep, axis=1, kind="stable")[:, :n]
-    codes_left = np.take_along_axis(np.where(keep, found, -1), order, axis=1)
-    return codes_left.astype(np.int32), np.take_along_axis(measure, order, axis=1)
-
-
 def pack(factors: ItemWeights) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What a model file holds beside biases and history: header and tensors."""
+    """Return what a model file holds besides biases and history: header and tensors."""
     header = {"confidence": factors.confidence, "damping": factors.damping}
     weights = factors.weights
     if not isinstance(weights, CompressedRows):
@@ -313,7 +99,7 @@ def pack(factors: ItemWeights) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
 def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> ItemWeights:
-    """Item weights from a model file, still without histories. ValueError for parts that do not fit."""
+    """Return item weights from a model file, without history. Raise ValueError if the parts do not fit together."""
     damping = None if header["damping"] is None else float(header["damping"])
     weights: Floats | CompressedRows
     if "item.weights" in tensors:
@@ -326,7 +112,7 @@ def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[
 
 
 def _check(weights: Floats | CompressedRows, n_items: int) -> None:
-    """ValueError for weights that are no matrix of items and items, or not finite."""
+    """Raise ValueError unless weights are a finite (n_items, n_items) matrix."""
     if not isinstance(weights, CompressedRows):
         if weights.shape != (n_items, n_items) or weights.dtype != np.float32:
             raise ValueError(f"item weights: {weights.dtype} {weights.shape} for {n_items} items")
@@ -335,22 +121,22 @@ def _check(weights: Floats | CompressedRows, n_items: int) -> None:
         check_rows("item weights", weights, n_items, n_items)
         values = weights.values
     if not np.isfinite(values).all():
-        raise ValueError("item weights that are not finite")
+        raise ValueError("item weights: a weight that is not finite")
 
 
 def check_rows(what: str, rows: CompressedRows, n_rows: int, n_columns: int) -> None:
-    """ValueError for compressed rows that are none: pointers must rise, and each row's columns too."""
+    """Raise ValueError unless rows are a valid sparse matrix; the columns of each row must rise."""
     for name, array, shape, dtype in (
         ("indptr", rows.indptr, (n_rows + 1,), np.int64),
         ("indices", rows.indices, rows.values.shape, np.int32),
         ("values", rows.values, (len(rows.indices),), np.float32),
     ):
         if array.shape != shape or array.dtype != dtype:
-            raise ValueError(f"{what}: {name} are {array.dtype} {array.shape}")
+            raise ValueError(f"{what}: {name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
     if rows.indptr[0] != 0 or rows.indptr[-1] != len(rows.indices) or (np.diff(rows.indptr) < 0).any():
-        raise ValueError(f"{what}: the row pointers do not rise from 0 to the length")
+        raise ValueError(f"{what}: the row pointers do not rise from 0 to the number of values")
     if len(rows.indices) and not 0 <= rows.indices.min() <= rows.indices.max() < n_columns:
-        raise ValueError(f"{what}: a column that is not there")
-    starts = np.isin(np.arange(1, len(rows.indices)), rows.indptr)
-    if (np.diff(rows.indices) <= 0)[~starts].any():
+        raise ValueError(f"{what}: a column out of range")
+    starts_row = np.isin(np.arange(1, len(rows.indices)), rows.indptr)
+    if (np.diff(rows.indices) <= 0)[~starts_row].any():
         raise ValueError(f"{what}: the columns of a row do not rise")

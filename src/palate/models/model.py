@@ -1,4 +1,9 @@
-"""Model: everything a fit leaves behind, in codes, with the vocabularies beside it. What a model file holds."""
+"""Model: everything that a fit returns, and everything that a model file holds.
+
+Factors (of any kind), the posterior of a Bayesian fit, time effects, side information, vocabularies, and the ratings
+learned from. A Model works on codes: user code u is row u of the user vectors and of the history. Labels appear only in
+the two vocabularies; palate.answers translates them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +22,29 @@ from palate.data.titles import Titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import with_mean_counts
-from palate.models.item_weights import HistoryFactors
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 
 if TYPE_CHECKING:
     import polars as pl
 
-
-MOST_STEPS = 100  # of a scale of ratings
+MAX_SCALE_STEPS = 100  # more different values than this are no rating scale
 
 
 @dataclass(frozen=True)
 class UserRows:
-    """Some rows to answer for, known users or new ones (or items, where a model is transposed).
+    """The m users that a question is about, trained or new. In a transposed model these are items.
 
-    codes: (m,), -1 for new ones; vectors: (m, k); history: their ratings; draw: gives one vector for each under each
-    draw of the posterior, (S, m, k_s), when somebody asks for doubt; features: the matrix F of new ones.
+    Attributes:
+        codes (int32 array of shape (m,)): User codes; -1 for a new user.
+        vectors (float32 array of shape (m, k)): User vectors: factors, then the bias.
+        history (CompressedRows of m rows): Their ratings, by item code.
+        draw (function, or None): Returns a vector of each user under each of S posterior draws, float32 of shape
+            (S, m, k_s). It is called only when an answer needs the uncertainty. None without a posterior.
+        features (CompressedRows of m rows, default None): The matrix F of new users: history and attributes.
     """
 
     codes: Codes
@@ -49,30 +58,66 @@ class UserRows:
 
     @cached_property
     def draws(self) -> Floats | None:
-        """(S, m, k_s), or None without a posterior."""
+        """User vectors under each posterior draw, (S, m, k_s); None without a posterior."""
         return None if self.draw is None else self.draw()
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is expected of ratings: mean and standard deviation, (n,) each.
+    """The predictive distribution of n ratings.
 
-    doubt: (n,) the variance of the scores; chances: (n, K) of each step, where ratings are ordered.
+    Attributes:
+        mean (float64 array of shape (n,)): Predicted ratings, not clipped to the rating range.
+        standard_deviation (float64 array of shape (n,)): Of a rating around its mean, noise included, in rating units.
+        score_variance (float64 array of shape (n,)): Variance of the score, noise not included.
+        probabilities (float64 array of shape (n, K), default None): Of each rating step, for ordered ratings.
     """
 
-    expected: Doubles
-    spread: Doubles
+    mean: Doubles
+    standard_deviation: Doubles
     score_variance: Doubles
-    chances: Doubles | None = None
+    probabilities: Doubles | None = None
+
+
+class TimeShift(NamedTuple):
+    """What timestamps change about n ratings.
+
+    Attributes:
+        shift (float64 array of shape (n,)): Added to the score, in score units.
+        noise_variance (float64 array of shape (n,)): Variance of a rating around its score, in squared rating units.
+        score_variance (float64 array of shape (n,), or float): Added to the variance of the score.
+    """
+
+    shift: Doubles
+    noise_variance: Doubles
+    score_variance: Doubles | float
 
 
 @dataclass(frozen=True)
 class Model:
-    """Factors, their posterior where there is one, vocabularies, tables, the ratings learned from, how it came to be.
+    """A trained model.
 
-    noise: standard deviation of a rating around its expectation at an unknown moment (nan: not claimed); user_noise and
-    item_noise: that of each user or item, where they differ. limits: the rating range. effects: what is known of
-    moments; the factors describe the present. kind: of the ratings learned from, "explicit" or "implicit".
+    Attributes:
+        factors (Factors): User and item vectors, one row a code.
+        posterior (Posterior, or None): Draws of both sides, after a Bayesian fit.
+        noise (float): Standard deviation of a rating around its mean at an unknown time, in rating units; nan if the
+            model makes no claim.
+        user_vocabulary (Vocabulary): Label <-> code of n_users users.
+        item_vocabulary (Vocabulary): Label <-> code of n_items items.
+        history (CompressedRows of n_users rows): The ratings learned from, by user.
+        limits (tuple of two floats): Lowest and highest possible rating.
+        user_table (polars.DataFrame of n_users rows, default None): Attributes of users.
+        item_table (polars.DataFrame of n_items rows, default None): Attributes of items, such as titles.
+        user_info (SideInfo, default None): How users become rows of the feature matrix F.
+        item_info (SideInfo, default None): The same for items.
+        predicts_ratings (bool, default True): False if scores only rank.
+        kind ("explicit" or "implicit", default "explicit"): Of the ratings learned from.
+        effects (TimeEffects, default None): Time effects; the factors describe the present.
+        user_noise (float32 array of shape (n_users,), default None): Noise of each user, where users differ.
+        item_noise (float32 array of shape (n_items,), default None): Noise of each item, where items differ.
+        recipe (dict, default {}): Name and options of the recipe.
+        training (dict, default {}): What the fit reports of itself, such as seconds and errors.
+        metrics (dict, default {}): Metrics measured on a test set.
     """
 
     factors: Factors
@@ -96,8 +141,8 @@ class Model:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.factors, HistoryFactors) and not self.factors.is_joined_with(self.history):
-            object.__setattr__(self, "factors", self.factors.joined(self.history))
+        if isinstance(self.factors, HistoryFactors) and not self.factors.has_history(self.history):
+            object.__setattr__(self, "factors", self.factors.with_history(self.history))
 
     @classmethod
     def learned_from(
@@ -109,7 +154,7 @@ class Model:
         noise: float = np.nan,
         **more: Any,
     ) -> Model:
-        """Factors and what else a fit has learned, joined with the ratings that it learned from."""
+        """Return the model of a fit: what it learned, and vocabularies, tables and history of its ratings."""
         return cls(
             factors=factors,
             posterior=posterior,
@@ -126,27 +171,27 @@ class Model:
 
     @property
     def score_limits(self) -> tuple[float, float]:
-        """What predictions are clipped to: the rating range, or nothing where scores are no ratings."""
+        """The range that predictions are clipped to: the rating range, or no limits if scores only rank."""
         return self.limits if self.predicts_ratings else (-np.inf, np.inf)
 
     @cached_property
     def item_titles(self) -> Titles | None:
-        """The titles of the items, None without a column of them (or where a transposed model's items are users)."""
+        """The titles of the items; None without a title column, or if the model is transposed."""
         return _titles_of(self.item_vocabulary, self.item_table)
 
     @cached_property
     def user_titles(self) -> Titles | None:
-        """The titles of the users of a transposed model, which are items; None otherwise."""
+        """The titles of a transposed model's users, which are items; None otherwise."""
         return _titles_of(self.user_vocabulary, self.user_table)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the ratings learned from, whatever order they came in: labels, codes, values and weights."""
+        """SHA-256 of the ratings learned from, in any order: labels, codes, values and weights."""
         digest = hashlib.sha256()
         for vocabulary in (self.user_vocabulary, self.item_vocabulary):
             digest.update(repr(vocabulary.labels.tolist()).encode())
         by_item = transpose_rows(self.history, len(self.item_vocabulary))
-        rows = transpose_rows(by_item, len(self.user_vocabulary))  # there and back: each user's items in their order
+        rows = transpose_rows(by_item, len(self.user_vocabulary))  # transposed twice: each user's items in rising order
         for array in (rows.indptr, rows.indices, rows.values, rows.weights):
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
         return digest.hexdigest()
@@ -162,89 +207,90 @@ class Model:
 
     @cached_property
     def propensity(self) -> Propensity:
-        """Who chooses what, learned from the ratings when first asked for."""
+        """The propensity model, fitted to the history on first use."""
         return fit_propensity(self.history, len(self.item_vocabulary))
 
     @cached_property
     def rating_step(self) -> float:
-        """The distance between a rating and the next one up, 0 where they are not those of a scale."""
+        """The step of the rating scale: the median distance of neighboring values; 0 if there is no scale."""
         values = np.unique(self.history.values)
-        return float(np.median(np.diff(values))) if 1 < len(values) <= MOST_STEPS else 0.0
+        return float(np.median(np.diff(values))) if 1 < len(values) <= MAX_SCALE_STEPS else 0.0
 
     def rated_users(self, codes: Codes) -> Codes:
-        """The codes, -1 for users without a training rating."""
+        """Return codes with -1 in place of users without training ratings."""
         return np.where(np.append(self.history.counts, 0)[codes] > 0, codes, -1).astype(np.int32)
 
     def rated_items(self, codes: Codes) -> Codes:
-        """The codes, -1 for items without a training rating."""
+        """Return codes with -1 in place of items without training ratings."""
         return np.where(np.append(self._item_counts, 0)[codes] > 0, codes, -1).astype(np.int32)
 
-    def described_users(self, codes: Codes) -> Codes:
-        """The codes, -1 where a model knows no more of a user than of a stranger: no rating, and no link to attributes.
+    def users_with_data(self, codes: Codes) -> Codes:
+        """Return codes with -1 in place of cold-start users: without ratings, in a model that uses no attributes.
 
-        With a link, the draws of a user say what is expected of him and how doubtful that is.
+        With attributes, the posterior draws of a user without ratings hold the prior mean and its uncertainty.
         """
-        return codes if _has_attributes(self.user_info, self.posterior) else self.rated_users(codes)
+        return codes if _uses_attributes(self.user_info, self.posterior) else self.rated_users(codes)
 
-    def described_items(self, codes: Codes) -> Codes:
-        """The same for items."""
-        return codes if _has_attributes(self.item_info, self.posterior) else self.rated_items(codes)
+    def items_with_data(self, codes: Codes) -> Codes:
+        """Return codes with -1 in place of cold-start items, as users_with_data()."""
+        return codes if _uses_attributes(self.item_info, self.posterior) else self.rated_items(codes)
 
     def forecast(self, user_codes: Codes, item_codes: Codes, when: Doubles | None = None) -> Forecast:
-        """What is expected of pairs of known users and items (-1: unknown) at moments (nan: now; None: all now)."""
-        draws = None if self.posterior is None else self.posterior.users.vectors
-        described = self.described_users(user_codes), self.described_items(item_codes)
-        timestamp = self.effects_at(user_codes, item_codes, when)
-        return self._forecast(self.factors, draws, (user_codes, item_codes), described, timestamp)
+        """Forecast ratings of trained users and items, (n,) codes each; -1 is unknown.
 
-    def forecast_for(self, user_rows: UserRows, item_codes: Codes, *, is_described: bool) -> Forecast:
-        """The same for one new person and items, now; is_described: whether anything is known of the person."""
+        when: (n,) seconds since 1970; nan, or None for all, is now.
+        """
+        draws = None if self.posterior is None else self.posterior.users.vectors
+        with_data = self.users_with_data(user_codes), self.items_with_data(item_codes)
+        time = self.effects_at(user_codes, item_codes, when)
+        return self._forecast(self.factors, draws, (user_codes, item_codes), with_data, time)
+
+    def forecast_new(self, user_rows: UserRows, item_codes: Codes, *, has_data: bool) -> Forecast:
+        """Forecast ratings of one new user (user_rows has one row), now. has_data: it has ratings or attributes."""
         rows = np.zeros(len(item_codes), np.int32)
-        factors = self.factors.serving(user_rows.vectors, user_rows.history)
-        described = rows if is_described else rows - np.int32(1), self.described_items(item_codes)
-        timestamp = self.effects_at(rows - np.int32(1), item_codes, None)
-        return self._forecast(factors, user_rows.draws, (rows, item_codes), described, timestamp)
+        factors = self.factors.with_users(user_rows.vectors, user_rows.history)
+        with_data = rows if has_data else rows - np.int32(1), self.items_with_data(item_codes)
+        time = self.effects_at(rows - np.int32(1), item_codes, None)
+        return self._forecast(factors, user_rows.draws, (rows, item_codes), with_data, time)
 
     def _forecast(
         self,
         factors: Factors,
         draws: Floats | None,
         codes: tuple[Codes, Codes],
-        described: tuple[Codes, Codes],
-        timestamp: tuple[Doubles, Doubles, Doubles | float],
+        with_data: tuple[Codes, Codes],
+        time: TimeShift,
     ) -> Forecast:
-        moved, noise_variance, score_variance = timestamp
+        """Forecast pairs of user and item codes. with_data: the same codes, -1 in place of cold-start rows."""
         if self.posterior is None or draws is None:
-            variance = self.factors.unknown_variance(*described, users=factors.users) + factors.score_variance
+            variance = self.factors.unknown_variance(*with_data, users=factors.users) + factors.score_variance
         else:
-            _, variance = self.posterior.predict(draws, *described)
-        variance = np.maximum(np.asarray(variance + score_variance, np.float64), 0)
+            _, variance = self.posterior.predict(draws, *with_data)
+        variance = np.maximum(np.asarray(variance + time.score_variance, np.float64), 0)
         if factors.steps is None:
-            expected = factors.predict(*codes).astype(np.float64) + moved
-            return Forecast(expected, np.sqrt(noise_variance + variance), variance)
-        scores = factors.pair_scores(factors.users, *codes).astype(np.float64) + moved
-        chances = factors.steps.probabilities(scores, variance)
-        expected = chances @ factors.steps.values
-        spread = np.sqrt(np.maximum(chances @ factors.steps.values**2 - expected**2, 0))
-        return Forecast(expected, spread, variance, chances)
+            mean = factors.predict(*codes).astype(np.float64) + time.shift
+            return Forecast(mean, np.sqrt(time.noise_variance + variance), variance)
+        scores = factors.pair_scores(factors.users, *codes).astype(np.float64) + time.shift
+        probabilities = factors.steps.probabilities(scores, variance)
+        mean = probabilities @ factors.steps.values
+        rating_variance = np.maximum(probabilities @ factors.steps.values**2 - mean**2, 0)
+        return Forecast(mean, np.sqrt(rating_variance), variance, probabilities)
 
-    def effects_at(
-        self, user_codes: Codes, item_codes: Codes, when: Doubles | None
-    ) -> tuple[Doubles, Doubles, Doubles | float]:
-        """What moments (nan: now) move ratings by, the noise's variance there, and what they add to the doubt."""
-        effects, noise = self.effects, self.noise_of(user_codes, item_codes) ** 2
+    def effects_at(self, user_codes: Codes, item_codes: Codes, when: Doubles | None) -> TimeShift:
+        """What timestamps (n,) change about ratings of pairs; nan, or None for all, is now."""
+        effects, noise_variance = self.effects, self.noise_of(user_codes, item_codes) ** 2
         if effects is not None and when is not None:
-            moved, score_variance = effects.at(user_codes, item_codes, when)
+            shift, score_variance = effects.at(user_codes, item_codes, when)
             if self.factors.steps is not None and self.posterior is None:
-                score_variance = score_variance - effects.unknown_variance  # which the factors' doubt holds
-            return moved, np.maximum(noise - effects.unknown_variance, 0.0), score_variance
-        still = np.zeros(len(user_codes))
+                score_variance = score_variance - effects.unknown_variance  # factors.score_variance includes it
+            return TimeShift(shift, np.maximum(noise_variance - effects.unknown_variance, 0.0), score_variance)
+        no_shift = np.zeros(len(user_codes))
         if effects is None or self.factors.steps is None or self.posterior is None:
-            return still, noise, 0.0  # the noise, or the factors' doubt, is that of an unknown moment
-        return still, noise, effects.unknown_variance
+            return TimeShift(no_shift, noise_variance, 0.0)  # noise, or factors.score_variance, includes unknown times
+        return TimeShift(no_shift, noise_variance, effects.unknown_variance)
 
     def noise_of(self, user_codes: Codes, item_codes: Codes | None = None) -> Doubles:
-        """Standard deviation of ratings around their expectation at an unknown moment, (n,); -1 is anybody."""
+        """Standard deviation of ratings around their means at an unknown time, (n,); code -1 gets the model's noise."""
         if self.user_noise is not None:
             return np.append(self.user_noise, self.noise)[user_codes].astype(np.float64)
         if self.item_noise is not None and item_codes is not None:
@@ -252,73 +298,73 @@ class Model:
         return np.full(len(user_codes), self.noise)
 
     def weighted(self, history: CompressedRows, codes: Codes) -> CompressedRows:
-        """Ratings of the users `codes` (-1: new ones) with the weights that they have by whose ratings they are."""
+        """Return ratings of users (codes (m,), -1: new) weighted by 1 / noise variance of their user or item."""
         if self.posterior is None or (self.user_noise is None and self.item_noise is None):
             return history
         weights = np.ones(len(history.values), np.float32) if history.weights is None else history.weights
-        usual = self.posterior.noise
+        typical = self.posterior.noise
         if self.user_noise is not None:
-            levels = np.append(self.user_noise, np.float32(usual))[codes]
-            weights = weights * np.repeat((usual / levels) ** 2, history.counts)
+            levels = np.append(self.user_noise, np.float32(typical))[codes]
+            weights = weights * np.repeat((typical / levels) ** 2, history.counts)
         if self.item_noise is not None:
-            weights = weights * (usual / self.item_noise[history.indices]) ** 2
+            weights = weights * (typical / self.item_noise[history.indices]) ** 2
         return replace(history, weights=weights.astype(np.float32))
 
-    def known(self, codes: Codes) -> UserRows:
-        """Users the model was trained on, by code."""
+    def _trained_rows(self, codes: Codes) -> UserRows:
+        """User rows of trained users, by code."""
         posterior = self.posterior
         draw = None if posterior is None else lambda: posterior.users.vectors[:, codes]
         return UserRows(codes, self.factors.users[codes], take_rows(self.history, codes), draw)
 
-    def fold_in(self, history: CompressedRows, known: Sequence[Mapping[str, Any]] | None = None) -> UserRows:
-        """Users the model has never seen, from their ratings and what is known of them; nobody else's vector changes.
+    def fold_in(self, history: CompressedRows, attributes: Sequence[Mapping[str, Any]] | None = None) -> UserRows:
+        """Return user rows of new users, from their ratings and attributes. The trained vectors stay as they are.
 
-        known: for each a mapping {field: value}, where the model learned from a table of users.
+        attributes: for each user a mapping {field: value}, if the model learned from a table of users.
         """
         codes = np.full(history.n_rows, -1, np.int32)
         posterior = self.posterior
         if posterior is None:
-            return UserRows(codes, self.factors.represent(history), history, None)
-        features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(known))
+            return UserRows(codes, self.factors.fold_in(history), history, None)
+        features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(attributes))
         weighted = self.weighted(history, codes)
-        likely = self._projection(posterior.solve_new(weighted, features))
-        return UserRows(codes, likely, history, lambda: posterior.solve(weighted, features, draw=True), features)
+        vectors = self._projection(posterior.solve_new(weighted, features))
+        return UserRows(codes, vectors, history, lambda: posterior.solve(weighted, features, draw=True), features)
 
     def features_of(self, user_rows: UserRows) -> CompressedRows | None:
-        """The matrix F of what is known of people besides their ratings; None where nothing is."""
+        """The feature matrix F of user rows, (m, n_features); None if the model has no side information."""
         if self.user_info is None or user_rows.features is not None:
             return user_rows.features
         table = None if self.user_table is None else self.user_table[user_rows.codes]
         return self.user_info.matrix(user_rows.history, self.user_info.encode(table))
 
     def user_rows(self, codes: Codes) -> UserRows:
-        """Rows for codes; -1 is somebody without any rating."""
+        """Return user rows for codes (m,); -1 is a cold-start user."""
         if len(codes) == 0 or codes.min() >= 0:
-            return self.known(codes)
+            return self._trained_rows(codes)
         cold_start = self.fold_in(CompressedRows.empty(1))
-        known = self.known(np.maximum(codes, 0))
+        trained = self._trained_rows(np.maximum(codes, 0))
         unknown = codes < 0
-        vectors = np.where(unknown[:, None], cold_start.vectors, known.vectors)
+        vectors = np.where(unknown[:, None], cold_start.vectors, trained.vectors)
 
         def draw() -> Floats:
-            assert cold_start.draws is not None and known.draws is not None
-            return np.where(unknown[None, :, None], cold_start.draws, known.draws)
+            assert cold_start.draws is not None and trained.draws is not None
+            return np.where(unknown[None, :, None], cold_start.draws, trained.draws)
 
-        history = rows_where(known.history, ~unknown)
-        return UserRows(codes, vectors, history, None if known.draw is None else draw)
+        history = rows_where(trained.history, ~unknown)
+        return UserRows(codes, vectors, history, None if trained.draw is None else draw)
 
     def targets_of(self, user_rows: UserRows) -> Floats:
-        """What the vector of the one person in `people` is fitted to: ratings, or the mean latent behind each."""
+        """The regression targets behind user vectors, (n_ratings,): ratings, or the mean latent behind each."""
         if self.factors.steps is None:
             return user_rows.history.values
         return self.factors.latents(user_rows.history, user_rows.vectors)
 
     def scores(self, user_rows: UserRows) -> Floats:
-        """What people are expected to give every item, or the scores to rank by, (m, n_items)."""
-        return self.factors.serving(user_rows.vectors, user_rows.history).user_scores()
+        """Predicted ratings, or scores to rank by, of every item, (m, n_items)."""
+        return self.factors.with_users(user_rows.vectors, user_rows.history).user_scores()
 
     def transposed(self) -> Model:
-        """The same model with users and items exchanged: what it says of items it then says of users."""
+        """Return the model with users and items exchanged, so that a method for users answers for items."""
         return replace(
             self,
             factors=with_mean_counts(self.factors.transposed(), self.history),
@@ -336,10 +382,10 @@ class Model:
         )
 
     def compact(self) -> Model:
-        """The same model without the posterior's draws: the same predictions, and one width of interval for all items.
+        """Return the model without posterior draws: the same predictions, and intervals of one width for all items.
 
-        The noise then takes in what the draws disagreed about on average, over random pairs of a user and an item that
-        are as active as those of the ratings.
+        The average score variance is added to the noise. It is averaged over random pairs of a user and an item, each
+        sampled in proportion to its number of ratings.
         """
         if self.posterior is None:
             return self
@@ -347,13 +393,14 @@ class Model:
         size = min(4096, len(self.history.indices))
         users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
-        disagreed = float(variance.mean()) if self.factors.steps is None else 0.0  # the factors' doubt holds it else
+        # With steps, factors.score_variance includes it already.
+        score_variance = float(variance.mean()) if self.factors.steps is None else 0.0
         wider: dict[str, Any] = {
-            name: None if level is None else np.sqrt(level**2 + np.float32(disagreed))
+            name: None if level is None else np.sqrt(level**2 + np.float32(score_variance))
             for name, level in (("user_noise", self.user_noise), ("item_noise", self.item_noise))
         }
-        noise = float(np.sqrt(self.noise**2 + disagreed))
-        return replace(self, posterior=None, noise=noise, user_info=None, item_info=None, **wider)  # links were draws'
+        noise = float(np.sqrt(self.noise**2 + score_variance))
+        return replace(self, posterior=None, noise=noise, user_info=None, item_info=None, **wider)  # no draws, no link
 
 
 def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | None:
@@ -361,5 +408,5 @@ def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | N
     return None if texts is None else Titles(texts)
 
 
-def _has_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:
+def _uses_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:
     return posterior is not None and info is not None and info.attributes is not None

@@ -1,12 +1,14 @@
-"""Neighbourhoods: who or what is most alike, and models in which the users most like somebody speak for items.
+"""Neighborhoods: the k nearest users or items by similarity of their ratings, and the user-based model.
 
-Rows x of one side (users, or items) are compared by the other side's columns, as a sum over what two rows share:
+Rows x and y of one side (users, or items) are compared over the columns of the other side:
 
-    cosine, pearson    s = x . y / (|x| |y|) * n / (n + shrinkage)                n: how many columns they share
+    cosine, pearson    s = x . y / (|x| |y|) * n / (n + shrinkage)                n: the number of shared columns
     bm25               s = w(x) . w(y),  w(x)_c = idf_x x_c (K1 + 1) / (K1 ((1 - B) + B length_c / mean length) + x_c)
 
-where x is 1 for choices (or what counts make of them), and for ratings what they are above the usual of user and item:
-then the cosine is Pearson's correlation, with all that a row has in its length (Koren 2010 shrinks it by n alike).
+The values x are the signals of palate.models.history_factors: 1 for a choice (or its confidence), and for a rating its
+residual from mean and biases, which makes the cosine Pearson's correlation. Lengths |x| are over all columns of a row.
+
+Source: Koren (2010), Factor in the Neighbors, for the shrinkage by n; Robertson & Walker (1994) for BM25.
 """
 
 from __future__ import annotations
@@ -22,16 +24,23 @@ from palate.data.rows import CompressedRows, pointers_of, row_codes, transpose_r
 from palate.kernels import multiply_sparse, nearest_rows
 from palate.models import item_weights
 from palate.models.factors import Codes, Doubles, Factors, Floats
-from palate.models.item_weights import HistoryFactors, ItemWeights, unit_values, with_signals, without_self
+from palate.models.history_factors import HistoryFactors, unit_values, with_signals, without_self
+from palate.models.item_weights import ItemWeights
 
 Measure = Literal["cosine", "bm25", "pearson"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-K1, B = 1.2, 0.75  # of BM25 (Robertson & Walker 1994)
+K1, B = 1.2, 0.75  # of BM25
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """How rows are compared: by which measure, how many neighbours count, and what the sum is shrunk by."""
+    """How rows are compared.
+
+    Attributes:
+        measure ("cosine", "bm25" or "pearson"): The similarity.
+        k (int): The number of neighbors used, 1 or more.
+        shrinkage (float, default 0.0): Shrinks the similarity of rows that share few columns; 0 or more.
+    """
 
     measure: Measure
     k: int
@@ -39,10 +48,10 @@ class Similarity:
 
     def __post_init__(self) -> None:
         if self.measure not in MEASURES or not self.k >= 1 or not 0 <= self.shrinkage < np.inf:
-            raise ValueError(f"{self} cannot be")
+            raise ValueError(f"{self} is not valid")
 
     def weighted(self, rows: CompressedRows, lengths: Doubles) -> Floats:
-        """The values w(x) whose products add up to similarities, (n,). lengths: (n_columns,) what is in each column."""
+        """The values w(x) whose products sum to similarities, (n,). lengths: (n_columns,) the sums of the columns."""
         if self.measure != "bm25":
             return unit_values(rows)
         values = rows.values.astype(np.float64)
@@ -55,7 +64,13 @@ class Similarity:
 
 @dataclass(frozen=True)
 class NeighborIndex:
-    """Everybody's rows, by which others are compared with them; values: signals."""
+    """All rows of one side, indexed by column for the search of nearest neighbors.
+
+    Attributes:
+        rows (CompressedRows): The rows, with signals as values.
+        n_columns (int): Number of columns: rows of the other side.
+        similarity (Similarity): How rows are compared.
+    """
 
     rows: CompressedRows
     n_columns: int
@@ -63,31 +78,35 @@ class NeighborIndex:
 
     @cached_property
     def lengths(self) -> Doubles:
-        """What is in each column, (n_columns,)."""
+        """The sum of absolute values in each column, (n_columns,)."""
         return np.asarray(np.bincount(self.rows.indices, np.abs(self.rows.values), self.n_columns), np.float64)
 
     @cached_property
     def columns(self) -> CompressedRows:
-        """The columns, with the weighted values of everybody in them."""
+        """The weighted values of all rows, by column."""
         values = self.similarity.weighted(self.rows, self.lengths)
         return transpose_rows(replace(self.rows, values=values, weights=None), self.n_columns)
 
-    def among_themselves(self, n_threads: int = 0) -> tuple[Codes, Floats]:
-        """The k nearest of everybody but himself: codes (-1: no more) and similarities above 0, (n_rows, k) each."""
+    def nearest_neighbors(self, n_threads: int = 0) -> tuple[Codes, Floats]:
+        """The k nearest neighbors of every row: codes (-1: no more) and similarities above 0, (n_rows, k) each."""
         return self._nearest(self.rows, None, self.similarity.k, n_threads)
 
-    def of(self, rows: CompressedRows) -> tuple[Codes, Floats]:
-        """The k nearest of some rows, known or not; who has the same columns says nothing new, and is left out."""
+    def neighbors_of(self, rows: CompressedRows) -> tuple[Codes, Floats]:
+        """The k nearest neighbors of some rows, (m, k) each. A neighbor with the same set of columns is left out."""
         return self._nearest(rows, self.rows.counts.astype(np.int32), self.similarity.k)
 
-    def most_like(self, rows: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats]:
-        """The n nearest of some rows, these themselves left out by their codes (-1: new ones)."""
-        nobody = np.full(self.rows.n_rows, -1, np.int32)
-        return without_self(*self._nearest(rows, nobody, min(n + 1, self.rows.n_rows)), codes, n)
+    def most_similar(self, rows: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats]:
+        """The n nearest neighbors of some rows, (m, n) each, without the rows themselves (codes (m,), -1: new)."""
+        keep_all = np.full(self.rows.n_rows, -1, np.int32)
+        return without_self(*self._nearest(rows, keep_all, min(n + 1, self.rows.n_rows)), codes, n)
 
     def _nearest(
         self, rows: CompressedRows, sizes: NDArray[np.int32] | None, k: int, n_threads: int = 0
     ) -> tuple[Codes, Floats]:
+        """The k nearest neighbors. sizes: of the index's rows; one that shares all its columns is left out.
+
+        A size of -1 keeps the row. None: `rows` are the rows of the index, and each leaves out itself.
+        """
         return nearest_rows(
             rows.indptr,
             rows.indices,
@@ -104,15 +123,22 @@ class NeighborIndex:
 
 
 def neighbor_rows(codes: Codes, similarities: Floats) -> CompressedRows:
-    """Neighbours (n_rows, k), -1 for none, as compressed rows."""
-    there = codes >= 0
-    indptr = pointers_of(there.sum(axis=1))
-    return CompressedRows(indptr, codes[there], similarities[there], None)
+    """Return neighbors (n_rows, k), -1 for none, as compressed rows."""
+    found = codes >= 0
+    indptr = pointers_of(found.sum(axis=1))
+    return CompressedRows(indptr, codes[found], similarities[found], None)
 
 
 @dataclass(frozen=True)
 class UserNeighbors(HistoryFactors):
-    """The users most like somebody speak for the items they have: found when he is served, by his history of then."""
+    """User-based collaborative filtering: the k most similar users contribute their signals to the scores of items.
+
+    Neighbors are searched when scores are computed, from the history at that time.
+
+    Attributes:
+        similarity (Similarity): How users are compared.
+        neighbor_index (NeighborIndex, default None): All users; None until with_history().
+    """
 
     similarity: Similarity = field(default_factory=lambda: Similarity("cosine", 1))
     neighbor_index: NeighborIndex | None = None
@@ -122,62 +148,62 @@ class UserNeighbors(HistoryFactors):
         assert self.neighbor_index is not None
         return self.neighbor_index
 
-    def joined(self, history: CompressedRows) -> UserNeighbors:
-        """The same model of people who have this history now, each in the row of his code."""
+    def with_history(self, history: CompressedRows) -> UserNeighbors:
+        """Return the model with another history of all users, a row for each code."""
         rows = with_signals(history, self.signals(history, self.users))
         neighbor_index = NeighborIndex(rows, len(self.items), self.similarity)
-        return replace(super().joined(history), neighbor_index=neighbor_index)
+        return replace(super().with_history(history), neighbor_index=neighbor_index)
 
-    def moves(self, histories: CompressedRows, signals: Floats | None) -> Floats:
-        """What the neighbours add to the score of every item, (n_rows, n_items)."""
-        near = neighbor_rows(*self._neighbor_index.of(with_signals(histories, signals)))
+    def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
+        """The part of the score of every item that neighbors contribute, (n_rows, n_items)."""
+        near = neighbor_rows(*self._neighbor_index.neighbors_of(with_signals(histories, signals)))
         rows = self._neighbor_index.rows
         sides = near.indptr, near.indices, near.values, rows.indptr, rows.indices
-        moves = multiply_sparse(*sides, rows.values, len(self.items))
+        history_scores = multiply_sparse(*sides, rows.values, len(self.items))
         if self.damping is not None:
-            moves /= multiply_sparse(*sides, None, len(self.items)) + np.float32(self.damping)
-        return moves
+            history_scores /= multiply_sparse(*sides, None, len(self.items)) + np.float32(self.damping)
+        return history_scores
 
-    def shares(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
-        """What each entry of one history adds to the score of an item, (n,): its part of the similarities."""
-        neighbor_index, own = self._neighbor_index, with_signals(history, signals)
-        near = neighbor_rows(*neighbor_index.of(own))
-        said, similarity = np.zeros(neighbor_index.rows.n_rows), np.zeros(neighbor_index.rows.n_rows)
-        here = neighbor_index.rows.indices == item_code
-        said[row_codes(neighbor_index.rows)[here]] = neighbor_index.rows.values[here]
+    def contributions(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
+        """The contribution of each entry of one history to the score of an item, (n,): its part of similarities."""
+        index, own = self._neighbor_index, with_signals(history, signals)
+        near = neighbor_rows(*index.neighbors_of(own))
+        item_signals, similarity = np.zeros(index.rows.n_rows), np.zeros(index.rows.n_rows)
+        of_item = index.rows.indices == item_code
+        raters = row_codes(index.rows)[of_item]
+        item_signals[raters] = index.rows.values[of_item]
         similarity[near.indices] = near.values
-        parts = self._parts(own)
+        parts = self._similarity_parts(own)
         parts[:, similarity == 0] = 0
-        shares: Doubles = parts @ said
+        contributions: Doubles = parts @ item_signals
         if self.damping is None:
-            return shares
-        has = np.isin(np.arange(len(said)), row_codes(neighbor_index.rows)[here])
-        damped: Doubles = shares / (similarity[has].sum() + self.damping)
+            return contributions
+        is_rater = np.isin(np.arange(len(item_signals)), raters)
+        damped: Doubles = contributions / (similarity[is_rater].sum() + self.damping)
         return damped
 
-    def _parts(self, own: CompressedRows) -> Doubles:
-        """What each entry of one history gives to his similarity with everybody, (n, n_users)."""
-        neighbor_index = self._neighbor_index
-        parts, common = np.zeros((len(own.indices), neighbor_index.rows.n_rows)), np.zeros(neighbor_index.rows.n_rows)
-        for at, (code, value) in enumerate(
-            zip(own.indices, self.similarity.weighted(own, neighbor_index.lengths), strict=True)
-        ):
-            who, values = neighbor_index.columns.row(int(code))
-            parts[at, who] = value * values.astype(np.float64)
-            common[who] += 1
-        return np.asarray(parts * (common / np.maximum(common + self.similarity.shrinkage, 1e-30)))
+    def _similarity_parts(self, own: CompressedRows) -> Doubles:
+        """The part of each entry of one history in the similarity to every user, (n, n_users)."""
+        index = self._neighbor_index
+        parts, n_shared = np.zeros((len(own.indices), index.rows.n_rows)), np.zeros(index.rows.n_rows)
+        weighted = self.similarity.weighted(own, index.lengths)
+        for at, (code, value) in enumerate(zip(own.indices, weighted, strict=True)):
+            users, values = index.columns.row(int(code))
+            parts[at, users] = value * values.astype(np.float64)
+            n_shared[users] += 1
+        return np.asarray(parts * (n_shared / np.maximum(n_shared + self.similarity.shrinkage, 1e-30)))
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> UserNeighbors:  # noqa: ARG002
-        """With other rows of biases; who is near whom follows from the history that is joined next."""
+        """Return the model with other biases. The neighbors follow from the next with_history()."""
         return replace(self, users=users, items=items)
 
-    def likeness(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
-        """The n users most like people with these histories by the model's own measure, (m, n), and its name."""
-        return *self._neighbor_index.most_like(self.signalled(histories, codes), codes, n), self.similarity.measure
+    def most_similar(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
+        """The n users most similar to m users with these histories: codes, similarities (m, n), the measure's name."""
+        return *self._neighbor_index.most_similar(self.to_signals(histories, codes), codes, n), self.similarity.measure
 
 
 def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What a model file holds beside biases and history: header and tensors."""
+    """Return what a model file holds besides biases and history: header and tensors."""
     if isinstance(factors, ItemWeights):
         return item_weights.pack(factors)
     assert isinstance(factors, UserNeighbors)
@@ -185,7 +211,7 @@ def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any
 
 
 def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> HistoryFactors:
-    """A model of histories from a model file, still without them. ValueError for parts that do not fit."""
+    """Return a history-based model from a file, without history. Raise ValueError if the parts do not fit together."""
     return _unpack_users(factors, header) if "measure" in header else item_weights.unpack(factors, header, tensors)
 
 

@@ -1,9 +1,11 @@
-"""Ordered ratings: a rating is one of K steps, the one in which a latent liking falls (ordered probit).
+"""Ordered ratings: a rating is the step of a K-step scale in which a latent variable falls (ordered probit).
 
-    latent = score + N(0, 1),    rating = values[k]  where  cuts[k-1] < latent <= cuts[k]
+    latent = score + Normal(0, 1),    rating = values[k]  where  cuts[k-1] < latent <= cuts[k]
 
-with cuts[-1] = -infinity and cuts[K-1] = infinity. Where the score itself is known up to a variance only, the latent
-has the variance 1 + variance.
+with cuts[-1] = -infinity and cuts[K-1] = infinity. If the score is uncertain with a variance v, the latent variable has
+the variance 1 + v. The first half of this file is the normal distribution, accurate in both tails.
+
+Source: Chu & Ghahramani (2005), Gaussian Processes for Ordinal Regression, for the likelihood.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ from palate.errors import DataError
 from palate.kernels import step_curve
 
 Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
+MAX_STEPS = 20
 ROOT_TWO_PI = math.sqrt(2 * math.pi)
 
-# E(y) = 4 / (4 + y) sum_n c_n v^n with v = (4 - y) / (4 + y): fitted for the least relative error, 6e-15.
+# ---- the normal distribution -----------------------------------------------------------------------------------------
+
+# E(y) = 4 / (4 + y) sum_n c_n v^n with v = (4 - y) / (4 + y), fitted to a relative error of at most 6e-15.
 _SERIES = (
     0.18882128260393749, 0.15197416049296875, 0.096784350185662227, 0.046630464490259746, 0.015099143718904483,
     0.0018850472340278452, -0.00086992303679787571, -0.00040770453768879962, 3.3335665683516019e-05,
@@ -33,7 +39,7 @@ _SERIES = (
 
 
 def scaled_tail(y: Doubles) -> Doubles:
-    """E(y) = e^(y^2 / 2) Phi(-y) for y >= 0, infinity included."""
+    """The scaled tail E(y) = e^(y^2 / 2) Phi(-y) for y >= 0, infinity included."""
     w = 4.0 / (4.0 + y)
     v = 2.0 * w - 1.0
     total = np.full_like(v, _SERIES[-1])
@@ -45,19 +51,19 @@ def scaled_tail(y: Doubles) -> Doubles:
 
 
 def cdf(x: Doubles) -> Doubles:
-    """Phi(x)."""
+    """The cumulative normal distribution, Phi(x)."""
     tail = np.exp(-0.5 * x * x) * scaled_tail(np.abs(x))
     return np.where(x < 0, tail, 1.0 - tail)
 
 
 def density(x: Doubles) -> Doubles:
-    """phi(x)."""
+    """The normal density, phi(x)."""
     out: Doubles = np.exp(-0.5 * x * x) / ROOT_TWO_PI
     return out
 
 
 def log_mass(a: Doubles, b: Doubles) -> Doubles:
-    """The logarithm of Phi(b) - Phi(a) of intervals a < b, either end of which may be infinite."""
+    """The log of Phi(b) - Phi(a) for intervals a < b, whose ends may be infinite."""
     a, b, _ = to_the_left(a, b)
     scaled, base = scaled_mass(a, b)
     out: Doubles = np.log(scaled) - 0.5 * base * base
@@ -65,13 +71,13 @@ def log_mass(a: Doubles, b: Doubles) -> Doubles:
 
 
 def to_the_left(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles, NDArray[np.bool_]]:
-    """The intervals, mirrored where they lie to the right, so that a + b <= 0; and which ones were."""
+    """Return the intervals, mirrored where a + b > 0, so that all have a + b <= 0; and a mask of the mirrored ones."""
     flip = -a < b
     return np.where(flip, -b, a), np.where(flip, -a, b), flip
 
 
 def scaled_mass(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles]:
-    """(Phi(b) - Phi(a)) e^(base^2 / 2) and base = min(b, 0), for intervals with a + b <= 0: no tail is too far."""
+    """(Phi(b) - Phi(a)) e^(base^2 / 2) and base = min(b, 0), for intervals with a + b <= 0; no tail underflows."""
     base = np.minimum(b, 0.0)
     tail = scaled_tail(np.abs(b))
     upper = np.where(b > 0, 1.0 - np.exp(-0.5 * np.maximum(b, 0.0) ** 2) * tail, tail)
@@ -79,27 +85,33 @@ def scaled_mass(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def relative_density(a: Doubles, base: Doubles) -> Doubles:
-    """phi(a) / phi(base) for a <= base <= 0."""
+    """The ratio phi(a) / phi(base) for a <= base <= 0."""
     out: Doubles = np.exp(0.5 * (base - a) * (base + a))
     return out
 
 
-Floats = NDArray[np.float32]
-
-MAX_STEPS = 20
+# ---- the ordered probit ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class OrderedSteps:
-    """The steps of a rating scale and where on the latent scale each ends.
+    """The K steps of a rating scale, and the cut points between them on the latent scale.
 
-    values: (K,) the ratings in rising order, 2 to 20 of them; cuts: (K - 1,) rising. Raises DataError for others.
+    All methods take scores (any shape) and the variance of each score, 0 if it is known exactly.
 
-    >>> steps = OrderedSteps([1, 2, 3], [-1.0, 1.0])
-    >>> steps.probabilities([0.0]).round(3)
-    array([[0.159, 0.683, 0.159]])
-    >>> steps.expected([0.0, 5.0]).round(3)
-    array([2., 3.], dtype=float32)
+    Attributes:
+        values (float64 array of shape (K,)): The ratings, rising; K is between 2 and 20.
+        cuts (float64 array of shape (K - 1,)): The cut points, rising, in score units.
+
+    Raises:
+        DataError: Values or cuts are not as above.
+
+    Example:
+        >>> steps = OrderedSteps([1, 2, 3], [-1.0, 1.0])
+        >>> steps.probabilities([0.0]).round(3)
+        array([[0.159, 0.683, 0.159]])
+        >>> steps.expected([0.0, 5.0]).round(3)
+        array([2., 3.], dtype=float32)
     """
 
     values: Doubles
@@ -116,43 +128,46 @@ class OrderedSteps:
         return len(self.values)
 
     def probabilities(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
-        """The chance of each step, (..., K) for scores (...); every one right to many digits, however small."""
+        """The probability of each step, (..., K) for scores (...), accurate to many digits however small."""
         ends = np.concatenate([[-np.inf], self.cuts, [np.inf]])
-        away = (ends - np.asarray(scores, np.float64)[..., None]) / _spread(variance)[..., None]
-        a, b, _ = to_the_left(away[..., :-1], away[..., 1:])
+        z = (ends - np.asarray(scores, np.float64)[..., None]) / _latent_deviation(variance)[..., None]
+        a, b, _ = to_the_left(z[..., :-1], z[..., 1:])
         mass, base = scaled_mass(a, b)
         out: Doubles = mass * np.exp(-0.5 * base * base)
         return out
 
     def expected(self, scores: ArrayLike, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> Floats:
-        """The mean rating of each score, of the same shape."""
+        """The mean rating at each score, of the same shape."""
         out = _curve(scores, variance, self.cuts, np.diff(self.values), float(self.values[0]), n_threads)
         return np.clip(out, np.float32(self.values[0]), np.float32(self.values[-1]), out=out)
 
     def slope(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
-        """How much the mean rating grows with the score: d expected / d score."""
-        scores, spread = np.asarray(scores, np.float64), _spread(variance)
-        total = np.zeros(np.broadcast_shapes(scores.shape, spread.shape))
+        """The derivative of the mean rating by the score, of the same shape."""
+        scores, deviation = np.asarray(scores, np.float64), _latent_deviation(variance)
+        total = np.zeros(np.broadcast_shapes(scores.shape, deviation.shape))
         for cut, gain in zip(self.cuts, np.diff(self.values), strict=True):
-            total += gain * density((cut - scores) / spread) / spread
+            total += gain * density((cut - scores) / deviation) / deviation
         return total
 
     def variance_of_rating(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
-        """The variance of the rating itself around its mean."""
-        chances = self.probabilities(scores, variance)
-        away = self.values - (chances @ self.values)[..., None]
-        out: Doubles = np.einsum("...k,...k->...", chances, away**2)
+        """The variance of the rating at each score, of the same shape, in squared rating units."""
+        probabilities = self.probabilities(scores, variance)
+        deviations = self.values - (probabilities @ self.values)[..., None]
+        out: Doubles = np.einsum("...k,...k->...", probabilities, deviations**2)
         return out
 
     def moments(self, scores: ArrayLike, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> tuple[Floats, Floats]:
-        """Mean and variance of the rating of each score, of the same shape, in float32: fast where scores are many."""
+        """Mean and variance of the rating at each score, of the same shape, in float32: fast for many scores."""
         mean = self.expected(scores, variance, n_threads=n_threads)
         squares = np.diff(self.values**2)
         square = _curve(scores, variance, self.cuts, squares, float(self.values[0] ** 2), n_threads)
         return mean, np.maximum(square - mean**2, np.float32(0))
 
     def at_least(self, scores: ArrayLike, value: float, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> Floats:
-        """The chance of a rating of `value` or more, as float32 knows it: 0.7 is the step that was read as 0.7."""
+        """The probability of a rating of at least `value`, of the shape of the scores.
+
+        Values are compared as float32, as ratings are stored.
+        """
         step = int(np.searchsorted(self.values.astype(np.float32), np.float32(value)))
         if step == 0 or step == len(self):
             shape = np.broadcast_shapes(np.shape(scores), np.shape(variance))
@@ -160,14 +175,14 @@ class OrderedSteps:
         return _curve(scores, variance, self.cuts[step - 1 : step], np.ones(1), 0.0, n_threads)
 
     def steps_of(self, values: ArrayLike) -> NDArray[np.uint8]:
-        """The number of each rating's step, 0 .. K - 1. Raises DataError for a rating between the steps."""
-        wanted, known = np.asarray(values, np.float32), self.values.astype(np.float32)
-        steps = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        wrong = np.flatnonzero(known[steps] != wanted)
+        """The number of each rating's step, 0 to K - 1. Raise DataError for a rating that is no step."""
+        ratings, scale = np.asarray(values, np.float32), self.values.astype(np.float32)
+        steps = np.minimum(np.searchsorted(scale, ratings), len(scale) - 1)
+        wrong = np.flatnonzero(scale[steps] != ratings)
         if len(wrong):
             raise DataError(
-                f"the rating {wanted.flat[wrong[0]]:g} at position {wrong[0]} ({len(wrong)} such) is none of the steps "
-                f"learned from: {_listed(self.values)}. Round it to one of them, or learn with ratings as numbers."
+                f"the rating {ratings.flat[wrong[0]]:g} at position {wrong[0]} ({len(wrong)} such) is none of the "
+                f"steps learned from: {_listed(self.values)}. Round it to one of them, or fit with ratings as numbers."
             )
         return steps.astype(np.uint8)
 
@@ -180,22 +195,23 @@ def _curve(scores: Any, variance: Any, cuts: Doubles, gains: Doubles, base: floa
         scores, variances = np.broadcast_arrays(scores, np.asarray(variance, np.float32))
         variances = np.ascontiguousarray(variances).ravel()
     elif variance:
-        spread = float(_spread(variance))
-        scores, cuts = scores * np.float32(1 / spread), cuts / spread
+        deviation = float(_latent_deviation(variance))
+        scores, cuts = scores * np.float32(1 / deviation), cuts / deviation
     flat = np.ascontiguousarray(scores).ravel()
     steps = cuts.astype(np.float32), gains.astype(np.float32)
     return step_curve(flat, *steps, variances=variances, base=base, n_threads=n_threads).reshape(scores.shape)
 
 
-def _spread(variance: ArrayLike) -> Doubles:
-    spread: Doubles = np.sqrt(1.0 + np.asarray(variance, np.float64))
-    return spread
+def _latent_deviation(variance: ArrayLike) -> Doubles:
+    """Standard deviation of the latent variable around a score of this variance."""
+    deviation: Doubles = np.sqrt(1.0 + np.asarray(variance, np.float64))
+    return deviation
 
 
 def _check_scale(values: Doubles, cuts: Doubles) -> None:
     if values.ndim != 1 or not 2 <= len(values) <= MAX_STEPS:
         raise DataError(
-            f"ordered ratings need 2 to {MAX_STEPS} different values, got {values.size}: learn with ratings as numbers."
+            f"ordered ratings need 2 to {MAX_STEPS} different values, got {values.size}: fit with ratings as numbers."
         )
     if cuts.shape != (len(values) - 1,):
         raise DataError(f"{len(values)} steps have {len(values) - 1} cuts between them, got shape {cuts.shape}.")

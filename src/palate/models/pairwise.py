@@ -1,14 +1,17 @@
-"""Factors learned from pairs: what somebody chose stands above what they did not (BPR, Rendle et al. 2009).
+"""Pairwise factors (BPR): learned so that each item a user chose ranks above the items the user did not choose.
 
-Given the items, the vector p of a user who chose n of them is the least of a convex loss,
+Given the items, the vector p of a user with n choices minimizes a convex loss,
 
     sum_chosen E_j softplus(s_j - s_i) + n weight_decay |p|^2,    s_i = p . q_i + b_i
 
-where j is the one of the highest score among n_candidates items, drawn alike from those not chosen. At its least
+where j is the item of the highest score among n_candidates items drawn uniformly from those not chosen. At the minimum
 
     p = 1 / (2 n weight_decay) sum_chosen E_j sigmoid(s_j - s_i) (q_i - q_j)
 
-so that p, and with it the score of every item, is a sum over the choices.
+so p, and with it the score of every item, is a sum over the choices. Fold-in and explanations use this.
+
+Source: Rendle, Freudenthaler, Gantner & Schmidt-Thieme (2009), BPR: Bayesian Personalized Ranking from Implicit
+Feedback.
 """
 
 from __future__ import annotations
@@ -23,146 +26,163 @@ from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, Floats
 
-N_NEGATIVES = 1024  # items not chosen that stand for all of them
-N_STEPS = 15  # of Newton's method, at most
-ENOUGH = 1e-7  # a step that lowers the loss by less, in proportion, is the last
-LEAST_DECAY = 1e-4  # without any, whoever can be told apart perfectly would have an endless vector
+N_NEGATIVES = 1024  # sample of the items that were not chosen
+MAX_STEPS = 15  # of Newton's method
+TOLERANCE = 1e-7  # stop after a step that lowers the loss by a smaller fraction
+MIN_DECAY = 1e-4  # without decay, the vector of a user whose choices can be separated perfectly would be infinite
 
 
 @dataclass(frozen=True)
-class Preferences:
-    """The problem of one user: factors Q and biases b of what was chosen, and of the others that stand below it."""
+class PairwiseProblem:
+    """The pairwise loss of one user as a function of the user's factors p, (k,).
 
-    chosen: Doubles  # (n, k)
-    chosen_biases: Doubles  # (n,)
-    others: Doubles  # (m, k)
-    others_biases: Doubles  # (m,)
+    Attributes:
+        chosen (float64 array of shape (n, k)): Factors q_i of the chosen items.
+        chosen_biases (float64 array of shape (n,)): Their biases b_i.
+        others (float64 array of shape (m, k)): Factors q_j of a sample of the other items.
+        others_biases (float64 array of shape (m,)): Their biases b_j.
+        n_candidates (int): Of so many random other items, the one of the highest score is compared.
+        weight_decay (float): For each choice.
+    """
+
+    chosen: Doubles
+    chosen_biases: Doubles
+    others: Doubles
+    others_biases: Doubles
     n_candidates: int
     weight_decay: float
 
     @property
     def decay(self) -> float:
-        """What |p|^2 costs."""
+        """The factor of |p|^2 in the loss."""
         return len(self.chosen) * self.weight_decay
 
-    def chances(self, scores: Doubles) -> Doubles:
-        """The chance that each other item (m,) is the highest of the candidates; equal scores share theirs by order."""
+    def probabilities(self, scores: Doubles) -> Doubles:
+        """The probability of each other item (m,) to be the candidate of the highest score; ties go by order."""
         m = len(scores)
-        share = np.empty(m)
-        at_most = np.arange(m, 0, -1) / m  # of a draw: not above the r-th
-        share[np.argsort(-scores, kind="stable")] = at_most**self.n_candidates - (at_most - 1 / m) ** self.n_candidates
-        return share
+        probabilities = np.empty(m)
+        at_most = np.arange(m, 0, -1) / m  # probability of a random item not to rank above the r-th
+        order = np.argsort(-scores, kind="stable")
+        probabilities[order] = at_most**self.n_candidates - (at_most - 1 / m) ** self.n_candidates
+        return probabilities
 
     def margins(self, p: Doubles) -> tuple[Doubles, Doubles]:
-        """s_j - s_i of all pairs, (n, m), and the chance of each j, (m,)."""
+        """The margins s_j - s_i of all pairs, (n, m), and the probability of each j, (m,)."""
         others = self.others @ p + self.others_biases
-        return others - (self.chosen @ p + self.chosen_biases)[:, None], self.chances(others)
+        return others - (self.chosen @ p + self.chosen_biases)[:, None], self.probabilities(others)
 
     def loss(self, p: Doubles) -> float:
-        """What p is the least of."""
-        margins, chances = self.margins(p)
-        return float(np.sum(_softplus(margins) @ chances) + self.decay * p @ p)
+        """The loss at p."""
+        margins, probabilities = self.margins(p)
+        return float(np.sum(_softplus(margins) @ probabilities) + self.decay * p @ p)
 
     def pulls(self, p: Doubles) -> Doubles:
-        """By how much each choice pulls p, (n, k): E_j sigmoid(s_j - s_i) (q_i - q_j)."""
-        margins, chances = self.margins(p)
-        pull = _sigmoid(margins) * chances
-        towards: Doubles = self.chosen * pull.sum(axis=1)[:, None] - pull @ self.others
-        return towards
+        """The negative gradient of each choice's loss, (n, k): E_j sigmoid(s_j - s_i) (q_i - q_j)."""
+        margins, probabilities = self.margins(p)
+        weights = _sigmoid(margins) * probabilities
+        pulls: Doubles = self.chosen * weights.sum(axis=1)[:, None] - weights @ self.others
+        return pulls
 
     def step(self, p: Doubles) -> Doubles:
-        """Newton's, (k,), with the chances as they are at p."""
-        margins, chances = self.margins(p)
-        share = _sigmoid(margins)
-        pull, bend = share * chances, share * (1 - share) * chances
-        gradient = 2 * self.decay * p - pull.sum(axis=1) @ self.chosen + pull.sum(axis=0) @ self.others
-        cross = self.chosen.T @ (bend @ self.others)
-        hessian = (self.chosen.T * bend.sum(axis=1)) @ self.chosen + (self.others.T * bend.sum(axis=0)) @ self.others
+        """The Newton step at p, (k,), with the probabilities held constant."""
+        margins, probabilities = self.margins(p)
+        slope = _sigmoid(margins)
+        weight, curvature = slope * probabilities, slope * (1 - slope) * probabilities
+        gradient = 2 * self.decay * p - weight.sum(axis=1) @ self.chosen + weight.sum(axis=0) @ self.others
+        cross = self.chosen.T @ (curvature @ self.others)
+        hessian = (self.chosen.T * curvature.sum(axis=1)) @ self.chosen
+        hessian += (self.others.T * curvature.sum(axis=0)) @ self.others
         hessian += 2 * self.decay * np.eye(len(p)) - cross - cross.T
         step: Doubles = np.linalg.solve(hessian, gradient)
         return step
 
     def solved(self) -> Doubles:
-        """The best p, (k,): Newton's steps, halved until they help."""
+        """The p of minimum loss, (k,), by Newton's method; a step is halved until the loss falls."""
         p = np.zeros(self.chosen.shape[1])
         loss = self.loss(p)
-        for _ in range(N_STEPS):
+        for _ in range(MAX_STEPS):
             step = self.step(p)
-            tries = (p - share * step for share in 0.5 ** np.arange(5))
-            best = next(((tried, there) for tried in tries if (there := self.loss(tried)) < loss), None)
-            if best is None:
+            tries = (p - size * step for size in 0.5 ** np.arange(5))
+            better = next(((tried, new_loss) for tried in tries if (new_loss := self.loss(tried)) < loss), None)
+            if better is None:
                 break
-            (p, loss), before = best, loss
-            if before - loss < ENOUGH * before:
+            (p, loss), old_loss = better, loss
+            if old_loss - loss < TOLERANCE * old_loss:
                 break
         return p
 
 
 def _softplus(x: Doubles) -> Doubles:
-    """ln(1 + e^x), which no x makes overflow."""
+    """The log of 1 + e^x, without overflow."""
     soft: Doubles = np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
     return soft
 
 
 def _sigmoid(x: Doubles) -> Doubles:
-    share: Doubles = 0.5 * (1 + np.tanh(0.5 * x))
-    return share
+    """1 / (1 + e^-x), without overflow."""
+    sigmoid: Doubles = 0.5 * (1 + np.tanh(0.5 * x))
+    return sigmoid
 
 
 @dataclass(frozen=True)
 class PairwiseFactors(Factors):
-    """Factors whose scores only rank: no user has a bias, and a new user is the least of the loss above."""
+    """Factors whose scores only rank. Users have no bias; a fold-in user minimizes the pairwise loss.
+
+    Attributes:
+        n_candidates (int, default 1): Of so many random other items, the one of the highest score is compared.
+        by_user (bool, default True): False if users and items have been exchanged.
+    """
 
     n_candidates: int = 1
-    by_user: bool = True  # False where users and items are exchanged
+    by_user: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_candidates < np.inf:
-            raise ValueError(f"{self.n_candidates!r} candidates")
+            raise ValueError(f"n_candidates {self.n_candidates!r} is not valid")
 
     @cached_property
     def sample(self) -> NDArray[np.int64]:
-        """The items in an order that no seed changes: the first not chosen stand for all that were not."""
+        """All items in a fixed random order, (n_items,): the first that were not chosen are the sample of others."""
         return np.random.Generator(np.random.Philox(0)).permutation(len(self.items))
 
-    def preferences(self, chosen: Codes) -> Preferences:
-        """The problem of a user who chose these items."""
-        mask = np.zeros(len(self.items), bool)
-        mask[chosen] = True
-        others = np.sort(self.sample[~mask[self.sample]][:N_NEGATIVES])
+    def problem_of(self, chosen: Codes) -> PairwiseProblem:
+        """The pairwise problem of a user who chose these items."""
+        is_chosen = np.zeros(len(self.items), bool)
+        is_chosen[chosen] = True
+        others = np.sort(self.sample[~is_chosen[self.sample]][:N_NEGATIVES])
         items = self.items.astype(np.float64)
-        return Preferences(
+        return PairwiseProblem(
             items[chosen, :-1],
             items[chosen, -1],
             items[others, :-1],
             items[others, -1],
             self.n_candidates,
-            max(self.user_prior.ridge, LEAST_DECAY),
+            max(self.user_prior.ridge, MIN_DECAY),
         )
 
-    def represent(self, histories: CompressedRows) -> Floats:
-        """Vectors of users never seen, from what they chose: (n, k + 1), no bias. OptionError for new items."""
+    def fold_in(self, histories: CompressedRows) -> Floats:
+        """Fold in new users from their choices: vectors (n, k + 1), bias 0. Raise OptionError for new items."""
         vectors = np.zeros((histories.n_rows, self.items.shape[1]), np.float32)
         for row in np.flatnonzero(histories.counts).tolist():
             if not self.by_user:
-                raise OptionError("BPR cannot fold in an item: how it ranks for everybody else is not in its choices.")
-            problem = self.preferences(np.unique(histories.row(row)[0]))
+                raise OptionError("BPR cannot fold in an item: its choices do not show how it ranks for other users.")
+            problem = self.problem_of(np.unique(histories.row(row)[0]))
             if len(problem.others):
                 vectors[row, :-1] = problem.solved()
         return vectors
 
-    def shares(self, history: CompressedRows, vector: Floats, item_code: int) -> Doubles:
-        """By how much each of a user's choices (n,) moves the score of an item.
+    def contributions(self, history: CompressedRows, vector: Floats, item_code: int) -> Doubles:
+        """The contribution of each of a user's choices to the score of an item, (n,).
 
-        They add up to it where the user's vector is the least of its loss; a trained one lies near it.
+        They add up to the score if the user's vector minimizes the loss; a trained vector is near the minimum.
         """
-        problem = self.preferences(history.indices)
+        problem = self.problem_of(history.indices)
         if len(problem.others) == 0:
             return np.zeros(len(history.indices))
         pulls = problem.pulls(vector[:-1].astype(np.float64))
-        shares: Doubles = pulls @ self.items[item_code, :-1].astype(np.float64) / (2 * problem.decay)
-        return shares
+        contributions: Doubles = pulls @ self.items[item_code, :-1].astype(np.float64) / (2 * problem.decay)
+        return contributions
 
     def transposed(self) -> PairwiseFactors:
-        """The same model with users and items exchanged."""
+        """Return the factors with users and items exchanged."""
         return self._exchanged(by_user=not self.by_user)

@@ -1,4 +1,11 @@
-"""The posterior: what a Bayesian fit does not know. Draws of both sides, from which intervals come."""
+"""The posterior of a Bayesian fit: S draws of users, items and hyperparameters, from which intervals come.
+
+Under draw s a rating is center + scale (b_u + c_i + p_u . q_i) + Normal(0, scale^2 / alpha_s). A new user is folded in
+under every draw: x ~ Normal(A^-1 h, A^-1) with A = Lambda + alpha sum_j w_j z_j z_j' and h = Lambda m + alpha sum_j
+w_j t_j z_j, where z_j = [q_j, 1] and t_j is the rating less center and item bias, in units of scale.
+
+Source: Salakhutdinov & Mnih (2008), Bayesian Probabilistic Matrix Factorization, equations 11 to 14.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +30,20 @@ from palate.models.factors import (
 )
 from palate.models.ordinal import OrderedSteps
 
-LATENT_STREAM = 7  # of the random numbers of the latents of people never seen
+LATENT_STREAM = 7  # of random numbers, for the latent variables of fold-in users
 
 
 @dataclass(frozen=True)
 class SideSamples:
-    """One side of a posterior: S draws of its vectors and of the Normal they came from.
+    """One side of a posterior: S draws of its n vectors and of their Normal prior.
 
-    vectors: (S, n, k); precision: (S, k, k); mean: (S, k); link: (S, n_features, k), by which what is known of a row
-    moves its mean. strangers: what to expect of rows without ratings.
+    Attributes:
+        vectors (float32 array of shape (S, n, k)): Factors, then the bias.
+        precision (float32 array of shape (S, k, k)): Lambda, the prior precision.
+        mean (float32 array of shape (S, k)): The prior mean m, without features.
+        cold_start (ColdStart): The prior of rows without ratings.
+        link (float32 array of shape (S, n_features, k), default None): beta: with features f, the prior mean is
+            m + f beta.
     """
 
     vectors: Floats
@@ -40,18 +52,18 @@ class SideSamples:
     cold_start: ColdStart
     link: Floats | None = None
 
-    def some(self, draws: NDArray[np.int64]) -> SideSamples:
-        """Some of the draws only."""
+    def select_draws(self, draws: NDArray[np.int64]) -> SideSamples:
+        """Return some of the draws, by number."""
         return SideSamples(
             self.vectors[draws],
             self.precision[draws],
             self.mean[draws],
-            self.cold_start.some(draws),
+            self.cold_start.select_draws(draws),
             None if self.link is None else self.link[draws],
         )
 
     def means_of(self, s: int, features: CompressedRows | None) -> Floats:
-        """What draw s expects of rows before their ratings: (n, k) where features say more of each, else (k,)."""
+        """The prior mean under draw s: (n, k), one for each row of features; (k,) without features or link."""
         mean: Floats = self.mean[s]
         if self.link is None or features is None:
             return mean
@@ -59,24 +71,24 @@ class SideSamples:
         return mean + multiply_rows(features.indptr, features.indices, features.values, link)
 
     def means(self, features: CompressedRows | None) -> Floats:
-        """What each draw expects of rows before their ratings: (S, n, k), or (S, k) where nothing says more of each."""
+        """The prior means under all draws: (S, n, k), or (S, k) without features or link."""
         if self.link is None or features is None:
             return self.mean
         return np.stack([self.means_of(s, features) for s in range(len(self.mean))])
 
-    def score_variance_of(self, means: Floats) -> Doubles:
-        """By how much the draws differ about what they expect of rows, (n,); 1 is as much as rows lie around it.
+    def prior_mean_variance(self, means: Floats) -> Doubles:
+        """The variance of each row's prior mean over draws, (n,), relative to the prior variance of the row itself.
 
-        v = tr(Lambda C) / k with C the covariance of means (S, n, k) over the draws; 0 for one draw alone.
+        v = tr(Lambda C) / k, where C is the covariance of means (S, n, k) over the draws; 0 for a single draw.
         """
         n_draws, _, k = means.shape
-        around = means - means.mean(axis=0)
-        squares = np.sum(np.matmul(around, self.precision) * around, axis=(0, 2), dtype=np.float64)
-        score_variance: Doubles = squares / (max(n_draws - 1, 1) * k)
-        return score_variance
+        centered = means - means.mean(axis=0)
+        squares = np.sum(np.matmul(centered, self.precision) * centered, axis=(0, 2), dtype=np.float64)
+        variance: Doubles = squares / (max(n_draws - 1, 1) * k)
+        return variance
 
     def attributes_in(self, features: CompressedRows | None) -> CompressedRows | None:
-        """The attributes' columns of a matrix F, which strangers have; None where there are none."""
+        """The attribute columns of a feature matrix F, which cold-start rows have too; None without attributes."""
         if features is None or self.link is None or self.cold_start.link is None:
             return None
         return columns_from(features, self.link.shape[1] - self.cold_start.link.shape[1])
@@ -84,10 +96,16 @@ class SideSamples:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws from the posterior, in units of `scale` around `center`: rating = center + scale * (b + c + p.q) + noise.
+    """S draws from the posterior, in units of `scale` around `center`.
 
-    alpha: (S,) the noise's precision in those units. steps: of ordered ratings, where the draws are of the latent
-    liking behind each; cuts: (S, K - 1) the cut points between the steps under each draw.
+    Attributes:
+        center (float): The global mean of ratings (of the latent variable, for ordered ratings).
+        scale (float): Rating units in one unit of factors and biases.
+        alpha (float32 array of shape (S,)): Precision of the noise, in units of scale.
+        users (SideSamples): Draws of the users.
+        items (SideSamples): Draws of the items.
+        steps (OrderedSteps, default None): The rating steps of an ordered probit; the draws are of the latent variable.
+        cuts (float32 array of shape (S, K - 1), default None): The cut points between steps, under each draw.
     """
 
     center: float
@@ -101,19 +119,19 @@ class Posterior:
     def __len__(self) -> int:
         return len(self.alpha)
 
-    def some(self, draws: NDArray[np.int64]) -> Posterior:
-        """The same with some of its draws only."""
-        users, items = self.users.some(draws), self.items.some(draws)
+    def select_draws(self, draws: NDArray[np.int64]) -> Posterior:
+        """Return the posterior with some of its draws, by number."""
+        users, items = self.users.select_draws(draws), self.items.select_draws(draws)
         cuts = None if self.cuts is None else self.cuts[draws]
         return replace(self, alpha=self.alpha[draws], users=users, items=items, cuts=cuts)
 
     @property
     def noise(self) -> float:
-        """Standard deviation of a rating around what was expected, on the rating scale."""
+        """Standard deviation of a rating around its score, in rating units, averaged over draws."""
         return float(self.scale * np.sqrt(np.mean(1.0 / self.alpha)))
 
     def transposed(self) -> Posterior:
-        """The same posterior with users and items exchanged."""
+        """Return the posterior with users and items exchanged."""
         return replace(self, users=self.items, items=self.users)
 
     def solve(
@@ -126,82 +144,82 @@ class Posterior:
         seed: int = 0,
         n_threads: int = 0,
     ) -> Floats:
-        """Vectors of users given each draw of the items and of the link: (S, n, k), the most probable ones or draws.
+        """Vectors of users under each draw of items and link, (S, n, k): modes, or random draws.
 
-        features: the matrix F of what is known of them, where there is a link. start: where they were before a few of
-        their ratings changed, (S, n, k): where ratings are ordered, the way from there is shorter.
+        features: the matrix F of the users, if the model has a link. start: vectors (S, n, k) from before a few ratings
+        changed; for ordered ratings it takes fewer steps from there.
         """
-        given = [
-            _Given(self, s, mean, seed, n_threads, None if start is None else start[s])
+        solvers = [
+            _DrawSolver(self, s, mean, seed, n_threads, None if start is None else start[s])
             for s, mean in enumerate(self.users.means(features))
         ]
-        return self._with_cold_start(
-            self._solved(given, histories, draw=draw), histories, features, draw=draw, seed=seed
-        )
+        vectors = self._solve_draws(solvers, histories, draw=draw)
+        return self._with_cold_start(vectors, histories, features, draw=draw, seed=seed)
 
     def solve_new(self, histories: CompressedRows, features: CompressedRows | None = None) -> Floats:
-        """The most probable vectors of users never seen, given each draw of the items: (S, n, k)."""
+        """Fold in new users: the modes of their vectors under each draw, (S, n, k)."""
         means = self.users.means(features)
-        given = [_Given(self, s, mean) for s, mean in enumerate(means)]
-        vectors = self._solved(given, self.weight_new(histories, means), draw=False)
+        solvers = [_DrawSolver(self, s, mean) for s, mean in enumerate(means)]
+        vectors = self._solve_draws(solvers, self.weight_new(histories, means), draw=False)
         return self._with_cold_start(vectors, histories, features, draw=False)
 
     def weight_new(self, histories: CompressedRows, means: Floats) -> CompressedRows:
-        """Ratings of users never seen, weighed against means (S, n, k) or (S, k) that a link makes expect of them.
+        """Return ratings of new users weighted for the uncertainty of their prior means, (S, n, k) or (S, k).
 
-        The link was drawn from the ratings of others and is in doubt itself. With it integrated out a row lies around
-        its mean as Normal(0, (1 + v) Lambda^-1), v being that doubt; for the mode this is the same as ratings that
-        count 1 + v times. A draw needs none of it: it takes the link of its draw, and between draws that differs.
+        A new user's prior mean is uncertain, because the link was sampled from other users' ratings. With the link
+        integrated out, a vector lies around its prior mean as Normal(0, (1 + v) Lambda^-1), where v is
+        prior_mean_variance(). The mode is then the same as with Lambda and ratings of weight 1 + v. Random draws need
+        no such weights: each draw uses its own link, and links differ between draws.
         """
         if means.ndim == 2:
             return histories
-        weights = np.repeat(1 + self.users.score_variance_of(means), histories.counts)
+        weights = np.repeat(1 + self.users.prior_mean_variance(means), histories.counts)
         if histories.weights is not None:
             weights *= histories.weights
         return replace(histories, weights=weights.astype(np.float32))
 
-    def _solved(self, given: list[_Given], histories: CompressedRows, *, draw: bool) -> Floats:
+    def _solve_draws(self, solvers: list[_DrawSolver], histories: CompressedRows, *, draw: bool) -> Floats:
         if self.steps is None:
-            return np.stack([person.solve(histories, draw=draw) for person in given])
+            return np.stack([solver.solve(histories, draw=draw) for solver in solvers])
         steps = self.steps.steps_of(histories.values)
-        return np.stack([person.solve_ordered(histories, steps, draw=draw) for person in given])
+        return np.stack([solver.solve_ordered(histories, steps, draw=draw) for solver in solvers])
 
     def _with_cold_start(
         self, vectors: Floats, histories: CompressedRows, features: CompressedRows | None, *, draw: bool, seed: int = 0
     ) -> Floats:
-        """Vectors (S, n, k) where those without ratings are what is expected of strangers, or draws of them."""
-        strange = histories.counts == 0
-        if not strange.any():
+        """Vectors (S, n, k) in which rows without ratings are cold-start prior means, or draws from that prior."""
+        is_cold = histories.counts == 0
+        if not is_cold.any():
             return vectors
-        among, attributes = self.users.cold_start, self.users.attributes_in(features)
+        cold_start, attributes = self.users.cold_start, self.users.attributes_in(features)
         for s in range(len(self)):
-            expected = (s, attributes, histories.n_rows)
-            vectors[s, strange] = (among.draws(*expected, seed) if draw else among.means(*expected))[strange]
+            rows = (s, attributes, histories.n_rows)
+            vectors[s, is_cold] = (cold_start.draws(*rows, seed) if draw else cold_start.means(*rows))[is_cold]
         return vectors
 
     def predict(self, vectors: Floats, row_codes: Codes, item_codes: Codes) -> tuple[NDArray[np.float64], ...]:
-        """Mean and variance of the expected rating of pairs, (n,) each, noise not included.
+        """Posterior mean and variance of the scores of pairs, (n,) each, noise not included.
 
-        vectors: (S, m, k), a draw of m users under each draw of the items; row_codes index m. The code -1 is somebody
-        or something unknown, who adds the spread of the prior.
+        vectors: (S, m, k), the vectors of m users under each draw; row_codes index m. The code -1 is an unknown user or
+        item, with the mean and covariance of the cold-start prior.
         """
         total = np.zeros(len(row_codes))
         squares = np.zeros(len(row_codes))
-        score_variance = np.zeros(len(row_codes))
+        prior_variance = np.zeros(len(row_codes))
         for s in range(len(self)):
             users, user_at = with_unknown(vectors[s], self.users.cold_start.mean[s], row_codes)
             items, item_at = with_unknown(self.items.vectors[s], self.items.cold_start.mean[s], item_codes)
-            expected = predict_pairs(users, items, user_at, item_at, bias=True).astype(np.float64)
-            total += expected
-            squares += expected**2
-            spreads = self.users.cold_start.covariance[s], self.items.cold_start.covariance[s]
-            score_variance += unknown_variance(users, row_codes, items, item_codes, *spreads)
+            scores = predict_pairs(users, items, user_at, item_at, bias=True).astype(np.float64)
+            total += scores
+            squares += scores**2
+            covariances = self.users.cold_start.covariance[s], self.items.cold_start.covariance[s]
+            prior_variance += unknown_variance(users, row_codes, items, item_codes, *covariances)
         mean = total / len(self)
-        variance = _sample_variance(squares, mean, len(self)) + score_variance / len(self)
+        variance = _sample_variance(squares, mean, len(self)) + prior_variance / len(self)
         return self.center + self.scale * mean, self.scale**2 * variance
 
     def score_variance(self, vectors: Floats) -> Floats:
-        """Variance of the expected rating of every item for users drawn as vectors (S, m, k): (m, n_items)."""
+        """Posterior variance of the score of every item, (m, n_items), for m users with vectors (S, m, k)."""
         total = np.zeros((vectors.shape[1], self.items.vectors.shape[1]), np.float32)
         squares = np.zeros_like(total)
         for s in range(len(self)):
@@ -212,11 +230,11 @@ class Posterior:
         return variance * np.float32(self.scale**2)
 
     def draw_scores(self, vectors: Floats, s: int) -> Floats:
-        """Scores of every item under draw s, for user vectors (m, k): (m, n_items)."""
+        """Scores of every item under draw s, (m, n_items), for user vectors (m, k)."""
         return _scores(vectors, self.items.vectors[s]) * np.float32(self.scale) + np.float32(self.center)
 
     def projection(self, factors: Factors) -> Projection:
-        """How user vectors of each draw become one vector under the distilled items."""
+        """The map from user vectors under each draw to one vector beside the distilled item factors."""
         inverse = factors.item_inverse
         maps = np.stack(
             [self.scale / factors.scale / len(self) * (inverse @ as_partner(items)) for items in self.items.vectors]
@@ -228,23 +246,23 @@ class Posterior:
         return Projection(offset.astype(np.float32), maps.astype(np.float32))
 
 
-N_DRAWN = 6  # draws on from the mode, where ratings are ordered
-N_EXPECTED_ON, N_DRAWN_ON = 4, 2  # steps to the mode, or steps of Gibbs, from where few ratings ago it was
+N_DRAWN = 6  # Gibbs steps from the mode, for ordered ratings
+N_EXPECTED_ON, N_DRAWN_ON = 4, 2  # steps to the mode, or Gibbs steps, from a start that few ratings have changed
 
 
 @dataclass(frozen=True)
-class _Given:
-    """Users never seen, given draw s of the items and what is expected of the users, (n, k) or (k,)."""
+class _DrawSolver:
+    """Solves for user vectors under draw s. means: prior means, (n, k) or (k,)."""
 
     posterior: Posterior
     s: int
     means: Floats
     seed: int = 0
     n_threads: int = 0
-    start: Floats | None = None  # (n, k), where ratings are ordered and only a few of them have changed
+    start: Floats | None = None  # (n, k), used for ordered ratings of which few have changed
 
     def solve(self, histories: CompressedRows, *, draw: bool, turn: int = 0) -> Floats:
-        """Their vectors, (n, k): the most probable ones or draws."""
+        """User vectors, (n, k): modes, or random draws. turn: the number of the Gibbs step."""
         posterior, s = self.posterior, self.s
         return solve_rows(
             histories.indptr,
@@ -266,9 +284,10 @@ class _Given:
         )[0]
 
     def solve_ordered(self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool) -> Floats:
-        """The same where ratings are ordered steps: by expectation and maximization, then by Gibbs from there.
+        """User vectors from ordered ratings, (n, k); steps: the number of each rating's step.
 
-        From a start by one or the other.
+        Expectation and maximization find the mode. A random draw then takes Gibbs steps from there, or at once from
+        `start`.
         """
         assert self.posterior.cuts is not None
         rows = row_codes(histories)
@@ -279,44 +298,45 @@ class _Given:
         if self.start is not None:
             vectors, n_expected, n_drawn = self.start, 0 if draw else N_EXPECTED_ON, N_DRAWN_ON if draw else 0
         for turn in range(n_expected + n_drawn):
-            drawing = turn >= n_expected
+            is_gibbs = turn >= n_expected
             items = self.posterior.items.vectors[self.s]
             scores = predict_pairs(vectors, items, rows, histories.indices, bias=True, scale=root)
-            if drawing:
+            if is_gibbs:
                 sweep = self.s + turn * len(self.posterior)
                 latents = draw_truncated(scores, steps, cuts, seed=self.seed, sweep=sweep, stream=LATENT_STREAM)
             else:
                 latents = expect_truncated(scores, steps, cuts)
             targets = replace(histories, values=latents / np.float32(root))
-            vectors = self.solve(targets, draw=drawing, turn=turn)
+            vectors = self.solve(targets, draw=is_gibbs, turn=turn)
         return vectors
 
 
 @dataclass(frozen=True)
 class Projection:
-    """x = offset + sum_s maps_s x_s: the least-squares fit, over all items, to the mean of the draws' scores.
+    """x = offset + sum_s maps_s x_s: one user vector whose scores are nearest to the mean scores over draws.
 
-    offset: (k,); maps: (S, k, k_s).
+    The fit is least squares over all items. offset: (k,); maps: (S, k, k_s).
     """
 
     offset: Floats
     maps: Floats
 
     def __call__(self, vectors: Floats) -> Floats:
-        """One vector (m, k) for each user from the vectors under each draw, (S, m, k_s)."""
-        return self.moves(vectors) + self.offset
+        """User vectors (m, k) from the vectors under each draw, (S, m, k_s)."""
+        return self.shift(vectors) + self.offset
 
-    def moves(self, vectors: Floats) -> Floats:
-        """By how much that vector moves with the vectors under each draw: (m, k) from (S, m, k_s)."""
+    def shift(self, vectors: Floats) -> Floats:
+        """The change of user vectors, (m, k), from the change of the vectors under each draw, (S, m, k_s)."""
         projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)
         return projected
 
 
 def _scores(vectors: Floats, items: Floats) -> Floats:
+    """The scores b + c + p . q of all pairs, (m, n_items)."""
     scores: Floats = vectors[:, :-1] @ items[:, :-1].T + (vectors[:, -1:] + items[:, -1])
     return scores
 
 
 def _sample_variance(squares: Any, mean: Any, count: int) -> Any:
-    """Unbiased variance of `count` draws from the sum of their squares and their mean."""
+    """The unbiased variance of `count` draws, from the sum of their squares and their mean."""
     return np.maximum(squares / count - mean**2, 0) * (count / max(count - 1, 1))

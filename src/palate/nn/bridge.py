@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
-from palate.models.factors import Factors, Floats
-from palate.models.network import Layer, Network, empirical_prior
+from palate.models.factors import Factors, Floats, empirical_prior
+from palate.models.network import Layer, Network
 from palate.nn.columns import UNKNOWN, Category, Column, Scale
 from palate.nn.loaders import RatingLoaders
 from palate.nn.models import DotProductBias, EmbeddingNet, checked_range, evaluating

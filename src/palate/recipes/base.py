@@ -16,7 +16,7 @@ from palate.kernels.blas import single_threaded_blas
 from palate.models.effects import TimeEffects
 from palate.models.factors import Factors
 from palate.models.posterior import Posterior
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 from palate.options import is_number, is_whole
 from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender

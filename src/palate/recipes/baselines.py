@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from palate.data.ratings import Kind, Ratings
-from palate.models.item_weights import no_biases
+from palate.models.history_factors import no_biases
 from palate.recipes.als import ALS
 from palate.recipes.base import Recipe, Trained, check_counts, check_positive
 from palate.recipes.monitor import Monitor, rmse

@@ -21,7 +21,7 @@ from palate.data.rows import CompressedRows
 from palate.data.splitting import split_random
 from palate.errors import OptionError
 from palate.models.ordinal import MAX_STEPS
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 from palate.recipes.base import MAX_SEED, Recipe, Trained, check_counts, check_flags
 from palate.recipes.gibbs.averaging import Average
 from palate.recipes.gibbs.chain import Chain

@@ -20,8 +20,9 @@ from palate.data.rows import CompressedRows, transpose_rows
 from palate.errors import OptionError
 from palate.kernels import multiply_sparse, multiply_wide
 from palate.models.factors import Codes, Doubles, Floats
+from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
-from palate.models.item_weights import ItemWeights, no_biases
+from palate.models.item_weights import ItemWeights
 from palate.options import is_number
 from palate.recipes.base import Recipe, Trained, check_counts, check_positive
 from palate.recipes.monitor import Monitor

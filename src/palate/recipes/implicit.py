@@ -12,8 +12,8 @@ from palate.data.rows import transpose_rows
 from palate.models.implicit import (
     CONFIDENCES,
     Confidence,
-    Implicit,
     ImplicitFactors,
+    ImplicitProblem,
     Sweep,
     default_problem,
     start,
@@ -79,7 +79,7 @@ class ImplicitALS(Recipe):
         names = ("unobserved_weight", "weight_decay")
         return {name: getattr(problem, name) for name in names if getattr(self, name) is None}
 
-    def problem(self, ratings: Ratings) -> Implicit:
+    def problem(self, ratings: Ratings) -> ImplicitProblem:
         """The least-squares problem that a fit on these ratings solves."""
         given = self.unobserved_weight, self.weight_decay, self.count_exponent
         return default_problem(ratings.by_user(), ratings.n_items, *given)

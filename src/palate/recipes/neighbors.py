@@ -12,7 +12,8 @@ from palate.data.ratings import Kind, Ratings
 from palate.data.rows import transpose_rows
 from palate.errors import OptionError
 from palate.models.factors import Factors
-from palate.models.item_weights import HistoryFactors, ItemWeights, no_biases, with_signals
+from palate.models.history_factors import HistoryFactors, no_biases, with_signals
+from palate.models.item_weights import ItemWeights
 from palate.models.neighborhood import MEASURES, Measure, NeighborIndex, Similarity, UserNeighbors, neighbor_rows
 from palate.options import is_number
 from palate.recipes.base import Recipe, Trained, check_counts
@@ -81,7 +82,7 @@ class Neighbors(Recipe):
         damping = None if ratings.is_implicit else DAMPING
         model: HistoryFactors
         if self.by == "users":
-            model = UserNeighbors.of(biases, damping=damping, similarity=similarity).joined(ratings.by_user())
+            model = UserNeighbors.of(biases, damping=damping, similarity=similarity).with_history(ratings.by_user())
         else:
             model = ItemWeights.of(biases, damping=damping, history=ratings.by_user())
             model = self._weighted(model, similarity)
@@ -110,7 +111,7 @@ class Neighbors(Recipe):
         history, n_items = model.history, len(model.items)
         signals = with_signals(history, model.signals(history, model.users))
         by_item = transpose_rows(signals, n_items)
-        near = neighbor_rows(*NeighborIndex(by_item, history.n_rows, similarity).among_themselves(self.n_threads))
+        near = neighbor_rows(*NeighborIndex(by_item, history.n_rows, similarity).nearest_neighbors(self.n_threads))
         return replace(model, weights=transpose_rows(near, n_items))
 
 

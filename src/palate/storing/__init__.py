@@ -1,4 +1,4 @@
-"""A model as one file: save and load. What goes in is in files.py, the container itself in container.py."""
+"""A model as one file: save and load. files.py says what a file holds, container.py how its bytes are laid out."""
 
 from palate.storing.files import load, save
 

@@ -1,6 +1,6 @@
-"""Consistency: whether the parts of a model file can belong to one model. A hostile file may say anything.
+"""Consistency checks: the parts of a model file must fit together, since a hostile file may hold anything.
 
-Every check raises ValueError, in a few words that palate.storing.files puts into a sentence.
+Every check raises ValueError with a short message. palate.storing.files puts it into a sentence.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from palate.models.factors import Factors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.posterior import Posterior, SideSamples
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 
 
 def check_model(model: Model) -> None:
-    """What the parts of a whole model must be to each other."""
+    """Raise ValueError unless posterior, side information, noise, limits and tables fit the vocabularies."""
     n_users, n_items = len(model.user_vocabulary), len(model.item_vocabulary)
     if model.posterior is not None:
         _check_posterior(model.posterior, n_users, n_items)
-        _check_known(model.posterior.users, model.user_info, n_items)
-        _check_known(model.posterior.items, model.item_info, n_users)
+        _check_side(model.posterior.users, model.user_info, n_items)
+        _check_side(model.posterior.items, model.item_info, n_users)
     if model.posterior is None and (model.user_info is not None or model.item_info is not None):
-        raise ValueError("features without a posterior that has a link to them")
+        raise ValueError("features without a posterior")
     for levels, n in ((model.user_noise, n_users), (model.item_noise, n_items)):
         if levels is not None:
             _expect("noise", levels, (n,), np.float32)
             if not (levels >= 0).all():
-                raise ValueError("a noise below 0")
+                raise ValueError("noise: a value below 0")
     if not model.limits[0] <= model.limits[1]:
-        raise ValueError("the rating range ends before it begins")
+        raise ValueError("the lower limit of ratings is above the upper")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
         if table is not None and table.height != n:
             raise ValueError(f"a table has {table.height} rows for {n} labels")
 
 
 def check_factors(factors: Factors, n_users: int, n_items: int) -> None:
-    """A vector for each label, priors of the same width, and one curve from scores to ratings at most."""
+    """Raise ValueError unless there is a vector for each label, priors of its width, and at most one rating curve."""
     widths = factors.users.shape[1], factors.items.shape[1]
     if 0 in widths or not factors.scale > 0:
-        raise ValueError("the factors have no column or no scale")
+        raise ValueError("factors without columns, or a scale that is not above 0")
     if factors.steps is not None and (factors.y_range is not None or isinstance(factors, Network)):
-        raise ValueError("steps beside another curve from scores to ratings")
+        raise ValueError("steps together with another curve from scores to ratings")
     if widths[0] != widths[1] and not isinstance(factors, Network):
         raise ValueError("users and items have different numbers of factors")
     _expect("user factors", factors.users, (n_users, widths[0]), np.float32)
@@ -59,27 +59,27 @@ def check_factors(factors: Factors, n_users: int, n_items: int) -> None:
 
 
 def check_history(rows: CompressedRows, n_users: int, n_items: int) -> None:
-    """A row for each user, of items that are there."""
+    """Raise ValueError unless history has a row for each user, with item codes below n_items."""
     _expect("history", rows.indptr, (n_users + 1,), np.int64)
     _expect("history", rows.indices, rows.values.shape, np.int32)
     _expect("history", rows.values, (len(rows.indices),), np.float32)
     if rows.weights is not None:
         _expect("history", rows.weights, rows.values.shape, np.float32)
     if rows.indptr[0] != 0 or rows.indptr[-1] != len(rows.indices) or (np.diff(rows.indptr) < 0).any():
-        raise ValueError("the history's row pointers do not rise from 0 to its length")
+        raise ValueError("history: the row pointers do not rise from 0 to the number of ratings")
     if len(rows.indices) and (rows.indices.min() < 0 or rows.indices.max() >= n_items):
-        raise ValueError("the history names an item that is not there")
+        raise ValueError("history: an item code out of range")
 
 
 def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
     draws, k = len(posterior.alpha), posterior.users.vectors.shape[-1]
     if draws == 0 or not (posterior.alpha > 0).all() or not posterior.scale > 0:
-        raise ValueError("the posterior has no draws, or one without noise")
+        raise ValueError("a posterior without draws, or an alpha or scale that is not above 0")
     _expect("posterior", posterior.alpha, (draws,), np.float32)
     if posterior.steps is not None and posterior.cuts is not None:
         _expect("posterior", posterior.cuts, (draws, len(posterior.steps.cuts)), np.float32)
         if not (np.isfinite(posterior.cuts).all() and (np.diff(posterior.cuts, axis=1) > 0).all()):
-            raise ValueError("cut points that do not rise")
+            raise ValueError("posterior: the cut points do not rise")
     for samples, n in ((posterior.users, n_users), (posterior.items, n_items)):
         _expect("posterior", samples.vectors, (draws, n, k), np.float32)
         _expect("posterior", samples.precision, (draws, k, k), np.float32)
@@ -87,27 +87,27 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
         _expect_positive("posterior", samples.precision)
 
 
-def _check_known(samples: SideSamples, info: SideInfo | None, n_others: int) -> None:
+def _check_side(samples: SideSamples, info: SideInfo | None, n_others: int) -> None:
     draws, k = samples.mean.shape
     n_history, n_features = (0, 0) if info is None else (info.n_history, info.n_features)
     if n_history not in (0, n_others):
         raise ValueError(f"{n_history} columns of history for {n_others} labels")
-    _expect_if("link", samples.link, (draws, n_features, k), is_there=info is not None)
+    _expect_if("link", samples.link, (draws, n_features, k), expected=info is not None)
     cold_start = samples.cold_start
     _expect("cold_start", cold_start.mean, (draws, k), np.float32)
     _expect("cold_start", cold_start.covariance, (draws, k, k), np.float32)
     has_attributes = n_features > n_history
-    _expect_if("cold_start", cold_start.intercept, (draws, k), is_there=has_attributes)
-    _expect_if("cold_start", cold_start.link, (draws, n_features - n_history, k), is_there=has_attributes)
-    _expect_if("cold_start", cold_start.residual, (draws, k, k), is_there=has_attributes)
-    for spread in (cold_start.covariance, cold_start.residual):
-        if spread is not None:
-            _expect_spread("cold_start", spread)
+    _expect_if("cold_start", cold_start.intercept, (draws, k), expected=has_attributes)
+    _expect_if("cold_start", cold_start.link, (draws, n_features - n_history, k), expected=has_attributes)
+    _expect_if("cold_start", cold_start.residual, (draws, k, k), expected=has_attributes)
+    for covariances in (cold_start.covariance, cold_start.residual):
+        if covariances is not None:
+            _expect_covariances("cold_start", covariances)
 
 
-def _expect_if(what: str, array: NDArray[Any] | None, shape: tuple[int, ...], *, is_there: bool) -> None:
-    if (array is not None) != is_there:
-        raise ValueError(f"{what}: there without features, or features without it")
+def _expect_if(what: str, array: NDArray[Any] | None, shape: tuple[int, ...], *, expected: bool) -> None:
+    if (array is not None) != expected:
+        raise ValueError(f"{what}: present without features, or missing with them")
     if array is not None:
         _expect(what, array, shape, np.float32)
 
@@ -119,13 +119,13 @@ def _expect_positive(what: str, matrices: NDArray[np.float32]) -> None:
         raise ValueError(f"{what}: a precision matrix is not positive definite") from None
 
 
-def _expect_spread(what: str, covariances: NDArray[np.float32]) -> None:
-    """None below zero in any direction, but for rounding; directions without spread may be."""
+def _expect_covariances(what: str, covariances: NDArray[np.float32]) -> None:
+    """Raise ValueError unless all matrices are positive semidefinite, up to rounding."""
     if not np.isfinite(covariances).all():
-        raise ValueError(f"{what}: a covariance that is not finite")
+        raise ValueError(f"{what}: a covariance is not finite")
     values = np.linalg.eigvalsh(covariances.astype(np.float64))
     if (values[:, 0] < -1e-4 * np.abs(values[:, -1]) - 1e-30).any():
-        raise ValueError(f"{what}: a covariance below zero")
+        raise ValueError(f"{what}: a covariance is not positive semidefinite")
 
 
 def _expect(what: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:

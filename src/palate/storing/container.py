@@ -1,8 +1,8 @@
-"""The file under a model: named arrays and a JSON header in one safetensors file, written whole or not at all.
+"""The container: named arrays and a JSON header in one safetensors file, written whole or not at all.
 
 Layout: 8 bytes of length, little-endian; a JSON table of the tensors; the bytes of the tensors. `__metadata__` in the
 table holds one key, "palate": JSON text of {"digest", "format", "palate", ...header}. The digest is the SHA-256 of the
-header without it and of every tensor's name, type, shape and bytes: no changed byte goes unseen.
+header without it and of every tensor's name, type, shape and bytes, so any changed byte is detected.
 """
 
 from __future__ import annotations
@@ -55,37 +55,37 @@ PathLike = str | os.PathLike[str]
 def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
     """Write arrays and a JSON header to `path`, replacing a file there in one step.
 
-    The new file is finished beside the old one and renamed onto it: whatever goes wrong, the old file stays as it was.
-    Of several writers the last one wins. A killed process can leave a `.NAME.*.tmp` behind, which is safe to delete.
+    The new file is written beside the old one and then renamed onto it, so a failure leaves the old file unchanged. Of
+    several writers the last one wins. A killed process can leave a `.NAME.*.tmp` behind, which is safe to delete.
 
-    Raises OptionError for an array of another type than DTYPES or a header that JSON cannot hold, and ModelFileError
-    when the disk refuses.
+    Raise OptionError for an array of a type that is not in DTYPES or a header that JSON cannot hold, and ModelFileError
+    if the disk refuses.
     """
     arrays = {name: _as_plain(name, tensor) for name, tensor in tensors.items()}
     metadata = {"palate": _to_json(_sealed(header, arrays))}
     _check_header_size(arrays, metadata["palate"])
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        raise ModelFileError(f"cannot save {target}: it is there and is no regular file.")
+        raise ModelFileError(f"cannot save {target}: it exists and is not a regular file.")
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
         _write_and_sync(temporary, arrays, metadata)
-        os.replace(temporary, target)  # noqa: PTH105 - named like its promise: atomic
+        os.replace(temporary, target)  # noqa: PTH105 - os.replace is atomic
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if not isinstance(error, Exception):
             raise
-        left = "The file that was there is unchanged." if target.is_file() else "Nothing was written."
-        raise ModelFileError(f"cannot save {target}: {_reason(error)}. {left}") from error
+        outcome = "The old file is unchanged." if target.is_file() else "Nothing was written."
+        raise ModelFileError(f"cannot save {target}: {_reason(error)}. {outcome}") from error
     _sync_folder(target.parent)
 
 
 def read(path: PathLike, *, verify: bool = True) -> tuple[Tensors, dict[str, Any]]:
-    """The arrays (read-only, mapped from the file, not copied) and the header of a file that `write` made.
+    """Return the arrays (read-only, memory-mapped, not copied) and the header of a file that write() made.
 
-    With `verify` every byte is checked against the digest. The table is checked in any case: nothing that a file says
-    leads outside of it. Raises a ModelFileError: its subclass says what is wrong with the file.
+    With `verify`, every byte is checked against the digest. The table is always checked, so that no offset leads
+    outside the file. Raise a subclass of ModelFileError that says what is wrong with the file.
     """
     path = Path(path)
     block = _map(path)
@@ -101,7 +101,7 @@ def read(path: PathLike, *, verify: bool = True) -> tuple[Tensors, dict[str, Any
 
 
 def _as_plain(name: object, tensor: NDArray[Any]) -> NDArray[Any]:
-    """The array in one block, little-endian; copied only when it must be."""
+    """Return the array contiguous and little-endian; copied only if it is not."""
     if not isinstance(name, str) or name == "__metadata__":
         raise OptionError(f'a tensor cannot be called {name!r}: use a string other than "__metadata__".')
     array = np.asarray(tensor)
@@ -113,18 +113,18 @@ def _as_plain(name: object, tensor: NDArray[Any]) -> NDArray[Any]:
 
 
 def _sealed(header: Mapping[str, Any], arrays: Tensors) -> dict[str, Any]:
-    """The header with format, version and digest in front."""
+    """Return the header with format, version and digest in front."""
     taken = [key for key in _RESERVED if key in header]
     if taken:
         raise OptionError(f"the header cannot set {', '.join(taken)}: the file format does.")
     if not all(isinstance(key, str) for key in header):
         raise OptionError("the keys of a header are strings.")
-    body = json.loads(_to_json({"format": FORMAT, "palate": __version__, **header}))  # as reading will see it
+    body = json.loads(_to_json({"format": FORMAT, "palate": __version__, **header}))  # as it will be read
     return {"digest": _digest(body, arrays), **body}
 
 
 def _digest(body: Mapping[str, Any], arrays: Tensors) -> str:
-    """SHA-256 of the header (without digest), then of each tensor by name: what it is, and its bytes."""
+    """SHA-256 of the header without digest, then of each tensor in order of name: its name, type, shape and bytes."""
     digest = hashlib.sha256(_to_json(body, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -154,7 +154,7 @@ def _check_header_size(arrays: Tensors, text: str) -> None:
 def _write_and_sync(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
     from safetensors.numpy import save_file
 
-    path.touch()  # by the usual rules of the user's system; safetensors would make a file that only its owner reads
+    path.touch()  # takes the permissions of the user's umask; safetensors would let only the owner read the file
     mode = path.stat().st_mode
     save_file(arrays, path, metadata=metadata)
     path.chmod(stat.S_IMODE(mode))
@@ -163,7 +163,7 @@ def _write_and_sync(path: Path, arrays: Tensors, metadata: dict[str, str]) -> No
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself survive a power cut, where the system lets folders be synced."""
+    """Make the rename survive a power cut, where the system can sync folders."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -181,7 +181,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One line of the table: where a tensor lies in the data area, and what it is."""
+    """One entry of the table: a tensor's name, type and shape, and its byte range in the data."""
 
     name: str
     dtype: np.dtype[Any]
@@ -195,7 +195,7 @@ def _map(path: Path) -> mmap.mmap:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):
             raise NotAModelError(
-                f"{path} is {'a folder' if stat.S_ISDIR(kind) else 'no regular file'}: name a model file."
+                f"{path} is {'a folder' if stat.S_ISDIR(kind) else 'not a regular file'}: name a model file."
             )
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -214,13 +214,13 @@ _COPY_AGAIN = "it was cut short. Copy or download it again, or save the model an
 
 
 def _read_table(block: mmap.mmap, path: Path) -> tuple[dict[str, Any], int]:
-    """The JSON table of the tensors, and where their bytes start."""
+    """Return the JSON table of the tensors, and where their bytes start."""
     if block[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
-        raise NotAModelError(f"{path} is not a palate model: it does not begin like one.")
+        raise NotAModelError(f"{path} is not a palate model: it does not start like one.")
     length = int.from_bytes(block[:_LENGTH_BYTES], "little")
     if length > MAX_HEADER_BYTES:
         raise OversizedModelError(
-            f"{path} claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} make sense."
+            f"{path} claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are allowed."
         )
     start = _LENGTH_BYTES + length
     if start > len(block):
@@ -242,7 +242,7 @@ def _parse(text: bytes | str, path: Path) -> dict[str, Any]:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return found
 
 
@@ -251,7 +251,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _read_metadata(table: dict[str, Any], path: Path) -> dict[str, Any]:
-    """What palate wrote about the file. Its format version is checked first: a newer one may differ in all else."""
+    """Return what palate wrote about the file. The format version is checked first: a newer one may change the rest."""
     metadata = table.pop("__metadata__", None)
     text = metadata.get("palate") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
@@ -271,17 +271,18 @@ def _read_metadata(table: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _view_tensors(block: mmap.mmap, start: int, table: dict[str, Any], path: Path) -> Tensors:
+    """Return all tensors of the table, after checking it."""
     entries = [_entry(name, given, path) for name, given in table.items()]
     entries.sort(key=lambda entry: (entry.begin, entry.end))
     _check_layout(entries, len(block) - start, path)
     try:
         return {entry.name: _view(block, start, entry) for entry in entries}
-    except ValueError as error:  # such as a shape that holds nothing and is too large for NumPy
+    except ValueError as error:  # such as an empty shape that is too large for NumPy
         raise TamperedModelError(f"the header of {path} describes an impossible tensor ({error}).") from error
 
 
 def _entry(name: str, given: Any, path: Path) -> _Entry:
-    """One checked line of the table: a known type, a shape, and offsets that hold exactly that many bytes."""
+    """Return a checked entry of the table: a known type, and offsets that match the shape."""
     if not isinstance(given, dict) or set(given) != {"dtype", "shape", "data_offsets"}:
         _tampered(path, f"describes tensor {name!r} incompletely")
     dtype, shape, offsets = given["dtype"], given["shape"], given["data_offsets"]
@@ -301,7 +302,7 @@ def _are_sizes(numbers: Any) -> bool:
 
 
 def _check_layout(entries: list[_Entry], size: int, path: Path) -> None:
-    """The tensors follow each other without gap or overlap and end where the file ends."""
+    """Raise unless the tensors follow each other without gap or overlap and end where the file ends."""
     end = 0
     for entry in entries:
         if entry.begin != end:
@@ -310,11 +311,11 @@ def _check_layout(entries: list[_Entry], size: int, path: Path) -> None:
     if size < end:
         raise TruncatedModelError(f"{path} lacks {end - size:,} of the {end:,} bytes of its tensors: {_COPY_AGAIN}")
     if size > end:
-        raise TamperedModelError(f"{path} goes on for {size - end:,} bytes after its last tensor.")
+        raise TamperedModelError(f"{path} has {size - end:,} bytes after its last tensor.")
 
 
 def _view(block: mmap.mmap, start: int, entry: _Entry) -> NDArray[Any]:
-    """A tensor where it lies in the file; a copy only when it is not aligned there."""
+    """Return a tensor as a view of the file, or as a copy if it is not aligned there."""
     if entry.begin == entry.end:
         array: NDArray[Any] = np.zeros(entry.shape, entry.dtype)
     else:
@@ -332,7 +333,7 @@ def _check_digest(sealed: dict[str, Any], arrays: Tensors, path: Path) -> None:
     body = {key: value for key, value in sealed.items() if key != "digest"}
     try:
         matches = sealed["digest"] == _digest(body, arrays)
-    except OptionError:  # the header says what JSON can be read from, but not be written as: 1e999
+    except OptionError:  # JSON that can be read but not written again, such as 1e999
         matches = False
     if not matches:
         raise TamperedModelError(

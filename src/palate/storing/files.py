@@ -1,4 +1,8 @@
-"""Save and load: a Model as named arrays and a header, in the one-file container."""
+"""Save and load: a Model as named arrays and a JSON header, written by palate.storing.container.
+
+Format 1 fixes the names in a file, so some differ from those in the code: "doubt" is score_variance, "paired" is
+PairwiseFactors, "histories" is HistoryFactors, and COLD_START below names the ColdStart.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +19,31 @@ from palate.errors import ModelFileError, TamperedModelError
 from palate.models import effects, neighborhood, network
 from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
+from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors
-from palate.models.item_weights import HistoryFactors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.ordinal import OrderedSteps
 from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior, SideSamples
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 from palate.storing import container
 from palate.storing.consistency import check_factors, check_history, check_model
 from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 
-# Other files in the same container, by the `kind` in their header, and who reads them.
+# Files of another kind in the same container, by `kind` in their header, and what reads them.
 OTHER_KINDS = {
     "training checkpoint": "a checkpoint of a training, not a model: palate.nn's Learner.load reads it",
     "palate.nn.book.Learner": "an export of palate.nn.book, not a model: load_learner reads it",
 }
-LEVELS = ("user_noise", "item_noise")  # of a model, one of them at most
+NOISE_LEVELS = ("user_noise", "item_noise")  # a model has at most one of them
 PRIOR_NUMBERS = ("alpha", "ridge", "count_exponent")
-COLD_START = "strangers"  # how files name it, since the first of them
-COLD_START_PARTS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of Strangers
+COLD_START = "strangers"  # the name in files
+COLD_START_PARTS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of a ColdStart
 
 
 def save(model: Model, path: str | PathLike[str]) -> None:
-    """Write a model to one file, atomically. Raises ModelFileError when the disk refuses; the old file then stays."""
+    """Write a model to one file, atomically. Raise ModelFileError if the disk refuses; an old file then stays."""
     tensors: Tensors = {}
     header: Header = {
         "noise": _number(model.noise),
@@ -67,7 +71,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         header[f"{side}_prior"] = {name: getattr(prior, name) for name in PRIOR_NUMBERS}
     if model.posterior is not None:
         header["posterior"] = _pack_posterior(model.posterior, tensors)
-    for name in LEVELS:
+    for name in NOISE_LEVELS:
         if (levels := getattr(model, name)) is not None:
             tensors[name] = levels
             header["levels"] = name
@@ -78,7 +82,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
 
 
 def load(path: str | PathLike[str]) -> Model:
-    """A model from a file, its arrays mapped and not copied. Raises a ModelFileError that says what is wrong."""
+    """Read a model from a file; its arrays are memory-mapped, not copied. Raise ModelFileError for a damaged file."""
     tensors, header = container.read(path)
     if (kind := str(header.get("kind"))) in OTHER_KINDS:
         raise ModelFileError(f"{fspath(path)} is {OTHER_KINDS[kind]}.")
@@ -132,7 +136,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
     factors = _unpack_factors(tensors, header)
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     history = _unpack_rows(tensors)
-    check_factors(factors, len(users), len(items))  # before a model joins them
+    check_factors(factors, len(users), len(items))  # before Model.__post_init__ combines them
     check_history(history, len(users), len(items))
     return Model(
         factors=factors,
@@ -149,7 +153,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         predicts_ratings=bool(header["predicts_ratings"]),
         kind=_unpack_kind(header.get("ratings_kind", "explicit")),
         effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
-        **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in LEVELS},
+        **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in NOISE_LEVELS},
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
         metrics=dict(header["metrics"]),
@@ -206,7 +210,7 @@ def _unpack_steps(header: Header | None) -> dict[str, Any]:
         return {}
     score_variance = float(header["doubt"])
     if not 0 <= score_variance < np.inf:
-        raise ValueError(f"a score variance of {score_variance}")
+        raise ValueError(f"score variance {score_variance} is not valid")
     return {"steps": OrderedSteps(header["values"], header["cuts"]), "score_variance": score_variance}
 
 
@@ -214,7 +218,7 @@ def _unpack_kind(kind: str) -> Kind:
     for known in KINDS:
         if kind == known:
             return known
-    raise ValueError(f"ratings of the unknown kind {kind!r}")
+    raise ValueError(f"unknown kind of ratings {kind!r}")
 
 
 def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
@@ -222,7 +226,7 @@ def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
         return None
     low, high = map(float, y_range)
     if not -np.inf < low < high < np.inf:
-        raise ValueError(f"y_range {low:g}..{high:g} is no range")
+        raise ValueError(f"y_range {low:g}..{high:g} is not a range")
     return low, high
 
 
@@ -234,7 +238,7 @@ def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSte
         for side in ("user", "item")
     ]
     if steps is None and "posterior.cuts" in tensors:
-        raise ValueError("cut points without steps")
+        raise ValueError("posterior: cut points without steps")
     return Posterior(
         float(header["center"]),
         float(header["scale"]),
@@ -248,15 +252,17 @@ def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSte
 
 def _unpack_samples(tensors: Tensors, prefix: str, *, has_cold_start: bool) -> SideSamples:
     vectors, precision, mean = (tensors[f"{prefix}.{part}"] for part in ("vectors", "precision", "mean"))
-    cold_start = ColdStart.of_prior(mean, precision)  # in files from before they had a Normal of their own
+    cold_start = ColdStart.of_prior(mean, precision)  # files older than ColdStart
     if has_cold_start:
-        there = tensors[f"{prefix}.{COLD_START}.mean"], tensors[f"{prefix}.{COLD_START}.covariance"]
-        cold_start = ColdStart(*there, *(tensors.get(f"{prefix}.{COLD_START}.{part}") for part in COLD_START_PARTS[2:]))
+        required = tensors[f"{prefix}.{COLD_START}.mean"], tensors[f"{prefix}.{COLD_START}.covariance"]
+        cold_start = ColdStart(
+            *required, *(tensors.get(f"{prefix}.{COLD_START}.{part}") for part in COLD_START_PARTS[2:])
+        )
     return SideSamples(vectors, precision, mean, cold_start, tensors.get(f"{prefix}.link"))
 
 
 def _number(value: float) -> float | None:
-    """A float that JSON can hold: nan as null."""
+    """Return a float that JSON can hold; nan becomes None."""
     return None if np.isnan(value) else float(value)
 
 
@@ -284,11 +290,11 @@ def _pack_vocabulary(vocabulary: Vocabulary, name: str, tensors: Tensors) -> Hea
 
 def _unpack_vocabulary(header: Header, name: str, tensors: Tensors) -> Vocabulary:
     if header["kind"] not in ("integer", "string"):
-        raise ValueError(f"{name} labels of the unknown kind {header['kind']!r}")
+        raise ValueError(f"unknown kind of {name} labels {header['kind']!r}")
     if header["kind"] == "integer":
         labels = tensors[f"{name}.labels"]
     else:
         labels = np.array(unpack_texts(f"{name}.labels", tensors), dtype=object)
     if labels.ndim != 1:
-        raise ValueError(f"{name} labels: shape {labels.shape} instead of a list")
+        raise ValueError(f"{name} labels: shape {labels.shape}, not one dimension")
     return Vocabulary.in_order(labels, what=str(header["what"]))

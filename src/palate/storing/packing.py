@@ -1,4 +1,4 @@
-"""Packing: texts and tables as plain arrays, and back. What a model file holds beside its numbers."""
+"""Packing: strings and tables as arrays, and back, for a model file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Header = dict[str, Any]
 
 
 def pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
-    """Strings as one block of UTF-8 and the end of each; None is an end of -1."""
+    """Add strings to tensors: one block of UTF-8, and where each ends in it; the end of None is -1."""
     encoded = [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
     sizes = np.array([0 if text is None else len(text) for text in encoded], np.int64)
     ends = np.cumsum(sizes)
@@ -27,7 +27,7 @@ def pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
 
 
 def unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
-    """The strings that pack_texts packed. Raises ValueError where ends and block contradict each other."""
+    """Return the strings that pack_texts() added. Raise ValueError if ends and block contradict each other."""
     block = tensors[f"{name}.text"].tobytes()
     texts: list[str | None] = []
     start = 0
@@ -36,16 +36,17 @@ def unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
             texts.append(None)
             continue
         if not start <= end <= len(block):
-            raise ValueError(f"{name}: a text ends at {end} of {len(block)}")
+            raise ValueError(f"{name}: a string ends at byte {end} of {len(block)}")
         texts.append(block[start:end].decode("utf-8", "surrogatepass"))
         start = end
     return texts
 
 
 def pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[Header] | None:
-    """Columns as booleans, 64-bit numbers, texts or lists of texts; dates as numbers that remember what they are.
+    """Add a table's columns to tensors and return the header: name and kind of each column.
 
-    Raises OptionError for a column that is nothing of that kind.
+    A column becomes booleans, 64-bit numbers, strings or lists of strings; a date or time becomes a number of its kind.
+    Raise OptionError for a column that cannot become one of these.
     """
     if table is None:
         return None
@@ -53,7 +54,7 @@ def pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[
 
 
 def unpack_table(columns: list[Header] | None, name: str, tensors: Tensors) -> pl.DataFrame | None:
-    """The table that pack_table packed. Raises ValueError where its parts contradict each other."""
+    """Return the table that pack_table() added. Raise ValueError if its parts contradict each other."""
     if columns is None:
         return None
     import polars as pl
@@ -100,11 +101,11 @@ def _unpack_column(column: Header, place: str, tensors: Tensors) -> pl.Series:
     if null is None:
         return values
     if null.shape != (len(values),) or null.dtype != np.bool_:
-        raise ValueError(f"{place}: {null.dtype} {null.shape} says which of {len(values)} values are missing")
+        raise ValueError(f"{place}.null: {null.dtype} {null.shape} for {len(values)} values")
     return values.zip_with(pl.Series(~null), pl.Series(name, [None] * len(values), dtype=values.dtype))
 
 
-# kind -> the type its numbers are stored in, and what stands where there is none
+# kind -> the type its numbers are stored in, and the number stored for a missing value
 _STORED: dict[str, tuple[str, Any]] = {
     "boolean": ("Boolean", False),
     "integer": ("Int64", 0),
@@ -143,10 +144,10 @@ def _as_text(series: pl.Series) -> pl.Series:
 
 
 def _lists(texts: list[str | None], lengths: NDArray[Any]) -> list[list[str | None] | None]:
-    """Texts cut into lists of the given lengths; -1 is no list."""
+    """Cut strings into lists of the given lengths; -1 is a missing list."""
     sizes = np.maximum(lengths, 0)
     if lengths.dtype != np.int64 or lengths.ndim != 1 or sizes.sum() != len(texts):
-        raise ValueError(f"lists of {sizes.sum()} texts in all, where there are {len(texts)}")
+        raise ValueError(f"lists of {sizes.sum()} strings in all, but {len(texts)} strings")
     starts = np.cumsum(sizes) - sizes
-    cut = zip(starts.tolist(), lengths.tolist(), strict=True)
-    return [None if length < 0 else texts[start : start + length] for start, length in cut]
+    pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
+    return [None if length < 0 else texts[start : start + length] for start, length in pairs]

@@ -16,7 +16,7 @@ from palate.data.features import Features
 from palate.data.rows import columns_from, rows_where
 from palate.kernels import reference
 from palate.models.model import take_rows
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.linking import Link
 from palate.recipes.monitor import rmse

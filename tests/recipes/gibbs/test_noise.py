@@ -60,7 +60,7 @@ def test_the_noise_stays_with_its_user():
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
     both = rec.model.transposed().forecast(np.array([3, 3], np.int32), np.array([1, 0], np.int32))
     one = rec.model.forecast(np.array([1, 0], np.int32), np.array([3, 3], np.int32))
-    np.testing.assert_allclose(both.spread, one.spread, rtol=1e-5)
+    np.testing.assert_allclose(both.standard_deviation, one.standard_deviation, rtol=1e-5)
     anybody = rec.predict("nobody yet" if rec.model.user_vocabulary.kind == "string" else 10_000, 3)
     assert narrow.high - narrow.low < anybody.high - anybody.low
     compact = rec.compact()

@@ -71,7 +71,7 @@ def _loved(model: Model, user_rows: UserRows, query: Query) -> Floats:
 
 def _likely(model: Model, user_rows: UserRows, query: Query) -> Floats:
     """The chance that somebody chooses an item and gives it query.at_least or more, (m, n_items)."""
-    return model.propensity.chances(user_rows.codes, user_rows.history) * _loved(model, user_rows, query)
+    return model.propensity.probabilities(user_rows.codes, user_rows.history) * _loved(model, user_rows, query)
 
 
 def _thompson(model: Model, user_rows: UserRows, query: Query) -> Floats:

@@ -17,7 +17,7 @@ from palate.answers.shapes import Frame
 from palate.data.rows import CompressedRows, pointers_of
 from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
-from palate.models.item_weights import HistoryFactors, Transposed
+from palate.models.history_factors import HistoryFactors, TransposedHistory
 from palate.models.model import Model, UserRows
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
     """
     names = Names.of_users(model)
     labels = names.labels(labels_of(users, model.user_vocabulary.what))
-    rows = model.known(model.user_vocabulary.encode(labels))
+    rows = model.user_rows(model.user_vocabulary.encode(labels))
     return similar_rows(model, rows, labels if is_many(users) else None, options)
 
 
@@ -57,7 +57,7 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
     names = Names.of_users(model)
     allowed = allowed_rows(names, model.user_table, options.among, options.exclude, options.where)
     n = min(int(options.n), len(allowed))
-    if isinstance(model.factors, HistoryFactors | Transposed):
+    if isinstance(model.factors, HistoryFactors | TransposedHistory):
         return _frame(model, *_of_histories(model.factors, user_rows, n, allowed), labels)
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
@@ -68,12 +68,12 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
 
 
 def _of_histories(
-    factors: HistoryFactors | Transposed, user_rows: UserRows, n: int, allowed: NDArray[np.bool_]
+    factors: HistoryFactors | TransposedHistory, user_rows: UserRows, n: int, allowed: NDArray[np.bool_]
 ) -> tuple[Codes, Floats, str]:
     """Codes and likeness of the n most alike of those that are allowed, (m, n) each, and what likeness is called."""
     if allowed.all():
-        return factors.likeness(user_rows.history, user_rows.codes, n)
-    top, measure, name = factors.likeness(user_rows.history, user_rows.codes, len(allowed))
+        return factors.most_similar(user_rows.history, user_rows.codes, n)
+    top, measure, name = factors.most_similar(user_rows.history, user_rows.codes, len(allowed))
     gone = (top < 0) | ~allowed[top]
     first = np.argsort(gone, axis=1, kind="stable")[:, :n]  # those that stay, in their order, before the others
     kept = np.where(gone, -1, top)

@@ -13,7 +13,7 @@ from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows, columns_from, rows_where
 from palate.kernels import gram, predict_pairs, solve_rows
 from palate.models.factors import Floats
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 from palate.recipes.base import n_weighted
 from palate.recipes.gibbs.linking import Link
 from palate.recipes.gibbs.noise import UserNoise

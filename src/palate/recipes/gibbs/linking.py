@@ -15,7 +15,7 @@ import numpy as np
 from palate.data.rows import CompressedRows, transpose_rows
 from palate.kernels import draw_link, gram
 from palate.models.factors import Doubles, Floats
-from palate.models.sideinfo import SideInfo
+from palate.models.side_information import SideInfo
 
 
 class Link:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows
-from palate.models.cold_start import ColdStart, cold_start_among
+from palate.models.cold_start import ColdStart, fit_cold_start
 from palate.models.factors import Floats
 from palate.models.posterior import Posterior, SideSamples
 
@@ -75,7 +75,7 @@ class Thinned:
         alpha, cuts = self._alpha.cut(n), self._cuts.cut(n)
         ours, theirs = self._users.cut(n), self._items.cut(n)
         assert alpha is not None
-        cold_start = cold_start_among(ours[0], theirs[0], *users), cold_start_among(theirs[0], ours[0], *items)
+        cold_start = fit_cold_start(ours[0], theirs[0], *users), fit_cold_start(theirs[0], ours[0], *items)
         return Posterior(
             center, scale, alpha, _samples(ours, cold_start[0]), _samples(theirs, cold_start[1]), cuts=cuts
         )

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.models.effects import YEAR, Drift, Groups, Sessions, TimeEffects, days_of, periods_of
+from palate.models.effects import YEAR, Drift, KeyedEffects, Sessions, TimeEffects, days_of, periods_of
 from palate.models.factors import Doubles, Floats
 
 Places = NDArray[np.intp]
@@ -215,11 +215,11 @@ class Keyed:
         """Take the present draw into the mean."""
         self.effects.keep()
 
-    def result(self, scale: float, *, present: bool) -> Groups:
+    def result(self, scale: float, *, present: bool) -> KeyedEffects:
         """The effects with the moments of the kept draws, or with the present draw alone."""
         drawn = self.effects.values, np.zeros(len(self.keys))
         mean, variance = _scaled(drawn if present else self.effects.moments(), scale)
-        return Groups(float(self.effects.variance * scale**2), self.keys, mean, variance)
+        return KeyedEffects(float(self.effects.variance * scale**2), self.keys, mean, variance)
 
 
 class Timing:

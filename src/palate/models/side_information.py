@@ -1,8 +1,11 @@
-"""Side information: what is known of a row besides its ratings, as one sparse matrix F of features.
+"""Side information: the sparse feature matrix F of users or items, a row each: history, then attributes.
 
-Its columns are two blocks: the row's history, 1/sqrt(n) at each of the n rows of the other side that it has a rating
-with, whatever that rating was (the implicit feedback of SVD++, Koren 2008); then its attributes, such as a user's age
-or a film's genres. A Bayesian fit learns a link beta from both to the factors: x ~ Normal(m + F beta, Lambda^-1).
+A Bayesian fit learns a link beta from features to factors: x ~ Normal(m + F beta, Lambda^-1). The history of a user
+with n ratings is 1 / sqrt(n) in the column of each rated item, whatever the rating; of an item, likewise by user. The
+attributes are the encoded columns of a user or item table, such as ages or genres.
+
+Source: Koren (2008), Factorization Meets the Neighborhood, for the history as implicit feedback (SVD++); Simm et al.
+(2017), Macau: Scalable Bayesian Factorization with High-Dimensional Side Information, for the link.
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SideInfo:
-    """Which features the rows of one side have: n_history columns of history (0: none), then those of `attributes`.
+    """How rows of one side become rows of the feature matrix F.
 
-    encoded: a table that was encoded before, and what it became; it saves time and says nothing new.
+    Attributes:
+        n_history (int): Columns of history: rows of the other side, or 0 without history.
+        attributes (Features, default None): The encoding of a table's columns.
+        encoded (tuple of (polars.DataFrame, Design), default None): A table and its encoding, cached.
     """
 
     n_history: int
@@ -36,12 +42,12 @@ class SideInfo:
 
     @property
     def n_features(self) -> int:
-        """Columns of F."""
+        """The number of columns of F."""
         return self.n_history + (0 if self.attributes is None else self.attributes.n_features)
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
-        """For each column a number, (n_features,): columns of one group share the precision of their prior."""
+        """The group of each column, (n_features,): columns of a group share the prior precision of their link."""
         history = np.zeros(self.n_history, np.int64)
         if self.attributes is None:
             return history
@@ -49,39 +55,39 @@ class SideInfo:
 
     @property
     def group_names(self) -> list[str]:
-        """The names of the groups: "history", then the fields of the attributes."""
+        """The names of the groups: "history", then the columns of the table."""
         history = ["history"] if self.n_history else []
         return history if self.attributes is None else history + self.attributes.group_names
 
     def matrix(self, history: CompressedRows, design: Design | None = None) -> CompressedRows:
-        """F of some rows, from their ratings and what attributes.encode() makes of their table.
+        """The feature matrix F of some rows, from their ratings and the encoding of their attributes.
 
-        Rows without a design have no attributes: each of theirs counts as missing.
+        Without a design, all attributes are missing.
         """
         parts = []
         if self.n_history:
-            history = distinct(_weighty(history), self.n_history)
-            shares = (1 / np.sqrt(np.maximum(history.counts, 1))).astype(np.float32)
-            values = np.repeat(shares, history.counts)
+            history = distinct(_with_weight(history), self.n_history)
+            scales = (1 / np.sqrt(np.maximum(history.counts, 1))).astype(np.float32)
+            values = np.repeat(scales, history.counts)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
         if design is not None:
             shifted = (design.indices + self.n_history).astype(np.int32)
             parts.append(CompressedRows(design.indptr, shifted, design.values, None))
         return _side_by_side(parts, history.n_rows)
 
-    def encode(self, given: pl.DataFrame | Sequence[Mapping[str, Any]] | None) -> Design | None:
-        """The attributes of some rows, from a table or a mapping for each; None where none are used or given."""
-        if self.attributes is None or given is None:
+    def encode(self, table: pl.DataFrame | Sequence[Mapping[str, Any]] | None) -> Design | None:
+        """Encode attributes from a table, or from a mapping for each row; None without attributes or table."""
+        if self.attributes is None or table is None:
             return None
-        return self.attributes.encode_rows(given) if isinstance(given, Sequence) else self.attributes.encode(given)
+        return self.attributes.encode_rows(table) if isinstance(table, Sequence) else self.attributes.encode(table)
 
     def learned_from(self, table: pl.DataFrame | None) -> SideInfo:
-        """The same with the attributes of a table's rows at hand."""
+        """Return this with the encoding of a table in its cache."""
         design = self.encode(table)
         return self if design is None or table is None else replace(self, encoded=(table, design))
 
     def encode_some(self, table: pl.DataFrame | None, codes: NDArray[np.integer[Any]]) -> Design | None:
-        """The attributes of some rows of a table; None where none are used or given."""
+        """Encode the attributes of some rows of a table, by code; None without attributes or table."""
         if self.encoded is None or self.encoded[0] is not table:
             return self.encode(None if table is None else table[codes])
         design = self.encoded[1]
@@ -89,8 +95,8 @@ class SideInfo:
         return replace(design, indptr=rows.indptr, indices=rows.indices, values=rows.values, unknown={})
 
 
-def _weighty(rows: CompressedRows) -> CompressedRows:
-    """The ratings that count at all: those with a weight above 0."""
+def _with_weight(rows: CompressedRows) -> CompressedRows:
+    """Return the ratings of a weight above 0."""
     if rows.weights is None or rows.weights.all():
         return rows
     keep = rows.weights > 0
@@ -99,7 +105,7 @@ def _weighty(rows: CompressedRows) -> CompressedRows:
 
 
 def _side_by_side(parts: list[CompressedRows], n_rows: int) -> CompressedRows:
-    """Sparse matrices with the same rows as one, row by row one after the other; their columns already shifted."""
+    """Return sparse matrices side by side as one. Their columns must not overlap."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
