@@ -325,15 +325,15 @@ WRONG = [
     ({"n_threads": -1}, ValueError, "n_threads"),
     ({"seen_indptr": None}, TypeError, "both seen_indptr and seen_indices"),
     ({"seen_indptr": np.array([0, 2])}, TypeError, "seen_indptr must be"),
-    ({"seen_indptr": np.array([0, 3, 2])}, ValueError, "indptr must rise"),
-    ({"seen_indptr": np.array([0, 1, 3])}, ValueError, "indptr must rise"),
+    ({"seen_indptr": np.array([0, 3, 2])}, ValueError, "seen_indptr must rise"),
+    ({"seen_indptr": np.array([0, 1, 3])}, ValueError, "seen_indptr must rise"),
     ({"seen_indices": np.array([0, 4], np.int32)}, IndexError, "seen_indices holds 4"),
     ({"seen_indices": np.array([-1, 0], np.int32)}, IndexError, "seen_indices holds -1"),
     ({"seen_indices": np.array([0, 1])}, TypeError, "seen_indices must be"),
     ({"allowed": np.ones(5, bool)}, TypeError, "allowed must be"),
     ({"allowed": np.ones(4)}, TypeError, "allowed must be"),
     ({"target_indptr": np.array([0, 1])}, TypeError, "target_indptr must be"),
-    ({"target_indptr": np.array([0, 1, 2])}, ValueError, "indptr must rise"),
+    ({"target_indptr": np.array([0, 1, 2])}, ValueError, "target_indptr must rise"),
     ({"target_indices": np.array([4], np.int32)}, IndexError, "target_indices holds 4"),
 ]
 
