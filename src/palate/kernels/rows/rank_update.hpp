@@ -79,8 +79,8 @@ inline void weighted_sum(const float* const* rows, const float* target, int n, i
   }
 }
 
-// h += rows^T target, (ld,).
-void accumulate_targets(const float* const* rows, const float* target, int n, int ld, float* h) {
+// h += rows^T target, (ld,). gram.cpp does without it.
+[[maybe_unused]] void accumulate_targets(const float* const* rows, const float* target, int n, int ld, float* h) {
   int j0 = 0;
   for (; ld - j0 >= 4 * W; j0 += 4 * W) weighted_sum<4>(rows, target, n, j0, h);
   for (; ld - j0 >= 2 * W; j0 += 2 * W) weighted_sum<2>(rows, target, n, j0, h);
