@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 INSTALL := $(BIN)/python $(PIP_INSTALL) -c constraints.txt
 BUILD_ONLY := --no-build-isolation --no-deps
 
-CPP := $(wildcard src/palate/kernels/*.cpp src/palate/kernels/*.hpp src/palate/kernels/*.inl)
+CPP := $(wildcard src/palate/kernels/*/*.cpp src/palate/kernels/*/*.hpp)
 KERNEL_TESTS := $(wildcard tests/kernels/test_*.py)
 # The wheel is tested from outside by the conformance suite; while there is none, by the kernel tests.
 WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))

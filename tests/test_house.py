@@ -296,14 +296,14 @@ def compiled_signature(kernel):
     return *(re.findall(r"(\w+): ", part) for part in (by_place, by_name)), [repr(d) for d in defaults or ()]
 
 
-def test_a_kernel_its_stub_and_its_twin_take_the_same():
+def test_a_kernel_its_stub_and_its_reference_take_the_same():
     stub = signatures(SRC / "kernels" / "_kernels.pyi")
-    twins = {
-        name: twin
+    references = {
+        name: reference
         for path in (SRC / "kernels" / "reference").glob("*.py")
-        for name, twin in signatures(path).items()
+        for name, reference in signatures(path).items()
         if name in stub
     }
-    assert set(stub) - set(twins) == {"level", "levels", "use_level"}
-    assert {name: stub[name] for name in twins} == twins
+    assert set(stub) - set(references) == {"level", "levels", "use_level"}
+    assert {name: stub[name] for name in references} == references
     assert {name: compiled_signature(getattr(kernels, name)) for name in stub} == stub

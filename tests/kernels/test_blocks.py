@@ -1,4 +1,4 @@
-"""Rows a block of columns at a time: against the twin, the exact solution, and the loss that must never rise."""
+"""Rows a block of columns at a time: against the reference implementation, the exact solution, and the loss."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def losses(arrays, options, x):
 
 
 def tolerance_of(arrays, options):
-    """Grows with the largest eigenvalue of any row's matrix (the least is 1 and more), in which the errors cancel."""
+    """Grows with the largest eigenvalue of any row's matrix (the smallest is at least 1)."""
     z = arrays[3][arrays[1]]
     z = z if options["weights"] is None else np.sqrt(options["weights"])[:, None] * z
     spread = np.linalg.norm(z, 2) ** 2 if len(z) else 0.0
@@ -86,14 +86,14 @@ def assert_close(actual, expected, tolerance):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * (1 + np.abs(expected).max(initial=0)))
 
 
-# ---- the mathematics
+# ---- against the reference implementation, the solution and the loss
 
 
 @each_level
 @some
 @given(problems)
-def test_solve_blocks_equals_its_twin(level, asked):
-    arrays, options = asked
+def test_solve_blocks_equals_the_reference(level, case):
+    arrays, options = case
     with at_level(level):
         x = kernels.solve_blocks(*arrays, **options)
     assert x.dtype == np.float32
@@ -103,8 +103,8 @@ def test_solve_blocks_equals_its_twin(level, asked):
 @each_level
 @some
 @given(problems)
-def test_one_block_of_all_columns_is_the_exact_solution(level, asked):
-    arrays, options = asked
+def test_one_block_of_all_columns_is_the_exact_solution(level, case):
+    arrays, options = case
     options["block"] = arrays[3].shape[1]
     with at_level(level):
         x = kernels.solve_blocks(*arrays, **options)
@@ -114,8 +114,8 @@ def test_one_block_of_all_columns_is_the_exact_solution(level, asked):
 @each_level
 @some
 @given(problems)
-def test_the_loss_never_rises(level, asked):
-    arrays, options = asked
+def test_the_loss_never_rises(level, case):
+    arrays, options = case
     before = losses(arrays, options, arrays[-1])
     with at_level(level):
         for _ in range(3):
@@ -143,7 +143,7 @@ def test_the_solution_stays_where_it_is():
 
 
 def test_a_row_of_many_ratings():
-    """300,000 errors are kept between the blocks; the twin sums them in double."""
+    """300,000 errors are kept between the blocks; the reference implementation sums them in double."""
     rng = np.random.default_rng(0)
     n, k = 300_000, 24
     other = floats(rng, 1000, k, spread=0.3)
@@ -156,7 +156,7 @@ def test_a_row_of_many_ratings():
     np.testing.assert_array_equal(x[0], 0)  # nothing but the ridge
 
 
-def test_vectors_given_are_not_changed():
+def test_the_given_vectors_are_not_changed():
     arrays, options = problem()
     before = [array.copy() for array in arrays]
     kernels.solve_blocks(*arrays, **options)
@@ -197,14 +197,14 @@ def test_same_bytes_on_any_number_of_threads(level, block):
         ({"n_threads": -1}, ValueError, "n_threads"),
     ],
 )
-def test_arguments_that_make_no_sense_are_an_error(change, error, message):
+def test_invalid_arguments_raise(change, error, message):
     arrays, options = problem()
     names = ("indptr", "indices", "values", "other", "vectors")
     with pytest.raises(error, match=message):
         kernels.solve_blocks(**dict(zip(names, arrays, strict=True)) | options | change)
 
 
-def test_a_row_that_nothing_holds_is_an_error():
+def test_a_row_without_ratings_and_prior_raises():
     arrays, _ = problem(n=0)
     with pytest.raises(ValueError, match=r"row \d is not positive definite: give a ridge"):
         kernels.solve_blocks(*arrays, block=8)

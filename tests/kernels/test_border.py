@@ -1,5 +1,6 @@
-"""The border of the kernels: whatever comes in, a clear Python error or a right answer goes out, never a crash."""
+"""The border of the kernels: any arguments give a clear Python error or a correct result, never a crash."""
 
+import re
 import subprocess
 import sys
 
@@ -98,7 +99,7 @@ def call(kernel, **changes):
     return getattr(kernels, kernel)(**GOOD[kernel]() | changes)
 
 
-def equals_twin(kernel, **changes):
+def equals_reference(kernel, **changes):
     one, two = GOOD[kernel]() | changes, GOOD[kernel]() | changes  # descend changes its arguments in place
     actual, expected = getattr(kernels, kernel)(**one), getattr(reference, kernel)(**two)
     for one, two in zip(as_tuple(actual), as_tuple(expected), strict=True):
@@ -113,13 +114,13 @@ def as_tuple(answer):
 
 
 @pytest.mark.parametrize("kernel", GOOD)
-def test_the_unbroken_call_is_right(kernel):
-    equals_twin(kernel)
+def test_the_valid_call_equals_the_reference(kernel):
+    equals_reference(kernel)
 
 
 @each_array
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, np.int16, np.uint32, bool, complex, ">f4", object])
-def test_another_dtype_is_an_error(kernel, name, dtype):
+def test_another_dtype_raises(kernel, name, dtype):
     array = GOOD[kernel]()[name]
     if array.dtype == dtype:
         return
@@ -128,7 +129,7 @@ def test_another_dtype_is_an_error(kernel, name, dtype):
 
 
 @each_array
-def test_another_layout_is_an_error(kernel, name):
+def test_another_layout_raises(kernel, name):
     array = GOOD[kernel]()[name]
     layouts = [np.repeat(array, 2, axis=-1)[..., ::2], np.flip(array.copy())]
     if array.ndim == 2:
@@ -141,15 +142,15 @@ def test_another_layout_is_an_error(kernel, name):
             call(kernel, **{name: abs(same)})
 
 
-def test_a_misaligned_array_is_an_error():
-    odd = np.frombuffer(bytes(4 * 12 + 1), dtype=np.float32, offset=1).reshape(4, 3)
-    assert odd.flags.c_contiguous and not odd.flags.aligned
+def test_a_misaligned_array_raises():
+    misaligned = np.frombuffer(bytes(4 * 12 + 1), dtype=np.float32, offset=1).reshape(4, 3)
+    assert misaligned.flags.c_contiguous and not misaligned.flags.aligned
     with pytest.raises(TypeError, match="x must be"):
-        kernels.gram(odd)
+        kernels.gram(misaligned)
 
 
 @each_array
-def test_another_shape_is_an_error(kernel, name):
+def test_another_shape_raises(kernel, name):
     array = GOOD[kernel]()[name]
     shapes = [array[None], array[..., None], array.ravel()[0].reshape(())]
     one_fewer = [] if name == "cuts" else [array[:-1]]  # then a step is out of bounds
@@ -158,13 +159,13 @@ def test_another_shape_is_an_error(kernel, name):
         [np.append(array, array[-1:] + 1)] if array.ndim == 1 and name not in ("cells", "cuts") else []
     )  # one more empty cell is fine, and so is one more cut
     for shape in shapes:
-        with pytest.raises((TypeError, ValueError), match=r"shape|indptr must rise|outside|incompatible function"):
+        with pytest.raises((TypeError, ValueError), match=r"shape|must rise|outside|incompatible function"):
             call(kernel, **{name: np.ascontiguousarray(shape) if shape.ndim else shape})
 
 
 @each_array
 @pytest.mark.parametrize("thing", ["abc", 3, [1.0, 2.0], object(), b"abcde", {}])
-def test_what_is_no_array_is_an_error(kernel, name, thing):
+def test_what_is_not_an_array_raises(kernel, name, thing):
     with pytest.raises(TypeError, match=r"incompatible function arguments|must "):
         call(kernel, **{name: thing})
 
@@ -172,7 +173,7 @@ def test_what_is_no_array_is_an_error(kernel, name, thing):
 @pytest.mark.parametrize(
     ("kernel", "name"), [("solve_rows", "other"), ("predict_pairs", "users"), ("predict_pairs", "items")]
 )
-def test_sides_of_different_width_are_an_error(kernel, name):
+def test_tables_of_different_width_raise(kernel, name):
     with pytest.raises(TypeError, match="shape"):
         call(kernel, **{name: f32(5, 4)})
 
@@ -190,7 +191,7 @@ def test_sides_of_different_width_are_an_error(kernel, name):
 )
 @pytest.mark.parametrize("bad", [-1, -(2**31), "limit", 2**31 - 1])
 @pytest.mark.parametrize("position", [0, -1])
-def test_an_index_out_of_bounds_is_an_error(kernel, name, limit, bad, position):
+def test_an_index_out_of_bounds_raises(kernel, name, limit, bad, position):
     codes = GOOD[kernel]()[name]
     codes[position] = limit if bad == "limit" else bad
     with pytest.raises(IndexError, match=rf"{name} holds {codes[position]}, outside 0\.\.{limit - 1}"):
@@ -200,12 +201,12 @@ def test_an_index_out_of_bounds_is_an_error(kernel, name, limit, bad, position):
 @pytest.mark.parametrize(
     "indptr", [[1, 2, 2, 6], [0, 2, 2, 5], [0, 2, 2, 7], [0, 4, 2, 6], [0, -1, 2, 6], [0, 9, 2, 6]]
 )
-def test_a_broken_indptr_is_an_error(indptr):
+def test_an_invalid_indptr_raises(indptr):
     with pytest.raises(ValueError, match="indptr must rise"):
         call("solve_rows", indptr=np.array(indptr))
 
 
-def test_an_empty_indptr_is_an_error():
+def test_an_empty_indptr_raises():
     with pytest.raises(TypeError, match="indptr"):
         call("solve_rows", indptr=np.zeros(0, dtype=np.int64))
 
@@ -216,7 +217,7 @@ def test_an_empty_indptr_is_an_error():
      {"center": NAN}, {"center": INF}, {"n_threads": -1}, {"weights": -f32(6)}, {"weights": f32(6) * np.float32(NAN)},
      {"row_weights": -f32(3)}, {"other_weights": f32(5) * np.float32(INF)}],
 )  # fmt: skip
-def test_an_option_that_makes_no_sense_is_an_error(option):
+def test_an_invalid_option_raises(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         call("solve_rows", **option)
 
@@ -228,7 +229,7 @@ def test_an_option_that_makes_no_sense_is_an_error(option):
      {"mean": f32(3) * np.float32(NAN)}, {"precision": np.eye(3, dtype=np.float32) + np.float32(INF)}],
     ids=str,
 )  # fmt: skip
-def test_an_option_beyond_float32_or_below_zero_is_an_error(option):
+def test_an_option_beyond_float32_or_below_zero_raises(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         call("solve_rows", **option)
 
@@ -238,13 +239,13 @@ def test_an_option_beyond_float32_or_below_zero_is_an_error(option):
     [{"seed": -1}, {"seed": 2**64}, {"sweep": 2**32}, {"stream": -1}, {"n_threads": 2**31}, {"draw": "yes"}],
     ids=str,
 )
-def test_an_option_of_another_type_or_size_is_an_error(option):
+def test_an_option_of_another_type_or_size_raises(option):
     with pytest.raises(TypeError, match=next(iter(option))):
         call("solve_rows", **option)
 
 
 @pytest.mark.parametrize("precision", [np.zeros((3, 3)), -np.eye(3), np.ones((3, 3))])
-def test_a_matrix_that_is_not_positive_definite_is_an_error(precision):
+def test_a_matrix_that_is_not_positive_definite_raises(precision):
     changes = {"background": None, "ridge": None, "alpha": 0.0, "precision": precision.astype(np.float32)}
     with pytest.raises(ValueError, match=r"row [012] is not positive definite"):
         call("solve_rows", **changes)
@@ -255,18 +256,18 @@ def test_a_matrix_that_is_not_positive_definite_is_an_error(precision):
     [("gram", {"x": f32(3, 0)}), ("gram", {"x": np.zeros((1, 4097), np.float32)}), ("solve_rows", {"other": f32(5, 0)}),
      ("predict_pairs", {"users": f32(4, 0), "items": f32(5, 0), "bias": True})],
 )  # fmt: skip
-def test_no_columns_or_too_many_are_an_error(kernel, changes):
+def test_no_columns_or_too_many_raise(kernel, changes):
     with pytest.raises(ValueError, match="between 1 and 4096 columns"):
         call(kernel, **changes)
 
 
 @pytest.mark.parametrize("kernel", ["predict_pairs", "gram", "select_top"])
-def test_fewer_than_no_threads_are_an_error(kernel):
+def test_a_negative_number_of_threads_raises(kernel):
     with pytest.raises(ValueError, match="n_threads"):
         call(kernel, n_threads=-1)
 
 
-def test_counts_below_zero_are_an_error():
+def test_negative_counts_raise():
     with pytest.raises(ValueError, match="n must be >= 0"):
         call("select_top", n=-1)
     with pytest.raises(ValueError, match="n must be >= 0"):
@@ -276,7 +277,7 @@ def test_counts_below_zero_are_an_error():
 
 
 @pytest.mark.parametrize("n_rows", [2**31, 2**40, 2**62, 2**63 - 1])
-def test_more_rows_than_codes_are_refused(n_rows):
+def test_more_rows_than_int32_codes_raise(n_rows):
     """In a process of its own, because the largest count once ended in a segmentation fault."""
     source = f"""
 import numpy as np
@@ -303,16 +304,16 @@ def test_philox_takes_words_only():
             kernels.philox(bad, 0, 0, 0, 0, 0)
 
 
-# ---- small, empty, odd, and still right ------------------------------------------------------------------------------
+# ---- small and empty arguments
 
-NONE = np.zeros(0, dtype=np.int32)
+EMPTY = np.zeros(0, dtype=np.int32)
 
 
 def test_no_rows():
     x, sse = call(
         "solve_rows",
         indptr=np.zeros(1, np.int64),
-        indices=NONE,
+        indices=EMPTY,
         values=f32(0),
         weights=f32(0),
         row_weights=f32(0),
@@ -323,33 +324,33 @@ def test_no_rows():
 
 
 def test_no_ratings_gives_the_prior():
-    changes = {"indptr": np.zeros(4, np.int64), "indices": NONE, "values": f32(0), "weights": None, "background": None}
+    changes = {"indptr": np.zeros(4, np.int64), "indices": EMPTY, "values": f32(0), "weights": None, "background": None}
     np.testing.assert_allclose(call("solve_rows", **changes)[0], np.tile(f32(3), (3, 1)), rtol=1e-6)
-    equals_twin("solve_rows", **changes, draw=True)
-    equals_twin("solve_rows", **changes, other=f32(0, 3), other_weights=f32(0), errors=True)
+    equals_reference("solve_rows", **changes, draw=True)
+    equals_reference("solve_rows", **changes, other=f32(0, 3), other_weights=f32(0), errors=True)
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_one_factor(bias):
     one = np.ones((1, 1), dtype=np.float32)
-    equals_twin("solve_rows", other=f32(5, 1), precision=one, mean=f32(1), background=one, bias=bias, draw=True)
-    equals_twin("predict_pairs", users=f32(4, 1), items=f32(5, 1), bias=bias)
-    equals_twin("gram", x=f32(4, 1))
+    equals_reference("solve_rows", other=f32(5, 1), precision=one, mean=f32(1), background=one, bias=bias, draw=True)
+    equals_reference("predict_pairs", users=f32(4, 1), items=f32(5, 1), bias=bias)
+    equals_reference("gram", x=f32(4, 1))
 
 
-def test_nothing_at_all():
-    equals_twin("predict_pairs", user_codes=NONE, item_codes=NONE)
-    equals_twin("predict_pairs", users=f32(0, 3), items=f32(0, 3), user_codes=NONE, item_codes=NONE)
-    equals_twin("gram", x=f32(0, 3))
-    equals_twin("compress_rows", row_codes=NONE, other_codes=NONE, values=f32(0), weights=None, n_rows=0)
+def test_empty_arrays():
+    equals_reference("predict_pairs", user_codes=EMPTY, item_codes=EMPTY)
+    equals_reference("predict_pairs", users=f32(0, 3), items=f32(0, 3), user_codes=EMPTY, item_codes=EMPTY)
+    equals_reference("gram", x=f32(0, 3))
+    equals_reference("compress_rows", row_codes=EMPTY, other_codes=EMPTY, values=f32(0), weights=None, n_rows=0)
     for scores, n in [(f32(0, 3), 2), (f32(4, 0), 2), (f32(4, 3), 0), (f32(4, 3), 2**62)]:
-        equals_twin("select_top", scores=scores, n=n)
+        equals_reference("select_top", scores=scores, n=n)
     assert kernels.normals(0, 0, 0, 0, 0).shape == (0,)
 
 
 @pytest.mark.parametrize("kernel", ["solve_rows", "predict_pairs", "gram", "select_top"])
-def test_far_more_threads_than_work(kernel):
-    equals_twin(kernel, n_threads=2**31 - 1)
+def test_far_more_threads_than_tasks(kernel):
+    equals_reference(kernel, n_threads=2**31 - 1)
 
 
 @pytest.mark.parametrize("kernel", GOOD)
@@ -365,14 +366,14 @@ def test_read_only_arrays_are_taken_and_nothing_is_written_to_them(kernel):
 
 
 @pytest.mark.parametrize("name", CHANGED_IN_PLACE["descend"])
-def test_what_is_changed_in_place_may_not_be_read_only(name):
+def test_arrays_changed_in_place_must_be_writable(name):
     table = GOOD["descend"]()[name]
     table.setflags(write=False)
     with pytest.raises(TypeError, match="incompatible function arguments"):
         call("descend", **{name: table})
 
 
-def test_descend_wants_rows_of_whole_vectors_and_both_squares():
+def test_descend_needs_rows_of_whole_vectors_and_both_squares():
     with pytest.raises(ValueError, match="multiple of 16 columns"):
         call("descend", users=f32(4, 15), items=f32(5, 15))
     with pytest.raises(ValueError, match="n_factors \\+ 2 or more"):
@@ -393,8 +394,24 @@ def test_a_nan_rating_stays_in_its_row():
     np.testing.assert_array_equal(x[1:], clean[1:])
 
 
-def test_answers_outlive_the_call_and_belong_to_the_caller():
+def test_results_outlive_the_call_and_belong_to_the_caller():
     first = call("solve_rows")[0]
     kept = first.copy()
     first += 1
     np.testing.assert_array_equal(call("solve_rows")[0], kept)
+
+
+# ---- docstrings
+
+
+@pytest.mark.parametrize("kernel", kernels.__all__)
+def test_a_kernel_documents_what_it_takes_returns_and_raises(kernel):
+    function = getattr(kernels, kernel)
+    ((signature, doc, _),) = function.__nb_signature__
+    summary, *rest = doc.split("\n")
+    assert summary.endswith(".") and len(summary) <= 120 and (not rest or rest[0] == "")
+    sections = [line for line in rest if line in ("Parameters:", "Returns:", "Raises:")]
+    assert sections == sorted(sections, key=["Parameters:", "Returns:", "Raises:"].index)
+    documented = doc.partition("Parameters:\n")[2].partition("\nReturns:")[0]
+    for name in re.findall(r"(\w+): ", signature):
+        assert re.search(rf"\b{name}\b", documented), f"{name} is not documented"

@@ -1,4 +1,4 @@
-"""The BPR kernel against its slow twin, on every instruction set and any number of threads; and what it draws."""
+"""The BPR kernel: against the reference implementation, its gradient, and the negatives it draws."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from palate.kernels import reference
 from palate.recipes.bpr import aliases
 
 some = settings(max_examples=20, deadline=None)
-few = settings(max_examples=7, deadline=None)  # the twin is slow
+few = settings(max_examples=7, deadline=None)  # the reference implementation is slow
 BLOCKS = np.array([0, 5, 9, 9, 13, 16, 19], np.int64)  # one of them empty
 
 
@@ -31,7 +31,7 @@ def compressed(pairs, n_users):
 
 
 def epoch_of(seed, n_factors=5, popular=False, n_candidates=1, density=0.3, n_users=11):
-    """The arguments of one epoch over 3 x 6 blocks, starting anywhere; user 0 has everything and user 1 nothing."""
+    """The arguments of one epoch over 3 x 6 blocks, starting anywhere; user 0 has all items and user 1 none."""
     rng = np.random.default_rng(seed)
     n_items = int(BLOCKS[-1])
     likes = rng.random((n_users, n_items)) < density
@@ -92,7 +92,7 @@ epochs = st.builds(
 @pytest.mark.parametrize("level", kernels.levels())
 @few
 @given(epoch=epochs)
-def test_an_epoch_equals_its_slow_twin(level, epoch):
+def test_an_epoch_equals_the_reference(level, epoch):
     with at_level(level):
         found = run(kernels.descend_pairs, *epoch)
     for one, two in zip(found, run(reference.descend_pairs, *epoch), strict=True):
@@ -123,7 +123,7 @@ def test_an_epoch_leaves_constants_and_padding_alone(epoch):
 
 
 def one_pair(rng, n_factors=7):
-    """One user who has item 0 of two: the arguments of a step of size 1, without a choice of the negative."""
+    """One user who has item 0 of two: the arguments of a step of size 1, with only one possible negative."""
     users, items = table(rng, 1, n_factors, 1), table(rng, 2, n_factors, rng.standard_normal(2))
     zero = np.zeros(1, np.int32)
     arguments = (users, items, zero, zero, np.array([0, 1]), zero, np.array([0, 1, 1]), np.array([[[0, 1]]], np.int32))
@@ -155,7 +155,7 @@ def test_a_step_is_the_gradient():
 
 
 @pytest.mark.parametrize("margin", [-1e4, -200.0, 200.0, 1e4])
-def test_a_margin_beyond_all_bounds_stays_finite(margin):
+def test_a_huge_margin_stays_finite(margin):
     arguments, options = one_pair(np.random.default_rng(2))
     arguments[1][0, -1] = margin
     loss, _, users, items = run(kernels.descend_pairs, *(arguments, options | {"weight_decay": 0.0}))
@@ -165,7 +165,7 @@ def test_a_margin_beyond_all_bounds_stays_finite(margin):
     assert items[1, -1] - arguments[1][1, -1] == pytest.approx(-1 if margin < 0 else 0, abs=1e-6)
 
 
-def negatives_of_many_steps(known, popularity=None, n=30_000, rate=2e-8):
+def negatives_of_many_steps(observed, popularity=None, n=30_000, rate=2e-8):
     """How often each of 19 items is the negative of item 0, (19,): a tiny step lowers its bias by half the rate."""
     rng = np.random.default_rng(8)
     users, items = table(rng, 1, 0, 1), table(rng, 19, 0, 0)
@@ -174,7 +174,7 @@ def negatives_of_many_steps(known, popularity=None, n=30_000, rate=2e-8):
     strata, block_items = np.array([[[0, 1]]], np.int32), np.arange(19, dtype=np.int32)
     tables = (None, None) if popularity is None else aliases(popularity, block_items, BLOCKS)
     kernels.descend_pairs(
-        users, items, codes, codes, np.array([0, len(known)]), np.array(known, np.int32), cells, strata,
+        users, items, codes, codes, np.array([0, len(observed)]), np.array(observed, np.int32), cells, strata,
         np.array([rate], np.float32), blocks=BLOCKS, block_items=block_items,
         own=np.array([0.6, 0, 0, 0, 0, 0], np.float32), accept=tables[0], alias=tables[1], seed=11,
     )  # fmt: skip
@@ -184,14 +184,14 @@ def negatives_of_many_steps(known, popularity=None, n=30_000, rate=2e-8):
 
 
 @pytest.mark.parametrize("popular", [False, True])
-def test_negatives_are_drawn_as_they_should_be_and_never_known(popular):
+def test_negatives_have_their_probabilities_and_are_never_observed(popular):
     popularity = np.arange(1.0, 20.0) if popular else np.ones(19)
-    known = [0, 2, 6]
-    counts = negatives_of_many_steps(known, popularity if popular else None)
+    observed = [0, 2, 6]
+    counts = negatives_of_many_steps(observed, popularity if popular else None)
     share = np.zeros(19)
-    for block, chance in ((slice(0, 5), 0.6), (slice(5, 9), 0.4)):
-        share[block] = chance * popularity[block] / popularity[block].sum()
-    share[known] = 0
+    for block, probability in ((slice(0, 5), 0.6), (slice(5, 9), 0.4)):
+        share[block] = probability * popularity[block] / popularity[block].sum()
+    share[observed] = 0
     assert (counts[share[1:] == 0] == 0).all()
     drawn = share[1:] > 0
     expected = share[1:][drawn] / share.sum() * counts.sum()
@@ -199,15 +199,15 @@ def test_negatives_are_drawn_as_they_should_be_and_never_known(popular):
     assert np.sum((counts[drawn] - expected) ** 2 / expected) < 18.5  # 99% of chi-square with 7 degrees of freedom
 
 
-def test_whoever_has_everything_takes_no_step():
-    arguments, options = epoch_of(3, density=0.0)  # nobody but user 0 has anything
+def test_a_user_who_has_all_items_takes_no_step():
+    arguments, options = epoch_of(3, density=0.0)  # user 0 has all items, the others none
     loss, steps, users, items = run(kernels.descend_pairs, arguments, options)
     assert (loss, steps) == (0, 0)
     assert users.tobytes() == arguments[0].tobytes()
     assert items.tobytes() == arguments[1].tobytes()
 
 
-def test_the_hardest_candidate_counts():
+def test_the_candidate_with_the_highest_score_is_used():
     touched = {}
     for n_candidates in (1, 100):
         arguments, options = epoch_of(4, n_factors=0, density=0.2, n_candidates=n_candidates)
@@ -249,12 +249,12 @@ def nudged(at, to):
         ("indptr", nudged(0, 1), ValueError, "indptr"),
         ("indices", nudged(0, 19), IndexError, "indices"),
         ("indices", nudged(1, 0), ValueError, "rise in each row; row 0"),
-        ("cells", nudged(1, 10**9), ValueError, "indptr"),
+        ("cells", nudged(1, 10**9), ValueError, "cells must rise"),
         ("cells", lambda a: a[None], TypeError, "cells"),
         ("strata", nudged(0, 18), IndexError, "strata"),
         ("strata", lambda a: a[:, :, :1].copy(), TypeError, "strata"),
         ("rates", nudged(0, np.nan), ValueError, "rates"),
-        ("blocks", nudged(-1, 18), ValueError, "indptr"),
+        ("blocks", nudged(-1, 18), ValueError, "blocks must rise"),
         ("blocks", np.zeros(0, np.int64), TypeError, "blocks"),
         ("block_items", nudged(0, 19), IndexError, "block_items"),
         ("alias", nudged(0, -1), IndexError, "alias"),
@@ -266,7 +266,7 @@ def nudged(at, to):
         ("n_threads", -1, ValueError, "n_threads"),
     ],
 )
-def test_what_the_border_refuses(name, value, error, says):
+def test_invalid_arguments_raise(name, value, error, says):
     with pytest.raises(error, match=says):
         kernels.descend_pairs(**altered(name, value))
     kernels.descend_pairs(**altered("n_threads", 1))

@@ -1,4 +1,4 @@
-"""The kernels of ordered ratings: against their slow twins, and their draws against the exact distribution."""
+"""The kernels of ordered ratings: against the reference implementation, and draws against the exact distribution."""
 
 import math
 
@@ -17,7 +17,7 @@ INF = math.inf
 
 
 def ratings_of(seed, n_steps, n, spread=1.5, gap=1.0, dtype=np.uint8):
-    """(means, steps, cuts): means around the cuts, steps without any regard to them."""
+    """(means, steps, cuts): means around the cuts, steps independent of them."""
     rng = np.random.default_rng(seed)
     cuts = np.cumsum(gap * rng.uniform(0.1, 1, n_steps - 1)).astype(np.float32)
     means = (spread * rng.standard_normal(n) + cuts.mean()).astype(np.float32)
@@ -43,14 +43,14 @@ def interval_of(steps, cuts):
     dtype=st.sampled_from([np.uint8, np.int32]),
     place=st.integers(0, 2**32 - 1),
 )
-def test_draws_equal_their_slow_twin(level, seed, n_steps, n, spread, gap, dtype, place):
+def test_draws_equal_the_reference(level, seed, n_steps, n, spread, gap, dtype, place):
     ratings = ratings_of(seed, n_steps, n, spread, gap, dtype)
     keys = {"seed": seed, "sweep": place, "stream": place // 3}
     with at_level(level):
         drawn = kernels.draw_truncated(*ratings, **keys)
     assert drawn.dtype == np.float32
-    twin = reference.draw_truncated(*ratings, **keys)
-    assert (np.abs(drawn - twin) < 1e-6 * (2 + np.abs(ratings[0]) + np.abs(twin))).all()  # a few float32 steps
+    expected = reference.draw_truncated(*ratings, **keys)
+    assert (np.abs(drawn - expected) < 1e-6 * (2 + np.abs(ratings[0]) + np.abs(expected))).all()  # a few float32 steps
 
 
 @each_level
@@ -69,7 +69,7 @@ def test_draws_lie_in_their_step(level, spread):
 
 
 @each_level
-def test_a_mean_that_is_no_number_stays_one(level):
+def test_a_mean_of_nan_gives_nan_alone(level):
     means, steps, cuts = ratings_of(1, 3, 200)
     clean = kernels.draw_truncated(means, steps, cuts, seed=2, sweep=0, stream=0)
     means[70] = np.nan
@@ -99,7 +99,7 @@ INTERVALS = [
 @pytest.mark.parametrize(("low", "high"), INTERVALS)
 @pytest.mark.parametrize("mean", [0.0, -0.75])
 def test_draws_have_the_exact_distribution(low, high, mean):
-    """Kolmogorov and Smirnov: the greatest distance of the distribution functions, at one chance in a thousand."""
+    """Kolmogorov and Smirnov: the largest distance of the distribution functions, at one in a thousand."""
     n = 8000
     ends = [np.float32(mean + end) for end in (low, high)]
     cuts = np.array([end for end in ends if np.isfinite(end)], np.float32)
@@ -128,7 +128,7 @@ def test_the_moments_are_those_of_the_truncated_normal():
         assert z.std() == pytest.approx(1, abs=0.04)
 
 
-def test_draws_of_neighbours_sweeps_and_streams_know_nothing_of_each_other():
+def test_draws_of_other_positions_seeds_sweeps_and_streams_are_uncorrelated():
     n = 64 * 1500
     means, steps, cuts = np.zeros(n, np.float32), np.zeros(n, np.uint8), np.array([0.0], np.float32)
 
@@ -163,7 +163,7 @@ def test_any_number_of_threads_gives_the_same_bytes(level, seed, n):
         assert answers[0] == answers[1] == answers[2]
 
 
-def test_a_draw_belongs_to_its_place():
+def test_a_draw_depends_on_its_position_alone():
     """The first n of many are what n alone would be, and the type of the steps makes no difference."""
     means, steps, cuts = ratings_of(5, 5, 9000)
     keys = {"seed": 3, "sweep": 2, "stream": 1}
@@ -185,16 +185,16 @@ def test_a_draw_belongs_to_its_place():
     gap=st.sampled_from([0.005, 0.02, 0.3, 1.0, 8.0]),
     dtype=st.sampled_from([np.uint8, np.int32]),
 )
-def test_the_mean_of_draws_equals_its_slow_twin(level, seed, n_steps, spread, gap, dtype):
+def test_the_mean_of_draws_equals_the_reference(level, seed, n_steps, spread, gap, dtype):
     ratings = ratings_of(seed, n_steps, 150, spread, gap, dtype)
     with at_level(level):
         found = kernels.expect_truncated(*ratings)
-    twin = reference.expect_truncated(*ratings)
-    assert (np.abs(found - twin) < 1e-5 * (2 + np.abs(ratings[0]) + np.abs(twin))).all()
+    expected = reference.expect_truncated(*ratings)
+    assert (np.abs(found - expected) < 1e-5 * (2 + np.abs(ratings[0]) + np.abs(expected))).all()
 
 
 @pytest.mark.parametrize("mean", [-60.0, -8.0, -1.0, 0.0, 0.4, 3.0, 20.0, 300.0])
-def test_the_twins_mean_is_that_of_the_truncated_normal(mean):
+def test_the_mean_of_the_reference_is_that_of_the_truncated_normal(mean):
     steps, cuts = np.arange(5, dtype=np.uint8), np.array([-2.25, -1.25, 0, 1.5], np.float32)
     found = reference.expect_truncated(np.full(5, mean, np.float32), steps, cuts)
     mean = float(np.float32(mean))
@@ -230,7 +230,7 @@ def test_draws_average_to_their_mean():
     width=st.floats(0.001, 3),
     dtype=st.sampled_from([np.uint8, np.int32]),
 )
-def test_counts_equal_their_slow_twin(level, seed, n, n_bins, low, width, dtype):
+def test_counts_equal_the_reference(level, seed, n, n_bins, low, width, dtype):
     means, steps, _ = ratings_of(seed, 7, n, dtype=dtype)
     means[: n // 50] = [np.nan, INF, -INF, 3e38, -3e38, 0, 1, 2, 3, 4][: n // 50]
     options = {"low": low, "width": width, "n_bins": n_bins}
@@ -243,10 +243,10 @@ def test_counts_equal_their_slow_twin(level, seed, n, n_bins, low, width, dtype)
 @each_level
 @some
 @given(st.integers(0, 2**32), st.integers(0, 100), st.integers(2, 20), st.booleans(), st.sampled_from([1.0, 30.0]))
-def test_the_curve_equals_its_slow_twin(level, seed, n, n_steps, doubtful, spread):
+def test_the_curve_equals_the_reference(level, seed, n, n_steps, with_variances, spread):
     scores, _, cuts = ratings_of(seed, n_steps, n, spread)
     rng = np.random.default_rng(seed)
-    variances = rng.exponential(2, n).astype(np.float32) if doubtful else None
+    variances = rng.exponential(2, n).astype(np.float32) if with_variances else None
     gains = rng.uniform(0, 1, n_steps - 1).astype(np.float32)
     with at_level(level):
         found = kernels.step_curve(scores, cuts, gains, variances=variances, base=2.0)
@@ -255,7 +255,7 @@ def test_the_curve_equals_its_slow_twin(level, seed, n, n_steps, doubtful, sprea
 
 
 @each_level
-def test_a_far_chance_is_right_relative_to_itself(level):
+def test_small_probabilities_have_a_small_relative_error(level):
     scores = np.linspace(-12, 0, 500).astype(np.float32)
     one = np.ones(1, np.float32)
     with at_level(level):
@@ -264,13 +264,13 @@ def test_a_far_chance_is_right_relative_to_itself(level):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_a_curve_of_what_is_no_number_is_none():
+def test_a_curve_of_nan_is_nan():
     scores = np.array([np.nan, INF, -INF, 0], np.float32)
     one = np.ones(1, np.float32)
     np.testing.assert_array_equal(kernels.step_curve(scores, 0 * one, one, base=3), [np.nan, 4, 3, 3.5])
 
 
-def test_the_twins_normal_is_the_normal():
+def test_log_cdf_of_the_reference_is_that_of_scipy():
     special = pytest.importorskip("scipy.special")
     x = np.concatenate([np.linspace(-60, 8, 500), -np.logspace(2, 5, 50)])
     np.testing.assert_allclose([reference.log_cdf(float(at)) for at in x], special.log_ndtr(x), rtol=1e-12, atol=1e-15)
@@ -291,7 +291,7 @@ def test_the_twins_normal_is_the_normal():
         ({"n_threads": -1}, "n_threads"),
     ],
 )
-def test_cuts_that_make_no_sense_are_an_error(change, message):
+def test_invalid_cuts_raise(change, message):
     means, steps, cuts = ratings_of(1, 4, 10)
     with pytest.raises(ValueError, match=message):
         kernels.draw_truncated(
@@ -301,7 +301,7 @@ def test_cuts_that_make_no_sense_are_an_error(change, message):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
 @pytest.mark.parametrize("position", [0, -1])
-def test_a_step_out_of_bounds_is_an_error(dtype, position):
+def test_a_step_out_of_bounds_raises(dtype, position):
     means, steps, cuts = ratings_of(1, 4, 10, dtype=dtype)
     steps[position] = 4
     with pytest.raises(IndexError, match=r"steps holds 4, outside 0\.\.3"):
@@ -315,7 +315,7 @@ def test_a_step_out_of_bounds_is_an_error(dtype, position):
     [{"n_steps": 0}, {"n_steps": 257}, {"n_bins": 0}, {"n_bins": 65537}, {"width": 0.0}, {"width": np.nan},
      {"low": np.inf}, {"n_threads": -1}],
 )  # fmt: skip
-def test_bins_that_make_no_sense_are_an_error(change):
+def test_invalid_bins_raise(change):
     means, steps, _ = ratings_of(1, 4, 10)
     good = {"means": means, "steps": steps, "n_steps": 4, "low": 0.0, "width": 1.0, "n_bins": 3}
     with pytest.raises(ValueError, match=next(iter(change))):
@@ -323,7 +323,7 @@ def test_bins_that_make_no_sense_are_an_error(change):
 
 
 @pytest.mark.parametrize("name", ["cuts", "gains", "variances", "base"])
-def test_a_curve_that_makes_no_sense_is_an_error(name):
+def test_invalid_curves_raise(name):
     good = {"scores": np.ones(3, np.float32), "cuts": np.ones(3, np.float32), "gains": np.ones(3, np.float32)}
     bad = np.nan if name == "base" else np.array([1, np.nan, 1], np.float32)
     with pytest.raises(ValueError, match=name):

@@ -1,4 +1,4 @@
-"""The kernels of features against their slow twins, and the draws of a link against the Normal they claim."""
+"""The kernels of features: against the reference implementation, and the draws of a link against their Normal."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def product_of(seed, n_rows, n_columns, k, n, with_values=True):
 
 
 def link_of(seed, n_features, n_rows, k, n):
-    """The arguments of one draw_link call: some features may be nobody's, some rows may have none."""
+    """The arguments of one draw_link call: some features may have no row, some rows no feature."""
     rng = np.random.default_rng(seed)
     features = sparse(rng, n_features, n_rows, n, distinct=True)
     tables = (rng.standard_normal((rows, k)).astype(np.float32) for rows in (n_features, n_rows))
@@ -74,22 +74,22 @@ links = st.builds(
     n=st.sampled_from([0, 1, 30, 500]),
 )
 
-# ---- against the slow twins, on any number of threads
+# ---- against the reference implementation, on any number of threads
 
 
 @each_level
 @some
 @given(problem=products)
-def test_products_equal_their_slow_twin(level, problem):
+def test_products_equal_the_reference(level, problem):
     with at_level(level):
         found = kernels.multiply_rows(*problem)
-    twin = reference.multiply_rows(*problem)
+    expected = reference.multiply_rows(*problem)
     assert found.dtype == np.float32
-    assert found.shape == twin.shape
+    assert found.shape == expected.shape
     indptr, indices, values, table = problem
     sizes = reference.multiply_rows(indptr, indices, None if values is None else np.abs(values), np.abs(table))
     longest = int(np.diff(indptr).max(initial=0))  # additions, each rounded
-    assert (np.abs(found - twin) <= 1e-6 + longest * 2.0**-24 * sizes).all()
+    assert (np.abs(found - expected) <= 1e-6 + longest * 2.0**-24 * sizes).all()
 
 
 @each_level
@@ -106,7 +106,7 @@ def test_a_product_is_that_of_the_dense_matrix(level, with_values):
 @each_level
 @some
 @given(problem=links)
-def test_a_draw_of_the_link_equals_its_slow_twin(level, problem):
+def test_a_draw_of_the_link_equals_the_reference(level, problem):
     with at_level(level):
         found = drawn(kernels.draw_link, problem)
     for one, two in zip(found, drawn(reference.draw_link, problem), strict=True):
@@ -114,7 +114,7 @@ def test_a_draw_of_the_link_equals_its_slow_twin(level, problem):
 
 
 @each_level
-def test_they_give_the_same_bytes_on_any_number_of_threads(level):
+def test_links_give_the_same_bytes_on_any_number_of_threads(level):
     product, link = product_of(1, 3000, 70, 37, 40_000), link_of(1, 700, 400, 37, 20_000)
     with at_level(level):
         first, *others = (kernels.multiply_rows(*product, n_threads=n).tobytes() for n in (1, 2, 3))
@@ -125,7 +125,7 @@ def test_they_give_the_same_bytes_on_any_number_of_threads(level):
 
 
 @each_level
-def test_values_of_rows_are_those_of_their_entries_byte_for_byte(level):
+def test_row_values_equal_the_same_values_per_entry_to_the_bit(level):
     (indptr, indices, _, *tables), options = link_of(4, 60, 40, 19, 700)
     row_values = np.random.default_rng(5).standard_normal(40).astype(np.float32)
     by_row = (indptr, indices, None, *tables), options | {"row_values": row_values}
@@ -148,9 +148,22 @@ def test_residuals_stay_what_the_link_leaves(problem):
     np.testing.assert_allclose(left + F @ link, residuals + F @ before, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("k", [129, 200, 4100])
+def test_a_wide_product_is_the_narrow_one_side_by_side(k):
+    rng = np.random.default_rng(k)
+    table = rng.standard_normal((30, k)).astype(np.float32)
+    indptr, indices = np.arange(0, 3001, 10), rng.integers(0, 30, 3000).astype(np.int32)
+    values = rng.standard_normal(3000).astype(np.float32)
+    whole = kernels.multiply_rows(indptr, indices, values, table)
+    parts = [np.ascontiguousarray(table[:, at : at + 64]) for at in range(0, k, 64)]
+    narrow = np.hstack([kernels.multiply_rows(indptr, indices, values, part) for part in parts])
+    np.testing.assert_array_equal(whole, narrow)
+    assert kernels.multiply_rows(indptr, indices, values, table, n_threads=1).tobytes() == whole.tobytes()
+
+
 # ---- against the Normal
 
-# A feature of everybody, one of all but one, which pull against each other, one of a few, and one of nobody.
+# Feature 0 is of all rows and feature 1 of all but one, so they are correlated; 2 is of three rows, 3 of none.
 F = np.zeros((9, 4), np.float32)
 F[:, 0], F[1:, 1], F[2:5, 2] = 1, 0.5, [2, -1, 0.3]
 BY_FEATURE = (
@@ -164,7 +177,7 @@ AROUND = np.random.default_rng(5).standard_normal((9, 3)).astype(np.float32)  # 
 
 
 def assert_moments(draws, mean, covariance, n_effective):
-    """The sample's mean and covariance within five standard errors of what they should be; draws: (n, size)."""
+    """The sample's mean and covariance within five standard errors of the exact ones; draws: (n, size)."""
     deviations = np.sqrt(np.diag(covariance))
     assert (np.abs(draws.mean(axis=0) - mean) < 5 * deviations / np.sqrt(n_effective)).all()
     spread = np.sqrt(covariance**2 + np.outer(deviations, deviations) ** 2)
@@ -172,7 +185,7 @@ def assert_moments(draws, mean, covariance, n_effective):
 
 
 @pytest.mark.parametrize("f", [0, 2, 3])
-def test_a_row_given_the_others_has_its_normal(f):
+def test_a_row_given_the_others_has_its_normal_distribution(f):
     start = np.random.default_rng(f).standard_normal((4, 3)).astype(np.float32)
     order = [*(at for at in range(4) if at != f), f]  # the last one's draw is given those of the others
     indptr, indices, values = BY_FEATURE
@@ -208,14 +221,14 @@ def test_the_posterior_of_the_link_is_left_as_it_is():
 
 
 def test_noise_changes_with_each_key_and_row():
-    problem = link_of(1, 30, 20, 5, 0)  # nobody has any feature: the draws are their noise alone
+    problem = link_of(1, 30, 20, 5, 0)  # no row has a feature: the draws are noise alone
     one = drawn(kernels.draw_link, problem)[0]
     assert len(np.unique(one)) == one.size
     for other in ({"seed": 2}, {"sweep": 50}, {"stream": 7}):
         assert not (drawn(kernels.draw_link, problem, **other)[0] == one).any()
 
 
-# ---- the border; dtypes, shapes and layouts are refused in test_kernels_border.py, like those of every kernel
+# ---- the border; test_border.py has wrong dtypes, shapes and layouts of all kernels
 
 
 def good():
@@ -250,13 +263,13 @@ def good():
     ],
     ids=str,
 )
-def test_a_link_that_cannot_be_drawn_is_refused(changes, error, says):
+def test_invalid_arguments_of_draw_link_raise(changes, error, says):
     kernels.draw_link(**good())
     with pytest.raises(error, match=says):
         kernels.draw_link(**good() | changes)
 
 
-def test_what_is_read_only_or_converted_is_not_changed_in_silence():
+def test_read_only_arrays_and_lists_are_refused_where_they_would_be_changed():
     for name in ("link", "residuals"):
         frozen, listed = good(), good()
         frozen[name].flags.writeable = False
@@ -280,7 +293,7 @@ def test_what_is_read_only_or_converted_is_not_changed_in_silence():
     ],
     ids=str,
 )
-def test_a_product_that_cannot_be_is_refused(changes, error, says):
+def test_invalid_arguments_of_multiply_rows_raise(changes, error, says):
     good = {
         "indptr": np.array([0, 1, 2]),
         "indices": np.array([0, 3], np.int32),

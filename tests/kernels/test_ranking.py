@@ -1,5 +1,6 @@
-"""The kernels that rank a whole catalogue: against their slow twins, hand-made cases, and themselves."""
+"""The kernels that rank a whole catalogue: against the reference implementation, made cases, and each other."""
 
+import math
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from helpers.kernels import at_level
 from palate import kernels
@@ -26,15 +28,15 @@ def lists_of(rng, n_users, n_items, longest):
 
 
 def whole_numbers(rng, *shape):
-    """Factors whose products are exact in float32, so that equal scores are equal in every way of adding."""
+    """Factors whose products are exact in float32, so that equal scores are equal in any order of addition."""
     return rng.integers(-2, 3, shape).astype(np.float32)
 
 
-def problem_of(seed, n_users, n_items, k, longest, share_allowed, odd, numbers=whole_numbers):
-    """Users, items, targets and masks of one call; odd: some factors are NaN or infinite."""
+def problem_of(seed, n_users, n_items, k, longest, share_allowed, special, numbers=whole_numbers):
+    """Users, items, targets and masks of one call; special: some factors are NaN or infinite."""
     rng = np.random.default_rng(seed)
     users, items = numbers(rng, n_users, k), numbers(rng, n_items, k)
-    for table in (users, items) if odd else ():
+    for table in (users, items) if special else ():
         where = rng.random(table.shape) < 0.05
         table[where] = rng.choice([NAN, INF, -INF], where.sum())
     seen = lists_of(rng, n_users, n_items, longest)
@@ -54,7 +56,7 @@ problems = st.builds(
     k=st.sampled_from([1, 2, 3, 8, 17]),
     longest=st.sampled_from([0, 1, 5, 300]),
     share_allowed=st.sampled_from([1, 1, 0.5, 0]),
-    odd=st.booleans(),
+    special=st.booleans(),
 )
 
 
@@ -64,13 +66,13 @@ def equal(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
-# ---- against the slow twins
+# ---- against the reference implementation
 
 
 @each_level
 @some
 @given(problem=problems, n=st.sampled_from([0, 1, 3, 10, 4000]), bias=st.booleans())
-def test_the_best_are_those_of_the_slow_twin(level, problem, n, bias):
+def test_the_best_are_those_of_the_reference(level, problem, n, bias):
     users, items, _, masks = problem
     with at_level(level):
         found = kernels.top_n(users, items, n, bias=bias, **masks)
@@ -80,7 +82,7 @@ def test_the_best_are_those_of_the_slow_twin(level, problem, n, bias):
 @each_level
 @some
 @given(problem=problems, n=st.sampled_from([0, 1, 3, 10, 4000]))
-def test_the_best_of_a_block_are_those_of_the_slow_twin(level, problem, n):
+def test_the_best_of_a_block_are_those_of_the_reference(level, problem, n):
     users, items, _, masks = problem
     scores = scores_of(users, items, bias=True)
     with at_level(level):
@@ -91,7 +93,7 @@ def test_the_best_of_a_block_are_those_of_the_slow_twin(level, problem, n):
 @each_level
 @some
 @given(problem=problems, n=st.sampled_from([0, 1, 3, 10, 4000]), bias=st.booleans())
-def test_ranks_are_those_of_the_slow_twin(level, problem, n, bias):
+def test_ranks_are_those_of_the_reference(level, problem, n, bias):
     users, items, targets, masks = problem
     with at_level(level):
         found = kernels.rank_targets(users, items, *targets, n=n, bias=bias, **masks)
@@ -101,7 +103,7 @@ def test_ranks_are_those_of_the_slow_twin(level, problem, n, bias):
 @each_level
 @some
 @given(problem=problems, n=st.sampled_from([0, 1, 3, 10, 4000]))
-def test_ranks_in_a_block_are_those_of_the_slow_twin(level, problem, n):
+def test_ranks_in_a_block_are_those_of_the_reference(level, problem, n):
     users, items, targets, masks = problem
     scores = scores_of(users, items, bias=True)
     with at_level(level):
@@ -109,11 +111,26 @@ def test_ranks_in_a_block_are_those_of_the_slow_twin(level, problem, n):
     equal(found, reference.rank_targets_of(scores, *targets, n=n, **masks))
 
 
-# ---- factors as they are: no exact ties, every sum rounded
+scores_with_ties = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12),
+    elements=st.sampled_from([0.0, -0.0, 1.0, -1.0, math.nan, math.inf, -math.inf]) | st.floats(width=32),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(scores_with_ties, st.integers(0, 15))
+def test_select_top_equals_the_reference(scores, n):
+    for actual, expected in zip(kernels.select_top(scores, n), reference.select_top(scores, n), strict=True):
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
+
+
+# ---- real factors: no exact ties, every sum rounded
 
 
 def real_numbers(rng, *shape):
-    """Normal factors, some rows long and some short, as those of popular and of rare items are."""
+    """Normal factors, some rows long and some short, like those of popular and of rare items."""
     return (rng.standard_normal(shape) * rng.lognormal(0, 1, (shape[0], 1))).astype(np.float32)
 
 
@@ -123,7 +140,7 @@ def real_problem(seed, n_users=60, n_items=3000, k=33, n_seen=60):
 
 @each_level
 @pytest.mark.parametrize("bias", [True, False])
-def test_real_scores_are_near_the_twins_and_no_better_item_is_missed(level, bias):
+def test_real_scores_are_near_the_reference_and_no_better_item_is_missed(level, bias):
     users, items, _, masks = real_problem(1)
     with at_level(level):
         codes, found = kernels.top_n(users, items, 20, bias=bias, **masks)
@@ -161,7 +178,7 @@ def test_ranks_of_everything_are_a_permutation(level):
 
 
 @each_level
-def test_one_alone_gets_what_he_gets_among_others(level):
+def test_a_user_alone_gets_the_same_as_among_others(level):
     users, items, _, masks = real_problem(4)
     indptr, indices = masks["seen_indptr"], masks["seen_indices"]
     with at_level(level):
@@ -176,7 +193,7 @@ def test_one_alone_gets_what_he_gets_among_others(level):
 
 
 @each_level
-def test_they_give_the_same_bytes_on_any_number_of_threads(level):
+def test_rankings_have_the_same_bytes_on_any_number_of_threads(level):
     users, items, targets, masks = real_problem(5, n_users=301)
     scores = scores_of(users, items, bias=True)
 
@@ -195,8 +212,8 @@ def test_they_give_the_same_bytes_on_any_number_of_threads(level):
 
 @each_level
 @pytest.mark.parametrize("seed", range(5))
-def test_a_bound_on_the_scores_leaves_nothing_out(level, seed):
-    """Items along the user score all that their length allows, and rounding puts some of them above it."""
+def test_the_bound_on_scores_leaves_no_item_out(level, seed):
+    """Items along the user reach the bound that their length allows, and rounding puts some of them above it."""
     rng = np.random.default_rng(seed)
     users = rng.standard_normal((1, 64)).astype(np.float32)
     items = (users * (1 + 2e-7 * rng.standard_normal((3000, 1)))).astype(np.float32)
@@ -206,10 +223,10 @@ def test_a_bound_on_the_scores_leaves_nothing_out(level, seed):
     assert codes.tobytes() == all_codes[:, :3].tobytes() and found.tobytes() == all_found[:, :3].tobytes()
 
 
-# ---- made by hand
+# ---- made cases
 
 
-def test_ties_go_to_the_lower_code_and_the_bias_of_a_user_makes_none():
+def test_ties_go_to_the_lower_code_and_a_user_bias_makes_none():
     users = np.array([[1, 1e6]], np.float32)
     items = np.array([[0.001, 0], [0.002, 0], [0.003, 0], [0.003, 0]], np.float32)
     codes, found = kernels.top_n(users, items, 4)
@@ -224,13 +241,13 @@ def test_scores_that_overflow_are_ranked():
     assert kernels.top_n(users, items, 1, bias=False)[0].tolist() == [[1]]
 
 
-def test_among_scores_beyond_all_numbers_the_lower_code_wins():
+def test_among_infinite_scores_the_lower_code_comes_first():
     users, items = np.array([[3e38]], np.float32), np.linspace(1.5, 3, 200, dtype=np.float32)[:, None]
     codes, found = kernels.top_n(users, items, 1, bias=False)
     assert (codes.tolist(), found.tolist()) == ([[0]], [[INF]])
 
 
-def test_what_nobody_may_get_is_not_found():
+def test_items_that_are_no_candidates_are_not_found():
     users, items = np.ones((2, 2), np.float32), np.ones((5, 2), np.float32)
     seen = {"seen_indptr": np.array([0, 5, 7]), "seen_indices": np.array([0, 1, 2, 3, 4, 4, 4], np.int32)}
     codes, found = kernels.top_n(users, items, 3, **seen, allowed=np.array([1, 0, 0, 0, 1], np.uint8))
@@ -249,19 +266,6 @@ def test_many_targets_of_one_user():
     equal(kernels.rank_targets_of(scores, *targets), reference.rank_targets_of(scores, *targets))
 
 
-@pytest.mark.parametrize("k", [129, 200, 4100])
-def test_a_wide_product_is_the_narrow_one_side_by_side(k):
-    rng = np.random.default_rng(k)
-    table = rng.standard_normal((30, k)).astype(np.float32)
-    indptr, indices = np.arange(0, 3001, 10), rng.integers(0, 30, 3000).astype(np.int32)
-    values = rng.standard_normal(3000).astype(np.float32)
-    whole = kernels.multiply_rows(indptr, indices, values, table)
-    parts = [np.ascontiguousarray(table[:, at : at + 64]) for at in range(0, k, 64)]
-    narrow = np.hstack([kernels.multiply_rows(indptr, indices, values, part) for part in parts])
-    np.testing.assert_array_equal(whole, narrow)
-    assert kernels.multiply_rows(indptr, indices, values, table, n_threads=1).tobytes() == whole.tobytes()
-
-
 RESIDENT = """
 import threading
 import numpy as np
@@ -274,21 +278,21 @@ users, items = np.ones((1, 64), np.float32), np.ones((120_000, 64), np.float32)
 kernels.top_n(users, items, 1, n_threads=1)
 before = resident()
 for _ in range(4):
-    asked = threading.Thread(target=kernels.top_n, args=(users, items, 1), kwargs={"n_threads": 1})
-    asked.start()
-    asked.join()
+    caller = threading.Thread(target=kernels.top_n, args=(users, items, 1), kwargs={"n_threads": 1})
+    caller.start()
+    caller.join()
 print(resident() - before)
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_memory_of_a_packed_catalogue_is_given_back():
-    """It takes 30 MB here; the heaps of the threads that asked must keep none of it."""
+    """It takes 30 MB here; the heaps of the calling threads must keep none of it."""
     done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 15
 
 
-# ---- wrong input
+# ---- the border
 
 
 def good_top():
@@ -325,22 +329,22 @@ WRONG = [
     ({"n_threads": -1}, ValueError, "n_threads"),
     ({"seen_indptr": None}, TypeError, "both seen_indptr and seen_indices"),
     ({"seen_indptr": np.array([0, 2])}, TypeError, "seen_indptr must be"),
-    ({"seen_indptr": np.array([0, 3, 2])}, ValueError, "indptr must rise"),
-    ({"seen_indptr": np.array([0, 1, 3])}, ValueError, "indptr must rise"),
+    ({"seen_indptr": np.array([0, 3, 2])}, ValueError, "seen_indptr must rise"),
+    ({"seen_indptr": np.array([0, 1, 3])}, ValueError, "seen_indptr must rise"),
     ({"seen_indices": np.array([0, 4], np.int32)}, IndexError, "seen_indices holds 4"),
     ({"seen_indices": np.array([-1, 0], np.int32)}, IndexError, "seen_indices holds -1"),
     ({"seen_indices": np.array([0, 1])}, TypeError, "seen_indices must be"),
     ({"allowed": np.ones(5, bool)}, TypeError, "allowed must be"),
     ({"allowed": np.ones(4)}, TypeError, "allowed must be"),
     ({"target_indptr": np.array([0, 1])}, TypeError, "target_indptr must be"),
-    ({"target_indptr": np.array([0, 1, 2])}, ValueError, "indptr must rise"),
+    ({"target_indptr": np.array([0, 1, 2])}, ValueError, "target_indptr must rise"),
     ({"target_indices": np.array([4], np.int32)}, IndexError, "target_indices holds 4"),
 ]
 
 
 @pytest.mark.parametrize("kernel", GOOD)
 @pytest.mark.parametrize(("changes", "error", "match"), WRONG)
-def test_what_cannot_be_is_refused(kernel, changes, error, match):
+def test_invalid_arguments_raise(kernel, changes, error, match):
     good = GOOD[kernel]()
     getattr(kernels, kernel)(**good)
     if not changes.keys() <= {*good, "n_threads"}:

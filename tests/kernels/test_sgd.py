@@ -1,4 +1,4 @@
-"""The SGD kernel against its slow twin, on every instruction set and any number of threads."""
+"""The SGD kernel against the reference implementation, on every instruction set and any number of threads."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ epochs = st.builds(
 @pytest.mark.parametrize("level", kernels.levels())
 @some
 @given(epoch=epochs)
-def test_an_epoch_equals_its_slow_twin(level, epoch):
+def test_an_epoch_equals_the_reference(level, epoch):
     with at_level(level):
         found = run(kernels.descend, *epoch)
     for one, two in zip(found, run(reference.descend, *epoch), strict=True):

@@ -1,4 +1,11 @@
-"""The compiled kernels: arrays in, arrays out. Reference implementations: palate.kernels.reference."""
+"""The compiled kernels: arrays in, arrays out.
+
+A folder holds one story: rows (solving users given items, Gram matrices, predictions), blocks (the same for many
+factors), links (features), latent (ordered ratings), sgd, bpr, neighbors, ranking (top-n lists, ranks of targets) and
+random. In it x.cpp computes and x_border.cpp checks the arguments from Python and carries the docstring. levels,
+border and pool hold what all share: instruction sets, checks, threads. The same functions in plain NumPy stand in
+palate.kernels.reference.
+"""
 
 from palate.kernels._kernels import (
     compress_rows,

@@ -1,3 +1,5 @@
+"""The compiled kernels. Docstrings stand in the border files, as in rows/solve_rows_border.cpp; help() shows them."""
+
 from typing import Any
 
 import numpy as np

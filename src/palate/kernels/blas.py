@@ -1,4 +1,4 @@
-"""BLAS on one thread while something is learned, where its threads cost more than they save."""
+"""Keep BLAS to one thread during a fit: on small matrices its threads cost more than they save."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _OneThread:
-    """BLAS kept to one thread while at least one fit runs, and set back when the last one ends."""
+    """Limits BLAS to one thread while at least one fit runs, and lifts the limit when the last one ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ _one_thread = _OneThread()
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS to one thread meanwhile: on matrices of a few dozen rows its threads cost far more than they save."""
+    """Keep BLAS to one thread inside the block, for matrices of a few dozen rows."""
     _one_thread.enter()
     try:
         yield

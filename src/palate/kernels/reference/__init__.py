@@ -1,29 +1,18 @@
-"""Reference implementations: every kernel once more in plain NumPy, written from its formula and slow."""
+"""Reference implementations: every kernel once more in plain NumPy, written from its equation in float64.
+
+They have the names and arguments of `palate.kernels`. They are slow, check nothing and ignore `n_threads`; the tests
+compare the kernels with them.
+"""
 
 from palate.kernels.reference.blocks import solve_blocks
 from palate.kernels.reference.bpr import descend_pairs
+from palate.kernels.reference.latent import count_steps, draw_truncated, expect_truncated, log_cdf, step_curve
+from palate.kernels.reference.links import draw_link, multiply_rows
 from palate.kernels.reference.neighbors import multiply_sparse, multiply_wide, nearest_rows
-from palate.kernels.reference.ranking import rank_targets, rank_targets_of, top_n, top_n_of
-from palate.kernels.reference.rows import (
-    compress_rows,
-    count_steps,
-    descend,
-    draw_link,
-    draw_truncated,
-    expect_truncated,
-    gram,
-    has_repeats,
-    log_cdf,
-    multiply_rows,
-    normals,
-    philox,
-    philox_words,
-    predict_pairs,
-    select_top,
-    solve_rows,
-    step_curve,
-    targets_of,
-)
+from palate.kernels.reference.random import normals, philox, philox_words
+from palate.kernels.reference.ranking import rank_targets, rank_targets_of, select_top, top_n, top_n_of
+from palate.kernels.reference.rows import compress_rows, gram, has_repeats, predict_pairs, solve_rows, targets_of
+from palate.kernels.reference.sgd import descend
 
 __all__ = [
     "compress_rows",

@@ -1,17 +1,14 @@
-"""The slow NumPy twin of the kernel that improves rows a block of columns at a time, in float64; see reference.py."""
+"""Reference implementation of solving rows a block of columns at a time."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Codes = NDArray[np.int32]
+from palate.kernels.reference.arrays import Codes, Doubles, Floats, Pointers
 
 
 def solve_blocks(
-    indptr: NDArray[np.int64],
+    indptr: Pointers,
     indices: Codes,
     values: Floats,
     other: Floats,
@@ -26,10 +23,10 @@ def solve_blocks(
     """Every row x of one side, (n_rows, k), moved from `vectors` towards its solution given the other side.
 
     B = ridge I + background + sum_j w_j z_j z_j^T        h = sum_j w_j t_j z_j
-    x_b <- x_b - B_bb^-1 (B x - h)_b        for each block b of so many columns in turn (the last may have fewer)
+    x_b <- x_b - B_bb^-1 (B x - h)_b        for each block b of columns in turn (the last may have fewer)
 
-    One pass of block Gauss-Seidel over B x = h, the equations of solve_rows with a zero precision: the subspaces of
-    iALS++ (Rendle et al. 2021, arXiv 2110.14044). Raises LinAlgError (a ValueError) where B_bb is singular.
+    One pass of block Gauss-Seidel over B x = h, the equations of solve_rows with precision and mean 0: the subspaces
+    of iALS++ (Rendle et al. 2021, arXiv 2110.14044). Raises LinAlgError (a ValueError) if B_bb is singular.
     """
     k = other.shape[1]
     out = vectors.astype(np.float64)

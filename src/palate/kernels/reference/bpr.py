@@ -1,4 +1,4 @@
-"""Reference implementation of BPR, written from its formula in float64."""
+"""Reference implementation of BPR, stochastic gradient descent on a pairwise loss."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from palate.kernels.reference.rows import Codes, Floats, philox
+from palate.kernels.reference.arrays import Codes, Floats, Pointers
+from palate.kernels.reference.random import philox
 
-TRIES = 15  # more draws than candidates
-STREAM = 0x427072  # the last word of the counter
+TRIES = 15  # extra draws, to replace candidates that the user has
+STREAM = 0x427072  # the last word of the counter, used by no other kernel
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Where negatives come from: blocks of items with Walker's aliases in each, and the chance of the own block."""
+    """How negatives are drawn: blocks of items with Walker's aliases, and the probability of the own block."""
 
-    blocks: NDArray[np.int64]
+    blocks: Pointers
     block_items: Codes
     own: Floats
     accept: Floats | None
@@ -27,7 +27,7 @@ class Drawing:
     epoch: int
 
     def draw(self, position: int, own: int, other: int, attempt: int) -> int:
-        """An item for the positive at a position, of its own block or the other; -1 where that is empty."""
+        """An item for the positive at a position, from its own block or the other; -1 if that block is empty."""
         words = philox(position, self.epoch, attempt, STREAM, self.seed & 0xFFFFFFFF, self.seed >> 32)
         block = own if words[0] / 2**32 < self.own[own] else other
         n = int(self.blocks[block + 1] - self.blocks[block])
@@ -44,13 +44,13 @@ def descend_pairs(
     items: Floats,
     user_codes: Codes,
     item_codes: Codes,
-    indptr: NDArray[np.int64],
+    indptr: Pointers,
     indices: Codes,
-    cells: NDArray[np.int64],
+    cells: Pointers,
     strata: Codes,
     rates: Floats,
     *,
-    blocks: NDArray[np.int64],
+    blocks: Pointers,
     block_items: Codes,
     own: Floats,
     accept: Floats | None = None,
@@ -61,14 +61,12 @@ def descend_pairs(
     epoch: int = 0,
     n_threads: int = 0,  # noqa: ARG001
 ) -> tuple[float, int]:
-    """One epoch of BPR, changing users and items in place; the sum of -ln sigmoid(margin) and the number of steps.
+    """One epoch of BPR, changing users and items in place: the sum of -ln sigmoid(margin) and the number of steps.
 
-    A user's row x is [p, zeros, 1], an item's z is [q, zeros, b]. A step goes against the gradient of
-
-        -ln sigmoid(x . z_i - x . z_j) + weight_decay (|p|^2 + |z_i|^2 + |z_j|^2)
-
-    with j the candidate of the highest score among those drawn that the user does not have. Strata follow each other
-    at their rates; within one, pairs of cells; within a pair, the positives of both in turn.
+    -ln sigmoid(x . z_i - x . z_j) + weight_decay (|p|^2 + |z_i|^2 + |z_j|^2) is the loss of a step. A user's row x is
+    [p, zeros, 1], an item's row z is [q, zeros, b]. j is the candidate with the highest score among the items drawn
+    that the user does not have. Strata follow each other at their rates, and so do the pairs of cells of a stratum; the
+    positives of the two cells of a pair take turns.
     """
     drawing = Drawing(blocks, block_items, own, accept, alias, seed, epoch)
     learned = np.arange(users.shape[1]) < users.shape[1] - 1
@@ -76,9 +74,9 @@ def descend_pairs(
     for lr, e, own_block, other in visits(cells, strata, rates, len(blocks) - 1):
         u, i = user_codes[e], item_codes[e]
         x, z_i = users[u].astype(np.float64), items[i].astype(np.float64)
-        known = set(indices[indptr[u] : indptr[u + 1]].tolist())
+        observed = set(indices[indptr[u] : indptr[u + 1]].tolist())
         drawn = (drawing.draw(e, own_block, other, attempt) for attempt in range(n_candidates + TRIES))
-        candidates = [item for item in drawn if item >= 0 and item not in known][:n_candidates]
+        candidates = [item for item in drawn if item >= 0 and item not in observed][:n_candidates]
         if not candidates:
             continue
         j = candidates[int(np.argmax(items[candidates].astype(np.float64) @ x))]
@@ -93,18 +91,16 @@ def descend_pairs(
     return float(loss), steps
 
 
-def visits(
-    cells: NDArray[np.int64], strata: Codes, rates: Floats, n_blocks: int
-) -> Iterator[tuple[float, int, int, int]]:
-    """The order of the steps: rate, position, the block of its item and the block of the cell beside it."""
+def visits(cells: Pointers, strata: Codes, rates: Floats, n_blocks: int) -> Iterator[tuple[float, int, int, int]]:
+    """The steps in their order: rate, position, the block of its item, the block of the other cell of its pair."""
     for lr, stratum in zip(rates, strata, strict=True):
         for pair in stratum:
             for position, cell, other in in_turn(cells, *(int(cell) for cell in pair)):
                 yield float(lr), position, cell % n_blocks, other % n_blocks
 
 
-def in_turn(cells: NDArray[np.int64], one: int, two: int) -> list[tuple[int, int, int]]:
-    """The positions of two cells, each at its share of the way: (position, its cell, the other one)."""
+def in_turn(cells: Pointers, one: int, two: int) -> list[tuple[int, int, int]]:
+    """The positions of two cells, alternating so that both end together: (position, its cell, the other cell)."""
     n = [int(cells[cell + 1] - cells[cell]) for cell in (one, two)]
     places = [(step * n[1], 0, step) for step in range(n[0])] + [(step * n[0], 1, step) for step in range(n[1])]
     both = ((one, two), (two, one))

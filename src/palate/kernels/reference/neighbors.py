@@ -1,16 +1,10 @@
-"""The slow NumPy twins of the kernels of sparse products and neighbours, written from the formulas in float64.
-
-Same names and arguments as in `palate.kernels`; the twins check nothing and ignore `n_threads`.
-"""
+"""Reference implementations of the neighbor kernels: products of sparse matrices, and nearest rows."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from palate.kernels.reference.rows import Codes, Doubles, Floats
-
-Pointers = NDArray[np.int64]
+from palate.kernels.reference.arrays import Codes, Doubles, Floats, Pointers
 
 
 def dense(indptr: Pointers, indices: Codes, values: Floats | None, n_columns: int) -> Doubles:
@@ -32,7 +26,7 @@ def multiply_sparse(
     *,
     n_threads: int = 0,  # noqa: ARG001
 ) -> Doubles:
-    """A T, both compressed rows: (n_rows, n_columns)."""
+    """The product A T of two sparse matrices, (n_rows, n_columns)."""
     n_middle = len(other_indptr) - 1
     return dense(indptr, indices, values, n_middle) @ dense(other_indptr, other_indices, other_values, n_columns)
 
@@ -45,7 +39,7 @@ def multiply_wide(
     *,
     n_threads: int = 0,  # noqa: ARG001
 ) -> Doubles:
-    """A T of compressed rows A and a dense table T: (n_rows, n_columns)."""
+    """The product A T of a sparse matrix and a dense table, (n_rows, n_columns)."""
     return dense(indptr, indices, values, len(table)) @ table.astype(np.float64)
 
 
@@ -63,9 +57,10 @@ def nearest_rows(
     sizes: Codes | None = None,
     n_threads: int = 0,  # noqa: ARG001
 ) -> tuple[Codes, Doubles]:
-    """The k others v with the largest s = sum_j A_rj T_jv n / (n + shrinkage) above 0, ties to the lower code.
+    """The k others v with the largest s = n / (n + shrinkage) sum_j A_rj T_jv above 0, ties to the lower code.
 
-    n: how many columns j they share. Left out: sizes None, the row itself; else others with the very same columns.
+    n counts the columns j that they share. Without sizes the row itself is left out; with sizes, others that have
+    exactly the same columns. Codes and similarities, both (n_rows, min(k, n_others)).
     """
     n_middle, k = len(other_indptr) - 1, min(k, n_others)
     A, T = dense(indptr, indices, values, n_middle), dense(other_indptr, other_indices, other_values, n_others)

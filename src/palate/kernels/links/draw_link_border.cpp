@@ -1,0 +1,137 @@
+// The Python border of draw_link.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/border/border.hpp"
+#include "kernels/border/memory.hpp"
+#include "kernels/levels/levels.hpp"
+
+using namespace nanobind::literals;
+
+namespace palate {
+namespace {
+
+// Rows of k floats as blocks of `lanes` columns, one block after the other, padded with zeros; and back.
+void to_blocks(const float* rows, int64_t n, int64_t k, int64_t lanes, float* blocks) {
+  for (int64_t at = 0; at < k; at += lanes, blocks += n * lanes)
+    for (int64_t r = 0; r < n; ++r)
+      for (int64_t j = 0; j < lanes; ++j) blocks[r * lanes + j] = at + j < k ? rows[r * k + at + j] : 0.0f;
+}
+
+void from_blocks(const float* blocks, int64_t n, int64_t k, int64_t lanes, float* rows) {
+  for (int64_t at = 0; at < k; at += lanes, blocks += n * lanes)
+    for (int64_t r = 0; r < n; ++r)
+      for (int64_t j = 0; j < std::min(lanes, k - at); ++j) rows[r * k + at + j] = blocks[r * lanes + j];
+}
+
+// The counter of a draw.
+struct Counter {
+  uint64_t seed;
+  uint32_t sweep, stream;
+};
+
+// Draws the noise of each feature, C times normals, in blocks of columns; and sums up its squared values.
+void prepare(const LinkProblem& p, const float* C, int64_t k, const Counter& counter, int n_threads, float* noise,
+             float* squares) {
+  const Level& kernels = level();
+  const int lanes = kernels.lanes, ld = kernels.padded(static_cast<int>(k));
+  const int64_t d = p.n_features;
+  const AlignedFloats columns(k * ld);
+  for (int64_t i = 0; i < k; ++i)
+    for (int64_t j = 0; j < ld; ++j) columns.data[i * ld + j] = j < k ? C[j * k + i] : 0.0f;
+  run_ranges(d, 256, n_threads, [&](int64_t first, int64_t last, int) {
+    std::vector<float> normals(static_cast<size_t>(k)), drawn(static_cast<size_t>(ld));
+    for (int64_t f = first; f < last; ++f) {
+      kernels.normals(counter.seed, static_cast<uint32_t>(f), counter.sweep, counter.stream, static_cast<int>(k),
+                      normals.data());
+      kernels.color_noise(normals.data(), columns.data, static_cast<int>(k), ld, drawn.data());
+      for (int64_t b = 0; b * lanes < k; ++b)
+        std::copy(drawn.data() + b * lanes, drawn.data() + (b + 1) * lanes, noise + (b * d + f) * lanes);
+      for (int64_t e = p.features.indptr[f]; e < p.features.indptr[f + 1]; ++e) {
+        const float value = p.row_values ? p.row_values[p.features.indices[e]] : p.features.values[e];
+        squares[f] += value * value;
+      }
+    }
+  });
+}
+
+constexpr char kDoc[] = R"(One Gibbs pass over the rows beta_f of a link, changing it and the residuals in place.
+
+    R = X - m - F beta        v = sum_r F_rf^2 + ridge_f        C C^T = Lambda^-1
+    beta_f ~ Normal((sum_r F_rf R_r + sum_r F_rf^2 beta_f) / v, Lambda^-1 / v)
+
+X are the factors, m their mean and F the features, grouped by feature.
+
+Parameters:
+    indptr (int64 array (n_features + 1,)): Where each feature's entries begin.
+    indices (int32 array (n,)): The row that each entry belongs to.
+    values (float32 array (n,) or None): F_rf of each entry.
+    link (float32 array (n_features, k)): beta, changed in place; k between 1 and 4096.
+    residuals (float32 array (n_rows, k)): R, changed in place.
+    row_values (float32 array (n_rows,), default None): Instead of values: one value for all entries of a row.
+    ridge (float32 array (n_features,)): Prior precision of each feature's row, relative to Lambda; above 0.
+    factor (float32 array (k, k)): C.
+    seed, sweep, stream (int, default 0): Key and counter of the draw; seed below 2^64, the others below 2^32.
+    n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.
+
+Raises:
+    TypeError: An array has another dtype, shape or layout, or both or none of values and row_values are given.
+    ValueError: An argument is out of range.
+    IndexError: indices holds no row.)";
+
+void draw_link(const Array& indptr, const Array& indices, const MaybeArray& values, const Mutable& link,
+               const Mutable& residuals, const MaybeArray& row_values, const Array& ridge, const Array& factor,
+               uint64_t seed, uint32_t sweep, uint32_t stream, int n_threads) {
+  if (values.has_value() == row_values.has_value()) throw nb::type_error("give either values or row_values");
+  if (link.ndim() != 2 || residuals.ndim() != 2) throw nb::type_error("link and residuals must have shape (n, k)");
+  const auto d = static_cast<int64_t>(link.shape(0)), k = static_cast<int64_t>(link.shape(1));
+  const auto n_rows = static_cast<int64_t>(residuals.shape(0)),
+             n = static_cast<int64_t>(values.has_value() ? values->size() : indices.size());
+  if (k < 1 || k > kMaxFactors) throw nb::value_error("link must have between 1 and 4096 columns");
+  LinkProblem p{};
+  p.features = {checked<int64_t>(indptr, "indptr", {d + 1}), checked<int32_t>(indices, "indices", {n}),
+                checked<float>(values, "values", {n}), nullptr};
+  p.n_features = d;
+  p.n_rows = n_rows;
+  p.row_values = checked<float>(row_values, "row_values", {n_rows});
+  p.ridge = checked<float>(ridge, "ridge", {d});
+  float* beta = checked_mutable<float>(link, "link", {d, k});
+  float* R = checked_mutable<float>(residuals, "residuals", {n_rows, k});
+  const float* C = checked<float>(factor, "factor", {k, k});
+  check_indptr(p.features.indptr, d, n);
+  check_bounds(p.features.indices, n, n_rows, "indices");
+  check_finite(p.features.values, n, "values");
+  check_finite(p.row_values, n_rows, "row_values");
+  check_finite(C, k * k, "factor");
+  for (int64_t f = 0; f < d; ++f)
+    if (!(p.ridge[f] > 0) || !std::isfinite(p.ridge[f])) throw nb::value_error("ridge must be finite and above 0");
+
+  const int threads = checked_threads(n_threads);
+  const Level& kernels = level();
+  const int64_t lanes = kernels.lanes, n_blocks = (k + lanes - 1) / lanes;
+  const AlignedFloats noise(n_blocks * d * lanes), link_blocks(n_blocks * d * lanes),
+      residual_blocks(n_blocks * n_rows * lanes);
+  std::vector<float> squares(static_cast<size_t>(d), 0.0f);
+  prepare(p, C, k, {seed, sweep, stream}, threads, noise.data, squares.data());
+  to_blocks(beta, d, k, lanes, link_blocks.data);
+  to_blocks(R, n_rows, k, lanes, residual_blocks.data);
+  p.squares = squares.data();
+  p.noise = noise.data;
+  p.link = link_blocks.data;
+  p.residuals = residual_blocks.data;
+  run(n_blocks, threads, [&](int64_t block, int) { kernels.draw_columns(p, block); });
+  from_blocks(link_blocks.data, d, k, lanes, beta);
+  from_blocks(residual_blocks.data, n_rows, k, lanes, R);
+}
+
+}  // namespace
+
+void add_draw_link(nb::module_& m) {
+  m.def("draw_link", &draw_link, "indptr"_a, "indices"_a, "values"_a.none(), "link"_a.noconvert(),
+        "residuals"_a.noconvert(), nb::kw_only(), "row_values"_a.none() = nb::none(), "ridge"_a, "factor"_a,
+        "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0, "n_threads"_a = 0, kDoc);
+}
+
+}  // namespace palate

@@ -1,0 +1,58 @@
+// Sixteen numbers side by side: random words (Philox) and ln, sqrt, exp without calls to the library. Included inside a
+// level's namespace, once for each level.
+#pragma once
+
+constexpr int kLanes = 16;
+typedef uint32_t UInts __attribute__((vector_size(kLanes * 4)));
+typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
+typedef uint64_t Longs __attribute__((vector_size(kLanes * 8)));
+typedef float Floats __attribute__((vector_size(kLanes * 4)));
+
+inline Floats as_floats(UInts bits) { return reinterpret_cast<Floats>(bits); }
+
+// Philox4x32-10 in every lane; philox.hpp says what it is.
+inline void philox_lanes(UInts c[4], uint32_t key0, uint32_t key1) {
+  for (int round = 0; round < 10; ++round) {
+    const Longs product0 = __builtin_convertvector(c[0], Longs) * uint64_t{0xD2511F53};
+    const Longs product1 = __builtin_convertvector(c[2], Longs) * uint64_t{0xCD9E8D57};
+    const UInts high0 = __builtin_convertvector(product0 >> 32, UInts);
+    const UInts high1 = __builtin_convertvector(product1 >> 32, UInts);
+    c[0] = high1 ^ c[1] ^ key0;
+    c[2] = high0 ^ c[3] ^ key1;
+    c[1] = __builtin_convertvector(product1, UInts);
+    c[3] = __builtin_convertvector(product0, UInts);
+    key0 += 0x9E3779B9;
+    key1 += 0xBB67AE85;
+  }
+}
+
+// ln(u) for u in (0, 1): u = m 2^e with m near 1, ln m = 2 artanh(s), s = (m - 1) / (m + 1), |s| < 0.18.
+inline Floats log_lanes(Floats u) {
+  const UInts bits = reinterpret_cast<UInts>(u);
+  const Ints exponent = reinterpret_cast<Ints>((bits - 0x3F3504F3u)) >> 23;  // 0x3F3504F3 is sqrt(1/2)
+  const Floats m = as_floats(bits - (reinterpret_cast<UInts>(exponent) << 23));
+  const Floats s = (m - 1.0f) / (m + 1.0f);
+  const Floats s2 = s * s;
+  const Floats series = 1.0f + s2 * (1.0f / 3 + s2 * (1.0f / 5 + s2 * (1.0f / 7 + s2 * (1.0f / 9))));
+  return 2.0f * s * series + __builtin_convertvector(exponent, Floats) * 0.69314718056f;
+}
+
+inline Floats sqrt_lanes(Floats v) {
+  Floats root;
+  for (int lane = 0; lane < kLanes; ++lane) root[lane] = __builtin_sqrtf(v[lane]);
+  return root;
+}
+
+// e^v for v <= 0, and 0 where that is below the smallest float: v = n ln 2 + f, |f| < 0.35, e^f by its Taylor series.
+inline Floats exp_lanes(Floats v) {
+  const Floats lowest = Floats{} - 87.0f;
+  const UInts there = reinterpret_cast<UInts>(v > lowest);
+  const Floats x = as_floats((there & reinterpret_cast<UInts>(v)) | (~there & reinterpret_cast<UInts>(lowest)));
+  const Ints n = __builtin_convertvector(x * 1.44269504089f - 0.5f, Ints);  // rounds to the nearest, as x <= 0
+  const Floats whole = __builtin_convertvector(n, Floats);
+  const Floats f = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;  // ln 2 in two parts
+  const Floats later = 1.0f / 24 + f * (1.0f / 120 + f * (1.0f / 720 + f * (1.0f / 5040)));
+  const Floats series = 1.0f + f * (1.0f + f * (1.0f / 2 + f * (1.0f / 6 + f * later)));
+  const Floats power = as_floats(reinterpret_cast<UInts>(n + 127) << 23);
+  return as_floats(there & reinterpret_cast<UInts>(series * power));
+}

@@ -1,0 +1,57 @@
+// Standard normals from a counter. Compiled once for each level.
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/random/random.hpp"
+
+namespace palate {
+namespace PALATE_LEVEL {
+
+Normals normals;
+
+namespace {
+
+#include "kernels/random/lanes.hpp"
+
+// Box and Muller: (r cos a, r sin a) with r = sqrt(-2 ln u) and a = 2 pi v are two standard normals. The two top bits
+// of the angle are the quadrant; the rest lies in [-pi/4, pi/4), where short Taylor series are exact to float
+// precision.
+inline void box_muller(UInts radius_bits, UInts angle_bits, Floats& first, Floats& second) {
+  const Floats u = (__builtin_convertvector(reinterpret_cast<Ints>(radius_bits >> 8), Floats) + 0.5f) * 0x1p-24f;
+  const Floats radius = sqrt_lanes(-2.0f * log_lanes(u));
+  const UInts turned = angle_bits + 0x20000000u;
+  const Ints inside = reinterpret_cast<Ints>(angle_bits << 2) >> 8;  // signed 24 bits of a quarter turn
+  const Floats theta = __builtin_convertvector(inside, Floats) * (0x1p-24f * 1.57079632679f);
+  const Floats t2 = theta * theta;
+  const Floats sine =
+      theta * (1.0f + t2 * (-1.0f / 6 + t2 * (1.0f / 120 + t2 * (-1.0f / 5040 + t2 * (1.0f / 362880)))));
+  const Floats cosine = 1.0f + t2 * (-0.5f + t2 * (1.0f / 24 + t2 * (-1.0f / 720 + t2 * (1.0f / 40320))));
+  const UInts quadrant = turned >> 30;
+  const UInts swap = reinterpret_cast<UInts>((quadrant & 1u) != 0u);
+  const UInts s = reinterpret_cast<UInts>(sine), c = reinterpret_cast<UInts>(cosine);
+  const UInts sign_first = (((quadrant + 1u) >> 1) & 1u) << 31, sign_second = (quadrant >> 1) << 31;
+  first = radius * as_floats(((swap & s) | (~swap & c)) ^ sign_first);
+  second = radius * as_floats(((swap & c) | (~swap & s)) ^ sign_second);
+}
+
+}  // namespace
+
+// out[4 b + i] = normal i of counter (b, row, sweep, stream). Lanes are the blocks b.
+void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out) {
+  for (int base = 0; base < n; base += 4 * kLanes) {
+    UInts c[4];
+    for (int lane = 0; lane < kLanes; ++lane) c[0][lane] = static_cast<uint32_t>(base / 4 + lane);
+    c[1] = UInts{} + row;
+    c[2] = UInts{} + sweep;
+    c[3] = UInts{} + stream;
+    philox_lanes(c, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+    Floats normal[4];
+    box_muller(c[0], c[1], normal[0], normal[1]);
+    box_muller(c[2], c[3], normal[2], normal[3]);
+    const int here = n - base < 4 * kLanes ? n - base : 4 * kLanes;
+    for (int e = 0; e < here; ++e) out[base + e] = normal[e & 3][e >> 2];
+  }
+}
+
+}  // namespace PALATE_LEVEL
+}  // namespace palate

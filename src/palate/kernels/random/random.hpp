@@ -1,0 +1,10 @@
+// The random numbers of all kernels: functions of a key (the seed) and a counter, without state (philox.hpp).
+#pragma once
+#include <cstdint>
+
+namespace palate {
+
+// out = n standard normals of counter (row, sweep, stream) under key seed.
+using Normals = void(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out);
+
+}  // namespace palate

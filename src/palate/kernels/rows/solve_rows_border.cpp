@@ -1,0 +1,145 @@
+// The Python border of solve_rows.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/border/border.hpp"
+#include "kernels/border/memory.hpp"
+#include "kernels/levels/levels.hpp"
+#include "kernels/rows/rows_border.hpp"
+
+using namespace nanobind::literals;
+
+namespace palate {
+namespace {
+
+// The other side as solve_row reads it: each row [q, c] becomes [q, 1] padded with zeros, and c goes into `biases`.
+// Without a bias column, q padded with zeros.
+struct OtherSide {
+  TableFloats z;         // (n, ld)
+  AlignedFloats biases;  // (n,), or empty
+
+  OtherSide(const float* rows, int64_t n, int k, bool bias, int n_threads)
+      : z(n * level().padded(k)), biases(bias ? n : 0) {
+    const int ld = level().padded(k);
+    run_ranges(n, 4096, n_threads, [&](int64_t first, int64_t last, int) {
+      for (int64_t row = first; row < last; ++row) {
+        float* to = z.data + row * ld;
+        std::copy(rows + row * k, rows + (row + 1) * k, to);
+        std::fill(to + k, to + ld, 0.0f);
+        if (!bias) continue;
+        biases.data[row] = to[k - 1];
+        to[k - 1] = 1.0f;
+      }
+    });
+  }
+};
+
+// The prior precision and mean, and what is added to them.
+void check_prior(RowProblem& p, const Array& precision, const Array& mean, const MaybeArray& ridge,
+                 const MaybeArray& background, int64_t n_rows) {
+  const int64_t k = p.k;
+  p.precision = checked<float>(precision, "precision", {k, k});
+  p.mean_per_row = mean.ndim() == 2;
+  p.mean = p.mean_per_row ? checked<float>(mean, "mean", {n_rows, k}) : checked<float>(mean, "mean", {k});
+  p.ridge = checked<float>(ridge, "ridge", {n_rows});
+  p.background = checked<float>(background, "background", {k, k});
+  check_finite(p.precision, k * k, "precision");
+  check_finite(p.mean, p.mean_per_row ? n_rows * k : k, "mean");
+  check_not_negative(p.ridge, n_rows, "ridge");
+  check_finite(p.background, k * k, "background");
+}
+
+constexpr char kDoc[] = R"(Solve every row x of one side given the other side: the mode of its posterior, or a draw.
+
+    A = sum_j w_j z_j z_j^T        h = sum_j w_j t_j z_j
+    B = Lambda + ridge I + background + alpha A
+    mode  x = B^-1 (Lambda m + ridge m + alpha h)        draw  x ~ Normal(mode, B^-1)
+
+The sums are over the ratings of the row. With z = other[j] and t = (value - center) / scale. With a bias the last
+column of `other` is the bias c: z = [q, 1] and t = (value - center) / scale - c. w_j is the product of the weights of
+the rating, of its row and of the row of the other side.
+
+Parameters:
+    indptr (int64 array (n_rows + 1,)): Where each row's ratings begin.
+    indices (int32 array (n_ratings,)): The row of `other` that each rating belongs to.
+    values (float32 array (n_ratings,)): The ratings.
+    other (float32 array (n_other, k)): The side held fixed, k between 1 and 4096.
+    precision (float32 array (k, k)): Lambda, the prior precision; symmetric, positive definite with what is added.
+    mean (float32 array (k,) or (n_rows, k)): m, the prior mean, of all rows or of each.
+    weights (float32 array (n_ratings,), default None): Weights of the ratings, 0 or more; None: 1.
+    row_weights (float32 array (n_rows,), default None): Weights of whole rows.
+    other_weights (float32 array (n_other,), default None): Weights of the rows of the other side.
+    ridge (float32 array (n_rows,), default None): Added to the diagonal of Lambda, 0 or more.
+    background (float32 array (k, k), default None): Added to B alone: a weighted Gram matrix of unobserved ratings.
+    bias (bool, default False): The last column of `other` and of the result is a bias.
+    center (float, default 0), scale (float above 0, default 1): t = (value - center) / scale.
+    alpha (float, default 1): Precision of the noise, 0 or more.
+    draw (bool, default False): Draw from the posterior.
+    seed, sweep, stream (int, default 0): Key and counter of the draw; seed below 2^64, the others below 2^32.
+    errors (bool, default False): Also return the errors.
+    n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.
+
+Returns:
+    (float32 array (n_rows, k), float64 array (n_rows,) or None): x, and each row's sum of w (t - x.z)^2.
+
+Raises:
+    TypeError: An array has another dtype, shape or layout.
+    ValueError: An argument is out of range, or B is not positive definite.
+    IndexError: indices holds no row of `other`.)";
+
+nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& values, const Array& other,
+                     const Array& precision, const Array& mean, const MaybeArray& weights,
+                     const MaybeArray& row_weights, const MaybeArray& other_weights, const MaybeArray& ridge,
+                     const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
+                     uint64_t seed, uint32_t sweep, uint32_t stream, bool errors, int n_threads) {
+  const int64_t n_rows = rows_of(indptr), n = static_cast<int64_t>(values.size());
+  const int64_t k = checked_width(other, "other"), n_other = static_cast<int64_t>(other.shape(0));
+  RowProblem p{};
+  p.k = static_cast<int>(k);
+  p.rows = {checked<int64_t>(indptr, "indptr", {n_rows + 1}), checked<int32_t>(indices, "indices", {n}),
+            checked<float>(values, "values", {n}), checked<float>(weights, "weights", {n})};
+  const float* q = checked<float>(other, "other", {n_other, k});
+  p.row_weights = checked<float>(row_weights, "row_weights", {n_rows});
+  p.other_weights = checked<float>(other_weights, "other_weights", {n_other});
+  check_indptr(p.rows.indptr, n_rows, n);
+  check_bounds(p.rows.indices, n, n_other, "indices");
+  check_not_negative(p.rows.weights, n, "weights");
+  check_not_negative(p.row_weights, n_rows, "row_weights");
+  check_not_negative(p.other_weights, n_other, "other_weights");
+  check_prior(p, precision, mean, ridge, background, n_rows);
+  p.center = checked_number(center, "center", -INFINITY, true);
+  p.scale = checked_number(scale, "scale", 0, false);
+  p.alpha = checked_number(alpha, "alpha", 0, true);
+  p.draw = draw;
+  p.seed = seed;
+  p.sweep = sweep;
+  p.stream = stream;
+
+  const int threads = checked_threads(n_threads);
+  const OtherSide side(q, n_other, p.k, bias, threads);
+  p.z = side.z.data;
+  p.biases = bias ? side.biases.data : nullptr;
+  const Owned<float> out(n_rows * k);
+  const Owned<double> row_errors(errors ? n_rows : 0);
+  p.out = out.data;
+  p.errors = errors ? row_errors.data : nullptr;
+  const Level& kernels = level();
+  solve_all(p.rows, n_rows, p.k, threads, kernels.solve_rows_scratch(p.k), "give a prior precision that is",
+            [&](const int32_t* order, int64_t n_here, float* scratch) {
+              return kernels.solve_rows(p, order, n_here, scratch);
+            });
+  return nb::make_tuple(out.array({n_rows, k}), errors ? row_errors.array({n_rows}) : nb::none());
+}
+
+}  // namespace
+
+void add_solve_rows(nb::module_& m) {
+  m.def("solve_rows", &solve_rows, "indptr"_a, "indices"_a, "values"_a, "other"_a, nb::kw_only(), "precision"_a,
+        "mean"_a, "weights"_a.none() = nb::none(), "row_weights"_a.none() = nb::none(),
+        "other_weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
+        "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false, "seed"_a = 0,
+        "sweep"_a = 0, "stream"_a = 0, "errors"_a = false, "n_threads"_a = 0, kDoc);
+}
+
+}  // namespace palate
