@@ -15,7 +15,8 @@ from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
 from palate.models.posterior import Posterior, SideSamples
 from palate.recipes import bayes
-from palate.recipes.gibbs.chain import Chain, draw_normal_wishart
+from palate.recipes.gibbs.chain import Chain
+from palate.recipes.gibbs.sides import draw_normal_wishart
 from palate.recipes.gibbs.thinning import Draw, SideDraw, Thinned
 from palate.recipes.monitor import rmse
 

@@ -13,7 +13,7 @@ from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Prior
 from palate.models.pairwise import PairwiseFactors, Preferences
-from palate.recipes.bpr import Choices, PairGrid, aliases, relative
+from palate.recipes.bpr import Choices, PairGrid, alias_tables, relative_counts
 
 SMALL = palate.BPR(n_factors=4, n_epochs=120, n_candidates=1, seed=1)
 
@@ -107,9 +107,9 @@ def test_blocks_weigh_alike():
 @pytest.mark.parametrize("exponent", [0.3, 1.0, 50.0])
 def test_aliases_say_what_the_masses_say(exponent):
     rng = np.random.default_rng(0)
-    mass = relative(rng.integers(0, 1000, 40)) ** exponent
+    mass = relative_counts(rng.integers(0, 1000, 40)) ** exponent
     blocks, items = np.array([0, 1, 1, 15, 40]), rng.permutation(40).astype(np.int32)
-    accept, alias = aliases(mass, items, blocks)
+    accept, alias = alias_tables(mass, items, blocks)
     for first, last in ((0, 1), (1, 15), (15, 40)):
         share = np.zeros(40)
         np.add.at(share, items[first:last], accept[first:last])

@@ -184,9 +184,9 @@ def test_ratings_are_biases_and_what_neighbours_differ_from_them(by):
 
 
 def test_a_measure_of_the_other_kind_is_refused():
-    with pytest.raises(OptionError, match='similarity="bm25" says nothing of ratings; take "pearson"'):
+    with pytest.raises(OptionError, match='similarity="bm25" does not work on ratings; take "pearson"'):
         palate.Neighbors(similarity="bm25").fit(synthetic())
-    with pytest.raises(OptionError, match='similarity="pearson" says nothing of choices; take "cosine"'):
+    with pytest.raises(OptionError, match='similarity="pearson" does not work on implicit feedback; take "cosine"'):
         palate.Neighbors(similarity="pearson", by="users").fit(synthetic().likes(at_least=3))
 
 

@@ -12,7 +12,7 @@ import palate
 from helpers.data import with_values
 from palate.errors import OptionError
 from palate.models.factors import gauss_newton
-from palate.recipes.descending import learning_rates
+from palate.recipes.gradient_descent import learning_rates
 from palate.recipes.sgd import DEFAULT_LR, START_SQUARES, Descent, Grid
 
 VARIANTS = list(product(("sgd", "adagrad"), (True, False), (None, (0.0, 5.5))))
@@ -314,7 +314,7 @@ def test_patience_ends_early_and_keeps_the_best_epoch(data):
     assert len(errors) == best + 1 + 5
     predicted = rec.predict(valid.to_frame())["prediction"].to_numpy()
     assert np.sqrt(np.mean((predicted - valid.values) ** 2)) == pytest.approx(errors[best], abs=1e-5)
-    assert rec.model.training["ended"] == "ended early: no new least error in 5 epochs"
+    assert rec.model.training["ended"] == "ended early: no lower validation error in 5 epochs"
     assert rec.model.noise == rec.model.training["valid_rmse"] == errors[best]
     assert rec.model.training["kept_epoch"] == best + 1
     with pytest.raises(OptionError, match="patience needs validation ratings"):
@@ -341,8 +341,8 @@ def test_patience_keeps_the_best_epoch_however_the_fit_ends(data):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"optimizer": "adam"}, "optimizer must be one of 'sgd', 'adagrad', got 'adam'"),
-        ({"schedule": "cosine"}, "schedule must be one of"),
+        ({"optimizer": "adam"}, "optimizer='adam' is none of 'sgd', 'adagrad'"),
+        ({"schedule": "cosine"}, "schedule='cosine' is none of"),
         ({"y_range": (5, 1)}, "y_range must rise"),
         ({"y_range": 5}, "y_range must be two numbers"),
         ({"y_range": (0, float("nan"))}, "y_range must rise"),
@@ -351,7 +351,7 @@ def test_patience_keeps_the_best_epoch_however_the_fit_ends(data):
         ({"y_range": "15"}, "y_range must be two numbers"),
         ({"n_factors": None}, "n_factors must be a whole number"),
         ({"seed": None}, "seed must be a whole number"),
-        ({"bias": "no"}, "bias is True or False"),
+        ({"bias": "no"}, "bias must be True or False"),
         ({"n_epochs": 0}, "n_epochs must be a whole number, 1 or more"),
         ({"patience": 0}, "patience must be a whole number"),
     ],

@@ -18,7 +18,7 @@ from palate.kernels import reference
 from palate.models.model import take_rows
 from palate.models.sideinfo import SideInfo
 from palate.recipes.gibbs.chain import Chain
-from palate.recipes.gibbs.linking import Link
+from palate.recipes.gibbs.sides import Link
 from palate.recipes.monitor import rmse
 
 few = settings(max_examples=60, deadline=None)
@@ -115,7 +115,7 @@ def test_the_chain_samples_the_posterior():
     }
     n_draws, burn_in = 1500, 100
     theirs = brute_force(ratings, infos, 7, n_draws + burn_in, seed=11)[burn_in:]
-    chain = Chain(ratings, 1, seed=7, n_threads=1, infos=infos)
+    chain = Chain(ratings, 1, seed=7, n_threads=1, side_infos=infos)
     ours = np.empty_like(theirs)
     for number in range(-burn_in, n_draws):
         chain.draw_sweep(number + burn_in + 1)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 
 import palate
-from palate.recipes.gibbs.noise import FREEDOM, UserNoise
+from palate.recipes.gibbs.chain import FREEDOM, UserNoise
 
 
 def test_precisions_are_drawn_from_their_gamma():

@@ -14,9 +14,16 @@ import palate
 from palate import kernels
 from palate.errors import OptionError
 from palate.models.effects import YEAR
-from palate.recipes.gibbs import timing
+from palate.recipes.gibbs import time_effects
 from palate.recipes.gibbs.targets import Targets
-from palate.recipes.gibbs.timing import FIRST_PRECISION, Effects, Keyed, SessionTree, Timing, session_levels
+from palate.recipes.gibbs.time_effects import (
+    FIRST_PRECISION,
+    Effects,
+    KeyedEffects,
+    SessionTree,
+    TimeEffectsSampler,
+    session_levels,
+)
 
 ALPHA = 1.7
 
@@ -64,7 +71,7 @@ def test_the_precision_follows_its_law_without_the_effects(sizes):
     """The density by brute force: residuals' sums are Normal(0, n / alpha + n^2 / tau), the deviation half-Cauchy."""
     sums = np.linspace(-1.5, 2.0, len(sizes)) * np.sqrt(sizes)
     sd = np.geomspace(1e-3, 4, 4001)
-    density = stats.halfcauchy(scale=timing.PRIOR_DEVIATION).pdf(sd) * sd  # per unit of log sd
+    density = stats.halfcauchy(scale=time_effects.PRIOR_DEVIATION).pdf(sd) * sd  # per unit of log sd
     for n, total in zip(sizes, sums, strict=True):
         if n:
             density = density * stats.norm(0, np.sqrt(n / ALPHA + n**2 * sd**2)).pdf(total)
@@ -173,7 +180,7 @@ def test_the_draws_of_all_levels_have_the_joint_law(weighted):
 
 @pytest.mark.usefixtures("fixed")
 def test_what_has_no_key_has_no_effect():
-    keyed = Keyed(np.array([7, -1, 7, 3, -1]), None)
+    keyed = KeyedEffects(np.array([7, -1, 7, 3, -1]), None)
     np.testing.assert_array_equal(keyed.keys, [3, 7])
     keyed.draw(np.array([1e6, 50.0, 1e6, -1e6, 50.0]), ALPHA, rng_of(0))
     once, twice = FIRST_PRECISION + ALPHA, FIRST_PRECISION + 2 * ALPHA
@@ -188,7 +195,7 @@ def test_what_has_no_key_has_no_effect():
 def test_both_orders_of_the_ratings_get_the_same_targets_and_the_errors_are_theirs(weights):
     ratings = timed(weights=weights, n=300, days=1500)
     targets = Targets(ratings, seed=1, n_threads=1, time=True, ordinal=False)
-    whole = targets.timing
+    whole = targets.time_effects
     assert whole.days is not None and whole.drift is not None and whole.sessions.levels
     rng = np.random.default_rng(0)
     users, items = (rng.standard_normal((n, 3)).astype(np.float32) for n in (6, 5))
@@ -211,7 +218,7 @@ def test_both_orders_of_the_ratings_get_the_same_targets_and_the_errors_are_thei
 def test_what_is_kept_is_the_mean_of_what_the_ratings_got():
     """The trained effects at the ratings' own moments are the mean of the chain's offsets."""
     ratings = timed(n=200, days=1500, n_users=8)
-    whole, rng = Timing(ratings, 1.5, seed=1), np.random.default_rng(0)
+    whole, rng = TimeEffectsSampler(ratings, 1.5, seed=1), np.random.default_rng(0)
     vectors = np.zeros((8, 2), np.float32)
     total = np.zeros(200)
     order = np.argsort(ratings.user_codes, kind="stable")
@@ -220,7 +227,7 @@ def test_what_is_kept_is_the_mean_of_what_the_ratings_got():
         whole.draw(rng.standard_normal(200), ALPHA)
         whole.keep(vectors)
         total += whole.offsets
-        present = whole.effects(present=True).at(*codes, ratings.times[order])[0]
+        present = whole.effects(current=True).at(*codes, ratings.times[order])[0]
         np.testing.assert_allclose(present, 1.5 * whole.offsets, atol=1e-5)
     mean, variance = whole.effects().at(*codes, ratings.times[order])
     np.testing.assert_allclose(mean, 1.5 * total / 30, atol=1e-5)
@@ -229,16 +236,16 @@ def test_what_is_kept_is_the_mean_of_what_the_ratings_got():
 
 def test_at_unknown_moments_the_effects_are_noise():
     ratings = timed(n=300, days=1500)
-    whole = Timing(ratings, 2.0, seed=1)
+    whole = TimeEffectsSampler(ratings, 2.0, seed=1)
     kinds = [*whole.sessions.levels, whole.days.effects]
     for at, kind in enumerate(kinds):
         kind.precision = at + 2.0
-    assert whole.alpha_now(4.0) == pytest.approx(1 / (1 / 4 + sum(1 / (at + 2) for at in range(len(kinds)))))
+    assert whole.predictive_alpha(4.0) == pytest.approx(1 / (1 / 4 + sum(1 / (at + 2) for at in range(len(kinds)))))
 
 
 def test_short_histories_have_no_drift_and_one_day_no_days():
-    short = Timing(timed(days=400), 1.0, seed=0)
-    assert short.drift is None and short.effects(present=True).drift is None
+    short = TimeEffectsSampler(timed(days=400), 1.0, seed=0)
+    assert short.drift is None and short.effects(current=True).drift is None
     ratings = timed(n=50)
     same = palate.Ratings(
         ratings.user_codes, ratings.item_codes, ratings.values, times=np.full(50, 5),
@@ -264,7 +271,7 @@ def test_other_units_of_time_find_the_same_sessions(unit, tmp_path):
     assert np.isfinite(answers[0]).all()
     days = ratings.times // 86_400 * 86_400
     plain = palate.Ratings(ratings.user_codes, ratings.item_codes, ratings.values, times=days, **vocabularies)
-    found = [Timing(one, 1.0, seed=0).sessions for one in (plain, other)]
+    found = [TimeEffectsSampler(one, 1.0, seed=0).sessions for one in (plain, other)]
     assert len(found[0].levels) == len(found[1].levels) > 0
     for one, two in zip(found[0].levels, found[1].levels, strict=True):
         np.testing.assert_array_equal(one.counts, two.counts)
