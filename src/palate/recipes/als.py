@@ -22,7 +22,8 @@ from palate.recipes.monitor import Monitor
 class ALS(Recipe):
     """Matrix factorization with biases, by alternating least squares.
 
-    With x_u = [p_u, b_u], y_i = [q_i, c_i] and t = (r - mean) / standard deviation it minimises
+    With factors p and q and biases b and c, x_u = [p_u, b_u], y_i = [q_i, c_i] and t = (r - mean) / standard deviation,
+    it minimises
 
         sum (t - b_u - c_i - p_u . q_i)^2 + weight_decay (sum_u n_u^e |x_u|^2 + sum_i n_i^e |y_i|^2)
 

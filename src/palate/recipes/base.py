@@ -74,8 +74,8 @@ class Recipe(ABC):
         """Learn from ratings and return a Recommender.
 
         Weights of ratings count in proportion: a rating of weight 2 counts as two of weight 1. Counts of implicit
-        feedback stay as they are. Ctrl-C ends the fit early: the model is made of the sweeps so far, and a message says
-        so.
+        feedback stay as they are. Ctrl-C ends the fit early: the model is made of the sweeps so far, and a message is
+        printed.
 
         Parameters:
             ratings (Ratings): What to learn from.
@@ -214,7 +214,7 @@ class Recipe(ABC):
             raise
         except ValueError as error:  # the kernels raise it for numbers that they cannot compute with
             raise OptionError(
-                f"{self.label()} cannot be computed on these ratings in float32 ({error}): the usual reasons are a "
+                f"{self.label()} cannot be computed on these ratings in float32 ({error}): typical reasons are a "
                 "weight decay near zero, or a few weights or values a million times the others."
             ) from error
 

@@ -45,7 +45,8 @@ DISTILLED_RANK = 31  # of the mean of the draws, unless n_factors is larger
 class Bayes(Recipe):
     """Bayesian matrix factorization by Gibbs sampling: nothing to tune, with prediction intervals.
 
-    With x_u = [p_u, b_u], y_i = [q_i, c_i], k = n_factors + 1 and ratings in standard deviations from their mean,
+    With factors p and q and biases b and c, x_u = [p_u, b_u], y_i = [q_i, c_i], k = n_factors + 1, and ratings in
+    standard deviations from their mean,
 
         r_ui ~ Normal(b_u + c_i + p_u . q_i, 1 / (alpha g_u))
         x_u ~ Normal(m + F_u beta, Lambda^-1),    (m, Lambda) ~ Normal-Wishart(0, 2, I, k),    likewise the items
@@ -144,7 +145,7 @@ class Bayes(Recipe):
 
         Returns:
             dict: For "user" and "item", the description of the features and the matrix F of all rows of that side,
-            (n_rows, n_features); None if there is no side information.
+                (n_rows, n_features); None if there is no side information.
         """
         return {
             "user": self._side_information(ratings.by_user(), ratings.n_items, ratings.user_table),

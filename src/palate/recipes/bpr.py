@@ -26,8 +26,8 @@ from palate.recipes.gradient_descent import FACTORS_START, deal, learning_rates,
 from palate.recipes.monitor import Monitor
 
 SIDES = (1, 2, 4, 8, 16, 32)  # numbers of blocks of users, the tasks of a stratum; there are twice as many of items
-MIN_PER_CELL = 100  # mean number of choices per cell from which on there are more blocks
-MIN_PER_BLOCK = 24  # the same for items per block
+MIN_PER_CELL = 100  # choices per cell on average, unless there is one block of users
+MIN_PER_BLOCK = 24  # items per block, likewise
 START = 0.3  # standard deviation of the products p . q at the start
 MAX_CANDIDATES = 1024
 

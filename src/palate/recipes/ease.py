@@ -245,8 +245,8 @@ def _to_weights(P: Floats, scales: Doubles, chosen: Codes, n_items: int) -> Floa
 def memory_needed(n_users: int, n_items: int, n_chosen: int) -> int:
     """The bytes of a fit: P, which becomes B; products on the way to P; a second B if some items have no choices."""
     work = n_users**2 + 2 * n_users * n_chosen if n_users < n_chosen else n_chosen**2 // 2
-    spread = 0 if n_chosen == n_items else n_items**2
-    return 4 * (n_chosen**2 + max(work, spread))
+    second = 0 if n_chosen == n_items else n_items**2
+    return 4 * (n_chosen**2 + max(work, second))
 
 
 def check_memory(need: int, n_items: int, budget: str | int | None) -> None:

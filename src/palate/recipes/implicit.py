@@ -53,7 +53,7 @@ class ImplicitALS(Recipe):
         count_exponent (float, default 1.0): How weight decay grows with the choices of a row, from 0 (the same for all
             rows) to 1 (in proportion).
         confidence ("relative" or "equal", default "relative"): The weight w of a choice made `count` times. "relative":
-            (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Choices without counts weigh 1.
+            (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Choices without counts have weight 1.
         seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
             machine, at any n_threads.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.

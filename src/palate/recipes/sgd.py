@@ -28,7 +28,7 @@ from palate.recipes.monitor import Monitor
 Optimizer = Literal["sgd", "adagrad"]
 
 SIDES = (16, 32, 64)  # numbers of blocks of users, and of items; a stratum has as many cells, each an independent task
-MIN_PER_CELL = 2_000  # mean number of ratings per cell from which on there are more blocks
+MIN_PER_CELL = 2_000  # ratings per cell on average, unless there are no more than 16 blocks
 MAX_RANGE = 1e4  # standard deviations that a y_range may span
 START_SQUARES = 0.01  # AdaGrad's sums at the start: the first rating alone must not set a row's learning rate
 DEFAULT_LR = {"sgd": 0.03, "adagrad": 0.2}
@@ -202,7 +202,7 @@ class Descent:
         return monitor.valid_rmse(self.factors().predict(monitor.valid.user_codes, monitor.valid.item_codes))
 
     def factors(self) -> Factors:
-        """The factors so far. A row with n ratings is regularised n times, as the prior for fold-in users says."""
+        """The factors so far. A row with n ratings was regularised n times, and so are fold-in users by the prior."""
         k, y_range = self.recipe.n_factors, self.recipe.y_range
         users = np.ascontiguousarray(self.users[:, [*range(k), -2]])
         items = np.ascontiguousarray(self.items[:, [*range(k), -1]])

@@ -1,8 +1,6 @@
 """Effects of time in the chain: their draws against closed forms, sessions by hand, and whole fits."""
 
-import os
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,7 @@ from palate.recipes.gibbs.targets import Targets
 from palate.recipes.gibbs.time_effects import (
     FIRST_PRECISION,
     Effects,
-    KeyedEffects,
+    KeyedEffectsSampler,
     SessionTree,
     TimeEffectsSampler,
     session_levels,
@@ -121,7 +119,7 @@ def test_sessions_by_hand():
             np.testing.assert_array_equal(one, two)
 
 
-def test_levels_that_say_nothing_are_left_out():
+def test_levels_without_information_are_left_out():
     users = np.repeat(np.arange(10, dtype=np.int32), 4)
     same_moment = np.zeros(40, np.int64)
     assert session_levels(users, same_moment) == ([], [])  # one session per user: his bias
@@ -180,7 +178,7 @@ def test_the_draws_of_all_levels_have_the_joint_law(weighted):
 
 @pytest.mark.usefixtures("fixed")
 def test_what_has_no_key_has_no_effect():
-    keyed = KeyedEffects(np.array([7, -1, 7, 3, -1]), None)
+    keyed = KeyedEffectsSampler(np.array([7, -1, 7, 3, -1]), None)
     np.testing.assert_array_equal(keyed.keys, [3, 7])
     keyed.draw(np.array([1e6, 50.0, 1e6, -1e6, 50.0]), ALPHA, rng_of(0))
     once, twice = FIRST_PRECISION + ALPHA, FIRST_PRECISION + 2 * ALPHA
@@ -216,7 +214,7 @@ def test_both_orders_of_the_ratings_get_the_same_targets_and_the_errors_are_thei
 
 
 def test_what_is_kept_is_the_mean_of_what_the_ratings_got():
-    """The trained effects at the ratings' own moments are the mean of the chain's offsets."""
+    """The trained effects at the ratings' own times are the mean of the chain's offsets."""
     ratings = timed(n=200, days=1500, n_users=8)
     whole, rng = TimeEffectsSampler(ratings, 1.5, seed=1), np.random.default_rng(0)
     vectors = np.zeros((8, 2), np.float32)
@@ -234,7 +232,7 @@ def test_what_is_kept_is_the_mean_of_what_the_ratings_got():
     assert (variance >= 0).all()
 
 
-def test_at_unknown_moments_the_effects_are_noise():
+def test_at_unknown_times_the_effects_are_noise():
     ratings = timed(n=300, days=1500)
     whole = TimeEffectsSampler(ratings, 2.0, seed=1)
     kinds = [*whole.sessions.levels, whole.days.effects]
@@ -306,7 +304,7 @@ def test_same_seed_same_answers_at_any_number_of_threads():
     np.testing.assert_array_equal(answers[0], answers[2])
 
 
-def test_without_times_there_is_nothing_to_learn_of_time():
+def test_effects_of_time_need_times():
     ratings = palate.datasets.synthetic(20, 10, 100, seed=1)
     assert ratings.times is None
     with pytest.raises(OptionError, match="needs times"):
@@ -317,7 +315,7 @@ def test_without_times_there_is_nothing_to_learn_of_time():
         palate.Bayes(time="yes")
 
 
-def test_the_validation_error_counts_moments():
+def test_the_validation_error_uses_times():
     ratings = timed(n_users=40, n_items=10, n=1500, seed=3, days=8)
     mood = np.random.default_rng(0).normal(0, 1.5, 40 * 50)
     felt = mood[ratings.user_codes * 50 + (ratings.times - 10**9) // 86_400]
@@ -333,30 +331,3 @@ def test_the_validation_error_counts_moments():
 
 
 # ---- real data
-
-
-@pytest.mark.data
-@pytest.mark.usefixtures("ml_100k")
-def test_movielens_has_moods():
-    folder = Path(os.environ.get("PALATE_DATA", "/nonexistent")) / "ml-100k"
-    parts = [np.loadtxt(folder / f"u1.{part}", dtype=np.int64) for part in ("base", "test")]
-    vocabularies = {
-        "user_vocabulary": palate.Vocabulary(range(1, 944), what="user"),
-        "item_vocabulary": palate.Vocabulary(range(1, 1683), what="item"),
-    }
-    train, test = (
-        palate.Ratings(rows[:, 0] - 1, rows[:, 1] - 1, rows[:, 2].astype(np.float32), times=rows[:, 3], **vocabularies)
-        for rows in parts
-    )
-    reports = [palate.evaluate(palate.Bayes(n_sweeps=80, time=time).fit(train), test) for time in (False, True)]
-    assert reports[1]["rmse"] < reports[0]["rmse"] - 0.011
-    assert reports[1]["rmse"] < 0.893
-    assert 0.885 < reports[1]["coverage_90"] < 0.92
-
-
-@pytest.mark.data
-def test_movielens_before_and_after(ml_100k):
-    """By a split in time nearly nothing is known of later moments, and nothing is lost either."""
-    train, test = palate.split_time(ml_100k, test=0.1)
-    errors = [palate.evaluate(palate.Bayes(n_sweeps=60, time=time).fit(train), test)["rmse"] for time in (False, True)]
-    assert errors[1] < errors[0] + 0.004

@@ -1,7 +1,7 @@
 """Averaging over the draws of a chain: what a model keeps of them, and when there are enough.
 
 `Average.add` adds the current draw to the distilled mean prediction, the posterior samples, the effects of time and the
-user noise. `Average.trained` makes the result of the fit of them. `Probe` tells when more draws would not pay.
+user noise. `Average.trained` makes the result of the fit of them. `Probe` tells when more draws would hardly change it.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Probe:
 
     The means of the first and of the second half of n draws differ by D. The mean of all is then off by about D / 2,
     which adds excess(n) = D^2 / 4 to the squared error of a prediction. Once doubling the draws has lowered the RMSE by
-    less than a share of TOLERANCE, the next doubling will not pay.
+    less than a share of TOLERANCE, the next doubling would not be worth it.
     """
 
     SIZE = 2048  # pairs

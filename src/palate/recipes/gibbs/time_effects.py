@@ -13,7 +13,7 @@ tau is drawn just before, with the effects g integrated out, which mixes much fa
 The prior of the standard deviation tau^(-1/2) is half-Cauchy (Gelman 2006), so that effects shrink to 0 where there are
 none. Sessions are nested: several levels of longer and shorter ones, all drawn from the sums over the shortest.
 
-`Effects` draws one kind of effect, `SessionTree` the levels of sessions, `KeyedEffects` days and drift, and
+`Effects` draws one kind of effect, `SessionTree` the levels of sessions, `KeyedEffectsSampler` days and drift, and
 `TimeEffectsSampler` all of them.
 """
 
@@ -208,7 +208,7 @@ class RunningVariance:
         return np.maximum(self._squares / self._n - (self._sums / self._n) ** 2, 0)
 
 
-class KeyedEffects:
+class KeyedEffectsSampler:
     """Effects of groups of ratings with the same key, (n,); ratings with key -1 have none."""
 
     def __init__(self, keys: NDArray[np.int64], weights: Doubles | None) -> None:
@@ -242,8 +242,9 @@ class KeyedEffects:
 class TimeEffectsSampler:
     """All effects of time of one chain: the current draw and the sums over kept draws.
 
-    Ratings are in the order of ratings.by_user(), and effects in units of `scale`. A kind of effect without enough
-    groups is left out: `days` and `drift` are then None, and `sessions` has no levels.
+    Ratings are in the order of ratings.by_user(), and effects in units of `scale`. A kind of effect with one
+    group, or with nearly as many groups as ratings, is left out: `days` and `drift` are then None, and `sessions` has
+    no levels.
     """
 
     def __init__(self, ratings: Ratings, scale: float, seed: int) -> None:
@@ -259,24 +260,24 @@ class TimeEffectsSampler:
         self.offsets, self._left = np.zeros(len(order)), np.zeros(len(order))
         self._current = [np.zeros(len(order)) for _ in self._parts]  # the current effect of each part on each rating
 
-    def _days(self, times: NDArray[np.int64], weights: Doubles | None) -> KeyedEffects | None:
+    def _days(self, times: NDArray[np.int64], weights: Doubles | None) -> KeyedEffectsSampler | None:
         days = days_of(times.astype(np.float64))
         first = int(days.min())
-        keyed = KeyedEffects(days - first, weights)
+        keyed = KeyedEffectsSampler(days - first, weights)
         keyed.keys = keyed.keys + first
         return keyed if 1 < len(keyed.keys) <= MAX_GROUPS * len(times) else None
 
     def _drift(
         self, items: NDArray[np.int32], times: NDArray[np.int64], weights: Doubles | None
-    ) -> KeyedEffects | None:
+    ) -> KeyedEffectsSampler | None:
         if self._n_periods < 2:
             return None
         past = periods_of(times.astype(np.float64), self._latest, self._n_periods)
-        keyed = KeyedEffects(np.where(past > 0, items * np.int64(self._n_periods) + past, -1), weights)
+        keyed = KeyedEffectsSampler(np.where(past > 0, items * np.int64(self._n_periods) + past, -1), weights)
         return keyed if 1 < len(keyed.keys) <= MAX_GROUPS * len(items) else None
 
     @property
-    def _parts(self) -> list[SessionTree | KeyedEffects]:
+    def _parts(self) -> list[SessionTree | KeyedEffectsSampler]:
         parts = (self.sessions if self.sessions.levels else None, self.days, self.drift)
         return [part for part in parts if part is not None]
 
