@@ -26,9 +26,7 @@ def test_rows_encoded_before_are_those_encoded_now():
             assert found.dtype == right.dtype
             np.testing.assert_array_equal(found, right)
     other = table.with_columns(job=pl.lit("smith"))
-    np.testing.assert_array_equal(
-        at_hand.encode_some(other, codes).to_dense(), fresh.encode(other[codes]).to_dense()
-    )
+    np.testing.assert_array_equal(at_hand.encode_some(other, codes).to_dense(), fresh.encode(other[codes]).to_dense())
     assert at_hand.encode_some(None, codes) is None
 
 
