@@ -125,7 +125,7 @@ def sweeps() -> list[Row]:
     chains = {}
     with single_threaded_blas():
         for name, options in kinds.items():
-            infos = palate.Bayes(features=False).known_sides(train) if name == "history" else None
+            infos = palate.Bayes(features=False).side_information(train) if name == "history" else None
             chains[name] = Chain(train, 31, 0, 0, infos, **options)
             for _ in range(6):
                 chains[name].mode_sweep()

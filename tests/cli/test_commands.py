@@ -383,7 +383,7 @@ def test_wrong_options_are_named(here):
     said = {
         "fit ratings.csv -o x --recipe SVD": "no recipe 'SVD'; there are Bayes",
         "fit ratings.csv -o x --recipe Mean --n-factors 3": "Mean has no --n-factors",
-        "fit ratings.csv -o x --recipe SGD --optimizer adam": "optimizer must be one of 'sgd', 'adagrad', got 'adam'",
+        "fit ratings.csv -o x --recipe SGD --optimizer adam": "optimizer='adam' is none of 'sgd', 'adagrad'",
         "fit ratings.csv -o x --recipe SGD --y-range 5 1": "y_range must rise",
         "fit ratings.csv -o x --recipe SGD --lr 1000": "diverged in epoch 1: give a smaller lr than 1000",
         "fit ratings.csv -o x --recipe Popularity --test 0.1": "predicts no ratings",

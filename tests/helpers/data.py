@@ -52,3 +52,37 @@ def told_and_timed():
         user_table=pl.DataFrame({"age": rng.integers(18, 70, 150)}),
         item_table=pl.DataFrame({"kind": [KINDS[code % 3] for code in range(60)]}),
     )  # fmt: skip
+
+
+def ratings_of(user_codes, item_codes, values, n_users, n_items, **more):
+    """Ratings of users u0, u1, ... and items i0, i1, ..., with or without ratings."""
+    vocabularies = {
+        "user_vocabulary": palate.Vocabulary.in_order([f"u{n}" for n in range(n_users)], what="user"),
+        "item_vocabulary": palate.Vocabulary.in_order([f"i{n}" for n in range(n_items)], what="item"),
+    }
+    return palate.Ratings(user_codes, item_codes, np.asarray(values, np.float32), **vocabularies, **more)
+
+
+def dense_of(rows, n_columns):
+    """Compressed rows as a dense matrix, (n_rows, n_columns)."""
+    out = np.zeros((rows.n_rows, n_columns))
+    np.add.at(out, (np.repeat(np.arange(rows.n_rows), rows.counts), rows.indices), rows.values)
+    return out
+
+
+def ratings_with_jobs(n_users=500, n_items=100, per_user=10, n_jobs=4, noise=0.5, cold=0.0, seed=0):
+    """Users with one of n_jobs, which explains most of their taste: (ratings, truth of all pairs, jobs of users).
+
+    The last share `cold` of users has no ratings.
+    """
+    rng = np.random.default_rng(seed)
+    jobs = rng.integers(0, n_jobs, n_users)
+    users = rng.standard_normal((n_jobs, 4))[jobs] + 0.3 * rng.standard_normal((n_users, 4))
+    items = rng.standard_normal((n_items, 4)) / 2
+    truth = 3 + users[:, :3] @ items[:, :3].T + 0.5 * users[:, 3:] + items[:, 3]
+    n_rated = round(n_users * (1 - cold))
+    codes = np.concatenate([rng.choice(n_items, per_user, replace=False) for _ in range(n_rated)])
+    rows = np.repeat(np.arange(n_rated), per_user)
+    values = truth[rows, codes] + noise * rng.standard_normal(len(rows))
+    table = pl.DataFrame({"job": [f"job {job}" for job in jobs]})
+    return ratings_of(rows, codes, values, n_users, n_items, user_table=table), truth, jobs

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from helpers.kernels import at_level
 from palate import kernels
 from palate.kernels import reference
-from palate.recipes.bpr import aliases
+from palate.recipes.bpr import alias_tables
 
 some = settings(max_examples=20, deadline=None)
 few = settings(max_examples=7, deadline=None)  # the reference implementation is slow
@@ -172,7 +172,7 @@ def negatives_of_many_steps(observed, popularity=None, n=30_000, rate=2e-8):
     codes = np.zeros(n, np.int32)
     cells = np.array([0, *[n] * 6])
     strata, block_items = np.array([[[0, 1]]], np.int32), np.arange(19, dtype=np.int32)
-    tables = (None, None) if popularity is None else aliases(popularity, block_items, BLOCKS)
+    tables = (None, None) if popularity is None else alias_tables(popularity, block_items, BLOCKS)
     kernels.descend_pairs(
         users, items, codes, codes, np.array([0, len(observed)]), np.array(observed, np.int32), cells, strata,
         np.array([rate], np.float32), blocks=BLOCKS, block_items=block_items,

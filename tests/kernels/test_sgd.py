@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from helpers.kernels import at_level
 from palate import kernels
 from palate.kernels import reference
-from palate.recipes.descending import random_table
+from palate.recipes.gradient_descent import random_table
 
 some = settings(max_examples=25, deadline=None)
 

@@ -1,4 +1,4 @@
-"""BPR: what it learns, how it draws its blocks, whom it folds in and how it explains."""
+"""BPR: what it learns, its grid and alias tables, odd data, fold-in, explanations, files."""
 
 import os
 from dataclasses import replace
@@ -13,7 +13,7 @@ from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Prior
 from palate.models.pairwise import PairwiseFactors, PairwiseProblem
-from palate.recipes.bpr import Choices, PairGrid, aliases, relative
+from palate.recipes.bpr import Choices, PairGrid, alias_tables, relative_counts
 
 SMALL = palate.BPR(n_factors=4, n_epochs=120, n_candidates=1, seed=1)
 
@@ -29,7 +29,7 @@ def is_hidden(u, i):
 
 @cache
 def checkerboard(n_users=24, n_items=16):
-    """People of one colour choose the items of that colour; every fifth cell is held back."""
+    """Users of one colour choose the items of that colour; every fifth cell is held back."""
     cells = [(u, i) for u in range(n_users) for i in range(n_items) if u % 2 == i % 2 and not is_hidden(u, i)]
     return likes_of([(f"u{u}", f"i{i}") for u, i in cells])
 
@@ -79,7 +79,7 @@ def grid_of(data, exponent=0.0, seed=0):
     return choices, PairGrid.of(choices, exponent, np.random.default_rng(seed))
 
 
-def test_an_epoch_visits_every_choice_once_and_strata_share_nobody():
+def test_an_epoch_visits_every_choice_once_and_strata_share_no_row():
     choices, grid = grid_of(drawn())
     assert grid.side == 2
     np.testing.assert_array_equal(np.sort(grid.order), np.arange(len(choices.user_codes)))
@@ -98,18 +98,18 @@ def test_an_epoch_visits_every_choice_once_and_strata_share_nobody():
         assert sorted(blocks) == list(range(2 * grid.side))
 
 
-def test_blocks_weigh_alike():
+def test_blocks_have_nearly_the_same_mass():
     _, grid = grid_of(drawn(), exponent=1.0)
     np.testing.assert_allclose(grid.own, 1 / len(grid.own), rtol=0.1)
     assert np.ptp(np.diff(grid.blocks)) <= 1
 
 
 @pytest.mark.parametrize("exponent", [0.3, 1.0, 50.0])
-def test_aliases_say_what_the_masses_say(exponent):
+def test_alias_tables_give_the_masses(exponent):
     rng = np.random.default_rng(0)
-    mass = relative(rng.integers(0, 1000, 40)) ** exponent
+    mass = relative_counts(rng.integers(0, 1000, 40)) ** exponent
     blocks, items = np.array([0, 1, 1, 15, 40]), rng.permutation(40).astype(np.int32)
-    accept, alias = aliases(mass, items, blocks)
+    accept, alias = alias_tables(mass, items, blocks)
     for first, last in ((0, 1), (1, 15), (15, 40)):
         share = np.zeros(40)
         np.add.at(share, items[first:last], accept[first:last])
@@ -118,7 +118,7 @@ def test_aliases_say_what_the_masses_say(exponent):
         np.testing.assert_allclose(share[items[first:last]] / (last - first), expected, atol=1e-6)
 
 
-# ---- odd data ------------------------------------------------------------------------------------------------------
+# ---- unusual data ---------------------------------------------------------------------------------------------------
 
 ODD = {
     "one choice": [("a", "x")],
@@ -129,7 +129,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_data(name):
+def test_unusual_data(name):
     data = likes_of(ODD[name])
     rec = palate.BPR(n_factors=3, n_epochs=5, popularity_exponent=0.5).fit(data, progress=False)
     assert np.isfinite(rec.model.factors.scores(rec.model.factors.users)).all()
@@ -164,12 +164,12 @@ def test_options_that_make_no_sense(options):
         palate.BPR(**options)
 
 
-def test_a_rate_too_large_is_told():
+def test_a_learning_rate_too_large_is_an_error():
     with pytest.raises(OptionError, match="smaller lr"):
         replace(SMALL, lr=1e6, weight_decay=0.1).fit(checkerboard(), progress=False)
 
 
-# ---- newcomers and explanations ------------------------------------------------------------------------------------
+# ---- fold-in and explanations ------------------------------------------------------------------------------------
 
 
 def problem(n_candidates, seed=0, n=5, m=40, k=3):
@@ -179,7 +179,7 @@ def problem(n_candidates, seed=0, n=5, m=40, k=3):
 
 
 @pytest.mark.parametrize("n_candidates", [1, 4])
-def test_a_newcomer_is_the_least_of_the_loss(n_candidates):
+def test_a_fold_in_user_minimises_the_loss(n_candidates):
     asked = problem(n_candidates)
     p, rng = asked.solved(), np.random.default_rng(1)
     least = asked.loss(p)
@@ -196,11 +196,11 @@ def test_the_pull_is_the_slope_of_the_loss():
     np.testing.assert_allclose(2 * asked.decay * p - asked.pulls(p).sum(axis=0), slopes, rtol=1e-6)
 
 
-def test_the_chance_of_the_highest_candidate():
+def test_the_probability_of_the_highest_candidate():
     asked, scores = problem(3, m=4), np.array([0.1, 2.0, -1.0, 0.5])
     drawn = np.random.default_rng(0).integers(0, 4, (200_000, 3))
     highest = drawn[np.arange(len(drawn)), np.argmax(scores[drawn], axis=1)]
-    chances = asked.probabilities(scores)
+    chances = asked.chances(scores)
     assert chances.sum() == pytest.approx(1)
     np.testing.assert_allclose(chances, np.bincount(highest) / len(drawn), atol=0.005)
 
@@ -213,16 +213,16 @@ def test_folding_in_a_known_history_gives_nearly_that_user():
     assert np.mean([np.corrcoef(one, two)[0, 1] for one, two in zip(*scores, strict=True)]) > 0.98
 
 
-def test_a_newcomer_is_recommended_their_colour():
-    newcomer = fitted().fold_in(["i0", "i2"])
-    assert all(int(item[1:]) % 2 == 0 for item in newcomer.recommend(n=6)["item"])
+def test_a_fold_in_user_is_recommended_their_colour():
+    new_user = fitted().fold_in(["i0", "i2"])
+    assert all(int(item[1:]) % 2 == 0 for item in new_user.recommend(n=6)["item"])
     nobody = fitted().model.factors.fold_in(CompressedRows.empty(2))
     assert (nobody == 0).all()
 
 
 def test_explanations_add_up_and_name_the_choices():
-    newcomer = fitted().fold_in(["i0", "i2"])
-    told = newcomer.explain("i4")
+    new_user = fitted().fold_in(["i0", "i2"])
+    told = new_user.explain("i4")
     assert sum(told.parts.values()) == pytest.approx(told.prediction, abs=1e-5)
     assert {reason.item for reason in told.because} == {"i0", "i2"}
     assert sum(reason.contribution for reason in told.because) == pytest.approx(told.parts["factors"], abs=1e-3)
@@ -232,7 +232,7 @@ def test_explanations_add_up_and_name_the_choices():
     )
 
 
-def test_what_it_cannot_do_is_said():
+def test_what_it_cannot_do_is_an_error():
     rec = fitted()
     with pytest.raises(OptionError, match="cannot fold in an item"):
         rec.fold_in(["u1", "u2"], side="item")

@@ -54,7 +54,7 @@ OPTIONS = [AS_PUBLISHED, {}, {"dropout": 0.5, "user_exponent": 1.0, "item_expone
 
 
 def by_formula(X, decay, dropout=0.33, user_exponent=0.5, item_exponent=0.1):
-    """B_ij = -P_ij / P_jj in float64, of weighted users, with decays that grow with what an item weighs."""
+    """B_ij = -P_ij / P_jj in float64, of weighted users, with decays that grow with the mass of an item."""
     chosen = X > 0
     w = np.maximum(chosen.sum(1), 1.0) ** -user_exponent
     w *= chosen.sum() / (w @ chosen.sum(1))
@@ -106,7 +106,7 @@ def test_every_column_solves_its_own_ridge_regression(n_users, n_items, seed, de
     assert np.abs(gradient).max() < 1e-4 * max(1.0, X.sum())
 
 
-def test_the_usual_weight_decay_grows_with_the_root_of_the_counts():
+def test_the_default_weight_decay_grows_with_the_root_of_the_counts():
     likes = drawn(80, 30, 0.3, seed=4)
     used = len(np.unique(likes.item_codes))
     expected = 50 * np.sqrt(len(likes) / used)
@@ -114,7 +114,7 @@ def test_the_usual_weight_decay_grows_with_the_root_of_the_counts():
     np.testing.assert_array_equal(weights_of(one), weights_of(other))
 
 
-def test_counts_say_more_in_proportion_to_the_users_own():
+def test_counts_enter_relative_to_the_users_mean_count():
     rows = CompressedRows.of(np.array([0, 0, 1], np.int32), np.array([0, 1, 0], np.int32), np.ones(3, np.float32),
                              np.array([1, 3, 7], np.float32), 2)  # fmt: skip
     usual = 1 + np.log(2)
@@ -138,21 +138,7 @@ def test_scores_are_histories_times_weights():
         assert shares[f"i{code:03}"] == pytest.approx(X[3, code] * B[code, 4], abs=1e-6)
 
 
-@pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 300, 1100])
-def test_invert_is_the_inverse_at_any_number_of_threads(n):
-    rng = np.random.default_rng(n)
-    Z = rng.standard_normal((n, n // 2 + 1)).astype(np.float32)
-    S = Z @ Z.T + 10 * np.eye(n, dtype=np.float32)
-    found = []
-    for n_threads in (1, 2, 3):
-        found.append(S.copy())
-        ease.invert(found[-1], n_threads)
-    np.testing.assert_allclose(found[0].astype(np.float64) @ S, np.eye(n), atol=1e-4)
-    np.testing.assert_array_equal(found[0], found[0].T)
-    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
-
-
-def test_items_that_nobody_chose_say_nothing():
+def test_items_without_choices_have_no_weights():
     rec = palate.EASE().fit(choices([(0, 1), (1, 1), (1, 3), (2, 3)], n_items=6))
     B = weights_of(rec)
     assert not B[[0, 2, 4, 5]].any()
@@ -233,7 +219,7 @@ def test_amounts_of_memory():
     assert [ease.as_bytes(n) for n in (12, 55_000_000, 1_240_000_000)] == ["12 bytes", "55 MB", "1.24 GB"]
 
 
-def test_the_need_is_said_before_it_starts(capsys):
+def test_the_memory_needed_is_shown_before_the_fit(capsys):
     palate.EASE().fit(drawn(20, 10, 0.4, seed=1), progress=True)
     assert "needs 600 bytes" in capsys.readouterr().err
 
@@ -294,7 +280,7 @@ def test_the_bar_of_ml_100k(ml_100k):
     assert hits > 1.5 * hits_of_popular
 
 
-def test_counts_stay_in_a_batch_with_a_stranger():
+def test_counts_stay_in_a_batch_with_an_unknown_user():
     likes = palate.datasets.synthetic(40, 20, 400, seed=2).likes(at_least=2)
     counted = likes.with_weights(np.random.default_rng(0).integers(1, 50, len(likes)))
     rec = palate.EASE(weight_decay=20.0).fit(counted)
@@ -304,7 +290,7 @@ def test_counts_stay_in_a_batch_with_a_stranger():
     np.testing.assert_allclose(alone["score"], predicted, atol=1e-6)
 
 
-def test_a_decay_that_rounding_eats_is_told():
+def test_a_weight_decay_lost_in_rounding_is_an_error():
     everything = [(user, item) for user in range(20) for item in range(12)]
     data = palate.read(tuple(zip(*everything, strict=True)), kind="implicit")
     with pytest.raises(OptionError, match="weight decay near zero"):

@@ -93,7 +93,7 @@ def test_a_new_item_gets_what_folding_in_gives():
 
 @pytest.mark.parametrize("confidence", ["equal", "relative"])
 def test_a_folded_in_item_is_where_the_next_half_step_takes_it(confidence):
-    """Its counts weigh against what is usual of each user, as in training, and not against one another."""
+    """Its counts are relative to each user's mean count, as in training, and not to one another."""
     recipe, likes = palate.ImplicitALS(**SMALL, confidence=confidence, seed=3), drawn(with_counts=True)
     rec = recipe.fit(likes)
     users = np.ascontiguousarray(rec.model.factors.users[:, :-1])
@@ -113,7 +113,7 @@ def test_a_folded_in_item_is_where_the_next_half_step_takes_it(confidence):
     assert rec.model.transposed().transposed().factors.mean_counts is None
 
 
-def test_a_new_item_of_counts_is_weighed_as_an_update_weighs_it():
+def test_a_new_item_with_counts_has_the_weights_of_an_update():
     rec = palate.ImplicitALS(**SMALL, seed=3).fit(drawn(with_counts=True))
     given = {"u3": 10, "u5": 400, "u8": 2}
     after = rec.update(more_of([(user, "fresh") for user in given], list(given.values())))
@@ -122,7 +122,7 @@ def test_a_new_item_of_counts_is_weighed_as_an_update_weighs_it():
     assert np.linalg.norm(trained - told) < 0.15 * np.linalg.norm(trained)
 
 
-def test_users_without_choices_count_as_usual():
+def test_users_without_choices_count_as_typical():
     likes = drawn(with_counts=True)
     rec = palate.ImplicitALS(**SMALL, seed=3).fit(likes[likes.user_codes != 7])
     user = likes.user_vocabulary.labels[7]
@@ -161,7 +161,7 @@ def test_liking_again_is_the_same_like():
     np.testing.assert_allclose(again.model.factors.users, rec.model.factors.users, atol=1e-6)
 
 
-def test_forgetting_takes_back_what_was_told():
+def test_forgetting_undoes_an_update():
     rec = palate.ImplicitALS(**SMALL, seed=3).fit(drawn())
     back = rec.update(more_of([("new", "i3"), ("new", "i7")])).forget(users=["new"])
     assert back.model.fingerprint == rec.model.fingerprint
@@ -169,7 +169,7 @@ def test_forgetting_takes_back_what_was_told():
     assert np.abs(gap).mean() < 0.002
 
 
-def test_an_updated_item_weighs_its_choices_as_the_fit_does():
+def test_an_updated_item_has_the_weights_of_a_fit():
     """u1 plays everything ten times as often as others do: his plays of a new item count as anybody's."""
     likes = drawn(with_counts=True)
     rec = palate.ImplicitALS(**SMALL, seed=3).fit(likes)

@@ -129,9 +129,9 @@ def test_table_frame_and_picture(optuna, tmp_path):
     ],
 )
 def test_what_a_recipe_takes_from_the_ratings_is_what_it_uses(recipe, ratings, names):
-    taken = recipe.taken(ratings)
+    taken = recipe.data_defaults(ratings)
     assert set(taken) == names
-    assert recipe.__class__(**{**recipe.options(), **taken}).taken(ratings) == {}
+    assert recipe.__class__(**{**recipe.options(), **taken}).data_defaults(ratings) == {}
     told, left = (made.fit(ratings).model.factors for made in (replace(recipe, **taken), recipe))
     assert told.users.tobytes() == left.users.tobytes()
     assert told.items.tobytes() == left.items.tobytes()

@@ -1,4 +1,9 @@
-"""Recipes: values that say how to learn. Their fit() returns a Recommender; there is no unfitted model."""
+"""Recipes: ways to learn, as values. Their fit() returns a trained Recommender; there is no unfitted model.
+
+`base.py` holds what all recipes share, `monitor.py` what happens around each sweep, `checks.py` the checks of options.
+`bayes.py` rests on the Gibbs sampler in `gibbs/`; `sgd.py` and `bpr.py` share `gradient_descent.py`; `ease.py` inverts
+its matrix with `inverse.py`.
+"""
 
 from palate.recipes.als import ALS
 from palate.recipes.base import Recipe

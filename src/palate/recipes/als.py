@@ -1,4 +1,8 @@
-"""ALS: alternating least squares, the same model fitted to its mode with weight decay."""
+"""ALS: matrix factorization with biases, by alternating least squares.
+
+Given the items, each user's vector is the solution of a ridge regression, and the other way round. A sweep solves for
+all items, then for all users. The equation stands in the docstring of `ALS`.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +13,45 @@ import numpy as np
 from palate.data.ratings import Ratings
 from palate.kernels import predict_pairs
 from palate.models.factors import Factors, Floats, Prior
-from palate.recipes.base import (
-    MAX_SEED,
-    Recipe,
-    Trained,
-    center_and_scale,
-    check_count_exponent,
-    check_counts,
-    check_positive,
-    compress_both,
-    n_weighted,
-)
+from palate.recipes.base import Recipe, Trained, center_and_scale, compress_both, n_weighted
+from palate.recipes.checks import check_between, check_counts, check_positive, check_seed
 from palate.recipes.monitor import Monitor
 
 
 @dataclass(frozen=True)
 class ALS(Recipe):
-    """Matrix factorization with biases by alternating least squares.
+    """Matrix factorization with biases, by alternating least squares.
 
-    Minimises, with t = (r - mean) / standard deviation,
+    With factors p and q and biases b and c, x_u = [p_u, b_u], y_i = [q_i, c_i] and t = (r - mean) / standard deviation,
+    it minimises
 
-        sum (t - b_u - c_i - p_u . q_i)^2 + sum_u wd n_u^e |x_u|^2 + sum_i wd n_i^e |y_i|^2
+        sum (t - b_u - c_i - p_u . q_i)^2 + weight_decay (sum_u n_u^e |x_u|^2 + sum_i n_i^e |y_i|^2)
 
-    so that weight decay means the same on any rating scale: wd = weight_decay, n is the row's number of ratings and
-    e = count_exponent: 0 is plain weight decay and 1 scales it by counts (Zhou et al. 2008); between them lies what
-    generalises best. Raises OptionError for values that make no sense. Intervals are claimed only when fit() is given
-    validation ratings to measure them on.
+    where n is the number of ratings of a row, at least 1, and e = count_exponent. Since t is standardised, weight decay
+    means the same on any rating scale. Predictions have intervals only if fit() gets validation ratings.
 
-    >>> import palate
-    >>> palate.ALS(n_factors=8).fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)).n_factors
-    8
+    Parameters:
+        n_factors (int, default 31): Latent factors, 0 or more; 0: biases only.
+        n_sweeps (int, default 10): Sweeps over items and users, 1 or more.
+        weight_decay (float, default 1.0): Regularisation of factors and biases, above 0.
+        count_exponent (float, default 0.5): How weight decay grows with the number n of ratings of a row: as n^e, with
+            e from 0 (the same for all rows) to 1 (in proportion to n).
+        seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
+            machine, at any n_threads.
+        n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
+
+    Raises:
+        OptionError: An option is out of its range.
+
+    Source:
+        Zhou, Wilkinson, Schreiber & Pan (2008), Large-Scale Parallel Collaborative Filtering for the Netflix Prize,
+        section 3 (count_exponent=1).
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> palate.ALS(n_factors=8).fit(ratings).n_factors
+        8
     """
 
     n_factors: int = 31
@@ -51,9 +64,9 @@ class ALS(Recipe):
     def __post_init__(self) -> None:
         check_counts(1, n_sweeps=self.n_sweeps)
         check_counts(n_factors=self.n_factors, n_threads=self.n_threads)
-        check_counts(most=MAX_SEED, seed=self.seed)
+        check_seed(self.seed)
         check_positive(weight_decay=self.weight_decay)
-        check_count_exponent(self.count_exponent)
+        check_between(0, 1, count_exponent=self.count_exponent)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         compress_both(ratings)
@@ -65,7 +78,7 @@ class ALS(Recipe):
         prior = Prior.flat(k, ridge=self.weight_decay, count_exponent=self.count_exponent)
         try:
             for _ in range(self.n_sweeps):
-                # The users last: then every user is exactly what the items and his own ratings make of him.
+                # Users last, so that each user is the exact solution for the final items, as in a fold-in.
                 if monitor.sweeps:
                     items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads)
                 users, errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads)

@@ -1,4 +1,9 @@
-"""What all recipes share: the fit() of the public API, and what happens around each sweep."""
+"""What all recipes share: the public fit(), and the preparation of ratings.
+
+fit() checks its arguments, scales weights to a mean of 1, runs the recipe's own `_fit` under a Monitor (progress line,
+callback, Ctrl-C), and wraps the result, a `Trained`, in a Recommender. A recipe holds options only: there is no
+unfitted model.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +22,20 @@ from palate.models.effects import TimeEffects
 from palate.models.factors import Factors
 from palate.models.posterior import Posterior
 from palate.models.side_information import SideInfo
-from palate.options import is_number, is_whole
 from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
-MAX_SEED = 2**64 - 1
-LARGEST = 1e30  # a rating beyond it is refused: float32 ends at 3e38
+MAX_RATING = 1e30  # in absolute value; float32 ends at 3e38
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a recipe's own _fit gives: the factors, what it knows about their uncertainty, and the effects of time."""
+    """The result of `Recipe._fit`.
+
+    noise: the standard deviation of a rating around its prediction, on the rating scale; nan if it was not measured.
+    user_noise: the same for each user, (n_users,). The posterior, the side information and the effects of time are None
+    where the recipe does not learn them.
+    """
 
     factors: Factors
     posterior: Posterior | None = None
@@ -40,11 +48,20 @@ class Trained:
 
 @dataclass(frozen=True)
 class Recipe(ABC):
-    """How to learn: options only. Recipes compare equal when their options do."""
+    """A way to learn, with its options: palate.Bayes, palate.ALS and the others.
+
+    A recipe never changes: fit() returns a trained Recommender and leaves the recipe as it is. Recipes are equal if
+    their options are.
+
+    Attributes:
+        predicts_ratings (bool): True if its models predict ratings; False if they only rank items by a score.
+        kinds (tuple of str): The kinds of ratings it learns from: "explicit" (ratings), "implicit" (choices), or both.
+        unit (str): What one pass over the ratings is called: "sweep" or "epoch".
+    """
 
     predicts_ratings: ClassVar[bool] = True
-    kinds: ClassVar[tuple[Kind, ...]] = ("explicit",)  # of ratings that it learns from
-    unit: ClassVar[str] = "sweep"  # what one pass over the ratings is called
+    kinds: ClassVar[tuple[Kind, ...]] = ("explicit",)
+    unit: ClassVar[str] = "sweep"
 
     def fit(
         self,
@@ -56,11 +73,36 @@ class Recipe(ABC):
     ) -> Recommender:
         """Learn from ratings and return a Recommender.
 
-        valid: ratings whose error is shown (never learned from). progress: a line on standard error ("auto": when it is
-        a terminal). callback: called with a Sweep after each; True from it ends the fit there. Ctrl-C ends the fit with
-        what the sweeps so far give, and says so. Only the proportions of weights count: a rating of weight 2 says as
-        much as two of weight 1; counts of implicit ratings stay as they are. Raises DataError when there is nothing to
-        learn from, OptionError for ratings of a kind (explicit, implicit) that the recipe does not learn from.
+        Weights of ratings count in proportion: a rating of weight 2 counts as two of weight 1. Counts of implicit
+        feedback stay as they are. Ctrl-C ends the fit early: the model is made of the sweeps so far, and a message is
+        printed.
+
+        Parameters:
+            ratings (Ratings): What to learn from.
+            valid (Ratings or None, default None): Held-out ratings with the same users and items. No factor is learned
+                from them. Their RMSE is reported after each sweep; ALS, SGD and Neighbors take it for the width of
+                prediction intervals, and SGD(patience=...) stops by it. Fits to implicit feedback do not use them.
+            progress (bool or "auto", default "auto"): Show a progress line on standard error; "auto" shows it on a
+                terminal.
+            callback (callable or None, default None): Called with a palate.recipes.Sweep after each sweep or epoch. If
+                it returns True, the fit ends there.
+
+        Returns:
+            Recommender: The trained model. It knows all users and items of the vocabularies of `ratings`.
+
+        Raises:
+            DataError: `ratings` or `valid` is empty, every rating has weight 0, or values exceed 1e30.
+            OptionError: The recipe does not learn from ratings of this kind; `valid` has other users or items; or the
+                options and values cannot be computed with in float32.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+            >>> train, valid = palate.split_random(ratings, test=0.1, seed=0)
+            >>> errors = []
+            >>> rec = palate.ALS(n_sweeps=5).fit(train, valid, callback=lambda sweep: errors.append(sweep.valid_rmse))
+            >>> len(errors)
+            5
         """
         _check_fit(ratings, valid)
         self._check_kind(ratings)
@@ -78,28 +120,91 @@ class Recipe(ABC):
 
     @classmethod
     def defaults(cls) -> list[Recipe]:
-        """What palate.compare tries of this kind: the recipe with its defaults."""
+        """Return the recipes that palate.compare() tries of this class.
+
+        Returns:
+            list of Recipe: The recipe with its default options; Neighbors gives one by items and one by users.
+
+        Example:
+            >>> import palate
+            >>> [recipe.label() for recipe in palate.Neighbors.defaults()]
+            ['Neighbors()', "Neighbors(by='users')"]
+        """
         return [cls()]
 
-    def taken(self, ratings: Ratings) -> dict[str, Any]:  # noqa: ARG002
-        """What a fit takes from these ratings for options that are not given (None)."""
+    def data_defaults(self, ratings: Ratings) -> dict[str, Any]:  # noqa: ARG002
+        """Return the values that a fit uses for options left at None, where these depend on the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            dict: Values by option name. Empty if no such option is None.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+            >>> palate.Bayes().data_defaults(ratings), palate.Bayes(n_factors=8).data_defaults(ratings)
+            ({'n_factors': 15}, {})
+        """
         return {}
 
     def predicts(self, ratings: Ratings) -> bool:  # noqa: ARG002
-        """Whether a model fitted to these ratings predicts ratings, or only ranks."""
+        """Tell whether a model fitted to these ratings predicts ratings, or only ranks items.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            bool: True if predict() of the model gives ratings; False if it gives scores that only rank.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+            >>> palate.Neighbors().predicts(ratings), palate.Neighbors().predicts(ratings.likes(at_least=4))
+            (True, False)
+        """
         return self.predicts_ratings
+
+    def options(self) -> dict[str, Any]:
+        """Return all options as plain Python values, as a model file stores them.
+
+        Returns:
+            dict: Values by option name; tuples become lists and NumPy numbers Python numbers.
+
+        Example:
+            >>> import palate
+            >>> palate.Bias().options()
+            {'weight_decay': 5.0, 'n_sweeps': 10, 'n_threads': 0}
+        """
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    def label(self) -> str:
+        """Return the recipe as one would type it: its name, and the options that differ from their defaults.
+
+        Returns:
+            str: For example "Bayes(n_factors=3, seed=2)".
+
+        Example:
+            >>> import palate
+            >>> palate.Bayes(n_factors=3, seed=2).label()
+            'Bayes(n_factors=3, seed=2)'
+        """
+        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    @abstractmethod
+    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...
 
     def _check_kind(self, ratings: Ratings) -> None:
         if ratings.kind in self.kinds:
             return
         name = type(self).__name__
         if ratings.is_implicit:
-            raise OptionError(
-                f"{name} learns how high people rate, and these ratings only say who chose what: fit ImplicitALS."
-            )
+            raise OptionError(f"{name} learns from ratings, and this is implicit feedback: fit ImplicitALS.")
         raise OptionError(
-            f"{name} learns from who chose what, and these are ratings: fit it on ratings.likes(at_least=4), or read "
-            'them with kind="implicit" if the numbers are counts.'
+            f"{name} learns from implicit feedback, and these are ratings: fit it on ratings.likes(at_least=4), or "
+            'read them with kind="implicit" if the numbers are counts.'
         )
 
     def _fit_or_explain(self, ratings: Ratings, monitor: Monitor) -> Trained:
@@ -107,23 +212,11 @@ class Recipe(ABC):
             return self._fit(ratings, monitor)
         except PalateError:
             raise
-        except ValueError as error:  # what the kernels say of numbers they cannot compute with
+        except ValueError as error:  # the kernels raise it for numbers that they cannot compute with
             raise OptionError(
-                f"{self.label()} cannot be computed on these ratings in float32 ({error}): the usual reasons are a "
+                f"{self.label()} cannot be computed on these ratings in float32 ({error}): typical reasons are a "
                 "weight decay near zero, or a few weights or values a million times the others."
             ) from error
-
-    def options(self) -> dict[str, Any]:
-        """The options as plain Python values."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-    @abstractmethod
-    def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...
-
-    def label(self) -> str:
-        """The recipe as one would type it: its name and the options that are not the default."""
-        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return f"{type(self).__name__}({', '.join(changed)})"
 
 
 def _plain(value: Any) -> Any:
@@ -134,77 +227,40 @@ def _plain(value: Any) -> Any:
 
 
 def center_and_scale(ratings: Ratings) -> tuple[float, float]:
-    """Weighted mean and standard deviation of the values; 1 for the latter where they are equal but for rounding.
+    """Weighted mean and standard deviation of the values; the latter is 1 if they are equal up to rounding.
 
-    Raises DataError for values so large that float32 has no room to compute with them.
+    Raises DataError if a value is so large that float32 cannot compute with it.
     """
     largest = float(np.abs(ratings.values).max())
-    if largest > LARGEST:
-        raise DataError(f"ratings as large as {largest:.3g} cannot be computed with; divide them all by {largest:.0e}.")
+    if largest > MAX_RATING:
+        raise DataError(f"ratings as large as {largest:.3g} cannot be computed with; divide all by {largest:.0e}.")
     values = ratings.values.astype(np.float64)
     center = float(np.average(values, weights=ratings.weights))
     scale = float(np.sqrt(np.average((values - center) ** 2, weights=ratings.weights)))
-    return center, scale if scale > max(1e-6 * largest, 1 / LARGEST) else 1.0
+    return center, scale if scale > max(1e-6 * largest, 1 / MAX_RATING) else 1.0
 
 
 def with_unit_weights(ratings: Ratings) -> Ratings:
-    """The same ratings with weights that are 1 on average (over those above 0). Raises DataError when all are 0."""
+    """The same ratings, with weights that are 1 on average over those above 0. Raises DataError if all are 0."""
     if ratings.weights is None:
         return ratings
-    above = ratings.weights[ratings.weights > 0]
-    if len(above) == 0:
+    positive = ratings.weights[ratings.weights > 0]
+    if len(positive) == 0:
         raise DataError("every rating has weight 0: there is nothing to learn from.")
-    return ratings.with_weights((ratings.weights / above.mean(dtype=np.float64)).astype(np.float32))
+    return ratings.with_weights((ratings.weights / positive.mean(dtype=np.float64)).astype(np.float32))
 
 
 def n_weighted(ratings: Ratings) -> int:
-    """How many ratings count: those with a weight above 0."""
+    """The number of ratings with a weight above 0."""
     return len(ratings) if ratings.weights is None else int(np.count_nonzero(ratings.weights))
 
 
 def compress_both(ratings: Ratings) -> None:
-    """Build both orientations of the ratings at once, on two threads."""
+    """Build the ratings by user and by item at once, on two threads; Ratings caches them."""
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(ratings.by_user)
+        by_user = pool.submit(ratings.by_user)
         ratings.by_item()
-        other.result()
-
-
-def check_counts(least: int = 0, most: float = np.inf, **options: Any) -> None:
-    """OptionError for an option that is given and no whole number from `least` to `most`."""
-    for name, value in options.items():
-        if value is None:
-            continue
-        if not is_whole(value) or not least <= value <= most:
-            bounds = f"{least} or more" if most == np.inf else f"from {least} to {most}"
-            raise OptionError(f"{name} must be a whole number, {bounds}, got {value!r}.")
-
-
-def check_positive(**options: Any) -> None:
-    """OptionError for an option that is no finite number above zero."""
-    for name, value in options.items():
-        if not is_number(value) or not 0 < value < np.inf:
-            raise OptionError(f"{name} must be a number above 0, got {value!r}.")
-
-
-def check_not_negative(**options: Any) -> None:
-    """OptionError for an option that is no finite number from zero up."""
-    for name, value in options.items():
-        if not is_number(value) or not 0 <= value < np.inf:
-            raise OptionError(f"{name} must be 0 or a number above it, got {value!r}.")
-
-
-def check_count_exponent(given: float) -> None:
-    """OptionError for a power of the counts that is neither 0 nor 1 nor between them."""
-    if not is_number(given) or not 0 <= given <= 1:
-        raise OptionError(f"count_exponent lies between 0 (plain) and 1 (by counts), got {given!r}.")
-
-
-def check_flags(**options: Any) -> None:
-    """OptionError for an option that is neither True nor False."""
-    for name, value in options.items():
-        if not isinstance(value, bool | np.bool_):
-            raise OptionError(f"{name} must be True or False, got {value!r}.")
+        by_user.result()
 
 
 def _check_fit(ratings: Ratings, valid: Ratings | None) -> None:

@@ -1,4 +1,4 @@
-"""Baselines: what a model must beat before anybody believes it."""
+"""Baselines: Mean, Bias and Popularity. A model is worth its cost if it beats them; palate.evaluate() compares."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import numpy as np
 from palate.data.ratings import Kind, Ratings
 from palate.models.history_factors import no_biases
 from palate.recipes.als import ALS
-from palate.recipes.base import Recipe, Trained, check_counts, check_positive
+from palate.recipes.base import Recipe, Trained
+from palate.recipes.checks import check_counts, check_positive
 from palate.recipes.monitor import Monitor, rmse
 
 
 @dataclass(frozen=True)
 class Mean(Recipe):
-    """Everybody gives everything the mean rating.
+    """Predicts the mean of the training ratings for every user and item.
 
-    >>> import palate
-    >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "tea"], "rating": [5, 3]})
-    >>> palate.Mean().fit(ratings).predict("ann", "tea").prediction
-    4.0
+    Prediction intervals follow from the standard deviation of the training ratings. Mean has no options.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "tea"], "rating": [5, 3]})
+        >>> palate.Mean().fit(ratings).predict("ann", "tea").prediction
+        4.0
     """
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
@@ -33,14 +37,31 @@ class Mean(Recipe):
 
 @dataclass(frozen=True)
 class Bias(Recipe):
-    """Mean + user bias + item bias, regularised: minimises sum (r - mean - b_u - c_i)^2 + weight_decay (b^2 + c^2).
+    """Mean + user bias + item bias, with weight decay.
 
-    weight_decay: in ratings; a user with that many is pulled half-way to the mean. Raises OptionError below or at zero.
+    Minimises, by alternating least squares,
 
-    >>> import palate
-    >>> rec = palate.Bias().fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1))
-    >>> rec.n_factors, rec.user_bias.shape, rec.item_bias.shape
-    (0, (60,), (40,))
+        sum (r - mean - b_u - c_i)^2 + weight_decay (sum_u b_u^2 + sum_i c_i^2)
+
+    Prediction intervals follow from the training error.
+
+    Parameters:
+        weight_decay (float, default 5.0): Regularisation, above 0, in ratings: the bias of a user with that many
+            ratings is half of what it would be without regularisation.
+        n_sweeps (int, default 10): Sweeps over items and users, 1 or more.
+        n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
+
+    Raises:
+        OptionError: An option is out of its range.
+
+    Source:
+        Koren, Bell & Volinsky (2009), Matrix Factorization Techniques for Recommender Systems, equation 3.
+
+    Example:
+        >>> import palate
+        >>> rec = palate.Bias().fit(palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1))
+        >>> rec.n_factors, rec.user_bias.shape, rec.item_bias.shape
+        (0, (60,), (40,))
     """
 
     weight_decay: float = 5.0
@@ -53,27 +74,29 @@ class Bias(Recipe):
         check_positive(weight_decay=self.weight_decay)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        plain = ALS(
+        als = ALS(
             n_factors=0,
             n_sweeps=self.n_sweeps,
             weight_decay=self.weight_decay,
             count_exponent=0.0,
             n_threads=self.n_threads,
         )
-        factors = plain._fit(ratings, monitor).factors
+        factors = als._fit(ratings, monitor).factors
         return Trained(factors, noise=rmse(factors.predict(ratings.user_codes, ratings.item_codes), ratings.values))
 
 
 @dataclass(frozen=True)
 class Popularity(Recipe):
-    """Ranks items by how many ratings they have, the same for everybody.
+    """Ranks items by their number of ratings (or of choices, whatever their counts), the same for all users.
 
-    It predicts no ratings: predict() gives the score it ranks by, without an interval, and evaluate() refuses it.
+    It predicts no ratings: predict() gives the number of ratings of the item, without an interval. Popularity has no
+    options.
 
-    >>> import palate
-    >>> likes = palate.read({"user": ["ann", "bob", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
-    >>> palate.Popularity().fit(likes).recommend("ann", keep_seen=True)["item"].to_list()
-    ['tea', 'jam']
+    Example:
+        >>> import palate
+        >>> likes = palate.read({"user": ["ann", "bob", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
+        >>> palate.Popularity().fit(likes).recommend("ann", keep_seen=True)["item"].to_list()
+        ['tea', 'jam']
     """
 
     predicts_ratings: ClassVar[bool] = False

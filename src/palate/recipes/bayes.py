@@ -3,8 +3,10 @@
     r_ui ~ Normal(mean + b_u + c_i + p_u . q_i, 1/alpha),  [p_u, b_u] ~ Normal(m, Lambda^-1),  likewise the items,
     (m, Lambda) ~ Normal-Wishart(m0 = 0, beta0 = 2, W0 = I, nu0 = k)
 
-Weight decay, learning rate and the number of epochs are integrated over instead of tuned. A few sweeps to the mode come
-first, since they reach a good place much sooner than draws do.
+A fit integrates over weight decay, learning rate and number of epochs instead of tuning them. It starts with a few
+sweeps of ALS to the posterior's mode, which reach a good state much sooner than Gibbs sweeps do; then it samples,
+leaves out the burn-in, and averages. This file holds the options and the loop; `palate.recipes.gibbs` holds what a
+sweep draws and what is kept of the draws.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from palate.data.splitting import split_random
 from palate.errors import OptionError
 from palate.models.ordinal import MAX_STEPS
 from palate.models.side_information import SideInfo
-from palate.recipes.base import MAX_SEED, Recipe, Trained, check_counts, check_flags
+from palate.recipes.base import Recipe, Trained
+from palate.recipes.checks import check_counts, check_flags, check_seed
 from palate.recipes.gibbs.averaging import Average
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.monitor import Monitor, rmse
@@ -30,35 +33,73 @@ from palate.recipes.monitor import Monitor, rmse
 if TYPE_CHECKING:
     import polars as pl
 
-WARM_UP_SWEEPS = 6
+WARM_UP_SWEEPS = 6  # of ALS, before sampling
 BURN_IN = 2  # draws left out before averaging
-MAX_SWEEPS = 200  # where draws depend on each other for long, more would lower errors by less than 0.001
-MANY_RATINGS = 300_000  # from here on 31 factors pay; below, 15 are as good
-AUTO_RATINGS, AUTO_SWEEPS = 100_000, 25  # what likelihood="auto" decides by
-SERVED_RANK = 31  # rank the draws are distilled to, unless more factors are asked for
+MAX_SWEEPS = 200  # for n_sweeps=None; where draws are strongly correlated, more lower errors by less than 0.001
+MANY_RATINGS = 300_000  # from here on 31 factors predict better than 15
+AUTO_RATINGS, AUTO_SWEEPS = 100_000, 25  # ratings and sweeps by which likelihood="auto" decides, at most
+DISTILLED_RANK = 31  # of the mean of the draws, unless n_factors is larger
 
 
 @dataclass(frozen=True)
 class Bayes(Recipe):
-    """Bayesian matrix factorization: nothing to tune, intervals included.
+    """Bayesian matrix factorization by Gibbs sampling: nothing to tune, with prediction intervals.
 
-    n_factors: latent factors of each draw; None chooses 15, or 31 from 300,000 ratings on. The average over draws needs
-    more than one draw has: rec.n_factors is 2 n_factors + 1 up to 31, or n_factors above that. n_sweeps: Gibbs sweeps;
-    None stops when more would no longer change predictions. n_samples: at most this many draws are kept for intervals.
-    history: let which items a user has rated at all, and by whom an item was rated, say something of their factors.
-    features: the same for what ratings.user_table and item_table say of them, where there are such tables.
-    likelihood: "gaussian" takes ratings for numbers, "ordinal" for 2 to 20 ordered steps, of which each then has a
-    probability; "auto" picks what predicts better in a short validation inside the ratings. time: also learn what
-    ratings owe to their moments (sessions of users, days, drifting items). user_noise: let some users be noisier than
-    others (ratings as numbers and without time only). seed: same seed, same machine, same bytes, at any n_threads (0:
-    all cores). Raises OptionError for values that make no sense and time without times, DataError for ordinal ratings
-    in too many steps.
+    With factors p and q and biases b and c, x_u = [p_u, b_u], y_i = [q_i, c_i], k = n_factors + 1, and ratings in
+    standard deviations from their mean,
 
-    >>> import palate
-    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
-    >>> rec = palate.Bayes(n_sweeps=20).fit(ratings)
-    >>> rec.n_factors
-    31
+        r_ui ~ Normal(b_u + c_i + p_u . q_i, 1 / (alpha g_u))
+        x_u ~ Normal(m + F_u beta, Lambda^-1),    (m, Lambda) ~ Normal-Wishart(0, 2, I, k),    likewise the items
+
+    A sweep draws all of these given the ratings. F is the side information of a user or item: its history and its
+    attributes. g_u is the precision of the user's ratings. Predictions are posterior means; intervals cover both the
+    uncertainty of the score and the noise of ratings.
+
+    The model keeps the mean prediction of the draws as factors, and up to n_samples whole draws. Its rank,
+    rec.n_factors, is 2 n_factors + 1 but at most 31, or n_factors if that is more.
+
+    Parameters:
+        n_factors (int or None, default None): Latent factors of each draw, 1 or more. None: 15, or 31 from 300,000
+            ratings on.
+        n_sweeps (int or None, default None): Gibbs sweeps, 1 or more; the first 2 are burn-in. None: until doubling the
+            number of draws would lower the RMSE by less than 0.1 percent, but at most 200.
+        n_samples (int, default 32): The most draws to keep, 2 or more. Intervals, fold_in() and update() use them. They
+            are evenly spaced over the sweeps.
+        history (bool, default True): Use as side information which items a user rated at all, and which users rated an
+            item.
+        features (bool, default True): Use as side information the columns of ratings.user_table and ratings.item_table,
+            where there are such tables.
+        likelihood ("gaussian", "ordinal" or "auto", default "gaussian"): "gaussian" takes ratings for numbers.
+            "ordinal" takes them for 2 to 20 ordered steps (ordered probit), and predicts a probability for each. "auto"
+            fits both briefly to a part of the ratings and takes the one that predicts a held-out tenth of it better.
+        time (bool, default False): Also learn effects of time: sessions of a user, days, and items that drift over
+            years. The ratings must have times.
+        user_noise (bool, default True): Learn for each user how noisy the ratings are. It has no effect with ordinal
+            ratings or time=True.
+        seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
+            machine, at any n_threads.
+        n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
+
+    Raises:
+        OptionError: An option is out of its range. fit() raises it if time=True and the ratings have no times.
+        DataError: fit() raises it if likelihood="ordinal" and the ratings have fewer than 2 or more than 20 different
+            values.
+
+    Source:
+        Salakhutdinov & Mnih (2008), Bayesian Probabilistic Matrix Factorization using Markov Chain Monte Carlo,
+        equations 11 to 14; Simm et al. (2017), Macau: Scalable Bayesian Factorization with High-Dimensional Side
+        Information; Albert & Chib (1993), Bayesian Analysis of Binary and Polychotomous Response Data (ordinal
+        ratings).
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> rec = palate.Bayes(n_sweeps=20).fit(ratings)
+        >>> rec.n_factors
+        31
+        >>> prediction, low, high = rec.predict("u1", "i2")
+        >>> low < prediction < high
+        True
     """
 
     n_factors: int | None = None
@@ -76,26 +117,55 @@ class Bayes(Recipe):
         check_counts(1, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
         check_counts(2, n_samples=self.n_samples)
         check_counts(n_threads=self.n_threads)
-        check_counts(most=MAX_SEED, seed=self.seed)
+        check_seed(self.seed)
         check_choice("likelihood", self.likelihood, ("gaussian", "ordinal", "auto"))
         check_flags(history=self.history, features=self.features, time=self.time, user_noise=self.user_noise)
 
-    def taken(self, ratings: Ratings) -> dict[str, Any]:
-        """What a fit takes from these ratings for n_factors, where it is not given."""
-        return {"n_factors": _usual_factors(ratings)} if self.n_factors is None else {}
+    def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
+        """Return the n_factors that a fit uses if it is None.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from; only their number matters.
+
+        Returns:
+            dict: {"n_factors": 15 or 31}; empty if n_factors is given.
+
+        Example:
+            >>> import palate
+            >>> palate.Bayes().data_defaults(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            {'n_factors': 15}
+        """
+        return {"n_factors": _default_factors(ratings)} if self.n_factors is None else {}
+
+    def side_information(self, ratings: Ratings) -> dict[str, tuple[SideInfo, CompressedRows] | None]:
+        """Return the side information that a fit uses: history and attributes, by side.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from, with their tables.
+
+        Returns:
+            dict: For "user" and "item", the description of the features and the matrix F of all rows of that side,
+                (n_rows, n_features); None if there is no side information.
+        """
+        return {
+            "user": self._side_information(ratings.by_user(), ratings.n_items, ratings.user_table),
+            "item": self._side_information(ratings.by_item(), ratings.n_users, ratings.item_table),
+        }
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         if self.time and ratings.times is None:
-            raise OptionError('time=True needs times, which these ratings have none of: palate.read(..., time="...").')
-        n_factors = self.n_factors or _usual_factors(ratings)
-        infos = self.known_sides(ratings)
+            raise OptionError('time=True needs times, and these ratings have none: palate.read(..., time="...").')
+        n_factors = self.n_factors or _default_factors(ratings)
+        sides = self.side_information(ratings)
         ordinal = self._is_ordinal(ratings)
         user_noise = self.user_noise and not ordinal and not self.time
         options = {"time": self.time, "ordinal": ordinal, "user_noise": user_noise}
-        chain = Chain(ratings, n_factors, self.seed, self.n_threads, infos, **options)
-        user_info, item_info = (None if known is None else known[0] for known in infos.values())
-        del infos  # the chain has what it needs of their matrices, which are as large as the ratings
-        average = Average(chain, ratings, monitor, max(n_factors, min(SERVED_RANK, 2 * n_factors + 1)), self.n_samples)
+        chain = Chain(ratings, n_factors, self.seed, self.n_threads, sides, **options)
+        user_info, item_info = (None if side is None else side[0] for side in sides.values())
+        del sides  # frees the matrices F, which are as large as the ratings; the chain keeps what it needs of them
+        average = Average(
+            chain, ratings, monitor, max(n_factors, min(DISTILLED_RANK, 2 * n_factors + 1)), self.n_samples
+        )
         try:
             for _ in range(WARM_UP_SWEEPS):
                 chain.mode_sweep()
@@ -105,45 +175,38 @@ class Bayes(Recipe):
                     average.add()
                 if monitor.after_sweep(self.n_sweeps, chain.train_rmse, average.valid_rmse()):
                     break
-                if self.n_sweeps is None and average.settled():
+                if self.n_sweeps is None and average.is_settled():
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
         return replace(average.trained(), user_info=user_info, item_info=item_info)
 
-    def known_sides(self, ratings: Ratings) -> dict[str, tuple[SideInfo, CompressedRows] | None]:
-        """What the links of both sides, "user" and "item", may use, and the matrices F of their rows."""
-        return {
-            "user": self._known(ratings.by_user(), ratings.n_items, ratings.user_table),
-            "item": self._known(ratings.by_item(), ratings.n_users, ratings.item_table),
-        }
-
     def _is_ordinal(self, ratings: Ratings) -> bool:
-        """Whether to take ratings for ordered steps; "auto" tries both, on a tenth held out of at most AUTO_RATINGS."""
+        """True for ordinal ratings. "auto" tries both likelihoods on a held-out tenth of at most about AUTO_RATINGS."""
         if self.likelihood != "auto":
             return self.likelihood == "ordinal"
         if not 2 <= len(np.unique(ratings.values)) <= MAX_STEPS:
             return False
-        some = ratings
-        if len(ratings) > AUTO_RATINGS:  # of whole users: the densest tell most in least time
+        sample = ratings
+        if len(ratings) > AUTO_RATINGS:  # all ratings of the users with most: they decide in the shortest time
             kept = np.argsort(-ratings.by_user().counts, kind="stable")
             n_users = int(np.searchsorted(np.cumsum(ratings.by_user().counts[kept]), AUTO_RATINGS)) + 1
-            some = ratings[np.isin(ratings.user_codes, kept[:n_users])]
-        train, valid = split_random(some, test=0.1, seed=self.seed)
+            sample = ratings[np.isin(ratings.user_codes, kept[:n_users])]
+        train, valid = split_random(sample, test=0.1, seed=self.seed)
         if len(np.unique(train.values)) < 2 or len(valid) == 0:
             return False
         errors = {}
         for likelihood in ("gaussian", "ordinal"):
             short = replace(self, likelihood=likelihood, n_sweeps=AUTO_SWEEPS, n_samples=2, features=False)
             rec = short.fit(train, progress=False)
-            expected, *_ = rec.predict_codes(valid.user_codes, valid.item_codes, when=valid.times)
-            errors[likelihood] = rmse(expected, valid.values)
+            predictions, *_ = rec.predict_codes(valid.user_codes, valid.item_codes, when=valid.times)
+            errors[likelihood] = rmse(predictions, valid.values)
         return errors["ordinal"] < errors["gaussian"]
 
-    def _known(
+    def _side_information(
         self, rows: CompressedRows, n_others: int, table: pl.DataFrame | None
     ) -> tuple[SideInfo, CompressedRows] | None:
-        """What the link of one side may use, and the matrix F of its rows; None where that is nothing."""
+        """The features of one side and the matrix F of its rows, (n_rows, n_features); None without any feature."""
         attributes = None if table is None or not self.features else Features.learned(table)
         if attributes is not None and attributes.n_features == 0:
             attributes = None
@@ -153,5 +216,5 @@ class Bayes(Recipe):
         return info, info.matrix(rows, None if info.encoded is None else info.encoded[1])
 
 
-def _usual_factors(ratings: Ratings) -> int:
+def _default_factors(ratings: Ratings) -> int:
     return 31 if len(ratings) >= MANY_RATINGS else 15

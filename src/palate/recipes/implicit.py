@@ -1,4 +1,8 @@
-"""ImplicitALS: matrix factorization of who chose what, by alternating least squares."""
+"""ImplicitALS: matrix factorization of implicit feedback, by alternating least squares.
+
+The recipe holds the options. The least-squares problem, its default weights and the sweeps are in
+`palate.models.implicit`, since fold-in users and updates solve the same problem.
+"""
 
 from __future__ import annotations
 
@@ -20,36 +24,53 @@ from palate.models.implicit import (
     sweeps,
     weighted_choices,
 )
-from palate.recipes.base import (
-    MAX_SEED,
-    Recipe,
-    Trained,
-    check_count_exponent,
-    check_counts,
-    check_positive,
-    compress_both,
-)
+from palate.recipes.base import Recipe, Trained, compress_both
+from palate.recipes.checks import check_between, check_counts, check_positive, check_seed
 from palate.recipes.monitor import Monitor
 
 
 @dataclass(frozen=True)
 class ImplicitALS(Recipe):
-    """Matrix factorization for implicit ratings (iALS; Hu, Koren & Volinsky 2008, as in Rendle et al. 2022).
+    """Matrix factorization of implicit feedback, by alternating least squares (iALS).
 
-    Everybody's score is 1 for what they chose and 0 for the rest, the latter with a weight of unobserved_weight:
+    The score x_u . y_i is fitted to 1 for the items that a user chose, with a weight w, and to 0 for all items, with
+    the unobserved weight. With e = count_exponent it minimises
 
         sum_chosen w (1 - x_u . y_i)^2 + unobserved_weight sum_all (x_u . y_i)^2
-            + weight_decay (sum_u (n_u + unobserved_weight n_items)^count_exponent |x_u|^2 + the same of items)
+            + weight_decay (sum_u (n_u + unobserved_weight n_items)^e |x_u|^2
+                          + sum_i (n_i + unobserved_weight n_users)^e |y_i|^2)
 
-    Where not given, unobserved_weight and weight_decay follow from the data (palate.models.implicit.usual_problem).
-    confidence: what counts make of w: "relative" (1 + ln(1 + count / own mean count), over 1 + ln 2) or "equal" (1).
-    More than 64 factors are improved 32 at a time in a sweep (iALS++, Rendle et al. 2021). predict() gives the score,
-    without an interval. Raises OptionError for values that make no sense.
+    where n_u and n_i are numbers of choices. Above 64 factors a sweep solves for 32 of them at a time (iALS++).
+    predict() gives the score, without an interval.
 
-    >>> import palate
-    >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
-    >>> palate.ImplicitALS(n_factors=8).fit(likes).recommend("u1", n=3).columns
-    ['user', 'item', 'score', 'rank']
+    Parameters:
+        n_factors (int, default 128): Latent factors, 1 or more.
+        n_sweeps (int, default 8): Sweeps over users and items, 1 or more.
+        unobserved_weight (float or None, default None): Weight of the target 0, above 0. None: sqrt(p), where p is the
+            share of observed cells among the users and items with choices.
+        weight_decay (float or None, default None): Regularisation of both sides, above 0. None: such that a typical row
+            is regularised by 0.45 (sqrt(choices per user) + sqrt(choices per item)).
+        count_exponent (float, default 1.0): How weight decay grows with the choices of a row, from 0 (the same for all
+            rows) to 1 (in proportion).
+        confidence ("relative" or "equal", default "relative"): The weight w of a choice made `count` times. "relative":
+            (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Choices without counts have weight 1.
+        seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
+            machine, at any n_threads.
+        n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
+
+    Raises:
+        OptionError: An option is out of its range.
+
+    Source:
+        Hu, Koren & Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets; Rendle, Krichene, Zhang &
+        Koren (2022), Revisiting the Performance of iALS on Item Recommendation Benchmarks, equation 4; Rendle,
+        Krichene, Zhang & Koren (2021), iALS++: Speeding up Matrix Factorization with Subspace Optimization.
+
+    Example:
+        >>> import palate
+        >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
+        >>> palate.ImplicitALS(n_factors=8).fit(likes).recommend("u1", n=3).columns
+        ['user', 'item', 'score', 'rank']
     """
 
     predicts_ratings: ClassVar[bool] = False
@@ -67,47 +88,82 @@ class ImplicitALS(Recipe):
     def __post_init__(self) -> None:
         check_counts(1, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
         check_counts(n_threads=self.n_threads)
-        check_counts(most=MAX_SEED, seed=self.seed)
+        check_seed(self.seed)
         given = {"unobserved_weight": self.unobserved_weight, "weight_decay": self.weight_decay}
         check_positive(**{name: value for name, value in given.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)
-        check_count_exponent(self.count_exponent)
+        check_between(0, 1, count_exponent=self.count_exponent)
 
-    def taken(self, ratings: Ratings) -> dict[str, Any]:
-        """What a fit takes from these ratings for unobserved_weight and weight_decay, where they are not given."""
+    def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
+        """Return the unobserved_weight and weight_decay that a fit uses where they are None.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            dict: Values by option name; only options that are None have one.
+
+        Example:
+            >>> import palate
+            >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
+            >>> sorted(palate.ImplicitALS().data_defaults(likes))
+            ['unobserved_weight', 'weight_decay']
+        """
         problem = self.problem(ratings)
         names = ("unobserved_weight", "weight_decay")
         return {name: getattr(problem, name) for name in names if getattr(self, name) is None}
 
     def problem(self, ratings: Ratings) -> ImplicitProblem:
-        """The least-squares problem that a fit on these ratings solves."""
+        """Return the least-squares problem that a fit on these ratings solves.
+
+        Parameters:
+            ratings (Ratings): Implicit feedback.
+
+        Returns:
+            Implicit: The unobserved weight, the weight decay and the count exponent.
+        """
         given = self.unobserved_weight, self.weight_decay, self.count_exponent
         return default_problem(ratings.by_user(), ratings.n_items, *given)
 
     def sweeps(self, ratings: Ratings) -> Iterator[Sweep]:
-        """One sweep after the other, without end."""
+        """Yield the state after each sweep of a fit, without end; n_sweeps does not stop it.
+
+        Parameters:
+            ratings (Ratings): Implicit feedback to learn from.
+
+        Returns:
+            Iterator of palate.models.implicit.Sweep: Factors of users (n_users, k) and of items (n_items, k).
+        """
         compress_both(ratings)
         by_user = weighted_choices(ratings.by_user(), self.confidence)
         by_item = ratings.by_item() if by_user.weights is None else transpose_rows(by_user, ratings.n_items)
-        at = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
-        return sweeps(self.problem(ratings), by_user, by_item, at, self.n_threads, last=self.n_sweeps)
+        state = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
+        return sweeps(self.problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
 
-    def factors(self, at: Sweep, ratings: Ratings) -> ImplicitFactors:
-        """What a sweep leaves to a model: every user exactly what the items and his own choices make of him."""
+    def factors(self, state: Sweep, ratings: Ratings) -> ImplicitFactors:
+        """Return the factors of a model after a sweep, every user solved exactly for the items there.
+
+        Parameters:
+            state (palate.models.implicit.Sweep): What sweeps() yielded.
+            ratings (Ratings): The implicit feedback it learned from.
+
+        Returns:
+            ImplicitFactors: The factors, with what fold-in users need.
+        """
         problem = self.problem(ratings)
         by_user = weighted_choices(ratings.by_user(), self.confidence)
-        return at.settled(problem, by_user, self.n_threads).factors(problem, self.confidence)
+        return state.settled(problem, by_user, self.n_threads).factors(problem, self.confidence)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        at: Sweep | None = None
+        state: Sweep | None = None
         try:
-            for at in self.sweeps(ratings):
-                error = at.error(ratings.by_user())
+            for state in self.sweeps(ratings):
+                error = state.error(ratings.by_user())
                 if monitor.after_sweep(self.n_sweeps, error) or len(monitor.sweeps) == self.n_sweeps:
                     break
         except KeyboardInterrupt:
-            if at is None:
+            if state is None:
                 raise
             monitor.interrupted()
-        assert at is not None
-        return Trained(self.factors(at, ratings))
+        assert state is not None
+        return Trained(self.factors(state, ratings))

@@ -1,4 +1,7 @@
-"""What happens around each sweep of a fit: errors, callbacks, the progress line, how it ended."""
+"""What happens around each sweep of a fit: errors, callbacks, the progress line, and a note of how the fit ended.
+
+A recipe calls `Monitor.after_sweep` once a sweep (or epoch), and `Monitor.interrupted` on Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,23 @@ Progress = bool | Literal["auto"]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a callback is told after each sweep. Errors are RMSE on the rating scale."""
+    """What a callback of fit() gets after each sweep or epoch.
+
+    Attributes:
+        number (int): The number of the sweep, from 1 on.
+        total (int or None): How many sweeps the fit will make; None if it decides that itself.
+        seconds (float): Seconds since the fit began.
+        train_rmse (float): The training error: the RMSE of the ratings on their scale for SGD, ALS and Bayes; the root
+            of the mean of (1 - score)^2 over choices for ImplicitALS; the mean pairwise loss for BPR.
+        valid_rmse (float or None): RMSE of the validation ratings; None without them, or if not measured yet.
+
+    Example:
+        >>> import palate
+        >>> sweeps = []
+        >>> _ = palate.Bias(n_sweeps=3).fit(palate.datasets.synthetic(60, 40, 1200, seed=1), callback=sweeps.append)
+        >>> [sweep.number for sweep in sweeps]
+        [1, 2, 3]
+    """
 
     number: int
     total: int | None
@@ -36,7 +55,10 @@ Callback = Callable[[Sweep], bool | None]
 
 @dataclass
 class Monitor:
-    """Watches one fit: times sweeps, computes errors, draws the progress line, calls back, notes how it ended."""
+    """Observes one fit: times sweeps, draws the progress line, calls the callback, notes how the fit ended.
+
+    limits: the range of the ratings; kept: the index of the sweep that the model is made of, None for the last one.
+    """
 
     label: str
     valid: Ratings | None
@@ -46,16 +68,16 @@ class Monitor:
     unit: str = "sweep"
     ended: str = "finished"
     sweeps: list[Sweep] = field(default_factory=list)
-    kept: int | None = None  # which of the sweeps the model is from, the last one where None
+    kept: int | None = None
 
     @property
     def kept_sweep(self) -> Sweep | None:
-        """The sweep that the model is from; None before the first."""
+        """The sweep that the model is made of; None before the first."""
         return self.sweeps[-1 if self.kept is None else self.kept] if self.sweeps else None
 
     @property
     def noise(self) -> float:
-        """The validation error of that sweep, which intervals are made of; nan without validation ratings."""
+        """The validation RMSE of that sweep, for prediction intervals; nan without validation ratings."""
         kept = self.kept_sweep
         return float("nan") if kept is None or kept.valid_rmse is None else kept.valid_rmse
 
@@ -72,45 +94,45 @@ class Monitor:
         """Seconds since the fit began."""
         return time.perf_counter() - self._start
 
-    def say(self, what: str) -> None:
-        """Something to know beside the progress line, before the first sweep."""
-        self._line.say(what)
+    def note(self, text: str) -> None:
+        """Print a note in the progress line until the first sweep ends."""
+        self._line.note(text)
 
     def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
-        """Note a sweep; True when the callback wants to end here."""
+        """Record a sweep and show it. True if the callback asks to end the fit here."""
         sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
         self.sweeps.append(sweep)
         self._line.update(sweep.number, total, train_rmse, valid_rmse)
         if self.callback is None:
             return False
         try:
-            wants_to_end = bool(self.callback(sweep))
+            ends_here = bool(self.callback(sweep))
         except KeyboardInterrupt:
             self.interrupted()
             return True
-        if wants_to_end:
+        if ends_here:
             self.ended = f"ended by the callback after {sweep.number} {self.unit}s"
-        return wants_to_end
+        return ends_here
 
     def interrupted(self) -> None:
-        """Note that Ctrl-C ended the fit."""
+        """Record that Ctrl-C ended the fit."""
         self.ended = f"interrupted after {len(self.sweeps)} {self.unit}s; the model is what they give"
 
     def valid_rmse(self, predictions: NDArray[Any]) -> float:
-        """Error of predictions for the validation ratings, clipped to the rating range."""
+        """RMSE of predictions for the validation ratings, clipped to the rating range."""
         assert self.valid is not None
         return rmse(np.clip(predictions, *self.limits), self.valid.values)
 
     def summary(self) -> dict[str, Any]:
-        """What the model file keeps of the fit; the errors are those of the sweep that the model is from."""
-        last = self.kept_sweep
+        """What a model file stores of the fit. Its errors are those of the sweep that the model is made of."""
+        kept = self.kept_sweep
         return {
             f"n_{self.unit}s": len(self.sweeps),
             "seconds": round(self.seconds, 3),
             "ended": self.ended,
             **({} if self.kept is None else {f"kept_{self.unit}": self.kept + 1}),
-            "train_rmse": None if last is None else last.train_rmse,
-            "valid_rmse": None if last is None else last.valid_rmse,
+            "train_rmse": None if kept is None else kept.train_rmse,
+            "valid_rmse": None if kept is None else kept.valid_rmse,
             f"{self.unit}s": [
                 {"number": sweep.number, "train_rmse": sweep.train_rmse, "valid_rmse": sweep.valid_rmse}
                 for sweep in self.sweeps
@@ -119,7 +141,7 @@ class Monitor:
 
 
 class ProgressLine:
-    """Drawn by rich when shown; does nothing otherwise, and then does not import it either."""
+    """The progress line, drawn by rich. If it is not shown, it does nothing and does not import rich."""
 
     def __init__(self, label: str, show: bool | Literal["auto"], unit: str = "sweep") -> None:
         self._bar: Bar | None = None
@@ -128,19 +150,19 @@ class ProgressLine:
             self._bar, self._task = _start(label, unit)
 
     def update(self, number: int, total: int | None, train_rmse: float, valid_rmse: float | None) -> None:
-        """Show one more sweep."""
+        """Show a finished sweep with its errors."""
         if self._bar is None:
             return
         errors = f"train {train_rmse:.4f}" + ("" if valid_rmse is None else f"  valid {valid_rmse:.4f}")
         self._bar.update(self._task, completed=number, total=total, errors=errors)
 
-    def say(self, what: str) -> None:
-        """Show something where the errors will stand."""
+    def note(self, text: str) -> None:
+        """Show a note where the errors will stand."""
         if self._bar is not None:
-            self._bar.update(self._task, errors=what)
+            self._bar.update(self._task, errors=text)
 
     def close(self, ended: str, n_sweeps: int, seconds: float) -> None:
-        """End the line; how the fit ended is said even where no line was shown."""
+        """End the line. If the fit ended early, print how, even if no line was shown."""
         if self._bar is not None:
             self._bar.update(self._task, completed=n_sweeps, total=n_sweeps or 1)
             self._bar.stop()

@@ -1,4 +1,8 @@
-"""Neighbors: the items most like what somebody had, or the users most like him, speak for other items."""
+"""Neighbors: neighborhood models, by items or by users.
+
+Item neighborhoods become item-item weights (`palate.models.item_weights`), computed at fit. User neighborhoods are
+found when a user is served (`palate.models.neighborhood`). The equations stand in the docstring of `Neighbors`.
+"""
 
 from __future__ import annotations
 
@@ -15,33 +19,54 @@ from palate.models.factors import Factors
 from palate.models.history_factors import HistoryFactors, no_biases, with_signals
 from palate.models.item_weights import ItemWeights
 from palate.models.neighborhood import MEASURES, Measure, NeighborIndex, Similarity, UserNeighbors, neighbor_rows
-from palate.options import is_number
-from palate.recipes.base import Recipe, Trained, check_counts
+from palate.recipes.base import Recipe, Trained
 from palate.recipes.baselines import Bias
+from palate.recipes.checks import check_counts, check_not_negative
 from palate.recipes.monitor import Monitor, rmse
 
 By = Literal["items", "users"]
-DAMPING = 0.1  # similarity of a neighbour who says "as usual": by an inner split of ml-100k
+DAMPING = 0.1  # pulls the weighted mean of deviations towards 0; chosen on an inner split of ml-100k
 
 
 @dataclass(frozen=True)
 class Neighbors(Recipe):
-    """Neighbourhoods of items or of users, for choices and for ratings.
+    """Neighborhoods of items or of users, for ratings and for implicit feedback.
 
-        choices:  score_ui = sum_j s_ij                                    ratings:  mean + b_u + c_i +
-        over what u chose, among the k items nearest to i                  sum_j s_ij d_uj / (sum_j s_ij + 0.1)
+    By items, with the k items nearest to i, of which the sums take those that the user rated or chose:
 
-    by="users" says the same of the k users nearest to u who have i. d: what ratings are above the usual.
-    similarity: "cosine", "bm25" (choices only) or "pearson" (ratings only), shrunk by n / (n + shrinkage) where n are
-    shared; None takes pearson for ratings, bm25 for choices by items and cosine by users. k, shrinkage: None takes what
-    suits: 150 and 50 for ratings, 100 and 0 for choices. Ratings are predicted, choices only ranked, and their counts
-    left aside; intervals are known when given ratings to validate on. Raises OptionError for values that make no sense.
+        ratings:  mean + b_u + c_i + sum_j s_ij d_uj / (sum_j s_ij + 0.1)        choices:  sum_j s_ij
 
-    >>> import palate
-    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
-    >>> rec = palate.Neighbors(by="users").fit(ratings.likes(at_least=4))
-    >>> rec.recommend("u1", n=3).columns
-    ['user', 'item', 'score', 'rank']
+    where s is the similarity and d_uj = r_uj - mean - b_u - c_j, with the mean and the biases of palate.Bias(). By
+    users, the sums take those of the k users v nearest to u who rated or chose i, with s_uv in place of s_ij and d_vi
+    in place of d_uj.
+
+    A model of ratings predicts ratings; its predictions have intervals only if fit() gets validation ratings. A model
+    of implicit feedback ranks, and ignores counts.
+
+    Parameters:
+        by ("items" or "users", default "items"): Whether neighbors are items or users.
+        similarity ("cosine", "bm25", "pearson" or None, default None): "bm25" is for implicit feedback only, "pearson"
+            for ratings only (the cosine of deviations d). None: "pearson" for ratings, "bm25" for choices by items,
+            "cosine" for choices by users.
+        k (int or None, default None): Neighbors of an item or a user, 1 or more. None: 150 for ratings, 100 for
+            choices.
+        shrinkage (float or None, default None): Similarities are multiplied by n / (n + shrinkage), where n is the
+            number of users or items that both have in common; 0 or more. None: 50 for ratings, 0 for choices.
+        n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
+
+    Raises:
+        OptionError: An option is out of its range. fit() raises it if the similarity does not suit the ratings.
+
+    Source:
+        Koren (2010), Factor in the Neighbors: Scalable and Accurate Collaborative Filtering, section 2.2 (shrinkage);
+        Robertson & Walker (1994), Some Simple Effective Approximations to the 2-Poisson Model (BM25).
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> rec = palate.Neighbors(by="users").fit(ratings.likes(at_least=4))
+        >>> rec.recommend("u1", n=3).columns
+        ['user', 'item', 'score', 'rank']
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
@@ -58,22 +83,54 @@ class Neighbors(Recipe):
             check_choice("similarity", self.similarity, MEASURES)
         check_counts(1, k=self.k)
         check_counts(n_threads=self.n_threads)
-        if self.shrinkage is not None and not (is_number(self.shrinkage) and 0 <= self.shrinkage < np.inf):
-            raise OptionError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}.")
+        if self.shrinkage is not None:
+            check_not_negative(shrinkage=self.shrinkage)
 
     @classmethod
     def defaults(cls) -> list[Recipe]:
-        """What palate.compare tries: neighbours among items, and among users."""
+        """Return the recipes that palate.compare() tries: one by items and one by users.
+
+        Returns:
+            list of Recipe: Both with default options otherwise.
+
+        Example:
+            >>> import palate
+            >>> [recipe.by for recipe in palate.Neighbors.defaults()]
+            ['items', 'users']
+        """
         return [cls(), cls(by="users")]
 
-    def taken(self, ratings: Ratings) -> dict[str, Any]:
-        """What a fit takes for similarity, k and shrinkage, where they are not given, by the kind of ratings."""
+    def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
+        """Return the similarity, k and shrinkage that a fit uses where they are None.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from; only its kind matters.
+
+        Returns:
+            dict: Values by option name; only options that are None have one.
+
+        Raises:
+            OptionError: The similarity does not suit the kind of ratings.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+            >>> palate.Neighbors(k=20).data_defaults(ratings)
+            {'similarity': 'pearson', 'shrinkage': 50.0}
+        """
         similarity = self._similarity(ratings.kind)
-        found = {"similarity": similarity.measure, "k": similarity.k, "shrinkage": similarity.shrinkage}
-        return {name: value for name, value in found.items() if getattr(self, name) is None}
+        used = {"similarity": similarity.measure, "k": similarity.k, "shrinkage": similarity.shrinkage}
+        return {name: value for name, value in used.items() if getattr(self, name) is None}
 
     def predicts(self, ratings: Ratings) -> bool:
-        """Ratings where it learns from ratings; else a score."""
+        """Tell whether a model fitted to these ratings predicts ratings, or only ranks items.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from; only its kind matters.
+
+        Returns:
+            bool: True for ratings, False for implicit feedback.
+        """
         return not ratings.is_implicit
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
@@ -85,38 +142,38 @@ class Neighbors(Recipe):
             model = UserNeighbors.of(biases, damping=damping, similarity=similarity).with_history(ratings.by_user())
         else:
             model = ItemWeights.of(biases, damping=damping, history=ratings.by_user())
-            model = self._weighted(model, similarity)
+            model = self._with_weights(model, similarity)
         if monitor.valid is None or ratings.is_implicit:
             return Trained(model)
         predicted = model.predict(monitor.valid.user_codes, monitor.valid.item_codes)
         return Trained(model, noise=rmse(np.clip(predicted, *ratings.range), monitor.valid.values))
 
     def _similarity(self, kind: Kind) -> Similarity:
-        usual = USUAL[kind, self.by]
-        measure = self.similarity or usual.measure
+        default = DEFAULTS[kind, self.by]
+        measure = self.similarity or default.measure
         if (measure == "bm25" and kind == "explicit") or (measure == "pearson" and kind == "implicit"):
-            there = "ratings" if kind == "explicit" else "choices"
-            raise OptionError(f'similarity="{measure}" says nothing of {there}; take "{usual.measure}".')
-        shrinkage = usual.shrinkage if self.shrinkage is None else float(self.shrinkage)
-        return Similarity(measure, usual.k if self.k is None else int(self.k), shrinkage)
+            learned = "ratings" if kind == "explicit" else "implicit feedback"
+            raise OptionError(f'similarity="{measure}" does not work on {learned}; take "{default.measure}".')
+        shrinkage = default.shrinkage if self.shrinkage is None else float(self.shrinkage)
+        return Similarity(measure, default.k if self.k is None else int(self.k), shrinkage)
 
     def _biases(self, ratings: Ratings) -> Factors:
-        """Mean and biases of ratings; nothing of choices."""
+        """Mean and biases of ratings; zeros for implicit feedback."""
         if ratings.is_implicit:
             return no_biases(ratings.n_users, ratings.n_items)
         return Bias(n_threads=self.n_threads).fit(ratings, progress=False).model.factors
 
-    def _weighted(self, model: ItemWeights, similarity: Similarity) -> ItemWeights:
-        """With the weights of the k items nearest to each."""
+    def _with_weights(self, model: ItemWeights, similarity: Similarity) -> ItemWeights:
+        """The model with item-item weights: each item's similarities with its k nearest."""
         history, n_items = model.history, len(model.items)
         signals = with_signals(history, model.signals(history, model.users))
         by_item = transpose_rows(signals, n_items)
-        near = neighbor_rows(*NeighborIndex(by_item, history.n_rows, similarity).nearest_neighbors(self.n_threads))
-        return replace(model, weights=transpose_rows(near, n_items))
+        nearest = neighbor_rows(*NeighborIndex(by_item, history.n_rows, similarity).nearest_neighbors(self.n_threads))
+        return replace(model, weights=transpose_rows(nearest, n_items))
 
 
-# By inner splits of ml-100k, ml-1m and lastfm-hetrec2011.
-USUAL: dict[tuple[Kind, By], Similarity] = {
+# Chosen on inner splits of ml-100k, ml-1m and lastfm-hetrec2011.
+DEFAULTS: dict[tuple[Kind, By], Similarity] = {
     ("explicit", "items"): Similarity("pearson", 150, 50.0),
     ("explicit", "users"): Similarity("pearson", 150, 50.0),
     ("implicit", "items"): Similarity("bm25", 100),

@@ -1,7 +1,8 @@
-"""SGD: the notes' model by stochastic gradient descent, compiled.
+"""SGD: matrix factorization with biases by stochastic gradient descent, compiled.
 
-The ratings are cut into a grid of users x items. Cells that share no user and no item can be worked on by several
-threads at once and still give what one after the other would give: see Grid.
+It is the model of the course in docs/learn, and takes the same steps as PyTorch's autograd does. `Descent` holds the
+state of a training and makes an epoch of it. `Grid` cuts the ratings into cells of a block of users by a block of
+items: several threads can visit cells without a common row at once, with the same result as one after the other.
 """
 
 from __future__ import annotations
@@ -14,51 +15,70 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.answers.arguments import check_choice
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.kernels import descend
 from palate.models.factors import Codes, Factors, Floats, Prior
-from palate.recipes.base import (
-    MAX_SEED,
-    Recipe,
-    Trained,
-    center_and_scale,
-    check_counts,
-    check_not_negative,
-    check_positive,
-)
-from palate.recipes.descending import Schedule, deal, learning_rates, random_table, shuffled_cells
+from palate.recipes.base import Recipe, Trained, center_and_scale
+from palate.recipes.checks import check_counts, check_given, check_not_negative, check_positive, check_seed
+from palate.recipes.gradient_descent import Schedule, deal, learning_rates, random_table, shuffled_cells
 from palate.recipes.monitor import Monitor
 
 Optimizer = Literal["sgd", "adagrad"]
 
-SIDES = (16, 32, 64)  # blocks of users and of items: the cells of a stratum are as many independent tasks
-PER_CELL = 2_000  # ratings that a cell should have before there are more blocks
-WIDEST = 1e4  # standard deviations that a y_range may span
-START_SQUARES = 0.01  # AdaGrad's sums at the start: a first rating that happens to fit must not set a row's rate alone
+SIDES = (16, 32, 64)  # numbers of blocks of users, and of items; a stratum has as many cells, each an independent task
+MIN_PER_CELL = 2_000  # ratings per cell on average, unless there are no more than 16 blocks
+MAX_RANGE = 1e4  # standard deviations that a y_range may span
+START_SQUARES = 0.01  # AdaGrad's sums at the start: the first rating alone must not set a row's learning rate
 DEFAULT_LR = {"sgd": 0.03, "adagrad": 0.2}
 
 
 @dataclass(frozen=True)
 class SGD(Recipe):
-    """Matrix factorization with biases by stochastic gradient descent, one step per rating.
+    """Matrix factorization with biases, by stochastic gradient descent with one step per rating.
 
-    Each rating takes a step of size lr against the gradient of
+    With t = (r - mean) / standard deviation, each rating takes a step of size lr against the gradient of
 
         (f(b_u + c_i + p_u . q_i) - t)^2 + weight_decay (|p_u|^2 + b_u^2 + |q_i|^2 + c_i^2)
 
-    with t = (r - mean) / standard deviation, so that the options mean the same on any rating scale; f is the identity,
-    or with y_range=(low, high) a sigmoid between these two ratings, of value 0 and slope 1 at 0. Factors start as
-    N(0, 0.01^2). optimizer: "sgd"; or "adagrad", where each row has its own rate, lr / sqrt(sum of its mean squared
-    gradients). schedule: "one-cycle" (up for a quarter of the epochs, then down to 0, by cosine), "constant" or "1/t"
-    (lr / (1 + epoch)). patience: with valid= given to fit(), end after so many epochs without a new least error, and
-    keep the best epoch. Same bytes at any number of threads. Raises OptionError for values that make no sense.
-    Intervals are claimed only when fit() is given validation ratings to measure them on.
+    where f is the identity or, with y_range, a sigmoid between its two ratings, with value 0 and slope 1 at 0. So lr
+    and weight decay mean the same on any rating scale, with and without y_range. Factors start as N(0, 0.01^2), biases
+    as 0. Predictions have intervals only if fit() gets validation ratings.
 
-    >>> import palate
-    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
-    >>> palate.SGD(n_factors=8, y_range=(0.5, 5.5)).fit(ratings).n_factors
-    8
+    Parameters:
+        n_factors (int, default 50): Latent factors, 0 or more; 0: biases only.
+        n_epochs (int, default 12): Passes over the ratings, 1 or more.
+        lr (float or None, default None): The learning rate, above 0; the highest one of the schedule. None: 0.03 for
+            "sgd", 0.2 for "adagrad".
+        weight_decay (float, default 0.04): Regularisation, 0 or more, applied in each step to the rows of that rating.
+        bias (bool, default True): Learn a bias of each user and item.
+        y_range (tuple of two floats or None, default None): Squeeze predictions between these two ratings by a sigmoid.
+            The mean of the ratings must lie between them. None: a linear model.
+        optimizer ("sgd" or "adagrad", default "sgd"): "adagrad" gives each row a learning rate of its own: lr divided
+            by the root of the sum of its mean squared gradients so far.
+        schedule ("one-cycle", "constant" or "1/t", default "one-cycle"): The learning rate over a training. "one-cycle"
+            rises for a quarter of the epochs, then falls to 0, both by a cosine. "1/t" is lr / (1 + epoch).
+        patience (int or None, default None): End the fit after so many epochs without a lower validation error, 1 or
+            more, and keep the best epoch. Needs validation ratings. None: make all epochs and keep the last.
+        seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
+            machine, at any n_threads.
+        n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
+
+    Raises:
+        OptionError: An option is out of its range. fit() raises it if the training diverges (lr is too large), if
+            patience is given without validation ratings, or if y_range does not suit the ratings.
+
+    Source:
+        Koren, Bell & Volinsky (2009), Matrix Factorization Techniques for Recommender Systems, equation 5; Duchi, Hazan
+        & Singer (2011), Adaptive Subgradient Methods (AdaGrad); Smith (2018), A Disciplined Approach to Neural Network
+        Hyper-Parameters (one-cycle).
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> palate.SGD(n_factors=8, y_range=(0.5, 5.5)).fit(ratings).n_factors
+        8
     """
 
     unit: ClassVar[str] = "epoch"
@@ -76,18 +96,16 @@ class SGD(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_factors", "n_epochs", "seed", "n_threads"):
-            if getattr(self, name) is None:
-                raise OptionError(f"{name} must be a whole number, got None.")
+        check_given(n_factors=self.n_factors, n_epochs=self.n_epochs, seed=self.seed, n_threads=self.n_threads)
         check_counts(1, n_epochs=self.n_epochs, patience=self.patience)
         check_counts(n_factors=self.n_factors, n_threads=self.n_threads)
-        check_counts(most=MAX_SEED, seed=self.seed)
-        _check_choice("optimizer", self.optimizer, ("sgd", "adagrad"))
-        _check_choice("schedule", self.schedule, ("one-cycle", "constant", "1/t"))
+        check_seed(self.seed)
+        check_choice("optimizer", self.optimizer, ("sgd", "adagrad"))
+        check_choice("schedule", self.schedule, ("one-cycle", "constant", "1/t"))
         if self.lr is not None:
             check_positive(lr=self.lr)
         if not isinstance(self.bias, bool):
-            raise OptionError(f"bias is True or False, got {self.bias!r}.")
+            raise OptionError(f"bias must be True or False, got {self.bias!r}.")
         check_not_negative(weight_decay=self.weight_decay)
         if self.y_range is not None:
             object.__setattr__(self, "y_range", _checked_range(self.y_range))
@@ -97,7 +115,7 @@ class SGD(Recipe):
             raise OptionError("patience needs validation ratings: fit(train, valid=...).")
         rng = np.random.Generator(np.random.Philox(self.seed))
         with ThreadPoolExecutor(1) as pool:
-            by_user = pool.submit(ratings.by_user)  # the recommender keeps them so
+            by_user = pool.submit(ratings.by_user)  # the recommender will need it
             descent = Descent.start(self, ratings, rng)
             by_user.result()
         best, best_rmse, best_epoch = None, np.inf, 0
@@ -110,7 +128,7 @@ class SGD(Recipe):
                 if monitor.after_sweep(self.n_epochs, train_rmse, valid_rmse):
                     break
                 if self.patience is not None and epoch - best_epoch >= self.patience:
-                    monitor.ended = f"ended early: no new least error in {self.patience} epochs"
+                    monitor.ended = f"ended early: no lower validation error in {self.patience} epochs"
                     break
         except KeyboardInterrupt:
             monitor.interrupted()
@@ -119,10 +137,10 @@ class SGD(Recipe):
 
 
 class Descent:
-    """A training on its way: the tables the kernel changes in place, and the ratings in the order it visits them.
+    """The state of a training: the tables that the kernel changes in place, and the ratings in the order of its visits.
 
-    A row of a table holds its factors, zeros, and in the last two places [bias, 1] for a user and [1, bias] for an item
-    ([0, 0] without biases).
+    A row of a table holds its factors, zeros as padding, and in the last two columns [bias, 1] for a user and [1, bias]
+    for an item ([0, 0] without biases).
     """
 
     def __init__(self, recipe: SGD, ratings: Ratings, grid: Grid, users: Floats, items: Floats) -> None:
@@ -140,7 +158,7 @@ class Descent:
 
     @classmethod
     def start(cls, recipe: SGD, ratings: Ratings, rng: np.random.Generator) -> Descent:
-        """Before the first step."""
+        """The state before the first step."""
         grid = Grid.of(ratings, rng)
         users = random_table(ratings.n_users, recipe.n_factors, rng)
         items = random_table(ratings.n_items, recipe.n_factors, rng)
@@ -149,10 +167,10 @@ class Descent:
         return cls(recipe, ratings, grid, users, items)
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
-        """Visit every rating once; the RMSE met on the way, on the rating scale."""
+        """Visit every rating once. Return the RMSE, each rating predicted just before its step, on the rating scale."""
         recipe = self.recipe
         lr = DEFAULT_LR[recipe.optimizer] if recipe.lr is None else recipe.lr
-        timestamps = number + np.arange(self.grid.side) / self.grid.side
+        epochs = number + np.arange(self.grid.side) / self.grid.side
         loss = descend(
             self.users,
             self.items,
@@ -161,7 +179,7 @@ class Descent:
             self.values,
             self.grid.cells,
             self.grid.strata(rng),
-            learning_rates(recipe.schedule, lr, timestamps, recipe.n_epochs),
+            learning_rates(recipe.schedule, lr, epochs, recipe.n_epochs),
             weights=self.weights,
             n_factors=recipe.n_factors,
             bias=recipe.bias,
@@ -178,13 +196,13 @@ class Descent:
         return self.scale * float(np.sqrt(loss / self.total_weight))
 
     def valid_rmse(self, monitor: Monitor) -> float | None:
-        """Error for the validation ratings, where there are some."""
+        """RMSE of the validation ratings; None without them."""
         if monitor.valid is None:
             return None
         return monitor.valid_rmse(self.factors().predict(monitor.valid.user_codes, monitor.valid.item_codes))
 
     def factors(self) -> Factors:
-        """What has been learned so far: a row that n ratings have pulled on has the weight decay n times."""
+        """The factors so far. A row with n ratings was regularised n times, and so are fold-in users by the prior."""
         k, y_range = self.recipe.n_factors, self.recipe.y_range
         users = np.ascontiguousarray(self.users[:, [*range(k), -2]])
         items = np.ascontiguousarray(self.items[:, [*range(k), -1]])
@@ -201,10 +219,10 @@ class Descent:
 
 @dataclass(frozen=True)
 class Grid:
-    """Ratings cut into cells of a block of users and a block of items, in the order in which SGD visits them.
+    """Ratings cut into cells, a block of users by a block of items, in the order in which SGD visits them.
 
-    order: (n,) row numbers of the ratings; cells: (side^2 + 1,) where each cell begins in it. Cell (a, b) is number
-    a * side + b. Depends on the ratings and the seed alone, never on the number of threads.
+    order: (n,) positions of the ratings, cell by cell; cells: (side^2 + 1,) where each cell begins in it. Cell (a, b)
+    has number a * side + b. The grid depends on the ratings and the seed only, not on the number of threads.
     """
 
     order: NDArray[np.int64]
@@ -213,9 +231,9 @@ class Grid:
 
     @classmethod
     def of(cls, ratings: Ratings, rng: np.random.Generator) -> Grid:
-        """Blocks with about as many ratings each; inside a cell the ratings are shuffled."""
-        wanted = max(side for side in SIDES if side == SIDES[0] or side**2 * PER_CELL <= len(ratings))
-        side = max(1, min(wanted, ratings.n_users // 4, ratings.n_items // 4))
+        """Cut ratings into blocks with about the same number of ratings, shuffled within each cell."""
+        largest = max(side for side in SIDES if side == SIDES[0] or side**2 * MIN_PER_CELL <= len(ratings))
+        side = max(1, min(largest, ratings.n_users // 4, ratings.n_items // 4))
         users = deal(np.bincount(ratings.user_codes, minlength=ratings.n_users), side)
         items = deal(np.bincount(ratings.item_codes, minlength=ratings.n_items), side)
         cell = users[ratings.user_codes] * np.uint64(side) + items[ratings.item_codes]
@@ -223,19 +241,19 @@ class Grid:
         return cls(order, cells, side)
 
     def strata(self, rng: np.random.Generator) -> Codes:
-        """One epoch: (side, side) cells; those of a row share no user and no item. Rows come in random order."""
+        """The cells of one epoch, (side, side). Cells in a row, a stratum, share no user and no item. Random order."""
         blocks = np.arange(self.side)
         shifts = rng.permutation(self.side)[:, None]
         return (blocks * self.side + (blocks + shifts) % self.side).astype(np.int32)
 
     def visits(self, strata: Codes) -> Iterator[NDArray[np.int64]]:
-        """The row numbers of the ratings of an epoch in the order of their steps, a cell at a time."""
+        """Yield the positions of the ratings of an epoch in the order of their steps, one cell at a time."""
         for cell in strata.ravel():
             yield self.order[self.cells[cell] : self.cells[cell + 1]]
 
 
 def _standardised(values: Floats, weights: Floats | None, center: float, scale: float) -> Floats:
-    """(r - center) / scale, (n,); 0 where ratings differ by no more than their rounding, which is nothing to learn."""
+    """(r - center) / scale, (n,); zeros if the ratings differ by no more than rounding."""
     standard: Floats = ((values.astype(np.float64) - center) / scale).astype(np.float32)
     return standard if np.average(standard.astype(np.float64) ** 2, weights=weights) < 1.5 else np.zeros_like(standard)
 
@@ -246,33 +264,28 @@ def _squares(users: Floats, items: Floats) -> dict[str, Floats]:
 
 
 def _standard_range(y_range: tuple[float, float] | None, center: float, scale: float) -> tuple[float, float]:
-    """The ends in standard deviations from the mean; both 0 where there are none."""
+    """The ends of y_range in standard deviations from the mean; both 0 without a y_range."""
     if y_range is None:
         return 0.0, 0.0
     low, high = ((end - center) / scale for end in y_range)
     if not low < 0 < high:
-        raise OptionError(f"y_range={y_range} does not hold the mean of the ratings, {center:g}, between its ends.")
-    if high - low > WIDEST:
+        raise OptionError(f"the mean of the ratings, {center:g}, does not lie between the ends of y_range={y_range}.")
+    if high - low > MAX_RANGE:
         raise OptionError(
-            f"y_range={y_range} is {high - low:.0e} times as wide as the ratings are spread: float32 has no digits "
-            "left for their differences. Give a range just wider than the ratings, or none."
+            f"y_range={y_range} is {high - low:.0e} standard deviations of the ratings wide: float32 cannot tell them "
+            "apart there. Give a range just wider than the ratings, or none."
         )
     return low, high
 
 
 def _around_the_mean(low: float, high: float) -> tuple[float, float]:
-    """The score at which the sigmoid gives the mean (0), and the unit of products that makes its slope 1 there.
+    """The score at which the sigmoid is 0, the mean rating, and the scale of scores that makes its slope 1 there.
 
-    So a sigmoid between far ends is the linear model, and lr and weight decay mean the same for both.
+    So lr and weight decay mean the same with and without y_range, and a very wide range gives the linear model.
     """
     if low == high:
         return 0.0, 1.0
     return float(np.log(-low / high)), (high - low) / (-low * high)
-
-
-def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
-    if given not in choices:
-        raise OptionError(f"{name} must be one of {', '.join(map(repr, choices))}, got {given!r}.")
 
 
 def _checked_range(y_range: object) -> tuple[float, float]:

@@ -66,7 +66,7 @@ class Attempt:
         """What to note of it."""
         is_whole = self.unit is None or self.passes == getattr(self.recipe, self.unit)
         state = "failed" if self.value is None else "finished" if is_whole else "stopped"
-        taken = {} if self.value is None else self.recipe.taken(self.ratings)
+        taken = {} if self.value is None else self.recipe.data_defaults(self.ratings)
         return Trial(number, in_round, self.params, self.passes, self.value, round(self.seconds, 3), state, taken)
 
 

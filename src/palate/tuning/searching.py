@@ -147,7 +147,7 @@ class Search:
     def _known(self, trial: Trial) -> Trial:
         """A stored trial with what it took from the ratings."""
         recipe = replace(self.recipe, **trial.params)
-        return trial if trial.value is None else replace(trial, taken=recipe.taken(self.inner))
+        return trial if trial.value is None else replace(trial, taken=recipe.data_defaults(self.inner))
 
     def _attempts(self, number: int, n: int) -> list[Attempt]:
         proposed = [{}] if number == 0 else proposals(self.space, self.trials, n, self.metric, (self.seed, number))

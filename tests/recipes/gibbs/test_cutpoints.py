@@ -1,4 +1,4 @@
-"""Cut points of ordered ratings: drawn from the right distribution, quickly, whatever the counts."""
+"""Cut points of ordinal ratings: drawn from the right distribution, quickly, whatever the counts."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def brute_force(scores, steps, start, n, seed, step):
     return np.array(kept[n // 20 :])
 
 
-def test_the_chain_is_that_of_brute_force():
+def test_the_draws_agree_with_brute_force():
     """Few ratings, so that the posterior is skew and wide: means, spreads and correlations agree."""
     scores, steps = simulated(3, [-1.5, -0.2, 1.0], 40)
     assert set(steps) == {0, 1, 2, 3}
@@ -115,7 +115,7 @@ def test_the_mode_is_where_nothing_is_higher():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 20))
-def test_the_slope_and_the_bend_are_the_derivatives(seed, n_steps):
+def test_the_gradient_and_the_curvature_are_the_derivatives(seed, n_steps):
     rng = np.random.default_rng(seed)
     cuts = np.cumsum(rng.uniform(0.1, 1, n_steps - 1)) - 3
     histogram = rng.integers(0, 5, (n_steps, 12))

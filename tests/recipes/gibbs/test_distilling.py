@@ -131,7 +131,7 @@ def fit_and_collect(recipe, train, pairs, monkeypatch):
 
 def check_distilled(recipe, train, test, monkeypatch):
     rated = (train.by_user().counts > 0)[test.user_codes] & (train.by_item().counts > 0)[test.item_codes]
-    test = test[rated]  # of strangers, more is expected than what the draws say of rows without ratings
+    test = test[rated]  # rows without ratings get the cold-start prior instead
     codes = test.user_codes, test.item_codes
     rec, average, n_added = fit_and_collect(recipe, train, codes, monkeypatch)
     assert n_added == recipe.n_sweeps - bayes.BURN_IN

@@ -1,7 +1,15 @@
-"""The Gibbs chain of Bayes: both sides' vectors and priors, the link from what is known of rows, the noise.
+"""The Gibbs chain: one sweep step by step, and the noise of ratings.
 
-One sweep draws, for each side, its Normal's mean and precision, the link where there is one, then all of its vectors;
-then the noise. A few sweeps to the mode come first: they reach a good place much sooner than draws do.
+A sweep draws for each side, users then items, the prior and the link (`sides.py`) and all vectors; then the targets
+that the vectors are fitted to (`targets.py`); then the noise. Sweeps of ALS to the posterior's mode come first: they
+reach a good state much sooner than Gibbs sweeps do.
+
+All ratings have the precision alpha, or with user noise alpha g_u, where g differs from user to user:
+
+    r_ui ~ Normal(score, 1 / (alpha g_u)),    g_u ~ Gamma(A/2, rate = A/2),    alpha ~ Gamma(1, rate = 1)
+
+So g is 1 on average, and with g integrated out the noise is Student's t with A degrees of freedom. Given the errors e
+of a user's n ratings with weights w, g_u ~ Gamma((A + n) / 2, rate = (A + alpha sum w e^2) / 2).
 """
 
 from __future__ import annotations
@@ -10,81 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, columns_from, rows_where
-from palate.kernels import gram, predict_pairs, solve_rows
-from palate.models.factors import Floats
+from palate.data.rows import CompressedRows
+from palate.kernels import predict_pairs, solve_rows
+from palate.models.factors import Doubles, Floats
 from palate.models.side_information import SideInfo
 from palate.recipes.base import n_weighted
-from palate.recipes.gibbs.linking import Link
-from palate.recipes.gibbs.noise import UserNoise
+from palate.recipes.gibbs.sides import Side
 from palate.recipes.gibbs.targets import Targets
-from palate.recipes.gibbs.thinning import Known, SideDraw
 
-Doubles = NDArray[np.float64]
-
-WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their spread mixes slowly
-
-
-class Side:
-    """The state of one side: its vectors, the Normal they come from, and what shifts that for each row.
-
-    rows: the ratings of each row; stream: of its random numbers; attributes: the rows', where there are any.
-    """
-
-    def __init__(
-        self,
-        rows: CompressedRows,
-        start: Floats,
-        link: Link | None,
-        stream: int,
-        attributes: CompressedRows | None = None,
-    ) -> None:
-        self.rows, self.vectors, self.link, self.stream = rows, start, link, stream
-        self.attributes = attributes
-        self.counts = rows.counts
-        self.rated = self.counts > 0
-        k = start.shape[1]
-        self.mean = np.zeros(k)
-        self.precision = np.eye(k) * WARM_UP_PRECISION
-        self.precision[-1, -1] = WARM_UP_BIAS_PRECISION
-
-    @property
-    def row_means(self) -> Floats:
-        """What is expected of rows before their ratings: one mean (k,) for all, or (n, k) with a link."""
-        mean = self.mean.astype(np.float32)
-        return mean if self.link is None else mean + self.link.shift
-
-    def draw_prior(self, rng: np.random.Generator, seed: int, sweep: int, n_threads: int) -> None:
-        """The Normal given the rows, then the link; rows without ratings have nothing to say."""
-        link = self.link
-        if link is None:
-            rated = self.vectors if self.rated.all() else self.vectors[self.rated]
-            self.mean, self.precision = draw_normal_wishart(rated, rng, n_threads)
-            return
-        around = self.vectors - link.shift
-        around = around if self.rated.all() else around[self.rated]
-        scattered = (link.scatter(), len(link.beta)) if link.is_drawn else (0.0, 0)
-        self.mean, self.precision = draw_normal_wishart(around, rng, n_threads, *scattered)
-        link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
-
-    @property
-    def known(self) -> Known:
-        """The ratings of the rows, their attributes, and how many of these there are."""
-        info = None if self.link is None else self.link.info
-        return self.rows, self.attributes, 0 if info is None else info.n_features - info.n_history
-
-    def drawn(self) -> SideDraw:
-        """The present draw; the next one will be written into its link."""
-        link = None if self.link is None else self.link.beta
-        return SideDraw(self.vectors, self.mean.astype(np.float32), self.precision.astype(np.float32), link)
+START = 0.1  # standard deviation of the vectors at the start
+FREEDOM = 10.0  # A
+MIN_USER_PRECISION = 1e-3
 
 
 class Chain:
-    """The state of the Gibbs sampler. Ratings are standardised inside, or replaced by what lies behind ordered ones.
+    """The state of the Gibbs sampler. Its targets are standardised ratings, or the latent scores of ordinal ones.
 
-    infos: for each side, "user" and "item", what is known of its rows and their matrix F, or None. time: with effects
-    of the ratings' moments. ordinal: ratings are ordered steps and not numbers. user_noise: each user's ratings have a
-    noise of their own.
+    side_infos: for "user" and "item", the features and the matrix F of all rows, or None. time: draw effects of time.
+    ordinal: ratings are ordered steps, not numbers. user_noise: each user's ratings have a precision of their own.
     """
 
     def __init__(
@@ -93,7 +44,7 @@ class Chain:
         n_factors: int,
         seed: int,
         n_threads: int,
-        infos: dict[str, tuple[SideInfo, CompressedRows] | None] | None = None,
+        side_infos: dict[str, tuple[SideInfo, CompressedRows] | None] | None = None,
         *,
         time: bool = False,
         ordinal: bool = False,
@@ -103,43 +54,36 @@ class Chain:
         self.n_ratings = n_weighted(ratings)
         self.seed, self.n_threads = seed, n_threads
         self.rng = np.random.Generator(np.random.Philox(seed))
-        k = n_factors + 1
-        start = self.rng.standard_normal((ratings.n_users + ratings.n_items, k), np.float32) * np.float32(0.1)
-        rows = {"user": ratings.by_user(), "item": ratings.by_item()}
-        links, attributes = {}, {}
-        for side, info in (infos or {}).items():
-            if info is not None:
-                links[side] = _link_of_rated(*info, rows[side], k, n_threads)
-                attributes[side] = _attributes_of(*info)
-        user_start, item_start = start[: ratings.n_users], start[ratings.n_users :]
-        self.users = Side(rows["user"], user_start, links.get("user"), 0, attributes.get("user"))
-        self.items = Side(rows["item"], item_start, links.get("item"), 1, attributes.get("item"))
-        counts = np.diff(ratings.by_user().indptr) if ratings.weights is None else _n_weighty(ratings.by_user())
-        self.noise = UserNoise(counts) if user_noise else None
-        self.alpha, self.errors = 1.0, float(self.n_ratings)
+        vectors = self.rng.standard_normal((ratings.n_users + ratings.n_items, n_factors + 1), np.float32)
+        vectors *= np.float32(START)
+        infos = side_infos or {}
+        self.users = Side(ratings.by_user(), vectors[: ratings.n_users], infos.get("user"), 0, n_threads)
+        self.items = Side(ratings.by_item(), vectors[ratings.n_users :], infos.get("item"), 1, n_threads)
+        self.noise = UserNoise(_n_weighted_by_row(ratings.by_user())) if user_noise else None
+        self.alpha, self.errors = 1.0, float(self.n_ratings)  # errors: sum of w g e^2
 
     @property
     def center(self) -> float:
-        """The rating, or the score, that predict() measures from."""
+        """The rating, or for ordinal ratings the score, at which predict() is 0."""
         return self.targets.center
 
     @property
     def scale(self) -> float:
-        """The unit of what predict() says."""
+        """The unit of predict(), in ratings, or for ordinal ratings in scores."""
         return self.targets.scale
 
     @property
     def train_rmse(self) -> float:
-        """RMSE of the present draw on the training ratings, on the rating scale."""
+        """RMSE of the current draw on the training ratings, on the rating scale."""
         return self.targets.train_rmse(self.errors / self.n_ratings)
 
     @property
-    def alpha_now(self) -> float:
-        """The precision of a rating at an unknown moment, in units of `scale`."""
-        return self.targets.alpha_now(self.alpha)
+    def predictive_alpha(self) -> float:
+        """The precision of a rating at an unknown time around its score, in units of `scale`."""
+        return self.targets.predictive_alpha(self.alpha)
 
     def mode_sweep(self) -> None:
-        """Both sides to their most probable vectors under a fixed prior: one sweep of ALS."""
+        """One sweep of ALS: both sides to their most probable vectors under the fixed prior at the start."""
         self._solve(self.users, self.items, draw=False)
         self._solve(self.items, self.users, draw=False)
         self.targets.expect(self.users.vectors, self.items.vectors, self.rng)
@@ -147,25 +91,26 @@ class Chain:
             self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
 
     def draw_sweep(self, number: int) -> None:
-        """One Gibbs sweep: each side's prior and link, then its rows; then what they are fitted to; then the noise."""
+        """One Gibbs sweep: for each side the prior, the link and all vectors; then targets; then the noise."""
         for side, other in ((self.users, self.items), (self.items, self.users)):
             side.draw_prior(self.rng, self.seed, number, self.n_threads)
             errors = self._solve(side, other, draw=True, sweep=number)
             if side is self.users and self.noise is not None:
                 self.noise.draw(errors, self.alpha, self.rng)
-        left = self.targets.draw(self.users.vectors, self.items.vectors, self.alpha, self.rng, number)
-        self.errors = self.errors if left is None else left
+        errors_of_targets = self.targets.draw(self.users.vectors, self.items.vectors, self.alpha, self.rng, number)
+        self.errors = self.errors if errors_of_targets is None else errors_of_targets
         if not self.targets.is_ordinal:
             self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
 
     def predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
-        """Scores of pairs under the present draw, (n,), in units of `scale` around `center`."""
+        """Scores of pairs under the current draw, (n,), in units of `scale` from `center`."""
         users, items = self.users.vectors, self.items.vectors
         return predict_pairs(users, items, user_codes, item_codes, bias=True, n_threads=self.n_threads)
 
     def _solve(self, side: Side, other: Side, *, draw: bool, sweep: int = 0) -> Doubles:
+        """Draw the vectors of a side, or take their mode. Return the sum of w g e^2 of each row, (n_rows,)."""
         rows, center, scale = self.targets.of("user" if side is self.users else "item")
-        user_weights = None if self.noise is None else self.noise.drawn
+        user_weights = None if self.noise is None else self.noise.weights
         side.vectors, errors = solve_rows(
             rows.indptr,
             rows.indices,
@@ -192,45 +137,43 @@ class Chain:
         return errors
 
 
-def _link_of_rated(info: SideInfo, features: CompressedRows, rows: CompressedRows, k: int, n_threads: int) -> Link:
-    """The link of a side: rows without ratings have nothing to say, and wait for strangers to speak for them."""
-    return Link(info, rows_where(features, rows.counts > 0), k, n_threads)
-
-
-def _attributes_of(info: SideInfo, features: CompressedRows) -> CompressedRows | None:
-    """The attributes among the features of rows, those without ratings included; None where there are none."""
-    return None if info.n_features == info.n_history else columns_from(features, info.n_history)
-
-
-def _n_weighty(rows: CompressedRows) -> NDArray[np.int64]:
-    """How many ratings of each row count, (n_rows,): those with a weight above 0."""
-    assert rows.weights is not None
+def _n_weighted_by_row(rows: CompressedRows) -> NDArray[np.int64]:
+    """The number of ratings with a weight above 0 of each row, (n_rows,)."""
+    if rows.weights is None:
+        return rows.counts
     owners = np.repeat(np.arange(rows.n_rows), rows.counts)
     return np.bincount(owners[rows.weights > 0], minlength=rows.n_rows)
 
 
-def draw_normal_wishart(
-    vectors: Floats,
-    rng: np.random.Generator,
-    n_threads: int = 0,
-    scatter: Doubles | float = 0.0,
-    n_scattered: int = 0,
-) -> tuple[Doubles, Doubles]:
-    """(m, Lambda) given the rows x_1..x_n, from Normal-Wishart(m0 = 0, beta0 = 2, W0 = I, nu0 = k): (k,) and (k, k).
+class UserNoise:
+    """The state of the user noise: g, (n_users,), and the mean over kept draws of each user's noise variance.
 
-    With xbar and S the rows' mean and scatter (Salakhutdinov & Mnih 2008, equation 14):
-    W^-1 = I + S + (beta0 n / (beta0 + n)) xbar xbar^T,  Lambda ~ Wishart(W, k + n),
-    m ~ Normal(n xbar / (beta0 + n), ((beta0 + n) Lambda)^-1).
-    scatter: of n_scattered more vectors around 0 that say something of Lambda and nothing of m (those of a link).
+    counts: the number of ratings of each user, (n_users,).
     """
-    n, k = vectors.shape
-    products, sums = gram(vectors, n_threads=n_threads)
-    xbar = sums / max(n, 1)
-    beta = 2.0 + n
-    inverse_W = np.eye(k) + products - n * np.outer(xbar, xbar) + (2.0 * n / beta) * np.outer(xbar, xbar) + scatter
-    # Bartlett: Lambda = C C^T with C = L^-T T, inverse_W = L L^T, T lower triangular.
-    T = np.tril(rng.standard_normal((k, k)), -1)
-    T[np.diag_indices(k)] = np.sqrt(rng.chisquare(k + n + n_scattered - np.arange(k)))
-    C = np.linalg.solve(np.linalg.cholesky(inverse_W).T, T)
-    mean = sums / beta + np.linalg.solve(C.T, rng.standard_normal(k)) / np.sqrt(beta)
-    return mean, C @ C.T
+
+    def __init__(self, counts: NDArray[np.int64]) -> None:
+        self._counts = counts
+        self.precisions: Floats = np.ones(len(counts), np.float32)
+        self._variances, self._n_kept = np.zeros(len(counts)), 0
+        self._is_drawn = False
+
+    @property
+    def weights(self) -> Floats | None:
+        """g, (n_users,); None before its first draw, when all are 1."""
+        return self.precisions if self._is_drawn else None
+
+    def draw(self, errors: Doubles, alpha: float, rng: np.random.Generator) -> None:
+        """Draw g. errors: the sum of w g e^2 over each user's ratings, with the g before, (n_users,)."""
+        squares = errors / self.precisions
+        drawn = rng.gamma((FREEDOM + self._counts) / 2) / ((FREEDOM + alpha * squares) / 2)
+        self.precisions = np.maximum(drawn, MIN_USER_PRECISION).astype(np.float32)
+        self._is_drawn = True
+
+    def keep(self, alpha: float) -> None:
+        """Add the current draw to the mean."""
+        self._variances += 1 / (alpha * self.precisions.astype(np.float64))
+        self._n_kept += 1
+
+    def levels(self, scale: float) -> Floats:
+        """The standard deviation of each user's ratings around their scores, (n_users,), on the rating scale."""
+        return (scale * np.sqrt(self._variances / max(self._n_kept, 1))).astype(np.float32)

@@ -1,13 +1,15 @@
-"""Distilling: many draws of the factors become one set of them, with the memory of a few.
+"""Distilling: the mean prediction of many draws as one set of factors, with the memory of a few draws.
 
-The mean prediction over S draws is a low-rank product of stacked factors,
+The mean prediction over S draws is a product of stacked factors,
 
     (1/S) sum_s P_s Q_s^T = [P_1 ... P_S] [Q_1 ... Q_S]^T / S,
 
-so its best approximation of rank r (Eckart-Young) follows from the Gram matrices of the two stacks alone. With stacks
+so its best approximation of rank r (Eckart & Young 1936) follows from the Gram matrices of the two stacks. With stacks
 P and Q, P^T P = L L^T and the eigenvectors W of L^T (Q^T Q) L = W D^2 W^T, the singular vectors of P Q^T are
-P L^-T W and Q L W D^-1, its singular values D. Whenever the stacks have grown by a few draws, they are compressed to a
-working rank.
+P L^-T W and Q L W D^-1, and its singular values D. Whenever a few more draws are stacked, the stacks are compressed to
+a working rank of 2 r.
+
+`distilled_factors` then makes a model's factors of the result, with priors for users and items that are folded in.
 """
 
 from __future__ import annotations
@@ -17,14 +19,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palate.kernels import gram
-from palate.models.factors import Doubles, Floats
+from palate.models.factors import Doubles, Factors, Floats, Prior, second_moment
+from palate.models.posterior import Posterior
 
-DRAWS_AT_ONCE = 4  # draws stacked up before they are compressed
+DRAWS_AT_ONCE = 4  # draws that are stacked before the next compression
 
 
 @dataclass(frozen=True)
 class _Sum:
-    """The draws so far: stacks whose products add up to sum_s P_s Q_s^T, sums of the biases, how many draws."""
+    """The draws so far: stacks whose products add up to sum_s P_s Q_s^T, the sums of biases, the number of draws."""
 
     stacks: tuple[tuple[Floats, Floats], ...] = ()
     biases: tuple[Doubles, Doubles] | None = None
@@ -36,20 +39,20 @@ class _Sum:
 
 
 class Distiller:
-    """A running mean of P_s Q_s^T + b_s + c_s over draws, as factors of rank at most `rank`."""
+    """A running mean of P_s Q_s^T + b_s + c_s over draws, as factors of at most `rank` columns."""
 
     def __init__(self, rank: int, n_threads: int = 0) -> None:
         self.rank = rank
         self._n_threads = n_threads
-        self._sum = _Sum()  # replaced as a whole, so that an interrupt leaves either the old or the new one
+        self._sum = _Sum()  # replaced as a whole, so that Ctrl-C leaves the old or the new one
 
     @property
     def count(self) -> int:
-        """Draws taken in."""
+        """The number of draws added."""
         return self._sum.count
 
     def add(self, users: Floats, items: Floats) -> None:
-        """Take in one draw: vectors (n, k) of both sides, the bias in the last column."""
+        """Add a draw: vectors of users (n_users, k) and items (n_items, k), the bias in the last column."""
         old = self._sum
         totals = old.biases or (np.zeros(len(users)), np.zeros(len(items)))
         biases = (totals[0] + users[:, -1], totals[1] + items[:, -1])
@@ -60,10 +63,10 @@ class Distiller:
         self._sum = new
 
     def result(self) -> tuple[Floats, Floats]:
-        """Vectors (n, rank + 1) of both sides, the bias in the last column; axes in order of importance."""
+        """Vectors of users and items, (n, rank + 1), the bias in the last column; columns by falling singular value."""
         total = self._sum
         assert total.biases is not None
-        whole = [
+        vectors = [
             np.column_stack(
                 [
                     np.pad(side / np.sqrt(np.float32(total.count)), ((0, 0), (0, self.rank - side.shape[1]))),
@@ -72,16 +75,16 @@ class Distiller:
             )
             for side, bias in zip(self._compressed(total.stacks, self.rank), total.biases, strict=True)
         ]
-        return np.ascontiguousarray(whole[0], np.float32), np.ascontiguousarray(whole[1], np.float32)
+        return np.ascontiguousarray(vectors[0], np.float32), np.ascontiguousarray(vectors[1], np.float32)
 
     def _compressed(self, stacks: tuple[tuple[Floats, Floats], ...], rank: int) -> tuple[Floats, Floats]:
         if sum(users.shape[1] for users, _ in stacks) == 0:
             return stacks[0]
-        # One side's stack at a time, each made twice: both at once would be the most memory that a fit needs.
+        # One side's stack at a time, although each is built twice: both at once would set the peak memory of a fit.
         gram_users = gram(_stacked(stacks, 0), n_threads=self._n_threads)[0]
         gram_items = gram(_stacked(stacks, 1), n_threads=self._n_threads)[0]
-        # Any invertible L leaves the product as it is; a ridge, well above the rounding of float32 sums, makes it one
-        # where there are fewer users than columns, and only blurs which of the smallest axes are dropped.
+        # Any invertible L leaves the product unchanged. The ridge, well above the rounding of float32 sums, makes L
+        # invertible if there are fewer users than columns; it only blurs which of the smallest columns are dropped.
         L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-7, 1e-30))
         squares, W = np.linalg.eigh(L.T @ gram_items @ L)
         largest = np.arange(len(squares))[::-1][:rank]
@@ -93,5 +96,25 @@ class Distiller:
 
 
 def _stacked(stacks: tuple[tuple[Floats, Floats], ...], side: int) -> Floats:
-    """The vectors of one side, 0 or 1, under all draws side by side."""
+    """The stacked factors of users (side 0) or items (side 1), (n, width)."""
     return np.concatenate([stack[side] for stack in stacks], axis=1)
+
+
+def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Factors:
+    """Factors with each side's prior: the cold-start mean, and the second moment of the vectors around it."""
+    alpha = (posterior.scale / posterior.noise) ** 2
+    flat = Prior(np.eye(users.shape[1], dtype=np.float32), np.zeros(users.shape[1], np.float32), alpha)
+    factors = Factors(posterior.center, users, items, flat, flat, posterior.scale)
+    user_mean = posterior.projection(factors)(posterior.users.cold_start.mean[:, None])[0]
+    item_mean = posterior.transposed().projection(factors.transposed())(posterior.items.cold_start.mean[:, None])[0]
+    return replace(
+        factors, user_prior=_prior_around(user_mean, users, alpha), item_prior=_prior_around(item_mean, items, alpha)
+    )
+
+
+def _prior_around(mean: Floats, vectors: Floats, alpha: float) -> Prior:
+    """A Normal with this mean and the second moment of the vectors around it, widened so that its inverse exists."""
+    moment = second_moment(vectors, mean).astype(np.float64)
+    floor = 1e-3 * max(float(np.trace(moment)) / len(mean), 1e-12)
+    precision = np.linalg.inv(moment + floor * np.eye(len(mean)))
+    return Prior(precision.astype(np.float32), mean, alpha)

@@ -1,10 +1,11 @@
-"""What is known of people besides ratings, in answers: newcomers with attributes, explanations, and cold items."""
+"""Bayes with side information: fold-in with attributes, explanations, files, users and items without ratings."""
 
 import numpy as np
 import polars as pl
 import pytest
 
 import palate
+from helpers.data import ratings_with_jobs
 from palate.answers.explaining import contributions
 from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
@@ -16,7 +17,7 @@ JOBS, TOWNS = ["cook", "smith", "king"], ["north", "south"]
 
 @pytest.fixture(scope="module")
 def data():
-    """150 users whose jobs and ages say something of their taste; the last 20 have no ratings."""
+    """150 users whose jobs and ages partly explain their taste; the last 20 have no ratings."""
     rng = np.random.default_rng(0)
     jobs, towns, ages = rng.integers(0, 3, 150), rng.integers(0, 2, 150), rng.integers(18, 70, 150)
     users = rng.standard_normal((3, 4))[jobs] + 0.3 * rng.standard_normal((150, 4))
@@ -42,15 +43,15 @@ def rec(data):
 
 
 def own(rec, user):
-    """(ratings, attributes) of a user, as somebody would tell them."""
+    """(ratings, attributes) of a user, as arguments of fold_in()."""
     code = rec.model.user_vocabulary.encode_one(user)
     return dict(rec.history(user).select("item", "rating").rows()), rec.model.user_table.row(code, named=True)
 
 
-# ---- newcomers
+# ---- fold-in
 
 
-def test_somebody_just_like_a_user_gets_nearly_his_vector(rec):
+def test_a_copy_of_a_user_gets_nearly_the_same_predictions(rec):
     items = list(rec.model.item_vocabulary)
     told, untold, of_users = [], [], []
     for user in ("u0", "u7", "u50", "u129"):
@@ -62,7 +63,7 @@ def test_somebody_just_like_a_user_gets_nearly_his_vector(rec):
     assert rmse(np.ravel(told), np.ravel(of_users)) < rmse(np.ravel(untold), np.ravel(of_users))
 
 
-def test_what_is_told_of_somebody_changes_what_they_get(rec):
+def test_attributes_change_the_answers_of_a_fold_in(rec):
     one, other = (rec.fold_in({"i1": 4.0}, features={"job": job}) for job in ("cook", "king"))
     assert np.abs(one.vector - other.vector).max() > 0.05
     assert not np.array_equal(rec.fold_in({"i1": 4.0}).vector, one.vector)
@@ -70,7 +71,7 @@ def test_what_is_told_of_somebody_changes_what_they_get(rec):
     assert both[0].predict("i3") != both[1].predict("i3") == rec.predict("nobody", "i3")
 
 
-def test_classes_and_fields_that_nobody_knows(rec):
+def test_unknown_classes_and_fields(rec):
     nothing = rec.fold_in({"i1": 4.0}, features={})
     np.testing.assert_array_equal(rec.fold_in({"i1": 4.0}, features={"job": "queen"}).vector, nothing.vector)
     assert rec.fold_in({}, features={"job": "queen"}).predict("i3").prediction > 1
@@ -94,7 +95,7 @@ def test_a_model_without_attributes_takes_none(recipe, data):
         recipe.fit(data).fold_in({"u1": 4.0}, side="item", features={})
 
 
-def test_a_compact_model_has_left_the_links_behind(rec, tmp_path):
+def test_a_compact_model_has_no_links(rec, tmp_path):
     compact = rec.compact()
     for user in ("u1", "u140"):
         assert compact.predict(user, "i3").prediction == pytest.approx(rec.predict(user, "i3").prediction, abs=1e-5)
@@ -152,7 +153,7 @@ def assert_adds_up(why, row="user"):
     assert sum(why.parts.values()) == pytest.approx(why.prediction, abs=1e-4)
 
 
-def test_explanations_with_all_that_is_known_add_up(rec):
+def test_explanations_with_side_information_add_up(rec):
     for user in ("u0", "u77", "u129", "u130", "u149"):
         for item in ("i0", "i13", "i59"):
             why = rec.explain(user, item)
@@ -188,7 +189,7 @@ def mean_score(model, history, features, item):
     return posterior.center + posterior.scale * np.mean(moves)
 
 
-def test_a_share_is_what_the_feature_does(rec):
+def test_a_share_is_the_effect_of_the_feature(rec):
     model = rec.model
     for user, item in ((3, 5), (60, 40)):
         user_rows = model.user_rows(np.array([user], np.int32))
@@ -201,7 +202,7 @@ def test_a_share_is_what_the_feature_does(rec):
         assert np.abs(known).max() > 0.01
 
 
-def test_a_share_is_what_the_feature_does_for_somebody_without_ratings(rec):
+def test_a_share_is_the_effect_of_the_feature_for_a_user_without_ratings(rec):
     model = rec.model
     user_rows = model.user_rows(np.array([140], np.int32))
     assert len(user_rows.history.values) == 0
@@ -217,28 +218,35 @@ def test_a_share_is_what_the_feature_does_for_somebody_without_ratings(rec):
 # ---- real data
 
 
-@pytest.mark.data
-def test_history_pays_on_movielens(ml_100k_90_10):
-    train, test = ml_100k_90_10
-    rec = palate.Bayes(n_sweeps=100, features=False).fit(train)
-    assert rmse(rec.predict_codes(test.user_codes, test.item_codes)[0], test.values) <= 0.8694
+# ---- users and items without ratings
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("seed", [0, 1])
-def test_cold_items_of_movielens_are_better_than_their_users_means(ml_100k, seed):
-    cold = np.random.default_rng(seed).random(ml_100k.n_items) < 0.1
-    train, test = palate.split_rows(ml_100k, cold[ml_100k.item_codes])
-    codes = test.user_codes, test.item_codes
-    known, bias = (
-        rmse(recipe.fit(train).predict_codes(*codes)[0], test.values)
-        for recipe in (palate.Bayes(n_sweeps=100), palate.Bias())
-    )
-    assert known < 0.96 * bias
+@pytest.mark.parametrize("history", [False, True])
+def test_rows_without_ratings_are_predicted_as_when_folded_in(history):
+    ratings, _, _ = ratings_with_jobs(cold=0.1)
+    rec = palate.Bayes(n_factors=3, n_sweeps=30, history=history).fit(ratings)
+    items = list(ratings.item_vocabulary)
+    for user in ("u470", "u490"):
+        job = ratings.user_table["job"][int(user[1:])]
+        new, known = rec.fold_in({}, features={"job": job}).predict(items), rec.predict([user] * 100, items)
+        np.testing.assert_allclose(new["prediction"], known["prediction"], atol=1e-4)
+        widths = [(frame["high"] - frame["low"]).mean() for frame in (new, known)]
+        assert widths[0] == pytest.approx(widths[1], rel=0.25)  # each of some draws of its own
+    nobody = rec.fold_in({}).predict(items)["prediction"]
+    np.testing.assert_allclose(nobody, rec.predict(["nobody"] * 100, items)["prediction"], atol=1e-4)
 
 
-@pytest.mark.data
-def test_attributes_pay_on_an_official_fold_of_movielens(ml_100k_u1):
-    train, test = ml_100k_u1
-    rec = palate.Bayes(n_sweeps=200).fit(train)
-    assert rmse(rec.predict_codes(test.user_codes, test.item_codes)[0], test.values) <= 0.8855
+def test_a_new_item_with_attributes_is_predicted_as_in_the_fit():
+    flipped, _, _ = ratings_with_jobs(cold=0.1)
+    ratings = palate.Ratings(
+        flipped.item_codes, flipped.user_codes, flipped.values,
+        user_vocabulary=palate.Vocabulary.in_order([f"u{n}" for n in range(100)], what="user"),
+        item_vocabulary=palate.Vocabulary.in_order([f"i{n}" for n in range(500)], what="item"),
+        item_table=flipped.user_table,
+    )  # fmt: skip
+    rec = palate.Bayes(n_factors=3, n_sweeps=30).fit(ratings)
+    users = [f"u{n}" for n in range(100)]
+    new = rec.fold_in({}, side="item", features={"job": ratings.item_table["job"][480]})
+    known = rec.predict(users, ["i480"] * 100)["prediction"]
+    np.testing.assert_allclose(new.predict(users)["prediction"], known, atol=1e-4)
+    assert known.std() > 0.2

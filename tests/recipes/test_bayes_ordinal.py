@@ -1,4 +1,4 @@
-"""Ordered ratings in a whole fit: chances against planted data, newcomers against their posterior, and all answers."""
+"""Bayes with ordinal ratings: probabilities against planted data, fold-in users against their posterior, answers."""
 
 from dataclasses import replace
 
@@ -38,15 +38,15 @@ def rec(data):
 
 
 def test_planted_cut_points_are_recovered(rec):
-    """The gaps between them, that is: where they begin is only known beside everybody's biases."""
+    """Only the gaps: a shift of all cut points trades off with the biases."""
     found = rec.model.factors.steps
     np.testing.assert_array_equal(found.values, [1, 2, 3, 4, 5])
     np.testing.assert_allclose(np.diff(found.cuts), np.diff(UNEVEN), rtol=0.12)
     np.testing.assert_allclose(np.diff(rec.model.posterior.cuts).mean(axis=0), np.diff(found.cuts), rtol=1e-4)
 
 
-def test_chances_come_true(rec, data):
-    """As often as they say, over all and among those of which much or little is expected."""
+def test_probabilities_are_calibrated(rec, data):
+    """Over all ratings, and among those with high and low predictions."""
     _, test, truth = data
     forecast = rec.model.forecast(test.user_codes, test.item_codes)
     happened = test.values[:, None] == np.arange(1, 6)
@@ -64,8 +64,8 @@ def test_chances_come_true(rec, data):
     assert report["rmse"] == pytest.approx(rmse(forecast.mean, test.values), rel=1e-5)
 
 
-def test_chances_of_strangers_come_true_and_say_less():
-    """People and items held out whole, known to the vocabulary or not."""
+def test_probabilities_of_cold_start_pairs_are_calibrated_and_less_certain():
+    """Users and items held out whole, in the vocabulary or not."""
     whole, _ = planted()
     rng = np.random.default_rng(0)
     cold_user, cold_item = rng.random(300) < 0.2, rng.random(100) < 0.2
@@ -87,7 +87,7 @@ def test_chances_of_strangers_come_true_and_say_less():
 
 
 def test_intervals_cover():
-    """On even steps, that is: where ratings are threes and fives but never fours, an interval holds more than asked."""
+    """On even steps only: with rare steps between common ones, an interval covers more than its level."""
     ratings, _ = planted(cuts=np.linspace(-3.2, 3.2, 9), values=np.arange(1, 11))
     train, test = palate.split_random(ratings, test=0.2)
     report = palate.evaluate(palate.Bayes(**ORDINAL, n_sweeps=40).fit(train), test, baselines=False)
@@ -95,12 +95,12 @@ def test_intervals_cover():
     assert 0.46 < report["coverage_50"] < 0.60
 
 
-def test_uneven_steps_are_seen_by_auto():
+def test_auto_takes_ordinal_for_uneven_steps():
     stretched, _ = planted(150, 60, 5000, cuts=[-1.0, -0.8, -0.6, 0.5], values=(1, 2, 3, 4, 20))
     assert palate.Bayes(n_factors=2, n_sweeps=3, likelihood="auto").fit(stretched).model.factors.steps is not None
 
 
-def test_numbers_stay_numbers_for_auto(monkeypatch):
+def test_auto_does_not_try_ordinal_without_steps(monkeypatch):
     plain = synthetic(150, 60, 5000, n_factors=2, seed=1, step=None)
     recipe = palate.Bayes(n_factors=2, n_sweeps=3, likelihood="auto")
     tried = []
@@ -138,8 +138,8 @@ cells = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(-2,
 
 @settings(max_examples=40, deadline=None)
 @given(cells.filter(lambda rows: len({row[2] for row in rows}) > 1), st.sampled_from([None, "some", "times"]))
-def test_any_ratings_in_steps_give_chances(rows, more):
-    """Few, doubled, at odds or all too clear; people and items without any; weights, and moments that are one."""
+def test_any_ordinal_ratings_give_probabilities(rows, more):
+    """Few, repeated, contradictory or separable; users and items without any; weights, and equal times."""
     users, items, values = np.array(rows).T
     weights = np.arange(len(rows)) % 3 if more == "some" else None
     ratings = palate.Ratings(
@@ -158,8 +158,8 @@ def test_any_ratings_in_steps_give_chances(rows, more):
     assert values.min() <= chosen.predict(0, 1).prediction <= values.max()
 
 
-def test_weights_of_zero_teach_nothing_at_all(data):
-    """Not of tastes, and not of the steps' ends."""
+def test_ratings_of_weight_zero_change_nothing(data):
+    """Neither predictions nor cut points."""
     train, test, _ = data
     counted = np.random.default_rng(0).random(len(train)) < 0.6
     spoiled = with_values(train, np.where(counted, train.values, 1), weights=counted.astype(np.float32))
@@ -180,7 +180,7 @@ def test_a_step_that_only_weightless_ratings_have(data):
     assert rec.predict("u1", "i1", distribution=True).chances[2] < 0.05
 
 
-# ---- newcomers: expectation and maximization, then Gibbs
+# ---- fold-in: expectation-maximization, then Gibbs
 
 
 def one_draw(rec):
@@ -207,8 +207,8 @@ def log_posterior(x, rec, posterior, items, ratings):
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.6])
-def test_newcomers_are_drawn_from_their_posterior(rec, alpha, monkeypatch):
-    """Moments of 4,000 draws against importance sampling; the most probable vector against all others."""
+def test_fold_in_users_are_drawn_from_their_posterior(rec, alpha, monkeypatch):
+    """Mean and variance of 4,000 draws against importance sampling; the most probable vector against all others."""
     items, ratings = np.array([3, 17, 40, 41, 90]), [1, 5, 5, 3, 2]
     posterior = replace(one_draw(rec)[0], alpha=np.array([alpha], np.float32))
     likely = posterior.solve(history_of(items, ratings), draw=False)[0, 0].astype(np.float64)
@@ -254,7 +254,7 @@ def test_folding_in_is_as_good_as_a_refit(data):
     assert 0.85 < np.concatenate(inside).mean() < 0.97
 
 
-def test_weights_of_newcomers_count(rec):
+def test_weights_of_fold_in_ratings_count(rec):
     told = {"item": ["i1", "i2", "i3"], "rating": [5.0, 1.0, 5.0]}
     vectors = [rec.fold_in(pl.DataFrame(told | {"weight": weights})).vector for weights in ([1, 1, 1], [1, 0, 1])]
     without = rec.fold_in({"i1": 5, "i3": 5}).vector
@@ -275,7 +275,7 @@ def test_a_rating_between_the_steps_is_an_error(rec, side):
 # ---- answers
 
 
-def test_a_distribution_is_a_prediction_with_chances(rec):
+def test_a_distribution_is_a_prediction_with_probabilities(rec):
     answer = rec.predict("u1", "i2", distribution=True)
     assert isinstance(answer, Distribution)
     assert list(answer.chances) == [1, 2, 3, 4, 5]
@@ -292,7 +292,7 @@ def test_a_distribution_is_a_prediction_with_chances(rec):
     assert sum(new.predict("i2", distribution=True).chances.values()) == pytest.approx(1)
 
 
-def test_chances_have_columns_in_frames_of_any_kind(rec):
+def test_probabilities_have_columns_in_frames_of_any_kind(rec):
     names = [f"chance_{star}" for star in range(1, 6)]
     asked = {"user": ["u1", "nobody", "u3"], "item": ["i2", "i3", "nothing"]}
     polars = rec.predict(pl.DataFrame(asked), distribution=True)
@@ -321,7 +321,7 @@ def test_steps_that_six_digits_do_not_tell_apart():
     assert rec.predict(["u1"], ["i1"], distribution=True).columns[-1] == "chance_1234569.5"
 
 
-def test_ratings_as_numbers_have_no_chances(data):
+def test_plain_ratings_have_no_probabilities(data):
     plain = palate.Bayes(n_factors=2, n_sweeps=3).fit(data[0])
     for ask in (plain.predict, plain.fold_in({"i1": 5}).predict):
         with pytest.raises(OptionError, match=r"distribution=True needs ordered ratings.*likelihood=\"ordinal\""):
@@ -332,14 +332,14 @@ def test_ratings_as_numbers_have_no_chances(data):
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95])
-def test_the_cautious_order_is_that_of_the_lower_ends(rec, level):
+def test_by_lower_orders_by_the_lower_ends(rec, level):
     best = rec.recommend("u1", n=100, by="lower", keep_seen=True, level=level)
     low = rec.predict("u1", best["item"].to_list(), level=level)["low"]
     np.testing.assert_allclose(best["score"], low, atol=2e-3)
     assert len(best) == 100
 
 
-def test_the_most_likely_to_be_liked_come_first(rec):
+def test_by_chance_orders_by_probability(rec):
     best = rec.recommend(["u1", "u7"], n=100, by="chance", at_least=4, keep_seen=True)
     told = rec.predict(best, distribution=True)
     chance = told["chance_4"] + told["chance_5"]

@@ -1,10 +1,10 @@
-"""Noise that differs from user to user: its draws against their law, and what it says of whom."""
+"""User noise: its draws against their distribution, planted noise recovered, and its part in intervals and fold-in."""
 
 import numpy as np
 from scipy import stats
 
 import palate
-from palate.recipes.gibbs.noise import FREEDOM, UserNoise
+from palate.recipes.gibbs.chain import FREEDOM, UserNoise
 
 
 def test_precisions_are_drawn_from_their_gamma():
@@ -20,8 +20,8 @@ def test_precisions_are_drawn_from_their_gamma():
             assert stats.kstest(drawn[counts == count], law.cdf).pvalue > 1e-3
 
 
-def whims(seed=0):
-    """Ratings of 200 users, of whom every second one is four times as noisy."""
+def noisy_ratings(seed=0):
+    """Ratings of 200 users, every second one four times as noisy."""
     rng = np.random.default_rng(seed)
     users, items = (codes.ravel() for codes in np.meshgrid(np.arange(200), np.arange(60), indexing="ij"))
     there = rng.random(len(users)) < 0.6
@@ -35,8 +35,8 @@ def whims(seed=0):
     return palate.split_random(ratings, test=0.2, seed=1), levels
 
 
-def test_the_noise_of_each_user_is_found_and_pays():
-    (train, test), levels = whims()
+def test_the_noise_of_each_user_is_recovered_and_improves_intervals():
+    (train, test), levels = noisy_ratings()
     rmse, covered = {}, {}
     for user_noise in (False, True):
         rec = palate.Bayes(n_factors=2, n_sweeps=60, user_noise=user_noise).fit(train)
@@ -48,13 +48,13 @@ def test_the_noise_of_each_user_is_found_and_pays():
     assert rec.model.user_noise[noisy].min() > rec.model.user_noise[~noisy].max()
     assert np.abs(np.log(rec.model.user_noise / levels)).mean() < 0.25
     assert rmse[True] < rmse[False]
-    off = {which: np.abs(np.array(shares) - 0.9).max() for which, shares in covered.items()}  # of either kind of people
+    off = {which: np.abs(np.array(shares) - 0.9).max() for which, shares in covered.items()}
     assert off[True] < 0.08
     assert off[True] < off[False] / 1.5
 
 
 def test_the_noise_stays_with_its_user():
-    (train, _), _ = whims()
+    (train, _), _ = noisy_ratings()
     rec = palate.Bayes(n_factors=2, n_sweeps=30).fit(train)
     wide, narrow = rec.predict(1, 3), rec.predict(0, 3)
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
@@ -65,5 +65,5 @@ def test_the_noise_stays_with_its_user():
     assert narrow.high - narrow.low < anybody.high - anybody.low
     compact = rec.compact()
     assert compact.predict(1, 3).low < compact.predict(0, 3).low
-    item = rec.fold_in({0: 9.0, 1: 1.0}, side="item")  # who rates by rule is believed more
+    item = rec.fold_in({0: 9.0, 1: 1.0}, side="item")  # a consistent user counts more
     assert item.predict(7).prediction > rec.fold_in({0: 1.0, 1: 9.0}, side="item").predict(7).prediction

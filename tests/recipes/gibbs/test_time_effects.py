@@ -1,8 +1,6 @@
 """Effects of time in the chain: their draws against closed forms, sessions by hand, and whole fits."""
 
-import os
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +12,16 @@ import palate
 from palate import kernels
 from palate.errors import OptionError
 from palate.models.effects import YEAR
-from palate.recipes.gibbs import timing
+from palate.recipes.gibbs import time_effects
 from palate.recipes.gibbs.targets import Targets
-from palate.recipes.gibbs.timing import FIRST_PRECISION, Effects, Keyed, SessionTree, Timing, session_levels
+from palate.recipes.gibbs.time_effects import (
+    FIRST_PRECISION,
+    Effects,
+    KeyedEffectsSampler,
+    SessionTree,
+    TimeEffectsSampler,
+    session_levels,
+)
 
 ALPHA = 1.7
 
@@ -64,7 +69,7 @@ def test_the_precision_follows_its_law_without_the_effects(sizes):
     """The density by brute force: residuals' sums are Normal(0, n / alpha + n^2 / tau), the deviation half-Cauchy."""
     sums = np.linspace(-1.5, 2.0, len(sizes)) * np.sqrt(sizes)
     sd = np.geomspace(1e-3, 4, 4001)
-    density = stats.halfcauchy(scale=timing.PRIOR_DEVIATION).pdf(sd) * sd  # per unit of log sd
+    density = stats.halfcauchy(scale=time_effects.PRIOR_DEVIATION).pdf(sd) * sd  # per unit of log sd
     for n, total in zip(sizes, sums, strict=True):
         if n:
             density = density * stats.norm(0, np.sqrt(n / ALPHA + n**2 * sd**2)).pdf(total)
@@ -114,7 +119,7 @@ def test_sessions_by_hand():
             np.testing.assert_array_equal(one, two)
 
 
-def test_levels_that_say_nothing_are_left_out():
+def test_levels_without_information_are_left_out():
     users = np.repeat(np.arange(10, dtype=np.int32), 4)
     same_moment = np.zeros(40, np.int64)
     assert session_levels(users, same_moment) == ([], [])  # one session per user: his bias
@@ -173,7 +178,7 @@ def test_the_draws_of_all_levels_have_the_joint_law(weighted):
 
 @pytest.mark.usefixtures("fixed")
 def test_what_has_no_key_has_no_effect():
-    keyed = Keyed(np.array([7, -1, 7, 3, -1]), None)
+    keyed = KeyedEffectsSampler(np.array([7, -1, 7, 3, -1]), None)
     np.testing.assert_array_equal(keyed.keys, [3, 7])
     keyed.draw(np.array([1e6, 50.0, 1e6, -1e6, 50.0]), ALPHA, rng_of(0))
     once, twice = FIRST_PRECISION + ALPHA, FIRST_PRECISION + 2 * ALPHA
@@ -188,7 +193,7 @@ def test_what_has_no_key_has_no_effect():
 def test_both_orders_of_the_ratings_get_the_same_targets_and_the_errors_are_theirs(weights):
     ratings = timed(weights=weights, n=300, days=1500)
     targets = Targets(ratings, seed=1, n_threads=1, time=True, ordinal=False)
-    whole = targets.timing
+    whole = targets.time_effects
     assert whole.days is not None and whole.drift is not None and whole.sessions.levels
     rng = np.random.default_rng(0)
     users, items = (rng.standard_normal((n, 3)).astype(np.float32) for n in (6, 5))
@@ -209,9 +214,9 @@ def test_both_orders_of_the_ratings_get_the_same_targets_and_the_errors_are_thei
 
 
 def test_what_is_kept_is_the_mean_of_what_the_ratings_got():
-    """The trained effects at the ratings' own moments are the mean of the chain's offsets."""
+    """The trained effects at the ratings' own times are the mean of the chain's offsets."""
     ratings = timed(n=200, days=1500, n_users=8)
-    whole, rng = Timing(ratings, 1.5, seed=1), np.random.default_rng(0)
+    whole, rng = TimeEffectsSampler(ratings, 1.5, seed=1), np.random.default_rng(0)
     vectors = np.zeros((8, 2), np.float32)
     total = np.zeros(200)
     order = np.argsort(ratings.user_codes, kind="stable")
@@ -220,25 +225,25 @@ def test_what_is_kept_is_the_mean_of_what_the_ratings_got():
         whole.draw(rng.standard_normal(200), ALPHA)
         whole.keep(vectors)
         total += whole.offsets
-        present = whole.effects(present=True).at(*codes, ratings.times[order])[0]
+        present = whole.effects(current=True).at(*codes, ratings.times[order])[0]
         np.testing.assert_allclose(present, 1.5 * whole.offsets, atol=1e-5)
     mean, variance = whole.effects().at(*codes, ratings.times[order])
     np.testing.assert_allclose(mean, 1.5 * total / 30, atol=1e-5)
     assert (variance >= 0).all()
 
 
-def test_at_unknown_moments_the_effects_are_noise():
+def test_at_unknown_times_the_effects_are_noise():
     ratings = timed(n=300, days=1500)
-    whole = Timing(ratings, 2.0, seed=1)
+    whole = TimeEffectsSampler(ratings, 2.0, seed=1)
     kinds = [*whole.sessions.levels, whole.days.effects]
     for at, kind in enumerate(kinds):
         kind.precision = at + 2.0
-    assert whole.alpha_now(4.0) == pytest.approx(1 / (1 / 4 + sum(1 / (at + 2) for at in range(len(kinds)))))
+    assert whole.predictive_alpha(4.0) == pytest.approx(1 / (1 / 4 + sum(1 / (at + 2) for at in range(len(kinds)))))
 
 
 def test_short_histories_have_no_drift_and_one_day_no_days():
-    short = Timing(timed(days=400), 1.0, seed=0)
-    assert short.drift is None and short.effects(present=True).drift is None
+    short = TimeEffectsSampler(timed(days=400), 1.0, seed=0)
+    assert short.drift is None and short.effects(current=True).drift is None
     ratings = timed(n=50)
     same = palate.Ratings(
         ratings.user_codes, ratings.item_codes, ratings.values, times=np.full(50, 5),
@@ -264,7 +269,7 @@ def test_other_units_of_time_find_the_same_sessions(unit, tmp_path):
     assert np.isfinite(answers[0]).all()
     days = ratings.times // 86_400 * 86_400
     plain = palate.Ratings(ratings.user_codes, ratings.item_codes, ratings.values, times=days, **vocabularies)
-    found = [Timing(one, 1.0, seed=0).sessions for one in (plain, other)]
+    found = [TimeEffectsSampler(one, 1.0, seed=0).sessions for one in (plain, other)]
     assert len(found[0].levels) == len(found[1].levels) > 0
     for one, two in zip(found[0].levels, found[1].levels, strict=True):
         np.testing.assert_array_equal(one.counts, two.counts)
@@ -299,7 +304,7 @@ def test_same_seed_same_answers_at_any_number_of_threads():
     np.testing.assert_array_equal(answers[0], answers[2])
 
 
-def test_without_times_there_is_nothing_to_learn_of_time():
+def test_effects_of_time_need_times():
     ratings = palate.datasets.synthetic(20, 10, 100, seed=1)
     assert ratings.times is None
     with pytest.raises(OptionError, match="needs times"):
@@ -310,7 +315,7 @@ def test_without_times_there_is_nothing_to_learn_of_time():
         palate.Bayes(time="yes")
 
 
-def test_the_validation_error_counts_moments():
+def test_the_validation_error_uses_times():
     ratings = timed(n_users=40, n_items=10, n=1500, seed=3, days=8)
     mood = np.random.default_rng(0).normal(0, 1.5, 40 * 50)
     felt = mood[ratings.user_codes * 50 + (ratings.times - 10**9) // 86_400]
@@ -326,30 +331,3 @@ def test_the_validation_error_counts_moments():
 
 
 # ---- real data
-
-
-@pytest.mark.data
-@pytest.mark.usefixtures("ml_100k")
-def test_movielens_has_moods():
-    folder = Path(os.environ.get("PALATE_DATA", "/nonexistent")) / "ml-100k"
-    parts = [np.loadtxt(folder / f"u1.{part}", dtype=np.int64) for part in ("base", "test")]
-    vocabularies = {
-        "user_vocabulary": palate.Vocabulary(range(1, 944), what="user"),
-        "item_vocabulary": palate.Vocabulary(range(1, 1683), what="item"),
-    }
-    train, test = (
-        palate.Ratings(rows[:, 0] - 1, rows[:, 1] - 1, rows[:, 2].astype(np.float32), times=rows[:, 3], **vocabularies)
-        for rows in parts
-    )
-    reports = [palate.evaluate(palate.Bayes(n_sweeps=80, time=time).fit(train), test) for time in (False, True)]
-    assert reports[1]["rmse"] < reports[0]["rmse"] - 0.011
-    assert reports[1]["rmse"] < 0.893
-    assert 0.885 < reports[1]["coverage_90"] < 0.92
-
-
-@pytest.mark.data
-def test_movielens_before_and_after(ml_100k):
-    """By a split in time nearly nothing is known of later moments, and nothing is lost either."""
-    train, test = palate.split_time(ml_100k, test=0.1)
-    errors = [palate.evaluate(palate.Bayes(n_sweeps=60, time=time).fit(train), test)["rmse"] for time in (False, True)]
-    assert errors[1] < errors[0] + 0.004

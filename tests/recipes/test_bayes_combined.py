@@ -1,6 +1,5 @@
-"""Ordered ratings with all else that may be known: history, attributes and moments; explained, saved, folded in."""
+"""Bayes with all options combined: ordinal ratings, effects of time, side information; answers, files, compact."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +8,8 @@ import pytest
 import palate
 from helpers.data import KINDS, NOW, told_and_timed
 from helpers.parts import assert_same_parts
-from palate.errors import DataError, OptionError, TamperedModelError
+from palate.errors import DataError, OptionError
 from palate.recipes.monitor import rmse
-from palate.storing import container
 
 RECIPE = palate.Bayes(likelihood="ordinal", time=True, n_factors=3, n_sweeps=60, n_samples=8)
 
@@ -26,10 +24,10 @@ def rec(split):
     return RECIPE.fit(split[0])
 
 
-# ---- all of it learns
+# ---- errors and probabilities
 
 
-def test_each_part_pays_and_all_do_so_together(rec, split):
+def test_each_option_lowers_the_error_and_all_together_most(rec, split):
     train, test = split
     report = palate.evaluate(rec, test, baselines=False)
     for less in ({"time": False}, {"likelihood": "gaussian", "time": False, "history": False, "features": False}):
@@ -41,7 +39,7 @@ def test_each_part_pays_and_all_do_so_together(rec, split):
     assert rec.model.effects.unknown_variance == pytest.approx(1, rel=0.4)
 
 
-def test_chances_come_true_at_known_and_at_unknown_moments(rec, split):
+def test_probabilities_are_calibrated_at_known_and_unknown_times(rec, split):
     test = split[1]
     happened = test.values[:, None] == np.arange(1, 6)
     losses = []
@@ -53,7 +51,7 @@ def test_chances_come_true_at_known_and_at_unknown_moments(rec, split):
     assert losses[0] < losses[1] - 0.05
 
 
-def test_a_distribution_is_asked_at_a_moment(rec, split):
+def test_distributions_depend_on_the_time(rec, split):
     frame = split[1][:6].to_frame()
     told = rec.predict(frame, distribution=True)
     assert [name for name in told.columns if name.startswith("chance_")] == [f"chance_{star}" for star in range(1, 6)]
@@ -92,7 +90,7 @@ def assert_adds_up(why, row="user"):
     assert sum(why.parts.values()) == pytest.approx(why.prediction, abs=1e-4)
 
 
-def test_explanations_of_users_and_moments_add_up(rec, split):
+def test_explanations_of_users_and_times_add_up(rec, split):
     for row in split[1][:12].to_frame().rows(named=True):
         for when in (None, row["time"]):
             why = rec.explain(row["user"], row["item"], when=when)
@@ -106,7 +104,7 @@ def test_explanations_of_users_and_moments_add_up(rec, split):
     assert all(np.sign(why.parts["time"]) == np.sign(by) for why, by in zip(whys, moved, strict=True))
 
 
-def test_explanations_of_newcomers_add_up(rec):
+def test_explanations_of_fold_in_users_add_up(rec):
     for new in (
         rec.fold_in({"i1": 5, "i4": 2, "i9": 4}),
         rec.fold_in({"i1": 5}, features={"age": 20}),
@@ -119,7 +117,7 @@ def test_explanations_of_newcomers_add_up(rec):
             assert why.prediction == pytest.approx(new.predict(item).prediction, abs=1e-4)
 
 
-def test_a_rating_above_what_was_expected_pulls_up(rec):
+def test_a_rating_above_the_prior_mean_contributes_positively(rec):
     why = [rec.fold_in({"i1": stars}).explain("i4") for stars in (1, 5)]
     assert why[0].because[0].contribution < 0 < why[1].because[0].contribution
     assert why[0].prediction < why[1].prediction
@@ -148,7 +146,7 @@ def test_new_items_are_like_the_items_they_resemble(rec, split):
         rec.fold_in({"u1": 2.5}, side="item")
 
 
-# ---- kept
+# ---- saved
 
 
 def answers(rec):
@@ -179,82 +177,10 @@ def test_a_saved_model_answers_the_same_to_the_bit(rec, file):
     assert answers(loaded) == answers(rec)
 
 
-def steps_with(header, **lies):
-    return header | {"factors": header["factors"] | {"steps": header["factors"]["steps"] | lies}}
-
-
-HEADER_LIES = {
-    "cuts that fall": {"cuts": [1.0, 0.0, 2.0, 3.0]},
-    "cuts that are one": {"cuts": [0.0, 0.0, 1.0, 2.0]},
-    "too few cuts": {"cuts": [0.0, 1.0]},
-    "cuts of words": {"cuts": ["a", "b", "c", "d"]},
-    "cuts without end": {"cuts": [0.0, 1.0, 2.0, 1e999]},
-    "values that fall": {"values": [5, 4, 3, 2, 1]},
-    "one value": {"values": [1], "cuts": []},
-    "too many values": {"values": list(range(21)), "cuts": list(range(20))},
-    "a table of values": {"values": [[1, 2, 3, 4, 5]]},
-    "doubt below zero": {"doubt": -0.1},
-    "doubt without end": {"doubt": 1e999},
-    "no doubt": {"doubt": None},
-    "no values": {"values": None},
-}
-TENSOR_LIES = {
-    "cuts that fall": lambda cuts: -cuts,
-    "cuts that are one": np.zeros_like,
-    "cuts of one draw": lambda cuts: cuts[:1],
-    "too few cuts": lambda cuts: np.ascontiguousarray(cuts[:, :-1]),
-    "flat cuts": np.ravel,
-    "cuts in float64": lambda cuts: cuts.astype(np.float64),
-    "cuts without end": lambda cuts: np.where(cuts == cuts.max(), np.inf, cuts).astype(np.float32),
-    "cuts that are none": lambda cuts: np.full_like(cuts, math.nan),
-}
-
-
-def refuse(path, tensors, header):
-    try:
-        container.write(path, tensors, header)
-    except (ValueError, OptionError):
-        return  # such a file cannot even be written
-    with pytest.raises(TamperedModelError):
-        palate.load(path)
-
-
-@pytest.mark.parametrize("lie", HEADER_LIES)
-def test_steps_that_are_none_are_refused(lie, file, tmp_path):
-    tensors, header = container.read(file)
-    refuse(tmp_path / "lie.palate", tensors, steps_with(header, **HEADER_LIES[lie]))
-
-
-@pytest.mark.parametrize("lie", TENSOR_LIES)
-def test_cut_points_of_draws_that_are_none_are_refused(lie, file, tmp_path):
-    tensors, header = container.read(file)
-    lying = TENSOR_LIES[lie](np.array(tensors["posterior.cuts"]))
-    refuse(tmp_path / "lie.palate", tensors | {"posterior.cuts": lying}, header)
-
-
-def test_steps_and_their_cuts_come_together(file, tmp_path):
-    tensors, header = container.read(file)
-    without = {name: part for name, part in tensors.items() if name != "posterior.cuts"}
-    refuse(tmp_path / "lie.palate", without, header)
-    factors = {name: part for name, part in header["factors"].items() if name != "steps"}
-    refuse(tmp_path / "lie.palate", tensors, header | {"factors": factors})
-    for missing in ("values", "cuts", "doubt"):
-        steps = {name: part for name, part in header["factors"]["steps"].items() if name != missing}
-        refuse(tmp_path / "lie.palate", tensors, header | {"factors": header["factors"] | {"steps": steps}})
-    range_too = header["factors"] | {"y_range": [0.0, 6.0]}
-    refuse(tmp_path / "lie.palate", tensors, header | {"factors": range_too})
-
-
-def test_effects_of_a_file_with_steps_are_checked(file, tmp_path):
-    tensors, header = container.read(file)
-    spoiled = tensors["effects.session.0.users"] + np.int32(150)
-    refuse(tmp_path / "lie.palate", tensors | {"effects.session.0.users": spoiled}, header)
-
-
 # ---- without the draws
 
 
-def test_a_compact_model_says_nearly_the_same(rec, split, tmp_path):
+def test_a_compact_model_answers_nearly_the_same(rec, split, tmp_path):
     test, compact = split[1], rec.compact()
     codes = test.user_codes, test.item_codes
     for when in (None, test.times):
@@ -283,7 +209,7 @@ def test_a_compact_model_says_nearly_the_same(rec, split, tmp_path):
     assert loaded.predict("u1", "i5", distribution=True) == compact.predict("u1", "i5", distribution=True)
 
 
-def test_it_is_no_dot_product(rec):
+def test_it_cannot_become_a_torch_model(rec):
     pytest.importorskip("torch")
     with pytest.raises(OptionError, match="ordered ratings are more than a dot product"):
         palate.nn.to_torch(rec)

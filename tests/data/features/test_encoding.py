@@ -1,4 +1,4 @@
-"""Features as they are told: rows one by one, groups, knots, titles, the stored form; and real tables."""
+"""Encoding rows as features: rows one by one, groups, knots, titles, the stored form; and real tables."""
 
 import datetime
 import json
@@ -39,7 +39,7 @@ def features():
     return Features.learned(TABLE)
 
 
-def test_rows_told_one_by_one_are_the_rows_of_the_table(features):
+def test_rows_encoded_one_by_one_are_the_rows_of_the_table(features):
     rows = [{name: values[row] for name, values in TABLE.items()} for row in range(60)]
     whole, told = features.encode(TABLE), features.encode_rows(rows)
     for name in ("indptr", "indices", "values"):
@@ -57,7 +57,7 @@ def test_rows_told_one_by_one_are_the_rows_of_the_table(features):
     np.testing.assert_array_equal(by_day[0], by_day[1])
 
 
-def test_what_a_row_does_not_tell_is_missing_and_what_is_unknown_counted(features):
+def test_absent_values_are_missing_and_unknown_ones_are_counted(features):
     assert features.encode_rows({}).shape == (1, features.n_features)
     assert len(features.encode_rows([{}, {"age": None, "job": "", "likes": [], "code": "x1"}]).values) == 0
     assert features.encode_rows([]).shape == (0, features.n_features)

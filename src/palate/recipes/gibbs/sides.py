@@ -1,0 +1,183 @@
+"""One side of the Gibbs sampler, users or items: the prior of its vectors, and the link from side information.
+
+    x_r ~ Normal(m + F_r beta, Lambda^-1),  (m, Lambda) ~ Normal-Wishart(m0 = 0, beta0 = 2, W0 = I, nu0 = k)
+    beta_f ~ Normal(0, (l_g Lambda)^-1),    l_g ~ Gamma(1, rate = 1)
+
+F is the side information (history and attributes), with one precision l for each group g of its features. Without
+side information F beta is 0: Salakhutdinov & Mnih (2008). With it, it is the model of Macau (Simm et al., 2017), which
+draws beta as a whole by conjugate gradients. Here beta is drawn feature by feature: this costs as much as one of their
+iterations, needs no tolerance, and mixes as well (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from palate.data.rows import CompressedRows, columns_from, rows_where, transpose_rows
+from palate.kernels import draw_link, gram
+from palate.models.factors import Doubles, Floats
+from palate.models.side_information import SideInfo
+from palate.recipes.gibbs.thinning import ColdStartRows, SideDraw
+
+WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their variance mixes slowly
+
+
+class Side:
+    """The state of one side: its vectors (n, k), the mean m (k,) and precision Lambda (k, k) of their prior, the link.
+
+    rows: the ratings of each row; start: the vectors to start from; side_info: the features and the matrix F of all
+    rows, or None; stream: of the side's random numbers.
+    """
+
+    def __init__(
+        self,
+        rows: CompressedRows,
+        start: Floats,
+        side_info: tuple[SideInfo, CompressedRows] | None,
+        stream: int,
+        n_threads: int,
+    ) -> None:
+        self.rows, self.vectors, self.stream = rows, start, stream
+        self.counts = rows.counts
+        self.rated = self.counts > 0
+        k = start.shape[1]
+        self.mean = np.zeros(k)
+        self.precision = np.eye(k) * WARM_UP_PRECISION
+        self.precision[-1, -1] = WARM_UP_BIAS_PRECISION
+        self.link: Link | None = None
+        self.attributes: CompressedRows | None = None  # of all rows, without the history
+        if side_info is not None:
+            info, features = side_info
+            self.link = Link(info, rows_where(features, self.rated), k, n_threads)  # unrated rows have no part in it
+            self.attributes = None if info.n_features == info.n_history else columns_from(features, info.n_history)
+
+    @property
+    def row_means(self) -> Floats:
+        """The prior means of the vectors: one mean (k,) for all rows, or (n, k) with a link."""
+        mean = self.mean.astype(np.float32)
+        return mean if self.link is None else mean + self.link.shift
+
+    def draw_prior(self, rng: np.random.Generator, seed: int, sweep: int, n_threads: int) -> None:
+        """Draw m and Lambda given the vectors of the rated rows, then the link."""
+        link = self.link
+        if link is None:
+            rated = self.vectors if self.rated.all() else self.vectors[self.rated]
+            self.mean, self.precision = draw_normal_wishart(rated, rng, n_threads)
+            return
+        residuals = self.vectors - link.shift
+        residuals = residuals if self.rated.all() else residuals[self.rated]
+        scatter, n_scattered = (link.scatter(), len(link.beta)) if link.is_drawn else (0.0, 0)
+        self.mean, self.precision = draw_normal_wishart(residuals, rng, n_threads, scatter, n_scattered)
+        link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
+
+    @property
+    def cold_start_rows(self) -> ColdStartRows:
+        """The ratings of the rows, their attributes, and how many of these there are."""
+        info = None if self.link is None else self.link.info
+        return self.rows, self.attributes, 0 if info is None else info.n_features - info.n_history
+
+    def current_draw(self) -> SideDraw:
+        """The current draw. The next sweep overwrites its link."""
+        link = None if self.link is None else self.link.beta
+        return SideDraw(self.vectors, self.mean.astype(np.float32), self.precision.astype(np.float32), link)
+
+
+class Link:
+    """The state of one side's link: beta (n_features, k), the precisions l (n_groups,), and shift = F beta (n, k)."""
+
+    def __init__(self, info: SideInfo, features: CompressedRows, k: int, n_threads: int) -> None:
+        self.info = info
+        self._by_feature = transpose_rows(features, info.n_features)
+        self._row_values: Floats | None = (
+            None  # with history alone, all entries of a row of F are equal: one value each
+        )
+        if info.attributes is None:
+            self._row_values = _first_values(features)
+            self._by_feature = replace(self._by_feature, values=self._row_values[:0])
+        self._groups = info.groups
+        self._group_sizes = np.bincount(info.groups)
+        self._n_threads = n_threads
+        self.precisions = np.ones(len(self._group_sizes))
+        self.beta = np.zeros((info.n_features, k), np.float32)
+        self.shift = np.zeros((features.n_rows, k), np.float32)
+        self.is_drawn = False  # until then beta is no draw, and has no part in Lambda's
+
+    @property
+    def ridge(self) -> Floats:
+        """The precision l of each feature, (n_features,)."""
+        return self.precisions[self._groups].astype(np.float32)
+
+    def scatter(self) -> Doubles:
+        """sum_f l_f beta_f beta_f^T, (k, k), by which beta enters the draw of Lambda."""
+        products, _ = gram(self.beta * np.sqrt(self.ridge)[:, None], n_threads=self._n_threads)
+        return products
+
+    def draw(
+        self,
+        vectors: Floats,
+        mean: Doubles,
+        precision: Doubles,
+        rng: np.random.Generator,
+        *,
+        seed: int,
+        sweep: int,
+        stream: int,
+    ) -> None:
+        """Draw beta given the vectors and their prior, in place, then l given beta."""
+        centered = vectors - mean.astype(np.float32)
+        residuals = centered - self.shift
+        draw_link(
+            self._by_feature.indptr,
+            self._by_feature.indices,
+            self._by_feature.values if self._row_values is None else None,
+            self.beta,
+            residuals,
+            row_values=self._row_values,
+            ridge=self.ridge,
+            factor=np.linalg.inv(np.linalg.cholesky(precision)).T.astype(np.float32, order="C"),
+            seed=seed,
+            sweep=sweep,
+            stream=stream,
+            n_threads=self._n_threads,
+        )
+        np.subtract(centered, residuals, out=self.shift)
+        self.is_drawn = True
+        lengths = np.sum((self.beta @ precision.astype(np.float32)) * self.beta, axis=1, dtype=np.float64)
+        totals = np.bincount(self._groups, lengths, minlength=len(self.precisions))
+        self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + totals / 2)
+
+
+def _first_values(rows: CompressedRows) -> Floats:
+    """The value of the first entry of each row, (n_rows,); 0 for empty rows."""
+    first, filled = np.zeros(rows.n_rows, np.float32), rows.counts > 0
+    first[filled] = rows.values[rows.indptr[:-1][filled]]
+    return first
+
+
+def draw_normal_wishart(
+    vectors: Floats,
+    rng: np.random.Generator,
+    n_threads: int = 0,
+    scatter: Doubles | float = 0.0,
+    n_scattered: int = 0,
+) -> tuple[Doubles, Doubles]:
+    """(m, Lambda) given the rows x_1..x_n, from Normal-Wishart(m0 = 0, beta0 = 2, W0 = I, nu0 = k): (k,) and (k, k).
+
+    With xbar and S the rows' mean and scatter (Salakhutdinov & Mnih 2008, equation 14):
+    W^-1 = I + S + (beta0 n / (beta0 + n)) xbar xbar^T,  Lambda ~ Wishart(W, k + n),
+    m ~ Normal(n xbar / (beta0 + n), ((beta0 + n) Lambda)^-1).
+    scatter: of n_scattered more vectors with mean 0 and precision Lambda, those of a link; they do not depend on m.
+    """
+    n, k = vectors.shape
+    products, sums = gram(vectors, n_threads=n_threads)
+    xbar = sums / max(n, 1)
+    beta = 2.0 + n
+    inverse_W = np.eye(k) + products - n * np.outer(xbar, xbar) + (2.0 * n / beta) * np.outer(xbar, xbar) + scatter
+    # Bartlett: Lambda = C C^T with C = L^-T T, inverse_W = L L^T, T lower triangular.
+    T = np.tril(rng.standard_normal((k, k)), -1)
+    T[np.diag_indices(k)] = np.sqrt(rng.chisquare(k + n + n_scattered - np.arange(k)))
+    C = np.linalg.solve(np.linalg.cholesky(inverse_W).T, T)
+    mean = sums / beta + np.linalg.solve(C.T, rng.standard_normal(k)) / np.sqrt(beta)
+    return mean, C @ C.T
