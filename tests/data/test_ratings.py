@@ -165,8 +165,8 @@ def test_times_come_back_exactly(times):
         ({"times": [[1, 2, 3]]}, r"times has shape \(1, 3\)"),
         ({"weights": [1, 2, -1]}, "weight is negative"),
         ({"weights": [1, 2, np.nan]}, "weight is negative, NaN"),
-        ({"item_table": pl.DataFrame({"title": ["a"]})}, "item table has 1 rows for 2 labels"),
-        ({"user_table": pl.DataFrame({"name": ["a"]})}, "user table has 1 rows for 3 labels"),
+        ({"item_table": pl.DataFrame({"title": ["a"]})}, "item table has 1 rows for 2 items"),
+        ({"user_table": pl.DataFrame({"name": ["a"]})}, "user table has 1 rows for 3 users"),
     ],
 )
 def test_what_cannot_be_is_refused(wrong, message):
@@ -292,7 +292,7 @@ def test_a_table_from_a_file(tmp_path):
         (
             pl.DataFrame({"age": [1, 2]}),
             DataError,
-            "user table has 2 rows for 3 labels.*call the column of labels 'user'",
+            "user table has 2 rows for 3 users.*name that column 'user'",
         ),
         (5, DataError, "from a int"),
     ],

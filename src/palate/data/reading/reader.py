@@ -227,8 +227,8 @@ class Collector:
             kind=self.kind,
         )
         strict = self.bad.strict
-        with_users = ratings.joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
-        return with_users.joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
+        with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
+        return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
 
     def _columns(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Columns:
         batches, self.batches = self.batches, []
