@@ -38,7 +38,7 @@ def test_ordinary_choices_are_fine_and_no_word_is_of_ratings(rng):
     found = palate.check(choices(*many(rng), n_items=100))
     assert "choices" in found["size"].says
     assert "are chosen" in found["density"].says
-    assert "who chose what is all" in found["counts"].says
+    assert "only who chose what is known" in found["counts"].says
     assert {"scale", "constant raters", "kind", "items of all", "huge histories"}.isdisjoint(
         finding.name for finding in found.findings
     )
