@@ -285,7 +285,7 @@ def test_a_table_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("table", "error", "says"),
     [
-        ({"user": ["zoe"], "age": [1]}, DataError, "none of the 3 users.*column 'user' like .*zoe"),
+        ({"user": ["zoe"], "age": [1]}, DataError, "none of the 3 users.*column 'user' are like .*zoe"),
         ({"age": [1], "user": [1.5]}, LabelTypeError, "user ids are floats"),
         ({"age": [1, 2], "user": [1, "ann"]}, LabelTypeError, "column 'user' must be all strings or all integers"),
         ({"age": [1, 2], "user": ["ann"]}, DataError, "different lengths: age 2, user 1"),

@@ -625,7 +625,7 @@ def test_a_text_table_is_matched_as_numbers_when_labels_are_integers(write):
 
 
 def test_a_table_that_knows_nobody_is_refused(write):
-    with pytest.raises(DataError, match="knows none of the 2 items"):
+    with pytest.raises(DataError, match="has none of the 2 items"):
         read(COLUMNS, items=write("item,title\nx,Tea\n", "items.csv"))
 
 
