@@ -25,7 +25,7 @@ class DataError(PalateError, ValueError):
     """Ratings or tables that cannot be read, or cannot be used as they are.
 
     Raised for a missing or empty file, a column that is not there, a row that is not a rating, a shape that does not
-    fit, or ratings of the wrong kind for what was asked. The message names the source and, for a bad row, its line.
+    fit, or ratings of the wrong kind for a method. The message names the source and, for a bad row, its line.
     Correct the data, name the column, or pass the option that the message suggests. Also a ValueError.
     """
 

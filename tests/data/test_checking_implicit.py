@@ -1,4 +1,4 @@
-"""What the data doctor says of choices, and when it doubts the kind."""
+"""What the data doctor says about choices, and when it suggests the other kind."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_a_user_with_most_of_all_plays(rng):
     assert even.severity == "info"
 
 
-def test_items_that_everybody_has(rng):
+def test_items_that_all_users_have(rng):
     users, items = many(rng)
     users, items = np.append(users, np.arange(39)), np.append(items, np.full(39, 100))
     found = palate.check(choices(users, items))["items of all"]
@@ -102,7 +102,7 @@ def test_ratings_that_look_like_choices():
     assert 'kind="implicit"' in counts["scale"].do
 
 
-def test_repeats_are_told():
+def test_repeats_are_counted():
     found = palate.check({"user": ["ann", "ann", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
     assert found["repeats"].says == "1 rows were added to the count of their (user, item)."
 

@@ -106,11 +106,11 @@ def test_none_at_all():
     assert ratings.describe() == "No ratings."
     assert ratings.by_user().counts.tolist() == [0, 0, 0]
     assert ratings.to_frame().height == 0
-    nobody = Ratings(
+    empty = Ratings(
         np.zeros(0), np.zeros(0), np.zeros(0), user_vocabulary=Vocabulary([]), item_vocabulary=Vocabulary([])
     )
-    assert nobody.by_item().n_rows == 0
-    assert nobody.describe() == "No ratings."
+    assert empty.by_item().n_rows == 0
+    assert empty.describe() == "No ratings."
 
 
 def test_no_more_than_32_bytes_a_rating():
@@ -263,7 +263,7 @@ def test_the_order_of_a_table_is_irrelevant(order, absent, as_text):
     assert table["square"].to_list() == [row**2 if row in rows else None for row in range(6)]
 
 
-def test_repeated_and_missing_labels_of_a_table_are_told():
+def test_repeated_and_missing_labels_of_a_table_are_noted():
     users = {"user": ["ann", "ann", None, "zoe"], "age": [1, 2, 3, 4]}
     ratings = make().with_users(users)
     assert ratings.user_table.rows() == [(2,), (None,), (None,)]

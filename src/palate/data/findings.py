@@ -33,6 +33,12 @@ class Finding:
         severity ("info", "warning" or "problem"): "problem" if learning from such ratings makes little sense.
         says (str): What was found, with numbers.
         do (str, default ""): What to do about it; "" if nothing needs to be done.
+
+    Example:
+        >>> import palate
+        >>> found = palate.check({"user": ["ann", "bob"], "item": ["tea", "tea"], "rating": [5, 5]})
+        >>> found["scale"].severity, found["scale"].says
+        ('problem', 'Every rating is 5.')
     """
 
     name: str

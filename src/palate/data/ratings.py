@@ -44,6 +44,12 @@ class ReadReport:
         contradictions (int, default 0): Pairs that were given more than once with different values.
         summed (int, default 0): Rows of implicit ratings whose count was added to that of the same pair.
         table_notes (tuple of str, default empty): What was left out of the user and item tables; no rating is affected.
+
+    Example:
+        >>> import palate
+        >>> columns = {"user": ["ann", "ann", "bob"], "item": ["tea", "tea", "jam"], "rating": [5, 4, None]}
+        >>> print(palate.read(columns, on_bad_rows="report").report)
+        3 rows read, 1 left out (no rating), 1 duplicates of a (user, item) joined from the mapping.
     """
 
     rows_read: int = 0

@@ -92,6 +92,11 @@ class Vocabulary:
 
         Returns:
             Vocabulary: Sharing the labels; itself if `what` is unchanged.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["drama", "comedy"]).named("genre")
+            Vocabulary(2 string genres)
         """
         if what == self.what:
             return self
@@ -120,6 +125,11 @@ class Vocabulary:
         Raises:
             UnknownLabelError: The vocabulary does not contain the label.
             LabelTypeError: The label is not of the vocabulary's type.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["drama", "comedy"]).encode_one("drama")
+            1
         """
         code = self.find(label)
         if code < 0:
@@ -137,6 +147,11 @@ class Vocabulary:
 
         Raises:
             LabelTypeError: The label is not of the vocabulary's type.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["drama", "comedy"]).find("western")
+            -1
         """
         given: Any = label
         if isinstance(given, np.integer | np.str_ | np.ndarray) and given.ndim == 0:

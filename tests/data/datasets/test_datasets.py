@@ -1,4 +1,4 @@
-"""Data sets: got once, whole and verified, from whatever source there is; and the same from every one."""
+"""Data sets: downloaded once, complete and verified, and the same from every source."""
 
 import hashlib
 import io
@@ -303,7 +303,7 @@ def test_available_says_size_licence_and_place(grouplens, cache):
     assert before["ml-1m"].here == cache / "ml-1m"
 
 
-def test_the_cache_is_the_users_own_unless_told(monkeypatch):
+def test_the_cache_is_the_users_own_by_default(monkeypatch):
     monkeypatch.delenv("PALATE_CACHE", raising=False)
     assert "palate" in str(datasets.cache_folder())
 

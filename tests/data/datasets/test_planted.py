@@ -1,4 +1,4 @@
-"""Synthetic ratings: exactly as many as asked, no pair twice, skewed, and drawn from the factors they say."""
+"""Synthetic ratings: exactly n_ratings of them, no pair twice, skewed, and drawn from their factors."""
 
 import time
 

@@ -46,6 +46,12 @@ class DataSet:
         licence (str): Terms of use, in a sentence.
         md5 (str or None, default None): Checksum of the zip file. None if the file changes now and then; GroupLens then
             publishes its checksum beside it.
+
+    Example:
+        >>> import palate
+        >>> known = palate.datasets.available()[0]
+        >>> known.name, known.n_ratings, known.megabytes
+        ('ml-100k', 100000, 5)
     """
 
     name: str

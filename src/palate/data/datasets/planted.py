@@ -1,6 +1,6 @@
 """Synthetic ratings, drawn from known factors: for tests, and to measure how palate scales.
 
-Few items are popular and few users are active, as in real data. The factors that planted the ratings can be asked for.
+Few items are popular and few users are active, as in real data. `synthetic_factors` returns the factors.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ class SyntheticFactors:
         item_bias (float32 array): c, shape (n_items,).
         user_factors (float32 array): p, shape (n_users, n_factors).
         item_factors (float32 array): q, shape (n_items, n_factors).
+
+    Example:
+        >>> import palate
+        >>> truth = palate.datasets.synthetic_factors(n_users=60, n_items=40, n_factors=5, seed=1)
+        >>> truth.scores([0, 0, 59], [0, 1, 39]).shape
+        (3,)
     """
 
     mean: float

@@ -34,6 +34,14 @@ class Design:
         values (float32 array): Value of each nonzero cell, shape (n_cells,).
         n_features (int): Number of features.
         unknown (dict): Field -> number of values without a feature; only fields that have any.
+
+    Example:
+        >>> from palate.data.features import Features
+        >>> design = Features.learned({"job": ["cook", "smith"] * 2}).encode({"job": ["smith", "nurse"]})
+        >>> design.shape, design.unknown
+        ((2, 2), {'job': 1})
+        >>> design.to_dense().tolist()
+        [[0.0, 1.0], [0.0, 0.0]]
     """
 
     indptr: NDArray[np.int64]

@@ -64,7 +64,7 @@ def read(
         source (path, open file, frame, mapping, tuple, array, sparse matrix or SQL): What to read. Files are text with
             any separator, JSON lines, Parquet, Feather or Arrow; frames are pandas, polars, pyarrow or any other that
             narwhals knows; a mapping has columns by name; a tuple is (users, items, values, ...); an array has shape
-            (n, 3) or more; a sparse matrix is users x items; SQL is a query, with connection=.
+            (n, 3) or (n, 4), or (n, 2) if implicit; a sparse matrix is users x items; SQL is a query, with connection=.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
             "implicit" if only choices are known.
         user (str or int, default None): Column of users, by name or position from 0; None finds it.
