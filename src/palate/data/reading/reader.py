@@ -53,8 +53,8 @@ def read(
 
     Columns are found by their names (user, movieId, stars, timestamp, ...) or, in a source without names, by position:
     user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Numbers of a time
-    column stay as they are, dates become seconds since 1970. Gzip is unpacked. A text file is read block by block and
-    may be larger than the memory.
+    column stay as they are, dates become seconds since 1970. Gzip is unpacked. Text files are read block by block, so
+    only the ratings need to fit in memory.
 
     With kind="implicit", only choices are known: likes, plays, purchases. Then no rating is needed, and a column of
     ratings, counts, plays, quantities or weights is how often, above 0. A source with such a column and no ratings is
