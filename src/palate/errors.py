@@ -1,51 +1,108 @@
-"""The errors a user can meet. Each message says what is wrong, where, and what to do."""
+"""The errors palate raises on purpose. Each message says what was found, where, and what to do about it.
+
+Every error is a `PalateError` and one of Python's own errors too, so `except ValueError` works as expected.
+"""
 
 from __future__ import annotations
 
 
 class PalateError(Exception):
-    """Anything palate refuses to do. Catch this one to catch them all."""
+    """The base class of all errors that palate raises on purpose.
+
+    Catch it to catch every error below; the message says what to change.
+
+    Example:
+        >>> import palate
+        >>> try:
+        ...     palate.read("no-such-file.csv")
+        ... except palate.errors.PalateError as error:
+        ...     print(error)
+        there is no file no-such-file.csv.
+    """
 
 
 class DataError(PalateError, ValueError):
-    """The ratings cannot be read or used as they are."""
+    """Ratings or tables that cannot be read, or cannot be used as they are.
+
+    Raised for a missing or empty file, a column that is not there, a row that is not a rating, a shape that does not
+    fit, or ratings of the wrong kind for a method. The message names the source and, for a bad row, its line.
+    Correct the data, name the column, or pass the option that the message suggests. Also a ValueError.
+    """
 
 
 class OptionError(PalateError, ValueError):
-    """An option has a value that makes no sense; the message names the valid ones."""
+    """An option whose value is not valid, or options that exclude each other.
+
+    The message names the option and its valid values: pass one of those. Also a ValueError.
+    """
 
 
 class UnknownLabelError(PalateError, LookupError):
-    """A user or an item that the model or the data has never seen."""
+    """A user or item that the model or the data does not contain.
+
+    Raised when a label has no code. The message shows a few known labels: check the spelling and the type, or fold the
+    user in from a few ratings with `rec.fold_in(...)`. Also a LookupError.
+    """
 
 
 class LabelTypeError(PalateError, TypeError):
-    """A label of another type than the vocabulary's: 1 where labels are strings, or "1" where they are integers."""
+    """A label of the wrong type: 1 where labels are strings, or "1" where they are integers.
+
+    Raised too when the ids of one column mix strings and integers, or are floats. Give all ids of a column one type,
+    and ask with labels of that type. Also a TypeError.
+    """
 
 
 class DatasetError(PalateError, OSError):
-    """A named data set cannot be had: not here, not in the cache, not from the network."""
+    """A named data set that is neither on this machine nor can be downloaded.
+
+    Raised by `palate.datasets.load`. The message says why each source failed. Download the archive by hand, unpack it,
+    and set the environment variable PALATE_DATA to the folder above it. Also an OSError.
+    """
 
 
 class ModelFileError(PalateError, ValueError):
-    """A model file cannot be loaded. Its subclasses say why."""
+    """A model file that cannot be loaded or saved.
+
+    Raised itself when there is no such file, when the disk refuses, or when palate wrote the file for another purpose
+    (a training checkpoint). Its subclasses say what is wrong with the content. Check the path and the free space. Also
+    a ValueError.
+    """
 
 
 class NotAModelError(ModelFileError):
-    """The file is something else than a palate model."""
+    """A file that is not a palate model.
+
+    Raised when the file does not begin like one, or another program wrote it. Give the path of a file that `rec.save`
+    wrote.
+    """
 
 
 class TruncatedModelError(ModelFileError):
-    """The file ends too early: an interrupted copy or download."""
+    """A model file that ends too early.
+
+    Raised after an interrupted copy or download. Copy the file again.
+    """
 
 
 class TamperedModelError(ModelFileError):
-    """The content does not match its own checksum, or says things that cannot be true."""
+    """A model file whose content does not match its checksum, or contradicts itself.
+
+    Raised for damage as well as for changes made on purpose. Do not trust the file: take it from its source again, or
+    fit and save the model again.
+    """
 
 
 class OversizedModelError(ModelFileError):
-    """The header claims a size that no honest model has."""
+    """A model file whose header is larger than palate accepts.
+
+    Raised when loading such a file, before any memory is taken for it, and when saving labels that need such a header.
+    Load only files that `rec.save` wrote.
+    """
 
 
 class ModelVersionError(ModelFileError):
-    """The file was written by a newer palate, in a format this one does not know."""
+    """A model file in a format that this version of palate does not know.
+
+    Raised for files written by a newer palate. Upgrade palate, or save the model again with this version.
+    """

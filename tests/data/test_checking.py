@@ -1,4 +1,4 @@
-"""The data doctor: each ailment is found where it is, and not where it is not."""
+"""The data doctor: each problem is found where it is, and only there."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_bad_rows_duplicates_and_contradictions(tmp_path):
     assert found.worst == "problem"
 
 
-def test_tables_are_told_apart_from_ratings():
+def test_tables_and_ratings_are_separate_findings():
     items = {"item": ["x", *["y"] * 300, "z"], "title": ["Tea", *map(str, range(300)), "Jam"]}
     found = check({"user": ["a", "b", "a"], "item": ["x", "x", "y"], "rating": [1, 2, 3]}, items=items)
     assert "bad rows" not in found
@@ -130,17 +130,17 @@ def test_one_rating_users_and_items_and_unrated_ones():
     assert check(ratings[:2])["unrated users"].says.startswith("2 of 3 users")
 
 
-def test_cold_rows_are_foretold():
+def test_cold_rows_are_predicted():
     data = healthy(n_users=200, n_items=300, share=0.01)
     says = check(data)["cold rows"].says
-    foretold = float(says.split("split, ")[1].split("%")[0]) / 100
+    expected = float(says.split("split, ")[1].split("%")[0]) / 100
     rng = np.random.default_rng(1)
     shares = []
     for _ in range(200):
         test = rng.random(len(data["user"])) < 0.1
         cold = ~np.isin(data["user"][test], data["user"][~test]) | ~np.isin(data["item"][test], data["item"][~test])
         shares.append(cold.sum() / test.sum())
-    assert foretold == pytest.approx(np.mean(shares), abs=0.02)
+    assert expected == pytest.approx(np.mean(shares), abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the data doctor says of choices, and when it doubts the kind."""
+"""What the data doctor says about choices, and when it suggests the other kind."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_ordinary_choices_are_fine_and_no_word_is_of_ratings(rng):
     found = palate.check(choices(*many(rng), n_items=100))
     assert "choices" in found["size"].says
     assert "are chosen" in found["density"].says
-    assert "who chose what is all" in found["counts"].says
+    assert "only who chose what is known" in found["counts"].says
     assert {"scale", "constant raters", "kind", "items of all", "huge histories"}.isdisjoint(
         finding.name for finding in found.findings
     )
@@ -63,7 +63,7 @@ def test_a_user_with_most_of_all_plays(rng):
     assert even.severity == "info"
 
 
-def test_items_that_everybody_has(rng):
+def test_items_that_all_users_have(rng):
     users, items = many(rng)
     users, items = np.append(users, np.arange(39)), np.append(items, np.full(39, 100))
     found = palate.check(choices(users, items))["items of all"]
@@ -102,7 +102,7 @@ def test_ratings_that_look_like_choices():
     assert 'kind="implicit"' in counts["scale"].do
 
 
-def test_repeats_are_told():
+def test_repeats_are_counted():
     found = palate.check({"user": ["ann", "ann", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
     assert found["repeats"].says == "1 rows were added to the count of their (user, item)."
 

@@ -106,11 +106,11 @@ def test_none_at_all():
     assert ratings.describe() == "No ratings."
     assert ratings.by_user().counts.tolist() == [0, 0, 0]
     assert ratings.to_frame().height == 0
-    nobody = Ratings(
+    empty = Ratings(
         np.zeros(0), np.zeros(0), np.zeros(0), user_vocabulary=Vocabulary([]), item_vocabulary=Vocabulary([])
     )
-    assert nobody.by_item().n_rows == 0
-    assert nobody.describe() == "No ratings."
+    assert empty.by_item().n_rows == 0
+    assert empty.describe() == "No ratings."
 
 
 def test_no_more_than_32_bytes_a_rating():
@@ -165,8 +165,8 @@ def test_times_come_back_exactly(times):
         ({"times": [[1, 2, 3]]}, r"times has shape \(1, 3\)"),
         ({"weights": [1, 2, -1]}, "weight is negative"),
         ({"weights": [1, 2, np.nan]}, "weight is negative, NaN"),
-        ({"item_table": pl.DataFrame({"title": ["a"]})}, "item table has 1 rows for 2 labels"),
-        ({"user_table": pl.DataFrame({"name": ["a"]})}, "user table has 1 rows for 3 labels"),
+        ({"item_table": pl.DataFrame({"title": ["a"]})}, "item table has 1 rows for 2 items"),
+        ({"user_table": pl.DataFrame({"name": ["a"]})}, "user table has 1 rows for 3 users"),
     ],
 )
 def test_what_cannot_be_is_refused(wrong, message):
@@ -263,7 +263,7 @@ def test_the_order_of_a_table_is_irrelevant(order, absent, as_text):
     assert table["square"].to_list() == [row**2 if row in rows else None for row in range(6)]
 
 
-def test_repeated_and_missing_labels_of_a_table_are_told():
+def test_repeated_and_missing_labels_of_a_table_are_noted():
     users = {"user": ["ann", "ann", None, "zoe"], "age": [1, 2, 3, 4]}
     ratings = make().with_users(users)
     assert ratings.user_table.rows() == [(2,), (None,), (None,)]
@@ -285,14 +285,14 @@ def test_a_table_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("table", "error", "says"),
     [
-        ({"user": ["zoe"], "age": [1]}, DataError, "none of the 3 users.*column 'user' like .*zoe"),
+        ({"user": ["zoe"], "age": [1]}, DataError, "none of the 3 users.*column 'user' are like .*zoe"),
         ({"age": [1], "user": [1.5]}, LabelTypeError, "user ids are floats"),
         ({"age": [1, 2], "user": [1, "ann"]}, LabelTypeError, "column 'user' must be all strings or all integers"),
         ({"age": [1, 2], "user": ["ann"]}, DataError, "different lengths: age 2, user 1"),
         (
             pl.DataFrame({"age": [1, 2]}),
             DataError,
-            "user table has 2 rows for 3 labels.*call the column of labels 'user'",
+            "user table has 2 rows for 3 users.*name that column 'user'",
         ),
         (5, DataError, "from a int"),
     ],

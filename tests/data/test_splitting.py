@@ -27,7 +27,7 @@ def make(n, n_users, n_items, seed, *, times=True, n_timestamps=5):
         rng.integers(0, n_users, n),
         rng.integers(0, n_items, n),
         np.arange(n),
-        user_vocabulary=Vocabulary(np.arange(n_users + 1), what="user"),  # one user nobody has heard of
+        user_vocabulary=Vocabulary(np.arange(n_users + 1), what="user"),  # one user without ratings
         item_vocabulary=Vocabulary(np.arange(n_items + 1), what="item"),
         times=rng.integers(100, 100 + n_timestamps, n) if times else None,
         weights=rng.random(n),

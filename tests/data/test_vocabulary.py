@@ -88,12 +88,12 @@ def test_other_labels_are_refused(labels):
 
 
 @pytest.mark.parametrize("labels", [["a", None], [1, None], [1, float("nan")], ["a", float("nan")]])
-def test_missing_labels_are_told(labels):
+def test_missing_labels_are_refused(labels):
     with pytest.raises(DataError, match="1 of 2 users are missing"):
         Vocabulary(labels, what="user")
 
 
-def test_the_wrong_type_is_told_apart_from_the_unknown():
+def test_the_wrong_type_is_not_an_unknown_label():
     vocabulary = Vocabulary(["1", "2"], what="item")
     with pytest.raises(LabelTypeError, match="item 1 is an integer, but the items here are strings: did you mean '1'"):
         vocabulary.encode_one(1)

@@ -242,7 +242,7 @@ def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
 
     with open_bytes(path) as stream:
         chunks = utf8_chunks(stream, None, str(path))
-        text = TextFile(chunks, str(path), None, None, asked={}, least=2, is_header=is_header)
+        text = TextFile(chunks, str(path), None, None, given={}, min_columns=2, is_header=is_header)
         for fast, exact in text.rows():
             rows = fast or exact()
             for row, reason in rows.reasons.items():

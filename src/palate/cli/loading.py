@@ -67,7 +67,7 @@ def _file(data: str, reading: dict[str, Any]) -> Ratings:
 
 def _rating_variance(ratings: Ratings) -> None:
     """A note where numbers that nobody named look like counts."""
-    from palate.data.checking import look_like_counts
+    from palate.data.findings import look_like_counts
 
     if look_like_counts(ratings):
         low, high = ratings.range

@@ -1,1 +1,1 @@
-"""Ratings and how they come in: labels, reading, splitting, checking, features, data sets."""
+"""Ratings and where they come from: vocabularies, reading, splitting, checking, features and data sets."""

@@ -1,4 +1,8 @@
-"""Ratings: the one data object. Who rated what, how high, and perhaps when; as codes, with the labels beside them."""
+"""Ratings: the data object that everything takes: users, items, values, perhaps times and weights, all as codes.
+
+Labels stand beside the codes in two vocabularies; tables of user and item attributes may be attached. Ratings never
+change: every method that changes something returns new ones.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from numpy.typing import NDArray
 from palate.data.rows import Codes, CompressedRows, Floats, read_only
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
-from palate.options import is_number
+from palate.options import check_option, is_number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,9 +31,25 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What reading did besides reading: rows left out and duplicates joined, counted by reason.
+    """What happened while ratings were read: rows left out and duplicates merged, counted by reason.
 
-    table_notes: what was left out of the tables of items and users, a sentence each; no rating is concerned.
+    Prints as a sentence.
+
+    Attributes:
+        rows_read (int, default 0): Rows in the source, bad ones included.
+        bad_rows (dict, default empty): Reason -> number of rows left out for it.
+        bad_examples (tuple of str, default empty): Up to five bad rows, each with its place and reason.
+        duplicates (int, default 0): Rows dropped or averaged because their (user, item) pair was repeated.
+        source (str, default ""): File name, or the kind of source.
+        contradictions (int, default 0): Pairs that were given more than once with different values.
+        summed (int, default 0): Rows of implicit ratings whose count was added to that of the same pair.
+        table_notes (tuple of str, default empty): What was left out of the user and item tables; no rating is affected.
+
+    Example:
+        >>> import palate
+        >>> columns = {"user": ["ann", "ann", "bob"], "item": ["tea", "tea", "jam"], "rating": [5, 4, None]}
+        >>> print(palate.read(columns, on_bad_rows="report").report)
+        3 rows read, 1 left out (no rating), 1 duplicates of a (user, item) joined from the mapping.
     """
 
     rows_read: int = 0
@@ -37,8 +57,8 @@ class ReadReport:
     bad_examples: tuple[str, ...] = ()
     duplicates: int = 0
     source: str = ""
-    contradictions: int = 0  # (user, item) pairs given more than once with different values
-    summed: int = 0  # rows of implicit ratings added to the count of another with the same (user, item)
+    contradictions: int = 0
+    summed: int = 0
     table_notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -48,35 +68,63 @@ class ReadReport:
             parts.append(f"{self.summed:,} added to the count of their (user, item)")
         if self.duplicates:
             parts.append(f"{self.duplicates:,} duplicates of a (user, item) joined")
-        told = ", ".join(parts) + (f" from {self.source}" if self.source else "")
-        return " ".join(f"{sentence}." for sentence in (told, *self.table_notes))
+        ratings_note = ", ".join(parts) + (f" from {self.source}" if self.source else "")
+        return " ".join(f"{note}." for note in (ratings_note, *self.table_notes))
 
     @property
     def is_clean(self) -> bool:
-        """Whether reading left out and joined nothing at all."""
+        """True if no row was left out or dropped as a duplicate, in the ratings or in the tables."""
         return not (self.bad_rows or self.duplicates or self.table_notes)
 
 
 class Ratings:
-    """Immutable ratings: codes, values, optional times and weights, two vocabularies, and what is known of each side.
+    """Immutable ratings of items by users, explicit (values) or implicit (choices, perhaps with counts).
 
-    user_codes, item_codes: (n,) int32; values: (n,) float32, all finite; times: (n,) int64 or None (seconds since 1970
-    in the usual files); weights: (n,) float32 >= 0 or None. user_table and item_table are polars frames with one row
-    per code (titles, anything) or None. Given arrays are copied. With times and both orientations built, a rating
-    takes 32 bytes.
+    `palate.read` makes them from files and frames; call this class only for codes of your own. Arrays are copied and
+    cannot be written to. `len(ratings)` is their number; `ratings[rows]` selects some by a slice, positions or a mask,
+    and keeps the vocabularies and tables. A rating takes 32 bytes with times and both groupings built.
 
-    kind: "explicit" where values say how high somebody rated, "implicit" where all that is known is that they did
-    (liked, bought, played): then every value is 1, and weights are the counts, where there are any.
+    Parameters:
+        user_codes (int array): User code of each rating, shape (n,), between 0 and n_users - 1.
+        item_codes (int array): Item code of each rating, shape (n,), between 0 and n_items - 1.
+        values (array of numbers): The ratings, shape (n,), all finite; all 1 for implicit ratings.
+        user_vocabulary (Vocabulary): Labels of the users; code i is its i-th label.
+        item_vocabulary (Vocabulary): Labels of the items.
+        times (int array or None, default None): When each rating was given, shape (n,), such as seconds since 1970.
+        weights (array of numbers or None, default None): Weight of each rating, shape (n,), 0 or more; counts for
+            implicit ratings. None means that all are 1.
+        user_table (polars frame or None, default None): Attributes of users, one row per user code.
+        item_table (polars frame or None, default None): Attributes of items, such as titles, one row per item code.
+        report (ReadReport or None, default None): What happened while they were read.
+        kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
+            "implicit" if only choices are known (clicks, plays, purchases).
 
-    Raises DataError when shapes differ, codes or times are no integers, a value is not finite, a weight is negative, a
-    code is out of range or a value of implicit ratings is not 1.
+    Attributes:
+        user_codes (int32 array): User code of each rating, shape (n,).
+        item_codes (int32 array): Item code of each rating, shape (n,).
+        values (float32 array): The ratings, shape (n,).
+        weights (float32 array or None): Weight or count of each rating, shape (n,).
+        user_vocabulary (Vocabulary): Labels of the users.
+        item_vocabulary (Vocabulary): Labels of the items.
+        user_table (polars frame or None): Attributes of users, one row per user code.
+        item_table (polars frame or None): Attributes of items, one row per item code.
+        report (ReadReport): Rows left out and duplicates merged while reading.
+        kind (str): "explicit" or "implicit".
 
-    >>> import palate
-    >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
-    >>> len(ratings), ratings.n_users, ratings.n_items
-    (3, 2, 2)
-    >>> ratings.classes
-    {'user': ['ann', 'bob'], 'item': ['jam', 'tea']}
+    Raises:
+        DataError: Shapes differ, codes or times are not integers, a code is out of range, a value is not finite, a
+            weight is negative or not finite, a value of implicit ratings is not 1, or a table has the wrong height.
+        OptionError: The kind is neither "explicit" nor "implicit".
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
+        >>> len(ratings), ratings.n_users, ratings.n_items
+        (3, 2, 2)
+        >>> ratings.classes
+        {'user': ['ann', 'bob'], 'item': ['jam', 'tea']}
+        >>> ratings[ratings.values >= 4].to_frame()["item"].to_list()
+        ['tea', 'tea']
     """
 
     def __init__(
@@ -112,53 +160,54 @@ class Ratings:
         for name in ("values", "user_codes", "item_codes", "times", "weights"):
             column = self._time_offsets if name == "times" else getattr(self, name)
             if column is not None and column.shape != (n,):
-                raise DataError(f"{name} has shape {column.shape}, but there are {n} values.")
+                raise DataError(f"{name} has shape {column.shape}, but there are {n:,} values: give one for each.")
         if not np.isfinite(self.values).all():
-            raise DataError("a rating is NaN or infinite (or too large for float32).")
+            raise DataError("a rating is NaN or infinite, or too large for float32: leave such rows out.")
         if self.weights is not None and not ((self.weights >= 0) & np.isfinite(self.weights)).all():
-            raise DataError("a weight is negative, NaN or infinite.")
-        if self.kind not in KINDS:
-            raise OptionError(f"kind={self.kind!r} is none of {', '.join(map(repr, KINDS))}.")
+            raise DataError("a weight is negative, NaN or infinite: weights are finite numbers from 0.")
+        check_option("kind", self.kind, KINDS)
         if self.is_implicit and not (self.values == 1).all():
-            raise DataError("a value of implicit ratings is not 1; what was counted belongs in weights.")
+            raise DataError("a value of implicit ratings is not 1: pass ones as values, and counts as weights.")
         for table, vocabulary in (
             (self.user_table, self.user_vocabulary),
             (self.item_table, self.item_vocabulary),
         ):
             if table is not None and table.height != len(vocabulary):
+                what = vocabulary.what
                 raise DataError(
-                    f"the {vocabulary.what} table has {table.height} rows for {len(vocabulary)} labels, and no labels "
-                    f"to join it by: call the column of labels {vocabulary.what!r}."
+                    f"the {what} table has {table.height:,} rows for {len(vocabulary):,} {what}s, and no column of "
+                    f"labels to join it by: name that column {what!r}."
                 )
 
     @property
     def times(self) -> NDArray[np.int64] | None:
-        """When each rating was given, (n,) int64, or None. Kept inside as 4-byte offsets where they fit."""
+        """When each rating was given, int64, shape (n,), usually seconds since 1970; None if unknown."""
+        # kept as 4-byte offsets if they fit
         return None if self._time_offsets is None else self._time_offsets.astype(np.int64) + self._time_start
 
     @property
     def is_implicit(self) -> bool:
-        """Whether all that is known is who chose what, and perhaps how often."""
+        """True for implicit ratings: only choices are known, perhaps with counts."""
         return self.kind == "implicit"
 
     @property
     def n_users(self) -> int:
-        """Users in the vocabulary, also those without a rating here."""
+        """Number of users in the vocabulary, those without a rating here included."""
         return len(self.user_vocabulary)
 
     @property
     def n_items(self) -> int:
-        """Items in the vocabulary, also those without a rating here."""
+        """Number of items in the vocabulary, those without a rating here included."""
         return len(self.item_vocabulary)
 
     @property
     def classes(self) -> dict[str, list[Any]]:
-        """Field name -> its distinct labels, in the order of their codes."""
+        """Labels in the order of their codes: {"user": [...], "item": [...]}."""
         return {"user": list(self.user_vocabulary), "item": list(self.item_vocabulary)}
 
     @cached_property
     def range(self) -> tuple[float, float]:
-        """Lowest and highest rating, (nan, nan) when there are none."""
+        """Lowest and highest value, as (low, high); (nan, nan) without ratings."""
         if len(self) == 0:
             return (float("nan"), float("nan"))
         return (float(self.values.min()), float(self.values.max()))
@@ -172,83 +221,180 @@ class Ratings:
         return CompressedRows.of(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
 
     def by_user(self) -> CompressedRows:
-        """Ratings grouped by user: one row per user code, in it the items. Built once."""
+        """Return the ratings grouped by user. Built once, then kept.
+
+        Returns:
+            CompressedRows: One row per user code; its indices are item codes.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "ann"], "item": ["tea", "jam"], "rating": [5, 3]})
+            >>> ratings.by_user().counts.tolist()
+            [2]
+        """
         return self._by_user
 
     def by_item(self) -> CompressedRows:
-        """Ratings grouped by item: one row per item code, in it the users. Built once."""
+        """Return the ratings grouped by item. Built once, then kept.
+
+        Returns:
+            CompressedRows: One row per item code; its indices are user codes.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "ann"], "item": ["tea", "jam"], "rating": [5, 3]})
+            >>> ratings.by_item().counts.tolist()
+            [1, 1]
+        """
         return self._by_item
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Ratings:
-        """Some rows (a slice, positions or a mask), under the same vocabularies and tables."""
-        taken: dict[str, Any] = {}
+        """Some ratings, by a slice, positions or a mask, with the same vocabularies and tables."""
+        selected: dict[str, Any] = {}
         for name in COLUMNS:
             column = getattr(self, name)
-            taken[name] = None if column is None else np.ascontiguousarray(column[rows])
-        return self._with(**taken)
+            selected[name] = None if column is None else np.ascontiguousarray(column[rows])
+        return self._with(**selected)
 
     def same_vocabulary(self, other: Ratings) -> bool:
-        """Whether a code means the same user or item in both."""
+        """Return True if every code means the same user or item in both.
+
+        Parameters:
+            other (Ratings): The ratings to compare with.
+
+        Returns:
+            bool: True if both vocabularies of both are equal.
+
+        Example:
+            >>> import palate
+            >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> train.same_vocabulary(test)
+            True
+        """
         return self.user_vocabulary == other.user_vocabulary and self.item_vocabulary == other.item_vocabulary
 
     def likes(self, at_least: float) -> Ratings:
-        """Implicit ratings: those of `at_least` or more (of implicit ratings: counted so often), each one a like.
+        """Return the ratings of at_least or more as implicit ratings, each one a like.
 
-        The vocabularies and tables stay, also for users and items that nothing is left of. Weights of explicit ratings
-        stay as they are; counts too. Raises OptionError for no number, DataError where no rating is so high.
+        Vocabularies, tables, times and weights stay, also for users and items without a like. Of implicit ratings,
+        those with a count of at_least or more are kept (without counts, each counts 1).
 
-        >>> import palate
-        >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
-        >>> ratings.likes(at_least=4)
-        Ratings(2 implicit ratings, 2 users, 2 items)
+        Parameters:
+            at_least (float): The lowest value that is a like.
+
+        Returns:
+            Ratings: Implicit ratings; their weights, if any, are those of the ratings.
+
+        Raises:
+            OptionError: at_least is not a number, or is NaN.
+            DataError: No rating is that high.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "ann"], "item": ["tea", "jam"], "rating": [5, 3]})
+            >>> ratings.likes(at_least=4)
+            Ratings(1 implicit ratings, 1 users, 2 items)
         """
         if not is_number(at_least) or np.isnan(at_least):
-            raise OptionError(f"at_least must be a number, got {at_least!r}.")
+            raise OptionError(f"at_least={at_least!r}: give a number, the lowest value that is a like.")
         measure = self.values if not self.is_implicit or self.weights is None else self.weights
-        high = measure >= np.float32(at_least)
-        if not high.any():
-            largest = f"; the highest is {measure.max():g}" if len(self) else ""
-            raise DataError(f"no rating is {at_least:g} or more{largest}.")
-        taken = self[high]
-        return taken._with(kind="implicit", values=np.ones(len(taken), np.float32))
+        is_like = measure >= np.float32(at_least)
+        if not is_like.any():
+            highest = f"; the highest is {measure.max():g}" if len(self) else ""
+            raise DataError(f"no rating is {at_least:g} or more{highest}.")
+        liked = self[is_like]
+        return liked._with(kind="implicit", values=np.ones(len(liked), np.float32))
 
     def with_weights(self, weights: NDArray[Any] | None) -> Ratings:
-        """The same ratings with other weights, (n,), or None."""
+        """Return the same ratings with other weights.
+
+        Parameters:
+            weights (array of numbers or None): One weight per rating, shape (n,), finite and 0 or more; None for none.
+
+        Returns:
+            Ratings: With these weights.
+
+        Raises:
+            DataError: The shape is not (n,), or a weight is negative or not finite.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "tea"], "rating": [5, 4]})
+            >>> ratings.with_weights([1, 2])
+            Ratings(2 ratings, 2 users, 1 items, with weights)
+        """
         return self._with(weights=None if weights is None else _floats("weights", weights))
 
     def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
-        """The same ratings with another table of items: a file, a frame of any kind or a mapping, joined by label.
+        """Return the same ratings with a table of item attributes, joined by label.
 
-        item: the column of labels, by name or position; if not given, the one that `palate.read` would take: called
-        item, movie_id, id or the like, or else the first. A polars frame without labels, with one row per item code in
-        that order, is taken as it is. unrated: "drop" the items that nobody has rated, or "keep" them in a larger
-        vocabulary; all codes may then be others. Rows left out are told in `report.table_notes`. Raises DataError when
-        not one label is known, LabelTypeError for labels of mixed types; both name the column. None takes the table
-        away.
+        Rows of the table that are left out are noted in `report.table_notes`. Items that the table lacks get nulls.
 
-        >>> import palate
-        >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "jam"], "rating": [5, 3]})
-        >>> table = {"item": ["tea", "jam", "bun"], "kind": ["drink", "spread", "bread"]}
-        >>> ratings.with_items(table).item_table["kind"].to_list()
-        ['spread', 'drink']
-        >>> ratings.with_items(table, unrated="keep").classes["item"]
-        ['bun', 'jam', 'tea']
+        Parameters:
+            table (path, frame, mapping or None): A file, a frame of any kind or a mapping of columns. A polars frame
+                without labels, with one row per item code in that order, is taken as it is. None removes the table.
+            item (str or int, default None): Column of labels, by name or position from 0. By default a column with a
+                common name for it (item, movie_id, id, ...), or else the first.
+            unrated ("drop" or "keep", default "drop"): What to do with items of the table that have no rating. "keep"
+                adds them to the vocabulary, which may change all item codes.
+
+        Returns:
+            Ratings: With `item_table` set.
+
+        Raises:
+            DataError: No label of the table is an item here, or a row of a text file cannot be read.
+            LabelTypeError: The column of labels mixes types.
+            OptionError: `unrated` or `item` is not valid.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "jam"], "rating": [5, 3]})
+            >>> table = {"item": ["tea", "jam", "bun"], "kind": ["drink", "spread", "bread"]}
+            >>> ratings.with_items(table).item_table["kind"].to_list()
+            ['spread', 'drink']
+            >>> ratings.with_items(table, unrated="keep").classes["item"]
+            ['bun', 'jam', 'tea']
         """
         return self._with_table(table, self.item_vocabulary, item, unrated)
 
     def with_users(self, table: Any, *, user: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
-        """The same ratings with another table of users, as `with_items` does it for items."""
+        """Return the same ratings with a table of user attributes, joined by label.
+
+        Rows of the table that are left out are noted in `report.table_notes`. Users that the table lacks get nulls.
+
+        Parameters:
+            table (path, frame, mapping or None): A file, a frame of any kind or a mapping of columns. A polars frame
+                without labels, with one row per user code in that order, is taken as it is. None removes the table.
+            user (str or int, default None): Column of labels, by name or position from 0. By default a column with a
+                common name for it (user, user_id, id, ...), or else the first.
+            unrated ("drop" or "keep", default "drop"): What to do with users of the table that have no rating. "keep"
+                adds them to the vocabulary, which may change all user codes.
+
+        Returns:
+            Ratings: With `user_table` set.
+
+        Raises:
+            DataError: No label of the table is a user here, or a row of a text file cannot be read.
+            LabelTypeError: The column of labels mixes types.
+            OptionError: `unrated` or `user` is not valid.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "jam"], "rating": [5, 3]})
+            >>> ratings.with_users({"user": ["bob", "ann"], "age": [31, 44]}).user_table["age"].to_list()
+            [44, 31]
+        """
         return self._with_table(table, self.user_vocabulary, user, unrated)
 
     def _with_table(self, table: Any, vocabulary: Vocabulary, label: str | int | None, unrated: str) -> Ratings:
         from palate.data.reading.tables import Joined, is_in_order, joined_table
 
         if label is None and is_in_order(table, vocabulary):
-            return self.joined(Joined(table, vocabulary))
-        return self.joined(joined_table(table, vocabulary, strict=True, label=label, unrated=unrated))
+            return self._joined(Joined(table, vocabulary))
+        return self._joined(joined_table(table, vocabulary, strict=True, label=label, unrated=unrated))
 
-    def joined(self, join: Joined) -> Ratings:
-        """With the table of a join in place of the one there was, and the codes of the join's vocabulary."""
+    def _joined(self, join: Joined) -> Ratings:
+        """The same ratings with the table and the vocabulary of a join."""
         what = join.vocabulary.what
         others = tuple(note for note in self.report.table_notes if not note.startswith(f"{what}s: "))
         changed: dict[str, Any] = {
@@ -267,11 +413,21 @@ class Ratings:
         return other
 
     def _state(self) -> dict[str, Any]:
-        """All but what is computed when first asked for."""
+        """All fields except the cached ones."""
         return {name: value for name, value in self.__dict__.items() if name not in CACHED}
 
     def to_frame(self) -> pl.DataFrame:
-        """A polars frame of labels: user, item, rating (but not of implicit ones), time and weight where there are."""
+        """Return the ratings as a polars frame with labels.
+
+        Returns:
+            polars.DataFrame: Columns user and item, rating (only if explicit), and time and weight if there are any;
+            one row per rating.
+
+        Example:
+            >>> import palate
+            >>> palate.read({"user": ["ann"], "item": ["tea"], "rating": [5]}).to_frame().rows()
+            [('ann', 'tea', 5.0)]
+        """
         import polars as pl
 
         columns: dict[str, Any] = {
@@ -289,7 +445,17 @@ class Ratings:
         return pl.DataFrame(columns, schema_overrides=schema)
 
     def describe(self) -> str:
-        """A few lines: how many, between what, how dense, when."""
+        """Return a summary: how many ratings, how dense, which values and times, and what was left out in reading.
+
+        Returns:
+            str: A few lines of text.
+
+        Example:
+            >>> import palate
+            >>> print(palate.datasets.synthetic(60, 40, 1200, seed=1).describe())
+            1,200 ratings of 40 items by 60 users, 50.00% of pairs
+            values from 1 to 5, mean 3.478
+        """
         if len(self) == 0:
             return "No ratings."
         low, high = self.range
@@ -324,7 +490,7 @@ class Ratings:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__:
-            raise AttributeError(f"Ratings are immutable; {name} cannot be set again.")
+            raise AttributeError(f"Ratings are immutable: {name} cannot be set again. Make new ones.")
         object.__setattr__(self, name, value)
 
     def __reduce__(self) -> Any:
@@ -336,7 +502,7 @@ CACHED = ("range", "_by_user", "_by_item")
 
 
 def _restored(state: dict[str, Any]) -> Ratings:
-    """Ratings from the fields of others (a slice, a copy, what pickle made of them), their columns read-only."""
+    """Ratings from all their fields, without checks; marks the columns read-only."""
     ratings = object.__new__(Ratings)
     ratings.__dict__.update(state)
     for name in COLUMNS:
@@ -346,7 +512,7 @@ def _restored(state: dict[str, Any]) -> Ratings:
 
 
 def titles(table: pl.DataFrame | None) -> list[str | None] | None:
-    """The text column of a table called title or name, or ending so ("movie_title"); None without one."""
+    """The text column called title or name, or ending so (such as "movie_title"), as a list; None without one."""
     if table is None:
         return None
     import polars as pl
@@ -363,7 +529,7 @@ def titles(table: pl.DataFrame | None) -> list[str | None] | None:
 def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:
     array = _of_kind(name, given, "iu", "integers")
     if array.size and (array.min() < 0 or array.max() >= len(vocabulary)):
-        raise DataError(f"a {vocabulary.what} code lies outside 0..{len(vocabulary) - 1}.")
+        raise DataError(f"a {vocabulary.what} code lies outside 0..{len(vocabulary) - 1}, the codes of its vocabulary.")
     return _own(array, np.int32)
 
 
@@ -371,24 +537,24 @@ def _floats(name: str, given: Any) -> Floats:
     return _own(_of_kind(name, given, "iufb", "numbers"), np.float32)
 
 
-def _of_kind(name: str, given: Any, kinds: str, wanted: str) -> NDArray[Any]:
-    """The given as an array; DataError unless it has one dimension and its type is one of `kinds` (or it is empty)."""
+def _of_kind(name: str, given: Any, kinds: str, noun: str) -> NDArray[Any]:
+    """An array. Raise DataError unless it has one dimension and is empty or of one of the NumPy `kinds`."""
     array = np.asarray(given)
     if array.ndim != 1:
         raise DataError(f"{name} has shape {array.shape}; it should have one dimension.")
     if array.size and array.dtype.kind not in kinds:
-        raise DataError(f"{name} must be {wanted}, not {array.dtype} (first: {array[0]!r}).")
+        raise DataError(f"{name} must be {noun}, not {array.dtype} (first: {array[0]!r}).")
     return array
 
 
 def _own(array: NDArray[Any], dtype: type) -> NDArray[Any]:
-    """A copy of the given type that nobody can write to; what does not fit float32 becomes infinite."""
+    """A read-only copy of the given type; what does not fit float32 becomes infinite."""
     with np.errstate(over="ignore"):
         return read_only(np.array(array, dtype=dtype, order="C"))
 
 
 def _pack_times(times: NDArray[Any] | None) -> tuple[int, NDArray[Any] | None]:
-    """Times as (start, offsets): offsets in 4 bytes when the span fits, else in 8."""
+    """Times as (start, offsets), with 4-byte offsets if the span fits."""
     if times is None:
         return 0, None
     whole = _of_kind("times", times, "iu", "integers, such as seconds since 1970")
@@ -396,7 +562,7 @@ def _pack_times(times: NDArray[Any] | None) -> tuple[int, NDArray[Any] | None]:
         return 0, _own(whole, np.int64)
     first, last = int(whole.min()), int(whole.max())
     if last >= 2**63:
-        raise DataError(f"times has {last}, which is beyond 64 bits.")
+        raise DataError(f"times has {last}, which is beyond 64 bits: give seconds since 1970, for instance.")
     if last - first > np.iinfo(np.int32).max:
         return 0, _own(whole, np.int64)
     return first, _own(whole.astype(np.int64, copy=False) - first, np.int32)

@@ -1,4 +1,7 @@
-"""Compressed rows: ratings grouped by user or by item, and how they are cut, joined and transposed."""
+"""Compressed rows: ratings grouped by user or by item, and functions that select, filter and transpose them.
+
+Kernels and models read ratings in this form (compressed sparse rows). Everything here works on codes.
+"""
 
 from __future__ import annotations
 
@@ -17,39 +20,72 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CompressedRows:
-    """Ratings grouped by row (user or item), the compressed sparse row format.
+    """Ratings grouped by row, one row a user (or an item), in the compressed sparse row format.
 
-    Row r owns positions indptr[r]..indptr[r + 1] of `indices` (the other side's codes), `values` and `weights`.
+    Row r owns the positions indptr[r] to indptr[r + 1] (exclusive) of the other arrays.
+
+    Attributes:
+        indptr (int64 array): Where each row begins and the last one ends, shape (n_rows + 1,).
+        indices (int32 array): Item code of each rating (user code if rows are items), shape (n_ratings,).
+        values (float32 array): Value of each rating, shape (n_ratings,).
+        weights (float32 array or None): Weight or count of each rating, shape (n_ratings,); None if all are 1.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.read({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 4]})
+        >>> rows = ratings.by_user()
+        >>> rows.counts.tolist()
+        [2, 1]
+        >>> rows.row(0)
+        (array([1, 0], dtype=int32), array([5., 3.], dtype=float32))
     """
 
-    indptr: NDArray[np.int64]  # (n_rows + 1,)
-    indices: Codes  # (n_ratings,)
-    values: Floats  # (n_ratings,)
-    weights: Floats | None  # (n_ratings,)
+    indptr: NDArray[np.int64]
+    indices: Codes
+    values: Floats
+    weights: Floats | None
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are, empty ones included."""
+        """Number of rows, empty ones included."""
         return len(self.indptr) - 1
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """Ratings per row, shape (n_rows,)."""
+        """Number of ratings in each row, shape (n_rows,)."""
         return np.diff(self.indptr)
 
     @cached_property
     def order(self) -> Codes:
-        """Row numbers, the heaviest first: the order in which threads take them."""
+        """Row numbers by falling number of ratings, shape (n_rows,): the order in which threads take them."""
         return np.argsort(-self.counts, kind="stable").astype(np.int32)
 
     def row(self, code: int) -> tuple[Codes, Floats]:
-        """The other side's codes and the values of one row."""
+        """Return the indices and the values of one row.
+
+        Parameters:
+            code (int): The row, between 0 and n_rows - 1.
+
+        Returns:
+            tuple of two arrays: Views of `indices` and `values`, shape (n,) each.
+        """
         here = slice(int(self.indptr[code]), int(self.indptr[code + 1]))
         return self.indices[here], self.values[here]
 
     @classmethod
     def of(cls, rows: Codes, columns: Codes, values: Floats, weights: Floats | None, n_rows: int) -> CompressedRows:
-        """Ratings grouped by the codes of their rows, (n,) each; the arrays cannot be written to."""
+        """Group ratings by their row codes. Ratings of one row keep their order; the arrays are read-only.
+
+        Parameters:
+            rows (int32 array): Row code of each rating, shape (n,).
+            columns (int32 array): Column code of each rating, shape (n,).
+            values (float32 array): Value of each rating, shape (n,).
+            weights (float32 array or None): Weight of each rating, shape (n,).
+            n_rows (int): Number of rows; larger than every row code.
+
+        Returns:
+            CompressedRows: With n_rows rows.
+        """
         grouped = cls(*compress_rows(rows, columns, values, weights, n_rows))
         for array in (grouped.indptr, grouped.indices, grouped.values, grouped.weights):
             if array is not None:
@@ -58,22 +94,29 @@ class CompressedRows:
 
     @classmethod
     def empty(cls, n_rows: int) -> CompressedRows:
-        """Rows without a rating."""
+        """Return rows without any rating.
+
+        Parameters:
+            n_rows (int): Number of rows, 0 or more.
+
+        Returns:
+            CompressedRows: With n_rows empty rows.
+        """
         return cls(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
 def pointers_of(counts: NDArray[Any]) -> NDArray[np.int64]:
-    """Where rows with these counts (n,) of entries begin, and the last one ends: (n + 1,), from 0."""
+    """The indptr, shape (n + 1,), of rows with these numbers of entries, shape (n,)."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The array itself, which from now on nobody can write to."""
+    """The array itself, marked read-only."""
     array.setflags(write=False)
     return array
 
 
-MARKS_PER_ENTRY = 32  # up to so many cells for each entry, a mark for every cell is quicker than a search
+MARKS_PER_ENTRY = 32  # up to this many cells per entry, marking every cell is faster than searching
 
 
 def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> CompressedRows:
@@ -85,12 +128,12 @@ def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> Compress
 
 
 def row_codes(rows: CompressedRows) -> Codes:
-    """The row of every rating, (n_ratings,)."""
+    """The row code of each rating, shape (n_ratings,)."""
     return np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)
 
 
 def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
-    """The same ratings grouped by the other side."""
+    """The same ratings grouped by column: items become the rows, or users again."""
     return CompressedRows(
         *compress_rows(
             np.ascontiguousarray(rows.indices),
@@ -103,51 +146,51 @@ def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
 
 
 def columns_from(rows: CompressedRows, first: int) -> CompressedRows:
-    """The columns of a sparse matrix from one on, renumbered from 0."""
+    """Only the columns from `first` on, renumbered from 0."""
     kept = rows_of_entries(rows, rows.indices >= first)
     return replace(kept, indices=kept.indices - np.int32(first))
 
 
 def columns_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
-    """Only the columns of a mask, renumbered from 0."""
+    """Only the columns where the mask, shape (n_columns,), is True, renumbered from 0."""
     kept = rows_of_entries(rows, keep[rows.indices])
     return replace(kept, indices=(np.cumsum(keep) - 1)[kept.indices].astype(np.int32))
 
 
 def rows_of_entries(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
-    """The same rows with some of their entries, by a mask over all of them."""
+    """The same rows with only the entries where the mask, shape (n_ratings,), is True."""
     weights = None if rows.weights is None else rows.weights[keep]
     return CompressedRows(pointers_of(keep)[rows.indptr], rows.indices[keep], rows.values[keep], weights)
 
 
 def entries_at(rows: CompressedRows, owners: Codes, columns: Codes) -> NDArray[np.bool_]:
-    """Which entries stand in one of some cells, one or more, given by row and column: a mask over all entries."""
+    """A mask, shape (n_ratings,): True where an entry is one of the (at least one) cells (owners[i], columns[i])."""
     n_columns = 1 + int(max(rows.indices.max(initial=0), columns.max(initial=0)))
     cells = row_codes(rows).astype(np.int64) * n_columns + rows.indices
-    some = owners.astype(np.int64) * n_columns + columns
+    given = owners.astype(np.int64) * n_columns + columns
     mask: NDArray[np.bool_]
     if rows.n_rows * n_columns <= MARKS_PER_ENTRY * len(cells):
         marks = np.zeros(rows.n_rows * n_columns, bool)
-        marks[some] = True
+        marks[given] = True
         mask = marks[cells]
     else:
-        some = np.unique(some)
-        mask = some[np.minimum(np.searchsorted(some, cells), len(some) - 1)] == cells
+        given = np.unique(given)
+        mask = given[np.minimum(np.searchsorted(given, cells), len(given) - 1)] == cells
     return mask
 
 
 def distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
-    """Each cell once, with the first of its values; where one stood twice, all weights are left out."""
+    """Each cell once, with its first value. If any cell was repeated, the result has no weights."""
     if not has_repeats(rows.indptr, rows.indices, n_columns):
         return rows
     turned = transpose_rows(rows, n_columns)
-    owner = row_codes(turned)  # counting sort leaves the rows of a column in order: what is twice stands side by side
-    again = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
-    keep = np.concatenate([[True], ~again])
+    owner = row_codes(turned)  # the counting sort keeps the rows of a column in order: repeats are neighbors
+    is_repeat = (turned.indices[1:] == turned.indices[:-1]) & (owner[1:] == owner[:-1])
+    keep = np.concatenate([[True], ~is_repeat])
     indptr = pointers_of(keep)[turned.indptr]
     return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
 
 
 def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
-    """The same rows, those that are not kept left empty."""
+    """The same rows, emptied where the mask, shape (n_rows,), is False."""
     return rows if keep.all() else rows_of_entries(rows, np.repeat(keep, rows.counts))

@@ -1,4 +1,8 @@
-"""Splits: Ratings -> (train, test). Functions with one seed; both parts keep the vocabularies of the whole."""
+"""Splits: ratings -> (train, test), at random, by time, by user or by fold.
+
+Each is a function of the ratings and at most one seed. Both parts keep the vocabularies and tables of the whole, so a
+code means the same user or item in both.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,35 @@ from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError
-from palate.options import is_number, is_whole
+from palate.options import check_seed, is_number, is_whole
 
 Split = tuple[Ratings, Ratings]
 
 
 def split_random(ratings: Ratings, test: float = 0.1, seed: int = 0, keep_all: bool = False) -> Split:
-    """Hold out int(n * test) ratings drawn at random; both parts come in the drawn order.
+    """Hold out a share of the ratings at random.
 
-    With `keep_all`, every user and item that has a rating keeps at least one in train: the first held-out rating of
-    each that would be missing moves back, so test is smaller by those few.
+    int(n * test) ratings are held out. Both parts come in the order of the draw.
 
-    >>> import palate
-    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
-    >>> train, test = palate.split_random(ratings, test=0.1, seed=0)
-    >>> len(train), len(test)
-    (1080, 120)
+    Parameters:
+        ratings (Ratings): The ratings to split.
+        test (float, default 0.1): Share of the ratings to hold out, between 0 and 1 (exclusive).
+        seed (int, default 0): Seed of the random draw, 0 or more.
+        keep_all (bool, default False): Keep at least one rating of every rated user and item in train. A few held-out
+            ratings then move back, so test is smaller by those.
+
+    Returns:
+        tuple of two Ratings: (train, test).
+
+    Raises:
+        OptionError: `test` or `seed` is out of its range.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> train, test = palate.split_random(ratings, test=0.1, seed=0)
+        >>> len(train), len(test)
+        (1080, 120)
     """
     _check_share(test)
     drawn = _permutation(len(ratings), seed)
@@ -37,7 +54,27 @@ def split_random(ratings: Ratings, test: float = 0.1, seed: int = 0, keep_all: b
 
 
 def split_folds(ratings: Ratings, folds: int = 5, seed: int = 0) -> list[Split]:
-    """Split at random into `folds` parts of equal size (to one rating); each is the test of one (train, test)."""
+    """Split ratings at random into folds of equal size, for cross-validation.
+
+    Fold sizes differ by at most one rating. Each fold is the test of one (train, test); train is all other folds.
+
+    Parameters:
+        ratings (Ratings): The ratings to split.
+        folds (int, default 5): Number of folds, between 2 and the number of ratings.
+        seed (int, default 0): Seed of the random draw, 0 or more.
+
+    Returns:
+        list of (Ratings, Ratings): One (train, test) per fold.
+
+    Raises:
+        OptionError: `folds` or `seed` is out of its range.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> [len(test) for _, test in palate.split_folds(ratings, folds=3)]
+        [400, 400, 400]
+    """
     _check_folds(folds, len(ratings), "the number of ratings")
     parts = np.array_split(_permutation(len(ratings), seed), folds)
     return [
@@ -46,24 +83,36 @@ def split_folds(ratings: Ratings, folds: int = 5, seed: int = 0) -> list[Split]:
 
 
 def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) -> list[Split]:
-    """Split each user's ratings at random into `folds` parts of equal size (to one rating), and so the whole.
+    """Split the ratings of each user at random into folds of equal size, for cross-validation of rankings.
 
-    Every row gets a random key; rows in the order of users, and of keys within each, are dealt to the folds in turn.
-    Each part is the test of one (train, test); both keep their row order. Whoever has one rating stays in train always,
-    so that nobody in test is unknown. The usual folds for rankings. Raises OptionError for more folds than there are
-    ratings to deal, DataError where nobody has two.
+    Ratings are dealt to the folds user by user, in random order within each user, so the folds of one user differ by at
+    most one rating, and so do the folds as a whole. A user's only rating stays in train, so every user in test is
+    known. Both parts keep the row order.
 
-    >>> import palate
-    >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
-    >>> [len(test) for _, test in split_folds_within_users(likes, folds=3)]
-    [202, 202, 201]
+    Parameters:
+        ratings (Ratings): The ratings to split.
+        folds (int, default 5): Number of folds, between 2 and the number of ratings of users with two or more.
+        seed (int, default 0): Seed of the random draw, 0 or more.
+
+    Returns:
+        list of (Ratings, Ratings): One (train, test) per fold.
+
+    Raises:
+        DataError: No user has two ratings.
+        OptionError: `folds` or `seed` is out of its range.
+
+    Example:
+        >>> import palate
+        >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
+        >>> [len(test) for _, test in palate.split_folds_within_users(likes, folds=3)]
+        [202, 202, 201]
     """
     keys = _generator(seed).random(len(ratings))
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
     order = np.lexsort((keys, ratings.user_codes))  # by user, then by key
     dealt = order[counts[ratings.user_codes[order]] > 1]
     if len(dealt) == 0:
-        raise DataError("no user has two of these ratings, so none can be held out within users.")
+        raise DataError("no user has two of these ratings, so none can be held out within users: use split_folds.")
     _check_folds(folds, len(dealt), "the number of ratings of users who have several")
     fold_of = np.full(len(ratings), -1)
     fold_of[dealt] = np.arange(len(dealt)) % folds
@@ -71,33 +120,57 @@ def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) ->
 
 
 def split_rows(ratings: Ratings, test_rows: Any) -> Split:
-    """Hold out the given rows: positions (distinct, kept in their order) or a mask of one bool per rating.
+    """Hold out the given rows.
 
-    >>> import palate
-    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
-    >>> train, test = palate.split_rows(ratings, ratings.values == 5)
-    >>> float(train.values.max())
-    4.0
+    Parameters:
+        ratings (Ratings): The ratings to split.
+        test_rows (array of int or bool): Rows to hold out, as distinct positions from 0, which keep their order, or as
+            a mask of shape (n,).
+
+    Returns:
+        tuple of two Ratings: (train, test).
+
+    Raises:
+        OptionError: A position is out of range or given twice, or the mask has the wrong shape.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> train, test = palate.split_rows(ratings, ratings.values == 5)
+        >>> float(train.values.max())
+        4.0
     """
     rows = _as_rows(np.asarray(test_rows), len(ratings))
     return ratings[_mask_of(rows, len(ratings), inverted=True)], ratings[rows]
 
 
 def split_last(ratings: Ratings, n: int = 1) -> Split:
-    """Hold out the last n ratings of each user by time, the later row being later among equal times.
+    """Hold out the last ratings of each user by time.
 
-    A user with n ratings or fewer stays in train, so that nobody in test is unknown. Both parts keep their row order.
-    Raises DataError for ratings without times.
+    Among equal times, the later row is later. A user with n ratings or fewer stays in train, so every user in test is
+    known. Both parts keep the row order.
 
-    >>> import palate
-    >>> columns = {"user": ["ann"] * 3 + ["bob"], "item": ["tea", "jam", "egg", "tea"], "rating": [5, 3, 4, 2]}
-    >>> ratings = palate.read(columns | {"time": [10, 30, 20, 40]})
-    >>> train, test = palate.split_last(ratings)
-    >>> test.to_frame()["item"].to_list()
-    ['jam']
+    Parameters:
+        ratings (Ratings): The ratings to split; they need times.
+        n (int, default 1): Ratings of each user to hold out, 1 or more.
+
+    Returns:
+        tuple of two Ratings: (train, test).
+
+    Raises:
+        DataError: The ratings have no times.
+        OptionError: `n` is out of its range.
+
+    Example:
+        >>> import palate
+        >>> columns = {"user": ["ann"] * 3 + ["bob"], "item": ["tea", "jam", "egg", "tea"], "rating": [5, 3, 4, 2]}
+        >>> ratings = palate.read(columns | {"time": [10, 30, 20, 40]})
+        >>> train, test = palate.split_last(ratings)
+        >>> test.to_frame()["item"].to_list()
+        ['jam']
     """
     if not is_whole(n) or n < 1:
-        raise OptionError(f"n={n!r}: give how many ratings of each user to hold out, a whole number from 1.")
+        raise OptionError(f"n={n!r}: give the number of ratings of each user to hold out, a whole number from 1.")
     order = np.lexsort((_times(ratings), ratings.user_codes))  # by user, then by time; stable
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
     ends = np.cumsum(counts)
@@ -107,37 +180,64 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
 
 
 def split_time(ratings: Ratings, *, at: float | None = None, test: float | None = None) -> Split:
-    """Hold out what was rated at a moment or later: at `at` (the unit of ratings.times), or the latest share `test`.
+    """Hold out the ratings given at a time or later.
 
-    The share ends at a moment too: ratings of one time are never torn apart, so it may be a little more than asked.
-    Raises DataError for ratings without times.
+    Give either the time or the share of the latest ratings. Ratings with equal times stay together, so the share held
+    out may be a little larger than `test`. Both parts keep the row order.
 
-    >>> import palate
-    >>> columns = {"user": ["ann"] * 3 + ["bob"], "item": ["tea", "jam", "egg", "tea"], "rating": [5, 3, 4, 2]}
-    >>> ratings = palate.read(columns | {"time": [10, 30, 20, 40]})
-    >>> train, test = palate.split_time(ratings, at=30)
-    >>> test.to_frame()["item"].to_list()
-    ['jam', 'tea']
+    Parameters:
+        ratings (Ratings): The ratings to split; they need times.
+        at (float, default None): First time of test, in the unit of ratings.times (usually seconds since 1970).
+        test (float, default None): Share of the ratings to hold out, between 0 and 1 (exclusive).
+
+    Returns:
+        tuple of two Ratings: (train, test).
+
+    Raises:
+        DataError: The ratings have no times.
+        OptionError: Neither or both of `at` and `test` are given, or one is not valid.
+
+    Example:
+        >>> import palate
+        >>> columns = {"user": ["ann"] * 3 + ["bob"], "item": ["tea", "jam", "egg", "tea"], "rating": [5, 3, 4, 2]}
+        >>> ratings = palate.read(columns | {"time": [10, 30, 20, 40]})
+        >>> train, test = palate.split_time(ratings, at=30)
+        >>> test.to_frame()["item"].to_list()
+        ['jam', 'tea']
     """
     if (at is None) == (test is None):
-        raise OptionError("give either at=, a moment in the unit of ratings.times, or test=, a share between 0 and 1.")
+        raise OptionError("give either at=, a time in the unit of ratings.times, or test=, a share between 0 and 1.")
     times = _times(ratings)
     if test is not None:
         _check_share(test)
-        at = _moment_of_share(times, test)
+        at = _start_of_latest(times, test)
     elif not is_number(at) or math.isnan(at):
         raise OptionError(f"at={at!r}: give a number in the unit of ratings.times (usually seconds since 1970).")
     return _split_by_mask(ratings, times >= at)
 
 
 def split_users(ratings: Ratings, test: float = 0.1, seed: int = 0) -> Split:
-    """Hold out all ratings of int(n_users * test) users drawn at random among those who have ratings.
+    """Hold out all ratings of some users, drawn at random, to test fold-in of new users.
 
-    >>> import palate
-    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
-    >>> train, test = palate.split_users(ratings, test=0.1, seed=0)
-    >>> len(set(test.user_codes.tolist())), set(train.user_codes.tolist()) & set(test.user_codes.tolist())
-    (6, set())
+    int(n_users * test) users are held out, of those who have ratings. Both parts keep the row order.
+
+    Parameters:
+        ratings (Ratings): The ratings to split.
+        test (float, default 0.1): Share of the users to hold out, between 0 and 1 (exclusive).
+        seed (int, default 0): Seed of the random draw, 0 or more.
+
+    Returns:
+        tuple of two Ratings: (train, test), without a common user.
+
+    Raises:
+        OptionError: `test` or `seed` is out of its range.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> train, test = palate.split_users(ratings, test=0.1, seed=0)
+        >>> len(set(test.user_codes.tolist())), set(train.user_codes.tolist()) & set(test.user_codes.tolist())
+        (6, set())
     """
     _check_share(test)
     users = np.flatnonzero(np.bincount(ratings.user_codes, minlength=ratings.n_users))
@@ -146,24 +246,36 @@ def split_users(ratings: Ratings, test: float = 0.1, seed: int = 0) -> Split:
 
 
 def split_within_users(ratings: Ratings, test: float = 0.2, seed: int = 0) -> Split:
-    """Hold out int(n_u * test) ratings of each user with n_u ratings, drawn at random; both parts keep their row order.
+    """Hold out a share of each user's ratings at random: the standard split for rankings.
 
-    Every row gets a random key; held out are those of each user with the smallest. The usual split for rankings: nobody
-    in test is unknown, and users with few ratings (below 1 / test) stay in train.
+    int(n_u * test) ratings of a user with n_u ratings are held out. A user with fewer than 1 / test ratings stays in
+    train, so every user in test is known. Both parts keep the row order.
 
-    >>> import palate
-    >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
-    >>> train, test = palate.split_within_users(ratings, test=0.2, seed=0)
-    >>> bool((test.by_user().counts == ratings.by_user().counts // 5).all())
-    True
+    Parameters:
+        ratings (Ratings): The ratings to split.
+        test (float, default 0.2): Share of each user's ratings to hold out, between 0 and 1 (exclusive).
+        seed (int, default 0): Seed of the random draw, 0 or more.
+
+    Returns:
+        tuple of two Ratings: (train, test).
+
+    Raises:
+        OptionError: `test` or `seed` is out of its range.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+        >>> train, test = palate.split_within_users(ratings, test=0.2, seed=0)
+        >>> bool((test.by_user().counts == ratings.by_user().counts // 5).all())
+        True
     """
     _check_share(test)
     keys = _generator(seed).random(len(ratings))
     order = np.lexsort((keys, ratings.user_codes))  # by user, then by key
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
     user = ratings.user_codes[order]
-    nth = np.arange(len(order)) - (np.cumsum(counts) - counts)[user]
-    is_test = nth < np.floor(counts * test)[user]
+    position = np.arange(len(order)) - (np.cumsum(counts) - counts)[user]  # within the user, from 0
+    is_test = position < np.floor(counts * test)[user]
     return _split_by_mask(ratings, _mask_of(order[is_test], len(ratings)))
 
 
@@ -172,7 +284,7 @@ def _split_by_mask(ratings: Ratings, is_test: NDArray[np.bool_]) -> Split:
 
 
 def _first_of_missing(codes: NDArray[np.int32], is_test: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Position of the first rating of every code that has ratings, but none outside test."""
+    """Position of the first rating of each code whose ratings are all in test."""
     has_train = np.zeros(codes.max(initial=-1) + 1, dtype=bool)
     has_train[codes[~is_test]] = True
     missing = np.flatnonzero(~has_train[codes])
@@ -180,7 +292,8 @@ def _first_of_missing(codes: NDArray[np.int32], is_test: NDArray[np.bool_]) -> N
     return missing[first]
 
 
-def _moment_of_share(times: NDArray[np.int64], test: float) -> float:
+def _start_of_latest(times: NDArray[np.int64], test: float) -> float:
+    """The time at which the latest share of the ratings begins; infinity if the share is less than one rating."""
     n_test = int(len(times) * test)
     return math.inf if n_test == 0 else int(np.sort(times)[-n_test])
 
@@ -188,9 +301,7 @@ def _moment_of_share(times: NDArray[np.int64], test: float) -> float:
 def _as_rows(given: NDArray[Any], n: int) -> NDArray[np.intp]:
     if given.dtype == np.bool_:
         if given.shape != (n,):
-            raise OptionError(
-                f"test_rows is a mask of shape {given.shape}; it takes one bool for each of {n:,} ratings."
-            )
+            raise OptionError(f"test_rows is a mask of shape {given.shape}: give one bool for each of {n:,} ratings.")
         return np.flatnonzero(given)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise OptionError(
@@ -213,8 +324,8 @@ def _mask_of(positions: NDArray[np.intp], n: int, *, inverted: bool = False) -> 
 def _times(ratings: Ratings) -> NDArray[np.int64]:
     if ratings.times is None:
         raise DataError(
-            "these ratings have no times, so there is no last one. Name the column when reading "
-            '(palate.read(..., time="...")), or use split_random.'
+            "these ratings have no times. Name the column of times when reading them "
+            '(palate.read(..., time="...")), or use split_random or split_within_users.'
         )
     return ratings.times
 
@@ -224,8 +335,7 @@ def _permutation(n: int, seed: int) -> NDArray[np.intp]:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    if not is_whole(seed) or seed < 0:
-        raise OptionError(f"seed={seed!r}: give a whole number from 0.")
+    check_seed(seed)
     return np.random.default_rng(seed)
 
 
@@ -234,6 +344,6 @@ def _check_share(test: float) -> None:
         raise OptionError(f"test={test!r}: give the share to hold out, a number between 0 and 1, such as 0.1.")
 
 
-def _check_folds(folds: int, most: int, what: str) -> None:
-    if not is_whole(folds) or not 2 <= folds <= most:
-        raise OptionError(f"folds={folds!r}: give a whole number from 2 to {most:,}, {what}.")
+def _check_folds(folds: int, maximum: int, what: str) -> None:
+    if not is_whole(folds) or not 2 <= folds <= maximum:
+        raise OptionError(f"folds={folds!r}: give a whole number from 2 to {maximum:,}, {what}.")

@@ -1,4 +1,7 @@
-"""Vocabulary: labels as people know them <-> codes 0..n-1 as the arrays use them."""
+"""Vocabulary: translates labels, such as "tt0078748" or 196, to codes 0..n-1, and codes back to labels.
+
+Users type labels; kernels and models see codes. What happens to an unknown label is said at each call.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +19,59 @@ Codes = NDArray[np.int32]
 
 
 class Vocabulary:
-    """The distinct labels of one field, in order; the code of a label is its position.
+    """The distinct labels of one field, sorted; the code of a label is its position.
 
-    Labels are either all strings or all integers and stay as they were given: "01" is not "1", and "1" is not 1.
+    Labels are all strings or all integers, and stay as they were given: "01" is not "1", and "1" is not 1. Integers
+    sort as numbers. Strings sort by code point, or as numbers if all of them are digits.
 
-    >>> vocabulary = Vocabulary(["drama", "comedy", "drama"])
-    >>> list(vocabulary)
-    ['comedy', 'drama']
-    >>> vocabulary.encode(["drama", "western"], on_unknown="mark")
-    array([ 1, -1], dtype=int32)
+    `len(vocabulary)` is the number of labels, `for label in vocabulary` goes through them in the order of their codes,
+    and `label in vocabulary` is True for a known one. Two vocabularies are equal if they have the same labels in the
+    same order.
+
+    Parameters:
+        labels (iterable or array of str or int): The labels; repeated ones count once.
+        what (str, default "label"): What a label is called in error messages, such as "user".
+
+    Attributes:
+        labels (array): The labels in the order of their codes, shape (n,): int64, or object holding str. Read-only.
+        what (str): What a label is called in error messages.
+
+    Raises:
+        DataError: A label is missing (None or NaN) or is an integer beyond 64 bits.
+        LabelTypeError: Labels mix strings and integers, or are neither.
+
+    Example:
+        >>> import palate
+        >>> vocabulary = palate.Vocabulary(["drama", "comedy", "drama"])
+        >>> list(vocabulary)
+        ['comedy', 'drama']
+        >>> vocabulary.encode(["drama", "western"], on_unknown="mark")
+        array([ 1, -1], dtype=int32)
     """
 
     def __init__(self, labels: Iterable[Label] | NDArray[Any], *, what: str = "label") -> None:
-        """Collect the distinct labels, sorted (as numbers when all of them are whole numbers).
-
-        Raises DataError for a missing label and LabelTypeError for strings mixed with integers.
-        """
         self._set(_sorted(_as_labels(labels, what)), what)
 
     @classmethod
     def in_order(cls, labels: Iterable[Label] | NDArray[Any], *, what: str = "label") -> Vocabulary:
-        """Take labels that are distinct already, and keep their order (a stored or an extended vocabulary)."""
+        """Make a vocabulary of labels that are distinct already, in the given order.
+
+        Parameters:
+            labels (iterable or array of str or int): Distinct labels. That they are distinct is not checked.
+            what (str, default "label"): What a label is called in error messages.
+
+        Returns:
+            Vocabulary: Whose code i is the i-th label.
+
+        Raises:
+            DataError: A label is missing or is an integer beyond 64 bits.
+            LabelTypeError: Labels mix strings and integers, or are neither.
+
+        Example:
+            >>> import palate
+            >>> list(palate.Vocabulary.in_order(["drama", "comedy"]))
+            ['drama', 'comedy']
+        """
         vocabulary = cls.__new__(cls)
         vocabulary._set(_as_labels(labels, what).copy(), what)
         return vocabulary
@@ -50,7 +85,19 @@ class Vocabulary:
         return (_restored, (self.labels, self.what))
 
     def named(self, what: str) -> Vocabulary:
-        """The same labels under another name for what they are."""
+        """Return the same vocabulary with another word for its labels in error messages.
+
+        Parameters:
+            what (str): What a label is called in error messages, such as "item".
+
+        Returns:
+            Vocabulary: Sharing the labels; itself if `what` is unchanged.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["drama", "comedy"]).named("genre")
+            Vocabulary(2 string genres)
+        """
         if what == self.what:
             return self
         other = Vocabulary.__new__(Vocabulary)
@@ -59,7 +106,7 @@ class Vocabulary:
 
     @property
     def kind(self) -> Literal["string", "integer"]:
-        """The type of every label."""
+        """Type of the labels: "integer" or "string"."""
         return "integer" if self.labels.dtype.kind == "i" else "string"
 
     @cached_property
@@ -67,14 +114,45 @@ class Vocabulary:
         return dict(zip(self.labels.tolist(), range(len(self.labels)), strict=True))
 
     def encode_one(self, label: Label) -> int:
-        """The code of one label; UnknownLabelError if there is none."""
+        """Return the code of one label, or raise if it is unknown.
+
+        Parameters:
+            label (str or int): The label, of the vocabulary's type.
+
+        Returns:
+            int: The code, between 0 and len(vocabulary) - 1.
+
+        Raises:
+            UnknownLabelError: The vocabulary does not contain the label.
+            LabelTypeError: The label is not of the vocabulary's type.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["drama", "comedy"]).encode_one("drama")
+            1
+        """
         code = self.find(label)
         if code < 0:
             raise UnknownLabelError(f"unknown {self.what} {label!r}. {self._example()}")
         return code
 
     def find(self, label: Label) -> int:
-        """The code of one label, or -1. A label of the wrong type is an error even here."""
+        """Return the code of one label, or -1 if it is unknown.
+
+        Parameters:
+            label (str or int): The label, of the vocabulary's type.
+
+        Returns:
+            int: The code, between 0 and len(vocabulary) - 1, or -1.
+
+        Raises:
+            LabelTypeError: The label is not of the vocabulary's type.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["drama", "comedy"]).find("western")
+            -1
+        """
         given: Any = label
         if isinstance(given, np.integer | np.str_ | np.ndarray) and given.ndim == 0:
             label = given.item()
@@ -83,7 +161,7 @@ class Vocabulary:
         if len(self.labels) and isinstance(label, int) != (self.kind == "integer"):
             other = repr(str(label)) if isinstance(label, int) else label
             raise LabelTypeError(
-                f"{self.what} {label!r} is {_article(label)}, but the {self.what}s here are {self.kind}s: "
+                f"{self.what} {label!r} is {_with_article(label)}, but the {self.what}s here are {self.kind}s: "
                 f"did you mean {other}? {self._example()}"
             )
         return self._code_of.get(label, -1)
@@ -91,13 +169,31 @@ class Vocabulary:
     def encode(
         self, labels: Iterable[Label] | NDArray[Any], *, on_unknown: Literal["raise", "mark"] = "raise"
     ) -> Codes:
-        """Codes of many labels, shape (n,) int32; an unknown one raises, or is marked with -1."""
+        """Return the codes of several labels.
+
+        Parameters:
+            labels (iterable or array of str or int): The labels, of the vocabulary's type.
+            on_unknown ("raise" or "mark", default "raise"): Raise at an unknown label, or give it the code -1.
+
+        Returns:
+            int32 array: The codes, shape (n,).
+
+        Raises:
+            UnknownLabelError: A label is unknown and on_unknown is "raise".
+            LabelTypeError: A label is not of the vocabulary's type, or `labels` is a single string.
+            DataError: A label is missing, or `labels` has more than one dimension.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["a", "b"]).encode(["b", "a", "b"])
+            array([1, 0, 1], dtype=int32)
+        """
         if isinstance(labels, str):
             raise LabelTypeError(f"expected several {self.what}s, got the one string {labels!r}; pass [{labels!r}].")
         given = _as_labels(labels, self.what)
         if len(given) == 0:
             return np.zeros(0, np.int32)
-        self.find(given[0] if given.dtype.kind == "O" else int(given[0]))  # the type check, once
+        self.find(given[0] if given.dtype.kind == "O" else int(given[0]))  # raises if the type is wrong
         codes = self._encode_integers(given) if given.dtype.kind == "i" else self._encode_strings(given)
         if on_unknown == "raise" and (codes < 0).any():
             self.encode_one(given[int(np.argmax(codes < 0))])
@@ -120,11 +216,42 @@ class Vocabulary:
         return np.fromiter((code_of.get(label, -1) for label in given), np.int32, len(given))
 
     def decode(self, codes: Sequence[int] | NDArray[Any]) -> NDArray[Any]:
-        """Labels of codes, shape (n,): int64, or object holding str."""
+        """Return the labels of several codes.
+
+        Parameters:
+            codes (sequence or array of int): Codes between 0 and len(vocabulary) - 1.
+
+        Returns:
+            array: The labels, shape (n,): int64, or object holding str.
+
+        Raises:
+            IndexError: A code is len(vocabulary) or more.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary([30, 10]).decode([1, 1, 0]).tolist()
+            [30, 30, 10]
+        """
         return self.labels[np.asarray(codes, dtype=np.intp)]
 
     def extended(self, labels: Iterable[Label] | NDArray[Any]) -> Vocabulary:
-        """The same vocabulary with the labels it did not know appended, so that known codes stay as they are."""
+        """Return a larger vocabulary: this one's labels keep their codes, new ones follow, sorted.
+
+        Parameters:
+            labels (iterable or array of str or int): Labels to add; known ones change nothing.
+
+        Returns:
+            Vocabulary: With all labels of both.
+
+        Raises:
+            DataError: A label is missing or is an integer beyond 64 bits.
+            LabelTypeError: A label is not of the vocabulary's type.
+
+        Example:
+            >>> import palate
+            >>> list(palate.Vocabulary(["b", "c"]).extended(["c", "a"]))
+            ['b', 'c', 'a']
+        """
         given = _as_labels(labels, self.what)
         known = self.encode(given, on_unknown="mark") if len(self) else np.full(len(given), -1, np.int32)
         new = _sorted(given[known < 0])
@@ -134,7 +261,8 @@ class Vocabulary:
         if len(self.labels) == 0:
             return f"There are no {self.what}s."
         shown = ", ".join(repr(label) for label in self.labels[:3].tolist())
-        return f"The {len(self.labels):,} known ones are like {shown}."
+        more = ", ..." if len(self.labels) > 3 else ""
+        return f"There are {len(self.labels):,} {self.what}s: {shown}{more}."
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -157,10 +285,10 @@ class Vocabulary:
 
 
 def _as_labels(labels: Iterable[Label] | NDArray[Any], what: str) -> NDArray[Any]:
-    """Int64 array of integers, or object array of str; anything else is an error that shows the first culprit."""
+    """The labels as an int64 array, or as an object array of str; an error for anything else shows the first one."""
     array = labels if isinstance(labels, np.ndarray) else _from_iterable(labels)
     if array.ndim != 1:
-        raise DataError(f"the {what}s have shape {array.shape}; labels are an array of one dimension, or a list.")
+        raise DataError(f"the {what}s have shape {array.shape}: give a list, or an array of one dimension.")
     if array.dtype.kind in "iu":
         return _as_int64(array, what)
     if array.dtype.kind in "UT":
@@ -180,7 +308,7 @@ def _from_iterable(labels: Iterable[Label]) -> NDArray[Any]:
 
 
 def _as_int64(integers: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """A copy in 64 bits, of an array of integers or of Python integers; DataError for one that does not fit."""
+    """Integers as an int64 copy. Raise DataError if one does not fit."""
     if integers.dtype.kind != "i" and len(integers):
         for label in (int(integers.max()), int(integers.min())):
             if not -(2**63) <= label < 2**63:
@@ -211,7 +339,7 @@ def _checked_objects(array: NDArray[Any], what: str) -> NDArray[Any]:
 
 
 def _restored(labels: NDArray[Any], what: str) -> Vocabulary:
-    """What pickle made of a vocabulary, its labels read-only again."""
+    """A vocabulary from its pickled parts."""
     return Vocabulary.in_order(labels, what=what)
 
 
@@ -222,12 +350,12 @@ def _sorted(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:
-    """Strings in code-point order, or as numbers when every one is a plain whole number."""
+    """Strings sorted by code point, or as numbers if all of them are ASCII digits."""
     distinct = list(labels)
     if all(label.isascii() and label.isdigit() for label in distinct):
         return sorted(distinct, key=lambda label: (len(label.lstrip("0")), label.lstrip("0"), label))
     return sorted(distinct)
 
 
-def _article(label: Label) -> str:
+def _with_article(label: Label) -> str:
     return "an integer" if isinstance(label, int) else "a string"

@@ -218,7 +218,7 @@ def _column_names(source: Any) -> list[str]:
     if (table := table_of(source)) is None:
         with open_bytes(source) as stream:
             name = name_of(source)
-            return TextFile(utf8_chunks(stream, None, name), name, None, None, asked={}).dialect.names
+            return TextFile(utf8_chunks(stream, None, name), name, None, None, given={}).dialect.names
     if len(table.names) < 3:
         raise OptionError(f"a user, an item and a rating take three columns; there are {table.names}.")
     return table.names

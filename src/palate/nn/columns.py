@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from palate.data.ratings import Ratings
 from palate.data.reading import read
 from palate.data.reading.cleaning import BadRows
-from palate.data.reading.columns import check_option, there_are
+from palate.data.reading.columns import there_are
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.reader import Collector
 from palate.data.vocabulary import Codes, Vocabulary
 from palate.errors import DataError, OptionError, UnknownLabelError
+from palate.options import check_option
 
 if TYPE_CHECKING:
     import polars as pl

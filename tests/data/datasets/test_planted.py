@@ -1,4 +1,4 @@
-"""Synthetic ratings: exactly as many as asked, no pair twice, skewed, and drawn from the factors they say."""
+"""Synthetic ratings: exactly n_ratings of them, no pair twice, skewed, and drawn from their factors."""
 
 import time
 
@@ -114,7 +114,7 @@ def test_a_million_take_about_a_second():
         ({"n_users": 0}, "n_users=0"),
         ({"n_items": 2.5}, "n_items=2.5"),
         ({"n_factors": True}, "n_factors=True"),
-        ({"n_users": 3, "n_items": 3, "n_ratings": 10}, "fewer pairs"),
+        ({"n_users": 3, "n_items": 3, "n_ratings": 10}, "only 9 pairs"),
         ({"noise": -1}, "noise=-1"),
         ({"noise": float("nan")}, "noise=nan"),
         ({"skew": 11}, "skew=11"),

@@ -222,7 +222,7 @@ GOOD = {"n_rows": 4, "fields": [{"kind": "classes", "name": "a", "labels": ["x",
 )  # fmt: skip
 def test_a_stored_form_that_cannot_be_is_refused(stored):
     assert Features.from_dict(GOOD).names == ["a=x", "a=y"]
-    with pytest.raises(ValueError, match="no description of features"):
+    with pytest.raises(ValueError, match="not a description of features"):
         Features.from_dict(stored)
 
 

@@ -1,4 +1,4 @@
-"""Features: each row's features are exactly those of its values, and every column is told for what it is."""
+"""Features: each row's features are exactly those of its values, and every column becomes what it is."""
 
 import datetime
 import json
@@ -20,7 +20,7 @@ amounts = st.floats(-1e6, 1e6, width=32) | st.none()
 row_of = st.tuples(words | st.none(), st.lists(words, max_size=4), amounts)
 rows_of = st.lists(row_of, min_size=1, max_size=30)
 many_rows_of = st.lists(row_of, min_size=30, max_size=90)
-TOLD = {"categorical": ["one"], "multivalued": ["some"], "continuous": ["much"]}
+DECLARED = {"categorical": ["one"], "multivalued": ["some"], "continuous": ["much"]}
 
 
 def frame_of(rows):
@@ -30,15 +30,15 @@ def frame_of(rows):
 
 def learned(frame, **options):
     """As Features.learned, without the columns that nothing can be learned from."""
-    told = {kind: list(names) for kind, names in TOLD.items()}
-    every = {name for names in TOLD.values() for name in names}
+    declared = {kind: list(names) for kind, names in DECLARED.items()}
+    every = {name for names in DECLARED.values() for name in names}
     while True:
-        excluded = sorted(every - {name for names in told.values() for name in names})
+        excluded = sorted(every - {name for names in declared.values() for name in names})
         try:
-            return Features.learned(frame, **told, exclude=excluded, **options)
+            return Features.learned(frame, **declared, exclude=excluded, **options)
         except DataError as error:
             name = str(error).split("'")[1]
-            told = {kind: [other for other in names if other != name] for kind, names in told.items()}
+            declared = {kind: [other for other in names if other != name] for kind, names in declared.items()}
 
 
 def what(features):
@@ -229,7 +229,7 @@ COLUMNS = {
     "years as text": ([str(1990 + n % 4) for n in range(N)], "continuous"),
     "days": ([f"{n % 28 + 1:02}-Jan-1995" for n in range(N)], "date"),
     "iso days": ([f"1995-01-{n % 28 + 1:02}" for n in range(N)], "date"),
-    "moments": ([f"1995-01-{n % 28 + 1:02}T10:00:00Z" for n in range(N)], "date"),
+    "times of day": ([f"1995-01-{n % 28 + 1:02}T10:00:00Z" for n in range(N)], "date"),
     "dates": ([datetime.date(1995, 1, n % 28 + 1) for n in range(N)], "date"),
     "bars": (["a|b", "b", "c|a"] * 20, "multi-valued"),
     "commas": (["a, b", "b", "a"] * 20, "multi-valued"),
@@ -340,11 +340,11 @@ def test_the_caller_knows_better():
     ("options", "error", "says"),
     [
         ({"categorical": ["agee"]}, OptionError, r"no column 'agee'. The columns are 'age', 'job'"),
-        ({"categorical": ["age"], "continuous": ["age"]}, OptionError, "'age' is told twice"),
-        ({"exclude": "age"}, OptionError, "exclude='age'.*into a list"),
-        ({"multivalued": {"x": "age"}}, OptionError, "into a list"),
-        ({"multivalued": {"job": ["age"]}}, OptionError, "cannot be called 'job'"),
-        ({"continuous": ["job"]}, DataError, r"column 'job', row 1 \(from 0\): 'cook' is no number"),
+        ({"categorical": ["age"], "continuous": ["age"]}, OptionError, "'age' is named twice"),
+        ({"exclude": "age"}, OptionError, "exclude='age'.*give a list"),
+        ({"multivalued": {"x": "age"}}, OptionError, "give a list"),
+        ({"multivalued": {"job": ["age"]}}, OptionError, "group 'job' has the name of a column"),
+        ({"continuous": ["job"]}, DataError, r"column 'job', row 1 \(from 0\): 'cook' is not a number"),
         ({"multivalued": {"x": ["age"]}}, DataError, r"column 'age', row 0 \(from 0\): 3 is neither"),
         ({"categorical": ["empty"]}, DataError, "'empty' cannot become features: no value on any row"),
         ({"continuous": ["lists"]}, DataError, "'lists' holds List.*numbers are expected"),
@@ -379,8 +379,8 @@ def test_any_unit_gives_the_same_features(scale):
 
 
 def test_hostile_tables():
-    nobody = Features.learned({})
-    assert (nobody.names, str(nobody)) == ([], "0 features, learned from 0 rows")
+    empty = Features.learned({})
+    assert (empty.names, str(empty)) == ([], "0 features, learned from 0 rows")
     assert Features.learned({"a": [], "b": pl.Series([], dtype=pl.List(pl.Int8))}).n_features == 0
     one = Features.learned({"a": ["x"], "b": [1.5], "c": [["x"]], "d": [True]})
     assert one.names == []
@@ -410,7 +410,7 @@ ODD = {
     "arrays": pl.Series([["a", "b"], ["a", "c"]] * 30, dtype=pl.Array(pl.String, 2)),
     "lists of lists": pl.Series([[["a"]]] * 60),
     "beyond 63 bits": pl.Series([2**63 + n for n in range(60)], dtype=pl.UInt64),
-    "moments somewhere": pl.Series([n * 10**15 for n in range(60)]).cast(pl.Datetime("us", "UTC")),
+    "times in a zone": pl.Series([n * 10**15 for n in range(60)]).cast(pl.Datetime("us", "UTC")),
     "whole lists": pl.Series([[1, 2], [2]] * 30),
 }
 
@@ -423,14 +423,14 @@ def test_any_column_after_any_other_is_encoded_or_refused_in_words(name):
         every[name] = pl.Series("x", list(map(str, COLUMNS[name][0])))
     features = Features.learned(every[name].to_frame())
     assert features.encode(every[name].to_frame()).shape == (60, features.n_features)
-    told = [{"categorical": ["x"]}, {"multivalued": ["x"]}, {"continuous": ["x"]}, {"multivalued": {"g": ["x"]}}]
+    declared = [{"categorical": ["x"]}, {"multivalued": ["x"]}, {"continuous": ["x"]}, {"multivalued": {"g": ["x"]}}]
     for other in every.values():
         try:
             design = features.encode(other.to_frame())
             assert np.isfinite(design.values).all()
         except DataError as error:
             assert "'x'" in str(error)
-    for options in told:
+    for options in declared:
         try:
             Features.learned(every[name].to_frame(), **options)
         except DataError as error:

@@ -170,7 +170,7 @@ def test_an_unnamed_fourth_column_is_a_time_only_when_whole_numbers(write):
     assert read(write("1,2,3,nice\n")).times is None
 
 
-def test_unreadable_times_are_told(write):
+def test_unreadable_times_are_refused(write):
     path = write("user,item,rating,time\nann,tea,5,1\nbob,tea,4,yesterday\n")
     with pytest.raises(DataError, match=r"line 3: 'bob,tea,4,yesterday'.*neither a number nor an ISO date.*time=False"):
         read(path)
@@ -260,7 +260,7 @@ def test_small_blocks_give_the_same_ratings(write, monkeypatch, block):
 
 
 @pytest.mark.parametrize("where", ["first", "middle", "last"])
-def test_an_absurd_line_is_told_and_can_be_left_out(write, monkeypatch, where):
+def test_an_absurd_line_is_named_and_can_be_left_out(write, monkeypatch, where):
     monkeypatch.setattr(_textfiles, "BLOCK", 1 << 10)
     lines = [f"u{n},i{n},3" for n in range(500)]
     at = {"first": 1, "middle": 250, "last": 500}[where]
@@ -624,12 +624,12 @@ def test_a_text_table_is_matched_as_numbers_when_labels_are_integers(write):
     assert ratings.user_table.columns == ["column_2", "column_3"]
 
 
-def test_a_table_that_knows_nobody_is_refused(write):
-    with pytest.raises(DataError, match="knows none of the 2 items"):
+def test_a_table_without_a_known_label_is_refused(write):
+    with pytest.raises(DataError, match="has none of the 2 items"):
         read(COLUMNS, items=write("item,title\nx,Tea\n", "items.csv"))
 
 
-def test_repeated_and_bad_rows_of_a_table_are_told(write):
+def test_repeated_and_bad_rows_of_a_table_are_noted(write):
     path = write("user,item,rating\na,1,5\na,2,4\n")
     items = write("item,title\n1,Tea\n1,Coffee\n2,Jam,extra\n", "items.csv")
     with pytest.raises(DataError, match=r"items.csv, line 4: '2,Jam,extra'"):
@@ -644,7 +644,7 @@ def test_repeated_and_bad_rows_of_a_table_are_told(write):
     )
 
 
-def test_rows_of_tables_that_go_nowhere_are_told_apart_from_bad_ratings(write):
+def test_unmatched_rows_of_tables_are_not_bad_ratings(write):
     path = write("user,item,rating\na,1,5\na,2,oops\na,3,2\n")
     items = write("item,title\n1,Tea\n2,Milk\n7,Jam\n3,Bun\n7,Jam\n", "items.csv")
     users = pl.DataFrame({"user": ["b", "a", None], "age": [1, 2, 3]})
@@ -657,9 +657,9 @@ def test_rows_of_tables_that_go_nowhere_are_told_apart_from_bad_ratings(write):
         "users: 1 row for users without ratings left out",
         "items: 3 rows for items without ratings left out",
     )
-    told = str(ratings.report)
-    assert told.startswith("3 rows read, 1 left out (the rating is not a number) from ")
-    assert told.endswith(". items: 3 rows for items without ratings left out.")
+    report = str(ratings.report)
+    assert report.startswith("3 rows read, 1 left out (the rating is not a number) from ")
+    assert report.endswith(". items: 3 rows for items without ratings left out.")
     clean = read({"user": ["a"], "item": ["1"], "rating": [1]}, items=items)
     assert clean.report.table_notes == ("items: 4 rows for items without ratings left out",)
     every = pl.DataFrame({"item": ["1", "3"], "title": ["Tea", "Bun"]})

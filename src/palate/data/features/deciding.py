@@ -1,4 +1,7 @@
-"""What each column of a table is, as told by the caller or decided from its type and its values."""
+"""What each column of a table becomes: as the caller declared, or decided from its type and values.
+
+A column becomes classes, a scale, or is left out (see fields.py). Nothing is learned here yet.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from palate.data.features.values import (
     NUMBER,
     dates_of,
     is_missing,
-    is_no_text,
+    is_not_text,
     numbers_of,
     parts_of,
     texts_of,
@@ -25,39 +28,41 @@ from palate.errors import OptionError
 if TYPE_CHECKING:
     import polars as pl
 
-FEW = 32  # whole numbers with no more values than this may be codes of classes ...
-ROWS_PER_CODE = 10  # ... if each is met about this often: an effect of its own can then be learned
-YEARS = (1000, 2200)
-CODE = r"^[+-]?0[0-9]"  # digits, but no number
+FEW = 32  # whole numbers with at most this many values may be codes of classes ...
+ROWS_PER_CODE = 10  # ... if there are this many rows per value, enough to learn an effect of each
+YEARS = (1000, 2200)  # whole numbers in this range may be years
+CODE = r"^[+-]?0[0-9]"  # digits that are a code and not a number, such as 007
 TITLE_NAME = r"(?i)((^|[^a-z])|item|movie|film|book|product)(title|name)$"
 ID_NAME = r"(?i)((^|[^a-z])id|(user|item|movie|film|book|imdb|tmdb|product|artist)id|zip|code|isbn|asin|phone)$"
 
 
-def told_fields(frame: pl.DataFrame, categorical: Any, multivalued: Any, continuous: Any, exclude: Any) -> list[Field]:
-    """The fields that the caller has told; OptionError for columns that are not there or told twice."""
+def declared_fields(
+    frame: pl.DataFrame, categorical: Any, multivalued: Any, continuous: Any, exclude: Any
+) -> list[Field]:
+    """The fields that the caller declared. Raise OptionError for columns that are not there or declared twice."""
     groups = multivalued if isinstance(multivalued, Mapping) else {}
     options = {"categorical": categorical, "multivalued": multivalued, "continuous": continuous, "exclude": exclude}
     for option, names in (options | dict(groups)).items():
         if isinstance(names, str):
-            raise OptionError(f"{option}={names!r}: it takes several columns, so put the one into a list.")
-    told: list[Field] = [Classes(name) for name in categorical]
-    told += [Classes(name, columns=tuple(columns)) for name, columns in groups.items()]
-    told += [Classes(name, separator="|") for name in multivalued if not groups]
-    told += [Scale(name) for name in continuous] + [LeftOut(name, "as told") for name in exclude]
-    columns = [name for field in told for name in field.sources]
+            raise OptionError(f"{option}={names!r} is one text: give a list of columns, such as [{names!r}].")
+    declared: list[Field] = [Classes(name) for name in categorical]
+    declared += [Classes(name, columns=tuple(columns)) for name, columns in groups.items()]
+    declared += [Classes(name, separator="|") for name in multivalued if not groups]
+    declared += [Scale(name) for name in continuous] + [LeftOut(name, "as told") for name in exclude]
+    columns = [name for field in declared for name in field.sources]
     for name in columns:
         if name not in frame.columns:
             raise OptionError(f"there is no column {name!r}. The columns are {', '.join(map(repr, frame.columns))}.")
         if columns.count(name) > 1:
-            raise OptionError(f"column {name!r} is told twice what it is.")
+            raise OptionError(f"column {name!r} is named twice: name it in one option only.")
     for name in groups:
         if name in frame.columns and name not in columns:
-            raise OptionError(f"a group of columns cannot be called {name!r}, since there is a column of that name.")
-    return [_made_precise(field, frame) for field in told]
+            raise OptionError(f"the group {name!r} has the name of a column that is not in it: choose another name.")
+    return [_completed(field, frame) for field in declared]
 
 
-def _made_precise(field: Field, frame: pl.DataFrame) -> Field:
-    """With the separator there is, and dates told from numbers."""
+def _completed(field: Field, frame: pl.DataFrame) -> Field:
+    """The field with the separator of its texts, or with the way to read its amounts."""
     if isinstance(field, Classes) and field.separator:
         return replace(field, separator=_separator(frame[field.name], always=True))
     if isinstance(field, Scale):
@@ -66,7 +71,7 @@ def _made_precise(field: Field, frame: pl.DataFrame) -> Field:
 
 
 def found_fields(frame: pl.DataFrame, taken: Any) -> list[Field]:
-    """Fields for the columns of which nothing is told: groups of 0/1 columns first, then each of the others."""
+    """Fields for the columns that nothing is declared of: groups of 0/1 columns first, then each of the others."""
     groups = _groups_of_flags(frame)
     found: list[Field] = []
     for columns in groups:
@@ -78,22 +83,26 @@ def found_fields(frame: pl.DataFrame, taken: Any) -> list[Field]:
 
 
 def _groups_of_flags(frame: pl.DataFrame) -> list[list[str]]:
-    """Three or more neighbouring columns of 0 and 1, cut where names begin alike; of truth values only such."""
+    """Groups of three or more neighboring columns of 0 and 1.
+
+    Columns whose names share a prefix make a group of their own. Columns of truth values need such a prefix.
+    """
     groups = []
     for kind, run in groupby(frame, key=_kind_of_flag):
-        by_start: dict[str, list[str]] = {}
+        by_prefix: dict[str, list[str]] = {}
         for series in run:
-            by_start.setdefault(re.split(r"(?<=[_.:=])", series.name)[0], []).append(series.name)
-        alike = [names for names in by_start.values() if len(names) >= 3]
-        others = [name for names in by_start.values() if len(names) < 3 for name in names]
+            by_prefix.setdefault(re.split(r"(?<=[_.:=])", series.name)[0], []).append(series.name)
+        large = [names for names in by_prefix.values() if len(names) >= 3]
+        others = [name for names in by_prefix.values() if len(names) < 3 for name in names]
         if kind:
-            groups += alike
+            groups += large
         if kind == "0/1" and len(others) >= 3:
             groups.append(others)
     return groups
 
 
 def _kind_of_flag(series: pl.Series) -> str:
+    """The text "truth" for booleans, "0/1" for numbers that are all 0 or 1, else ""."""
     import polars as pl
 
     if series.dtype == pl.Boolean:
@@ -104,13 +113,13 @@ def _kind_of_flag(series: pl.Series) -> str:
 
 
 def _shared_prefix(names: Sequence[str]) -> str:
-    """What all names begin with, up to its last punctuation: "genre_"; or nothing."""
-    alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
-    return re.sub(r"[^_.:=]*$", "", "".join(letter for letter, _ in alike))
+    """The common prefix of all names up to its last punctuation, such as "genre_", or ""."""
+    common = takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False))
+    return re.sub(r"[^_.:=]*$", "", "".join(letter for letter, _ in common))
 
 
 def _decided(series: pl.Series) -> Field:
-    """What a column is, from its type and its values."""
+    """The field for a column, from its type and its values."""
     import polars as pl
 
     name, kind = series.name, series.dtype
@@ -118,8 +127,8 @@ def _decided(series: pl.Series) -> Field:
         return LeftOut(name, "no value on any row")
     if isinstance(kind, pl.List | pl.Array):
         inner = kind.inner
-        is_odd = inner.is_float() or is_no_text(inner)
-        return LeftOut(name, f"holds lists of {inner}") if is_odd else Classes(name, separator="|")
+        has_no_labels = inner.is_float() or is_not_text(inner)
+        return LeftOut(name, f"holds lists of {inner}") if has_no_labels else Classes(name, separator="|")
     if kind in (pl.Date, pl.Datetime):
         return Scale(name, reads="date")
     if kind == pl.Boolean:
@@ -165,7 +174,7 @@ def _decided_of_text(series: pl.Series) -> Field:
 
 
 def _are_amounts(texts: pl.Series) -> bool:
-    """Whether texts are numbers, and no codes: not 007, and no whole numbers but years if there are few of them."""
+    """True if texts are numbers and not codes: no 007, and not few different whole numbers unless they are years."""
     numbers = texts.filter(~texts.str.contains(NO_NUMBER))
     if len(numbers) == 0 or not numbers.str.contains(NUMBER).all() or numbers.str.contains(CODE).any():
         return False
@@ -176,7 +185,7 @@ def _are_amounts(texts: pl.Series) -> bool:
 
 
 def _are_dates(series: pl.Series) -> bool:
-    """Whether all there is, is a date."""
+    """True if all values are dates."""
     import polars as pl
 
     if series.dtype in (pl.Date, pl.Datetime):
@@ -188,13 +197,13 @@ def _are_dates(series: pl.Series) -> bool:
 
 
 def _are_titles_with_years(series: pl.Series) -> bool:
-    """Whether most texts have a year in brackets."""
+    """True if most texts have a year in brackets."""
     years, texts = years_in_titles_of(series), texts_of(series)
     return 2 * years.count() > texts.count()
 
 
 def _reading_of(series: pl.Series) -> str:
-    """How to read the amounts of a column of which only that is known that they are amounts."""
+    """How to read the amounts of a column that was declared continuous, a key of AMOUNTS."""
     import polars as pl
 
     if _are_dates(series):
@@ -203,28 +212,28 @@ def _reading_of(series: pl.Series) -> str:
 
 
 def _separator(series: pl.Series, *, always: bool = False) -> str:
-    """What stands between the values of a multi-valued column, or nothing.
+    """The separator between the values of a multi-valued column, or "" if it has single values.
 
-    A bar does if it is in one text of ten; it, a semicolon or a comma if it cuts into fewer classes than there are
-    texts, on two rows on average.
+    A bar is one if a tenth of the texts have it. A bar, semicolon or comma is one if it gives fewer classes than there
+    are texts, on two rows each on average. With `always`, the first that occurs is taken, else a bar.
     """
     import polars as pl
 
     if isinstance(series.dtype, pl.List | pl.Array):
         return "|"
     texts = texts_of(series)
-    there = texts.drop_nulls()
-    if len(there) and (there.str.starts_with("[") & there.str.ends_with("]")).all():
+    present = texts.drop_nulls()
+    if len(present) and (present.str.starts_with("[") & present.str.ends_with("]")).all():
         return "["
     for separator in SEPARATORS:
-        n_with = there.str.contains(separator, literal=True).sum()
+        n_with = present.str.contains(separator, literal=True).sum()
         if n_with:
             parts = parts_of(texts, separator).drop_nulls().unique()
             n_classes = parts["label"].n_unique()
             if (
                 always
-                or (separator == "|" and 10 * n_with >= len(there))
-                or n_classes < min(there.n_unique(), parts.height / 2 + 1)
+                or (separator == "|" and 10 * n_with >= len(present))
+                or n_classes < min(present.n_unique(), parts.height / 2 + 1)
             ):
                 return separator
     return "|" if always else ""

@@ -1,4 +1,7 @@
-"""Features of a table's rows: what its columns became, and the sparse matrix of the rows of any table like it."""
+"""Features learned from a table of attributes, and the sparse design matrix of any table with the same columns.
+
+`Features.learned(table)` decides what each column becomes; `features.encode(table)` makes the matrix.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.features.deciding import found_fields, told_fields
+from palate.data.features.deciding import declared_fields, found_fields
 from palate.data.features.fields import Classes, Field, LeftOut, Limits
-from palate.data.features.frames import frame_of, series_of
 from palate.data.features.stored import restored_fields, stored_field, whole
+from palate.data.features.values import frame_of, series_of
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
 
@@ -23,21 +26,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """A sparse matrix, (n_rows, n_features), in compressed rows; and how many values of each field have no feature."""
+    """A sparse design matrix in compressed rows, shape (n_rows, n_features).
 
-    indptr: NDArray[np.int64]  # (n_rows + 1,)
-    indices: NDArray[np.int32]  # (n_filled,), rising within a row
-    values: NDArray[np.float32]  # (n_filled,)
+    Attributes:
+        indptr (int64 array): Where each row begins and the last one ends, shape (n_rows + 1,).
+        indices (int32 array): Feature of each nonzero cell, rising within a row, shape (n_cells,).
+        values (float32 array): Value of each nonzero cell, shape (n_cells,).
+        n_features (int): Number of features.
+        unknown (dict): Field -> number of values without a feature; only fields that have any.
+
+    Example:
+        >>> from palate.data.features import Features
+        >>> design = Features.learned({"job": ["cook", "smith"] * 2}).encode({"job": ["smith", "nurse"]})
+        >>> design.shape, design.unknown
+        ((2, 2), {'job': 1})
+        >>> design.to_dense().tolist()
+        [[0.0, 1.0], [0.0, 0.0]]
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    values: NDArray[np.float32]
     n_features: int
     unknown: dict[str, int]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and features."""
+        """Number of rows and features, as (n_rows, n_features)."""
         return len(self.indptr) - 1, self.n_features
 
     def to_dense(self) -> NDArray[np.float32]:
-        """The whole matrix, zeros included."""
+        """Return the whole matrix, zeros included.
+
+        Returns:
+            float32 array: Shape (n_rows, n_features).
+        """
         dense = np.zeros(self.shape, np.float32)
         dense[np.repeat(np.arange(self.shape[0]), np.diff(self.indptr)), self.indices] = self.values
         return dense
@@ -49,22 +72,29 @@ class Design:
 
 @dataclass(frozen=True, repr=False)
 class Features:
-    """What the columns of a table became: classes, amounts, or left out. Prints as a report.
+    """What the columns of a table became: classes, numbers, or left out. Prints as a report.
 
-    >>> from palate.data.features import Features
-    >>> features = Features.learned({"job": ["cook", "smith", "cook", "smith"], "likes": ["tea|jam", "tea", "jam", ""]})
-    >>> print(features)
-    4 features, learned from 4 rows
-      job    categorical: 2 classes
-      likes  multi-valued, at '|': 2 classes
-    >>> features.names
-    ['job=cook', 'job=smith', 'likes=jam', 'likes=tea']
-    >>> features.encode({"job": ["cook", "nurse"], "likes": ["tea", "jam|tea"]})
-    Design(2 x 4, 4 filled, 1 unknown in job)
+    Make one with `Features.learned`.
+
+    Attributes:
+        fields (tuple of fields): What each column or group of columns became.
+        n_rows (int): Number of rows that were learned from.
+
+    Example:
+        >>> from palate.data.features import Features
+        >>> features = Features.learned({"job": ["cook", "smith"] * 2, "likes": ["tea|jam", "tea", "jam", ""]})
+        >>> print(features)
+        4 features, learned from 4 rows
+          job    categorical: 2 classes
+          likes  multi-valued, at '|': 2 classes
+        >>> features.names
+        ['job=cook', 'job=smith', 'likes=jam', 'likes=tea']
+        >>> features.encode({"job": ["cook", "nurse"], "likes": ["tea", "jam|tea"]})
+        Design(2 x 4, 4 filled, 1 unknown in job)
     """
 
     fields: tuple[Field, ...]
-    n_rows: int  # that were learned from
+    n_rows: int
 
     @classmethod
     def learned(
@@ -78,53 +108,65 @@ class Features:
         min_rows: int = 2,
         n_knots: int = 7,
     ) -> Features:
-        """Decide what each column of a frame (or mapping of columns) is, and learn its classes or its scale.
+        """Decide what each column of a table becomes, and learn its classes or its scale.
 
-        Texts, truth values and small whole numbers are categorical; lists, texts with | ; or , between values, and
-        three or more neighbouring columns of 0 and 1 multi-valued; other numbers, years, dates and the years in titles
-        like "Alien (1979)" continuous. Left out: constant columns, and those where most rows have a value of their own
-        (names, ids, addresses). categorical, multivalued, continuous, exclude: columns for which nothing is decided;
-        multivalued takes {field: columns of 0 and 1} too. min_rows: a class on fewer rows has no feature, nor has
-        being missing. n_knots: how many bends a continuous field may have, 0 for straight lines.
+        Categorical: texts, truth values and whole numbers with few values. Multi-valued: lists, texts with | ; or ,
+        between values, and three or more neighboring columns of 0 and 1. Continuous: other numbers, years, dates and
+        the years in titles such as "Alien (1979)". Left out: constant columns, and those where most rows have a value
+        of their own (names, ids, addresses).
 
-        Raises OptionError for a column that does not exist or is named twice; DataError, with column and row, for an
-        infinite number, and for a named column that cannot be what it is said to be.
+        Parameters:
+            table (frame or mapping): A frame of any kind or a mapping of columns.
+            categorical (sequence of str, default ()): Columns to take as categorical.
+            multivalued (sequence of str, or mapping, default ()): Columns to take as multi-valued. A mapping
+                {field: columns} makes fields of columns of 0 and 1.
+            continuous (sequence of str, default ()): Columns to take as continuous.
+            exclude (sequence of str, default ()): Columns to leave out.
+            min_rows (int, default 2): Rows that a class needs for a feature, and missing values too; 1 or more.
+            n_knots (int, default 7): Maximum number of knots of a continuous field; 0 for straight lines.
+
+        Returns:
+            Features: One field for each column or group of columns, in their order.
+
+        Raises:
+            OptionError: A named column does not exist or is named twice, or a number is out of its range.
+            DataError: A number is infinite, or a named column cannot be what it was named.
         """
         _check_count("min_rows", min_rows, 1)
         _check_count("n_knots", n_knots, 0)
         frame = frame_of(table)
-        told = told_fields(frame, categorical, multivalued, continuous, exclude)
-        free = frame.drop([name for field in told for name in field.sources])
-        place = {name: at for at, name in enumerate(frame.columns)}
-        every = sorted([*told, *found_fields(free, place)], key=lambda field: place[field.sources[0]])
+        declared = declared_fields(frame, categorical, multivalued, continuous, exclude)
+        free = frame.drop([name for field in declared for name in field.sources])
+        position = {name: at for at, name in enumerate(frame.columns)}
+        fields = sorted([*declared, *found_fields(free, position)], key=lambda field: position[field.sources[0]])
         limits = Limits(min_rows, n_knots)
-        learned = [_learned(field, frame, limits, is_told=field in told) for field in every]
+        learned = [_learned(field, frame, limits, is_declared=field in declared) for field in fields]
         return cls(tuple(learned), frame.height)
 
     @cached_property
     def names(self) -> list[str]:
-        """The features by name, such as "genre=Action", "age" and "age missing"."""
+        """Names of the features, such as "genre=Action", "age" and "age missing", in their order."""
         return [name for field in self.fields for name in field.names]
 
     @property
     def n_features(self) -> int:
-        """How many features there are."""
+        """Number of features."""
         return len(self.names)
 
     @cached_property
     def groups(self) -> NDArray[np.int32]:
-        """Which field each feature belongs to, as a position in `group_names`, shape (n_features,), rising."""
+        """Field of each feature, as a position in `group_names`, int32, shape (n_features,), rising."""
         sizes = [len(field.names) for field in self.fields if field.names]
         return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
 
     @cached_property
     def group_names(self) -> list[str]:
-        """The fields that have features, as an explanation tells them: "genres", "age", "title year"."""
+        """Names of the fields that have features, as in explanations: "genres", "age", "title year"."""
         return [field.heading for field in self.fields if field.names]
 
     @property
     def classes(self) -> dict[str, list[str]]:
-        """Field -> its classes in the order of their features, for categorical and multi-valued fields."""
+        """Field -> its classes in the order of their features; categorical and multi-valued fields only."""
         return {field.name: list(field.labels) for field in self.fields if isinstance(field, Classes)}
 
     @property
@@ -133,10 +175,18 @@ class Features:
         return {field.name: str(field) for field in self.fields}
 
     def encode(self, table: Any) -> Design:
-        """The features of each row of a table that has the same columns (those left out may be missing), row by row.
+        """Return the design matrix of a table with the same columns. Columns that were left out may be missing.
 
-        Missing values fill nothing, nor do values without a feature, which `unknown` counts by field. Raises DataError
-        for a column that is not there, and for one that holds something else than what was learned.
+        Missing values and values without a feature give no cells; `unknown` counts the latter by field.
+
+        Parameters:
+            table (frame or mapping): A frame of any kind or a mapping of columns.
+
+        Returns:
+            Design: One row per row of the table.
+
+        Raises:
+            DataError: A column is not there, or holds something other than what was learned.
         """
         frame = frame_of(table)
         blocks = [field.encode(frame) for field in self.fields]
@@ -150,44 +200,68 @@ class Features:
         return Design(indptr, indices, values, self.n_features, unknown)
 
     def encode_rows(self, rows: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Design:
-        """The features of rows told one by one, each a mapping of columns or fields to values; of one row alone too.
+        """Return the design matrix of rows given as mappings.
 
-        What a row does not tell is missing. Several values of a field are a list, or a text as in the table.
+        What a row lacks is missing. Several values of a field are a list, or a text as in the table.
 
-        Raises OptionError, naming the fields there are, for one that is none of them.
+        Parameters:
+            rows (mapping or sequence of mappings): Columns or fields -> values, for each row; one mapping is one row.
 
-        >>> features = Features.learned({"job": ["cook", "smith"] * 2, "likes": [["tea", "jam"], ["tea"], ["jam"], []]})
-        >>> features.encode_rows({"job": "smith", "likes": ["jam"]}).to_dense().tolist()
-        [[0.0, 1.0, 1.0, 0.0]]
+        Returns:
+            Design: One row per mapping.
+
+        Raises:
+            OptionError: A row is not a mapping, or names a field that does not exist.
+            DataError: A value is not what was learned.
+
+        Example:
+            >>> from palate.data.features import Features
+            >>> features = Features.learned({"job": ["cook", "smith"] * 2, "likes": ["tea|jam", "tea", "jam", ""]})
+            >>> features.encode_rows({"job": "smith", "likes": ["jam"]}).to_dense().tolist()
+            [[0.0, 1.0, 1.0, 0.0]]
         """
         several = [rows] if isinstance(rows, Mapping) else list(rows)
         self._check_rows(several)
-        columns = [(field.name, field.told(several)) for field in self.fields if field.names]
+        columns = [(field.name, field.column_from(several)) for field in self.fields if field.names]
         frame = frame_of({name: series_of(name, values) for name, values in columns})
         return self.encode(frame if columns else _no_columns(len(several)))
 
     def _check_rows(self, rows: Sequence[Any]) -> None:
-        """OptionError for a row that is no mapping, and for fields there are not."""
-        known = {name for field in self.fields for name in (field.name, *field.sources)}
+        """Raise OptionError for a row that is not a mapping, or a field that does not exist."""
+        valid = {name for field in self.fields for name in (field.name, *field.sources)}
         for at, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 raise OptionError(f"row {at} (from 0) is {row!r}; a row is a mapping of fields to values.")
-            odd = [name for name in row if name not in known]
-            if odd:
-                there = ", ".join(repr(field.name) for field in self.fields if field.names) or "none"
-                raise OptionError(f"row {at} (from 0): there is no field {odd[0]!r}. The fields are {there}.")
+            unknown = [name for name in row if name not in valid]
+            if unknown:
+                fields = ", ".join(repr(field.name) for field in self.fields if field.names) or "none"
+                raise OptionError(f"row {at} (from 0): there is no field {unknown[0]!r}. The fields are {fields}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as numbers, texts and lists, fit for JSON."""
+        """Return the features as plain data, fit for JSON.
+
+        Returns:
+            dict: Numbers, texts and lists.
+        """
         return {"n_rows": self.n_rows, "fields": [stored_field(field) for field in self.fields]}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Features:
-        """What to_dict() stored. DataError (a ValueError) for anything that it cannot have stored."""
+        """Return the features that `to_dict` stored.
+
+        Parameters:
+            stored (mapping): The result of `to_dict`.
+
+        Returns:
+            Features: Equal to those that were stored.
+
+        Raises:
+            DataError: `to_dict` cannot have stored this.
+        """
         try:
             return cls(restored_fields(stored["fields"]), whole(stored["n_rows"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"this is no description of features: {error!r}") from error
+            raise DataError(f"this is not a description of features: {error!r}") from error
 
     def __str__(self) -> str:
         width = max((len(field.name) for field in self.fields), default=0)
@@ -197,14 +271,14 @@ class Features:
     __repr__ = __str__
 
 
-def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(f"{name} must be a whole number, {least} or more, got {value!r}.")
+def _check_count(name: str, value: Any, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise OptionError(f"{name} must be a whole number, {minimum} or more, got {value!r}.")
 
 
-def _learned(field: Field, frame: pl.DataFrame, limits: Limits, *, is_told: bool) -> Field:
+def _learned(field: Field, frame: pl.DataFrame, limits: Limits, *, is_declared: bool) -> Field:
     learned = field.learned(frame, limits)
-    if is_told and isinstance(learned, LeftOut) and not isinstance(field, LeftOut):
+    if is_declared and isinstance(learned, LeftOut) and not isinstance(field, LeftOut):
         raise DataError(f"{field.name!r} cannot become features: {learned.why}. Leave it out, with exclude=.")
     return learned
 

@@ -1,4 +1,7 @@
-"""The fields that columns become: classes, amounts, or nothing. Each learns from a table and encodes another."""
+"""Fields: what a column becomes. `Classes` (one feature per class), `Scale` (a number, bent at knots) or `LeftOut`.
+
+A field learns its classes or its scale from one table, then encodes any table with the same columns.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.features.frames import series_of
 from palate.data.features.values import (
     column_of,
     dates_of,
@@ -19,6 +21,7 @@ from palate.data.features.values import (
     numbers_of,
     parts_of,
     place,
+    series_of,
     years_in_titles_of,
 )
 from palate.data.vocabulary import Vocabulary
@@ -27,20 +30,20 @@ from palate.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-FURTHEST = 10.0  # deviations from the mean: a slip of the keyboard further out counts as this far
-ROWS_PER_KNOT = 10  # fewer rows near a knot than this do not tell how high the curve is there
+FURTHEST = 10.0  # standard deviations from the mean: values further out, such as typing errors, are clipped
+ROWS_PER_KNOT = 10  # with fewer rows near a knot, the height of the curve there cannot be learned
 SEPARATORS = ("|", ";", ",")
 
 
 class Limits(NamedTuple):
-    """What a feature needs in order to exist."""
+    """How many rows a class needs, and how many knots a continuous field may have."""
 
-    min_rows: int = 2  # rows of a class
-    n_knots: int = 7  # of a continuous field, at most
+    min_rows: int = 2
+    n_knots: int = 7
 
 
 class Entries(NamedTuple):
-    """The filled places of one field: row, feature (from 0 in the field), value; and how many values have no place."""
+    """The nonzero cells of one field (row, feature from 0 in the field, value), and the number of unknown values."""
 
     rows: NDArray[np.int64]
     features: NDArray[np.int64]
@@ -50,7 +53,7 @@ class Entries(NamedTuple):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A column that became no feature, and why."""
+    """A column without features, and why."""
 
     name: str
     why: str = ""
@@ -60,39 +63,39 @@ class LeftOut:
 
     @property
     def names(self) -> list[str]:
-        """No features."""
+        """No feature names."""
         return []
 
     @property
     def heading(self) -> str:
-        """What the field is called."""
+        """Name of the field in explanations."""
         return self.name
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The column."""
+        """The column of the table."""
         return (self.name,)
 
     def learned(self, _table: pl.DataFrame, _limits: Limits) -> Field:
-        """Nothing to learn."""
+        """The field itself: there is nothing to learn."""
         return self
 
     def encode(self, _table: pl.DataFrame) -> Entries:
-        """Nothing at all; the column need not even be there."""
+        """No cells; the column may be missing."""
         return Entries(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
-    def told(self, _rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
-        """No column."""
+    def column_from(self, _rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
+        """No column of values."""
         return None
 
 
 @dataclass(frozen=True)
 class Classes:
-    """A field of classes: one a row (separator ""), several in a text or list, or a column of 0 and 1 for each."""
+    """A field of classes: one per row (separator ""), several in a text or list, or a column of 0 and 1 for each."""
 
     name: str
     separator: str = ""  # "[" for texts like "['Action', 'Comedy']"
-    columns: tuple[str, ...] = ()  # of 0 and 1, one for each class
+    columns: tuple[str, ...] = ()  # columns of 0 and 1, one for each class
     labels: tuple[str, ...] = ()
     n_rare: int = 0  # classes on too few rows to have a feature
 
@@ -104,25 +107,25 @@ class Classes:
 
     @property
     def names(self) -> list[str]:
-        """field=class, in the order of the features."""
+        """Feature names "field=class"."""
         return [f"{self.name}={label}" for label in self.labels]
 
     @property
     def heading(self) -> str:
-        """What the field is called where its features are."""
+        """Name of the field in explanations."""
         return self.name
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The columns that it is made of."""
+        """The columns of the table that it reads."""
         return self.columns or (self.name,)
 
     def learned(self, table: pl.DataFrame, limits: Limits) -> Field:
-        """With the classes that are on `min_rows` rows or more.
+        """The field with the classes that are on `min_rows` rows or more.
 
-        A rarer class is dropped, not pooled with other rare ones: on one row its effect cannot be told from the row's
-        own factors, rare classes need not be alike, its row is then treated like one with a class never seen, and the
-        model holds no value that belongs to one person alone.
+        A rarer class is dropped and not pooled with other rare ones. On one row, its effect cannot be separated from
+        the row's own factors; rare classes need not be alike; and the model must not hold a value that belongs to one
+        user alone. Its row is encoded like one with an unseen class.
         """
         counts = self._pairs(table)["label"].value_counts(name="n")
         common = counts.filter(counts["n"] >= limits.min_rows)
@@ -136,10 +139,10 @@ class Classes:
         return replace(self, labels=tuple(labels), n_rare=counts.height - common.height)
 
     def encode(self, table: pl.DataFrame) -> Entries:
-        """1 at the class of a row; 1/sqrt(n) at each of n values, so that the field has norm 1 in every row.
+        """1/sqrt(n) at each of a row's n classes, so that the field has norm 1 in every row.
 
-        The attributes' part of a factor, beta^T f, then has the same prior variance for a film of one genre and of
-        five. A value without a feature counts in n: its effect is at the prior mean, zero, but it keeps its share.
+        The part of a factor that attributes predict, beta^T f, then has the same prior variance for a film of one genre
+        and of five. A class without a feature counts in n: its effect is its prior mean, zero.
         """
         import polars as pl
 
@@ -154,22 +157,22 @@ class Classes:
         values = 1 / np.sqrt(np.bincount(rows)[rows[order]])
         return Entries(rows[order], features[order], values, len(rows) - len(known))
 
-    def told(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """The column of the field, from rows told one by one: a list of values a row where several may be."""
+    def column_from(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The column of the field, from rows given as mappings; a list of values per row if it is multi-valued."""
         if not (self.separator or self.columns):
             return [row.get(self.name) for row in rows]
         flags = [flags_of(series_of(name, [row.get(name) for row in rows])) for name in self.columns]
-        flagged = [[label for label, flag in zip(self._label_of.values(), here, strict=True) if flag]
-                   for here in zip(*flags, strict=True)] or [[] for _ in rows]  # fmt: skip
-        return [self._listed(row.get(self.name)) + more for row, more in zip(rows, flagged, strict=True)]
+        flagged = [[label for label, flag in zip(self._label_of.values(), row_flags, strict=True) if flag]
+                   for row_flags in zip(*flags, strict=True)] or [[] for _ in rows]  # fmt: skip
+        return [self._labels_in(row.get(self.name)) + more for row, more in zip(rows, flagged, strict=True)]
 
-    def _listed(self, value: Any) -> list[str]:
+    def _labels_in(self, value: Any) -> list[str]:
         several = isinstance(value, list | tuple | set | frozenset | np.ndarray)
         series = series_of(self.name, list(value) if several else [value])
         return parts_of(series, "" if several else self.separator or "|")["label"].drop_nulls().to_list()
 
     def _pairs(self, table: pl.DataFrame) -> pl.DataFrame:
-        """The distinct (row, label) of the field, without missing ones."""
+        """The distinct (row, label) pairs of the field, without missing labels."""
         import polars as pl
 
         if not self.columns or (self.name in table.columns and self.columns[0] not in table.columns):
@@ -182,7 +185,7 @@ class Classes:
 
     @property
     def _label_of(self) -> dict[str, str]:
-        """Column of 0 and 1 -> its class: the name of the column, without that of the field if all begin with it."""
+        """Column of 0 and 1 -> its class: the column name, without the field name if all begin with it."""
         prefixed = re.compile(rf"{re.escape(self.name)}[_.:=](.+)", re.DOTALL)
         found = [prefixed.fullmatch(name) for name in self.columns]
         short = [match[1] for match in found if match]
@@ -191,10 +194,10 @@ class Classes:
 
 @dataclass(frozen=True)
 class Scale:
-    """A continuous field: (value - mean) / deviation, bent at a few knots, and perhaps whether it is missing.
+    """A continuous field: the standardized value, perhaps a hat function for each knot, perhaps a flag for missing.
 
-    Its features are the standardised value, 0 where missing; a hat for each knot, 1 there and falling to 0 at the
-    knots beside it, so that together they can follow any curve with corners at the knots; and 1 where missing.
+    The standardized value is (value - mean) / deviation, and 0 if missing. A hat is 1 at its knot and falls to 0 at the
+    neighboring knots, so that together they can follow any curve with corners at the knots. The flag is 1 if missing.
     """
 
     name: str
@@ -207,60 +210,63 @@ class Scale:
     def __str__(self) -> str:
         bends = f", bent at {len(self.knots)} knots" if self.knots else ""
         missing = ", and whether it is missing" if self.marks_missing else ""
-        return f"{AMOUNTS[self.reads].told}, about {self._shown(self.mean)} ± {self.deviation:.3g}{bends}{missing}"
+        return (
+            f"{AMOUNTS[self.reads].description}, about {self._shown(self.mean)} ± {self.deviation:.3g}{bends}{missing}"
+        )
 
     @property
     def names(self) -> list[str]:
-        """The field itself, perhaps "field near knot" for each knot, perhaps "field missing"."""
-        here = self.heading
-        return [here, *(f"{here} near {self._shown(knot)}" for knot in self.knots), f"{here} missing"][
-            : 1 + len(self.knots) + self.marks_missing
-        ]
+        """Feature names: the field, "field near knot" for each knot, and "field missing" if that is a feature."""
+        name = self.heading
+        near_knots = [f"{name} near {self._shown(knot)}" for knot in self.knots]
+        return [name, *near_knots, *([f"{name} missing"] if self.marks_missing else [])]
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The column."""
+        """The column of the table."""
         return (self.name,)
 
     @property
     def heading(self) -> str:
-        """What the field is called where its features are: "title year" of titles."""
+        """Name of the field in explanations, such as "title year" for years in titles."""
         return self.name + AMOUNTS[self.reads].suffix
 
     def _shown(self, amount: float) -> str:
         return f"{amount:.5g}" if self.reads == "number" else f"{amount:.1f}"
 
     def learned(self, table: pl.DataFrame, limits: Limits) -> Field:
-        """With mean and standard deviation of the rows that have a value. DataError for a text that is no amount."""
+        """The field with the mean, deviation and knots of its values. Raise DataError for a text without an amount."""
         values, bad = self._amounts(table)
         if len(bad):
             kind = AMOUNTS[self.reads].noun
-            raise DataError(f"{place(table[self.name], bad[0])} is no {kind}: correct it, or name it in categorical=.")
-        there = values[~np.isnan(values)]
-        if len(there) == 0:
+            raise DataError(
+                f"{place(table[self.name], bad[0])} is not a {kind}: correct it, or name the column in categorical=."
+            )
+        present = values[~np.isnan(values)]
+        if len(present) == 0:
             return LeftOut(self.name, "no value on any row")
-        if there.min() == there.max():
+        if present.min() == present.max():
             return LeftOut(self.name, "the same value on every row that has one")
-        unit = float(np.abs(there).max())  # keeps the squares of huge amounts finite, and of tiny ones above 0
+        unit = float(np.abs(present).max())  # keeps squares of huge amounts finite, and of tiny ones above 0
         return replace(
             self,
-            mean=float((there / unit).mean()) * unit,
-            deviation=float((there / unit).std()) * unit,
-            knots=self._knots(there, limits.n_knots),
-            marks_missing=len(values) - len(there) >= limits.min_rows,
+            mean=float((present / unit).mean()) * unit,
+            deviation=float((present / unit).std()) * unit,
+            knots=self._knots(present, limits.n_knots),
+            marks_missing=len(values) - len(present) >= limits.min_rows,
         )
 
-    def _knots(self, there: NDArray[np.float64], most: int) -> tuple[float, ...]:
-        """Amounts with equally many rows around each; none for few rows or few different amounts."""
-        n = min(most, len(there) // ROWS_PER_KNOT)
-        if n < 3 or len(np.unique(there)) <= n:
+    def _knots(self, values: NDArray[np.float64], n_max: int) -> tuple[float, ...]:
+        """At most n_max knots with equally many rows around each; none for few rows or few different values."""
+        n = min(n_max, len(values) // ROWS_PER_KNOT)
+        if n < 3 or len(np.unique(values)) <= n:
             return ()
-        amounts = np.quantile(there, (np.arange(n) + 0.5) / n)
-        knots = sorted({float(self._shown(amount)) for amount in amounts})  # as they are named, no two alike
+        amounts = np.quantile(values, (np.arange(n) + 0.5) / n)
+        knots = sorted({float(self._shown(amount)) for amount in amounts})  # rounded as in their names
         return tuple(knots) if len(knots) >= 3 else ()
 
     def encode(self, table: pl.DataFrame) -> Entries:
-        """Standardised, at most FURTHEST deviations from the mean; a text that is no amount is missing."""
+        """The features, clipped at FURTHEST standard deviations from the mean; a text without an amount is missing."""
         values, bad = self._amounts(table)
         missing = np.isnan(values)
         with np.errstate(over="ignore"):
@@ -271,12 +277,12 @@ class Scale:
         rows, features = np.nonzero(block)
         return Entries(rows, features, block[rows, features], len(bad))
 
-    def told(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """The column of the field, from rows told one by one."""
+    def column_from(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The column of the field, from rows given as mappings."""
         return [row.get(self.name) for row in rows]
 
     def _amounts(self, table: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Amounts, nan where missing, shape (n,); and the rows of texts that are none."""
+        """The amounts, nan if missing, shape (n,); and the rows of texts that have none but should."""
         series, how = column_of(table, self.name), AMOUNTS[self.reads]
         amounts = how.read(series)
         bad = (amounts.is_null() & ~is_missing(series)).arg_true().to_numpy()
@@ -291,9 +297,9 @@ class Amounts(NamedTuple):
 
     read: Callable[[pl.Series], pl.Series]
     noun: str
-    told: str
-    suffix: str = ""  # of the features' names
-    is_strict: bool = True  # whether a text without an amount is wrong
+    description: str
+    suffix: str = ""  # of the feature names
+    is_strict: bool = True  # a text without an amount is an error
 
 
 AMOUNTS = {
@@ -304,5 +310,5 @@ AMOUNTS = {
 
 
 def _hats(values: NDArray[np.float64], knots: tuple[float, ...]) -> list[NDArray[np.float64]]:
-    """For each knot, 1 there, 0 at the knots beside it, straight between; constant beyond the outermost."""
+    """For each knot: 1 there, 0 at the neighboring knots, linear between; constant beyond the outermost."""
     return [np.interp(values, knots, at_knots) for at_knots in np.eye(len(knots))]

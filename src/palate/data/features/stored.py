@@ -1,4 +1,7 @@
-"""Fields as numbers, texts and lists, fit for JSON, and back: whatever else is found there is refused."""
+"""Stored fields: fields as numbers, texts and lists, fit for JSON, and back.
+
+Model files hold fields in this form. Whatever `stored_field` cannot have written is refused.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +18,25 @@ KINDS: dict[str, type[Field]] = {"classes": Classes, "scale": Scale, "left out":
 
 
 def stored_field(field: Field) -> dict[str, Any]:
-    """The kind of a field and all it has learned."""
+    """A field as plain data: its kind and everything it learned."""
     kind = next(name for name, kind in KINDS.items() if isinstance(field, kind))
     return {"kind": kind} | {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(field).items()}
 
 
 def restored_fields(stored: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
-    """The fields of what stored_field() made; ValueError, TypeError or KeyError for what it cannot have made."""
+    """Fields from plain data. Raise ValueError, TypeError or KeyError for what `stored_field` cannot have made."""
     restored = tuple(_restored(**field) for field in stored)
     sources = [name for field in restored for name in field.sources]
-    for told in (sources, [field.name for field in restored]):
-        if len(set(told)) < len(told):
-            raise ValueError("two fields of one name")
+    for names in (sources, [field.name for field in restored]):
+        if len(set(names)) < len(names):
+            raise ValueError("two fields have one name")
     return restored
 
 
 def whole(value: Any) -> int:
     """A whole number, 0 or more."""
     if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError(f"{value!r} is no count")
+        raise ValueError(f"{value!r} is not a count")
     return value
 
 
@@ -49,25 +52,25 @@ def _restored(kind: str, **stored: Any) -> Field:
 
 def _check_classes(field: Classes) -> None:
     if len(set(field.labels)) < len(field.labels) or "" in field.labels:
-        raise ValueError(f"classes of {field.name!r} that are not distinct")
+        raise ValueError(f"the classes of {field.name!r} are not distinct")
     if field.separator not in ("", "[", *SEPARATORS) or (field.separator and field.columns):
-        raise ValueError(f"the separator of {field.name!r}")
+        raise ValueError(f"the separator of {field.name!r} is {field.separator!r}")
 
 
 def _check_scale(field: Scale) -> None:
     if field.reads not in AMOUNTS:
         raise ValueError(f"{field.name!r} reads {field.reads!r}")
     if field.deviation <= 0 or len(field.knots) == 1 or any(a >= b for a, b in pairwise(field.knots)):
-        raise ValueError(f"the scale of {field.name!r}")
+        raise ValueError(f"the deviation or the knots of {field.name!r} are impossible")
 
 
 def _text(value: Any) -> str:
     if type(value) is not str:
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a text")
     return value
 
 
-def _truth(value: Any) -> bool:
+def _flag(value: Any) -> bool:
     if type(value) is not bool:
         raise TypeError(f"{value!r} is neither true nor false")
     return value
@@ -75,20 +78,20 @@ def _truth(value: Any) -> bool:
 
 def _number(value: Any) -> float:
     if type(value) not in (int, float) or not np.isfinite(float(value)):
-        raise TypeError(f"{value!r} is no finite number")
+        raise TypeError(f"{value!r} is not a finite number")
     return float(value)
 
 
 def _listed(value: Any) -> Sequence[Any]:
     if type(value) not in (list, tuple):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{value!r} is not a list")
     return value  # type: ignore[no-any-return]
 
 
 READERS: dict[str, Callable[[Any], Any]] = {
     "str": _text,
     "int": whole,
-    "bool": _truth,
+    "bool": _flag,
     "float": _number,
     "tuple[str, ...]": lambda value: tuple(map(_text, _listed(value))),
     "tuple[float, ...]": lambda value: tuple(map(_number, _listed(value))),

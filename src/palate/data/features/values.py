@@ -1,7 +1,11 @@
-"""The values of one column, of whatever type: as texts, as parts of texts, as flags, numbers, dates or years."""
+"""From a table of any kind to the values of its columns: texts, parts of texts, flags, numbers, dates or years.
+
+First tables and columns become polars frames and series; then each function reads one column in one way.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +16,9 @@ from palate.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-IN_BRACKETS = r"""'[^']*'|"[^"]*"|[^,\[\]'"\s][^,\[\]]*"""  # the values in texts like "['Action', 'Comedy']"
+IN_BRACKETS = r"""'[^']*'|"[^"]*"|[^,\[\]'"\s][^,\[\]]*"""  # one value in a text like "['Action', 'Comedy']"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-NO_NUMBER = r"(?i)^(na|n/a|nan|null|none|unknown|\?|-|\\n)$"  # missing, where an amount should stand
+NO_NUMBER = r"(?i)^(na|n/a|nan|null|none|unknown|\?|-|\\n)$"  # texts that mean a missing number
 DATES = ("%d-%b-%Y", "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f")
 YEAR = 365.25 * 86400e6  # in microseconds
 YEAR_IN_TITLE = (
@@ -22,34 +26,102 @@ YEAR_IN_TITLE = (
 )
 
 
+# ---- tables
+
+
+def frame_of(table: Any) -> pl.DataFrame:
+    """A frame of any kind, or a mapping of columns, as a polars frame."""
+    import narwhals as nw
+    import polars as pl
+
+    if isinstance(table, pl.DataFrame):
+        return table
+    if isinstance(table, Mapping):
+        return _of_columns([series_of(str(name), values) for name, values in table.items()])
+    try:
+        frame = nw.from_native(table)
+    except TypeError as error:
+        raise DataError(f"cannot take features from a {type(table).__name__}: give a frame or a mapping.") from error
+    eager = frame.collect("polars") if isinstance(frame, nw.LazyFrame) else frame
+    return _of_columns([series_of(str(name), eager[name]) for name in eager.columns])
+
+
+def _of_columns(columns: list[pl.Series]) -> pl.DataFrame:
+    import polars as pl
+
+    if len({len(column) for column in columns}) > 1:
+        raise DataError(f"the columns have different lengths: {', '.join(f'{s.name} {len(s)}' for s in columns)}.")
+    return pl.DataFrame(columns)
+
+
+def series_of(name: str, values: Any) -> pl.Series:
+    """A column as a polars series. Mixed types, and types that polars lacks, become text."""
+    import narwhals as nw
+    import polars as pl
+
+    if isinstance(values, nw.Series):
+        is_objects = values.implementation.is_pandas_like() and values.dtype in (nw.Object, nw.String, nw.Unknown)
+        if not is_objects:
+            return values.to_polars().alias(name)
+    if isinstance(values, pl.Series):
+        return values.alias(name)
+    if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+        return pl.Series(name, values)
+    return _of_objects(name, values)
+
+
+def _of_objects(name: str, values: Iterable[Any]) -> pl.Series:
+    import polars as pl
+
+    plain = (value.tolist() if isinstance(value, np.ndarray | np.generic) else value for value in values)
+    cleaned = [None if _is_absent(value) else value for value in plain]
+    try:
+        return pl.Series(name, cleaned)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return pl.Series(name, [None if value is None else _as_text(value) for value in cleaned], dtype=pl.String)
+
+
+def _as_text(value: Any) -> str:
+    """The value as text, with a question mark for each lone surrogate."""
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _is_absent(value: Any) -> bool:
+    """True for NaN and for the missing values of pandas."""
+    return type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+
+
+# ---- columns
+
+
 def column_of(table: pl.DataFrame, name: str) -> pl.Series:
-    """A column by name; DataError that lists the columns there are."""
+    """A column by name. Raise DataError, listing the columns, if it is not there."""
     if name not in table.columns:
         raise DataError(
-            f"there is no column {name!r}, of which features were learned; the columns are {table.columns}."
+            f"there is no column {name!r}, of which features were learned. The columns are {table.columns}."
         )
     return table[name]
 
 
 def place(series: pl.Series, row: int) -> str:
-    """Column, row and content, for an error."""
+    """Column, row and content, for an error message."""
     return f"column {series.name!r}, row {row} (from 0): {series[int(row)]!r}"
 
 
-def is_no_text(kind: Any) -> bool:
-    """Whether values of this type cannot be told as one text each."""
+def is_not_text(kind: Any) -> bool:
+    """True for types whose values cannot be written as one text each."""
     import polars as pl
 
     return kind.is_nested() or kind in (pl.Object, pl.Binary, pl.Duration)
 
 
 def texts_of(series: pl.Series) -> pl.Series:
-    """Each value as text without blanks around it, whole numbers without a point; null where there is nothing."""
+    """Each value as stripped text, whole numbers without a decimal point; null if empty."""
     import polars as pl
 
     kind = series.dtype
-    if is_no_text(kind):
-        raise DataError(f"column {series.name!r} holds {kind}: not one text or number a row.")
+    if is_not_text(kind):
+        raise DataError(f"column {series.name!r} holds {kind}: give one text or number per row.")
     if kind.is_float() or kind.is_decimal():
         numbers = numbers_of(series)
         whole = (numbers == numbers.floor()) & (numbers.abs() < 2**53)
@@ -59,7 +131,7 @@ def texts_of(series: pl.Series) -> pl.Series:
 
 
 def parts_of(series: pl.Series, separator: str) -> pl.DataFrame:
-    """(row, label) of each value of each row; label null where there is none."""
+    """A frame with (row, label) for each value of each row; the label is null if there is none."""
     import polars as pl
 
     values = series
@@ -78,20 +150,20 @@ def parts_of(series: pl.Series, separator: str) -> pl.DataFrame:
 
 
 def flags_of(series: pl.Series) -> NDArray[np.bool_]:
-    """Where a column of 0 and 1 has 1; DataError for anything else but missing values."""
+    """True where a column of 0 and 1 has 1. Raise DataError for other values; missing ones count as 0."""
     numbers = numbers_of(series)
     bad = ~((numbers == 0) | (numbers == 1)).fill_null(is_missing(series))
     if bad.any():
-        raise DataError(f"{place(series, bad.arg_true()[0])} is neither 0 nor 1.")
+        raise DataError(f"{place(series, bad.arg_true()[0])} is neither 0 nor 1: correct it, or make it missing.")
     return (numbers == 1).fill_null(False).to_numpy()
 
 
 def numbers_of(series: pl.Series) -> pl.Series:
-    """Float64, null where missing or no number; DataError for an infinite one."""
+    """The numbers as Float64, null if missing or not a number. Raise DataError for an infinite one."""
     import polars as pl
 
     kind = series.dtype
-    if kind.is_temporal() or is_no_text(kind):
+    if kind.is_temporal() or is_not_text(kind):
         raise DataError(f"column {series.name!r} holds {kind}, where numbers are expected.")
     if kind.is_numeric() or kind in (pl.Boolean, pl.Null):
         numbers = series.cast(pl.Float64).fill_nan(None)
@@ -105,7 +177,7 @@ def numbers_of(series: pl.Series) -> pl.Series:
 
 
 def dates_of(series: pl.Series) -> pl.Series:
-    """Years, such as 1995.5, of dates and of their texts, Float64, null where missing or no date."""
+    """Dates, or texts of dates, as years such as 1995.5, Float64; null if missing or not a date."""
     import polars as pl
 
     if series.dtype in (pl.Date, pl.Datetime):
@@ -118,14 +190,14 @@ def dates_of(series: pl.Series) -> pl.Series:
 
 
 def years_in_titles_of(series: pl.Series) -> pl.Series:
-    """The last year in brackets in each title, Float64, null where there is none."""
+    """The last year in brackets in each title, Float64; null if there is none."""
     import polars as pl
 
     return texts_of(series).str.extract(YEAR_IN_TITLE, 1).cast(pl.Float64)
 
 
 def is_missing(series: pl.Series) -> pl.Series:
-    """Whether there is no value, or a word for none where an amount should stand."""
+    """True where there is no value, or only a word for a missing one."""
     import polars as pl
 
     if series.dtype.is_float():

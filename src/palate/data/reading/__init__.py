@@ -1,4 +1,4 @@
-"""Reading: files, frames, arrays and SQL -> Ratings. Every row that is not a rating is named or counted."""
+"""Reading: files, frames, arrays and SQL queries -> Ratings."""
 
 from palate.data.reading.reader import read
 

@@ -1,4 +1,8 @@
-"""From raw columns to typed ones: what is wrong with each row, and duplicates joined."""
+"""Cleaning: raw columns become typed ones, and every row that is not a rating gets a reason.
+
+Labels become strings or integers, times become seconds, ratings and weights become floats. What cannot be read is null
+first, then a bad row, which is raised or counted.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,10 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, LabelTypeError
 
 if TYPE_CHECKING:
@@ -24,14 +26,14 @@ TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:
 
 @dataclass
 class BadRows:
-    """What cannot be used: raised at the first one, or counted by reason, with a few examples."""
+    """Rows that cannot be used: an error at the first one if strict, else counted by reason, with a few examples."""
 
     strict: bool
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
     def add(self, found: dict[int, str], where: Callable[[int], str], source: str) -> None:
-        """Take row number -> reason; DataError names the first when strict."""
+        """Take the bad rows (row number -> reason). If strict, raise DataError that names the first."""
         row, reason = next(iter(found.items()))
         if self.strict:
             hint = " (time=False reads without times)" if "time" in reason else ""
@@ -45,10 +47,10 @@ class BadRows:
 
 
 def typed(frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """User and item as strings or int64, time as int64 seconds, the rest as float64; null where unreadable.
+    """User and item as strings or int64, time as int64 seconds, the rest as float64; null if unreadable.
 
-    `rating_text` and `count_text` say whether there was anything in it at all. Raises LabelTypeError or DataError for
-    id columns of another type.
+    The columns `rating_text`, `weight_text` and `count_text` are True where a value was given at all. Raises
+    LabelTypeError or DataError for id columns of another type.
     """
     columns = {name: labels(frame[name], name, source) for name in ("user", "item")}
     for name in ("rating", "weight", "count"):
@@ -61,7 +63,7 @@ def typed(frame: pl.DataFrame, source: str) -> pl.DataFrame:
 
 
 def labels(series: pl.Series, what: str, source: str) -> pl.Series:
-    """Ids as strings or int64. Floats are refused: whole ones are integers that met a missing value on their way."""
+    """Ids as strings or int64. Floats are refused: often they are integers that became floats beside a missing id."""
     import polars as pl
 
     kind = series.dtype
@@ -72,20 +74,20 @@ def labels(series: pl.Series, what: str, source: str) -> pl.Series:
     if kind.is_integer():
         whole = series.cast(pl.Int64, strict=False)
         if whole.null_count() > series.null_count():
-            raise DataError(f"{source}: a {what} id is beyond 64 bits; make the ids strings.")
+            raise DataError(f"{source}: a {what} id is beyond 64 bits. Make the ids strings.")
         return whole
     if kind.is_float():
         shown = series.drop_nulls().head(3).to_list()
         raise LabelTypeError(
-            f"{source}: the {what} ids are floats like {shown}. If they are whole numbers that became floats beside a "
+            f"{source}: the {what} ids are floats like {shown}. If they are integers that became floats beside a "
             f"missing one ({series.null_count() + int(series.is_nan().sum())} are missing), drop those rows and make "
-            "the column integers; otherwise make it strings."
+            "the column integers. Otherwise make it strings."
         )
-    raise LabelTypeError(f"{source}: {what} ids must be strings or integers, not {kind}.")
+    raise LabelTypeError(f"{source}: the {what} ids must be strings or integers, not {kind}. Make them one of these.")
 
 
 def numbers(series: pl.Series, what: str, source: str) -> pl.Series:
-    """Float64 of numbers or of text, null where the text is not a number."""
+    """Numbers, or texts of numbers, as float64; null if the text is not a number."""
     import polars as pl
 
     if series.dtype == pl.String:
@@ -100,7 +102,7 @@ def numbers(series: pl.Series, what: str, source: str) -> pl.Series:
 
 
 def seconds(series: pl.Series, source: str) -> pl.Series:
-    """Int64 of numbers, of dates (seconds since 1970) or of their ISO text; null where unreadable."""
+    """Times as int64: numbers as they are, dates and ISO texts as seconds since 1970; null if unreadable."""
     import polars as pl
 
     if series.dtype.is_integer():
@@ -136,14 +138,14 @@ def _iso_seconds(text: pl.Series) -> pl.Series:
     return pl.select(pl.coalesce(*read)).to_series().dt.epoch("s")
 
 
-def whole_numbers(series: pl.Series, least: float = -math.inf) -> bool:
-    """Whether every value is a whole number of at least `least`."""
+def whole_numbers(series: pl.Series, minimum: float = -math.inf) -> bool:
+    """True if every value is a whole number of at least `minimum`."""
     if not (series.dtype.is_integer() or series.dtype.is_float()):
         return False
-    there = series.drop_nulls()
-    if series.dtype.is_float() and not (there.is_finite() & (there == there.floor())).all():
+    present = series.drop_nulls()
+    if series.dtype.is_float() and not (present.is_finite() & (present == present.floor())).all():
         return False
-    return bool((there >= least).all()) if math.isfinite(least) else True
+    return bool((present >= minimum).all()) if math.isfinite(minimum) else True
 
 
 def _is_blank(series: pl.Series) -> pl.Series:
@@ -155,7 +157,7 @@ def _is_blank(series: pl.Series) -> pl.Series:
 
 
 def bad_rows(frame: pl.DataFrame, reasons: dict[int, str]) -> dict[int, str]:
-    """Row number -> why it is not a rating, of the typed rows; `reasons` are those known already and come first."""
+    """Row number -> why it is not a rating, for the typed rows; `reasons` found before take precedence."""
     import polars as pl
 
     checks = [(_blank_label(frame, "user"), "no user"), (_blank_label(frame, "item"), "no item")]
@@ -180,7 +182,7 @@ def bad_rows(frame: pl.DataFrame, reasons: dict[int, str]) -> dict[int, str]:
 
 
 def _number_checks(name: str) -> list[tuple[pl.Expr, str]]:
-    """What may be wrong with a rating or a count, and how it is called."""
+    """Tests of a rating or a count, each with its reason."""
     import polars as pl
 
     number = pl.col(name)
@@ -200,78 +202,3 @@ def _blank_label(frame: pl.DataFrame, name: str) -> pl.Expr:
     if frame.schema[name] != pl.String:
         return column.is_null()
     return column.is_null() | (column.str.strip_chars() == "")
-
-
-def join_duplicates(columns: Any, policy: str, vocabularies: tuple[Vocabulary, Vocabulary]) -> tuple[Any, int, int]:
-    """(columns with one row per (user, item), rows joined away, pairs whose values differ). Rows keep their order."""
-    keys = columns.users.astype(np.int64) * max(len(vocabularies[1]), 1) + columns.items
-    ordered = np.sort(keys)
-    if not (ordered[1:] == ordered[:-1]).any():
-        return columns, 0, 0
-    del ordered
-    order, starts = _grouped(keys, columns.times)
-    last = order[np.append(starts[1:], len(order)) - 1]
-    if policy == "sum":
-        columns = _summed(columns, order, starts, last)
-    values = columns.values[order]
-    differing = np.maximum.reduceat(values, starts) != np.minimum.reduceat(values, starts)
-    n_joined = len(order) - len(starts)
-    if policy == "error":
-        _raise_duplicate(columns, order, starts, n_joined, vocabularies)
-    if policy == "mean":
-        columns = _averaged(columns, order, starts, last)
-    kept = np.sort(last)
-    taken = columns._make(None if column is None else column[kept] for column in columns)
-    return taken, n_joined, int(differing.sum())
-
-
-def _grouped(keys: NDArray[np.int64], times: NDArray[np.int64] | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(rows ordered by key, then time, then row; where each key starts). Only repeated keys take the slow sort."""
-    order = np.argsort(keys)
-    ordered = keys[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    sizes = np.diff(starts, append=len(order))
-    repeated = np.repeat(sizes > 1, sizes)
-    rows = np.sort(order[repeated])
-    by = (keys[rows],) if times is None else (times[rows], keys[rows])
-    order[repeated] = rows[np.lexsort(by)]
-    return order, starts
-
-
-def _raise_duplicate(
-    columns: Any, order: NDArray[Any], starts: NDArray[Any], n: int, vocabularies: tuple[Vocabulary, Vocabulary]
-) -> None:
-    sizes = np.diff(starts, append=len(order))
-    first = order[starts[np.argmax(sizes > 1)]]
-    user = vocabularies[0].labels[columns.users[first]]
-    item = vocabularies[1].labels[columns.items[first]]
-    raise DataError(
-        f"user {user!r} has rated item {item!r} more than once, and {n:,} rows in all repeat a (user, item). "
-        'Pass duplicates="last" to keep the latest of each, or duplicates="mean" to average them.'
-    )
-
-
-def _summed(columns: Any, order: NDArray[Any], starts: NDArray[Any], last: NDArray[Any]) -> Any:
-    """Columns in which the last of each group has the sum of its counts; without counts, how many rows there are."""
-    counts = columns.weights if columns.weights is not None else np.ones(len(order), np.float32)
-    totals = counts.copy()
-    with np.errstate(over="ignore"):
-        totals[last] = np.add.reduceat(counts[order].astype(np.float64), starts)
-    return columns._replace(weights=totals)
-
-
-def _averaged(columns: Any, order: NDArray[Any], starts: NDArray[Any], last: NDArray[Any]) -> Any:
-    """Columns in which the last of each group has the mean value; with weights, the weighted mean and their sum."""
-    sizes = np.diff(starts, append=len(order))
-    values = columns.values[order].astype(np.float64)
-    mean = np.add.reduceat(values, starts) / sizes
-    weights = columns.weights
-    if weights is not None:
-        heavy = weights[order].astype(np.float64)
-        total = np.add.reduceat(heavy, starts)
-        mean = np.where(total > 0, np.add.reduceat(heavy * values, starts) / np.where(total > 0, total, 1), mean)
-        weights = weights.copy()
-        weights[last] = total
-    averaged = columns.values.copy()
-    averaged[last] = mean
-    return columns._replace(values=averaged, weights=weights)

@@ -1,4 +1,7 @@
-"""Which column is the user, which the item, which the rating: by name, by usual name, or by position."""
+"""Columns: which column of a source is the user, the item, the rating, the time and the weight.
+
+Each is the column that the caller named, else one with a usual name, else, in a source without names, a fixed position.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from palate.errors import DataError, OptionError
 
 FIELDS = ("user", "item", "rating", "time", "weight", "count")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
-PLACES = {"user": 0, "item": 1, "rating": 2, "count": 2}  # of columns without names
-LONG_AGO = 10**8  # numbers that are all at least this large are moments (from 1973 on) and no counts
+POSITIONS = {"user": 0, "item": 1, "rating": 2, "count": 2}  # of columns without names
+LONG_AGO = 10**8  # numbers that are all at least this large are times (from 1973 on) and not counts
 
-# Compared without case, blanks and punctuation; an earlier name wins over a later one.
+# Compared without case, blanks and punctuation. An earlier name takes precedence over a later one.
 USUAL_NAMES = {
     field: tuple(re.findall(r"\w+", names))
     for field, names in {
@@ -32,59 +35,53 @@ USUAL_NAMES = {
             frequency freq weight weights confidence""",
     }.items()
 }
-HOW_OFTEN = USUAL_NAMES["count"]  # which is no rating
+COUNT_NAMES = USUAL_NAMES["count"]  # names of counts, which are not ratings
 USUAL_NAMES["count"] += USUAL_NAMES["rating"]
 
 
 def plain(name: str) -> str:
-    """A column name as it is compared: lower case, letters and digits only, without RecBole's `:token` ending."""
+    """A column name for comparison: lower case, letters and digits only, without RecBole's `:token` ending."""
     return re.sub(r"[^a-z0-9]", "", re.sub(r":(token|float|token_seq|float_seq)$", "", name.strip().lower()))
 
 
 def is_usual(name: str, field: str) -> bool:
-    """Whether this is one of the usual names of the field."""
+    """True if this is one of the usual names of the field."""
     return plain(name) in USUAL_NAMES[field]
 
 
-def check_option(name: str, value: Any, valid: tuple[str, ...]) -> None:
-    """OptionError, naming the valid ones, for an option that is none of them."""
-    if value not in valid:
-        raise OptionError(f"{name}={value!r} is not an option; use one of {', '.join(map(repr, valid))}.")
+def fields_of_kind(given: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The options of the fields that ratings of a kind have. Implicit ones have a count, named by rating= or weight=.
 
-
-def fields_asked(asked: dict[str, Any], kind: str) -> dict[str, Any]:
-    """What the caller said of each field that ratings of a kind have: implicit ones have a count, by either name.
-
-    Raises OptionError for two columns of counts.
+    Raises OptionError if both name one.
     """
     if kind == "explicit":
-        return asked
-    rating, weight = asked["rating"], asked["weight"]
-    if _is_wish(rating) and _is_wish(weight):
-        raise OptionError('with kind="implicit", rating= and weight= both name the column of counts; give one of them.')
-    counted = rating if _is_wish(rating) or weight is None else weight
-    return {"user": asked["user"], "item": asked["item"], "count": counted, "time": asked["time"]}
+        return given
+    rating, weight = given["rating"], given["weight"]
+    if _is_column(rating) and _is_column(weight):
+        raise OptionError('with kind="implicit", rating= and weight= both name the column of counts: give one of them.')
+    count = rating if _is_column(rating) or weight is None else weight
+    return {"user": given["user"], "item": given["item"], "count": count, "time": given["time"]}
 
 
 def choose_columns(
     names: list[str],
-    asked: dict[str, Any],
+    given: dict[str, Any],
     *,
     named: bool,
     source: str,
     is_time: Callable[[int, float], bool],
     kind: str = "explicit",
 ) -> dict[str, int]:
-    """Field -> position of its column, for the fields there are.
+    """Field -> position of its column, for the fields that are found.
 
-    `asked` holds what the caller said of each field: a name, a position, None (find it) or False (leave it out).
-    `is_time` tells of an unnamed column whether it has whole numbers, none less than what it is given. Raises DataError
-    that lists the columns.
+    `given` has the caller's option for each field: a name, a position, None (find it) or False (leave it out).
+    `is_time(position, minimum)` is True if an unnamed column has whole numbers of at least the minimum. Raises
+    DataError, listing the columns, if a needed field is not found.
     """
-    asked = fields_asked(asked, kind)
-    chosen = {field: position_of(names, field, wish, source) for field, wish in asked.items() if _is_wish(wish)}
-    for field in asked:
-        if asked[field] is None:
+    given = fields_of_kind(given, kind)
+    chosen = {field: position_of(names, field, column, source) for field, column in given.items() if _is_column(column)}
+    for field in given:
+        if given[field] is None:
             position = _by_name(names, field, chosen) if named else _by_position(names, field, chosen, is_time)
             if position is not None:
                 chosen[field] = position
@@ -92,21 +89,22 @@ def choose_columns(
     return chosen
 
 
-def _is_wish(wish: Any) -> bool:
-    return wish is not None and wish is not False
+def _is_column(option: Any) -> bool:
+    """True if an option names a column: None means find it, False leave it out."""
+    return option is not None and option is not False
 
 
-def position_of(names: list[str], field: str, wish: Any, source: str) -> int:
-    """The position of the column asked for by name or position; DataError that lists the columns there are."""
-    if isinstance(wish, int) and not isinstance(wish, bool):
-        if not -len(names) <= wish < len(names):
-            raise DataError(f"{source}: {field}={wish}, but there are {len(names)} columns. {there_are(names)}")
-        return wish % len(names)
-    if not isinstance(wish, str):
-        raise OptionError(f"{field}= takes a column's name or position (from 0), not {wish!r}.")
-    if wish not in names:
-        raise DataError(f"{source}: there is no column {wish!r} for {field}=. {there_are(names)}")
-    return names.index(wish)
+def position_of(names: list[str], field: str, column: Any, source: str) -> int:
+    """The position of the column that an option names. Raise DataError, listing the columns, if it is not there."""
+    if isinstance(column, int) and not isinstance(column, bool):
+        if not -len(names) <= column < len(names):
+            raise DataError(f"{source}: {field}={column}, but there are {len(names)} columns. {there_are(names)}")
+        return column % len(names)
+    if not isinstance(column, str):
+        raise OptionError(f"{field}={column!r}: give a column's name or position (from 0).")
+    if column not in names:
+        raise DataError(f"{source}: there is no column {column!r} for {field}=. {there_are(names)}")
+    return names.index(column)
 
 
 def _by_name(names: list[str], field: str, taken: dict[str, int]) -> int | None:
@@ -120,13 +118,13 @@ def _by_name(names: list[str], field: str, taken: dict[str, int]) -> int | None:
 def _by_position(
     names: list[str], field: str, taken: dict[str, int], is_time: Callable[[int, float], bool]
 ) -> int | None:
-    """The place of a field among unnamed columns; the third one is the time where it holds moments and no counts."""
+    """The position of a field among unnamed columns. The third is the time if it has large numbers, else the count."""
     free = [at for at in range(min(len(names), 4)) if at not in taken.values()]
     if field == "time":
         has_measure = "rating" in taken or "count" in taken
-        places = ((3, -math.inf),) if has_measure else ((2, LONG_AGO), (3, -math.inf))
-        return next((at for at, least in places if at in free and is_time(at, least)), None)
-    position = PLACES.get(field)
+        candidates = ((3, -math.inf),) if has_measure else ((2, LONG_AGO), (3, -math.inf))
+        return next((at for at, minimum in candidates if at in free and is_time(at, minimum)), None)
+    position = POSITIONS.get(field)
     if position not in free or (field == "count" and is_time(position, LONG_AGO)):
         return None
     return position
@@ -136,9 +134,9 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
     missing = [field for field in NEEDED[kind] if field not in chosen]
     if missing:
         options = ", ".join(f"{field}=" for field in missing)
-        if missing == ["rating"] and (counts := _counts(names)):
-            raise DataError(f"{source}: {counts} {there_are(names)}")
-        implicit = ' Where nobody rated and all that is known is who chose what, pass kind="implicit".'
+        if missing == ["rating"] and (advice := _count_advice(names)):
+            raise DataError(f"{source}: {advice} {there_are(names)}")
+        implicit = ' If only choices are known (clicks, plays, purchases), pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
             f"(a name, or a position from 0).{implicit if 'rating' in missing else ''}"
@@ -147,21 +145,22 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
     for number, field in enumerate(fields):
         for other in fields[number + 1 :]:
             if chosen[field] == chosen[other]:
-                raise DataError(f"{source}: column {names[chosen[field]]!r} is taken for both {field} and {other}.")
+                name = names[chosen[field]]
+                raise DataError(f"{source}: column {name!r} is taken for both {field} and {other}. Name both columns.")
 
 
-def _counts(names: list[str]) -> str:
-    """What to do about a column that says how often, where no other says how high; empty without one."""
-    found = next((name for usual in HOW_OFTEN for name in names if plain(name) == usual), None)
+def _count_advice(names: list[str]) -> str:
+    """What to do about a column of counts where there is none of ratings; "" without one."""
+    found = next((name for usual in COUNT_NAMES for name in names if plain(name) == usual), None)
     if found is None:
         return ""
     return (
-        f"the column {found!r} says how often, and none says how high somebody rated. To learn from who chose what "
-        f'how often, pass kind="implicit" (--kind implicit); if these are ratings, pass rating={found!r} (--rating).'
+        f"the column {found!r} says how often, by its name, and no column has ratings. To learn from the counts, pass "
+        f'kind="implicit" (--kind implicit); if these are ratings, pass rating={found!r} (--rating {found}).'
     )
 
 
 def there_are(names: list[str]) -> str:
-    """A sentence with the columns there are."""
+    """A sentence that lists the columns."""
     shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:20])
     return f"The columns are {shown}{', ...' if len(names) > 20 else ''}."

@@ -1,4 +1,7 @@
-"""Whatever has columns of its own (frames, arrays, sparse matrices, SQL, Parquet, JSON lines) as polars columns."""
+"""Frames: sources that have columns (frames, arrays, sparse matrices, SQL, Parquet, JSON lines) as polars columns.
+
+Everything becomes a `Table`, whose columns are converted one by one when they are needed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ JSON_FILES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by position; `named` is False when the names are mere numbers. `label(at)` is a column fit for ids."""
+    """Columns by position. `column(at)` is one of values, `label(at)` one of ids; `named` is True with real names."""
 
     source: str
     names: list[str]
@@ -35,7 +38,7 @@ class Table:
 
 
 def table_of(source: Any, connection: Any = None) -> Table | None:
-    """The source as a Table, or None when it is a text file."""
+    """The source as a Table, or None if it is a text file."""
     if connection is not None:
         return _of_query(source, connection)
     if isinstance(source, (str, Path)):
@@ -57,7 +60,7 @@ def _of_query(query: Any, connection: Any) -> Table:
     import polars as pl
 
     if not isinstance(query, str):
-        raise OptionError(f"with connection=, the source is an SQL query, not {type(query).__name__}.")
+        raise OptionError(f"with connection=, give an SQL query as text, not {type(query).__name__}.")
     try:
         return _of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
     except pl.exceptions.PolarsError as error:
@@ -69,9 +72,9 @@ def _of_file(source: str | Path) -> Table | None:
 
     lower = str(source).lower()
     if lower.startswith(("select ", "select\n", "with ")) and not Path(source).exists():
-        raise OptionError("a query needs connection=, an open database connection.")
+        raise OptionError("an SQL query needs connection=, an open database connection.")
     if lower.startswith(("http://", "https://", "s3://")):
-        raise DataError(f"{source}: palate reads local files; download it first.")
+        raise DataError(f"{source}: palate reads local files only. Download it first.")
     if lower.endswith(JSON_FILES):
         return _of_json_lines(source)
     kind = COLUMN_FILES.get(Path(lower).suffix)
@@ -95,9 +98,9 @@ def _of_frame(source: Any) -> Table:
         frame = nw.from_native(source)
     except TypeError as error:
         raise DataError(
-            f"cannot read ratings from a {type(source).__name__}. There are: a path, an open file, a pandas, polars or "
+            f"cannot read ratings from a {type(source).__name__}. Give a path, an open file, a pandas, polars or "
             "pyarrow frame, a mapping of columns, a tuple (users, items, values), an array (n, 3), a sparse matrix, "
-            "an SQL query with connection=."
+            "or an SQL query with connection=."
         ) from error
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect("polars")
@@ -133,7 +136,7 @@ def _of_array(array: NDArray[Any]) -> Table:
         return _of_columns({name: array[name] for name in array.dtype.names}, "the array")
     if array.ndim != 2 or array.shape[1] < 2:
         raise DataError(
-            f"an array of ratings has shape (n, 3): user, item, rating; of implicit ones (n, 2) too; not {array.shape}."
+            f"the array has shape {array.shape}: ratings have shape (n, 3): user, item, rating; implicit also (n, 2)."
         )
     names = [f"column_{at + 1}" for at in range(array.shape[1])]
 
@@ -145,20 +148,21 @@ def _of_array(array: NDArray[Any]) -> Table:
 
 
 def _whole(column: NDArray[Any], name: str) -> pl.Series:
-    """Ids in a matrix of floats: whole numbers, NaN as null."""
+    """Ids in an array of floats as integers, NaN as null."""
     import polars as pl
 
-    there = np.isfinite(column)
-    if (column[there] != np.floor(column[there])).any() or (np.abs(column[there]) > 2**53).any():
-        raise LabelTypeError(f"the array: ids in {name} must be whole numbers, got {column[there][0]!r} and the like.")
-    series = pl.Series(name, np.where(there, column, 0).astype(np.int64))
-    return series.set(pl.Series(~there), None)
+    present = np.isfinite(column)
+    ids = column[present]
+    if (ids != np.floor(ids)).any() or (np.abs(ids) > 2**53).any():
+        raise LabelTypeError(f"the array: ids in {name} must be whole numbers, got floats such as {ids[0]!r}.")
+    series = pl.Series(name, np.where(present, column, 0).astype(np.int64))
+    return series.set(pl.Series(~present), None)
 
 
 def _of_sparse(matrix: Any) -> Table:
     entries = matrix.tocoo()
     if len(entries.shape) != 2:
-        raise DataError(f"a sparse matrix of ratings is users x items, not of shape {entries.shape}.")
+        raise DataError(f"the sparse matrix has shape {entries.shape}: give one of users x items.")
     columns = {"user": entries.coords[0], "item": entries.coords[1], "rating": entries.data}
     return _of_columns(columns, "the sparse matrix")
 
@@ -174,7 +178,7 @@ def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
     if array is None:
         return _of_objects(list(values), name, labels=labels)
     if array.ndim != 1:
-        raise DataError(f"column {name!r} has shape {array.shape}; it should have one dimension.")
+        raise DataError(f"column {name!r} has shape {array.shape}: give one dimension.")
     if array.dtype.kind in "UT":
         return pl.Series(name, array.tolist(), dtype=pl.String)
     if array.dtype == np.float16:
@@ -183,7 +187,7 @@ def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
 
 
 def _of_objects(values: list[Any], name: str, *, labels: bool) -> pl.Series:
-    """Python objects as one column: all strings, all integers, or (never for labels) a mix, kept as text."""
+    """Python objects as a column: strings, integers or floats. A mix becomes text, but is an error for labels."""
     import polars as pl
 
     cleaned = [None if _is_missing(value) else value for value in values]
@@ -209,15 +213,15 @@ def _integers(values: list[Any], name: str) -> pl.Series:
     try:
         return pl.Series(name, values, dtype=pl.Int64)
     except (OverflowError, TypeError, pl.exceptions.PolarsError):
-        raise DataError(f"column {name!r} has an integer beyond 64 bits; make its ids strings.") from None
+        raise DataError(f"column {name!r} has an integer beyond 64 bits. Make its ids strings.") from None
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or (not isinstance(value, (str, int)) and bool(_differs(value)))
+    return value is None or (not isinstance(value, (str, int)) and bool(_is_not_itself(value)))
 
 
-def _differs(value: Any) -> Any:
-    """Whether a value is unequal to itself (NaN, NaT) or a marker of a missing one (pandas.NA)."""
+def _is_not_itself(value: Any) -> Any:
+    """True for values that are unequal to themselves (NaN, NaT) and for pandas.NA."""
     return True if type(value).__name__ in ("NAType", "NaTType") else value != value
 
 
@@ -227,7 +231,7 @@ def _of_json_lines(source: Any) -> Table:
         records = list(_json_records(blocks(utf8_chunks(stream, None, name), None)))
     keys = list(dict.fromkeys(key for record, _, _ in records for key in record))
     if not keys:
-        raise DataError(f"{name} has no JSON objects, one a line.")
+        raise DataError(f"{name} has no JSON objects: give one per line.")
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
         return _of_objects([record.get(keys[at]) for record, _, _ in records], keys[at], labels=labels)
@@ -243,7 +247,7 @@ def _of_json_lines(source: Any) -> Table:
 
 
 def _json_records(parts: Iterable[Any]) -> Iterable[tuple[dict[str, Any], int, str | None]]:
-    """(fields, line, what is wrong or None) of each line."""
+    """Each line as (fields, line number, what is wrong or None)."""
     for block in parts:
         if block.reason:
             yield {}, block.line, block.reason

@@ -1,7 +1,7 @@
-"""Blocks of text as rows of strings, any separator, with or without a header.
+"""Parsing: blocks of text -> rows of strings, with any separator, with or without a header.
 
-Each block is parsed by polars. Where anything is odd (a row too short or too long, a NUL, a broken quote, a blank
-line), the block is parsed again by the standard library's csv reader, which knows the line of every record.
+Polars parses each block. If anything is irregular (a row too short or too long, a NUL, a broken quote, a blank line),
+the csv module of the standard library parses the block again, since it knows the line of every record.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ QUOTED = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a source: the fields, what is wrong with the shape of some, and where each one stands."""
+    """Rows of a source: their fields, where each is (for messages), and what is wrong with the shape of some."""
 
     frame: pl.DataFrame
     where: Callable[[int], str]
@@ -37,7 +37,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the fields of a file are told apart; `names` has one name per field."""
+    """How the fields of a file are separated; `names` has one name per field."""
 
     separator: str
     header: bool
@@ -45,12 +45,12 @@ class Dialect:
 
     @property
     def quoting(self) -> bool:
-        """Whether "..." may enclose a field: not with `::` and other long separators, nor with blanks."""
+        """True if "..." may enclose a field: not with blanks, `::` and other long separators."""
         return len(self.separator) == 1 and self.separator != " "
 
 
 class TextFile:
-    """A text file whose separator, header and columns are known; `rows()` goes through it block by block."""
+    """A text file whose separator, header and columns were found; `rows()` goes through it block by block."""
 
     def __init__(
         self,
@@ -59,20 +59,20 @@ class TextFile:
         separator: str | None,
         header: bool | None,
         *,
-        asked: dict[str, Any],
-        least: int = 3,
+        given: dict[str, Any],
+        min_columns: int = 3,
         is_header: Callable[[list[list[str]]], bool] | None = None,
     ) -> None:
         first = next((chunk for chunk in chunks if chunk.strip(b"\r\n")), b"")
         lines = sample_lines(first.lstrip(b"\r\n"))
         if not lines:
-            raise DataError(f"{source} is empty: no ratings in it.")
-        separator = separator or find_separator(lines, least)
+            raise DataError(f"{source} is empty: there are no ratings in it.")
+        separator = separator or find_separator(lines, min_columns)
         self.source = source
         self.sample = sample_rows(lines, separator)
         self.chunks = chain([first], chunks)
         if header is None:
-            header = is_header(self.sample) if is_header else _has_header(self.sample, asked, least)
+            header = is_header(self.sample) if is_header else _has_header(self.sample, given, min_columns)
         self.dialect = Dialect(separator, header, self._names(header))
 
     def _names(self, header: bool) -> list[str]:
@@ -82,17 +82,17 @@ class TextFile:
         return [f"column_{at + 1}" for at in range(width)]
 
     def rows(self) -> Iterator[tuple[Rows | None, partial[Rows]]]:
-        """(rows read the fast way, or None where in doubt; how to read them the exact way) of each block."""
+        """For each block: its rows read the fast way, or None if it is irregular; and how to read it the exact way."""
         skip = int(self.dialect.header)
         for block in blocks(self.chunks, self.dialect.separator if self.dialect.quoting else None):
             fast = parse_fast(block, self.dialect)
             yield fast and _without(skip, fast), partial(_exact, block, self.dialect, skip)
             skip = 0
 
-    def is_time(self, at: int, least: float) -> bool:
-        """Whether an unnamed column holds whole numbers of at least `least`, as far as the sample tells."""
+    def is_time(self, at: int, minimum: float) -> bool:
+        """True if a column has only whole numbers of at least `minimum` in the sample."""
         fields = [row[at].strip().removesuffix(".0") for row in self.sample if len(row) > at]
-        return all(text.lstrip("-").isdecimal() and float(text) >= least for text in fields)
+        return all(text.lstrip("-").isdecimal() and float(text) >= minimum for text in fields)
 
 
 def _exact(block: Any, dialect: Dialect, skip: int) -> Rows:
@@ -106,25 +106,25 @@ def _without(n: int, rows: Rows) -> Rows:
     return Rows(rows.frame.slice(n), lambda row: rows.where(row + n), reasons)
 
 
-def _has_header(sample: list[list[str]], asked: dict[str, Any], least: int) -> bool:
-    """A header is there when the rating field of the first row is not a number, nor any other field.
+def _has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int) -> bool:
+    """True if the first row has column names: one that the caller named, usual ones, or just no number.
 
-    Where a row need not have a number (`least` is 2 columns), it is, unless it has names for users or items, one whose
-    numbers begin below it.
+    With two columns needed (`min_columns`), no row need have a number. Then the first row without one is a header only
+    if it has a usual name, or a column has numbers below it.
     """
     row = sample[0]
-    if any(wish in row for wish in asked.values() if isinstance(wish, str)):
+    if any(column in row for column in given.values() if isinstance(column, str)):
         return True
-    usual = sum(any(is_usual(name, field) for name in row) for field in ("user", "item", "count"))
-    if usual >= 2:
+    n_usual = sum(any(is_usual(name, field) for name in row) for field in ("user", "item", "count"))
+    if n_usual >= 2:
         return True
     if any(_is_number(text) for text in row):
         return False
-    return least > 2 or usual > 0 or _numbers_begin(sample)
+    return min_columns > 2 or n_usual > 0 or _numbers_begin(sample)
 
 
 def _numbers_begin(sample: list[list[str]]) -> bool:
-    """Whether a column is all numbers but for its first row."""
+    """True if a column has only numbers except in the first row."""
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
     return len(sample) > 1 and any(all(map(_is_number, column[1:])) for column in columns if not _is_number(column[0]))
 
@@ -138,36 +138,36 @@ def _is_number(text: str) -> bool:
 
 
 def sample_lines(data: bytes) -> list[str]:
-    """Up to a hundred whole lines from the start of the first block."""
+    """Up to a hundred complete lines from the start of the first block."""
     text = data[: 1 << 16].decode("utf-8", "replace")
     lines = QUOTED.sub(lambda quoted: re.sub(r"\s", " ", quoted[0]), text).split("\n")
     whole = lines[:-1] if len(data) > 1 << 16 else lines
     return [line.rstrip("\r") for line in whole[:100] if line.strip()]
 
 
-def find_separator(lines: list[str], least: int) -> str:
-    """The separator that cuts the most lines into the same number of fields, at least `least` of them.
+def find_separator(lines: list[str], min_columns: int) -> str:
+    """The separator that splits the most lines into the same number of fields, at least `min_columns`.
 
-    Where two of them do, a blank is none, since titles have some; then the one with more fields, as in `1;2;3,5`.
+    Among equals, a blank comes last, since titles have blanks; then more fields are better, as in `1;2;3,5`.
     """
     bare = [QUOTED.sub("", line) for line in lines]
-    for enough in range(least, 1, -1):
-        agreement = {separator: _agreement(bare, separator, enough) for separator in SEPARATORS}
+    for n_fields in range(min_columns, 1, -1):
+        agreement = {separator: _agreement(bare, separator, n_fields) for separator in SEPARATORS}
         best = max(SEPARATORS, key=agreement.__getitem__)
         if agreement[best][0]:
             return best
     return ","
 
 
-def _agreement(lines: list[str], separator: str, least: int) -> tuple[float, bool, int]:
-    """(share of the lines, whether it is no blank, fields)."""
+def _agreement(lines: list[str], separator: str, min_columns: int) -> tuple[float, bool, int]:
+    """(share of lines with the most common number of fields, whether the separator is not a blank, that number)."""
     counts = Counter(len(split(line, separator)) for line in lines)
-    width, times = counts.most_common(1)[0]
-    return (times / len(lines) if width >= least else 0.0, separator != " ", width)
+    width, n_lines = counts.most_common(1)[0]
+    return (n_lines / len(lines) if width >= min_columns else 0.0, separator != " ", width)
 
 
 def split(line: str, separator: str) -> list[str]:
-    """The fields of one line without quotes; runs of blanks count as one."""
+    """The fields of one line without quotes; a run of blanks is one separator."""
     return line.split() if separator == " " else line.split(separator)
 
 
@@ -185,12 +185,12 @@ def sample_rows(lines: list[str], separator: str) -> list[list[str]]:
 
 
 def parse_fast(block: Block, dialect: Dialect) -> Rows | None:
-    """The rows of a block in which every record is one line of the right shape; None where in doubt."""
+    """The rows of a block if every record is one line of the right shape, else None."""
     import polars as pl
 
     width = len(dialect.names)
     n_rows = count(block.data, "\n") + (not block.data.endswith(b"\n"))
-    if _is_odd(block.data, dialect.separator) or count(block.data, dialect.separator) != n_rows * (width - 1):
+    if _is_irregular(block.data, dialect.separator) or count(block.data, dialect.separator) != n_rows * (width - 1):
         return None
     data, separator = _with_one_byte(block.data, dialect.separator)
     if separator is None:
@@ -210,15 +210,15 @@ def parse_fast(block: Block, dialect: Dialect) -> Rows | None:
     return Rows(frame, lambda row: f"line {block.line + row}")
 
 
-def _is_odd(data: bytes, separator: str) -> bool:
-    """Whether lines may end or be cut where polars and the csv module would not agree."""
+def _is_irregular(data: bytes, separator: str) -> bool:
+    """True if polars and the csv module might disagree where lines end or fields are split."""
     if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
         return True
     return separator == " " and re.search(rb"(^|\n| ) | \r?(\n|$)", data) is not None
 
 
 def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str | None]:
-    """The data with a separator of one byte, as polars wants it; None where all that could stand for it are taken."""
+    """The data with a one-byte separator, as polars needs it, and that separator; None if no byte is free for it."""
     if len(separator.encode()) == 1:
         return data, separator
     free = next((byte for byte in b"\x1f\x1e\x1d\x1c" if byte not in data), None)
@@ -226,7 +226,7 @@ def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str | None]:
 
 
 def parse_exact(block: Block, dialect: Dialect) -> Rows:
-    """The rows of any block, each with its line and content, and a reason where its shape is wrong."""
+    """The rows of any block, each with its line and content, and a reason if its shape is wrong."""
     import polars as pl
 
     records = list(_records(block, dialect))
@@ -249,7 +249,7 @@ Record = tuple[int, str, list[str], str | None]
 
 
 def _records(block: Block, dialect: Dialect) -> Iterator[Record]:
-    """(line, content, fields, what is wrong with its shape or None) of each record."""
+    """Each record as (line, content, fields, what is wrong with its shape or None)."""
     if block.reason:
         yield block.line, block.data.decode("utf-8", "replace") + "...", [], block.reason
         return
@@ -277,7 +277,7 @@ def _plain_records(lines: list[str], separator: str) -> Iterator[tuple[int, int,
 
 
 def _quoted_records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[str], str | None]]:
-    """Records as the csv module reads them. After a broken one, reading goes on with the next line."""
+    """Records as the csv module reads them. After a broken record, reading resumes at the next line."""
     start = 0
     while start < len(lines):
         base = start

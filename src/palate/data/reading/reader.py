@@ -1,32 +1,33 @@
-"""Reading: files, frames, arrays and SQL -> Ratings. Every row that is not a rating is named or counted."""
+"""Reading: a file, frame, array, matrix or SQL query -> Ratings.
+
+A source is read block by block, each row is checked, and labels become codes. A row that is not a rating raises an
+error that names it, or is left out and counted.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
-from palate.data.reading.cleaning import BadRows, bad_rows, join_duplicates, typed, whole_numbers
-from palate.data.reading.columns import FIELDS, check_option, choose_columns, fields_asked
+from palate.data.reading.cleaning import BadRows, bad_rows, typed, whole_numbers
+from palate.data.reading.columns import FIELDS, choose_columns, fields_of_kind
+from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.vocabulary import Vocabulary
 from palate.errors import LabelTypeError
+from palate.options import check_option
 
 if TYPE_CHECKING:
     import polars as pl
 
 OnBadRows = Literal["raise", "report"]
-Duplicates = Literal["last", "mean", "sum", "error"]
-DUPLICATES: dict[Kind, tuple[Duplicates, ...]] = {
-    "explicit": ("last", "mean", "error"),
-    "implicit": ("sum", "last", "error"),
-}
 
 
 def read(
@@ -48,68 +49,90 @@ def read(
     duplicates: Duplicates | None = None,
     connection: Any = None,
 ) -> Ratings:
-    """Ratings from a file, frame, mapping of columns, tuple of arrays, matrix or (with `connection`) an SQL query.
+    """Read ratings from a file, frame, array, matrix or SQL query.
 
-    kind: "explicit" where values say how high somebody rated; "implicit" where all that is known is who chose what
-    (liked, bought, played). No value is needed then; a column of ratings, counts, plays, quantities or weights, or the
-    one that rating= (or weight=) names, is how often, above 0. rating=False takes no notice of it. Such a column is not
-    taken for ratings where there are none: that is a DataError which says so, for nobody means both.
-    user, item, rating, time, weight: columns by name or position (from 0); without them, the usual names are looked
-    for, and unnamed columns are user, item, rating and perhaps time. time=False or weight=False leaves that one out.
-    items, users: a second file or frame with what is known of each item or user, matched by id; rows
-    left out of it are told in `ratings.report.table_notes`. unrated: "drop" those that nobody has rated, or who have
-    rated nothing, or "keep" them, so that they too can be predicted and recommended.
-    separator, header, encoding: of a text file; found out when not given. Ids in text files are strings, always.
-    on_bad_rows: "raise" at a row that is not a rating, or "report": leave it out, counted in `ratings.report`.
-    duplicates: of one (user, item) keep the "last" (by time where there is one), their "mean", or raise an "error".
-    Of implicit ratings the counts are added ("sum", with the last time), unless it is "last" or "error"; without
-    counts each row is 1, so that a log of single events becomes counts where anything happened twice.
+    Columns are found by their names (user, movieId, stars, timestamp, ...) or, in a source without names, by position:
+    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Numbers of a time
+    column stay as they are, dates become seconds since 1970. Gzip is unpacked. Text files are read block by block, so
+    only the ratings need to fit in memory.
 
-    Raises DataError with file, line and content, or with the columns there are; LabelTypeError for ids of mixed types.
+    With kind="implicit", only choices are known: likes, plays, purchases. Then no rating is needed, and a column of
+    ratings, counts, plays, quantities or weights is how often, above 0. A source with such a column and no ratings is
+    refused without kind=, because it may be meant either way.
 
-    >>> read({"user": ["ann", "bob"], "item": ["tea", "tea"], "stars": [5, 3]})
-    Ratings(2 ratings, 2 users, 1 items)
-    >>> read({"user": ["ann", "bob", "ann"], "item": ["tea", "tea", "tea"]}, kind="implicit").weights
-    array([1., 2.], dtype=float32)
+    Parameters:
+        source (path, open file, frame, mapping, tuple, array, sparse matrix or SQL): What to read. Files are text with
+            any separator, JSON lines, Parquet, Feather or Arrow; frames are pandas, polars, pyarrow or any other that
+            narwhals knows; a mapping has columns by name; a tuple is (users, items, values, ...); an array has shape
+            (n, 3) or (n, 4), or (n, 2) if implicit; a sparse matrix is users x items; SQL is a query, with connection=.
+        kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
+            "implicit" if only choices are known.
+        user (str or int, default None): Column of users, by name or position from 0; None finds it.
+        item (str or int, default None): Column of items.
+        rating (str, int or False, default None): Column of ratings; of counts if implicit, where False leaves it out.
+        time (str, int or False, default None): Column of times; False leaves it out.
+        weight (str, int or False, default None): Column of weights; of counts if implicit. False leaves it out.
+        items (path, frame or mapping, default None): A table of item attributes (titles, genres), joined by id. Rows
+            that are left out are noted in `ratings.report.table_notes`.
+        users (path, frame or mapping, default None): A table of user attributes, joined by id.
+        unrated ("drop" or "keep", default "drop"): What to do with items and users of the tables that have no rating.
+            "keep" adds them to the vocabularies, so that they can be predicted and recommended.
+        separator (str, default None): What separates the fields of a text file; None finds it.
+        header (bool, default None): True if the first line of a text file has the column names; None finds out.
+        encoding (str, default None): Encoding of a text file; None finds out whether it is UTF-8, UTF-16, UTF-32 or
+            Latin-1.
+        on_bad_rows ("raise" or "report", default "raise"): Raise at a row that is not a rating, or leave such rows out
+            and count them in `ratings.report`.
+        duplicates (str, default None): What to do with rows that repeat a (user, item) pair. "last" keeps the latest by
+            time, or else by row; "mean" averages them (explicit only); "sum" adds the counts, each row counting 1 if
+            there are none (implicit only); "error" raises. None means "last" if explicit, "sum" if implicit.
+        connection (database connection, default None): An open connection for an SQL query.
+
+    Returns:
+        Ratings: With times, weights and tables if the source has them, and a report of what was left out.
+
+    Raises:
+        DataError: The source is missing or empty, a needed column is not found, a row is not a rating (the message has
+            its line and content), or a pair is repeated and duplicates="error".
+        LabelTypeError: Ids of one column mix strings and integers, or are floats.
+        OptionError: An option is not valid, or does not go with another.
+
+    Example:
+        >>> import palate
+        >>> palate.read({"user": ["ann", "bob"], "item": ["tea", "tea"], "stars": [5, 3]})
+        Ratings(2 ratings, 2 users, 1 items)
+        >>> palate.read({"user": ["ann", "bob", "ann"], "item": ["tea", "tea", "tea"]}, kind="implicit").weights
+        array([1., 2.], dtype=float32)
     """
     check_option("kind", kind, KINDS)
     check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
     policy = DUPLICATES[kind][0] if duplicates is None else duplicates
     check_option("duplicates", policy, DUPLICATES[kind])
     check_option("unrated", unrated, UNRATED)
-    asked = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
-    fields_asked(asked, kind)
+    given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
+    fields_of_kind(given, kind)  # raises if two options name the counts
     table = table_of(source, connection)
-    found = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
+    collector = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
     if table is None:
         with open_bytes(source) as stream:
-            chunks = utf8_chunks(stream, encoding, found.source)
-            least = 3 if kind == "explicit" else 2
-            found.add_text(TextFile(chunks, found.source, separator, header, asked=asked, least=least), asked)
+            chunks = utf8_chunks(stream, encoding, collector.source)
+            min_columns = 3 if kind == "explicit" else 2
+            text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
+            collector.add_text(text, given)
     else:
-        found.add_table(table, asked)
-    return found.ratings(policy, users=users, items=items, unrated=unrated)
-
-
-class Columns(NamedTuple):
-    """Good rows, one array per field, each (n,)."""
-
-    users: NDArray[np.int32]
-    items: NDArray[np.int32]
-    values: NDArray[np.float32]
-    times: NDArray[np.int64] | None
-    weights: NDArray[np.float32] | None
+        collector.add_table(table, given)
+    return collector.ratings(policy, users=users, items=items, unrated=unrated)
 
 
 @dataclass
 class Labels:
-    """The labels met so far, in order of appearance, and the codes they have for the time being."""
+    """The labels met so far, in order of appearance, and their provisional codes."""
 
     what: str
     code_of: dict[Any, int] = field(default_factory=dict)
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
-        """Provisional codes of strings or integers without null, shape (n,)."""
+        """Provisional codes of strings or integers (no nulls), shape (n,)."""
         import polars as pl
 
         if series.dtype == pl.String:
@@ -124,7 +147,7 @@ class Labels:
         return codes[local] if len(codes) else np.zeros(0, np.int32)
 
     def vocabulary(self) -> tuple[Vocabulary, NDArray[np.int32]]:
-        """The vocabulary, and the final code of each provisional one."""
+        """The vocabulary, and the final code of each provisional code."""
         labels = list(self.code_of)
         vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
@@ -132,7 +155,7 @@ class Labels:
 
 @dataclass
 class Collector:
-    """Takes rows block by block: checks, counts and encodes them."""
+    """Collects the rows of a source block by block: checks, counts and encodes them."""
 
     source: str
     bad: BadRows
@@ -142,27 +165,27 @@ class Collector:
     batches: list[Columns] = field(default_factory=list)
     rows_read: int = 0
 
-    def add_table(self, table: Table, asked: dict[str, Any]) -> None:
-        """All rows of a source with columns of its own."""
+    def add_table(self, table: Table, given: dict[str, Any]) -> None:
+        """Add all rows of a source with columns."""
         import polars as pl
 
         chosen = choose_columns(
             table.names,
-            asked,
+            given,
             named=table.named,
             source=table.source,
-            is_time=lambda at, least: whole_numbers(table.column(at), least),
+            is_time=lambda at, minimum: whole_numbers(table.column(at), minimum),
             kind=self.kind,
         )
         columns = {name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.items()}
         frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
         self.add(Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons))
 
-    def add_text(self, text: TextFile, asked: dict[str, Any]) -> None:
-        """All rows of a text file, the exact way only where something is odd."""
+    def add_text(self, text: TextFile, given: dict[str, Any]) -> None:
+        """Add all rows of a text file. A block is parsed the exact way only if the fast way fails or finds bad rows."""
         chosen = choose_columns(
             text.dialect.names,
-            asked,
+            given,
             named=text.dialect.header,
             source=self.source,
             is_time=text.is_time,
@@ -173,7 +196,7 @@ class Collector:
                 self.add(_fields(exact(), chosen))
 
     def add(self, rows: Rows, *, only_if_clean: bool = False) -> bool:
-        """Take the good rows, report or raise for the others; with only_if_clean, take all or (False) none."""
+        """Add the good rows; raise at bad ones or report them. With only_if_clean, add all or (False) none."""
         import polars as pl
 
         frame = typed(rows.frame, self.source)
@@ -207,14 +230,14 @@ class Collector:
             raise LabelTypeError(f"{self.source}: {error}") from error
 
     def ratings(self, duplicates: Duplicates, *, users: Any, items: Any, unrated: Unrated = "drop") -> Ratings:
-        """What was collected, with duplicates joined and the tables beside it."""
+        """The collected ratings, with duplicates joined and the tables attached."""
         user_vocabulary, user_codes = self.users.vocabulary()
         item_vocabulary, item_codes = self.items.vocabulary()
         columns = self._columns(user_codes, item_codes)
-        joined, n_joined, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
+        joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
-        summed, n_joined = (n_joined, 0) if duplicates == "sum" else (0, n_joined)
-        report = ReadReport(self.rows_read, counts, examples, n_joined, self.source, n_differing, summed=summed)
+        summed, n_dropped = (n_dropped, 0) if duplicates == "sum" else (0, n_dropped)
+        report = ReadReport(self.rows_read, counts, examples, n_dropped, self.source, n_differing, summed=summed)
         ratings = Ratings(
             joined.users,
             joined.items,
@@ -227,8 +250,8 @@ class Collector:
             kind=self.kind,
         )
         strict = self.bad.strict
-        with_users = ratings.joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
-        return with_users.joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
+        with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
+        return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
 
     def _columns(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Columns:
         batches, self.batches = self.batches, []
@@ -243,7 +266,7 @@ def _ones(n: int) -> NDArray[np.float32]:
 
 
 def _fields(rows: Rows, chosen: dict[str, int]) -> Rows:
-    """The chosen columns under the names of their fields."""
+    """The chosen columns, named by their fields."""
     import polars as pl
 
     frame = pl.DataFrame([rows.frame.to_series(chosen[name]).alias(name) for name in FIELDS if name in chosen])

@@ -1,4 +1,7 @@
-"""The second file: what is known of each user or item, one row per code."""
+"""Tables: a second file or frame with the attributes of users or items, joined to the labels by id.
+
+The result has one row per code, nulls for labels that the table lacks, and notes on the rows that were left out.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palate.data.reading.cleaning import BadRows, labels
-from palate.data.reading.columns import check_option, is_usual, plain, position_of
+from palate.data.reading.columns import is_usual, plain, position_of
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError
+from palate.options import check_option
 
 if TYPE_CHECKING:
     import polars as pl
 
 
 UNRATED = ("drop", "keep")
-ID = "\0id"  # a column name no file has
+ID = "\0id"  # a column name that no file has
 INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
 
 
 def is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
-    """Whether a table is a polars frame without a column of labels: its rows then stand in the order of the codes."""
+    """True if a table is a polars frame without a column of labels: its rows then are in the order of the codes."""
     import polars as pl
 
     if not isinstance(table, pl.DataFrame):
@@ -35,7 +39,7 @@ def is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
 
 
 def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
-    """Whether a column without a telling name holds labels: some, or if it has a row per code, most and none twice."""
+    """True if a column without a usual name has labels: some, or, with one row per code, mostly and none twice."""
     import polars as pl
 
     if not (column.dtype.is_integer() or column.dtype == pl.String):
@@ -48,7 +52,7 @@ def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
 
 
 class Joined(NamedTuple):
-    """A table with a row per label of the vocabulary, in its order, without the id column; and what was left out."""
+    """A table with one row per label of the vocabulary, in its order, without ids; and notes on what was left out."""
 
     table: pl.DataFrame | None
     vocabulary: Vocabulary
@@ -63,12 +67,11 @@ def joined_table(
     label: str | int | None = None,
     unrated: str = "drop",
 ) -> Joined:
-    """A file or frame joined to the labels by its ids, nulls where it does not know one.
+    """Join a file or frame to the labels by its ids. Labels that it lacks get nulls.
 
-    label: the column of ids, by name or position. unrated: what to do with ids that are no labels: "drop" them, or
-    "keep" them, as labels of a larger vocabulary. The notes count the rows left out, by reason. Ids are compared as
-    text when the labels are strings. Raises DataError when not one id is known and, when strict, at the first row of a
-    text file that cannot be taken apart.
+    `label` names the column of ids. `unrated` says what to do with ids that are not labels: "drop" them, or "keep" them
+    as labels of a larger vocabulary. Ids are compared as text if the labels are strings. Raises DataError if no id is a
+    label and, if strict, at the first row of a text file that cannot be read.
     """
     import polars as pl
 
@@ -82,8 +85,9 @@ def joined_table(
     rated = named.filter(pl.col(ID).is_in(_as_column(vocabulary).implode()))
     if len(vocabulary) and rated.height == 0:
         raise DataError(
-            f"{name} knows none of the {len(vocabulary):,} {vocabulary.what}s: they are like "
-            f"{vocabulary.labels[:3].tolist()}, its ids in column {frame.columns[at]!r} like {ids.head(3).to_list()}."
+            f"{name} has none of the {len(vocabulary):,} {vocabulary.what}s. They are like "
+            f"{vocabulary.labels[:3].tolist()}; the ids in its column {frame.columns[at]!r} are like "
+            f"{ids.head(3).to_list()}. Name the column of ids, or give both one type."
         )
     if unrated == "keep":
         rated, vocabulary = named, _with_labels(vocabulary, named[ID])
@@ -102,20 +106,20 @@ def _as_column(vocabulary: Vocabulary) -> pl.Series:
 
 
 def _with_labels(vocabulary: Vocabulary, ids: pl.Series) -> Vocabulary:
-    """The vocabulary of all labels, sorted as always; the same one if there are no new ones."""
+    """The vocabulary with these ids too, sorted; itself if none is new."""
     new = ids.unique().to_list()
     if all(label in vocabulary for label in new):
         return vocabulary
     return Vocabulary([*vocabulary, *new], what=vocabulary.what)
 
 
-def _notes(what: str, bad: BadRows, n_nameless: int, n_unrated: int, n_repeated: int) -> tuple[str, ...]:
-    """A sentence for each reason to leave out rows of a table."""
+def _notes(what: str, bad: BadRows, n_without_id: int, n_unrated: int, n_repeated: int) -> tuple[str, ...]:
+    """A note for each reason why rows of a table were left out."""
     notes = []
     if bad.counts:
         notes.append(f"{_rows(bad.counts.total())} left out, such as {bad.examples[0]}")
-    if n_nameless:
-        notes.append(f"{_rows(n_nameless)} without a usable id left out")
+    if n_without_id:
+        notes.append(f"{_rows(n_without_id)} without a usable id left out")
     if n_unrated:
         notes.append(f"{_rows(n_unrated)} for {what}s without ratings left out")
     if n_repeated:
@@ -128,7 +132,7 @@ def _rows(count: int) -> str:
 
 
 def _keys(ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
-    """Ids of the kind the labels have, null where there is none."""
+    """Ids of the labels' type, null if missing."""
     import polars as pl
 
     if vocabulary.kind == "string":
@@ -164,7 +168,7 @@ def _text_table(
     parts = []
     is_header = partial(has_header, vocabulary=vocabulary, label=label)
     with open_bytes(source) as stream:
-        text = TextFile(utf8_chunks(stream, None, name), name, None, None, asked={}, least=2, is_header=is_header)
+        text = TextFile(utf8_chunks(stream, None, name), name, None, None, given={}, min_columns=2, is_header=is_header)
         for fast, exact in text.rows():
             rows = fast or exact()
             if rows.reasons:
@@ -183,15 +187,16 @@ def _text_table(
 
 
 def _distinct(names: list[str]) -> list[str]:
+    """The names, with a number for those that are empty or repeated."""
     return [
         name if name and name not in names[:at] else f"{name or 'column'}_{at + 1}" for at, name in enumerate(names)
     ]
 
 
-def _id_position(names: list[str], what: str, wish: str | int | None, source: str, *, named: bool) -> int:
-    """The column asked for, or one with a usual name, or the first."""
-    if wish is not None:
-        return position_of(names, what, wish, source)
+def _id_position(names: list[str], what: str, label: str | int | None, source: str, *, named: bool) -> int:
+    """The position of the column that the caller named, of one with a usual name, or of the first."""
+    if label is not None:
+        return position_of(names, what, label, source)
     if not named:
         return 0
     usual = [at for at, name in enumerate(names) if is_usual(name, what)]
@@ -200,15 +205,15 @@ def _id_position(names: list[str], what: str, wish: str | int | None, source: st
 
 
 def _guessed(text: pl.Series) -> pl.Series:
-    """Text as integers or decimals when all of it is; "01" is neither."""
+    """A column of text, as integers or decimals if all its values are; "01" is neither."""
     import polars as pl
 
-    there = text.set(text == "", None)
-    if there.null_count() == len(there):
-        return there
-    if there.str.contains(INTEGER).all():
-        return there.cast(pl.Int64)
-    return there.cast(pl.Float64) if _are_decimals(there) else there
+    values = text.set(text == "", None)
+    if values.null_count() == len(values):
+        return values
+    if values.str.contains(INTEGER).all():
+        return values.cast(pl.Int64)
+    return values.cast(pl.Float64) if _are_decimals(values) else values
 
 
 def _are_decimals(text: pl.Series) -> bool:
@@ -217,7 +222,7 @@ def _are_decimals(text: pl.Series) -> bool:
 
 
 def has_header(sample: list[list[str]], vocabulary: Vocabulary, label: str | int | None = None) -> bool:
-    """Whether the first row of a table names its columns: usual names in it, or no id where the others have one."""
+    """True if the first row of a table has column names: usual ones, or no known id where other rows have one."""
     first, at = sample[0], label if isinstance(label, int) else 0
     if label in first or any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in first):
         return True

@@ -1,4 +1,7 @@
-"""Text files as blocks of whole records in UTF-8: any encoding, gzip, and no more than a block in memory."""
+"""Text files: from a path or open file, of any encoding and perhaps gzipped, to blocks of whole records in UTF-8.
+
+No more than a block is in memory at a time.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ import numpy as np
 
 from palate.errors import DataError
 
-BLOCK = 1 << 24  # bytes read at a time, and the longest record there may be
+BLOCK = 1 << 24  # bytes read at a time, and the maximum length of a record
 TOO_LONG = f"a line longer than {BLOCK >> 20} MB"
 
 
 @dataclass(frozen=True)
 class Block:
-    """Whole records as UTF-8 bytes, and the line of the first. `reason` is set when they cannot be parsed at all."""
+    """Whole records as UTF-8 bytes, and the line of the first. `reason` is set if they cannot be parsed at all."""
 
     line: int
     data: bytes
@@ -32,7 +35,7 @@ class Block:
 
 @contextmanager
 def open_bytes(source: Any) -> Iterator[IO[bytes]]:
-    """A stream of plain bytes of a path or an open file, gzip unpacked. Raises DataError when there is no such file."""
+    """The bytes of a path or open file as a stream, unpacked if gzipped. Raise DataError if there is no such file."""
     with ExitStack() as stack:
         stream = source if hasattr(source, "read") else stack.enter_context(_existing(Path(source)).open("rb"))
         if isinstance(stream, io.TextIOBase):
@@ -40,13 +43,13 @@ def open_bytes(source: Any) -> Iterator[IO[bytes]]:
         first = stream.read(4)
         whole = cast(IO[bytes], _Rewound(first, stream))
         if first == b"PK\x03\x04":
-            raise DataError(f"{name_of(source)} is a zip archive; unpack it and name the file inside.")
+            raise DataError(f"{name_of(source)} is a zip archive: unpack it and name the file inside.")
         unpacked = stack.enter_context(gzip.GzipFile(fileobj=whole)) if first[:2] == b"\x1f\x8b" else whole
         yield cast(IO[bytes], unpacked)
 
 
 class _Rewound:
-    """A stream with the bytes already taken from it put back."""
+    """A stream with the bytes that were already read from it put back."""
 
     def __init__(self, first: bytes, stream: IO[bytes]) -> None:
         self.first = first
@@ -61,19 +64,19 @@ class _Rewound:
 
 def _existing(path: Path) -> Path:
     if path.is_dir():
-        raise DataError(f"{path} is a folder; name the file with the ratings in it.")
+        raise DataError(f"{path} is a folder: name the file with the ratings.")
     if not path.exists():
         raise DataError(f"there is no file {path}.")
     return path
 
 
 def name_of(source: Any) -> str:
-    """What messages call a file."""
+    """The name of a file in messages."""
     return str(getattr(source, "name", "the file")) if hasattr(source, "read") else str(source)
 
 
 def utf8_chunks(stream: IO[bytes], encoding: str | None, name: str) -> Iterator[bytes]:
-    """The stream in chunks of UTF-8 without byte-order mark; without an encoding given, it is found out."""
+    """The stream as chunks of UTF-8 without byte-order mark. The encoding is found if it is not given."""
     first = _read(stream, name)
     encoding = encoding or _marked_encoding(first)
     if encoding:
@@ -103,7 +106,7 @@ def _transcoded(first: bytes, stream: IO[bytes], encoding: str, name: str) -> It
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
         raise DataError(
-            f"there is no encoding {encoding!r}; usual ones are utf-8, latin-1, cp1252 and utf-16."
+            f"there is no encoding {encoding!r}: use utf-8, latin-1, cp1252 or utf-16, for instance."
         ) from None
     try:
         chunk, start = first, True
@@ -117,10 +120,10 @@ def _transcoded(first: bytes, stream: IO[bytes], encoding: str, name: str) -> It
 
 
 def blocks(chunks: Iterator[bytes], quote_after: str | None) -> Iterator[Block]:
-    """Blocks of whole records; blank lines at both ends of the file are dropped.
+    """Blocks of whole records, without the blank lines at both ends of the file.
 
-    quote_after: the separator after which a quote opens a field, None where quotes mean nothing. A record longer than
-    BLOCK comes as a block with a reason, and no more of it than BLOCK is held in memory.
+    `quote_after` is the separator after which a quote opens a field; None if quotes have no meaning. A record longer
+    than BLOCK becomes a block with a reason, and only BLOCK bytes of it are held in memory.
     """
     line, carry, recode, started = 1, b"", Recoder(), False
     for chunk in chunks:
@@ -132,7 +135,7 @@ def blocks(chunks: Iterator[bytes], quote_after: str | None) -> Iterator[Block]:
         while True:
             end = _last_record_end(data, quote_after)
             if end == 0 and len(data) >= BLOCK and b"\n" in data:
-                end = data.index(b"\n") + 1  # a quote is opened and not closed: hand on its first line alone
+                end = data.index(b"\n") + 1  # a quote that is never closed: pass on its first line alone
             if end == 0:
                 break
             yield Block(line, recode(data[:end]))
@@ -158,7 +161,7 @@ def _rest_of_line(chunks: Iterator[bytes]) -> bytes:
 
 
 def _last_record_end(data: bytes, quote_after: str | None) -> int:
-    """Where the last whole record ends that is not followed by blank lines only; 0 if there is none."""
+    """Where the last whole record ends, leaving out blank lines at the end; 0 if there is none."""
     end = len(data)
     for start, stop in reversed(_quoted_newlines(data, quote_after)):
         if start < data.rfind(b"\n", 0, end) < stop:
@@ -169,7 +172,7 @@ def _last_record_end(data: bytes, quote_after: str | None) -> int:
 
 
 def _quoted_newlines(data: bytes, quote_after: str | None) -> list[tuple[int, int]]:
-    """(start, stop) of the quoted fields with a newline in them; one may be open at the end."""
+    """(start, stop) of each quoted field that has a newline; the last may be open."""
     if not quote_after or b'"' not in data:
         return []
     quoted = re.compile(b"(?:^|(?<=[\n" + re.escape(quote_after.encode()) + b']))"[^"]*(?:""[^"]*)*("|\\Z)')
@@ -177,13 +180,13 @@ def _quoted_newlines(data: bytes, quote_after: str | None) -> list[tuple[int, in
 
 
 class Recoder:
-    """Blocks in UTF-8 or Latin-1, told by the first block that has anything beyond ASCII -> blocks in UTF-8."""
+    """Converts blocks to UTF-8 from UTF-8 or Latin-1. The first block with bytes beyond ASCII decides which."""
 
     def __init__(self) -> None:
         self.latin: bool | None = None
 
     def __call__(self, data: bytes) -> bytes:
-        """The block in UTF-8. In a UTF-8 file, bytes that are not stay as they are: those rows are bad."""
+        """The block in UTF-8. Invalid bytes in a UTF-8 file stay as they are: their rows are bad."""
         if data.isascii():
             return data
         if self.latin is None:
@@ -200,7 +203,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def count(data: bytes, text: str) -> int:
-    """How often a text occurs; single bytes much faster than bytes.count."""
+    """Number of times a text occurs; for a single byte much faster than bytes.count."""
     if len(text.encode()) > 1:
         return data.count(text.encode())
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(text)))

@@ -1,0 +1,111 @@
+"""Duplicates: rows that repeat a (user, item) pair become one, by the policy that `read` was given.
+
+The last of them is kept, or their values are averaged, or their counts are summed, or they are an error. Rows are
+columns of codes here, with times and weights if there are any.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.ratings import Kind
+from palate.data.vocabulary import Vocabulary
+from palate.errors import DataError
+
+Duplicates = Literal["last", "mean", "sum", "error"]
+DUPLICATES: dict[Kind, tuple[Duplicates, ...]] = {  # the first is the default
+    "explicit": ("last", "mean", "error"),
+    "implicit": ("sum", "last", "error"),
+}
+Rows = NDArray[np.intp]  # row numbers
+
+
+class Columns(NamedTuple):
+    """Good rows, one array per field, each of shape (n,)."""
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: NDArray[np.float32]
+    times: NDArray[np.int64] | None
+    weights: NDArray[np.float32] | None
+
+
+def join_duplicates(
+    columns: Columns, policy: Duplicates, vocabularies: tuple[Vocabulary, Vocabulary]
+) -> tuple[Columns, int, int]:
+    """(columns with one row per pair, number of rows dropped, number of pairs with differing values), in row order."""
+    keys = columns.users.astype(np.int64) * max(len(vocabularies[1]), 1) + columns.items
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return columns, 0, 0
+    del ordered  # memory
+    order, starts = _grouped(keys, columns.times)
+    last = order[np.append(starts[1:], len(order)) - 1]
+    if policy == "sum":
+        columns = _summed(columns, order, starts, last)
+    values = columns.values[order]
+    differing = np.maximum.reduceat(values, starts) != np.minimum.reduceat(values, starts)
+    n_dropped = len(order) - len(starts)
+    if policy == "error":
+        _raise_duplicate(columns, order, starts, n_dropped, vocabularies)
+    if policy == "mean":
+        columns = _averaged(columns, order, starts, last)
+    kept = np.sort(last)
+    parts: list[Any] = [None if column is None else column[kept] for column in columns]
+    return Columns(*parts), n_dropped, int(differing.sum())
+
+
+def _grouped(keys: NDArray[np.int64], times: NDArray[np.int64] | None) -> tuple[Rows, Rows]:
+    """(rows sorted by key, then time, then row; where each key starts). Only repeated keys take the slow sort."""
+    order = np.argsort(keys)
+    ordered = keys[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    sizes = np.diff(starts, append=len(order))
+    repeated = np.repeat(sizes > 1, sizes)
+    rows = np.sort(order[repeated])
+    by = (keys[rows],) if times is None else (times[rows], keys[rows])
+    order[repeated] = rows[np.lexsort(by)]
+    return order, starts
+
+
+def _raise_duplicate(
+    columns: Columns, order: Rows, starts: Rows, n: int, vocabularies: tuple[Vocabulary, Vocabulary]
+) -> None:
+    """Raise DataError that names the first repeated pair."""
+    sizes = np.diff(starts, append=len(order))
+    first = order[starts[np.argmax(sizes > 1)]]
+    user = vocabularies[0].labels[columns.users[first]]
+    item = vocabularies[1].labels[columns.items[first]]
+    raise DataError(
+        f"user {user!r} has rated item {item!r} more than once, and {n:,} rows in all repeat a (user, item) pair. "
+        'Pass duplicates="last" to keep the latest of each, or duplicates="mean" to average them.'
+    )
+
+
+def _summed(columns: Columns, order: Rows, starts: Rows, last: Rows) -> Columns:
+    """The columns with the sum of counts at the last row of each pair; without counts, each row counts 1."""
+    counts = columns.weights if columns.weights is not None else np.ones(len(order), np.float32)
+    totals = counts.copy()
+    with np.errstate(over="ignore"):
+        totals[last] = np.add.reduceat(counts[order].astype(np.float64), starts)
+    return columns._replace(weights=totals)
+
+
+def _averaged(columns: Columns, order: Rows, starts: Rows, last: Rows) -> Columns:
+    """The columns with the mean value at the last row of each pair; with weights, the weighted mean and their sum."""
+    sizes = np.diff(starts, append=len(order))
+    values = columns.values[order].astype(np.float64)
+    mean = np.add.reduceat(values, starts) / sizes
+    weights = columns.weights
+    if weights is not None:
+        by_pair = weights[order].astype(np.float64)
+        total = np.add.reduceat(by_pair, starts)
+        mean = np.where(total > 0, np.add.reduceat(by_pair * values, starts) / np.where(total > 0, total, 1), mean)
+        weights = weights.copy()
+        weights[last] = total
+    averaged = columns.values.copy()
+    averaged[last] = mean
+    return columns._replace(values=averaged, weights=weights)
