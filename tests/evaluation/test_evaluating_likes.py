@@ -59,7 +59,7 @@ def test_mean_is_the_default(rec):
     assert palate.evaluate(rec, LIKES, by="mean", **options) == palate.evaluate(rec, LIKES, **options)
 
 
-def test_strangers_are_judged_too(rec):
+def test_unknown_users_are_measured_too(rec):
     frame = LIKES.to_frame().select("user", "item")
     more = {"user": [*frame["user"], "new", "new"], "item": [*frame["item"], "i1", "nowhere"]}
     test = palate.read(more, kind="implicit")
