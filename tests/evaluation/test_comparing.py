@@ -36,7 +36,7 @@ class Breaks(Recipe):
 
 @dataclass(frozen=True)
 class Starves(Breaks):
-    """A recipe that wants all of the memory."""
+    """A recipe that runs out of memory."""
 
     def _fit(self, ratings, monitor):  # noqa: ARG002
         raise MemoryError
@@ -254,7 +254,7 @@ def test_without_matplotlib(stars, monkeypatch, tmp_path):
     assert "<img" not in page
 
 
-def test_entries_are_told_as_they_come(stars, capsys):
+def test_entries_are_printed_as_they_come(stars, capsys):
     train, test, _ = stars
     seen = []
     found = compare(train, test, ["Mean", Breaks()], n_bootstrap=5, callback=seen.append, progress=True)
@@ -273,7 +273,7 @@ def test_entries_are_told_as_they_come(stars, capsys):
      (["KNN"], "'KNN' is not a recipe"), ([palate.ALS], "is not a recipe"), (["ALS", "als"], "one twice"),
      (3, "must be a list")],
 )  # fmt: skip
-def test_recipes_that_are_none(stars, recipes, words):
+def test_values_that_are_not_recipes(stars, recipes, words):
     with pytest.raises(OptionError, match=words):
         compare(stars[0], stars[1], recipes)
 

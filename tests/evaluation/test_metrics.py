@@ -52,7 +52,7 @@ class Case:
         rng = np.random.default_rng(seed)
         self.scores = rng.integers(0, 6, (n_users, n_items)).astype(float)
         part = rng.choice(3, (n_users, n_items), p=(0.5, 0.25, 0.25))
-        part[0, 0], part[1] = 2, 0  # somebody has a held-out item, and somebody none
+        part[0, 0], part[1] = 2, 0  # one user with a held-out item, and one without
         self.seen, self.held = part == 1, part == 2
         self.rec = model_of(self.scores, np.argwhere(self.seen))
         self.test = likes(np.argwhere(self.held), n_users, n_items)
@@ -131,7 +131,7 @@ def test_auc_counts_ties_half_as_scikit_learn_does(seed):
 
 
 @given(st.integers(0, 10**6))
-def test_every_way_of_scoring_places_alike(seed):
+def test_every_kind_of_scores_ranks_the_same(seed):
     case = Case(seed)
     factors, model = case.rec.model.factors, case.rec.model
     user_rows = model.user_rows(np.arange(len(case.scores), dtype=np.int32))
@@ -256,11 +256,11 @@ def test_users_without_a_held_out_item_are_left_out():
     assert (report.n_users, report["recall@1"]) == (2, 0.5)
 
 
-def test_unknown_users_are_ranked_for_as_anybody():
+def test_unknown_users_get_the_cold_start_ranking():
     rec, _ = fitted()
     unknown = palate.read({"user": ["nobody"], "item": ["i1"]}, kind="implicit")
     assert evaluate(rec, unknown, k=50)["recall@50"] == 1
-    assert np.isnan(evaluate(rec, unknown, k=5)["popularity_bias@5"])  # who chose nothing has no bias to compare with
+    assert np.isnan(evaluate(rec, unknown, k=5)["popularity_bias@5"])  # no training items to compare with
 
 
 def test_counts_are_no_grades():
@@ -370,7 +370,7 @@ def test_popularity_stands_beside_every_model():
     assert report.to_dict()["measures"]["coverage@5"]["low"] is None  # no interval is claimed
 
 
-def test_a_model_that_is_no_better_than_popularity_is_told_so():
+def test_the_verdict_on_a_model_that_is_no_better_than_popularity():
     rec, test = fitted()
     popular = palate.Popularity().fit(training_ratings(rec))
     assert "NOT better than the baseline Popularity" in evaluate(popular, test).verdict
@@ -471,7 +471,7 @@ def test_popularity_on_ml_1m():
     assert report["ndcg@10"] == pytest.approx(0.1505, abs=5e-5)
 
 
-def test_only_what_is_a_product_is_placed_as_one():
+def test_only_dot_products_are_ranked_as_dot_products():
     assert _is_dot_product(fitted()[0].model.factors)
     assert _is_dot_product(palate.Mean().fit(palate.datasets.synthetic(9, 9, 40, seed=1)).model.factors)
     assert not _is_dot_product(object.__new__(Network))

@@ -46,7 +46,7 @@ def test_a_recipe_that_nothing_beats_stays(optuna):
 
 
 def test_values_are_those_of_fits_on_the_inner_split(optuna):
-    """Warm starts go where whole fits go."""
+    """Resumed fits give the same as whole fits."""
     found = palate.tune(RECIPE, PLAYS, "recall@5", trials=10, space=SPACE, seed=2)
     inner, valid = palate.split_within_users(PLAYS, test=0.2, seed=2)
     assert {trial.passes for trial in found.entries} > {4}
@@ -128,7 +128,7 @@ def test_table_frame_and_picture(optuna, tmp_path):
         (palate.ALS(n_factors=3), palate.datasets.synthetic(60, 40, 1500, seed=1), set()),
     ],
 )
-def test_what_a_recipe_takes_from_the_ratings_is_what_it_uses(recipe, ratings, names):
+def test_the_values_chosen_from_the_ratings_are_those_used(recipe, ratings, names):
     taken = recipe.taken(ratings)
     assert set(taken) == names
     assert recipe.__class__(**{**recipe.options(), **taken}).taken(ratings) == {}
@@ -139,7 +139,7 @@ def test_what_a_recipe_takes_from_the_ratings_is_what_it_uses(recipe, ratings, n
         assert told.weights.tobytes() == left.weights.tobytes()
 
 
-def test_what_was_taken_from_the_ratings_is_shown(optuna, tmp_path):
+def test_the_values_chosen_from_the_ratings_are_shown(optuna, tmp_path):
     options = {"trials": 4, "space": {"n_factors": [2, 4]}}
     found = palate.tune(RECIPE, PLAYS, **options, storage=tmp_path / "t.jsonl")
     inner, _ = palate.split_within_users(PLAYS, test=0.2, seed=0)

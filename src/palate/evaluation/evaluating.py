@@ -52,7 +52,8 @@ def evaluate(
             ratings.
         level (float, default 0.9): With by="lower", the level of the interval whose lower end lists are ranked by,
             between 0 and 1.
-        at_least (float or None, default None): With by="chance" or by="likely", the rating to reach.
+        at_least (float or None, default None): The rating to reach, with by="chance" or by="likely"; None with "likely"
+            takes a rating above the mean.
         baselines (bool, default True): Fit and measure the baselines too.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap, and of by="thompson"; 0 or more.
