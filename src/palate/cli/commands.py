@@ -14,7 +14,6 @@ import typer
 
 from palate.cli import options as opt
 from palate.cli import printing
-from palate.cli.asking import explain, predict, recommend, similar
 from palate.cli.loading import (
     RECIPES,
     check_kind,
@@ -27,6 +26,7 @@ from palate.cli.loading import (
     read_ratings,
 )
 from palate.cli.model_selection import compare, tune
+from palate.cli.queries import explain, predict, recommend, similar
 from palate.errors import OptionError
 
 if TYPE_CHECKING:

@@ -216,7 +216,7 @@ CHOOSE_OPTIONS: dict[str, Any] = {
 }
 
 
-ALIKE_OPTIONS: dict[str, Any] = {
+SIMILAR_OPTIONS: dict[str, Any] = {
     "where": _text(
         "where",
         CHOOSING,
@@ -279,14 +279,14 @@ def _words(name: str, value: Any) -> list[str]:
     return [flag, *map(str, values)]
 
 
-def running(choosing: Mapping[str, Any]) -> dict[str, Any]:
+def everyone_options(choosing: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that apply only when recommendations for everyone go to a file."""
     return {name: value for name, value in choosing.items() if name in ("memory", "resume")}
 
 
-def check_running(choosing: Mapping[str, Any], *, into_file: bool) -> None:
+def check_everyone_options(choosing: Mapping[str, Any], *, into_file: bool) -> None:
     """Raise BadParameter for such an option if no file for everyone is written."""
-    given = running(choosing)
+    given = everyone_options(choosing)
     if given and not into_file:
         raise BadParameter(f"--{next(iter(given))} goes with --everyone and --out FILE.")
 
