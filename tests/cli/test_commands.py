@@ -540,9 +540,9 @@ def test_like_takes_the_last_equals_sign():
     ratings = library.read({"user": ["u", "u"], "item": ["id0", "id1"], "rating": [1, 2]})
     titles = {"item": ["id0", "id1"], "title": ["a=b", "c"]}
     rec = library.Bias().fit(ratings.with_items(titles), progress=False)
-    assert _lists.liked(["a=b=4", "C=2.5"], rec) == {"id0": 4.0, "id1": 2.5}
+    assert _lists.given_ratings(["a=b=4", "C=2.5"], rec) == {"id0": 4.0, "id1": 2.5}
     with pytest.raises(OptionError, match="ITEM=RATING"):
-        _lists.liked(["=4"], rec)
+        _lists.given_ratings(["=4"], rec)
 
 
 # ---- real data

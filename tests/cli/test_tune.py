@@ -13,7 +13,7 @@ import palate as library
 from helpers.command_line import answer, many, palate, parsed, refusal
 from palate.cli import options as opt
 from palate.cli.loading import RECIPES, TUNABLE, make_recipe
-from palate.cli.tuning import fit_line
+from palate.cli.model_selection import fit_command
 from palate.tuning import SPACES
 
 pytest.importorskip("optuna", reason="needs palate[tune]")
@@ -41,7 +41,7 @@ def test_it_finds_what_python_finds_and_prints_the_line_to_learn_with_it(here):
     lines = told.splitlines()
     assert lines[0] == found.heading
     assert lines[1].split()[:2] == ["trial", "recall@5"]
-    assert lines[-4] == "* not given: taken from the ratings that were learned from"
+    assert lines[-4] == "* not given: chosen from the training ratings"
     assert [line.split()[0] for line in lines[2:-4]] == [row[0] for row in found.cells()[1:]]
     assert lines[-2] == f"palate.{found.best.label()}.fit(ratings)"
     words = shlex.split(lines[-1])
@@ -89,7 +89,7 @@ def test_reports_into_files(here):
 def test_it_goes_on_where_it_was(here):
     line = ["tune", "stars.csv", "--recipe", "Bias", "--resume", "t.jsonl", "--json", "--trials"]
     first, more, other, again = many([*line, 1], [*line, 7], [*line, 7, "--seed", 5], [*line, 7], cwd=here)
-    assert "t.jsonl is no storage of this tuning" in refusal(other)
+    assert "t.jsonl does not hold trials of this tuning" in refusal(other)
     first, more, again = (json.loads(done.stdout)["trials"] for done in (first, more, again))
     assert (len(first), len(more)) == (1, 7)
     assert more[:1] == first
@@ -120,8 +120,8 @@ def test_refusals(here):
         "tune stars.csv --resume none/t.jsonl": "there is no folder",
         "tune stars.csv --resume .": "is a folder",
         "tune stars.csv --resume stars.csv": "is the file to learn from",
-        "tune stars.csv --resume plays.csv": "is no storage of this tuning",
-        "tune stars.csv --resume bytes.jsonl": "is no storage of this tuning",
+        "tune stars.csv --resume plays.csv": "does not hold trials of this tuning",
+        "tune stars.csv --resume bytes.jsonl": "does not hold trials of this tuning",
         "tune stars.csv --resume t.csv --out t.csv": "give each a file of its own",
         "tune stars.csv --recipe Bias --weight-decay 3": "--weight-decay are given, so nothing is left",
         "tune stars.csv --recipe Bias --k 3": "Bias has no --k",
@@ -136,7 +136,7 @@ def test_odd_names_come_out_as_they_went_in(here):
     told = parsed(*line, cwd=here)
     assert shlex.split(told["command"])[:3] == ["palate", "fit", ODD]
     assert palate(*shlex.split(told["command"])[1:], cwd=here).returncode == 0
-    assert fit_line("-x.csv", library.Mean(), {}, {}) == "palate fit ./-x.csv --recipe Mean --out model.palate"
+    assert fit_command("-x.csv", library.Mean(), {}, {}) == "palate fit ./-x.csv --recipe Mean --out model.palate"
 
 
 # ---- the line that is printed
@@ -170,7 +170,7 @@ def given(words):
     ],
 )
 def test_the_line_says_the_recipe_and_how_to_read(recipe, reading):
-    words = shlex.split(fit_line("plays.csv", recipe, reading, {}))
+    words = shlex.split(fit_command("plays.csv", recipe, reading, {}))
     assert given(words[2:]) == (recipe, reading)
 
 

@@ -18,7 +18,7 @@ import palate
 from helpers.command_line import many, refusal
 from palate.errors import DataError, OptionError
 from palate.evaluation import Comparison, Entry, compare, evaluate
-from palate.evaluation.measuring import Cost, saved_size
+from palate.evaluation.cost import Cost, saved_size
 from palate.recipes.base import Recipe
 
 HOSTILE = "<script>alert(1)</script> & \"x\" '$y_2$' \x1b[31m"
@@ -36,7 +36,7 @@ class Breaks(Recipe):
 
 @dataclass(frozen=True)
 class Starves(Breaks):
-    """A recipe that wants all of the memory."""
+    """A recipe that runs out of memory."""
 
     def _fit(self, ratings, monitor):  # noqa: ARG002
         raise MemoryError
@@ -152,12 +152,12 @@ def test_by_default_every_fitting_recipe(whole, monkeypatch):
     assert {entry.name for entry in found.entries} == {"Mean", "Bias"}
 
 
-def test_the_verdict_knows_what_chance_explains(stars, whole):
+def test_the_verdict_names_what_is_not_significantly_worse(stars, whole):
     train, test, found = stars
     assert found.verdict.startswith(f"Best by rmse: {found.best.name}")
     assert "Mean" not in found.verdict  # by far the worst
-    twins = compare(train, test, {"one": palate.Bias(), "two": palate.Bias()}, n_bootstrap=50)
-    assert "within what chance can explain of it: two" in twins.verdict
+    equal = compare(train, test, {"one": palate.Bias(), "two": palate.Bias()}, n_bootstrap=50)
+    assert "not significantly better than two" in equal.verdict
     assert compare(train, test, ["Mean"], n_bootstrap=5).verdict == ""
 
 
@@ -254,7 +254,7 @@ def test_without_matplotlib(stars, monkeypatch, tmp_path):
     assert "<img" not in page
 
 
-def test_entries_are_told_as_they_come(stars, capsys):
+def test_entries_are_printed_as_they_come(stars, capsys):
     train, test, _ = stars
     seen = []
     found = compare(train, test, ["Mean", Breaks()], n_bootstrap=5, callback=seen.append, progress=True)
@@ -270,10 +270,10 @@ def test_entries_are_told_as_they_come(stars, capsys):
 @pytest.mark.parametrize(
     ("recipes", "words"),
     [([], "recipes is empty"), ({}, "recipes is empty"), ("ALS", "must be a list"), (palate.ALS(), "must be a list"),
-     (["KNN"], "'KNN' is no recipe"), ([palate.ALS], "is no recipe"), (["ALS", "als"], "one twice"),
+     (["KNN"], "'KNN' is not a recipe"), ([palate.ALS], "is not a recipe"), (["ALS", "als"], "one twice"),
      (3, "must be a list")],
 )  # fmt: skip
-def test_recipes_that_are_none(stars, recipes, words):
+def test_values_that_are_not_recipes(stars, recipes, words):
     with pytest.raises(OptionError, match=words):
         compare(stars[0], stars[1], recipes)
 
@@ -285,9 +285,9 @@ def test_ratings_that_cannot_be_compared_on(stars, likes):
         compare(stars[0], stars[1][:0])
     with pytest.raises(OptionError, match="train must be a Ratings"):
         compare("ratings.csv", stars[1])
-    with pytest.raises(OptionError, match="attribute='genre' is about recommended lists"):
+    with pytest.raises(OptionError, match="attribute='genre' applies to recommended lists"):
         compare(*stars[:2], attribute="genre")
-    with pytest.raises(OptionError, match="no column of the item table"):
+    with pytest.raises(OptionError, match="not a column of the item table"):
         compare(*likes[:2], attribute="genre")
     with pytest.raises(OptionError, match="k must be a whole number"):
         compare(*likes[:2], k=0)
@@ -367,7 +367,7 @@ def test_a_failing_recipe_at_the_command_line(folder):
 
 
 REFUSED = {
-    ("--recipes", "KNN"): "'KNN' is no recipe",
+    ("--recipes", "KNN"): "'KNN' is not a recipe",
     ("--out", "c.txt"): "the ending must be one of",
     ("--out", "no/c.html"): "there is no folder",
     ("--test", "2"): "give the share to hold out",

@@ -1,4 +1,4 @@
-"""Lists of a model of stars, judged as recommend(by=...) makes them."""
+"""Lists of a model of explicit ratings, measured as recommend(by=...) makes them."""
 
 import json
 
@@ -40,7 +40,7 @@ def expected(rec, test, k, **options):
 
 
 @pytest.mark.parametrize("by", BYS)
-def test_it_judges_the_lists_that_recommend_makes(rec, by):
+def test_the_lists_measured_are_those_of_recommend(rec, by):
     report = palate.evaluate(rec, LIKES, k=7, by=by, seed=3, n_bootstrap=2, baselines=False, **BYS[by])
     found = report["recall@7"], report["ndcg@7"]
     assert found == pytest.approx(expected(rec, LIKES, 7, by=by, seed=3, **BYS[by]), rel=1e-6)
@@ -59,7 +59,7 @@ def test_mean_is_the_default(rec):
     assert palate.evaluate(rec, LIKES, by="mean", **options) == palate.evaluate(rec, LIKES, **options)
 
 
-def test_strangers_are_judged_too(rec):
+def test_unknown_users_are_measured_too(rec):
     frame = LIKES.to_frame().select("user", "item")
     more = {"user": [*frame["user"], "new", "new"], "item": [*frame["item"], "i1", "nowhere"]}
     test = palate.read(more, kind="implicit")
@@ -68,7 +68,7 @@ def test_strangers_are_judged_too(rec):
         assert report["recall@7"] == pytest.approx(expected(rec, test, 7, by=by)[0], rel=1e-6)
 
 
-def test_what_cannot_be_judged(rec):
+def test_what_cannot_be_measured(rec):
     als = palate.ALS(n_factors=2, n_sweeps=2).fit(TRAIN)
     likes = palate.ImplicitALS(n_factors=2).fit(TRAIN.likes(4))
     for asked, test, options, words in (
@@ -94,12 +94,12 @@ def test_at_the_command_line(rec, tmp_path):
     report = palate.evaluate(rec, LIKES, by="likely", at_least=5, seed=2)
     assert told["by"] == "likely"
     assert told["measures"]["ndcg@10"]["value"] == pytest.approx(report["ndcg@10"], rel=1e-6)
-    lists = "evaluate m.palate test.csv --likes 4 --by chance --json"  # ranked by what they are measured on
+    lists = "evaluate m.palate test.csv --likes 4 --by chance --json"  # ranked by the threshold that is measured
     told = json.loads(answer(*lists.split(), cwd=tmp_path))
     report = palate.evaluate(rec, LIKES, by="chance", at_least=4)
     assert told["measures"]["ndcg@10"]["value"] == pytest.approx(report["ndcg@10"], rel=1e-6)
     refused = {
-        "evaluate m.palate test.csv --by likely": "which --likes 4",
+        "evaluate m.palate test.csv --by likely": "add --likes 4",
         "evaluate m.palate test.csv --likes 4 --by luck": "is none of",
         "evaluate m.palate test.csv --likes 4 --by likely --at-least nan": "at_least",
     }

@@ -14,9 +14,10 @@ import palate
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
-from palate.evaluation import RankingReport, evaluate, lists, metrics, training_ratings
-from palate.evaluation.placing import Biases, Products, Scores, _is_dot_product, held_out_of, place
-from palate.evaluation.resampling import Resample, _weights
+from palate.evaluation import RankingReport, evaluate, list_metrics, rank_metrics, training_ratings
+from palate.evaluation.matching import held_out_of
+from palate.evaluation.ranks import DotProducts, Scores, SharedScores, _is_dot_product, rank_held_out
+from palate.evaluation.resampling import Resample, _poisson_weights
 from palate.models.factors import Factors, Prior
 from palate.models.network import Network
 from palate.recommender import Recommender
@@ -51,7 +52,7 @@ class Case:
         rng = np.random.default_rng(seed)
         self.scores = rng.integers(0, 6, (n_users, n_items)).astype(float)
         part = rng.choice(3, (n_users, n_items), p=(0.5, 0.25, 0.25))
-        part[0, 0], part[1] = 2, 0  # somebody has a held-out item, and somebody none
+        part[0, 0], part[1] = 2, 0  # one user with a held-out item, and one without
         self.seen, self.held = part == 1, part == 2
         self.rec = model_of(self.scores, np.argwhere(self.seen))
         self.test = likes(np.argwhere(self.held), n_users, n_items)
@@ -64,8 +65,8 @@ class Case:
     def by_hand(self, of_user):
         return np.array([of_user(self.ranked(user), set(np.flatnonzero(self.held[user]))) for user in self.users])
 
-    def placed(self, n=20):
-        return place(self.rec.model, held_out_of(self.rec, self.test), min(n, self.scores.shape[1]))
+    def ranks_and_lists(self, n=20):
+        return rank_held_out(self.rec.model, held_out_of(self.rec, self.test), min(n, self.scores.shape[1]))
 
 
 def by_hand(name, k):
@@ -95,10 +96,10 @@ def by_hand(name, k):
 @given(st.integers(0, 10**6))
 def test_metrics_are_those_counted_by_hand(seed):
     case = Case(seed)
-    places, _ = case.placed()
-    for name, metric in metrics.AT_K.items():
+    ranks, _ = case.ranks_and_lists()
+    for name, metric in rank_metrics.AT_K.items():
         for k in KS:
-            np.testing.assert_allclose(metric(places, k), case.by_hand(by_hand(name, k)), atol=1e-12, err_msg=name)
+            np.testing.assert_allclose(metric(ranks, k), case.by_hand(by_hand(name, k)), atol=1e-12, err_msg=name)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12))
@@ -106,22 +107,22 @@ def test_ndcg_and_auc_are_those_of_scikit_learn(seed, k):
     case = Case(seed)
     order = np.random.default_rng(seed).random(case.scores.shape)
     case.rec = model_of(case.scores + 0.1 * order, np.argwhere(case.seen))  # no ties: scikit-learn has another rule
-    places, _ = case.placed()
+    ranks, _ = case.ranks_and_lists()
     for at, user in enumerate(case.users):
         left = ~case.seen[user]
         truth, scores = case.held[user][left][None], (case.scores + 0.1 * order)[user][left][None]
         if truth.shape[1] > 1:
-            assert metrics.ndcg(places, k)[at] == pytest.approx(ndcg_score(truth, scores, k=k), abs=1e-6)
+            assert rank_metrics.ndcg(ranks, k)[at] == pytest.approx(ndcg_score(truth, scores, k=k), abs=1e-6)
         if not truth.all():
-            assert metrics.auc(places)[at] == pytest.approx(roc_auc_score(truth[0], scores[0]), abs=1e-9)
-        whole = metrics.average_precision(places, 100)[at]
+            assert rank_metrics.auc(ranks)[at] == pytest.approx(roc_auc_score(truth[0], scores[0]), abs=1e-9)
+        whole = rank_metrics.average_precision(ranks, 100)[at]
         assert whole == pytest.approx(average_precision_score(truth[0], scores[0]), abs=1e-9)
 
 
 @given(st.integers(0, 10**6))
 def test_auc_counts_ties_half_as_scikit_learn_does(seed):
     case = Case(seed)
-    found = metrics.auc(case.placed()[0])
+    found = rank_metrics.auc(case.ranks_and_lists()[0])
     for at, user in enumerate(case.users):
         left = ~case.seen[user]
         truth, scores = case.held[user][left], case.scores[user][left]
@@ -130,7 +131,7 @@ def test_auc_counts_ties_half_as_scikit_learn_does(seed):
 
 
 @given(st.integers(0, 10**6))
-def test_every_way_of_scoring_places_alike(seed):
+def test_every_kind_of_scores_ranks_the_same(seed):
     case = Case(seed)
     factors, model = case.rec.model.factors, case.rec.model
     user_rows = model.user_rows(np.arange(len(case.scores), dtype=np.int32))
@@ -139,12 +140,12 @@ def test_every_way_of_scoring_places_alike(seed):
     same_for_all = np.tile(case.scores[:1], (len(case.scores), 1)).astype(np.float32)
     zeros = np.zeros((len(case.scores), 1), np.float32)
     pairs = (
-        (Scores(case.scores.astype(np.float32)), Products(factors.users, factors.items)),
-        (Scores(same_for_all), Biases(same_for_all[0], len(user_rows))),
-        (Scores(same_for_all), Products(zeros, same_for_all[0][:, None].copy())),
+        (Scores(case.scores.astype(np.float32)), DotProducts(factors.users, factors.items)),
+        (Scores(same_for_all), SharedScores(same_for_all[0], len(user_rows))),
+        (Scores(same_for_all), DotProducts(zeros, same_for_all[0][:, None].copy())),
     )
     for one, other in pairs:
-        ways = (way.placed(held.indptr, held.indices, 5, **seen) for way in (one, other))
+        ways = (way.ranked(held.indptr, held.indices, 5, **seen) for way in (one, other))
         for found, expected in zip(*ways, strict=True):
             np.testing.assert_array_equal(found, expected)
 
@@ -153,11 +154,11 @@ def test_blocks_of_users_change_nothing(monkeypatch):
     rec, test = fitted()
     net = replace(rec.model, factors=Blockwise(*[getattr(rec.model.factors, name) for name in PLAIN]))
     held_out = held_out_of(rec, test)
-    whole, tops = place(rec.model, held_out, 10)
-    monkeypatch.setattr("palate.evaluation.placing.BLOCK_SCORES", 100)
-    parts, others = place(net, held_out, 10)
+    whole, tops = rank_held_out(rec.model, held_out, 10)
+    monkeypatch.setattr("palate.evaluation.ranks.BLOCK_SCORES", 100)
+    parts, others = rank_held_out(net, held_out, 10)
     np.testing.assert_array_equal(whole.ranks, parts.ranks)
-    np.testing.assert_allclose(whole.behind, parts.behind)
+    np.testing.assert_allclose(whole.n_behind, parts.n_behind)
     np.testing.assert_array_equal(tops, others)
 
 
@@ -184,12 +185,12 @@ def fitted(seed=1):
 def test_a_perfect_ranking_gets_everything(seed):
     case = Case(seed)
     case.rec = model_of(case.held * 5.0 + 0.01 * case.scores, np.argwhere(case.seen))
-    places, _ = case.placed()
+    ranks, _ = case.ranks_and_lists()
     for name in ("ndcg", "map", "mrr", "hit_rate"):
         for k in KS:
-            np.testing.assert_allclose(metrics.AT_K[name](places, k), 1, atol=1e-12)
-    np.testing.assert_allclose(metrics.recall(places, 20), 1)
-    assert np.nanmin(metrics.auc(places)) == 1
+            np.testing.assert_allclose(rank_metrics.AT_K[name](ranks, k), 1, atol=1e-12)
+    np.testing.assert_allclose(rank_metrics.recall(ranks, 20), 1)
+    assert np.nanmin(rank_metrics.auc(ranks)) == 1
 
 
 @given(st.integers(0, 10**6))
@@ -211,11 +212,11 @@ def test_an_irrelevant_last_item_changes_only_auc(seed, k):
     case = Case(seed)
     longer = np.hstack([case.scores, np.full((len(case.scores), 1), -1.0)])
     rec = model_of(longer, np.argwhere(case.seen))
-    places, _ = place(rec.model, held_out_of(rec, likes(np.argwhere(case.held), *longer.shape)), 9)
-    for metric in metrics.AT_K.values():
-        np.testing.assert_allclose(metric(places, k), metric(case.placed()[0], k))
-    worse = metrics.auc(case.placed()[0])
-    assert (metrics.auc(places) >= np.nan_to_num(worse) - 1e-12).all()
+    ranks, _ = rank_held_out(rec.model, held_out_of(rec, likes(np.argwhere(case.held), *longer.shape)), 9)
+    for metric in rank_metrics.AT_K.values():
+        np.testing.assert_allclose(metric(ranks, k), metric(case.ranks_and_lists()[0], k))
+    worse = rank_metrics.auc(case.ranks_and_lists()[0])
+    assert (rank_metrics.auc(ranks) >= np.nan_to_num(worse) - 1e-12).all()
 
 
 @given(st.integers(0, 10**6))
@@ -255,11 +256,11 @@ def test_users_without_a_held_out_item_are_left_out():
     assert (report.n_users, report["recall@1"]) == (2, 0.5)
 
 
-def test_unknown_users_are_ranked_for_as_anybody():
+def test_unknown_users_get_the_cold_start_ranking():
     rec, _ = fitted()
-    stranger = palate.read({"user": ["nobody"], "item": ["i1"]}, kind="implicit")
-    assert evaluate(rec, stranger, k=50)["recall@50"] == 1
-    assert np.isnan(evaluate(rec, stranger, k=5)["popularity_bias@5"])  # who chose nothing has no bias to compare with
+    unknown = palate.read({"user": ["nobody"], "item": ["i1"]}, kind="implicit")
+    assert evaluate(rec, unknown, k=50)["recall@50"] == 1
+    assert np.isnan(evaluate(rec, unknown, k=5)["popularity_bias@5"])  # no training items to compare with
 
 
 def test_counts_are_no_grades():
@@ -278,16 +279,16 @@ def test_lists_by_hand(seed):
     vectors = rng.standard_normal((9, 3)).astype(np.float32)
     vectors[4] = 0
     sets = rng.random((9, 4)) < 0.4
-    _, tops = case.placed(5)
-    shares = lists.item_shares(case.rec.model)
+    _, tops = case.ranks_and_lists(5)
+    shares = list_metrics.item_shares(case.rec.model)
     n_active = max(1, int(case.seen.any(axis=1).sum()))
     np.testing.assert_allclose(shares, case.seen.sum(axis=0) / n_active)
     ks = (2, 5)
     found = {
-        "novelty": lists.novelty(tops, ks, shares),
-        "popularity": lists.popularity(tops, ks, shares),
-        "diversity": lists.diversity(tops, ks, vectors),
-        "attributes": lists.attribute_diversity(tops, ks, sets),
+        "novelty": list_metrics.novelty(tops, ks, shares),
+        "popularity": list_metrics.popularity(tops, ks, shares),
+        "diversity": list_metrics.diversity(tops, ks, vectors),
+        "attributes": list_metrics.attribute_diversity(tops, ks, sets),
     }
     least = min(shares[shares > 0], default=1.0)
 
@@ -312,14 +313,14 @@ def test_lists_by_hand(seed):
             for name, value in expected.items():
                 np.testing.assert_allclose(found[name][at][row], value, atol=2e-6, err_msg=name)
         listed = {item for user in case.users for item in case.ranked(user)[:k]}
-        assert lists.coverage(tops, ks, 9)[at] == pytest.approx(len(listed) / 9)
+        assert list_metrics.coverage(tops, ks, 9)[at] == pytest.approx(len(listed) / 9)
 
 
 def test_popularity_bias_is_the_change_of_the_group_average():
     rec, test = fitted()
     report = evaluate(rec, test, k=5, baselines=False)
     train = training_ratings(rec)
-    shares = lists.item_shares(rec.model)
+    shares = list_metrics.item_shares(rec.model)
     tested = np.unique(test.user_codes)
     frame = rec.recommend(rec.model.user_vocabulary.decode(tested).tolist(), n=5)
     codes = rec.model.item_vocabulary.encode(frame["item"].to_list()).reshape(-1, 5)
@@ -333,20 +334,20 @@ def test_diversity_by_a_column_of_the_item_table():
     rec, test = fitted()
     genres = pl.DataFrame({"genres": [["a|b", "b", None][at % 3] for at in range(rec.n_items)], "year": 2000})
     model = replace(rec.model, item_table=genres)
-    np.testing.assert_array_equal(lists.attribute_sets(genres, "genres")[:3], [[1, 1], [0, 1], [0, 0]])
+    np.testing.assert_array_equal(list_metrics.attribute_sets(genres, "genres")[:3], [[1, 1], [0, 1], [0, 0]])
     report = evaluate(Recommender(model), test, k=(5, 10), attribute="genres")
     assert 0 < report["diversity_genres@5"] < 1
     assert report.baselines["Popularity"]["diversity_genres@10"].value > 0
     assert "diversity_genres" in str(report)
-    with pytest.raises(OptionError, match=r"attribute='genre' is no column .* has genres, year"):
+    with pytest.raises(OptionError, match=r"attribute='genre' is not a column .* has genres, year"):
         evaluate(Recommender(model), test, attribute="genre")
     with pytest.raises(OptionError, match="there is no item table"):
         evaluate(Recommender(replace(model, item_table=None)), test, attribute="genres")
-    numbers = lists.attribute_sets(genres.with_columns(year=pl.Series([1999, 2000] * 25)), "year")
+    numbers = list_metrics.attribute_sets(genres.with_columns(year=pl.Series([1999, 2000] * 25)), "year")
     np.testing.assert_array_equal(numbers[:2], [[1, 0], [0, 1]])
-    nested = lists.attribute_sets(pl.DataFrame({"genres": [["b", "a"], [], None, ["b"]]}), "genres")
+    nested = list_metrics.attribute_sets(pl.DataFrame({"genres": [["b", "a"], [], None, ["b"]]}), "genres")
     np.testing.assert_array_equal(nested, [[1, 1], [0, 0], [0, 0], [0, 1]])
-    semicolons = lists.attribute_sets(pl.DataFrame({"genres": ["a;b", "b", ""]}), "genres")
+    semicolons = list_metrics.attribute_sets(pl.DataFrame({"genres": ["a;b", "b", ""]}), "genres")
     np.testing.assert_array_equal(semicolons, [[1, 1], [0, 1], [0, 0]])
 
 
@@ -369,7 +370,7 @@ def test_popularity_stands_beside_every_model():
     assert report.to_dict()["measures"]["coverage@5"]["low"] is None  # no interval is claimed
 
 
-def test_a_model_that_is_no_better_than_popularity_is_told_so():
+def test_the_verdict_on_a_model_that_is_no_better_than_popularity():
     rec, test = fitted()
     popular = palate.Popularity().fit(training_ratings(rec))
     assert "NOT better than the baseline Popularity" in evaluate(popular, test).verdict
@@ -406,7 +407,7 @@ def test_intervals_are_those_of_statistics():
     values = rng.random((2000, 1))
     sample = Resample(2000, 4000, 1).ratios(values, np.ones((2000, 1)))
     assert sample.std() == pytest.approx(values.std() / np.sqrt(2000), rel=0.05)
-    weights = _weights(rng, (400, 1000))
+    weights = _poisson_weights(rng, (400, 1000))
     assert weights.mean() == pytest.approx(1, abs=0.01)
     assert weights.var() == pytest.approx(1, abs=0.02)
     assert np.bincount(weights.astype(int).ravel())[0] / weights.size == pytest.approx(np.exp(-1), abs=0.005)
@@ -470,7 +471,7 @@ def test_popularity_on_ml_1m():
     assert report["ndcg@10"] == pytest.approx(0.1505, abs=5e-5)
 
 
-def test_only_what_is_a_product_is_placed_as_one():
+def test_only_dot_products_are_ranked_as_dot_products():
     assert _is_dot_product(fitted()[0].model.factors)
     assert _is_dot_product(palate.Mean().fit(palate.datasets.synthetic(9, 9, 40, seed=1)).model.factors)
     assert not _is_dot_product(object.__new__(Network))

@@ -200,7 +200,7 @@ def test_the_probability_of_the_highest_candidate():
     asked, scores = problem(3, m=4), np.array([0.1, 2.0, -1.0, 0.5])
     drawn = np.random.default_rng(0).integers(0, 4, (200_000, 3))
     highest = drawn[np.arange(len(drawn)), np.argmax(scores[drawn], axis=1)]
-    chances = asked.chances(scores)
+    chances = asked.probabilities(scores)
     assert chances.sum() == pytest.approx(1)
     np.testing.assert_allclose(chances, np.bincount(highest) / len(drawn), atol=0.005)
 

@@ -9,7 +9,7 @@ import pytest
 
 import palate
 from palate.errors import DataError, OptionError
-from palate.tuning.attempts import Attempt
+from palate.tuning.candidates import Candidate
 from palate.tuning.storage import Storage
 
 PLAYS = palate.datasets.synthetic(n_users=80, n_items=60, n_ratings=2400, kind="implicit", seed=3)
@@ -46,7 +46,7 @@ def test_a_recipe_that_nothing_beats_stays(optuna):
 
 
 def test_values_are_those_of_fits_on_the_inner_split(optuna):
-    """Warm starts go where whole fits go."""
+    """Resumed fits give the same as whole fits."""
     found = palate.tune(RECIPE, PLAYS, "recall@5", trials=10, space=SPACE, seed=2)
     inner, valid = palate.split_within_users(PLAYS, test=0.2, seed=2)
     assert {trial.passes for trial in found.entries} > {4}
@@ -128,7 +128,7 @@ def test_table_frame_and_picture(optuna, tmp_path):
         (palate.ALS(n_factors=3), palate.datasets.synthetic(60, 40, 1500, seed=1), set()),
     ],
 )
-def test_what_a_recipe_takes_from_the_ratings_is_what_it_uses(recipe, ratings, names):
+def test_the_values_chosen_from_the_ratings_are_those_used(recipe, ratings, names):
     taken = recipe.data_defaults(ratings)
     assert set(taken) == names
     assert recipe.__class__(**{**recipe.options(), **taken}).data_defaults(ratings) == {}
@@ -139,7 +139,7 @@ def test_what_a_recipe_takes_from_the_ratings_is_what_it_uses(recipe, ratings, n
         assert told.weights.tobytes() == left.weights.tobytes()
 
 
-def test_what_was_taken_from_the_ratings_is_shown(optuna, tmp_path):
+def test_the_values_chosen_from_the_ratings_are_shown(optuna, tmp_path):
     options = {"trials": 4, "space": {"n_factors": [2, 4]}}
     found = palate.tune(RECIPE, PLAYS, **options, storage=tmp_path / "t.jsonl")
     inner, _ = palate.split_within_users(PLAYS, test=0.2, seed=0)
@@ -153,7 +153,7 @@ def test_what_was_taken_from_the_ratings_is_shown(optuna, tmp_path):
     assert frame["n_factors"][0] == 4
     row = next(row for row in found.cells() if row[0] == "0")
     assert row[2:5] == ["4", f"{problem.unobserved_weight:.4g}*", f"{problem.weight_decay:.4g}*"]
-    assert "\n* not given: taken from the ratings" in str(found)
+    assert "\n* not given: chosen from the training ratings" in str(found)
     again = palate.tune(RECIPE, PLAYS, **options, storage=tmp_path / "t.jsonl")
     assert again.entries == found.entries
     assert "taken" not in (tmp_path / "t.jsonl").read_text()
@@ -200,7 +200,7 @@ def test_a_torn_round_is_done_again(optuna, tmp_path):
 def test_a_file_of_something_else_is_left_alone(optuna, tmp_path, content):
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(OptionError, match="is no storage of this tuning"):
+    with pytest.raises(OptionError, match="does not hold trials of this tuning"):
         palate.tune(RECIPE, PLAYS, trials=2, storage=path)
     assert path.read_bytes() == content
 
@@ -214,7 +214,7 @@ def test_a_storage_is_of_one_tuning(optuna, tmp_path):
         (RECIPE, PLAYS, {"metric": "recall@5"}),
         (RECIPE, PLAYS, {"seed": 1}),
     ):
-        with pytest.raises(OptionError, match="is no storage of this tuning"):
+        with pytest.raises(OptionError, match="does not hold trials of this tuning"):
             palate.tune(recipe, ratings, trials=1, storage=path, **options)
     with pytest.raises(OptionError, match="cannot be written"):
         palate.tune(RECIPE, PLAYS, trials=1, storage=tmp_path / "none" / "tuning.jsonl")
@@ -268,7 +268,7 @@ def test_a_page_of_the_trials(optuna, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_was_found(optuna, monkeypatch):
-    measure = Attempt.measure
+    measure = Candidate.measure
 
     def stopped(self, *args):
         if self.params and len(seen) > 12:
@@ -277,7 +277,7 @@ def test_ctrl_c_keeps_what_was_found(optuna, monkeypatch):
         measure(self, *args)
 
     seen = []
-    monkeypatch.setattr(Attempt, "measure", stopped)
+    monkeypatch.setattr(Candidate, "measure", stopped)
     found = palate.tune(RECIPE, PLAYS, trials=50, space=SPACE)
     assert found.ended == "interrupted"
     assert "interrupted" in str(found)
@@ -289,7 +289,7 @@ def test_ctrl_c_before_anything_is_found_is_ctrl_c(optuna, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Attempt, "measure", stopped)
+    monkeypatch.setattr(Candidate, "measure", stopped)
     with pytest.raises(KeyboardInterrupt):
         palate.tune(RECIPE, PLAYS, trials=3)
 

@@ -1,4 +1,4 @@
-"""The command line: `palate fit`, `palate recommend` and the rest say the same words as the library."""
+"""The command line: palate fit, palate recommend and the others, with the same option names as the library."""
 
 from palate.cli.commands import main
 

@@ -1,6 +1,7 @@
-"""palate at the command line. The options have the names they have in Python; heavy imports happen inside commands.
+"""The command palate and its subcommands. Options have the names they have in Python.
 
-Exit codes: 0 fine, 1 palate refuses (one line on standard error says why), 2 wrong usage, 130 interrupted.
+Heavy imports happen inside commands, so that palate --help is quick. Exit codes: 0 success, 1 an error (one line on
+standard error says which), 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import typer
 
 from palate.cli import options as opt
 from palate.cli import printing
-from palate.cli.asking import explain, predict, recommend, similar
-from palate.cli.comparing import compare
 from palate.cli.loading import (
     RECIPES,
     check_kind,
@@ -26,7 +25,8 @@ from palate.cli.loading import (
     make_recipe,
     read_ratings,
 )
-from palate.cli.tuning import tune
+from palate.cli.model_selection import compare, tune
+from palate.cli.queries import explain, predict, recommend, similar
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="palate",
-    help="Learns tastes from ratings and says what somebody will like next. Start with: palate demo",
+    help="Train recommenders on ratings, evaluate them, and recommend items. Start with: palate demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,7 +44,7 @@ app = typer.Typer(
 )
 
 
-# ---- learning
+# ---- fit and evaluate
 
 
 @app.command()
@@ -54,21 +54,25 @@ def fit(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
     out: opt.ModelOut,
-    recipe: Annotated[str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME", show_default=opt.USUAL)] = "",
-    test: Annotated[float | None, typer.Option(help="Share of ratings to hold out and report on.")] = None,
+    recipe: Annotated[
+        str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME", show_default=opt.DEFAULT_RECIPES)
+    ] = "",
+    test: Annotated[
+        float | None, typer.Option(help="Share of ratings to hold out and evaluate on.", metavar="SHARE")
+    ] = None,
     json: opt.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
 ) -> None:
-    """Learn from ratings and save a model. Ctrl-C keeps what has been learned so far."""
+    """Train a model on ratings and save it. Ctrl-C ends the training and keeps what was learned."""
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
-    chosen = make_recipe(recipe or default_recipe(reading), learning)
+    learner = make_recipe(recipe or default_recipe(reading), learning)
     train, held_out = read_ratings(data, reading), None
-    check_kind(chosen, train)
+    check_kind(learner, train)
     if test is not None:
         train, held_out = hold_out(train, test, learning.get("seed", 0))
-        check_test(chosen, test, held_out)
-    rec = chosen.fit(train)
+        check_test(learner, test, held_out)
+    rec = learner.fit(train)
     rec.save(out)
     if rec.model.training.get("ended", "").startswith("interrupted"):
         printing.note(f"interrupted; what was learned until then is saved in {out}.")
@@ -76,20 +80,20 @@ def fit(
     if report is not None:
         rec = rec.with_metrics(report.to_dict())
         rec.save(out)
-    _tell_fit(rec, out, len(train), report, json)
+    _print_fit(rec, out, len(train), report, json)
 
 
 @app.command()
 @opt.takes("reading", opt.READ_OPTIONS)
 def update(
     model: opt.ModelFile,
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help="New ratings, of known and of new users and items.")],
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help="New ratings; their users and items may be new.")],
     *,
     out: opt.ModelOut,
     json: opt.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """Learn from new ratings too, in a fraction of a fit's time. A pair rated again replaces its old rating."""
+    """Add new ratings to a model, much faster than a new fit. A pair that is rated again gets the new rating."""
     from palate.cli.lists import in_kind_of
 
     printing.check_place(out, data)
@@ -97,34 +101,38 @@ def update(
     new = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
     updated = rec.update(new)
     updated.save(out)
-    _tell_fit(updated, out, len(new), None, json)
+    _print_fit(updated, out, len(new), None, json)
 
 
 @app.command()
 def forget(
     model: opt.ModelFile,
     *,
-    user: Annotated[list[str] | None, typer.Option(metavar="USER", help="Whom; repeat it for several.")] = None,
-    item: Annotated[list[str] | None, typer.Option(metavar="ITEM", help="What: id or title; repeat it.")] = None,
+    user: Annotated[
+        list[str] | None, typer.Option(metavar="USER", help="A user to remove; repeat for several.")
+    ] = None,
+    item: Annotated[
+        list[str] | None, typer.Option(metavar="ITEM", help="An item to remove: id or title; repeat for several.")
+    ] = None,
     out: opt.ModelOut,
     json: opt.Json = False,
 ) -> None:
-    """Save a model without somebody, or something: no label, no rating, and what they did to others taken back."""
+    """Remove users or items from a model: labels, ratings, and their influence on all others."""
     from palate.cli import lists
 
     printing.check_folder(out)
     rec = load_model(model)
     users = [lists.label_of(one, rec.model.user_vocabulary) for one in user or ()]
-    left = rec.forget(users=users, items=lists.items_of(item or (), rec))
-    left.save(out)
-    _tell_fit(left, out, len(left.model.history.indices), None, json)
+    remaining = rec.forget(users=users, items=lists.items_of(item or (), rec))
+    remaining.save(out)
+    _print_fit(remaining, out, len(remaining.model.history.indices), None, json)
 
 
 @app.command()
 @opt.takes("reading", opt.READ_OPTIONS)
 def evaluate(
     model: opt.ModelFile,
-    data: Annotated[str, typer.Argument(metavar="TEST", help="Ratings that the model has not seen.")],
+    data: Annotated[str, typer.Argument(metavar="TEST", help="Ratings that were not trained on.")],
     *,
     by: opt.By = "mean",
     at_least: opt.AtLeast = None,
@@ -133,15 +141,15 @@ def evaluate(
     json: opt.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """Measure a model on ratings it has not seen, beside the baselines; with --likes its lists, as --by makes them."""
+    """Measure a model on held-out ratings, beside baselines. With --likes, measure its lists, ranked by --by."""
     from palate.cli.lists import in_kind_of
 
     rec = load_model(model)
     test = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
     if not test.is_implicit and (by, at_least, level) != ("mean", None, 0.9):
-        raise OptionError("--by, --at-least and --level are about lists, which --likes 4 or so measures.")
+        raise OptionError("--by, --at-least and --level apply to lists; add --likes 4 to measure lists.")
     if by in ("likely", "chance") and at_least is None:
-        at_least = reading.get("likes")  # lists are ranked by what they are measured on
+        at_least = reading.get("likes")  # rank by the threshold that is measured
     report = _evaluate(rec, test, by=by, at_least=at_least, level=level, seed=seed)
     if json:
         printing.print_json(report.to_dict())
@@ -153,19 +161,19 @@ app.command()(compare)
 app.command()(tune)
 
 
-# ---- asking
+# ---- predict and recommend
 
 
-for question in (predict, recommend, similar, explain):
-    app.command()(question)
+for command in (predict, recommend, similar, explain):
+    app.command()(command)
 
 
-# ---- looking
+# ---- show and check
 
 
 @app.command()
 def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
-    """What a model is: recipe, size, training, metrics, fingerprint, best and worst items."""
+    """Show a model: recipe, size, training, metrics, fingerprint, highest and lowest item biases."""
     from palate.cli import describing
 
     rec = load_model(model)
@@ -183,13 +191,14 @@ def check(
     json: opt.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """What is odd about some ratings, what it means, and what to do."""
-    from palate.data.checking import check as look
+    """Check ratings for problems. Print what was found, what it means, and what to do."""
+    from palate.data.checking import check as check_ratings
 
     if is_data_set(data) or "likes" in reading:
-        found = look(read_ratings(data, {"on_bad_rows": "report", **reading} if not is_data_set(data) else reading))
+        options = reading if is_data_set(data) else {"on_bad_rows": "report", **reading}
+        found = check_ratings(read_ratings(data, options))
     else:
-        found = look(data, **opt.for_read(reading))
+        found = check_ratings(data, **opt.for_read(reading))
     if json:
         printing.print_json(found.to_dict())
         return
@@ -200,7 +209,7 @@ def check(
 
 @app.command()
 def datasets(*, json: opt.Json = False) -> None:
-    """The public data sets palate knows by name: size, licence, and which are here."""
+    """List the public data sets that palate can read by name: size, licence, and where they are."""
     from palate.cli import describing
 
     if json:
@@ -212,21 +221,21 @@ def datasets(*, json: opt.Json = False) -> None:
 @app.command()
 def demo(
     *,
-    data: Annotated[str, typer.Option(metavar="NAME", help="A data set, or a file of ratings.")] = "ml-100k",
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Where the model goes.")] = Path(
+    data: Annotated[str, typer.Option(metavar="NAME", help="A data set or a file of ratings.")] = "ml-100k",
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model file to write.")] = Path(
         "demo.palate"
     ),
 ) -> None:
-    """From ratings to recommendations in one screen, on MovieLens 100K."""
-    from palate.cli import demo as story
+    """Show palate in one screen: fit, evaluate, recommend, fold in and save, on MovieLens 100K."""
+    from palate.cli import demo as tour
 
     printing.check_place(out, data)
-    story.run(data, out)
+    tour.run(data, out)
 
 
 @app.callback(invoke_without_command=True)
 def _about(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     from palate.version import __version__
 
@@ -239,28 +248,27 @@ def _about(
 
 
 def _evaluate(rec: Recommender, test: Ratings, **options: Any) -> Report | RankingReport:
-    from palate.evaluation import evaluate as measure
+    from palate.evaluation import evaluate as evaluate_model
 
-    return measure(rec, test, **options)
+    return evaluate_model(rec, test, **options)
 
 
-def _tell_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:
+def _print_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:
     from palate.cli import describing
 
     if json:
-        told = {"model": str(out), "n_ratings": n_ratings, **describing.summary(rec)}
-        printing.print_json(told)
+        printing.print_json({"model": str(out), "n_ratings": n_ratings, **describing.summary(rec)})
         return
-    printing.say(f"{describing.learned(rec)} -> {out} ({describing.size_of(out)})")
+    printing.say(f"{describing.fit_line(rec)} -> {out} ({describing.size_of(out)})")
     if report is not None:
         printing.say(str(report))
 
 
-# ---- the way in
+# ---- the entry point
 
 
 def main() -> None:
-    """The `palate` command."""
+    """Run the command palate."""
     from palate.cli.guarding import guarded
 
     sys.exit(guarded(app))

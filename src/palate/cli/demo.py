@@ -1,4 +1,4 @@
-"""`palate demo`: from ratings to recommendations in one screen."""
+"""palate demo: a tour in one screen, from ratings to recommendations."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ if TYPE_CHECKING:
     from palate.recommender import Recommender
 
 USER = "196"
-LIKED = ("Star Wars", "Return of the Jedi", "Alien")
-FILMS = 5  # recommended to each
+LIKED_TITLES = ("Star Wars", "Return of the Jedi", "Alien")
+N_RECOMMENDED = 5
 TITLE_WIDTH = 38
 
 
 def run(data: str, out: Path) -> None:
-    """Everything palate does, once: read, learn, test, recommend, explain, take in somebody new, save."""
+    """Run the tour: read, fit, evaluate, recommend, explain, fold in a new user, save."""
     import palate
 
     ratings = _read(data)
     train, test = palate.split_random(ratings, test=0.1, seed=0)
-    rec = _learn(train)
-    rec = rec.with_metrics(_test(rec, test).to_dict())
+    rec = _fit(train)
+    rec = rec.with_metrics(_evaluate(rec, test).to_dict())
     user = USER if USER in rec.model.user_vocabulary else rec.model.user_vocabulary.labels[:1].tolist()[0]
     item = _recommend(rec, user)
-    liked = _take_in(rec)
+    liked = _fold_in(rec)
     rec.save(out)
-    _heading("Keep it", f"{out}, {size_of(out)}: one file, loaded in a moment, nothing in it is ever executed")
+    _heading("Save", f"{out}, {size_of(out)}: one file that loads fast and holds data only, no code")
     _try_next(out, user, title_of(item, rec), liked)
 
 
-def _heading(what: str, text: str) -> None:
+def _heading(step: str, text: str) -> None:
     if not printing.is_terminal():
-        printing.say(f"{what}: {text}")
+        printing.say(f"{step}: {text}")
         return
     from rich.console import Console
     from rich.text import Text
 
-    Console(highlight=False).print(Text.assemble((what, "bold cyan"), ": ", text))
+    Console(highlight=False).print(Text.assemble((step, "bold cyan"), ": ", text))
 
 
 def _read(data: str) -> Ratings:
     from palate.data.datasets import available
 
-    known = next((known for known in available() if known.name == data), None)
-    if known is not None and is_data_set(data) and known.here is None:
-        printing.say(f"{data} is not here yet; getting it ({known.megabytes} MB, once).")
+    data_set = next((data_set for data_set in available() if data_set.name == data), None)
+    if data_set is not None and is_data_set(data) and data_set.here is None:
+        printing.say(f"downloading {data} ({data_set.megabytes} MB, only once).")
     start = time.perf_counter()
     ratings = read_ratings(data, {})
     low, high = ratings.range
@@ -66,22 +66,22 @@ def _read(data: str) -> Ratings:
     return ratings
 
 
-def _learn(train: Ratings) -> Recommender:
+def _fit(train: Ratings) -> Recommender:
     import palate
 
     rec = palate.Bayes().fit(train)
     training = rec.model.training
-    how = f"{training['n_sweeps']} sweeps in {training['seconds']:.1f} s, nothing to tune"
-    _heading("Learn", f"Bayes on 90% of them, {how}")
+    effort = f"{training['n_sweeps']} sweeps in {training['seconds']:.1f} s, nothing to tune"
+    _heading("Fit", f"Bayes on 90% of them, {effort}")
     return rec
 
 
-def _test(rec: Recommender, test: Ratings) -> Report | RankingReport:
+def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport:
     import palate
 
     report = palate.evaluate(rec, test)
     inside = f"{report['coverage_90']:.1%} of them lie inside their 90% intervals"
-    _heading("Test", f"on the other {len(test):,}, never seen; {inside}")
+    _heading("Evaluate", f"on the other {len(test):,}, held out; {inside}")
     rows = {**report.baselines, "Bayes": report.measures}
     columns: dict[str, list[Any]] = {"  model": [f"  {name}" for name in rows]}
     for measure in ("rmse", "mae"):
@@ -93,58 +93,59 @@ def _test(rec: Recommender, test: Ratings) -> Report | RankingReport:
 
 
 def _recommend(rec: Recommender, user: Any) -> Any:
-    """Recommend to somebody known, with reasons; the first item recommended."""
-    favourites = [_short(title, 24) for title in _names(rec.history(user).head(3))]
-    _heading("Recommend", f"to user {user}, whose favourites are {', '.join(favourites)}")
-    frame = rec.recommend(user, n=FILMS)
+    """Recommend to a user, with reasons; return the first item recommended."""
+    favorites = [_short(title, 24) for title in _names(rec.history(user).head(3))]
+    _heading("Recommend", f"to user {user}, whose favorites are {', '.join(favorites)}")
+    frame = rec.recommend(user, n=N_RECOMMENDED)
     _print_items(rec, frame, [_reasons(rec, user, item) for item in frame["item"].to_list()])
     return frame["item"][0]
 
 
 def _reasons(rec: Recommender, user: Any, item: Any) -> str:
-    """The two own ratings that pulled a prediction up the most."""
+    """Return the two of the user's ratings that raised the prediction most, as text."""
     because = sorted(rec.explain(user, item).because, key=lambda reason: -reason.contribution)
-    pulled = [reason for reason in because[:2] if reason.contribution > 0]
-    return ", ".join(f"{_short(reason.title or str(reason.item), 18)} {reason.rating:g}" for reason in pulled)
+    raising = [reason for reason in because[:2] if reason.contribution > 0]
+    return ", ".join(f"{_short(reason.title or str(reason.item), 18)} {reason.rating:g}" for reason in raising)
 
 
-def _take_in(rec: Recommender) -> list[str]:
-    """Recommend to somebody new after three ratings; what was rated, as one types it."""
-    items = _liked(rec)
+def _fold_in(rec: Recommender) -> list[str]:
+    """Recommend to a new user after three ratings; return these ratings as they are typed after --like."""
+    items = _liked_items(rec)
     top = rec.model.limits[1]
     start = time.perf_counter()
-    newcomer = rec.fold_in(dict.fromkeys(items, top))
-    frame = newcomer.recommend(n=FILMS)
+    new_user = rec.fold_in(dict.fromkeys(items, top))
+    frame = new_user.recommend(n=N_RECOMMENDED)
     milliseconds = (time.perf_counter() - start) * 1000
     names = ", ".join(_short(title_of(item, rec), 24) for item in items)
-    _heading("Take in", f"somebody new, who gives {top:g} to {names} ({milliseconds:.0f} ms)")
-    intervals = newcomer.predict(frame["item"].to_list(), level=0.9)
+    _heading("Fold in", f"a new user, who gives {top:g} to {names} ({milliseconds:.0f} ms)")
+    intervals = new_user.predict(frame["item"].to_list(), level=0.9)
     ranges = [f"{low:.1f} .. {high:.1f}" for low, high in zip(intervals["low"], intervals["high"], strict=True)]
     _print_items(rec, frame, ranges, name="90% interval")
     return [f"{title_of(item, rec)}={top:g}" for item in items]
 
 
-def _liked(rec: Recommender) -> list[Any]:
-    """The films of LIKED where the data has them, the most rated items otherwise."""
+def _liked_items(rec: Recommender) -> list[Any]:
+    """Return the items of LIKED_TITLES if the data has them all, else the items with the most ratings."""
     titles = rec.model.item_titles
-    found = [codes[0] for title in LIKED if titles and len(codes := titles.find(title)) == 1]
-    if len(found) < len(LIKED):
+    found = [codes[0] for title in LIKED_TITLES if titles and len(codes := titles.find(title)) == 1]
+    if len(found) < len(LIKED_TITLES):
         import numpy as np
 
         counts = np.bincount(rec.model.history.indices, minlength=rec.n_items)
-        found = np.argsort(-counts, kind="stable")[: len(LIKED)].tolist()
+        found = np.argsort(-counts, kind="stable")[: len(LIKED_TITLES)].tolist()
     labels: list[Any] = rec.model.item_vocabulary.decode(found).tolist()
     return labels
 
 
-def _print_items(rec: Recommender, frame: Any, more: list[str], name: str = "because of own ratings") -> None:
+def _print_items(rec: Recommender, frame: Any, last: list[str], name: str = "because of own ratings") -> None:
+    """Print recommended items, with one more column at the end."""
     items = frame["item"].to_list()
     printing.print_table(
         {
             "  rank": frame["rank"].to_list(),
-            "title": [_shorter(title_of(item, rec), TITLE_WIDTH) for item in items],
+            "title": [_cut(title_of(item, rec), TITLE_WIDTH) for item in items],
             "score": frame["score"].to_list(),
-            name: more,
+            name: last,
         }
     )
 
@@ -155,11 +156,11 @@ def _names(frame: Any) -> list[str]:
 
 
 def _short(title: str, width: int) -> str:
-    """A title without its year, cut to a width."""
-    return _shorter(YEAR.sub("", title), width)
+    """Return a title without its year, cut to a width."""
+    return _cut(YEAR.sub("", title), width)
 
 
-def _shorter(text: str, width: int) -> str:
+def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3].rstrip() + "..."
 
 
@@ -179,7 +180,7 @@ def _try_next(out: Path, user: Any, title: str, liked: list[str]) -> None:
 
 
 def _command() -> str:
-    """How to call palate from here: as it was called."""
+    """Return how to call palate from here: as it was called."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         python = "python" if shutil.which("python") == sys.executable else _quoted(_from_here(sys.executable))
@@ -191,7 +192,7 @@ def _command() -> str:
 
 
 def _from_here(path: str) -> str:
-    """The shorter of the absolute path and the path from this folder."""
+    """Return the shorter of the absolute path and the path from the current folder."""
     relative = os.path.relpath(path)
     return relative if len(relative) < len(path) and not relative.startswith("..") else path
 

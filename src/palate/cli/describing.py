@@ -1,4 +1,4 @@
-"""What a model is and which data sets there are, for `palate show`, `palate fit` and `palate datasets`."""
+"""Describe models and data sets, for palate fit, palate show and palate datasets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from palate.models.model import Model
     from palate.recommender import Recommender
 
-EXTREMES = 5  # items shown from each end
+N_EXTREMES = 5  # items with the highest and with the lowest bias
 
 
 def summary(rec: Recommender) -> dict[str, Any]:
-    """The model as plain values, ready for JSON."""
+    """Return a description of a model as plain values, ready for JSON."""
     model = rec.model
     low, high = model.limits
     best, worst = _extreme_items(rec)
@@ -32,7 +32,7 @@ def summary(rec: Recommender) -> dict[str, Any]:
         "n_factors": rec.n_factors,
         "n_draws": 0 if model.posterior is None else len(model.posterior),
         "noise": model.noise,
-        **known(model),
+        **learned_from(model),
         "labels": {"user": model.user_vocabulary.kind, "item": model.item_vocabulary.kind},
         "training": model.training,
         "metrics": model.metrics,
@@ -43,7 +43,7 @@ def summary(rec: Recommender) -> dict[str, Any]:
 
 
 def print_summary(rec: Recommender, path: Path) -> None:
-    """The model as a screen for a person."""
+    """Print a description of a model."""
     model = rec.model
     low, high = model.limits
     mean = float(np.average(model.history.values, weights=model.history.weights))
@@ -55,38 +55,38 @@ def print_summary(rec: Recommender, path: Path) -> None:
         "scale": f"{low:g} to {high:g}, mean {mean:.3f}" if model.predicts_ratings else "ranks only",
         "factors": _factors(rec),
         "intervals": f"yes, noise {model.noise:.3f}" if rec.has_intervals else "no",
-        **_told(known(model)),
+        **_learned_from_lines(learned_from(model)),
         "training": _training(model),
         "metrics": _metrics(model.metrics),
         "labels": f"users {_examples(model.user_vocabulary)}; items {_examples(model.item_vocabulary)}",
         "fingerprint": model.fingerprint,
     }
     printing.print_facts({name: value for name, value in facts.items() if value})
-    _print_fields(known(model)["features"])
+    _print_columns(learned_from(model)["features"])
     if not rec.item_bias.any():
-        return  # a model without biases of items has no favourites
+        return
     best, worst = _extreme_items(rec)
-    for heading, rows in (("Best liked", best), ("Least liked", worst)):
-        printing.say(f"\n{heading} (item bias)", "bold")
+    for heading, rows in (("Highest item biases", best), ("Lowest item biases", worst)):
+        printing.say(f"\n{heading}", "bold")
         printing.print_table({name: [row[name] for row in rows] for name in rows[0]} if rows else {})
 
 
 def _factors(rec: Recommender) -> str:
     draws = rec.model.posterior
     if not rec.n_factors:
-        return ""  # weights between items, or neighbours
+        return ""
     return f"{rec.n_factors}" + (f", {len(draws)} posterior draws" if draws else "")
 
 
-def known(model: Model) -> dict[str, Any]:
-    """What a model knows more than ids and numbers, as plain values."""
-    infos = {"user": model.user_info, "item": model.item_info}
-    there = {side: info for side, info in infos.items() if info is not None}
+def learned_from(model: Model) -> dict[str, Any]:
+    """Return what a model learned from beside ids and ratings (side information, ordered steps, time), for JSON."""
+    sides = {"user": model.user_info, "item": model.item_info}
+    infos = {side: info for side, info in sides.items() if info is not None}
     steps, effects = model.factors.steps, model.effects
     drift = None if effects is None else effects.drift
     return {
-        "history": [side for side, info in there.items() if info.n_history],
-        "features": {side: info.attributes.report for side, info in there.items() if info.attributes is not None},
+        "history": [side for side, info in infos.items() if info.n_history],
+        "features": {side: info.attributes.report for side, info in infos.items() if info.attributes is not None},
         "likelihood": "gaussian" if steps is None else "ordinal",
         "steps": None if steps is None else steps.values.tolist(),
         "time": effects
@@ -98,18 +98,19 @@ def known(model: Model) -> dict[str, Any]:
     }
 
 
-def _told(facts: dict[str, Any]) -> dict[str, str]:
-    """The same as lines; empty where there is nothing to tell."""
+def _learned_from_lines(facts: dict[str, Any]) -> dict[str, str]:
+    """Return the same as one text for each fact, empty where there is none."""
     steps, time = facts["steps"], facts["time"]
     return {
         "history": " and ".join(f"of {side}s" for side in facts["history"]),
         "features": " and ".join(f"of {side}s" for side in facts["features"]),
         "likelihood": f"ordinal, {len(steps)} steps" if steps else "",
-        "time": _told_time(time) if time else "",
+        "time": _time_line(time) if time else "",
     }
 
 
-def _told_time(time: dict[str, Any]) -> str:
+def _time_line(time: dict[str, Any]) -> str:
+    """Return the time effects in words."""
     gaps = ", ".join(map(_duration, time["session_gaps"]))
     parts = [f"sessions with gaps up to {gaps}"] if gaps else []
     parts += [f"{time['n_days']:,} days"] if time["n_days"] else []
@@ -118,32 +119,32 @@ def _told_time(time: dict[str, Any]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """A time span in the largest unit of which it is at least two."""
+    """Return a duration in the largest unit of which it is at least two."""
     units = ((86_400, "d"), (3_600, "h"), (60, "min"))
     return next((f"{seconds / size:.3g} {unit}" for size, unit in units if seconds >= 2 * size), f"{seconds:.3g} s")
 
 
-def _print_fields(features: dict[str, dict[str, str]]) -> None:
-    """What each column of the tables became."""
-    for side, fields in features.items():
-        printing.say(f"\nKnown of {side}s", "bold")
-        printing.print_table({"column": list(fields), "became": list(fields.values())})
+def _print_columns(features: dict[str, dict[str, str]]) -> None:
+    """Print how each column of the user and item tables is used."""
+    for side, columns in features.items():
+        printing.say(f"\nSide information of {side}s", "bold")
+        printing.print_table({"column": list(columns), "used as": list(columns.values())})
 
 
-def learned(rec: Recommender) -> str:
-    """One line: what was learned from how much."""
+def fit_line(rec: Recommender) -> str:
+    """Return one line about a fit: the recipe, the size of the data, the training."""
     model = rec.model
     size = f"{len(model.history.indices):,} {noun_of(model)}, {rec.n_users:,} users, {rec.n_items:,} items"
     return f"{recipe_of(rec)}: {size}; {_training(model)}"
 
 
 def noun_of(model: Model) -> str:
-    """What a model learned from: ratings, or choices where that is all that is known."""
+    """Return what the model's ratings are called: "ratings", or "choices" if they are implicit."""
     return "choices" if model.kind == "implicit" else "ratings"
 
 
 def _counts(model: Model) -> dict[str, str]:
-    """The counts that choices have."""
+    """Return the range and sum of the counts of implicit ratings."""
     counts = model.history.weights
     if model.kind != "implicit" or counts is None:
         return {}
@@ -151,14 +152,14 @@ def _counts(model: Model) -> dict[str, str]:
 
 
 def recipe_of(rec: Recommender) -> str:
-    """The recipe's name and its options, as far as they were chosen."""
+    """Return the recipe's name with the options that are set."""
     options = {name: value for name, value in rec.model.recipe.items() if name != "name" and value is not None}
     name = rec.model.recipe.get("name", "a model")
     return f"{name}({', '.join(f'{option}={value}' for option, value in options.items())})"
 
 
 def size_of(path: Path) -> str:
-    """The size of a file in words."""
+    """Return the size of a file as text."""
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
@@ -177,14 +178,14 @@ def _training(model: Model) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> str:
-    """The measures that `fit --test` notes in a model, of lists those of one length; others as they are."""
+    """Return the metrics stored in a model, as text; those of lists at one length only."""
     measures = metrics.get("measures", metrics)
     lengths = [name.partition("@")[2] for name in measures if "@" in name]
     length = "10" if "10" in lengths else next(iter(lengths), "")
     measures = {name: value for name, value in measures.items() if name.partition("@")[2] in ("", length)}
     plain = {name: value.get("value") if isinstance(value, dict) else value for name, value in measures.items()}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in plain.items() if isinstance(value, float))
-    on = f" on {metrics['n']:,} ratings held out" if isinstance(metrics.get("n"), int) else ""
+    on = f" on {metrics['n']:,} held-out ratings" if isinstance(metrics.get("n"), int) else ""
     return shown + on if shown else ""
 
 
@@ -194,7 +195,7 @@ def _examples(vocabulary: Any) -> str:
 
 
 def _extreme_items(rec: Recommender) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The items with the highest and with the lowest bias, each with its title and number of ratings."""
+    """Return the items with the highest and with the lowest bias, each with its title and number of ratings."""
     from palate.data.ratings import titles
 
     bias = rec.item_bias
@@ -207,30 +208,30 @@ def _extreme_items(rec: Recommender) -> tuple[list[dict[str, Any]], list[dict[st
         title = {} if names is None else {"title": names[code]}
         return {"item": labels[code], **title, "bias": float(bias[code]), "ratings": int(counts[code])}
 
-    some = min(EXTREMES, len(order))
-    return [row(code) for code in order[:some].tolist()], [row(code) for code in order[::-1][:some].tolist()]
+    n = min(N_EXTREMES, len(order))
+    return [row(code) for code in order[:n].tolist()], [row(code) for code in order[::-1][:n].tolist()]
 
 
 def data_sets() -> list[dict[str, Any]]:
-    """All data sets palate knows, as plain values."""
+    """Return all data sets that palate can read by name, as plain values."""
     from palate.data.datasets import available
 
     return [
         {
-            "name": known.name,
-            "n_ratings": known.n_ratings,
-            "n_users": known.n_users,
-            "n_items": known.n_items,
-            "megabytes": known.megabytes,
-            "here": None if known.here is None else str(known.here),
-            "licence": known.licence,
+            "name": data_set.name,
+            "n_ratings": data_set.n_ratings,
+            "n_users": data_set.n_users,
+            "n_items": data_set.n_items,
+            "megabytes": data_set.megabytes,
+            "here": None if data_set.here is None else str(data_set.here),
+            "licence": data_set.licence,
         }
-        for known in available()
+        for data_set in available()
     ]
 
 
 def print_data_sets() -> None:
-    """The data sets as a table, their licences below it."""
+    """Print the data sets as a table, with their licences below it."""
     rows = data_sets()
     marks: dict[str, str] = {}
     for row in rows:
@@ -248,4 +249,4 @@ def print_data_sets() -> None:
     printing.say("")
     for licence, mark in marks.items():
         printing.say(f"{mark} {licence}")
-    printing.say("Get and use one by its name: palate fit ml-100k -o model.palate")
+    printing.say("Use one by its name: palate fit ml-100k -o model.palate")

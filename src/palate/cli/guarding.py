@@ -1,4 +1,4 @@
-"""The guard around the commands: every failure ends in one line on standard error and an exit code."""
+"""The guard around the commands: every error becomes one line on standard error and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 
 def guarded(app: Callable[[], Any]) -> int:
-    """Run the command line; every failure ends in one line on standard error and an exit code, never a traceback."""
+    """Run the command line and return its exit code; errors print one line on standard error, not a traceback."""
     _prepare_streams()
     try:
         code = _exit_code(app)
@@ -45,12 +45,12 @@ def _fail(message: str) -> int:
     try:
         printing.note(message)
     except SystemExit:
-        return printing.READER_GONE
+        return printing.BROKEN_PIPE
     return 1
 
 
 def _prepare_streams() -> None:
-    """Never fail for a sign that the terminal's encoding lacks, nor for a closed stream."""
+    """Let the streams accept characters that the terminal's encoding lacks, and replace closed streams."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -60,14 +60,14 @@ def _prepare_streams() -> None:
 
 
 def _flush(code: int) -> int:
-    """Hand the last lines over; where nobody reads them any more, be quiet about it."""
+    """Flush standard output and return the exit code; a closed pipe is not reported."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        code = printing.READER_GONE
+        code = printing.BROKEN_PIPE
     except OSError as error:
         code = _fail(f"cannot write: {error.strerror}.")
     else:
         return code
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own last flush succeeds
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
     return code

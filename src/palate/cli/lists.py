@@ -1,4 +1,4 @@
-"""Names as typed at a command line -> the labels a model knows: numbers, titles, files of pairs."""
+"""Translate names typed at the command line, and files of names, into the labels of a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 def label_of(text: str, vocabulary: Vocabulary) -> Label:
-    """The text as a label of the vocabulary's type; UnknownLabelError when the labels are numbers and it is none."""
+    """Return the text as a label of the vocabulary's type; UnknownLabelError if a number is needed and it is none."""
     if any("\ud800" <= sign <= "\udfff" for sign in text):
         raise OptionError(f"{vocabulary.what} {text!r} is not readable text in this terminal's encoding.")
     if vocabulary.kind == "string":
@@ -36,12 +36,12 @@ def label_of(text: str, vocabulary: Vocabulary) -> Label:
 
 
 def user_of(text: str, rec: Recommender) -> Label:
-    """The user meant; an unknown one is passed on, with a word about it."""
+    """Return the label of a user; an unknown one is returned too, with a note."""
     return _passed_on(label_of(text, rec.model.user_vocabulary), rec.model.user_vocabulary)
 
 
 def item_of(text: str, rec: Recommender) -> Label:
-    """The item meant: by its label, or by a title it alone has. Raises UnknownLabelError that lists the candidates."""
+    """Return the label of an item, given its label or title; UnknownLabelError lists the items that a title fits."""
     names = Names.of_items(rec.model)
     label = int(text) if names.vocabulary.kind == "integer" and WHOLE_NUMBER.fullmatch(text.strip()) else text
     if label in names.vocabulary:
@@ -51,14 +51,14 @@ def item_of(text: str, rec: Recommender) -> Label:
 
 
 def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
-    """Several items, each by id or title; UnknownLabelError for one that is not there."""
+    """Return the labels of items, each given by label or title; UnknownLabelError if one is unknown."""
     labels = [item_of(text, rec) for text in texts]
     rec.model.item_vocabulary.encode(labels)
     return labels
 
 
-def liked(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
-    """ITEM=RATING, several times, as a mapping of labels to ratings; of an implicit model ITEM or ITEM=COUNT."""
+def given_ratings(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
+    """Parse texts ITEM=RATING into {label: rating}; for implicit models also ITEM and ITEM=COUNT."""
     given: dict[Label, float] = {}
     for text in texts:
         name, equals, rating = text.rpartition("=")
@@ -89,36 +89,34 @@ def _number_of(rating: str, text: str) -> float:
 
 
 def timestamp_of(text: str | None, rec: Recommender) -> str | None:
-    """The moment as typed; with a word about it where the model knows of none."""
+    """Return the time as typed; print a note if the model has no time effects."""
     if text is not None and rec.model.effects is None:
-        note("the model knows nothing of moments, --when changes nothing; fit with --with-time for that.")
+        note("the model has no time effects, so --when changes nothing; fit with --with-time for that.")
     return text
 
 
 def title_of(label: Label, rec: Recommender) -> str:
-    """What people call an item: its title, or else its label."""
+    """Return the title of an item, or its label if it has none."""
     code, titles = rec.model.item_vocabulary.find(label), rec.model.item_titles
     return printable((titles[code] if titles and code >= 0 else None) or str(label))
 
 
 def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
     if vocabulary.find(label) < 0:
-        note(
-            f"the model does not know {vocabulary.what} {label!r}; the answer is what holds for any {vocabulary.what}."
-        )
+        note(f"the model does not know {vocabulary.what} {label!r}; it is treated as a cold-start {vocabulary.what}.")
     return label
 
 
 # ---- files
 
 
-def chosen(
+def recommend_filters(
     items: Sequence[str] | None, exclude: Sequence[str] | None, choosing: Mapping[str, Any], rec: Recommender
 ) -> dict[str, Any]:
-    """What to choose among, as recommend() takes it: items, exclude, where and max_per."""
+    """Return the filters of recommend(): items, exclude, where, max_per, index."""
     options: dict[str, Any] = {name: choosing[name] for name in ("where", "index") if name in choosing}
     if "max_per" in choosing:
-        options["max_per"] = dict(_share(text) for text in choosing["max_per"])
+        options["max_per"] = dict(_limit(text) for text in choosing["max_per"])
     for name, typed in (("items", items), ("exclude", exclude)):
         file = _file_or_none(name, typed, choosing)
         if typed:
@@ -129,15 +127,15 @@ def chosen(
 
 
 def _file_or_none(name: str, typed: Sequence[str] | None, choosing: Mapping[str, Any]) -> Path | None:
-    """The file given in place of names; OptionError where both are."""
+    """Return the file given instead of names; OptionError if both are given."""
     file = choosing.get(f"{name}_file")
     if file is not None and typed:
         raise OptionError(f"--{name} and --{name}-file: give one of the two.")
     return None if file is None else Path(file)
 
 
-def alike(choosing: Mapping[str, Any], rec: Recommender, *, users: bool) -> dict[str, Any]:
-    """What to choose among, as similar_users() or similar_items() takes it: users or items, exclude, where."""
+def similar_filters(choosing: Mapping[str, Any], rec: Recommender, *, users: bool) -> dict[str, Any]:
+    """Return the filters of similar_users() or similar_items(): users or items, exclude, where."""
     side = rec.model.user_vocabulary if users else rec.model.item_vocabulary
     options: dict[str, Any] = {name: choosing[name] for name in ("where",) if name in choosing}
     for name, taken in (("among", f"{side.what}s"), ("exclude", "exclude")):
@@ -150,16 +148,16 @@ def alike(choosing: Mapping[str, Any], rec: Recommender, *, users: bool) -> dict
     return options
 
 
-def _share(text: str) -> tuple[str, int]:
-    """COLUMN=K."""
-    name, equals, most = text.rpartition("=")
-    if not equals or not name or not WHOLE_NUMBER.fullmatch(most.strip()):
+def _limit(text: str) -> tuple[str, int]:
+    """Parse a text COLUMN=K."""
+    name, equals, k = text.rpartition("=")
+    if not equals or not name or not WHOLE_NUMBER.fullmatch(k.strip()):
         raise OptionError(f"--max-per {text!r}: write it as COLUMN=K, such as genres=2.")
-    return name, int(most)
+    return name, int(k)
 
 
 def read_lists(path: Path, rec: Recommender) -> Any:
-    """A file of items, as a list for all, or of users and items, as a frame: the labels of the model."""
+    """Read a file of items as a list of labels for all users, or a file of users and items as a frame."""
     from palate.data.reading.columns import is_usual
 
     item = rec.model.item_vocabulary
@@ -173,7 +171,7 @@ def read_lists(path: Path, rec: Recommender) -> Any:
 
 
 def read_labels(path: Path, side: Vocabulary) -> list[Label]:
-    """The labels of one side in a file: in the column of its name, or in the first of those without names."""
+    """Read the labels of one side: from the column with its name, or the first column of a file without names."""
     return _labels(_rows_of(path, side), side, path)
 
 
@@ -183,9 +181,9 @@ def _labels(frame: pl.DataFrame, side: Vocabulary, path: Path) -> list[Label]:
 
 
 def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
-    """A file with a user and an item in each row, as a frame of the model's labels in the order of the file.
+    """Read a file with a user and an item in each row as a frame of the model's labels, in the order of the file.
 
-    With a column of moments where the file has one, and the model knows of moments.
+    The frame has a time column if the file has one and the model has time effects.
     """
     import polars as pl
 
@@ -201,7 +199,7 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
 
 
 def _timestamps(frame: pl.DataFrame, source: str) -> list[pl.Series]:
-    """The column of moments in seconds, if there is one; DataError for what is no moment."""
+    """Return the time column in seconds since 1970, if there is one; DataError if a value is not a time."""
     from palate.data.reading.cleaning import seconds
     from palate.data.reading.columns import is_usual
 
@@ -210,12 +208,12 @@ def _timestamps(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     for column, timestamps in zip(found, read, strict=True):
         if timestamps.null_count():
             odd = column.filter(timestamps.is_null())[0]
-            raise DataError(f"{source}: {column.name} {odd!r} is no moment: seconds since 1970 or an ISO text.")
+            raise DataError(f"{source}: {column.name} {odd!r} is no time: give seconds since 1970 or an ISO text.")
     return read
 
 
 def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
-    """A file's columns. sides: whose labels its first column may have, by which a header is known for one."""
+    """Return the columns of a file. sides: their labels tell a header from a first row of data."""
     import polars as pl
 
     from palate.data.reading.frames import table_of
@@ -265,7 +263,7 @@ def _position(names: Sequence[str], side: Vocabulary, default: int, path: Path) 
 
 
 def _as_kind(series: pl.Series, vocabulary: Vocabulary, source: str) -> pl.Series:
-    """Labels of a file in the type of the vocabulary."""
+    """Return labels of a file in the type of the vocabulary."""
     import polars as pl
 
     if series.null_count():
@@ -281,7 +279,7 @@ def _as_kind(series: pl.Series, vocabulary: Vocabulary, source: str) -> pl.Serie
 
 
 def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
-    """Ratings from a file with their labels in the type of the model's: "196" and 196 are the same at this edge."""
+    """Return ratings with labels of the model's types, so that "196" in a file and 196 in a model are the same."""
     kinds = rec.model.user_vocabulary.kind, rec.model.item_vocabulary.kind
     if (ratings.user_vocabulary.kind, ratings.item_vocabulary.kind) == kinds or len(ratings) == 0:
         return ratings
@@ -290,5 +288,5 @@ def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
     frame = ratings.to_frame()
     source = ratings.report.source or "the ratings"
     sides = {"user": rec.model.user_vocabulary, "item": rec.model.item_vocabulary}
-    named = frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items())
-    return read(named, kind=ratings.kind)
+    converted = frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items())
+    return read(converted, kind=ratings.kind)

@@ -1,4 +1,4 @@
-"""What a command is given to learn from: ratings by file or by name, a recipe by name."""
+"""Load what a command works on: models, ratings by file or by data set name, recipes by name."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ TUNABLE = (
     "EASE",
     "Neighbors",
     "BPR",
-)  # those palate.tune knows where to look for
+)  # the recipes that palate.tune has a search space for
 
 
 def is_data_set(data: str) -> bool:
-    """Whether this is the name of a data set and not a file."""
+    """True if this is the name of a data set and not of a file."""
     from palate.data.datasets import available
 
     return any(known.name == data for known in available()) and not Path(data).is_file()
 
 
 def load_model(model: Path) -> Recommender:
-    """A saved model."""
+    """Load a saved model."""
     from palate.recommender import load
 
     return load(model)
 
 
 def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -> Ratings:
-    """Ratings of a file, or of a data set by name; rows left out and duplicates are told on standard error.
+    """Read the ratings of a file or of a data set; notes on standard error count left-out rows and duplicates.
 
-    kind: of the model that asks for them, which is what they are where neither --kind nor --likes says it.
+    kind: the kind of the model that they are for; it holds unless --kind or --likes is given.
     """
     options = {name: value for name, value in reading.items() if name != "likes"}
     likes = reading.get("likes")
@@ -52,7 +52,7 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -
         options = {"kind": kind, **options} if kind == "implicit" else options
     ratings = _data_set(data, options) if is_data_set(data) else _file(data, options)
     if not is_data_set(data) and likes is None and kind is None and "kind" not in options:
-        _rating_variance(ratings)
+        _note_if_counts(ratings)
     return ratings if likes is None else ratings.likes(likes)
 
 
@@ -65,15 +65,15 @@ def _file(data: str, reading: dict[str, Any]) -> Ratings:
     return ratings
 
 
-def _rating_variance(ratings: Ratings) -> None:
-    """A note where numbers that nobody named look like counts."""
+def _note_if_counts(ratings: Ratings) -> None:
+    """Print a note if numbers of no given kind look like counts."""
     from palate.data.findings import look_like_counts
 
     if look_like_counts(ratings):
         low, high = ratings.range
         note(
-            f"ratings from {low:g} to {high:g} with a long tail: if they say how often, pass --kind implicit; if they "
-            "are ratings, --kind explicit says so."
+            f"the ratings range from {low:g} to {high:g} with a long tail: if they are counts, pass --kind implicit; "
+            "if they are ratings, pass --kind explicit."
         )
 
 
@@ -82,12 +82,12 @@ def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
 
     if reading:
         given = ", ".join(f"--{option.replace('_', '-')}" for option in reading)
-        raise OptionError(f"{name} is a data set palate reads by itself; leave out {given}.")
+        raise OptionError(f"{name} is a data set, which palate can read without options; leave out {given}.")
     return load(name)
 
 
 def hold_out(ratings: Ratings, test: float, seed: int) -> tuple[Ratings, Ratings]:
-    """(train, test): a share of the ratings, or of each user's choices where that is all that is known."""
+    """Split into (train, test): test is a share of the ratings, or for implicit ones of each user's choices."""
     from palate.data.splitting import split_random, split_within_users
 
     split = split_within_users if ratings.is_implicit else split_random
@@ -95,53 +95,53 @@ def hold_out(ratings: Ratings, test: float, seed: int) -> tuple[Ratings, Ratings
 
 
 def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
-    """A recipe from its name and the options given; OptionError for one that the recipe does not have."""
+    """Make a recipe from its name and options; raise OptionError for options that the recipe does not have."""
     from dataclasses import fields
 
     from palate import recipes
     from palate.cli.options import FIT_OPTIONS, for_recipe, typed
 
     options = for_recipe(options)
-    known = {recipe.lower(): recipe for recipe in RECIPES}
-    if name.lower() not in known:
+    names = {recipe.lower(): recipe for recipe in RECIPES}
+    if name.lower() not in names:
         raise OptionError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
-    recipe: type[Recipe] = getattr(recipes, known[name.lower()])
-    taken = {field.name for field in fields(recipe)}
-    ignored = [typed(option) for option in options if option not in taken | {"seed"}]
-    if ignored:
-        has = ", ".join(map(typed, sorted(taken & set(for_recipe(FIT_OPTIONS))))) or "none"
-        raise OptionError(f"{recipe.__name__} has no {', '.join(ignored)}; its options: {has}.")
-    return recipe(**{option: value for option, value in options.items() if option in taken})
+    recipe: type[Recipe] = getattr(recipes, names[name.lower()])
+    own = {field.name for field in fields(recipe)}
+    foreign = [typed(option) for option in options if option not in own | {"seed"}]
+    if foreign:
+        has = ", ".join(map(typed, sorted(own & set(for_recipe(FIT_OPTIONS))))) or "none"
+        raise OptionError(f"{recipe.__name__} has no {', '.join(foreign)}; its options: {has}.")
+    return recipe(**{option: value for option, value in options.items() if option in own})
 
 
 def default_recipe(reading: dict[str, Any]) -> str:
-    """The recipe for ratings that are read in this way, where none is named."""
+    """Return the name of the default recipe for ratings that are read with these options."""
     return "ImplicitALS" if reading.get("kind") == "implicit" or "likes" in reading else "Bayes"
 
 
 def check_kind(recipe: Recipe, ratings: Ratings) -> None:
-    """OptionError, in the words of the command line, for ratings of a kind that the recipe does not learn from."""
+    """Raise OptionError, in the words of the command line, if the recipe does not learn from ratings of this kind."""
     name = type(recipe).__name__
     if ratings.kind in recipe.kinds:
         return
     if ratings.is_implicit:
         raise OptionError(
-            f"{name} learns how high people rate, and these only say who chose what: --recipe ImplicitALS."
+            f"{name} learns from explicit ratings, and these are implicit: give a recipe such as --recipe ImplicitALS."
         )
     raise OptionError(
-        f"{name} learns from who chose what, and these are ratings: --likes 4 takes those of 4 or more as likes, and "
-        "--kind implicit the numbers as counts."
+        f"{name} learns from implicit ratings, and these are explicit: --likes 4 takes those of 4 or more as likes, "
+        "--kind implicit takes the numbers as counts."
     )
 
 
 def check_test(recipe: Recipe, test: float, held_out: Ratings) -> None:
-    """OptionError, before the work, when there will be nothing to report on what was held out."""
+    """Raise OptionError, before the work, if the recipe cannot be measured on what is held out."""
     if not recipe.predicts_ratings and not held_out.is_implicit:
         raise OptionError(f"{type(recipe).__name__} ranks items and predicts no ratings; leave out --test.")
     check_held_out(test, held_out)
 
 
 def check_held_out(test: float, held_out: Ratings) -> None:
-    """OptionError where not a single rating is held out."""
+    """Raise OptionError if no rating is held out."""
     if len(held_out) == 0:
         raise OptionError(f"--test {test:g} holds out not a single rating; give a larger share, or leave it out.")

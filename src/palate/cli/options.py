@@ -1,4 +1,4 @@
-"""The options of the commands, each written once, under the names they have in Python."""
+"""The options of the commands. Each is defined once, under the name it has in Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from typer import Argument, BadParameter, Option
 
-READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "Among what, and how"
+READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "What to choose from, and how"
 
 DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
@@ -20,37 +20,38 @@ Out = Annotated[
     Path | None, Option("--out", "-o", metavar="FILE", help="Write to a .csv, .parquet or .jsonl file instead.")
 ]
 Report = Annotated[
-    Path | None, Option("--out", "-o", metavar="FILE", help="Also write .html, .png, .svg, .json or .csv.")
+    Path | None, Option("--out", "-o", metavar="FILE", help="Also write to a .html, .png, .svg, .json or .csv file.")
 ]
-N = Annotated[int, Option("--n", "-n", max=2**31 - 1, help="How many.")]
+N = Annotated[int, Option("--n", "-n", max=2**31 - 1, help="How many to list.")]
 Items = Annotated[
-    list[str] | None, Option("--items", metavar="ITEM", help="Only among these: ids or titles; repeat it for several.")
+    list[str] | None, Option("--items", metavar="ITEM", help="Restrict to this item: id or title; repeat for several.")
 ]
 Exclude = Annotated[
-    list[str] | None, Option("--exclude", metavar="ITEM", help="None of these: ids or titles; repeat it for several.")
+    list[str] | None, Option("--exclude", metavar="ITEM", help="Leave out this item: id or title; repeat for several.")
 ]
-KeepSeen = Annotated[bool, Option("--keep-seen", help="Also what was rated already.")]
-USUAL = "Bayes; ImplicitALS of likes"  # recipes, as help says it
+KeepSeen = Annotated[bool, Option("--keep-seen", help="Include items that the user has rated or chosen already.")]
+DEFAULT_RECIPES = "Bayes; for implicit ratings ImplicitALS"  # as the help of --recipe shows them
 By = Annotated[
     str,
     Option(
         "--by",
-        help="mean; lower: cautious; thompson: exploring; chance: of --at-least or more; likely: of choosing it too.",
+        help="Rank by mean: the expected rating; lower: the lower end of its --level interval; thompson: one posterior "
+        "draw; chance: the probability of --at-least or more; likely: that of choosing and liking the item.",
     ),
 ]
 AtLeast = Annotated[
-    float | None, Option("--at-least", metavar="RATING", help="With --by chance or likely: the rating to reach.")
+    float | None, Option("--at-least", metavar="RATING", help="The rating to reach, with --by chance or likely.")
 ]
 When = Annotated[
     str | None,
-    Option("--when", metavar="MOMENT", help="2026-01-31, 2026-01-31T20:15 or seconds since 1970; by itself now."),
+    Option("--when", metavar="TIME", help="2026-01-31, 2026-01-31T20:15 or seconds since 1970."),
 ]
 Distribution = Annotated[
-    bool, Option("--distribution", help="Also the chance of each rating, where they were learned as ordered steps.")
+    bool, Option("--distribution", help="Also the probability of each rating, for ordinal models.")
 ]
-Level = Annotated[float, Option("--level", help="Probability that an interval holds the real rating.")]
-OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback, nan or raise.")]
-Seed = Annotated[int, Option("--seed", min=0, help="Same seed, same answer.")]
+Level = Annotated[float, Option("--level", help="Probability that an interval holds the true rating.")]
+OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
+Seed = Annotated[int, Option("--seed", min=0, help="Seed; the same seed gives the same answer.")]
 
 
 def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
@@ -72,114 +73,154 @@ def _number(name: str, kind: type, text: str) -> Any:
 
 READ_OPTIONS: dict[str, Any] = {
     "kind": _text(
-        "kind", READING, "explicit: ratings; implicit: who chose what, and perhaps how often.", metavar="CHOICE"
+        "kind",
+        READING,
+        "explicit: ratings on a scale; implicit: clicks, plays, purchases, with or without counts.",
+        metavar="CHOICE",
     ),
     "likes": Annotated[
         float | None,
         Option(
             "--likes",
             metavar="RATING",
-            help="Ratings of so much or more are likes, and that is all that is learned from.",
+            help="Take ratings of RATING or more as likes (implicit), and leave out the others.",
             show_default=False,
             rich_help_panel=READING,
         ),
     ],
-    "user": _text("user", READING, "The user column: its name, or its position from 0."),
-    "item": _text("item", READING, "The item column."),
-    "rating": _text("rating", READING, "The rating column; of implicit ratings the counts, or false."),
-    "time": _text("time", READING, 'The time column; "false" leaves it out.'),
-    "weight": _text("weight", READING, 'The weight column; "false" leaves it out.'),
-    "items": _text("items", READING, "A second file with titles and the like of each item.", metavar="FILE"),
-    "users": _text("users", READING, "A second file with what is known of each user.", metavar="FILE"),
+    "user": _text("user", READING, "User column: its name, or its position from 0."),
+    "item": _text("item", READING, "Item column."),
+    "rating": _text("rating", READING, 'Rating column; for implicit ratings the counts. "false": none.'),
+    "time": _text("time", READING, 'Time column. "false": none.'),
+    "weight": _text("weight", READING, 'Weight column. "false": none.'),
+    "items": _text("items", READING, "A file with a row for each item: titles and other attributes.", metavar="FILE"),
+    "users": _text("users", READING, "A file with a row for each user: attributes such as age.", metavar="FILE"),
     "unrated": _text(
-        "unrated", READING, "Of those in these files that have no ratings: drop or keep.", metavar="CHOICE"
+        "unrated", READING, "Users and items in these files without ratings: drop or keep.", metavar="CHOICE"
     ),
     "separator": _text(
-        "separator", READING, r'Between fields: "," "::" "\t" ...; found out by itself.', metavar="TEXT"
+        "separator", READING, r'Field separator: "," "::" "\t" ...; detected if not given.', metavar="TEXT"
     ),
     "header": Annotated[
-        bool | None, Option("--header/--no-header", help="Whether the first line has names.", rich_help_panel=READING)
+        bool | None,
+        Option(
+            "--header/--no-header",
+            help="Whether the first line holds column names; detected if not given.",
+            rich_help_panel=READING,
+        ),
     ],
-    "encoding": _text("encoding", READING, "Of the text: utf-8, latin-1 ...; found out by itself.", metavar="NAME"),
-    "on_bad_rows": _text("on_bad_rows", READING, "raise, or report: leave them out and count them.", metavar="CHOICE"),
+    "encoding": _text("encoding", READING, "Text encoding: utf-8, latin-1 ...; detected if not given.", metavar="NAME"),
+    "on_bad_rows": _text(
+        "on_bad_rows", READING, "raise an error, or report: leave bad rows out and count them.", metavar="CHOICE"
+    ),
     "duplicates": _text(
         "duplicates",
         READING,
-        "Of one user and item: last, mean or error; of counts sum, last or error.",
+        "Repeated pairs of user and item: last, mean or error; for counts sum, last or error.",
         metavar="CHOICE",
     ),
 }
 
 FIT_OPTIONS: dict[str, Any] = {
-    "n_factors": _number("n_factors", int, "Latent factors."),
-    "n_sweeps": _number("n_sweeps", int, "Passes over the data; Bayes stops by itself."),
-    "n_epochs": _number("n_epochs", int, "Passes of SGD and BPR over the data."),
-    "n_samples": _number("n_samples", int, "Draws that Bayes keeps for intervals."),
-    "weight_decay": _number("weight_decay", float, "Of all but Bayes: how strongly all is pulled to the mean."),
-    "count_exponent": _number("count_exponent", float, "Of ALS, ImplicitALS: 0 plain weight decay .. 1 by counts."),
-    "unobserved_weight": _number(
-        "unobserved_weight", float, "Of ImplicitALS: how much it counts that all else was not chosen."
+    "n_factors": _number("n_factors", int, "Number of latent factors."),
+    "n_sweeps": _number("n_sweeps", int, "Passes over the ratings; if not given, Bayes stops when predictions settle."),
+    "n_epochs": _number("n_epochs", int, "SGD, BPR: passes over the ratings."),
+    "n_samples": _number("n_samples", int, "Bayes: posterior draws to keep for intervals."),
+    "weight_decay": _number("weight_decay", float, "Strength of the regularization; not for Bayes."),
+    "count_exponent": _number(
+        "count_exponent", float, "ALS, ImplicitALS: scale weight decay by (number of ratings) ^ exponent, from 0 to 1."
     ),
-    "dropout": _number("dropout", float, "Of EASE: the chance that a choice is hidden from learning."),
-    "user_exponent": _number("user_exponent", float, "Of EASE: users of many choices weigh 0 as all .. 1 like one."),
-    "item_exponent": _number("item_exponent", float, "Of EASE: how much popular items are held back, 0 not at all."),
+    "unobserved_weight": _number("unobserved_weight", float, "ImplicitALS: weight of the pairs that were not chosen."),
+    "dropout": _number("dropout", float, "EASE: probability that a choice is hidden during learning."),
+    "user_exponent": _number(
+        "user_exponent", float, "EASE: weight users by (number of choices) ^ -exponent, exponent from 0 to 1."
+    ),
+    "item_exponent": _number(
+        "item_exponent", float, "EASE: divide item scores by (number of choices) ^ exponent, from 0 to 1."
+    ),
     "confidence": _text(
-        "confidence", LEARNING, "What counts are worth: relative to the own usual count, or equal.", metavar="CHOICE"
+        "confidence",
+        LEARNING,
+        "ImplicitALS, EASE: weight counts relative to the user's mean count, or equal.",
+        metavar="CHOICE",
     ),
-    "by": _text("by", LEARNING, "Of Neighbors: whose, items or users.", metavar="CHOICE"),
-    "k": _number("k", int, "Of Neighbors: how many."),
-    "shrinkage": _number("shrinkage", float, "Of Neighbors: how strongly few common ratings are doubted."),
-    "similarity": _text("similarity", LEARNING, "Of Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),
-    "n_candidates": _number("n_candidates", int, "Of BPR: items drawn, of which the best counts as not chosen."),
-    "popularity_exponent": _number("popularity_exponent", float, "Of BPR: 0 draws them evenly .. 1 by popularity."),
-    "lr": _number("lr", float, "Learning rate of SGD and BPR."),
-    "history": _switch("history", "Of Bayes: learn from which items a user has rated at all."),
-    "features": _switch("features", "Of Bayes: learn from the tables of --users and --items."),
-    "likelihood": _text("likelihood", LEARNING, "Of Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
+    "by": _text("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
+    "k": _number("k", int, "Neighbors: how many."),
+    "shrinkage": _number(
+        "shrinkage", float, "Neighbors: how strongly to shrink similarities that rest on few ratings."
+    ),
+    "similarity": _text("similarity", LEARNING, "Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),
+    "n_candidates": _number(
+        "n_candidates", int, "BPR: negatives drawn for each choice, of which the one with the highest score is used."
+    ),
+    "popularity_exponent": _number(
+        "popularity_exponent", float, "BPR: draw negatives by (number of choices) ^ exponent; 0: uniformly."
+    ),
+    "lr": _number("lr", float, "SGD, BPR: learning rate."),
+    "history": _switch("history", "Bayes: learn from which items a user has rated, whatever the rating."),
+    "features": _switch("features", "Bayes: learn from the attributes in --users and --items."),
+    "likelihood": _text("likelihood", LEARNING, "Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
     "with_time": Annotated[
         bool | None,
-        Option("--with-time/--without-time", help="Of Bayes: learn from moments.", rich_help_panel=LEARNING),
+        Option("--with-time/--without-time", help="Bayes: learn from timestamps.", rich_help_panel=LEARNING),
     ],
-    "bias": _switch("bias", "Of SGD: with biases or without."),
+    "bias": _switch("bias", "SGD: with biases or without."),
     "y_range": Annotated[
         tuple[float, float] | None,
-        Option("--y-range", metavar="LOW HIGH", help="Of SGD: keep predictions between.", rich_help_panel=LEARNING),
+        Option("--y-range", metavar="LOW HIGH", help="SGD: range of predictions.", rich_help_panel=LEARNING),
     ],
-    "optimizer": _text("optimizer", LEARNING, "Of SGD: sgd or adagrad.", metavar="CHOICE"),
-    "schedule": _text("schedule", LEARNING, "Of SGD: one-cycle, constant or 1/t.", metavar="CHOICE"),
-    "seed": _number("seed", int, "Same seed, same model; also draws what --test holds out."),
-    "n_threads": _number("n_threads", int, "0: all cores."),
+    "optimizer": _text("optimizer", LEARNING, "SGD: sgd or adagrad.", metavar="CHOICE"),
+    "schedule": _text("schedule", LEARNING, "SGD: one-cycle, constant or 1/t.", metavar="CHOICE"),
+    "seed": _number("seed", int, "Seed of the model and of the part that --test holds out."),
+    "n_threads": _number("n_threads", int, "Number of threads; 0: all cores."),
 }
 
 
 CHOOSE_OPTIONS: dict[str, Any] = {
     "where": _text(
-        "where", CHOOSING, 'Only items whose columns meet this, in SQL: "year >= 1990".', metavar="CONDITION"
+        "where", CHOOSING, 'Only items whose columns meet this SQL condition: "year >= 1990".', metavar="CONDITION"
     ),
     "max_per": Annotated[
         list[str] | None,
-        Option("--max-per", metavar="COLUMN=K", help="At most K of each, as in genres=2.", rich_help_panel=CHOOSING),
+        Option(
+            "--max-per",
+            metavar="COLUMN=K",
+            help="At most K items of each value of a column: genres=2.",
+            rich_help_panel=CHOOSING,
+        ),
     ],
     "items_file": _text(
-        "items_file", CHOOSING, "Only what this file names: items, or users and items.", metavar="FILE"
+        "items_file",
+        CHOOSING,
+        "Only the items in this file; with a user column, only those of each user.",
+        metavar="FILE",
     ),
-    "exclude_file": _text("exclude_file", CHOOSING, "Nothing of what this file names.", metavar="FILE"),
+    "exclude_file": _text(
+        "exclude_file",
+        CHOOSING,
+        "None of the items in this file; with a user column, none of those of each user.",
+        metavar="FILE",
+    ),
     "index": _text(
-        "index", CHOOSING, "ann: approximately, for catalogues of more than a million items.", metavar="ann"
+        "index", CHOOSING, "ann: approximate search, for catalogues of more than a million items.", metavar="ann"
     ),
-    "memory": _text("memory", CHOOSING, "For --everyone into a file: 256MB, unless told otherwise.", metavar="SIZE"),
+    "memory": _text(
+        "memory", CHOOSING, "With --everyone and --out: memory to use; 256MB if not given.", metavar="SIZE"
+    ),
     "resume": Annotated[
         bool | None,
-        Option("--resume", help="After a kill, go on with the same file.", rich_help_panel=CHOOSING),
+        Option(
+            "--resume", help="With --everyone and --out: resume the same file after a kill.", rich_help_panel=CHOOSING
+        ),
     ],
 }
 
 
-ALIKE_OPTIONS: dict[str, Any] = {
+SIMILAR_OPTIONS: dict[str, Any] = {
     "where": _text(
         "where",
         CHOOSING,
-        'Only items (with --users, users) whose columns meet this: "year >= 1990".',
+        'Only items (with --users: users) whose columns meet this SQL condition: "year >= 1990".',
         metavar="CONDITION",
     ),
     "among": Annotated[
@@ -188,38 +229,45 @@ ALIKE_OPTIONS: dict[str, Any] = {
             "--among",
             "--items",
             metavar="NAME",
-            help="Only among these items, or with --users users; repeat it for several.",
+            help="Restrict to this item (with --users: user); repeat for several.",
             rich_help_panel=CHOOSING,
         ),
     ],
     "exclude": Annotated[
         list[str] | None,
-        Option("--exclude", metavar="NAME", help="None of these; repeat it for several.", rich_help_panel=CHOOSING),
+        Option(
+            "--exclude",
+            metavar="NAME",
+            help="Leave out this item (with --users: user); repeat for several.",
+            rich_help_panel=CHOOSING,
+        ),
     ],
     "among_file": Annotated[
         Path | None,
-        Option("--among-file", "--items-file", metavar="FILE", help="Only these.", rich_help_panel=CHOOSING),
+        Option(
+            "--among-file", "--items-file", metavar="FILE", help="Only those in this file.", rich_help_panel=CHOOSING
+        ),
     ],
-    "exclude_file": _text("exclude_file", CHOOSING, "None of these.", metavar="FILE"),
+    "exclude_file": _text("exclude_file", CHOOSING, "None of those in this file.", metavar="FILE"),
 }
 
-IN_PYTHON = {"with_time": "time"}  # --time names the column that `palate.read` takes as time=
+PYTHON_NAMES = {"with_time": "time"}  # --time is taken: it names the time column
 
 
 def for_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as typed -> as recipes take them."""
-    return {IN_PYTHON.get(name, name): value for name, value in given.items()}
+    """Return typed options under the names that recipes use."""
+    return {PYTHON_NAMES.get(name, name): value for name, value in given.items()}
 
 
 def typed(name: str) -> str:
-    """How an option of a recipe is typed: n_factors -> --n-factors."""
-    names = {python: here for here, python in IN_PYTHON.items()}
+    """Return how an option of a recipe is typed: n_factors -> --n-factors."""
+    names = {python: own for own, python in PYTHON_NAMES.items()}
     return f"--{names.get(name, name).replace('_', '-')}"
 
 
 def as_typed(given: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
-    """Values by name -> the words of a command line; options: where the names are known."""
-    names = {IN_PYTHON.get(name, name): name for name in options}
+    """Return values by name as the words of a command line; options: those of the command."""
+    names = {PYTHON_NAMES.get(name, name): name for name in options}
     return [word for name, value in given.items() for word in _words(names[name], value)]
 
 
@@ -231,20 +279,20 @@ def _words(name: str, value: Any) -> list[str]:
     return [flag, *map(str, values)]
 
 
-def running(choosing: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the options to choose with, those that say how a file for everyone is made."""
+def everyone_options(choosing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that apply only when recommendations for everyone go to a file."""
     return {name: value for name, value in choosing.items() if name in ("memory", "resume")}
 
 
-def check_running(choosing: Mapping[str, Any], *, into_file: bool) -> None:
-    """BadParameter for such an option where no file for everyone is made."""
-    given = running(choosing)
+def check_everyone_options(choosing: Mapping[str, Any], *, into_file: bool) -> None:
+    """Raise BadParameter for such an option if no file for everyone is written."""
+    given = everyone_options(choosing)
     if given and not into_file:
         raise BadParameter(f"--{next(iter(given))} goes with --everyone and --out FILE.")
 
 
 def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these options; those that were given reach it as one dictionary, the argument called `name`."""
+    """Decorate a command with options; it gets those that were given as one dictionary, the argument `name`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
@@ -256,8 +304,8 @@ def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None
 
         @wraps(command)
         def whole(**given: Any) -> None:
-            chosen = {option: value for option in options if (value := given.pop(option)) is not None}
-            command(**given, **{name: chosen})
+            present = {option: value for option in options if (value := given.pop(option)) is not None}
+            command(**given, **{name: present})
 
         whole.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
         whole.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
@@ -267,7 +315,7 @@ def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None
 
 
 def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as typed -> as palate.read takes them: positions as numbers, `false` as False, a typed tab as one."""
+    r"""Return typed options as palate.read takes them: positions as numbers, "false" as False, \t as a tab."""
     options = dict(given)
     for name in ("user", "item", "rating", "time", "weight"):
         text = options.get(name)

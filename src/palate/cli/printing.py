@@ -1,4 +1,4 @@
-"""What the commands print: tables and texts (by rich on a terminal, plain elsewhere), JSON, files, notes, errors."""
+"""The output of the commands: lines and tables (by rich on a terminal, plain elsewhere), JSON, and files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from palate.errors import OptionError, PalateError
 if TYPE_CHECKING:
     import polars as pl
 
-READER_GONE = 141  # 128 + SIGPIPE, as the shell calls it
-LONGEST_NOTE = 800  # a broken file may have very long lines
-RICH_ROWS = 500  # longer tables are written plainly, which is quicker
-DECIMALS = {"cosine": 3, "rmse": 4, "mae": 4}  # of a column; 2 elsewhere
+    from palate.evaluation import Comparison
+    from palate.tuning import Tuning
+
+BROKEN_PIPE = 141  # 128 + SIGPIPE, the exit code of shells
+MAX_NOTE = 800  # characters; a broken file may have very long lines
+MAX_RICH_ROWS = 500  # longer tables are printed plain, which is faster
+DECIMALS = {"cosine": 3, "rmse": 4, "mae": 4}  # by column; 2 elsewhere
+REPORT_ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
+PICTURE_ENDINGS = (".png", ".svg")
 
 Facts = Mapping[str, str]
 
@@ -28,7 +33,7 @@ Facts = Mapping[str, str]
 
 
 def say(text: str, style: str = "") -> None:
-    """Lines on standard output, coloured on a terminal only."""
+    """Print a text on standard output, in a style on terminals only."""
     if style and is_terminal():
         _console_print(text, style)
         return
@@ -36,23 +41,23 @@ def say(text: str, style: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """One line on standard error, so that what is piped on stays clean."""
+    """Print one line on standard error, which keeps standard output clean for pipes."""
     line = one_line(text)
-    _write(sys.stderr, f"palate: {line if len(line) <= LONGEST_NOTE else line[: LONGEST_NOTE - 3] + '...'}")
+    _write(sys.stderr, f"palate: {line if len(line) <= MAX_NOTE else line[: MAX_NOTE - 3] + '...'}")
 
 
 def is_terminal() -> bool:
-    """Whether somebody looks who wants colours: a terminal, and no NO_COLOR."""
+    """True if standard output is a terminal that shows colors: not dumb, and NO_COLOR is not set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def one_line(text: str) -> str:
-    """The text without line ends and control characters, fit for one line of a terminal."""
+    """Return the text on one line, with control characters as escapes."""
     return printable(" ".join(str(text).split()))
 
 
 def printable(text: str) -> str:
-    """Control characters of labels and titles as escapes: they shall not steer the terminal."""
+    """Return the text with control characters as escapes, so that labels and titles cannot steer the terminal."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
@@ -62,7 +67,7 @@ def _write(stream: IO[str], text: str) -> None:
     try:
         stream.write(text + "\n")
     except BrokenPipeError:
-        raise SystemExit(READER_GONE) from None
+        raise SystemExit(BROKEN_PIPE) from None
 
 
 def _console_print(what: Any, style: str = "") -> None:
@@ -72,19 +77,19 @@ def _console_print(what: Any, style: str = "") -> None:
     Console(highlight=False).print(Text(what, style) if isinstance(what, str) else what)
 
 
-# ---- frames
+# ---- files
 
 
-def check_place(out: Path, *sources: str, what: str = "the model") -> None:
-    """OptionError when a model, or what else it is, cannot go there or would replace the data that is learned from."""
+def check_place(out: Path, *sources: str, noun: str = "the model") -> None:
+    """Raise OptionError if a file cannot be written here, or would replace the ratings; noun: what the file holds."""
     check_folder(out)
     for source in sources:
         if out.exists() and Path(source).exists() and out.samefile(source):
-            raise OptionError(f"{out} is the file to learn from; give {what} another name.")
+            raise OptionError(f"{out} is the file to learn from; give {noun} another name.")
 
 
 def check_out(out: Path | None) -> None:
-    """OptionError at once, not after minutes of work, when an answer cannot go there."""
+    """Raise OptionError, before the work, if an answer cannot be written here."""
     if out is None:
         return
     from palate.answers.ranking import WRITERS
@@ -95,10 +100,10 @@ def check_out(out: Path | None) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """OptionError when a file cannot be made at this path."""
+    """Raise OptionError if a file cannot be written at this path."""
     if path.is_dir():
         raise OptionError(f"{path} is a folder; name a file.")
-    if path.exists() and not path.is_file():  # writing beside and renaming would put a file in the place of a device
+    if path.exists() and not path.is_file():  # renaming a new file to this path would replace the device
         raise OptionError(f"{path} is a device or a pipe; name a file.")
     if not path.parent.is_dir():
         raise OptionError(f"there is no folder {path.parent} to put {path.name} in; make it first.")
@@ -115,10 +120,13 @@ def emit(
     hide: Sequence[str] = (),
     one: bool = False,
 ) -> None:
-    """An answer as a table, as JSON or into a file. `hide`: columns a person does not need; `one`: a single answer."""
+    """Print an answer as a table or as JSON, or write it to a file.
+
+    hide: columns that the table leaves out; one: print the JSON of a single row, not a list.
+    """
     if out is not None:
         write_frame(frame, out)
-        told(out, frame.height)
+        note(f"{frame.height:,} rows written to {out}.")
     if as_json:
         rows = frame.to_dicts()
         print_json(rows[0] if one else rows)
@@ -127,22 +135,48 @@ def emit(
         print_table({name: frame[name].to_list() for name in shown}, heading)
 
 
-def told(out: Path, n_rows: int) -> None:
-    """Say on standard error what was written where."""
-    note(f"{n_rows:,} rows written to {out}.")
-
-
 def write_frame(frame: pl.DataFrame, out: Path) -> None:
-    """A frame into .csv, .parquet or .jsonl by its ending; written beside and renamed."""
+    """Write a frame to .csv, .parquet or .jsonl, by the ending: first to a temporary file, which is then renamed."""
     writers: dict[str, Callable[[Path], Any]] = {".csv": frame.write_csv, ".parquet": frame.write_parquet}
-    beside = out.with_name(f"{out.name}.{os.getpid()}.part")
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
-        writers.get(out.suffix, frame.write_ndjson)(beside)
-        beside.replace(out)
-    except Exception as error:  # polars has its own errors beside OSError
+        writers.get(out.suffix, frame.write_ndjson)(part)
+        part.replace(out)
+    except Exception as error:  # polars has error types of its own
         raise PalateError(f"cannot write {out}: {error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def check_report(out: Path | None) -> None:
+    """Raise OptionError, before the work, if a report cannot be written here."""
+    if out is None:
+        return
+    if out.suffix not in REPORT_ENDINGS:
+        raise OptionError(f"--out {out}: the ending must be one of {', '.join(REPORT_ENDINGS)}.")
+    check_folder(out)
+    if out.suffix in PICTURE_ENDINGS:
+        from palate.plotting.page import check_matplotlib
+
+        try:
+            check_matplotlib()
+        except ImportError as error:
+            raise OptionError(str(error)) from None
+
+
+def write_report(noun: str, found: Comparison | Tuning, frame: pl.DataFrame, out: Path) -> None:
+    """Write a comparison or a tuning by the ending; frame: the content of a .csv file."""
+    from palate.plotting.page import draw, write_page
+
+    if out.suffix == ".csv":
+        write_frame(frame, out)
+    elif out.suffix == ".json":
+        write_json(found.to_dict(), out)
+    elif out.suffix == ".html":
+        write_page(found, out)
+    else:
+        draw(found).savefig(out)
+    note(f"the {noun} is written to {out}.")
 
 
 def _is_all_nan(frame: pl.DataFrame, name: str) -> bool:
@@ -154,11 +188,11 @@ def _is_all_nan(frame: pl.DataFrame, name: str) -> bool:
 
 
 def print_table(columns: Mapping[str, Sequence[Any]], heading: str = "") -> None:
-    """Columns with their names above; numbers to the right."""
+    """Print columns with their names above; numbers are aligned to the right."""
     cells = {name: _cells(name, values) for name, values in columns.items()}
     right = {name for name, values in columns.items() if _are_numbers(values)}
     n_rows = max(map(len, cells.values()), default=0)
-    if is_terminal() and n_rows <= RICH_ROWS:
+    if is_terminal() and n_rows <= MAX_RICH_ROWS:
         _rich_table(cells, right, heading)
         return
     for line in plain_lines(cells, right):
@@ -166,7 +200,7 @@ def print_table(columns: Mapping[str, Sequence[Any]], heading: str = "") -> None
 
 
 def plain_lines(cells: Mapping[str, Sequence[str]], right: set[str]) -> list[str]:
-    """The table as aligned lines."""
+    """Return the table as aligned lines."""
     widths = {name: max([_width(name), *map(_width, column)]) for name, column in cells.items()}
     rows = [list(cells), *map(list, zip(*cells.values(), strict=True))]
     return [
@@ -201,7 +235,7 @@ def _cell(value: Any, decimals: int) -> str:
 
 
 def number(value: float, decimals: int = 2) -> str:
-    """A number rounded for a person; very large ones by their leading digits."""
+    """Return a rounded number as text; very large ones by their leading digits."""
     return f"{value:.6g}" if abs(value) >= 1e6 else f"{value:.{decimals}f}"
 
 
@@ -210,7 +244,7 @@ def _are_numbers(values: Sequence[Any]) -> bool:
 
 
 def _width(text: str) -> int:
-    """Columns of a terminal the text takes."""
+    """Return the number of terminal columns that the text takes."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
@@ -222,7 +256,7 @@ def _padded(cell: str, width: int, right: bool) -> str:
 
 
 def print_facts(facts: Facts) -> None:
-    """Names and values, one per line, aligned."""
+    """Print names and values, one per line, aligned."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         say(f"{name:<{width}}  {one_line(value)}")
@@ -232,18 +266,18 @@ def print_facts(facts: Facts) -> None:
 
 
 def print_json(value: Any) -> None:
-    """JSON that any parser takes: nan and infinity become null."""
+    """Print JSON; nan and infinity become null."""
     say(_json_of(value))
 
 
 def write_json(value: Any, out: Path) -> None:
-    """The same into a file; written beside and renamed."""
-    beside = out.with_name(f"{out.name}.{os.getpid()}.part")
+    """Write JSON to a file: first to a temporary file, which is then renamed."""
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
-        beside.write_text(_json_of(value) + "\n", encoding="utf-8")
-        beside.replace(out)
+        part.write_text(_json_of(value) + "\n", encoding="utf-8")
+        part.replace(out)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _json_of(value: Any) -> str:

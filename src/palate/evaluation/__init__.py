@@ -1,13 +1,12 @@
-"""Evaluation: how good a model is on what it has not seen, how sure of that one can be, and what is trivial."""
+"""Evaluation: how good a model is on held-out ratings, with bootstrap intervals, beside trivial baselines."""
 
-from palate.evaluation.comparing import compare
-from palate.evaluation.comparison import Comparison, Entry
+from palate.evaluation.comparing import Comparison, Entry, compare
+from palate.evaluation.cross_validation import CrossValidation, cross_validate
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.resampling import Measure
-from palate.evaluation.validation import CrossValidation, cross_validate
 
 __all__ = [
     "Comparison",

@@ -1,26 +1,237 @@
-"""Comparing: every fitting recipe on the same ratings, by quality, time, memory and size."""
+"""compare(): fit several recipes on the same ratings, and set their quality, time, memory and size side by side."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from palate.answers.arguments import check_seed, check_whole
-from palate.data.ratings import Ratings
+from palate.answers.shapes import aligned
+from palate.data.ratings import Kind, Ratings
 from palate.errors import DataError, OptionError, PalateError
-from palate.evaluation.comparison import Comparison, Entry, told
+from palate.evaluation.cost import Cost, saved_size
 from palate.evaluation.evaluating import check_attribute, evaluate
-from palate.evaluation.lists import attribute_sets
+from palate.evaluation.list_metrics import attribute_sets
 from palate.evaluation.matching import check_type
-from palate.evaluation.measuring import Cost, saved_size
-from palate.evaluation.rankings import KS, check_ks, main_measure
-from palate.evaluation.resampling import N_BOOTSTRAP
+from palate.evaluation.predictions import Report
+from palate.evaluation.rankings import KS, RankingReport, check_ks, main_measure
+from palate.evaluation.resampling import N_BOOTSTRAP, TAILS, Measure, Resample
 from palate.recipes import RECIPES
 from palate.recipes.base import Recipe
 from palate.recipes.monitor import Progress
 
+if TYPE_CHECKING:
+    import polars as pl
+
 Recipes = Mapping[str, Recipe] | Iterable[Recipe | str]
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The result of one recipe in a comparison: its report and what it cost, or why it failed.
+
+    Attributes:
+        name (str): The name in the comparison.
+        recipe (str): The recipe with its options, as text.
+        report (Report or RankingReport or None, default None): What evaluate() returned; None for a failed recipe.
+        seconds (float, default nan): The duration of fit().
+        memory (int or None, default None): How far the resident memory of the process rose during fit(), in bytes; None
+            where the system does not report it.
+        size (int or None, default None): The size of the saved model in bytes.
+        failed (str, default ""): The error of a failed recipe; else empty.
+
+    Example:
+        >>> import palate
+        >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.2, seed=0)
+        >>> entry = palate.compare(train, test, ["Bias"])["Bias"]
+        >>> entry.recipe, entry.failed
+        ('Bias()', '')
+    """
+
+    name: str
+    recipe: str
+    report: Report | RankingReport | None = None
+    seconds: float = math.nan
+    memory: int | None = None
+    size: int | None = None
+    failed: str = ""
+
+    def measure(self, name: str) -> Measure:
+        """Return a measure of the report.
+
+        Parameters:
+            name (str): A measure, such as "rmse" or "ndcg@10".
+
+        Returns:
+            Measure: The measure with its interval; nan if the recipe failed or the report has no such measure.
+        """
+        return Measure(math.nan) if self.report is None else self.report.measures.get(name, Measure(math.nan))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as plain values, ready for JSON.
+
+        Returns:
+            dict: All attributes; the report as its to_dict(), and None for what is missing.
+        """
+        return {
+            "name": self.name,
+            "recipe": self.recipe,
+            "seconds": None if math.isnan(self.seconds) else self.seconds,
+            "memory": self.memory,
+            "size": self.size,
+            "failed": self.failed or None,
+            "report": None if self.report is None else self.report.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result of compare(), the best recipe first.
+
+    comparison["Bayes"] is an Entry; print(comparison) prints a table. A name that was not compared raises
+    OptionError. palate.plotting.compared draws a comparison; palate.plotting.write_page writes it as an HTML page.
+
+    Attributes:
+        entries (tuple of Entry): One entry for each recipe, the best first, failed ones last.
+        kind (str): The kind of the ratings, "explicit" or "implicit".
+        measure (str): The measure that entries are sorted by: "rmse", or "ndcg@10" (ndcg at the k nearest to 10).
+        k (tuple of int): The list lengths at which measures are given.
+        n_train (int): The number of training ratings.
+        n_test (int): The number of test ratings.
+        n_users (int): The number of users.
+        n_items (int): The number of items.
+        verdict (str): Which recipe is best, and which others are not significantly worse.
+
+    Example:
+        >>> import palate
+        >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.2, seed=0)
+        >>> comparison = palate.compare(train, test, ["Mean", "Bias"])
+        >>> comparison.best.name, comparison.measure
+        ('Bias', 'rmse')
+    """
+
+    entries: tuple[Entry, ...]
+    kind: Kind
+    measure: str
+    k: tuple[int, ...]
+    n_train: int
+    n_test: int
+    n_users: int
+    n_items: int
+    verdict: str
+
+    def __getitem__(self, name: str) -> Entry:
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise OptionError(f"no recipe {name!r} was compared; there are {', '.join(e.name for e in self.entries)}.")
+
+    @property
+    def best(self) -> Entry:
+        """The entry with the best quality; OptionError if every recipe failed."""
+        if self.entries[0].failed:
+            raise OptionError(f"every recipe failed; {self.entries[0].name}: {self.entries[0].failed}")
+        return self.entries[0]
+
+    @property
+    def heading(self) -> str:
+        """The line above the table: the sizes of the data."""
+        noun = "likes" if self.kind == "implicit" else "ratings"
+        return (
+            f"{self.n_train:,} {noun} to learn from, {self.n_test:,} to test on; {self.n_users:,} users, "
+            f"{self.n_items:,} items"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """The lines below the table: the verdict, and the error of each failed recipe."""
+        failed = [f"{entry.name} failed: {entry.failed}" for entry in self.entries if entry.failed]
+        return [*([self.verdict] if self.verdict else []), *failed]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The names of the measures in the table."""
+        if self.kind == "explicit":
+            return "rmse", "mae"
+        nearest = {wanted: min(self.k, key=lambda k: (abs(k - wanted), k)) for wanted in (10, 20)}
+        return f"ndcg@{nearest[10]}", f"recall@{nearest[20]}", f"coverage@{nearest[10]}"
+
+    def columns(self) -> dict[str, list[str | float | None]]:
+        """Return the table by columns.
+
+        Returns:
+            dict of str to list: The recipes' names, the measures as text, seconds, and memory and size in MB; None for
+                unknown values.
+        """
+        fitted = [None if entry.failed else entry for entry in self.entries]
+        quality: dict[str, list[str | float | None]] = {
+            name: [None if entry is None else str(entry.measure(name)) for entry in fitted] for name in self.shown
+        }
+        return {
+            "recipe": [entry.name for entry in self.entries],
+            **quality,
+            "seconds": [None if entry is None else entry.seconds for entry in fitted],
+            "memory MB": [None if entry is None or entry.memory is None else entry.memory / MB for entry in fitted],
+            "size MB": [None if entry is None or entry.size is None else entry.size / MB for entry in fitted],
+        }
+
+    def cells(self) -> list[list[str]]:
+        """Return the table by rows, as text.
+
+        Returns:
+            list of list of str: The head row, then one row for each recipe.
+        """
+        columns = [[name, *map(_cell, values)] for name, values in self.columns().items()]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def __str__(self) -> str:
+        return "\n".join([self.heading, *aligned(self.cells()), *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain values, ready for JSON.
+
+        Returns:
+            dict: All attributes; each entry as its to_dict().
+        """
+        plain = {name: getattr(self, name) for name in ("kind", "measure", "n_train", "n_test", "n_users", "n_items")}
+        entries = [entry.to_dict() for entry in self.entries]
+        return {**plain, "k": list(self.k), "verdict": self.verdict, "entries": entries}
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the comparison as a frame.
+
+        Returns:
+            polars.DataFrame: One row for each recipe, the best first. Columns: recipe, seconds, memory and size in
+                bytes, failed, and for each measure its value and interval (rmse, rmse_low, rmse_high).
+        """
+        import polars as pl
+
+        names = dict.fromkeys(name for entry in self.entries if entry.report for name in entry.report.measures)
+        columns: dict[str, pl.Series] = {
+            "recipe": pl.Series([entry.name for entry in self.entries], dtype=pl.String),
+            "seconds": pl.Series([entry.seconds for entry in self.entries], dtype=pl.Float64).fill_nan(None),
+            "memory": pl.Series([entry.memory for entry in self.entries], dtype=pl.Int64),
+            "size": pl.Series([entry.size for entry in self.entries], dtype=pl.Int64),
+            "failed": pl.Series([entry.failed or None for entry in self.entries], dtype=pl.String),
+        }
+        for name in names:
+            measures = [entry.measure(name) for entry in self.entries]
+            for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+                values = [getattr(measure, part) for measure in measures]
+                columns[name + suffix] = pl.Series(values, dtype=pl.Float64).fill_nan(None)
+        return pl.DataFrame(columns)
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:.2f}"
 
 
 def compare(
@@ -35,23 +246,42 @@ def compare(
     progress: Progress = "auto",
     callback: Callable[[Entry], None] | None = None,
 ) -> Comparison:
-    """Fit several recipes on `train`, measure them on `test`: quality with intervals, seconds, memory, size of file.
+    """Fit several recipes on `train` and measure them on `test`: quality with intervals, seconds, memory, file size.
 
-    recipes: a list of recipes or of their names, or a mapping {name: recipe}; by default every recipe that learns from
-    ratings of this kind, with its defaults, and Neighbors(by="users") under the name "Neighbors(by='users')". k,
-    attribute, n_bootstrap and seed as in evaluate(). A recipe that fails becomes an entry that says why; the others go
-    on. progress: lines on standard error ("auto": when it is a terminal). callback: called with each Entry as it comes.
-    Ctrl-C during a fit ends that fit alone.
+    A recipe that fails becomes an entry with its error, and the comparison goes on. Ctrl-C during a fit ends that fit
+    only; what it has learned is measured.
 
-    seconds are those of fit(). memory is how far the resident memory of this process rose during fit(), the ratings not
-    counted (Linux; None elsewhere). Raises OptionError for recipes that are none and for test ratings of another kind.
+    Parameters:
+        train (Ratings): What the recipes learn from.
+        test (Ratings): Held-out ratings of the same kind; at least one.
+        recipes (list of Recipe or str, mapping of str to Recipe, or None, default None): Recipes, their names, or a
+            mapping from names of your choice to recipes. None compares every recipe that learns from ratings of this
+            kind, with default options, and also Neighbors(by="users").
+        k (int or sequence of int, default (5, 10, 20, 100)): List lengths to measure at, between 1 and 2**20. Only for
+            implicit ratings.
+        attribute (str or None, default None): A column of the item table by which the diversity of lists is measured
+            too. Only for implicit ratings.
+        n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
+        seed (int, default 0): Seed of the bootstrap; 0 or more.
+        progress (bool or "auto", default "auto"): Print a line on standard error for each recipe, and a progress line
+            during fits; "auto" prints them on a terminal.
+        callback (callable or None, default None): Called with each Entry when it is ready.
 
-    >>> import palate
-    >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
-    >>> train, test = palate.split_within_users(likes, test=0.2, seed=0)
-    >>> comparison = palate.compare(train, test, ["Popularity", palate.ImplicitALS(n_factors=4)])
-    >>> comparison["Popularity"].report["ndcg@10"] > 0
-    True
+    Returns:
+        Comparison: One entry for each recipe, the best first.
+
+    Raises:
+        DataError: `train` or `test` is empty.
+        OptionError: An option is out of range, `recipes` holds something else than recipes or the same one twice, or
+            `train` and `test` are of different kinds.
+
+    Example:
+        >>> import palate
+        >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
+        >>> train, test = palate.split_within_users(likes, test=0.2, seed=0)
+        >>> comparison = palate.compare(train, test, ["Popularity", palate.ImplicitALS(n_factors=4)])
+        >>> comparison["Popularity"].report["ndcg@10"] > 0
+        True
     """
     check_whole("n_bootstrap", n_bootstrap, least=1)
     check_seed(seed)
@@ -63,37 +293,52 @@ def compare(
     measure = main_measure(ks) if train.is_implicit else "rmse"
     entries: list[Entry] = []
     for name, recipe in named.items():
-        entry = _attempt(name, recipe, train, test, options, progress)
+        entry = _fit_and_measure(name, recipe, train, test, options, progress)
         entries.append(entry)
         if show:
-            print(f"{len(entries)} of {len(named)}: {told(entry, measure)}", file=sys.stderr)  # noqa: T201
+            print(f"{len(entries)} of {len(named)}: {_entry_line(entry, measure)}", file=sys.stderr)  # noqa: T201
         if callback is not None:
             callback(entry)
-    return Comparison.of(entries, train, test, ks, n_bootstrap, seed)
+    sign = -1 if train.is_implicit else 1
+    ordered = sorted(entries, key=lambda entry: (bool(entry.failed), sign * entry.measure(measure).value))
+    return Comparison(
+        entries=tuple(ordered),
+        kind=train.kind,
+        measure=measure,
+        k=ks,
+        n_train=len(train),
+        n_test=len(test),
+        n_users=train.n_users,
+        n_items=train.n_items,
+        verdict=_verdict(ordered, measure, n_bootstrap, seed),
+    )
 
 
 def _check_parts(train: Ratings, test: Ratings, attribute: str | None) -> None:
-    """OptionError or DataError for ratings that nothing can be fitted to, or measured on."""
+    """Raise DataError or OptionError if recipes cannot be fitted to `train` or measured on `test`."""
     for name, part in (("train", train), ("test", test)):
-        check_type(name, part, Ratings, "what palate.read() or a split returns")
+        check_type(name, part, Ratings, "as palate.read() or a split returns")
         if len(part) == 0:
             raise DataError(f"{name} has no ratings to compare recipes by.")
     if train.kind != test.kind:
         raise OptionError(f"train has {train.kind} ratings and test {test.kind} ones; split both from the same.")
     check_attribute(test, attribute)
     if attribute is not None:
-        attribute_sets(train.item_table, attribute)  # whether there is such a column
+        attribute_sets(train.item_table, attribute)  # raises OptionError if there is no such column
+
+
+# ---- which recipes
 
 
 def fitting(ratings: Ratings) -> list[Recipe]:
-    """Every recipe that learns from ratings of this kind and predicts what is measured, baselines first."""
+    """Return every recipe that learns from ratings of this kind and can be measured on them, baselines first."""
     kinds = [kind for kind in RECIPES.values() if ratings.kind in kind.kinds]
     kinds = [kind for kind in kinds if ratings.is_implicit or kind.predicts_ratings]
     return [recipe for kind in kinds[::-1] for recipe in kind.defaults()]
 
 
 def named_recipes(recipes: Recipes | None, ratings: Ratings) -> dict[str, Recipe]:
-    """Recipes by the names that they have in the table; OptionError for what is no recipe, or twice the same."""
+    """Return the recipes by their names in the table; raise OptionError for other values, duplicates, or none."""
     if recipes is None:
         recipes = fitting(ratings)
     if isinstance(recipes, Mapping):
@@ -113,26 +358,62 @@ def named_recipes(recipes: Recipes | None, ratings: Ratings) -> dict[str, Recipe
 def _recipe_of(given: Any) -> Recipe:
     if isinstance(given, Recipe):
         return given
-    known = {name.lower(): recipe for name, recipe in RECIPES.items()}
-    if isinstance(given, str) and given.lower() in known:
-        return known[given.lower()]()
-    raise OptionError(f"{given!r} is no recipe; give recipes such as palate.Bayes(), or names: {', '.join(RECIPES)}.")
+    by_name = {name.lower(): recipe for name, recipe in RECIPES.items()}
+    if isinstance(given, str) and given.lower() in by_name:
+        return by_name[given.lower()]()
+    raise OptionError(
+        f"{given!r} is not a recipe; give recipes such as palate.Bayes(), or names: {', '.join(RECIPES)}."
+    )
 
 
-def _attempt(
+# ---- each recipe in turn
+
+
+def _fit_and_measure(
     name: str, recipe: Recipe, train: Ratings, test: Ratings, options: Mapping[str, Any], progress: Progress
 ) -> Entry:
-    """What one recipe makes of the ratings, or why it cannot."""
+    """Return the entry of one recipe, with its report or its error."""
     label = recipe.label()
     try:
         with Cost() as cost:
-            recommender = recipe.fit(train[:], progress=progress)  # which groups the ratings anew, as a first fit does
+            recommender = recipe.fit(train[:], progress=progress)  # a copy, so that every fit groups the ratings anew
         report = evaluate(recommender, test, baselines=False, **options)
         size = saved_size(recommender)
     except MemoryError:
         return Entry(name, label, failed="not enough memory for this.")
     except PalateError as error:
         return Entry(name, label, failed=str(error))
-    except Exception as error:  # one recipe's bug is no reason to lose what the others have found
+    except Exception as error:  # a bug in one recipe must not lose the results of the others
         return Entry(name, label, failed=f"{type(error).__name__}: {error}")
     return Entry(name, label, report, cost.seconds, cost.memory, size)
+
+
+def _entry_line(entry: Entry, measure: str) -> str:
+    """Return an entry as one line of progress."""
+    if entry.failed:
+        return f"{entry.name} failed: {entry.failed}"
+    return f"{entry.name}, {measure} {entry.measure(measure)} in {entry.seconds:.2f} s"
+
+
+# ---- the verdict
+
+
+def _verdict(ordered: Sequence[Entry], measure: str, n_bootstrap: int, seed: int) -> str:
+    """Return which recipe is best, and which others are not significantly worse."""
+    ranked = [entry for entry in ordered if entry.report is not None]
+    if len(ranked) < 2:
+        return ""
+    close = [entry.name for entry in ranked[1:] if _is_close(ranked[0], entry, n_bootstrap, seed)]
+    found = f"not significantly better than {', '.join(close)}" if close else "significantly better than all others"
+    return f"Best by {measure}: {ranked[0].name}, {found} (95% bootstrap)."
+
+
+def _is_close(best: Entry, other: Entry, n_bootstrap: int, seed: int) -> bool:
+    """True if the 95% bootstrap interval of the difference holds 0; both entries are measured on the same users."""
+    assert best.report is not None and other.report is not None
+    own, rival = best.report.per_user, other.report.per_user
+    assert own is not None and rival is not None
+    resample = Resample(len(own.sums), n_bootstrap, seed)
+    differences = resample.ratios((own.sums - rival.sums)[:, None], own.counts[:, None])
+    low, high = np.nanquantile(differences, TAILS)
+    return bool(low <= 0 <= high)

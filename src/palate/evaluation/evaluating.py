@@ -1,4 +1,4 @@
-"""evaluate(): which report fits the test ratings and the model."""
+"""evaluate(): measure a model on held-out ratings, with the report that fits the ratings."""
 
 from __future__ import annotations
 
@@ -28,40 +28,66 @@ def evaluate(
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
 ) -> Report | RankingReport:
-    """A model on held-out ratings, with intervals, beside baselines fitted on the same data.
+    """Measure a model on held-out ratings, with bootstrap intervals, beside baselines fitted on the same data.
 
-    Of ratings: RMSE, MAE, coverage and width of intervals, beside Mean and Bias. Of implicit ratings (likes, clicks,
-    plays): every item that a user has not seen in training is ranked for him, and the measures say at several `k` how
-    far up his held-out items stand, and what the lists are like, beside Popularity; formulas in palate.evaluation's
-    metrics. attribute: a column of the item table, such as "genres", by which the lists' diversity counts too.
+    Explicit ratings measure predictions: RMSE, MAE, and the coverage and width of intervals, beside Mean and Bias.
 
-    by, level, at_least: what is judged of a model of stars, asked about likes (test.likes(at_least=4)): the lists that
-    recommend() makes with the same options (and `seed`), without what each user rated in training. "mean", the default,
-    are those by expected ratings: what a user would love among all there is, most of which he will never look at;
-    "likely" are those of what he will choose and love. Popularity beside them knows only what was chosen.
+    Implicit ratings measure recommended lists, beside Popularity. For each user the model ranks all items that the user
+    has not seen in training. Accuracy metrics say how high the held-out items stand; other metrics say how diverse,
+    novel and popular the lists are. RankingReport lists the measures. A model of explicit ratings can be measured in
+    this way too, on test.likes(at_least=4).
 
-    The ratings may have other vocabularies than the model; their unknown users and items count as cold. A model that
-    knows of moments is asked for those of the test ratings; beside ratings of the same session in training, that is
-    more than could have been foreseen (palate.split_time asks for that). Raises DataError without test ratings,
-    OptionError for ratings and a model that ranks but predicts none, for a `test` that is no Ratings, for n_bootstrap
-    or a k below 1, for a negative seed, and for a `by` that the model cannot rank by.
+    The test ratings may have other vocabularies than the model; users and items unknown to the model count as cold. A
+    model with time effects predicts at the timestamps of the test ratings. It may then use training ratings of the
+    same session, which would not have been available at prediction time; split with palate.split_time to avoid that.
 
-    >>> import palate
-    >>> whole = palate.datasets.synthetic(60, 40, 1200, seed=1)
-    >>> train, test = palate.split_random(whole, test=0.1, seed=0)
-    >>> report = palate.evaluate(palate.Bayes(n_sweeps=30).fit(train), test)
-    >>> report["rmse"] < report.baselines["Mean"]["rmse"].value
-    True
-    >>> train, test = palate.split_within_users(whole.likes(at_least=4), test=0.2, seed=0)
-    >>> palate.evaluate(palate.ImplicitALS(n_factors=8).fit(train), test)["ndcg@10"] > 0.1
-    True
-    >>> train, test = palate.split_within_users(whole, test=0.2, seed=0)
-    >>> lists = palate.evaluate(palate.Bayes(n_sweeps=30).fit(train), test.likes(at_least=4), by="likely", at_least=4)
-    >>> lists.by
-    'likely'
+    Parameters:
+        recommender (Recommender): The trained model.
+        test (Ratings): The held-out ratings; at least one.
+        k (int or sequence of int, default (5, 10, 20, 100)): List lengths to measure at, between 1 and 2**20.
+        attribute (str or None, default None): A column of the item table, such as "genres", by which the diversity of
+            lists is measured too. Only for implicit test ratings.
+        by (str, default "mean"): What lists are ranked by, as in Recommender.recommend: "mean" ranks by the expected
+            rating, "likely" by the probability that the user chooses the item and likes it. Only for implicit test
+            ratings.
+        level (float, default 0.9): With by="lower", the level of the interval whose lower end lists are ranked by,
+            between 0 and 1.
+        at_least (float or None, default None): The rating to reach, with by="chance" or by="likely"; None with "likely"
+            takes a rating above the mean.
+        baselines (bool, default True): Fit and measure the baselines too.
+        n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
+        seed (int, default 0): Seed of the bootstrap, and of by="thompson"; 0 or more.
+
+    Returns:
+        Report or RankingReport: A Report for explicit test ratings, a RankingReport for implicit ones.
+
+    Raises:
+        DataError: There are no test ratings.
+        LabelTypeError: The labels of the test ratings have another type than those of the model.
+        OptionError: An option is out of range, the model cannot rank by `by`, or the ratings are explicit and the model
+            predicts no ratings.
+
+    Source:
+        Herlocker et al. (2004), Evaluating Collaborative Filtering Recommender Systems. The metrics at k are computed
+        over all items, not over a sample: Krichene & Rendle (2020), On Sampled Metrics for Item Recommendation.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(60, 40, 1200, seed=1)
+        >>> train, test = palate.split_random(ratings, test=0.1, seed=0)
+        >>> report = palate.evaluate(palate.Bayes(n_sweeps=30).fit(train), test)
+        >>> report["rmse"] < report.baselines["Mean"]["rmse"].value
+        True
+        >>> train, test = palate.split_within_users(ratings.likes(at_least=4), test=0.2, seed=0)
+        >>> palate.evaluate(palate.ImplicitALS(n_factors=8).fit(train), test)["ndcg@10"] > 0.1
+        True
+        >>> train, test = palate.split_within_users(ratings, test=0.2, seed=0)
+        >>> rec = palate.Bayes(n_sweeps=30).fit(train)
+        >>> palate.evaluate(rec, test.likes(at_least=4), by="likely", at_least=4).by
+        'likely'
     """
-    check_type("recommender", recommender, Recommender, "what a recipe's fit() or palate.load() returns")
-    check_type("test", test, Ratings, "what palate.read() or a split returns")
+    check_type("recommender", recommender, Recommender, "as a recipe's fit() or palate.load() returns")
+    check_type("test", test, Ratings, "as palate.read() or a split returns")
     check_whole("n_bootstrap", n_bootstrap, least=1)
     check_seed(seed)
     ks = check_ks(k)
@@ -82,21 +108,21 @@ def evaluate(
     check_attribute(test, attribute)
     if (by, level, at_least) != ("mean", 0.9, None):
         raise OptionError(
-            "by=, level= and at_least= are about recommended lists, and these ratings measure predictions: take "
+            "by=, level= and at_least= apply to recommended lists, and explicit ratings measure predictions: take "
             "test.likes(at_least=4)."
         )
     if not recommender.model.predicts_ratings:
         raise OptionError(
-            f"{recommender!r} ranks items and predicts no ratings, so there is no error to measure: evaluate how it "
-            "ranks what people liked, on test.likes(at_least=4)."
+            f"{recommender!r} ranks items and predicts no ratings, so there is no error to measure: evaluate its "
+            "lists, on test.likes(at_least=4)."
         )
     return evaluate_predictions(recommender, test, baselines=baselines, n_bootstrap=n_bootstrap, seed=seed)
 
 
 def check_attribute(test: Ratings, attribute: str | None) -> None:
-    """OptionError for an attribute where no lists are measured."""
+    """Raise OptionError if an attribute is given and the test ratings are explicit."""
     if attribute is not None and not test.is_implicit:
         raise OptionError(
-            f"attribute={attribute!r} is about recommended lists, and these ratings measure predictions: take "
+            f"attribute={attribute!r} applies to recommended lists, and explicit ratings measure predictions: take "
             "test.likes(at_least=4)."
         )

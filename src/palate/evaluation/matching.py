@@ -1,26 +1,41 @@
-"""Matching: test ratings in the codes of the model that is asked about them, and what the model was trained on."""
+"""Match test ratings with a model: the test rows, and each user's held-out items, in the codes of the model."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.data.rows import row_codes
+from palate.data.rows import distinct, pointers_of, row_codes
 from palate.errors import OptionError
+from palate.models.factors import Codes
 from palate.recommender import Recommender
 
 
-def check_type(name: str, given: Any, wanted: type, explained: str) -> None:
-    """OptionError for what is of another type."""
-    if not isinstance(given, wanted):
-        raise OptionError(f"{name} must be a {wanted.__name__}, {explained}, not {type(given).__name__}.")
+def check_type(name: str, given: Any, expected: type, hint: str) -> None:
+    """Raise OptionError if a value is not of the expected type; hint: where to get one."""
+    if not isinstance(given, expected):
+        raise OptionError(f"{name} must be a {expected.__name__}, {hint}, not {type(given).__name__}.")
 
 
 def training_ratings(recommender: Recommender) -> Ratings:
-    """The ratings a recommender was trained on, grouped by user (times are not kept)."""
+    """Return the ratings that a recommender was trained on.
+
+    Parameters:
+        recommender (Recommender): A trained model.
+
+    Returns:
+        Ratings: The training ratings, grouped by user, without timestamps.
+
+    Example:
+        >>> import palate
+        >>> ratings = palate.datasets.synthetic(60, 40, 1200, seed=1)
+        >>> len(palate.evaluation.training_ratings(palate.Bias().fit(ratings)))
+        1200
+    """
     model = recommender.model
     return Ratings(
         row_codes(model.history),
@@ -33,8 +48,8 @@ def training_ratings(recommender: Recommender) -> Ratings:
     )
 
 
-def code_maps(recommender: Recommender, test: Ratings) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """For each user, and each item, of the test ratings the code in the model, -1 where it does not know the label."""
+def code_maps(recommender: Recommender, test: Ratings) -> tuple[Codes, Codes]:
+    """Return the model's code of each user and of each item of the test ratings, -1 for labels unknown to the model."""
     model = recommender.model
     sides = ((model.user_vocabulary, test.user_vocabulary), (model.item_vocabulary, test.item_vocabulary))
     users, items = (
@@ -46,7 +61,29 @@ def code_maps(recommender: Recommender, test: Ratings) -> tuple[NDArray[np.int32
     return users, items
 
 
-def codes_in_model(recommender: Recommender, test: Ratings) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The test rows in the model's codes, -1 where it does not know the label."""
+def codes_in_model(recommender: Recommender, test: Ratings) -> tuple[Codes, Codes]:
+    """Return the model's user and item code of each test row, -1 for labels unknown to the model."""
     users, items = code_maps(recommender, test)
     return users[test.user_codes], items[test.item_codes]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out items in the codes of a model: each pair once, grouped by user.
+
+    users: (n_users,); indptr: (n_users + 1,), where each user's items begin; items: (n,). Codes are -1 for users and
+    items unknown to the model.
+    """
+
+    users: Codes
+    indptr: NDArray[np.int64]
+    items: Codes
+
+
+def held_out_of(recommender: Recommender, test: Ratings) -> HeldOut:
+    """Return the test ratings as held-out items; a repeated (user, item) pair counts once."""
+    users, items = code_maps(recommender, test)
+    rows = distinct(test.by_user(), test.n_items)
+    owners = np.flatnonzero(rows.counts)
+    assert len(owners) > 0
+    return HeldOut(users[owners], pointers_of(rows.counts[owners]), items[rows.indices])

@@ -1,4 +1,4 @@
-"""Predictions: how far they lie from held-out ratings, how often intervals hold them, and how far trivial ones lie."""
+"""Evaluate predictions: their error, the coverage of their intervals, and the error of trivial baselines."""
 
 from __future__ import annotations
 
@@ -21,10 +21,30 @@ LEVELS = (0.9, 0.5)
 
 @dataclass(frozen=True)
 class Report(Measured):
-    """What evaluate() found. report["rmse"] is a number; print(report) is a table.
+    """The result of evaluate() on explicit ratings. report["rmse"] is a number; print(report) prints a table.
 
-    measures: rmse, mae, and per level coverage_90, width_90, coverage_50, width_50 (where the model gives intervals).
-    baselines and groups: name -> measures; groups are the test rows of cold users and of cold items (none in training).
+    With r the test ratings and p their predictions, rmse = sqrt(mean (p - r)^2) and mae = mean |p - r|. coverage_90 is
+    the share of test ratings inside their 90% intervals, width_90 the mean width of these intervals in rating units. An
+    unknown measure name raises OptionError, which lists the valid ones.
+
+    Attributes:
+        n (int): The number of test ratings.
+        n_users (int): The number of users with test ratings.
+        measures (dict of str to Measure): "rmse", "mae"; for models with intervals also "coverage_90", "width_90",
+            "coverage_50" and "width_50".
+        baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
+        groups (dict of str to dict, default empty): The measures on the test rows of "cold users" and of "cold items",
+            those without training ratings; a group without test rows is missing.
+        group_sizes (dict of str to int, default empty): The number of test ratings in each group.
+        verdict (str, default ""): A sentence if the model is not significantly better than its best baseline.
+        per_user (PerUser or None, default None): The squared errors, split by user.
+
+    Example:
+        >>> import palate
+        >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.1, seed=0)
+        >>> report = palate.evaluate(palate.Bias().fit(train), test)
+        >>> report["mae"] < report["rmse"] < report.baselines["Mean"]["rmse"].value
+        True
     """
 
     n: int
@@ -34,10 +54,15 @@ class Report(Measured):
     groups: dict[str, dict[str, Measure]] = field(default_factory=dict)
     group_sizes: dict[str, int] = field(default_factory=dict)
     verdict: str = ""
-    per_user: PerUser | None = field(default=None, repr=False, compare=False)  # squared errors
+    per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, ready for JSON."""
+        """Return the report as plain values, ready for JSON.
+
+        Returns:
+            dict: All attributes but per_user. Each measure is a dict of value, low and high; nan becomes None. Each
+                group holds its size as n.
+        """
         return {
             "n": self.n,
             "n_users": self.n_users,
@@ -59,33 +84,33 @@ class Report(Measured):
 def evaluate_predictions(
     recommender: Recommender, test: Ratings, *, baselines: bool, n_bootstrap: int, seed: int
 ) -> Report:
-    """The report on held-out ratings; see evaluate()."""
+    """Return the report on held-out explicit ratings; see evaluate()."""
     user_codes, item_codes = codes_in_model(recommender, test)
-    resample = _Losses(test.user_codes, n_bootstrap, seed)
+    rows = _TestRows(test.user_codes, n_bootstrap, seed)
     losses = _losses(recommender, user_codes, item_codes, test)
-    rivals: dict[str, dict[str, Doubles]] = {}
+    baseline_losses: dict[str, dict[str, Doubles]] = {}
     if baselines:
         train = training_ratings(recommender)
         for recipe in (Mean(), Bias()):
-            rival = recipe.fit(train, progress=False)
-            rivals[type(recipe).__name__] = _losses(rival, user_codes, item_codes, test)
+            baseline = recipe.fit(train, progress=False)
+            baseline_losses[type(recipe).__name__] = _losses(baseline, user_codes, item_codes, test)
     groups = _cold_groups(recommender, user_codes, item_codes)
     return Report(
         n=len(test),
-        n_users=resample.n_users,
-        measures=resample.measures(losses),
-        baselines={name: resample.measures(rival) for name, rival in rivals.items()},
-        groups={name: resample.measures(losses, rows) for name, rows in groups.items()},
-        group_sizes={name: int(rows.sum()) for name, rows in groups.items()},
-        verdict=_verdict(resample, losses, rivals),
-        per_user=resample.per_user(losses["rmse"]),
+        n_users=rows.n_users,
+        measures=rows.measures(losses),
+        baselines={name: rows.measures(baseline) for name, baseline in baseline_losses.items()},
+        groups={name: rows.measures(losses, group) for name, group in groups.items()},
+        group_sizes={name: int(group.sum()) for name, group in groups.items()},
+        verdict=_verdict(rows, losses, baseline_losses),
+        per_user=rows.per_user(losses["rmse"]),
     )
 
 
 def _losses(
     recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32], test: Ratings
 ) -> dict[str, Doubles]:
-    """Per test row: squared and absolute error; for each level, whether the interval holds it, and its width."""
+    """Return the losses of each test row: squared and absolute error; for each level, coverage and width."""
     losses: dict[str, Doubles] = {}
     values = test.values
     for level in LEVELS:
@@ -107,17 +132,17 @@ def _cold_groups(
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
-class _Losses:
-    """Losses of test rows, averaged under each resampling of the users who gave them."""
+class _TestRows:
+    """Test rows grouped by user: the means of their losses, with bootstrap intervals over users."""
 
     def __init__(self, user_codes: NDArray[np.int32], n_bootstrap: int, seed: int) -> None:
-        self._at = np.unique(user_codes, return_inverse=True)[1]
-        self.n_users = int(self._at.max()) + 1
+        self._users = np.unique(user_codes, return_inverse=True)[1]
+        self.n_users = int(self._users.max()) + 1
         self._n_bootstrap, self._seed = n_bootstrap, seed
 
     def measures(self, losses: dict[str, Doubles], rows: NDArray[np.bool_] | None = None) -> dict[str, Measure]:
-        """Each loss's mean over rows (all by default) with its interval; rmse is the root of its mean."""
-        kept = np.ones(len(self._at), bool) if rows is None else rows
+        """Return the mean of each loss over some rows (all by default) with its interval; for rmse, its root."""
+        kept = np.ones(len(self._users), bool) if rows is None else rows
         means = self.means([loss[kept] for loss in losses.values()], kept)
         measured = {}
         for (name, loss), sample in zip(losses.items(), means, strict=True):
@@ -126,35 +151,36 @@ class _Losses:
         return measured
 
     def per_user(self, loss: Doubles) -> PerUser:
-        """The sum and number of each user's losses."""
-        return PerUser(np.bincount(self._at, loss).astype(np.float64), np.bincount(self._at).astype(np.float64))
+        """Return the sum and the number of each user's losses."""
+        sums, counts = np.bincount(self._users, loss), np.bincount(self._users)
+        return PerUser(sums.astype(np.float64), counts.astype(np.float64))
 
     def means(self, losses: Sequence[Doubles], kept: NDArray[np.bool_]) -> Doubles:
-        """Means of losses under each resampling of users: (n_losses, n_bootstrap)."""
-        at = self._at[kept]
-        counts = np.bincount(at, minlength=self.n_users).astype(np.float64)
-        there = counts > 0
-        sums = np.stack([np.bincount(at, loss, self.n_users)[there] for loss in losses], axis=1).astype(np.float64)
-        resample = Resample(int(there.sum()), self._n_bootstrap, self._seed)
-        return resample.ratios(sums, np.repeat(counts[there, None], len(losses), axis=1)).T
+        """Return the mean of each loss over the kept rows in each resampling of users: (n_losses, n_bootstrap)."""
+        users = self._users[kept]
+        counts = np.bincount(users, minlength=self.n_users).astype(np.float64)
+        has_rows = counts > 0
+        sums = np.stack([np.bincount(users, loss, self.n_users)[has_rows] for loss in losses], axis=1)
+        resample = Resample(int(has_rows.sum()), self._n_bootstrap, self._seed)
+        return resample.ratios(sums.astype(np.float64), np.repeat(counts[has_rows, None], len(losses), axis=1)).T
 
 
-def _verdict(resample: _Losses, losses: dict[str, Doubles], rivals: dict[str, dict[str, Doubles]]) -> str:
-    """A sentence when the model is not better than its best baseline; empty when it clearly is."""
-    if not rivals:
+def _verdict(rows: _TestRows, losses: dict[str, Doubles], baseline_losses: dict[str, dict[str, Doubles]]) -> str:
+    """Return a sentence if the model is not significantly better than its best baseline; empty otherwise."""
+    if not baseline_losses:
         return ""
-    name = min(rivals, key=lambda rival: rivals[rival]["rmse"].mean())
-    gain = rivals[name]["rmse"] - losses["rmse"]
-    if gain.mean() <= 1e-6 * losses["rmse"].mean():  # equal but for rounding is no better
+    name = min(baseline_losses, key=lambda baseline: baseline_losses[baseline]["rmse"].mean())
+    gain = baseline_losses[name]["rmse"] - losses["rmse"]
+    if gain.mean() <= 1e-6 * losses["rmse"].mean():  # equal up to rounding
         return f"This model is NOT better than the baseline {name}: use {name}, or look at the data with palate check."
-    sample = resample.means([gain], np.ones(len(gain), bool))[0]
+    sample = rows.means([gain], np.ones(len(gain), bool))[0]
     if np.nanquantile(sample, 0.025) <= 0:
-        return f"This model is better than the baseline {name} by less than chance can explain."
+        return f"This model is better than the baseline {name}, but not significantly (95% bootstrap)."
     return ""
 
 
 def _cell(name: str, measures: dict[str, Measure]) -> str:
-    """A measure in a table: errors with their intervals, the rest without."""
+    """Return a measure as a table cell: errors with their intervals, other measures without."""
     if name not in measures:
         return "-"
     return str(measures[name]) if name in ("rmse", "mae") else f"{measures[name].value:.3f}"

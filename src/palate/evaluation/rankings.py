@@ -1,4 +1,4 @@
-"""Rankings: how far up the items that people chose stand in what they are recommended, beside plain popularity."""
+"""Evaluate rankings: how high the held-out items stand in each user's list, beside a popularity baseline."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from palate.answers.ranking import By, Query, RecommendOptions, query_of
 from palate.answers.shapes import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
-from palate.evaluation import lists as of_lists
-from palate.evaluation.matching import training_ratings
-from palate.evaluation.metrics import AT_K, NEVER, Places, auc
-from palate.evaluation.placing import HeldOut, held_out_of, place
+from palate.evaluation import list_metrics
+from palate.evaluation.matching import HeldOut, held_out_of, training_ratings
+from palate.evaluation.rank_metrics import AT_K, NEVER, HeldOutRanks, auc
+from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
 from palate.models.factors import Codes
 from palate.models.model import Model
@@ -26,18 +26,38 @@ from palate.recommender import Recommender
 
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
-MOST_K = 2**20
+MAX_K = 2**20
+UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a numerator and a denominator
 
 
 @dataclass(frozen=True)
 class RankingReport(Measured):
-    """What evaluate() found on implicit ratings. report["ndcg@10"] is a number; print(report) is a table.
+    """The result of evaluate() on implicit ratings. report["ndcg@10"] is a number; print(report) prints a table.
 
-    measures: ndcg, recall, precision, hit_rate, map, mrr, coverage, novelty, popularity_bias and diversity (of models
-    with factors) at each k, such as "ndcg@10"; diversity_genres@k and the like where an attribute was given; auc.
-    baselines: name -> measures. n: held-out items, n_users: users who have any, n_items: the catalogue, n_missed:
-    held-out items that cannot be recommended, being unknown to the model or seen in training, and count as misses.
-    by: what the lists are ranked by, as in recommend().
+    An unknown measure name raises OptionError, which lists the valid ones.
+
+    Attributes:
+        n (int): The number of held-out items.
+        n_users (int): The number of users with held-out items.
+        n_items (int): The number of items in the model's catalogue.
+        n_missed (int): The number of held-out items that cannot be recommended, because the model does not know them or
+            the user has seen them in training. They count as misses.
+        k (tuple of int): The list lengths at which measures are given, in ascending order.
+        measures (dict of str to Measure): "ndcg@k", "recall@k", "precision@k", "hit_rate@k", "map@k", "mrr@k",
+            "coverage@k", "novelty@k" and "popularity_bias@k" for each k; "diversity@k" for models with factors;
+            "diversity_genres@k" where attribute="genres" was given; "auc".
+        baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
+        verdict (str, default ""): A sentence if the model is not significantly better than the baseline.
+        by (str, default "mean"): What the lists are ranked by, as in recommend().
+        per_user (PerUser or None, default None): The measure that models are compared by, split by user.
+
+    Example:
+        >>> import palate
+        >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
+        >>> train, test = palate.split_within_users(likes, test=0.2, seed=0)
+        >>> report = palate.evaluate(palate.Popularity().fit(train), test, k=(5, 10))
+        >>> 0 < report["recall@5"] <= report["recall@10"] < 1
+        True
     """
 
     n: int
@@ -49,10 +69,14 @@ class RankingReport(Measured):
     baselines: dict[str, dict[str, Measure]] = field(default_factory=dict)
     verdict: str = ""
     by: By = "mean"
-    per_user: PerUser | None = field(default=None, repr=False, compare=False)  # of the measure compared by
+    per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, ready for JSON."""
+        """Return the report as plain values, ready for JSON.
+
+        Returns:
+            dict: All attributes but per_user. Each measure is a dict of value, low and high; nan becomes None.
+        """
         return {
             "n": self.n,
             "n_users": self.n_users,
@@ -66,30 +90,30 @@ class RankingReport(Measured):
         }
 
     def __str__(self) -> str:
-        how = "" if self.by == "mean" else f' by="{self.by}"'
+        ranked_by = "" if self.by == "mean" else f' by="{self.by}"'
         head = (
-            f"{self.n:,} held-out items of {self.n_users:,} users, each ranked{how} among all of {self.n_items:,} "
-            "items that its user had not seen;\nin brackets, 95% bootstrap intervals over users"
+            f"{self.n:,} held-out items of {self.n_users:,} users, ranked{ranked_by} among all {self.n_items:,} items "
+            "but those the user had seen in training;\nin brackets, 95% bootstrap intervals over users"
         )
-        missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training: they count as misses."
+        missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training; they count as misses."
         notes = [missed] if self.n_missed else []
         return "\n".join([head, *_table(self), *notes, *([self.verdict] if self.verdict else [])])
 
 
 def check_ks(k: Any) -> tuple[int, ...]:
-    """The lengths of lists to measure, in order; OptionError for what is no whole number from 1."""
+    """Return the list lengths in ascending order; raise OptionError unless each lies between 1 and `MAX_K`."""
     given = list(k) if is_many(k) else [k]
     if not given:
-        raise OptionError("k names no length of a list; give one or several, such as 10.")
+        raise OptionError("k is empty; give one or several list lengths, such as 10.")
     for one in given:
         check_whole("k", one, least=1)
-        if one > MOST_K:
-            raise OptionError(f"k={one} is more than anybody reads; give at most {MOST_K}.")
+        if one > MAX_K:
+            raise OptionError(f"k={one} is too large; give at most {MAX_K}.")
     return tuple(sorted({int(one) for one in given}))
 
 
 def main_measure(ks: Sequence[int]) -> str:
-    """The measure that models are compared by: ndcg@10, or at the k that is nearest to it."""
+    """Return the measure that models are compared by: ndcg@10, or ndcg at the k nearest to 10."""
     return f"ndcg@{min(ks, key=lambda k: (abs(k - 10), k))}"
 
 
@@ -104,95 +128,96 @@ def evaluate_rankings(
     seed: int,
     options: RecommendOptions,
 ) -> RankingReport:
-    """The report on held-out implicit ratings; see evaluate(). options: by what to rank."""
+    """Return the report on held-out implicit ratings; see evaluate(). options: what to rank by."""
     query = query_of(recommender.model, options)
-    sets = None if attribute is None else of_lists.attribute_sets(recommender.model.item_table, attribute)
+    sets = None if attribute is None else list_metrics.attribute_sets(recommender.model.item_table, attribute)
     held_out = held_out_of(recommender, test)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
 
-    def measured(asked: Recommender, query: Query | None = None) -> Ranked:
-        places, lists = place(asked.model, held_out, min(ks[-1], asked.n_items), query)
-        found = Ranked(ks, places, lists, per_user(asked.model, held_out, places, lists, ks))
+    def measured(rec: Recommender, query: Query | None = None) -> UserMeasures:
+        ranks, lists = rank_held_out(rec.model, held_out, min(ks[-1], rec.n_items), query)
+        found = UserMeasures(ks, ranks, lists, user_values(rec.model, held_out, ranks, lists, ks))
         if sets is not None:
-            found.add(f"diversity_{attribute}", of_lists.attribute_diversity(lists, ks, sets))
+            found.add(f"diversity_{attribute}", list_metrics.attribute_diversity(lists, ks, sets))
         return found
 
     model = measured(recommender, query)
-    rival = measured(Popularity().fit(training_ratings(recommender), progress=False)) if baselines else None
+    baseline = measured(Popularity().fit(training_ratings(recommender), progress=False)) if baselines else None
     return RankingReport(
         n=len(held_out.items),
         n_users=len(held_out.users),
         n_items=recommender.n_items,
-        n_missed=int((model.places.ranks == NEVER).sum()),
+        n_missed=int((model.ranks.ranks == NEVER).sum()),
         k=ks,
         measures=model.measures(resample, recommender.n_items),
-        baselines={} if rival is None else {BASELINE: rival.measures(resample, recommender.n_items)},
-        verdict="" if rival is None else _verdict(resample, model, rival, main_measure(ks)),
+        baselines={} if baseline is None else {BASELINE: baseline.measures(resample, recommender.n_items)},
+        verdict="" if baseline is None else _verdict(resample, model, baseline, main_measure(ks)),
         by=query.by,
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """What one model's rankings are like: by measure, a number for each user (nan: he counts in no mean), or two.
+class UserMeasures:
+    """The measures of one model, user by user.
 
-    Two, where the measure is the ratio of two means, less 1.
+    values: by measure, one number for each user, nan for users left out of the mean. A pair (numerators, denominators)
+    stands for a measure that is the ratio of two means, less 1.
     """
 
     ks: tuple[int, ...]
-    places: Places
+    ranks: HeldOutRanks
     lists: Codes
-    values: dict[str, Doubles | tuple[Doubles, Doubles]]
+    values: dict[str, UserValues]
 
     def add(self, name: str, at_ks: Sequence[Doubles]) -> None:
-        """One more measure at each k."""
+        """Add a measure at each k."""
         self.values.update({f"{name}@{k}": values for k, values in zip(self.ks, at_ks, strict=True)})
 
     def measures(self, resample: Resample, n_items: int) -> dict[str, Measure]:
-        """The means over users with their intervals; coverage is no mean, and has none."""
+        """Return the means over users with their intervals; coverage is not a mean and has no interval."""
         sums, counts = (np.array(part).T for part in zip(*map(_as_ratio, self.values.values()), strict=True))
         shifts = [-1.0 if isinstance(values, tuple) else 0.0 for values in self.values.values()]
         with np.errstate(invalid="ignore", divide="ignore"):
             values = sums.sum(axis=0) / counts.sum(axis=0) + shifts
         samples = resample.ratios(sums, counts) + shifts
         found = dict(zip(self.values, measures_of(values, samples), strict=True))
-        shares = of_lists.coverage(self.lists, self.ks, n_items)
+        shares = list_metrics.coverage(self.lists, self.ks, n_items)
         return found | {f"coverage@{k}": Measure(share) for k, share in zip(self.ks, shares, strict=True)}
 
 
-def per_user(
-    model: Model, held_out: HeldOut, places: Places, lists: Codes, ks: tuple[int, ...]
-) -> dict[str, Doubles | tuple[Doubles, Doubles]]:
-    """Every measure of every user."""
-    found: dict[str, Doubles | tuple[Doubles, Doubles]] = {}
+def user_values(
+    model: Model, held_out: HeldOut, ranks: HeldOutRanks, lists: Codes, ks: tuple[int, ...]
+) -> dict[str, UserValues]:
+    """Return each measure of each user."""
+    found: dict[str, UserValues] = {}
     for name, metric in AT_K.items():
-        found |= {f"{name}@{k}": metric(places, k) for k in ks}
-    found["auc"] = auc(places)
-    shares = of_lists.item_shares(model)
-    own = of_lists.history_popularity(model, held_out.users, shares)
-    at_ks: dict[str, Sequence[Doubles]] = {"novelty": of_lists.novelty(lists, ks, shares)}
+        found |= {f"{name}@{k}": metric(ranks, k) for k in ks}
+    found["auc"] = auc(ranks)
+    shares = list_metrics.item_shares(model)
+    own = list_metrics.history_popularity(model, held_out.users, shares)
+    at_ks: dict[str, Sequence[Doubles]] = {"novelty": list_metrics.novelty(lists, ks, shares)}
     if model.factors.n_factors > 0:
-        at_ks["diversity"] = of_lists.diversity(lists, ks, model.factors.items[:, :-1])
+        at_ks["diversity"] = list_metrics.diversity(lists, ks, model.factors.items[:, :-1])
     for name, values in at_ks.items():
         found |= {f"{name}@{k}": value for k, value in zip(ks, values, strict=True)}
-    for k, value in zip(ks, of_lists.popularity(lists, ks, shares), strict=True):
+    for k, value in zip(ks, list_metrics.popularity(lists, ks, shares), strict=True):
         both = np.isfinite(own) & np.isfinite(value)
         found[f"popularity_bias@{k}"] = np.where(both, value, np.nan), np.where(both, own, np.nan)
     return found
 
 
-def _as_ratio(values: Doubles | tuple[Doubles, Doubles]) -> tuple[Doubles, Doubles]:
-    """Numerator and denominator of each user; 0 and 0 where he does not count."""
+def _as_ratio(values: UserValues) -> tuple[Doubles, Doubles]:
+    """Return the numerator and denominator of each user; both 0 for users left out."""
     if isinstance(values, tuple):
         return np.nan_to_num(values[0]), np.nan_to_num(values[1])
     counts = np.isfinite(values)
     return np.where(counts, values, 0.0), counts.astype(np.float64)
 
 
-def _verdict(resample: Resample, model: Ranked, rival: Ranked, name: str) -> str:
-    """A sentence when the model is not clearly better than the baseline; empty when it is."""
-    own, other = model.values[name], rival.values[name]
+def _verdict(resample: Resample, model: UserMeasures, baseline: UserMeasures, name: str) -> str:
+    """Return a sentence if the model is not significantly better than the baseline; empty otherwise."""
+    own, other = model.values[name], baseline.values[name]
     assert not isinstance(own, tuple) and not isinstance(other, tuple)
     gain = own - other
     if gain.mean() <= 1e-9:
@@ -202,7 +227,7 @@ def _verdict(resample: Resample, model: Ranked, rival: Ranked, name: str) -> str
         )
     sample = resample.ratios(gain[:, None], np.ones((len(gain), 1)))
     if np.nanquantile(sample, 0.025) <= 0:
-        return f"By {name} this model is better than the baseline {BASELINE} by less than chance can explain."
+        return f"By {name} this model is better than the baseline {BASELINE}, but not significantly (95% bootstrap)."
     return ""
 
 
@@ -210,7 +235,7 @@ def _verdict(resample: Resample, model: Ranked, rival: Ranked, name: str) -> str
 
 
 def _table(report: RankingReport) -> list[str]:
-    """Lines of a table: a column for each k, below each measure the baselines' row."""
+    """Return the lines of the table: a column for each k; below each measure a row for each baseline."""
     names = list(dict.fromkeys(name.partition("@")[0] for name in report.measures))
     names = [*(name for name in names if name != "auc"), "auc"]
     rows = [["", *(f"@{k}" for k in report.k)]]

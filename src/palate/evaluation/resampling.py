@@ -1,4 +1,4 @@
-"""Resampling: what a measure would have been with other users. The bootstrap, over users."""
+"""The bootstrap over users: how far a measure would vary if other users had been tested."""
 
 from __future__ import annotations
 
@@ -16,15 +16,31 @@ Doubles = NDArray[np.float64]
 
 N_BOOTSTRAP = 1000
 TAILS = (0.025, 0.975)
-BLOCK = 4_000_000  # weights used at once
-DRAWN = 100_000  # weights drawn at once: so few that they stay near the processor
-MOST_KEPT = 50_000_000  # of them, a byte each
+BLOCK_WEIGHTS = 4_000_000  # bootstrap weights multiplied at once
+DRAWN_WEIGHTS = 100_000  # weights drawn at once: few enough to stay in the processor's cache
+MAX_KEPT_WEIGHTS = 50_000_000  # one byte each; more are drawn anew each time
 N_QUANTILES = 2**16
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measured value with its 95% bootstrap interval over users; nan where no interval is claimed."""
+    """A measured value with its 95% bootstrap interval over users.
+
+    str(measure) prints the value to four decimals with the interval in brackets.
+
+    Attributes:
+        value (float): The measure.
+        low (float, default nan): The lower end of the interval; nan where a measure has no interval.
+        high (float, default nan): The upper end of the interval; nan where a measure has no interval.
+
+    Source:
+        Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapter 13 (percentile intervals).
+
+    Example:
+        >>> from palate.evaluation import Measure
+        >>> str(Measure(0.87, 0.85, 0.9))
+        '0.8700 (0.8500 .. 0.9000)'
+    """
 
     value: float
     low: float = math.nan
@@ -35,7 +51,7 @@ class Measure:
 
 
 class Measured:
-    """What reports have in common: report["rmse"] is the value of a measure; OptionError names those there are."""
+    """What reports share: report["rmse"] is the value of a measure; an unknown name raises OptionError."""
 
     measures: dict[str, Measure]
 
@@ -46,7 +62,7 @@ class Measured:
 
 
 def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:
-    """Measures as plain values, ready for JSON: nan becomes None."""
+    """Return measures as plain values, ready for JSON; nan becomes None."""
     return {
         name: {part: None if math.isnan(number) else number for part, number in vars(measure).items()}
         for name, measure in measures.items()
@@ -55,14 +71,14 @@ def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PerUser:
-    """A mean over rows (or users) by user: the sums of each, and how many rows they are of; (n_users,) each."""
+    """A mean over test rows, split by user: the sum and the number of rows of each user, (n_users,) each."""
 
     sums: Doubles
     counts: Doubles
 
 
 class Resample:
-    """Bootstrap over users: users, not ratings, are what a new sample would bring."""
+    """Bootstrap weights of users. Users are resampled, not ratings, since the ratings of one user are correlated."""
 
     def __init__(self, n_users: int, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> None:
         self.n_users = n_users
@@ -71,13 +87,13 @@ class Resample:
         self._kept: list[NDArray[np.uint8]] = []
 
     def totals(self, per_user: Doubles) -> Doubles:
-        """Column sums of (n_users, c) under each resampling of users: (n_bootstrap, c)."""
+        """Return the column sums of (n_users, c) in each resampling: (n_bootstrap, c)."""
         columns = per_user.astype(np.float32, order="C")
         return np.concatenate([weights.astype(np.float32) @ columns for weights in self._weights()]).astype(np.float64)
 
     def _weights(self) -> Iterable[NDArray[np.uint8]]:
-        """How often each user counts in each resampling, blocks of (n, n_users); kept where they are few."""
-        if self.n_users * self.n_bootstrap > MOST_KEPT:
+        """Yield how often each user counts in each resampling, in blocks of (n, n_users)."""
+        if self.n_users * self.n_bootstrap > MAX_KEPT_WEIGHTS:
             return self._draw()
         if not self._kept:
             self._kept = list(self._draw())
@@ -85,16 +101,16 @@ class Resample:
 
     def _draw(self) -> Iterator[NDArray[np.uint8]]:
         rng = np.random.Generator(np.random.Philox(self._seed))
-        block = max(1, BLOCK // max(self.n_users, 1))
+        block = max(1, BLOCK_WEIGHTS // max(self.n_users, 1))
         for start in range(0, self.n_bootstrap, block):
-            yield _weights(rng, (min(block, self.n_bootstrap - start), self.n_users))
+            yield _poisson_weights(rng, (min(block, self.n_bootstrap - start), self.n_users))
 
     def ratios(self, sums: Doubles, counts: Doubles) -> Doubles:
-        """Ratios of column sums under each resampling, (n_bootstrap, c), nan where a sum of counts is 0.
+        """Return the ratios of column sums in each resampling, (n_bootstrap, c); nan where the counts sum to 0.
 
-        sums and counts: (n_users, c) each.
+        sums and counts: (n_users, c) each. Columns with the same counts as the first column share its total.
         """
-        other = (counts != counts[:, :1]).any(axis=0)  # most are of the same rows as the first
+        other = (counts != counts[:, :1]).any(axis=0)
         n = sums.shape[1]
         totals = self.totals(np.hstack([sums, counts[:, :1], counts[:, other]]))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -103,37 +119,37 @@ class Resample:
 
 
 def measure_of(value: float, sample: Doubles) -> Measure:
-    """A value with the middle 95% of what it was in the resamplings, (n_bootstrap,)."""
+    """Return a value with its percentile interval; sample: the value in each resampling, (n_bootstrap,)."""
     return measures_of([value], sample[:, None])[0]
 
 
 def measures_of(values: Iterable[float], samples: Doubles) -> list[Measure]:
-    """Values with the middle 95% of what each was in the resamplings, (n_bootstrap, n); nan counts as no resampling."""
-    unknown = np.isnan(samples)
-    some, whole = np.flatnonzero(unknown.any(axis=0) & ~unknown.all(axis=0)), ~unknown.any(axis=0)
+    """Return values with their percentile intervals; samples: (n_bootstrap, n), in which nan is ignored."""
+    missing = np.isnan(samples)
+    partial, whole = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)), ~missing.any(axis=0)
     ends = np.full((len(TAILS), samples.shape[1]), np.nan)
     ends[:, whole] = np.quantile(samples[:, whole], TAILS, axis=0)
-    for column in some:
+    for column in partial:
         ends[:, column] = np.nanquantile(samples[:, column], TAILS)
     return [Measure(float(value), float(low), float(high)) for value, low, high in zip(values, *ends, strict=True)]
 
 
-def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Poisson(1) weights: the bootstrap of many users without drawing their indices."""
+def _poisson_weights(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Draw Poisson(1) weights, which approximate the bootstrap of many users without drawing their indices."""
     weights = np.zeros(shape[0] * shape[1], np.uint8)
-    for start in range(0, len(weights), DRAWN):
-        part = weights[start : start + DRAWN]
+    for start in range(0, len(weights), DRAWN_WEIGHTS):
+        part = weights[start : start + DRAWN_WEIGHTS]
         draws = np.frombuffer(rng.bytes(2 * len(part)), "<u2")
-        for step in STEPS:
+        for step in POISSON_STEPS:
             part += draws >= step
     return weights.reshape(shape)
 
 
 def _poisson_steps() -> list[int]:
-    """Where the quantiles of Poisson(1) rise by one, among 2^16 equal steps of a uniform draw."""
-    reached = np.cumsum(np.exp(-1.0) / np.array([math.factorial(n) for n in range(10)]))
-    steps = np.rint(reached * N_QUANTILES).astype(int)
+    """Return where a uniform draw of 16 bits passes the cumulative distribution of Poisson(1)."""
+    cumulative = np.cumsum(np.exp(-1.0) / np.array([math.factorial(n) for n in range(10)]))
+    steps = np.rint(cumulative * N_QUANTILES).astype(int)
     return [step for step in steps.tolist() if step < N_QUANTILES]
 
 
-STEPS = _poisson_steps()
+POISSON_STEPS = _poisson_steps()

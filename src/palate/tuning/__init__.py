@@ -1,4 +1,4 @@
-"""Tuning: tune() finds which options of a recipe are best, on ratings held out of the training ratings."""
+"""Tuning: tune() finds the best options of a recipe, measured on ratings held out of the training ratings."""
 
 from palate.tuning.results import Trial, Tuning
 from palate.tuning.searching import tune

@@ -1,4 +1,4 @@
-"""What a tuning finds: trials, the best recipe, a table, a frame, a picture."""
+"""The result of a tuning: its trials, the best recipe, a table and a frame."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from palate.answers.shapes import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
-from palate.evaluation.metrics import AT_K
-from palate.evaluation.rankings import MOST_K
+from palate.evaluation.rank_metrics import AT_K
+from palate.evaluation.rankings import MAX_K
 from palate.recipes.base import Recipe
 from palate.recommender import Recommender
 
@@ -20,15 +20,29 @@ if TYPE_CHECKING:
     import polars as pl
 
 ERRORS = ("rmse", "mae")
-STARRED = "* not given: taken from the ratings that were learned from"
+TAKEN_NOTE = "* not given: chosen from the training ratings"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate: its options, after how many passes (None: a recipe without) it was measured, and how good it was.
+    """One set of options that tune() tried.
 
-    taken: what it took from the ratings for options that were not given.
-    state: "finished" after all passes, "stopped" where others were better or time was over, "failed" without a value.
+    Attributes:
+        number (int): The position among all trials, from 0: the recipe as given.
+        round (int): The round of successive halving it was part of, from 0.
+        params (dict of str to value): The options tried; empty for trial 0.
+        passes (int or None): The sweeps or epochs after which it was last measured; None for recipes without passes.
+        value (float or None): The metric on the held-out ratings; None if it could not be fitted.
+        seconds (float): The time spent fitting and measuring.
+        state (str): "finished" after all passes; "stopped" if other trials were better or the time was over; "failed"
+            without a value.
+        taken (dict of str to value, default empty): The values that the fit chose from the ratings, for options that
+            were not given.
+
+    Example:
+        >>> from palate.tuning import Trial
+        >>> Trial(0, 0, {}, passes=16, value=0.31, seconds=0.5, state="finished").score
+        0.31
     """
 
     number: int
@@ -42,13 +56,32 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """The value, nan where there is none."""
+        """The metric, nan where there is no value."""
         return math.nan if self.value is None else self.value
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What tune() found. `best` is a recipe; print(tuning) is a table, `trials` a frame, plot() a picture."""
+    """The result of tune(): the best options of a recipe, and all trials. print(tuning) prints a table.
+
+    palate.plotting.tuned draws the trials; palate.plotting.write_page writes them as an HTML page.
+
+    Attributes:
+        recipe (Recipe): The recipe as given.
+        metric (str): The metric that trials are compared by.
+        entries (tuple of Trial): All trials in their order.
+        ended (str, default "finished"): "finished", or "interrupted" after Ctrl-C.
+
+    Example:
+        >>> import palate
+        >>> from palate.tuning import Trial, Tuning
+        >>> trials = (
+        ...     Trial(0, 0, {}, passes=None, value=0.95, seconds=0.1, state="finished"),
+        ...     Trial(1, 1, {"weight_decay": 9.0}, passes=None, value=0.93, seconds=0.1, state="finished"),
+        ... )
+        >>> Tuning(palate.Bias(), "rmse", trials).best.weight_decay
+        9.0
+    """
 
     recipe: Recipe
     metric: str
@@ -57,32 +90,47 @@ class Tuning:
 
     @property
     def is_error(self) -> bool:
-        """Whether less of the metric is better."""
+        """True if lower values of the metric are better."""
         return self.metric in ERRORS
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials that had all their passes, best first; of equals the earlier one."""
-        whole = [trial for trial in self.entries if trial.state == "finished" and trial.value is not None]
-        return sorted(whole, key=lambda trial: (-sign(self.metric) * trial.score, trial.number))
+        """The finished trials, best first; of equal ones the earlier first."""
+        finished = [trial for trial in self.entries if trial.state == "finished" and trial.value is not None]
+        return sorted(finished, key=lambda trial: (-sign(self.metric) * trial.score, trial.number))
 
     @property
     def best(self) -> Recipe:
-        """The recipe with the best options found; the one given, where nothing was better."""
+        """The recipe with the best options found; the recipe as given if nothing was better."""
         return replace(self.recipe, **self.ranked[0].params)
 
     def options(self, trials: Sequence[Trial]) -> list[str]:
-        """The names of the options that trials were given, then of those that they took from the ratings."""
+        """Return the names of the options that differ between trials.
+
+        Parameters:
+            trials (sequence of Trial): The trials to look at.
+
+        Returns:
+            list of str: The options that were tried, then those whose values were chosen from the ratings.
+        """
         given = (name for trial in trials for name in trial.params)
         return list(dict.fromkeys([*given, *(name for trial in trials for name in trial.taken)]))
 
     def used(self, trial: Trial, name: str) -> Any:
-        """What a trial used for an option: as tried, as taken from the ratings, or as the recipe has it."""
+        """Return the value of an option in a trial: as tried, as chosen from the ratings, or as in the recipe.
+
+        Parameters:
+            trial (Trial): A trial of this tuning.
+            name (str): The name of an option.
+
+        Returns:
+            value: The value used by the fit.
+        """
         return trial.params[name] if name in trial.params else trial.taken.get(name, getattr(self.recipe, name))
 
     @property
     def trials(self) -> pl.DataFrame:
-        """One row per trial: trial, round, what was used for each option, passes, the metric, seconds, state."""
+        """A polars frame with a row for each trial: trial, round, option values, passes, the metric, seconds, state."""
         import polars as pl
 
         names = self.options(self.entries)
@@ -96,34 +144,50 @@ class Tuning:
         return pl.DataFrame(columns, strict=False).rename({"number": "trial"})
 
     def fit(self, ratings: Ratings, **options: Any) -> Recommender:
-        """The best recipe, fitted on all of these ratings."""
+        """Fit the best recipe.
+
+        Parameters:
+            ratings (Ratings): What to learn from; usually all training ratings.
+            options (keyword arguments): Options of Recipe.fit, such as progress.
+
+        Returns:
+            Recommender: The trained model.
+        """
         return self.best.fit(ratings, **options)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, ready for JSON."""
+        """Return the tuning as plain values, ready for JSON.
+
+        Returns:
+            dict: The metric, how the tuning ended, the best recipe's name and options, and all trials.
+        """
         best = {"name": type(self.best).__name__, **self.best.options()}
         trials = [asdict(trial) for trial in self.entries]
         return {"metric": self.metric, "ended": self.ended, "best": best, "trials": trials}
 
     @property
     def heading(self) -> str:
-        """What was tried, and how it ended."""
-        stopped = sum(trial.state == "stopped" for trial in self.entries)
-        head = f"{len(self.entries)} trials by {self.metric} on held-out training ratings, {stopped} stopped early"
+        """The line above the table: the number of trials, and how the tuning ended."""
+        n_stopped = sum(trial.state == "stopped" for trial in self.entries)
+        head = f"{len(self.entries)} trials by {self.metric} on held-out training ratings, {n_stopped} stopped early"
         return head if self.ended == "finished" else f"{head}; {self.ended}"
 
     @property
     def notes(self) -> list[str]:
-        """What is to be said below the table."""
-        return [STARRED] if any(trial.taken for trial in self.ranked[:10]) else []
+        """The lines below the table."""
+        return [TAKEN_NOTE] if any(trial.taken for trial in self.ranked[:10]) else []
 
     @property
     def verdict(self) -> str:
-        """Which options are best."""
+        """The last line: the best recipe."""
         return f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"
 
     def cells(self) -> list[list[str]]:
-        """The table of the best ten by rows, the first one its head; * marks what was taken from the ratings."""
+        """Return the table of the best ten trials by rows, as text; * marks values chosen from the ratings.
+
+        Returns:
+            list of list of str: The head row, then one row for each trial.
+        """
         shown = self.ranked[:10]
         names = self.options(shown)
         rows = [["trial", self.metric, *names, "seconds"]]
@@ -141,17 +205,19 @@ def _shown(value: Any) -> str:
 
 
 def sign(metric: str) -> int:
-    """1 where more of the metric is better, -1 where less is."""
+    """Return 1 if higher values of the metric are better, -1 if lower ones are."""
     return -1 if metric in ERRORS else 1
 
 
 def check_metric(metric: str, train: Ratings) -> None:
-    """OptionError, naming the valid ones, for a metric that ratings of this kind are not measured by."""
+    """Raise OptionError, which names the valid metrics, unless ratings of this kind are measured by this one."""
     name, _, k = str(metric).partition("@")
     if not train.is_implicit:
         if metric not in ERRORS:
-            raise OptionError(f"metric={metric!r} is none of {', '.join(map(repr, ERRORS))}, which measure ratings.")
+            raise OptionError(
+                f"metric={metric!r} is none of {', '.join(map(repr, ERRORS))}, the metrics of explicit ratings."
+            )
         return
-    if metric != "auc" and not (name in AT_K and re.fullmatch("[1-9][0-9]{0,6}", k) and int(k) <= MOST_K):
+    if metric != "auc" and not (name in AT_K and re.fullmatch("[1-9][0-9]{0,6}", k) and int(k) <= MAX_K):
         valid = ", ".join(f"{name}@k" for name in AT_K)
         raise OptionError(f"metric={metric!r} is none of {valid} (with a number as k, such as ndcg@10), auc.")

@@ -1,8 +1,8 @@
-"""Tuning: which options of a recipe are best on ratings held out of the training ratings; the test part stays unseen.
+"""tune(): search the options of a recipe by successive halving, on ratings held out of the training ratings.
 
-Rounds of successive halving (Jamieson & Talwalkar 2016): of each round's candidates, proposed by a tree-structured
-Parzen estimator (Bergstra et al. 2011; Optuna) from all the trials before, everybody gets a few sweeps, the best third
-twice as many, the best third of those all of them. Needs palate[tune].
+In each round, new candidates are proposed by a tree-structured Parzen estimator from all trials before. All of them are
+fitted for a part of their passes; the best third is fitted for twice as many, and the best third of these for all. The
+test ratings are never seen. Needs palate[tune].
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from palate.data.splitting import split_random, split_within_users
 from palate.errors import DataError, OptionError
 from palate.recipes.base import Recipe
 from palate.recipes.monitor import Progress
-from palate.tuning.attempts import Attempt
+from palate.tuning.candidates import Candidate
 from palate.tuning.results import Trial, Tuning, check_metric, sign
 from palate.tuning.spaces import optuna_module, proposals, space_of
 from palate.tuning.storage import Storage
 
-WIDTH, KEPT = 9, 3  # candidates of a round, and of how many one goes on
-SHARES = (3, 1.5, 1)  # a round is thinned after a whole fit divided by these
+N_CANDIDATES, REDUCTION = 9, 3  # candidates in a round; one of so many continues after each measurement
+DIVISORS = (3, 1.5, 1)  # candidates are measured after all passes divided by these
 
 
 def tune(
@@ -48,42 +48,66 @@ def tune(
     seed: int = 0,
     progress: Progress = "auto",
 ) -> Tuning:
-    """The best options of a recipe for these ratings, as far as `seconds` (or so many `trials`) tell. Keep a test part.
+    """Find the best options of a recipe for these ratings, measured on a held-out part of them.
 
-    metric: "ndcg@10", "recall@20" and the like of implicit ratings (default "ndcg@10"), "rmse" (default) or "mae" of
-    explicit ones, on a part of `train` that is held out: 20% within users, or 10% at random. space: {option: (lowest,
-    highest)} on a logarithmic scale or {option: [choices]}; by default what `palate.tuning.SPACES` has for the recipe;
-    all other options stay. The recipe as given is trial 0. storage: a file (JSON lines) of rounds that are done, from
-    which the same call goes on after a kill; the same trials come out of it. Ctrl-C keeps what was found. With trials=
-    the same seed gives the same trials; with seconds= the machine's speed has a say.
+    The held-out part is 20% of each user's choices for implicit ratings, and a random 10% for explicit ones. Keep a
+    test set apart: tune on the training ratings, fit the best recipe on all of them, and evaluate on the test set.
+    Trial 0 is the recipe as given. Ctrl-C keeps what was found. Needs Optuna: pip install 'palate[tune]'.
 
-    Raises OptionError for a metric or an option that there is not, for a storage of something else, without
-    palate[tune], and for ratings of another kind than the recipe learns from.
+    Parameters:
+        recipe (Recipe): What to tune; options outside the search space stay as they are.
+        train (Ratings): The training ratings.
+        metric (str or None, default None): "ndcg@10", "recall@20" and the like, or "auc", for implicit ratings (None:
+            "ndcg@10"); "rmse" or "mae" for explicit ones (None: "rmse").
+        seconds (float, default 60.0): When to stop, in seconds; above 0. Ignored if `trials` is given.
+        trials (int or None, default None): The number of trials instead of a time; 1 or more.
+        space (mapping or None, default None): {option: (lowest, highest)}, both above 0 and searched on a logarithmic
+            scale, or {option: [values]}. None takes palate.tuning.SPACES[recipe name].
+        storage (str or path or None, default None): A file (JSON lines) that keeps finished rounds. The same call with
+            the same file resumes after a kill, and finds the same trials.
+        seed (int, default 0): Seed of the held-out part and of the search; 0 or more. With `trials`, the same seed
+            gives the same trials; with `seconds`, they also depend on the machine's speed.
+        progress (bool or "auto", default "auto"): Print a line on standard error after each round; "auto" prints it on
+            a terminal.
 
-    >>> import palate
-    >>> likes = palate.datasets.synthetic(60, 40, 1200, kind="implicit")
-    >>> tuning = palate.tune(palate.ImplicitALS(n_factors=8), likes, trials=12)  # doctest: +SKIP
-    >>> rec = tuning.fit(likes)  # doctest: +SKIP
+    Returns:
+        Tuning: The best recipe and all trials.
+
+    Raises:
+        DataError: There are no ratings, or none can be held out.
+        OptionError: An option is out of range or unknown, the recipe has no search space or does not learn from ratings
+            of this kind, the storage is of another tuning, or Optuna is not installed.
+
+    Source:
+        Jamieson & Talwalkar (2016), Non-stochastic Best Arm Identification and Hyperparameter Optimization (successive
+        halving). Bergstra et al. (2011), Algorithms for Hyper-Parameter Optimization, section 4 (tree-structured Parzen
+        estimator, as in Optuna).
+
+    Example:
+        >>> import palate
+        >>> likes = palate.datasets.synthetic(60, 40, 1200, kind="implicit")
+        >>> tuning = palate.tune(palate.ImplicitALS(n_factors=8), likes, trials=12)  # doctest: +SKIP
+        >>> rec = tuning.fit(likes)  # doctest: +SKIP
     """
     _check(recipe, train, seconds, trials, seed)
     metric = metric or ("ndcg@10" if train.is_implicit else "rmse")
     check_metric(metric, train)
-    sought = space_of(recipe, train, space)
+    search_space = space_of(recipe, train, space)
     optuna_module()
     split = partial(split_within_users, test=0.2) if train.is_implicit else partial(split_random, keep_all=True)
     inner, valid = split(train, seed=seed)
     if len(valid) == 0:
-        raise DataError("nothing can be held out to tune by: no user has five ratings or more.")
+        raise DataError("no ratings can be held out to tune by: no user has five ratings or more.")
     show = sys.stderr.isatty() if progress == "auto" else bool(progress)
     deadline = time.monotonic() + seconds if trials is None else math.inf
-    search = Search(recipe, sought, inner, valid, metric, seed, deadline, show)
-    done = None if storage is None else Storage(Path(storage), search.header(train), sought)
-    return search.run(math.inf if trials is None else trials, done)
+    search = Search(recipe, search_space, inner, valid, metric, seed, deadline, show)
+    finished = None if storage is None else Storage(Path(storage), search.header(train), search_space)
+    return search.run(math.inf if trials is None else trials, finished)
 
 
 def _check(recipe: Any, train: Any, seconds: Any, trials: Any, seed: Any) -> None:
     if not isinstance(recipe, Recipe):
-        raise OptionError(f"recipe must be one such as palate.ImplicitALS(), got {recipe!r}.")
+        raise OptionError(f"recipe must be a Recipe, such as palate.ImplicitALS(), got {recipe!r}.")
     if not isinstance(train, Ratings):
         raise OptionError(f"train must be Ratings, got {type(train).__name__}; palate.read() makes them.")
     if len(train) == 0:
@@ -98,7 +122,7 @@ def _check(recipe: Any, train: Any, seconds: Any, trials: Any, seed: Any) -> Non
 
 @dataclass
 class Search:
-    """One tuning under way: what is tried on which ratings, and what came of it."""
+    """A running search: what is tuned on which ratings, and the trials so far."""
 
     recipe: Recipe
     space: dict[str, Any]
@@ -111,66 +135,68 @@ class Search:
     trials: list[Trial] = field(default_factory=list)
 
     def header(self, train: Ratings) -> dict[str, Any]:
-        """What a storage is of: two tunings with the same one are the same."""
+        """Return the header of the storage file; tunings with equal headers are the same."""
         about = {"name": type(self.recipe).__name__, **self.recipe.options()}
         columns = (train.user_codes, train.item_codes, train.values, train.weights)
         digest = hashlib.sha256(b"".join(b"" if column is None else column.tobytes() for column in columns))
-        told = {"palate": "tuning 1", "recipe": about, "space": self.space, "metric": self.metric, "seed": self.seed}
-        plain: dict[str, Any] = json.loads(json.dumps({**told, "train": digest.hexdigest()}))
+        header = {"palate": "tuning 1", "recipe": about, "space": self.space, "metric": self.metric, "seed": self.seed}
+        plain: dict[str, Any] = json.loads(json.dumps({**header, "train": digest.hexdigest()}))
         return plain
 
-    def run(self, most: float, storage: Storage | None) -> Tuning:
-        """Round by round, until there are `most` trials or time is over; the first round is the recipe as given."""
-        self.trials = [] if storage is None else [self._known(trial) for trial in storage.rounds()]
+    def run(self, max_trials: float, storage: Storage | None) -> Tuning:
+        """Run rounds until there are `max_trials` trials or the time is over. Round 0 is the recipe as given."""
+        self.trials = [] if storage is None else [self._with_taken(trial) for trial in storage.rounds()]
         ended = "finished"
-        attempts: list[Attempt] = []
+        candidates: list[Candidate] = []
         try:
-            while len(self.trials) < most and (time.monotonic() < self.deadline or not self.trials):
+            while len(self.trials) < max_trials and (time.monotonic() < self.deadline or not self.trials):
                 number = self.trials[-1].round + 1 if self.trials else 0
-                attempts = self._attempts(number, int(min(WIDTH, most - len(self.trials))))
-                self._halve(attempts, math.inf if number == 0 else self.deadline)
-                self.trials += self._told(attempts, number)
+                candidates = self._candidates(number, int(min(N_CANDIDATES, max_trials - len(self.trials))))
+                self._halve(candidates, math.inf if number == 0 else self.deadline)
+                self.trials += self._trials_of(candidates, number)
                 if storage is not None:
                     storage.append([trial for trial in self.trials if trial.round == number])
-                attempts = []
-                self._show()
+                candidates = []
+                self._print_progress()
         except KeyboardInterrupt:
             ended = "interrupted"
             number = self.trials[-1].round + 1 if self.trials else 0
-            self.trials += self._told(attempts, number)
+            self.trials += self._trials_of(candidates, number)
             if not any(trial.state == "finished" for trial in self.trials):
                 raise
         if not any(trial.state == "finished" for trial in self.trials):
             raise OptionError(f"{self.recipe.label()} cannot be fitted on these ratings, so there is nothing to tune.")
         return Tuning(self.recipe, self.metric, tuple(self.trials), ended)
 
-    def _known(self, trial: Trial) -> Trial:
-        """A stored trial with what it took from the ratings."""
+    def _with_taken(self, trial: Trial) -> Trial:
+        """Return a stored trial with the values that its recipe chooses from the ratings."""
         recipe = replace(self.recipe, **trial.params)
         return trial if trial.value is None else replace(trial, taken=recipe.data_defaults(self.inner))
 
-    def _attempts(self, number: int, n: int) -> list[Attempt]:
+    def _candidates(self, number: int, n: int) -> list[Candidate]:
+        """Return n new candidates for a round."""
         proposed = [{}] if number == 0 else proposals(self.space, self.trials, n, self.metric, (self.seed, number))
-        return [Attempt(params, replace(self.recipe, **params), self.inner) for params in proposed]
+        return [Candidate(params, replace(self.recipe, **params), self.inner) for params in proposed]
 
-    def _halve(self, attempts: list[Attempt], deadline: float) -> None:
-        """The successive halving of one round."""
-        alive = attempts
-        for share in SHARES:
-            for attempt in alive:
+    def _halve(self, candidates: list[Candidate], deadline: float) -> None:
+        """Measure the candidates of one round by successive halving."""
+        remaining = candidates
+        for divisor in DIVISORS:
+            for candidate in remaining:
                 if time.monotonic() >= deadline:
                     return
-                attempt.measure(share, self.valid, self.metric)
-            good = [attempt for attempt in alive if attempt.value is not None]
-            good.sort(key=lambda attempt: -sign(self.metric) * (attempt.value or 0.0))
-            alive = good[: max(1, len(good) // KEPT)] if good and good[0].is_long else []
+                candidate.measure(divisor, self.valid, self.metric)
+            fitted = [candidate for candidate in remaining if candidate.value is not None]
+            fitted.sort(key=lambda candidate: -sign(self.metric) * (candidate.value or 0.0))
+            remaining = fitted[: max(1, len(fitted) // REDUCTION)] if fitted and fitted[0].has_passes else []
 
-    def _told(self, attempts: Iterable[Attempt], number: int) -> list[Trial]:
-        seen = [attempt for attempt in attempts if attempt.seconds > 0]
-        return [attempt.trial(len(self.trials) + at, number) for at, attempt in enumerate(seen)]
+    def _trials_of(self, candidates: Iterable[Candidate], number: int) -> list[Trial]:
+        """Return the trials of the candidates that were measured in a round."""
+        measured = [candidate for candidate in candidates if candidate.seconds > 0]
+        return [candidate.trial(len(self.trials) + at, number) for at, candidate in enumerate(measured)]
 
-    def _show(self) -> None:
+    def _print_progress(self) -> None:
         if self.show:
             best = Tuning(self.recipe, self.metric, tuple(self.trials)).ranked[:1]
-            told = f"best {self.metric} {best[0].score:.4f}" if best else "none fitted"
-            print(f"{len(self.trials)} trials, {told}", file=sys.stderr)  # noqa: T201
+            result = f"best {self.metric} {best[0].score:.4f}" if best else "none fitted"
+            print(f"{len(self.trials)} trials, {result}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Where to look for options, and what to try next there."""
+"""Search spaces: which values of which options to try, and what to try next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from palate.errors import OptionError
 from palate.recipes.base import Recipe
 from palate.tuning.results import Trial, sign
 
-# Where to look, by recipe: (lowest, highest) of a number, sought on a logarithmic scale, or a list of choices.
+# By recipe and option: (lowest, highest) of a number, searched on a logarithmic scale, or a list of choices.
 SPACES: dict[str, dict[str, Any]] = {
     "ImplicitALS": {
         "n_factors": [16, 32, 64, 96, 128],
@@ -39,11 +39,11 @@ SPACES: dict[str, dict[str, Any]] = {
     "Bayes": {"n_factors": [7, 15, 31, 47], "history": [True, False]},
     "Bias": {"weight_decay": (0.1, 100.0)},
 }
-STARTUP = 9  # trials before proposals are more than random
+N_RANDOM = 9  # trials before proposals follow the estimator
 
 
 def space_of(recipe: Recipe, train: Ratings, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Where to look, checked; OptionError for a recipe without options to tune, and for what is no space."""
+    """Return the checked search space; raise OptionError for a recipe without one, and for an invalid space."""
     name, options = type(recipe).__name__, recipe.options()
     space = dict(SPACES.get(name, {}) if given is None else given)
     if given is None and train.weights is None:
@@ -51,24 +51,25 @@ def space_of(recipe: Recipe, train: Ratings, given: Mapping[str, Any] | None) ->
     if not space:
         tunable = ", ".join(SPACES)
         raise OptionError(f"{name} has nothing to tune here; give space=, or one of the recipes {tunable}.")
-    for option, where in space.items():
+    for option, values in space.items():
         if option not in options:
             raise OptionError(f"{name} has no option {option!r}; there are {', '.join(options)}.")
-        if not _is_range(where) and not (isinstance(where, list) and where):
+        if not _is_range(values) and not (isinstance(values, list) and values):
             raise OptionError(
-                f"space[{option!r}]={where!r}: give (lowest, highest), both above 0, or a list of choices."
+                f"space[{option!r}]={values!r}: give (lowest, highest), both above 0, or a list of choices."
             )
     return space
 
 
-def _is_range(where: Any) -> bool:
-    if not isinstance(where, tuple) or len(where) != 2:
+def _is_range(values: Any) -> bool:
+    if not isinstance(values, tuple) or len(values) != 2:
         return False
-    return all(isinstance(end, int | float) and not isinstance(end, bool) for end in where) and 0 < where[0] < where[1]
+    are_numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in values)
+    return are_numbers and 0 < values[0] < values[1]
 
 
 def optuna_module() -> Any:
-    """Optuna, which only palate[tune] installs; OptionError without."""
+    """Return the module optuna; raise OptionError if it is not installed."""
     try:
         return import_module("optuna")
     except ImportError:
@@ -78,14 +79,14 @@ def optuna_module() -> Any:
 def proposals(
     space: Mapping[str, Any], past: Sequence[Trial], n: int, metric: str, seed: tuple[int, int]
 ) -> list[dict[str, Any]]:
-    """Options to try next, n of them, from what came of those before; the same for the same seed."""
+    """Return n sets of options to try next, given the past trials; deterministic given the seed."""
     optuna = optuna_module()
-    distributions = {name: _distribution(optuna, where) for name, where in space.items()}
+    distributions = {name: _distribution(optuna, values) for name, values in space.items()}
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    told = optuna.logging.get_verbosity()
+    verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=STARTUP)
+        sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=N_RANDOM)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for trial in past:
             if trial.value is not None and set(trial.params) == set(space):
@@ -95,12 +96,12 @@ def proposals(
                 )
         return [dict(study.ask(distributions).params) for _ in range(n)]
     finally:
-        optuna.logging.set_verbosity(told)
+        optuna.logging.set_verbosity(verbosity)
 
 
-def _distribution(optuna: Any, where: Any) -> Any:
-    if isinstance(where, list):
-        return optuna.distributions.CategoricalDistribution(where)
-    whole = all(isinstance(end, int) for end in where)
+def _distribution(optuna: Any, values: Any) -> Any:
+    if isinstance(values, list):
+        return optuna.distributions.CategoricalDistribution(values)
+    whole = all(isinstance(end, int) for end in values)
     kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
-    return kind(*where, log=True)
+    return kind(*values, log=True)

@@ -1,4 +1,4 @@
-"""Going on after a kill: a file of JSON lines."""
+"""A file of finished rounds, in JSON lines, from which a tuning resumes after a kill."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATES = ("finished", "stopped", "failed")
 
 
 class Storage:
-    """A file of JSON lines: what is tuned, then the trials of each round that is done."""
+    """A file of JSON lines: a header that identifies the tuning, then the trials of each finished round."""
 
     def __init__(self, path: Path, header: dict[str, Any], space: Mapping[str, Any]) -> None:
         self.path = path
@@ -26,21 +26,23 @@ class Storage:
         self.space = space
 
     def rounds(self) -> list[Trial]:
-        """The trials of whole rounds; what a kill has torn is dropped from the file. OptionError for another's."""
+        """Return the trials of complete rounds, and drop other lines; OptionError if the file is not of this tuning."""
         if not self.path.exists():
             self._write([])
             return []
         lines = [_parsed(line) for line in self.path.read_bytes().splitlines()]
         if not lines or lines[0] != self.header:
-            raise OptionError(f"{self.path} is no storage of this tuning (recipe, ratings, metric, space and seed).")
-        whole = [line for line in lines[1:] if line is not None and _is_trial(line, self.space)]
-        kept = [line for line in whole if sum(other["round"] == line["round"] for other in whole) == line["of"]]
+            raise OptionError(
+                f"{self.path} does not hold trials of this tuning (same recipe, ratings, metric, space and seed)."
+            )
+        valid = [line for line in lines[1:] if line is not None and _is_trial(line, self.space)]
+        kept = [line for line in valid if sum(other["round"] == line["round"] for other in valid) == line["of"]]
         if len(kept) < len(lines) - 1:
             self._write(kept)
         return [Trial(**{name: value for name, value in line.items() if name != "of"}) for line in kept]
 
     def append(self, trials: Sequence[Trial]) -> None:
-        """A round that is done, in one go."""
+        """Append the trials of a finished round in one write."""
         lines = [json.dumps(_stored(trial) | {"of": len(trials)}) + "\n" for trial in trials]
         with self.path.open("ab") as file:
             file.write("".join(lines).encode())
@@ -48,16 +50,16 @@ class Storage:
             os.fsync(file.fileno())
 
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        beside = self.path.with_name(self.path.name + ".part")
+        part = self.path.with_name(self.path.name + ".part")
         try:
-            beside.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *lines]), encoding="utf-8")
-            beside.replace(self.path)
+            part.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *lines]), encoding="utf-8")
+            part.replace(self.path)
         except OSError as error:
             raise OptionError(f"storage={str(self.path)!r} cannot be written: {error}.") from error
 
 
 def _stored(trial: Trial) -> dict[str, Any]:
-    """All of a trial but what it took from the ratings, which they tell again."""
+    """Return a trial as a dict, without `taken`, which is computed again from the ratings."""
     return {name: value for name, value in asdict(trial).items() if name != "taken"}
 
 
@@ -70,7 +72,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_trial(line: dict[str, Any], space: Mapping[str, Any]) -> bool:
-    """Whether a line is what was written: a file may be anybody's, and its options go to a recipe."""
+    """True if a line is a valid trial. Files may come from anywhere, and the options are passed to a recipe."""
     if set(line) != {"of", *(field.name for field in fields(Trial))} - {"taken"}:
         return False
     if not all(isinstance(line[name], kind) for name, kind in TYPES.items()) or line["state"] not in STATES:
@@ -87,11 +89,11 @@ def _is_finite(value: float | None) -> bool:
 
 
 def _are_within(params: Mapping[str, Any], space: Mapping[str, Any]) -> bool:
-    return all(_is_within(params[name], where) for name, where in space.items())
+    return all(_is_within(params[name], values) for name, values in space.items())
 
 
-def _is_within(value: Any, where: Any) -> bool:
-    if isinstance(where, list):
-        return json.dumps(value) in map(json.dumps, where)
+def _is_within(value: Any, values: Any) -> bool:
+    if isinstance(values, list):
+        return json.dumps(value) in map(json.dumps, values)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and bool(where[0] <= value <= where[1])
+    return is_number and bool(values[0] <= value <= values[1])

@@ -1,4 +1,4 @@
-"""What is asked of a model: predict, recommend, similar, explain."""
+"""Queries to a model: palate predict, recommend, similar and explain."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def predict(
     model: opt.ModelFile,
-    user: Annotated[str | None, Argument(metavar="USER", help="Whose rating.", show_default=False)] = None,
-    item: Annotated[str | None, Argument(metavar="ITEM", help="Of what: id or title.", show_default=False)] = None,
+    user: Annotated[str | None, Argument(metavar="USER", help="The user's id.", show_default=False)] = None,
+    item: Annotated[str | None, Argument(metavar="ITEM", help="The item's id or title.", show_default=False)] = None,
     *,
-    pairs: Annotated[Path | None, Option(metavar="FILE", help="A file with a user and an item in each row.")] = None,
+    pairs: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="A file with a user and an item in each row, instead of USER and ITEM."),
+    ] = None,
     when: opt.When = None,
     level: opt.Level = 0.9,
     distribution: opt.Distribution = False,
@@ -29,7 +32,7 @@ def predict(
     json: opt.Json = False,
     out: opt.Out = None,
 ) -> None:
-    """The expected rating, and the interval that holds the real one with probability --level."""
+    """Predict a rating, with the interval that holds the true one with probability --level."""
     from palate.cli import lists
 
     if (pairs is None) == (user is None) or (user is None) != (item is None):
@@ -54,14 +57,14 @@ def predict(
 @opt.takes("choosing", opt.CHOOSE_OPTIONS)
 def recommend(
     model: opt.ModelFile,
-    users: Annotated[list[str] | None, Argument(metavar="USERS", help="For whom.", show_default=False)] = None,
+    users: Annotated[list[str] | None, Argument(metavar="USERS", help="The users' ids.", show_default=False)] = None,
     *,
-    everyone: Annotated[bool, Option("--everyone", "--all", help="For all users.")] = False,
+    everyone: Annotated[bool, Option("--everyone", "--all", help="Recommend for all users.")] = False,
     like: Annotated[
         list[str] | None,
         Option(
             metavar='"ITEM=RATING"',
-            help="For somebody new who gave this rating, or chose ITEM; repeat it for several.",
+            help="Recommend for a new user who gave this rating, or chose ITEM; repeat for several.",
         ),
     ] = None,
     n: opt.N = 10,
@@ -77,54 +80,54 @@ def recommend(
     out: opt.Out = None,
     choosing: dict[str, Any],
 ) -> None:
-    """What somebody would like best among what they have not rated or chosen yet."""
+    """Recommend the best items among those that a user has not rated or chosen yet."""
     from palate.cli import lists
 
     if bool(users) + everyone + bool(like) != 1:
-        raise BadParameter('name users, or say --everyone, or --like "ITEM=RATING" for somebody new.')
+        raise BadParameter('name users, or give --everyone, or --like "ITEM=RATING" for a new user.')
     if like and "index" in choosing:
         raise BadParameter("--index goes with users, or --everyone.")
     into_file = everyone and out is not None and not json
-    opt.check_running(choosing, into_file=into_file)
+    opt.check_everyone_options(choosing, into_file=into_file)
     printing.check_out(out)
     rec = load_model(model)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
-    options |= {"at_least": at_least, **lists.chosen(items, exclude, choosing, rec)}
+    options |= {"at_least": at_least, **lists.recommend_filters(items, exclude, choosing, rec)}
     if like:
-        frame = rec.fold_in(lists.liked(like, rec)).recommend(**options)
-        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for somebody new")
+        frame = rec.fold_in(lists.given_ratings(like, rec)).recommend(**options)
+        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for a new user")
         return
     labels = None if everyone else [lists.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory
-        rec.recommend(None, **options, **opt.running(choosing), out=out)
-        _tell_index(rec, choosing)
+        rec.recommend(None, **options, **opt.everyone_options(choosing), out=out)
+        _note_index(rec, choosing)
         printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
         return
     frame = rec.recommend(labels, **options | {"on_unknown": on_unknown})
-    _tell_index(rec, choosing)
+    _note_index(rec, choosing)
     one = labels is not None and len(labels) == 1
     hide = [rec.model.user_vocabulary.what] if one else []
     heading = f"Recommended for {labels[0]}" if one and labels else ""
     printing.emit(_rank_first(frame), as_json=json, out=out, heading=heading, hide=hide)
 
 
-@opt.takes("choosing", opt.ALIKE_OPTIONS)
+@opt.takes("choosing", opt.SIMILAR_OPTIONS)
 def similar(
     model: opt.ModelFile,
-    label: Annotated[str, Argument(metavar="ITEM", help="Id or title; with --users a user.")],
+    label: Annotated[str, Argument(metavar="ITEM", help="An item's id or title; with --users a user's id.")],
     *,
-    users: Annotated[bool, Option("--users", help="Users like this user.")] = False,
+    users: Annotated[bool, Option("--users", help="List users similar to a user.")] = False,
     n: opt.N = 10,
     json: opt.Json = False,
     out: opt.Out = None,
     choosing: dict[str, Any],
 ) -> None:
-    """Items whose factors point the same way (cosine), or users."""
+    """List the items most similar to an item, by the cosine of their factors; with --users, similar users."""
     from palate.cli import lists
 
     printing.check_out(out)
     rec = load_model(model)
-    options = lists.alike(choosing, rec, users=users)
+    options = lists.similar_filters(choosing, rec, users=users)
     if users:
         user = lists.label_of(label, rec.model.user_vocabulary)
         frame, name = rec.similar_users(user, n, **options), f"user {user}"
@@ -136,13 +139,13 @@ def similar(
 
 def explain(
     model: opt.ModelFile,
-    user: Annotated[str, Argument(metavar="USER", help="Whose prediction.")],
-    item: Annotated[str, Argument(metavar="ITEM", help="Of what: id or title.")],
+    user: Annotated[str, Argument(metavar="USER", help="The user's id.")],
+    item: Annotated[str, Argument(metavar="ITEM", help="The item's id or title.")],
     *,
     when: opt.When = None,
     json: opt.Json = False,
 ) -> None:
-    """Where a prediction comes from: the user's own ratings, what else is known, the moment."""
+    """Explain a prediction by the user's own ratings, side information and the time."""
     from palate.cli import lists
 
     rec = load_model(model)
@@ -155,13 +158,13 @@ def explain(
         printing.say(printing.printable(line))
 
 
-def _tell_index(rec: Recommender, choosing: Mapping[str, Any]) -> None:
-    """How much of the exact answer an index finds."""
+def _note_index(rec: Recommender, choosing: Mapping[str, Any]) -> None:
+    """Print a note about the recall of the index."""
     if "index" in choosing:
         printing.note(f"approximate answers: {repr(rec.item_index)[1:-1]}.")
 
 
 def _rank_first(frame: Any) -> Any:
-    """Users, then the rank, then the rest: the order in which people read."""
+    """Return the frame with the columns user and rank first."""
     first = [name for name in ("user", "rank") if name in frame.columns]
     return frame.select(*first, *(name for name in frame.columns if name not in first))

@@ -1,4 +1,4 @@
-"""What models know more than ids, at the command line: attributes, history, ordered steps, moments."""
+"""Side information at the command line: attributes, history, ordered steps, timestamps."""
 
 import csv
 
@@ -16,7 +16,7 @@ TABLES = ["--users", "people.csv", "--items", "things.csv", "--unrated", "keep"]
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """Ratings given in one go per user and day, tables of users and items, a model of all that and one of ids alone."""
+    """Ratings in sessions, tables of users and items, a model of all of it and a model of ids alone."""
     folder = tmp_path_factory.mktemp("known")
     rng = np.random.default_rng(0)
     taste, kind = rng.normal(size=(40, 2)), rng.normal(size=(N_ITEMS, 2))
@@ -86,7 +86,7 @@ def test_what_a_fit_cannot_learn_is_refused(here):
     assert not (here / "x").exists()
 
 
-def test_evaluate_takes_the_moments_of_the_test_file(here, rec):
+def test_evaluate_uses_the_timestamps_of_the_test_file(here, rec):
     told = parsed("evaluate", "all.palate", "ratings.csv", cwd=here)
     blind = parsed("evaluate", "all.palate", "ratings.csv", "--time", "false", cwd=here)
     expected = library.evaluate(rec, library.read(here / "ratings.csv"))
@@ -103,7 +103,7 @@ def test_evaluate_takes_the_moments_of_the_test_file(here, rec):
 # ---- asking
 
 
-def test_predict_at_a_moment_with_chances(here, rec):
+def test_predict_at_a_time_with_probabilities(here, rec):
     there = {"prediction": 0.0, "low": 0.0, "high": 0.0}
     for timestamp, when in (("2000-01-02T00:00:10", START + 86_410), (START, START), (None, None)):
         options = ["--when", timestamp] if timestamp else []
@@ -116,7 +116,7 @@ def test_predict_at_a_moment_with_chances(here, rec):
     assert "chance_5" in answer("predict", "all.palate", "1", "3", "--distribution", cwd=here)
 
 
-def test_pairs_may_have_moments(here, rec):
+def test_pairs_may_have_timestamps(here, rec):
     rows = parsed("predict", "all.palate", "--pairs", "pairs.csv", cwd=here)
     expected = rec.predict(["1", "2"], ["3", "5"], when=[START, START + 2 * 86_400])
     assert [row["prediction"] for row in rows] == pytest.approx(expected["prediction"].to_list(), rel=1e-6)
@@ -126,7 +126,7 @@ def test_pairs_may_have_moments(here, rec):
     assert [row["prediction"] for row in for_all] == pytest.approx(expected["prediction"].to_list(), rel=1e-6)
     write(here / "odd.csv", [("user", "item", "time"), (1, 3, START), (2, 5, "yesterday")])
     assert "odd.csv: time 'yesterday' is no time" in refused("predict", "all.palate", "--pairs", "odd.csv", cwd=here)
-    assert len(parsed("predict", "ids.palate", "--pairs", "odd.csv", cwd=here)) == 2  # knows of no moments: not read
+    assert len(parsed("predict", "ids.palate", "--pairs", "odd.csv", cwd=here)) == 2  # no time effects: not read
 
 
 def test_recommend_by_chance(here, rec):
@@ -141,7 +141,7 @@ def test_recommend_by_chance(here, rec):
     assert pl.read_csv(here / "c.csv")["score"].is_between(0, 1).all()
 
 
-def test_explain_at_a_moment(here, rec):
+def test_explain_at_a_time(here, rec):
     told = parsed("explain", "all.palate", "1", "thing 3", "--when", START, cwd=here)
     expected = rec.explain("1", "3", when=START)
     assert told["parts"] == pytest.approx(expected.parts, abs=1e-5)
@@ -168,17 +168,17 @@ def test_questions_a_model_cannot_answer(here):
     assert many("recommend all.palate 1 --by chance --at-least four", cwd=here)[0].returncode == 2
 
 
-def test_a_moment_that_changes_nothing_is_told(here):
+def test_a_time_that_changes_nothing_is_noted(here):
     done = palate("predict", "ids.palate", "1", "3", "--when", "2000-01-01", "--json", cwd=here)
     assert done.returncode == 0
-    assert "knows nothing of moments" in done.stderr
-    assert "knows nothing" not in palate("predict", "all.palate", "1", "3", "--when", START, cwd=here).stderr
+    assert "has no time effects" in done.stderr
+    assert "has no time effects" not in palate("predict", "all.palate", "1", "3", "--when", START, cwd=here).stderr
 
 
 # ---- looking
 
 
-def test_show_tells_what_is_known(here, rec):
+def test_show_describes_what_was_learned_from(here, rec):
     told = parsed("show", "all.palate", cwd=here)
     assert told["history"] == ["user", "item"]
     assert told["features"]["user"] == rec.model.user_info.attributes.report
@@ -195,12 +195,12 @@ def test_show_tells_what_is_known(here, rec):
     assert "multi-valued" in by_name["kinds"]
 
 
-def test_show_tells_what_is_not_known(here, rec):
+def test_show_leaves_out_what_was_not_learned_from(here, rec):
     told = parsed("show", "ids.palate", cwd=here)
     assert (told["history"], told["features"], told["steps"], told["time"]) == ([], {}, None, None)
     assert told["likelihood"] == "gaussian"
     text = answer("show", "ids.palate", cwd=here)
-    assert "Known of" not in text
+    assert "Side information" not in text
     assert not {"history", "features", "time"} & {line.split(" ")[0] for line in text.splitlines()}
     rec.compact().save(here / "small.palate")  # leaves the links behind
     told = parsed("show", "small.palate", cwd=here)

@@ -1,0 +1,109 @@
+"""Cross-validation: fit and evaluate a recipe once for each fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from palate.data.ratings import Ratings
+from palate.data.splitting import split_folds, split_folds_within_users
+from palate.evaluation.evaluating import evaluate
+from palate.evaluation.matching import check_type
+from palate.evaluation.predictions import Report
+from palate.evaluation.rankings import RankingReport
+from palate.recipes.base import Recipe
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The result of cross_validate(). cv["rmse"] is the mean over folds; print(cv) prints a table.
+
+    Attributes:
+        recipe (str): The recipe with its options, as text.
+        reports (list of Report or of RankingReport): The report of each fold.
+
+    Example:
+        >>> import palate
+        >>> cv = palate.cross_validate(palate.Mean(), palate.datasets.synthetic(60, 40, 1200, seed=1), folds=3)
+        >>> 0 < cv.std("rmse") < cv["rmse"]
+        True
+    """
+
+    recipe: str
+    reports: Sequence[Report | RankingReport]
+
+    def __getitem__(self, name: str) -> float:
+        return float(np.mean([report[name] for report in self.reports]))
+
+    def std(self, name: str) -> float:
+        """Return the standard deviation of a measure over folds, with n_folds - 1 degrees of freedom.
+
+        Parameters:
+            name (str): A measure, such as "rmse".
+
+        Returns:
+            float: The standard deviation, in the units of the measure.
+
+        Raises:
+            OptionError: There is no such measure.
+        """
+        return float(np.std([report[name] for report in self.reports], ddof=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the means and the reports as plain values, ready for JSON.
+
+        Returns:
+            dict: The recipe, the means over folds by measure, and the folds: each report's to_dict().
+        """
+        means = {name: self[name] for name in self.reports[0].measures}
+        return {"recipe": self.recipe, "means": means, "folds": [report.to_dict() for report in self.reports]}
+
+    def __str__(self) -> str:
+        lines = [f"{self.recipe}, {len(self.reports)} folds"]
+        for name in self.reports[0].measures:
+            folds = "  ".join(f"{report[name]:.4f}" for report in self.reports)
+            lines.append(f"{name:<12} {self[name]:.4f} +- {self.std(name):.4f}   {folds}")
+        return "\n".join(lines)
+
+
+def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0) -> CrossValidation:
+    """Fit a recipe on all folds but one and evaluate it on that one, for each fold in turn.
+
+    Explicit ratings are split at random (palate.split_folds). Implicit ratings are split within users
+    (palate.split_folds_within_users): each fold holds an equal share of each user's choices. So every test user
+    has training data. The choice of a user with only one is never held out.
+
+    Parameters:
+        recipe (Recipe): What to fit, such as palate.Bayes().
+        ratings (Ratings): The ratings to split.
+        folds (int, default 5): The number of folds, at least 2 and at most the number of ratings; of implicit ratings,
+            only those of users with two or more are counted.
+        seed (int, default 0): Seed of the split; 0 or more.
+
+    Returns:
+        CrossValidation: A report for each fold, without baselines, and the means over folds.
+
+    Raises:
+        DataError: The ratings are implicit and no user has two.
+        OptionError: The number of folds is out of range, or the recipe does not learn from ratings of this kind.
+
+    Source:
+        Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, section 7.10.
+
+    Example:
+        >>> import palate
+        >>> cv = palate.cross_validate(palate.Bias(), palate.datasets.synthetic(60, 40, 1200, seed=1), folds=3)
+        >>> len(cv.reports)
+        3
+    """
+    check_type("recipe", recipe, Recipe, "such as palate.Bayes()")
+    check_type("ratings", ratings, Ratings, "as palate.read() returns")
+    split = split_folds_within_users if ratings.is_implicit else split_folds
+    reports = [
+        evaluate(recipe.fit(train, progress=False), test, baselines=False)
+        for train, test in split(ratings, folds=folds, seed=seed)
+    ]
+    return CrossValidation(recipe.label(), reports)
