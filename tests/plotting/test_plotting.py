@@ -22,7 +22,7 @@ matplotlib = pytest.importorskip("matplotlib")
 from matplotlib.text import Text  # noqa: E402
 
 from palate import plotting  # noqa: E402
-from palate.plotting import drawing  # noqa: E402
+from palate.plotting import drawing, labels, predictions  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,9 @@ def parts():
     train, test = palate.split_random(palate.datasets.synthetic(150, 80, 6000, seed=1), test=0.2, seed=0)
     sweeps = []
     rec = palate.Bayes(n_factors=3, n_sweeps=30).fit(train, test, callback=sweeps.append)
-    return SimpleNamespace(train=train, test=test, rec=rec, sweeps=sweeps)
+    comparison = palate.compare(train, test, ["Mean", "Bias", "ALS"], progress=False)
+    tuning = palate.tune(palate.ALS(), train, trials=4, progress=False)
+    return SimpleNamespace(train=train, test=test, rec=rec, sweeps=sweeps, comparison=comparison, tuning=tuning)
 
 
 def with_factors(factors, biases=None, counts=None, table=None, labels=None):
@@ -83,12 +85,14 @@ SWEEP = [(0.0, 0.3, 1.2, 90.0), (1e-3, 0.4, 1.0, 60.0), (1e-2, 0.6, 0.9, 40.0), 
 PICTURES = {
     "item_biases": lambda it: plotting.item_biases(it.rec, n=8),
     "factor_map": lambda it: plotting.factor_map(it.rec),
-    "neighbours": lambda it: plotting.neighbours(it.rec, "i3"),
+    "neighbors": lambda it: plotting.neighbors(it.rec, "i3"),
     "training_curves": lambda it: plotting.training_curves(it.sweeps),
     "lr_finder": lambda _: plotting.lr_finder([1e-4, 1e-3, 1e-2, 1e-1], [1.3, 1.2, 0.9, 40.0], 4e-3),
     "weight_decay_sweep": lambda _: plotting.weight_decay_sweep(SWEEP),
     "calibration": lambda it: plotting.calibration(it.rec, it.test),
     "rating_tab": lambda it: plotting.rating_tab(it.rec),
+    "compared": lambda it: plotting.compared(it.comparison),
+    "tuned": lambda it: plotting.tuned(it.tuning),
 }
 each_picture = pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
 
@@ -195,7 +199,7 @@ def test_pyplot_and_torch_are_never_loaded():
 import sys, palate, palate.plotting as p
 train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.2, seed=0)
 rec = palate.Bayes(n_sweeps=5).fit(train)
-for figure in (p.item_biases(rec), p.factor_map(rec), p.neighbours(rec, "i2"), p.calibration(rec, test),
+for figure in (p.item_biases(rec), p.factor_map(rec), p.neighbors(rec, "i2"), p.calibration(rec, test),
                p.rating_tab(rec), p.lr_finder([0.1, 1], [1, 2]), p.weight_decay_sweep([(0, 1, 1, 1), (1, 1, 1, 1)])):
     figure._repr_png_()
 print([name for name in ("matplotlib.pyplot", "torch", "pandas", "tkinter") if name in sys.modules])""")
@@ -220,7 +224,7 @@ def named(names=NAMES):
 
 def test_strange_titles_are_drawn_as_they_are():
     rec = named()
-    for figure in (plotting.item_biases(rec, n=50), plotting.factor_map(rec), plotting.neighbours(rec, "i0", n=50)):
+    for figure in (plotting.item_biases(rec, n=50), plotting.factor_map(rec), plotting.neighbors(rec, "i0", n=50)):
         assert_legible(figure)
     found = ticks(plotting.item_biases(rec, n=50))[::-1]  # the lowest bias is the first name's
     assert found[:6] == [*NAMES[:5], "two lines and a tab"]
@@ -228,7 +232,7 @@ def test_strange_titles_are_drawn_as_they_are():
     assert found[7] == "Amélie (2001)"
     assert found[11] == "x" * 33 + "…"
     assert found[-1] == "Lord of the Rings: The Ret… (2003)"
-    assert title(plotting.neighbours(rec, "i1")) == "Nearest to costs $5 or $6"
+    assert title(plotting.neighbors(rec, "i1")) == "Nearest to costs $5 or $6"
 
 
 def test_strange_labels_are_drawn_as_they_are(parts):
@@ -249,7 +253,7 @@ def test_latex_of_the_user_does_not_touch_names():
 @given(st.text(max_size=80), st.integers(8, 60))
 @settings(deadline=None, max_examples=60)
 def test_short_names_fit_and_keep_what_they_can(name, width):
-    cut = drawing.short(name, width)
+    cut = drawing.shorten(name, width)
     assert len(cut) <= width
     assert cut.isprintable() and cut == " ".join(cut.split())
     if name.isascii() and name.isprintable() and len(name) <= width:
@@ -258,16 +262,16 @@ def test_short_names_fit_and_keep_what_they_can(name, width):
 
 
 def test_short_keeps_the_year():
-    assert drawing.short("Independence Day (ID4) (1996)", 26) == "Independence Day… (1996)"
-    assert drawing.short("Independence Day (ID4) (1996)", 12) == "Independenc…"
-    assert drawing.short("Independence Day (ID4) (1996)", 29) == "Independence Day (ID4) (1996)"
+    assert drawing.shorten("Independence Day (ID4) (1996)", 26) == "Independence Day… (1996)"
+    assert drawing.shorten("Independence Day (ID4) (1996)", 12) == "Independenc…"
+    assert drawing.shorten("Independence Day (ID4) (1996)", 29) == "Independence Day (ID4) (1996)"
 
 
 def test_letters_without_a_font_become_boxes(monkeypatch):
     monkeypatch.setattr(drawing, "WIDE_FAMILIES", ())
-    assert drawing.short("千 and é") == "□ and é"
+    assert drawing.shorten("千 and é") == "□ and é"
     monkeypatch.setattr(drawing, "_letters_of", lambda _: {ord("千")})
-    assert drawing.short("千 and é") == "千 and □"
+    assert drawing.shorten("千 and é") == "千 and □"
 
 
 # ---- biases
@@ -296,7 +300,7 @@ def test_rarely_rated_items_can_be_left_out():
         plotting.item_biases(rec, min_ratings=10)
 
 
-def test_colour_says_better_or_worse():
+def test_color_says_better_or_worse():
     figure = plotting.item_biases(with_factors(random_factors(3), biases=[1.0, -1.0, 2.0]))
     blue, orange = (matplotlib.colors.to_rgba(color) for color in (drawing.BLUE, drawing.ORANGE))
     assert [bar.get_facecolor() for bar in figure.axes[0].patches] == [blue, blue, orange]
@@ -314,14 +318,14 @@ def test_models_without_biases_say_so(parts):
     with pytest.raises(OptionError, match="Mean has no item biases"):
         plotting.item_biases(palate.Mean().fit(parts.train))
     popular = plotting.item_biases(palate.Popularity().fit(parts.train))
-    assert popular.axes[0].get_xlabel() == "item bias: what items are ranked by"
+    assert popular.axes[0].get_xlabel() == "item bias: its part in the ranking score"
     assert_legible(popular)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, True, "3"])
 def test_n_is_a_whole_number(n, parts):
     rec = parts.rec
-    for draw in (plotting.item_biases, plotting.factor_map, lambda rec, n: plotting.neighbours(rec, "i1", n)):
+    for draw in (plotting.item_biases, plotting.factor_map, lambda rec, n: plotting.neighbors(rec, "i1", n)):
         with pytest.raises(OptionError, match="n must be a whole number, 1 or more"):
             draw(rec, n)
 
@@ -338,20 +342,20 @@ def test_very_many_rows_still_make_a_picture():
 @pytest.mark.parametrize("n_items", [1, 2, 3])
 def test_a_few_items_are_enough(n_items):
     rec = with_factors(random_factors(n_items, 3), biases=[0.5, -0.5, 0.1][:n_items])
-    for figure in (plotting.item_biases(rec), plotting.factor_map(rec), plotting.neighbours(rec, "i0"),
+    for figure in (plotting.item_biases(rec), plotting.factor_map(rec), plotting.neighbors(rec, "i0"),
                    plotting.rating_tab(rec)):  # fmt: skip
         assert_legible(figure)
     assert plotting.principal_axes(rec).coordinates.shape == (n_items, 2)
 
 
-def test_one_item_has_no_neighbours():
-    assert "There are no other items to compare with." in words(plotting.neighbours(with_factors([[1.0, 2.0]]), "i0"))
+def test_one_item_has_no_neighbors():
+    assert "There are no other items to compare with." in words(plotting.neighbors(with_factors([[1.0, 2.0]]), "i0"))
 
 
 def test_fits_on_one_item_can_be_looked_at():
     ratings = palate.read({"user": ["ann", "bob", "eve"], "item": ["tea"] * 3, "rating": [5, 3, 4]})
     rec = palate.Bayes(n_sweeps=5).fit(ratings)
-    for figure in (plotting.factor_map(rec), plotting.neighbours(rec, "tea"), plotting.rating_tab(rec),
+    for figure in (plotting.factor_map(rec), plotting.neighbors(rec, "tea"), plotting.rating_tab(rec),
                    plotting.calibration(rec, ratings)):  # fmt: skip
         assert_legible(figure)
 
@@ -362,7 +366,7 @@ def test_without_factors_there_is_no_space_and_it_says_so(parts):
         with pytest.raises(OptionError, match=f"{type(recipe).__name__} has no factors"):
             plotting.factor_map(rec)
         with pytest.raises(OptionError, match="has no factors"):
-            plotting.neighbours(rec, "i1")
+            plotting.neighbors(rec, "i1")
 
 
 def test_with_one_factor_the_bias_is_the_other_axis():
@@ -533,7 +537,7 @@ def test_chance_names_no_axis():
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=3, max_size=30))
 @settings(deadline=None)
 def test_correlations_lie_between_minus_one_and_one(pairs):
-    from palate.plotting.items import _correlation
+    from palate.plotting.space import _correlation
 
     one, other = np.array(pairs).T
     r = _correlation(one, other)
@@ -556,7 +560,7 @@ points_in_a_square = st.lists(st.tuples(st.floats(0, 400), st.floats(0, 400)), m
 @settings(deadline=None)
 def test_labels_keep_apart_inside_and_beside_their_points(points, width, height):
     points = np.array(points)
-    boxes = drawing.label_boxes(points, np.tile([width, height], (len(points), 1)), (0, 0, 400, 400))
+    boxes = labels.label_boxes(points, np.tile([width, height], (len(points), 1)), (0, 0, 400, 400))
     written = np.flatnonzero(np.isfinite(boxes).all(axis=1))
     assert 0 in written or width > 190  # the first has the whole square
     for at in written:
@@ -564,14 +568,14 @@ def test_labels_keep_apart_inside_and_beside_their_points(points, width, height)
         assert box[0] >= 0 and box[1] >= 0 and box[2] <= 400 and box[3] <= 400
         assert (box[2:] - box[:2]) == pytest.approx((width, height))
         nearest = np.clip(points[at], box[:2], box[2:])
-        assert np.linalg.norm(nearest - points[at]) == pytest.approx(drawing.GAP, rel=0.02)
+        assert np.linalg.norm(nearest - points[at]) == pytest.approx(labels.GAP, rel=0.02)
         assert not any(boxes_meet(box, boxes[other]) for other in written if other != at)
 
 
 def test_a_label_hides_as_few_points_as_it_can():
     points = np.array([[200.0, 200.0], [230.0, 200.0], [170.0, 200.0], [200.0, 210.0]])
-    box = drawing.label_boxes(points, np.tile([60.0, 10.0], (4, 1)), (0, 0, 400, 400))[0]
-    assert box[3] == 200 - drawing.GAP  # right, left and above there are points
+    box = labels.label_boxes(points, np.tile([60.0, 10.0], (4, 1)), (0, 0, 400, 400))[0]
+    assert box[3] == 200 - labels.GAP  # right, left and above there are points
 
 
 def test_the_map_shows_the_most_rated_and_its_titles_do_not_overlap():
@@ -589,7 +593,7 @@ def test_the_map_shows_the_most_rated_and_its_titles_do_not_overlap():
     where = dict(zip(NAMED, plotting.principal_axes(rec).coordinates, strict=True))
     for text, box in zip(written, boxes, strict=True):  # beside its own point still, now that the picture is drawn
         point = ax.transData.transform(where[text.get_text()])
-        assert np.linalg.norm(np.clip(point, box[:2], box[2:]) - point) < 3 * drawing.GAP
+        assert np.linalg.norm(np.clip(point, box[:2], box[2:]) - point) < 3 * labels.GAP
 
 
 NAMED = [f"A film called {at}" for at in range(80)]
@@ -617,24 +621,24 @@ def test_the_ends_of_the_axes_keep_clear_of_the_numbers(scale):
     assert not any(boxes_meet(end, other) for end in ends for other in others)
 
 
-# ---- neighbours
+# ---- neighbors
 
 
-def test_neighbours_are_those_of_similar_items(parts):
+def test_neighbors_are_those_of_similar_items(parts):
     rec = parts.rec
-    figure = plotting.neighbours(rec, "i3", n=7)
+    figure = plotting.neighbors(rec, "i3", n=7)
     frame = rec.similar_items("i3", 7)
     assert ticks(figure) == frame["item"].to_list()
     np.testing.assert_allclose([bar.get_width() for bar in figure.axes[0].patches], frame["cosine"])
     with pytest.raises(UnknownLabelError):
-        plotting.neighbours(rec, "nothing")
+        plotting.neighbors(rec, "nothing")
 
 
-def test_rare_neighbours_can_be_left_out():
+def test_rare_neighbors_can_be_left_out():
     factors = np.array([[1, 0], [1, 0.1], [1, 0.2], [1, 0.3], [-1, 0.0]])
     rec = with_factors(factors, counts=[9, 1, 9, 9, 9])
-    assert ticks(plotting.neighbours(rec, "i0", n=2)) == ["i1", "i2"]
-    assert ticks(plotting.neighbours(rec, "i0", n=3, min_ratings=2)) == ["i2", "i3", "i4"]
+    assert ticks(plotting.neighbors(rec, "i0", n=2)) == ["i1", "i2"]
+    assert ticks(plotting.neighbors(rec, "i0", n=3, min_ratings=2)) == ["i2", "i3", "i4"]
 
 
 # ---- curves
@@ -741,7 +745,7 @@ def test_lr_finder_refuses_nonsense(given):
 def test_weight_decay_in_two_panels():
     shuffled = [SWEEP[at] for at in (2, 0, 3, 1)]
     figure = plotting.weight_decay_sweep(shuffled)
-    assert [title(figure, at) for at in (0, 1)] == ["Over-fitting", "Size of the weights"]
+    assert [title(figure, at) for at in (0, 1)] == ["Error by weight decay", "Size of the weights"]
     np.testing.assert_allclose(lines(figure)["training"], [[-4, -3, -2, -1], [0.3, 0.4, 0.6, 0.9]])
     np.testing.assert_allclose(lines(figure, 1)["norm"][1], [90, 60, 40, 9])
     assert ticks(figure, "x") == ["0", "0.001", "0.01", "0.1"]  # 0 one step before the smallest other
@@ -815,8 +819,8 @@ def test_the_curve_stands_beside_the_diagonal_and_its_band(parts):
     test, rec = parts.test, parts.rec
     figure = plotting.calibration(rec, test)
     drawn = lines(figure)
-    np.testing.assert_allclose(drawn["this model"], [plotting.curves.LEVELS, plotting.coverage(rec, test)])
-    np.testing.assert_allclose(drawn["an honest model"], [[0, 1], [0, 1]])
+    np.testing.assert_allclose(drawn["this model"], [predictions.LEVELS, plotting.coverage(rec, test)])
+    np.testing.assert_allclose(drawn["calibrated"], [[0, 1], [0, 1]])
     band = figure.axes[0].collections[0].get_paths()[0].vertices
     half = band[np.isclose(band[:, 0], 0.5)][:, 1]
     low, high = stats.binom(len(test), 0.5).interval(0.95)
@@ -867,12 +871,12 @@ def test_movielens_looks_as_it_should(ml_100k_90_10):
     best = ticks(plotting.item_biases(rec, min_ratings=50))
     assert best[0] in ("Schindler's List (1993)", "Shawshank Redemption, The (1994)")
     assert {"Close Shave, A (1995)", "Casablanca (1942)"} < set(best[:10])
-    assert ticks(plotting.neighbours(rec, "50"))[0] == "Empire Strikes Back, The (1980)"
+    assert ticks(plotting.neighbors(rec, "50"))[0] == "Empire Strikes Back, The (1980)"
     figure = plotting.factor_map(rec)
     written = set(words(figure))
     assert {"Star Wars (1977)", "Toy Story (1995)", "Fargo (1996)"} < written
     assert "correlation with " in figure.axes[0].get_xlabel()
     assert {"year", "Drama", "Action"} & set(list(plotting.principal_axes(rec).correlations[0])[:3])
-    assert np.abs(plotting.coverage(rec, test) - plotting.curves.LEVELS).max() < 0.035
+    assert np.abs(plotting.coverage(rec, test) - predictions.LEVELS).max() < 0.035
     for picture in (figure, plotting.item_biases(rec), plotting.rating_tab(rec), plotting.calibration(rec, test)):
         assert_legible(picture)
