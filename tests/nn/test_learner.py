@@ -18,7 +18,7 @@ from palate.nn.learner import Learner
 from palate.nn.loaders import RatingLoaders
 from palate.nn.losses import mse
 from palate.nn.models import DotProductBias, EmbeddingNet
-from palate.nn.schedules import adamw
+from palate.nn.optimizers import adamw
 
 RATINGS = palate.datasets.synthetic(n_users=30, n_items=20, n_ratings=300, seed=1)
 
@@ -83,12 +83,12 @@ class At(Callback):
     def __init__(self, batches, action):
         self.left, self.action = batches, action
 
-    def after_batch(self, training):
+    def after_batch(self, learner):
         self.left -= 1
-        return self.action(training) if self.left == 0 else None
+        return self.action(learner) if self.left == 0 else None
 
 
-def interrupt(training):
+def interrupt(learner):
     raise KeyboardInterrupt
 
 
@@ -201,7 +201,7 @@ def test_a_partial_of_a_class_gets_them_by_name_too():
 
 def test_an_optimizer_without_weight_decay_takes_none():
     assert learner(optimizer=torch.optim.Rprop).fit(1).recorder.epochs
-    with pytest.raises(OptionError, match="Rprop knows no weight decay"):
+    with pytest.raises(OptionError, match="Rprop has no weight decay"):
         learner(optimizer=torch.optim.Rprop).fit(1, wd=0.1)
 
 
@@ -398,7 +398,7 @@ def test_lr_find_rises_and_stops_when_diverged():
     [
         (KeepBest(), r"callbacks=\[KeepBest\(\)\]"),
         ([KeepBest], r"the class KeepBest: make one, KeepBest\(\)"),
-        ([print], "no palate.nn.Callback"),
+        ([print], "not a palate.nn.Callback"),
     ],
 )
 def test_what_are_no_callbacks_is_refused(callbacks, complaint):
@@ -410,17 +410,17 @@ def test_hooks_come_in_order():
     told = []
 
     class Teller(Callback):
-        def before_fit(self, training):  # noqa: ARG002
+        def before_fit(self, learner):  # noqa: ARG002
             told.append("before_fit")
 
-        def after_batch(self, training):
+        def after_batch(self, learner):
             told.append("after_batch")
-            assert all(weight.grad is not None for weight in training.model.parameters())
+            assert all(weight.grad is not None for weight in learner.model.parameters())
 
-        def after_epoch(self, training):
-            told.append(f"after_epoch {training.recorder.epochs[-1].number}")
+        def after_epoch(self, learner):
+            told.append(f"after_epoch {learner.recorder.epochs[-1].number}")
 
-        def after_fit(self, training):  # noqa: ARG002
+        def after_fit(self, learner):  # noqa: ARG002
             told.append("after_fit")
 
     learner(callbacks=[Teller()], loaders=loaders(batch_size=120)).fit(2)

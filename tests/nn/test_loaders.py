@@ -348,9 +348,9 @@ def test_show_batch_in_words(ratings):
 HOSTILE = [
     ({"categorical": ["nope"]}, OptionError, r"no column 'nope'.*'age', 'job', 'title', 'year'"),
     ({"categorical": "job"}, OptionError, r"\['age'\], not 'age'"),
-    ({"categorical": ["job", "job"]}, OptionError, "there already"),
-    ({"categorical": ["job"], "continuous": ["job"]}, OptionError, "there already"),
-    ({"continuous": ["rating"]}, OptionError, "there already"),
+    ({"categorical": ["job", "job"]}, OptionError, "in the batch already"),
+    ({"categorical": ["job"], "continuous": ["job"]}, OptionError, "in the batch already"),
+    ({"continuous": ["rating"]}, OptionError, "in the batch already"),
     ({"continuous": ["job"]}, DataError, "categorical="),
     ({"batch_size": 0}, OptionError, "batch_size must be"),
     ({"seed": -1}, OptionError, "seed must be"),
