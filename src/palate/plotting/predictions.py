@@ -43,7 +43,8 @@ def coverage(rec: Recommender, test: Ratings, levels: Sequence[float] = LEVELS) 
     Parameters:
         rec (Recommender): A model with intervals.
         test (Ratings): Ratings that the model did not learn from. Their vocabularies may differ from the model's.
-        levels (sequence of float, default (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)): Interval levels, each between 0 and 1.
+        levels (sequence of float, default (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)):
+            Interval levels, each between 0 and 1.
 
     Returns:
         numpy.ndarray: Shares between 0 and 1, float64, of shape (n_levels,).
