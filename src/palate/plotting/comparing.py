@@ -44,7 +44,7 @@ def compared(comparison: Comparison) -> Figure:
 
     Returns:
         matplotlib.figure.Figure: RMSE of explicit ratings, or 1 - NDCG of implicit feedback, over a logarithmic time
-        axis.
+            axis.
 
     Raises:
         OptionError: Every recipe failed.
@@ -125,7 +125,7 @@ def tuned(tuning: Tuning) -> Figure:
 
     Returns:
         matplotlib.figure.Figure: One panel for the order and one for each option; the best trial is orange, trials that
-        were stopped early are gray.
+            were stopped early are gray.
 
     Example:
         >>> import palate, palate.plotting

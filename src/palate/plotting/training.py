@@ -30,7 +30,7 @@ def training_curves(rec_or_records: Any) -> Figure:
 
     Returns:
         matplotlib.figure.Figure: One curve for training and one for validation, with a ring at the lowest validation
-        error.
+            error.
 
     Raises:
         OptionError: There are no records, or none has a finite error.
@@ -192,7 +192,7 @@ def weight_decay_sweep(results: Sequence[Sequence[float]]) -> Figure:
 
     Returns:
         matplotlib.figure.Figure: Two panels over a logarithmic weight decay axis; a ring marks the best validation
-        error.
+            error.
 
     Raises:
         OptionError: The rows have another shape, or a weight decay is below 0.
