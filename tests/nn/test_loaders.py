@@ -226,7 +226,7 @@ def test_columns_of_the_tables(ratings):
     years = np.array(ratings.item_table["year"].fill_null(np.nan))[x[:, 1]]
     expected = (years - np.nanmean(years)) / np.nanstd(years)
     np.testing.assert_allclose(continuous[:, 1], np.nan_to_num(expected, nan=0.0), atol=1e-5)
-    _, validation, _ = loaders.valid.tensors  # in the units of training, so not standardised by itself
+    _, validation, _ = loaders.valid.tensors  # in the units of training, so not normalized by itself
     ages = np.array(ratings.user_table["age"])[loaders.valid.tensors[0][:, 0]]
     np.testing.assert_allclose(validation[:, 0] * loaders.scales["age"][1] + loaders.scales["age"][0], ages, atol=1e-4)
 
