@@ -16,7 +16,10 @@ from palate.errors import PalateError
 SECTIONS = ["Parameters", "Attributes", "Returns", "Raises", "Source", "Example"]
 ENTRY = re.compile(r"(?P<name>\*{0,2}\w+) \((?P<type>.+?)(?:, default (?P<default>.+?))?\): (?P<meaning>.+)")
 # Classes that are answers: users meet them, but make none themselves.
-ANSWERS = ["CrossValidation", "Comparison", "Entry", "Measure", "RankingReport", "Report", "Trial", "Tuning"]
+ANSWERS = [
+    *("CrossValidation", "Comparison", "Entry", "Measure", "RankingReport", "Report", "Trial", "Tuning"),
+    *("Epoch", "LrSearch", "PrincipalAxes", "RatingLoaders", "Recorder"),
+]
 
 
 def public_things():
@@ -128,6 +131,8 @@ def written(field):
 
 
 def text_of(default):
+    if inspect.isfunction(default):
+        return default.__name__
     return f'"{default}"' if isinstance(default, str) else repr(default)
 
 

@@ -219,7 +219,7 @@ def test_the_picture(stars, likes, tmp_path):
         points = ax.collections[0].get_segments() if ax.collections else []
         assert len(points) == sum(not entry.failed for entry in found.entries)  # an interval each
         assert ax.get_xscale() == "log"
-    assert ax.get_ylabel() == "1 - NDCG@12 on what was held out"
+    assert ax.get_ylabel() == "1 - NDCG@12 on held-out choices"
     best = likes[2].best
     errors = sorted(point[1] for point in ax.lines[0].get_xydata())
     assert errors[0] == pytest.approx(1 - best.report["ndcg@12"])

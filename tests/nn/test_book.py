@@ -413,7 +413,7 @@ def test_a_recommender_predicts_as_the_model_does(toy, kind, give):
         learn = collab_learner(toy, y_range=(0, 5.5), **options[kind], **QUIET)
     learn.fit_one_cycle(5, 5e-2)
     if kind == "by hand" and give(toy) is toy.ratings:
-        with pytest.raises(OptionError):  # neither of the two says that there is a row for nobody
+        with pytest.raises(OptionError):  # neither of the two has a row for #na#
             palate.nn.from_torch(learn.model, toy.ratings)
         return
     recommender = palate.nn.from_torch(learn.model, give(toy))

@@ -226,7 +226,7 @@ def test_columns_of_the_tables(ratings):
     years = np.array(ratings.item_table["year"].fill_null(np.nan))[x[:, 1]]
     expected = (years - np.nanmean(years)) / np.nanstd(years)
     np.testing.assert_allclose(continuous[:, 1], np.nan_to_num(expected, nan=0.0), atol=1e-5)
-    _, validation, _ = loaders.valid.tensors  # in the units of training, so not standardised by itself
+    _, validation, _ = loaders.valid.tensors  # in the units of training, so not normalized by itself
     ages = np.array(ratings.user_table["age"])[loaders.valid.tensors[0][:, 0]]
     np.testing.assert_allclose(validation[:, 0] * loaders.scales["age"][1] + loaders.scales["age"][0], ages, atol=1e-4)
 
@@ -348,9 +348,9 @@ def test_show_batch_in_words(ratings):
 HOSTILE = [
     ({"categorical": ["nope"]}, OptionError, r"no column 'nope'.*'age', 'job', 'title', 'year'"),
     ({"categorical": "job"}, OptionError, r"\['age'\], not 'age'"),
-    ({"categorical": ["job", "job"]}, OptionError, "there already"),
-    ({"categorical": ["job"], "continuous": ["job"]}, OptionError, "there already"),
-    ({"continuous": ["rating"]}, OptionError, "there already"),
+    ({"categorical": ["job", "job"]}, OptionError, "in the batch already"),
+    ({"categorical": ["job"], "continuous": ["job"]}, OptionError, "in the batch already"),
+    ({"continuous": ["rating"]}, OptionError, "in the batch already"),
     ({"continuous": ["job"]}, DataError, "categorical="),
     ({"batch_size": 0}, OptionError, "batch_size must be"),
     ({"seed": -1}, OptionError, "seed must be"),

@@ -1,4 +1,7 @@
-"""Latent factors from scratch in PyTorch: parameters by hand, embeddings, models, loss, loaders, a learner to read.
+"""Latent factors from scratch in PyTorch, to read and to learn from.
+
+Read the files in this order: embedding, models, losses, loaders (with columns), schedules and optimizers, learner (the
+training loop, with callbacks, progress, device and checkpoints), conversion (to a Recommender and back).
 
 >>> import palate
 >>> from palate.nn import DotProductBias, Learner, RatingLoaders
@@ -14,8 +17,8 @@ try:
 except ImportError:
     raise ImportError("palate.nn needs PyTorch, which is not installed: pip install 'palate[torch]'.") from None
 
-from palate.nn.bridge import from_torch, to_torch
 from palate.nn.callbacks import Callback, EarlyStopping, Epoch, KeepBest, Recorder, RecordNorms, SaveCheckpoint
+from palate.nn.conversion import from_torch, to_torch
 from palate.nn.embedding import Embedding, create_params, embedding_size, one_hot
 from palate.nn.learner import Learner
 from palate.nn.loaders import Batches, RatingLoaders

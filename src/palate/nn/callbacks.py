@@ -1,14 +1,12 @@
-"""Callbacks: what may happen around the loop."""
+"""Callbacks: what runs before a fit, after each batch, after each epoch and after the fit; and the records of a fit."""
 
 from __future__ import annotations
 
 import math
-import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +14,28 @@ from torch import Tensor, nn
 from palate.answers.arguments import check_whole
 from palate.errors import OptionError
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-
 # ---- what is recorded
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: losses per rating, the RMSE of validation predictions clipped to the rating range, seconds."""
+    """The record of one epoch.
 
-    number: int  # from 1, over all fits
+    Attributes:
+        number (int): The epoch, counted from 1 over all fits.
+        train_loss (float): The mean training loss of its batches.
+        valid_loss (float or None): The loss on the validation ratings; None without a validation set.
+        rmse (float or None): The RMSE of validation predictions clipped to the rating range; None without a validation
+            set.
+        seconds (float): How long the epoch took, validation included.
+
+    Example:
+        >>> from palate.nn import Epoch
+        >>> Epoch(number=1, train_loss=1.2, valid_loss=1.1, rmse=1.05, seconds=0.5).rmse
+        1.05
+    """
+
+    number: int
     train_loss: float
     valid_loss: float | None
     rmse: float | None
@@ -36,7 +44,23 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Recorder:
-    """The history of a training: one entry per epoch, and per batch; norms per batch where RecordNorms was there."""
+    """The history of a training.
+
+    Attributes:
+        epochs (list of Epoch): One record for each epoch.
+        losses (list of float): The training loss of each batch.
+        lrs (list of float): The learning rate of each batch.
+        gradient_norms (list of float): The norm of all gradients after each batch, if RecordNorms is a callback.
+        weight_norms (list of float): The norm of all weights after each batch, if RecordNorms is a callback.
+
+    Example:
+        >>> import palate
+        >>> from palate.nn import DotProduct, Learner, RatingLoaders
+        >>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> recorder = Learner(loaders, DotProduct(60, 40, 5), progress=False).fit(2).recorder
+        >>> len(recorder.epochs), len(recorder.losses)
+        (2, 30)
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -46,17 +70,17 @@ class Recorder:
 
 
 class Training(Protocol):
-    """What a callback may count on in the learner it is given."""
+    """What a callback may use of the Learner it is given."""
 
     loaders: Any
     model: nn.Module
     optimizer: torch.optim.Optimizer
     recorder: Recorder
-    loss_now: Tensor  # of the last batch, without gradient
+    last_loss: Tensor  # of the last batch, without gradient
 
     @property
     def n_epochs(self) -> int:
-        """Epochs that the present fit asks for."""
+        """Epochs of the present fit."""
         ...
 
     @property
@@ -71,11 +95,11 @@ class Training(Protocol):
 
     @property
     def epochs_of_fit(self) -> list[Epoch]:
-        """The epochs that the present fit has done."""
+        """The records of the epochs that the present fit has done."""
         ...
 
-    def give_up_resuming(self) -> None:
-        """Make what is left of this fit impossible to resume."""
+    def prevent_resume(self) -> None:
+        """Make the rest of this fit impossible to resume."""
         ...
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -87,113 +111,244 @@ class Training(Protocol):
 
 
 class Callback:
-    """Does nothing at four moments; override those you need. True from the two in the middle ends the fit there.
+    """Does nothing, at four points of a fit. Override the methods you need.
 
-    A callback that must survive a checkpoint gives its tensors in `tensors` and takes them back in `restore`.
+    Return True from after_batch or after_epoch to end the fit there. A callback whose tensors must survive a checkpoint
+    returns them from `tensors` and takes them back in `restore`.
+
+    Example:
+        >>> from palate.nn import Callback
+        >>> class Count(Callback):
+        ...     n = 0
+        ...     def after_batch(self, learner):
+        ...         self.n += 1
     """
 
-    def before_fit(self, training: Training) -> None:
-        """Before the first batch of a fit, and before a fit is resumed."""
+    def before_fit(self, learner: Training) -> None:
+        """Run before the first batch of a fit, and before a fit is resumed.
 
-    def after_batch(self, training: Training) -> bool | None:
-        """After the optimizer's step; the gradients are still there."""
+        Parameters:
+            learner (Learner): The learner that trains.
+        """
 
-    def after_epoch(self, training: Training) -> bool | None:
-        """After validation; training.recorder.epochs[-1] is the epoch's."""
+    def after_batch(self, learner: Training) -> bool | None:
+        """Run after the optimizer's step, while the gradients are still there.
 
-    def after_fit(self, training: Training) -> None:
-        """After the last epoch, or after Ctrl-C."""
+        Parameters:
+            learner (Learner): The learner that trains.
+
+        Returns:
+            bool or None: True ends the fit.
+        """
+
+    def after_epoch(self, learner: Training) -> bool | None:
+        """Run after validation; learner.recorder.epochs[-1] is the record of the epoch.
+
+        Parameters:
+            learner (Learner): The learner that trains.
+
+        Returns:
+            bool or None: True ends the fit.
+        """
+
+    def after_fit(self, learner: Training) -> None:
+        """Run after the last epoch, or after Ctrl-C.
+
+        Parameters:
+            learner (Learner): The learner that trained.
+        """
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint must keep of this callback."""
+        """Return the tensors that a checkpoint must keep of this callback.
+
+        Returns:
+            dict of str to Tensor: The tensors by name; empty by default.
+        """
         return {}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take back what `tensors` gave."""
+        """Take back the tensors of a checkpoint.
+
+        Parameters:
+            tensors (dict of str to Tensor): What `tensors` returned when the checkpoint was written.
+        """
 
 
 class EarlyStopping(Callback):
-    """Ends a fit when the validation loss has not fallen by more than min_delta for `patience` epochs."""
+    """Ends a fit when the validation loss has not fallen by more than min_delta for `patience` epochs.
+
+    Parameters:
+        patience (int, default 2): Epochs to wait for a lower loss, 1 or more.
+        min_delta (float, default 0.0): How much lower the loss must be to count.
+
+    Raises:
+        OptionError: patience is not a whole number of 1 or more.
+
+    Example:
+        >>> from palate.nn import EarlyStopping
+        >>> EarlyStopping(patience=3).patience
+        3
+    """
 
     def __init__(self, patience: int = 2, min_delta: float = 0.0) -> None:
         check_whole("patience", patience, 1)
         self.patience, self.min_delta = patience, min_delta
 
-    def before_fit(self, training: Training) -> None:
-        """Make sure that there is something to watch."""
-        check_valid(training, self)
+    def before_fit(self, learner: Training) -> None:
+        """Check that there is a validation set.
 
-    def after_epoch(self, training: Training) -> bool:
-        """Counted from the records alone, so that a resumed fit goes on counting."""
+        Parameters:
+            learner (Learner): The learner that trains.
+
+        Raises:
+            OptionError: The loaders have no validation set.
+        """
+        _check_valid(learner, self)
+
+    def after_epoch(self, learner: Training) -> bool:
+        """End the fit once patience is used up. Only the records count, so a resumed fit continues the count.
+
+        Parameters:
+            learner (Learner): The learner that trains.
+
+        Returns:
+            bool: True after `patience` epochs without a lower loss.
+        """
         best, waited = math.inf, 0
-        for loss in valid_losses(training):
+        for loss in _valid_losses(learner):
             best, waited = (loss, 0) if loss < best - self.min_delta else (best, waited + 1)
         return waited >= self.patience
 
 
 class KeepBest(Callback):
-    """Puts the weights of the epoch with the lowest validation loss back when a fit ends."""
+    """Restores the weights of the epoch with the lowest validation loss when a fit ends.
+
+    Example:
+        >>> from palate.nn import KeepBest
+        >>> KeepBest().tensors()
+        {}
+    """
 
     def __init__(self) -> None:
         self._best: dict[str, Tensor] = {}
 
-    def before_fit(self, training: Training) -> None:
-        """Forget the best of an earlier fit."""
-        check_valid(training, self)
-        if not training.epochs_of_fit:
+    def before_fit(self, learner: Training) -> None:
+        """Forget the best weights of an earlier fit.
+
+        Parameters:
+            learner (Learner): The learner that trains.
+
+        Raises:
+            OptionError: The loaders have no validation set.
+        """
+        _check_valid(learner, self)
+        if not learner.epochs_of_fit:
             self._best = {}
 
-    def after_epoch(self, training: Training) -> None:
-        """Keep a copy when this epoch is the best of the fit."""
-        losses = valid_losses(training)
-        if losses[-1] <= min(losses):
-            self._best = {name: tensor.detach().clone() for name, tensor in training.model.state_dict().items()}
+    def after_epoch(self, learner: Training) -> None:
+        """Copy the weights if this epoch is the best of the fit.
 
-    def after_fit(self, training: Training) -> None:
-        """Put the best weights back. What is left of the fit could not go on from them as if nothing had happened."""
+        Parameters:
+            learner (Learner): The learner that trains.
+        """
+        losses = _valid_losses(learner)
+        if losses[-1] <= min(losses):
+            self._best = {name: tensor.detach().clone() for name, tensor in learner.model.state_dict().items()}
+
+    def after_fit(self, learner: Training) -> None:
+        """Load the best weights into the model. The rest of an interrupted fit cannot be resumed from them.
+
+        Parameters:
+            learner (Learner): The learner that trained.
+        """
         if self._best:
-            training.model.load_state_dict(self._best)
-            training.give_up_resuming()
+            learner.model.load_state_dict(self._best)
+            learner.prevent_resume()
 
     def tensors(self) -> dict[str, Tensor]:
-        """The best weights so far."""
+        """Return the best weights so far.
+
+        Returns:
+            dict of str to Tensor: A state_dict of the model; empty before the first epoch.
+        """
         return self._best
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take back what `tensors` gave."""
+        """Take back the best weights of a checkpoint.
+
+        Parameters:
+            tensors (dict of str to Tensor): What `tensors` returned when the checkpoint was written.
+        """
         self._best = tensors
 
 
 class RecordNorms(Callback):
-    """Records the norm of all gradients and of all weights after every batch: what explodes shows here first."""
+    """Records the norms of all gradients and of all weights after every batch; exploding values show here first.
 
-    def after_batch(self, training: Training) -> None:
-        """Costs two passes over the weights."""
-        weights = [weight for group in training.optimizer.param_groups for weight in group["params"]]
+    Example:
+        >>> import palate
+        >>> from palate.nn import DotProduct, Learner, RatingLoaders, RecordNorms
+        >>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> learner = Learner(loaders, DotProduct(60, 40, 5), callbacks=[RecordNorms()], progress=False).fit(1)
+        >>> len(learner.recorder.weight_norms) == learner.n_batches
+        True
+    """
+
+    def after_batch(self, learner: Training) -> None:
+        """Add both norms to the recorder; this takes two passes over the weights.
+
+        Parameters:
+            learner (Learner): The learner that trains.
+        """
+        weights = [weight for group in learner.optimizer.param_groups for weight in group["params"]]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
-        training.recorder.gradient_norms.append(norm(gradients))
-        training.recorder.weight_norms.append(norm(weights))
+        learner.recorder.gradient_norms.append(norm(gradients))
+        learner.recorder.weight_norms.append(norm(weights))
 
 
 class SaveCheckpoint(Callback):
-    """Writes a checkpoint to one file after every epoch, or also within epochs, after every `batches` batches."""
+    """Writes a checkpoint to one file after every epoch, and if asked also within epochs.
+
+    Parameters:
+        path (str or path): The file; each checkpoint replaces the last.
+        batches (int, default None): Also write after every so many batches, 1 or more; None writes after epochs only.
+
+    Raises:
+        OptionError: batches is not a whole number of 1 or more.
+
+    Example:
+        >>> from palate.nn import SaveCheckpoint
+        >>> SaveCheckpoint("training.checkpoint", batches=500).batches
+        500
+    """
 
     def __init__(self, path: str | PathLike[str], batches: int | None = None) -> None:
         check_whole("batches", 1 if batches is None else batches, 1)
         self.path, self.batches = path, batches
 
-    def after_batch(self, training: Training) -> None:
-        """Within an epoch."""
-        if self.batches and training.batch % self.batches == 0 and training.batch < training.n_batches:
-            training.save(self.path)
+    def after_batch(self, learner: Training) -> None:
+        """Write a checkpoint within an epoch.
 
-    def after_epoch(self, training: Training) -> None:
-        """Between epochs."""
-        training.save(self.path)
+        Parameters:
+            learner (Learner): The learner that trains.
+        """
+        if self.batches and learner.batch % self.batches == 0 and learner.batch < learner.n_batches:
+            learner.save(self.path)
+
+    def after_epoch(self, learner: Training) -> None:
+        """Write a checkpoint after an epoch.
+
+        Parameters:
+            learner (Learner): The learner that trains.
+        """
+        learner.save(self.path)
+
+
+# ---- helpers
 
 
 def in_order(callbacks: Any) -> list[Callback]:
-    """The callbacks, those that save last; OptionError unless they are a list of them."""
+    """The callbacks, those that save last; raise OptionError unless they are a list of callbacks."""
     given = list(callbacks) if isinstance(callbacks, Iterable) else None
     if given is None:
         name = type(callbacks).__name__
@@ -202,85 +357,26 @@ def in_order(callbacks: Any) -> list[Callback]:
         if isinstance(callback, type):
             raise OptionError(f"callbacks holds the class {callback.__name__}: make one, {callback.__name__}().")
         if not isinstance(callback, Callback):
-            raise OptionError(f"callbacks holds a {type(callback).__name__}, which is no palate.nn.Callback.")
+            raise OptionError(f"callbacks holds a {type(callback).__name__}, which is not a palate.nn.Callback.")
     return sorted(given, key=lambda callback: isinstance(callback, SaveCheckpoint))
 
 
 def with_tensors(callbacks: Sequence[Callback]) -> list[Callback]:
-    """Those of the callbacks that a checkpoint keeps something of."""
+    """Those callbacks that keep tensors in a checkpoint."""
     return [callback for callback in callbacks if type(callback).tensors is not Callback.tensors]
 
 
 def norm(tensors: list[Tensor]) -> float:
-    """The length of all tensors seen as one vector."""
+    """The Euclidean norm of all tensors taken as one vector."""
     return math.sqrt(sum(float(tensor.detach().square().sum()) for tensor in tensors))
 
 
-def valid_losses(training: Training) -> list[float]:
+def _valid_losses(learner: Training) -> list[float]:
     """The validation losses of the present fit."""
-    return [epoch.valid_loss for epoch in training.epochs_of_fit if epoch.valid_loss is not None]
+    return [epoch.valid_loss for epoch in learner.epochs_of_fit if epoch.valid_loss is not None]
 
 
-def check_valid(training: Training, wanted_by: Callback) -> None:
-    """OptionError when there is no validation set."""
-    if training.loaders.valid is None:
-        raise OptionError(f"{type(wanted_by).__name__} needs a validation set: make the loaders with valid=0.2, say.")
-
-
-# ---- the live table
-
-WIDTHS = {"epoch": 5, "train loss": 10, "valid loss": 10, "RMSE": 8, "time": 7}
-SECONDS_BETWEEN = 0.1  # redrawing the bar more often would only take time from the training
-
-
-class Table(Callback):
-    """A line for each epoch and a bar for its batches on standard error; nothing unless shown."""
-
-    def __init__(self, show: bool | Literal["auto"]) -> None:
-        self.shown = sys.stderr.isatty() if show == "auto" else show
-        self._bar: Progress | None = None
-        self._next = 0.0
-
-    def before_fit(self, training: Training) -> None:
-        """The head of the table and an empty bar."""
-        self._bar = started_bar()
-        self._task = self._bar.add_task("", total=training.n_batches, loss="")
-        self._print(*WIDTHS)
-
-    def after_batch(self, training: Training) -> None:
-        """Move the bar, ten times a second at most."""
-        if self._bar is None or (now := time.perf_counter()) < self._next:
-            return
-        self._next = now + SECONDS_BETWEEN
-        label = f"epoch {len(training.epochs_of_fit) + 1} of {training.n_epochs}"
-        told = f"loss {float(training.loss_now):.4f}"
-        self._bar.update(self._task, completed=training.batch, description=label, loss=told)
-
-    def after_epoch(self, training: Training) -> None:
-        """The line of the epoch."""
-        epoch = training.recorder.epochs[-1]
-        numbers = [epoch.train_loss, epoch.valid_loss, epoch.rmse]
-        texts = ["" if number is None else f"{number:.4f}" for number in numbers]
-        self._print(str(epoch.number), *texts, f"{epoch.seconds:.2f} s")
-
-    def after_fit(self, training: Training) -> None:  # noqa: ARG002
-        """Take the bar away; the table stays."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _print(self, *cells: str) -> None:
-        line = "  ".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS.values(), strict=True))
-        if self._bar is not None:
-            self._bar.console.print(line, highlight=False)
-
-
-def started_bar() -> Any:
-    """A bar of batches on standard error that leaves no trace."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn()
-    bar = Progress(*columns, TextColumn("{task.fields[loss]}"), console=Console(stderr=True), transient=True)
-    bar.start()
-    return bar
+def _check_valid(learner: Training, callback: Callback) -> None:
+    """Raise OptionError if there is no validation set."""
+    if learner.loaders.valid is None:
+        raise OptionError(f"{type(callback).__name__} needs a validation set: make the loaders with valid=0.2, say.")

@@ -1,11 +1,10 @@
-"""Checkpoints: a training goes on bit for bit from the batch after which one was written."""
+"""Checkpoints: a file from which a training continues, bit for bit, after the batch it was written at."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from os import PathLike, fspath
@@ -27,7 +26,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a fit was asked for. first: epochs that earlier fits had done. schedule: its name in schedules.SCHEDULES."""
+    """The options of a fit. schedule: a name in schedules.SCHEDULES. first: epochs done by earlier fits."""
 
     schedule: str
     n_epochs: int
@@ -38,7 +37,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a training stands: whole epochs done, batches of the next one, the last plan and how it ended ("": not)."""
+    """Where a training stands: complete epochs, batches done of the next one, the last plan, and how it ended.
+
+    ended is "" while the plan is not finished.
+    """
 
     epoch: int
     batch: int
@@ -46,86 +48,7 @@ class Position:
     ended: str
 
 
-# ---- the device, and its random states: dropout uses torch's own generators, which are put back afterwards
-
-
-SMALL = 1_000_000  # parameters: below, handing work to a second thread costs more than it brings
-
-
-@contextmanager
-def computing(device: torch.device, n_threads: int | None, n_parameters: int) -> Iterator[None]:
-    """Inside, torch computes with n_threads threads (None: one for a small model) and takes denormals for zero.
-
-    Chapter 8's 7,035 steps take 3.9 s on one thread and 3.4 s on two of two idle cores; but two threads wait for
-    each other, and where another program wanted a core they took 93 s. Denormals are what the running means of Adam
-    fade into for rows that are seldom seen; computing with them costs a tenth of a step.
-    """
-    threads, flushing = torch.get_num_threads(), flushes_denormals()
-    if device.type == "cpu":
-        torch.set_num_threads(n_threads or (1 if n_parameters < SMALL else threads))
-        torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushing)
-
-
-def flushes_denormals() -> bool:
-    """Whether torch takes denormals for zero at present, in this thread: it can be set, but not asked."""
-    return bool(torch.tensor(1e-39) * 1.0 == 0.0)
-
-
-@contextmanager
-def random_states_kept(device: torch.device) -> Iterator[None]:
-    """Whatever happens inside, torch's generators come out of it as they went in."""
-    states = random_states(device)
-    try:
-        yield
-    finally:
-        set_random_states(states, device)
-
-
-def random_states(device: torch.device) -> Tensors:
-    """The states of torch's generators for the CPU and the device."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["device"] = torch.cuda.get_rng_state(device)
-    if device.type == "mps":
-        states["device"] = torch.mps.get_rng_state()
-    return states
-
-
-def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Put states back."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["device"], device)
-    if device.type == "mps":
-        torch.mps.set_rng_state(states["device"])
-
-
-def seed_generators(seed: int, epoch: int, device: torch.device) -> None:
-    """Seed torch's generators for the CPU and the device from (seed, epoch) alone."""
-    key = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
-    torch.default_generator.manual_seed(key)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(key)
-    if device.type == "mps":
-        torch.mps.manual_seed(key)
-
-
-def checked_device(device: str | torch.device) -> torch.device:
-    """The device; OptionError when this machine, or this torch, does not have it."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise OptionError(f"device={str(device)!r} cannot be used here: {str(error).splitlines()[0]}") from error
-    return torch.device(device)
-
-
-# ---- one file
+# ---- writing and checking
 
 
 def write(
@@ -139,19 +62,19 @@ def write(
     states: Tensors,
     run: dict[str, Any],
 ) -> None:
-    """Write all that a training is made of to one safetensors file. run: what must be the same when it goes on."""
-    tensors = prefixed("model", model.state_dict()) | prefixed("random", states)
+    """Write the state of a training to one safetensors file. run: facts that must be the same when it continues."""
+    tensors = _prefixed("model", model.state_dict()) | _prefixed("random", states)
     for number, callback in enumerate(callbacks):
-        tensors |= prefixed(f"callback.{number}", callback.tensors())
-    optimizer_tensors, optimizer_rest = packed_optimizer(optimizer)
+        tensors |= _prefixed(f"callback.{number}", callback.tensors())
+    optimizer_tensors, optimizer_rest = _pack_optimizer(optimizer)
     arrays = arrays_of(tensors | optimizer_tensors)
     header = {"kind": KIND, "run": run, "position": asdict(position), "optimizer": optimizer_rest}
-    container.write(path, arrays | packed_records(recorder), header)
+    container.write(path, arrays | _pack_records(recorder), header)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read from a file, before any of it is put to use."""
+    """The content of a checkpoint file, before any of it is put into a learner."""
 
     path: str
     tensors: Tensors
@@ -161,38 +84,38 @@ class Checkpoint:
     optimizer: Any
 
     def part(self, prefix: str) -> Tensors:
-        """The tensors whose names begin with prefix, without it."""
+        """The tensors whose names begin with "prefix.", under the rest of their names."""
         start = f"{prefix}."
         return {name.removeprefix(start): tensor for name, tensor in self.tensors.items() if name.startswith(start)}
 
     def check_run(self, run: dict[str, Any]) -> None:
-        """OptionError when the training to continue is not the one that was saved."""
+        """Raise OptionError if the facts of this training differ from those that were saved."""
         for name in sorted(self.run.keys() | run.keys()):
             if self.run.get(name) != run.get(name):
-                there, here = first_difference(self.run.get(name), run.get(name))
+                there, here = _first_difference(self.run.get(name), run.get(name))
                 raise OptionError(
-                    f"{self.path} was written with {name} {there}, but here {name} is {here}: a training goes on bit "
-                    "for bit only from the same ratings, batches and seed, with the same model and options."
+                    f"{self.path} was written with {name} {there}, but here {name} is {here}: a training continues "
+                    "bit for bit only with the same ratings, batches, seed, model and options."
                 )
 
     def check_model(self, model: nn.Module) -> None:
-        """OptionError when the tensors do not fit the model."""
+        """Raise OptionError if the tensors do not fit the model."""
         saved = {name: tuple(tensor.shape) for name, tensor in self.part("model").items()}
         here = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         for name in sorted(saved.keys() | here.keys()):
             if saved.get(name) != here.get(name):
                 raise OptionError(
                     f"{self.path} holds another model: {name} has shape {saved.get(name)} there and {here.get(name)} "
-                    "here (None: it is not there). Make the model with the options it was trained with."
+                    "here (None: no such tensor). Make the model with the options it was trained with."
                 )
 
     def restore_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Put the optimizer's state back; OptionError when it is another kind of optimizer's."""
+        """Load the saved state into the optimizer; raise OptionError if it belongs to another kind of optimizer."""
         state: dict[int, dict[str, Any]] = {int(at): dict(plain) for at, plain in self.optimizer["state"].items()}
         for name, tensor in self.part("optimizer").items():
             at, _, key = name.partition(".")
             state[int(at)][key] = tensor
-        groups = [unpacked_group(group) for group in self.optimizer["groups"]]
+        groups = [_unpack_group(group) for group in self.optimizer["groups"]]
         try:
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         except (KeyError, ValueError, RuntimeError) as error:
@@ -200,46 +123,49 @@ class Checkpoint:
 
 
 def run_facts(
-    train: Any, model: nn.Module, loss: Any, seed: int, optimizer: torch.optim.Optimizer, keepers: Sequence[Callback]
+    train: Any, model: nn.Module, loss: Any, seed: int, optimizer: torch.optim.Optimizer, callbacks: Sequence[Callback]
 ) -> dict[str, Any]:
-    """What must be the same for a training to go on bit for bit. keepers: the callbacks that have tensors."""
+    """The facts that must be the same for a training to continue. callbacks: those that keep tensors."""
     return {
         "ratings": train.n,
         "batches": len(train),
         "order of the batches": getattr(train, "seed", None),
         "seed": seed,
         "optimizer": type(optimizer).__name__,
-        "callbacks with tensors": [type(callback).__name__ for callback in keepers],
+        "callbacks with tensors": [type(callback).__name__ for callback in callbacks],
         "training data": getattr(train, "fingerprint", None),
-        "model": described(model),
-        "y_range": described(getattr(model, "y_range", None)),
-        "mean": described(getattr(model, "mean", None)),
+        "model": _repr(model),
+        "y_range": _repr(getattr(model, "y_range", None)),
+        "mean": _repr(getattr(model, "mean", None)),
         "loss": getattr(loss, "__qualname__", type(loss).__name__),
         "type of numbers": sorted({str(parameter.dtype) for parameter in model.parameters()}),
     }
 
 
-def described(thing: Any) -> str:
-    """Its repr, without the addresses in memory that are others in every process."""
+def _repr(thing: Any) -> str:
+    """The repr without memory addresses, which differ in every process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
 
 
-def first_difference(there: Any, here: Any) -> tuple[Any, Any]:
-    """The first lines in which two descriptions differ."""
+def _first_difference(there: Any, here: Any) -> tuple[Any, Any]:
+    """The first lines in which two texts differ."""
     lines = zip_longest(str(there).splitlines(), str(here).splitlines(), fillvalue="nothing more")
     return next(((one.strip(), other.strip()) for one, other in lines if one != other), (there, here))
 
 
+# ---- reading and packing
+
+
 def read(path: str | PathLike[str]) -> Checkpoint:
-    """Read a checkpoint. Raises a ModelFileError that says what is wrong with the file."""
+    """Read a checkpoint; raise a ModelFileError that says what is wrong with the file."""
     arrays, header = container.read(path)
     if header.get("kind") != KIND:
-        raise NotAModelError(f"{fspath(path)} is no training checkpoint: palate.load reads models.")
+        raise NotAModelError(f"{fspath(path)} is no training checkpoint; palate.load reads saved models.")
     try:
         position = dict(header["position"])
         plan = None if position["plan"] is None else Plan(**position["plan"])
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-        recorder = unpacked_records(arrays)
+        recorder = _unpack_records(arrays)
         where = Position(int(position["epoch"]), int(position["batch"]), plan, str(position["ended"]))
         return Checkpoint(fspath(path), tensors, recorder, where, dict(header["run"]), header["optimizer"])
     except (KeyError, ValueError, TypeError) as error:
@@ -249,44 +175,38 @@ def read(path: str | PathLike[str]) -> Checkpoint:
 
 
 def arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:
-    """The tensors as arrays; bfloat16 and what else is shorter than float32 becomes that, which holds it exactly."""
+    """The tensors as arrays; bfloat16 and float16 become float32, which holds them exactly."""
     moved = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     short = {name: t.float() for name, t in moved.items() if t.is_floating_point() and t.dtype.itemsize < 4}
     return {name: tensor.numpy() for name, tensor in (moved | short).items()}
 
 
-def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
-    """The same tensors under longer names."""
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    """The same tensors with "prefix." before their names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def packed_optimizer(optimizer: torch.optim.Optimizer) -> tuple[Tensors, dict[str, Any]]:
-    """The tensors of an optimizer's state, and the rest of it as plain values."""
+def _pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[Tensors, dict[str, Any]]:
+    """The tensors of an optimizer's state, and its other values."""
     whole = optimizer.state_dict()
     tensors: Tensors = {}
     plain: dict[str, dict[str, Any]] = {}
     for at, entries in whole["state"].items():
-        tensors |= prefixed(f"optimizer.{at}", {k: value for k, value in entries.items() if isinstance(value, Tensor)})
+        tensors |= _prefixed(f"optimizer.{at}", {k: value for k, value in entries.items() if isinstance(value, Tensor)})
         plain[str(at)] = {k: value for k, value in entries.items() if not isinstance(value, Tensor)}
     return tensors, {"state": plain, "groups": whole["param_groups"]}
 
 
-def unpacked_group(group: dict[str, Any]) -> dict[str, Any]:
-    """A parameter group with its tuples (betas) again: JSON knows lists alone."""
+def _unpack_group(group: dict[str, Any]) -> dict[str, Any]:
+    """A parameter group whose lists (betas) are tuples again; JSON has only lists."""
     return {k: tuple(value) if isinstance(value, list) and k != "params" else value for k, value in group.items()}
-
-
-def with_state_of(old: torch.optim.Optimizer, new: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The new optimizer with its own options, and what the old one has gathered about each parameter."""
-    new.load_state_dict({**new.state_dict(), "state": old.state_dict()["state"]})
-    return new
 
 
 COLUMNS = ("losses", "lrs", "gradient_norms", "weight_norms")
 
 
-def packed_records(recorder: Recorder) -> Arrays:
-    """The records as arrays: JSON has no room for long lists, nor for nan."""
+def _pack_records(recorder: Recorder) -> Arrays:
+    """The records as arrays; JSON has no nan, and the header no room for long lists."""
     arrays = {f"records.{name}": np.array(getattr(recorder, name), np.float64) for name in COLUMNS}
     rows = [list(asdict(epoch).values()) for epoch in recorder.epochs]
     missing = np.array([[value is None for value in row] for row in rows], np.bool_)
@@ -294,9 +214,9 @@ def packed_records(recorder: Recorder) -> Arrays:
     return arrays | {"records.epochs": values, "records.missing": missing}
 
 
-def unpacked_records(arrays: Mapping[str, NDArray[Any]]) -> Recorder:
-    """The records again."""
+def _unpack_records(arrays: Mapping[str, NDArray[Any]]) -> Recorder:
+    """The inverse of _pack_records."""
     pairs = zip(arrays["records.epochs"].tolist(), arrays["records.missing"].tolist(), strict=True)
-    rows: list[list[Any]] = [[None if gone else v for v, gone in zip(*pair, strict=True)] for pair in pairs]
+    rows: list[list[Any]] = [[None if is_missing else v for v, is_missing in zip(*pair, strict=True)] for pair in pairs]
     epochs = [Epoch(int(number), *rest) for number, *rest in rows]
     return Recorder(epochs, **{name: arrays[f"records.{name}"].tolist() for name in COLUMNS})

@@ -1,4 +1,4 @@
-"""Columns: what a loader feeds beside user and item, with the classes and scales learned from the training rows."""
+"""Columns beside user and item: categories with their classes, numbers with their scale, learned from training rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 UNKNOWN = "(unknown)"  # the class of code 0 in every categorical column beside user and item
-MOST_ROWS = 2**24  # the row numbers that float32 can tell apart
+MAX_ROWS = 2**24  # float32 tells no more row numbers apart
 
 
 # ---- columns beside user and item
@@ -31,27 +31,27 @@ MOST_ROWS = 2**24  # the row numbers that float32 can tell apart
 
 @dataclass(frozen=True)
 class Column:
-    """One value for every rating: values[at], or the values themselves where `at` is None."""
+    """A column with a value for each rating: values[codes], or `values` itself where codes is None."""
 
     name: str
     values: pl.Series
-    at: Codes | None = None
+    codes: Codes | None = None  # of the user or item of each rating, for a column of the user or item table
 
-    def spread(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Something computed per value, as something per rating."""
-        return array if self.at is None else array[self.at]
+    def per_rating(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An array with one entry for each of `values`, as one entry for each rating."""
+        return array if self.codes is None else array[self.codes]
 
 
 @dataclass(frozen=True)
 class Category:
-    """The classes of a categorical column: code 0 for whatever training did not see, then the sorted labels."""
+    """The classes of a categorical column: code 0 for labels that training did not see, then the sorted labels."""
 
     vocabulary: Vocabulary
 
     @classmethod
     def learned(cls, column: Column) -> Category:
-        """The distinct labels of the training rows."""
-        used = column.values if column.at is None else column.values.gather(np.unique(column.at))
+        """The category of the labels in the training rows."""
+        used = column.values if column.codes is None else column.values.gather(np.unique(column.codes))
         return cls(Vocabulary(_labels(used, column.name).drop_nulls().unique().to_list(), what=column.name))
 
     @property
@@ -60,12 +60,12 @@ class Category:
         return [UNKNOWN, *self.vocabulary]
 
     def encode(self, column: Column) -> tuple[NDArray[np.int64], int]:
-        """Codes per rating, (n,), and how many ratings have a label that training did not see. Missing ones get 0."""
+        """The code for each rating, (n,), 0 where missing; and how many ratings have a label unseen in training."""
         labels = _labels(column.values, column.name)
-        there = labels.is_not_null().to_numpy()
+        present = labels.is_not_null().to_numpy()
         codes = np.zeros(len(labels), np.int64)
-        codes[there] = self.vocabulary.encode(labels.drop_nulls().to_list(), on_unknown="mark") + 1
-        return column.spread(codes), int(column.spread(there & (codes == 0)).sum())
+        codes[present] = self.vocabulary.encode(labels.drop_nulls().to_list(), on_unknown="mark") + 1
+        return column.per_rating(codes), int(column.per_rating(present & (codes == 0)).sum())
 
 
 @dataclass(frozen=True)
@@ -77,39 +77,39 @@ class Scale:
 
     @classmethod
     def learned(cls, column: Column) -> Scale:
-        """Of the values there are; DataError when there are none."""
-        values = column.spread(_numbers(column.values, column.name))
-        there = values[~np.isnan(values)]
-        if len(there) == 0:
+        """The scale of the values that are not missing; raise DataError if all are."""
+        values = column.per_rating(_numbers(column.values, column.name))
+        present = values[~np.isnan(values)]
+        if len(present) == 0:
             raise DataError(f"the continuous column {column.name!r} has no value in any training row: leave it out.")
-        return cls(float(there.mean()), float(there.std()) or 1.0)
+        return cls(float(present.mean()), float(present.std()) or 1.0)
 
     def encode(self, column: Column) -> NDArray[np.float32]:
-        """(value - mean) / deviation per rating, (n,); a missing value counts as the mean."""
+        """(value - mean) / deviation for each rating, (n,); a missing value becomes 0, the mean."""
         values = _numbers(column.values, column.name)
         scaled = np.where(np.isnan(values), 0.0, (values - self.mean) / self.deviation)
-        return column.spread(scaled).astype(np.float32)
+        return column.per_rating(scaled).astype(np.float32)
 
 
 def _labels(values: pl.Series, name: str) -> pl.Series:
-    """Strings or int64; truth values and categories become strings, whole floats integers."""
+    """The labels as strings or int64: booleans and categories become strings, whole floats become integers."""
     import polars as pl
 
     kind = values.dtype
     if kind.is_integer():
         return values.cast(pl.Int64)
     if kind.is_float():
-        there = values.fill_nan(None)
-        if (there.drop_nulls() != there.drop_nulls().floor()).any():
-            raise DataError(f"column {name!r} has fractions like {there.drop_nulls()[0]}: name it in continuous=.")
-        return there.cast(pl.Int64)
+        whole = values.fill_nan(None)
+        if (whole.drop_nulls() != whole.drop_nulls().floor()).any():
+            raise DataError(f"column {name!r} has fractions like {whole.drop_nulls()[0]}: name it in continuous=.")
+        return whole.cast(pl.Int64)
     if kind in (pl.String, pl.Boolean, pl.Null) or isinstance(kind, (pl.Categorical, pl.Enum)):
         return values.cast(pl.String)
-    raise DataError(f"column {name!r} holds {kind}: a categorical column has strings, integers or truth values.")
+    raise DataError(f"column {name!r} holds {kind}: a categorical column has strings, integers or booleans.")
 
 
 def _numbers(values: pl.Series, name: str) -> NDArray[np.float64]:
-    """Float64, nan where missing."""
+    """The values as float64, nan where missing; raise DataError unless they are finite numbers or missing."""
     import polars as pl
 
     if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)):
@@ -122,12 +122,12 @@ def _numbers(values: pl.Series, name: str) -> NDArray[np.float64]:
     return numbers
 
 
-# ---- ratings with columns of their own
+# ---- ratings with columns
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Ratings, and more columns with one value for each of them."""
+    """Ratings, and further columns with one value for each rating."""
 
     ratings: Ratings
     columns: Mapping[str, pl.Series] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class Rows:
         return Rows(self.ratings[rows], {name: values.gather(rows) for name, values in self.columns.items()})
 
     def column(self, name: str) -> Column:
-        """A column by its name: of the ratings themselves, of the user table or of the item table."""
+        """The column of that name: of the ratings, of the user table or of the item table."""
         users, items = self.ratings.user_table, self.ratings.item_table
         found = [Column(name, self.columns[name])] if name in self.columns else []
         for table, codes in ((users, self.ratings.user_codes), (items, self.ratings.item_codes)):
@@ -147,26 +147,26 @@ class Rows:
                 found.append(Column(name, table[name], codes))
         if len(found) > 1:
             raise OptionError(
-                f"there are {len(found)} columns {name!r}, of ratings, users or items: rename all but one."
+                f"there are {len(found)} columns {name!r} among ratings, users and items: rename all but one."
             )
         if not found:
-            raise OptionError(f"there is no column {name!r}. {self._there_are()}")
+            raise OptionError(f"there is no column {name!r}. {self._available()}")
         return found[0]
 
-    def _there_are(self) -> str:
+    def _available(self) -> str:
         tables = [table.columns for table in (self.ratings.user_table, self.ratings.item_table) if table is not None]
         if names := sum(tables, list(self.columns)):
             return there_are(names)
         return (
-            "These ratings have no user table and no item table to take it from: give them as users= and items= of "
+            "These ratings have no user table and no item table that could have it: give them as users= and items= of "
             "palate.read, or with ratings.with_users(table) and ratings.with_items(table)."
         )
 
 
-def rows_of_frame(frame: Any, wanted: Collection[str], options: dict[str, Any]) -> Rows:
-    """A frame read as ratings, with those of the wanted columns that the frame itself has."""
+def rows_of_frame(frame: Any, names: Collection[str], options: dict[str, Any]) -> Rows:
+    """A frame read as ratings, with those of the named columns that the frame itself has."""
     table = table_of(frame)
-    own = [] if table is None else [name for name in table.names if name in wanted]
+    own = [] if table is None else [name for name in table.names if name in names]
     if table is None or not own:
         return Rows(read(frame, **options))
     ratings, kept = _read_numbered(table, **options)
@@ -180,31 +180,31 @@ def _read_numbered(
     users: Any = None,
     on_bad_rows: str = "raise",
     duplicates: Any = "last",
-    **asked: Any,
+    **options: Any,
 ) -> tuple[Ratings, NDArray[np.int64]]:
-    """What palate.read makes of a table, and which of its rows became ratings: their numbers go along as weights."""
+    """The table read as by palate.read, and the row number of each rating; the numbers travel as weights."""
     import polars as pl
 
     check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
     check_option("duplicates", duplicates, ("last", "mean", "error"))
     height, last = len(table.column(0)), len(table.names)
-    if height > MOST_ROWS or duplicates == "mean" or asked.get("weight"):
+    if height > MAX_ROWS or duplicates == "mean" or options.get("weight"):
         raise OptionError(
-            f"categorical or continuous columns of the frame itself go with up to {MOST_ROWS:,} rows, without weight= "
-            'and without duplicates="mean": join such rows before.'
+            f"categorical or continuous columns of the frame itself need at most {MAX_ROWS:,} rows, no weight= and "
+            'no duplicates="mean": join such rows before.'
         )
     numbers = pl.Series(np.arange(height))
     names = [*table.names, "number of the row"]
     numbered = replace(table, names=names, column=lambda at: numbers if at == last else table.column(at))
     found = Collector(table.source, BadRows(strict=on_bad_rows == "raise"))
-    found.add_table(numbered, dict.fromkeys(("user", "item", "rating", "time")) | asked | {"weight": last})
+    found.add_table(numbered, dict.fromkeys(("user", "item", "rating", "time")) | options | {"weight": last})
     ratings = found.ratings(duplicates, users=users, items=items)
     assert ratings.weights is not None
     return ratings._with(weights=None), ratings.weights.astype(np.int64)
 
 
 def recoded(given: Ratings, training: Ratings) -> Ratings:
-    """The same ratings in the codes and with the tables of the training set; an error when it lacks a label."""
+    """The same ratings with the codes and tables of the training set; raise UnknownLabelError if it lacks a label."""
     return Ratings(
         _codes_in(training.user_vocabulary, given.user_vocabulary, given.user_codes),
         _codes_in(training.item_vocabulary, given.item_vocabulary, given.item_codes),
@@ -218,13 +218,15 @@ def recoded(given: Ratings, training: Ratings) -> Ratings:
     )
 
 
-def _codes_in(ours: Vocabulary, theirs: Vocabulary, codes: Codes) -> Codes:
-    recoded = ours.encode(theirs.labels, on_unknown="mark")[codes]
-    unknown = theirs.decode(np.unique(codes[recoded < 0])).tolist()
+def _codes_in(training: Vocabulary, given: Vocabulary, codes: Codes) -> Codes:
+    """The training codes of labels given in the codes of another vocabulary."""
+    recoded = training.encode(given.labels, on_unknown="mark")[codes]
+    unknown = given.decode(np.unique(codes[recoded < 0])).tolist()
     if unknown:
+        examples = ", ".join(map(repr, unknown[:3]))
         raise UnknownLabelError(
-            f"{int((recoded < 0).sum()):,} validation ratings are of {len(unknown):,} {ours.what}s that the training "
-            f"set does not have, such as {', '.join(map(repr, unknown[:3]))}. Leave these ratings out, or read both "
-            "sets as one and split it (palate.split_random, palate.split_rows): its parts share their classes."
+            f"{int((recoded < 0).sum()):,} validation ratings are of {len(unknown):,} {training.what}s that the "
+            f"training set does not have, such as {examples}. Leave these ratings out, or read both sets as one and "
+            "split it (palate.split_random, palate.split_rows): its parts share their classes."
         )
     return recoded

@@ -1,4 +1,4 @@
-"""Learner: the training loop, readable in a minute."""
+"""Learner: the training loop. For each batch: predict, loss, backward, step, zero_grad."""
 
 from __future__ import annotations
 
@@ -17,40 +17,69 @@ from torch import Tensor, nn
 
 from palate.answers.arguments import check_seed, check_whole
 from palate.errors import DataError, OptionError
-from palate.nn import checkpoints, schedules
-from palate.nn.callbacks import Callback, Epoch, Recorder, Table, in_order, with_tensors
+from palate.nn import checkpoints, optimizers, schedules
+from palate.nn import device as devices
+from palate.nn.callbacks import Callback, Epoch, Recorder, in_order, with_tensors
 from palate.nn.checkpoints import Plan, Position
-from palate.nn.losses import mse
+from palate.nn.losses import checked_loss, mse
 from palate.nn.models import evaluating
-from palate.nn.schedules import Factory, LrSearch
+from palate.nn.optimizers import Factory
+from palate.nn.progress import ProgressTable
+from palate.nn.schedules import LrSearch
 
 FINISHED, INTERRUPTED = "finished", "interrupted; the model is what was learned until then"
 
 
 class Validation(NamedTuple):
-    """Mean loss, and RMSE of predictions clipped to the rating range."""
+    """The mean loss, and the RMSE of predictions clipped to the rating range."""
 
     loss: float
     rmse: float
 
 
 class Learner:
-    """Trains a model on batches: predict, loss, backward, step, zero; and again.
+    """Trains a model on batches: predict, loss, backward, step, zero_grad, and again.
 
-    loaders: train and valid batches (RatingLoaders). model: called with a batch's inputs, gives what `loss` compares
-    with its targets. optimizer: a class of torch.optim, or a function of (parameters, lr, wd). callbacks: see Callback.
-    seed: of dropout; torch's own generators come out of a fit as they went in. n_threads: None takes one for a small
-    model, torch's number for a large one. progress: a table on standard error ("auto": when it is a terminal). The
-    history is in `recorder`. Every fit goes on where the last one ended, with the optimizer's state.
+    Every fit continues from the model and optimizer state that the last one left.
 
-    >>> import palate
-    >>> from palate.nn.loaders import RatingLoaders
-    >>> from palate.nn.models import DotProductBias
-    >>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1), valid=0.2, batch_size=64)
-    >>> model = DotProductBias(60, 40, 5, y_range=(0, 5.5), generator=torch.Generator().manual_seed(0))
-    >>> learner = Learner(loaders, model).fit_one_cycle(5, lr_max=0.02)
-    >>> len(learner.recorder.epochs), learner.validate().rmse < learner.recorder.epochs[0].rmse
-    (5, True)
+    Parameters:
+        loaders (RatingLoaders): Training batches in `train`, validation batches or None in `valid`.
+        model (torch.nn.Module): Called with the inputs of a batch, it returns what `loss` compares with the targets.
+        loss (callable, default mse): A function of (predictions, targets) that returns a tensor of shape ().
+        optimizer (class or callable, default None): A class of torch.optim, or a function of (parameters, lr, wd); None
+            takes AdamW with betas (0.9, 0.99) and eps 1e-5.
+        lr (float, default 0.001): The learning rate of fits that give none, above 0.
+        weight_decay (float, default 0.0): The weight decay of fits that give none, 0 or more.
+        callbacks (sequence of Callback, default ()): What else runs during a fit.
+        seed (int, default 0): Seeds torch's generators, from which dropout draws, in each epoch of a fit. They are put
+            back afterwards.
+        device (str or torch.device, default "cpu"): Where the model computes.
+        n_threads (int, default None): Threads, 1 or more; None takes one for a small model and torch's number for a
+            large one.
+        progress (bool or "auto", default "auto"): Print a table of epochs on standard error; "auto" does on a terminal.
+
+    Attributes:
+        model (torch.nn.Module): The model, on the device.
+        optimizer (torch.optim.Optimizer): The optimizer of the last fit.
+        recorder (Recorder): The history: losses, learning rates and epochs of all fits.
+        epoch (int): Complete epochs done, over all fits.
+        batch (int): Batches done of the next epoch.
+        last_loss (Tensor): The training loss of the last batch, of shape ().
+        ended (str): How the last fit ended; "" while it has not.
+
+    Raises:
+        OptionError: An option lies outside its range, or the model has no parameter to train.
+        DataError: The loaders have no training batch.
+
+    Example:
+        >>> import palate, torch
+        >>> from palate.nn import DotProductBias, Learner, RatingLoaders
+        >>> ratings = palate.datasets.synthetic(60, 40, 1200, seed=1)
+        >>> loaders = RatingLoaders.from_ratings(ratings, valid=0.2, batch_size=64)
+        >>> model = DotProductBias(60, 40, 5, y_range=(0, 5.5), generator=torch.Generator().manual_seed(0))
+        >>> learner = Learner(loaders, model).fit_one_cycle(5, lr_max=0.02)
+        >>> len(learner.recorder.epochs), learner.validate().rmse < learner.recorder.epochs[0].rmse
+        (5, True)
     """
 
     def __init__(
@@ -69,11 +98,11 @@ class Learner:
         progress: bool | Literal["auto"] = "auto",
     ) -> None:
         check_seed(seed)
-        self.device = checkpoints.checked_device(device)
+        self.device = devices.checked_device(device)
         self.loaders = loaders
         self.model = model.to(self.device)
         self.loss = loss
-        self.factory = schedules.factory_of(optimizer)
+        self.factory = optimizers.factory_of(optimizer)
         self.lr = schedules.check_rate("lr", lr, above=True)
         self.weight_decay = schedules.check_rate("weight_decay", weight_decay)
         self.callbacks = in_order(callbacks)
@@ -82,35 +111,74 @@ class Learner:
         check_whole("n_threads", 1 if n_threads is None else n_threads, 1)
         self.progress: bool | Literal["auto"] = progress
         self.recorder = Recorder()
-        self.epoch = self.batch = 0  # whole epochs done, and batches of the next one
+        self.epoch = self.batch = 0
         self.plan: Plan | None = None
-        self.ended = ""  # how the last fit ended, "" while it has not
-        self.parameters = schedules.trainable(model)
+        self.ended = ""
+        self.parameters = optimizers.trainable(model)
         self.optimizer = self.factory(self.parameters, self.lr, self.weight_decay)
-        self.loss_now = torch.zeros(())
-        self._states = checkpoints.random_states(self.device)
-        self._inside = False  # whether a fit is running
-        self._pending: list[Tensor] = []  # losses not yet in the recorder: reading each at once would hold up the loop
-        self._running: list[Callback] = []  # the callbacks of the present fit, the table among them
-        self._listeners: list[Callback] = []  # those of them that want to hear of every batch
+        self.last_loss = torch.zeros(())
+        self._rng_states = devices.rng_states(self.device)
+        self._is_fitting = False
+        self._pending: list[Tensor] = []  # losses not yet in the recorder: reading each at once would slow the loop
+        self._active: list[Callback] = []  # the callbacks of the present fit, with the progress table
+        self._batch_callbacks: list[Callback] = []  # those of them with an after_batch of their own
         if len(loaders.train) == 0:
             raise DataError("the loaders have no training batch.")
 
-    # ---- what people call
+    # ---- training
 
     def fit(self, n_epochs: int, lr: float | None = None, wd: float | None = None) -> Learner:
-        """Train for some epochs at one learning rate. Ctrl-C ends it early and keeps what has been learned."""
+        """Train for some epochs at a constant learning rate. Ctrl-C ends the fit early and keeps what was learned.
+
+        Parameters:
+            n_epochs (int): Epochs, 1 or more.
+            lr (float, default None): The learning rate, above 0; None takes the learner's.
+            wd (float, default None): The weight decay, 0 or more; None takes the learner's.
+
+        Returns:
+            Learner: This learner.
+
+        Raises:
+            OptionError: An option lies outside its range, or the loss is not a tensor of one number that depends on the
+                trained parameters.
+        """
         return self._start("constant", n_epochs, lr, wd)
 
     def fit_one_cycle(self, n_epochs: int, lr_max: float | None = None, wd: float | None = None) -> Learner:
-        """Train for some epochs while the learning rate rises to lr_max and falls to nearly nothing (see schedules)."""
+        """Train for some epochs in one cycle of the learning rate.
+
+        The learning rate rises from lr_max / 25 to lr_max in the first quarter of the batches, then falls to
+        lr_max / 100,000, along cosines. The momentum goes from 0.95 to 0.85 and back. Ctrl-C ends the fit early and
+        keeps what was learned.
+
+        Parameters:
+            n_epochs (int): Epochs, 1 or more.
+            lr_max (float, default None): The maximum learning rate, above 0; None takes the learner's lr.
+            wd (float, default None): The weight decay, 0 or more; None takes the learner's.
+
+        Returns:
+            Learner: This learner.
+
+        Raises:
+            OptionError: An option lies outside its range, or the loss is not a tensor of one number that depends on the
+                trained parameters.
+
+        Source:
+            Smith (2018), A Disciplined Approach to Neural Network Hyper-Parameters, section 4.
+        """
         return self._start("one_cycle", n_epochs, lr_max, wd)
 
     def resume(self) -> Learner:
-        """Go on with a fit that was interrupted, or whose checkpoint was loaded.
+        """Continue a fit that was interrupted, or whose checkpoint was loaded.
 
-        Bit for bit as it would have gone on, after load and wherever the fit stopped between two batches. Ctrl-C within
-        a batch may leave its random numbers drawn or its step taken; resume then runs that batch again.
+        The result is bit for bit that of an uninterrupted fit if it stopped between two batches. Ctrl-C within a batch
+        may come after its random numbers were drawn or its step was taken; resume then runs that batch again.
+
+        Returns:
+            Learner: This learner.
+
+        Raises:
+            OptionError: There is no unfinished fit.
         """
         if self.plan is None or self.ended not in ("", INTERRUPTED):
             raise OptionError(
@@ -119,16 +187,30 @@ class Learner:
         return self._run()
 
     def validate(self) -> Validation:
-        """How far the validation ratings are predicted now."""
+        """Measure the predictions of the validation ratings.
+
+        Returns:
+            Validation: `loss`, the mean loss, and `rmse`, that of predictions clipped to the rating range.
+
+        Raises:
+            OptionError: The loaders have no validation set.
+        """
         if self.loaders.valid is None:
             raise OptionError("these loaders have no validation set: make them with valid=0.2, say.")
         predictions, targets = self.predict(self.loaders.valid)
         clipped = predictions.clamp(*self.loaders.ratings.range)
-        loss = schedules.checked_loss(self.loss(predictions, targets))
+        loss = checked_loss(self.loss(predictions, targets))
         return Validation(float(loss), math.sqrt(mse(clipped, targets)))
 
     def predict(self, batches: Any) -> tuple[Tensor, Tensor]:
-        """Predictions and targets of all rows of batches, (n, 1) each; not clipped to the rating range."""
+        """Predict all rows of some batches. Predictions are not clipped to the rating range.
+
+        Parameters:
+            batches (Batches or iterable of tuples): Batches of inputs and targets, such as loaders.valid.
+
+        Returns:
+            tuple of Tensor: Predictions and targets, (n, 1) each.
+        """
         with self._computing(), evaluating(self.model):
             pairs = [(self.model(*inputs), targets) for *inputs, targets in self._on_device(batches)]
         predictions, targets = zip(*pairs, strict=True)
@@ -142,20 +224,20 @@ class Learner:
         wd = self.weight_decay if wd is None else schedules.check_rate("wd", wd)
         self.plan = Plan(schedule, n_epochs, lr, wd, first=self.epoch)
         self.batch = 0
-        self.optimizer = checkpoints.with_state_of(self.optimizer, self.factory(self.parameters, lr, wd))
+        self.optimizer = optimizers.with_state_of(self.optimizer, self.factory(self.parameters, lr, wd))
         return self._run()
 
     def _run(self) -> Learner:
         self.ended = ""
-        self.zero()
-        with self._computing(), self._hooks(), self._own_randomness():
+        self._zero_grad()
+        with self._computing(), self._running_callbacks(), self._own_rng():
             try:
                 while not self.ended and len(self.epochs_of_fit) < self.n_epochs:
                     self._train_epoch()
                 self.ended = self.ended or FINISHED
             except KeyboardInterrupt:
                 self.ended = INTERRUPTED
-            self._flush()
+            self._record_pending()
         if self.ended != FINISHED:
             print(f"fit {self.ended}.", file=sys.stderr)  # noqa: T201
         return self
@@ -164,59 +246,59 @@ class Learner:
         start = time.perf_counter()
         self.model.train()
         for batch in self._batches_left():
-            self.set_rates()
-            loss = self.learn(batch)
+            self._set_rates()
+            loss = self._train_batch(batch)
             self._after_batch(loss)
-            self.zero()
+            self._zero_grad()
             if self.ended:
                 return
         self._after_epoch(start)
 
-    def learn(self, batch: Sequence[Tensor]) -> Tensor:
+    def _train_batch(self, batch: Sequence[Tensor]) -> Tensor:
         """Predict, loss, backward, step; the loss."""
         *inputs, targets = batch
         predictions = self.model(*inputs)
-        loss = schedules.checked_loss(self.loss(predictions, targets), training=True)
+        loss = checked_loss(self.loss(predictions, targets), training=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
 
-    def zero(self) -> None:
-        """Forget the gradients: what optimizer.zero_grad() does, in a tenth of its time."""
+    def _zero_grad(self) -> None:
+        """What optimizer.zero_grad() does, in a tenth of its time."""
         for parameter in self.parameters:
             parameter.grad = None
 
-    def set_rates(self) -> None:
-        """Learning rate and momentum for the next batch, as the plan says at this point of it."""
+    def _set_rates(self) -> None:
+        """Set the learning rate and momentum that the plan has for the next batch."""
         assert self.plan is not None
         done = (self.epoch - self.plan.first) * self.n_batches + self.batch
         lr, momentum = schedules.SCHEDULES[self.plan.schedule](self.plan.lr, done / (self.n_epochs * self.n_batches))
-        schedules.set_rates(self.optimizer, lr, momentum)
+        optimizers.set_rates(self.optimizer, lr, momentum)
 
     def _batches_left(self) -> Iterator[Sequence[Tensor]]:
-        """The batches of this epoch that are still to come, its random numbers following from (seed, epoch)."""
+        """The remaining batches of this epoch. Its random numbers follow from (seed, epoch)."""
         self.loaders.train.set_epoch(self.epoch)
         if self.batch == 0:
-            checkpoints.seed_generators(self.seed, self.epoch, self.device)
+            devices.seed_generators(self.seed, self.epoch, self.device)
         return islice(self._on_device(self.loaders.train), self.batch, None)
 
     def _after_batch(self, loss: Tensor) -> None:
-        self.loss_now = loss
+        self.last_loss = loss
         self._pending.append(loss)
         self.recorder.lrs.append(self.optimizer.param_groups[0]["lr"])
         self.batch += 1
-        for callback in self._listeners:
+        for callback in self._batch_callbacks:
             if callback.after_batch(self):
                 self.ended = f"ended by {type(callback).__name__}"
 
     def _after_epoch(self, start: float) -> None:
-        self._flush()
+        self._record_pending()
         train_loss = float(np.mean(self.recorder.losses[-self.n_batches :]))
         loss, rmse = (None, None) if self.loaders.valid is None else self.validate()
         self.epoch, self.batch = self.epoch + 1, 0
         self.recorder.epochs.append(Epoch(self.epoch, train_loss, loss, rmse, time.perf_counter() - start))
         self.ended = self._reason_to_end(train_loss)
-        for callback in self._running:
+        for callback in self._active:
             if callback.after_epoch(self) and not self.ended:
                 self.ended = f"ended by {type(callback).__name__}"
 
@@ -225,7 +307,7 @@ class Learner:
             return "ended because the loss is no finite number any more: take a lower learning rate (lr_find)"
         return FINISHED if len(self.epochs_of_fit) >= self.n_epochs else ""
 
-    def _flush(self) -> None:
+    def _record_pending(self) -> None:
         if self._pending:
             self.recorder.losses.extend(torch.stack(self._pending).tolist())
             self._pending = []
@@ -233,31 +315,33 @@ class Learner:
     # ---- around the loop
 
     @contextmanager
-    def _hooks(self) -> Iterator[None]:
-        table = Table(self.progress)
-        self._running = [table, *self.callbacks] if table.shown else self.callbacks
-        self._listeners = [one for one in self._running if type(one).after_batch is not Callback.after_batch]
+    def _running_callbacks(self) -> Iterator[None]:
+        """Run before_fit on entry and after_fit on exit."""
+        table = ProgressTable(self.progress)
+        self._active = [table, *self.callbacks] if table.shown else self.callbacks
+        self._batch_callbacks = [one for one in self._active if type(one).after_batch is not Callback.after_batch]
         try:
-            for callback in self._running:
+            for callback in self._active:
                 callback.before_fit(self)
             yield
         finally:
-            for callback in self._running:
+            for callback in self._active:
                 callback.after_fit(self)
 
     def _computing(self) -> AbstractContextManager[None]:
-        return checkpoints.computing(self.device, self.n_threads, sum(weight.numel() for weight in self.parameters))
+        return devices.computing(self.device, self.n_threads, sum(weight.numel() for weight in self.parameters))
 
     @contextmanager
-    def _own_randomness(self) -> Iterator[None]:
-        with checkpoints.random_states_kept(self.device):
-            checkpoints.set_random_states(self._states, self.device)
-            self._inside = True
+    def _own_rng(self) -> Iterator[None]:
+        """Inside, torch's generators have this learner's states; afterwards the states they had before."""
+        with devices.fork_rng(self.device):
+            devices.set_rng_states(self._rng_states, self.device)
+            self._is_fitting = True
             try:
                 yield
             finally:
-                self._inside = False
-                self._states = checkpoints.random_states(self.device)
+                self._is_fitting = False
+                self._rng_states = devices.rng_states(self.device)
 
     def _on_device(self, batches: Any) -> Iterable[Sequence[Tensor]]:
         if self.device.type == "cpu":
@@ -271,25 +355,48 @@ class Learner:
 
     @property
     def n_epochs(self) -> int:
-        """Epochs that the last fit was asked for."""
+        """Epochs of the last fit, as given to it; 0 before the first fit."""
         return self.plan.n_epochs if self.plan else 0
 
     @property
     def epochs_of_fit(self) -> list[Epoch]:
-        """The epochs that the last fit has done."""
+        """The records of the epochs that the last fit has done."""
         return self.recorder.epochs[self.plan.first :] if self.plan else []
 
-    # ---- the search for a learning rate
+    # ---- the learning rate search
 
     def lr_find(self, lowest: float = 1e-7, highest: float = 10.0, n_batches: int = 100) -> LrSearch:
-        """Train on a few batches while the learning rate grows, and suggest one.
+        """Train on a few batches while the learning rate grows, and suggest a rate.
 
-        Ends where the loss has grown to several times its lowest. Model and optimizer are then as they were.
+        The search ends early once the loss is several times its minimum. Model and optimizer are then put back.
+
+        Parameters:
+            lowest (float, default 1e-07): The first learning rate, above 0.
+            highest (float, default 10.0): The last learning rate, above lowest.
+            n_batches (int, default 100): Batches, and so rates to try, 2 or more.
+
+        Returns:
+            LrSearch: The rates, their losses, and the suggestion.
+
+        Raises:
+            OptionError: An option lies outside its range, or the loss is not a tensor of one number that depends on the
+                trained parameters.
+
+        Source:
+            Smith (2017), Cyclical Learning Rates for Training Neural Networks, section 3.3.
+
+        Example:
+            >>> import palate
+            >>> from palate.nn import DotProduct, Learner, RatingLoaders
+            >>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> search = Learner(loaders, DotProduct(60, 40, 5)).lr_find(n_batches=20)
+            >>> len(search.lrs) == len(search.losses) <= 20
+            True
         """
         check_whole("n_batches", n_batches, 2)
         schedules.check_search(lowest, highest)
         lrs = [schedules.exponential(lowest, highest, at / (n_batches - 1)) for at in range(n_batches)]
-        with self._left_as_it_was():
+        with self._restored_afterwards():
             self.optimizer = self.factory(self.parameters, lowest, self.weight_decay)
             losses = self._losses_at(lrs)
         smooth = schedules.smoothed(losses)
@@ -298,9 +405,9 @@ class Learner:
     def _losses_at(self, lrs: Sequence[float]) -> list[float]:
         losses: list[float] = []
         for lr, batch in zip(lrs, self._endless_batches(), strict=False):
-            schedules.set_rates(self.optimizer, lr, None)
-            losses.append(float(self.learn(batch)))
-            self.zero()
+            optimizers.set_rates(self.optimizer, lr, None)
+            losses.append(float(self._train_batch(batch)))
+            self._zero_grad()
             if schedules.has_diverged(schedules.smoothed(losses)):
                 break
         return losses
@@ -311,16 +418,17 @@ class Learner:
             yield from self._on_device(self.loaders.train)
 
     @contextmanager
-    def _left_as_it_was(self) -> Iterator[None]:
+    def _restored_afterwards(self) -> Iterator[None]:
+        """Afterwards, model, optimizer, loaders and generators are as they were before."""
         weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         optimizer, was_training = self.optimizer, self.model.training
-        with self._computing(), checkpoints.random_states_kept(self.device):
-            checkpoints.seed_generators(self.seed, self.epoch, self.device)
+        with self._computing(), devices.fork_rng(self.device):
+            devices.seed_generators(self.seed, self.epoch, self.device)
             self.model.train()
             try:
                 yield
             finally:
-                self.zero()
+                self._zero_grad()
                 self.model.load_state_dict(weights)
                 self.model.train(was_training)
                 self.optimizer = optimizer
@@ -328,14 +436,21 @@ class Learner:
 
     # ---- checkpoints
 
-    def give_up_resuming(self) -> None:
-        """Make the rest of an interrupted fit impossible to resume: the model is not where it stopped any more."""
+    def prevent_resume(self) -> None:
+        """Make the rest of an interrupted fit impossible to resume, because the weights were replaced."""
         if self.ended in ("", INTERRUPTED):
             self.ended = "interrupted; the weights of its best epoch are back"
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a checkpoint: all that it takes to go on with this training, in a safe format. See load and resume."""
-        self._flush()
+        """Write a checkpoint: all that this training needs to continue, as data only. See load and resume.
+
+        Parameters:
+            path (str or path): The file to write; an existing one is replaced.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        self._record_pending()
         checkpoints.write(
             path,
             model=self.model,
@@ -343,14 +458,22 @@ class Learner:
             callbacks=with_tensors(self.callbacks),
             recorder=self.recorder,
             position=Position(self.epoch, self.batch, self.plan, self.ended),
-            states=checkpoints.random_states(self.device) if self._inside else self._states,
+            states=devices.rng_states(self.device) if self._is_fitting else self._rng_states,
             run=self._run_facts(),
         )
 
     def load(self, path: str | PathLike[str]) -> Learner:
-        """Put this learner where the one that wrote the checkpoint was; it must have been made with the same options.
+        """Put this learner into the state in which a checkpoint was written.
 
-        Raises OptionError when it was not, and a ModelFileError when the file is damaged.
+        Parameters:
+            path (str or path): A file that save or SaveCheckpoint wrote.
+
+        Returns:
+            Learner: This learner.
+
+        Raises:
+            OptionError: This learner was made with other ratings or options than the one that wrote the checkpoint.
+            ModelFileError: The file is missing, damaged or no checkpoint; the class of the error says which.
         """
         found = checkpoints.read(path)
         found.check_model(self.model)
@@ -361,9 +484,9 @@ class Learner:
         self.model.load_state_dict(found.part("model"))
         for number, callback in enumerate(with_tensors(self.callbacks)):
             callback.restore(found.part(f"callback.{number}"))
-        self.optimizer, self.recorder, self._states = optimizer, found.recorder, found.part("random")
-        where = found.position
-        self.epoch, self.batch, self.plan, self.ended = where.epoch, where.batch, where.plan, where.ended
+        self.optimizer, self.recorder, self._rng_states = optimizer, found.recorder, found.part("random")
+        position = found.position
+        self.epoch, self.batch, self.plan, self.ended = position.epoch, position.batch, position.plan, position.ended
         return self
 
     def _run_facts(self) -> dict[str, Any]:

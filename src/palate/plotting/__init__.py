@@ -1,6 +1,6 @@
-"""Pictures of what was learned, as matplotlib figures, and comparisons as pages. Nothing opens a window by itself.
+"""Pictures of models, trainings and comparisons as matplotlib figures, and comparisons as HTML pages.
 
-Pictures need palate[plot]; write_page does without, and then says in words why there is no picture.
+No function opens a window. Pictures need `palate[plot]`; `write_page` works without and then leaves the picture out.
 
 >>> import palate, palate.plotting
 >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
@@ -17,24 +17,26 @@ from palate.plotting.page import check_matplotlib, write_page
 
 if TYPE_CHECKING:
     from palate.plotting.comparing import compared, tuned
-    from palate.plotting.curves import calibration, coverage, lr_finder, rating_tab, training_curves, weight_decay_sweep
-    from palate.plotting.items import PrincipalAxes, factor_map, item_biases, neighbours, principal_axes
+    from palate.plotting.items import item_biases, neighbors
+    from palate.plotting.predictions import calibration, coverage, rating_tab
+    from palate.plotting.space import PrincipalAxes, factor_map, principal_axes
+    from palate.plotting.training import lr_finder, training_curves, weight_decay_sweep
 
-# Public name -> the module it lives in, loaded with matplotlib when first used.
+# Public name -> its module, which is imported (and matplotlib with it) when the name is first used.
 _MODULES = {
-    "PrincipalAxes": "items",
-    "calibration": "curves",
+    "PrincipalAxes": "space",
+    "calibration": "predictions",
     "compared": "comparing",
-    "coverage": "curves",
-    "factor_map": "items",
+    "coverage": "predictions",
+    "factor_map": "space",
     "item_biases": "items",
-    "lr_finder": "curves",
-    "neighbours": "items",
-    "principal_axes": "items",
-    "rating_tab": "curves",
-    "training_curves": "curves",
+    "lr_finder": "training",
+    "neighbors": "items",
+    "principal_axes": "space",
+    "rating_tab": "predictions",
+    "training_curves": "training",
     "tuned": "comparing",
-    "weight_decay_sweep": "curves",
+    "weight_decay_sweep": "training",
 }
 
 __all__ = [
@@ -45,7 +47,7 @@ __all__ = [
     "factor_map",
     "item_biases",
     "lr_finder",
-    "neighbours",
+    "neighbors",
     "principal_axes",
     "rating_tab",
     "training_curves",

@@ -1,8 +1,9 @@
-"""What every picture shares: figures without pyplot, names that fit, calm axes, labels that keep out of each other."""
+"""What all pictures share: a figure without pyplot, the style of axes, bars, and names short enough to print."""
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -15,18 +16,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from palate.answers.arguments import check_whole
 from palate.data.ratings import titles
+from palate.errors import OptionError
 from palate.recommender import Recommender
 
 Doubles = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8C8C8C"  # told apart by every kind of eye (Okabe & Ito)
+BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#8C8C8C"  # readers with any color vision can tell them apart (Okabe & Ito)
 ORANGE_TO_BLUE = LinearSegmentedColormap.from_list("orange_to_blue", ["#E8935A", "#F7F4EF", "#5AA0CC"])
-LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}  # for names of others: a $ in them is a $
+PLAIN_TEXT: dict[str, Any] = {"parse_math": False, "usetex": False}  # for titles and labels: a $ in them is a $
+MAX_INCHES = 600.0  # matplotlib draws no picture of more than 65,536 pixels
 
-# Families with the letters that matplotlib's own font lacks; those of them that are installed are fallen back on.
+# Font families with letters that matplotlib's own font lacks. Those that are installed serve as fallbacks.
 WIDE_FAMILIES = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Hiragino Sans", "PingFang SC", "Yu Gothic",
     "Microsoft YaHei", "Malgun Gothic", "WenQuanYi Zen Hei", "Noto Sans Devanagari", "Noto Sans Thai",
@@ -34,16 +40,11 @@ WIDE_FAMILIES = (
 )  # fmt: skip
 
 
-MOST_INCHES = 600.0  # matplotlib draws no picture of more than 65,536 pixels
-
-
-def height_of(n_rows: int, rest: float) -> float:
-    """Inches that a picture of so many rows takes, with the rest around them."""
-    return min(max(3.0, rest + 0.225 * n_rows), MOST_INCHES)
+# ---- figures and axes
 
 
 class Picture(Figure):
-    """A matplotlib Figure of its own, unknown to pyplot; notebooks show it all the same."""
+    """A matplotlib Figure that pyplot does not know. Notebooks still show it."""
 
     def __init__(self, width: float = 8.0, height: float = 5.0) -> None:
         super().__init__(figsize=(width, height), dpi=100, layout="constrained")
@@ -56,9 +57,14 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
-def calm(ax: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> Axes:
-    """Axes with a title at the left, labels in words and no frame beyond what is read from."""
-    ax.set_title(title, loc="left", fontsize="large", **LITERAL)
+def height_of(n_rows: int, rest: float) -> float:
+    """The height in inches of a picture with n_rows rows of text and `rest` inches around them."""
+    return min(max(3.0, rest + 0.225 * n_rows), MAX_INCHES)
+
+
+def style_axes(ax: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> Axes:
+    """Set the title (at the left) and the axis labels; remove the frame at the top and at the right."""
+    ax.set_title(title, loc="left", fontsize="large", **PLAIN_TEXT)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     for side in ("top", "right"):
@@ -67,23 +73,62 @@ def calm(ax: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> Axes:
     return ax
 
 
-def finished(picture: Picture) -> Picture:
-    """The picture, with fonts for the letters that the usual one lacks, where the machine has such fonts."""
+def add_grid(ax: Axes, **options: Any) -> None:
+    """Draw a light grid behind the data."""
+    ax.grid(color=GRAY, alpha=0.2, linewidth=0.6, **options)
+    ax.set_axisbelow(True)
+
+
+def log_x_axis(ax: Axes) -> None:
+    """Make the x axis logarithmic, with plain numbers at its ticks. Call it after the data is drawn."""
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if math.log10(high / low) > 2 else (1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def bar_chart(ax: Axes, names: Sequence[str], lengths: Doubles, counts: NDArray[np.int64]) -> None:
+    """Draw horizontal bars, the first on top, blue for positive and orange for negative lengths.
+
+    Names stand at the left, numbers of ratings at the right.
+    """
+    rows = np.arange(len(names))
+    ax.barh(rows, lengths, height=0.7, color=[BLUE if length >= 0 else ORANGE for length in lengths])
+    ax.set_yticks(rows, names, **PLAIN_TEXT)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.axvline(0, color=GRAY, linewidth=0.8)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    add_grid(ax, axis="x")
+    style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "fontsize": "small", "color": GRAY}
+    for row, count in enumerate(counts):
+        ax.text(1.08, row, f"{count:,}", va="center", **style)
+    ax.text(1.08, -0.9, "ratings", va="bottom", **style)
+
+
+# ---- fonts
+
+
+def with_fonts(picture: Picture) -> Picture:
+    """The same picture, its non-ASCII texts set in installed fonts that have their letters."""
     for text in picture.findobj(Text):
         assert isinstance(text, Text)
-        _choose_fonts(text)
+        choose_fonts(text)
     return picture
 
 
-def _choose_fonts(text: Text) -> None:
+def choose_fonts(text: Text) -> None:
+    """Set fallback fonts for a text that is not plain ASCII."""
     if not text.get_text().isascii():
         text.set_fontfamily(_families())
 
 
 def _families() -> list[str]:
-    """The font families in use, and after them the installed ones with many more letters."""
-    known = set(font_manager.get_font_names())
-    return [*font_manager.FontProperties().get_family(), *(name for name in WIDE_FAMILIES if name in known)]
+    """The font families in use, then the installed ones of WIDE_FAMILIES."""
+    installed = set(font_manager.get_font_names())
+    return [*font_manager.FontProperties().get_family(), *(name for name in WIDE_FAMILIES if name in installed)]
 
 
 def _can_be_drawn(letter: str) -> bool:
@@ -96,10 +141,13 @@ def _letters_of(family: str) -> frozenset[int]:
     return frozenset(font_manager.get_font(file).get_charmap())
 
 
-def short(name: object, width: int = 34) -> str:
-    """A name on one line, cut to `width` letters but for its year.
+# ---- names of items and recipes
 
-    What cannot be printed becomes a space, and a letter that no font here has becomes an empty box.
+
+def shorten(name: object, width: int = 34) -> str:
+    """The name on one line, cut to `width` letters; a year in brackets at its end is kept.
+
+    Unprintable letters become spaces. A letter that no installed font has becomes an empty box.
     """
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(name)).split())
     line = "".join(letter if _can_be_drawn(letter) else "□" for letter in line)
@@ -111,11 +159,20 @@ def short(name: object, width: int = 34) -> str:
 
 
 def item_names(rec: Recommender, codes: Sequence[int] | NDArray[Any], width: int = 34) -> list[str]:
-    """The title of each item, or its label where it has none, shortened."""
+    """The shortened title of each item, or its label where it has no title."""
     labels = rec.model.item_vocabulary.decode(codes).tolist()
-    known = titles(rec.model.item_table)
-    found = [None if known is None else known[code] for code in codes]
-    return [short(title or "", width) or short(label, width) for title, label in zip(found, labels, strict=True)]
+    all_titles = titles(rec.model.item_table)
+    own_titles = [None if all_titles is None else all_titles[code] for code in codes]
+    pairs = zip(own_titles, labels, strict=True)
+    return [shorten(title or "", width) or shorten(label, width) for title, label in pairs]
+
+
+def recipe_name(rec: Recommender) -> str:
+    """The name of the recipe that trained the model, for error messages."""
+    return str(rec.model.recipe.get("name", "this model"))
+
+
+# ---- numbers of ratings
 
 
 def rating_counts(rec: Recommender) -> NDArray[np.int64]:
@@ -123,86 +180,11 @@ def rating_counts(rec: Recommender) -> NDArray[np.int64]:
     return np.bincount(rec.model.history.indices, minlength=rec.n_items)
 
 
-def named_bars(ax: Axes, names: Sequence[str], lengths: Doubles, counts: NDArray[np.int64]) -> None:
-    """Horizontal bars, the first on top: names at the left, numbers of ratings at the right; blue up, orange down."""
-    places = np.arange(len(names))
-    ax.barh(places, lengths, height=0.7, color=[BLUE if length >= 0 else ORANGE for length in lengths])
-    ax.set_yticks(places, names, **LITERAL)
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.axvline(0, color=GREY, linewidth=0.8)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_visible(False)
-    ax.grid(axis="x", color=GREY, alpha=0.25, linewidth=0.6)
-    ax.set_axisbelow(True)
-    edge: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "fontsize": "small", "color": GREY}
-    for place, count in enumerate(counts):
-        ax.text(1.08, place, f"{count:,}", va="center", **edge)
-    ax.text(1.08, -0.9, "ratings", va="bottom", **edge)
-
-
-# ---- labels beside points
-
-GAP = 4.0  # pixels between a point and its label
-AIR = np.array([6.0, 0.0])  # and between two labels, at least
-# Where a label's box may lie from its point: its anchor as a share of (width, height), and the way it is moved.
-PLACES = np.array([(0, 0.5, 1, 0), (1, 0.5, -1, 0), (0.5, 0, 0, 1), (0.5, 1, 0, -1),
-                   (0, 0, 0.7, 0.7), (1, 0, -0.7, 0.7), (0, 1, 0.7, -0.7), (1, 1, -0.7, -0.7)])  # fmt: skip
-
-
-def label_boxes(points: Doubles, sizes: Doubles, bounds: Sequence[float]) -> Doubles:
-    """A box (x0, y0, x1, y1) for each label, nan where there is no room left: (n, 4).
-
-    points: (n, 2); sizes: (n, 2), width and height; bounds: (x0, y0, x1, y1) that no box leaves. Boxes do not overlap;
-    the first labels choose first, and each takes the place beside its point that hides the fewest points.
-    """
-    boxes = np.full((len(points), 4), np.nan)
-    for at, (point, size) in enumerate(zip(points, sizes, strict=True)):
-        free = [
-            box for box in _boxes_around(point, size) if _is_inside(box, bounds) and not _overlaps(box, boxes).any()
-        ]
-        if free:
-            boxes[at] = min(free, key=lambda box: int(_covers(box, points).sum()))
-    return boxes
-
-
-def _boxes_around(point: Doubles, size: Doubles) -> list[Doubles]:
-    corners = point + GAP * PLACES[:, 2:] - PLACES[:, :2] * size
-    return list(np.hstack([corners, corners + size]))
-
-
-def _is_inside(box: Doubles, bounds: Sequence[float]) -> bool:
-    return bool(box[0] >= bounds[0] and box[1] >= bounds[1] and box[2] <= bounds[2] and box[3] <= bounds[3])
-
-
-def _overlaps(box: Doubles, others: Doubles) -> NDArray[np.bool_]:
-    """Which of the other boxes share some area with it, (n,); nan shares nothing."""
-    shares: NDArray[np.bool_] = np.all((box[:2] < others[:, 2:]) & (others[:, :2] < box[2:]), axis=1)
-    return shares
-
-
-def _covers(box: Doubles, points: Doubles) -> NDArray[np.bool_]:
-    hides: NDArray[np.bool_] = np.all((box[:2] <= points) & (points <= box[2:]), axis=1)
-    return hides
-
-
-def label_points(ax: Axes, points: Doubles, names: Sequence[str], **style: Any) -> list[int]:
-    """Write names beside points (in data coordinates), leaving out those without room; the ones written."""
-    figure = ax.figure
-    assert isinstance(figure, Picture)
-    texts = [ax.text(0, 0, name, ha="left", va="bottom", **LITERAL, **style) for name in names]
-    for text in texts:
-        text.set_in_layout(False)
-        _choose_fonts(text)
-    figure.draw_without_rendering()
-    extents = [text.get_window_extent() for text in texts]
-    sizes = np.array([(extent.width, extent.height) for extent in extents]).reshape(-1, 2) + AIR
-    boxes = label_boxes(ax.transData.transform(points), sizes, ax.bbox.extents)
-    written = np.flatnonzero(np.isfinite(boxes[:, 0])).tolist()
-    for at, text in enumerate(texts):
-        if at not in written:
-            text.remove()
-            continue
-        x, y = ax.transData.inverted().transform(boxes[at, :2] + AIR / 2)
-        text.set_position((float(x), float(y)))
-    return written
+def items_with(counts: NDArray[np.int64], min_ratings: int) -> Mask:
+    """True for items with at least min_ratings, (n_items,); raise OptionError if there are none."""
+    check_whole("min_ratings", min_ratings)
+    enough = counts >= min_ratings
+    if not enough.any():
+        largest = int(counts.max(initial=0))
+        raise OptionError(f"min_ratings={min_ratings}: no item has that many ratings; the most rated has {largest}.")
+    return enough

@@ -1,4 +1,4 @@
-"""A comparison or a tuning as one HTML page that needs nothing from outside: its table, and the picture of it."""
+"""A comparison or a tuning as one self-contained HTML page: its table and its picture."""
 
 from __future__ import annotations
 
@@ -29,19 +29,39 @@ img { max-width: 100%; height: auto; margin-top: 1.5rem; }
 
 
 COMPARED = (
-    "In brackets: 95% bootstrap intervals over users. Seconds: of the fit. Memory: how far the memory of the process "
-    "rose during the fit, the ratings not counted (- where the system does not say). Size: of the saved model."
+    "In brackets: 95% bootstrap intervals over users. Seconds: time of the fit. Memory: growth of the process during "
+    "the fit, without the ratings (- if the system does not report it). Size: of the saved model."
 )
-TUNED = "The ten best of the trials that had all their passes. Seconds: of fitting and measuring the trial."
+TUNED = "The ten best of the complete trials. Seconds: time of fitting and measuring the trial."
 
 
 def write_page(found: Comparison | Tuning, path: str | PathLike[str]) -> Path:
-    """Write the table of a comparison or a tuning as one page, with the picture where there is matplotlib."""
+    """Write a comparison or a tuning as one HTML page, with its table and its picture.
+
+    The page needs no other file. Without matplotlib it says why there is no picture.
+
+    Parameters:
+        found (Comparison or Tuning): The result of palate.compare or palate.tune.
+        path (str or path): The file to write; an existing one is replaced.
+
+    Returns:
+        pathlib.Path: The path of the page.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import palate, palate.plotting
+        >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.2, seed=0)
+        >>> comparison = palate.compare(train, test, ["Mean", "Bias"])
+        >>> palate.plotting.write_page(comparison, "comparison.html")  # doctest: +SKIP
+        PosixPath('comparison.html')
+    """
     return page_of(found).write(Path(path))
 
 
 def draw(found: Comparison | Tuning) -> Any:
-    """The picture of a comparison or a tuning as a matplotlib figure. Raises OptionError without matplotlib."""
+    """The picture of a comparison or a tuning as a matplotlib figure; raise OptionError without matplotlib."""
     try:
         check_matplotlib()
     except ImportError as error:
@@ -52,7 +72,7 @@ def draw(found: Comparison | Tuning) -> Any:
 
 
 def check_matplotlib() -> None:
-    """ImportError that says what to install, where there is no matplotlib."""
+    """Raise an ImportError that says what to install if matplotlib is missing."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -60,25 +80,25 @@ def check_matplotlib() -> None:
 
 
 def page_of(found: Comparison | Tuning) -> Page:
-    """What stands on the page of a comparison or a tuning."""
+    """The page of a comparison or a tuning."""
     try:
         picture = draw(found)
     except OptionError as error:
         picture = str(error)
     if isinstance(found, Comparison):
-        alt = "Quality of each recipe against the seconds of its fit"
+        alt = "Error of each recipe against the seconds of its fit"
         return Page("recipes compared", found.heading, found.cells(), found.notes, picture, alt, COMPARED)
     title = f"{type(found.recipe).__name__}, tuned"
-    alt = f"{found.metric} of each trial, in their order and by each option"
+    alt = f"{found.metric} of each trial, in order and by each option"
     return Page(title, found.heading, found.cells(), [*found.notes, found.verdict], picture, alt, TUNED)
 
 
 @dataclass(frozen=True)
 class Page:
-    """What stands on the page; every name and message in it is escaped.
+    """The content of the page. Every text is escaped when it is written.
 
-    rows: of the table, its head first; picture: a matplotlib figure, or in words why there is none; alt: what it shows;
-    how: how to read the table.
+    rows: of the table, its head first. picture: a matplotlib figure, or a text that says why there is none. alt: what
+    the picture shows. how: how to read the table.
     """
 
     title: str
@@ -90,13 +110,13 @@ class Page:
     how: str
 
     def write(self, path: Path) -> Path:
-        """Write the page beside its place, then rename it."""
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        """Write the page to a temporary file beside the path, then rename it."""
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            beside.write_text(str(self), encoding="utf-8")
-            beside.replace(path)
+            temporary.write_text(str(self), encoding="utf-8")
+            temporary.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         return path
 
     def __str__(self) -> str:
@@ -114,14 +134,14 @@ class Page:
                 *(_row("td", row) for row in others),
                 "</table></div>",
                 *(f"<p>{escape(note)}</p>" for note in self.notes),
-                self._shown(),
+                self._image(),
                 f'<p class="small">{escape(self.how)}</p>',
                 "</body></html>\n",
             ]
         )
 
-    def _shown(self) -> str:
-        """The picture within the page, or why there is none."""
+    def _image(self) -> str:
+        """The picture as an img element, or a paragraph that says why there is none."""
         if isinstance(self.picture, str):
             return f'<p class="small">No picture: {escape(self.picture)}</p>'
         buffer = io.BytesIO()

@@ -188,7 +188,7 @@ def test_a_module_of_one_s_own_is_taken_by_the_names_of_its_parts(data):
 def test_what_does_not_fit_is_said(made, data):
     with pytest.raises(OptionError, match="Linear is neither a dot product"):
         palate.nn.from_torch(torch.nn.Linear(2, 1), data)
-    with pytest.raises(OptionError, match="knows 5 users and 60 items, the ratings have 90 and 60"):
+    with pytest.raises(OptionError, match="has 5 users and 60 items, the ratings have 90 and 60"):
         palate.nn.from_torch(DotProduct(5, 60, 2), data)
     with pytest.raises(OptionError, match="RatingLoaders it was trained with"):
         palate.nn.from_torch(made["net with columns"][0], data)
@@ -211,7 +211,7 @@ def test_a_module_that_answers_otherwise_than_its_parts_is_refused(data):
     for module in (twice, swapped):
         for parameter in module.parameters():
             torch.nn.init.normal_(parameter, generator=generator())
-        with pytest.raises(OptionError, match="Own answers otherwise than its parts"):
+        with pytest.raises(OptionError, match="Own predicts otherwise than its parts"):
             palate.nn.from_torch(module, data)
 
 

@@ -1,4 +1,4 @@
-"""Torch modules to Recommenders and back."""
+"""Conversion: a torch module becomes a Recommender, and a Recommender becomes a torch module."""
 
 from __future__ import annotations
 
@@ -23,15 +23,31 @@ from palate.recommender import Recommender
 if TYPE_CHECKING:
     import polars as pl
 
-N_ASKED = 512  # training pairs that the module itself is asked for
-NOTHING = empirical_prior(np.zeros((1, 1), np.float32), 1.0)  # until the spread of the trained rows is known
-LEAST_NOISE = 1e-3  # of the rating range: a fit that leaves no error must not leave fold-in without doubt
+N_CHECKED = 512  # training pairs for which the module's own predictions are checked
+NO_PRIOR = empirical_prior(np.zeros((1, 1), np.float32), 1.0)  # a placeholder until _with_priors
+MIN_NOISE = 1e-3  # of the rating range: fold-in needs some noise, even where the training error is zero
+
+
+# ---- Recommender to module
 
 
 def to_torch(recommender: Recommender) -> DotProductBias:
-    """The same model as a DotProductBias, float32 parameters in the order of the vocabularies.
+    """Return a model with factors as a DotProductBias.
 
-    Raises OptionError for a neural net and for ordered ratings, which are no dot product.
+    Parameters:
+        recommender (Recommender): A model with factors, such as one of SGD, ALS or Bayes.
+
+    Returns:
+        DotProductBias: The same model in evaluation mode, its float32 parameters in the order of the vocabularies.
+
+    Raises:
+        OptionError: The model is not a dot product: it has no factors, is a neural net, or predicts ordered ratings.
+
+    Example:
+        >>> import palate, palate.nn, torch
+        >>> rec = palate.SGD(n_factors=5).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> palate.nn.to_torch(rec)(torch.tensor([[0, 1]])).shape
+        torch.Size([1, 1])
     """
     factors = recommender.model.factors
     if isinstance(factors, Network):
@@ -59,74 +75,96 @@ def to_torch(recommender: Recommender) -> DotProductBias:
     return module.eval()
 
 
+# ---- module to Recommender
+
+
 def from_torch(
     module: nn.Module, ratings: Ratings | RatingLoaders, valid: Ratings | None = None, name: str | None = None
 ) -> Recommender:
-    """A Recommender that answers as the module does, without torch.
+    """Return a Recommender that predicts as the module does, without torch.
 
-    module: a dot product (anything with user_factors, item_factors and perhaps user_bias and item_bias, whose `weight`
-    are the parameters in the order of the codes, and perhaps y_range and mean), or an EmbeddingNet of user, item and
-    perhaps other columns. ratings: what it was trained on; the loaders, where the net has other columns: those known of
-    users and items count for each, those of single ratings are held at what is most common. Intervals are claimed only
-    with valid=, ratings to measure them on. Somebody new gets the vector that fits his ratings best, given how the
-    trained vectors are spread. Raises OptionError for any other module, one of another size, or one whose own answers
-    are not those of its parts.
+    Fold-in users get the factors that fit their ratings best under a prior with the mean and covariance of the trained
+    factors. Columns of the user and item tables keep their values; columns of single ratings, such as an hour, are held
+    at their most common class or their mean.
+
+    Parameters:
+        module (torch.nn.Module): A dot product or an EmbeddingNet of user, item and perhaps other columns. A dot
+            product has user_factors and item_factors, and may have user_bias, item_bias, y_range and mean; the
+            `weight` of each (or the parameter itself) holds one row for each code.
+        ratings (Ratings or RatingLoaders): What the module was trained on; the loaders if it has other columns.
+        valid (Ratings, default None): Held-out ratings that set the width of intervals; None gives no intervals.
+        name (str, default None): What the Recommender calls its recipe; None takes the class of the module.
+
+    Returns:
+        Recommender: A trained model with the vocabularies of the ratings.
+
+    Raises:
+        OptionError: The module is no such model, has another size than the ratings, or its forward computes something
+            else than its parts give.
+
+    Example:
+        >>> import palate, torch
+        >>> from palate.nn import DotProductBias, Learner, RatingLoaders, from_torch
+        >>> loaders = RatingLoaders.from_ratings(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> learner = Learner(loaders, DotProductBias(60, 40, 5, y_range=(0, 5.5))).fit(1)
+        >>> from_torch(learner.model, loaders).n_users
+        60
     """
     loaders = ratings if isinstance(ratings, RatingLoaders) else None
-    known = ratings.ratings if isinstance(ratings, RatingLoaders) else ratings
-    if not isinstance(known, Ratings):
+    training = ratings.ratings if isinstance(ratings, RatingLoaders) else ratings
+    if not isinstance(training, Ratings):
         raise OptionError(
             f"ratings must be the palate.Ratings or the RatingLoaders of the training, got {type(ratings).__name__}."
         )
     if not isinstance(module, nn.Module):
         raise OptionError(f"module must be a torch module, got {type(module).__name__}; of a Learner, its .model.")
-    if valid is not None and not known.same_vocabulary(valid):
+    if valid is not None and not training.same_vocabulary(valid):
         raise OptionError("valid has other users or items than the ratings; split both from the same Ratings.")
     first = getattr(module, "first_code", getattr(loaders, "first_code", 0))
     if isinstance(module, EmbeddingNet):
-        factors: Factors = _network(module, known, loaders, first)
+        factors: Factors = _network(module, training, loaders, first)
     else:
-        factors = _dot_product(module, known, first)
-    _check_answers(module, factors, known, loaders, first)
-    factors = _with_priors(factors, known)
-    noise = float("nan") if valid is None else _rmse(factors, valid, known.range)
+        factors = _dot_product(module, training, first)
+    _check_predictions(module, factors, training, loaders, first)
+    factors = _with_priors(factors, training)
+    noise = float("nan") if valid is None else _rmse(factors, valid, training.range)
     recipe = {"name": name or type(module).__name__, "trained": "with PyTorch"}
-    return Recommender.from_training(known, factors=factors, noise=noise, recipe=recipe)
+    return Recommender.from_training(training, factors=factors, noise=noise, recipe=recipe)
 
 
-def _check_answers(
+def _check_predictions(
     module: nn.Module, factors: Factors, ratings: Ratings, loaders: RatingLoaders | None, first: int
 ) -> None:
-    """OptionError unless the module, asked for some training pairs, says what its parts give."""
+    """Raise OptionError unless the module predicts some training pairs as its parts do."""
     if type(module).forward is nn.Module.forward:
-        return  # parameters alone: there is nothing to ask
+        return  # it has parameters but no forward
     weight = next(module.parameters())
     inputs = [
         part.to(weight.device, weight.dtype if part.is_floating_point() else part.dtype)
-        for part in _questions(ratings, loaders, first)
+        for part in _inputs(ratings, loaders, first)
     ]
     try:
         with evaluating(module):
-            answers = array_of(module(*inputs)).reshape(-1)
-    except (DataError, IndexError):  # it takes our user codes for items
-        answers = np.zeros(0, np.float32)
-    expected = factors.predict(ratings.user_codes[:N_ASKED], ratings.item_codes[:N_ASKED])
+            predictions = array_of(module(*inputs)).reshape(-1)
+    except (DataError, IndexError):  # it reads user codes as item codes
+        predictions = np.zeros(0, np.float32)
+    expected = factors.predict(ratings.user_codes[:N_CHECKED], ratings.item_codes[:N_CHECKED])
     low, high = ratings.range
     tolerance = (1e-3 if weight.dtype in (torch.float32, torch.float64) else 0.03) * max(high - low, 1e-6)
-    if answers.shape != expected.shape or not np.abs(answers - expected).max(initial=0) <= tolerance:
+    if predictions.shape != expected.shape or not np.abs(predictions - expected).max(initial=0) <= tolerance:
         raise OptionError(
-            f"{type(module).__name__} answers otherwise than its parts: a Recommender adds up user_factors . "
-            "item_factors, the biases and mean within y_range, or walks an EmbeddingNet's Linear and ReLU layers. "
-            "Where forward does something else, or takes its columns in another order, it cannot be one."
+            f"{type(module).__name__} predicts otherwise than its parts: a Recommender adds up user_factors . "
+            "item_factors, the biases and mean within y_range, or runs an EmbeddingNet's Linear and ReLU layers. "
+            "A module whose forward does something else, or takes its columns in another order, cannot become one."
         )
 
 
-def _questions(ratings: Ratings, loaders: RatingLoaders | None, first: int) -> list[Tensor]:
-    """The module's inputs for the first training pairs; columns of single ratings are held where the net has them."""
+def _inputs(ratings: Ratings, loaders: RatingLoaders | None, first: int) -> list[Tensor]:
+    """The module's inputs for the first training pairs, columns of single ratings at the values they are held at."""
     if loaders is None or len(loaders.classes) + len(loaders.scales) == 2:
-        pairs = [ratings.user_codes[:N_ASKED], ratings.item_codes[:N_ASKED]]
+        pairs = [ratings.user_codes[:N_CHECKED], ratings.item_codes[:N_CHECKED]]
         return [torch.from_numpy(np.stack(pairs, axis=1).astype(np.int64) + first)]
-    inputs = [tensor[:N_ASKED].clone() for tensor in loaders.train.tensors[:-1]]
+    inputs = [tensor[:N_CHECKED].clone() for tensor in loaders.train.tensors[:-1]]
     for at, name in enumerate(list(loaders.classes)[2:], 2):
         if _side_of(name, ratings) == "rating":
             inputs[0][:, at] = loaders.train.tensors[0][:, at].mode().values
@@ -140,11 +178,12 @@ def _questions(ratings: Ratings, loaders: RatingLoaders | None, first: int) -> l
 
 
 def _dot_product(module: nn.Module, ratings: Ratings, first: int) -> Factors:
+    """The module's factors, biases, mean and range. first: the code of the first user and of the first item."""
     users, items = (_table(module, f"{side}_factors") for side in ("user", "item"))
     if users is None or items is None:
         raise OptionError(
             f"{type(module).__name__} is neither a dot product (user_factors and item_factors) nor an EmbeddingNet; "
-            "give one of these, or name its embeddings so."
+            "give one of these, or give its embeddings these names."
         )
     _check_table("user_factors and item_factors", users.shape[1:] == items.shape[1:] and users.ndim == 2)
     users, items = users[first:], items[first:]
@@ -157,23 +196,23 @@ def _dot_product(module: nn.Module, ratings: Ratings, first: int) -> Factors:
         sides.append(np.hstack([table, column]))
     _check_table("its parameters", all(np.isfinite(side).all() for side in sides), "are not all finite numbers")
     y_range = checked_range(_range_of(module))
-    return Factors(_mean_of(module), sides[0], sides[1], NOTHING, NOTHING, y_range=y_range)
+    return Factors(_mean_of(module), sides[0], sides[1], NO_PRIOR, NO_PRIOR, y_range=y_range)
 
 
-def _check_table(what: str, good: bool, said: str = "do not fit each other") -> None:
-    if not good:
-        raise OptionError(f"{what} {said}: a dot product has tables of one width, one row for each user and item.")
+def _check_table(what: str, valid: bool, complaint: str = "do not fit each other") -> None:
+    if not valid:
+        raise OptionError(f"{what} {complaint}: a dot product has tables of one width, one row for each user and item.")
 
 
 def _table(module: nn.Module, name: str) -> Floats | None:
-    """The parameter of that name, or the `weight` of the embedding of that name."""
+    """The parameter of that name, or the `weight` of the embedding of that name, as an array."""
     found = getattr(module, name, None)
     tensor = getattr(found, "weight", found)
     return array_of(tensor) if isinstance(tensor, Tensor) else None
 
 
 def array_of(tensor: Tensor) -> Floats:
-    """A tensor of any device as a float32 array of its own."""
+    """A float32 copy of a tensor of any device."""
     return tensor.detach().to("cpu", torch.float32).numpy().copy()
 
 
@@ -193,7 +232,7 @@ def _range_of(module: nn.Module) -> object:
 def _check_size(n_users: int, n_items: int, ratings: Ratings) -> None:
     if (n_users, n_items) != (ratings.n_users, ratings.n_items):
         raise OptionError(
-            f"the module knows {n_users:,} users and {n_items:,} items, the ratings have {ratings.n_users:,} and "
+            f"the module has {n_users:,} users and {n_items:,} items, the ratings have {ratings.n_users:,} and "
             f"{ratings.n_items:,}: give the ratings or loaders it was trained with (loaders.ratings)."
         )
 
@@ -202,14 +241,14 @@ def _check_size(n_users: int, n_items: int, ratings: Ratings) -> None:
 
 
 def _network(module: EmbeddingNet, ratings: Ratings, loaders: RatingLoaders | None, first: int) -> Network:
-    """The net's inputs sorted by whom they belong to, and its layers."""
+    """The net as inputs that belong to users, to items or to neither, and layers."""
     tables = _embeddings(module, ratings, first)
     extra = [] if loaders is None else list(loaders.classes)[2:]
     scales = {} if loaders is None else loaders.scales
     if len(tables) != 2 + len(extra) or module.n_continuous != len(scales):
         raise OptionError(
             f"the net takes {len(tables)} categorical and {module.n_continuous} continuous columns: give the "
-            "RatingLoaders it was trained with, which say what they are."
+            "RatingLoaders it was trained with, which name these columns."
         )
     starts = np.cumsum([0, *(table.shape[1] for table in tables), *([1] * len(scales))])
     constants = np.zeros(starts[-1], np.float32)
@@ -228,13 +267,13 @@ def _network(module: EmbeddingNet, ratings: Ratings, loaders: RatingLoaders | No
     user_places, item_places = (np.concatenate(parts) for parts in places.values())
     widths = tables[0].shape[1], tables[1].shape[1]
     return Network(
-        0.0, users, items, NOTHING, NOTHING, 1.0, checked_range(_range_of(module)),
+        0.0, users, items, NO_PRIOR, NO_PRIOR, 1.0, checked_range(_range_of(module)),
         layers_of(module), user_places, item_places, constants, widths,
     )  # fmt: skip
 
 
 def _embeddings(module: EmbeddingNet, ratings: Ratings, first: int) -> list[Floats]:
-    """The table of each categorical column, those of users and items from their first code on."""
+    """The embedding of each categorical column as an array; users and items start at their first code."""
     tables = [array_of(embedding.weight) for embedding in module.embeddings]  # type: ignore[arg-type]
     if len(tables) < 2:
         raise OptionError("a net that recommends needs an embedding of users and one of items, in this order.")
@@ -244,7 +283,7 @@ def _embeddings(module: EmbeddingNet, ratings: Ratings, first: int) -> list[Floa
 
 
 def _side_of(name: str, ratings: Ratings) -> str:
-    """Whose column it is: of users, of items or of single ratings."""
+    """Whose column it is: "user", "item" or "rating"."""
     for side, frame in (("user", ratings.user_table), ("item", ratings.item_table)):
         if frame is not None and name in frame.columns:
             return side
@@ -252,20 +291,20 @@ def _side_of(name: str, ratings: Ratings) -> str:
 
 
 def _column(name: str, table: Floats | None, ratings: Ratings, loaders: RatingLoaders | None) -> tuple[str, Floats]:
-    """Whose column it is, and what the net reads there: for each user or item, or what is most common in ratings."""
+    """Whose column it is, and its part of the input: a row for each user or item, or the most common one of ratings."""
     assert loaders is not None
     side = _side_of(name, ratings)
     frame = {"user": ratings.user_table, "item": ratings.item_table}.get(side)
     if frame is not None:
-        return side, _read(name, frame[name], table, loaders)
+        return side, _encoded(name, frame[name], table, loaders)
     if table is None:
-        return side, np.zeros(1, np.float32)  # a standardised column's mean
+        return side, np.zeros(1, np.float32)  # the mean of a normalized column
     at = list(loaders.classes).index(name)
     return side, table[int(loaders.train.tensors[0][:, at].mode().values)]
 
 
-def _read(name: str, values: pl.Series, table: Floats | None, loaders: RatingLoaders) -> Floats:
-    """A column of a side's table as the net reads it, (n, width)."""
+def _encoded(name: str, values: pl.Series, table: Floats | None, loaders: RatingLoaders) -> Floats:
+    """The net's input for a column of the user or item table, (n, width)."""
     if table is None:
         return Scale(*loaders.scales[name]).encode(Column(name, values)).reshape(-1, 1).astype(np.float32)
     assert loaders.classes[name][0] == UNKNOWN
@@ -274,24 +313,24 @@ def _read(name: str, values: pl.Series, table: Floats | None, loaders: RatingLoa
 
 
 def layers_of(module: EmbeddingNet) -> tuple[Layer, ...]:
-    """Weight and bias of every linear layer, in order; OptionError for a net with layers of another kind."""
+    """The weight and bias of every linear layer, in order; raise OptionError for layers of another kind."""
     parts = [part for part in module.layers.modules() if not isinstance(part, nn.Sequential)]
-    strange = [type(part).__name__ for part in parts if not isinstance(part, nn.Linear | nn.ReLU | nn.Dropout)]
-    if strange:
-        raise OptionError(f"a Recommender walks Linear, ReLU and Dropout layers; this net also has {strange[0]}.")
+    others = [type(part).__name__ for part in parts if not isinstance(part, nn.Linear | nn.ReLU | nn.Dropout)]
+    if others:
+        raise OptionError(f"a Recommender runs Linear, ReLU and Dropout layers; this net also has {others[0]}.")
     linear = [part for part in parts if isinstance(part, nn.Linear)]
     if any(part.bias is None for part in linear):
-        raise OptionError("a Recommender walks Linear layers with a bias; this net has one without.")
+        raise OptionError("a Recommender runs Linear layers with a bias; this net has one without.")
     return tuple((array_of(part.weight), array_of(part.bias)) for part in linear)
 
 
-# ---- what somebody new may be like
+# ---- priors for fold-in
 
 
 def _with_priors(factors: Factors, ratings: Ratings) -> Factors:
-    """The factors with priors that hold how the trained rows are spread, and with the noise they leave in training."""
+    """The factors with priors from the mean and covariance of the trained rows, and the noise of the training error."""
     low, high = ratings.range
-    noise = max(_rmse(factors, ratings, (low, high)), LEAST_NOISE * max(high - low, 1e-6))
+    noise = max(_rmse(factors, ratings, (low, high)), MIN_NOISE * max(high - low, 1e-6))
     alpha = (factors.span / noise) ** 2
     return replace(
         factors,
@@ -301,5 +340,6 @@ def _with_priors(factors: Factors, ratings: Ratings) -> Factors:
 
 
 def _rmse(factors: Factors, ratings: Ratings, limits: tuple[float, float]) -> float:
+    """The RMSE of predictions clipped to the limits."""
     predicted = np.clip(factors.predict(ratings.user_codes, ratings.item_codes), *limits)
     return math.sqrt(np.mean((predicted.astype(np.float64) - ratings.values) ** 2))
