@@ -75,7 +75,7 @@ void add_products(const float* const* rows, int n, const Moved& moved, float* e)
 
 // Sets `rows` to the vectors z of ratings first .. first + n, and prefetches columns from .. from + width of those
 // ahead; `left` ratings remain from `first` on.
-void point(const BlockProblem& p, int64_t first, int n, int64_t left, int from, int width, const float** rows) {
+void gather_rows(const BlockProblem& p, int64_t first, int n, int64_t left, int from, int width, const float** rows) {
   constexpr int kAhead = 24;
   const int32_t* index = p.rows.indices + first;
   const int64_t stride = p.columns.stride;
@@ -88,7 +88,7 @@ void point(const BlockProblem& p, int64_t first, int n, int64_t left, int from, 
 }
 
 // Multiplies z (copied to the panel) and e of n ratings by sqrt(w).
-void weight(const float* weights, int n, int width, const Scratch& s) {
+void apply_weights(const float* weights, int n, int width, const Scratch& s) {
   for (int r = 0; r < n; ++r) {
     const float root = std::sqrt(weights[r]);
     float* to = s.panel + static_cast<int64_t>(r) * width;
@@ -104,11 +104,11 @@ void add_ratings(const BlockProblem& p, int64_t row, int from, int width, const 
   for (int64_t first = begin; first < last; first += kPanel) {
     const int n = last - first < kPanel ? static_cast<int>(last - first) : kPanel;
     float* e = s.errors + (first - begin);
-    point(p, first, n, last - first, from, from == 0 ? p.columns.ld : width, s.rows);
+    gather_rows(p, first, n, last - first, from, from == 0 ? p.columns.ld : width, s.rows);
     add_products(s.rows, n, moved, e);
     std::memcpy(s.residual, e, sizeof(float) * static_cast<size_t>(n));
     for (int r = 0; r < n; ++r) s.rows[r] += from;
-    if (p.rows.weights) weight(p.rows.weights + first, n, width, s);
+    if (p.rows.weights) apply_weights(p.rows.weights + first, n, width, s);
     rank_update(s.rows, n, width, s.H);
     accumulate_targets(s.rows, s.residual, n, width, s.g);
   }
