@@ -74,7 +74,7 @@ def test_same_bytes_at_any_number_of_threads():
         ({"values": np.ones(3, np.float32)}, TypeError, "values must be"),
         ({"other_indices": np.array([3], np.int32)}, IndexError, "indices holds 3"),
         ({"n_others": -1}, ValueError, "n_columns must lie"),
-        ({"n_others": 2, "sizes": None}, ValueError, "the rows must be the others themselves"),
+        ({"n_others": 2, "sizes": None}, ValueError, "there must be as many rows as others"),
         ({"sizes": np.ones(4, np.int32)}, TypeError, "sizes must be"),
         ({"k": -1}, ValueError, "k must be >= 0"),
         ({"shrinkage": -0.5}, ValueError, "shrinkage is out of range"),
