@@ -50,7 +50,7 @@ MEASURES = {  # what similar_items and similar_users call how similar they are, 
 }
 
 # What a new item would be does not follow from who chose it; they say so, and why.
-REFUSED_ITEMS = {**dict.fromkeys(HISTORIES, "a new item would need"), "BPR": "BPR cannot fold in an item"}
+REFUSED_ITEMS = {**dict.fromkeys(HISTORIES, "cannot compute those of a new item"), "BPR": "BPR cannot fold in an item"}
 DEAF_TO_COUNTS = {"BPR"}  # what counts is whether somebody chose, not how often
 
 # Every user is just what his ratings make of him, given the items.
