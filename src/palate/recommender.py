@@ -130,7 +130,7 @@ class Recommender:
 
         Parameters:
             text (str): A title or a part of one; "matrix, the" and "the matrix" are the same.
-            n (int, default 10): The most items to return, 0 or more.
+            n (int, default 10): The maximum number of items, 0 or more.
 
         Returns:
             Frame: A polars frame of item, title and n_ratings, at most n rows.
@@ -269,7 +269,7 @@ class Recommender:
 
         Parameters:
             users (label, list of labels, or frame, default None): Who to recommend to; None for all users.
-            n (int, default 10): The most items per user, 0 or more.
+            n (int, default 10): The maximum number of items per user, 0 or more.
             items (list, mapping or frame, default None): Only these items. A list counts for all users; a mapping
                 {user: [items]} or a frame of users and items gives each user a list, and users without one get nothing.
             exclude (list, mapping or frame, default ()): None of these items; given like `items`.
@@ -338,7 +338,7 @@ class Recommender:
 
         Parameters:
             item (label or list of labels): The item, or several; several get a column `to`.
-            n (int, default 10): The most items for each, 0 or more.
+            n (int, default 10): The maximum number of items for each, 0 or more.
             items (list, default None): Only these items.
             exclude (list, default ()): None of these items.
             where (str or polars expression, default None): A condition on the item table, as in recommend().
@@ -365,7 +365,7 @@ class Recommender:
 
         Parameters:
             user (label or list of labels): The user, or several; several get a column `to`.
-            n (int, default 10): The most users for each, 0 or more.
+            n (int, default 10): The maximum number of users for each, 0 or more.
             users (list, default None): Only these users.
             exclude (list, default ()): None of these users.
             where (str or polars expression, default None): A condition on the user table, as in recommend().

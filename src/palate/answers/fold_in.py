@@ -143,7 +143,7 @@ class FoldIn:
         """Recommend the n items that the new user would like best. Ties go to the item with the lower code.
 
         Parameters:
-            n (int, default 10): The most items, 0 or more.
+            n (int, default 10): The maximum number of items, 0 or more.
             items (list, default None): Only these items.
             exclude (list, default ()): None of these items.
             where (str or polars expression, default None): A condition on the item table, in SQL, such as
@@ -222,7 +222,7 @@ class FoldIn:
         """Find the n users of the model most similar to the new one; for a new item, the most similar items.
 
         Parameters:
-            n (int, default 10): The most users, 0 or more.
+            n (int, default 10): The maximum number of users, 0 or more.
             users (list, default None): Only these users.
             exclude (list, default ()): None of these users.
             where (str or polars expression, default None): A condition on the user table, as in recommend().
