@@ -14,7 +14,7 @@ import pytest
 import palate
 from palate.errors import DataError, LabelTypeError, OptionError, UnknownLabelError
 
-# What each recipe is, and what it declares. tastes: tells people with different tastes apart.
+# What each recipe is, and what it declares. tastes: tells users with different tastes apart.
 RECIPES = {
     "Bayes": palate.Bayes(n_factors=3, n_sweeps=40, seed=1),
     "ALS": palate.ALS(n_factors=3, weight_decay=0.3, seed=1),
@@ -49,11 +49,11 @@ MEASURES = {  # what similar_items and similar_users call how similar they are, 
     "Neighbors of users": ("cosine", "pearson"),
 }
 
-# What a new item would be does not follow from who chose it; they say so, and why.
+# Models that cannot fold in an item, and how their error begins.
 REFUSED_ITEMS = {**dict.fromkeys(HISTORIES, "cannot compute those of a new item"), "BPR": "BPR cannot fold in an item"}
-DEAF_TO_COUNTS = {"BPR"}  # what counts is whether somebody chose, not how often
+IGNORES_COUNTS = {"BPR"}  # only whether an item was chosen matters, not how often
 
-# Every user is just what his ratings make of him, given the items.
+# Given the items, a user's vector follows from the user's ratings alone.
 EXACT = {*HISTORIES, "ALS", "ImplicitALS", "Bias", "Mean", "Popularity", "Popularity, likes"}
 
 each = pytest.mark.parametrize("name", RECIPES)
@@ -73,7 +73,7 @@ def is_hidden(u, i):
 
 @cache
 def checkerboard(n_users=24, n_items=16):
-    """People of one colour rate the items of that colour 5 and the others 1; every fifth cell is unknown."""
+    """Users of one colour rate the items of that colour 5 and the others 1; every fifth cell is unobserved."""
     cells = [(u, i) for u in range(n_users) for i in range(n_items) if not is_hidden(u, i)]
     values = [5.0 if u % 2 == i % 2 else 1.0 for u, i in cells]
     titles = pl.DataFrame({"item": [f"i{i}" for i in range(n_items)], "title": [f"Item {i}" for i in range(n_items)]})
@@ -155,7 +155,7 @@ def assert_same(frame, other, tolerance=0.0):
 
 
 def pairs_of(rec, unknown=True):
-    """Every user with every item in an order of its own, some twice; and somebody and something unknown."""
+    """Every user with every item in random order, some twice; and an unknown user and item."""
     users = [*rec.model.user_vocabulary, *([EMPTY] if unknown else [])]
     items = [*rec.model.item_vocabulary, *(["nothing"] if unknown else [])]
     pairs = [(user, item) for user in users for item in items]
@@ -164,7 +164,7 @@ def pairs_of(rec, unknown=True):
 
 
 def check_usable(rec, data, tmp_path):
-    """Everything a model is asked for works, and every number is one."""
+    """Every answer comes, and no number is nan that should not be."""
     limits = data.range
     assert np.isfinite(rec.model.factors.users).all()
     assert np.isfinite(rec.model.factors.items).all()
@@ -186,8 +186,8 @@ def check_usable(rec, data, tmp_path):
     size = max(1.0, abs(limits[0]), abs(limits[1]))
     assert abs(sum(explained.parts.values()) - rec.predict(user, item).prediction) <= 1e-4 * size
     assert len(rec.recommend(n=3, keep_seen=True)) == min(3, rec.n_items) * rec.n_users
-    newcomer = rec.fold_in({item: limits[1]})
-    assert math.isfinite(newcomer.predict(item).prediction)
+    new_user = rec.fold_in({item: limits[1]})
+    assert math.isfinite(new_user.predict(item).prediction)
     assert str(rec)
     assert str(explained)
     assert str(rec.cross_tab())
@@ -300,9 +300,9 @@ def test_unknown_labels_follow_the_policy(name):
     asked = pl.DataFrame({"user": ["u1", EMPTY, "u1", EMPTY], "item": ["i1", "i1", "nothing", "nothing"]})
     answer = rec.predict(asked)
     assert np.isfinite(answer["prediction"].to_numpy()).all()
-    if name in RATES:  # nobody knows anything of this pair, but what is known of everybody
+    if name in RATES:  # both are unknown: the mean over all users and items
         assert abs(answer["prediction"][3] - drawn().values.mean()) < 0.3
-    if name in INTERVALS:  # of one pair or another it may be otherwise
+    if name in INTERVALS:  # on average; single pairs may differ
         users, items = list(rec.model.user_vocabulary), list(rec.model.item_vocabulary)
         known, no_user, no_item, neither = (
             width_of(rec, pairs)
@@ -451,7 +451,7 @@ def test_everyone_is_each_one_after_the_other(name, monkeypatch):
         everyone = rec.recommend(n=5, by=by)
         singles = [rec.recommend(user, n=5, by=by) for user in rec.model.user_vocabulary]
         assert_same(everyone, pl.concat(singles), tolerance=1e-5)
-        monkeypatch.setattr("palate.answers.ranking.blocks.MOST_AT_ONCE", 7)  # blocks of seven people
+        monkeypatch.setattr("palate.answers.ranking.memory.MAX_USERS", 7)  # blocks of seven users
         assert_same(rec.recommend(n=5, by=by), everyone, tolerance=1e-5)
         monkeypatch.undo()
 
@@ -461,7 +461,7 @@ def test_everyone_is_each_one_after_the_other(name, monkeypatch):
 def test_recommendations_stream_into_files(name, ending, tmp_path, monkeypatch):
     rec = fitted(name)
     whole = rec.recommend(n=3)
-    monkeypatch.setattr("palate.answers.ranking.blocks.MOST_AT_ONCE", 5)
+    monkeypatch.setattr("palate.answers.ranking.memory.MAX_USERS", 5)
     path = rec.recommend(n=3, out=tmp_path / f"best.{ending}")
     read = {"parquet": pl.read_parquet, "csv": pl.read_csv, "jsonl": pl.read_ndjson}[ending]
     assert_same(read(path).cast(dict(whole.schema)), whole, tolerance=1e-6)
@@ -504,7 +504,7 @@ def test_similar_ones_share_the_taste(name):
     everybody = rec.similar_users("u2", n=999)
     assert everybody.columns == ["user", of_users, "rank"]
     assert {int(user[1:]) % 2 for user in everybody["user"][:11]} == {0}
-    assert everybody.height == (11 if name in HISTORIES else 23)  # with whom a history has something in common
+    assert everybody.height == (11 if name in HISTORIES else 23)  # users with a history that overlaps
     both = rec.similar_users(["u2", "u3"], n=4)
     assert both["to"].to_list() == ["u2"] * 4 + ["u3"] * 4
     assert both.filter(to="u3").drop("to").equals(rec.similar_users("u3", n=4))
@@ -547,7 +547,7 @@ def test_history_and_cross_tab_show_what_was_learned(name):
     np.testing.assert_array_equal(table.known, [[np.nan, 1, 5], [np.nan, 5, 1]])
 
 
-# ---- somebody new
+# ---- fold-in
 
 
 @each
@@ -570,7 +570,7 @@ def test_folding_in_a_known_history_gives_that_user(name):
 
 
 @each
-def test_somebody_without_ratings_is_anybody(name):
+def test_a_new_user_without_ratings_is_a_cold_start_user(name):
     rec = fitted(name, drawn)
     new, items = rec.fold_in({}), list(rec.model.item_vocabulary)
     assert new.vector.shape == (rec.n_factors + 1,)
@@ -609,7 +609,7 @@ def test_folding_in_a_frame(name, kind):
     frame = to_kind(pl.DataFrame({"movie_id": ["i0", "i2", "i1"], "stars": [5, 5, 1]}), kind)
     one, two = rec.fold_in(frame), rec.fold_in({"i0": 5, "i2": 5, "i1": 1})
     np.testing.assert_array_equal(one.vector, two.vector)
-    if name in TASTES - DEAF_TO_COUNTS:
+    if name in TASTES - IGNORES_COUNTS:
         assert int(one.recommend(n=1)["item"][0][1:]) % 2 == 0
 
 
@@ -840,7 +840,7 @@ def test_a_callback_sees_and_ends_the_fit(name, capsys):
     predicted = whole.predict(valid.to_frame().select("user", "item"))["prediction"].to_numpy()
     rmse = np.sqrt(np.mean((predicted - valid.values) ** 2))
     if name in RATES:
-        assert seen[-1].valid_rmse == pytest.approx(rmse, rel=5e-3)  # a fit ends by knowing strangers better
+        assert seen[-1].valid_rmse == pytest.approx(rmse, rel=5e-3)  # a fit ends by fitting the cold-start prior
     assert whole.model.training["valid_rmse"] == seen[-1].valid_rmse
     assert whole.model.training[f"n_{unit}s"] == len(seen)
     assert [record["train_rmse"] for record in whole.model.training[f"{unit}s"]] == [s.train_rmse for s in seen]

@@ -33,12 +33,12 @@ def public_things():
         if inspect.isclass(found) and issubclass(found, PalateError):
             yield f"palate.errors.{name}", found
     from palate import evaluation, tuning
-    from palate.answers import fold_in, shapes
+    from palate.answers import fold_in, results
 
     for module in (evaluation, tuning):
         yield from ((f"{module.__name__}.{name}", getattr(module, name)) for name in ANSWERS if hasattr(module, name))
     for name in ("Prediction", "Distribution", "Explanation", "Reason", "CrossTab"):
-        yield f"palate.answers.shapes.{name}", getattr(shapes, name)
+        yield f"palate.answers.results.{name}", getattr(results, name)
     yield "palate.answers.fold_in.FoldIn", fold_in.FoldIn
 
 

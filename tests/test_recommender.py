@@ -1,4 +1,4 @@
-"""The recommender against brute force: rankings, similarities, tables, and questions asked in every shape."""
+"""The recommender against brute force: rankings, similarities, tables, and arguments in every shape."""
 
 import inspect
 import subprocess
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import palate
 from palate import recommender
-from palate.answers import arguments, fold_in
-from palate.answers.ranking import blocks, selecting
+from palate.answers import arguments, fold_in, predicting
+from palate.answers.ranking import memory, recommending
 from palate.errors import DataError, LabelTypeError, OptionError
 
 N_USERS, N_ITEMS = 40, 25
@@ -62,7 +62,7 @@ def test_recommend_is_a_sorted_table(rec, user, n, wanted, exclude, keep_seen):
 
 @given(st.lists(st.one_of(users, st.just("nobody")), max_size=12), st.integers(1, 6))
 @settings(deadline=None)
-def test_any_mix_of_people_in_any_order(rec, asked, n):
+def test_any_mix_of_users_in_any_order(rec, asked, n):
     answer = rec.recommend(asked, n)
     singles = [rec.recommend(user, n) for user in asked]
     expected = pl.concat(singles) if singles else answer
@@ -228,7 +228,7 @@ def test_weights_of_a_history_count(bayes):
     assert np.abs(answer([1.0, 0.1]) - without).max() > 1e-4
 
 
-def test_newcomers_are_similar_to_those_like_them(bayes, data):
+def test_a_new_user_is_similar_to_users_like_it(bayes, data):
     rows = data.to_frame()
     busy = rows["user"].value_counts(sort=True)["user"][0]
     own = rows.filter(user=busy)
@@ -247,7 +247,7 @@ def test_cross_tab_becomes_a_frame(bayes, data):
     for row, user in enumerate(table.users):
         for column, item in enumerate(table.items):
             assert known.get((user, item), np.nan) == pytest.approx(table.known[row, column], nan_ok=True)
-    assert "known rating, and the predicted one in brackets" in str(table)
+    assert "observed rating, and the predicted one in brackets" in str(table)
     most = bayes.cross_tab()
     counts = data.to_frame()["user"].value_counts()
     assert dict(counts.iter_rows())[most.users[0]] == counts["count"].max()
@@ -278,8 +278,8 @@ def test_titles_travel_along(data, tmp_path):
 def test_a_failed_file_leaves_the_old_one(bayes, tmp_path, monkeypatch):
     path = tmp_path / "best.csv"
     path.write_text("the old one")
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 3)
-    whole, calls = selecting.best, []
+    monkeypatch.setattr(memory, "MAX_USERS", 3)
+    whole, calls = recommending.best_items, []
 
     def failing(*arguments):
         calls.append(arguments)
@@ -287,7 +287,7 @@ def test_a_failed_file_leaves_the_old_one(bayes, tmp_path, monkeypatch):
             raise MemoryError("no more")
         return whole(*arguments)
 
-    monkeypatch.setattr(selecting, "best", failing)
+    monkeypatch.setattr(recommending, "best_items", failing)
     with pytest.raises(Exception, match="no more"):
         bayes.recommend(out=path)
     assert path.read_text() == "the old one"
@@ -295,14 +295,14 @@ def test_a_failed_file_leaves_the_old_one(bayes, tmp_path, monkeypatch):
 
 
 def test_blocks_are_bounded(bayes, tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
-    sizes, whole = [], selecting.best
+    monkeypatch.setattr(memory, "MAX_USERS", 7)
+    sizes, whole = [], recommending.best_items
 
     def watching(model, user_rows, *rest):
         sizes.append(len(user_rows))
         return whole(model, user_rows, *rest)
 
-    monkeypatch.setattr(selecting, "best", watching)
+    monkeypatch.setattr(recommending, "best_items", watching)
     bayes.recommend(out=str(tmp_path / "best.parquet"))
     assert sizes == [7, 7, 7, 7, 7, 5]
 
@@ -317,11 +317,13 @@ def test_writing_where_there_is_no_folder(bayes, tmp_path):
 
 @given(st.floats(0.01, 0.99), st.floats(-5, 5), st.floats(0, 5))
 def test_intervals_hold_their_share_of_a_normal(level, center, spread):
-    low, high = (arguments.interval(np.array([center]), np.array([spread]), level, (-1e9, 1e9))[at][0] for at in (1, 2))
+    low, high = (
+        predicting.interval(np.array([center]), np.array([spread]), level, (-1e9, 1e9))[at][0] for at in (1, 2)
+    )
     if spread > 1e-3:
         law = NormalDist(center, spread)
         assert law.cdf(high) - law.cdf(low) == pytest.approx(level, abs=1e-6)
-    clipped = arguments.interval(np.array([center]), np.array([spread]), level, (-1.0, 1.0))
+    clipped = predicting.interval(np.array([center]), np.array([spread]), level, (-1.0, 1.0))
     assert all(-1 <= end[0] <= 1 for end in clipped)
 
 
@@ -354,22 +356,22 @@ def test_asking_a_saved_model_needs_no_training_code(bayes, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", [palate.Bias(), palate.Bayes(n_sweeps=40)], ids=["Bias", "compact Bayes"])
-def test_strangers_get_honest_intervals_without_draws_too(recipe):
-    """A model without draws knows the spread of people from its prior: wider for a stranger, and true for many."""
+def test_cold_start_users_get_honest_intervals_without_draws_too(recipe):
+    """Without draws, the variance of a cold-start user comes from the prior: wider intervals, with true coverage."""
     ratings = palate.datasets.synthetic(300, 120, 12_000, seed=4)
     train, held_out = palate.split_users(ratings, test=0.2, seed=0)
     rec = recipe.fit(train).compact()
     label = next(iter(rec.model.user_vocabulary.decode(train.user_codes[:1])))
-    known, stranger, both = rec.predict(label, "i0"), rec.predict("nobody", "i0"), rec.predict("nobody", "nothing")
+    known, new_user, both = rec.predict(label, "i0"), rec.predict("nobody", "i0"), rec.predict("nobody", "nothing")
     free = rec.model.factors.unknown_variance
     minus = np.array([-1], np.int32)
     assert free(minus, np.zeros(1, np.int32))[0] > 0
-    assert both.high - both.low >= stranger.high - stranger.low
+    assert both.high - both.low >= new_user.high - new_user.low
     assert min(known) >= ratings.range[0]
     assert 0.85 <= palate.evaluate(rec, held_out, baselines=False)["coverage_90"] <= 0.95
 
 
-def test_a_thompson_draw_belongs_to_the_person_not_to_the_company():
+def test_a_thompson_draw_depends_on_the_user_not_on_the_others():
     rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(40, 60, 1200, seed=2))
     users = ["u3", "u7", "nobody", "u1"]
     together = rec.recommend(users, n=5, by="thompson", seed=4)
@@ -384,7 +386,7 @@ def test_blocks_do_not_show(monkeypatch):
     asked = {by: {"by": by} for by in ("mean", "lower", "thompson")}
     whole = {by: rec.recommend(n=4, **options) for by, options in asked.items()}
     similar = rec.similar_users([f"u{n}" for n in range(40)], n=3)
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 5)
+    monkeypatch.setattr(memory, "MAX_USERS", 5)
     for by, options in asked.items():
         found = rec.recommend(n=4, **options)
         assert found["item"].to_list() == whole[by]["item"].to_list()

@@ -1,4 +1,4 @@
-"""Recommender: a trained model that is asked, and answers, by label. Each method hands over to palate.answers."""
+"""Recommender: a trained model that answers by label. Each method hands over to palate.answers or palate.storing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from palate.answers import updating
 from palate.answers.arguments import Doubles, OnUnknown, Timestamp, check_choice
 from palate.answers.explaining import explain
 from palate.answers.fold_in import FoldIn, fold_in
+from palate.answers.frames import Frame
 from palate.answers.names import find
+from palate.answers.observed import cross_tab, history_frame
 from palate.answers.predicting import columns_of, predict
-from palate.answers.ranking import By, ItemIndex, RecommendOptions, SimilarOptions, built, recommend, similar
-from palate.answers.shapes import CrossTab, Distribution, Explanation, Frame, Prediction
-from palate.answers.showing import cross_tab, history_frame
+from palate.answers.ranking import By, ItemIndex, RecommendOptions, SimilarOptions, build_index, recommend, similar
+from palate.answers.results import CrossTab, Distribution, Explanation, Prediction
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes, Factors, Floats
@@ -129,7 +130,7 @@ class Recommender:
 
         Parameters:
             text (str): A title or a part of one; "matrix, the" and "the matrix" are the same.
-            n (int, default 10): The most items to return, 0 or more.
+            n (int, default 10): The maximum number of items, 0 or more.
 
         Returns:
             Frame: A polars frame of item, title and n_ratings, at most n rows.
@@ -268,7 +269,7 @@ class Recommender:
 
         Parameters:
             users (label, list of labels, or frame, default None): Who to recommend to; None for all users.
-            n (int, default 10): The most items per user, 0 or more.
+            n (int, default 10): The maximum number of items per user, 0 or more.
             items (list, mapping or frame, default None): Only these items. A list counts for all users; a mapping
                 {user: [items]} or a frame of users and items gives each user a list, and users without one get nothing.
             exclude (list, mapping or frame, default ()): None of these items; given like `items`.
@@ -278,11 +279,10 @@ class Recommender:
                 ranking. An item with several genres counts in each.
             keep_seen (bool, default False): Also recommend what the user has rated or chosen already.
             by (str, default "mean"): What to rank by. "mean": the predicted rating. "lower": the lower end of its
-                interval (cautious). "thompson": one draw from the posterior (exploring, see seed). "chance": the
-                    probability of a
-                rating of at_least or more; ordered ratings only. "likely": the probability that the user chooses the
-                item (its propensity) times that of a rating of at_least or more. With "chance" and "likely" this
-                probability is the score.
+                interval (cautious). "thompson": the rating under one posterior draw of the user (exploring, see
+                seed). "chance": the probability of a rating of at_least or more; ordered ratings only. "likely":
+                that probability times the propensity, the probability that the user chooses the item. With "chance"
+                and "likely" this probability is the score.
             level (float, default 0.9): Probability of the interval for by="lower", between 0 and 1.
             at_least (float, default None): The rating for by="chance" and by="likely"; "likely" takes by default the
                 lowest rating above the average.
@@ -327,7 +327,7 @@ class Recommender:
         Raises:
             OptionError: faiss is not installed (pip install 'palate[ann]'), or scores are no product of factors.
         """
-        return built(self.model.factors)
+        return build_index(self.model.factors)
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class Recommender:
 
         Parameters:
             item (label or list of labels): The item, or several; several get a column `to`.
-            n (int, default 10): The most items for each, 0 or more.
+            n (int, default 10): The maximum number of items for each, 0 or more.
             items (list, default None): Only these items.
             exclude (list, default ()): None of these items.
             where (str or polars expression, default None): A condition on the item table, as in recommend().
@@ -365,7 +365,7 @@ class Recommender:
 
         Parameters:
             user (label or list of labels): The user, or several; several get a column `to`.
-            n (int, default 10): The most users for each, 0 or more.
+            n (int, default 10): The maximum number of users for each, 0 or more.
             users (list, default None): Only these users.
             exclude (list, default ()): None of these users.
             where (str or polars expression, default None): A condition on the user table, as in recommend().
@@ -548,7 +548,7 @@ class Recommender:
             >>> rec.forget(users=["u1"]).n_users
             59
         """
-        return Recommender(updating.forgotten(self.model, users, items))
+        return Recommender(updating.forget(self.model, users, items))
 
     def _model_of(self, side: str) -> Model:
         """The model as it is, or with users and items exchanged. Raises OptionError for any other side."""

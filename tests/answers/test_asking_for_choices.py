@@ -131,9 +131,9 @@ def test_choices_without_counts_stay_so(rec):
 
 def test_an_update_is_of_the_models_kind(rec):
     ratings = palate.datasets.synthetic(50, 30, 600)
-    with pytest.raises(OptionError, match=r"ImplicitALS learned from who chose what.*likes"):
+    with pytest.raises(OptionError, match=r"ImplicitALS learned from implicit feedback.*likes"):
         rec.update(ratings)
-    with pytest.raises(OptionError, match="ALS learned from ratings, and these only say who chose what"):
+    with pytest.raises(OptionError, match="ALS learned from ratings, and these are implicit feedback"):
         palate.ALS(n_factors=2, n_sweeps=2).fit(ratings).update(PLAYS)
 
 

@@ -1,4 +1,4 @@
-"""Questions: the drop of variance against inverting again, greedy against all pairs, toys with an obvious answer."""
+"""Preference elicitation: the drop of variance against inverting again, greedy against all pairs, obvious toys."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.answers.elicitation import Belief, beliefs, best_questions, known_shares
+from palate.answers.elicitation import UserPosterior, most_informative, rated_shares, user_posteriors
 from palate.data.rows import CompressedRows
 from palate.models.factors import Factors, Prior
 
@@ -33,17 +33,17 @@ def fits(data):
     return {name: recipe.fit(data) for name, recipe in RECIPES.items()}
 
 
-def beliefs_of(rec, rated):
-    return beliefs(rec.model, rec.fold_in(rated)._rows, known_shares(rec.model))
+def posteriors_of(rec, rated):
+    return user_posteriors(rec.model, rec.fold_in(rated)._rows, rated_shares(rec.model))
 
 
 def history(codes, weights=None):
     codes = np.array(codes, np.int32)
-    heavy = None if weights is None else np.array(weights, np.float32)
-    return CompressedRows(np.array([0, len(codes)]), codes, np.ones(len(codes), np.float32), heavy)
+    weights = None if weights is None else np.array(weights, np.float32)
+    return CompressedRows(np.array([0, len(codes)]), codes, np.ones(len(codes), np.float32), weights)
 
 
-def variance_again(items, precision, alpha, rated, weights, matter, unit, slopes=None):
+def variance_again(items, precision, alpha, rated, weights, importance, unit, slopes=None):
     """V from its definition: the sum over items of v_i z_i' A^-1 z_i, item by item."""
     Z = np.column_stack([items[:, :-1], np.ones(len(items))]).astype(np.float64)
     Z *= 1 if slopes is None else slopes[:, None]
@@ -51,21 +51,21 @@ def variance_again(items, precision, alpha, rated, weights, matter, unit, slopes
     for code, weight in zip(rated, weights, strict=True):
         A = A + alpha * weight * np.outer(Z[code], Z[code])
     inverse = np.linalg.inv(A)
-    return unit**2 * sum(v * z @ inverse @ z for v, z in zip(matter, Z, strict=True))
+    return unit**2 * sum(v * z @ inverse @ z for v, z in zip(importance, Z, strict=True))
 
 
-def random_belief(rng, n_items=8, k=3, n_rated=2, stretched=False):
-    """(Belief, the arguments that variance_again needs) of a random model and person."""
+def random_posterior(rng, n_items=8, k=3, n_rated=2, stretched=False):
+    """(Belief, the arguments that variance_again needs) of a random model and user."""
     items = rng.standard_normal((n_items, k)).astype(np.float32)
     root = rng.standard_normal((k, k + 2))
     precision = (root @ root.T + 0.1 * np.eye(k)).astype(np.float32)
     alpha, unit = float(rng.uniform(0.3, 4)), float(rng.uniform(0.5, 3))
     rated, weights = rng.permutation(n_items)[:n_rated], rng.uniform(0.2, 3, n_rated).astype(np.float32)
-    matter = rng.dirichlet(np.ones(n_items))
+    importance = rng.dirichlet(np.ones(n_items))
     slopes = rng.uniform(0.05, 0.3, n_items) if stretched else None
     prior = Prior(precision, np.zeros(k, np.float32), alpha)
-    belief = Belief(items, prior, history(rated, weights), matter, unit, slopes)
-    return belief, (items, precision, alpha, rated.tolist(), weights.tolist(), matter, unit, slopes)
+    posterior = UserPosterior(items, prior, history(rated, weights), importance, unit, slopes)
+    return posterior, (items, precision, alpha, rated.tolist(), weights.tolist(), importance, unit, slopes)
 
 
 # ---- the formula
@@ -78,40 +78,40 @@ def random_belief(rng, n_items=8, k=3, n_rated=2, stretched=False):
 )  # fmt: skip
 def test_drops_are_those_of_inverting_again(seed, k, n_rated, n_asked, stretched):
     rng = np.random.default_rng(seed)
-    belief, (items, precision, alpha, rated, weights, *rest) = random_belief(rng, 8, k, n_rated, stretched)
+    posterior, (items, precision, alpha, rated, weights, *rest) = random_posterior(rng, 8, k, n_rated, stretched)
     for code in rng.integers(0, 8, n_asked):  # the same question twice is a second, independent answer
-        belief.answer(int(code))
+        posterior.add_rating(int(code))
         rated, weights = [*rated, int(code)], [*weights, 1.0]
     before = variance_again(items, precision, alpha, rated, weights, *rest)
     after = [variance_again(items, precision, alpha, [*rated, j], [*weights, 1.0], *rest) for j in range(8)]
-    assert belief.variance == pytest.approx(before, rel=1e-5)
-    np.testing.assert_allclose(belief.drops(), before - np.array(after), rtol=1e-3, atol=1e-5 * before)
+    assert posterior.variance == pytest.approx(before, rel=1e-5)
+    np.testing.assert_allclose(posterior.drops(), before - np.array(after), rtol=1e-3, atol=1e-5 * before)
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 10))
 def test_greedy_is_the_best_at_every_step(seed, n):
     rng = np.random.default_rng(seed)
-    made = [random_belief(rng, 7) for _ in range(3)]
-    chances, allowed = rng.uniform(0.1, 1, 7), rng.random(7) < 0.8
-    codes, gains = best_questions([belief for belief, _ in made], chances, allowed, n)
+    made = [random_posterior(rng, 7) for _ in range(3)]
+    probabilities, allowed = rng.uniform(0.1, 1, 7), rng.random(7) < 0.8
+    codes, gains = most_informative([posterior for posterior, _ in made], probabilities, allowed, n)
     assert len(codes) == len(set(codes.tolist())) == min(n, allowed.sum())
     asked = []
     for code, gain in zip(codes, gains, strict=True):
         drops = np.array([mean_drop(made, asked, j) for j in range(7)])
         free = [j for j in range(7) if allowed[j] and j not in asked]
         assert gain == pytest.approx(drops[code], rel=1e-3, abs=1e-5)
-        assert drops[code] * chances[code] >= max((drops * chances)[free]) * (1 - 1e-4) - 1e-6
+        assert drops[code] * probabilities[code] >= max((drops * probabilities)[free]) * (1 - 1e-4) - 1e-6
         asked.append(int(code))
 
 
 def mean_drop(made, asked, j):
     drops = []
     for _, (items, precision, alpha, rated, weights, *rest) in made:
-        told = [*rated, *asked], [*weights, *[1.0] * len(asked)]
-        after = [*told[0], j], [*told[1], 1.0]
+        before = [*rated, *asked], [*weights, *[1.0] * len(asked)]
+        after = [*before[0], j], [*before[1], 1.0]
         drops.append(
-            variance_again(items, precision, alpha, *told, *rest)
+            variance_again(items, precision, alpha, *before, *rest)
             - variance_again(items, precision, alpha, *after, *rest)
         )
     return np.mean(drops)
@@ -120,9 +120,9 @@ def mean_drop(made, asked, j):
 @pytest.mark.parametrize("seed", range(5))
 def test_two_greedy_questions_are_nearly_the_best_pair(seed):
     rng = np.random.default_rng(seed)
-    belief, (items, precision, alpha, rated, weights, *rest) = random_belief(rng, 10, 3, 0)
-    start = belief.variance
-    codes, gains = best_questions([belief], np.ones(10), np.ones(10, bool), 2)
+    posterior, (items, precision, alpha, rated, weights, *rest) = random_posterior(rng, 10, 3, 0)
+    start = posterior.variance
+    codes, gains = most_informative([posterior], np.ones(10), np.ones(10, bool), 2)
 
     def left(pair):
         return variance_again(items, precision, alpha, [*rated, *pair], [*weights, 1.0, 1.0], *rest)
@@ -138,34 +138,34 @@ def test_two_greedy_questions_are_nearly_the_best_pair(seed):
 def test_the_gain_is_what_a_real_answer_takes_away(name, fits):
     rec = fits[name]
     rated = {"i1": 5.0, "i2": 1.0}
-    before = np.mean([belief.variance for belief in beliefs_of(rec, rated)])
+    before = np.mean([posterior.variance for posterior in posteriors_of(rec, rated)])
     first = rec.ask(1, rated, popularity=1, exclude=set(rec.model.item_vocabulary) - {"i9"})
     assert first["item"].to_list() == ["i9"]
     assert first["gain"][0] > 0
     if name in ("ALS", "SGD", "SGD in a range", "Bias"):
         return  # the weight decay of the first grows with the answer, the slopes of the last move with it
     for answer in (1.0, 5.0):  # whatever it is
-        after = np.mean([belief.variance for belief in beliefs_of(rec, rated | {"i9": answer})])
+        after = np.mean([posterior.variance for posterior in posteriors_of(rec, rated | {"i9": answer})])
         assert first["gain"][0] == pytest.approx(before - after, rel=1e-3)
 
 
 def test_the_variance_is_that_of_draws(fits):
-    """V of a Bayes fit is the mean, over items, of how far draws of the person disagree for the same items."""
+    """V of a Bayes fit is the mean variance, over items, of the user's scores under draws of the user's vector."""
     posterior = fits["Bayes"].model.posterior
     one = posterior.select_draws(np.zeros(4000, np.int64))
     rated = history([1, 4])
-    matter = np.arange(1, 51) / np.arange(1, 51).sum()
+    importance = np.arange(1, 51) / np.arange(1, 51).sum()
     prior = Prior(posterior.users.precision[0], posterior.users.mean[0], float(posterior.alpha[0]))
-    belief = Belief(posterior.items.vectors[0], prior, rated, matter, posterior.scale)
+    own = UserPosterior(posterior.items.vectors[0], prior, rated, importance, posterior.scale)
     drawn = one.solve(rated, draw=True)
-    assert belief.variance == pytest.approx(float(one.score_variance(drawn)[0] @ matter), rel=0.08)
+    assert own.variance == pytest.approx(float(one.score_variance(drawn)[0] @ importance), rel=0.08)
 
 
 # ---- what it says
 
 
 def toy(items, counts, precision=(1.0, 1.0)):
-    """A Recommender whose items have these factors, rated by as many people as `counts` says."""
+    """A Recommender whose items have these factors, rated by `counts[i]` users."""
     users, codes = zip(*[(user, item) for item, count in enumerate(counts) for user in range(count)], strict=True)
     ratings = palate.Ratings(
         np.array(users, np.int32),
@@ -180,7 +180,7 @@ def toy(items, counts, precision=(1.0, 1.0)):
     return palate.Recommender.from_training(ratings, factors=Factors(3.0, user_rows, vectors, prior, prior), noise=1.0)
 
 
-def test_the_item_that_divides_people_is_asked_first():
+def test_the_item_that_divides_users_is_asked_first():
     rec = toy([0.0, 0.0, 3.0, 0.0, -1.0], [10] * 5)
     asked = rec.ask(5)
     assert asked["item"].to_list()[0] == "i2"
@@ -193,12 +193,12 @@ def test_what_is_answered_is_not_asked_in_other_words():
     first, second = rec.ask(2)["item"].to_list()
     assert {first, second} & {"i0", "i1"}
     assert {first, second} & {"i2", "i3"}
-    # Twins have one gain, and the lower code goes first.
+    # Equal items have one gain, and the lower code goes first.
     assert first == "i0"
     assert rec.ask(1, {"i0": 5})["item"][0] == second
 
 
-def test_people_know_what_is_asked():
+def test_popular_items_are_asked_first():
     rec = toy([1.0, 1.1, 1.1], [40, 2, 40])
     rec_rare = toy([1.0, 1.1, 1.0], [40, 2, 40])
     assert rec.ask(1)["item"][0] == "i2"
@@ -239,7 +239,7 @@ def test_n_beyond_the_catalogue_and_choices_of_items(name, fits):
 def test_more_known_leaves_less_to_learn(name, fits):
     rec = fits[name]
     user_rows = [{}, {"i1": 3.0}, {"i1": 3.0, "i2": 3.2, "i3": 3.0}, {f"i{j}": 3.0 + (j % 2) / 5 for j in range(1, 21)}]
-    variances = [np.mean([belief.variance for belief in beliefs_of(rec, given)]) for given in user_rows]
+    variances = [np.mean([posterior.variance for posterior in posteriors_of(rec, given)]) for given in user_rows]
     assert variances == sorted(variances, reverse=True)
     if name != "SGD in a range":  # there the slopes move with what is expected
         gains = [rec.ask(1, given, items=["i30"])["gain"][0] for given in user_rows]
@@ -251,8 +251,8 @@ def test_weights_count(fits):
 
     given = pl.DataFrame({"item": ["i1", "i2"], "rating": [5.0, 1.0], "weight": [4.0, 4.0]})
     rec = fits["Bayes"]
-    heavy = np.mean([belief.variance for belief in beliefs_of(rec, given)])
-    light = np.mean([belief.variance for belief in beliefs_of(rec, given.drop("weight"))])
+    heavy = np.mean([posterior.variance for posterior in posteriors_of(rec, given)])
+    light = np.mean([posterior.variance for posterior in posteriors_of(rec, given.drop("weight"))])
     assert heavy < light
     assert rec.ask(3, given.drop("weight")).equals(rec.ask(3, {"i1": 5.0, "i2": 1.0}))
 
@@ -324,7 +324,7 @@ def test_a_neural_net_is_refused(data):
 
 @pytest.mark.data
 def test_five_good_questions_beat_five_popular_ones(ml_100k):
-    """Held-out people, asked about what they have rated in one half of their ratings, tested on the other half."""
+    """Held-out users are asked about items of one half of their ratings, and tested on the other half."""
     order = np.random.default_rng(1).permutation(ml_100k.n_users)
     out = order[:400]
     rec = palate.Bayes(n_sweeps=40, n_samples=8).fit(ml_100k[~np.isin(ml_100k.user_codes, out)], progress=False)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.answers import updating
+from palate.answers import changed_rows
 from palate.data import rows
 from palate.data.rows import CompressedRows
 from palate.errors import DataError, LabelTypeError, OptionError, UnknownLabelError
@@ -119,7 +119,7 @@ def test_an_update_is_nearly_a_fit_on_everything(fitted, split):
 
 
 @pytest.mark.parametrize("name", ["Bayes", "Bayes, ids only", "Bayes, ordinal", "ALS", "SGD", "Bias"])
-def test_people_whose_every_rating_is_new(name, split):
+def test_users_whose_every_rating_is_new(name, split):
     """Twenty users and ten items that the model has never heard of, against a fit that has seen them all along."""
     old, new, test = split
     everything = palate.read(pl.concat([old.to_frame(), new.to_frame()]), **TABLES)
@@ -234,7 +234,7 @@ def test_weights_of_new_ratings_count(bayes):
     assert (heavy.model.history.weights[:-1] == 1).all()
 
 
-def test_known_moments_are_taken_into_account(split):
+def test_known_times_are_taken_into_account(split):
     """Ratings of a session whose effect is known to be large say less of the user."""
     rec = RECIPES["Bayes, time"].fit(split[0], progress=False)
     session = rec.model.effects.sessions[0]
@@ -310,16 +310,16 @@ def test_integer_labels_are_gone_from_every_array(tmp_path):
 @pytest.mark.parametrize("name", ["Bayes", "Bayes, time", "Bayes, ordinal", "ALS", "SGD", "Bias"])
 def test_forgetting_goes_towards_a_fit_without(name, data):
     """Forgotten: a crowd of new users who love one item that all others hate."""
-    neighbor_index = {"user": [f"x{n}" for n in range(30)], "item": ["i5"] * 30, "rating": [5.0] * 30}
+    crowd = {"user": [f"x{n}" for n in range(30)], "item": ["i5"] * 30, "rating": [5.0] * 30}
     both = pl.concat(
-        [data.to_frame(), pl.DataFrame(neighbor_index | {"time": [1_000_000_000] * 30}).cast(data.to_frame().schema)]
+        [data.to_frame(), pl.DataFrame(crowd | {"time": [1_000_000_000] * 30}).cast(data.to_frame().schema)]
     )
     rec = RECIPES[name].fit(palate.read(both, **TABLES), progress=False)
     without = RECIPES[name].fit(data, progress=False)
-    left = rec.forget(users=neighbor_index["user"])
+    left = rec.forget(users=crowd["user"])
     labels = list(data.user_vocabulary)
-    with_crowd, gone, never = (one.predict(labels, "i5")["prediction"].mean() for one in (rec, left, without))
-    assert abs(gone - never) < 0.4 * abs(with_crowd - never)
+    with_crowd, left_out, never = (one.predict(labels, "i5")["prediction"].mean() for one in (rec, left, without))
+    assert abs(left_out - never) < 0.4 * abs(with_crowd - never)
 
 
 def test_an_item_forgotten_is_gone_from_both_sides(bayes, tmp_path):
@@ -356,8 +356,8 @@ def test_forgetting_what_was_learned_last_goes_back(fitted, split):
     """forget(update(x)) is x again, but for the random numbers of a few draws."""
     name, rec = fitted
     there = list(rec.model.item_vocabulary)[:12]
-    neighbor_index = {"user": ["x1"] * 12 + ["x2"] * 12, "item": there * 2, "rating": [5.0, 1.0] * 12}
-    updated = rec.update(neighbor_index)
+    crowd = {"user": ["x1"] * 12 + ["x2"] * 12, "item": there * 2, "rating": [5.0, 1.0] * 12}
+    updated = rec.update(crowd)
     back = updated.forget(users=["x1", "x2"])
     assert back.model.fingerprint == rec.model.fingerprint
     assert back.model.limits == rec.model.limits
@@ -374,7 +374,7 @@ def errors_of(rec, test):
     return rec.predict_codes(codes, rec.model.item_vocabulary.encode(test.item_vocabulary.labels)[test.item_codes])[0]
 
 
-def test_whose_every_rating_goes_is_a_stranger(bayes):
+def test_a_user_without_ratings_left_is_a_cold_start_user(bayes):
     updated = bayes.update({"user": ["lonely", "u1"], "item": ["only hers", "only hers"], "rating": [5.0, 5.0]})
     left = updated.forget(users=["lonely", "u1"])
     assert "only hers" in left.model.item_vocabulary
@@ -442,22 +442,22 @@ def test_same_bytes_at_any_number_of_updates_like_this(bayes, split):
 
 
 def test_draws_are_the_fewer_the_more_is_touched():
-    assert len(updating._draws(32, 1.0)) == 6
-    assert len(updating._draws(32, 0.5)) == 12
-    assert len(updating._draws(32, 0.0)) == 32
-    assert len(updating._draws(5, 1.0)) == 5
-    assert updating._draws(24, 1.0).tolist() == [0, 4, 8, 12, 16, 20]
+    assert len(changed_rows._draws(32, 1.0)) == 6
+    assert len(changed_rows._draws(32, 0.5)) == 12
+    assert len(changed_rows._draws(32, 0.0)) == 32
+    assert len(changed_rows._draws(5, 1.0)) == 5
+    assert changed_rows._draws(24, 1.0).tolist() == [0, 4, 8, 12, 16, 20]
 
 
 def test_draws_of_an_update_are_those_of_a_chain(monkeypatch):
     """A user's new draws against the Normal that they come from, given each draw of the items."""
-    monkeypatch.setattr(updating, "LEAST_DRAWS", 1000)
+    monkeypatch.setattr(changed_rows, "MIN_DRAWS", 1000)
     made = palate.datasets.synthetic(40, 30, 600, n_factors=1, seed=5)
     rec = palate.Bayes(n_factors=1, n_sweeps=600, n_samples=300, history=False).fit(made, progress=False)
     updated = rec.update({"user": ["newt"] * 5, "item": ["i1", "i2", "i3", "i4", "i5"], "rating": [5, 4, 3, 2, 1]})
     posterior = updated.model.posterior
     row = updated.model.history
-    own = updating.take_rows(row, np.array([40], np.int32))
+    own = rows.take_rows(row, np.array([40], np.int32))
     before = replace(posterior, items=replace(posterior.items, vectors=rec.model.posterior.items.vectors))
     mode = before.solve(own, draw=False)[:, 0]
     away = []

@@ -171,7 +171,7 @@ def test_what_similar_does_not_take(here):
         "similar m.palate 1 --where yaer>1": "no column 'yaer'",
         "similar m.palate 1 --users --where year>1": "no column 'year'",
         "similar m.palate 1 --where year": "true or false",
-        "similar m.palate 1 --among Nonesuch": "no item has the id 'Nonesuch'",
+        "similar m.palate 1 --among Nonesuch": "unknown item 'Nonesuch'",
         "similar m.palate 1 --among 3 --among-file list.txt": "give one of the two",
         "similar m.palate 1 --users --exclude 99": "99",
         "similar m.palate 1 --users --among-file films.csv": "no user column",

@@ -148,7 +148,7 @@ def test_explain_at_a_time(here, rec):
     assert told["parts"]["time"] != 0
     assert set(told["known"]) == {"history", "age", "job"}
     assert sum(told["parts"].values()) == pytest.approx(told["prediction"], abs=1e-4)
-    assert "which they rated at all" in answer("explain", "all.palate", "1", "3", cwd=here)
+    assert "history: which items were rated" in answer("explain", "all.palate", "1", "3", cwd=here)
     assert "time" not in parsed("explain", "all.palate", "1", "3", cwd=here)["parts"]
 
 

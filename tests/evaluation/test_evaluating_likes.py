@@ -74,7 +74,7 @@ def test_what_cannot_be_measured(rec):
     for asked, test, options, words in (
         (rec, LIKES, {"by": "best"}, "by='best' is none of"),
         (rec, LIKES, {"by": "chance"}, "at_least= go together"),
-        (rec, LIKES, {"by": "likely", "at_least": 9}, "nobody rated higher"),
+        (rec, LIKES, {"by": "likely", "at_least": 9}, "no training rating is higher"),
         (rec, LIKES, {"by": "lower", "level": 2}, "level must lie"),
         (als, LIKES, {"by": "lower"}, "needs the draws of a Bayes fit"),
         (likes, LIKES, {"by": "likely"}, 'use by="mean"'),

@@ -302,7 +302,7 @@ def test_when_is_a_number_a_date_or_a_text_and_one_for_all_or_one_for_each(rec, 
     for bad in ("yesterday", "", True, object(), [1]):
         with pytest.raises((DataError, OptionError), match=r"is no time|a moment|moments"):
             rec.predict(users[:2], items[:2], when=[times[0], bad])
-    with pytest.raises(OptionError, match="3 moments for 5 rows"):
+    with pytest.raises(OptionError, match="3 times for 5 rows"):
         rec.predict(users, items, when=times[:3])
 
 

@@ -122,7 +122,7 @@ def test_likely_answers_fold_in_and_cold_start_users(bayes):
 
 
 def test_what_likely_needs(bayes):
-    with pytest.raises(OptionError, match="nobody rated higher than 5"):
+    with pytest.raises(OptionError, match="no training rating is higher than 5"):
         bayes.recommend(1, by="likely", at_least=6)
     for rec in (palate.Popularity().fit(blocs()[0]), palate.ALS(n_factors=2).fit(blocs()[0]),
                 palate.EASE().fit(blocs()[0].likes(at_least=1))):  # fmt: skip

@@ -12,7 +12,7 @@ from scipy import special
 
 import palate
 from helpers.data import UNEVEN, planted, with_values
-from palate.answers.shapes import Distribution
+from palate.answers.results import Distribution
 from palate.data.datasets import synthetic
 from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError

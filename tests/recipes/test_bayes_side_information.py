@@ -160,7 +160,7 @@ def test_explanations_with_side_information_add_up(rec):
             assert_adds_up(why)
             assert list(why.known) == ["history", "job", "town", "age"]
             assert why.prediction == pytest.approx(rec.predict(user, item).prediction, abs=1e-4)
-            for name in ("which they rated at all", "job", "town", "age"):
+            for name in ("history: which items were rated", "job", "town", "age"):
                 assert f"  {name}\n" in str(why)
             if not why.because:
                 assert why.known["history"] == 0

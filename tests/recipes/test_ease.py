@@ -178,7 +178,7 @@ def test_an_update_counts_at_once_and_leaves_the_weights():
 
 def test_ratings_of_another_kind_are_no_update():
     rec = palate.EASE().fit(drawn(20, 10, 0.4, seed=1))
-    with pytest.raises(OptionError, match="learned from who chose what"):
+    with pytest.raises(OptionError, match="learned from implicit feedback"):
         rec.update(palate.read({"user": ["u001"], "item": ["i001"], "rating": [4]}))
 
 

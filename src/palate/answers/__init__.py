@@ -1,1 +1,1 @@
-"""What a model can be asked, by label: predict, recommend, explain, fold in, update."""
+"""Answers of a model by label: predict, recommend, explain, fold in, ask, update. Recommender hands over to these."""

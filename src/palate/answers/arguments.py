@@ -1,4 +1,8 @@
-"""Asking: what the questions to a model have in common. Options checked, labels and frames taken apart."""
+"""What answers have in common on the way in: options are checked, labels, times and ratings become arrays.
+
+Options are checked before any work is done. Labels, frames, times and the ratings of a fold-in user become codes and
+numbers here, so that the other files of this folder see arrays only.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.shapes import is_frame
+from palate.answers.frames import is_frame
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -19,56 +23,62 @@ OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
 Timestamp = float | date | str  # seconds since 1970, a date or datetime, or the ISO text of one
 
-MOST = 2**31 - 1  # answers to one question: what a rank column can count
+MAX_N = 2**31 - 1  # the highest rank that an int32 column holds
+
+
+# ---- options ---------------------------------------------------------------------------------------------------------
 
 
 def check_level(level: Any) -> None:
-    """OptionError for a level that is no probability."""
+    """Raise OptionError unless level lies between 0 and 1."""
     if not is_number(level) or not 0 < level < 1:
         raise OptionError(f"level must lie between 0 and 1, got {level!r}.")
 
 
 def check_choice(name: str, given: Any, choices: Sequence[str]) -> None:
-    """OptionError for a value that is none of the valid ones."""
+    """Raise OptionError unless the value is one of the choices."""
     if given not in choices:
         raise OptionError(f"{name}={given!r} is none of {', '.join(map(repr, choices))}.")
 
 
 def check_whole(name: str, given: Any, least: int = 0) -> None:
-    """OptionError for a value that is no whole number from `least` up."""
+    """Raise OptionError unless the value is a whole number of at least `least`."""
     if not is_whole(given) or given < least:
         raise OptionError(f"{name} must be a whole number, {least} or more, got {given!r}.")
 
 
 def check_count(n: Any) -> None:
-    """OptionError for an n that is no number of answers."""
+    """Raise OptionError unless n is a whole number between 0 and MAX_N."""
     check_whole("n", n)
-    if n > MOST:
-        raise OptionError(f"n must be at most {MOST}, got {n!r}; where there are fewer, all come back.")
+    if n > MAX_N:
+        raise OptionError(f"n must be at most {MAX_N}, got {n!r}; where there are fewer, all come back.")
 
 
 def check_seed(seed: Any) -> None:
-    """OptionError for a seed that no generator takes."""
+    """Raise OptionError unless the seed is a whole number, 0 or more."""
     check_whole("seed", seed)
 
 
+# ---- labels ----------------------------------------------------------------------------------------------------------
+
+
 def is_many(labels: Any) -> bool:
-    """Whether several labels were given; a single thing of any type (an array without dimensions too) is one."""
+    """True for several labels. A string, a number or an array without dimensions is one label."""
     return hasattr(labels, "__iter__") and not isinstance(labels, str | bytes) and getattr(labels, "ndim", 1) != 0
 
 
 def encode(vocabulary: Vocabulary, labels: Any, on_unknown: OnUnknown) -> NDArray[np.int32]:
-    """Codes of labels, (n,), -1 for unknown ones unless they shall raise."""
+    """Codes of labels, (n,), -1 for unknown ones; raises UnknownLabelError for these if on_unknown is "raise"."""
     return vocabulary.encode(labels, on_unknown=marking(on_unknown))
 
 
 def marking(on_unknown: OnUnknown) -> Literal["raise", "mark"]:
-    """What encoding does with unknown labels: they raise, or are marked where they get an answer too."""
+    """How to encode unknown labels: raise, or mark them with -1 because they get an answer too."""
     return "raise" if on_unknown == "raise" else "mark"
 
 
 def labels_of(given: Any, what: str) -> Any:
-    """One label, several, or those in a frame's column as something to go through."""
+    """The labels in one label, a list, an array or the `what` column of a frame, as a list or array."""
     if is_frame(given):
         return frame_columns(given, [what], "")[0]
     if isinstance(given, np.ndarray):
@@ -77,13 +87,13 @@ def labels_of(given: Any, what: str) -> Any:
 
 
 def label_array(labels: Any, vocabulary: Vocabulary) -> NDArray[Any]:
-    """Labels as an array a frame can be made of: object holding str, or int64."""
+    """Labels as an array of the vocabulary's type: int64, or object holding str."""
     dtype = vocabulary.labels.dtype
     return np.array([str(label) for label in labels] if dtype.kind == "O" else list(labels), dtype=dtype)
 
 
 def same_length(users: Any, items: Any) -> tuple[Any, Any]:
-    """Two lists of one length; a single label stands for as many as there are on the other side."""
+    """Two lists of one length; a single label is repeated. Raises OptionError if two lists differ in length."""
     listed = list(items) if is_many(items) else None
     many_users = list(users) if is_many(users) else [users] * (1 if listed is None else len(listed))
     many_items = [items] * len(many_users) if listed is None else listed
@@ -92,18 +102,23 @@ def same_length(users: Any, items: Any) -> tuple[Any, Any]:
     return many_users, many_items
 
 
-def frame_columns(frame: Any, fields: Sequence[str], wanted: str) -> list[NDArray[Any]]:
-    """The columns of a frame that hold these fields, (n,) each; DataError names the columns there are.
+# ---- columns of frames -----------------------------------------------------------------------------------------------
 
-    Raises OptionError, with the sentence `wanted`, for what is no frame.
+
+def frame_columns(frame: Any, fields: Sequence[str], expected: str) -> list[NDArray[Any]]:
+    """The columns of a frame that hold these fields, (n,) each.
+
+    Raises DataError that names the columns there are if one is missing. Raises OptionError with the sentence
+    `expected` if the value is no frame.
     """
     if not is_frame(frame):
-        raise OptionError(wanted)
+        raise OptionError(expected)
     columns = (_frame_column(frame, field, needed=True) for field in fields)
     return [column for column in columns if column is not None]
 
 
 def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | None:
+    """The column called like the field, or by another of its usual names. Raises DataError for missing values."""
     import narwhals as nw
 
     from palate.data.reading.columns import is_usual, there_are
@@ -121,21 +136,24 @@ def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | Non
     return column.astype(object) if series.dtype == nw.String else column
 
 
+# ---- times -----------------------------------------------------------------------------------------------------------
+
+
 def frame_times(frame: Any) -> Any:
     """The time column of a frame under one of its usual names, (n,), or None."""
     return _frame_column(frame, "time", needed=False)
 
 
 def timestamps_of(when: Any, n: int) -> Doubles | None:
-    """Seconds since 1970 of each of n rows, (n,), nan for a missing one; None stays None.
+    """Seconds since 1970 for each of n rows, (n,), nan for a missing time; None stays None.
 
-    Raises DataError for what is no moment, OptionError for another number of them.
+    Raises DataError for a value that is no time, and OptionError unless there is one time or n.
     """
     if when is None:
         return None
     given = list(when) if is_many(when) else [when] * n
     if len(given) != n:
-        raise OptionError(f"when has {len(given)} moments for {n} rows; give one for all, or one for each.")
+        raise OptionError(f"when has {len(given)} times for {n} rows; give one for all, or one for each.")
     return np.array([_seconds(one) for one in given], np.float64)
 
 
@@ -157,29 +175,32 @@ def _seconds(timestamp: Any) -> float:
     return float(read)
 
 
-def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
-    """What one person rated, a mapping {label: rating} or a frame of labels, ratings and perhaps weights, as one row.
+# ---- ratings and choices of a fold-in user ---------------------------------------------------------------------------
 
-    Raises UnknownLabelError for an unknown label, and DataError for one that comes twice, a rating that is no finite
-    number or a weight that is no finite number >= 0.
+
+def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
+    """The ratings of one user as one row, from {item: rating} or a frame of items, ratings and perhaps weights.
+
+    Raises UnknownLabelError for an unknown item. Raises DataError for an item named twice, a rating that is no finite
+    number, or a weight that is negative or no finite number.
     """
-    labels, values, weights = _columns_of(vocabulary.what, given)
+    labels, values, given_weights = _ratings_and_weights(vocabulary.what, given)
     codes = vocabulary.encode(labels)
     _check_distinct(vocabulary, codes)
-    heavy = None if weights is None else ratings_of(weights, "weight")
-    if heavy is not None and (heavy < 0).any():
+    weights = None if given_weights is None else ratings_of(given_weights, "weight")
+    if weights is not None and (weights < 0).any():
         raise DataError("a weight is negative.")
-    return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), heavy)
+    return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), weights)
 
 
 def choices_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
-    """What one person chose, a list of labels, a mapping {label: count} or a frame with labels and perhaps counts.
+    """The choices of one user as one row, from a list of items, {item: count}, or a frame of items and perhaps counts.
 
-    Counts are in a column called weight or rating. Raises as history_of does, and DataError for a count of 0.
+    Counts stand in a column called weight or rating. Raises as history_of does, and DataError for a count of 0 or less.
     """
     if not isinstance(given, Mapping) and not is_frame(given):
         given = dict.fromkeys(_distinct(given, vocabulary), None)
-    labels, values = _choices(vocabulary.what, given)
+    labels, values = _choices_and_counts(vocabulary.what, given)
     codes = vocabulary.encode(labels)
     _check_distinct(vocabulary, codes)
     counts = None if values is None else ratings_of(values, "count")
@@ -200,7 +221,7 @@ def _distinct(labels: Any, vocabulary: Vocabulary) -> list[Any]:
     return listed
 
 
-def _choices(what: str, given: Any) -> tuple[Any, Any]:
+def _choices_and_counts(what: str, given: Any) -> tuple[Any, Any]:
     if isinstance(given, Mapping):
         values = list(given.values())
         return list(given), None if all(value is None for value in values) else values
@@ -209,11 +230,11 @@ def _choices(what: str, given: Any) -> tuple[Any, Any]:
     return labels, counts if counts is not None else _frame_column(given, "rating", needed=False)
 
 
-def _columns_of(what: str, given: Any) -> tuple[Any, Any, Any]:
+def _ratings_and_weights(what: str, given: Any) -> tuple[Any, Any, Any]:
     if isinstance(given, Mapping):
         return list(given), list(given.values()), None
-    wanted = f"fold_in takes a mapping {{{what}: rating}} or a frame with {what} and rating columns."
-    labels, values = frame_columns(given, [what, "rating"], wanted)
+    expected = f"fold_in takes a mapping {{{what}: rating}} or a frame with {what} and rating columns."
+    labels, values = frame_columns(given, [what, "rating"], expected)
     return labels, values, _frame_column(given, "weight", needed=False)
 
 
@@ -225,13 +246,13 @@ def _check_distinct(vocabulary: Vocabulary, codes: NDArray[np.int32]) -> None:
 
 
 def check_range(vocabulary: Vocabulary, codes: NDArray[np.int32], values: Any, limits: tuple[float, float]) -> None:
-    """DataError for a rating farther outside the range of the training ratings than that range is wide.
+    """Raise DataError for a rating that lies farther outside the training range than the range is wide.
 
-    Where all training ratings are equal, the range counts as wide as that rating is large, and at least 1.
+    If all training ratings are equal, the width is taken to be their absolute value, and at least 1.
     """
     low, high = limits
-    span = high - low or max(abs(high), 1.0)
-    outside = (values < low - span) | (values > high + span)
+    width = high - low or max(abs(high), 1.0)
+    outside = (values < low - width) | (values > high + width)
     if outside.any():
         at = int(np.argmax(outside))
         label = vocabulary.decode([codes[at]]).tolist()[0]
@@ -242,7 +263,7 @@ def check_range(vocabulary: Vocabulary, codes: NDArray[np.int32], values: Any, l
 
 
 def ratings_of(values: Sequence[Any], what: str = "rating") -> NDArray[np.float32]:
-    """Given ratings as numbers, (n,); DataError for one that is none, or not finite."""
+    """Ratings as float32, (n,). Raises DataError for a value that is no finite number."""
     try:
         with np.errstate(over="ignore"):
             numbers = np.array([float(value) for value in values], np.float64).astype(np.float32)
@@ -251,20 +272,3 @@ def ratings_of(values: Sequence[Any], what: str = "rating") -> NDArray[np.float3
     if not np.isfinite(numbers).all():
         raise DataError(f"a {what} is NaN or infinite (or too large for float32).")
     return numbers
-
-
-def interval(expected: Doubles, spread: Doubles, level: float, limits: tuple[float, float]) -> tuple[Doubles, ...]:
-    """The expectation -+ z spread, all three clipped to the rating range."""
-    z = z_of(level)
-    return (
-        np.clip(expected, *limits),
-        np.clip(expected - z * spread, *limits),
-        np.clip(expected + z * spread, *limits),
-    )
-
-
-def z_of(level: float) -> float:
-    """How many standard deviations on each side hold `level` of a Normal."""
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + level) / 2)

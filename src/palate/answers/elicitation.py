@@ -1,26 +1,27 @@
-"""Questions: whom to ask what. The items whose rating would teach most about somebody new.
+"""Preference elicitation: which items should a new user rate first? Those whose ratings teach most about the user.
 
-Given the items, somebody's vector x is Gaussian and what he expects of item i is z_i . x, z = [q, 1] (see factors.py).
-With the precision A of x given what he has rated, S = A^-1, the weights v_i of the items, sum v = 1, and
-G = sum_i v_i z_i z_i', the variance of his expected ratings is
+Given the items, a user's vector x is Gaussian, and the predicted rating of item i is z_i . x with z = [q, 1] (see
+factors.py). Let A be the precision of x given the user's ratings, S = A^-1, v_i the importance of item i with
+sum_i v_i = 1, and G = sum_i v_i z_i z_i'. The variance of the predicted ratings is
 
     V = sum_i v_i z_i' S z_i = tr(G S)
 
-An answer about item j, whatever it is, adds alpha z_j z_j' to A, so that (Sherman & Morrison 1950) S becomes
+A rating of item j, whatever its value, adds alpha z_j z_j' to A. By Sherman & Morrison (1950), S becomes
 
     S - alpha S z_j z_j' S / (1 + alpha z_j' S z_j)    and V drops by    alpha z_j' S G S z_j / (1 + alpha z_j' S z_j)
 
-which is one formula for all items at once, averaged over the draws of a posterior. Whoever does not know an item cannot
-answer, so a drop counts with the chance that he does, taken as proportional to known^popularity, known being the share
-of people who rated the item: the best question has the largest drop * known^popularity. What he is likely to meet is
-also what matters, so that v is proportional to the same.
+That is one formula for all items at once; it is averaged over the draws of a posterior.
 
-Each further question takes the ones before it as answered. As V does not depend on what the answers are, n questions
-can be chosen before the first one is put.
+Users cannot rate an item they do not know. The probability that they know it is taken as proportional to
+known^popularity, where known is the share of users who rated the item. The best item to ask about has the largest
+drop * known^popularity. Items that users are likely to meet also matter most, so v is proportional to the same power.
 
-This is the Bayesian design of experiments (Lindley 1956) in the form in which the variance at the points of interest
-is what counts (MacKay 1992, "Information-based objective functions for active data selection"; A- and V-optimality);
-asking newcomers in this way is the active learning of recommender systems (Rubens, Elahi, Sugiyama & Kaplan 2015).
+Each further item is chosen as if those before it had been rated. V does not depend on the ratings' values, so n items
+can be chosen before the first one is rated.
+
+This is Bayesian design of experiments (Lindley 1956) that minimises the variance at the points of interest (MacKay
+1992, "Information-based objective functions for active data selection"; A- and V-optimality). Rubens, Elahi, Sugiyama
+& Kaplan (2015) survey active learning in recommender systems.
 """
 
 from __future__ import annotations
@@ -32,9 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import check_count
+from palate.answers.frames import Frame, item_columns, make_frame
 from palate.answers.names import Names
-from palate.answers.shapes import Frame, make_frame
-from palate.answers.showing import item_columns
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
@@ -43,38 +43,31 @@ from palate.models.model import Model, UserRows
 from palate.models.network import Network
 from palate.options import is_number
 
-POPULARITY = 1.0  # 0.5 to 1 differ by less than chance: benchmarks/questions.py --tune
-FLAT = 1e-5  # a prior less precise than this many ratings says nothing
+POPULARITY = 1.0  # 0.5 to 1 differ by less than sampling noise: benchmarks/questions.py --tune
+MIN_PRECISION = 1e-5  # in ratings; a prior less precise than that is flat
 
 
 def ask(
     model: Model,
     n: int,
-    given: UserRows,
+    user_rows: UserRows,
     *,
     items: Iterable[Label] | None = None,
     exclude: Iterable[Label] = (),
     popularity: float = POPULARITY,
 ) -> Frame:
-    """The n items to ask somebody about, the most telling first: item, (title,) gain, known, rank.
-
-    given: the one person, with the ratings known of him, which are not asked for again. items: only these, and what he
-    thinks of others does not count; exclude: none of these. popularity: how much it counts that few people know an
-    item; 0 where all of `items` are known to him.
-    gain: by how much the variance of his expected ratings, in squared ratings, drops when he answers; known: the share
-    of people who rated the item. Raises UnknownLabelError for unknown labels, and OptionError for options that make no
-    sense and models that nothing can be asked for.
-    """
+    """The answer of FoldIn.ask, where the options are described, for the only row of `user_rows`."""
     check_count(n)
     _check_popularity(popularity)
     _check_model(model)
-    wanted = _wanted(model, items)
-    allowed = wanted.copy()
+    candidates = _candidates(model, items)
+    allowed = candidates.copy()
     allowed[Names.of_items(model).encode(exclude)] = False
-    allowed[given.history.indices] = False
-    known = known_shares(model)
-    chances = np.where(wanted, known**popularity, 0.0)
-    codes, gains = best_questions(beliefs(model, given, chances), chances, allowed, int(n))
+    allowed[user_rows.history.indices] = False
+    known = rated_shares(model)
+    probabilities = np.where(candidates, known**popularity, 0.0)
+    posteriors = user_posteriors(model, user_rows, probabilities)
+    codes, gains = most_informative(posteriors, probabilities, allowed, int(n))
     columns = item_columns(model, codes)
     columns |= {"gain": gains.astype(np.float32), "known": known[codes].astype(np.float32)}
     return make_frame(columns | {"rank": np.arange(1, len(codes) + 1, dtype=np.int32)})
@@ -95,97 +88,99 @@ def _check_model(model: Model) -> None:
         raise OptionError(f"{name} is a neural net; ask() needs a dot product, best the draws of a Bayes fit.")
 
 
-def _wanted(model: Model, items: Any) -> NDArray[np.bool_]:
-    """Which items are asked about, (n_items,)."""
+def _candidates(model: Model, items: Any) -> NDArray[np.bool_]:
+    """Which items may be asked about, (n_items,)."""
     n_items = len(model.item_vocabulary)
     if items is None:
         return np.ones(n_items, bool)
-    wanted = np.zeros(n_items, bool)
-    wanted[Names.of_items(model).encode(items)] = True
-    return wanted
+    candidates = np.zeros(n_items, bool)
+    candidates[Names.of_items(model).encode(items)] = True
+    return candidates
 
 
-def known_shares(model: Model) -> Doubles:
-    """The share of the people with ratings who rated each item, (n_items,)."""
+def rated_shares(model: Model) -> Doubles:
+    """The share of the users with ratings who rated each item, (n_items,)."""
     counts = np.bincount(model.history.indices, minlength=len(model.item_vocabulary))
     shares: Doubles = counts / max(int((model.history.counts > 0).sum()), 1)
     return shares
 
 
-def best_questions(
-    believed: list[Belief], chances: Doubles, allowed: NDArray[np.bool_], n: int
+def most_informative(
+    posteriors: list[UserPosterior], probabilities: Doubles, allowed: NDArray[np.bool_], n: int
 ) -> tuple[Codes, Doubles]:
-    """Codes of the n best questions, greedily, and the mean drop that each brings after those before it, (n,) each.
+    """Codes of n items chosen greedily, and the mean drop of V by each after those before it, (n,) each.
 
-    chances: (n_items,), by which the drops count. Fewer come back where fewer are allowed. Ties go to the lower code.
+    probabilities: (n_items,), that the user can rate each item; a factor common to all does not matter. Fewer come
+    back if fewer are allowed. Ties go to the lower code.
     """
     free = allowed.copy()
     codes: list[int] = []
     gains: list[float] = []
     for _ in range(min(n, int(free.sum()))):
-        drops = np.mean([belief.drops() for belief in believed], axis=0)
-        code = int(np.argmax(np.where(free, drops * chances, -1.0)))
+        drops = np.mean([posterior.drops() for posterior in posteriors], axis=0)
+        code = int(np.argmax(np.where(free, drops * probabilities, -1.0)))
         codes.append(code)
         gains.append(float(drops[code]))
         free[code] = False
-        for belief in believed:
-            belief.answer(code)
+        for posterior in posteriors:
+            posterior.add_rating(code)
     return np.array(codes, np.int32), np.array(gains)
 
 
-def beliefs(model: Model, given: UserRows, chances: Doubles) -> list[Belief]:
-    """What is believed of a person: under each draw of a posterior, or under the prior of a model that has none.
+def user_posteriors(model: Model, user_rows: UserRows, probabilities: Doubles) -> list[UserPosterior]:
+    """The Gaussians of the only row: one under each draw of a posterior, or one under the prior of other models.
 
-    chances: (n_items,), in proportion to which items matter.
+    probabilities: (n_items,), to which the importance of items is proportional.
     """
-    matter = chances / (chances.sum() or 1.0)
+    importance = probabilities / (probabilities.sum() or 1.0)
     posterior = model.posterior
     if posterior is None:
-        return [_by_prior(model.factors, given, matter)]
-    user_rows, items = posterior.users, posterior.items
+        return [_under_prior(model.factors, user_rows, importance)]
+    users, items = posterior.users, posterior.items
     return [
-        Belief(
+        UserPosterior(
             items.vectors[s],
-            Prior(user_rows.precision[s], user_rows.mean[s], float(posterior.alpha[s])),
-            given.history,
-            matter,
+            Prior(users.precision[s], users.mean[s], float(posterior.alpha[s])),
+            user_rows.history,
+            importance,
             posterior.scale,
         )
         for s in range(len(posterior))
     ]
 
 
-def _by_prior(factors: Factors, given: UserRows, matter: Doubles) -> Belief:
-    """The belief of a model without draws; with a y_range, to first order around what is expected of the person.
+def _under_prior(factors: Factors, user_rows: UserRows, importance: Doubles) -> UserPosterior:
+    """The Gaussian in a model without draws; with a y_range, to first order around the predicted ratings.
 
-    A weight decay that grows with the number of ratings stays what it is for those known.
+    A weight decay that grows with the number of ratings is kept at that of the present ratings.
     """
     prior = factors.user_prior
-    ridge = ridge_of_rows(given.history.counts, prior.ridge, prior.count_exponent)
+    ridge = ridge_of_rows(user_rows.history.counts, prior.ridge, prior.count_exponent)
     precision = prior.precision + (0 if ridge is None else ridge[0]) * np.eye(len(prior.mean), dtype=np.float32)
-    if np.linalg.eigvalsh(precision)[0] < FLAT * prior.alpha:
+    if np.linalg.eigvalsh(precision)[0] < MIN_PRECISION * prior.alpha:
         raise OptionError(
-            "without weight decay anything may be true of somebody new, so that no question can be said to teach most; "
+            "without weight decay the prior of a new user is flat, so that no item can be said to teach most; "
             "fit with weight_decay > 0, or a Bayes fit."
         )
     prior = Prior(precision, prior.mean, prior.alpha)
-    if factors.is_linear or factors.steps is not None:  # of ordered ratings, what their latents would tell
-        return Belief(factors.items, prior, given.history, matter, factors.scale)
+    if factors.is_linear or factors.steps is not None:  # for ordered ratings: the variance of their latents
+        return UserPosterior(factors.items, prior, user_rows.history, importance, factors.scale)
     codes = np.arange(len(factors.items), dtype=np.int32)
-    slopes = factors.slopes_at(factors.pair_scores(given.vectors, np.zeros_like(codes), codes)).astype(np.float64)
-    return Belief(factors.items, prior, given.history, matter, factors.span, slopes * factors.scale)
+    slopes = factors.slopes_at(factors.pair_scores(user_rows.vectors, np.zeros_like(codes), codes)).astype(np.float64)
+    return UserPosterior(factors.items, prior, user_rows.history, importance, factors.span, slopes * factors.scale)
 
 
-class Belief:
-    """What is believed of a person under one draw of the items: how much each answer would tell.
+class UserPosterior:
+    """The Gaussian of a user's vector under one draw of the items, and how far a rating of each item shrinks V.
 
-    q_j = z_j' S z_j and r_j = z_j' S G S z_j of all items are kept. With an answer about item a, u = S z_a and
-    c = alpha / (1 + alpha q_a), they and S become
+    It keeps q_j = z_j' S z_j and r_j = z_j' S G S z_j of all items. A rating of item a, with u = S z_a and
+    c = alpha / (1 + alpha q_a), changes them and S to
 
         S - c u u',    q_j - c (z_j . u)^2,    r_j - 2 c (z_j . u) (z_j . S G u) + c^2 (z_j . u)^2 u' G u
 
-    items: (n, k), biases in the last column; prior: of the person; history: his one row of ratings; matter: (n,), v;
-    unit: of the expected ratings; slopes: (n,), by which each z is stretched where a sigmoid follows the score.
+    items: (n, k), biases in the last column. prior: of the user's vector. history: the user's ratings, one row.
+    importance: (n,), v. scale: rating units per unit of score. slopes: (n,), by which each z is multiplied if a
+    sigmoid follows the score.
     """
 
     def __init__(
@@ -193,14 +188,14 @@ class Belief:
         items: Floats,
         prior: Prior,
         history: CompressedRows,
-        matter: Doubles,
-        unit: float,
+        importance: Doubles,
+        scale: float,
         slopes: Doubles | None = None,
     ) -> None:
-        self.items, self.slopes, self.alpha, self.unit = items, slopes, float(prior.alpha), unit
+        self.items, self.slopes, self.alpha, self.scale = items, slopes, float(prior.alpha), scale
         Z = self._partners(slice(None))
         self.S = np.linalg.inv(prior.precision + self.alpha * _gram(Z[history.indices], history.weights))
-        self.G = _gram(Z, matter)
+        self.G = _gram(Z, importance)
         ZS = Z @ self.S
         self.q = np.sum(ZS * Z, axis=1)
         self.r = np.sum((ZS @ self.G) * ZS, axis=1)
@@ -208,15 +203,15 @@ class Belief:
     @property
     def variance(self) -> float:
         """V, in squared ratings."""
-        return float(self.unit**2 * np.sum(self.G * self.S))
+        return float(self.scale**2 * np.sum(self.G * self.S))
 
     def drops(self) -> Doubles:
-        """By how much V would drop with an answer about each item, (n,)."""
-        drops: Doubles = self.unit**2 * self.alpha * self.r / (1 + self.alpha * self.q)
+        """How far V would drop with a rating of each item, (n,), in squared ratings."""
+        drops: Doubles = self.scale**2 * self.alpha * self.r / (1 + self.alpha * self.q)
         return np.maximum(drops, 0)
 
-    def answer(self, code: int) -> None:
-        """Go on as if the person had answered about an item."""
+    def add_rating(self, code: int) -> None:
+        """Go on as if the user had rated an item."""
         u = self.S @ self._partners(slice(code, code + 1))[0]
         c = self.alpha / (1 + self.alpha * self.q[code])
         Gu = self.G @ u

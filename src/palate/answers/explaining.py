@@ -1,4 +1,16 @@
-"""Explaining: given the items, a user's vector is linear in his own ratings, so each rating's share is exact."""
+"""Explaining: which parts add up to a prediction, and how far each of the user's own ratings moves it.
+
+Given the items, a user's vector is linear in the user's ratings, so the contribution of each rating is exact. With z_j
+the items rated, t_j the ratings less mean and item bias, f the user's features and beta the link,
+
+    x = A^-1 (Lambda (m + f beta) + alpha sum_j w_j t_j z_j),     A = Lambda + alpha sum_j w_j z_j z_j'
+
+and the score of item i is z_i . x. Rating j therefore moves it by alpha w_j t_j z_i' A^-1 z_j, and feature f by
+f z_i' A^-1 Lambda beta_f. Without ratings A = Lambda, and the link is that of the cold start.
+
+With a posterior, a contribution is the mean over its draws; for ordered ratings t_j is the mean latent behind the
+rating. Where a sigmoid keeps predictions in a range, the problem is linearised around the present x.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +21,7 @@ import numpy as np
 
 from palate.answers.arguments import Timestamp, timestamps_of
 from palate.answers.names import Names
-from palate.answers.shapes import Explanation, Reason
+from palate.answers.results import Explanation, Reason
 from palate.data.rows import CompressedRows
 from palate.data.titles import Titles
 from palate.data.vocabulary import Label
@@ -24,7 +36,7 @@ from palate.models.side_information import SideInfo
 
 
 def explain(model: Model, user: Label, item: Label, when: Timestamp | None) -> Explanation:
-    """Where the prediction for a known user and item comes from. Raises UnknownLabelError."""
+    """Explain the prediction for a user and an item of the model. Raises UnknownLabelError."""
     user_code, item_code = model.user_vocabulary.encode_one(user), Names.of_items(model).encode_one(item)
     codes = np.array([user_code], np.int32), np.array([item_code], np.int32)
     timestamps = timestamps_of(when, 1)
@@ -37,51 +49,51 @@ def explain(model: Model, user: Label, item: Label, when: Timestamp | None) -> E
 def explain_row(
     model: Model,
     user_rows: UserRows,
-    who: Any,
+    label: Any,
     item_code: int,
     score_variance: Doubles | None = None,
     effects: dict[str, float] | None = None,
 ) -> Explanation:
-    """Why the one row in `people` gets this prediction for an item.
+    """Explain the prediction for the only row of `user_rows` and an item.
 
-    doubt: (1,) the variance of the score, where it is not the usual one; effects: what else moves the score, by name.
-    In a transposed model the row is an item and the "item" a user; the parts are named after what they are.
+    score_variance: (1,), if it is not the model's typical one. effects: what else moves the score, by name. In a
+    transposed model the row is an item and "the item" a user; the parts are named after what they are.
     """
     if isinstance(model.factors, Network):
         raise OptionError("a neural net has no parts that add up to its predictions; explain() needs a dot product.")
     x = user_rows.vectors[0].astype(np.float64)
     y = model.factors.items[item_code].astype(np.float64)
-    row, column = model.user_vocabulary.what, model.item_vocabulary.what
+    row_what, column_what = model.user_vocabulary.what, model.item_vocabulary.what
     mean, scale = model.factors.mean, model.factors.scale
-    shares, known = contributions(model, user_rows, item_code)
+    own, known = contributions(model, user_rows, item_code)
     inner = scale * (x[:-1] @ y[:-1])
     if isinstance(model.factors, HistoryFactors):
-        inner = shares.sum() + model.factors.cold_start_part(user_rows.history, item_code)
-    moves = {row: scale * x[-1], column: scale * y[-1], "factors": inner, **(effects or {})}
+        inner = own.sum() + model.factors.cold_start_part(user_rows.history, item_code)
+    score_parts = {row_what: scale * x[-1], column_what: scale * y[-1], "factors": inner, **(effects or {})}
     curve = model.factors if score_variance is None else replace(model.factors, score_variance=float(score_variance[0]))
-    start, gain = _gain(curve, mean, sum(moves.values()))
-    parts = {"mean": start, **{name: gain * move for name, move in moves.items()}}
+    start, slope = _rating_per_score(curve, mean, sum(score_parts.values()))
+    parts = {"mean": start, **{name: slope * part for name, part in score_parts.items()}}
     rating = sum(parts.values())
     prediction = float(np.clip(rating, *model.score_limits))
     parts["limit"] = prediction - rating
-    shares, known = gain * shares, gain * known
+    own, known = slope * own, slope * known
     titles = model.item_titles
-    asked = model.item_vocabulary.decode([item_code]).tolist()[0]
+    column_label = model.item_vocabulary.decode([item_code]).tolist()[0]
     return Explanation(
-        user=who if row == "user" else asked,
-        item=asked if row == "user" else who,
+        user=label if row_what == "user" else column_label,
+        item=column_label if row_what == "user" else label,
         title=None if titles is None else titles[item_code],
         prediction=prediction,
         parts={name: float(value) for name, value in parts.items()},
-        because=_reasons(model, user_rows.history, shares, titles),
+        because=_reasons(model, user_rows.history, own, titles),
         known=_by_name(model.user_info, known),
-        rest=float(parts[row] + parts["factors"] - shares.sum() - known.sum()),
+        rest=float(parts[row_what] + parts["factors"] - own.sum() - known.sum()),
         kind=model.kind,
     )
 
 
 def _reasons(model: Model, history: CompressedRows, shares: Doubles, titles: Titles | None) -> list[Reason]:
-    """The one person's own ratings, or choices and how often they were made, with their shares, the largest first."""
+    """The ratings, or choices with their counts, of a history with one row; largest share (in size) first."""
     rated, values = history.row(0)
     if model.kind == "implicit" and history.weights is not None:
         values = history.weights
@@ -93,11 +105,11 @@ def _reasons(model: Model, history: CompressedRows, shares: Doubles, titles: Tit
     return sorted(reasons, key=lambda reason: -abs(reason.contribution))
 
 
-def _gain(factors: Factors, mean: float, move: float) -> tuple[float, float]:
-    """The rating at the mean score, and by how much a rating moves per unit of score on the way from there.
+def _rating_per_score(factors: Factors, mean: float, move: float) -> tuple[float, float]:
+    """The rating at the mean score, and how far the rating moves per unit of score from there to mean + move.
 
-    1 where scores are ratings. Along a sigmoid the way is straight in the score, so that the parts of a score share the
-    rating's change in proportion (integrated gradients, Sundararajan et al. 2017) and still add up.
+    1 if scores are ratings. On a sigmoid the parts of the score share the change of the rating in proportion, so that
+    they still add up (integrated gradients along a straight line, Sundararajan et al. 2017).
     """
     if factors.is_linear:
         return mean, 1.0
@@ -107,18 +119,12 @@ def _gain(factors: Factors, mean: float, move: float) -> tuple[float, float]:
 
 
 def _by_name(info: SideInfo | None, shares: Doubles) -> dict[str, float]:
-    """Shares of the groups of features, by the names of the groups."""
+    """Shares of the groups of features by the names of the groups."""
     return {} if info is None else dict(zip(info.group_names, shares.tolist(), strict=True))
 
 
 def contributions(model: Model, user_rows: UserRows, item_code: int) -> tuple[Doubles, Doubles]:
-    """By how much each of the person's own ratings, and each group of what else is known, moves the score of an item.
-
-    Shapes (n_ratings,) and (n_groups,). With x = A^-1 (Lambda (m + F beta) + alpha sum_j w_j t_j z_j), rating j moves
-    the score z_i . x by alpha w_j t_j z_i' A^-1 z_j, and feature f by F_f z_i' A^-1 Lambda beta_f (without ratings
-    A = Lambda, and beta is that of strangers); with a posterior, the mean of that over its draws, t being the expected
-    latents of ordered ratings; where scores are squashed into a range, of the linear problem around the present x.
-    """
+    """How far each own rating (n_ratings,) and each group of features (n_groups,) moves the score of an item."""
     if isinstance(model.factors, PairwiseFactors):
         return model.factors.contributions(user_rows.history, user_rows.vectors[0], item_code), np.zeros(0)
     if isinstance(model.factors, HistoryFactors):
@@ -130,11 +136,11 @@ def contributions(model: Model, user_rows: UserRows, item_code: int) -> tuple[Do
 
 
 def _under_prior(model: Model, user_rows: UserRows, item_code: int) -> Doubles:
-    """The shares of own ratings, (n_ratings,), of a model without draws."""
+    """Contributions of own ratings, (n_ratings,), in a model without draws."""
     factors = model.factors
     history = model.weighted(factors.linearised(user_rows.history, user_rows.vectors), user_rows.codes)
     rated, values = history.row(0)
-    problem = _Problem(
+    problem = _RowProblem(
         factors.row_precision(len(rated)),
         factors.user_prior.alpha,
         factors.partners(rated),
@@ -142,11 +148,11 @@ def _under_prior(model: Model, user_rows: UserRows, item_code: int) -> Doubles:
         _weights_of(history),
     )
     targets = (values - np.float64(factors.mean)) / factors.scale
-    return factors.scale * problem.own(targets, problem.towards(factors.partners(_one(item_code))[0]))
+    return factors.scale * problem.contributions(targets, problem.solve(factors.partners(_one(item_code))[0]))
 
 
 def _under_draws(model: Model, posterior: Posterior, user_rows: UserRows, item_code: int) -> tuple[Doubles, Doubles]:
-    """The shares of own ratings, (n_ratings,), and of groups of features, (n_groups,): their means over the draws."""
+    """Contributions of own ratings (n_ratings,) and of groups of features (n_groups,): means over the draws."""
     samples, info = posterior.users, model.user_info
     history, features = model.weighted(user_rows.history, user_rows.codes), model.features_of(user_rows)
     if user_rows.codes[0] < 0:
@@ -157,12 +163,12 @@ def _under_draws(model: Model, posterior: Posterior, user_rows: UserRows, item_c
     for s, items in enumerate(posterior.items.vectors):
         precision, alpha = samples.precision[s].astype(np.float64), float(posterior.alpha[s])
         partners = as_partner(items[rated]).astype(np.float64)
-        problem = _Problem(precision, alpha, partners, items[rated, -1], weights)
-        towards = problem.towards(as_partner(items[_one(item_code)]).astype(np.float64)[0])
-        own += problem.own(targets, towards)
+        problem = _RowProblem(precision, alpha, partners, items[rated, -1], weights)
+        solved = problem.solve(as_partner(items[_one(item_code)]).astype(np.float64)[0])
+        own += problem.contributions(targets, solved)
         if info is not None and features is not None and samples.link is not None:
             link = samples.link[s] if len(rated) else samples.cold_start.link_of(s, len(samples.link[s]))
-            moves = features.values * (link[features.indices] @ (samples.precision[s] @ towards))
+            moves = features.values * (link[features.indices] @ (samples.precision[s] @ solved))
             known += np.bincount(info.groups[features.indices], moves, minlength=len(known))
     per_draw = posterior.scale / len(posterior)
     return per_draw * own, per_draw * known
@@ -173,26 +179,26 @@ def _one(code: int) -> Codes:
 
 
 def _weights_of(history: CompressedRows) -> Doubles:
-    """What each rating weighs, (n_ratings,)."""
+    """The weight of each rating, (n_ratings,)."""
     return np.ones(len(history.values)) if history.weights is None else history.weights.astype(np.float64)
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """The linear-Gaussian problem that a person's vector solves, given the items of one draw."""
+class _RowProblem:
+    """The linear-Gaussian problem whose solution is a user's vector, given the items of one draw."""
 
-    precision: Doubles
+    precision: Doubles  # (k, k) Lambda
     alpha: float
-    partners: Doubles  # (n_ratings, k) z of what was rated
+    partners: Doubles  # (n_ratings, k) z of the items rated
     biases: Doubles  # (n_ratings,)
-    weights: Doubles
+    weights: Doubles  # (n_ratings,)
 
-    def towards(self, partner: Doubles) -> Doubles:
-        """A^-1 z_i, (k,): by how much the score of an item moves with the right side of A x = h."""
+    def solve(self, partner: Doubles) -> Doubles:
+        """A^-1 z_i, (k,): how far the score of item i moves with the right-hand side of A x = h."""
         Z = self.partners
         A = self.precision + self.alpha * (Z.T * self.weights) @ Z
         return np.asarray(np.linalg.solve(A, partner), np.float64)
 
-    def own(self, targets: Doubles, towards: Doubles) -> Doubles:
-        """The share of each own rating, (n_ratings,)."""
-        return self.alpha * self.weights * (targets - self.biases) * (self.partners @ towards)
+    def contributions(self, targets: Doubles, solved: Doubles) -> Doubles:
+        """How far each rating moves the score of item i, (n_ratings,), with A^-1 z_i solved."""
+        return self.alpha * self.weights * (targets - self.biases) * (self.partners @ solved)

@@ -1,9 +1,9 @@
-"""Newcomer: somebody (or something) a model was not trained on, from a few ratings and without retraining."""
+"""FoldIn: answers for a new user (or item), from a few ratings and without retraining."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -21,10 +21,11 @@ from palate.answers.arguments import (
 )
 from palate.answers.elicitation import POPULARITY, ask
 from palate.answers.explaining import explain_row
+from palate.answers.frames import Frame, make_frame
 from palate.answers.names import Names
 from palate.answers.predicting import check_distribution, columns_of, one_of
 from palate.answers.ranking import By, RecommendOptions, SimilarOptions, query_of, rank, similar_rows
-from palate.answers.shapes import Explanation, Frame, make_frame
+from palate.answers.results import Distribution, Explanation, Prediction
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
@@ -33,18 +34,30 @@ from palate.models.model import Model, UserRows
 
 
 def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None) -> FoldIn:
-    """A user of the model who was not in its training, from ratings or choices of items; see Recommender.fold_in."""
+    """A new user of the model, from ratings or choices of items; see Recommender.fold_in."""
     given = choices_of if model.kind == "implicit" else history_of
     return FoldIn(model, given(model.item_vocabulary, Names.of_items(model).keys(ratings)), features)
 
 
 class FoldIn:
-    """Answers for somebody new like for anybody else. Made by Recommender.fold_in.
+    """Answers for one new user, folded in from a few ratings. Made by Recommender.fold_in.
 
-    >>> import palate
-    >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
-    >>> rec.fold_in({"i2": 5, "i7": 1}).recommend(n=3).columns
-    ['item', 'score', 'rank']
+    The user's vector is solved under the trained model; nothing is retrained and no other user's answers change. With
+    side="item" a new item is folded in: read "user" for "item" below, and the other way round.
+
+    Parameters:
+        model (Model): The trained model, in codes.
+        history (CompressedRows): The new user's ratings as one row.
+        features (mapping, default None): Attributes of the new user, {column: value}.
+
+    Example:
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> new = rec.fold_in({"i2": 5, "i7": 1})
+        >>> new.recommend(n=3).columns
+        ['item', 'score', 'rank']
+        >>> new.vector.shape == (rec.n_factors + 1,)
+        True
     """
 
     def __init__(self, model: Model, history: CompressedRows, features: Mapping[str, Any] | None = None) -> None:
@@ -52,33 +65,66 @@ class FoldIn:
         _check_features(model, features)
         self._model = model
         self._rows: UserRows = model.fold_in(history, None if features is None else [features])
-        told = self._rows.features
-        self._has_data = len(history.indices) > 0 or (told is not None and len(told.indices) > 0)
+        matrix = self._rows.features
+        self._has_data = len(history.indices) > 0 or (matrix is not None and len(matrix.indices) > 0)
 
     @property
     def vector(self) -> Floats:
-        """(n_factors + 1,): factors, then the bias."""
+        """The factors of the new user with the bias at the end, (n_factors + 1,) float32."""
         vector: Floats = self._rows.vectors[0]
         return vector
 
+    @overload
+    def predict(
+        self, items: Label, *, distribution: Literal[True], level: float = ..., on_unknown: OnUnknown = ...
+    ) -> Distribution: ...
+    @overload
+    def predict(self, items: Label, *, level: float = ..., on_unknown: OnUnknown = ...) -> Prediction: ...
+    @overload
+    def predict(
+        self, items: Any, *, level: float = ..., distribution: bool = ..., on_unknown: OnUnknown = ...
+    ) -> Any: ...
     def predict(
         self, items: Any, *, level: float = 0.9, distribution: bool = False, on_unknown: OnUnknown = "fallback"
-    ) -> Any:
-        """Expected ratings with intervals: one item gives a Prediction, several a frame. As Recommender.predict."""
+    ) -> Prediction | Distribution | Frame:
+        """Predict the new user's ratings, each with an interval, as Recommender.predict does.
+
+        Parameters:
+            items (label or list of labels): One item, or several.
+            level (float, default 0.9): Probability that an interval holds the rating, between 0 and 1.
+            distribution (bool, default False): Also give the probability of each rating; only for models of
+                Bayes(likelihood="ordinal").
+            on_unknown (str, default "fallback"): What an unknown item gets: "fallback" a prediction from the user
+                alone, "nan" gives nan, "raise" raises.
+
+        Returns:
+            Prediction, Distribution or Frame: For one item a Prediction or a Distribution; for several a polars frame
+                of item, prediction, low and high, in the same order.
+
+        Raises:
+            OptionError: A level outside (0, 1), or a distribution from a model without ordered ratings.
+            UnknownLabelError: An unknown item with on_unknown="raise", or a title that several items have.
+            LabelTypeError: Labels of another type than those of the model.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> prediction, low, high = rec.fold_in({"i2": 5, "i7": 1}).predict("i3")
+            >>> low < prediction < high
+            True
+        """
         check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
         check_level(level)
         check_distribution(self._model, distribution)
-        names = Names.of_items(self._model)
-        labels = names.labels(list(items) if is_many(items) else [items], marking(on_unknown))
-        codes = encode(self._model.item_vocabulary, labels, on_unknown)
+        vocabulary = self._model.item_vocabulary
+        labels = Names.of_items(self._model).labels(list(items) if is_many(items) else [items], marking(on_unknown))
+        codes = encode(vocabulary, labels, on_unknown)
         forecast = self._model.forecast_new(self._rows, codes, has_data=self._has_data)
         blank = codes < 0 if on_unknown == "nan" else None
         columns = columns_of(self._model, forecast, level, blank=blank, distribution=distribution)
         if not is_many(items):
             return one_of(columns)
-        return make_frame(
-            {self._model.item_vocabulary.what: label_array(labels, self._model.item_vocabulary)} | columns
-        )
+        return make_frame({vocabulary.what: label_array(labels, vocabulary)} | columns)
 
     def recommend(
         self,
@@ -94,7 +140,36 @@ class FoldIn:
         at_least: float | None = None,
         seed: int = 0,
     ) -> Frame:
-        """The n items they would like best: item, (title,) score, rank. Options as in Recommender.recommend."""
+        """Recommend the n items that the new user would like best. Ties go to the item with the lower code.
+
+        Parameters:
+            n (int, default 10): The maximum number of items, 0 or more.
+            items (list, default None): Only these items.
+            exclude (list, default ()): None of these items.
+            where (str or polars expression, default None): A condition on the item table, in SQL, such as
+                "year >= 1990". Items with a missing value do not meet it.
+            max_per (mapping, default None): {"genre": 2} takes at most two items of each genre.
+            keep_seen (bool, default False): Also recommend the items of the fold-in ratings.
+            by (str, default "mean"): What to rank by: "mean", "lower", "thompson", "chance" or "likely", as in
+                Recommender.recommend.
+            level (float, default 0.9): Probability of the interval for by="lower", between 0 and 1.
+            at_least (float, default None): The rating for by="chance" and by="likely".
+            seed (int, default 0): Seed of by="thompson", 0 or more.
+
+        Returns:
+            Frame: A polars frame of item, (title,) score and rank, best first, at most n rows.
+
+        Raises:
+            OptionError: An option is out of range, or the model has no answer for it.
+            DataError: `where` is no condition, or names a column that the item table lacks.
+            UnknownLabelError: An unknown item in `items` or `exclude`.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.fold_in({"i2": 5, "i7": 1}).recommend(n=3, exclude=["i4"]).height
+            3
+        """
         options = RecommendOptions(n, items, exclude, where, max_per, keep_seen, by, level, at_least, seed)
         query = query_of(self._model, options)
         return rank(self._model, lambda _: self._rows, None, self._rows.codes, query, options)
@@ -107,20 +182,86 @@ class FoldIn:
         exclude: Iterable[Label] = (),
         popularity: float = POPULARITY,
     ) -> Frame:
-        """The n items whose ratings would teach most about them: item, (title,) gain, known, rank.
+        """Choose the n items whose ratings would teach most about the new user (preference elicitation).
 
-        Options as in Recommender.ask. Of a new item, the users to ask about it.
+        Each item is chosen as if those before it had been rated. Items rated already are left out. Of a new item, the
+        answer names the users to ask.
+
+        Parameters:
+            n (int, default 5): The number of items to ask about, 0 or more.
+            items (list, default None): Ask about these items only; what is learned of other items then counts nothing.
+            exclude (list, default ()): Ask about none of these items.
+            popularity (float, default 1.0): How much it counts that many users know an item, 0 or more. 0 ignores it:
+                use that if the user knows all of `items`.
+
+        Returns:
+            Frame: A polars frame of item, (title,) gain, known and rank. gain: how far the mean variance of the
+                predicted ratings drops with a rating of the item, in squared ratings. known: the share of users who
+                rated the item.
+
+        Raises:
+            OptionError: The model predicts no ratings, is a neural net, or was fitted without weight decay; or an
+                option is out of range.
+            UnknownLabelError: An unknown item.
+
+        Source:
+            MacKay (1992), Information-based objective functions for active data selection, section 4: information
+            about the interpolant in a region of interest.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> "i2" in rec.fold_in({"i2": 5}).ask(3)["item"]
+            False
         """
         return ask(self._model, n, self._rows, items=items, exclude=exclude, popularity=popularity)
 
     def similar_users(
         self, n: int = 10, *, users: Iterable[Label] | None = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
-        """The n known users (or items) most like them. Options as in Recommender.similar_users."""
+        """Find the n users of the model most similar to the new one; for a new item, the most similar items.
+
+        Parameters:
+            n (int, default 10): The maximum number of users, 0 or more.
+            users (list, default None): Only these users.
+            exclude (list, default ()): None of these users.
+            where (str or polars expression, default None): A condition on the user table, as in recommend().
+
+        Returns:
+            Frame: A polars frame of user, similarity and rank, most similar first. The similarity column is called
+                cosine, or after the measure of a Neighbors or EASE model.
+
+        Raises:
+            OptionError: The model has no factors to compare.
+            UnknownLabelError: An unknown user.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.fold_in({"i2": 5, "i7": 1}).similar_users(n=3).columns
+            ['user', 'cosine', 'rank']
+        """
         return similar_rows(self._model, self._rows, None, SimilarOptions(n, users, exclude, where))
 
     def explain(self, item: Label) -> Explanation:
-        """Where the prediction for an item comes from, own rating by own rating."""
+        """Explain the prediction for an item: its parts, and which of the fold-in ratings made it.
+
+        Parameters:
+            item (label): An item the model knows.
+
+        Returns:
+            Explanation: Its `user` is "new"; `because` lists the fold-in ratings, largest contribution first.
+
+        Raises:
+            UnknownLabelError: An unknown item.
+            OptionError: The model is a neural net, whose predictions are not a sum of parts.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> sorted(reason.item for reason in rec.fold_in({"i2": 5, "i7": 1}).explain("i3").because)
+            ['i2', 'i7']
+        """
         code = Names.of_items(self._model).encode_one(item)
         codes = np.array([code], np.int32)
         score_variance = self._model.forecast_new(self._rows, codes, has_data=self._has_data).score_variance
@@ -128,7 +269,7 @@ class FoldIn:
 
 
 def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:
-    """OptionError for features of somebody where the model has learned nothing from any."""
+    """Raise OptionError for features if the model has learned from no attributes."""
     if features is None or (model.user_info is not None and model.user_info.attributes is not None):
         return
     what = model.user_vocabulary.what

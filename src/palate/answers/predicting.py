@@ -1,4 +1,4 @@
-"""Predicting: forecasts as the answers people get, a short one for one pair and columns of a frame for many."""
+"""Predicting: forecasts become a short answer for one pair, and a frame for many."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from palate.answers.arguments import (
     encode,
     frame_columns,
     frame_times,
-    interval,
     is_many,
     label_array,
     marking,
     same_length,
     timestamps_of,
 )
+from palate.answers.frames import Frame, make_frame
 from palate.answers.names import Names
-from palate.answers.shapes import Distribution, Frame, Prediction, make_frame
+from palate.answers.results import Distribution, Prediction
 from palate.errors import OptionError
 from palate.models.model import Forecast, Model
 
 if TYPE_CHECKING:
     from palate.models.ordinal import OrderedSteps
 
-CHANCE = "chance_"  # begins the name of each column of chances
-WANTED = "predict takes a user and an item, two lists, or a frame with both columns."
+CHANCE = "chance_"  # how the name of each column of probabilities begins
+USAGE = "predict takes a user and an item, two lists, or a frame with both columns."
 
 
 def predict(
     model: Model, users: Any, items: Any, when: Any, level: float, *, distribution: bool, on_unknown: OnUnknown
 ) -> Prediction | Distribution | Frame:
-    """What Recommender.predict answers: one of a pair, a frame of two lists or of a frame."""
+    """The answer of Recommender.predict: short for one pair, a frame for two lists or a frame."""
     check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
     check_level(level)
     check_distribution(model, distribution)
@@ -47,7 +47,7 @@ def predict(
     if items is None:
         like = users
         when = frame_times(users) if when is None and model.effects is not None else when
-        users, items = frame_columns(users, whats, WANTED)
+        users, items = frame_columns(users, whats, USAGE)
     elif is_many(users) or is_many(items):
         users, items = same_length(users, names.labels(items, mark))
     else:
@@ -64,10 +64,10 @@ def predict(
 
 
 def check_distribution(model: Model, distribution: bool) -> None:
-    """OptionError for a distribution of a model that takes ratings for numbers."""
+    """Raise OptionError if a distribution is asked for and the model has no ordered ratings."""
     if distribution and model.factors.steps is None:
         raise OptionError(
-            'distribution=True needs ordered ratings, which have a chance each: fit Bayes(likelihood="ordinal").'
+            'distribution=True needs ordered ratings, which have a probability each: fit Bayes(likelihood="ordinal").'
         )
 
 
@@ -79,7 +79,7 @@ def columns_of(
     blank: NDArray[np.bool_] | None = None,
     distribution: bool = False,
 ) -> dict[str, Doubles]:
-    """prediction, low, high and, where asked for, the chance of each step: (n,) each, nan where `blank`."""
+    """prediction, low, high and, if asked for, the probability of each step, (n,) each; nan where `blank`."""
     answer = interval(forecast.mean, forecast.standard_deviation, level, model.score_limits)
     columns = dict(zip(("prediction", "low", "high"), answer, strict=True))
     if distribution and forecast.probabilities is not None and model.factors.steps is not None:
@@ -91,13 +91,30 @@ def columns_of(
 
 
 def chance_names(steps: OrderedSteps) -> list[str]:
-    """The column of each step's chance: chance_1, chance_1.5, ... in as few digits as tell float32 steps apart."""
+    """Column names of the steps' probabilities: chance_1, chance_1.5, ... with as few digits as float32 needs."""
     return [CHANCE + np.format_float_positional(value, trim="-") for value in steps.values.astype(np.float32)]
 
 
 def one_of(columns: dict[str, Doubles]) -> Prediction | Distribution:
-    """The short answer for the only row."""
+    """The only row of the columns as a short answer."""
     row = {name: float(column[0]) for name, column in columns.items()}
     prediction = Prediction(row["prediction"], row["low"], row["high"])
     chances = {float(name.removeprefix(CHANCE)): row[name] for name in row if name.startswith(CHANCE)}
     return Distribution(*prediction, chances) if chances else prediction
+
+
+def interval(mean: Doubles, deviation: Doubles, level: float, limits: tuple[float, float]) -> tuple[Doubles, ...]:
+    """mean, mean - z deviation and mean + z deviation, all three clipped to the rating range."""
+    z = z_of(level)
+    return (
+        np.clip(mean, *limits),
+        np.clip(mean - z * deviation, *limits),
+        np.clip(mean + z * deviation, *limits),
+    )
+
+
+def z_of(level: float) -> float:
+    """How many standard deviations to each side of its mean a Normal holds `level` of its probability."""
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((1 + level) / 2)

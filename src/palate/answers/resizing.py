@@ -1,4 +1,4 @@
-"""Resizing: the same model with rows for more users and items, or for fewer. What rows say is no concern of it."""
+"""Resizing: the same model with rows for more users and items, or for fewer. No vector is solved here."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 
 
-def grown(model: Model, users: Vocabulary, items: Vocabulary, tables: tuple[Any, Any] = (None, None)) -> Model:
-    """With rows for the labels that extended vocabularies have at their ends: vectors of zeros, and no ratings.
+def add_rows(model: Model, users: Vocabulary, items: Vocabulary, tables: tuple[Any, Any] = (None, None)) -> Model:
+    """The model with rows for the labels at the ends of longer vocabularies: vectors of zeros, no ratings.
 
-    tables: what is known of users and items, polars frames of one row per label of users and of items, or None.
+    tables: attributes of the new users and of the new items, polars frames with one row per new label; or None.
     """
     n_new = len(users) - len(model.user_vocabulary), len(items) - len(model.item_vocabulary)
     posterior, history = model.posterior, model.history
     if posterior is not None:
         sides = (
-            _grown_samples(posterior.users, n_new, model.user_info),
-            _grown_samples(posterior.items, n_new[::-1], model.item_info),
+            _with_new_samples(posterior.users, n_new, model.user_info),
+            _with_new_samples(posterior.items, n_new[::-1], model.item_info),
         )
         posterior = replace(posterior, users=sides[0], items=sides[1])
     ends = np.full(n_new[0], history.indptr[-1])
@@ -43,17 +43,17 @@ def grown(model: Model, users: Vocabulary, items: Vocabulary, tables: tuple[Any,
         user_vocabulary=users,
         item_vocabulary=items,
         history=replace(history, indptr=np.concatenate([history.indptr, ends])),
-        user_table=_grown_table(model.user_table, tables[0], n_new[0]),
-        item_table=_grown_table(model.item_table, tables[1], n_new[1]),
+        user_table=_with_new_records(model.user_table, tables[0], n_new[0]),
+        item_table=_with_new_records(model.item_table, tables[1], n_new[1]),
         user_info=_with_history(model.user_info, len(items)),
         item_info=_with_history(model.item_info, len(users)),
-        user_noise=_grown_noise(model.user_noise, n_new[0], model.noise),
-        item_noise=_grown_noise(model.item_noise, n_new[1], model.noise),
+        user_noise=_with_new_noise(model.user_noise, n_new[0], model.noise),
+        item_noise=_with_new_noise(model.item_noise, n_new[1], model.noise),
     )
 
 
-def kept(model: Model, users: Mask, items: Mask) -> Model:
-    """With the rows of some users and items only, and all that there is of the others gone; by masks."""
+def keep_rows(model: Model, users: Mask, items: Mask) -> Model:
+    """The model with the users and items of these masks only, and nothing of the others."""
     posterior, effects = model.posterior, model.effects
     if posterior is not None:
         sides = (
@@ -80,25 +80,25 @@ def kept(model: Model, users: Mask, items: Mask) -> Model:
 
 
 def _resized(factors: Factors, users: Floats, items: Floats, kept: Mask | None = None) -> Factors:
-    """With other rows; kept: which items these are of those there were, None where new ones come at the end."""
+    """Factors with other rows. kept: which of the former items these are; None if new items were added at the end."""
     if isinstance(factors, HistoryFactors):
         return factors.resized(users, items, kept)
     return replace(factors, users=users, items=items)
 
 
 def _padded(vectors: Floats, n_new: int) -> Floats:
-    """More rows of zeros at the end of the last axis but one."""
+    """Vectors (..., n, k) with n_new rows of zeros at the end: (..., n + n_new, k)."""
     shape = (*vectors.shape[:-2], n_new, vectors.shape[-1])
     return np.concatenate([vectors, np.zeros(shape, np.float32)], axis=-2) if n_new else vectors
 
 
-def _grown_noise(levels: Floats | None, n_new: int, usual: float) -> Floats | None:
-    """With the usual noise for new rows."""
-    return None if levels is None else np.concatenate([levels, np.full(n_new, usual, np.float32)])
+def _with_new_noise(levels: Floats | None, n_new: int, noise: float) -> Floats | None:
+    """Noise levels of rows with the model's noise for new ones."""
+    return None if levels is None else np.concatenate([levels, np.full(n_new, noise, np.float32)])
 
 
-def _grown_samples(samples: SideSamples, n_new: tuple[int, int], info: SideInfo | None) -> SideSamples:
-    """n_new: rows more on this side, and on the other one, of which each is a column of history here."""
+def _with_new_samples(samples: SideSamples, n_new: tuple[int, int], info: SideInfo | None) -> SideSamples:
+    """Draws with new rows. n_new: on this side and on the other, where each new row is one more history column here."""
     link = samples.link
     if link is not None and info is not None and info.n_history and n_new[1]:
         link = np.concatenate([_padded(link[:, : info.n_history], n_new[1]), link[:, info.n_history :]], axis=1)
@@ -121,16 +121,16 @@ def _with_history(info: SideInfo | None, n_others: int) -> SideInfo | None:
     return None if info is None else replace(info, n_history=n_others if info.n_history else 0)
 
 
-def _grown_table(table: pl.DataFrame | None, told: pl.DataFrame | None, n_new: int) -> pl.DataFrame | None:
-    """A table with rows for new labels, the last of what is told of all; missing where nothing is."""
+def _with_new_records(table: pl.DataFrame | None, new: pl.DataFrame | None, n_new: int) -> pl.DataFrame | None:
+    """A table with records for new labels, from a table of these; null where it has no such column."""
     if table is None or n_new == 0:
         return table
     import polars as pl
 
     rows = {
         name: pl.Series(name, [None] * n_new, dtype=kind)
-        if told is None or name not in told.columns
-        else told[name].tail(n_new).cast(kind, strict=False)
+        if new is None or name not in new.columns
+        else new[name].tail(n_new).cast(kind, strict=False)
         for name, kind in table.schema.items()
     }
     return pl.concat([table, pl.DataFrame(rows, schema=table.schema)])

@@ -1,4 +1,4 @@
-"""Titles of items, folded so that they are found without case, accents, year or the place of an article."""
+"""Titles of items, searched without regard to case, accents, the year or the place of an article."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|le|la|les|der|die|das|el|il)(\s*\([
 
 
 class Titles:
-    """The title of each item by its code; None where an item has none.
+    """The title of each item by its code; None for an item without one.
 
-    >>> titles = Titles(["Matrix, The (1999)", "Alien (1979)", "Aliens (1986)"])
-    >>> titles.find("the matrix"), titles.find("alien"), titles.find("ali", parts=True)
-    ([0], [1], [1, 2])
-    >>> titles.close_to("alein")
-    ['Alien (1979)', 'Aliens (1986)']
+    Parameters:
+        texts (sequence of str or None): The titles, in the order of the codes.
+
+    Example:
+        >>> titles = Titles(["Matrix, The (1999)", "Alien (1979)", "Aliens (1986)"])
+        >>> titles.find("the matrix"), titles.find("alien"), titles.find("ali", parts=True)
+        ([0], [1], [1, 2])
+        >>> titles.close_to("alein")
+        ['Alien (1979)', 'Aliens (1986)']
     """
 
     def __init__(self, texts: Sequence[str | None]) -> None:
@@ -28,12 +32,12 @@ class Titles:
         return self.texts[code]
 
     def find(self, text: str, *, parts: bool = False) -> list[int]:
-        """Codes of the items whose title is meant, by the first rule that finds any.
+        """Codes of the items with this title, by the first rule that finds any.
 
-        The rules: the whole title; the same without its year; with parts=True also a part of the title.
+        The rules: the whole title; the title without its year; with parts=True also a part of the title.
         """
         wanted = folded(text)
-        if found := self._whole.get(wanted) or self._without_year.get(wanted):
+        if found := self._by_title.get(wanted) or self._by_title_without_year.get(wanted):
             return found
         return self.containing(text) if parts else []
 
@@ -48,19 +52,19 @@ class Titles:
         """The n titles that are spelt most like this text, the closest first."""
         from difflib import get_close_matches
 
-        bare = {YEAR.sub("", folded(title)): title for title in self.texts if title}
-        return [bare[match] for match in get_close_matches(folded(text), bare, n=n, cutoff=0.6)]
+        without_year = {YEAR.sub("", folded(title)): title for title in self.texts if title}
+        return [without_year[match] for match in get_close_matches(folded(text), without_year, n=n, cutoff=0.6)]
 
     @cached_property
     def _spellings(self) -> list[tuple[int, tuple[str, ...]]]:
         return [(code, spellings_of(title)) for code, title in enumerate(self.texts) if title]
 
     @cached_property
-    def _whole(self) -> dict[str, list[int]]:
+    def _by_title(self) -> dict[str, list[int]]:
         return self._codes_by(lambda spelling: spelling)
 
     @cached_property
-    def _without_year(self) -> dict[str, list[int]]:
+    def _by_title_without_year(self) -> dict[str, list[int]]:
         return self._codes_by(lambda spelling: YEAR.sub("", spelling))
 
     def _codes_by(self, key: Callable[[str], str]) -> dict[str, list[int]]:
@@ -72,13 +76,13 @@ class Titles:
 
 
 def folded(text: str) -> str:
-    """The text as titles are compared: without case, accents and blanks at the ends."""
-    signs = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(sign for sign in signs if not unicodedata.combining(sign)).strip()
+    """The text as titles are compared: without case, accents and blanks at its ends."""
+    characters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in characters if not unicodedata.combining(character)).strip()
 
 
 def spellings_of(title: str) -> tuple[str, ...]:
-    """The folded title and, where its article stands last, the same with the article first."""
+    """The folded title. If its article stands last, also the title with the article first."""
     plain = folded(title)
-    turned = ARTICLE_LAST.sub(r"\2 \1\3", plain)
-    return (plain,) if turned == plain else (plain, turned)
+    article_first = ARTICLE_LAST.sub(r"\2 \1\3", plain)
+    return (plain,) if article_first == plain else (plain, article_first)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.answers.arguments import check_seed, check_whole
-from palate.answers.shapes import aligned
+from palate.answers.results import aligned
 from palate.data.ratings import Kind, Ratings
 from palate.errors import DataError, OptionError, PalateError
 from palate.evaluation.cost import Cost, saved_size

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.shapes import aligned
+from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.evaluation.matching import codes_in_model, training_ratings
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measure_of, plain_measures

@@ -11,7 +11,7 @@ import numpy as np
 
 from palate.answers.arguments import check_whole, is_many
 from palate.answers.ranking import By, Query, RecommendOptions, query_of
-from palate.answers.shapes import aligned
+from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import check_choice
-from palate.answers.ranking.blocks import bytes_of
+from palate.answers.ranking.memory import bytes_of
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, transpose_rows
 from palate.errors import OptionError

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import palate
-from palate.answers.ranking import products
+from palate.answers.ranking import top_n
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 
@@ -47,7 +47,7 @@ def test_all_cells_are_the_exact_answer(indexed):
     lists = CompressedRows(lists.indptr, lists.indices[: lists.indptr[-1]], np.zeros(lists.indptr[-1], "f4"), None)
     for unseen in (None, lists):
         for n in (0, 1, 10, 900):
-            exact = products.top_of_products(users, factors.items, n, unseen, allowed)
+            exact = top_n.top_of_products(users, factors.items, n, unseen, allowed)
             near = whole.top(users, n, unseen, allowed)
             same = near[0] == exact[0]
             assert same.mean() > 0.99 if n else True  # where rounding orders two otherwise
@@ -95,6 +95,6 @@ def test_without_faiss_it_says_what_to_install(rec, monkeypatch):
 
 def test_what_an_index_cannot_answer_is_refused_before_one_is_built(monkeypatch):
     rec = palate.ALS(n_sweeps=2).fit(palate.datasets.synthetic(40, 30, 500, seed=1))
-    monkeypatch.setattr("palate.recommender.built", lambda _: pytest.fail("built"))
+    monkeypatch.setattr("palate.recommender.build_index", lambda _: pytest.fail("built"))
     with pytest.raises(OptionError, match='goes with by="mean"'):
         rec.recommend("u1", index="ann", items={"u1": ["i1"]})

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate
-from palate.answers.ranking import RecommendOptions, blocks, categories, query_of, resuming
+from palate.answers.ranking import RecommendOptions, files, max_per, memory, query_of
 from palate.errors import DataError, OptionError, UnknownLabelError
 
 N_USERS, N_ITEMS = 40, 60
@@ -156,7 +156,7 @@ def test_a_list_for_each_user(rec):
         both = rec.recommend([user], n=99, exclude=exclude, items={user: only.get(user, [])})
         assert both["item"].to_list() == kept
     allowed = rec.recommend(asked, n=99, items=only)
-    assert set(allowed["user"]) == {"u1", "u3", "nobody"}  # whoever has no list gets nothing
+    assert set(allowed["user"]) == {"u1", "u3", "nobody"}  # users without a list get nothing
     everyone = by_user(rec.recommend(n=4, items={k: v for k, v in only.items() if k != "nobody"}))
     assert set(everyone) == {"u1", "u3"} and everyone["u3"] == only["u3"]
 
@@ -170,8 +170,8 @@ def test_blocks_do_not_show_in_lists(rec, monkeypatch):
     options = {"exclude": {f"u{n}": [f"i{n}", f"i{n + 1}"] for n in range(30)}, "max_per": {"genres": 2}}
     options |= {"where": "year > 1984"}
     at_once = rec.recommend(n=5, **options)
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
-    monkeypatch.setattr(categories, "COUNTS_AT_ONCE", 50)
+    monkeypatch.setattr(memory, "MAX_USERS", 7)
+    monkeypatch.setattr(max_per, "MAX_COUNTERS", 50)
     in_blocks = rec.recommend(n=5, **options)
     assert in_blocks.drop("score").equals(at_once.drop("score"))
     np.testing.assert_allclose(in_blocks["score"], at_once["score"], rtol=1e-5)
@@ -180,7 +180,7 @@ def test_blocks_do_not_show_in_lists(rec, monkeypatch):
 def test_lists_that_make_no_sense(bayes):
     with pytest.raises(UnknownLabelError, match="unknown item 'what'"):
         bayes.recommend("u1", exclude={"u1": ["what"]})
-    assert bayes.recommend("u1", exclude={"who": ["i1"]}).equals(bayes.recommend("u1"))  # nobody asks for them
+    assert bayes.recommend("u1", exclude={"who": ["i1"]}).equals(bayes.recommend("u1"))  # of no user here
     with pytest.raises(OptionError, match=r"'u1' has 'i1', where a list is expected; write \['i1'\]"):
         bayes.recommend("u1", items={"u1": "i1"})
     with pytest.raises(DataError, match="no item column"):
@@ -254,13 +254,13 @@ def test_greedy_is_greedy(data):
     owned = [data.draw(st.sets(st.integers(0, 3), max_size=3)) for _ in range(n_items)]
     most, n = data.draw(st.integers(0, 3)), data.draw(st.integers(1, 5))
     indptr = np.cumsum([0, *map(len, owned), 0])
-    limit = categories.Limit(most, indptr, np.array([c for own in owned for c in sorted(own)], np.int32), 4)
+    limit = max_per.Limit(most, indptr, np.array([c for own in owned for c in sorted(own)], np.int32), 4)
     order = np.array([data.draw(st.permutations(range(n_items))) for _ in range(3)], np.int32)
 
     def fetch(rows, wanted):
         return order[rows, :wanted], -np.arange(wanted, dtype=np.float32) * np.ones((len(rows), 1), np.float32)
 
-    codes, scores = categories.limited(fetch, 3, min(n, n_items), n_items, (limit,))
+    codes, scores = max_per.limited(fetch, 3, min(n, n_items), n_items, (limit,))
     for row, ranking in zip(codes, order, strict=True):
         table = {code: owned[code] for code in range(n_items)}
         expected = greedy(ranking.tolist(), table, {"c": (most, lambda own: own)}, min(n, n_items))
@@ -288,11 +288,11 @@ def test_ties_go_to_the_lower_code_on_every_path(tmp_path):
 
 
 def test_sizes_of_memory():
-    assert blocks.bytes_of("256MB") == blocks.bytes_of(" 256 mb ") == blocks.bytes_of(256_000_000) == 256_000_000
-    assert blocks.bytes_of("1.5GiB") == 3 * 2**29 and blocks.bytes_of("10") == 10
+    assert memory.bytes_of("256MB") == memory.bytes_of(" 256 mb ") == memory.bytes_of(256_000_000) == 256_000_000
+    assert memory.bytes_of("1.5GiB") == 3 * 2**29 and memory.bytes_of("10") == 10
     for wrong in ("", "MB", "256 apples", "-1GB", "0", 0, -5, 1.5, None, True, "1e9", [1]):
         with pytest.raises(OptionError, match="give a size such as"):
-            blocks.bytes_of(wrong)
+            memory.bytes_of(wrong)
 
 
 def test_too_little_memory_says_what_works(rec, monkeypatch):
@@ -300,7 +300,7 @@ def test_too_little_memory_says_what_works(rec, monkeypatch):
         rec.recommend(memory="1MB")
     least = re.search(r"at least ([0-9]+MB)", str(caught.value))[1]
     assert rec.recommend(n=3, memory=least).drop("score").equals(rec.recommend(n=3).drop("score"))
-    monkeypatch.setattr(blocks, "USUAL", "1MB")
+    monkeypatch.setattr(memory, "DEFAULT_MEMORY", "1MB")
     assert rec.recommend(n=3).drop("score").equals(rec.recommend(n=3, memory=least).drop("score"))
 
 
@@ -334,10 +334,10 @@ READERS = {"parquet": pl.read_parquet, "csv": pl.read_csv, "jsonl": pl.read_ndjs
 
 CHILD = """
 import os, signal, sys, palate
-from palate.answers.ranking import blocks, resuming
-blocks.MOST_AT_ONCE = 7
+from palate.answers.ranking import files, memory
+memory.MAX_USERS = 7
 model, out, die_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
-put, kept = resuming.Parts.put, []
+put, kept = files.Parts.put, []
 def dying(self, at, codes, scores):
     if len(kept) == die_at:
         with open(self._part(at).with_suffix(".new"), "wb") as torn:
@@ -345,7 +345,7 @@ def dying(self, at, codes, scores):
         os.kill(os.getpid(), signal.SIGKILL)
     put(self, at, codes, scores)
     kept.append(at)
-resuming.Parts.put = dying
+files.Parts.put = dying
 palate.load(model).recommend(n=4, out=out, resume=True)
 print(*kept)
 """
@@ -360,7 +360,7 @@ def test_a_killed_run_goes_on_where_it_stood(bayes, tmp_path, monkeypatch, endin
         command = [sys.executable, "-c", CHILD, str(tmp_path / "m.palate"), str(files[name]), str(die_at)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
+    monkeypatch.setattr(memory, "MAX_USERS", 7)
     palate.load(tmp_path / "m.palate").recommend(n=4, out=files["undisturbed"])
     dead = run("killed", 3)
     assert dead.returncode == -signal.SIGKILL and not files["killed"].exists()
@@ -399,7 +399,7 @@ def test_killed_at_any_moment(bayes, tmp_path):
 
 def begin(rec, out, monkeypatch, **options):
     """A run that ended after two blocks; the folder of its parts."""
-    put = resuming.Parts.put
+    put = files.Parts.put
 
     def failing(self, at, *found):
         if at == 2:
@@ -407,7 +407,7 @@ def begin(rec, out, monkeypatch, **options):
         put(self, at, *found)
 
     with monkeypatch.context() as patch:
-        patch.setattr(resuming.Parts, "put", failing)
+        patch.setattr(files.Parts, "put", failing)
         with pytest.raises(BaseException):  # noqa: B017  polars may wrap it
             rec.recommend(n=4, out=out, resume=True, **options)
     parts = out.with_name(out.name + ".parts")
@@ -418,7 +418,7 @@ def begin(rec, out, monkeypatch, **options):
 @pytest.fixture
 def begun(bayes, tmp_path, monkeypatch):
     """A run that ended after two blocks."""
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
+    monkeypatch.setattr(memory, "MAX_USERS", 7)
     return tmp_path / "best.csv", begin(bayes, tmp_path / "best.csv", monkeypatch)
 
 
@@ -436,7 +436,7 @@ def begun(bayes, tmp_path, monkeypatch):
     ],
     ids=str,
 )
-def test_parts_of_another_question_are_refused(bayes, begun, options, said):
+def test_parts_of_another_query_are_refused(bayes, begun, options, said):
     out, parts = begun
     with pytest.raises(OptionError, match=f"was begun with .*({said}).*begin anew"):
         bayes.recommend(**({"n": 4, "out": out, "resume": True} | options))
@@ -463,7 +463,7 @@ def test_a_model_that_was_saved_is_the_same_one(name, tmp_path):
     again = palate.load(tmp_path / "m.palate")
     for by in ("mean", "lower") if rec.has_posterior else ("mean",):
         digests = [
-            resuming.manifest_of(one.model, query_of(one.model, RecommendOptions(by=by)), np.arange(3), 7)
+            files.manifest_of(one.model, query_of(one.model, RecommendOptions(by=by)), np.arange(3), 7)
             for one in (rec, again)
         ]
         assert digests[0] == digests[1]
@@ -475,13 +475,13 @@ def test_a_model_that_was_saved_is_the_same_one(name, tmp_path):
         ((0, 0), 99_999, 1.0, "items 0 to 99999 of a catalogue that ends at"),
         ((3, 2), -2, 1.0, "items -2 to"),
         ((6, 3), 2**31 - 1, 1.0, "to 2147483647 of a catalogue"),
-        ((1, 0), 1, 1.0, "items that nobody may get"),
+        ((1, 0), 1, 1.0, "items that no user may get"),
         ((2, 1), 2, np.nan, "scores that are no numbers"),
     ],
 )
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_part_that_is_no_answer_is_told(bayes, tmp_path, monkeypatch, at, code, score, said, ending):
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 7)
+    monkeypatch.setattr(memory, "MAX_USERS", 7)
     out = tmp_path / f"best.{ending}"
     lie = begin(bayes, out, monkeypatch, exclude=["i1"]) / "00000001.npz"
     with np.load(lie) as part:
@@ -522,10 +522,10 @@ def test_a_manifest_that_is_none_begins_anew(bayes, begun, tmp_path, content):
 def test_going_on_in_less_memory(bayes, begun, monkeypatch):
     out, parts = begun
     assert json.loads((parts / "manifest.json").read_text())["block"] == 7
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 3)
+    monkeypatch.setattr(memory, "MAX_USERS", 3)
     with pytest.raises(OptionError, match="in blocks of 7 users, and memory= has room for 3"):
         bayes.recommend(n=4, out=out, resume=True)
-    monkeypatch.setattr(blocks, "MOST_AT_ONCE", 20)
+    monkeypatch.setattr(memory, "MAX_USERS", 20)
     bayes.recommend(n=4, out=out, resume=True)
 
 

@@ -1,11 +1,11 @@
-"""Ranking: the best n items of a catalogue for one user or for all, and what is similar to what."""
+"""Ranking: the best n items of a catalogue for one user or for all users, and similar users and items."""
 
-from palate.answers.ranking.index import ItemIndex, built
+from palate.answers.ranking.files import WRITERS
+from palate.answers.ranking.index import ItemIndex, build_index
 from palate.answers.ranking.queries import By, Query, RecommendOptions, query_of
-from palate.answers.ranking.running import rank, recommend
+from palate.answers.ranking.recommending import rank, recommend
 from palate.answers.ranking.scoring import scores_of
 from palate.answers.ranking.similar import SimilarOptions, similar, similar_rows
-from palate.answers.ranking.writing import WRITERS
 
 __all__ = [
     "WRITERS",
@@ -14,7 +14,7 @@ __all__ = [
     "Query",
     "RecommendOptions",
     "SimilarOptions",
-    "built",
+    "build_index",
     "query_of",
     "rank",
     "recommend",

@@ -1,4 +1,4 @@
-"""Which items a user may get: lists of labels, for all or for each user, and conditions on the item table."""
+"""Which items a user may get: lists of labels, for all users or one for each, and conditions on the item table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import frame_columns
+from palate.answers.frames import is_frame
 from palate.answers.names import Names
-from palate.answers.shapes import is_frame
 from palate.data.rows import CompressedRows, take_rows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -21,81 +21,87 @@ from palate.models.model import Model
 if TYPE_CHECKING:
     import polars as pl
 
+Mask = NDArray[np.bool_]
+
+CONDITION = "where it holds"  # the name of a temporary column
+MAX_SHOWN = 200  # characters of a condition that an error quotes
+
+
+# ---- a list of items for each user -----------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Lists:
-    """A list of items for each of some people; whoever has none has an empty one."""
+    """A list of items for each user of a query; empty for users without one."""
 
     rows: CompressedRows
-    row_of: NDArray[np.int64]  # (m,) of everybody asked for
+    row_of: NDArray[np.int64]  # (m,) the row of each user of the query
 
-    def of(self, user_rows: slice) -> CompressedRows:
-        """The lists of some of the people, one row each."""
-        return take_rows(self.rows, self.row_of[user_rows])
+    def of(self, users: slice) -> CompressedRows:
+        """The lists of some users of the query, one row each."""
+        return take_rows(self.rows, self.row_of[users])
 
 
 def are_lists(given: Any) -> bool:
-    """Whether items are given for each user: in a mapping or a frame."""
+    """True for a mapping or a frame, which give items for each user."""
     return isinstance(given, Mapping) or is_frame(given)
 
 
-def lists_of(model: Model, given: Any, user_rows: tuple[Any, Any] | None, option: str) -> Lists:
-    """The lists of people from {user: [items]} or a frame of users and items. people: labels asked for, their codes.
+def lists_of(model: Model, given: Any, users: tuple[Any, Any] | None, option: str) -> Lists:
+    """The lists in {user: [items]} or a frame of users and items. users: labels and codes of the query's users.
 
-    Lists of users who are not asked for say nothing here, whether or not the model knows these users. Raises
-    UnknownLabelError for an item that the model does not know, and DataError for a frame without these columns.
+    Lists of other users are ignored, whether or not the model knows these users. Raises UnknownLabelError for an
+    unknown item, and DataError for a frame without the two columns.
     """
     vocabulary, what = model.user_vocabulary, model.item_vocabulary.what
-    if user_rows is None:
+    if users is None:
         raise OptionError(f"{option} is a list of {what}s here: there is one {vocabulary.what} only.")
-    users, items = _pairs(given, vocabulary, what, option)
-    item_codes = Names.of_items(model).encode(items)
-    listed, asked, n_rows = _rows(vocabulary, users, *user_rows)
+    listed_users, listed_items = _pairs(given, vocabulary, what, option)
+    item_codes = Names.of_items(model).encode(listed_items)
+    listed, row_of, n_rows = _rows(vocabulary, listed_users, *users)
     kept = listed < n_rows
     ones = np.ones(int(kept.sum()), np.float32)
-    return Lists(CompressedRows.of(listed[kept], item_codes[kept], ones, None, n_rows + 1), asked)
+    return Lists(CompressedRows.of(listed[kept], item_codes[kept], ones, None, n_rows + 1), row_of)
 
 
-def _rows(vocabulary: Vocabulary, users: Any, labels: Any, codes: Codes) -> tuple[Codes, NDArray[np.int64], int]:
-    """The row of the user of each pair, that of each person asked for, and how many there are before the empty one.
+def _rows(vocabulary: Vocabulary, listed_users: Any, labels: Any, codes: Codes) -> tuple[Codes, NDArray[np.int64], int]:
+    """The row of each listed user, the row of each user of the query, and the number of rows.
 
-    Known users stand at their codes; strangers who are asked for stand behind them; whoever else is in the empty row.
+    A known user's row is the user's code. Unknown users of the query have the rows after these. All other users share
+    one more row, which stays empty.
     """
-    cold_start = codes < 0
-    names = np.asarray(labels)[cold_start].tolist()
-    place = {label: len(vocabulary) + at for at, label in enumerate(dict.fromkeys(names))}
+    is_unknown = codes < 0
+    unknown = np.asarray(labels)[is_unknown].tolist()
+    place = {label: len(vocabulary) + at for at, label in enumerate(dict.fromkeys(unknown))}
     n_rows = len(vocabulary) + len(place)
-    listed = vocabulary.encode(users, on_unknown="mark")
+    listed = vocabulary.encode(listed_users, on_unknown="mark")
     for at in np.flatnonzero(listed < 0):
-        listed[at] = place.get(users[at], n_rows)
-    asked = codes.astype(np.int64)
-    asked[cold_start] = [place[label] for label in names]
-    return listed, asked, n_rows
+        listed[at] = place.get(listed_users[at], n_rows)
+    row_of = codes.astype(np.int64)
+    row_of[is_unknown] = [place[label] for label in unknown]
+    return listed, row_of, n_rows
 
 
 def _pairs(given: Any, vocabulary: Vocabulary, what: str, option: str) -> tuple[Any, Any]:
-    """Users and items, (n,) each."""
+    """Users and items of the pairs, (n,) each."""
     if not isinstance(given, Mapping):
         users, items = frame_columns(given, [vocabulary.what, what], "")
         return users, items
-    pairs = [(user, item) for user, listed in given.items() for item in _listed(listed, user, option)]
+    pairs = [(user, item) for user, listed in given.items() for item in _checked_list(listed, user, option)]
     return [user for user, _ in pairs], [item for _, item in pairs]
 
 
-def _listed(items: Any, user: Any, option: str) -> Any:
+def _checked_list(items: Any, user: Any, option: str) -> Any:
     if isinstance(items, str | bytes) or not hasattr(items, "__iter__"):
         raise OptionError(f"{option}: {user!r} has {items!r}, where a list is expected; write [{items!r}].")
     return items
 
 
-Mask = NDArray[np.bool_]
-
-HELD = "where it holds"  # a column of its own for a moment
-LONGEST = 200  # of a condition in an error
+# ---- one mask for all users ------------------------------------------------------------------------------------------
 
 
 def allowed_rows(names: Names, table: pl.DataFrame | None, among: Any, exclude: Any, where: Any) -> Mask:
-    """Which of a vocabulary are among some (None: all), not excluded, and meet a condition on their table, (n,)."""
+    """Which rows of a side are among some (None: all), are not excluded, and meet a condition on their table, (n,)."""
     allowed = np.full(len(names.vocabulary), among is None)
     if among is not None:
         allowed[names.encode(among)] = True
@@ -104,10 +110,10 @@ def allowed_rows(names: Names, table: pl.DataFrame | None, among: Any, exclude: 
 
 
 def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -> Mask:
-    """Which rows of a table a condition holds for, (n,); where it cannot be told (null), it does not hold.
+    """Which rows of a table meet a condition, (n,). A row where the condition is null does not meet it.
 
-    where: a condition in SQL, such as "year >= 1990 AND genres LIKE '%Drama%'", or a polars expression. Nothing of it
-    is run as Python. DataError for columns that are not there and for what is no condition.
+    where: a condition in SQL, such as "year >= 1990 AND genres LIKE '%Drama%'", or a polars expression. It is never
+    run as Python. Raises DataError for missing columns and for text that is no condition.
     """
     import polars as pl
 
@@ -119,12 +125,12 @@ def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -
     rows = table if what in table.columns else table.with_columns(labels)
     _check_columns(condition, rows.columns, where)
     try:
-        held = rows.with_columns(condition.alias(HELD))[HELD]
+        holds = rows.with_columns(condition.alias(CONDITION))[CONDITION]
     except pl.exceptions.PolarsError as error:
         raise DataError(f"where={_shown(where)} fails: {_first_line(error)}") from None
-    if held.dtype not in (pl.Boolean, pl.Null):
-        raise DataError(f"where={_shown(where)} gives {held.dtype}, not true or false: compare it with something.")
-    mask: Mask = held.cast(pl.Boolean).fill_null(False).to_numpy()
+    if holds.dtype not in (pl.Boolean, pl.Null):
+        raise DataError(f"where={_shown(where)} gives {holds.dtype}, not true or false: compare it with something.")
+    mask: Mask = holds.cast(pl.Boolean).fill_null(False).to_numpy()
     return mask.copy()
 
 
@@ -152,8 +158,8 @@ def _check_columns(condition: pl.Expr, columns: list[str], where: Any) -> None:
 
 def _shown(where: Any) -> str:
     text = repr(where) if isinstance(where, str) else f"({where})"
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:LONGEST]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:MAX_SHOWN]

@@ -1,9 +1,9 @@
-"""An approximate index of the items, for catalogues of a million and more: most of the best, much sooner.
+"""An approximate index of the items, for catalogues of a million items and more: most of the best, much sooner.
 
-The largest product p . q + c is the nearest neighbour of [p, 1, 0] among [q, c, sqrt(r^2 - |q|^2 - c^2)], r being the
-greatest length of an item's [q, c] (Bachrach et al. 2014). Those are looked for only in the cells next to the user, of
-the many into which k-means cuts the items (faiss, IndexIVFFlat); how many cells is found out by measuring.
-Products are then computed as everywhere, so that what is found has its exact score.
+The largest product p . q + c is the nearest neighbour of [p, 1, 0] among the points [q, c, sqrt(r^2 - |q|^2 - c^2)],
+where r is the largest length of an item's [q, c] (Bachrach et al. 2014). k-means divides these points into cells
+(faiss, IndexIVFFlat), and only the cells nearest to the user are searched. How many cells is decided by measuring the
+recall. The products of the items found are then computed exactly, so that their scores are exact.
 """
 
 from __future__ import annotations
@@ -16,24 +16,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.ranking.products import is_product, top_of_products
+from palate.answers.ranking.top_n import is_product, top_of_products
 from palate.data.rows import CompressedRows, row_codes, take_rows
 from palate.errors import OptionError
 from palate.kernels import predict_pairs
 from palate.models.factors import Codes, Factors, Floats
 
-RECALL = 0.95  # of the ten best, that cells are added for
-N_SAMPLE, SAMPLE_BEST = 500, 10  # users whose exact answers recall is measured against, and how many of each
-SPARE = 100  # items looked up besides, for those that turn out to be seen already
-MOST = 1024  # items looked up at once; longer lists are made exactly
+MIN_RECALL = 0.95  # cells are added until the recall of the best N_BEST items reaches it
+N_SAMPLE, N_BEST = 500, 10  # recall is measured on the N_BEST items of N_SAMPLE users
+N_SPARE = 100  # more items to look up than asked for, because some turn out to be seen already
+MAX_LOOKUP = 1024  # items looked up at once; longer lists are ranked exactly
 
 
 @dataclass(frozen=True, repr=False)
 class ItemIndex:
-    """An approximate index of a model's items. Made by Recommender.item_index.
+    """An approximate index of a model's items, for recommend(index="ann"). Made by Recommender.item_index.
 
-    recall: the share of the exact ten best that it finds, over a sample of the model's users. n_probes: how many of the
-    n_cells are looked through for each user. seconds: what building and measuring took.
+    Attributes:
+        recall (float): The share of the exact ten best items that the index finds, over a sample of the model's users.
+        n_probes (int): The number of cells that are searched for each user.
+        n_cells (int): The number of cells.
+        seconds (float): The time that building and measuring took.
+        cells (faiss index): The items in their cells.
+        factors (Factors): The factors of the model.
+
+    Source:
+        Bachrach et al. (2014), Speeding Up the Xbox Recommender System Using a Euclidean Transformation for
+        Inner-Product Spaces, section 4.
     """
 
     cells: Any  # the index of faiss
@@ -45,34 +54,42 @@ class ItemIndex:
 
     def __repr__(self) -> str:
         return (
-            f"<ItemIndex: {len(self.factors.items):,} items, recall@{SAMPLE_BEST} {self.recall:.3f} by "
+            f"<ItemIndex: {len(self.factors.items):,} items, recall@{N_BEST} {self.recall:.3f} by "
             f"{self.n_probes:,} of {self.n_cells:,} cells, built in {self.seconds:.1f} s>"
         )
 
     def top(
-        self, users: Floats, n: int, unseen: CompressedRows | None, allowed: NDArray[np.bool_]
+        self, users: Floats, n: int, hidden: CompressedRows | None, allowed: NDArray[np.bool_]
     ) -> tuple[Codes, Floats]:
-        """Nearly the n best of each user (m, k), as palate.answers.ranking.products.top_of_products says them exactly.
+        """Find nearly the n best items of each user; for whoever's list does not fill, exactly the n best.
 
-        Those whose list does not fill are answered exactly.
+        Parameters:
+            users (array): The users' vectors, (m, n_factors + 1) float32.
+            n (int): The number of items for each user.
+            hidden (CompressedRows or None): Items that each user may not get, m rows.
+            allowed (array): Which items users may get at all, (n_items,) bool.
+
+        Returns:
+            tuple: Item codes, (m, n) int32, best first and -1 where there are no more; and their products
+                p . q + c + b, (m, n) float32.
         """
         items = self.factors.items
-        depth = n if unseen is None else n + SPARE
-        if n == 0 or depth > min(MOST, len(items)):
-            return top_of_products(users, items, n, unseen, allowed)
+        depth = n if hidden is None else n + N_SPARE
+        if n == 0 or depth > min(MAX_LOOKUP, len(items)):
+            return top_of_products(users, items, n, hidden, allowed)
         near = _nearest(self.cells, users, depth, self.n_probes, None if allowed.all() else allowed)
-        codes, products = _best_of(users, items, _without(near, unseen, len(items)), n)
+        codes, products = _best_of(users, items, _without(near, hidden, len(items)), n)
         short = np.flatnonzero(codes[:, -1] < 0)
         if len(short):
-            lists = None if unseen is None else take_rows(unseen, short)
+            lists = None if hidden is None else take_rows(hidden, short)
             codes[short], products[short] = top_of_products(users[short], items, n, lists, allowed)
         return codes, products
 
 
-def built(factors: Factors) -> ItemIndex:
-    """An index of a model's items, with as many cells looked through as a recall of RECALL needs.
+def build_index(factors: Factors) -> ItemIndex:
+    """Build the index of a model's items, and search as many cells as MIN_RECALL needs.
 
-    OptionError without palate[ann], and for a model whose scores are no products of factors.
+    Raises OptionError if faiss is missing, or if the model's scores are no products of factors.
     """
     if not is_product(factors):
         raise OptionError('index="ann" needs scores that are products of factors, which those of this model are not.')
@@ -80,10 +97,10 @@ def built(factors: Factors) -> ItemIndex:
     cells, n_cells = _cells_of(factors.items)
     users = factors.users[np.linspace(0, len(factors.users) - 1, N_SAMPLE).astype(np.int64)]
     everything = np.ones(len(factors.items), bool)
-    n = min(SAMPLE_BEST, len(factors.items))
+    n = min(N_BEST, len(factors.items))
     exact, _ = top_of_products(users, factors.items, n, None, everything)
     n_probes = min(8, n_cells)
-    while (recall := _recall(_nearest(cells, users, n, n_probes, None), exact)) < RECALL and n_probes < n_cells:
+    while (recall := _recall(_nearest(cells, users, n, n_probes, None), exact)) < MIN_RECALL and n_probes < n_cells:
         n_probes = min(n_probes + (n_probes + 1) // 2, n_cells)
     return ItemIndex(cells, factors, recall, n_probes, n_cells, time.perf_counter() - began)
 
@@ -99,7 +116,7 @@ def _faiss() -> Any:
 
 
 def _cells_of(items: Floats) -> tuple[Any, int]:
-    """The items in the cells of k-means, and how many cells there are."""
+    """The items in the cells of k-means, and the number of cells."""
     faiss = _faiss()
     lengths = np.einsum("ik,ik->i", items, items)
     rest = np.sqrt(np.maximum(lengths.max(initial=0) - lengths, 0))
@@ -113,10 +130,10 @@ def _cells_of(items: Floats) -> tuple[Any, int]:
 
 
 def _nearest(cells: Any, users: Floats, n: int, n_probes: int, allowed: NDArray[np.bool_] | None) -> Codes:
-    """The items nearest to each user, (m, n) in no order that counts; -1 where there are no more in the cells."""
+    """The items nearest to each user, (m, n) in no particular order; -1 where the cells have no more."""
     faiss = _faiss()
     points = np.column_stack([users, np.zeros(len(users))]).astype(np.float32)
-    points[:, -2] = 1  # what an item's bias is multiplied with
+    points[:, -2] = 1  # times the item's bias
     options = faiss.SearchParametersIVF(nprobe=n_probes)
     if allowed is not None:
         bits = np.packbits(allowed, bitorder="little")
@@ -128,12 +145,12 @@ def _nearest(cells: Any, users: Floats, n: int, n_probes: int, allowed: NDArray[
     return codes
 
 
-def _without(found: Codes, unseen: CompressedRows | None, n_items: int) -> Codes:
-    """The items found, -1 for those on the list of their row."""
-    if unseen is None:
+def _without(found: Codes, hidden: CompressedRows | None, n_items: int) -> Codes:
+    """The items found, -1 for those on the list of the row."""
+    if hidden is None:
         return found
     rows = np.arange(len(found), dtype=np.int64)[:, None] * n_items
-    listed = row_codes(unseen).astype(np.int64) * n_items + unseen.indices
+    listed = row_codes(hidden).astype(np.int64) * n_items + hidden.indices
     return np.where(np.isin(rows + found, listed), np.int32(-1), found)
 
 
@@ -149,6 +166,6 @@ def _best_of(users: Floats, items: Floats, found: Codes, n: int) -> tuple[Codes,
 
 
 def _recall(found: Codes, exact: Codes) -> float:
-    """The share of the exact answers that are among those found."""
+    """The share of the exact best items that were found."""
     hits = (exact[:, :, None] == found[:, None, :]).any(axis=2) & (exact >= 0)
     return float(hits.sum() / max(int((exact >= 0).sum()), 1))

@@ -1,4 +1,4 @@
-"""What is asked of a ranking: the options of recommend(), checked at the door, then the same for one model in codes."""
+"""The options of recommend(): RecommendOptions as the caller gives them, Query as one model sees them, in codes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import OnUnknown, check_choice, check_count, check_level, check_seed, z_of
+from palate.answers.arguments import OnUnknown, check_choice, check_count, check_level, check_seed
 from palate.answers.names import Names
-from palate.answers.ranking.categories import Limit, limits_of
+from palate.answers.predicting import z_of
 from palate.answers.ranking.filters import Lists, allowed_rows, are_lists, lists_of
 from palate.answers.ranking.index import ItemIndex
+from palate.answers.ranking.max_per import Limit, limits_of
 from palate.errors import OptionError
 from palate.models.model import Model
 from palate.options import is_number
@@ -27,10 +28,7 @@ MAX_RATING = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class RecommendOptions:
-    """The options of Recommender.recommend(), where each is described. Checked for all that needs no model.
-
-    Raises OptionError.
-    """
+    """The options of Recommender.recommend(), described there. Raises OptionError for values that no model takes."""
 
     n: int = 10
     items: Any = None
@@ -71,16 +69,16 @@ class Query:
     """The options of a recommend() call for one model, in codes."""
 
     n: int
-    allowed: NDArray[np.bool_]  # (n_items,) which items anybody may get
+    allowed: NDArray[np.bool_]  # (n_items,) the items that users may get at all
     keep_seen: bool
     by: By
-    z: float  # standard deviations below the mean that by="lower" ranks by
+    z: float  # by="lower" ranks by the mean less z standard deviations
     seed: int
-    at_least: float | None = None  # the rating whose probability, or that of more, "chance" and "likely" rank by
-    limits: tuple[Limit, ...] = ()  # how many items of a category one list may have
-    only: Lists | None = None  # the items that each user may get, where that differs
-    never: Lists | None = None  # the items that each user may not get
-    index: ItemIndex | None = None  # where the best items are looked up; None: computed exactly
+    at_least: float | None = None  # the rating whose probability (or that of more) "chance" and "likely" rank by
+    limits: tuple[Limit, ...] = ()  # max_per
+    included_lists: Lists | None = None  # the only items that each user may get, if they differ from user to user
+    excluded_lists: Lists | None = None  # items that each user may not get, if they differ from user to user
+    index: ItemIndex | None = None  # look the best items up here instead of ranking all
 
 
 def query_of(
@@ -90,16 +88,16 @@ def query_of(
     *,
     index: ItemIndex | None = None,
 ) -> Query:
-    """The options for a model. users: labels and codes of all users asked for; None for one fold-in user.
+    """The query for a model. users: labels and codes of all users to recommend to; None for one fold-in user.
 
-    Raises OptionError for options that this model has no answer to, DataError for a bad filter on columns, and
+    Raises OptionError for options that the model has no answer to, DataError for a bad condition on columns, and
     UnknownLabelError for unknown items.
     """
     _check_model(model, options)
     names, items, exclude = Names.of_items(model), options.items, options.exclude
-    only = lists_of(model, items, users, "items") if are_lists(items) else None
-    never = lists_of(model, exclude, users, "exclude") if are_lists(exclude) else None
-    for_all: tuple[Any, Iterable[Any]] = (None if only else items, () if never else exclude)
+    included = lists_of(model, items, users, "items") if are_lists(items) else None
+    excluded = lists_of(model, exclude, users, "exclude") if are_lists(exclude) else None
+    for_all: tuple[Any, Iterable[Any]] = (None if included else items, () if excluded else exclude)
     allowed = allowed_rows(names, model.item_table, *for_all, options.where)
     return Query(
         n=min(int(options.n), len(allowed)),
@@ -110,8 +108,8 @@ def query_of(
         seed=int(options.seed),
         at_least=_rating_to_reach(model, options),
         limits=limits_of(options.max_per or {}, model.item_table, model.item_vocabulary.what),
-        only=only,
-        never=never,
+        included_lists=included,
+        excluded_lists=excluded,
         index=index,
     )
 
@@ -120,27 +118,27 @@ def _check_at_least(by: By, at_least: Any) -> None:
     """Raise OptionError unless by= and at_least= go together."""
     if by != "likely" and (by == "chance") != (at_least is not None):
         raise OptionError(
-            'by="chance" and at_least= go together (or by="likely"): 4 stands for the chance of a 4 or more.'
+            'by="chance" and at_least= go together (or by="likely"): at_least=4 ranks by the probability of 4 or more.'
         )
     if at_least is not None and (not is_number(at_least) or not abs(at_least) <= MAX_RATING):
         raise OptionError(f"at_least must be a rating, got {at_least!r}.")
 
 
 def _check_model(model: Model, options: RecommendOptions) -> None:
-    """Raise OptionError for a way to rank that the model has no numbers for."""
+    """Raise OptionError if the model cannot rank in this way."""
     by, at_least, is_ordinal = options.by, options.at_least, model.factors.steps is not None
     if by == "likely" and (not model.predicts_ratings or (not is_ordinal and np.isnan(model.noise))):
         raise OptionError('by="likely" needs ratings with intervals, such as Bayes predicts; use by="mean".')
     if by == "chance" and not is_ordinal:
-        raise OptionError('by="chance" needs ordered ratings, which have a chance each: Bayes(likelihood="ordinal").')
+        raise OptionError('by="chance" needs ordered ratings: fit Bayes(likelihood="ordinal").')
     if by == "likely" and at_least is not None and at_least > model.limits[1]:
-        raise OptionError(f"at_least={at_least:g}: nobody rated higher than {model.limits[1]:g}, so nothing is likely.")
+        raise OptionError(f"at_least={at_least:g}: no training rating is higher than {model.limits[1]:g}.")
     if by in FROM_DRAWS and model.posterior is None:
         raise OptionError(f'by="{by}" needs the draws of a Bayes fit, which this model does not have; use by="mean".')
 
 
 def _rating_to_reach(model: Model, options: RecommendOptions) -> float | None:
-    """The rating given, or for by="likely" the lowest rating of the training above their mean."""
+    """The rating given; for by="likely" the lowest training rating above their mean is the default."""
     if options.at_least is not None or options.by != "likely":
         return None if options.at_least is None else float(options.at_least)
     values = model.history.values

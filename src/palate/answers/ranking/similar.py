@@ -1,4 +1,4 @@
-"""What is similar: rows whose factors point the same way (the best by products of unit vectors), or histories alike."""
+"""Similar users and items: by the cosine of factors, or by histories in models that have no factors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import check_count, is_many, labels_of
+from palate.answers.frames import Frame, label_columns, series_of_labels
 from palate.answers.names import Names
 from palate.answers.ranking.filters import allowed_rows
-from palate.answers.ranking.products import top_of_products
-from palate.answers.ranking.writing import label_columns, series_of_labels
-from palate.answers.shapes import Frame
+from palate.answers.ranking.top_n import top_of_products
 from palate.data.rows import CompressedRows, pointers_of
 from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimilarOptions:
-    """The options of a similar_users() or similar_items() call. Raises OptionError for an n that is no count."""
+    """The options of similar_users() and similar_items(). Raises OptionError unless n is a count."""
 
     n: int = 10
     among: Any = None
@@ -38,9 +37,9 @@ class SimilarOptions:
 
 
 def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
-    """The users of a model most similar to one user, or to each of several, with a column `to` that says to which.
+    """The users of a model most similar to one user, or to each of several; these get a column `to`.
 
-    Of a transposed model, whose users are items: the most similar items.
+    In a transposed model the users are items.
     """
     names = Names.of_users(model)
     labels = names.labels(labels_of(users, model.user_vocabulary.what))
@@ -49,10 +48,10 @@ def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
 
 
 def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: SimilarOptions) -> Frame:
-    """The users of a model most similar to each of some user rows, these themselves left out.
+    """The users of a model most similar to each of some user rows, without the rows' own users.
 
-    Similarity is the cosine of factors, or what a model of histories compares. labels: of the rows, for a column `to`;
-    None without one.
+    Similarity is the cosine of factors, or the measure of a model of histories. labels: of the rows, for the column
+    `to`; None leaves the column out.
     """
     names = Names.of_users(model)
     allowed = allowed_rows(names, model.user_table, options.among, options.exclude, options.where)
@@ -62,21 +61,21 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
-    all_users, asked = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
-    top, cosine = top_of_products(asked, all_users, n, _themselves(user_rows), allowed, bias=False)
+    all_users, own = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
+    top, cosine = top_of_products(own, all_users, n, _own_codes(user_rows), allowed, bias=False)
     return _frame(model, top, cosine, "cosine", labels)
 
 
 def _of_histories(
     factors: HistoryFactors | TransposedHistory, user_rows: UserRows, n: int, allowed: NDArray[np.bool_]
 ) -> tuple[Codes, Floats, str]:
-    """Codes and likeness of the n most alike of those that are allowed, (m, n) each, and what likeness is called."""
+    """Codes and similarities of the n most similar allowed rows, (m, n) each, and the name of the measure."""
     if allowed.all():
         return factors.most_similar(user_rows.history, user_rows.codes, n)
     top, measure, name = factors.most_similar(user_rows.history, user_rows.codes, len(allowed))
-    gone = (top < 0) | ~allowed[top]
-    first = np.argsort(gone, axis=1, kind="stable")[:, :n]  # those that stay, in their order, before the others
-    kept = np.where(gone, -1, top)
+    excluded = (top < 0) | ~allowed[top]
+    first = np.argsort(excluded, axis=1, kind="stable")[:, :n]  # allowed rows first, in their order
+    kept = np.where(excluded, -1, top)
     return np.take_along_axis(kept, first, 1), np.take_along_axis(measure, first, 1), name
 
 
@@ -86,8 +85,8 @@ def _unit(factors: Floats) -> Floats:
     return unit
 
 
-def _themselves(user_rows: UserRows) -> CompressedRows:
-    """Rows of the known ones' own codes."""
+def _own_codes(user_rows: UserRows) -> CompressedRows:
+    """The own code of each known user, as lists of what to leave out."""
     known = user_rows.codes >= 0
     codes = user_rows.codes[known].astype(np.int32)
     return CompressedRows(pointers_of(known), codes, np.ones(len(codes), np.float32), None)
@@ -96,12 +95,12 @@ def _themselves(user_rows: UserRows) -> CompressedRows:
 def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) -> pl.DataFrame:
     import polars as pl
 
-    there, vocabulary = top >= 0, model.user_vocabulary
+    is_row, vocabulary = top >= 0, model.user_vocabulary
     columns = {}
     if labels is not None:
         given = series_of_labels(np.asarray(labels, dtype=vocabulary.labels.dtype), "to")
-        columns["to"] = given.gather(np.repeat(np.arange(len(top)), there.sum(axis=1)))
-    known = label_columns(vocabulary, model.user_table if vocabulary.what == "item" else None)
-    columns |= {name: column.gather(top[there]) for name, column in known.items()}
+        columns["to"] = given.gather(np.repeat(np.arange(len(top)), is_row.sum(axis=1)))
+    names = label_columns(vocabulary, model.user_table if vocabulary.what == "item" else None)
+    columns |= {name: column.gather(top[is_row]) for name, column in names.items()}
     ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
-    return pl.DataFrame(columns | {name: pl.Series(measure[there]), "rank": pl.Series(ranks[there])})
+    return pl.DataFrame(columns | {name: pl.Series(measure[is_row]), "rank": pl.Series(ranks[is_row])})

@@ -1,7 +1,7 @@
-"""At most k of a category in one list: the items' categories, and the greedy choice that keeps to the limit.
+"""max_per={"genre": 2}: at most two items of each genre in one list.
 
-A list is made in the order of the ranking: an item is taken unless one of its categories is full. Nothing else of the
-ranking changes, so that the first item left out is one for which there was no room.
+A list is filled in the order of the ranking: an item is taken unless one of its categories is full. Scores and order
+stay as they are.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from palate.options import is_whole
 if TYPE_CHECKING:
     import polars as pl
 
-Fetch = Callable[[NDArray[np.int64], int], tuple[Codes, Floats]]  # rows, how many -> their best, (len(rows), how many)
+Fetch = Callable[[NDArray[np.int64], int], tuple[Codes, Floats]]  # rows, n -> codes and scores of their n best
 
-COUNTS_AT_ONCE = 1_000_000  # counters and fetched items held at once
+MAX_COUNTERS = 1_000_000  # counters and fetched items in memory at once
 
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `most` items of each class of a field in one list."""
+    """At most `maximum` items of each class of a column in one list. The classes of all items as compressed rows."""
 
-    most: int
-    indptr: NDArray[np.int64]  # (n_items + 2,): the last row, of no item, is empty
-    classes: Codes  # of each item
+    maximum: int
+    indptr: NDArray[np.int64]  # (n_items + 2,); the last row, of no item, is empty
+    classes: Codes  # of item i: classes[indptr[i] : indptr[i + 1]]
     n_classes: int
 
 
 def limits_of(max_per: Any, table: pl.DataFrame | None, what: str) -> tuple[Limit, ...]:
-    """max_per={column: k}, checked. DataError for a column that is not there, OptionError for a k that is no count."""
+    """The limits in max_per={column: k}. Raises DataError for a missing column, OptionError unless k is a count."""
     if not isinstance(max_per, Mapping):
         raise OptionError(f'max_per={max_per!r}: give how many of each value of a column, such as {{"genre": 2}}.')
     if max_per and table is None:
         raise DataError(f"max_per needs a table of {what}s, and the model has none: fit on ratings with one.")
-    return tuple(_limit(table, name, most) for name, most in max_per.items() if table is not None)
+    return tuple(_limit(table, name, k) for name, k in max_per.items() if table is not None)
 
 
-def _limit(table: pl.DataFrame, name: str, most: Any) -> Limit:
-    if not is_whole(most) or most < 0:
-        raise OptionError(f"max_per: of {name!r} {most!r} are allowed; give a whole number, 0 or more.")
+def _limit(table: pl.DataFrame, name: str, k: Any) -> Limit:
+    if not is_whole(k) or k < 0:
+        raise OptionError(f"max_per={{{name!r}: {k!r}}}: give a whole number, 0 or more.")
     rows, classes = _classes_of(table, name)
     indptr = np.zeros(table.height + 2, np.int64)
     np.cumsum(np.bincount(rows, minlength=table.height + 1), out=indptr[1:])
-    return Limit(int(most), indptr, classes, int(classes.max(initial=-1)) + 1)
+    return Limit(int(k), indptr, classes, int(classes.max(initial=-1)) + 1)
 
 
 def _classes_of(table: pl.DataFrame, name: str) -> tuple[NDArray[np.int64], Codes]:
-    """(row, class) of each value of each row, row by row: several values where the features would see several."""
+    """Row and class of each value, row by row. Values are split where the features of a fit would split them."""
     import polars as pl
 
     if name not in table.columns:
@@ -70,7 +70,7 @@ def _classes_of(table: pl.DataFrame, name: str) -> tuple[NDArray[np.int64], Code
 
 
 def _flagged(table: pl.DataFrame, name: str) -> tuple[NDArray[np.int64], Codes]:
-    """The same of a group of columns of 0 and 1, such as genre_Action, genre_Comedy."""
+    """Row and class for a group of columns of 0 and 1, such as genre_Action and genre_Comedy."""
     groups = [field for field in found_fields(table, ()) if isinstance(field, Classes) and field.columns]
     found = [field for field in groups if field.name == name]
     if not found:
@@ -80,17 +80,17 @@ def _flagged(table: pl.DataFrame, name: str) -> tuple[NDArray[np.int64], Codes]:
     return rows, classes.astype(np.int32)
 
 
-def limited(fetch: Fetch, n_people: int, n: int, n_items: int, limits: tuple[Limit, ...]) -> tuple[Codes, Floats]:
-    """The n best of each person, (n_people, n), with no category over its limit; code -1 where there are no more.
+def limited(fetch: Fetch, n_users: int, n: int, n_items: int, limits: tuple[Limit, ...]) -> tuple[Codes, Floats]:
+    """The n best of each user within the limits, (n_users, n); code -1 where there are no more.
 
-    Those whose list does not fill are asked for again, four times deeper, until it does or there are no more items.
+    For users whose list does not fill, four times as many items are fetched, until it fills or no items are left.
     """
-    codes = np.full((n_people, n), -1, np.int32)
-    scores = np.full((n_people, n), -np.inf, np.float32)
-    left, depth = np.arange(n_people), min(2 * n, n_items)
+    codes = np.full((n_users, n), -1, np.int32)
+    scores = np.full((n_users, n), -np.inf, np.float32)
+    left, depth = np.arange(n_users), min(2 * n, n_items)
     while len(left) and n:
         unfilled = []
-        step = max(1, COUNTS_AT_ONCE // (depth + sum(limit.n_classes for limit in limits)))
+        step = max(1, MAX_COUNTERS // (depth + sum(limit.n_classes for limit in limits)))
         for start in range(0, len(left), step):
             rows = left[start : start + step]
             found, values = fetch(rows, depth)
@@ -102,7 +102,7 @@ def limited(fetch: Fetch, n_people: int, n: int, n_items: int, limits: tuple[Lim
 
 
 def _greedy(found: Codes, values: Floats, n: int, limits: tuple[Limit, ...]) -> tuple[Codes, Floats]:
-    """The first n of each row of a ranking (m, depth) that no full category keeps out."""
+    """The first n items of each row of a ranking (m, depth), without those that have a full category."""
     m = len(found)
     codes, scores = np.full((m, n), -1, np.int32), np.full((m, n), -np.inf, np.float32)
     counts = [np.zeros((m, limit.n_classes), np.int32) for limit in limits]
@@ -114,7 +114,7 @@ def _greedy(found: Codes, values: Floats, n: int, limits: tuple[Limit, ...]) -> 
         at = [_pairs(limit, found[rows, place]) for limit in limits]
         free = np.ones(len(rows), bool)
         for limit, count, (row, category) in zip(limits, counts, at, strict=True):
-            free[row[count[rows[row], category] >= limit.most]] = False
+            free[row[count[rows[row], category] >= limit.maximum]] = False
         for count, (row, category) in zip(counts, at, strict=True):
             kept = free[row]
             count[rows[row[kept]], category[kept]] += 1
@@ -125,7 +125,7 @@ def _greedy(found: Codes, values: Floats, n: int, limits: tuple[Limit, ...]) -> 
 
 
 def _pairs(limit: Limit, items: Codes) -> tuple[NDArray[np.int64], Codes]:
-    """(position among the items, class) of every class of some items."""
+    """Position among the items, and class, of every class of some items."""
     counts = np.diff(limit.indptr)[items]
     first = np.cumsum(counts) - counts
     rows = np.repeat(np.arange(len(items)), counts)

@@ -1,0 +1,83 @@
+"""Frames in and out: any kind narwhals knows comes in, the same kind goes out; labels and titles become columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from palate.data.ratings import titles
+from palate.data.vocabulary import Vocabulary
+from palate.models.factors import Codes
+from palate.models.model import Model
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Frame = Any  # a pandas, polars or arrow frame
+
+
+def is_frame(value: Any) -> bool:
+    """True if narwhals knows the value as a frame."""
+    if type(value).__module__.partition(".")[0] in ("builtins", "numpy"):
+        return False  # most calls pass a label or a list: they need not wait for narwhals to load
+    import narwhals as nw
+
+    return isinstance(nw.from_native(value, eager_only=True, pass_through=True), nw.DataFrame)
+
+
+def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:
+    """A frame of these columns, of the same kind as `like`; a polars frame if `like` is None."""
+    import polars as pl
+
+    frame = pl.DataFrame({name: _column(name, values) for name, values in columns.items()})
+    return frame if like is None else as_kind(frame, like)
+
+
+def as_kind(frame: pl.DataFrame, like: Frame) -> Frame:
+    """Convert a polars frame to the kind of `like`."""
+    import narwhals as nw
+
+    backend = nw.from_native(like, eager_only=True).implementation
+    if backend.is_polars():
+        return frame
+    if backend.is_pandas():
+        import pandas as pd
+
+        return pd.DataFrame({name: frame[name].to_numpy() for name in frame.columns})
+    return nw.from_dict(frame.to_dict(), backend=backend).to_native()
+
+
+def _column(name: str, values: Any) -> pl.Series:
+    import polars as pl
+
+    if isinstance(values, list) or values.dtype.kind == "O":
+        return pl.Series(name, list(values), dtype=pl.String)
+    return pl.Series(name, values)
+
+
+# ---- labels and titles as columns ------------------------------------------------------------------------------------
+
+
+def item_columns(model: Model, codes: Codes) -> dict[str, Any]:
+    """The columns that name items: item and, where the model has titles, title; (n,) each."""
+    columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes)}
+    texts = model.item_titles
+    return columns if texts is None else columns | {"title": [texts[code] for code in codes]}
+
+
+def label_columns(vocabulary: Vocabulary, table: pl.DataFrame | None) -> dict[str, pl.Series]:
+    """Label and, where the table has them, title of every code, in the order of the codes."""
+    import polars as pl
+
+    texts = titles(table)
+    columns = {vocabulary.what: series_of_labels(vocabulary.labels, vocabulary.what)}
+    return columns if texts is None else columns | {"title": pl.Series("title", texts, dtype=pl.String)}
+
+
+def series_of_labels(labels: NDArray[Any], name: str) -> pl.Series:
+    """Labels, strings or integers, as a column with this name."""
+    import polars as pl
+
+    return pl.Series(name, labels.tolist(), dtype=pl.String) if labels.dtype.kind == "O" else pl.Series(name, labels)

@@ -1,0 +1,231 @@
+"""The file of recommend(out=...): how it is written, and how resume=True goes on after a kill.
+
+A file is written block by block under another name and then renamed, so that it appears whole or not at all.
+
+With resume=True finished blocks are kept in the folder `<out>.parts`: manifest.json, which identifies the model, the
+users and the options, and one file of codes and scores for each block. The file is made from all blocks at the end, so
+that it is the same with and without a kill. A part that is not whole is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palate.answers.ranking.queries import Query
+from palate.errors import DataError, OptionError
+from palate.models.factors import Codes, Floats
+from palate.models.model import Model
+
+if TYPE_CHECKING:
+    import polars as pl
+
+WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv", ".jsonl": "sink_ndjson", ".ndjson": "sink_ndjson"}
+
+MANIFEST = "manifest.json"
+DIFFERENCES = {  # how an error names an entry of the manifest that differs
+    "model": "another model",
+    "users": "other users",
+    "allowed": "other items (items, exclude or where)",
+    "lists": "other lists of items for users",
+    "limits": "another max_per",
+}
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+def check_path(out: Any) -> Path:
+    """The path to write to. Raises OptionError for an unknown ending, or if there is something that is no file."""
+    path = Path(out)
+    if path.suffix not in WRITERS:
+        raise OptionError(f"out={str(path)!r}: the ending must be one of {', '.join(WRITERS)}.")
+    if path.exists() and not path.is_file():
+        raise OptionError(f"out={str(path)!r} is there and is no regular file.")
+    return path
+
+
+def write(frames: Iterator[pl.DataFrame], path: Path) -> Path:
+    """Write frames into one file as they come, by the streaming writers of polars."""
+    from polars.io.plugins import register_io_source
+
+    first = next(frames)
+
+    def source(*_: Any) -> Iterator[pl.DataFrame]:
+        yield first
+        yield from frames
+
+    beside = path.with_name(path.name + ".part")
+    try:
+        getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return path
+
+
+# ---- resuming --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The finished blocks of one run, in a folder of their own."""
+
+    folder: Path
+
+    @classmethod
+    def beside(cls, path: Path) -> Parts:
+        """The parts of the file that will be at this path."""
+        return cls(path.with_name(path.name + ".parts"))
+
+    def begin(self, manifest: dict[str, Any]) -> int:
+        """Make the folder, or go on with the one there is. Returns the number of users in a block.
+
+        Raises OptionError if the parts belong to another model or other options.
+        """
+        earlier = self._manifest()
+        if earlier is None:
+            self.folder.mkdir(exist_ok=True)
+            _write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+            return int(manifest["block"])
+        for name, value in manifest.items():
+            if name != "block" and earlier.get(name) != value:
+                difference = DIFFERENCES.get(name, f"{name}={earlier.get(name)!r}, which is {value!r} now")
+                raise OptionError(
+                    f"{self.folder} was begun with {difference}: ask as before, or leave out resume=True (the CLI's "
+                    f"--resume) to begin anew."
+                )
+        if earlier["block"] > manifest["block"]:
+            raise OptionError(
+                f"{self.folder} was begun in blocks of {earlier['block']:,} users, and memory= has room for "
+                f"{manifest['block']:,} now: give it as much as then, or begin anew without resume=True."
+            )
+        return int(earlier["block"])
+
+    def _manifest(self) -> dict[str, Any] | None:
+        """The manifest in the folder. If there is none that can be read, clear the folder and return None."""
+        try:
+            manifest = json.loads((self.folder / MANIFEST).read_bytes())
+        except (OSError, ValueError):
+            self.clear()
+            return None
+        is_valid = isinstance(manifest, dict) and isinstance(manifest.get("block"), int) and manifest["block"] > 0
+        if not is_valid:
+            self.clear()
+        return manifest if is_valid else None
+
+    def get(self, at: int, n_users: int, query: Query) -> tuple[Codes, Floats] | None:
+        """Codes and scores of a block, or None if its part is missing or torn.
+
+        Raises DataError for a whole part that cannot be an answer to the query: something else wrote it.
+        """
+        try:
+            with np.load(self._part(at), allow_pickle=False) as part:
+                codes, scores = part["codes"], part["scores"]
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+        fits = codes.shape == scores.shape == (n_users, query.n)
+        if not fits or codes.dtype != np.int32 or scores.dtype != np.float32:
+            return None
+        if fault := _fault_of(codes, scores, query):
+            raise DataError(
+                f"{self._part(at)} {fault}, so it is none of what this run has made. Remove that file to have its part "
+                "made again, or leave out resume=True (the CLI's --resume) to begin anew."
+            )
+        return codes, scores
+
+    def put(self, at: int, codes: Codes, scores: Floats) -> None:
+        """Keep a block. Its part appears whole or not at all."""
+        beside = self._part(at).with_suffix(".new")
+        with beside.open("wb") as stream:
+            np.savez(stream, codes=codes, scores=scores)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(self._part(at))
+
+    def _part(self, at: int) -> Path:
+        return self.folder / f"{at:08}.npz"
+
+    def clear(self) -> None:
+        """Remove the parts and the manifest. Other files in the folder stay, and the folder with them."""
+        names = {MANIFEST, str(Path(MANIFEST).with_suffix(".new"))}
+        for found in [*self.folder.glob("*.npz"), *self.folder.glob("*.new"), *self.folder.glob("*.json")]:
+            if found.name in names or re.fullmatch(r"\d{8}", found.stem):
+                found.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
+
+def _fault_of(codes: Codes, scores: Floats, query: Query) -> str:
+    """What cannot be right in a part, in words; empty if nothing is wrong."""
+    items = codes[codes != -1]
+    n_items = len(query.allowed)
+    if ((items < 0) | (items >= n_items)).any():
+        return f"has items {items.min()} to {items.max()} of a catalogue that ends at {n_items - 1}"
+    if not query.allowed[items].all():
+        return "has items that no user may get"
+    return "has scores that are no numbers" if np.isnan(scores[codes != -1]).any() else ""
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str, Any]:
+    """What identifies a run: digests of model, users and options, and the number of users in a block."""
+    learned = (model.factors, model.history, model.score_limits)
+    uncertainty = None
+    if query.by != "mean":
+        unknown = None if model.effects is None else model.effects.unknown_variance
+        uncertainty = (model.posterior, model.noise, model.user_noise, model.item_noise, unknown)
+    plain = {name: getattr(query, name) for name in ("n", "keep_seen", "by", "z", "seed", "at_least")}
+    return {
+        "model": digest_of(learned, uncertainty, model.item_vocabulary.labels),
+        "users": digest_of(labels),
+        "allowed": digest_of(query.allowed),
+        "lists": digest_of(query.included_lists, query.excluded_lists),
+        "limits": digest_of(query.limits),
+        **plain,
+        "index": None if query.index is None else f"{query.index.n_probes} of {query.index.n_cells} cells",
+        "block": block,
+    }
+
+
+def digest_of(*values: Any) -> str:
+    """BLAKE2 of nested values: arrays, numbers, texts, and dataclasses and sequences of them."""
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, values)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        digest.update(repr(value.tolist()).encode("utf-8", "surrogatepass"))
+    elif isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif is_dataclass(value):
+        digest.update(type(value).__name__.encode())
+        _feed(digest, [getattr(value, field.name) for field in fields(value)])
+    elif isinstance(value, list | tuple):
+        digest.update(f"[{len(value)}".encode())
+        for one in value:
+            _feed(digest, one)
+    elif isinstance(value, dict):
+        _feed(digest, [*value, *value.values()])
+    else:
+        assert value is None or isinstance(value, str | int | float | np.generic), f"no digest of {type(value)}"
+        digest.update(repr(value).encode())

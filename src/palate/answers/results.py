@@ -1,0 +1,269 @@
+"""Answers that are no frames: Prediction, Distribution, Explanation with its Reasons, CrossTab. And how they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.answers.frames import make_frame
+from palate.data.ratings import Kind
+
+if TYPE_CHECKING:
+    import polars as pl
+
+N_REASONS = 8  # own ratings that a printed explanation lists one by one
+SIDE_INFORMATION = {"history": "history: which items were rated"}  # as printed; columns of tables print as they are
+
+
+class Prediction(NamedTuple):
+    """A predicted rating with an interval.
+
+    Attributes:
+        prediction (float): The predicted mean of the rating, within the rating range.
+        low (float): The lower end of the interval; nan where the model has no intervals.
+        high (float): The upper end of the interval; nan where the model has no intervals.
+
+    Example:
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> prediction, low, high = rec.predict("u1", "i2", level=0.5)
+        >>> low < prediction < high
+        True
+    """
+
+    prediction: float
+    low: float
+    high: float
+
+
+class Distribution(NamedTuple):
+    """A predicted rating with an interval and the probability of each rating, from a model of ordered ratings.
+
+    Attributes:
+        prediction (float): The predicted mean of the rating, within the rating range.
+        low (float): The lower end of the interval.
+        high (float): The upper end of the interval.
+        chances (dict): {rating: probability}, the lowest rating first; the probabilities add up to 1.
+
+    Example:
+        >>> import palate
+        >>> data = palate.datasets.synthetic(60, 40, 1200, seed=1)
+        >>> rec = palate.Bayes(n_sweeps=20, likelihood="ordinal").fit(data)
+        >>> abs(sum(rec.predict("u1", "i2", distribution=True).chances.values()) - 1) < 1e-6
+        True
+    """
+
+    prediction: float
+    low: float
+    high: float
+    chances: dict[float, float]
+
+    def at_least(self, rating: float) -> float:
+        """Return the probability of this rating or a higher one.
+
+        Ratings are compared as float32, so that 3.1 is the 3.1 of the training ratings.
+
+        Parameters:
+            rating (float): A rating; it need not be one of the steps.
+
+        Returns:
+            float: The probability, between 0 and 1.
+
+        Example:
+            >>> import palate
+            >>> data = palate.datasets.synthetic(60, 40, 1200, seed=1)
+            >>> rec = palate.Bayes(n_sweeps=20, likelihood="ordinal").fit(data)
+            >>> 0 < rec.predict("u1", "i2", distribution=True).at_least(4) < 1
+            True
+        """
+        threshold = np.float32(rating)
+        return sum(chance for value, chance in self.chances.items() if np.float32(value) >= threshold)
+
+
+class Reason(NamedTuple):
+    """One of the user's own ratings, and how far it moves the explained prediction.
+
+    When a new item is explained, a reason is one of the ratings it got, and `item` holds the user who gave it.
+
+    Attributes:
+        item (label): The rated or chosen item.
+        title (str or None): Its title, where the model has titles.
+        rating (float): The rating. Of implicit feedback, how often the item was chosen (1 where there are no counts).
+        contribution (float): How far this rating moves the prediction, in units of the prediction.
+    """
+
+    item: Any
+    title: str | None
+    rating: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a prediction comes from; prints as a short table.
+
+    Two sums hold. `parts` add up to `prediction`. The contributions in `because`, the shares in `known` and `rest` add
+    up to the user's part plus the factors' part. In a model of implicit feedback the prediction is a score.
+
+    Attributes:
+        user (label): The user.
+        item (label): The item.
+        title (str or None): The title of the item, where the model has titles.
+        prediction (float): The predicted rating or score.
+        parts (dict): {name: share} of mean, user, item and factors; of time, if a time was asked about; and of limit,
+            which is what clipping to the rating range changed, most often 0.
+        because (list of Reason): The user's own ratings or choices, largest contribution (in size) first.
+        rest (float): What neither ratings nor side information explain: the prior that all users share, and the
+            difference between the factors and the mean over the posterior draws.
+        known (dict): {name: share} of the user's side information: "history" (which items were rated, whatever the
+            ratings) and the columns of the user table. CrossTab.known is something else: observed ratings.
+        kind (str): "explicit" or "implicit", as the training ratings were.
+
+    Example:
+        >>> import palate
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> why = rec.explain("u1", "i2")
+        >>> shares = sum(reason.contribution for reason in why.because) + sum(why.known.values()) + why.rest
+        >>> abs(shares - why.parts["user"] - why.parts["factors"]) < 1e-6
+        True
+    """
+
+    user: Any
+    item: Any
+    title: str | None
+    prediction: float
+    parts: dict[str, float]
+    because: list[Reason]
+    rest: float
+    known: dict[str, float] = field(default_factory=dict)
+    kind: Kind = "explicit"
+
+    def __str__(self) -> str:
+        name = self.title or str(self.item)
+        if self.kind == "implicit":
+            return "\n".join([f"{name} for {self.user}: score {self.prediction:.3f}", *self._reason_lines()])
+        lines = [f"{name} for {self.user}: {self.prediction:.2f}"]
+        lines += [
+            f"  {part:>8} {value:+.2f}" for part, value in self.parts.items() if part != "limit" or abs(value) >= 0.005
+        ]
+        lines += self._reason_lines()
+        lines += [f"  {share:+.3f}  {SIDE_INFORMATION.get(name, name)}" for name, share in self.known.items()]
+        lines.append(f"  {self.rest:+.3f}  prior, the same for all users")
+        return "\n".join(lines)
+
+    def _reason_lines(self) -> list[str]:
+        """A line for each of the first N_REASONS own ratings, and one for the sum of the others."""
+        lines = ["because of"] if self.because else []
+        lines += [f"  {reason.contribution:+.3f}  {self._text_of(reason)}" for reason in self.because[:N_REASONS]]
+        others = self.because[N_REASONS:]
+        if others:
+            noun = "choices" if self.kind == "implicit" else "ratings"
+            share = sum(reason.contribution for reason in others)
+            lines.append(f"  {share:+.3f}  the {len(others)} other {noun}")
+        return lines
+
+    def _text_of(self, reason: Reason) -> str:
+        name = reason.title or reason.item
+        if self.kind == "explicit":
+            return f"rated {name} {reason.rating:g}"
+        has_counts = any(other.rating != 1 for other in self.because)
+        return f"chose {name} ({reason.rating:g})" if has_counts else f"chose {name}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as plain values, ready for JSON.
+
+        Returns:
+            dict: The attributes by name; `because` is a list of dicts.
+
+        Example:
+            >>> import json, palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> json.loads(json.dumps(rec.explain("u1", "i2").to_dict()))["item"]
+            'i2'
+        """
+        return {
+            "user": self.user,
+            "item": self.item,
+            "title": self.title,
+            "prediction": self.prediction,
+            "parts": self.parts,
+            "because": [reason._asdict() for reason in self.because],
+            "known": self.known,
+            "rest": self.rest,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True)
+class CrossTab:
+    """A table of users and items: observed ratings beside predictions; prints as text.
+
+    Attributes:
+        users (list of labels): The rows.
+        items (list of labels): The columns.
+        titles (list of str or None): The titles of the columns, None where an item has none.
+        known (array): Observed ratings, (n_users, n_items) float32, nan where a user has not rated an item. Of implicit
+            feedback the counts, 1 where there are none. Explanation.known is something else: side information.
+        predicted (array): Predicted ratings, or scores of implicit feedback, (n_users, n_items) float32.
+        kind (str): "explicit" or "implicit", as the training ratings were.
+
+    Example:
+        >>> import palate
+        >>> rec = palate.Bias().fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+        >>> rec.cross_tab(["u1", "u2"], ["i1", "i2", "i3"]).predicted.shape
+        (2, 3)
+    """
+
+    users: list[Any]
+    items: list[Any]
+    titles: list[str | None]
+    known: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+    kind: Kind = "explicit"
+
+    def to_frame(self, what: str = "predicted") -> pl.DataFrame:
+        """Return one of the two tables as a frame.
+
+        Parameters:
+            what (str, default "predicted"): "predicted", or "known" for the observed ratings.
+
+        Returns:
+            polars.DataFrame: One row per user and one column per item, after a column of user labels.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bias().fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.cross_tab(["u1", "u2"], ["i1", "i2"]).to_frame("known").columns
+            ['user', 'i1', 'i2']
+        """
+        table = self.known if what == "known" else self.predicted
+        first = "user" if "user" not in map(str, self.items) else "user label"
+        is_text = any(isinstance(label, str) for label in self.users)
+        columns: dict[str, Any] = {first: np.array(self.users, dtype=object if is_text else np.int64)}
+        frame: pl.DataFrame = make_frame(columns | {str(item): table[:, at] for at, item in enumerate(self.items)})
+        return frame
+
+    def __str__(self) -> str:
+        decimals, legend = 1, "observed rating, and the predicted one in brackets"
+        if self.kind == "implicit":
+            decimals, legend = 2, "how often the item was chosen, and the score in brackets"
+        head = [""] + [(title or str(item))[:12] for item, title in zip(self.items, self.titles, strict=True)]
+        rows = [head] + [
+            [str(user)] + [_cell(known, predicted, decimals) for known, predicted in zip(*pair, strict=True)]
+            for user, *pair in zip(self.users, self.known, self.predicted, strict=True)
+        ]
+        return "\n".join([*aligned(rows, str.rjust), legend])
+
+
+def aligned(rows: Sequence[Sequence[str]], just: Callable[[str, int], str] = str.ljust) -> list[str]:
+    """Lines of text in which the cells of each column stand below each other. No row is longer than the first."""
+    widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(len(rows[0]))]
+    return ["  ".join(map(just, row, widths)).rstrip() for row in rows]
+
+
+def _cell(known: float, predicted: float, decimals: int) -> str:
+    return f"{'-' if np.isnan(known) else format(known, 'g')} ({predicted:.{decimals}f})"
