@@ -19,6 +19,7 @@ ENTRY = re.compile(r"(?P<name>\*{0,2}\w+) \((?P<type>.+?)(?:, default (?P<defaul
 ANSWERS = [
     *("CrossValidation", "Comparison", "Entry", "Measure", "RankingReport", "Report", "Trial", "Tuning"),
     *("Epoch", "LrSearch", "PrincipalAxes", "RatingLoaders", "Recorder"),
+    *("DataSet", "SyntheticFactors"),
 ]
 
 
@@ -172,6 +173,16 @@ def test_every_parameter_is_described_with_its_default(name):
     for parameter, default in taken.items():
         if default:
             assert described[parameter] == default, f"{name}: {parameter} is {default}, not {described[parameter]}"
+
+
+@each_thing
+def test_every_field_of_an_answer_is_described(name):
+    found = THINGS[name]
+    is_answer = name.rpartition(".")[2] in ANSWERS or name.startswith("palate.answers")
+    if not (is_answer and is_dataclass(found)):
+        return
+    described = [ENTRY.fullmatch(entry)["name"] for entry in entries_of(sections_of(doc_of(found))["Attributes"])]
+    assert set(described) >= {field.name for field in fields(found) if not field.name.startswith("_")}, name
 
 
 @each_name

@@ -123,7 +123,7 @@ def test_size_is_that_of_the_file(whole, tmp_path):
     assert saved_size(rec) == (tmp_path / "m.palate").stat().st_size
 
 
-def test_neighbours_among_users_have_a_name_of_their_own(whole, monkeypatch):
+def test_neighbors_among_users_have_a_name_of_their_own(whole, monkeypatch):
     from palate.evaluation import comparing
 
     monkeypatch.setattr(comparing, "RECIPES", {"Neighbors": palate.Neighbors})

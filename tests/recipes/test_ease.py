@@ -246,7 +246,7 @@ HOSTILE = {
     "confidence": lambda _, header: header.update({"confidence": "blind"}),
     "damping": lambda _, header: header.update({"damping": -1}),
     "no confidence": lambda _, header: header.pop("confidence"),
-    "neighbours of no measure": lambda _, header: header.update({"measure": "love", "k": 3, "shrinkage": 0}),
+    "neighbors of no measure": lambda _, header: header.update({"measure": "love", "k": 3, "shrinkage": 0}),
 }
 
 

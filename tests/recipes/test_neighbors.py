@@ -74,7 +74,7 @@ def test_choices_by_users(measure):
 
 
 @pytest.mark.parametrize("by", ["items", "users"])
-def test_ratings_are_biases_and_what_neighbours_differ_from_them(by):
+def test_ratings_are_biases_and_what_neighbors_differ_from_them(by):
     ratings = synthetic()
     bias = palate.Bias().fit(ratings)
     base = bias.mean + bias.user_bias[:, None].astype(np.float64) + bias.item_bias
@@ -122,7 +122,7 @@ def test_an_update_with_ratings_counts_at_once(by):
     assert np.isfinite(after.forget(users=["u2"], items=["i3"]).recommend(n=3)["score"].to_numpy()).all()
 
 
-def test_users_find_new_neighbours_by_an_update():
+def test_users_find_new_neighbors_by_an_update():
     likes = synthetic().likes(at_least=3)
     rec = palate.Neighbors(by="users").fit(likes)
     own = rec.history("u1")["item"].to_list()
@@ -172,7 +172,7 @@ def test_hostile_files_are_refused(by, kind, tmp_path):
 
 
 @pytest.mark.data
-def test_neighbours_predict_movielens(ml_100k_90_10):
+def test_neighbors_predict_movielens(ml_100k_90_10):
     train, test = ml_100k_90_10
     rec = palate.Neighbors().fit(train)
     predicted = rec.predict_codes(test.user_codes, test.item_codes)[0]

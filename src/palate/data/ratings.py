@@ -421,7 +421,7 @@ class Ratings:
 
         Returns:
             polars.DataFrame: Columns user and item, rating (only if explicit), and time and weight if there are any;
-            one row per rating.
+                one row per rating.
 
         Example:
             >>> import palate

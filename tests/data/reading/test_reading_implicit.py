@@ -150,7 +150,7 @@ def test_counts_at_the_command_line(tmp_path):
         cwd=tmp_path,
     )
     assert [one.returncode for one in done] == [0, 0, 0, 0, 1]
-    assert "ratings from 1 to 10000 with a long tail: if they say how often, pass --kind implicit" in done[2].stderr
+    assert "range from 1 to 10000 with a long tail: if they are counts, pass --kind implicit" in done[2].stderr
     assert "long tail" not in done[1].stderr + done[3].stderr
     assert "the column 'plays' says how often" in done[4].stderr
 
