@@ -36,7 +36,7 @@ def test_nine_tenths_with_everything(ml_100k_90_10):
     assert 0.88 < report["coverage_90"] < 0.93
     happened = (test.values[:, None] == [1, 2, 3, 4, 5]).mean(axis=0)
     for when in (test.times, None):
-        chances = rec.model.forecast(test.user_codes, test.item_codes, when).chances
+        chances = rec.model.forecast(test.user_codes, test.item_codes, when).probabilities
         assert abs(chances.mean(axis=0) - happened).max() < 0.015
 
 
