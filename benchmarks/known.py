@@ -16,7 +16,7 @@ from measuring import Row, fresh, split_90_10
 
 import palate
 from palate import Ratings
-from palate.recipes.base import single_threaded_blas
+from palate.kernels.blas import single_threaded_blas
 from palate.recipes.gibbs.chain import Chain
 
 SEEDS = range(5)

@@ -113,7 +113,7 @@ def curve(people: HeldOut, who: list[int], asked: list[list[int]]) -> tuple[NDAr
         ]
         answered[n] = [len(row) for row in given]
         model = people.rec.model
-        scores = np.clip(model.factors.scores(model.newcomers(_compressed(given)).vectors), *model.limits)
+        scores = np.clip(model.factors.scores(model.fold_in(_compressed(given)).vectors), *model.limits)
         for at, p in enumerate(who):
             test = people.tests[p]
             errors[n, at] = np.mean((scores[at, list(test)] - np.array(list(test.values()))) ** 2)

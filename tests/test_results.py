@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from helpers.scripts import ROOT
+from helpers.scripts import ROOT, module_at
 
 RATINGS, LIKES = "peers.csv", "peers-likes.csv"
 COLUMNS = {  # of the table in README.md: the file, the data set and the figure that a cell shows
@@ -74,3 +74,11 @@ def test_every_setting_that_was_kept_stands_in_the_results(file, figures):
             and all(row[name] in line for name in figures)
             for line in all_figures
         )
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_imports(script, monkeypatch):
+    monkeypatch.syspath_prepend(str(script.parent))
+    for needed in ("torch", "matplotlib"):
+        pytest.importorskip(needed)
+    assert module_at(script).__doc__
