@@ -324,7 +324,7 @@ def test_unknown_labels_follow_the_policy(name):
             rec.predict(*asked.row(row), on_unknown="raise")
     with pytest.raises(UnknownLabelError, match=f"unknown user '{EMPTY}'"):
         rec.predict(asked, on_unknown="raise")
-    with pytest.raises(OptionError, match="on_unknown='ignore' is none of 'fallback', 'nan', 'raise'"):
+    with pytest.raises(OptionError, match="on_unknown='ignore' is not valid; use one of 'fallback', 'nan', 'raise'"):
         rec.predict(asked, on_unknown="ignore")
 
 
@@ -480,7 +480,7 @@ def test_ranking_by_the_posterior_needs_one(name):
         else:
             with pytest.raises(OptionError, match="needs the draws of a Bayes fit"):
                 rec.recommend("u1", by=by)
-    with pytest.raises(OptionError, match="by='best' is none of 'mean', 'lower', 'thompson'"):
+    with pytest.raises(OptionError, match="by='best' is not valid; use one of 'mean', 'lower', 'thompson'"):
         rec.recommend("u1", by="best")
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from palate import options as option_checks
 from palate import recommender
 from palate.answers import arguments, fold_in, predicting
 from palate.answers.ranking import memory, recommending
@@ -164,9 +165,9 @@ def test_a_number_of_answers_is_one_that_can_be_counted(rec, bayes, n):
 @pytest.mark.parametrize("seed", [-1, "a", None, 1.5, True])
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(OptionError, match="seed must be a whole number, 0 or more"):
-        arguments.check_seed(seed)
-    arguments.check_seed(0)
-    arguments.check_seed(2**70)
+        option_checks.check_seed(seed)
+    option_checks.check_seed(0)
+    option_checks.check_seed(2**70)
 
 
 @pytest.mark.parametrize("value", [3e38, -3e38, 50, 1e6])

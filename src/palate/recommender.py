@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from palate import storing
 from palate.answers import updating
-from palate.answers.arguments import Doubles, OnUnknown, Timestamp, check_choice
+from palate.answers.arguments import Doubles, OnUnknown, Timestamp
 from palate.answers.explaining import explain
 from palate.answers.fold_in import FoldIn, fold_in
 from palate.answers.frames import Frame
@@ -26,6 +26,7 @@ from palate.data.ratings import Ratings
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.model import Model
+from palate.options import check_choice
 
 
 class Recommender:

@@ -20,6 +20,7 @@ import palate as library
 from helpers.command_line import answer, many, palate, parsed, refusal, refused
 from palate.cli import lists as _lists
 from palate.cli import printing as _printing
+from palate.cli.messages import as_typed
 from palate.errors import OptionError
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals, terminals and pipes")
@@ -124,7 +125,9 @@ def test_users_and_items_come_from_files_of_their_own(here):
         assert (model.n_users, model.n_items) == (n_users, n_items)
     found = parsed("recommend", "f.palate", "99", "-n", 99, cwd=here)
     assert "77" in {row["item"] for row in found}
-    assert "unrated='all'" in refused("fit", "ratings.csv", *files, "--unrated", "all", "-o", "g.palate", cwd=here)
+    assert "--unrated all is not valid" in refused(
+        "fit", "ratings.csv", *files, "--unrated", "all", "-o", "g.palate", cwd=here
+    )
     (here / "people.txt").write_text("98|24|cook\n99|30|cook\n")
     assert "none of the 40 users" in refused("fit", "ratings.csv", *files, "-o", "g.palate", cwd=here)
 
@@ -316,7 +319,7 @@ def test_update_and_forget(here, rec, tmp_path):
     answer("forget", less, "--item", "Star Wars (1977)", "-o", less)  # onto itself
     assert library.load(less).n_items == rec.n_items - 1
     assert "late-comer" in refused("forget", less, "--user", "late-comer", "-o", less)
-    assert "labels of users or items" in refused("forget", less, "-o", less)
+    assert "name a user with --user" in refused("forget", less, "-o", less)
     assert "the file to learn from" in refused("update", less, tmp_path / "new.csv", "-o", tmp_path / "new.csv")
 
 
@@ -383,18 +386,18 @@ def test_wrong_options_are_named(here):
     said = {
         "fit ratings.csv -o x --recipe SVD": "no recipe 'SVD'; there are Bayes",
         "fit ratings.csv -o x --recipe Mean --n-factors 3": "Mean has no --n-factors",
-        "fit ratings.csv -o x --recipe SGD --optimizer adam": "optimizer='adam' is none of 'sgd', 'adagrad'",
-        "fit ratings.csv -o x --recipe SGD --y-range 5 1": "y_range must rise",
+        "fit ratings.csv -o x --recipe SGD --optimizer adam": "--optimizer adam is not valid; use one of 'sgd'",
+        "fit ratings.csv -o x --recipe SGD --y-range 5 1": "--y-range must rise",
         "fit ratings.csv -o x --recipe SGD --lr 1000": "diverged in epoch 1: give a smaller lr than 1000",
         "fit ratings.csv -o x --recipe Popularity --test 0.1": "predicts no ratings",
-        "fit ratings.csv -o x --test 2": "test=2.0",
+        "fit ratings.csv -o x --test 2": "--test 2.0",
         "fit ratings.csv -o x --test 0.00001": "not a single rating",
         "fit ratings.csv -o x --user nobody": "no column 'nobody'",
         "fit ratings.csv -o no/m.palate": "there is no folder no",
         "fit ratings.csv -o .": "is a folder",
         "fit ml-100k --user 0 -o x": "leave out --user",
         "recommend m.palate 1 --out x.txt": "the ending must be",
-        "recommend m.palate 1 --by mood": "by='mood'",
+        "recommend m.palate 1 --by mood": "--by mood",
         "recommend m.palate --like alien=nan": "NaN",
         "predict m.palate 1 2 --level 2": "level",
         "predict m.palate --pairs absent.csv": "no file absent.csv",
@@ -591,3 +594,17 @@ def test_a_data_set_by_its_name(movielens, tmp_path):
     best = parsed("recommend", "m.palate", "196", cwd=tmp_path)
     assert len(best) == 10
     assert all(row["title"] for row in best)
+
+
+def test_messages_name_options_as_they_are_typed():
+    options = {"kind": "--kind", "with_time": "--with-time", "time": "--time", "y_range": "--y-range", "n": "--n"}
+    said = {
+        'pass kind="implicit".': "pass --kind implicit.",
+        "kind='two words' is not valid": "--kind 'two words' is not valid",
+        'time=True needs times: palate.read(..., time="...").': "--with-time needs times: --time NAME.",
+        "the ends of y_range=(4.0, 5.5).": "the ends of --y-range 4.0 5.5.",
+        "n must be a whole number": "--n must be a whole number",
+        "say which with time= (a name)": "say which with --time (a name)",
+        "seed=3 stays, as 'kind=x' does": "seed=3 stays, as 'kind=x' does",
+    }
+    assert {text: as_typed(text, options) for text in said} == said

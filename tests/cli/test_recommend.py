@@ -109,8 +109,8 @@ def test_an_index_finds_nearly_the_same(here, rec):
 def test_what_an_index_does_not_go_with(here):
     pytest.importorskip("faiss", reason="needs palate[ann]")
     told = {
-        "recommend m.palate 1 --index hnsw": "is none of 'ann'",
-        "recommend m.palate 1 --index ann --items-file pairs.csv": 'index="ann" goes with by="mean"',
+        "recommend m.palate 1 --index hnsw": "--index hnsw is not valid; use 'ann'",
+        "recommend m.palate 1 --index ann --items-file pairs.csv": "--index ann goes with --by mean",
     }
     for done, (line, said) in zip(many(*told, cwd=here), told.items(), strict=True):
         assert said in refusal(done), line

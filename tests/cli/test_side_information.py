@@ -72,9 +72,9 @@ def test_what_a_fit_cannot_learn_is_refused(here):
     fine = "\n".join(f"{user},{item},{1 + (user * 7 + item) / 100}" for user in range(9) for item in range(9))
     (here / "fine.csv").write_text(f"user,item,rating\n{fine}\n")
     said = {
-        "fit untimed.csv --with-time -o x": "time=True needs times",
-        "fit ratings.csv --time false --with-time -o x": "time=True needs times",
-        "fit ratings.csv --likelihood normal -o x": "likelihood='normal' is none of 'gaussian', 'ordinal', 'auto'",
+        "fit untimed.csv --with-time -o x": "--with-time needs times",
+        "fit ratings.csv --time false --with-time -o x": "--with-time needs times",
+        "fit ratings.csv --likelihood normal -o x": "--likelihood normal is not valid; use one of 'gaussian'",
         "fit fine.csv --likelihood ordinal -o x": "20",
         "fit ratings.csv --recipe ALS --with-time --no-history -o x": "ALS has no --history, --with-time; its options",
         "fit ratings.csv --recipe Mean --with-time -o x": "Mean has no --with-time",
@@ -155,13 +155,13 @@ def test_explain_at_a_time(here, rec):
 def test_questions_a_model_cannot_answer(here):
     said = {
         "predict ids.palate 1 3 --distribution": 'likelihood="ordinal"',
-        "predict all.palate 1 3 --when soon": "when='soon' is no time",
+        "predict all.palate 1 3 --when soon": "--when soon is no time",
         "predict all.palate 1 3 --when nan": "is no time",
         "explain all.palate 1 3 --when 2000-13-01": "is no time",
         "recommend ids.palate 1 --by chance --at-least 4": "needs ordered ratings",
         "recommend all.palate 1 --by chance": "go together",
         "recommend all.palate 1 --at-least 4": "go together",
-        "recommend all.palate 1 --by chance --at-least nan": "at_least must be a rating",
+        "recommend all.palate 1 --by chance --at-least nan": "--at-least must be a rating",
     }
     for (line, word), done in zip(said.items(), many(*said, cwd=here), strict=True):
         assert word in refusal(done), line

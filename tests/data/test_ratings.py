@@ -321,7 +321,7 @@ def test_unrated_rows_of_a_table_can_be_kept(kind, tmp_path):
     assert again.user_table.rows() == [(None,), (1,), (None,), (None,), (None,)]
     with pytest.raises(DataError, match="none of the 3 users"):
         plain.with_users({"user": ["zoe"], "age": [1]}, unrated="keep")
-    with pytest.raises(OptionError, match="unrated='all' is not an option; use one of 'drop', 'keep'"):
+    with pytest.raises(OptionError, match="unrated='all' is not valid; use one of 'drop', 'keep'"):
         plain.with_users(users, unrated="all")
 
 

@@ -221,7 +221,7 @@ def test_a_share_outside_0_to_1_is_refused(split, test):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True])
 def test_a_bad_seed_is_refused(seed):
-    with pytest.raises(OptionError, match="whole number from 0"):
+    with pytest.raises(OptionError, match="seed must be a whole number, 0 or more"):
         split_random(make(20, 3, 3, 0), seed=seed)
 
 
@@ -257,7 +257,7 @@ def test_given_rows_may_be_none_and_keep_their_order():
 
 @pytest.mark.parametrize("n", [0, -1, 1.0, "1", True])
 def test_a_bad_n_is_refused(n):
-    with pytest.raises(OptionError, match="whole number from 1"):
+    with pytest.raises(OptionError, match="n must be a whole number, 1 or more"):
         split_last(make(20, 3, 3, 0), n)
 
 

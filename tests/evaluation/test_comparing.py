@@ -270,7 +270,7 @@ def test_entries_are_printed_as_they_come(stars, capsys):
 @pytest.mark.parametrize(
     ("recipes", "words"),
     [([], "recipes is empty"), ({}, "recipes is empty"), ("ALS", "must be a list"), (palate.ALS(), "must be a list"),
-     (["KNN"], "'KNN' is not a recipe"), ([palate.ALS], "is not a recipe"), (["ALS", "als"], "one twice"),
+     (["KNN"], "there is no recipe 'KNN'"), ([palate.ALS], "is not a recipe"), (["ALS", "als"], "one twice"),
      (3, "must be a list")],
 )  # fmt: skip
 def test_values_that_are_not_recipes(stars, recipes, words):
@@ -367,7 +367,7 @@ def test_a_failing_recipe_at_the_command_line(folder):
 
 
 REFUSED = {
-    ("--recipes", "KNN"): "'KNN' is not a recipe",
+    ("--recipes", "KNN"): "there is no recipe 'KNN'",
     ("--out", "c.txt"): "the ending must be one of",
     ("--out", "no/c.html"): "there is no folder",
     ("--test", "2"): "give the share to hold out",

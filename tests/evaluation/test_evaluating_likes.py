@@ -72,7 +72,7 @@ def test_what_cannot_be_measured(rec):
     als = palate.ALS(n_factors=2, n_sweeps=2).fit(TRAIN)
     likes = palate.ImplicitALS(n_factors=2).fit(TRAIN.likes(4))
     for asked, test, options, words in (
-        (rec, LIKES, {"by": "best"}, "by='best' is none of"),
+        (rec, LIKES, {"by": "best"}, "by='best' is not valid; use one of"),
         (rec, LIKES, {"by": "chance"}, "at_least= go together"),
         (rec, LIKES, {"by": "likely", "at_least": 9}, "no training rating is higher"),
         (rec, LIKES, {"by": "lower", "level": 2}, "level must lie"),
@@ -100,7 +100,7 @@ def test_at_the_command_line(rec, tmp_path):
     assert told["measures"]["ndcg@10"]["value"] == pytest.approx(report["ndcg@10"], rel=1e-6)
     refused = {
         "evaluate m.palate test.csv --by likely": "add --likes 4",
-        "evaluate m.palate test.csv --likes 4 --by luck": "is none of",
+        "evaluate m.palate test.csv --likes 4 --by luck": "--by luck is not valid; use one of",
         "evaluate m.palate test.csv --likes 4 --by likely --at-least nan": "at_least",
     }
     for done, (words, said) in zip(many(*refused, cwd=tmp_path), refused.items(), strict=True):

@@ -330,8 +330,8 @@ def test_patience_keeps_the_best_epoch_however_the_fit_ends(data):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"optimizer": "adam"}, "optimizer='adam' is none of 'sgd', 'adagrad'"),
-        ({"schedule": "cosine"}, "schedule='cosine' is none of"),
+        ({"optimizer": "adam"}, "optimizer='adam' is not valid; use one of 'sgd', 'adagrad'"),
+        ({"schedule": "cosine"}, "schedule='cosine' is not valid; use one of 'one-cycle'"),
         ({"y_range": (5, 1)}, "y_range must rise"),
         ({"y_range": 5}, "y_range must be two numbers"),
         ({"y_range": (0, float("nan"))}, "y_range must rise"),

@@ -1,7 +1,7 @@
-"""What answers have in common on the way in: options are checked, labels, times and ratings become arrays.
+"""What answers have in common on the way in: labels, times and ratings become arrays.
 
-Options are checked before any work is done. Labels, frames, times and the ratings of a fold-in user become codes and
-numbers here, so that the other files of this folder see arrays only.
+Labels, frames, times and the ratings of a fold-in user become codes and numbers here, so that the other files of this
+folder see arrays only. palate.options checks the options.
 """
 
 from __future__ import annotations
@@ -17,46 +17,11 @@ from palate.answers.frames import is_frame
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
-from palate.options import is_number, is_whole
+from palate.options import is_number
 
 OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
 Timestamp = float | date | str  # seconds since 1970, a date or datetime, or the ISO text of one
-
-MAX_N = 2**31 - 1  # the highest rank that an int32 column holds
-
-
-# ---- options ---------------------------------------------------------------------------------------------------------
-
-
-def check_level(level: Any) -> None:
-    """Raise OptionError unless level lies between 0 and 1."""
-    if not is_number(level) or not 0 < level < 1:
-        raise OptionError(f"level must lie between 0 and 1, got {level!r}.")
-
-
-def check_choice(name: str, given: Any, choices: Sequence[str]) -> None:
-    """Raise OptionError unless the value is one of the choices."""
-    if given not in choices:
-        raise OptionError(f"{name}={given!r} is none of {', '.join(map(repr, choices))}.")
-
-
-def check_whole(name: str, given: Any, least: int = 0) -> None:
-    """Raise OptionError unless the value is a whole number of at least `least`."""
-    if not is_whole(given) or given < least:
-        raise OptionError(f"{name} must be a whole number, {least} or more, got {given!r}.")
-
-
-def check_count(n: Any) -> None:
-    """Raise OptionError unless n is a whole number between 0 and MAX_N."""
-    check_whole("n", n)
-    if n > MAX_N:
-        raise OptionError(f"n must be at most {MAX_N}, got {n!r}; where there are fewer, all come back.")
-
-
-def check_seed(seed: Any) -> None:
-    """Raise OptionError unless the seed is a whole number, 0 or more."""
-    check_whole("seed", seed)
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------------

@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_count
 from palate.answers.frames import Frame, item_columns, make_frame
 from palate.answers.names import Names
 from palate.data.rows import CompressedRows
@@ -41,7 +40,7 @@ from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior, as_partner, ridge_of_rows
 from palate.models.model import Model, UserRows
 from palate.models.network import Network
-from palate.options import is_number
+from palate.options import check_count, check_not_negative
 
 POPULARITY = 1.0  # 0.5 to 1 differ by less than sampling noise: benchmarks/questions.py --tune
 MIN_PRECISION = 1e-5  # in ratings; a prior less precise than that is flat
@@ -58,7 +57,7 @@ def ask(
 ) -> Frame:
     """The answer of FoldIn.ask, where the options are described, for the only row of `user_rows`."""
     check_count(n)
-    _check_popularity(popularity)
+    check_not_negative(popularity=popularity)
     _check_model(model)
     candidates = _candidates(model, items)
     allowed = candidates.copy()
@@ -71,11 +70,6 @@ def ask(
     columns = item_columns(model, codes)
     columns |= {"gain": gains.astype(np.float32), "known": known[codes].astype(np.float32)}
     return make_frame(columns | {"rank": np.arange(1, len(codes) + 1, dtype=np.int32)})
-
-
-def _check_popularity(popularity: Any) -> None:
-    if not is_number(popularity) or not 0 <= popularity < np.inf:
-        raise OptionError(f"popularity must be a number, 0 or more, got {popularity!r}.")
 
 
 def _check_model(model: Model) -> None:

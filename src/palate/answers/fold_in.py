@@ -9,8 +9,6 @@ import numpy as np
 
 from palate.answers.arguments import (
     OnUnknown,
-    check_choice,
-    check_level,
     check_range,
     choices_of,
     encode,
@@ -31,6 +29,7 @@ from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.factors import Floats
 from palate.models.model import Model, UserRows
+from palate.options import check_choice, check_level
 
 
 def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None) -> FoldIn:

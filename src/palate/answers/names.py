@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from palate.answers.arguments import check_count, is_many
+from palate.answers.arguments import is_many
 from palate.answers.frames import Frame, is_frame, item_columns, make_frame
 from palate.data.titles import Titles
 from palate.data.vocabulary import Label, Vocabulary
 from palate.errors import DataError, OptionError, UnknownLabelError
 from palate.models.factors import Codes
 from palate.models.model import Model
+from palate.options import check_count
 
 WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 MAX_SHOWN = 8  # candidates that an error lists

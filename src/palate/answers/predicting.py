@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from palate.answers.arguments import (
     Doubles,
     OnUnknown,
-    check_choice,
-    check_level,
     encode,
     frame_columns,
     frame_times,
@@ -26,6 +24,7 @@ from palate.answers.names import Names
 from palate.answers.results import Distribution, Prediction
 from palate.errors import OptionError
 from palate.models.model import Forecast, Model
+from palate.options import check_choice, check_level
 
 if TYPE_CHECKING:
     from palate.models.ordinal import OrderedSteps

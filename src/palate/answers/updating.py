@@ -77,7 +77,7 @@ def forget(model: Model, users: Any, items: Any) -> Model:
     _check_updatable(model)
     forgotten = _mask_of(Names.of_users(model), users), _mask_of(Names.of_items(model), items)
     if not (forgotten[0].any() or forgotten[1].any()):
-        raise OptionError("forget takes the labels of users or items: rec.forget(users=[...], items=[...]).")
+        raise OptionError("forget needs users or items: rec.forget(users=[...], items=[...]).")
     for mask, what in zip(forgotten, ("user", "item"), strict=True):
         if mask.all():
             raise DataError(f"a model cannot forget every {what} it knows: nothing would be left. Delete its file.")

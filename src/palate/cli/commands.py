@@ -121,6 +121,8 @@ def forget(
     from palate.cli import lists
 
     printing.check_folder(out)
+    if not user and not item:
+        raise OptionError("name a user with --user, or an item with --item.")
     rec = load_model(model)
     users = [lists.label_of(one, rec.model.user_vocabulary) for one in user or ()]
     remaining = rec.forget(users=users, items=lists.items_of(item or (), rec))

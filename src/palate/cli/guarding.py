@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from palate.cli import printing
+from palate.cli import messages, printing
 from palate.errors import PalateError
 
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ def guarded(app: Callable[[], Any]) -> int:
     try:
         code = _exit_code(app)
     except PalateError as error:
-        code = _fail(str(error))
+        code = _fail(messages.as_typed(str(error), messages.options_of(app, sys.argv)))
     except KeyboardInterrupt:
         code = INTERRUPTED
     except MemoryError:

@@ -41,18 +41,23 @@ def user_of(text: str, rec: Recommender) -> Label:
 
 
 def item_of(text: str, rec: Recommender) -> Label:
+    """Return the label of an item, given its label or title; an unknown one is returned too, with a note."""
+    return _passed_on(_item_label(text, rec), rec.model.item_vocabulary)
+
+
+def _item_label(text: str, rec: Recommender) -> Label:
     """Return the label of an item, given its label or title; UnknownLabelError lists the items that a title fits."""
     names = Names.of_items(rec.model)
     label = int(text) if names.vocabulary.kind == "integer" and WHOLE_NUMBER.fullmatch(text.strip()) else text
     if label in names.vocabulary:
         return label
     (found,) = names.labels([text])
-    return found if found in names.vocabulary else _passed_on(label_of(text, names.vocabulary), names.vocabulary)
+    return found if found in names.vocabulary else label_of(text, names.vocabulary)
 
 
 def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
     """Return the labels of items, each given by label or title; UnknownLabelError if one is unknown."""
-    labels = [item_of(text, rec) for text in texts]
+    labels = [_item_label(text, rec) for text in texts]
     rec.model.item_vocabulary.encode(labels)
     return labels
 
@@ -66,7 +71,7 @@ def given_ratings(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
             name, equals, rating = text, "=", "1"
         if not equals or not name:
             raise OptionError(f'--like {text!r}: write it as "ITEM=RATING", such as "Alien=5".')
-        label = item_of(name, rec)
+        label = _item_label(name, rec)
         if label in given:
             raise OptionError(f"--like {text!r}: item {label!r} has a rating already, {given[label]:g}; give it one.")
         given[label] = _number_of(rating, text)

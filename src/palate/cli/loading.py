@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from palate.cli.options import for_read
 from palate.cli.printing import note
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from palate.data.ratings import Kind, Ratings
@@ -57,11 +57,17 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -
 
 
 def _file(data: str, reading: dict[str, Any]) -> Ratings:
+    from palate.data.datasets import available
     from palate.data.reading import read
 
+    if not Path(data).exists() and not Path(data).suffix:
+        names = ", ".join(known.name for known in available())
+        raise DataError(f"there is no file {data}, and no data set of that name; the data sets are {names}.")
     ratings = read(data, **for_read(reading))
     if not ratings.report.is_clean:
         note(str(ratings.report))
+    if len(ratings) == 0:
+        raise DataError(f"{data} has no ratings.")
     return ratings
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from palate.data.rows import Codes, CompressedRows, Floats, read_only
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
-from palate.options import check_option, is_number
+from palate.options import check_choice, is_number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -165,7 +165,7 @@ class Ratings:
             raise DataError("a rating is NaN or infinite, or too large for float32: leave such rows out.")
         if self.weights is not None and not ((self.weights >= 0) & np.isfinite(self.weights)).all():
             raise DataError("a weight is negative, NaN or infinite: weights are finite numbers from 0.")
-        check_option("kind", self.kind, KINDS)
+        check_choice("kind", self.kind, KINDS)
         if self.is_implicit and not (self.values == 1).all():
             raise DataError("a value of implicit ratings is not 1: pass ones as values, and counts as weights.")
         for table, vocabulary in (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError
-from palate.options import check_seed, is_number, is_whole
+from palate.options import check_seed, check_whole, is_number, is_whole
 
 Split = tuple[Ratings, Ratings]
 
@@ -169,8 +169,7 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
         >>> test.to_frame()["item"].to_list()
         ['jam']
     """
-    if not is_whole(n) or n < 1:
-        raise OptionError(f"n={n!r}: give the number of ratings of each user to hold out, a whole number from 1.")
+    check_whole(1, n=n)
     order = np.lexsort((_times(ratings), ratings.user_codes))  # by user, then by time; stable
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
     ends = np.cumsum(counts)

@@ -261,8 +261,8 @@ class Vocabulary:
         if len(self.labels) == 0:
             return f"There are no {self.what}s."
         shown = ", ".join(repr(label) for label in self.labels[:3].tolist())
-        more = ", ..." if len(self.labels) > 3 else ""
-        return f"There are {len(self.labels):,} {self.what}s: {shown}{more}."
+        such = ", such as" if len(self.labels) > 3 else ":"
+        return f"There are {len(self.labels):,} {self.what}s{such} {shown}."
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palate.answers.arguments import check_seed, check_whole
 from palate.answers.results import aligned
 from palate.data.ratings import Kind, Ratings
 from palate.errors import DataError, OptionError, PalateError
@@ -21,6 +20,7 @@ from palate.evaluation.matching import check_type
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import KS, RankingReport, check_ks, main_measure
 from palate.evaluation.resampling import N_BOOTSTRAP, TAILS, Measure, Resample
+from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
 from palate.recipes.base import Recipe
 from palate.recipes.monitor import Progress
@@ -283,7 +283,7 @@ def compare(
         >>> comparison["Popularity"].report["ndcg@10"] > 0
         True
     """
-    check_whole("n_bootstrap", n_bootstrap, least=1)
+    check_whole(1, n_bootstrap=n_bootstrap)
     check_seed(seed)
     ks = check_ks(k)
     _check_parts(train, test, attribute)
@@ -361,9 +361,10 @@ def _recipe_of(given: Any) -> Recipe:
     by_name = {name.lower(): recipe for name, recipe in RECIPES.items()}
     if isinstance(given, str) and given.lower() in by_name:
         return by_name[given.lower()]()
-    raise OptionError(
-        f"{given!r} is not a recipe; give recipes such as palate.Bayes(), or names: {', '.join(RECIPES)}."
-    )
+    names = ", ".join(RECIPES)
+    if isinstance(given, str):
+        raise OptionError(f"there is no recipe {given!r}; there are {names}.")
+    raise OptionError(f"{given!r} is not a recipe; give recipes such as palate.Bayes(), or names: {names}.")
 
 
 # ---- each recipe in turn

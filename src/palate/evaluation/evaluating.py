@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from palate.answers.arguments import check_seed, check_whole
 from palate.answers.ranking import By, RecommendOptions
 from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError
@@ -12,6 +11,7 @@ from palate.evaluation.matching import check_type
 from palate.evaluation.predictions import Report, evaluate_predictions
 from palate.evaluation.rankings import KS, RankingReport, check_ks, evaluate_rankings
 from palate.evaluation.resampling import N_BOOTSTRAP
+from palate.options import check_seed, check_whole
 from palate.recommender import Recommender
 
 
@@ -88,7 +88,7 @@ def evaluate(
     """
     check_type("recommender", recommender, Recommender, "as a recipe's fit() or palate.load() returns")
     check_type("test", test, Ratings, "as palate.read() or a split returns")
-    check_whole("n_bootstrap", n_bootstrap, least=1)
+    check_whole(1, n_bootstrap=n_bootstrap)
     check_seed(seed)
     ks = check_ks(k)
     if len(test) == 0:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from palate.answers.arguments import check_whole, is_many
+from palate.answers.arguments import is_many
 from palate.answers.ranking import By, Query, RecommendOptions, query_of
 from palate.answers.results import aligned
 from palate.data.ratings import Ratings
@@ -21,6 +21,7 @@ from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
 from palate.models.factors import Codes
 from palate.models.model import Model
+from palate.options import check_whole
 from palate.recipes import Popularity
 from palate.recommender import Recommender
 
@@ -106,7 +107,7 @@ def check_ks(k: Any) -> tuple[int, ...]:
     if not given:
         raise OptionError("k is empty; give one or several list lengths, such as 10.")
     for one in given:
-        check_whole("k", one, least=1)
+        check_whole(1, k=one)
         if one > MAX_K:
             raise OptionError(f"k={one} is too large; give at most {MAX_K}.")
     return tuple(sorted({int(one) for one in given}))

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from palate.answers.arguments import check_whole
 from palate.errors import OptionError
+from palate.options import check_whole
 
 # ---- what is recorded
 
@@ -191,7 +191,7 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, patience: int = 2, min_delta: float = 0.0) -> None:
-        check_whole("patience", patience, 1)
+        check_whole(1, patience=patience)
         self.patience, self.min_delta = patience, min_delta
 
     def before_fit(self, learner: Training) -> None:
@@ -323,7 +323,7 @@ class SaveCheckpoint(Callback):
     """
 
     def __init__(self, path: str | PathLike[str], batches: int | None = None) -> None:
-        check_whole("batches", 1 if batches is None else batches, 1)
+        check_whole(1, or_none=True, batches=batches)
         self.path, self.batches = path, batches
 
     def after_batch(self, learner: Training) -> None:

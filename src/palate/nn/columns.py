@@ -17,7 +17,7 @@ from palate.data.reading.frames import Table, table_of
 from palate.data.reading.reader import Collector
 from palate.data.vocabulary import Codes, Vocabulary
 from palate.errors import DataError, OptionError, UnknownLabelError
-from palate.options import check_option
+from palate.options import check_choice
 
 if TYPE_CHECKING:
     import polars as pl
@@ -185,8 +185,8 @@ def _read_numbered(
     """The table read as by palate.read, and the row number of each rating; the numbers travel as weights."""
     import polars as pl
 
-    check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
-    check_option("duplicates", duplicates, ("last", "mean", "error"))
+    check_choice("on_bad_rows", on_bad_rows, ("raise", "report"))
+    check_choice("duplicates", duplicates, ("last", "mean", "error"))
     height, last = len(table.column(0)), len(table.names)
     if height > MAX_ROWS or duplicates == "mean" or options.get("weight"):
         raise OptionError(

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palate.answers.arguments import check_whole
 from palate.errors import DataError, OptionError
+from palate.options import check_whole
 
 INIT_STD = 0.01  # standard deviation of fresh parameters
 INTEGERS = (torch.int64, torch.int32)
@@ -66,8 +66,8 @@ class Embedding(nn.Module):
 
     def __init__(self, n: int, k: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        check_whole("n", n, 1)
-        check_whole("k", k, 1)
+        check_whole(1, n=n)
+        check_whole(1, k=k)
         self.weight = create_params((n, k), generator=generator)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def one_hot(codes: Tensor, n: int) -> Tensor:
         tensor([[0., 1., 0.],
                 [1., 0., 0.]])
     """
-    check_whole("n", n, 1)
+    check_whole(1, n=n)
     if codes.dtype not in INTEGERS or bool(((codes < 0) | (codes >= n)).any()):
         raise _code_error(codes.reshape(-1), n) or AssertionError("these codes are valid")
     return torch.zeros(*codes.shape, n, device=codes.device).scatter_(-1, codes.long().unsqueeze(-1), 1.0)
@@ -158,7 +158,7 @@ def embedding_size(n: int) -> int:
         >>> embedding_size(943), embedding_size(1682)
         (74, 102)
     """
-    check_whole("n", n, 1)
+    check_whole(1, n=n)
     return min(600, round(1.6 * math.pow(n, 0.56)))
 
 

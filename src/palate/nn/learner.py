@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from palate.answers.arguments import check_seed, check_whole
 from palate.errors import DataError, OptionError
 from palate.nn import checkpoints, optimizers, schedules
 from palate.nn import device as devices
@@ -26,6 +25,7 @@ from palate.nn.models import evaluating
 from palate.nn.optimizers import Factory
 from palate.nn.progress import ProgressTable
 from palate.nn.schedules import LrSearch
+from palate.options import check_not_negative, check_positive, check_seed, check_whole
 
 FINISHED, INTERRUPTED = "finished", "interrupted; the model is what was learned until then"
 
@@ -98,17 +98,18 @@ class Learner:
         progress: bool | Literal["auto"] = "auto",
     ) -> None:
         check_seed(seed)
+        check_positive(lr=lr)
+        check_not_negative(weight_decay=weight_decay)
         self.device = devices.checked_device(device)
         self.loaders = loaders
         self.model = model.to(self.device)
         self.loss = loss
         self.factory = optimizers.factory_of(optimizer)
-        self.lr = schedules.check_rate("lr", lr, above=True)
-        self.weight_decay = schedules.check_rate("weight_decay", weight_decay)
+        self.lr, self.weight_decay = float(lr), float(weight_decay)
         self.callbacks = in_order(callbacks)
         self.seed = seed
         self.n_threads = n_threads
-        check_whole("n_threads", 1 if n_threads is None else n_threads, 1)
+        check_whole(1, or_none=True, n_threads=n_threads)
         self.progress: bool | Literal["auto"] = progress
         self.recorder = Recorder()
         self.epoch = self.batch = 0
@@ -219,12 +220,14 @@ class Learner:
     # ---- the loop
 
     def _start(self, schedule: str, n_epochs: int, lr: float | None, wd: float | None) -> Learner:
-        check_whole("n_epochs", n_epochs, 1)
-        lr = self.lr if lr is None else schedules.check_rate("lr", lr, above=True)
-        wd = self.weight_decay if wd is None else schedules.check_rate("wd", wd)
-        self.plan = Plan(schedule, n_epochs, lr, wd, first=self.epoch)
+        check_whole(1, n_epochs=n_epochs)
+        lr = self.lr if lr is None else lr
+        wd = self.weight_decay if wd is None else wd
+        check_positive(lr=lr)
+        check_not_negative(wd=wd)
+        self.plan = Plan(schedule, n_epochs, float(lr), float(wd), first=self.epoch)
         self.batch = 0
-        self.optimizer = optimizers.with_state_of(self.optimizer, self.factory(self.parameters, lr, wd))
+        self.optimizer = optimizers.with_state_of(self.optimizer, self.factory(self.parameters, float(lr), float(wd)))
         return self._run()
 
     def _run(self) -> Learner:
@@ -393,7 +396,7 @@ class Learner:
             >>> len(search.lrs) == len(search.losses) <= 20
             True
         """
-        check_whole("n_batches", n_batches, 2)
+        check_whole(2, n_batches=n_batches)
         schedules.check_search(lowest, highest)
         lrs = [schedules.exponential(lowest, highest, at / (n_batches - 1)) for at in range(n_batches)]
         with self._restored_afterwards():

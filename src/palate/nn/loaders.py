@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from palate.answers.arguments import check_whole
 from palate.data.ratings import Ratings, titles
 from palate.data.reading import read
 from palate.data.splitting import split_random
 from palate.errors import DataError, OptionError
 from palate.nn.columns import UNKNOWN, Category, Rows, Scale, recoded, rows_of_frame
+from palate.options import check_seed, check_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,8 +78,8 @@ class Batches:
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int = 64, shuffle: bool = False, seed: int = 0) -> None:
-        check_whole("batch_size", batch_size, 1)
-        check_whole("seed", seed, 0)
+        check_whole(1, batch_size=batch_size)
+        check_seed(seed)
         lengths = {len(tensor) for tensor in tensors}
         if len(lengths) != 1:
             raise OptionError(f"batches are made of tensors of one length, not of lengths {sorted(lengths)}.")
@@ -118,7 +118,7 @@ class Batches:
         Raises:
             OptionError: epoch is not a whole number of 0 or more.
         """
-        check_whole("epoch", epoch, 0)
+        check_whole(epoch=epoch)
         self._next_epoch = epoch
 
     def order(self, epoch: int) -> Tensor:
@@ -334,8 +334,8 @@ class RatingLoaders:
     def _of_rows(
         cls, rows: Rows, valid: Any, batch_size: int, seed: int, categorical: Sequence[str], continuous: Sequence[str]
     ) -> RatingLoaders:
-        check_whole("batch_size", batch_size, 1)
-        check_whole("seed", seed, 0)
+        check_whole(1, batch_size=batch_size)
+        check_seed(seed)
         _check_names(categorical, continuous)
         training, held_out = _split(rows, valid, seed)
         categories = {name: Category.learned(training.column(name)) for name in categorical}
@@ -384,7 +384,7 @@ class RatingLoaders:
         Raises:
             OptionError: n is not a whole number of 1 or more.
         """
-        check_whole("n", n, 1)
+        check_whole(1, n=n)
         return self.decode_batch(*(tensor[:n] for tensor in self.one_batch()))
 
     def decode_batch(self, x: Tensor, *rest: Tensor) -> pl.DataFrame:

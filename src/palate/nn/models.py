@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from palate.answers.arguments import check_whole
 from palate.errors import DataError, OptionError
 from palate.nn.embedding import Embedding, embedding_size, size_pair
+from palate.options import check_whole
 
 Range = tuple[float, float]
 
@@ -287,9 +287,8 @@ def check_net(sizes: Any, n_continuous: Any, layers: Any, dropout: Any) -> None:
             raise OptionError(
                 f"{name}={given!r}: give a list, such as {'[943, 1682]' if name == 'sizes' else '[100, 50]'}."
             )
-    check_whole("n_continuous", n_continuous)
-    for width in layers:
-        check_whole("the width of a layer", width, 1)
+    check_whole(n_continuous=n_continuous)
+    check_whole(1, **{f"layers[{n}]": width for n, width in enumerate(layers)})
     if not sizes and n_continuous == 0:
         raise OptionError("a net needs at least one column: give sizes of categorical columns, or n_continuous.")
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from palate.errors import OptionError
-from palate.options import is_number
+from palate.options import check_positive
 
 WARM_UP = 0.25  # share of a cycle in which the learning rate rises
 START_DIVISOR, END_DIVISOR = 25.0, 1e5  # a cycle starts at lr_max / 25 and ends at lr_max / 100,000
@@ -68,15 +68,6 @@ SCHEDULES: dict[str, Callable[[float, float], tuple[float, float | None]]] = {  
 }
 
 
-def check_rate(name: str, given: Any, *, above: bool = False) -> float:
-    """The number as a float; raise OptionError unless it is finite and 0 or more (with above: more than 0)."""
-    if not is_number(given) or not 0 <= given < math.inf:
-        raise OptionError(f"{name}={given!r}: give a finite number, {'above 0' if above else '0 or more'}.")
-    if above and given == 0:
-        raise OptionError(f"{name}=0 would learn nothing: give a number above 0.")
-    return float(given)
-
-
 # ---- the learning rate search
 
 
@@ -107,8 +98,9 @@ class LrSearch:
 
 def check_search(lowest: Any, highest: Any) -> None:
     """Raise OptionError unless both are learning rates and the second is the higher one."""
-    if check_rate("lowest", lowest, above=True) >= check_rate("highest", highest, above=True):
-        raise OptionError(f"lowest={lowest:g} and highest={highest:g}: the learning rate grows, so highest lies above.")
+    check_positive(lowest=lowest, highest=highest)
+    if lowest >= highest:
+        raise OptionError(f"lowest={lowest:g} and highest={highest:g}: highest must lie above lowest.")
 
 
 def smoothed(losses: Sequence[float]) -> list[float]:

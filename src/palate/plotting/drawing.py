@@ -19,9 +19,9 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_whole
 from palate.data.ratings import titles
 from palate.errors import OptionError
+from palate.options import check_whole
 from palate.recommender import Recommender
 
 Doubles = NDArray[np.float64]
@@ -182,7 +182,7 @@ def rating_counts(rec: Recommender) -> NDArray[np.int64]:
 
 def items_with(counts: NDArray[np.int64], min_ratings: int) -> Mask:
     """True for items with at least min_ratings, (n_items,); raise OptionError if there are none."""
-    check_whole("min_ratings", min_ratings)
+    check_whole(min_ratings=min_ratings)
     enough = counts >= min_ratings
     if not enough.any():
         largest = int(counts.max(initial=0))

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_whole
 from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
+from palate.options import check_whole
 from palate.plotting.drawing import (
     GRAY,
     Doubles,
@@ -52,7 +52,7 @@ def item_biases(rec: Recommender, n: int = 10, *, min_ratings: int = 1) -> Figur
         >>> len(figure.axes[0].get_yticklabels())
         10
     """
-    check_whole("n", n, 1)
+    check_whole(1, n=n)
     counts, biases = rating_counts(rec), rec.item_bias.astype(np.float64)
     if not biases.any():
         raise OptionError(f"{recipe_name(rec)} has no item biases to show; fit a model that has, like Bayes.")
@@ -111,7 +111,7 @@ def neighbors(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int = 
         >>> palate.plotting.neighbors(rec, "i2", n=4).axes[0].get_title(loc="left")
         'Nearest to i2'
     """
-    check_whole("n", n, 1)
+    check_whole(1, n=n)
     code = rec.model.item_vocabulary.encode_one(item)
     counts = rating_counts(rec)
     enough = items_with(counts, min_ratings)

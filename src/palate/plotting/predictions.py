@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_level
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import codes_in_model
+from palate.options import check_level
 from palate.plotting.drawing import (
     BLUE,
     GRAY,

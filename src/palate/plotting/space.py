@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_whole
 from palate.data.ratings import titles
 from palate.errors import DataError, OptionError
+from palate.options import check_whole
 from palate.plotting.drawing import (
     BLUE,
     GRAY,
@@ -99,7 +99,7 @@ def principal_axes(rec: Recommender, n_axes: int = 2, *, min_ratings: int | None
         >>> axes.coordinates.shape, axes.explained.shape
         ((40, 3), (3,))
     """
-    check_whole("n_axes", n_axes, 1)
+    check_whole(1, n_axes=n_axes)
     if rec.n_factors == 0:
         raise OptionError(f"{recipe_name(rec)} has no factors to draw; fit a model that has, like Bayes.")
     factors, counts = rec.item_factors.astype(np.float64), rating_counts(rec)
@@ -243,7 +243,7 @@ def factor_map(rec: Recommender, n: int = 50, *, min_ratings: int | None = None)
         >>> palate.plotting.factor_map(rec, n=20).axes[0].get_title(loc="left")
         'The 20 most rated items by their factors'
     """
-    check_whole("n", n, 1)
+    check_whole(1, n=n)
     axes = principal_axes(rec, 2, min_ratings=min_ratings)
     points = axes.coordinates
     has_two = points.shape[1] == 2

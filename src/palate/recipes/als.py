@@ -13,8 +13,8 @@ import numpy as np
 from palate.data.ratings import Ratings
 from palate.kernels import predict_pairs
 from palate.models.factors import Factors, Floats, Prior
+from palate.options import MAX_SEED, check_between, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, center_and_scale, compress_both, n_weighted
-from palate.recipes.checks import check_between, check_counts, check_positive, check_seed
 from palate.recipes.monitor import Monitor
 
 
@@ -62,9 +62,9 @@ class ALS(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_counts(1, n_sweeps=self.n_sweeps)
-        check_counts(n_factors=self.n_factors, n_threads=self.n_threads)
-        check_seed(self.seed)
+        check_whole(1, n_sweeps=self.n_sweeps)
+        check_whole(n_factors=self.n_factors, n_threads=self.n_threads)
+        check_seed(self.seed, MAX_SEED)
         check_positive(weight_decay=self.weight_decay)
         check_between(0, 1, count_exponent=self.count_exponent)
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from palate.data.ratings import Kind, Ratings
 from palate.models.history_factors import no_biases
+from palate.options import check_positive, check_whole
 from palate.recipes.als import ALS
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.checks import check_counts, check_positive
 from palate.recipes.monitor import Monitor, rmse
 
 
@@ -69,8 +69,8 @@ class Bias(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_counts(1, n_sweeps=self.n_sweeps)
-        check_counts(n_threads=self.n_threads)
+        check_whole(1, n_sweeps=self.n_sweeps)
+        check_whole(n_threads=self.n_threads)
         check_positive(weight_decay=self.weight_decay)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:

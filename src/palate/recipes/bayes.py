@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from palate.answers.arguments import check_choice
 from palate.data.features import Features
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows
@@ -24,8 +23,8 @@ from palate.data.splitting import split_random
 from palate.errors import OptionError
 from palate.models.ordinal import MAX_STEPS
 from palate.models.side_information import SideInfo
+from palate.options import MAX_SEED, check_choice, check_flags, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.checks import check_counts, check_flags, check_seed
 from palate.recipes.gibbs.averaging import Average
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.monitor import Monitor, rmse
@@ -114,10 +113,10 @@ class Bayes(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_counts(1, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
-        check_counts(2, n_samples=self.n_samples)
-        check_counts(n_threads=self.n_threads)
-        check_seed(self.seed)
+        check_whole(1, or_none=True, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
+        check_whole(2, n_samples=self.n_samples)
+        check_whole(n_threads=self.n_threads)
+        check_seed(self.seed, MAX_SEED)
         check_choice("likelihood", self.likelihood, ("gaussian", "ordinal", "auto"))
         check_flags(history=self.history, features=self.features, time=self.time, user_noise=self.user_noise)
 
@@ -154,7 +153,10 @@ class Bayes(Recipe):
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         if self.time and ratings.times is None:
-            raise OptionError('time=True needs times, and these ratings have none: palate.read(..., time="...").')
+            raise OptionError(
+                "time=True needs times, and these ratings have none. "
+                'Name the column of times: palate.read(..., time="...").'
+            )
         n_factors = self.n_factors or _default_factors(ratings)
         sides = self.side_information(ratings)
         ordinal = self._is_ordinal(ratings)

@@ -20,8 +20,8 @@ from palate.errors import DataError, OptionError
 from palate.kernels import descend_pairs
 from palate.models.factors import Codes, Doubles, Floats, Prior
 from palate.models.pairwise import PairwiseFactors
+from palate.options import MAX_SEED, check_not_negative, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.checks import check_counts, check_given, check_not_negative, check_positive, check_seed
 from palate.recipes.gradient_descent import FACTORS_START, deal, learning_rates, random_table, shuffled_cells
 from palate.recipes.monitor import Monitor
 
@@ -91,12 +91,10 @@ class BPR(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_given(n_factors=self.n_factors, n_epochs=self.n_epochs, n_candidates=self.n_candidates)
-        check_given(seed=self.seed, n_threads=self.n_threads)
-        check_counts(1, n_factors=self.n_factors, n_epochs=self.n_epochs)
-        check_counts(1, MAX_CANDIDATES, n_candidates=self.n_candidates)
-        check_counts(n_threads=self.n_threads)
-        check_seed(self.seed)
+        check_whole(1, n_factors=self.n_factors, n_epochs=self.n_epochs)
+        check_whole(1, MAX_CANDIDATES, n_candidates=self.n_candidates)
+        check_whole(n_threads=self.n_threads)
+        check_seed(self.seed, MAX_SEED)
         check_positive(lr=self.lr)
         check_not_negative(weight_decay=self.weight_decay, popularity_exponent=self.popularity_exponent)
 

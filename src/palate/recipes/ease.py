@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_choice
 from palate.answers.ranking.memory import bytes_of
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, transpose_rows
@@ -26,8 +25,8 @@ from palate.models.factors import Codes, Doubles, Floats
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
+from palate.options import check_between, check_choice, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.checks import check_between, check_counts, check_positive
 from palate.recipes.inverse import invert
 from palate.recipes.monitor import Monitor
 
@@ -94,7 +93,7 @@ class EASE(Recipe):
         check_between(0, 0.99, dropout=self.dropout)
         check_between(0, 1, user_exponent=self.user_exponent, item_exponent=self.item_exponent)
         check_choice("confidence", self.confidence, CONFIDENCES)
-        check_counts(n_threads=self.n_threads)
+        check_whole(n_threads=self.n_threads)
         if self.memory is not None:
             bytes_of(self.memory)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from palate.answers.arguments import check_choice
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import transpose_rows
 from palate.models.implicit import (
@@ -24,8 +23,8 @@ from palate.models.implicit import (
     sweeps,
     weighted_choices,
 )
+from palate.options import MAX_SEED, check_between, check_choice, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, compress_both
-from palate.recipes.checks import check_between, check_counts, check_positive, check_seed
 from palate.recipes.monitor import Monitor
 
 
@@ -86,9 +85,9 @@ class ImplicitALS(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_counts(1, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
-        check_counts(n_threads=self.n_threads)
-        check_seed(self.seed)
+        check_whole(1, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
+        check_whole(n_threads=self.n_threads)
+        check_seed(self.seed, MAX_SEED)
         given = {"unobserved_weight": self.unobserved_weight, "weight_decay": self.weight_decay}
         check_positive(**{name: value for name, value in given.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from palate.answers.arguments import check_choice
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import transpose_rows
 from palate.errors import OptionError
@@ -19,9 +18,9 @@ from palate.models.factors import Factors
 from palate.models.history_factors import HistoryFactors, no_biases, with_signals
 from palate.models.item_weights import ItemWeights
 from palate.models.neighborhood import MEASURES, Measure, NeighborIndex, Similarity, UserNeighbors, neighbor_rows
+from palate.options import check_choice, check_not_negative, check_whole
 from palate.recipes.base import Recipe, Trained
 from palate.recipes.baselines import Bias
-from palate.recipes.checks import check_counts, check_not_negative
 from palate.recipes.monitor import Monitor, rmse
 
 By = Literal["items", "users"]
@@ -81,8 +80,8 @@ class Neighbors(Recipe):
         check_choice("by", self.by, get_args(By))
         if self.similarity is not None:
             check_choice("similarity", self.similarity, MEASURES)
-        check_counts(1, k=self.k)
-        check_counts(n_threads=self.n_threads)
+        check_whole(1, or_none=True, k=self.k)
+        check_whole(n_threads=self.n_threads)
         if self.shrinkage is not None:
             check_not_negative(shrinkage=self.shrinkage)
 

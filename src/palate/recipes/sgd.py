@@ -15,13 +15,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_choice
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.kernels import descend
 from palate.models.factors import Codes, Factors, Floats, Prior
+from palate.options import MAX_SEED, check_choice, check_not_negative, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, center_and_scale
-from palate.recipes.checks import check_counts, check_given, check_not_negative, check_positive, check_seed
 from palate.recipes.gradient_descent import Schedule, deal, learning_rates, random_table, shuffled_cells
 from palate.recipes.monitor import Monitor
 
@@ -96,10 +95,10 @@ class SGD(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_given(n_factors=self.n_factors, n_epochs=self.n_epochs, seed=self.seed, n_threads=self.n_threads)
-        check_counts(1, n_epochs=self.n_epochs, patience=self.patience)
-        check_counts(n_factors=self.n_factors, n_threads=self.n_threads)
-        check_seed(self.seed)
+        check_whole(1, n_epochs=self.n_epochs)
+        check_whole(1, or_none=True, patience=self.patience)
+        check_whole(n_factors=self.n_factors, n_threads=self.n_threads)
+        check_seed(self.seed, MAX_SEED)
         check_choice("optimizer", self.optimizer, ("sgd", "adagrad"))
         check_choice("schedule", self.schedule, ("one-cycle", "constant", "1/t"))
         if self.lr is not None:

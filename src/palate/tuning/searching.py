@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from palate.answers.arguments import check_seed, check_whole
 from palate.data.ratings import Ratings
 from palate.data.splitting import split_random, split_within_users
 from palate.errors import DataError, OptionError
+from palate.options import check_seed, check_whole
 from palate.recipes.base import Recipe
 from palate.recipes.monitor import Progress
 from palate.tuning.candidates import Candidate
@@ -114,8 +114,7 @@ def _check(recipe: Any, train: Any, seconds: Any, trials: Any, seed: Any) -> Non
         raise DataError("there are no ratings to tune on.")
     recipe._check_kind(train)
     check_seed(seed)
-    if trials is not None:
-        check_whole("trials", trials, least=1)
+    check_whole(1, or_none=True, trials=trials)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not seconds > 0:
         raise OptionError(f"seconds must be a number above 0, got {seconds!r}.")
 

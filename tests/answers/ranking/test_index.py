@@ -81,7 +81,7 @@ def test_a_list_that_does_not_fill_is_made_exactly(indexed):
 def test_what_it_does_not_go_with(indexed):
     with pytest.raises(OptionError, match='index="ann" goes with by="mean"'):
         indexed.recommend(items={"u1": ["i1"]}, index="ann")
-    with pytest.raises(OptionError, match="index='hnsw' is none of 'ann'"):
+    with pytest.raises(OptionError, match="index='hnsw' is not valid; use 'ann'"):
         indexed.recommend(index="hnsw")
     net = palate.SGD(n_epochs=1, y_range=(0, 6)).fit(palate.datasets.synthetic(30, 40, 300, seed=1))
     assert net.recommend("u1", index="ann", n=3).equals(net.recommend("u1", n=3))

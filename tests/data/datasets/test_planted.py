@@ -111,16 +111,16 @@ def test_a_million_take_about_a_second():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"n_users": 0}, "n_users=0"),
-        ({"n_items": 2.5}, "n_items=2.5"),
-        ({"n_factors": True}, "n_factors=True"),
+        ({"n_users": 0}, "n_users must be a whole number, 1 or more, got 0"),
+        ({"n_items": 2.5}, "n_items must be a whole number"),
+        ({"n_factors": True}, "n_factors must be a whole number"),
         ({"n_users": 3, "n_items": 3, "n_ratings": 10}, "only 9 pairs"),
         ({"noise": -1}, "noise=-1"),
         ({"noise": float("nan")}, "noise=nan"),
         ({"skew": 11}, "skew=11"),
         ({"scale": (5, 1)}, r"scale=\(5, 1\)"),
         ({"step": 0}, "step=0"),
-        ({"seed": -1}, "seed=-1"),
+        ({"seed": -1}, "seed must be a whole number, 0 or more"),
     ],
 )
 def test_impossible_options_are_refused(options, sentence):

@@ -120,7 +120,7 @@ def test_counts_are_not_taken_for_ratings_without_a_word(name, tmp_path):
         with pytest.raises(DataError) as error:
             palate.read(source)
         assert f"the column {name!r} says how often" in str(error.value)
-        assert f'kind="implicit" (--kind implicit); if these are ratings, pass rating={name!r}' in str(error.value)
+        assert f'kind="implicit"; if these are ratings, pass rating={name!r}' in str(error.value)
         assert palate.read(source, rating=name).values.tolist() == [4.0]
         assert counts_of(palate.read(source, kind="implicit")) == {("ann", "tea"): 4}
     both = palate.read(frame | {"rating": [5]})

@@ -103,8 +103,7 @@ class Parts:
             if name != "block" and earlier.get(name) != value:
                 difference = DIFFERENCES.get(name, f"{name}={earlier.get(name)!r}, which is {value!r} now")
                 raise OptionError(
-                    f"{self.folder} was begun with {difference}: ask as before, or leave out resume=True (the CLI's "
-                    f"--resume) to begin anew."
+                    f"{self.folder} was begun with {difference}: ask as before, or leave out resume=True to begin anew."
                 )
         if earlier["block"] > manifest["block"]:
             raise OptionError(
@@ -141,7 +140,7 @@ class Parts:
         if fault := _fault_of(codes, scores, query):
             raise DataError(
                 f"{self._part(at)} {fault}, so it is none of what this run has made. Remove that file to have its part "
-                "made again, or leave out resume=True (the CLI's --resume) to begin anew."
+                "made again, or leave out resume=True to begin anew."
             )
         return codes, scores
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import OnUnknown, check_choice, check_count, check_level, check_seed
+from palate.answers.arguments import OnUnknown
 from palate.answers.names import Names
 from palate.answers.predicting import z_of
 from palate.answers.ranking.filters import Lists, allowed_rows, are_lists, lists_of
@@ -17,7 +17,7 @@ from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Limit, limits_of
 from palate.errors import OptionError
 from palate.models.model import Model
-from palate.options import is_number
+from palate.options import check_choice, check_count, check_level, check_seed, is_number
 
 By = Literal["mean", "lower", "thompson", "chance", "likely"]
 BYS: tuple[By, ...] = get_args(By)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import check_count, is_many, labels_of
+from palate.answers.arguments import is_many, labels_of
 from palate.answers.frames import Frame, label_columns, series_of_labels
 from palate.answers.names import Names
 from palate.answers.ranking.filters import allowed_rows
@@ -18,6 +18,7 @@ from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
 from palate.models.history_factors import HistoryFactors, TransposedHistory
 from palate.models.model import Model, UserRows
+from palate.options import check_count
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +61,7 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
         return _frame(model, *_of_histories(model.factors, user_rows, n, allowed), labels)
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
-        raise OptionError(f"{name} has no factors, so nothing is similar to anything; fit one that has, like Bayes.")
+        raise OptionError(f"{name} has no factors to compare; fit a model that has some, such as Bayes.")
     all_users, own = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
     top, cosine = top_of_products(own, all_users, n, _own_codes(user_rows), allowed, bias=False)
     return _frame(model, top, cosine, "cosine", labels)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from palate.data.ratings import KINDS, Kind, Ratings
 from palate.data.vocabulary import Vocabulary
 from palate.errors import OptionError
-from palate.options import check_seed, is_whole
+from palate.options import check_seed, check_whole
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -87,7 +87,7 @@ def synthetic_factors(n_users: int, n_items: int, n_factors: int = 20, seed: int
         >>> truth.mean, truth.user_factors.shape, truth.item_bias.shape
         (3.5, (60, 5), (40,))
     """
-    _check_whole(n_users=n_users, n_items=n_items, n_factors=n_factors)
+    check_whole(1, n_users=n_users, n_items=n_items, n_factors=n_factors)
     rng = _generator(seed, 0)
     scale = np.float32(np.sqrt(0.6 / np.sqrt(n_factors)))  # n_factors terms of variance scale^4
     return SyntheticFactors(
@@ -144,7 +144,7 @@ def synthetic(
         >>> palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, kind="implicit")
         Ratings(1,200 implicit ratings, 60 users, 40 items)
     """
-    _check_whole(n_users=n_users, n_items=n_items, n_factors=n_factors, n_ratings=n_ratings)
+    check_whole(1, n_users=n_users, n_items=n_items, n_factors=n_factors, n_ratings=n_ratings)
     if n_ratings > n_users * n_items:
         raise OptionError(
             f"n_ratings={n_ratings:,}: {n_users:,} users x {n_items:,} items have only {n_users * n_items:,} pairs."
@@ -287,9 +287,3 @@ def _normal(rng: np.random.Generator, *shape: int) -> Floats:
 def _generator(seed: int, stream: int) -> np.random.Generator:
     check_seed(seed)
     return np.random.default_rng([int(seed), stream])
-
-
-def _check_whole(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not is_whole(size) or size < 1:
-            raise OptionError(f"{name}={size!r}: give a whole number from 1.")

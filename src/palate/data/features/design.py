@@ -19,6 +19,7 @@ from palate.data.features.stored import restored_fields, stored_field, whole
 from palate.data.features.values import frame_of, series_of
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
+from palate.options import check_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -132,8 +133,8 @@ class Features:
             OptionError: A named column does not exist or is named twice, or a number is out of its range.
             DataError: A number is infinite, or a named column cannot be what it was named.
         """
-        _check_count("min_rows", min_rows, 1)
-        _check_count("n_knots", n_knots, 0)
+        check_whole(1, min_rows=min_rows)
+        check_whole(n_knots=n_knots)
         frame = frame_of(table)
         declared = declared_fields(frame, categorical, multivalued, continuous, exclude)
         free = frame.drop([name for field in declared for name in field.sources])
@@ -269,11 +270,6 @@ class Features:
         return "\n".join([f"{self.n_features:,} features, learned from {self.n_rows:,} rows", *lines])
 
     __repr__ = __str__
-
-
-def _check_count(name: str, value: Any, minimum: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise OptionError(f"{name} must be a whole number, {minimum} or more, got {value!r}.")
 
 
 def _learned(field: Field, frame: pl.DataFrame, limits: Limits, *, is_declared: bool) -> Field:

@@ -98,12 +98,15 @@ def position_of(names: list[str], field: str, column: Any, source: str) -> int:
     """The position of the column that an option names. Raise DataError, listing the columns, if it is not there."""
     if isinstance(column, int) and not isinstance(column, bool):
         if not -len(names) <= column < len(names):
-            raise DataError(f"{source}: {field}={column}, but there are {len(names)} columns. {there_are(names)}")
+            raise DataError(
+                f"{source}: column {column} was named for the {field}, but there are {len(names)} columns. "
+                f"{there_are(names)}"
+            )
         return column % len(names)
     if not isinstance(column, str):
         raise OptionError(f"{field}={column!r}: give a column's name or position (from 0).")
     if column not in names:
-        raise DataError(f"{source}: there is no column {column!r} for {field}=. {there_are(names)}")
+        raise DataError(f"{source}: there is no column {column!r}, which was named for the {field}. {there_are(names)}")
     return names.index(column)
 
 
@@ -156,7 +159,7 @@ def _count_advice(names: list[str]) -> str:
         return ""
     return (
         f"the column {found!r} says how often, by its name, and no column has ratings. To learn from the counts, pass "
-        f'kind="implicit" (--kind implicit); if these are ratings, pass rating={found!r} (--rating {found}).'
+        f'kind="implicit"; if these are ratings, pass rating={found!r}.'
     )
 
 

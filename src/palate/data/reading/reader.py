@@ -22,7 +22,7 @@ from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.vocabulary import Vocabulary
 from palate.errors import LabelTypeError
-from palate.options import check_option
+from palate.options import check_choice
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,11 +104,11 @@ def read(
         >>> palate.read({"user": ["ann", "bob", "ann"], "item": ["tea", "tea", "tea"]}, kind="implicit").weights
         array([1., 2.], dtype=float32)
     """
-    check_option("kind", kind, KINDS)
-    check_option("on_bad_rows", on_bad_rows, ("raise", "report"))
+    check_choice("kind", kind, KINDS)
+    check_choice("on_bad_rows", on_bad_rows, ("raise", "report"))
     policy = DUPLICATES[kind][0] if duplicates is None else duplicates
-    check_option("duplicates", policy, DUPLICATES[kind])
-    check_option("unrated", unrated, UNRATED)
+    check_choice("duplicates", policy, DUPLICATES[kind])
+    check_choice("unrated", unrated, UNRATED)
     given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     fields_of_kind(given, kind)  # raises if two options name the counts
     table = table_of(source, connection)

@@ -15,7 +15,7 @@ from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError
-from palate.options import check_option
+from palate.options import check_choice
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,7 +75,7 @@ def joined_table(
     """
     import polars as pl
 
-    check_option("unrated", unrated, UNRATED)
+    check_choice("unrated", unrated, UNRATED)
     if source is None:
         return Joined(None, vocabulary)
     bad = BadRows(strict)
