@@ -1,4 +1,4 @@
-"""palate: collaborative filtering with latent factors. Learns tastes from ratings, says what somebody will like next.
+"""palate: collaborative filtering with latent factors. Learns from ratings and recommends items.
 
 >>> import palate
 >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)

@@ -335,7 +335,10 @@ class Recommender:
     def similar_items(
         self, item: Any, n: int = 10, *, items: Any = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
-        """Find the n items most similar to an item: by the cosine of their factors, without the biases.
+        """Find the n items most similar to an item.
+
+        Similarity is the cosine of the factors, without the biases. A model of EASE takes its item-item weights
+        instead, and one of Neighbors(by="items") its own similarities.
 
         Parameters:
             item (label or list of labels): The item, or several; several get a column `to`.
@@ -345,7 +348,8 @@ class Recommender:
             where (str or polars expression, default None): A condition on the item table, as in recommend().
 
         Returns:
-            Frame: A polars frame of item, (title,) similarity and rank, most similar first.
+            Frame: A polars frame of item, (title,) cosine and rank, most similar first. The column cosine is
+                called weight in a model of EASE, and similarity in one of Neighbors(by="items").
 
         Raises:
             OptionError: The model has no factors to compare.
@@ -362,7 +366,7 @@ class Recommender:
     def similar_users(
         self, user: Any, n: int = 10, *, users: Any = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
-        """Find the n users most similar to a user: by the cosine of their factors, without the biases.
+        """Find the n users most similar to a user, by the cosine of their factors without the biases.
 
         Parameters:
             user (label or list of labels): The user, or several; several get a column `to`.
@@ -372,7 +376,7 @@ class Recommender:
             where (str or polars expression, default None): A condition on the user table, as in recommend().
 
         Returns:
-            Frame: A polars frame of user, similarity and rank, most similar first.
+            Frame: A polars frame of user, cosine and rank, most similar first.
 
         Raises:
             OptionError: The model has no factors to compare.

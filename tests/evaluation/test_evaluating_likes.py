@@ -101,7 +101,7 @@ def test_at_the_command_line(rec, tmp_path):
     refused = {
         "evaluate m.palate test.csv --by likely": "add --likes 4",
         "evaluate m.palate test.csv --likes 4 --by luck": "--by luck is not valid; use one of",
-        "evaluate m.palate test.csv --likes 4 --by likely --at-least nan": "at_least",
+        "evaluate m.palate test.csv --likes 4 --by likely --at-least nan": "--at-least",
     }
     for done, (words, said) in zip(many(*refused, cwd=tmp_path), refused.items(), strict=True):
         assert said in refusal(done), words

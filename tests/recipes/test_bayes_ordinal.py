@@ -227,7 +227,7 @@ def test_fold_in_users_are_drawn_from_their_posterior(rec, alpha, monkeypatch):
     sd = np.sqrt(weights @ (tries - mean) ** 2)
     np.testing.assert_allclose(drawn.mean(axis=0) / sd, mean / sd, atol=0.1)
     np.testing.assert_allclose(drawn.std(axis=0) / sd, 1, atol=0.06)
-    monkeypatch.setattr("palate.models.posterior.N_EXPECTED", 200)  # steps enough
+    monkeypatch.setattr("palate.models.posterior.N_EM_STEPS", 200)  # steps enough
     np.testing.assert_allclose(likely, posterior.solve(history_of(items, ratings), draw=False)[0, 0], atol=5e-3)
 
 

@@ -83,13 +83,13 @@ def frame_columns(frame: Any, fields: Sequence[str], expected: str) -> list[NDAr
 
 
 def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | None:
-    """The column called like the field, or by another of its usual names. Raises DataError for missing values."""
+    """The column called like the field, or by another of its common names. Raises DataError for missing values."""
     import narwhals as nw
 
-    from palate.data.reading.columns import is_usual, there_are
+    from palate.data.reading.columns import is_common, there_are
 
     native = nw.from_native(frame, eager_only=True)
-    found = [name for name in native.columns if name == field] or [n for n in native.columns if is_usual(n, field)]
+    found = [name for name in native.columns if name == field] or [n for n in native.columns if is_common(n, field)]
     if not found and not needed:
         return None
     if not found:
@@ -105,7 +105,7 @@ def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | Non
 
 
 def frame_times(frame: Any) -> Any:
-    """The time column of a frame under one of its usual names, (n,), or None."""
+    """The time column of a frame under one of its common names, (n,), or None."""
     return _frame_column(frame, "time", needed=False)
 
 

@@ -227,8 +227,7 @@ class FoldIn:
             where (str or polars expression, default None): A condition on the user table, as in recommend().
 
         Returns:
-            Frame: A polars frame of user, similarity and rank, most similar first. The similarity column is called
-                cosine, or after the measure of a Neighbors or EASE model.
+            Frame: A polars frame of user, cosine and rank, most similar first.
 
         Raises:
             OptionError: The model has no factors to compare.

@@ -163,11 +163,11 @@ def _limit(text: str) -> tuple[str, int]:
 
 def read_lists(path: Path, rec: Recommender) -> Any:
     """Read a file of items as a list of labels for all users, or a file of users and items as a frame."""
-    from palate.data.reading.columns import is_usual
+    from palate.data.reading.columns import is_common
 
     item = rec.model.item_vocabulary
     frame = _rows_of(path, rec.model.user_vocabulary, item)
-    if frame.width > 1 and any(is_usual(name, rec.model.user_vocabulary.what) for name in frame.columns):
+    if frame.width > 1 and any(is_common(name, rec.model.user_vocabulary.what) for name in frame.columns):
         return read_pairs(path, rec)
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in frame.columns)
     if frame.width > 1 and unnamed:
@@ -206,14 +206,14 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
 def _timestamps(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     """Return the time column in seconds since 1970, if there is one; DataError if a value is not a time."""
     from palate.data.reading.cleaning import seconds
-    from palate.data.reading.columns import is_usual
+    from palate.data.reading.columns import is_common
 
-    found = [frame[name] for name in frame.columns if is_usual(name, "time")][:1]
+    found = [frame[name] for name in frame.columns if is_common(name, "time")][:1]
     read = [seconds(column, source).alias("time") for column in found]
     for column, timestamps in zip(found, read, strict=True):
         if timestamps.null_count():
-            odd = column.filter(timestamps.is_null())[0]
-            raise DataError(f"{source}: {column.name} {odd!r} is no time: give seconds since 1970 or an ISO text.")
+            bad = column.filter(timestamps.is_null())[0]
+            raise DataError(f"{source}: {column.name} {bad!r} is no time: give seconds since 1970 or an ISO text.")
     return read
 
 
@@ -232,7 +232,7 @@ def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
 def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
     import polars as pl
 
-    from palate.data.reading.columns import is_usual
+    from palate.data.reading.columns import is_common
     from palate.data.reading.parsing import TextFile
     from palate.data.reading.textfiles import open_bytes, utf8_chunks
 
@@ -240,8 +240,8 @@ def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
 
     def is_header(sample: list[list[str]]) -> bool:
         first = sample[0]
-        usual = any(is_usual(name, what) for name in first for what in ("user", "item"))
-        return usual or (first[0] not in known and any(row and row[0] in known for row in sample[1:]))
+        has_common_names = any(is_common(name, what) for name in first for what in ("user", "item"))
+        return has_common_names or (first[0] not in known and any(row and row[0] in known for row in sample[1:]))
 
     with open_bytes(path) as stream:
         chunks = utf8_chunks(stream, None, str(path))
@@ -256,9 +256,9 @@ def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
 
 
 def _position(names: Sequence[str], side: Vocabulary, default: int, path: Path) -> str:
-    from palate.data.reading.columns import is_usual, there_are
+    from palate.data.reading.columns import is_common, there_are
 
-    found = [name for name in names if is_usual(name, side.what)]
+    found = [name for name in names if is_common(name, side.what)]
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in names)
     if not found and not unnamed:
         raise DataError(f"{path} has no {side.what} column. {there_are(list(names))}")
@@ -277,9 +277,9 @@ def _as_kind(series: pl.Series, vocabulary: Vocabulary, source: str) -> pl.Serie
         return series.cast(pl.String)
     if series.dtype != pl.String:
         return series.cast(pl.Int64)
-    odd = series.filter(~series.str.strip_chars().str.contains(rf"^{WHOLE_NUMBER.pattern}$"))
-    if len(odd):
-        raise DataError(f"{source}: {vocabulary.what} {odd[0]!r} is not a number, and the {vocabulary.what}s here are.")
+    bad = series.filter(~series.str.strip_chars().str.contains(rf"^{WHOLE_NUMBER.pattern}$"))
+    if len(bad):
+        raise DataError(f"{source}: {vocabulary.what} {bad[0]!r} is not a number, and the {vocabulary.what}s here are.")
     return series.str.strip_chars().cast(pl.Int64)
 
 

@@ -40,7 +40,10 @@ def compare(
     recipes: Annotated[
         list[str] | None,
         Option(
-            "--recipes", metavar="NAMES", help='Such as "Bayes,ALS"; all that fit, if not given.', show_default=False
+            "--recipes",
+            metavar="NAMES",
+            help='Recipes such as "Bayes,ALS"; if not given, all that learn from such ratings.',
+            show_default=False,
         ),
     ] = None,
     test: Annotated[

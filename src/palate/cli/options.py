@@ -51,7 +51,7 @@ Distribution = Annotated[
 ]
 Level = Annotated[float, Option("--level", help="Probability that an interval holds the true rating.")]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
-Seed = Annotated[int, Option("--seed", min=0, help="Seed; the same seed gives the same answer.")]
+Seed = Annotated[int, Option("--seed", min=0, help="Seed of random numbers, such as those of --by thompson.")]
 
 
 def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
@@ -145,7 +145,7 @@ FIT_OPTIONS: dict[str, Any] = {
         metavar="CHOICE",
     ),
     "by": _text("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
-    "k": _number("k", int, "Neighbors: how many."),
+    "k": _number("k", int, "Neighbors: number of neighbors of an item or user."),
     "shrinkage": _number(
         "shrinkage", float, "Neighbors: how strongly to shrink similarities that rest on few ratings."
     ),
@@ -210,7 +210,9 @@ CHOOSE_OPTIONS: dict[str, Any] = {
     "resume": Annotated[
         bool | None,
         Option(
-            "--resume", help="With --everyone and --out: resume the same file after a kill.", rich_help_panel=CHOOSING
+            "--resume",
+            help="With --everyone and --out: continue the same file after an interruption.",
+            rich_help_panel=CHOOSING,
         ),
     ],
 }

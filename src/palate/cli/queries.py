@@ -122,7 +122,7 @@ def similar(
     out: opt.Out = None,
     choosing: dict[str, Any],
 ) -> None:
-    """List the items most similar to an item, by the cosine of their factors; with --users, similar users."""
+    """List the items most similar to an item; with --users, the users most similar to a user."""
     from palate.cli import lists
 
     printing.check_out(out)

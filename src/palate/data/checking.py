@@ -1,4 +1,4 @@
-"""The data doctor: check ratings before learning from them, and say what is odd, what it means and what to do."""
+"""Check ratings for problems before learning from them: what was found, what it means and what to do."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Check:
 
 
 def check(source: Any, **options: Any) -> Check:
-    """Look at ratings and say what is odd about them, what it means and what to do.
+    """Check ratings for problems, and say what each means and what to do about it.
 
     Looks at the size and density, bad rows and duplicates, the scale or the counts, labels that differ only in case or
     blanks, users who always give the same rating, users and items with one rating or none, the cold rows to expect in a

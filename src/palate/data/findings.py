@@ -1,4 +1,4 @@
-"""Findings: what each look at ratings finds, from their size and scale to cold rows and odd times.
+"""Findings: what each look at ratings finds, from their size and scale to cold rows and unlikely times.
 
 Each function looks at one thing and returns a `Finding` with numbers and advice, or None if there is nothing to say.
 `find` runs them all, in a fixed order.
@@ -19,9 +19,9 @@ from palate.data.ratings import Ratings
 
 Severity = Literal["info", "warning", "problem"]
 TEST_SHARE = 0.1  # of the random split whose cold rows are counted
-NEARLY_ALL = 0.9  # an item that this share of the users chose says nothing about taste
-MOST_OF_ALL = 0.5  # a user with more than this share of all counts is worth a look
-DAMPEN = 'confidence="relative" (the default) or "equal" keeps large counts from dominating.'
+MAX_SHARE_OF_USERS = 0.9  # an item that this share of the users chose says nothing about taste
+MAX_SHARE_OF_COUNTS = 0.5  # a user with more than this share of all counts is worth a look
+CONFIDENCE_ADVICE = 'confidence="relative" (the default) or "equal" keeps large counts from dominating.'
 
 
 @dataclass(frozen=True)
@@ -188,12 +188,12 @@ def _counts(ratings: Ratings) -> Finding:
     median, largest = float(np.median(counts)), float(counts.max())
     says = f"from {counts.min():g} to {largest:g}, median {median:g}, {total:,.0f} in all."
     of_user = np.bincount(ratings.user_codes, counts, minlength=ratings.n_users)
-    if of_user.max() > MOST_OF_ALL * total and np.count_nonzero(of_user) > 3:
+    if of_user.max() > MAX_SHARE_OF_COUNTS * total and np.count_nonzero(of_user) > 3:
         user = ratings.user_vocabulary.labels[of_user.argmax()]
         says += f" User {user!r} has {of_user.max() / total:.0%} of them."
-        return Finding("counts", "warning", says, f"Look at who that user is. {DAMPEN}")
+        return Finding("counts", "warning", says, f"Look at who that user is. {CONFIDENCE_ADVICE}")
     if largest > 50 * max(median, 1.0):
-        return Finding("counts", "info", says, f"A long tail. {DAMPEN}")
+        return Finding("counts", "info", says, f"A long tail. {CONFIDENCE_ADVICE}")
     return Finding("counts", "info", says)
 
 
@@ -220,11 +220,11 @@ def _chosen_by_all(ratings: Ratings) -> Finding | None:
     """Items that say nothing about taste, because nearly all users chose them."""
     users = int(np.count_nonzero(ratings.by_user().counts))
     share = ratings.by_item().counts / users
-    n = int((share >= NEARLY_ALL).sum())
+    n = int((share >= MAX_SHARE_OF_USERS).sum())
     if not n or users < 10:
         return None
     item = ratings.item_vocabulary.labels[share.argmax()]
-    says = f"{n:,} items were chosen by {NEARLY_ALL:.0%} of the users or more, {item!r} by {share.max():.0%}."
+    says = f"{n:,} items were chosen by {MAX_SHARE_OF_USERS:.0%} of the users or more, {item!r} by {share.max():.0%}."
     do = "A default or a gift? They say nothing about taste and rank first for all others: leave them out of the lists."
     return Finding("items of all", "warning", says, do)
 

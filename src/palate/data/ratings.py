@@ -263,7 +263,7 @@ class Ratings:
             other (Ratings): The ratings to compare with.
 
         Returns:
-            bool: True if both vocabularies of both are equal.
+            bool: True if the user vocabularies are equal, and the item vocabularies too.
 
         Example:
             >>> import palate

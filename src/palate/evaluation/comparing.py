@@ -19,7 +19,7 @@ from palate.evaluation.list_metrics import attribute_sets
 from palate.evaluation.matching import check_type
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import KS, RankingReport, check_ks, main_measure
-from palate.evaluation.resampling import N_BOOTSTRAP, TAILS, Measure, Resample
+from palate.evaluation.resampling import N_BOOTSTRAP, TAIL_QUANTILES, Measure, Resample
 from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
 from palate.recipes.base import Recipe
@@ -412,9 +412,9 @@ def _verdict(ordered: Sequence[Entry], measure: str, n_bootstrap: int, seed: int
 def _is_close(best: Entry, other: Entry, n_bootstrap: int, seed: int) -> bool:
     """True if the 95% bootstrap interval of the difference holds 0; both entries are measured on the same users."""
     assert best.report is not None and other.report is not None
-    own, rival = best.report.per_user, other.report.per_user
-    assert own is not None and rival is not None
+    own, other_errors = best.report.per_user, other.report.per_user
+    assert own is not None and other_errors is not None
     resample = Resample(len(own.sums), n_bootstrap, seed)
-    differences = resample.ratios((own.sums - rival.sums)[:, None], own.counts[:, None])
-    low, high = np.nanquantile(differences, TAILS)
+    differences = resample.ratios((own.sums - other_errors.sums)[:, None], own.counts[:, None])
+    low, high = np.nanquantile(differences, TAIL_QUANTILES)
     return bool(low <= 0 <= high)

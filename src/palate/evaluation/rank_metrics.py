@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from palate.evaluation.resampling import Doubles
 
-NEVER = 2**40  # the rank of an item that cannot be recommended: below all others
+UNREACHABLE = 2**40  # the rank of an item that cannot be recommended: below all others
 
 
 @dataclass(frozen=True)
 class HeldOutRanks:
     """The ranks of the held-out items of some users, grouped by user, the best rank first.
 
-    indptr: (n_users + 1,), where each user's items begin, at least one item each; ranks: (n,), from 1, NEVER for items
-    that cannot be recommended; n_behind: (n,), how many candidates score lower, ties counting half; n_candidates:
-    (n_users,).
+    indptr: (n_users + 1,), where each user's items begin, at least one item each; ranks: (n,), from 1, UNREACHABLE for
+    items that cannot be recommended; n_behind: (n,), how many candidates score lower, ties counting half;
+    n_candidates: (n_users,).
     """
 
     indptr: NDArray[np.int64]
@@ -119,7 +119,7 @@ def auc(held_out: HeldOutRanks) -> Doubles:
     The area under the ROC curve: Hanley & McNeil (1982). An item that cannot be recommended loses all its pairs. nan
     for a user whose candidates are all held out; such users are left out of the mean.
     """
-    reachable = held_out.ranks < NEVER
+    reachable = held_out.ranks < UNREACHABLE
     n_relevant = held_out.sums(reachable)
     n_others = held_out.n_candidates - n_relevant
     # A pair of two held-out items is counted once in `n_behind`, whichever of the two scores higher.

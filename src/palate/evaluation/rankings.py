@@ -16,7 +16,7 @@ from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
 from palate.evaluation.matching import HeldOut, held_out_of, training_ratings
-from palate.evaluation.rank_metrics import AT_K, NEVER, HeldOutRanks, auc
+from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, HeldOutRanks, auc
 from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
 from palate.models.factors import Codes
@@ -148,7 +148,7 @@ def evaluate_rankings(
         n=len(held_out.items),
         n_users=len(held_out.users),
         n_items=recommender.n_items,
-        n_missed=int((model.ranks.ranks == NEVER).sum()),
+        n_missed=int((model.ranks.ranks == UNREACHABLE).sum()),
         k=ks,
         measures=model.measures(resample, recommender.n_items),
         baselines={} if baseline is None else {BASELINE: baseline.measures(resample, recommender.n_items)},

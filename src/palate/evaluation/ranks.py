@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from palate.answers.ranking import Query, scores_of
 from palate.evaluation.matching import HeldOut
-from palate.evaluation.rank_metrics import NEVER, HeldOutRanks
+from palate.evaluation.rank_metrics import UNREACHABLE, HeldOutRanks
 from palate.evaluation.resampling import Doubles
 from palate.kernels import rank_targets, rank_targets_of, top_n
 from palate.models.factors import Codes, Factors, Floats
@@ -53,10 +53,10 @@ def _held_out_ranks(held_out: HeldOut, ranks: Integers, mean_ranks: Doubles, n_c
     counts = np.diff(held_out.indptr)
     found = ranks > 0
     n_behind = np.where(found, np.repeat(n_candidates, counts) - mean_ranks, 0.0)
-    ranks_or_never = np.where(found, ranks, NEVER)
+    ranks_or_unreachable = np.where(found, ranks, UNREACHABLE)
     last = int(ranks.max(initial=0)) + 1  # sorts items that cannot be recommended to the end
     order = np.argsort(_row_numbers(held_out.indptr) * (last + 1) + np.where(found, ranks, last))
-    return HeldOutRanks(held_out.indptr, ranks_or_never[order], n_behind[order], n_candidates.astype(np.int64))
+    return HeldOutRanks(held_out.indptr, ranks_or_unreachable[order], n_behind[order], n_candidates.astype(np.int64))
 
 
 def _rank_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Query | None) -> Ranked:

@@ -15,7 +15,7 @@ from palate.errors import OptionError
 Doubles = NDArray[np.float64]
 
 N_BOOTSTRAP = 1000
-TAILS = (0.025, 0.975)
+TAIL_QUANTILES = (0.025, 0.975)
 BLOCK_WEIGHTS = 4_000_000  # bootstrap weights multiplied at once
 DRAWN_WEIGHTS = 100_000  # weights drawn at once: few enough to stay in the processor's cache
 MAX_KEPT_WEIGHTS = 50_000_000  # one byte each; more are drawn anew each time
@@ -127,10 +127,10 @@ def measures_of(values: Iterable[float], samples: Doubles) -> list[Measure]:
     """Return values with their percentile intervals; samples: (n_bootstrap, n), in which nan is ignored."""
     missing = np.isnan(samples)
     partial, whole = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)), ~missing.any(axis=0)
-    ends = np.full((len(TAILS), samples.shape[1]), np.nan)
-    ends[:, whole] = np.quantile(samples[:, whole], TAILS, axis=0)
+    ends = np.full((len(TAIL_QUANTILES), samples.shape[1]), np.nan)
+    ends[:, whole] = np.quantile(samples[:, whole], TAIL_QUANTILES, axis=0)
     for column in partial:
-        ends[:, column] = np.nanquantile(samples[:, column], TAILS)
+        ends[:, column] = np.nanquantile(samples[:, column], TAIL_QUANTILES)
     return [Measure(float(value), float(low), float(high)) for value, low, high in zip(values, *ends, strict=True)]
 
 

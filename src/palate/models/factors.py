@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 
-N_EXPECTED = 12  # steps of expectation and maximization to the mode, for ordered ratings
+N_EM_STEPS = 12  # steps of expectation and maximization to the mode, for ordered ratings
 
 
 @dataclass(frozen=True)
@@ -289,8 +289,8 @@ class Factors:
 def sigmoid_range(scores: Floats, low: float, high: float) -> Floats:
     """Squash scores into a range: low + (high - low) / (1 + exp(-score)), of the same shape."""
     with np.errstate(over="ignore"):
-        squashed = np.float32(low) + np.float32(high - low) / (np.float32(1) + np.exp(-scores))
-    return squashed.astype(scores.dtype)
+        ranged = np.float32(low) + np.float32(high - low) / (np.float32(1) + np.exp(-scores))
+    return ranged.astype(scores.dtype)
 
 
 def expectation_maximization(factors: Factors, histories: CompressedRows) -> Floats:
@@ -299,7 +299,7 @@ def expectation_maximization(factors: Factors, histories: CompressedRows) -> Flo
     Each step takes the expected latent variable behind every rating, then solves for the vectors that maximize.
     """
     x = np.tile(factors.user_prior.mean, (histories.n_rows, 1))
-    for _ in range(N_EXPECTED):
+    for _ in range(N_EM_STEPS):
         linear = factors.linearised(histories, x)
         x = factors.user_prior.solve(linear, factors.items, factors.mean, factors.scale)[0]
     return x

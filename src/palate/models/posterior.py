@@ -19,7 +19,7 @@ from palate.data.rows import CompressedRows, columns_from, row_codes
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.models.cold_start import ColdStart
 from palate.models.factors import (
-    N_EXPECTED,
+    N_EM_STEPS,
     Codes,
     Doubles,
     Factors,
@@ -246,8 +246,11 @@ class Posterior:
         return Projection(offset.astype(np.float32), maps.astype(np.float32))
 
 
-N_DRAWN = 6  # Gibbs steps from the mode, for ordered ratings
-N_EXPECTED_ON, N_DRAWN_ON = 4, 2  # steps to the mode, or Gibbs steps, from a start that few ratings have changed
+N_GIBBS_STEPS = 6  # Gibbs steps from the mode, for ordered ratings
+N_WARM_EM_STEPS, N_WARM_GIBBS_STEPS = (
+    4,
+    2,
+)  # steps to the mode, or Gibbs steps, from a start that few ratings have changed
 
 
 @dataclass(frozen=True)
@@ -294,11 +297,15 @@ class _DrawSolver:
         root = float(np.sqrt(self.posterior.alpha[self.s]))
         cuts = self.posterior.cuts[self.s] * np.float32(root)
         vectors = np.tile(self.means, (histories.n_rows, 1)) if self.means.ndim == 1 else self.means
-        n_expected, n_drawn = N_EXPECTED, N_DRAWN if draw else 0
+        n_em_steps, n_gibbs_steps = N_EM_STEPS, N_GIBBS_STEPS if draw else 0
         if self.start is not None:
-            vectors, n_expected, n_drawn = self.start, 0 if draw else N_EXPECTED_ON, N_DRAWN_ON if draw else 0
-        for turn in range(n_expected + n_drawn):
-            is_gibbs = turn >= n_expected
+            vectors, n_em_steps, n_gibbs_steps = (
+                self.start,
+                0 if draw else N_WARM_EM_STEPS,
+                N_WARM_GIBBS_STEPS if draw else 0,
+            )
+        for turn in range(n_em_steps + n_gibbs_steps):
+            is_gibbs = turn >= n_em_steps
             items = self.posterior.items.vectors[self.s]
             scores = predict_pairs(vectors, items, rows, histories.indices, bias=True, scale=root)
             if is_gibbs:

@@ -62,8 +62,8 @@ class Bayes(Recipe):
             ratings on.
         n_sweeps (int or None, default None): Gibbs sweeps, 1 or more; the first 2 are burn-in. None: until doubling the
             number of draws would lower the RMSE by less than 0.1 percent, but at most 200.
-        n_samples (int, default 32): The most draws to keep, 2 or more. Intervals, fold_in() and update() use them. They
-            are evenly spaced over the sweeps.
+        n_samples (int, default 32): The maximum number of draws to keep, 2 or more. They are evenly spaced over the
+            sweeps. Intervals, fold_in() and update() use them.
         history (bool, default True): Use as side information which items a user rated at all, and which users rated an
             item.
         features (bool, default True): Use as side information the columns of ratings.user_table and ratings.item_table,

@@ -42,7 +42,7 @@ class BPR(Recipe):
 
     where the negative j is an item that u did not choose: the one with the highest score among n_candidates sampled
     ones. The learning rate rises for a quarter of the epochs and then falls to 0. Counts of choices are ignored, except
-    that a choice of weight 0 is none.
+    that a choice of weight 0 is left out.
 
     predict() gives the score, which only ranks. fold_in() finds the vector of a new user by Newton's method, with
     uniform negatives; items cannot be folded in. explain() shares out a score among the user's choices: exactly for

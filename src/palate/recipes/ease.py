@@ -58,7 +58,7 @@ class EASE(Recipe):
             0 to 1.
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
-        memory (str, int or None, default None): The most memory that a fit may need, such as "2GB" or a number of
+        memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
             bytes. None: as much as the machine has free.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores. Any number gives the same bytes.
 

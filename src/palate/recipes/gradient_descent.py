@@ -18,7 +18,7 @@ Schedule = Literal["one-cycle", "constant", "1/t"]
 
 PADDING = 16  # a row of the kernels is a multiple of this many floats
 CACHE_LINE = 64  # bytes; each row begins at a multiple, so that no two rows share a cache line
-N_ONE_BY_ONE = 1024  # the rows with most ratings, which are dealt out one by one
+N_LARGEST_ROWS = 1024  # the rows with most ratings, which are dealt out one by one
 FACTORS_START = 0.01  # standard deviation of the factors at the start
 
 
@@ -45,11 +45,13 @@ def deal(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.uint64]:
     block = np.empty(len(counts), np.uint64)
     order = np.argsort(-counts, kind="stable")
     blocks = [(0, number) for number in range(n_blocks)]  # a heap of (ratings, block)
-    for row in order[:N_ONE_BY_ONE].tolist():
+    for row in order[:N_LARGEST_ROWS].tolist():
         n_ratings, block[row] = blocks[0]
         heapq.heapreplace(blocks, (n_ratings + int(counts[row]), blocks[0][1]))
     smallest_first = [number for _, number in sorted(blocks)]
-    block[order[N_ONE_BY_ONE:]] = np.resize(smallest_first + smallest_first[::-1], max(len(order) - N_ONE_BY_ONE, 0))
+    block[order[N_LARGEST_ROWS:]] = np.resize(
+        smallest_first + smallest_first[::-1], max(len(order) - N_LARGEST_ROWS, 0)
+    )
     return block
 
 

@@ -119,7 +119,7 @@ class ImplicitALS(Recipe):
             ratings (Ratings): Implicit feedback.
 
         Returns:
-            Implicit: The unobserved weight, the weight decay and the count exponent.
+            ImplicitProblem: The unobserved weight, the weight decay and the count exponent.
         """
         given = self.unobserved_weight, self.weight_decay, self.count_exponent
         return default_problem(ratings.by_user(), ratings.n_items, *given)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.features import Features
-from palate.data.features.fields import FURTHEST
+from palate.data.features.fields import MAX_DEVIATION
 from palate.errors import DataError, OptionError
 
 few = settings(max_examples=60, deadline=None)
@@ -375,7 +375,10 @@ def test_any_unit_gives_the_same_features(scale):
     plain, scaled = ({"x": values}, {"x": values * scale})
     dense = Features.learned(plain).encode(plain).to_dense()
     np.testing.assert_allclose(Features.learned(scaled).encode(scaled).to_dense(), dense, rtol=1e-5)
-    assert Features.learned(plain).encode({"x": [1e308, -1e308]}).to_dense().tolist() == [[FURTHEST], [-FURTHEST]]
+    assert Features.learned(plain).encode({"x": [1e308, -1e308]}).to_dense().tolist() == [
+        [MAX_DEVIATION],
+        [-MAX_DEVIATION],
+    ]
 
 
 def test_hostile_tables():

@@ -114,7 +114,9 @@ def probabilities_above(cuts, users, items):
 
 
 def test_the_chain_samples_the_posterior_of_ordinal_ratings(monkeypatch):
-    monkeypatch.setattr(targets, "LATER", 1)  # how often cut points are drawn is no part of the law, but slows mixing
+    monkeypatch.setattr(
+        targets, "DRAW_INTERVAL", 1
+    )  # how often cut points are drawn is no part of the law, but slows mixing
     ratings, _ = planted(7, 6, 32, cuts=[-0.8, 0.6], values=(1, 2, 3), seed=4)
     assert len(np.unique(ratings.values)) == 3
     n_draws, burn_in = 1500, 100

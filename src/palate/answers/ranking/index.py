@@ -24,7 +24,7 @@ from palate.models.factors import Codes, Factors, Floats
 
 MIN_RECALL = 0.95  # cells are added until the recall of the best N_BEST items reaches it
 N_SAMPLE, N_BEST = 500, 10  # recall is measured on the N_BEST items of N_SAMPLE users
-N_SPARE = 100  # more items to look up than asked for, because some turn out to be seen already
+N_EXTRA = 100  # more items to look up than asked for, because some turn out to be seen already
 MAX_LOOKUP = 1024  # items looked up at once; longer lists are ranked exactly
 
 
@@ -61,7 +61,7 @@ class ItemIndex:
     def top(
         self, users: Floats, n: int, hidden: CompressedRows | None, allowed: NDArray[np.bool_]
     ) -> tuple[Codes, Floats]:
-        """Find nearly the n best items of each user; for whoever's list does not fill, exactly the n best.
+        """Find nearly the n best items of each user; exactly the n best for users whose list does not fill.
 
         Parameters:
             users (array): The users' vectors, (m, n_factors + 1) float32.
@@ -74,7 +74,7 @@ class ItemIndex:
                 p . q + c + b, (m, n) float32.
         """
         items = self.factors.items
-        depth = n if hidden is None else n + N_SPARE
+        depth = n if hidden is None else n + N_EXTRA
         if n == 0 or depth > min(MAX_LOOKUP, len(items)):
             return top_of_products(users, items, n, hidden, allowed)
         near = _nearest(self.cells, users, depth, self.n_probes, None if allowed.all() else allowed)

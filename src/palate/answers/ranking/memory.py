@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.ranking.index import N_SPARE
+from palate.answers.ranking.index import N_EXTRA
 from palate.answers.ranking.max_per import MAX_COUNTERS
 from palate.answers.ranking.queries import Query
 from palate.answers.ranking.scoring import ranks_by_products
@@ -91,7 +91,7 @@ def _bytes_of_user(model: Model, query: Query) -> int:
     if not ranks_by_products(model, query):
         size += 4 * SCORE_COPIES * n_items
     if query.index is not None:
-        size += FOUND_BYTES * (query.n + N_SPARE)
+        size += FOUND_BYTES * (query.n + N_EXTRA)
     if query.by == "likely":
         size += 12 * n_items
     if query.by != "mean" and model.posterior is not None:

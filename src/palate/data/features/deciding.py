@@ -28,7 +28,7 @@ from palate.errors import OptionError
 if TYPE_CHECKING:
     import polars as pl
 
-FEW = 32  # whole numbers with at most this many values may be codes of classes ...
+MAX_CODE_VALUES = 32  # whole numbers with at most this many values may be codes of classes ...
 ROWS_PER_CODE = 10  # ... if there are this many rows per value, enough to learn an effect of each
 YEARS = (1000, 2200)  # whole numbers in this range may be years
 CODE = r"^[+-]?0[0-9]"  # digits that are a code and not a number, such as 007
@@ -149,9 +149,9 @@ def _decided_of_numbers(series: pl.Series) -> Field:
         return Scale(series.name)
     is_label = re.search(ID_NAME, series.name)
     span = numbers.max() - numbers.min() + 1  # type: ignore[operator]
-    if n_distinct > max(FEW, n / 2) and (is_label or (n_distinct == n and span < 1.5 * n)):
+    if n_distinct > max(MAX_CODE_VALUES, n / 2) and (is_label or (n_distinct == n and span < 1.5 * n)):
         return LeftOut(series.name, f"{n_distinct:,} different whole numbers on {n:,} rows: ids")
-    is_code = n_distinct <= FEW and n >= ROWS_PER_CODE * n_distinct and not numbers.is_between(*YEARS).all()
+    is_code = n_distinct <= MAX_CODE_VALUES and n >= ROWS_PER_CODE * n_distinct and not numbers.is_between(*YEARS).all()
     return Classes(series.name) if is_label or is_code else Scale(series.name)
 
 
@@ -168,7 +168,7 @@ def _decided_of_text(series: pl.Series) -> Field:
         return _decided_of_numbers(series)
     if separator := _separator(series):
         return Classes(name, separator=separator)
-    if n_distinct > (n / 2 if re.search(TITLE_NAME, name) else max(FEW, n / 2)):
+    if n_distinct > (n / 2 if re.search(TITLE_NAME, name) else max(MAX_CODE_VALUES, n / 2)):
         return LeftOut(name, f"{n_distinct:,} different texts on {n:,} rows: names, ids or prose")
     return Classes(name)
 
@@ -179,7 +179,7 @@ def _are_amounts(texts: pl.Series) -> bool:
     if len(numbers) == 0 or not numbers.str.contains(NUMBER).all() or numbers.str.contains(CODE).any():
         return False
     amounts = numbers.str.to_integer(strict=False)
-    if amounts.null_count() or numbers.n_unique() > FEW:
+    if amounts.null_count() or numbers.n_unique() > MAX_CODE_VALUES:
         return True
     return bool(amounts.is_between(*YEARS).all())
 

@@ -30,7 +30,7 @@ from palate.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-FURTHEST = 10.0  # standard deviations from the mean: values further out, such as typing errors, are clipped
+MAX_DEVIATION = 10.0  # standard deviations from the mean: values further out, such as typing errors, are clipped
 ROWS_PER_KNOT = 10  # with fewer rows near a knot, the height of the curve there cannot be learned
 SEPARATORS = ("|", ";", ",")
 
@@ -266,12 +266,12 @@ class Scale:
         return tuple(knots) if len(knots) >= 3 else ()
 
     def encode(self, table: pl.DataFrame) -> Entries:
-        """The features, clipped at FURTHEST standard deviations from the mean; a text without an amount is missing."""
+        """The features, clipped at MAX_DEVIATION standard deviations; a text without an amount is missing."""
         values, bad = self._amounts(table)
         missing = np.isnan(values)
         with np.errstate(over="ignore"):
             scaled = np.where(missing, 0, (values - self.mean) / self.deviation)
-        scaled = np.clip(scaled, -FURTHEST, FURTHEST)
+        scaled = np.clip(scaled, -MAX_DEVIATION, MAX_DEVIATION)
         hats = [np.where(missing, 0, hat) for hat in _hats(values, self.knots)]
         block = np.stack([scaled, *hats, missing], axis=1)[:, : len(self.names)]
         rows, features = np.nonzero(block)

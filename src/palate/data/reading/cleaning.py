@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 N_EXAMPLES = 5  # bad rows shown in a report
-LARGEST = float(np.finfo(np.float32).max)
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
@@ -169,7 +169,7 @@ def bad_rows(frame: pl.DataFrame, reasons: dict[int, str]) -> dict[int, str]:
         checks.append((pl.col("time").is_null(), "the time is neither a number nor an ISO date"))
     if "weight" in frame.columns:
         weight = pl.col("weight")
-        good = weight.is_finite() & (weight >= 0) & (weight <= LARGEST)
+        good = weight.is_finite() & (weight >= 0) & (weight <= MAX_FLOAT32)
         checks.append((~good.fill_null(False), "the weight is not a number >= 0"))
     found = {row: reason for row, reason in reasons.items() if row < frame.height}
     if not frame.select(pl.any_horizontal(test.fill_null(False) for test, _ in checks).any()).item():
@@ -191,7 +191,7 @@ def _number_checks(name: str) -> list[tuple[pl.Expr, str]]:
         (number.is_null(), f"the {name} is not a number"),
         (number.is_nan(), f"the {name} is NaN"),
         (number.is_infinite(), f"the {name} is infinite"),
-        (number.abs() > LARGEST, f"the {name} is too large for float32"),
+        (number.abs() > MAX_FLOAT32, f"the {name} is too large for float32"),
     ]
 
 

@@ -1,6 +1,6 @@
 """Columns: which column of a source is the user, the item, the rating, the time and the weight.
 
-Each is the column that the caller named, else one with a usual name, else, in a source without names, a fixed position.
+Each is the column that the caller named, or else one with a common name. A source without names has fixed positions.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from palate.errors import DataError, OptionError
 FIELDS = ("user", "item", "rating", "time", "weight", "count")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
 POSITIONS = {"user": 0, "item": 1, "rating": 2, "count": 2}  # of columns without names
-LONG_AGO = 10**8  # numbers that are all at least this large are times (from 1973 on) and not counts
+MIN_TIMESTAMP = 10**8  # numbers that are all at least this large are times (from 1973 on) and not counts
 
 # Compared without case, blanks and punctuation. An earlier name takes precedence over a later one.
-USUAL_NAMES = {
+COMMON_NAMES = {
     field: tuple(re.findall(r"\w+", names))
     for field, names in {
         "user": """user userid uid users username usr reviewer reviewerid customer customerid member memberid account
@@ -35,8 +35,8 @@ USUAL_NAMES = {
             frequency freq weight weights confidence""",
     }.items()
 }
-COUNT_NAMES = USUAL_NAMES["count"]  # names of counts, which are not ratings
-USUAL_NAMES["count"] += USUAL_NAMES["rating"]
+COUNT_NAMES = COMMON_NAMES["count"]  # names of counts, which are not ratings
+COMMON_NAMES["count"] += COMMON_NAMES["rating"]
 
 
 def plain(name: str) -> str:
@@ -44,9 +44,9 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", re.sub(r":(token|float|token_seq|float_seq)$", "", name.strip().lower()))
 
 
-def is_usual(name: str, field: str) -> bool:
-    """True if this is one of the usual names of the field."""
-    return plain(name) in USUAL_NAMES[field]
+def is_common(name: str, field: str) -> bool:
+    """True if this is one of the common names of the field."""
+    return plain(name) in COMMON_NAMES[field]
 
 
 def fields_of_kind(given: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -96,25 +96,19 @@ def _is_column(option: Any) -> bool:
 
 def position_of(names: list[str], field: str, column: Any, source: str) -> int:
     """The position of the column that an option names. Raise DataError, listing the columns, if it is not there."""
-    if isinstance(column, int) and not isinstance(column, bool):
-        if not -len(names) <= column < len(names):
-            raise DataError(
-                f"{source}: column {column} was named for the {field}, but there are {len(names)} columns. "
-                f"{there_are(names)}"
-            )
-        return column % len(names)
-    if not isinstance(column, str):
+    option = "rating= or weight=" if field == "count" else f"{field}="
+    if not isinstance(column, int | str) or isinstance(column, bool):
         raise OptionError(f"{field}={column!r}: give a column's name or position (from 0).")
-    if column not in names:
-        raise DataError(f"{source}: there is no column {column!r}, which was named for the {field}. {there_are(names)}")
-    return names.index(column)
+    if column not in (names if isinstance(column, str) else range(-len(names), len(names))):
+        raise DataError(f"{source}: there is no column {column!r} for {option}. {there_are(names)}")
+    return names.index(column) if isinstance(column, str) else column % len(names)
 
 
 def _by_name(names: list[str], field: str, taken: dict[str, int]) -> int | None:
     plain_names = [plain(name) for name in names]
-    for usual in USUAL_NAMES[field]:
-        if usual in plain_names and plain_names.index(usual) not in taken.values():
-            return plain_names.index(usual)
+    for common in COMMON_NAMES[field]:
+        if common in plain_names and plain_names.index(common) not in taken.values():
+            return plain_names.index(common)
     return None
 
 
@@ -125,10 +119,10 @@ def _by_position(
     free = [at for at in range(min(len(names), 4)) if at not in taken.values()]
     if field == "time":
         has_measure = "rating" in taken or "count" in taken
-        candidates = ((3, -math.inf),) if has_measure else ((2, LONG_AGO), (3, -math.inf))
+        candidates = ((3, -math.inf),) if has_measure else ((2, MIN_TIMESTAMP), (3, -math.inf))
         return next((at for at, minimum in candidates if at in free and is_time(at, minimum)), None)
     position = POSITIONS.get(field)
-    if position not in free or (field == "count" and is_time(position, LONG_AGO)):
+    if position not in free or (field == "count" and is_time(position, MIN_TIMESTAMP)):
         return None
     return position
 
@@ -154,7 +148,7 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
 
 def _count_advice(names: list[str]) -> str:
     """What to do about a column of counts where there is none of ratings; "" without one."""
-    found = next((name for usual in COUNT_NAMES for name in names if plain(name) == usual), None)
+    found = next((name for common in COUNT_NAMES for name in names if plain(name) == common), None)
     if found is None:
         return ""
     return (

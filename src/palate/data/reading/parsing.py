@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from palate.data.reading.columns import is_usual
+from palate.data.reading.columns import is_common
 from palate.data.reading.textfiles import Block, blocks, count
 from palate.errors import DataError
 
@@ -107,20 +107,20 @@ def _without(n: int, rows: Rows) -> Rows:
 
 
 def _has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int) -> bool:
-    """True if the first row has column names: one that the caller named, usual ones, or just no number.
+    """True if the first row has column names: one that the caller named, common ones, or just no number.
 
     With two columns needed (`min_columns`), no row need have a number. Then the first row without one is a header only
-    if it has a usual name, or a column has numbers below it.
+    if it has a common name, or a column has numbers below it.
     """
     row = sample[0]
     if any(column in row for column in given.values() if isinstance(column, str)):
         return True
-    n_usual = sum(any(is_usual(name, field) for name in row) for field in ("user", "item", "count"))
-    if n_usual >= 2:
+    n_common = sum(any(is_common(name, field) for name in row) for field in ("user", "item", "count"))
+    if n_common >= 2:
         return True
     if any(_is_number(text) for text in row):
         return False
-    return min_columns > 2 or n_usual > 0 or _numbers_begin(sample)
+    return min_columns > 2 or n_common > 0 or _numbers_begin(sample)
 
 
 def _numbers_begin(sample: list[list[str]]) -> bool:

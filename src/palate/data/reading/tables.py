@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palate.data.reading.cleaning import BadRows, labels
-from palate.data.reading.columns import is_usual, plain, position_of
+from palate.data.reading.columns import is_common, plain, position_of
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
@@ -33,13 +33,13 @@ def is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
 
     if not isinstance(table, pl.DataFrame):
         return False
-    if any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in table.columns):
+    if any(is_common(name, vocabulary.what) or plain(name) == "id" for name in table.columns):
         return False
     return table.width == 0 or not _are_labels(table.to_series(0), vocabulary)
 
 
 def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
-    """True if a column without a usual name has labels: some, or, with one row per code, mostly and none twice."""
+    """True if a column without a common name has labels: some, or, with one row per code, mostly and none twice."""
     import polars as pl
 
     if not (column.dtype.is_integer() or column.dtype == pl.String):
@@ -194,14 +194,14 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _id_position(names: list[str], what: str, label: str | int | None, source: str, *, named: bool) -> int:
-    """The position of the column that the caller named, of one with a usual name, or of the first."""
+    """The position of the column that the caller named, of one with a common name, or of the first."""
     if label is not None:
         return position_of(names, what, label, source)
     if not named:
         return 0
-    usual = [at for at, name in enumerate(names) if is_usual(name, what)]
+    common = [at for at, name in enumerate(names) if is_common(name, what)]
     exact = [at for at, name in enumerate(names) if plain(name) == "id"]
-    return (usual or exact or [0])[0]
+    return (common or exact or [0])[0]
 
 
 def _guessed(text: pl.Series) -> pl.Series:
@@ -222,9 +222,9 @@ def _are_decimals(text: pl.Series) -> bool:
 
 
 def has_header(sample: list[list[str]], vocabulary: Vocabulary, label: str | int | None = None) -> bool:
-    """True if the first row of a table has column names: usual ones, or no known id where other rows have one."""
+    """True if the first row of a table has column names: common ones, or no known id where other rows have one."""
     first, at = sample[0], label if isinstance(label, int) else 0
-    if label in first or any(is_usual(name, vocabulary.what) or plain(name) == "id" for name in first):
+    if label in first or any(is_common(name, vocabulary.what) or plain(name) == "id" for name in first):
         return True
     known = {str(label) for label in vocabulary}
     ids = [row[at] for row in sample if -len(row) <= at < len(row)]

@@ -26,7 +26,7 @@ MIN_GAP, MAX_GAP = 1e-4, 1e4  # gaps outside have probability 0: cuts must diffe
 MIN_SHARE = 1e-6  # of a step at the start, since all its ratings may have weight 0
 FREEDOM = 8  # degrees of freedom of the proposal, a Student t: its tails are heavier than the posterior's
 MAX_NEWTON_STEPS = 50
-CLOSE = 1e-8  # to the mode: twice the log density that another step would gain
+MODE_TOLERANCE = 1e-8  # to the mode: twice the log density that another step would gain
 
 
 class CutPoints:
@@ -144,7 +144,7 @@ class _Posterior:
         point, at_point = start, self._expansion(start)
         for _ in range(MAX_NEWTON_STEPS):
             step = np.linalg.solve(at_point.curvature, at_point.gradient)
-            if at_point.gradient @ step < CLOSE:
+            if at_point.gradient @ step < MODE_TOLERANCE:
                 break
             ahead = self._expansion(point + step)
             while not ahead.value > at_point.value and np.abs(step).max() > 1e-9:

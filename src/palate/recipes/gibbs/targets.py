@@ -26,7 +26,10 @@ from palate.recipes.gibbs.time_effects import TimeEffectsSampler
 
 FIRST_VARIANCE = 0.6  # assumed variance of the scores when the cut points start
 STREAM = 4  # of the latent scores' random numbers; the sides and their links use those below
-EVERY_SWEEP, LATER = 10, 4  # cut points are drawn in each of the first 10 sweeps, then in every 4th: they mix well
+N_FIRST_SWEEPS, DRAW_INTERVAL = (
+    10,
+    4,
+)  # cut points are drawn in each of the first 10 sweeps, then in every 4th: they mix well
 MAX_ERRORS = 65_536  # ratings by which the training error of ordinal ratings is measured
 
 
@@ -96,7 +99,7 @@ class Targets:
             offsets = self.time_effects.offsets.astype(np.float32)
             scores += offsets
         if self._ordinal is not None:
-            if sweep <= EVERY_SWEEP or sweep % LATER == 0:
+            if sweep <= N_FIRST_SWEEPS or sweep % DRAW_INTERVAL == 0:
                 self._ordinal.draw_cuts(scores, rng, self._n_threads)
             self._before_time = self._ordinal.draw(scores, self._seed, sweep, self._n_threads)
         self._set(self._before_time if offsets is None else self._before_time - offsets)
