@@ -102,7 +102,7 @@ def test_a_compact_model_has_no_links(rec, tmp_path):
         why = compact.explain(user, "i3")
         assert_adds_up(why)
         assert why.known == {}
-    with pytest.raises(OptionError, match=r"compact\(\) left that behind"):
+    with pytest.raises(OptionError, match=r"compact\(\) removed it"):
         compact.fold_in({}, features={"job": "cook"})
     compact.save(tmp_path / "compact.palate")
     assert (

@@ -76,7 +76,7 @@ def _check_model(model: Model) -> None:
     name = model.recipe.get("name", "this model")
     if not model.predicts_ratings:
         raise OptionError(
-            f"{name} predicts no ratings, so no rating teaches it anything; fit one that does, like Bayes."
+            f"{name} predicts no ratings, so there are no ratings to ask for; fit a recipe that does, such as Bayes."
         )
     if isinstance(model.factors, Network):
         raise OptionError(f"{name} is a neural net; ask() needs a dot product, best the draws of a Bayes fit.")

@@ -272,6 +272,6 @@ def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:
         return
     what = model.user_vocabulary.what
     raise OptionError(
-        f"this model has learned nothing from attributes of {what}s, or compact() left that behind; fit Bayes on "
+        f"this model has learned nothing from attributes of {what}s, or compact() removed it; fit Bayes on "
         f"ratings that have a table of them (ratings.with_{what}s)."
     )

@@ -54,7 +54,7 @@ class RecommendOptions:
         check_choice("on_unknown", self.on_unknown, get_args(OnUnknown))
         _check_at_least(self.by, self.at_least)
         if self.resume and self.out is None:
-            raise OptionError("resume=True goes on with a file: say which with out=.")
+            raise OptionError("resume=True continues a file: name it with out=.")
         if self.index is None:
             return
         check_choice("index", self.index, ("ann",))

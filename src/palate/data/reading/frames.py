@@ -98,7 +98,7 @@ def _of_frame(source: Any) -> Table:
         frame = nw.from_native(source)
     except TypeError as error:
         raise DataError(
-            f"cannot read ratings from a {type(source).__name__}. Give a path, an open file, a pandas, polars or "
+            f"cannot read ratings from this {type(source).__name__}. Give a path, an open file, a pandas, polars or "
             "pyarrow frame, a mapping of columns, a tuple (users, items, values), an array (n, 3), a sparse matrix, "
             "or an SQL query with connection=."
         ) from error
