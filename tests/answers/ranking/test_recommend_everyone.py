@@ -537,7 +537,7 @@ def test_files_of_others_in_the_folder_stay(bayes, begun):
 
 
 def test_resuming_needs_a_file(bayes):
-    with pytest.raises(OptionError, match="say which with out="):
+    with pytest.raises(OptionError, match="name it with out="):
         bayes.recommend(resume=True)
 
 

@@ -375,7 +375,7 @@ def test_files_that_are_none(tmp_path, write):
         read(write(gzip.compress(b"ann,tea,5\n" * 1000)[:-20], "ratings.csv.gz"))
     with pytest.raises(DataError, match="not a readable parquet"):
         read(write(b"no parquet", "ratings.parquet"))
-    with pytest.raises(DataError, match="from a int"):
+    with pytest.raises(DataError, match="from this int"):
         read(5)
 
 
