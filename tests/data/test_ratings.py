@@ -294,7 +294,7 @@ def test_a_table_from_a_file(tmp_path):
             DataError,
             "user table has 2 rows for 3 users.*name that column 'user'",
         ),
-        (5, DataError, "from a int"),
+        (5, DataError, "from this int"),
     ],
 )
 def test_a_table_that_cannot_be_joined_is_refused(table, error, says):

@@ -396,7 +396,7 @@ def test_hostile_tables():
         features.encode({"job": ["a"]})
     with pytest.raises(DataError, match="different lengths: a 1, b 2"):
         Features.learned({"a": [1], "b": [1, 2]})
-    with pytest.raises(DataError, match="from a int: give a frame"):
+    with pytest.raises(DataError, match="from this int: give a frame"):
         Features.learned(5)
     objects = pl.DataFrame({"odd": pl.Series([object(), object()], dtype=pl.Object)})
     assert "neither text nor number" in Features.learned(objects).report["odd"]
