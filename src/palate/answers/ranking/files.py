@@ -60,14 +60,20 @@ def write(frames: Iterator[pl.DataFrame], path: Path) -> Path:
     from polars.io.plugins import register_io_source
 
     first = next(frames)
+    failures: list[BaseException] = []
 
     def source(*_: Any) -> Iterator[pl.DataFrame]:
-        yield first
-        yield from frames
+        try:
+            yield first
+            yield from frames
+        except BaseException as error:  # raised again below, once the writer has closed its file
+            failures.append(error)
 
     beside = path.with_name(path.name + ".part")
     try:
         getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
+        if failures:
+            raise failures[0]
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

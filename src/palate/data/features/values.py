@@ -41,7 +41,7 @@ def frame_of(table: Any) -> pl.DataFrame:
     try:
         frame = nw.from_native(table)
     except TypeError as error:
-        raise DataError(f"cannot take features from a {type(table).__name__}: give a frame or a mapping.") from error
+        raise DataError(f"cannot take features from this {type(table).__name__}: give a frame or a mapping.") from error
     eager = frame.collect("polars") if isinstance(frame, nw.LazyFrame) else frame
     return _of_columns([series_of(str(name), eager[name]) for name in eager.columns])
 
