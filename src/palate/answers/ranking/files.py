@@ -66,7 +66,7 @@ def write(frames: Iterator[pl.DataFrame], path: Path) -> Path:
         try:
             yield first
             yield from frames
-        except BaseException as error:  # raised again below, once the writer has closed its file
+        except (Exception, KeyboardInterrupt) as error:  # raised again below, once the writer has closed its file
             failures.append(error)
 
     beside = path.with_name(path.name + ".part")
