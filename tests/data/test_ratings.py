@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.data.ratings import Ratings, ReadReport, titles
+from palate.data.ratings import Ratings, ReadReport
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, LabelTypeError, OptionError
 
@@ -382,19 +382,6 @@ def test_frame_and_copy_across_processes():
     again = pickle.loads(pickle.dumps(ratings))
     assert again.to_frame().equals(ratings.to_frame())
     assert ratings.to_frame().rows() == [("ann", 10, 5.0, 3), ("bob", 10, 3.0, 2), ("ann", 20, 1.0, 1)]
-
-
-def test_titles():
-    assert titles(None) is None
-    assert titles(pl.DataFrame({"year": [1]})) is None
-    assert titles(pl.DataFrame({"year": [1], "genre": ["x"], "Title": ["tea"]})) == ["tea"]
-    assert titles(pl.DataFrame({"year": [1], "genre": ["x"]})) is None
-    assert titles(pl.DataFrame({"gender": ["f"], "occupation": ["nurse"], "named": ["x"]})) is None
-    assert titles(pl.DataFrame({"imdb_url": ["http"], "Movie Title": ["tea"]})) == ["tea"]
-    assert titles(pl.DataFrame({"movie_title:token_seq": ["tea"], "class:token": ["x"]})) == ["tea"]
-    assert titles(pl.DataFrame({"original-title": ["a"], "name": ["b"], "TITLE": ["c"]})) == ["c"]
-    assert titles(pl.DataFrame({"nickname": ["a"], "subtitle": ["b"], "Name": ["c"]})) == ["c"]
-    assert titles(pl.DataFrame({"title": [1], "item_name": ["c"]})) == ["c"]
 
 
 def test_the_report_says_what_happened():

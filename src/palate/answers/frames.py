@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from palate.data.ratings import titles
+from palate.data.titles import titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.factors import Codes
 from palate.models.model import Model

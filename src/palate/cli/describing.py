@@ -196,7 +196,7 @@ def _examples(vocabulary: Any) -> str:
 
 def _extreme_items(rec: Recommender) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the items with the highest and with the lowest bias, each with its title and number of ratings."""
-    from palate.data.ratings import titles
+    from palate.data.titles import titles
 
     bias = rec.item_bias
     counts = np.bincount(rec.model.history.indices, minlength=rec.n_items)

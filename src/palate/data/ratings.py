@@ -6,7 +6,6 @@ change: every method that changes something returns new ones.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -509,21 +508,6 @@ def _restored(state: dict[str, Any]) -> Ratings:
         if state[name] is not None:
             read_only(state[name])
     return ratings
-
-
-def titles(table: pl.DataFrame | None) -> list[str | None] | None:
-    """The text column called title or name, or ending so (such as "movie_title"), as a list; None without one."""
-    if table is None:
-        return None
-    import polars as pl
-
-    texts = [name for name, kind in table.schema.items() if kind == pl.String]
-    plain = [re.sub(r"[^a-z0-9]", "", name.lower().partition(":")[0]) for name in texts]
-    for pattern in ("title", "name", ".*title", ".*name"):
-        for name, simple in zip(texts, plain, strict=True):
-            if re.fullmatch(pattern, simple):
-                return table[name].to_list()
-    return None
 
 
 def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:

@@ -6,6 +6,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 YEAR = re.compile(r"\s*\([0-9]{4}\)$")
 ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|le|la|les|der|die|das|el|il)(\s*\([0-9]{4}\))?$")
@@ -86,3 +90,18 @@ def spellings_of(title: str) -> tuple[str, ...]:
     plain = folded(title)
     article_first = ARTICLE_LAST.sub(r"\2 \1\3", plain)
     return (plain,) if article_first == plain else (plain, article_first)
+
+
+def titles(table: pl.DataFrame | None) -> list[str | None] | None:
+    """The text column called title or name, or ending so (such as "movie_title"), as a list; None without one."""
+    if table is None:
+        return None
+    import polars as pl
+
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    plain = [re.sub(r"[^a-z0-9]", "", name.lower().partition(":")[0]) for name in texts]
+    for pattern in ("title", "name", ".*title", ".*name"):
+        for name, simple in zip(texts, plain, strict=True):
+            if re.fullmatch(pattern, simple):
+                return table[name].to_list()
+    return None

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.ratings import Kind, Ratings, titles
+from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, row_codes, rows_where, take_rows, transpose_rows
-from palate.data.titles import Titles
+from palate.data.titles import Titles, titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from palate.data.ratings import Ratings, titles
+from palate.data.ratings import Ratings
 from palate.data.reading import read
 from palate.data.splitting import split_random
+from palate.data.titles import titles
 from palate.errors import DataError, OptionError
 from palate.nn.columns import UNKNOWN, Category, Rows, Scale, recoded, rows_of_frame
 from palate.options import check_seed, check_whole

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from palate.data.ratings import titles
+from palate.data.titles import titles
 from palate.errors import OptionError
 from palate.options import check_whole
 from palate.recommender import Recommender

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from palate.data.ratings import titles
+from palate.data.titles import titles
 from palate.errors import DataError, OptionError
 from palate.options import check_whole
 from palate.plotting.drawing import (
