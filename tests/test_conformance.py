@@ -725,6 +725,44 @@ def test_nothing_can_be_learned_from_nothing(name):
         RECIPES[name].fit(checkerboard()[:0])
 
 
+# ---- counts
+
+COUNTS_IGNORED = {
+    "ImplicitALS": palate.ImplicitALS(n_factors=8, confidence="equal", seed=1),
+    "ImplicitALS in blocks": palate.ImplicitALS(n_factors=70, confidence="equal", seed=1),
+    "EASE": palate.EASE(confidence="equal"),
+    **{name: RECIPES[name] for name in IMPLICIT - {"ImplicitALS", "EASE"}},
+}
+
+
+@pytest.mark.parametrize("name", sorted(COUNTS_IGNORED))
+def test_counts_that_are_ignored_change_no_number(name):
+    plain = learned_from("ImplicitALS", drawn)
+    rng = np.random.default_rng(2)
+    counted = plain.with_weights(rng.integers(1, 90, len(plain)).astype(np.float32))
+    frame = plain.to_frame().select("user", "item")[::40].with_columns(user=pl.col("user") + pl.lit("0000"))
+    more = frame.with_columns(count=pl.Series(rng.integers(1, 90, len(frame))))
+    one, two = (COUNTS_IGNORED[name].fit(data, progress=False) for data in (plain, counted))
+    pairs = [(one, two)]
+    if name != "BPR":
+        pairs.append((one.update(frame), two.update(more)))
+    for without, with_counts in pairs:
+        for side in ("users", "items"):
+            np.testing.assert_array_equal(
+                getattr(without.model.factors, side), getattr(with_counts.model.factors, side), strict=True
+            )
+        assert_same(without.predict(pairs_of(without)), with_counts.predict(pairs_of(without)))
+        assert_same(without.recommend(n=5), with_counts.recommend(n=5))
+        chosen = {"i3": 70, "i4": 1, "i5": 7}
+        told, counts = without.fold_in(list(chosen)), with_counts.fold_in(chosen)
+        assert_same(told.recommend(n=9), counts.recommend(n=9))
+        if name.startswith("ImplicitALS"):
+            told = without.fold_in(["u3", "u4"], side="item"), with_counts.fold_in({"u3": 50, "u4": 1}, side="item")
+            np.testing.assert_array_equal(told[0].vector, told[1].vector)
+        if not name.startswith("Popularity"):
+            assert_same(without.similar_items("i3"), with_counts.similar_items("i3"))
+
+
 # ---- keeping
 
 

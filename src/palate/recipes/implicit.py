@@ -7,7 +7,7 @@ The recipe holds the options. The least-squares problem, its default weights and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from palate.data.ratings import Kind, Ratings
@@ -135,7 +135,10 @@ class ImplicitALS(Recipe):
         """
         compress_both(ratings)
         by_user = weighted_choices(ratings.by_user(), self.confidence)
-        by_item = ratings.by_item() if by_user.weights is None else transpose_rows(by_user, ratings.n_items)
+        if by_user.weights is None:
+            by_item = replace(ratings.by_item(), weights=None)
+        else:
+            by_item = transpose_rows(by_user, ratings.n_items)
         state = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
         return sweeps(self.problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
 
