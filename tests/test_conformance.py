@@ -512,6 +512,36 @@ def test_similar_ones_share_the_taste(name):
         rec.similar_items("nothing")
 
 
+COSINES = {name: RECIPES[name] for name in TASTES} | {
+    "Neighbors by cosine": palate.Neighbors(similarity="cosine", shrinkage=0),
+    "Neighbors by pearson": palate.Neighbors(shrinkage=0),
+    "Neighbors of users by pearson": palate.Neighbors(by="users", shrinkage=0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(COSINES))
+def test_no_cosine_is_larger_than_1(name):
+    """Of users who rate the same, the factors and histories are the same up to rounding."""
+    rng = np.random.default_rng(3)
+    tastes = rng.integers(1, 6, (20, 40))
+    cells = [(u, i) for u in range(60) for i in range(40) if (7 * i + u % 20) % 4]
+    data = of_kind(
+        name, make([f"u{u}" for u, _ in cells], [f"i{i}" for _, i in cells], [tastes[u % 20, i] for u, i in cells]), 3
+    )
+    rec = COSINES[name].fit(data, progress=False)
+    users, items = list(rec.model.user_vocabulary), list(rec.model.item_vocabulary)
+    new = rec.fold_in(given_of(name, data.to_frame().filter(user="u1")))
+    alike = rec.similar_users(users, n=99), rec.similar_items(items, n=99), new.similar_users(n=99)
+    measured = [
+        frame[name]
+        for frame, bm25 in zip(alike, (False, name == "Neighbors, likes", False), strict=True)
+        for name in {"cosine", "pearson", "similarity"} & {*frame.columns}
+        if not bm25
+    ]
+    assert measured
+    assert all(column.min() >= -1 and column.max() <= 1 for column in measured)
+
+
 @each
 @pytest.mark.parametrize("data", [checkerboard, drawn])
 def test_explanations_add_up(name, data):

@@ -115,7 +115,7 @@ def diversity(lists: Codes, ks: Sequence[int], factors: Floats) -> list[Doubles]
     own = sizes if (lengths > 0).all() else _sums(lists, ks, (lengths > 0).astype(np.float64))  # |v|^2 is 1 or 0
     totals = accumulate(_vector_sums(part, unit) for part in _parts(lists, ks))
     similar = [np.einsum("uk,uk->u", total, total).astype(np.float64) for total in totals]
-    return [1 - _per_pair(*of_k) for of_k in zip(np.subtract(similar, own), sizes, strict=True)]
+    return [1 - np.clip(_per_pair(*of_k), -1, 1) for of_k in zip(np.subtract(similar, own), sizes, strict=True)]
 
 
 def _vector_sums(lists: Codes, vectors: Floats) -> Floats:

@@ -224,7 +224,7 @@ def cosines(rows: CompressedRows, codes: Codes, others: CompressedRows, n_column
         k=min(n + 1, others.n_rows),
         sizes=np.full(others.n_rows, -1, np.int32),  # keep others with an equal history
     )
-    return without_self(found, cosine, codes, n)
+    return without_self(found, np.clip(cosine, -1, 1), codes, n)
 
 
 def with_signals(histories: CompressedRows, signals: Floats | None) -> CompressedRows:

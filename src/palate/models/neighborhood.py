@@ -107,7 +107,7 @@ class NeighborIndex:
 
         A size of -1 keeps the row. None: `rows` are the rows of the index, and each leaves out itself.
         """
-        return nearest_rows(
+        found, similarities = nearest_rows(
             rows.indptr,
             rows.indices,
             self.similarity.weighted(rows, self.lengths),
@@ -120,6 +120,7 @@ class NeighborIndex:
             sizes=sizes,
             n_threads=n_threads,
         )
+        return found, similarities if self.similarity.measure == "bm25" else np.clip(similarities, -1, 1)
 
 
 def neighbor_rows(codes: Codes, similarities: Floats) -> CompressedRows:

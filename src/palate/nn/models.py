@@ -56,7 +56,7 @@ def cosine(u: Tensor, v: Tensor) -> Tensor:
         >>> cosine(torch.tensor([3.0, 0.0]), torch.tensor([2.0, 2.0]))
         tensor(0.7071)
     """
-    return functional.cosine_similarity(u, v, dim=-1)
+    return functional.cosine_similarity(u, v, dim=-1).clamp(-1, 1)
 
 
 class DotProduct(nn.Module):

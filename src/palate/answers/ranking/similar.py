@@ -63,8 +63,8 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors to compare; fit a model that has some, such as Bayes.")
     all_users, own = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
-    top, cosine = top_of_products(own, all_users, n, _own_codes(user_rows), allowed, bias=False)
-    return _frame(model, top, cosine, "cosine", labels)
+    top, products = top_of_products(own, all_users, n, _own_codes(user_rows), allowed, bias=False)
+    return _frame(model, top, np.clip(products, -1, 1), "cosine", labels)
 
 
 def _of_histories(
