@@ -517,7 +517,8 @@ class Recommender:
 
         Raises:
             DataError: There are no new ratings, or they are on another scale.
-            OptionError: The model cannot be updated (a neural net, BPR), or the ratings are of another kind.
+            OptionError: The model cannot be updated (a neural net, BPR), the ratings are of another kind, or there are
+                choices of new items for a model of EASE or Neighbors(by="items"), which only a fit can weight.
             LabelTypeError: Labels of another type than those of the model.
 
         Example:

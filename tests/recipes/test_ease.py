@@ -149,31 +149,58 @@ def test_items_without_choices_have_no_weights():
 # ---- update and forget
 
 
+def more_of(pairs):
+    return palate.read({"user": [user for user, _ in pairs], "item": [item for _, item in pairs]}, kind="implicit")
+
+
 def test_an_update_counts_at_once_and_leaves_the_weights():
     likes = drawn(40, 20, 0.3, seed=8)
     rec = palate.EASE().fit(likes)
     known = set(rec.history("u001")["item"])
     fresh = next(item for item in rec.model.item_vocabulary if item not in known)
-    users, items = palate.Vocabulary(["u001", "new"], what="user"), palate.Vocabulary([fresh, "thing"], what="item")
-    more = palate.Ratings(np.array([0, 1, 1]), np.array([0, 0, 1]), np.ones(3), user_vocabulary=users,
-                          item_vocabulary=items, kind="implicit")  # fmt: skip
-    codes = users.encode(["u001", "new", "new"]), items.encode([fresh, fresh, "thing"])
-    more = palate.Ratings(*codes, np.ones(3), user_vocabulary=users, item_vocabulary=items, kind="implicit")
-    after = rec.update(more)
-    assert (after.n_users, after.n_items) == (41, 21)
-    np.testing.assert_array_equal(weights_of(after)[:20, :20], weights_of(rec))
-    assert not weights_of(after)[20].any()
-    assert not weights_of(after)[:, 20].any()
+    after = rec.update(more_of([("u001", fresh), ("new", fresh)]))
+    assert (after.n_users, after.n_items) == (41, 20)
+    np.testing.assert_array_equal(weights_of(after), weights_of(rec))
     told = rec.fold_in([*known, fresh])
     for item in rec.model.item_vocabulary:
         assert after.predict("u001", item).prediction == pytest.approx(told.predict(item).prediction, abs=1e-6)
         assert after.predict("new", item).prediction == rec.fold_in([fresh]).predict(item).prediction
-    assert after.predict("new", "thing").prediction == 0
-    back = after.forget(users=["new"], items=["thing"])
+    back = after.forget(users=["new"])
     np.testing.assert_array_equal(weights_of(back), weights_of(rec))
     fewer = back.forget(items=[fresh])
     kept = [code for code, item in enumerate(rec.model.item_vocabulary) if item != fresh]
     np.testing.assert_array_equal(weights_of(fewer), weights_of(rec)[np.ix_(kept, kept)])
+
+
+@pytest.mark.parametrize("recipe", [palate.EASE(), palate.Neighbors()])
+def test_choices_of_items_without_weights_are_refused(recipe):
+    """Such items would never be recommended: new ones, and those of the vocabulary that nobody had chosen."""
+    likes = drawn(40, 20, 0.3, seed=8)
+    rec = recipe.fit(likes[likes.item_codes != 4])
+    cold, *known = likes.item_vocabulary.labels[[4, 5, 6]].tolist()
+    for item in ("thing", cold):
+        with pytest.raises(OptionError, match=f"never recommend items that are new in these choices: '{item}'. Fit ag"):
+            rec.update(more_of([("u001", known[0]), ("new", item), ("u002", item)]))
+    with pytest.raises(OptionError, match="and 1 more"):
+        rec.update(more_of([("new", "thing"), ("new", cold)]))
+    after = rec.update(more_of([("new", item) for item in known]))
+    assert after.recommend("new", n=5).height == 5
+
+
+@pytest.mark.parametrize(
+    "recipe", [palate.ImplicitALS(n_factors=8), palate.Neighbors(by="users"), palate.Popularity(), palate.EASE()]
+)
+def test_what_an_update_takes_can_be_recommended(recipe):
+    """An item that a third of the users choose is among the first for the others, or it is refused."""
+    likes = drawn(40, 20, 0.3, seed=8)
+    rec = recipe.fit(likes)
+    try:
+        after = rec.update(more_of([(user, "thing") for user in likes.user_vocabulary.labels[:25]]))
+    except OptionError:
+        assert isinstance(recipe, palate.EASE)
+        return
+    others = after.recommend(likes.user_vocabulary.labels[25:].tolist(), n=10)
+    assert (others["item"] == "thing").sum() > 10
 
 
 def test_ratings_of_another_kind_are_no_update():

@@ -21,6 +21,7 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
 from palate.models.factors import Codes, Floats
+from palate.models.item_weights import ItemWeights
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.pairwise import PairwiseFactors
@@ -34,8 +35,9 @@ Mask = NDArray[np.bool_]
 def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
     """The model with new ratings, given as palate.read takes them, and tables of new users and items.
 
-    Raises OptionError for a neural net, for BPR and for ratings of another kind. Raises DataError if there are no
-    ratings or they are on another scale, and LabelTypeError for labels of another type.
+    Raises OptionError for a neural net, for BPR, for ratings of another kind, and for choices of new items of a model
+    with item-item weights. Raises DataError if there are no ratings or they are on another scale, and LabelTypeError
+    for labels of another type.
     """
     given = ratings if isinstance(ratings, Ratings) else read(ratings, kind=model.kind)
     given = given if users is None else given.with_users(users)
@@ -49,6 +51,7 @@ def _updated(model: Model, ratings: Ratings) -> Model:
         raise DataError("there are no new ratings to update the model with.")
     users, user_codes = _extended(model.user_vocabulary, ratings.user_vocabulary, ratings.user_codes)
     items, item_codes = _extended(model.item_vocabulary, ratings.item_vocabulary, ratings.item_codes)
+    _check_items(model, items, item_codes)
     check_range(items, item_codes, ratings.values, model.limits)
     if model.factors.steps is not None:
         model.factors.steps.steps_of(ratings.values)
@@ -110,6 +113,22 @@ def _check_kind(model: Model, ratings: Ratings) -> None:
             "ratings.likes(at_least=...)."
         )
     raise OptionError(f"{name} learned from ratings, and these are implicit feedback: it cannot learn from them.")
+
+
+def _check_items(model: Model, items: Vocabulary, codes: Codes) -> None:
+    """Raise OptionError for choices of items that had none before, if the model's item-item weights come from a fit."""
+    if not isinstance(model.factors, ItemWeights) or model.kind == "explicit":
+        return
+    counts = np.bincount(model.history.indices, minlength=len(items))
+    new = np.unique(codes[counts[codes] == 0])
+    if len(new) == 0:
+        return
+    name, label = model.recipe.get("name", "this model"), items.decode(new[:1]).tolist()[0]
+    more = f" and {len(new) - 1:,} more" if len(new) > 1 else ""
+    raise OptionError(
+        f"{name} computes item-item weights in a fit only, so that an update could never recommend items that are new "
+        f"in these choices: {label!r}{more}. Fit again on all choices, leave these items out, or use ImplicitALS."
+    )
 
 
 def _extended(known: Vocabulary, given: Vocabulary, codes: Codes) -> tuple[Vocabulary, Codes]:

@@ -45,7 +45,7 @@ class EASE(Recipe):
 
     by B_ij = -P_ij / P_jj with P = (X'WX + L)^-1. The score of an item is x_u B. predict() gives the score, without an
     interval. With dropout, user_exponent and item_exponent 0 it is EASE as published in 2019. update() changes the
-    histories of users but no weights: a new item has none before the next fit.
+    histories of users but no weights; it refuses choices of new items, which would have none.
 
     Parameters:
         weight_decay (float or None, default None): Regularisation, above 0. None: 50 sqrt(mean number of choices of an

@@ -40,7 +40,8 @@ class Neighbors(Recipe):
     in place of d_uj.
 
     A model of ratings predicts ratings; its predictions have intervals only if fit() gets validation ratings. A model
-    of implicit feedback ranks, and ignores counts.
+    of implicit feedback ranks, and ignores counts. By items, update() changes no similarities: it refuses choices of
+    new items, which would have none, and predicts ratings of new items from biases alone.
 
     Parameters:
         by ("items" or "users", default "items"): Whether neighbors are items or users.
