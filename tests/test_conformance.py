@@ -428,6 +428,52 @@ def test_an_unknown_user_is_recommended_something(name):
         rec.recommend(["u1", EMPTY], on_unknown="raise")
 
 
+@cache
+def with_cold_rows(name):
+    """Fitted to ratings whose vocabularies hold two users and two items without any."""
+    data = learned_from(name, drawn)
+    return RECIPES[name].fit(data[(data.user_codes >= 2) & (data.item_codes >= 2)], progress=False)
+
+
+@each
+def test_a_known_user_without_ratings_is_answered_as_an_unknown_one(name):
+    rec = with_cold_rows(name)
+    users, items = list(rec.model.user_vocabulary), list(rec.model.item_vocabulary)
+    assert {rec.history(user).height for user in users[:2]} == {0}
+    cold, unknown = rec.predict(users[0], items), rec.predict(EMPTY, items)
+    assert_same(cold.drop("user"), unknown.drop("user"), tolerance=1e-4)
+    for by in ("mean", "lower", "thompson", "chance", "likely"):
+        options = {"n": 99, "by": by, "at_least": 10 if by in ("chance", "likely") else None}
+        try:
+            expected = rec.recommend(EMPTY, **options)
+        except OptionError:
+            assert by != "mean"
+            continue
+        for user in users[:2]:
+            assert_same(rec.recommend(user, **options).drop("user"), expected.drop("user"), tolerance=1e-4)
+    cold, unknown = rec.explain(users[0], items[5]), rec.fold_in({}).explain(items[5])
+    assert cold.parts == pytest.approx(unknown.parts, abs=1e-4)
+
+
+@each
+def test_an_item_without_ratings_is_predicted_as_an_unknown_one(name):
+    if name == "BPR":
+        return  # items without choices are compared with chosen ones, and so are learned
+    rec = with_cold_rows(name)
+    users, items = list(rec.model.user_vocabulary), list(rec.model.item_vocabulary)
+    cold, unknown = rec.predict(users, items[0]), rec.predict(users, "nothing")
+    assert_same(cold.drop("item"), unknown.drop("item"), tolerance=1e-4)
+
+
+@with_taste
+def test_nothing_is_similar_to_rows_without_ratings_by_chance(name):
+    rec = with_cold_rows(name)
+    users, items = list(rec.model.user_vocabulary), list(rec.model.item_vocabulary)
+    assert rec.similar_users(users[0], n=99)["user"].to_list() == rec.fold_in({}).similar_users(n=99)["user"].to_list()
+    assert not {*users[:2]} & {*rec.similar_users(users[5], n=99)["user"]}
+    assert name == "BPR" or not {*items[:2]} & {*rec.similar_items(items[5], n=99)["item"]}
+
+
 @each
 def test_a_user_with_every_item_gets_an_empty_frame(name):
     rec = learn(name, make(["a"] * 3 + ["b"], ["x", "y", "z", "x"], [1, 2, 3, 5]))

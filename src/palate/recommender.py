@@ -90,7 +90,7 @@ class Recommender:
     @property
     def user_factors(self) -> Floats:
         """The factors of the users, (n_users, n_factors) float32, in the order of the vocabulary."""
-        return self.model.factors.users[:, :-1] * np.float32(np.sqrt(self.model.factors.scale))
+        return self.model.user_vectors[:, :-1] * np.float32(np.sqrt(self.model.factors.scale))
 
     @property
     def item_factors(self) -> Floats:
@@ -100,7 +100,7 @@ class Recommender:
     @property
     def user_bias(self) -> Floats:
         """The biases of the users, (n_users,) float32, in rating units and the order of the vocabulary."""
-        return self.model.factors.users[:, -1] * np.float32(self.model.factors.scale)
+        return self.model.user_vectors[:, -1] * np.float32(self.model.factors.scale)
 
     @property
     def item_bias(self) -> Floats:
@@ -338,7 +338,7 @@ class Recommender:
         """Find the n items most similar to an item.
 
         Similarity is the cosine of the factors, without the biases. A model of EASE takes its item-item weights
-        instead, and one of Neighbors(by="items") its own similarities.
+        instead, and one of Neighbors(by="items") its own similarities. Items of which nothing is known are left out.
 
         Parameters:
             item (label or list of labels): The item, or several; several get a column `to`.
@@ -367,6 +367,8 @@ class Recommender:
         self, user: Any, n: int = 10, *, users: Any = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
         """Find the n users most similar to a user, by the cosine of their factors without the biases.
+
+        Users of whom nothing is known are left out.
 
         Parameters:
             user (label or list of labels): The user, or several; several get a column `to`.

@@ -16,7 +16,7 @@ some = settings(max_examples=25, deadline=None)
 def epoch_of(seed, n_factors, bias, sigmoid, adagrad, weighted, n=300, n_users=23, n_items=17):
     """The arguments of one epoch, over a grid of 3 x 3, starting anywhere."""
     rng = np.random.default_rng(seed)
-    users, items = (random_table(rows, n_factors, rng) * 30 for rows in (n_users, n_items))
+    users, items = (random_table(np.ones(rows), n_factors, rng) * 30 for rows in (n_users, n_items))
     if bias:
         users[:, -2], items[:, -1] = rng.standard_normal(n_users), rng.standard_normal(n_items)
         users[:, -1] = items[:, -2] = 1

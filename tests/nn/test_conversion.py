@@ -72,6 +72,28 @@ def test_the_recommender_predicts_as_the_module_does(made, data, kind):
 
 
 @each
+def test_rows_without_ratings_are_answered_as_unknown_ones(data, kind):
+    """The module has random numbers there, from its start."""
+    module, given, _ = trained(kind, data[(data.user_codes >= 2) & (data.item_codes >= 2)])
+    rec = palate.nn.from_torch(module, given)
+    users, items = list(rec.model.user_vocabulary), list(rec.model.item_vocabulary)
+    factors = rec.model.factors
+    learned = factors.learned if kind in NETS else (len(factors.user_prior.mean), len(factors.item_prior.mean))
+    np.testing.assert_array_equal(factors.users[0, : learned[0]], factors.user_prior.mean[: learned[0]])
+    np.testing.assert_array_equal(factors.items[0, : learned[1]], factors.item_prior.mean[: learned[1]])
+    if kind == "net with columns":  # which knows the attributes of these
+        return
+    np.testing.assert_allclose(
+        rec.predict(users[0], items)["prediction"], rec.predict("nobody", items)["prediction"], atol=1e-5
+    )
+    np.testing.assert_allclose(
+        rec.predict(users, items[0])["prediction"], rec.predict(users, "nothing")["prediction"], atol=1e-5
+    )
+    assert rec.recommend(users[0], n=9)["item"].to_list() == rec.recommend("nobody", n=9)["item"].to_list()
+    assert not {*items[:2]} & {*rec.similar_items(items[5], n=99)["item"]}
+
+
+@each
 def test_it_is_a_full_recommender(made, data, kind):
     _, rec, _ = made[kind]
     assert rec.n_users == 90 and rec.n_items == 60

@@ -23,7 +23,7 @@ from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.history_factors import HistoryFactors
-from palate.models.implicit import with_mean_counts
+from palate.models.implicit import ImplicitFactors, with_mean_counts
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
 from palate.models.side_information import SideInfo
@@ -235,6 +235,15 @@ class Model:
         """Return codes with -1 in place of cold-start items, as users_with_data()."""
         return codes if _uses_attributes(self.item_info, self.posterior) else self.rated_items(codes)
 
+    def _answered_by(self, codes: Codes) -> Codes:
+        """Return codes with -1 in place of users whose own vectors do not answer for them.
+
+        Fits leave the prior mean, which an unknown user gets, in rows without ratings. But implicit ALS leaves zeros,
+        which item factors are solved for, and draws of cold-start users are as random as those of an unknown one.
+        """
+        is_mean = self.posterior is None and not isinstance(self.factors, ImplicitFactors)
+        return codes if is_mean else self.users_with_data(codes)
+
     def forecast(self, user_codes: Codes, item_codes: Codes, when: Doubles | None = None) -> Forecast:
         """Forecast ratings of trained users and items, (n,) codes each; -1 is unknown.
 
@@ -243,7 +252,7 @@ class Model:
         draws = None if self.posterior is None else self.posterior.users.vectors
         with_data = self.users_with_data(user_codes), self.items_with_data(item_codes)
         time = self.effects_at(user_codes, item_codes, when)
-        return self._forecast(self.factors, draws, (user_codes, item_codes), with_data, time)
+        return self._forecast(self.factors, draws, (self._answered_by(user_codes), item_codes), with_data, time)
 
     def forecast_new(self, user_rows: UserRows, item_codes: Codes, *, has_data: bool) -> Forecast:
         """Forecast ratings of one new user (user_rows has one row), now. has_data: it has ratings or attributes."""
@@ -310,6 +319,12 @@ class Model:
             weights = weights * (typical / self.item_noise[history.indices]) ** 2
         return replace(history, weights=weights.astype(np.float32))
 
+    @property
+    def user_vectors(self) -> Floats:
+        """The vectors that answer for the users, (n_users, k): their own, or that of an unknown user."""
+        is_unknown = self._answered_by(np.arange(len(self.factors.users), dtype=np.int32)) < 0
+        return np.where(is_unknown[:, None], self.factors.user_prior.mean, self.factors.users)
+
     def _trained_rows(self, codes: Codes) -> UserRows:
         """User rows of trained users, by code."""
         posterior = self.posterior
@@ -328,6 +343,8 @@ class Model:
         features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(attributes))
         weighted = self.weighted(history, codes)
         vectors = self._projection(posterior.solve_new(weighted, features))
+        is_blank = (history.counts == 0) & (True if features is None else features.counts == 0)
+        vectors[is_blank] = self.factors.user_prior.mean  # as in predictions; the projection gives nearly the same
         return UserRows(codes, vectors, history, lambda: posterior.solve(weighted, features, draw=True), features)
 
     def features_of(self, user_rows: UserRows) -> CompressedRows | None:
@@ -339,6 +356,7 @@ class Model:
 
     def user_rows(self, codes: Codes) -> UserRows:
         """Return user rows for codes (m,); -1 is a cold-start user."""
+        codes = self._answered_by(codes)
         if len(codes) == 0 or codes.min() >= 0:
             return self._trained_rows(codes)
         cold_start = self.fold_in(CompressedRows.empty(1))

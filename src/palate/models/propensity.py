@@ -46,7 +46,7 @@ class Propensity:
     def probabilities(self, codes: Codes, history: CompressedRows) -> Floats:
         """Probabilities that users (codes (m,), -1: new) with these histories choose each item, (m, n_items)."""
         vectors = self.factors.users[codes]
-        if len(new := np.flatnonzero(codes < 0).astype(np.int32)):
+        if len(new := np.flatnonzero((codes < 0) | (history.counts == 0)).astype(np.int32)):
             vectors[new] = self.factors.fold_in(as_choices(take_rows(history, new)))
         return self.probabilities_at(self.factors.scores(vectors))
 

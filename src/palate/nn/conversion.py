@@ -84,8 +84,9 @@ def from_torch(
     """Return a Recommender that predicts as the module does, without torch.
 
     Fold-in users get the factors that fit their ratings best under a prior with the mean and covariance of the trained
-    factors. Columns of the user and item tables keep their values; columns of single ratings, such as an hour, are held
-    at their most common class or their mean.
+    factors. Users and items without ratings, whose factors are as random as at the start, get the mean of the others.
+    Columns of the user and item tables keep their values; columns of single ratings, such as an hour, are held at their
+    most common class or their mean.
 
     Parameters:
         module (torch.nn.Module): A dot product or an EmbeddingNet of user, item and perhaps other columns. A dot
@@ -126,7 +127,7 @@ def from_torch(
     else:
         factors = _dot_product(module, training, first)
     _check_predictions(module, factors, training, loaders, first)
-    factors = _with_priors(factors, training)
+    factors = _without_unrated(_with_priors(factors, training), training)
     noise = float("nan") if valid is None else _rmse(factors, valid, training.range)
     recipe = {"name": name or type(module).__name__, "trained": "with PyTorch"}
     return Recommender.from_training(training, factors=factors, noise=noise, recipe=recipe)
@@ -337,6 +338,19 @@ def _with_priors(factors: Factors, ratings: Ratings) -> Factors:
         user_prior=empirical_prior(factors.users[np.unique(ratings.user_codes)], alpha),
         item_prior=empirical_prior(factors.items[np.unique(ratings.item_codes)], alpha),
     )
+
+
+def _without_unrated(factors: Factors, ratings: Ratings) -> Factors:
+    """The factors with the prior means in place of what no rating has taught: embeddings of rows without ratings."""
+    width = factors.n_factors + 1
+    n_learned = factors.learned if isinstance(factors, Network) else (width, width)
+    users, items = factors.users.copy(), factors.items.copy()
+    for rows, codes, prior, n in (
+        (users, ratings.user_codes, factors.user_prior, n_learned[0]),
+        (items, ratings.item_codes, factors.item_prior, n_learned[1]),
+    ):
+        rows[np.bincount(codes, minlength=len(rows)) == 0, :n] = prior.mean[:n]
+    return replace(factors, users=users, items=items)
 
 
 def _rmse(factors: Factors, ratings: Ratings, limits: tuple[float, float]) -> float:

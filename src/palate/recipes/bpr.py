@@ -120,8 +120,8 @@ class Training:
     def __init__(self, recipe: BPR, choices: Choices, rng: np.random.Generator) -> None:
         self.recipe, self.choices = recipe, choices
         self.grid = PairGrid.of(choices, recipe.popularity_exponent, rng)
-        self.users = random_table(choices.n_users, recipe.n_factors, rng, n_more=1)
-        self.items = random_table(choices.n_items, recipe.n_factors, rng, n_more=1)
+        self.users = random_table(np.diff(choices.indptr), recipe.n_factors, rng, n_more=1)
+        self.items = random_table(choices.negative_mass(recipe.popularity_exponent), recipe.n_factors, rng, n_more=1)
         for table in (self.users, self.items):
             table *= np.float32(START / FACTORS_START / np.sqrt(recipe.n_factors))
         self.users[:, -1] = 1
@@ -195,6 +195,16 @@ class Choices:
         """The number of users, those without choices included."""
         return len(self.indptr) - 1
 
+    @property
+    def item_counts(self) -> NDArray[np.int64]:
+        """The number of choices of each item, (n_items,)."""
+        return np.bincount(self.item_codes, minlength=self.n_items)
+
+    def negative_mass(self, exponent: float) -> Doubles:
+        """The mass that negatives are sampled by, (n_items,): popularity^exponent. 0 for items no step will change."""
+        mass: Doubles = relative_counts(self.item_counts) ** exponent
+        return mass
+
 
 @dataclass(frozen=True)
 class PairGrid:
@@ -225,15 +235,14 @@ class PairGrid:
     def of(cls, choices: Choices, exponent: float, rng: np.random.Generator) -> PairGrid:
         """Cut choices into cells, shuffled within each. exponent: negatives are sampled by popularity^exponent."""
         side = side_of(choices)
-        counts = np.bincount(choices.item_codes, minlength=choices.n_items)
-        block_of_item = deal_back_and_forth(counts, 2 * side)
+        block_of_item = deal_back_and_forth(choices.item_counts, 2 * side)
         block_of_user = deal(np.diff(choices.indptr), side)
         cell = block_of_user[choices.user_codes] * np.uint64(2 * side)
         cell += block_of_item[choices.item_codes].astype(np.uint64)
         order, cells = shuffled_cells(cell, 2 * side**2, rng)
         block_items = np.argsort(block_of_item, kind="stable").astype(np.int32)
         blocks = np.searchsorted(block_of_item[block_items], np.arange(2 * side + 1)).astype(np.int64)
-        mass = relative_counts(counts) ** exponent
+        mass = choices.negative_mass(exponent)
         own = np.bincount(block_of_item, mass, minlength=2 * side) / mass.sum()
         tables = alias_tables(mass[block_items], block_items, blocks) if exponent else (None, None)
         return cls(order, cells, side, blocks, block_items, np.minimum(own, 1).astype(np.float32), *tables)

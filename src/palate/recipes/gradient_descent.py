@@ -7,7 +7,7 @@ several threads at once, with the same result as one after the other.
 from __future__ import annotations
 
 import heapq
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +69,16 @@ def learning_rates(schedule: Schedule, lr: float, epochs: NDArray[np.float64], n
     return rates.astype(np.float32)
 
 
-def random_table(n: int, n_factors: int, rng: np.random.Generator, n_more: int = 2) -> Floats:
-    """Rows of random factors with n_more places for biases, (n, n_factors + n_more rounded up to PADDING)."""
+def random_table(counts: NDArray[Any], n_factors: int, rng: np.random.Generator, n_more: int = 2) -> Floats:
+    """Rows of random factors with n_more places for biases, (n, n_factors + n_more rounded up to PADDING).
+
+    counts: (n,), 0 for rows that no step will change. They get zeros, the prior mean of an unknown row.
+    """
+    n = len(counts)
     width = -(-(n_factors + n_more) // PADDING) * PADDING
     memory = np.zeros(n * width + PADDING, np.float32)
     skipped = -memory.ctypes.data % CACHE_LINE // memory.itemsize
     table = memory[skipped : skipped + n * width].reshape(n, width)
     table[:, :n_factors] = rng.standard_normal((n, n_factors), np.float32) * np.float32(FACTORS_START)
+    table[counts == 0] = 0
     return table

@@ -159,8 +159,8 @@ class Descent:
     def start(cls, recipe: SGD, ratings: Ratings, rng: np.random.Generator) -> Descent:
         """The state before the first step."""
         grid = Grid.of(ratings, rng)
-        users = random_table(ratings.n_users, recipe.n_factors, rng)
-        items = random_table(ratings.n_items, recipe.n_factors, rng)
+        users = random_table(np.bincount(ratings.user_codes, minlength=ratings.n_users), recipe.n_factors, rng)
+        items = random_table(np.bincount(ratings.item_codes, minlength=ratings.n_items), recipe.n_factors, rng)
         if recipe.bias:
             users[:, -1] = items[:, -2] = 1
         return cls(recipe, ratings, grid, users, items)

@@ -51,8 +51,8 @@ def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
 def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: SimilarOptions) -> Frame:
     """The users of a model most similar to each of some user rows, without the rows' own users.
 
-    Similarity is the cosine of factors, or the measure of a model of histories. labels: of the rows, for the column
-    `to`; None leaves the column out.
+    Similarity is the cosine of factors, or the measure of a model of histories. Rows of which nothing is known are not
+    among the answers. labels: of the rows, for the column `to`; None leaves the column out.
     """
     names = Names.of_users(model)
     allowed = allowed_rows(names, model.user_table, options.among, options.exclude, options.where)
@@ -62,8 +62,12 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors to compare; fit a model that has some, such as Bayes.")
-    all_users, own = _unit(model.factors.users[:, :-1]), _unit(user_rows.vectors[:, :-1])
-    top, products = top_of_products(own, all_users, n, _own_codes(user_rows), allowed, bias=False)
+    all_users, own = model.factors.users[:, :-1], user_rows.vectors[:, :-1]
+    is_typical = np.isclose(all_users, model.factors.user_prior.mean[:-1], rtol=1e-4, atol=1e-6).all(axis=1)
+    allowed &= (model.history.counts > 0) | (all_users.any(axis=1) & ~is_typical)
+    has_direction = (user_rows.history.counts > 0) | own.any(axis=1)
+    top, products = top_of_products(_unit(own), _unit(all_users), n, _own_codes(user_rows), allowed, bias=False)
+    top = np.where(has_direction[:, None], top, np.int32(-1))
     return _frame(model, top, np.clip(products, -1, 1), "cosine", labels)
 
 

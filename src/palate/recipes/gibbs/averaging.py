@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.models.factors import Doubles, Factors, Floats
+from palate.models.factors import Doubles, Floats
 from palate.models.ordinal import OrderedSteps
-from palate.models.posterior import Posterior
+from palate.models.posterior import Posterior, Projection
 from palate.recipes.base import Trained
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.distilling import Distiller, distilled_factors
@@ -77,9 +77,9 @@ class Average:
         users, items = self._distiller.result()
         rows = chain.users.cold_start_rows, chain.items.cold_start_rows
         posterior = self._samples.posterior(chain.center, chain.scale, *rows)
-        factors = distilled_factors(users, items, posterior)
-        _set_unrated(factors.users, posterior, factors, chain.users)
-        _set_unrated(factors.items, posterior.transposed(), factors.transposed(), chain.items)
+        factors, projections = distilled_factors(users, items, posterior)
+        _set_unrated(factors.users, posterior, projections[0], chain.users)
+        _set_unrated(factors.items, posterior.transposed(), projections[1], chain.items)
         time_effects = chain.targets.time_effects
         effects = None if time_effects is None else time_effects.effects()
         levels = None if chain.noise is None else chain.noise.levels(chain.scale)
@@ -108,7 +108,7 @@ def typical_noise(levels: Floats, counts: NDArray[np.int64]) -> float:
     return float(np.sqrt(np.average(levels.astype(np.float64) ** 2, weights=counts)))
 
 
-def _set_unrated(vectors: Floats, posterior: Posterior, factors: Factors, side: Side) -> None:
+def _set_unrated(vectors: Floats, posterior: Posterior, projection: Projection, side: Side) -> None:
     """Give rows without ratings the cold-start prior in every draw, and its mean in the distilled vectors."""
     unrated = ~side.rated
     if not unrated.any():
@@ -117,7 +117,7 @@ def _set_unrated(vectors: Floats, posterior: Posterior, factors: Factors, side: 
     for s in range(len(posterior)):
         samples.vectors[s, unrated] = samples.cold_start.draws(s, attributes, n_rows, seed=0)[unrated]
     means = np.stack([samples.cold_start.means(s, attributes, n_rows)[unrated] for s in range(len(posterior))])
-    vectors[unrated] = posterior.projection(factors)(means)
+    vectors[unrated] = projection(means)
 
 
 class Probe:

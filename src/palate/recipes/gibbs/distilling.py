@@ -20,7 +20,7 @@ import numpy as np
 
 from palate.kernels import gram
 from palate.models.factors import Doubles, Factors, Floats, Prior, second_moment
-from palate.models.posterior import Posterior
+from palate.models.posterior import Posterior, Projection
 
 DRAWS_AT_ONCE = 4  # draws that are stacked before the next compression
 
@@ -100,16 +100,19 @@ def _stacked(stacks: tuple[tuple[Floats, Floats], ...], side: int) -> Floats:
     return np.concatenate([stack[side] for stack in stacks], axis=1)
 
 
-def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> Factors:
-    """Factors with each side's prior: the cold-start mean, and the second moment of the vectors around it."""
+def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> tuple[Factors, tuple[Projection, ...]]:
+    """Factors with each side's prior: the cold-start mean, and the second moment of the vectors around it.
+
+    Also the projections by which users and items get their means, for rows without ratings.
+    """
     alpha = (posterior.scale / posterior.noise) ** 2
     flat = Prior(np.eye(users.shape[1], dtype=np.float32), np.zeros(users.shape[1], np.float32), alpha)
     factors = Factors(posterior.center, users, items, flat, flat, posterior.scale)
-    user_mean = posterior.projection(factors)(posterior.users.cold_start.mean[:, None])[0]
-    item_mean = posterior.transposed().projection(factors.transposed())(posterior.items.cold_start.mean[:, None])[0]
-    return replace(
-        factors, user_prior=_prior_around(user_mean, users, alpha), item_prior=_prior_around(item_mean, items, alpha)
-    )
+    projections = posterior.projection(factors), posterior.transposed().projection(factors.transposed())
+    user_mean = projections[0](posterior.users.cold_start.mean[:, None])[0]
+    item_mean = projections[1](posterior.items.cold_start.mean[:, None])[0]
+    user_prior, item_prior = _prior_around(user_mean, users, alpha), _prior_around(item_mean, items, alpha)
+    return replace(factors, user_prior=user_prior, item_prior=item_prior), projections
 
 
 def _prior_around(mean: Floats, vectors: Floats, alpha: float) -> Prior:
