@@ -173,6 +173,13 @@ def test_ids_of_types_that_polars_lacks_are_refused(values):
         palate.read({"user": values, "item": ITEMS, "rating": STARS})
 
 
+def test_a_table_in_the_order_of_the_items_has_plain_columns_too(tmp_path):
+    table = pl.DataFrame({"kind": pl.Series([frozenset("a")] * 3, dtype=pl.Object), "year": [1, 2, 3]})
+    given = RATINGS.with_items(table)
+    assert given.item_table.schema == {"kind": pl.String, "year": pl.Int64}
+    palate.Bias().fit(given, progress=False).save(tmp_path / "model.palate")
+
+
 def test_a_panic_of_polars_is_a_data_error():
     assert not issubclass(pl.exceptions.PanicException, Exception)
     for error in (pl.exceptions.PanicException("out of\nrange"), pl.exceptions.ComputeError("out of\nrange")):

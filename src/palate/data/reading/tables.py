@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from palate.data.native import distinct_names, polars_errors_in_words
+from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
 from palate.data.reading.cleaning import BadRows, labels
 from palate.data.reading.columns import is_common, plain, position_of
 from palate.data.reading.frames import Table, table_of
@@ -37,6 +37,13 @@ def is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
     if any(is_common(name, vocabulary.what) or plain(name) == "id" for name in table.columns):
         return False
     return table.width == 0 or not _are_labels(table.to_series(0), vocabulary)
+
+
+def plain_columns(table: pl.DataFrame) -> pl.DataFrame:
+    """The same table with text in place of types that have no meaning to polars."""
+    opened = table_of(table)
+    assert opened is not None
+    return table.with_columns(opened.column(at) for at, column in enumerate(table) if is_foreign(column))
 
 
 def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
