@@ -251,6 +251,54 @@ def test_the_memory_needed_is_shown_before_the_fit(capsys):
     assert "needs 600 bytes" in capsys.readouterr().err
 
 
+def block(n_users, n_items, per_user):
+    """Each user's choices in a row of the catalogue."""
+    return choices([(u, (u + i) % n_items) for u in range(n_users) for i in range(per_user)], None, n_users, n_items)
+
+
+@pytest.mark.parametrize("size", [(2100, 2200), (2200, 2100)])  # by users, and by items
+@pytest.mark.parametrize(("limit", "value"), [("MANY_BYTES", 10**6), ("MANY_SECONDS", 1e-9)])
+def test_a_large_fit_says_its_bytes_and_seconds_before_it_begins(monkeypatch, capsys, size, limit, value):
+    def stop(*_):
+        raise InterruptedError
+
+    likes = block(*size, 3)
+    monkeypatch.setattr(ease, "invert", stop)  # the fit itself is never begun
+    for patched in (False, True):
+        if patched:
+            monkeypatch.setattr(ease, limit, value)
+        with pytest.raises(InterruptedError):
+            palate.EASE().fit(likes)
+        said = capsys.readouterr().err
+        assert bool(said) == patched
+    assert "EASE of" in said and "MB and about" in said and "second" in said and "ImplicitALS" in said
+    with pytest.raises(InterruptedError):
+        palate.EASE().fit(likes, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_seconds_of_an_inversion_grow_with_the_cube():
+    small, large = ease.seconds_to_invert(1024), ease.seconds_to_invert(102_400)
+    assert 0 < small < 60
+    assert large > 1e4 * small
+
+
+def test_times_in_words():
+    assert [ease.as_time(s) for s in (0.2, 40, 119, 120, 7199, 12_600, 10**6)] == [
+        "1 second", "40 seconds", "119 seconds", "2 minutes", "120 minutes", "3.5 hours", "278 hours",
+    ]  # fmt: skip
+
+
+def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
+    assert ease._memory_of_container(tmp_path / "none") is None
+    (tmp_path / "memory.current").write_text("300\n")
+    for limit, free in (("max", None), ("1000", 700), ("200", 0)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert ease._memory_of_container(tmp_path) == free
+    monkeypatch.setattr(ease, "_memory_of_container", lambda: 700)
+    assert ease.available_memory() == 700
+
+
 # ---- files
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.frames import is_frame
+from palate.data.native import opened
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -22,6 +23,8 @@ from palate.options import is_number
 OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
 Timestamp = float | date | str  # seconds since 1970, a date or datetime, or the ISO text of one
+
+RATED_TWICE = "is rated {} times; give one rating of each."
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------------
@@ -88,13 +91,17 @@ def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | Non
 
     from palate.data.reading.columns import is_common, there_are
 
-    native = nw.from_native(frame, eager_only=True)
-    found = [name for name in native.columns if name == field] or [n for n in native.columns if is_common(n, field)]
+    native = opened(frame)
+    assert native is not None
+    names = native.names
+    found = [name for name in names if name == field] or [name for name in names if is_common(name, field)]
     if not found and not needed:
         return None
     if not found:
-        raise DataError(f"the frame has no {field} column. {there_are(list(native.columns))}")
-    series = native[found[0]]
+        raise DataError(f"the frame has no {field} column. {there_are(names)}")
+    if names.count(found[0]) > 1:
+        raise DataError(f"{names.count(found[0])} columns of the frame are called {found[0]!r}: rename all but one.")
+    series = native.frame[:, names.index(found[0])]
     if series.null_count():
         raise DataError(f"{series.null_count()} of {len(series)} values in the {found[0]} column are missing.")
     column: NDArray[Any] = series.to_numpy()
@@ -163,27 +170,20 @@ def choices_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
 
     Counts stand in a column called weight or rating. Raises as history_of does, and DataError for a count of 0 or less.
     """
-    if not isinstance(given, Mapping) and not is_frame(given):
-        given = dict.fromkeys(_distinct(given, vocabulary), None)
-    labels, values = _choices_and_counts(vocabulary.what, given)
+    is_list = not isinstance(given, Mapping) and not is_frame(given)
+    labels, values = (_listed(vocabulary.what, given), None) if is_list else _choices_and_counts(vocabulary.what, given)
     codes = vocabulary.encode(labels)
-    _check_distinct(vocabulary, codes)
+    _check_distinct(vocabulary, codes, "is chosen {} times; give counts instead." if is_list else RATED_TWICE)
     counts = None if values is None else ratings_of(values, "count")
     if counts is not None and not (counts > 0).all():
         raise DataError("a count is 0 or negative; leave out what was not chosen.")
     return CompressedRows(np.array([0, len(codes)], np.int64), codes, np.ones(len(codes), np.float32), counts)
 
 
-def _distinct(labels: Any, vocabulary: Vocabulary) -> list[Any]:
+def _listed(what: str, labels: Any) -> list[Any]:
     if not is_many(labels):
-        raise OptionError(
-            f"fold_in takes a list of {vocabulary.what}s, a mapping {{{vocabulary.what}: count}} or a frame."
-        )
-    listed = list(labels)
-    for label in listed:
-        if listed.count(label) > 1:
-            raise DataError(f"{vocabulary.what} {label!r} is chosen {listed.count(label)} times; give counts instead.")
-    return listed
+        raise OptionError(f"fold_in takes a list of {what}s, a mapping {{{what}: count}} or a frame.")
+    return list(labels)
 
 
 def _choices_and_counts(what: str, given: Any) -> tuple[Any, Any]:
@@ -203,11 +203,11 @@ def _ratings_and_weights(what: str, given: Any) -> tuple[Any, Any, Any]:
     return labels, values, _frame_column(given, "weight", needed=False)
 
 
-def _check_distinct(vocabulary: Vocabulary, codes: NDArray[np.int32]) -> None:
+def _check_distinct(vocabulary: Vocabulary, codes: NDArray[np.int32], problem: str = RATED_TWICE) -> None:
     counts = np.bincount(codes, minlength=1)
     if counts.max() > 1:
         label = vocabulary.decode([int(counts.argmax())]).tolist()[0]
-        raise DataError(f"{vocabulary.what} {label!r} is rated {counts.max()} times; give one rating of each.")
+        raise DataError(f"{vocabulary.what} {label!r} {problem.format(counts.max())}")
 
 
 def check_range(vocabulary: Vocabulary, codes: NDArray[np.int32], values: Any, limits: tuple[float, float]) -> None:
@@ -229,6 +229,8 @@ def check_range(vocabulary: Vocabulary, codes: NDArray[np.int32], values: Any, l
 
 def ratings_of(values: Sequence[Any], what: str = "rating") -> NDArray[np.float32]:
     """Ratings as float32, (n,). Raises DataError for a value that is no finite number."""
+    if any(isinstance(value, np.complexfloating) for value in values):
+        raise DataError(f"a {what} must be a real number, and some are complex.")
     try:
         with np.errstate(over="ignore"):
             numbers = np.array([float(value) for value in values], np.float64).astype(np.float32)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from palate.data.native import opened
 from palate.data.titles import titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.factors import Codes
@@ -24,7 +25,10 @@ def is_frame(value: Any) -> bool:
         return False  # most calls pass a label or a list: they need not wait for narwhals to load
     import narwhals as nw
 
-    return isinstance(nw.from_native(value, eager_only=True, pass_through=True), nw.DataFrame)
+    try:
+        return isinstance(nw.from_native(value, eager_only=True, pass_through=True), nw.DataFrame)
+    except nw.exceptions.DuplicateError:
+        return True
 
 
 def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:
@@ -39,7 +43,9 @@ def as_kind(frame: pl.DataFrame, like: Frame) -> Frame:
     """Convert a polars frame to the kind of `like`."""
     import narwhals as nw
 
-    backend = nw.from_native(like, eager_only=True).implementation
+    native = opened(like)
+    assert native is not None
+    backend = native.frame.implementation
     if backend.is_polars():
         return frame
     if backend.is_pandas():

@@ -7,6 +7,7 @@ hold labels only, so that a table of ids is never matched with titles by acciden
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -39,7 +40,8 @@ def find(model: Model, text: str, n: int) -> Frame:
     titles = model.item_titles or Titles([str(label) for label in vocabulary.labels.tolist()])
     counts = np.bincount(model.history.indices, minlength=len(vocabulary))
     whole = titles.find(text)
-    parts = [code for code in titles.containing(text) if code not in set(whole)]
+    is_whole = set(whole)
+    parts = [code for code in titles.containing(text) if code not in is_whole]
     codes = [*_most_rated(whole, counts), *_most_rated(parts, counts)]
     if not codes:
         codes = [code for title in titles.close_to(text, n) for code in titles.find(title)]
@@ -96,7 +98,7 @@ class Names:
             return self.labels(given)
         labels = self.labels(list(given))
         if len(set(labels)) < len(labels):
-            label = next(label for label in labels if labels.count(label) > 1)
+            label = next(label for label, count in Counter(labels).items() if count > 1)
             raise DataError(f"{self.vocabulary.what} {label!r} is named twice, by label and by title; name it once.")
         return dict(zip(labels, given.values(), strict=True))
 

@@ -386,10 +386,10 @@ class Ratings:
         return self._with_table(table, self.user_vocabulary, user, unrated)
 
     def _with_table(self, table: Any, vocabulary: Vocabulary, label: str | int | None, unrated: str) -> Ratings:
-        from palate.data.reading.tables import Joined, is_in_order, joined_table
+        from palate.data.reading.tables import Joined, is_in_order, joined_table, plain_columns
 
         if label is None and is_in_order(table, vocabulary):
-            return self._joined(Joined(table, vocabulary))
+            return self._joined(Joined(plain_columns(table), vocabulary))
         return self._joined(joined_table(table, vocabulary, strict=True, label=label, unrated=unrated))
 
     def _joined(self, join: Joined) -> Ratings:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from palate.answers.ranking import By, RecommendOptions
+from palate.answers.ranking.filters import are_lists
 from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
@@ -24,6 +26,9 @@ def evaluate(
     by: By = "mean",
     level: float = 0.9,
     at_least: float | None = None,
+    items: Any = None,
+    where: Any = None,
+    keep_seen: bool = False,
     baselines: bool = True,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
@@ -54,6 +59,11 @@ def evaluate(
             between 0 and 1.
         at_least (float or None, default None): The rating to reach, with by="chance" or by="likely"; None with "likely"
             takes a rating above the mean.
+        items (list, default None): Make lists of these items only; held-out items that are not among them are left out.
+            Only for implicit test ratings.
+        where (str or polars expression, default None): The same with a condition on the item table, as in
+            Recommender.recommend.
+        keep_seen (bool, default False): Make lists of seen items too, for data where users choose again.
         baselines (bool, default True): Fit and measure the baselines too.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap, and of by="thompson"; 0 or more.
@@ -62,7 +72,7 @@ def evaluate(
         Report or RankingReport: A Report for explicit test ratings, a RankingReport for implicit ones.
 
     Raises:
-        DataError: There are no test ratings.
+        DataError: There are no test ratings, or none of the held-out items is among those to rank.
         LabelTypeError: The labels of the test ratings have another type than those of the model.
         OptionError: An option is out of range, the model cannot rank by `by`, or the ratings are explicit and the model
             predicts no ratings.
@@ -94,7 +104,11 @@ def evaluate(
     if len(test) == 0:
         raise DataError("there are no test ratings to evaluate on.")
     if test.is_implicit:
-        options = RecommendOptions(by=by, level=level, at_least=at_least, seed=seed)
+        if are_lists(items):
+            raise OptionError("items= is one list here, the same for all users.")
+        options = RecommendOptions(
+            items=items, where=where, keep_seen=keep_seen, by=by, level=level, at_least=at_least, seed=seed
+        )
         return evaluate_rankings(
             recommender,
             test,
@@ -106,10 +120,11 @@ def evaluate(
             options=options,
         )
     check_attribute(test, attribute)
-    if (by, level, at_least) != ("mean", 0.9, None):
+    is_plain = items is None and where is None and not keep_seen
+    if not is_plain or (by, level, at_least) != ("mean", 0.9, None):
         raise OptionError(
-            "by=, level= and at_least= apply to recommended lists, and explicit ratings measure predictions: take "
-            "test.likes(at_least=4)."
+            "by=, level=, at_least=, items=, where= and keep_seen= apply to recommended lists, and explicit ratings "
+            "measure predictions: take test.likes(at_least=4)."
         )
     if not recommender.model.predicts_ratings:
         raise OptionError(

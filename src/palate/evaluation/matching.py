@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.data.rows import distinct, pointers_of, row_codes
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
 from palate.models.factors import Codes
 from palate.recommender import Recommender
 
@@ -78,6 +78,16 @@ class HeldOut:
     users: Codes
     indptr: NDArray[np.int64]
     items: Codes
+
+
+def among(held_out: HeldOut, allowed: NDArray[np.bool_]) -> HeldOut:
+    """Return only the held-out items that are allowed, (n_items,), and the users that have some. DataError if none."""
+    keep = (held_out.items >= 0) & allowed[held_out.items]
+    if not keep.any():
+        raise DataError("none of the held-out items is among the items to rank (items=, where=).")
+    counts = np.diff(pointers_of(keep)[held_out.indptr])
+    has_some = counts > 0
+    return HeldOut(held_out.users[has_some], pointers_of(counts[has_some]), held_out.items[keep])
 
 
 def held_out_of(recommender: Recommender, test: Ratings) -> HeldOut:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.answers.arguments import is_many
 from palate.answers.ranking import By, Query, RecommendOptions, query_of
@@ -15,7 +16,7 @@ from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
-from palate.evaluation.matching import HeldOut, held_out_of, training_ratings
+from palate.evaluation.matching import HeldOut, among, held_out_of, training_ratings
 from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, HeldOutRanks, auc
 from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
@@ -28,6 +29,7 @@ from palate.recommender import Recommender
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
 MAX_K = 2**20
+Mask = NDArray[np.bool_]
 UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a numerator and a denominator
 
 
@@ -40,7 +42,7 @@ class RankingReport(Measured):
     Attributes:
         n (int): The number of held-out items.
         n_users (int): The number of users with held-out items.
-        n_items (int): The number of items in the model's catalogue.
+        n_items (int): The number of items that lists are made of: the catalogue, or what items= and where= leave.
         n_missed (int): The number of held-out items that cannot be recommended, because the model does not know them or
             the user has seen them in training. They count as misses.
         k (tuple of int): The list lengths at which measures are given, in ascending order.
@@ -50,6 +52,7 @@ class RankingReport(Measured):
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         verdict (str, default ""): A sentence if the model is not significantly better than the baseline.
         by (str, default "mean"): What the lists are ranked by, as in recommend().
+        keep_seen (bool, default False): Whether lists may hold items that the user has seen in training.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
 
     Example:
@@ -70,6 +73,7 @@ class RankingReport(Measured):
     baselines: dict[str, dict[str, Measure]] = field(default_factory=dict)
     verdict: str = ""
     by: By = "mean"
+    keep_seen: bool = False
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,13 +92,15 @@ class RankingReport(Measured):
             "baselines": {name: plain_measures(measures) for name, measures in self.baselines.items()},
             "verdict": self.verdict,
             "by": self.by,
+            "keep_seen": self.keep_seen,
         }
 
     def __str__(self) -> str:
         ranked_by = "" if self.by == "mean" else f' by="{self.by}"'
+        seen = "seen ones included" if self.keep_seen else "but those the user had seen in training"
         head = (
             f"{self.n:,} held-out items of {self.n_users:,} users, ranked{ranked_by} among all {self.n_items:,} items "
-            "but those the user had seen in training;\nin brackets, 95% bootstrap intervals over users"
+            f"{seen};\nin brackets, 95% bootstrap intervals over users"
         )
         missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training; they count as misses."
         notes = [missed] if self.n_missed else []
@@ -133,9 +139,11 @@ def evaluate_rankings(
     query = query_of(recommender.model, options)
     sets = None if attribute is None else list_metrics.attribute_sets(recommender.model.item_table, attribute)
     held_out = held_out_of(recommender, test)
+    if not query.allowed.all():
+        held_out = among(held_out, query.allowed)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
 
-    def measured(rec: Recommender, query: Query | None = None) -> UserMeasures:
+    def measured(rec: Recommender, query: Query) -> UserMeasures:
         ranks, lists = rank_held_out(rec.model, held_out, min(ks[-1], rec.n_items), query)
         found = UserMeasures(ks, ranks, lists, user_values(rec.model, held_out, ranks, lists, ks))
         if sets is not None:
@@ -143,17 +151,21 @@ def evaluate_rankings(
         return found
 
     model = measured(recommender, query)
-    baseline = measured(Popularity().fit(training_ratings(recommender), progress=False)) if baselines else None
+    baseline = None
+    if baselines:
+        popularity = Popularity().fit(training_ratings(recommender), progress=False)
+        baseline = measured(popularity, replace(query, by="mean"))
     return RankingReport(
         n=len(held_out.items),
         n_users=len(held_out.users),
-        n_items=recommender.n_items,
+        n_items=int(query.allowed.sum()),
         n_missed=int((model.ranks.ranks == UNREACHABLE).sum()),
         k=ks,
-        measures=model.measures(resample, recommender.n_items),
-        baselines={} if baseline is None else {BASELINE: baseline.measures(resample, recommender.n_items)},
+        measures=model.measures(resample, query.allowed),
+        baselines={} if baseline is None else {BASELINE: baseline.measures(resample, query.allowed)},
         verdict="" if baseline is None else _verdict(resample, model, baseline, main_measure(ks)),
         by=query.by,
+        keep_seen=query.keep_seen,
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
 
@@ -175,16 +187,17 @@ class UserMeasures:
         """Add a measure at each k."""
         self.values.update({f"{name}@{k}": values for k, values in zip(self.ks, at_ks, strict=True)})
 
-    def measures(self, resample: Resample, n_items: int) -> dict[str, Measure]:
-        """Return the means over users with their intervals; coverage is not a mean and has no interval."""
+    def measures(self, resample: Resample, allowed: Mask) -> dict[str, Measure]:
+        """Return the means over users with their intervals; coverage, of the allowed items, is no mean and has none."""
         sums, counts = (np.array(part).T for part in zip(*map(_as_ratio, self.values.values()), strict=True))
         shifts = [-1.0 if isinstance(values, tuple) else 0.0 for values in self.values.values()]
         with np.errstate(invalid="ignore", divide="ignore"):
             values = sums.sum(axis=0) / counts.sum(axis=0) + shifts
         samples = resample.ratios(sums, counts) + shifts
         found = dict(zip(self.values, measures_of(values, samples), strict=True))
-        shares = list_metrics.coverage(self.lists, self.ks, n_items)
-        return found | {f"coverage@{k}": Measure(share) for k, share in zip(self.ks, shares, strict=True)}
+        shares = list_metrics.coverage(self.lists, self.ks, len(allowed))
+        scale = len(allowed) / allowed.sum()
+        return found | {f"coverage@{k}": Measure(share * scale) for k, share in zip(self.ks, shares, strict=True)}
 
 
 def user_values(

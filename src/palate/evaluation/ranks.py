@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.ranking import Query, scores_of
+from palate.data.rows import CompressedRows, row_codes, rows_of_entries
 from palate.evaluation.matching import HeldOut
 from palate.evaluation.rank_metrics import UNREACHABLE, HeldOutRanks
 from palate.evaluation.resampling import Doubles
@@ -24,11 +25,12 @@ Ranked = tuple[Integers, Doubles, Codes, Codes]  # ranks, mean ranks over ties, 
 def rank_held_out(model: Model, held_out: HeldOut, n: int, query: Query | None = None) -> tuple[HeldOutRanks, Codes]:
     """Return the ranks of the held-out items, and the n best candidates of each user, (n_users, n): code -1 for none.
 
-    query: what to rank by, as in recommend(); None ranks by the expected rating.
+    query: what to rank by, which items are candidates, and whether seen ones are; None ranks all unseen items by the
+    expected rating.
     """
-    query = None if query is None or query.by == "mean" else query
     step = len(held_out.users)
-    if query is not None or not _is_dot_product(model.factors):
+    is_plain = query is None or (query.by == "mean" and query.allowed.all())
+    if not is_plain or not _is_dot_product(model.factors):
         step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
     blocks = [
         _rank_block(model, held_out, slice(start, min(start + step, len(held_out.users))), n, query)
@@ -63,7 +65,8 @@ def _rank_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Qu
     """Rank the candidates of a block of users."""
     user_rows = model.user_rows(held_out.users[users])
     scores = _block_scores(model, user_rows, query)
-    seen: dict[str, Any] = {"seen_indptr": user_rows.history.indptr, "seen_indices": user_rows.history.indices}
+    hidden = user_rows.history if query is None else _hidden(user_rows.history, query)
+    seen: dict[str, Any] = {"seen_indptr": hidden.indptr, "seen_indices": hidden.indices}
     indptr = held_out.indptr[users.start : users.stop + 1]
     items = held_out.items[indptr[0] : indptr[-1]]
     in_model = items >= 0
@@ -73,8 +76,20 @@ def _rank_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Qu
     return ranks, mean_ranks, n_candidates, lists
 
 
+def _hidden(history: CompressedRows, query: Query) -> CompressedRows:
+    """What is no candidate for each user: items seen, unless these are kept, and items that nobody may get."""
+    seen = CompressedRows.empty(history.n_rows) if query.keep_seen else history
+    if query.allowed.all():
+        return seen
+    seen = rows_of_entries(seen, query.allowed[seen.indices])
+    others = np.flatnonzero(~query.allowed).astype(np.int32)
+    users = np.concatenate([row_codes(seen), np.repeat(np.arange(seen.n_rows, dtype=np.int32), len(others))])
+    items = np.concatenate([seen.indices, np.tile(others, seen.n_rows)])
+    return CompressedRows.of(users, items, np.ones(len(items), np.float32), None, seen.n_rows)
+
+
 def _block_scores(model: Model, user_rows: UserRows, query: Query | None) -> Scores | DotProducts | SharedScores:
-    if query is not None:
+    if query is not None and query.by != "mean":
         return Scores(np.ascontiguousarray(scores_of(model, user_rows, query), np.float32))
     if _is_dot_product(model.factors):
         if model.factors.n_factors == 0:

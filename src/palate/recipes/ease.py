@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,14 @@ from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
 from palate.options import check_between, check_choice, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.inverse import invert
+from palate.recipes.inverse import TRIAL, invert, seconds_to_invert
 from palate.recipes.monitor import Monitor
 
 DECAY_PER_ROOT = 50.0  # weight decay / sqrt(choices per item); chosen on inner splits of ml-100k, ml-1m and lastfm
+MANY_BYTES = 10**9  # a fit that needs more is announced ...
+MANY_SECONDS = 60  # ... and one that takes longer
+SECONDS_PER_PRODUCT = 1e-9  # of sparse matrices, on one thread
+CONTAINER = Path("/sys/fs/cgroup")  # where Linux tells a container its limits
 
 KernelRows = tuple[NDArray[np.int64], Codes, Floats | None]  # indptr, indices and values (None: 1 everywhere)
 
@@ -59,7 +63,8 @@ class EASE(Recipe):
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
-            bytes. None: as much as the machine has free.
+            bytes. None: as much as the machine has free. A fit of more than 1 GB or a minute says so before it begins,
+            unless progress is False.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores. Any number gives the same bytes.
 
     Raises:
@@ -118,8 +123,13 @@ class EASE(Recipe):
         chosen = chosen_items(ratings)
         need = memory_needed(ratings.n_users, ratings.n_items, len(chosen))
         check_memory(need, ratings.n_items, self.memory)
-        monitor.note(f"needs {as_bytes(need)}")
         X = self._choices(ratings)
+        cost = needs(need, X, self.n_threads)
+        monitor.note(cost.text)
+        if cost.is_large:
+            monitor.announce(
+                f"EASE of {ratings.n_items:,} items {cost.text}. Ctrl-C stops it; ImplicitALS needs far less of both."
+            )
         decay = X.default_decay if self.weight_decay is None else self.weight_decay
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
@@ -239,7 +249,7 @@ def _to_weights(P: Floats, scales: Doubles, chosen: Codes, n_items: int) -> Floa
     return weights
 
 
-# ---- memory ----------------------------------------------------------------------------------------------------------
+# ---- time and memory -------------------------------------------------------------------------------------------------
 
 
 def memory_needed(n_users: int, n_items: int, n_chosen: int) -> int:
@@ -247,6 +257,31 @@ def memory_needed(n_users: int, n_items: int, n_chosen: int) -> int:
     work = n_users**2 + 2 * n_users * n_chosen if n_users < n_chosen else n_chosen**2 // 2
     second = 0 if n_chosen == n_items else n_items**2
     return 4 * (n_chosen**2 + max(work, second))
+
+
+class Needs(NamedTuple):
+    """What a fit needs, in words, and whether that is so much that users must hear of it before the fit."""
+
+    text: str
+    is_large: bool
+
+
+def needs(n_bytes: int, X: Chosen, n_threads: int) -> Needs:
+    """The bytes of a fit and, if it inverts more than a small matrix, its seconds on this machine."""
+    n = min(X.n_users, X.n_items)
+    if n <= 2 * TRIAL:
+        return Needs(f"needs {as_bytes(n_bytes)}", n_bytes > MANY_BYTES)
+    seconds = seconds_to_invert(n, n_threads) + _products(X) * SECONDS_PER_PRODUCT / (n_threads or os.cpu_count() or 1)
+    text = f"needs {as_bytes(n_bytes)} and about {as_time(seconds)}"
+    return Needs(text, n_bytes > MANY_BYTES or seconds > MANY_SECONDS)
+
+
+def _products(X: Chosen) -> float:
+    """How many numbers a fit multiplies besides the inversion."""
+    if X.n_users >= X.n_items:
+        return float(np.square(X.by_user.counts, dtype=np.float64).sum())
+    by_item = float(np.square(X.by_item.counts, dtype=np.float64).sum())
+    return by_item + len(X.by_item.indices) * float(X.n_users + X.n_items)
 
 
 def check_memory(need: int, n_items: int, budget: str | int | None) -> None:
@@ -265,9 +300,20 @@ def available_memory() -> int | None:
     """The bytes of memory that are free or can be freed; None if the system does not tell."""
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
-        return int(found[1]) * 1024 if found else None
+        free = int(found[1]) * 1024 if found else None
     except OSError:
-        return _physical_memory()
+        free = _physical_memory()
+    allowed = _memory_of_container()
+    return free if allowed is None else min(allowed, allowed if free is None else free)
+
+
+def _memory_of_container(folder: Path = CONTAINER) -> int | None:
+    """The bytes that the limit of a Linux container leaves; None without a limit."""
+    try:
+        limit, used = ((folder / f"memory.{name}").read_text("ascii").strip() for name in ("max", "current"))
+    except OSError:
+        return None
+    return max(0, int(limit) - int(used)) if limit.isdecimal() else None
 
 
 def _physical_memory() -> int | None:
@@ -275,6 +321,14 @@ def _physical_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def as_time(seconds: float) -> str:
+    """Seconds in words: 40 seconds, 12 minutes, 3.5 hours."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.{int(seconds < 10 * size)}f} {unit}".replace(".0 ", " ")
+    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
 
 
 def as_bytes(amount: int) -> str:

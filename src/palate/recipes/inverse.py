@@ -11,6 +11,7 @@ The products are cut into tiles of a fixed size, which the threads share: the sa
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import numpy as np
 
 from palate.models.factors import Floats
 
+TRIAL = 1024  # rows and columns of the matrix whose inversion tells how fast this machine is
+N_TRIALS = 3
 TILE = 256  # rows and columns of a tile
 LEAF = 128  # a matrix up to this size is inverted as a whole
 
@@ -31,6 +34,16 @@ def invert(S: Floats, n_threads: int = 0) -> None:
         run = _Runner(pool)
         _inverse_factor(S, run)
         _square(S, run)
+
+
+def seconds_to_invert(n: int, n_threads: int = 0) -> float:
+    """The seconds that invert() of an (n, n) matrix will take: cubic in n, from the fastest of some small trials."""
+    small, seconds = np.eye(TRIAL, dtype=np.float32), []
+    for _ in range(N_TRIALS):
+        start = time.perf_counter()
+        invert(small, n_threads)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) * (n / TRIAL) ** 3
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,11 @@ class Monitor:
         """Print a note in the progress line until the first sweep ends."""
         self._line.note(text)
 
+    def announce(self, text: str) -> None:
+        """Print a line before a long fit if no progress line is shown; nothing with progress=False."""
+        if self.progress == "auto" and not self._line.is_shown:
+            print(text, file=sys.stderr)  # noqa: T201
+
     def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
         """Record a sweep and show it. True if the callback asks to end the fit here."""
         sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
@@ -145,8 +150,8 @@ class ProgressLine:
 
     def __init__(self, label: str, show: bool | Literal["auto"], unit: str = "sweep") -> None:
         self._bar: Bar | None = None
-        self._shown = sys.stderr.isatty() if show == "auto" else show
-        if self._shown:
+        self.is_shown = sys.stderr.isatty() if show == "auto" else show
+        if self.is_shown:
             self._bar, self._task = _start(label, unit)
 
     def update(self, number: int, total: int | None, train_rmse: float, valid_rmse: float | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import is_many, labels_of
-from palate.answers.frames import Frame, label_columns, series_of_labels
+from palate.answers.frames import Frame, is_frame, label_columns, series_of_labels
 from palate.answers.names import Names
 from palate.answers.ranking.filters import allowed_rows
 from palate.answers.ranking.top_n import top_of_products
@@ -45,7 +45,7 @@ def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
     names = Names.of_users(model)
     labels = names.labels(labels_of(users, model.user_vocabulary.what))
     rows = model.user_rows(model.user_vocabulary.encode(labels))
-    return similar_rows(model, rows, labels if is_many(users) else None, options)
+    return similar_rows(model, rows, labels if is_many(users) or is_frame(users) else None, options)
 
 
 def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: SimilarOptions) -> Frame:

@@ -6,6 +6,7 @@ A column becomes classes, a scale, or is left out (see fields.py). Nothing is le
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
@@ -49,14 +50,15 @@ def declared_fields(
     declared += [Classes(name, columns=tuple(columns)) for name, columns in groups.items()]
     declared += [Classes(name, separator="|") for name in multivalued if not groups]
     declared += [Scale(name) for name in continuous] + [LeftOut(name, "as told") for name in exclude]
-    columns = [name for field in declared for name in field.sources]
-    for name in columns:
-        if name not in frame.columns:
+    columns = Counter(name for field in declared for name in field.sources)
+    existing = set(frame.columns)
+    for name, count in columns.items():
+        if name not in existing:
             raise OptionError(f"there is no column {name!r}. The columns are {', '.join(map(repr, frame.columns))}.")
-        if columns.count(name) > 1:
+        if count > 1:
             raise OptionError(f"column {name!r} is named twice: name it in one option only.")
     for name in groups:
-        if name in frame.columns and name not in columns:
+        if name in existing and name not in columns:
             raise OptionError(f"the group {name!r} has the name of a column that is not in it: choose another name.")
     return [_completed(field, frame) for field in declared]
 

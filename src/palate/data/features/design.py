@@ -140,8 +140,8 @@ class Features:
         free = frame.drop([name for field in declared for name in field.sources])
         position = {name: at for at, name in enumerate(frame.columns)}
         fields = sorted([*declared, *found_fields(free, position)], key=lambda field: position[field.sources[0]])
-        limits = Limits(min_rows, n_knots)
-        learned = [_learned(field, frame, limits, is_declared=field in declared) for field in fields]
+        limits, named = Limits(min_rows, n_knots), {id(field) for field in declared}
+        learned = [_learned(field, frame, limits, is_declared=id(field) in named) for field in fields]
         return cls(tuple(learned), frame.height)
 
     @cached_property

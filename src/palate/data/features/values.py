@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.native import distinct_names, opened
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,19 +32,17 @@ YEAR_IN_TITLE = (
 
 def frame_of(table: Any) -> pl.DataFrame:
     """A frame of any kind, or a mapping of columns, as a polars frame."""
-    import narwhals as nw
     import polars as pl
 
     if isinstance(table, pl.DataFrame):
         return table
     if isinstance(table, Mapping):
         return _of_columns([series_of(str(name), values) for name, values in table.items()])
-    try:
-        frame = nw.from_native(table)
-    except TypeError as error:
-        raise DataError(f"cannot take features from this {type(table).__name__}: give a frame or a mapping.") from error
-    eager = frame.collect("polars") if isinstance(frame, nw.LazyFrame) else frame
-    return _of_columns([series_of(str(name), eager[name]) for name in eager.columns])
+    frame = opened(table)
+    if frame is None:
+        raise DataError(f"cannot take features from this {type(table).__name__}: give a frame or a mapping.")
+    names = distinct_names(frame.names)
+    return _of_columns([series_of(name, frame.frame[:, at]) for at, name in enumerate(names)])
 
 
 def _of_columns(columns: list[pl.Series]) -> pl.DataFrame:

@@ -67,8 +67,10 @@ def labels(series: pl.Series, what: str, source: str) -> pl.Series:
     import polars as pl
 
     kind = series.dtype
-    if isinstance(kind, (pl.Categorical, pl.Enum)) or kind == pl.Null:
+    if isinstance(kind, (pl.Categorical, pl.Enum)):
         return series.cast(pl.String)
+    if series.null_count() == len(series) or (kind.is_float() and series.is_nan().all()):
+        return pl.Series(series.name, [None] * len(series), dtype=pl.String)  # without values a column has no type
     if kind == pl.String:
         return series
     if kind.is_integer():
@@ -90,6 +92,7 @@ def numbers(series: pl.Series, what: str, source: str) -> pl.Series:
     """Numbers, or texts of numbers, as float64; null if the text is not a number."""
     import polars as pl
 
+    series = _plain(series)
     if series.dtype == pl.String:
         direct = series.cast(pl.Float64, strict=False)
         if direct.null_count() == 0:
@@ -105,6 +108,7 @@ def seconds(series: pl.Series, source: str) -> pl.Series:
     """Times as int64: numbers as they are, dates and ISO texts as seconds since 1970; null if unreadable."""
     import polars as pl
 
+    series = _plain(series)
     if series.dtype.is_integer():
         return series.cast(pl.Int64, strict=False)
     if series.dtype in (pl.Date, pl.Datetime):
@@ -117,6 +121,13 @@ def seconds(series: pl.Series, source: str) -> pl.Series:
     text = series.str.strip_chars()
     number = _floored(text.cast(pl.Float64, strict=False))
     return pl.select(pl.coalesce(whole, number, _iso_seconds(text))).to_series()
+
+
+def _plain(series: pl.Series) -> pl.Series:
+    """Categories as text."""
+    import polars as pl
+
+    return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series
 
 
 def _floored(series: pl.Series) -> pl.Series:
@@ -151,6 +162,7 @@ def whole_numbers(series: pl.Series, minimum: float = -math.inf) -> bool:
 def _is_blank(series: pl.Series) -> pl.Series:
     import polars as pl
 
+    series = _plain(series)
     if series.dtype != pl.String:
         return series.is_null()
     return series.is_null() | (series.str.strip_chars() == "").fill_null(True)

@@ -86,6 +86,13 @@ def choose_columns(
             if position is not None:
                 chosen[field] = position
     _check(chosen, names, source, kind)
+    for field, at in chosen.items():
+        if named and isinstance(given[field], str | None) and names.count(names[at]) > 1:
+            option = "rating" if field == "count" else field
+            raise DataError(
+                f"{source}: {names.count(names[at])} columns are called {names[at]!r}. Rename all but one, or give the "
+                f"position of the right one (from 0): {option}={at}."
+            )
     return chosen
 
 

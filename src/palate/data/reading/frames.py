@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.native import is_foreign, opened
 from palate.data.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, LabelTypeError, OptionError
 
@@ -63,7 +64,7 @@ def _of_query(query: Any, connection: Any) -> Table:
         raise OptionError(f"with connection=, give an SQL query as text, not {type(query).__name__}.")
     try:
         return _of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"the result of the query cannot be read: {error}") from error
 
 
@@ -82,7 +83,7 @@ def _of_file(source: str | Path) -> Table | None:
         return None
     try:
         frame = pl.read_parquet(source) if kind == "parquet" else pl.read_ipc(source)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{source} is not a readable {kind} file: {error}") from error
     return _of_polars(frame, str(source))
 
@@ -92,30 +93,20 @@ def _of_polars(frame: pl.DataFrame, source: str) -> Table:
 
 
 def _of_frame(source: Any) -> Table:
-    import narwhals as nw
-
-    try:
-        frame = nw.from_native(source)
-    except TypeError as error:
+    frame = opened(source)
+    if frame is None:
         raise DataError(
             f"cannot read ratings from this {type(source).__name__}. Give a path, an open file, a pandas, polars or "
             "pyarrow frame, a mapping of columns, a tuple (users, items, values), an array (n, 3), a sparse matrix, "
             "or an SQL query with connection=."
-        ) from error
-    if isinstance(frame, nw.LazyFrame):
-        frame = frame.collect("polars")
-    names = [str(name) for name in frame.columns]
+        )
+    names = frame.names
     named = not all(name.isdigit() for name in names)
-    kind = f"the {type(source).__name__}"
 
-    def column(at: int, *, labels: bool = False) -> Any:
-        series = frame[:, at]
-        native = series.to_native()
-        if series.implementation.is_pandas_like() and str(native.dtype) in ("object", "category"):
-            return _of_objects(native.astype(object).tolist(), names[at], labels=labels)
-        return series.to_polars()
+    def column(at: int, *, labels: bool = False) -> pl.Series:
+        return _of_values(frame.column(at), names[at], labels=labels)
 
-    return Table(kind, names, column, lambda at: column(at, labels=True), named)
+    return Table(f"the {type(source).__name__}", names, column, lambda at: column(at, labels=True), named)
 
 
 def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> Table:
@@ -171,7 +162,7 @@ def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
     import polars as pl
 
     if isinstance(values, pl.Series):
-        return values
+        return _of_objects(values.to_list(), name, labels=labels) if is_foreign(values) else values
     if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
@@ -183,6 +174,8 @@ def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
         return pl.Series(name, array.tolist(), dtype=pl.String)
     if array.dtype == np.float16:
         array = array.astype(np.float32)
+    if array.dtype.kind in "cV":  # complex numbers and records, which polars has no type for
+        return _of_objects(array.tolist(), name, labels=labels)
     return pl.Series(name, array)
 
 

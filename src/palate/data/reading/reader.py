@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.native import polars_errors_in_words
 from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
 from palate.data.reading.cleaning import BadRows, bad_rows, typed, whole_numbers
 from palate.data.reading.columns import FIELDS, choose_columns, fields_of_kind
@@ -111,16 +112,17 @@ def read(
     check_choice("unrated", unrated, UNRATED)
     given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     fields_of_kind(given, kind)  # raises if two options name the counts
-    table = table_of(source, connection)
-    collector = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
-    if table is None:
-        with open_bytes(source) as stream:
-            chunks = utf8_chunks(stream, encoding, collector.source)
-            min_columns = 3 if kind == "explicit" else 2
-            text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
-            collector.add_text(text, given)
-    else:
-        collector.add_table(table, given)
+    with polars_errors_in_words("the source"):
+        table = table_of(source, connection)
+        collector = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
+        if table is None:
+            with open_bytes(source) as stream:
+                chunks = utf8_chunks(stream, encoding, collector.source)
+                min_columns = 3 if kind == "explicit" else 2
+                text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
+                collector.add_text(text, given)
+        else:
+            collector.add_table(table, given)
     return collector.ratings(policy, users=users, items=items, unrated=unrated)
 
 

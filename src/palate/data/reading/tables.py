@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
 from palate.data.reading.cleaning import BadRows, labels
 from palate.data.reading.columns import is_common, plain, position_of
 from palate.data.reading.frames import Table, table_of
@@ -36,6 +37,13 @@ def is_in_order(table: Any, vocabulary: Vocabulary) -> bool:
     if any(is_common(name, vocabulary.what) or plain(name) == "id" for name in table.columns):
         return False
     return table.width == 0 or not _are_labels(table.to_series(0), vocabulary)
+
+
+def plain_columns(table: pl.DataFrame) -> pl.DataFrame:
+    """The same table with text in place of types that have no meaning to polars."""
+    opened = table_of(table)
+    assert opened is not None
+    return table.with_columns(opened.column(at) for at, column in enumerate(table) if is_foreign(column))
 
 
 def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
@@ -79,7 +87,8 @@ def joined_table(
     if source is None:
         return Joined(None, vocabulary)
     bad = BadRows(strict)
-    name, frame, at = _whole_table(source, vocabulary, bad, label)
+    with polars_errors_in_words(f"the table of {vocabulary.what}s"):
+        name, frame, at = _whole_table(source, vocabulary, bad, label)
     ids = _keys(labels(frame.to_series(at), vocabulary.what, name), vocabulary)
     named = frame.drop(frame.columns[at]).with_columns(ids.alias(ID)).filter(pl.col(ID).is_not_null())
     rated = named.filter(pl.col(ID).is_in(_as_column(vocabulary).implode()))
@@ -151,7 +160,8 @@ def _whole_table(
     if table is None:
         return _text_table(source, vocabulary, bad, label)
     at = _id_position(table.names, vocabulary.what, label, table.source, named=table.named)
-    columns = [_column(table, number, number == at).alias(name) for number, name in enumerate(table.names)]
+    names = distinct_names(table.names)
+    columns = [_column(table, number, number == at).alias(name) for number, name in enumerate(names)]
     return table.source, pl.DataFrame(columns), at
 
 
@@ -175,7 +185,7 @@ def _text_table(
                 bad.add(rows.reasons, rows.where, name)
             good = pl.Series([row not in rows.reasons for row in range(rows.frame.height)], dtype=pl.Boolean)
             parts.append(rows.frame.filter(good))
-    names = _distinct(text.dialect.names)
+    names = distinct_names(text.dialect.names)
     frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
     at = _id_position(names, vocabulary.what, label, name, named=text.dialect.header)
     guessed = [column if number == at else _guessed(column) for number, column in enumerate(frame.get_columns())]
@@ -184,13 +194,6 @@ def _text_table(
     if second and vocabulary.what == "item" and frame.schema[second] == pl.String:
         frame = frame.rename({second: "title"})
     return name, frame, at
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """The names, with a number for those that are empty or repeated."""
-    return [
-        name if name and name not in names[:at] else f"{name or 'column'}_{at + 1}" for at, name in enumerate(names)
-    ]
 
 
 def _id_position(names: list[str], what: str, label: str | int | None, source: str, *, named: bool) -> int:
