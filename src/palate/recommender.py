@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from palate import storing
 from palate.answers import updating
-from palate.answers.arguments import Doubles, OnUnknown, Timestamp
+from palate.answers.arguments import Doubles, OnUnknown
 from palate.answers.explaining import explain
 from palate.answers.fold_in import FoldIn, fold_in
 from palate.answers.frames import Frame
@@ -23,6 +23,7 @@ from palate.answers.predicting import columns_of, predict
 from palate.answers.ranking import By, ItemIndex, RecommendOptions, SimilarOptions, build_index, recommend, similar
 from palate.answers.results import CrossTab, Distribution, Explanation, Prediction
 from palate.data.ratings import Ratings
+from palate.data.timestamps import Timestamp
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.model import Model
@@ -210,7 +211,8 @@ class Recommender:
 
         Returns:
             Prediction, Distribution or Frame: For one pair a Prediction (prediction, low, high), or a Distribution. For
-                lists and frames a frame of user, item, prediction, low, high: one row in, one row out, same order.
+                lists and frames a frame of user, item, prediction, low, high: one row in, one row out, in the same
+                order and, of a pandas frame, under the same index.
 
         Raises:
             OptionError: Lists of different lengths, a level outside (0, 1), or a distribution without ordered ratings.
@@ -273,6 +275,7 @@ class Recommender:
             n (int, default 10): The maximum number of items per user, 0 or more.
             items (list, mapping or frame, default None): Only these items. A list counts for all users; a mapping
                 {user: [items]} or a frame of users and items gives each user a list, and users without one get nothing.
+                Items that the model does not know are left out, unless on_unknown="raise".
             exclude (list, mapping or frame, default ()): None of these items; given like `items`.
             where (str or polars expression, default None): A condition on the columns of the item table, in SQL, such
                 as "year >= 1990". Items with a missing value do not meet it.
@@ -304,7 +307,8 @@ class Recommender:
         Raises:
             OptionError: An option is out of range, the model has no answer for it, or `resume` meets other options.
             DataError: `where` is no condition, or names a column that the item table lacks.
-            UnknownLabelError: An unknown item, or an unknown user with on_unknown="raise".
+            UnknownLabelError: An unknown user or item with on_unknown="raise"; a title that several items have, or
+                words that are spelt nearly like one.
 
         Source:
             by="thompson": Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling.
@@ -343,8 +347,8 @@ class Recommender:
         Parameters:
             item (label or list of labels): The item, or several; several get a column `to`.
             n (int, default 10): The maximum number of items for each, 0 or more.
-            items (list, default None): Only these items.
-            exclude (list, default ()): None of these items.
+            items (list, default None): Only these items; those that the model does not know are left out.
+            exclude (list, default ()): None of these items; unknown ones count nothing.
             where (str or polars expression, default None): A condition on the item table, as in recommend().
 
         Returns:
@@ -373,8 +377,8 @@ class Recommender:
         Parameters:
             user (label or list of labels): The user, or several; several get a column `to`.
             n (int, default 10): The maximum number of users for each, 0 or more.
-            users (list, default None): Only these users.
-            exclude (list, default ()): None of these users.
+            users (list, default None): Only these users; those that the model does not know are left out.
+            exclude (list, default ()): None of these users; unknown ones count nothing.
             where (str or polars expression, default None): A condition on the user table, as in recommend().
 
         Returns:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.features.values import with_nulls
 from palate.data.rows import Codes, CompressedRows, Floats, read_only
-from palate.data.vocabulary import Vocabulary
+from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
 from palate.options import check_choice, is_number
 
@@ -149,8 +150,8 @@ class Ratings:
         self.values = _floats("values", values)
         self.weights = None if weights is None else _floats("weights", weights)
         self._time_start, self._time_offsets = _pack_times(times)
-        self.user_table = user_table
-        self.item_table = item_table
+        self.user_table = with_nulls(user_table)
+        self.item_table = with_nulls(item_table)
         self.report = report or ReadReport(rows_read=len(self.values))
         self._check()
 
@@ -199,9 +200,9 @@ class Ratings:
         """Number of items in the vocabulary, those without a rating here included."""
         return len(self.item_vocabulary)
 
-    @property
+    @cached_property
     def classes(self) -> dict[str, list[Any]]:
-        """Labels in the order of their codes: {"user": [...], "item": [...]}."""
+        """Labels in the order of their codes: {"user": [...], "item": [...]}. Built once; copy a list to change it."""
         return {"user": list(self.user_vocabulary), "item": list(self.item_vocabulary)}
 
     @cached_property
@@ -397,7 +398,7 @@ class Ratings:
         what = join.vocabulary.what
         others = tuple(note for note in self.report.table_notes if not note.startswith(f"{what}s: "))
         changed: dict[str, Any] = {
-            f"{what}_table": join.table,
+            f"{what}_table": with_nulls(join.table),
             "report": replace(self.report, table_notes=(*others, *join.notes)),
         }
         former = getattr(self, f"{what}_vocabulary")
@@ -497,7 +498,7 @@ class Ratings:
 
 
 COLUMNS = ("user_codes", "item_codes", "values", "weights", "_time_offsets")
-CACHED = ("range", "_by_user", "_by_item")
+CACHED = ("classes", "range", "_by_user", "_by_item")
 
 
 def _restored(state: dict[str, Any]) -> Ratings:
@@ -527,7 +528,7 @@ def _of_kind(name: str, given: Any, kinds: str, noun: str) -> NDArray[Any]:
     if array.ndim != 1:
         raise DataError(f"{name} has shape {array.shape}; it should have one dimension.")
     if array.size and array.dtype.kind not in kinds:
-        raise DataError(f"{name} must be {noun}, not {array.dtype} (first: {array[0]!r}).")
+        raise DataError(f"{name} must be {noun}, not {array.dtype} (first: {plain_label(array[0])!r}).")
     return array
 
 
