@@ -165,13 +165,19 @@ def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
     return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), weights)
 
 
-def choices_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
+def choices_of(vocabulary: Vocabulary, given: Any, like_threshold: float | None = None) -> CompressedRows:
     """The choices of one user as one row, from a list of items, {item: count}, or a frame of items and perhaps counts.
 
     Counts stand in a column called weight or rating. Raises as history_of does, and DataError for a count of 0 or less.
+    like_threshold: of a model of likes, which takes no ratings (OptionError); a weight of each like is none.
     """
     is_list = not isinstance(given, Mapping) and not is_frame(given)
     labels, values = (_listed(vocabulary.what, given), None) if is_list else _choices_and_counts(vocabulary.what, given)
+    if like_threshold is not None and not is_list and _has_ratings(given):
+        raise OptionError(
+            f"this model learned from likes, ratings of {like_threshold:g} or more, and takes no numbers: fold in a "
+            f"list of the {vocabulary.what}s that are rated {like_threshold:g} or more."
+        )
     codes = vocabulary.encode(labels)
     _check_distinct(vocabulary, codes, "is chosen {} times; give counts instead." if is_list else RATED_TWICE)
     counts = None if values is None else ratings_of(values, "count")
@@ -186,10 +192,17 @@ def _listed(what: str, labels: Any) -> list[Any]:
     return list(labels)
 
 
+def _has_ratings(given: Any) -> bool:
+    """True if a mapping has numbers as its values, or a frame a column of ratings."""
+    if isinstance(given, Mapping):
+        return any(value is not None for value in given.values())
+    return _frame_column(given, "rating", needed=False) is not None
+
+
 def _choices_and_counts(what: str, given: Any) -> tuple[Any, Any]:
     if isinstance(given, Mapping):
-        values = list(given.values())
-        return list(given), None if all(value is None for value in values) else values
+        values = [1 if value is None else value for value in given.values()]
+        return list(given), values if _has_ratings(given) else None
     labels = frame_columns(given, [what], "")[0]
     counts = _frame_column(given, "weight", needed=False)
     return labels, counts if counts is not None else _frame_column(given, "rating", needed=False)

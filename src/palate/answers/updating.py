@@ -104,9 +104,19 @@ def _check_updatable(model: Model) -> None:
 
 
 def _check_kind(model: Model, ratings: Ratings) -> None:
-    if ratings.kind == model.kind:
-        return
     name = model.recipe.get("name", "this model")
+    threshold = model.like_threshold
+    if ratings.kind == model.kind:
+        if threshold is None or ratings.like_threshold == threshold:
+            return
+        if ratings.like_threshold is None and ratings.weights is None:
+            return
+        is_counts = ratings.like_threshold is None
+        others = "were read as counts" if is_counts else f"are ratings of {ratings.like_threshold:g} or more"
+        raise OptionError(
+            f"{name} learned from likes, ratings of {threshold:g} or more, and these {others}: give "
+            f"ratings.likes(at_least={threshold:g})."
+        )
     if model.kind == "implicit":
         raise OptionError(
             f'{name} learned from implicit feedback, and these are ratings: read them with kind="implicit", or give '

@@ -97,6 +97,7 @@ class Ratings:
         report (ReadReport or None, default None): What happened while they were read.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
             "implicit" if only choices are known (clicks, plays, purchases).
+        like_threshold (float or None, default None): The lowest rating that is a like, if these are likes().
 
     Attributes:
         user_codes (int32 array): User code of each rating, shape (n,).
@@ -109,6 +110,7 @@ class Ratings:
         item_table (polars frame or None): Attributes of items, one row per item code.
         report (ReadReport): Rows left out and duplicates merged while reading.
         kind (str): "explicit" or "implicit".
+        like_threshold (float or None): The lowest rating that is a like, if these are likes().
 
     Raises:
         DataError: Shapes differ, codes or times are not integers, a code is out of range, a value is not finite, a
@@ -140,8 +142,10 @@ class Ratings:
         item_table: pl.DataFrame | None = None,
         report: ReadReport | None = None,
         kind: Kind = "explicit",
+        like_threshold: float | None = None,
     ) -> None:
         self.kind: Kind = kind
+        self.like_threshold = like_threshold
         self.user_vocabulary = user_vocabulary.named("user")
         self.item_vocabulary = item_vocabulary.named("item")
         self.user_codes = _codes("user_codes", user_codes, self.user_vocabulary)
@@ -302,10 +306,11 @@ class Ratings:
             highest = f"; the highest is {measure.max():g}" if len(self) else ""
             raise DataError(f"no rating is {at_least:g} or more{highest}.")
         liked = self[is_like]
-        return liked._with(kind="implicit", values=np.ones(len(liked), np.float32))
+        threshold = self.like_threshold if self.is_implicit else float(at_least)
+        return liked._with(kind="implicit", values=np.ones(len(liked), np.float32), like_threshold=threshold)
 
     def with_weights(self, weights: NDArray[Any] | None) -> Ratings:
-        """Return the same ratings with other weights.
+        """Return the same ratings with other weights. Likes with weights are choices with counts.
 
         Parameters:
             weights (array of numbers or None): One weight per rating, shape (n,), finite and 0 or more; None for none.
@@ -322,7 +327,10 @@ class Ratings:
             >>> ratings.with_weights([1, 2])
             Ratings(2 ratings, 2 users, 1 items, with weights)
         """
-        return self._with(weights=None if weights is None else _floats("weights", weights))
+        if weights is None:
+            return self._with(weights=None)
+        threshold = None if self.is_implicit else self.like_threshold
+        return self._with(weights=_floats("weights", weights), like_threshold=threshold)
 
     def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """Return the same ratings with a table of item attributes, joined by label.

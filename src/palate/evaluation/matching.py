@@ -45,6 +45,7 @@ def training_ratings(recommender: Recommender) -> Ratings:
         user_vocabulary=model.user_vocabulary,
         item_vocabulary=model.item_vocabulary,
         kind=model.kind,
+        like_threshold=model.like_threshold,
     )
 
 

@@ -112,6 +112,7 @@ class Model:
         item_info (SideInfo, default None): The same for items.
         predicts_ratings (bool, default True): False if scores only rank.
         kind ("explicit" or "implicit", default "explicit"): Of the ratings learned from.
+        like_threshold (float, default None): The lowest rating that is a like, if it learned from Ratings.likes().
         effects (TimeEffects, default None): Time effects; the factors describe the present.
         user_noise (float32 array of shape (n_users,), default None): Noise of each user, where users differ.
         item_noise (float32 array of shape (n_items,), default None): Noise of each item, where items differ.
@@ -133,6 +134,7 @@ class Model:
     item_info: SideInfo | None = None
     predicts_ratings: bool = True
     kind: Kind = "explicit"
+    like_threshold: float | None = None
     effects: TimeEffects | None = None
     user_noise: Floats | None = None
     item_noise: Floats | None = None
@@ -164,6 +166,7 @@ class Model:
             history=ratings.by_user(),
             limits=ratings.range,
             kind=ratings.kind,
+            like_threshold=ratings.like_threshold,
             user_table=ratings.user_table,
             item_table=ratings.item_table,
             **more,
