@@ -1007,6 +1007,30 @@ def test_an_interrupt_keeps_what_was_learned(name, after, capsys, tmp_path):
     check_usable(rec, learned_from(name), tmp_path)
 
 
+@each
+def test_a_rating_of_weight_0_counts_as_none(name):
+    """In a fit, of known, new and validation ratings, and in the range of predictions."""
+    data = learned_from(name)
+    counted = np.arange(len(data)) % 7 != 3
+    wild = np.where(counted, data.values, data.values if data.is_implicit else 99).astype(np.float32)
+    parts = {"times": None, "user_vocabulary": data.user_vocabulary, "item_vocabulary": data.item_vocabulary}
+    mixed = palate.Ratings(data.user_codes, data.item_codes, wild, weights=counted, kind=data.kind, **parts)
+    some = mixed[counted]
+    one, other = (RECIPES[name].fit(ratings, valid=ratings, progress=False) for ratings in (mixed, some))
+    assert one.model.limits == other.model.limits
+    assert one.model.fingerprint == other.model.fingerprint
+    assert one.model.training["valid_rmse"] == other.model.training["valid_rmse"]
+    np.testing.assert_equal(one.model.noise, other.model.noise)
+    assert_same(one.predict(pairs_of(one)), other.predict(pairs_of(other)))
+    if name == "BPR":
+        return
+    nothing = mixed[~counted]
+    with pytest.raises(DataError, match="weight above 0"):
+        one.update(nothing)
+    more = mixed.with_weights(np.where(counted, np.arange(len(data)) % 3 == 1, 0))[:20]
+    assert one.update(more).model.fingerprint == one.update(more[more.weights > 0]).model.fingerprint
+
+
 @pytest.mark.parametrize("name", sorted(SWEEPS))
 def test_ctrl_c_ends_a_long_fit(name, capsys, tmp_path):
     timer = threading.Timer(0.3, _thread.interrupt_main)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from palate.answers.frames import is_frame
 from palate.data.native import opened
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, rows_of_entries
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.options import is_number
@@ -153,8 +153,8 @@ def _seconds(timestamp: Any) -> float:
 def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
     """The ratings of one user as one row, from {item: rating} or a frame of items, ratings and perhaps weights.
 
-    Raises UnknownLabelError for an unknown item. Raises DataError for an item named twice, a rating that is no finite
-    number, or a weight that is negative or no finite number.
+    Ratings of weight 0 are left out. Raises UnknownLabelError for an unknown item. Raises DataError for an item named
+    twice, a rating that is no finite number, or a weight that is negative or no finite number.
     """
     labels, values, given_weights = _ratings_and_weights(vocabulary.what, given)
     codes = vocabulary.encode(labels)
@@ -162,7 +162,8 @@ def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
     weights = None if given_weights is None else ratings_of(given_weights, "weight")
     if weights is not None and (weights < 0).any():
         raise DataError("a weight is negative.")
-    return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), weights)
+    row = CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), weights)
+    return row if weights is None else rows_of_entries(row, weights > 0)
 
 
 def choices_of(vocabulary: Vocabulary, given: Any, like_threshold: float | None = None) -> CompressedRows:

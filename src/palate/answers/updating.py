@@ -14,7 +14,7 @@ from palate.answers.arguments import check_range, is_many
 from palate.answers.changed_rows import with_changed_ratings
 from palate.answers.names import Names
 from palate.answers.resizing import add_rows, keep_rows
-from palate.data.ratings import Ratings
+from palate.data.ratings import Ratings, with_positive_weights
 from palate.data.reading import read
 from palate.data.rows import CompressedRows, entries_at, row_codes, rows_of_entries
 from palate.data.vocabulary import Vocabulary
@@ -47,8 +47,9 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
 def _updated(model: Model, ratings: Ratings) -> Model:
     _check_updatable(model)
     _check_kind(model, ratings)
+    ratings = with_positive_weights(ratings)
     if len(ratings) == 0:
-        raise DataError("there are no new ratings to update the model with.")
+        raise DataError("there are no new ratings (of a weight above 0) to update the model with.")
     users, user_codes = _extended(model.user_vocabulary, ratings.user_vocabulary, ratings.user_codes)
     items, item_codes = _extended(model.item_vocabulary, ratings.item_vocabulary, ratings.item_codes)
     _check_items(model, items, item_codes)

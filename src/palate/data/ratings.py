@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import Codes, CompressedRows, Floats, read_only
+from palate.data.rows import Codes, CompressedRows, Floats, read_only, weighted_mean
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.options import check_choice, is_number
@@ -210,10 +210,11 @@ class Ratings:
 
     @cached_property
     def range(self) -> tuple[float, float]:
-        """Lowest and highest value, as (low, high); (nan, nan) without ratings."""
-        if len(self) == 0:
+        """Lowest and highest value of a weight above 0, as (low, high); (nan, nan) without such ratings."""
+        values = with_positive_weights(self).values
+        if len(values) == 0:
             return (float("nan"), float("nan"))
-        return (float(self.values.min()), float(self.values.max()))
+        return (float(values.min()), float(values.max()))
 
     @cached_property
     def _by_user(self) -> CompressedRows:
@@ -471,7 +472,9 @@ class Ratings:
             f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
         ]
         if not self.is_implicit:
-            lines.append(f"values from {low:g} to {high:g}, mean {self.values.mean(dtype=np.float64):.3f}")
+            counted = with_positive_weights(self)
+            mean = weighted_mean(counted.values, counted.weights) if len(counted) else float("nan")
+            lines.append(f"values from {low:g} to {high:g}, mean {mean:.3f}")
         elif self.weights is not None:
             lines.append(
                 f"counts from {self.weights.min():g} to {self.weights.max():g}, {self.weights.sum():,.0f} in all"
@@ -516,6 +519,13 @@ def _restored(state: dict[str, Any]) -> Ratings:
         if state[name] is not None:
             read_only(state[name])
     return ratings
+
+
+def with_positive_weights(ratings: Ratings) -> Ratings:
+    """The ratings of a weight above 0: a rating of weight 0 counts as none. The same object if all are."""
+    if ratings.weights is None or ratings.weights.all():
+        return ratings
+    return ratings[ratings.weights > 0]
 
 
 def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:

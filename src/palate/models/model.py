@@ -406,13 +406,15 @@ class Model:
         """Return the model without posterior draws: the same predictions, and intervals of one width for all items.
 
         The average score variance is added to the noise. It is averaged over random pairs of a user and an item, each
-        sampled in proportion to its number of ratings.
+        sampled in proportion to its ratings and their weights.
         """
         if self.posterior is None:
             return self
         rng = np.random.Generator(np.random.Philox(0))
         size = min(4096, len(self.history.indices))
-        users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
+        weights = self.history.weights
+        p = None if weights is None else weights.astype(np.float64) / weights.sum(dtype=np.float64)
+        users, items = (rng.choice(codes, size, p=p) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
         # With steps, factors.score_variance includes it already.
         score_variance = float(variance.mean()) if self.factors.steps is None else 0.0
