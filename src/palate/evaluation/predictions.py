@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.data.rows import weighted_mean
-from palate.evaluation.matching import codes_in_model, training_ratings
+from palate.evaluation.matching import codes_in_model, learned_from, training_ratings
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measure_of, plain_measures
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
 
 LEVELS = (0.9, 0.5)
+LEARNED = "learned from"
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Report(Measured):
             "coverage_50" and "width_50".
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         groups (dict of str to dict, default empty): The measures on the test rows of "cold users" and of "cold items",
-            those without training ratings; a group without test rows is missing.
+            those without training ratings. Where test ratings were learned from, also the measures on these, "learned
+            from", and on the others, "held out". A group without test rows is missing.
         group_sizes (dict of str to int, default empty): The number of test ratings in each group.
         verdict (str, default ""): A sentence if the model is not significantly better than its best baseline.
+        n_learned (int, default 0): The number of test ratings of a (user, item) pair that the model was trained on.
         per_user (PerUser or None, default None): The squared errors, split by user.
 
     Example:
@@ -56,6 +59,7 @@ class Report(Measured):
     groups: dict[str, dict[str, Measure]] = field(default_factory=dict)
     group_sizes: dict[str, int] = field(default_factory=dict)
     verdict: str = ""
+    n_learned: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,6 +76,7 @@ class Report(Measured):
             "baselines": {name: plain_measures(measures) for name, measures in self.baselines.items()},
             "groups": {n: {"n": self.group_sizes[n], **plain_measures(rows)} for n, rows in self.groups.items()},
             "verdict": self.verdict,
+            "n_learned": self.n_learned,
         }
 
     def __str__(self) -> str:
@@ -80,7 +85,11 @@ class Report(Measured):
         rows = [["", *self.measures]]
         rows += [[name, *(_cell(key, measures) for key in self.measures)] for name, measures in columns]
         head = f"{self.n:,} test ratings of {self.n_users:,} users; in brackets, 95% bootstrap intervals over users"
-        return "\n".join([head, *aligned(rows)] + ([self.verdict] if self.verdict else []))
+        notes = [self.verdict] if self.verdict else []
+        if self.n_learned:
+            learned = f"{self.n_learned:,} of them are pairs of a user and an item that the model was trained on"
+            notes = [f"{learned}: errors there say nothing about new ratings.", *notes]
+        return "\n".join([head, *aligned(rows), *notes])
 
 
 def evaluate_predictions(
@@ -96,7 +105,7 @@ def evaluate_predictions(
         for recipe in (Mean(), Bias()):
             baseline = recipe.fit(train, progress=False)
             baseline_losses[type(recipe).__name__] = _losses(baseline, user_codes, item_codes, test)
-    groups = _cold_groups(recommender, user_codes, item_codes)
+    groups = _groups(recommender, user_codes, item_codes)
     return Report(
         n=len(test),
         n_users=rows.n_users,
@@ -105,6 +114,7 @@ def evaluate_predictions(
         groups={name: rows.measures(losses, group) for name, group in groups.items()},
         group_sizes={name: int(group.sum()) for name, group in groups.items()},
         verdict=_verdict(rows, losses, baseline_losses),
+        n_learned=int(groups[LEARNED].sum()) if LEARNED in groups else 0,
         per_user=rows.per_user(losses["rmse"]),
     )
 
@@ -124,7 +134,7 @@ def _losses(
     return losses
 
 
-def _cold_groups(
+def _groups(
     recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]
 ) -> dict[str, NDArray[np.bool_]]:
     """Return masks of test rows by group; the groups that have any."""
@@ -132,6 +142,9 @@ def _cold_groups(
         "cold users": recommender.model.rated_users(user_codes) < 0,
         "cold items": recommender.model.rated_items(item_codes) < 0,
     }
+    learned = learned_from(recommender, user_codes, item_codes)
+    if learned.any():
+        groups |= {LEARNED: learned, "held out": ~learned}
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
