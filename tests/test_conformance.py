@@ -120,6 +120,19 @@ def fitted(name, data=checkerboard):
     return recipe_for(name, data()).fit(learned_from(name, data), progress=False)
 
 
+@cache
+def counting(name):
+    """As fitted(), but choices have counts: models of likes take no numbers."""
+    data = learned_from(name)
+    counted = data.with_weights(np.ones(len(data))) if data.is_implicit else data
+    return recipe_for(name, data).fit(counted, progress=False)
+
+
+def as_given(rec, numbers):
+    """Ratings or counts as fold_in() of this model takes them: a model of likes takes none."""
+    return list(numbers) if rec.model.like_threshold is not None else numbers
+
+
 def given_of(name, rows, label="item"):
     """Rows of a frame as fold_in takes them."""
     return rows[label].to_list() if name in IMPLICIT else dict(zip(rows[label], rows["rating"], strict=True))
@@ -186,7 +199,7 @@ def check_usable(rec, data, tmp_path):
     size = max(1.0, abs(limits[0]), abs(limits[1]))
     assert abs(sum(explained.parts.values()) - rec.predict(user, item).prediction) <= 1e-4 * size
     assert len(rec.recommend(n=3, keep_seen=True)) == min(3, rec.n_items) * rec.n_users
-    new_user = rec.fold_in({item: limits[1]})
+    new_user = rec.fold_in(as_given(rec, {item: limits[1]}))
     assert math.isfinite(new_user.predict(item).prediction)
     assert str(rec)
     assert str(explained)
@@ -363,7 +376,7 @@ def test_a_label_of_the_wrong_type_is_an_error(name, wrong):
         lambda: rec.recommend([wrong]),
         lambda: rec.recommend("u1", exclude=[wrong]),
         lambda: rec.explain("u1", wrong),
-        lambda: rec.fold_in({wrong: 3}),
+        lambda: rec.fold_in(as_given(rec, {wrong: 3})),
         lambda: rec.history(wrong),
     ):
         with pytest.raises((LabelTypeError, DataError) if wrong is None else LabelTypeError):
@@ -736,7 +749,7 @@ def test_folding_in_an_item(name):
 @each
 @pytest.mark.parametrize("kind", KINDS)
 def test_folding_in_a_frame(name, kind):
-    rec = fitted(name)
+    rec = counting(name)
     frame = to_kind(pl.DataFrame({"movie_id": ["i0", "i2", "i1"], "stars": [5, 5, 1]}), kind)
     one, two = rec.fold_in(frame), rec.fold_in({"i0": 5, "i2": 5, "i1": 1})
     np.testing.assert_array_equal(one.vector, two.vector)
@@ -746,7 +759,7 @@ def test_folding_in_a_frame(name, kind):
 
 @pytest.mark.parametrize("name", sorted(IMPLICIT))
 def test_which_choices_cannot_be_folded_in(name):
-    rec = fitted(name)
+    rec = counting(name)
     for value in ("often", math.nan, math.inf, 1e300, 0, -1):
         with pytest.raises(DataError, match="a count"):
             rec.fold_in({"i0": value})
@@ -902,13 +915,14 @@ def everything(rec):
     options = [{"by": by} for by in ("lower", "thompson") if rec.has_posterior]
     kind = rec.model.recipe["name"]
     has_histories = kind in ("EASE", "Neighbors")
+    new_item = as_given(rec, {"u1": 5, "u2": 1})
     frames = [
         rec.predict(pairs_of(rec)),
         *(rec.recommend(n=4, **option) for option in [{}, {"keep_seen": True}, *options]),
         rec.recommend(EMPTY),
         rec.history("u1"),
-        rec.fold_in({"i1": 5, "i2": 1}).predict(["i0", "i4", "nothing"]),
-        *([] if has_histories or kind == "BPR" else [rec.fold_in({"u1": 5, "u2": 1}, side="item").recommend(n=5)]),
+        rec.fold_in(as_given(rec, {"i1": 5, "i2": 1})).predict(["i0", "i4", "nothing"]),
+        *([] if has_histories or kind == "BPR" else [rec.fold_in(new_item, side="item").recommend(n=5)]),
         *([rec.similar_items("i1"), rec.similar_users("u1")] if rec.n_factors or has_histories else []),
     ]
     table = rec.cross_tab()
@@ -940,7 +954,7 @@ def test_compact_keeps_predictions(name, tmp_path):
     assert small.predict(asked)["prediction"].equals(rec.predict(asked)["prediction"])
     assert small.recommend(n=5).equals(rec.recommend(n=5))
     assert np.isfinite(small.predict(pairs_of(rec))["prediction"].to_numpy()).all()
-    assert np.isfinite(small.fold_in({"i1": 3.0}).vector).all()
+    assert np.isfinite(small.fold_in(as_given(small, {"i1": 3.0})).vector).all()
     rec.save(tmp_path / "whole.palate")
     small.save(tmp_path / "small.palate")
     if name in POSTERIOR:
@@ -1046,6 +1060,30 @@ def test_an_interrupt_keeps_what_was_learned(name, after, capsys, tmp_path):
         assert f"interrupted after {after} {unit}s" in capsys.readouterr().err
         assert rec.model.training[f"n_{unit}s"] == after
     check_usable(rec, learned_from(name), tmp_path)
+
+
+@each
+def test_a_rating_of_weight_0_counts_as_none(name):
+    """In a fit, of known, new and validation ratings, and in the range of predictions."""
+    data = learned_from(name)
+    counted = np.arange(len(data)) % 7 != 3
+    wild = np.where(counted, data.values, data.values if data.is_implicit else 99).astype(np.float32)
+    parts = {"times": None, "user_vocabulary": data.user_vocabulary, "item_vocabulary": data.item_vocabulary}
+    mixed = palate.Ratings(data.user_codes, data.item_codes, wild, weights=counted, kind=data.kind, **parts)
+    some = mixed[counted]
+    one, other = (RECIPES[name].fit(ratings, valid=ratings, progress=False) for ratings in (mixed, some))
+    assert one.model.limits == other.model.limits
+    assert one.model.fingerprint == other.model.fingerprint
+    assert one.model.training["valid_rmse"] == other.model.training["valid_rmse"]
+    np.testing.assert_equal(one.model.noise, other.model.noise)
+    assert_same(one.predict(pairs_of(one)), other.predict(pairs_of(other)))
+    if name == "BPR":
+        return
+    nothing = mixed[~counted]
+    with pytest.raises(DataError, match="weight above 0"):
+        one.update(nothing)
+    more = mixed.with_weights(np.where(counted, np.arange(len(data)) % 3 == 1, 0))[:20]
+    assert one.update(more).model.fingerprint == one.update(more[more.weights > 0]).model.fingerprint
 
 
 @pytest.mark.parametrize("name", sorted(SWEEPS))

@@ -459,7 +459,8 @@ class Recommender:
         Parameters:
             ratings (mapping, list or frame): What the user rated: {item: rating}, or a frame of items, ratings and
                 perhaps weights, where a weight of 1 is the average of the training. For a model of implicit feedback a
-                list of the items chosen, {item: count}, or a frame of items and perhaps counts.
+                list of the items chosen, {item: count}, or a frame of items and perhaps counts; for a model of likes
+                (Ratings.likes) a list of the items liked.
             side (str, default "user"): "item" folds in a new item instead, from {user: rating}.
             features (mapping, default None): Attributes of the new user, {column: value}, in the columns of the user
                 table that the model learned from.
@@ -470,7 +471,8 @@ class Recommender:
         Raises:
             UnknownLabelError: An item that the model does not know.
             DataError: An item named twice, or a value that is no rating or lies far outside the training range.
-            OptionError: Features for a model that learned from none, or a model that cannot fold in a new item.
+            OptionError: Features for a model that learned from none, a model that cannot fold in a new item, or ratings
+                for a model of likes.
 
         Example:
             >>> import palate
@@ -514,7 +516,8 @@ class Recommender:
         Parameters:
             ratings (Ratings, or whatever palate.read takes): New ratings of known and new users and items. A pair rated
                 again replaces its old rating; counts of implicit feedback add up. A weight of 1 is the average of the
-                training.
+                training; ratings of weight 0 are left out. A model of likes takes Ratings.likes() of the same
+                threshold, or pairs without counts.
             users (frame, default None): A table of attributes of the new users.
             items (frame, default None): A table of attributes of the new items.
 

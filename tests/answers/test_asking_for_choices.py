@@ -137,7 +137,63 @@ def test_an_update_is_of_the_models_kind(rec):
         palate.ALS(n_factors=2, n_sweeps=2).fit(ratings).update(PLAYS)
 
 
+# ---- models of likes know the threshold
+
+STARS = palate.datasets.synthetic(50, 30, 600, seed=4)
+LEARNERS = [RECIPE, palate.EASE(), palate.Neighbors(), palate.Neighbors(by="users"), palate.Popularity()]
+NUMBERS = [{"i1": 1, "i2": 5}, {"i1": 1}, pl.DataFrame({"item": ["i1"], "rating": [5.0]})]
+OTHERS = [
+    {"user": ["u1"], "item": ["i1"], "rating": [1]},
+    STARS.to_frame(),
+    palate.read({"user": ["u1", "u1"], "item": ["i1", "i2"], "rating": [1, 5]}, kind="implicit", rating="rating"),
+    STARS.likes(at_least=3),
+    STARS,
+]
+
+
+@pytest.mark.parametrize("recipe", LEARNERS, ids=repr)
+def test_a_model_of_likes_takes_no_ratings_for_choices(recipe, tmp_path):
+    likes = STARS.likes(at_least=4)
+    rec = recipe.fit(likes[likes.user_codes > 0])
+    rec.save(tmp_path / "m.palate")
+    for model in (rec, palate.load(tmp_path / "m.palate"), rec.forget(users=["u2"]), rec.compact()):
+        for given in NUMBERS:
+            with pytest.raises(OptionError, match=r"likes, ratings of 4 or more.*a list of the items that are rated 4"):
+                model.fold_in(given)
+        for given in OTHERS:
+            with pytest.raises(OptionError, match=r"likes\(at_least="):
+                model.update(given)
+        assert model.fold_in(["i1", "i2"]).recommend(n=2).height == 2
+        assert model.fold_in(pl.DataFrame({"item": ["i1"]})).recommend(n=2).height == 2
+        for more in (likes, {"user": ["u1"], "item": ["i1"]}, likes.likes(at_least=1)):
+            assert model.update(more).model.like_threshold == 4
+
+
+def test_weighted_likes_stay_weighted():
+    likes = STARS.with_weights(np.arange(1, 601)).likes(at_least=4)
+    rec = RECIPE.fit(likes)
+    weighted = pl.DataFrame({"item": ["i1", "i2"], "weight": [2.0, 90.0]})
+    assert rec.fold_in(weighted).recommend(n=2).height == 2
+    assert rec.update(likes[:20]).model.like_threshold == 4
+
+
 # ---- the command line
+
+
+def test_the_command_line_takes_no_ratings_for_likes(tmp_path):
+    STARS.to_frame().write_csv(tmp_path / "stars.csv")
+    RECIPE.fit(STARS.likes(at_least=4)).save(tmp_path / "m.palate")
+
+    def run(*words):
+        done = subprocess.run([sys.executable, "-m", "palate", *words], cwd=tmp_path, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = run("update", "m.palate", "stars.csv", "-o", "n.palate")
+    assert (code != 0, "--likes 4" in said) == (True, True), said
+    assert run("update", "m.palate", "stars.csv", "--likes", "4", "-o", "n.palate")[0] == 0
+    code, said = run("recommend", "m.palate", "--like", "i1=5")
+    assert (code != 0, "without a number" in said) == (True, True), said
+    assert run("recommend", "m.palate", "--like", "i1", "--like", "i2")[0] == 0
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_types_and_sizes():
     assert (ratings.times.dtype, ratings.weights.dtype) == (np.int64, np.float32)
     assert (len(ratings), ratings.n_users, ratings.n_items) == (3, 3, 2)
     assert ratings.classes == {"user": ["ann", "bob", "eve"], "item": [10, 20]}
-    assert ratings.range == (1.0, 5.0)
+    assert ratings.range == (3.0, 5.0)  # the rating of 1 has weight 0
     assert repr(ratings) == "Ratings(3 ratings, 3 users, 2 items, with times, weights)"
     assert "3 ratings of 2 items by 3 users, 50.00% of pairs" in ratings.describe()
 

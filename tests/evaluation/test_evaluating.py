@@ -1,7 +1,7 @@
 """Evaluation against scikit-learn, against counting by hand, and against what statistics says of bootstraps."""
 
 import json
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -46,6 +46,48 @@ def test_errors_are_those_of_scikit_learn(rec, parts, report):
     assert report["mae"] == pytest.approx(mean_absolute_error(test.values, predicted), rel=1e-6)
     assert report.n == len(test)
     assert report.n_users == len(np.unique(test.user_codes))
+
+
+def test_a_rating_of_weight_two_counts_as_two_and_of_weight_0_as_none(rec, parts):
+    weights = np.random.default_rng(0).integers(0, 4, len(parts[1]))
+    once = palate.evaluate(rec, parts[1].with_weights(weights), n_bootstrap=50)
+    repeated = palate.evaluate(rec, parts[1][np.repeat(np.arange(len(parts[1])), weights)], n_bootstrap=50)
+    assert once.n == np.count_nonzero(weights)
+    assert list(once.measures) == list(repeated.measures)
+    for name, measure in once.measures.items():
+        np.testing.assert_allclose(astuple(measure), astuple(repeated.measures[name]), rtol=1e-6)
+    for name, measures in once.baselines.items():
+        assert measures["rmse"].value == pytest.approx(repeated.baselines[name]["rmse"].value)
+    np.testing.assert_allclose(once.per_user.counts, repeated.per_user.counts)
+    with pytest.raises(DataError, match="no test ratings"):
+        palate.evaluate(rec, parts[1].with_weights(np.zeros(len(parts[1]))))
+
+
+def test_what_the_model_learned_from_is_told_apart(rec, parts, report):
+    train, test = parts
+    both = palate.read({name: [*train[:300].to_frame()[name], *test[:500].to_frame()[name]] for name in
+                        ("user", "item", "rating")})  # fmt: skip
+    mixed = palate.evaluate(rec, both, baselines=False)
+    assert (mixed.n, mixed.n_learned, mixed.to_dict()["n_learned"]) == (800, 300, 300)
+    assert mixed.group_sizes == {"learned from": 300, "held out": 500}
+    alone = palate.evaluate(rec, test[:500], baselines=False)
+    assert mixed.groups["held out"]["rmse"].value == pytest.approx(alone["rmse"])
+    assert mixed.groups["learned from"]["rmse"].value < alone["rmse"]
+    assert "300 of them are pairs of a user and an item that the model was trained on" in str(mixed)
+    assert list(palate.evaluate(rec, train, baselines=False).groups) == ["learned from"]
+    assert report.n_learned == 0
+    assert "trained on" not in str(report)
+
+
+def test_held_out_items_that_were_learned_from_are_counted(parts):
+    likes, more = (part.likes(at_least=4) for part in parts)
+    rec = palate.Popularity().fit(likes)
+    report = palate.evaluate(rec, palate.evaluation.training_ratings(rec))
+    assert report.n_learned == report.n_missed == report.n == len(likes)
+    assert f"trained on {len(likes):,} of them" in str(report)
+    again = palate.evaluate(rec, likes, keep_seen=True)
+    assert (again.n_learned, again.n_missed) == (len(likes), 0)
+    assert palate.evaluate(rec, more).n_learned == 0
 
 
 def test_coverage_and_width_by_hand(rec, parts, report):

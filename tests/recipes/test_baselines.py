@@ -51,6 +51,26 @@ def test_mean_is_the_mean():
     assert rec.fold_in({"x": 5, "y": 5, "z": 5}).predict("x").prediction == pytest.approx(mean)
 
 
+def test_weights_are_repetitions_in_every_mean_and_deviation():
+    data = palate.read({"user": list("aabbc"), "item": list("xyxyz"), "rating": [1, 2, 4, 5, 3.5]})
+    weights = np.array([3, 1, 0, 2, 1])
+    weighted, repeated = data.with_weights(weights), data[np.repeat(np.arange(5), weights)]
+    for recipe in (palate.Mean(), palate.Bias(weight_decay=1e-9)):  # weight decay does not depend on the total weight
+        one, other = (recipe.fit(ratings, valid=ratings) for ratings in (weighted, repeated))
+        assert one.mean == pytest.approx(other.mean)
+        assert one.model.noise == pytest.approx(other.model.noise, abs=1e-3)
+        assert one.model.training["valid_rmse"] == pytest.approx(other.model.training["valid_rmse"], abs=1e-3)
+    assert weighted.range == repeated.range
+    assert weighted.describe().splitlines()[1] == repeated.describe().splitlines()[1]
+    rec = palate.Mean().fit(weighted)
+    more = palate.read({"user": ["d"], "item": ["x"], "rating": [5], "weight": [4]})
+    after = rec.update(more)
+    history = after.model.history
+    assert after.mean == pytest.approx(np.average(history.values, weights=history.weights))
+    assert after.model.noise == pytest.approx(np.sqrt(np.average((history.values - after.mean) ** 2,
+                                                                 weights=history.weights)))  # fmt: skip
+
+
 def test_popularity_counts():
     data = palate.read({"user": list("abcabd"), "item": list("xxxyyz"), "rating": [1, 1, 1, 5, 5, 5]})
     rec = palate.Popularity().fit(data)

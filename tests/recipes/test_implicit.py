@@ -130,7 +130,7 @@ def test_users_without_choices_count_as_typical():
         np.testing.assert_array_equal(
             rec.fold_in({user: count}, side="item").vector, rec.fold_in([user], side="item").vector
         )
-    plain = palate.ImplicitALS(**SMALL, seed=3).fit(drawn())
+    plain = palate.ImplicitALS(**SMALL, seed=3).fit(drawn().with_weights(np.ones(len(drawn()))))
     np.testing.assert_array_equal(
         plain.fold_in({"u3": 1, "u5": 1}, side="item").vector, plain.fold_in(["u3", "u5"], side="item").vector
     )

@@ -73,23 +73,31 @@ def test_choices_by_users(measure):
     np.testing.assert_allclose(rec.model.factors.user_scores(), S.T @ X, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("by", ["items", "users"])
-def test_ratings_are_biases_and_what_neighbors_differ_from_them(by):
+def test_ratings_are_biases_and_what_neighbors_differ_from_them(by, weighted):
     ratings = synthetic()
+    weights = np.random.default_rng(0).integers(1, 9, len(ratings)) if weighted else np.ones(len(ratings))
+    ratings = ratings.with_weights(weights) if weighted else ratings
     bias = palate.Bias().fit(ratings)
     base = bias.mean + bias.user_bias[:, None].astype(np.float64) + bias.item_bias
     R, M = matrix_of(ratings), matrix_of(ratings, 1)
     D = (R - base) * M
-    side, has = (D, M) if by == "items" else (D.T, M.T)
+    W = matrix_of(ratings, weights / weights.mean())
+    side, has, W = (D, M, W) if by == "items" else (D.T, M.T, W.T)
     common = has.T @ has
-    S = unit(side).T @ unit(side) * common / np.maximum(common + 50, 1)
+    unit_side = unit(np.sqrt(W) * side)
+    S = unit_side.T @ unit_side * common / np.maximum(common + 50, 1)
     S = nearest(S if by == "items" else unlike(S, has), 7)
-    top, bottom = side @ S, has @ S
+    top, bottom = (W * side) @ S, W @ S
     if by == "users":
         top, bottom = top.T, bottom.T
     rec = palate.Neighbors(by=by, k=7).fit(ratings)
     np.testing.assert_allclose(rec.model.factors.user_scores(), base + top / (bottom + 0.1), atol=1e-4)
     assert rec.model.predicts_ratings
+    for item in rec.model.item_vocabulary.labels[:3].tolist():
+        why = rec.explain("u1", item)
+        assert sum(why.parts.values()) == pytest.approx(rec.predict("u1", item).prediction, abs=1e-4)
 
 
 def test_a_measure_of_the_other_kind_is_refused():

@@ -16,7 +16,7 @@ from palate.answers.frames import is_frame
 from palate.data.native import opened
 from palate.data.reading.columns import is_common, there_are
 from palate.data.reading.frames import table_of
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, rows_of_entries
 from palate.data.timestamps import seconds_of
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
@@ -156,8 +156,8 @@ def timestamps_of(when: Any, n: int) -> Doubles | None:
 def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
     """The ratings of one user as one row, from {item: rating} or a frame of items, ratings and perhaps weights.
 
-    Raises UnknownLabelError for an unknown item. Raises DataError for an item named twice, a rating that is no finite
-    number, or a weight that is negative or no finite number.
+    Ratings of weight 0 are left out. Raises UnknownLabelError for an unknown item. Raises DataError for an item named
+    twice, a rating that is no finite number, or a weight that is negative or no finite number.
     """
     labels, values, given_weights = _ratings_and_weights(vocabulary.what, given)
     codes = vocabulary.encode(labels)
@@ -165,16 +165,23 @@ def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
     weights = None if given_weights is None else ratings_of(given_weights, "weight")
     if weights is not None and (weights < 0).any():
         raise DataError("a weight is negative.")
-    return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), weights)
+    row = CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings_of(values), weights)
+    return row if weights is None else rows_of_entries(row, weights > 0)
 
 
-def choices_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
+def choices_of(vocabulary: Vocabulary, given: Any, like_threshold: float | None = None) -> CompressedRows:
     """The choices of one user as one row, from a list of items, {item: count}, or a frame of items and perhaps counts.
 
     Counts stand in a column called weight or rating. Raises as history_of does, and DataError for a count of 0 or less.
+    like_threshold: of a model of likes, which takes no ratings (OptionError); a weight of each like is none.
     """
     is_list = not isinstance(given, Mapping) and not is_frame(given)
     labels, values = (_listed(vocabulary.what, given), None) if is_list else _choices_and_counts(vocabulary.what, given)
+    if like_threshold is not None and not is_list and _has_ratings(given):
+        raise OptionError(
+            f"this model learned from likes, ratings of {like_threshold:g} or more, and takes no numbers: fold in a "
+            f"list of the {vocabulary.what}s that are rated {like_threshold:g} or more."
+        )
     codes = vocabulary.encode(labels)
     _check_distinct(vocabulary, codes, "is chosen {} times; give counts instead." if is_list else RATED_TWICE)
     counts = None if values is None else ratings_of(values, "count")
@@ -189,10 +196,17 @@ def _listed(what: str, labels: Any) -> list[Any]:
     return [plain_label(label) for label in labels]
 
 
+def _has_ratings(given: Any) -> bool:
+    """True if a mapping has numbers as its values, or a frame a column of ratings."""
+    if isinstance(given, Mapping):
+        return any(value is not None for value in given.values())
+    return _frame_column(given, "rating", needed=False) is not None
+
+
 def _choices_and_counts(what: str, given: Any) -> tuple[Any, Any]:
     if isinstance(given, Mapping):
-        values = list(given.values())
-        return list(given), None if all(value is None for value in values) else values
+        values = [1 if value is None else value for value in given.values()]
+        return list(given), values if _has_ratings(given) else None
     labels = frame_columns(given, [what], "")[0]
     counts = _frame_column(given, "weight", needed=False)
     return labels, counts if counts is not None else _frame_column(given, "rating", needed=False)

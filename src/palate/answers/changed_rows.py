@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, take_rows, transpose_rows, weighted_deviation, weighted_mean
 from palate.kernels.blas import single_threaded_blas
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.history_factors import HistoryFactors
@@ -83,9 +83,10 @@ def _draws(n: int, share: float) -> NDArray[np.int64]:
 
 def _recounted(model: Model) -> Model:
     """Mean and Popularity with the mean, or the counts, of the new history."""
-    values = model.history.values.astype(np.float64)
+    values, weights = model.history.values.astype(np.float64), model.history.weights
     if model.predicts_ratings:
-        return replace(model, factors=replace(model.factors, mean=float(values.mean())), noise=float(values.std()))
+        mean, deviation = weighted_mean(values, weights), weighted_deviation(values, weights)
+        return replace(model, factors=replace(model.factors, mean=mean), noise=deviation)
     items = model.factors.items.copy()
     items[:, 0] = np.bincount(model.history.indices, minlength=len(items))
     return replace(model, factors=replace(model.factors, items=items))

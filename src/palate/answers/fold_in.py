@@ -34,8 +34,10 @@ from palate.options import check_choice, check_level
 
 def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None) -> FoldIn:
     """A new user of the model, from ratings or choices of items; see Recommender.fold_in."""
-    given = choices_of if model.kind == "implicit" else history_of
-    return FoldIn(model, given(model.item_vocabulary, Names.of_items(model).keys(ratings)), features)
+    given, items = Names.of_items(model).keys(ratings), model.item_vocabulary
+    is_implicit = model.kind == "implicit"
+    history = choices_of(items, given, model.like_threshold) if is_implicit else history_of(items, given)
+    return FoldIn(model, history, features)
 
 
 class FoldIn:

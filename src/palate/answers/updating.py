@@ -14,7 +14,7 @@ from palate.answers.arguments import check_range, is_many
 from palate.answers.changed_rows import with_changed_ratings
 from palate.answers.names import Names
 from palate.answers.resizing import add_rows, keep_rows
-from palate.data.ratings import Ratings
+from palate.data.ratings import Ratings, with_positive_weights
 from palate.data.reading import read
 from palate.data.rows import CompressedRows, entries_at, row_codes, rows_of_entries
 from palate.data.vocabulary import Vocabulary
@@ -47,8 +47,9 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
 def _updated(model: Model, ratings: Ratings) -> Model:
     _check_updatable(model)
     _check_kind(model, ratings)
+    ratings = with_positive_weights(ratings)
     if len(ratings) == 0:
-        raise DataError("there are no new ratings to update the model with.")
+        raise DataError("there are no new ratings (of a weight above 0) to update the model with.")
     users, user_codes = _extended(model.user_vocabulary, ratings.user_vocabulary, ratings.user_codes)
     items, item_codes = _extended(model.item_vocabulary, ratings.item_vocabulary, ratings.item_codes)
     _check_items(model, items, item_codes)
@@ -104,9 +105,19 @@ def _check_updatable(model: Model) -> None:
 
 
 def _check_kind(model: Model, ratings: Ratings) -> None:
-    if ratings.kind == model.kind:
-        return
     name = model.recipe.get("name", "this model")
+    threshold = model.like_threshold
+    if ratings.kind == model.kind:
+        if threshold is None or ratings.like_threshold == threshold:
+            return
+        if ratings.like_threshold is None and ratings.weights is None:
+            return
+        is_counts = ratings.like_threshold is None
+        others = "were read as counts" if is_counts else f"are ratings of {ratings.like_threshold:g} or more"
+        raise OptionError(
+            f"{name} learned from likes, ratings of {threshold:g} or more, and these {others}: give "
+            f"ratings.likes(at_least={threshold:g})."
+        )
     if model.kind == "implicit":
         raise OptionError(
             f'{name} learned from implicit feedback, and these are ratings: read them with kind="implicit", or give '

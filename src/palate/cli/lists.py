@@ -69,19 +69,27 @@ def users_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
     return labels
 
 
-def given_ratings(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
-    """Parse texts ITEM=RATING into {label: rating}; for implicit models also ITEM and ITEM=COUNT."""
-    given: dict[Label, float] = {}
+def given_ratings(texts: Sequence[str], rec: Recommender) -> dict[Label, float | None]:
+    """Parse texts ITEM=RATING into {label: rating}; for implicit models ITEM, {label: None}, and ITEM=COUNT."""
+    given: dict[Label, float | None] = {}
+    threshold = rec.model.like_threshold
     for text in texts:
         name, equals, rating = text.rpartition("=")
-        if rec.model.kind == "implicit" and not (equals and _is_number(rating)):
-            name, equals, rating = text, "=", "1"
+        is_choice = rec.model.kind == "implicit" and not (equals and _is_number(rating))
+        if is_choice:
+            name, equals = text, "="
+        elif threshold is not None:
+            raise OptionError(
+                f"--like {text!r}: the model learned from likes, ratings of {threshold:g} or more. Name only items "
+                f"that are rated {threshold:g} or more, without a number."
+            )
         if not equals or not name:
             raise OptionError(f'--like {text!r}: write it as "ITEM=RATING", such as "Alien=5".')
         label = _item_label(name, rec)
         if label in given:
-            raise OptionError(f"--like {text!r}: item {label!r} has a rating already, {given[label]:g}; give it one.")
-        given[label] = _number_of(rating, text)
+            earlier = "" if given[label] is None else f", {given[label]:g}"
+            raise OptionError(f"--like {text!r}: item {label!r} has a rating already{earlier}; give it one.")
+        given[label] = None if is_choice else _number_of(rating, text)
     return given
 
 
@@ -312,4 +320,4 @@ def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
     source = ratings.report.source or "the ratings"
     sides = {"user": rec.model.user_vocabulary, "item": rec.model.item_vocabulary}
     converted = frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items())
-    return read(converted, kind=ratings.kind)
+    return read(converted, kind=ratings.kind)._with(like_threshold=ratings.like_threshold)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import with_nulls
-from palate.data.rows import Codes, CompressedRows, Floats, read_only
+from palate.data.rows import Codes, CompressedRows, Floats, read_only, weighted_mean
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
 from palate.options import check_choice, is_number
@@ -98,6 +98,7 @@ class Ratings:
         report (ReadReport or None, default None): What happened while they were read.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
             "implicit" if only choices are known (clicks, plays, purchases).
+        like_threshold (float or None, default None): The lowest rating that is a like, if these are likes().
 
     Attributes:
         user_codes (int32 array): User code of each rating, shape (n,).
@@ -110,6 +111,7 @@ class Ratings:
         item_table (polars frame or None): Attributes of items, one row per item code.
         report (ReadReport): Rows left out and duplicates merged while reading.
         kind (str): "explicit" or "implicit".
+        like_threshold (float or None): The lowest rating that is a like, if these are likes().
 
     Raises:
         DataError: Shapes differ, codes or times are not integers, a code is out of range, a value is not finite, a
@@ -141,8 +143,10 @@ class Ratings:
         item_table: pl.DataFrame | None = None,
         report: ReadReport | None = None,
         kind: Kind = "explicit",
+        like_threshold: float | None = None,
     ) -> None:
         self.kind: Kind = kind
+        self.like_threshold = like_threshold
         self.user_vocabulary = user_vocabulary.named("user")
         self.item_vocabulary = item_vocabulary.named("item")
         self.user_codes = _codes("user_codes", user_codes, self.user_vocabulary)
@@ -207,10 +211,11 @@ class Ratings:
 
     @cached_property
     def range(self) -> tuple[float, float]:
-        """Lowest and highest value, as (low, high); (nan, nan) without ratings."""
-        if len(self) == 0:
+        """Lowest and highest value of a weight above 0, as (low, high); (nan, nan) without such ratings."""
+        values = with_positive_weights(self).values
+        if len(values) == 0:
             return (float("nan"), float("nan"))
-        return (float(self.values.min()), float(self.values.max()))
+        return (float(values.min()), float(values.max()))
 
     @cached_property
     def _by_user(self) -> CompressedRows:
@@ -303,10 +308,11 @@ class Ratings:
             highest = f"; the highest is {measure.max():g}" if len(self) else ""
             raise DataError(f"no rating is {at_least:g} or more{highest}.")
         liked = self[is_like]
-        return liked._with(kind="implicit", values=np.ones(len(liked), np.float32))
+        threshold = self.like_threshold if self.is_implicit else float(at_least)
+        return liked._with(kind="implicit", values=np.ones(len(liked), np.float32), like_threshold=threshold)
 
     def with_weights(self, weights: NDArray[Any] | None) -> Ratings:
-        """Return the same ratings with other weights.
+        """Return the same ratings with other weights. Likes with weights are choices with counts.
 
         Parameters:
             weights (array of numbers or None): One weight per rating, shape (n,), finite and 0 or more; None for none.
@@ -323,7 +329,10 @@ class Ratings:
             >>> ratings.with_weights([1, 2])
             Ratings(2 ratings, 2 users, 1 items, with weights)
         """
-        return self._with(weights=None if weights is None else _floats("weights", weights))
+        if weights is None:
+            return self._with(weights=None)
+        threshold = None if self.is_implicit else self.like_threshold
+        return self._with(weights=_floats("weights", weights), like_threshold=threshold)
 
     def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """Return the same ratings with a table of item attributes, joined by label.
@@ -464,7 +473,9 @@ class Ratings:
             f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
         ]
         if not self.is_implicit:
-            lines.append(f"values from {low:g} to {high:g}, mean {self.values.mean(dtype=np.float64):.3f}")
+            counted = with_positive_weights(self)
+            mean = weighted_mean(counted.values, counted.weights) if len(counted) else float("nan")
+            lines.append(f"values from {low:g} to {high:g}, mean {mean:.3f}")
         elif self.weights is not None:
             lines.append(
                 f"counts from {self.weights.min():g} to {self.weights.max():g}, {self.weights.sum():,.0f} in all"
@@ -509,6 +520,13 @@ def _restored(state: dict[str, Any]) -> Ratings:
         if state[name] is not None:
             read_only(state[name])
     return ratings
+
+
+def with_positive_weights(ratings: Ratings) -> Ratings:
+    """The ratings of a weight above 0: a rating of weight 0 counts as none. The same object if all are."""
+    if ratings.weights is None or ratings.weights.all():
+        return ratings
+    return ratings[ratings.weights > 0]
 
 
 def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:

@@ -105,6 +105,20 @@ class CompressedRows:
         return cls(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
+def weighted_mean(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
+    """The mean of values (n,), in which a value of weight 2 counts as two; weights: (n,), or None if all are 1."""
+    if weights is None:
+        return float(values.mean(dtype=np.float64))
+    return float(np.average(values.astype(np.float64), weights=weights.astype(np.float64)))
+
+
+def weighted_deviation(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
+    """The standard deviation of values around their weighted mean, with weights as in weighted_mean()."""
+    if weights is None:
+        return float(values.std(dtype=np.float64))
+    return float(np.sqrt(weighted_mean((values - weighted_mean(values, weights)) ** 2, weights)))
+
+
 def pointers_of(counts: NDArray[Any]) -> NDArray[np.int64]:
     """The indptr, shape (n + 1,), of rows with these numbers of entries, shape (n,)."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -130,6 +144,11 @@ def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> Compress
 def row_codes(rows: CompressedRows) -> Codes:
     """The row code of each rating, shape (n_ratings,)."""
     return np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)
+
+
+def total_weights(rows: CompressedRows) -> NDArray[Any]:
+    """The sum of the weights of each row, shape (n_rows,): its number of ratings if they have none."""
+    return rows.counts if rows.weights is None else np.bincount(row_codes(rows), rows.weights, rows.n_rows)
 
 
 def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:

@@ -7,7 +7,7 @@ from typing import Any
 
 from palate.answers.ranking import By, RecommendOptions
 from palate.answers.ranking.filters import are_lists
-from palate.data.ratings import Ratings
+from palate.data.ratings import Ratings, with_positive_weights
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
 from palate.evaluation.predictions import Report, evaluate_predictions
@@ -35,7 +35,8 @@ def evaluate(
 ) -> Report | RankingReport:
     """Measure a model on held-out ratings, with bootstrap intervals, beside baselines fitted on the same data.
 
-    Explicit ratings measure predictions: RMSE, MAE, and the coverage and width of intervals, beside Mean and Bias.
+    Explicit ratings measure predictions: RMSE, MAE, and the coverage and width of intervals, beside Mean and Bias. A
+    test rating of weight 2 counts as two.
 
     Implicit ratings measure recommended lists, beside Popularity. For each user the model ranks all items that the user
     has not seen in training. Accuracy metrics say how high the held-out items stand; other metrics say how diverse,
@@ -101,8 +102,9 @@ def evaluate(
     check_whole(1, n_bootstrap=n_bootstrap)
     check_seed(seed)
     ks = check_ks(k)
+    test = with_positive_weights(test)
     if len(test) == 0:
-        raise DataError("there are no test ratings to evaluate on.")
+        raise DataError("there are no test ratings (of a weight above 0) to evaluate on.")
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")

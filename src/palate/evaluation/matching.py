@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.data.rows import distinct, pointers_of, row_codes
+from palate.data.rows import distinct, pointers_of, row_codes, take_rows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Codes
 from palate.recommender import Recommender
@@ -45,6 +45,7 @@ def training_ratings(recommender: Recommender) -> Ratings:
         user_vocabulary=model.user_vocabulary,
         item_vocabulary=model.item_vocabulary,
         kind=model.kind,
+        like_threshold=model.like_threshold,
     )
 
 
@@ -65,6 +66,17 @@ def codes_in_model(recommender: Recommender, test: Ratings) -> tuple[Codes, Code
     """Return the model's user and item code of each test row, -1 for labels unknown to the model."""
     users, items = code_maps(recommender, test)
     return users[test.user_codes], items[test.item_codes]
+
+
+def learned_from(recommender: Recommender, users: Codes, items: Codes) -> NDArray[np.bool_]:
+    """Return for which pairs of the model's codes (n,), -1 for unknown, the model holds a training rating, (n,)."""
+    known = (users >= 0) & (items >= 0)
+    if not known.any():
+        return known
+    owners = np.unique(users[known])
+    history, n_items = take_rows(recommender.model.history, owners), recommender.n_items
+    cells = owners[row_codes(history)].astype(np.int64) * n_items + history.indices
+    return known & np.isin(users.astype(np.int64) * n_items + items, cells)
 
 
 @dataclass(frozen=True)

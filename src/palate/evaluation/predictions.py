@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from palate.answers.results import aligned
 from palate.data.ratings import Ratings
-from palate.evaluation.matching import codes_in_model, training_ratings
+from palate.data.rows import weighted_mean
+from palate.evaluation.matching import codes_in_model, learned_from, training_ratings
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measure_of, plain_measures
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
 
 LEVELS = (0.9, 0.5)
+LEARNED = "learned from"
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Report(Measured):
     """The result of evaluate() on explicit ratings. report["rmse"] is a number; print(report) prints a table.
 
     With r the test ratings and p their predictions, rmse = sqrt(mean (p - r)^2) and mae = mean |p - r|. coverage_90 is
-    the share of test ratings inside their 90% intervals, width_90 the mean width of these intervals in rating units. An
-    unknown measure name raises OptionError, which lists the valid ones.
+    the share of test ratings inside their 90% intervals, width_90 the mean width of these intervals in rating units. In
+    these means a rating of weight 2 counts as two. An unknown measure name raises OptionError, which lists the valid
+    ones.
 
     Attributes:
         n (int): The number of test ratings.
@@ -34,9 +37,11 @@ class Report(Measured):
             "coverage_50" and "width_50".
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         groups (dict of str to dict, default empty): The measures on the test rows of "cold users" and of "cold items",
-            those without training ratings; a group without test rows is missing.
+            those without training ratings. Where test ratings were learned from, also the measures on these, "learned
+            from", and on the others, "held out". A group without test rows is missing.
         group_sizes (dict of str to int, default empty): The number of test ratings in each group.
         verdict (str, default ""): A sentence if the model is not significantly better than its best baseline.
+        n_learned (int, default 0): The number of test ratings of a (user, item) pair that the model was trained on.
         per_user (PerUser or None, default None): The squared errors, split by user.
 
     Example:
@@ -54,6 +59,7 @@ class Report(Measured):
     groups: dict[str, dict[str, Measure]] = field(default_factory=dict)
     group_sizes: dict[str, int] = field(default_factory=dict)
     verdict: str = ""
+    n_learned: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,6 +76,7 @@ class Report(Measured):
             "baselines": {name: plain_measures(measures) for name, measures in self.baselines.items()},
             "groups": {n: {"n": self.group_sizes[n], **plain_measures(rows)} for n, rows in self.groups.items()},
             "verdict": self.verdict,
+            "n_learned": self.n_learned,
         }
 
     def __str__(self) -> str:
@@ -78,7 +85,11 @@ class Report(Measured):
         rows = [["", *self.measures]]
         rows += [[name, *(_cell(key, measures) for key in self.measures)] for name, measures in columns]
         head = f"{self.n:,} test ratings of {self.n_users:,} users; in brackets, 95% bootstrap intervals over users"
-        return "\n".join([head, *aligned(rows)] + ([self.verdict] if self.verdict else []))
+        notes = [self.verdict] if self.verdict else []
+        if self.n_learned:
+            learned = f"{self.n_learned:,} of them are pairs of a user and an item that the model was trained on"
+            notes = [f"{learned}: errors there say nothing about new ratings.", *notes]
+        return "\n".join([head, *aligned(rows), *notes])
 
 
 def evaluate_predictions(
@@ -86,7 +97,7 @@ def evaluate_predictions(
 ) -> Report:
     """Return the report on held-out explicit ratings; see evaluate()."""
     user_codes, item_codes = codes_in_model(recommender, test)
-    rows = _TestRows(test.user_codes, n_bootstrap, seed)
+    rows = _TestRows(test, n_bootstrap, seed)
     losses = _losses(recommender, user_codes, item_codes, test)
     baseline_losses: dict[str, dict[str, Doubles]] = {}
     if baselines:
@@ -94,7 +105,7 @@ def evaluate_predictions(
         for recipe in (Mean(), Bias()):
             baseline = recipe.fit(train, progress=False)
             baseline_losses[type(recipe).__name__] = _losses(baseline, user_codes, item_codes, test)
-    groups = _cold_groups(recommender, user_codes, item_codes)
+    groups = _groups(recommender, user_codes, item_codes)
     return Report(
         n=len(test),
         n_users=rows.n_users,
@@ -103,6 +114,7 @@ def evaluate_predictions(
         groups={name: rows.measures(losses, group) for name, group in groups.items()},
         group_sizes={name: int(group.sum()) for name, group in groups.items()},
         verdict=_verdict(rows, losses, baseline_losses),
+        n_learned=int(groups[LEARNED].sum()) if LEARNED in groups else 0,
         per_user=rows.per_user(losses["rmse"]),
     )
 
@@ -122,56 +134,70 @@ def _losses(
     return losses
 
 
-def _cold_groups(
+def _groups(
     recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]
 ) -> dict[str, NDArray[np.bool_]]:
+    """Return masks of test rows by group; the groups that have any."""
     groups = {
         "cold users": recommender.model.rated_users(user_codes) < 0,
         "cold items": recommender.model.rated_items(item_codes) < 0,
     }
+    learned = learned_from(recommender, user_codes, item_codes)
+    if learned.any():
+        groups |= {LEARNED: learned, "held out": ~learned}
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
 class _TestRows:
-    """Test rows grouped by user: the means of their losses, with bootstrap intervals over users."""
+    """Test rows grouped by user: the weighted means of their losses, with bootstrap intervals over users."""
 
-    def __init__(self, user_codes: NDArray[np.int32], n_bootstrap: int, seed: int) -> None:
-        self._users = np.unique(user_codes, return_inverse=True)[1]
+    def __init__(self, test: Ratings, n_bootstrap: int, seed: int) -> None:
+        self._users = np.unique(test.user_codes, return_inverse=True)[1]
+        self._weights = None if test.weights is None else test.weights.astype(np.float64)
         self.n_users = int(self._users.max()) + 1
         self._n_bootstrap, self._seed = n_bootstrap, seed
 
     def measures(self, losses: dict[str, Doubles], rows: NDArray[np.bool_] | None = None) -> dict[str, Measure]:
         """Return the mean of each loss over some rows (all by default) with its interval; for rmse, its root."""
         kept = np.ones(len(self._users), bool) if rows is None else rows
-        means = self.means([loss[kept] for loss in losses.values()], kept)
+        means = self.means(list(losses.values()), kept)
         measured = {}
         for (name, loss), sample in zip(losses.items(), means, strict=True):
             root = np.sqrt if name == "rmse" else np.asarray
-            measured[name] = measure_of(float(root(loss[kept].mean())), root(sample))
+            measured[name] = measure_of(float(root(self.mean(loss, kept))), root(sample))
         return measured
+
+    def mean(self, loss: Doubles, kept: NDArray[np.bool_] | None = None) -> float:
+        """Return the mean of a loss over some rows (all by default)."""
+        rows = slice(None) if kept is None else kept
+        return weighted_mean(loss[rows], None if self._weights is None else self._weights[rows])
 
     def per_user(self, loss: Doubles) -> PerUser:
         """Return the sum and the number of each user's losses."""
-        sums, counts = np.bincount(self._users, loss), np.bincount(self._users)
-        return PerUser(sums.astype(np.float64), counts.astype(np.float64))
+        return PerUser(self._sums(loss), self._sums())
+
+    def _sums(self, loss: Doubles | None = None, kept: NDArray[np.bool_] | slice = slice(None)) -> Doubles:
+        """Return the weighted sum of a loss over each user's kept rows, (n_users,); None: the sum of the weights."""
+        parts = [part[kept] for part in (loss, self._weights) if part is not None]
+        sums = np.bincount(self._users[kept], np.prod(parts, axis=0) if parts else None, self.n_users)
+        return sums.astype(np.float64)
 
     def means(self, losses: Sequence[Doubles], kept: NDArray[np.bool_]) -> Doubles:
         """Return the mean of each loss over the kept rows in each resampling of users: (n_losses, n_bootstrap)."""
-        users = self._users[kept]
-        counts = np.bincount(users, minlength=self.n_users).astype(np.float64)
+        counts = self._sums(kept=kept)
         has_rows = counts > 0
-        sums = np.stack([np.bincount(users, loss, self.n_users)[has_rows] for loss in losses], axis=1)
+        sums = np.stack([self._sums(loss, kept)[has_rows] for loss in losses], axis=1)
         resample = Resample(int(has_rows.sum()), self._n_bootstrap, self._seed)
-        return resample.ratios(sums.astype(np.float64), np.repeat(counts[has_rows, None], len(losses), axis=1)).T
+        return resample.ratios(sums, np.repeat(counts[has_rows, None], len(losses), axis=1)).T
 
 
 def _verdict(rows: _TestRows, losses: dict[str, Doubles], baseline_losses: dict[str, dict[str, Doubles]]) -> str:
     """Return a sentence if the model is not significantly better than its best baseline; empty otherwise."""
     if not baseline_losses:
         return ""
-    name = min(baseline_losses, key=lambda baseline: baseline_losses[baseline]["rmse"].mean())
+    name = min(baseline_losses, key=lambda baseline: rows.mean(baseline_losses[baseline]["rmse"]))
     gain = baseline_losses[name]["rmse"] - losses["rmse"]
-    if gain.mean() <= 1e-6 * losses["rmse"].mean():  # equal up to rounding
+    if rows.mean(gain) <= 1e-6 * rows.mean(losses["rmse"]):  # equal up to rounding
         return f"This model is NOT better than the baseline {name}: use {name}, or look at the data with palate check."
     sample = rows.means([gain], np.ones(len(gain), bool))[0]
     if np.nanquantile(sample, 0.025) <= 0:

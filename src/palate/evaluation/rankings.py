@@ -16,7 +16,7 @@ from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
-from palate.evaluation.matching import HeldOut, among, held_out_of, training_ratings
+from palate.evaluation.matching import HeldOut, among, held_out_of, learned_from, training_ratings
 from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, HeldOutRanks, auc
 from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
@@ -53,6 +53,7 @@ class RankingReport(Measured):
         verdict (str, default ""): A sentence if the model is not significantly better than the baseline.
         by (str, default "mean"): What the lists are ranked by, as in recommend().
         keep_seen (bool, default False): Whether lists may hold items that the user has seen in training.
+        n_learned (int, default 0): The number of held-out items that the user has seen in training.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
 
     Example:
@@ -74,6 +75,7 @@ class RankingReport(Measured):
     verdict: str = ""
     by: By = "mean"
     keep_seen: bool = False
+    n_learned: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +95,7 @@ class RankingReport(Measured):
             "verdict": self.verdict,
             "by": self.by,
             "keep_seen": self.keep_seen,
+            "n_learned": self.n_learned,
         }
 
     def __str__(self) -> str:
@@ -103,7 +106,8 @@ class RankingReport(Measured):
             f"{seen};\nin brackets, 95% bootstrap intervals over users"
         )
         missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training; they count as misses."
-        notes = [missed] if self.n_missed else []
+        learned = f"The model was trained on {self.n_learned:,} of them."
+        notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned)
         return "\n".join([head, *_table(self), *notes, *([self.verdict] if self.verdict else [])])
 
 
@@ -150,6 +154,7 @@ def evaluate_rankings(
             found.add(f"diversity_{attribute}", list_metrics.attribute_diversity(lists, ks, sets))
         return found
 
+    learned = learned_from(recommender, np.repeat(held_out.users, np.diff(held_out.indptr)), held_out.items)
     model = measured(recommender, query)
     baseline = None
     if baselines:
@@ -166,6 +171,7 @@ def evaluate_rankings(
         verdict="" if baseline is None else _verdict(resample, model, baseline, main_measure(ks)),
         by=query.by,
         keep_seen=query.keep_seen,
+        n_learned=int(learned.sum()),
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
 

@@ -71,7 +71,7 @@ def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PerUser:
-    """A mean over test rows, split by user: the sum and the number of rows of each user, (n_users,) each."""
+    """A mean over test rows, split by user: the weighted sum and the weight of each user's rows, (n_users,) each."""
 
     sums: Doubles
     counts: Doubles

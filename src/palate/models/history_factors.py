@@ -3,7 +3,7 @@
 With signals x of the items j in a user's history, and weights B_ji from them to item i:
 
     score_ui = sum_j x_uj B_ji                                                 for choices
-    score_ui = mean + b_u + c_i + sum_j x_uj B_ji / (sum_j B_ji + damping)     for ratings
+    score_ui = mean + b_u + c_i + sum_j w_uj x_uj B_ji / (sum_j w_uj B_ji + damping)     for ratings of weight w
 
 The signal of a choice is 1, or more if it was made often. The signal of a rating is the rating less mean and biases.
 """
@@ -98,7 +98,19 @@ class HistoryFactors(Factors):
         biases = self.users[codes].copy()
         if (codes < 0).any():
             biases[codes < 0] = self.fold_in(histories)[codes < 0]
-        return with_signals(histories, self.signals(histories, biases))
+        return self.with_signals(histories, self.signals(histories, biases))
+
+    def with_signals(self, histories: CompressedRows, signals: Floats | None) -> CompressedRows:
+        """Return histories with signals (n,) as values, None for 1 everywhere, and the weights of ratings.
+
+        Counts of choices are in the signals already.
+        """
+        values = np.ones(len(histories.indices), np.float32) if signals is None else signals
+        return CompressedRows(histories.indptr, histories.indices, values, self.weights_of(histories))
+
+    def weights_of(self, histories: CompressedRows) -> Floats | None:
+        """The weights of ratings, (n,); None if all are 1, and for choices."""
+        return None if self.damping is None else histories.weights
 
     def user_scores(self) -> Floats:
         """Scores of every item for every user, (n_users, n_items)."""
@@ -141,7 +153,7 @@ class HistoryFactors(Factors):
 
     @property
     def _all_signals(self) -> CompressedRows:
-        return with_signals(self.history, self.signals(self.history, self.users))
+        return self.with_signals(self.history, self.signals(self.history, self.users))
 
     def most_similar_items(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n items most similar to each of some items, by the users who chose them; as most_similar()."""
@@ -227,15 +239,12 @@ def cosines(rows: CompressedRows, codes: Codes, others: CompressedRows, n_column
     return without_self(found, np.clip(cosine, -1, 1), codes, n)
 
 
-def with_signals(histories: CompressedRows, signals: Floats | None) -> CompressedRows:
-    """Return histories with signals (n,) as values; None for 1 everywhere."""
-    values = np.ones(len(histories.indices), np.float32) if signals is None else signals
-    return CompressedRows(histories.indptr, histories.indices, values, None)
-
-
 def unit_values(rows: CompressedRows) -> Floats:
-    """The values of rows, each row scaled to length 1, (n,)."""
-    values = rows.values.astype(np.float64)
+    """The values of rows times the roots of their weights, each row scaled to length 1, (n,).
+
+    A product of two rows then counts a column as often as the (geometric) mean weight of its two ratings says.
+    """
+    values = rows.values.astype(np.float64) * (1.0 if rows.weights is None else np.sqrt(rows.weights))
     squares = np.bincount(row_codes(rows), values**2, minlength=rows.n_rows)
     return np.asarray(np.repeat(1 / np.sqrt(np.where(squares > 0, squares, 1)), rows.counts) * values, np.float32)
 

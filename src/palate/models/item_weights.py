@@ -35,13 +35,14 @@ class ItemWeights(HistoryFactors):
 
     def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """The part of the scores that histories contribute, (n_rows, n_items): X B, or the damped weighted mean."""
-        history_scores = self._times(histories, signals)
+        weights = self.weights_of(histories)
+        history_scores = self._times(histories, signals if weights is None or signals is None else signals * weights)
         if self.damping is not None:
-            history_scores /= self._times(histories, None) + np.float32(self.damping)
+            history_scores /= self._times(histories, weights) + np.float32(self.damping)
         return history_scores
 
     def _times(self, histories: CompressedRows, signals: Floats | None) -> Floats:
-        """X B, (n_rows, n_items), where X holds the signals; None for 1 everywhere."""
+        """X B, (n_rows, n_items), where X holds the signals, or the weights; None for 1 everywhere."""
         rows, weights = (histories.indptr, histories.indices, signals), self.weights
         if isinstance(weights, CompressedRows):
             return multiply_sparse(*rows, weights.indptr, weights.indices, weights.values, len(self.items))
@@ -50,6 +51,8 @@ class ItemWeights(HistoryFactors):
     def contributions(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """The contribution of each entry of one history to the score of an item, (n,)."""
         weights = self._weights_to(history.indices, item_code)
+        own = self.weights_of(history)
+        weights = weights if own is None else weights * own
         divisor = 1.0 if self.damping is None else float(weights.sum()) + self.damping
         contributions: Doubles = np.asarray(weights if signals is None else weights * signals, np.float64) / divisor
         return contributions

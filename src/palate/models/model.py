@@ -112,6 +112,7 @@ class Model:
         item_info (SideInfo, default None): The same for items.
         predicts_ratings (bool, default True): False if scores only rank.
         kind ("explicit" or "implicit", default "explicit"): Of the ratings learned from.
+        like_threshold (float, default None): The lowest rating that is a like, if it learned from Ratings.likes().
         effects (TimeEffects, default None): Time effects; the factors describe the present.
         user_noise (float32 array of shape (n_users,), default None): Noise of each user, where users differ.
         item_noise (float32 array of shape (n_items,), default None): Noise of each item, where items differ.
@@ -133,6 +134,7 @@ class Model:
     item_info: SideInfo | None = None
     predicts_ratings: bool = True
     kind: Kind = "explicit"
+    like_threshold: float | None = None
     effects: TimeEffects | None = None
     user_noise: Floats | None = None
     item_noise: Floats | None = None
@@ -164,6 +166,7 @@ class Model:
             history=ratings.by_user(),
             limits=ratings.range,
             kind=ratings.kind,
+            like_threshold=ratings.like_threshold,
             user_table=ratings.user_table,
             item_table=ratings.item_table,
             **more,
@@ -403,13 +406,15 @@ class Model:
         """Return the model without posterior draws: the same predictions, and intervals of one width for all items.
 
         The average score variance is added to the noise. It is averaged over random pairs of a user and an item, each
-        sampled in proportion to its number of ratings.
+        sampled in proportion to its ratings and their weights.
         """
         if self.posterior is None:
             return self
         rng = np.random.Generator(np.random.Philox(0))
         size = min(4096, len(self.history.indices))
-        users, items = (rng.choice(codes, size) for codes in (row_codes(self.history), self.history.indices))
+        weights = self.history.weights
+        p = None if weights is None else weights.astype(np.float64) / weights.sum(dtype=np.float64)
+        users, items = (rng.choice(codes, size, p=p) for codes in (row_codes(self.history), self.history.indices))
         _, variance = self.posterior.predict(self.posterior.users.vectors, users, items)
         # With steps, factors.score_variance includes it already.
         score_variance = float(variance.mean()) if self.factors.steps is None else 0.0

@@ -6,7 +6,8 @@ Rows x and y of one side (users, or items) are compared over the columns of the 
     bm25               s = w(x) . w(y),  w(x)_c = idf_x x_c (K1 + 1) / (K1 ((1 - B) + B length_c / mean length) + x_c)
 
 The values x are the signals of palate.models.history_factors: 1 for a choice (or its confidence), and for a rating its
-residual from mean and biases, which makes the cosine Pearson's correlation. Lengths |x| are over all columns of a row.
+residual from mean and biases, which makes the cosine Pearson's correlation; it is multiplied by the root of its weight.
+Lengths |x| are over all columns of a row.
 
 Source: Koren (2010), Factor in the Neighbors, for the shrinkage by n; Robertson & Walker (1994) for BM25.
 """
@@ -24,7 +25,7 @@ from palate.data.rows import CompressedRows, pointers_of, row_codes, transpose_r
 from palate.kernels import multiply_sparse, nearest_rows
 from palate.models import item_weights
 from palate.models.factors import Codes, Doubles, Factors, Floats
-from palate.models.history_factors import HistoryFactors, unit_values, with_signals, without_self
+from palate.models.history_factors import HistoryFactors, unit_values, without_self
 from palate.models.item_weights import ItemWeights
 
 Measure = Literal["cosine", "bm25", "pearson"]
@@ -151,36 +152,37 @@ class UserNeighbors(HistoryFactors):
 
     def with_history(self, history: CompressedRows) -> UserNeighbors:
         """Return the model with another history of all users, a row for each code."""
-        rows = with_signals(history, self.signals(history, self.users))
+        rows = self.with_signals(history, self.signals(history, self.users))
         neighbor_index = NeighborIndex(rows, len(self.items), self.similarity)
         return replace(super().with_history(history), neighbor_index=neighbor_index)
 
     def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """The part of the score of every item that neighbors contribute, (n_rows, n_items)."""
-        near = neighbor_rows(*self._neighbor_index.neighbors_of(with_signals(histories, signals)))
+        near = neighbor_rows(*self._neighbor_index.neighbors_of(self.with_signals(histories, signals)))
         rows = self._neighbor_index.rows
         sides = near.indptr, near.indices, near.values, rows.indptr, rows.indices
-        history_scores = multiply_sparse(*sides, rows.values, len(self.items))
+        weighted = rows.values if rows.weights is None else rows.values * rows.weights
+        history_scores = multiply_sparse(*sides, weighted, len(self.items))
         if self.damping is not None:
-            history_scores /= multiply_sparse(*sides, None, len(self.items)) + np.float32(self.damping)
+            history_scores /= multiply_sparse(*sides, rows.weights, len(self.items)) + np.float32(self.damping)
         return history_scores
 
     def contributions(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """The contribution of each entry of one history to the score of an item, (n,): its part of similarities."""
-        index, own = self._neighbor_index, with_signals(history, signals)
+        index, own = self._neighbor_index, self.with_signals(history, signals)
         near = neighbor_rows(*index.neighbors_of(own))
-        item_signals, similarity = np.zeros(index.rows.n_rows), np.zeros(index.rows.n_rows)
+        item_signals, item_weights, similarity = (np.zeros(index.rows.n_rows) for _ in range(3))
         of_item = index.rows.indices == item_code
         raters = row_codes(index.rows)[of_item]
+        item_weights[raters] = 1.0 if index.rows.weights is None else index.rows.weights[of_item]
         item_signals[raters] = index.rows.values[of_item]
         similarity[near.indices] = near.values
         parts = self._similarity_parts(own)
         parts[:, similarity == 0] = 0
-        contributions: Doubles = parts @ item_signals
+        contributions: Doubles = parts @ (item_weights * item_signals)
         if self.damping is None:
             return contributions
-        is_rater = np.isin(np.arange(len(item_signals)), raters)
-        damped: Doubles = contributions / (similarity[is_rater].sum() + self.damping)
+        damped: Doubles = contributions / (similarity @ item_weights + self.damping)
         return damped
 
     def _similarity_parts(self, own: CompressedRows) -> Doubles:

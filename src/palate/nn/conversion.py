@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from palate.data.ratings import Ratings
+from palate.data.rows import weighted_mean
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Floats, empirical_prior
@@ -356,4 +357,4 @@ def _without_unrated(factors: Factors, ratings: Ratings) -> Factors:
 def _rmse(factors: Factors, ratings: Ratings, limits: tuple[float, float]) -> float:
     """The RMSE of predictions clipped to the limits."""
     predicted = np.clip(factors.predict(ratings.user_codes, ratings.item_codes), *limits)
-    return math.sqrt(np.mean((predicted.astype(np.float64) - ratings.values) ** 2))
+    return math.sqrt(weighted_mean((predicted.astype(np.float64) - ratings.values) ** 2, ratings.weights))

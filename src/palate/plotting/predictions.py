@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from palate.data.ratings import Ratings
+from palate.data.ratings import Ratings, with_positive_weights
+from palate.data.rows import weighted_mean
 from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import codes_in_model
@@ -62,17 +63,18 @@ def coverage(rec: Recommender, test: Ratings, levels: Sequence[float] = LEVELS) 
     """
     if not rec.has_intervals:
         raise OptionError(f"{rec!r} gives no intervals to look at; fit a model that does, like Bayes.")
+    test = with_positive_weights(test)
     if len(test) == 0:
         raise DataError("there are no test ratings to measure coverage on.")
     for level in levels:
         check_level(level)
     codes = codes_in_model(rec, test)
-    return np.array([_share_inside(rec.predict_codes(*codes, level=level), test.values) for level in levels])
+    return np.array([_share_inside(rec.predict_codes(*codes, level=level), test) for level in levels])
 
 
-def _share_inside(predicted: tuple[Doubles, ...], values: NDArray[np.float32]) -> float:
+def _share_inside(predicted: tuple[Doubles, ...], test: Ratings) -> float:
     _, low, high = predicted
-    return float(np.mean((low <= values) & (values <= high)))
+    return weighted_mean((low <= test.values) & (test.values <= high), test.weights)
 
 
 def calibration(rec: Recommender, test: Ratings) -> Figure:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.ratings import Kind, Ratings
+from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
 from palate.models.effects import TimeEffects
@@ -73,9 +73,9 @@ class Recipe(ABC):
     ) -> Recommender:
         """Learn from ratings and return a Recommender.
 
-        Weights of ratings count in proportion: a rating of weight 2 counts as two of weight 1. Counts of implicit
-        feedback stay as they are. Ctrl-C ends the fit early: the model is made of the sweeps so far, and a message is
-        printed.
+        Weights of ratings count in proportion: a rating of weight 2 counts as two of weight 1, one of weight 0 as none.
+        Counts of implicit feedback stay as they are. Ctrl-C ends the fit early: the model is made of the sweeps so far,
+        and a message is printed.
 
         Parameters:
             ratings (Ratings): What to learn from.
@@ -106,6 +106,7 @@ class Recipe(ABC):
         """
         _check_fit(ratings, valid)
         self._check_kind(ratings)
+        ratings, valid = _counted(ratings), None if valid is None else _counted(valid)
         ratings = ratings if ratings.is_implicit else with_unit_weights(ratings)
         monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit)
         with monitor, single_threaded_blas():
@@ -241,13 +242,20 @@ def center_and_scale(ratings: Ratings) -> tuple[float, float]:
 
 
 def with_unit_weights(ratings: Ratings) -> Ratings:
-    """The same ratings, with weights that are 1 on average over those above 0. Raises DataError if all are 0."""
+    """The same ratings, with weights that are 1 on average over those above 0."""
     if ratings.weights is None:
         return ratings
     positive = ratings.weights[ratings.weights > 0]
-    if len(positive) == 0:
-        raise DataError("every rating has weight 0: there is nothing to learn from.")
     return ratings.with_weights((ratings.weights / positive.mean(dtype=np.float64)).astype(np.float32))
+
+
+def _counted(ratings: Ratings) -> Ratings:
+    """The ratings of a weight above 0. Raises DataError if there are none."""
+    counted = with_positive_weights(ratings)
+    if len(counted) == 0:
+        noun = "choice" if ratings.is_implicit else "rating"
+        raise DataError(f"every {noun} has weight 0: there is nothing to learn from.")
+    return counted
 
 
 def n_weighted(ratings: Ratings) -> int:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from palate.data.ratings import Kind, Ratings
+from palate.data.rows import weighted_deviation, weighted_mean
 from palate.models.history_factors import no_biases
 from palate.options import check_positive, check_whole
 from palate.recipes.als import ALS
@@ -29,8 +30,8 @@ class Mean(Recipe):
     """
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        mean = float(ratings.values.mean(dtype=np.float64))
-        deviation = float(ratings.values.std(dtype=np.float64))
+        mean = weighted_mean(ratings.values, ratings.weights)
+        deviation = weighted_deviation(ratings.values, ratings.weights)
         monitor.after_sweep(1, deviation, _constant_error(monitor, mean))
         return Trained(no_biases(ratings.n_users, ratings.n_items, mean), noise=deviation)
 
@@ -82,7 +83,8 @@ class Bias(Recipe):
             n_threads=self.n_threads,
         )
         factors = als._fit(ratings, monitor).factors
-        return Trained(factors, noise=rmse(factors.predict(ratings.user_codes, ratings.item_codes), ratings.values))
+        predicted = factors.predict(ratings.user_codes, ratings.item_codes)
+        return Trained(factors, noise=rmse(predicted, ratings.values, ratings.weights))
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ class Bayes(Recipe):
             short = replace(self, likelihood=likelihood, n_sweeps=AUTO_SWEEPS, n_samples=2, features=False)
             rec = short.fit(train, progress=False)
             predictions, *_ = rec.predict_codes(valid.user_codes, valid.item_codes, when=valid.times)
-            errors[likelihood] = rmse(predictions, valid.values)
+            errors[likelihood] = rmse(predictions, valid.values, valid.weights)
         return errors["ordinal"] < errors["gaussian"]
 
     def _side_information(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
+from palate.data.rows import Floats, weighted_mean
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -126,7 +127,7 @@ class Monitor:
     def valid_rmse(self, predictions: NDArray[Any]) -> float:
         """RMSE of predictions for the validation ratings, clipped to the rating range."""
         assert self.valid is not None
-        return rmse(np.clip(predictions, *self.limits), self.valid.values)
+        return rmse(np.clip(predictions, *self.limits), self.valid.values, self.valid.weights)
 
     def summary(self) -> dict[str, Any]:
         """What a model file stores of the fit. Its errors are those of the sweep that the model is made of."""
@@ -193,6 +194,6 @@ def _start(label: str, unit: str) -> tuple[Bar, TaskID]:
     return bar, bar.add_task(label, total=None, errors="")
 
 
-def rmse(predictions: NDArray[Any], values: NDArray[Any]) -> float:
-    """Root mean squared error, sqrt(mean (prediction - value)^2)."""
-    return float(np.sqrt(np.mean((predictions.astype(np.float64) - values) ** 2)))
+def rmse(predictions: NDArray[Any], values: NDArray[Any], weights: Floats | None = None) -> float:
+    """Root mean squared error, sqrt(mean (prediction - value)^2); weights: of the values, None if all are 1."""
+    return float(np.sqrt(weighted_mean((predictions.astype(np.float64) - values) ** 2, weights)))

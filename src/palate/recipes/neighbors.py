@@ -9,19 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
-import numpy as np
-
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import transpose_rows
 from palate.errors import OptionError
 from palate.models.factors import Factors
-from palate.models.history_factors import HistoryFactors, no_biases, with_signals
+from palate.models.history_factors import HistoryFactors, no_biases
 from palate.models.item_weights import ItemWeights
 from palate.models.neighborhood import MEASURES, Measure, NeighborIndex, Similarity, UserNeighbors, neighbor_rows
 from palate.options import check_choice, check_not_negative, check_whole
 from palate.recipes.base import Recipe, Trained
 from palate.recipes.baselines import Bias
-from palate.recipes.monitor import Monitor, rmse
+from palate.recipes.monitor import Monitor
 
 By = Literal["items", "users"]
 DAMPING = 0.1  # pulls the weighted mean of deviations towards 0; chosen on an inner split of ml-100k
@@ -33,11 +31,11 @@ class Neighbors(Recipe):
 
     By items, with the k items nearest to i, of which the sums take those that the user rated or chose:
 
-        ratings:  mean + b_u + c_i + sum_j s_ij d_uj / (sum_j s_ij + 0.1)        choices:  sum_j s_ij
+        ratings:  mean + b_u + c_i + sum_j w_uj s_ij d_uj / (sum_j w_uj s_ij + 0.1)        choices:  sum_j s_ij
 
-    where s is the similarity and d_uj = r_uj - mean - b_u - c_j, with the mean and the biases of palate.Bias(). By
-    users, the sums take those of the k users v nearest to u who rated or chose i, with s_uv in place of s_ij and d_vi
-    in place of d_uj.
+    where s is the similarity, d_uj = r_uj - mean - b_u - c_j, with the mean and the biases of palate.Bias(), and w_uj
+    the weight of the rating. By users, the sums take those of the k users v nearest to u who rated or chose i, with
+    s_uv in place of s_ij, and w_vi and d_vi in place of w_uj and d_uj. In cosines, each d counts times the root of w.
 
     A model of ratings predicts ratings; its predictions have intervals only if fit() gets validation ratings. A model
     of implicit feedback ranks, and ignores counts. By items, update() changes no similarities: it refuses choices of
@@ -146,7 +144,7 @@ class Neighbors(Recipe):
         if monitor.valid is None or ratings.is_implicit:
             return Trained(model)
         predicted = model.predict(monitor.valid.user_codes, monitor.valid.item_codes)
-        return Trained(model, noise=rmse(np.clip(predicted, *ratings.range), monitor.valid.values))
+        return Trained(model, noise=monitor.valid_rmse(predicted))
 
     def _similarity(self, kind: Kind) -> Similarity:
         default = DEFAULTS[kind, self.by]
@@ -166,7 +164,7 @@ class Neighbors(Recipe):
     def _with_weights(self, model: ItemWeights, similarity: Similarity) -> ItemWeights:
         """The model with item-item weights: each item's similarities with its k nearest."""
         history, n_items = model.history, len(model.items)
-        signals = with_signals(history, model.signals(history, model.users))
+        signals = model.with_signals(history, model.signals(history, model.users))
         by_item = transpose_rows(signals, n_items)
         nearest = neighbor_rows(*NeighborIndex(by_item, history.n_rows, similarity).nearest_neighbors(self.n_threads))
         return replace(model, weights=transpose_rows(nearest, n_items))

@@ -62,6 +62,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "user_table": pack_table(model.user_table, "user_table", tensors),
         "item_table": pack_table(model.item_table, "item_table", tensors),
     }
+    if model.like_threshold is not None:
+        header["like_threshold"] = model.like_threshold
     _pack_rows(model.history, tensors)
     for side, vectors, prior in (
         ("user", model.factors.users, model.factors.user_prior),
@@ -152,6 +154,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         item_info=_unpack_info(header.get("item_info")),
         predicts_ratings=bool(header["predicts_ratings"]),
         kind=_unpack_kind(header.get("ratings_kind", "explicit")),
+        like_threshold=float(header["like_threshold"]) if "like_threshold" in header else None,
         effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
         **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in NOISE_LEVELS},
         recipe=dict(header["recipe"]),

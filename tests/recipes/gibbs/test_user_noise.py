@@ -1,6 +1,7 @@
 """User noise: its draws against their distribution, planted noise recovered, and its part in intervals and fold-in."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
 import palate
@@ -67,3 +68,11 @@ def test_the_noise_stays_with_its_user():
     assert compact.predict(1, 3).low < compact.predict(0, 3).low
     item = rec.fold_in({0: 9.0, 1: 1.0}, side="item")  # a consistent user counts more
     assert item.predict(7).prediction > rec.fold_in({0: 1.0, 1: 9.0}, side="item").predict(7).prediction
+
+
+def test_the_noise_of_a_typical_rating_is_a_weighted_mean():
+    ratings = palate.datasets.synthetic(60, 40, 1200, seed=1)
+    weights = np.where(ratings.user_codes < 20, 9, 1)
+    model = palate.Bayes(n_sweeps=30, user_noise=True).fit(ratings.with_weights(weights)).model
+    by_user = np.bincount(ratings.user_codes, weights)
+    assert model.noise == pytest.approx(np.sqrt(np.average(model.user_noise**2, weights=by_user)), rel=1e-5)

@@ -15,6 +15,7 @@ from palate.answers.predicting import z_of
 from palate.answers.ranking.filters import Lists, allowed_rows, are_lists, lists_of
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Limit, limits_of
+from palate.data.rows import weighted_mean
 from palate.errors import OptionError
 from palate.models.model import Model
 from palate.options import check_choice, check_count, check_level, check_seed, is_number
@@ -143,5 +144,5 @@ def _rating_to_reach(model: Model, options: RecommendOptions) -> float | None:
     if options.at_least is not None or options.by != "likely":
         return None if options.at_least is None else float(options.at_least)
     values = model.history.values
-    higher = values[values > values.mean(dtype=np.float64)]
+    higher = values[values > weighted_mean(values, model.history.weights)]
     return float(higher.min() if len(higher) else values.max())

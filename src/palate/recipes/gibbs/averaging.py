@@ -7,11 +7,13 @@ user noise. `Average.trained` makes the result of the fit of them. `Probe` tells
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
+from palate.data.rows import total_weights
 from palate.models.factors import Doubles, Floats
 from palate.models.ordinal import OrderedSteps
 from palate.models.posterior import Posterior, Projection
@@ -83,7 +85,7 @@ class Average:
         time_effects = chain.targets.time_effects
         effects = None if time_effects is None else time_effects.effects()
         levels = None if chain.noise is None else chain.noise.levels(chain.scale)
-        noise = posterior.noise if levels is None else typical_noise(levels, chain.users.counts)
+        noise = posterior.noise if levels is None else typical_noise(levels, total_weights(chain.targets.of("user")[0]))
         if levels is not None:
             levels[~chain.users.rated] = noise
         trained = Trained(factors, posterior, noise, effects=effects, user_noise=levels)
@@ -103,9 +105,9 @@ class Average:
         return replace(trained, factors=factors, posterior=posterior, noise=noise)
 
 
-def typical_noise(levels: Floats, counts: NDArray[np.int64]) -> float:
-    """The noise of a typical rating: the root mean square of users' levels (n_users,), weighted by rating counts."""
-    return float(np.sqrt(np.average(levels.astype(np.float64) ** 2, weights=counts)))
+def typical_noise(levels: Floats, totals: NDArray[Any]) -> float:
+    """The noise of a typical rating: the root mean square of users' levels (n_users,), weighted by their ratings."""
+    return float(np.sqrt(np.average(levels.astype(np.float64) ** 2, weights=totals)))
 
 
 def _set_unrated(vectors: Floats, posterior: Posterior, projection: Projection, side: Side) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, row_codes
+from palate.data.rows import CompressedRows, row_codes, weighted_deviation
 from palate.errors import DataError
 from palate.kernels import draw_truncated, expect_truncated, predict_pairs
 from palate.models.factors import Floats
@@ -137,7 +137,7 @@ class _OrdinalTargets:
         self._cuts = CutPoints(np.bincount(self._codes, rows.weights), FIRST_VARIANCE)
         weighted = np.arange(len(rows.values)) if rows.weights is None else np.flatnonzero(rows.weights)
         self._sample = weighted[np.linspace(0, len(weighted) - 1, min(MAX_ERRORS, len(weighted))).astype(np.int64)]
-        self.rmse = float(np.std(rows.values))
+        self.rmse = weighted_deviation(rows.values, rows.weights)
 
     @property
     def steps(self) -> OrderedSteps:
