@@ -93,6 +93,15 @@ def test_rows_without_ratings_are_answered_as_unknown_ones(data, kind):
     assert not {*items[:2]} & {*rec.similar_items(items[5], n=99)["item"]}
 
 
+def test_rows_without_ratings_survive_the_way_there_and_back(data):
+    """palate has given them what it answers for them, unlike a random start."""
+    few = data[(data.user_codes >= 2) & (data.item_codes >= 2)]
+    rec = palate.Bayes(n_sweeps=10).fit(few)
+    back = palate.nn.from_torch(palate.nn.to_torch(rec), few)
+    for name in ("user_factors", "item_factors", "user_bias", "item_bias"):
+        np.testing.assert_allclose(getattr(back, name), getattr(rec, name), atol=1e-6)
+
+
 @each
 def test_it_is_a_full_recommender(made, data, kind):
     _, rec, _ = made[kind]

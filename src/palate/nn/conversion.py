@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 N_CHECKED = 512  # training pairs for which the module's own predictions are checked
 NO_PRIOR = empirical_prior(np.zeros((1, 1), np.float32), 1.0)  # a placeholder until _with_priors
+KNOWS_ALL = "knows_all_rows"  # to_torch() marks its modules: their rows without ratings are not those of a random start
 MIN_NOISE = 1e-3  # of the rating range: fold-in needs some noise, even where the training error is zero
 
 
@@ -73,6 +74,7 @@ def to_torch(recommender: Recommender) -> DotProductBias:
         "item_bias.weight": recommender.item_bias[:, None],
     }
     module.load_state_dict({name: torch.tensor(values) for name, values in parameters.items()}, strict=False)
+    setattr(module, KNOWS_ALL, True)
     return module.eval()
 
 
@@ -85,7 +87,8 @@ def from_torch(
     """Return a Recommender that predicts as the module does, without torch.
 
     Fold-in users get the factors that fit their ratings best under a prior with the mean and covariance of the trained
-    factors. Users and items without ratings, whose factors are as random as at the start, get the mean of the others.
+    factors. Users and items without ratings, whose factors are as random as at the start, get the mean of the others;
+    in a module of to_torch() they keep theirs.
     Columns of the user and item tables keep their values; columns of single ratings, such as an hour, are held at their
     most common class or their mean.
 
@@ -128,7 +131,8 @@ def from_torch(
     else:
         factors = _dot_product(module, training, first)
     _check_predictions(module, factors, training, loaders, first)
-    factors = _without_unrated(_with_priors(factors, training), training)
+    factors = _with_priors(factors, training)
+    factors = factors if getattr(module, KNOWS_ALL, False) else _without_unrated(factors, training)
     noise = float("nan") if valid is None else _rmse(factors, valid, training.range)
     recipe = {"name": name or type(module).__name__, "trained": "with PyTorch"}
     return Recommender.from_training(training, factors=factors, noise=noise, recipe=recipe)
