@@ -98,8 +98,6 @@ def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | Non
         return None
     if name is None:
         raise DataError(f"the frame has no {field} column. {there_are(names)}")
-    if names.count(name) > 1:
-        raise DataError(f"{names.count(name)} columns of the frame are called {name!r}: rename all but one.")
     series = native.frame[:, names.index(name)]
     _check_complete(series, name)
     column: NDArray[Any] = series.to_numpy()
@@ -107,8 +105,13 @@ def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | Non
 
 
 def _column_name(names: Sequence[str], field: str) -> str | None:
-    """The name that is the field's own, or else the first that is one of its common names; None without one."""
-    return field if field in names else next((name for name in names if is_common(name, field)), None)
+    """The name that is the field's own, or else the first of its common names; None without one. Raises for two."""
+    found = [name for name in names if name == field] or [name for name in names if is_common(name, field)]
+    if not found:
+        return None
+    if names.count(found[0]) > 1:
+        raise DataError(f"{names.count(found[0])} columns of the frame are called {found[0]!r}: rename all but one.")
+    return found[0]
 
 
 def _check_complete(series: Any, name: str) -> None:
