@@ -288,6 +288,30 @@ def test_one_label_stands_for_many(name):
         rec.predict(["u1", "u2"], ["i1", "i2", "i3"])
 
 
+@each
+def test_predictions_of_a_pandas_frame_stand_under_its_index(name):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed here")
+    rec = fitted(name)
+    asked = pandas.DataFrame({"user": ["u1", EMPTY, "u3", "u1"], "item": ["i3", "i2", "nothing", "i0"]})
+    indexes = {
+        "default": asked.index, "shuffled": [2, 1, 0, 3], "gaps": [7, 3, 40, 1],
+        "repeated": [1, 1, 2, 2], "texts": [*"abcd"],
+        "two levels": pandas.MultiIndex.from_product([["x", "y"], [1, 2]], names=["letter", "number"]),
+        "times": pandas.date_range("2020-01-01", periods=4, name="day"),
+    }  # fmt: skip
+    expected = list(rec.predict(pl.from_pandas(asked))["prediction"])
+    for index in indexes.values():
+        frame = asked.set_axis(index, axis=0)
+        answer = rec.predict(frame)
+        assert answer.index.equals(frame.index)
+        assert answer.index.names == frame.index.names
+        frame["p"] = answer["prediction"]
+        assert list(frame["p"]) == expected
+    some = asked[asked["user"] == "u1"].copy()  # what is left of a frame keeps its index
+    some["p"] = rec.predict(some)["prediction"]
+    assert list(some["p"]) == [expected[0], expected[3]]
+
+
 def width_of(rec, pairs):
     """The mean width of the intervals of (user, item) pairs."""
     answer = rec.predict(*(list(labels) for labels in zip(*pairs, strict=True)))

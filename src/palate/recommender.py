@@ -210,7 +210,8 @@ class Recommender:
 
         Returns:
             Prediction, Distribution or Frame: For one pair a Prediction (prediction, low, high), or a Distribution. For
-                lists and frames a frame of user, item, prediction, low, high: one row in, one row out, same order.
+                lists and frames a frame of user, item, prediction, low, high: one row in, one row out, in the same
+                order and, of a pandas frame, under the same index.
 
         Raises:
             OptionError: Lists of different lengths, a level outside (0, 1), or a distribution without ordered ratings.

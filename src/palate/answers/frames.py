@@ -32,11 +32,20 @@ def is_frame(value: Any) -> bool:
 
 
 def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:
-    """A frame of these columns, of the same kind as `like`; a polars frame if `like` is None."""
+    """A frame of these columns, a polars frame if `like` is None.
+
+    With `like` it is of the same kind and has a row for each row of `like`, under the same index where it has one.
+    """
+    import narwhals as nw
     import polars as pl
 
     frame = pl.DataFrame({name: _column(name, values) for name, values in columns.items()})
-    return frame if like is None else as_kind(frame, like)
+    if like is None:
+        return frame
+    answer = as_kind(frame, like)
+    if nw.from_native(like, eager_only=True).implementation.is_pandas_like():
+        answer.index = like.index
+    return answer
 
 
 def as_kind(frame: pl.DataFrame, like: Frame) -> Frame:
