@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from palate.data.features import Features
 from palate.data.ratings import Ratings, ReadReport
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, LabelTypeError, OptionError
@@ -394,3 +395,21 @@ def test_the_report_says_what_happened():
     assert not report.is_clean
     assert ReadReport(10).is_clean
     assert notes[0] in make(report=report).describe()
+
+
+def test_what_is_made_of_labels_is_made_once():
+    """Also after pickling; no list or mapping of a property is built anew at every access."""
+    ratings = make_with_table()
+    for thing in (ratings, pickle.loads(pickle.dumps(ratings)), Features.learned(ratings.item_table, min_rows=1)):
+        names = [name for name in dir(type(thing)) if not name.startswith("_")]
+        made = {name: getattr(thing, name) for name in names}
+        lasting = {name for name in names if isinstance(made[name], list | dict)}
+        assert "classes" in lasting
+        for name in lasting:
+            assert getattr(thing, name) is made[name], name
+    assert ratings[:1].classes == ratings.classes
+
+
+def make_with_table():
+    ratings = palate.read({"user": ["ann", "bob"], "item": ["tea", "jam"], "rating": [5, 3]})
+    return ratings.with_items({"item": ["tea", "jam"], "kind": ["drink", "spread"]})

@@ -199,9 +199,9 @@ class Ratings:
         """Number of items in the vocabulary, those without a rating here included."""
         return len(self.item_vocabulary)
 
-    @property
+    @cached_property
     def classes(self) -> dict[str, list[Any]]:
-        """Labels in the order of their codes: {"user": [...], "item": [...]}."""
+        """Labels in the order of their codes: {"user": [...], "item": [...]}. Built once; copy a list to change it."""
         return {"user": list(self.user_vocabulary), "item": list(self.item_vocabulary)}
 
     @cached_property
@@ -497,7 +497,7 @@ class Ratings:
 
 
 COLUMNS = ("user_codes", "item_codes", "values", "weights", "_time_offsets")
-CACHED = ("range", "_by_user", "_by_item")
+CACHED = ("classes", "range", "_by_user", "_by_item")
 
 
 def _restored(state: dict[str, Any]) -> Ratings:

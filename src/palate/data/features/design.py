@@ -165,12 +165,12 @@ class Features:
         """Names of the fields that have features, as in explanations: "genres", "age", "title year"."""
         return [field.heading for field in self.fields if field.names]
 
-    @property
+    @cached_property
     def classes(self) -> dict[str, list[str]]:
         """Field -> its classes in the order of their features; categorical and multi-valued fields only."""
         return {field.name: list(field.labels) for field in self.fields if isinstance(field, Classes)}
 
-    @property
+    @cached_property
     def report(self) -> dict[str, str]:
         """Field -> what it became, or why it was left out."""
         return {field.name: str(field) for field in self.fields}
