@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from palate import storing
 from palate.answers import updating
-from palate.answers.arguments import Doubles, OnUnknown, Timestamp
+from palate.answers.arguments import Doubles, OnUnknown
 from palate.answers.explaining import explain
 from palate.answers.fold_in import FoldIn, fold_in
 from palate.answers.frames import Frame
@@ -23,6 +23,7 @@ from palate.answers.predicting import columns_of, predict
 from palate.answers.ranking import By, ItemIndex, RecommendOptions, SimilarOptions, build_index, recommend, similar
 from palate.answers.results import CrossTab, Distribution, Explanation, Prediction
 from palate.data.ratings import Ratings
+from palate.data.timestamps import Timestamp
 from palate.data.vocabulary import Label
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.model import Model

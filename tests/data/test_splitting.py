@@ -261,7 +261,7 @@ def test_a_bad_n_is_refused(n):
         split_last(make(20, 3, 3, 0), n)
 
 
-@pytest.mark.parametrize("options", [{}, {"at": 3, "test": 0.1}, {"at": "1998-01-01"}, {"at": float("nan")}])
+@pytest.mark.parametrize("options", [{}, {"at": 3, "test": 0.1}, {"at": np.datetime64("NaT")}, {"at": float("nan")}])
 def test_bad_moments_are_refused(options):
     with pytest.raises(OptionError, match=r"at="):
         split_time(make(20, 3, 3, 0), **options)

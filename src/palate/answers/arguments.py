@@ -7,7 +7,6 @@ folder see arrays only. palate.options checks the options.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any, Literal
 
 import numpy as np
@@ -15,14 +14,16 @@ from numpy.typing import NDArray
 
 from palate.answers.frames import is_frame
 from palate.data.native import opened
+from palate.data.reading.columns import is_common, there_are
+from palate.data.reading.frames import table_of
 from palate.data.rows import CompressedRows
+from palate.data.timestamps import seconds_of
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.options import is_number
 
 OnUnknown = Literal["fallback", "nan", "raise"]
 Doubles = NDArray[np.float64]
-Timestamp = float | date | str  # seconds since 1970, a date or datetime, or the ISO text of one
 
 RATED_TWICE = "is rated {} times; give one rating of each."
 
@@ -89,31 +90,50 @@ def _frame_column(frame: Any, field: str, *, needed: bool) -> NDArray[Any] | Non
     """The column called like the field, or by another of its common names. Raises DataError for missing values."""
     import narwhals as nw
 
-    from palate.data.reading.columns import is_common, there_are
-
     native = opened(frame)
     assert native is not None
     names = native.names
-    found = [name for name in names if name == field] or [name for name in names if is_common(name, field)]
-    if not found and not needed:
+    name = _column_name(names, field)
+    if name is None and not needed:
         return None
-    if not found:
+    if name is None:
         raise DataError(f"the frame has no {field} column. {there_are(names)}")
-    if names.count(found[0]) > 1:
-        raise DataError(f"{names.count(found[0])} columns of the frame are called {found[0]!r}: rename all but one.")
-    series = native.frame[:, names.index(found[0])]
-    if series.null_count():
-        raise DataError(f"{series.null_count()} of {len(series)} values in the {found[0]} column are missing.")
+    series = native.frame[:, names.index(name)]
+    _check_complete(series, name)
     column: NDArray[Any] = series.to_numpy()
     return column.astype(object) if series.dtype == nw.String else column
+
+
+def _column_name(names: Sequence[str], field: str) -> str | None:
+    """The name that is the field's own, or else the first of its common names; None without one. Raises for two."""
+    found = [name for name in names if name == field] or [name for name in names if is_common(name, field)]
+    if not found:
+        return None
+    if names.count(found[0]) > 1:
+        raise DataError(f"{names.count(found[0])} columns of the frame are called {found[0]!r}: rename all but one.")
+    return found[0]
+
+
+def _check_complete(series: Any, name: str) -> None:
+    if series.null_count():
+        raise DataError(f"{series.null_count()} of {len(series)} values in the {name} column are missing.")
 
 
 # ---- times -----------------------------------------------------------------------------------------------------------
 
 
-def frame_times(frame: Any) -> Any:
-    """The time column of a frame under one of its common names, (n,), or None."""
-    return _frame_column(frame, "time", needed=False)
+def frame_times(frame: Any) -> Doubles | None:
+    """The time column of a frame, under one of its common names, in seconds since 1970, (n,), as read() takes it.
+
+    None without such a column. Raises DataError for a missing time, and for a value that is no time.
+    """
+    table = table_of(frame)
+    name = None if table is None else _column_name(table.names, "time")
+    if table is None or name is None:
+        return None
+    series = table.column(table.names.index(name))
+    _check_complete(series, name)
+    return seconds_of(series, name)
 
 
 def timestamps_of(when: Any, n: int) -> Doubles | None:
@@ -123,28 +143,14 @@ def timestamps_of(when: Any, n: int) -> Doubles | None:
     """
     if when is None:
         return None
-    given = list(when) if is_many(when) else [when] * n
-    if len(given) != n:
-        raise OptionError(f"when has {len(given)} times for {n} rows; give one for all, or one for each.")
-    return np.array([_seconds(one) for one in given], np.float64)
-
-
-def _seconds(timestamp: Any) -> float:
-    if timestamp is None:
-        return np.nan
-    if is_number(timestamp):
-        return float(timestamp)
-    import polars as pl
-
-    from palate.data.reading.cleaning import seconds
-
-    try:
-        read = seconds(pl.Series("when", [timestamp]), "when").item()
-    except (TypeError, DataError, pl.exceptions.PolarsError):
-        read = None
-    if read is None:
-        raise DataError(f"when={timestamp!r} is no time: give seconds since 1970, a datetime or an ISO text.")
-    return float(read)
+    if is_number(when):
+        return np.full(n, when, np.float64)
+    if not is_many(when):
+        return np.full(n, seconds_of([when], "when")[0])
+    read = seconds_of(when, "when")
+    if len(read) != n:
+        raise OptionError(f"when has {len(read)} times for {n} rows; give one for all, or one for each.")
+    return read
 
 
 # ---- ratings and choices of a fold-in user ---------------------------------------------------------------------------

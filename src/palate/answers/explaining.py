@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from palate.answers.arguments import Timestamp, timestamps_of
+from palate.answers.arguments import timestamps_of
 from palate.answers.names import Names
 from palate.answers.results import Explanation, Reason
 from palate.data.rows import CompressedRows
+from palate.data.timestamps import Timestamp
 from palate.data.titles import Titles
 from palate.data.vocabulary import Label
 from palate.errors import OptionError

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
+from palate.data.timestamps import Timestamp, seconds_of
 from palate.errors import DataError, OptionError
 from palate.options import check_seed, check_whole, is_number, is_whole
 
@@ -178,7 +179,7 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
     return _split_by_mask(ratings, _mask_of(order[is_last], len(ratings)))
 
 
-def split_time(ratings: Ratings, *, at: float | None = None, test: float | None = None) -> Split:
+def split_time(ratings: Ratings, *, at: Timestamp | None = None, test: float | None = None) -> Split:
     """Hold out the ratings given at a time or later.
 
     Give either the time or the share of the latest ratings. Ratings with equal times stay together, so the share held
@@ -186,14 +187,15 @@ def split_time(ratings: Ratings, *, at: float | None = None, test: float | None 
 
     Parameters:
         ratings (Ratings): The ratings to split; they need times.
-        at (float, default None): First time of test, in the unit of ratings.times (usually seconds since 1970).
+        at (timestamp, default None): First time of test: a number in the unit of ratings.times, or a date, a datetime
+            or an ISO text, which become seconds since 1970.
         test (float, default None): Share of the ratings to hold out, between 0 and 1 (exclusive).
 
     Returns:
         tuple of two Ratings: (train, test).
 
     Raises:
-        DataError: The ratings have no times.
+        DataError: The ratings have no times, or `at` is no time.
         OptionError: Neither or both of `at` and `test` are given, or one is not valid.
 
     Example:
@@ -210,9 +212,12 @@ def split_time(ratings: Ratings, *, at: float | None = None, test: float | None 
     if test is not None:
         _check_share(test)
         at = _start_of_latest(times, test)
-    elif not is_number(at) or math.isnan(at):
-        raise OptionError(f"at={at!r}: give a number in the unit of ratings.times (usually seconds since 1970).")
-    return _split_by_mask(ratings, times >= at)
+    start = at if is_number(at) else seconds_of([at], "at")[0]
+    if math.isnan(start):
+        raise OptionError(
+            f"at={at!r}: give a number in the unit of ratings.times (usually seconds since 1970), or a date."
+        )
+    return _split_by_mask(ratings, times >= start)
 
 
 def split_users(ratings: Ratings, test: float = 0.1, seed: int = 0) -> Split:

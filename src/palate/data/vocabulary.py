@@ -131,7 +131,7 @@ class Vocabulary:
             >>> palate.Vocabulary(["drama", "comedy"]).encode_one("drama")
             1
         """
-        code = self.find(label)
+        code, label = self.find(label), plain_label(label)
         if code < 0:
             raise UnknownLabelError(f"unknown {self.what} {label!r}. {self._example()}")
         return code
@@ -153,9 +153,7 @@ class Vocabulary:
             >>> palate.Vocabulary(["drama", "comedy"]).find("western")
             -1
         """
-        given: Any = label
-        if isinstance(given, np.integer | np.str_ | np.ndarray) and given.ndim == 0:
-            label = given.item()
+        label = plain_label(label)
         if isinstance(label, bool) or not isinstance(label, (str, int)):
             raise LabelTypeError(f"a {self.what} is a string or an integer, not {type(label).__name__} {label!r}.")
         if len(self.labels) and isinstance(label, int) != (self.kind == "integer"):
@@ -284,6 +282,11 @@ class Vocabulary:
         return f"Vocabulary({len(self):,} {self.kind} {self.what}s)"
 
 
+def plain_label(label: Any) -> Any:
+    """A label as Python's own str or int, also from a scalar of NumPy: as messages show it."""
+    return label.item() if isinstance(label, np.generic | np.ndarray) and label.ndim == 0 else label
+
+
 def _as_labels(labels: Iterable[Label] | NDArray[Any], what: str) -> NDArray[Any]:
     """The labels as an int64 array, or as an object array of str; an error for anything else shows the first one."""
     array = labels if isinstance(labels, np.ndarray) else _from_iterable(labels)
@@ -297,7 +300,9 @@ def _as_labels(labels: Iterable[Label] | NDArray[Any], what: str) -> NDArray[Any
         return _checked_objects(array, what)
     if array.size == 0:
         return array.astype(object)
-    raise LabelTypeError(f"a {what} is a string or an integer, not {array.dtype} (first: {array.flat[0]!r}).")
+    raise LabelTypeError(
+        f"a {what} is a string or an integer, not {array.dtype} (first: {plain_label(array.flat[0])!r})."
+    )
 
 
 def _from_iterable(labels: Iterable[Label]) -> NDArray[Any]:

@@ -5,6 +5,7 @@ First tables and columns become polars frames and series; then each function rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -65,19 +66,33 @@ def series_of(name: str, values: Any) -> pl.Series:
     if isinstance(values, pl.Series):
         return values.alias(name)
     if isinstance(values, np.ndarray) and values.dtype.kind != "O":
-        return pl.Series(name, values)
+        return pl.Series(name, in_known_unit(values))
     return _of_objects(name, values)
+
+
+def in_known_unit(array: NDArray[Any]) -> NDArray[Any]:
+    """An array whose datetimes, if it has any, are in a unit that polars knows."""
+    if array.dtype.kind != "M" or np.datetime_data(array.dtype)[0] in ("ms", "us", "ns"):
+        return array
+    return array.astype("datetime64[us]")
 
 
 def _of_objects(name: str, values: Iterable[Any]) -> pl.Series:
     import polars as pl
 
-    plain = (value.tolist() if isinstance(value, np.ndarray | np.generic) else value for value in values)
+    plain = (_plain(value) for value in values)
     cleaned = [None if _is_absent(value) else value for value in plain]
     try:
         return pl.Series(name, cleaned)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         return pl.Series(name, [None if value is None else _as_text(value) for value in cleaned], dtype=pl.String)
+
+
+def _plain(value: Any) -> Any:
+    """A value of NumPy as one of Python; NaT as None."""
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]")
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def _as_text(value: Any) -> str:
@@ -88,6 +103,39 @@ def _as_text(value: Any) -> str:
 def _is_absent(value: Any) -> bool:
     """True for NaN and for the missing values of pandas."""
     return type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+
+
+# ---- what is missing
+
+
+def is_word_for_missing(value: Any) -> bool:
+    """True for a blank text, and for a word such as NA, which means a missing value among numbers and dates."""
+    return isinstance(value, str) and (not value.strip() or re.match(NO_NUMBER, value.strip()) is not None)
+
+
+def with_nulls(table: pl.DataFrame | None) -> pl.DataFrame | None:
+    """The table with nulls for what is missing: NaN, and words such as NA among texts that are numbers or dates.
+
+    Among other texts such a word stays: NA may be Namibia.
+    """
+    return table if table is None else table.with_columns(column_with_nulls(column) for column in table)
+
+
+def column_with_nulls(column: pl.Series) -> pl.Series:
+    """One column with nulls for what is missing, as in with_nulls()."""
+    import polars as pl
+
+    if column.dtype.is_float():
+        return column.fill_nan(None)
+    if column.dtype != pl.String:
+        return column
+    texts = column.str.strip_chars()
+    known = column.set((texts == "") | texts.str.contains(NO_NUMBER), None)
+    if known.null_count() in (column.null_count(), len(column)):
+        return column
+    present = known.drop_nulls().alias(column.name)
+    are_numbers = present.str.strip_chars().str.contains(NUMBER).all()
+    return known if are_numbers or dates_of(present).null_count() == 0 else column
 
 
 # ---- columns

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import is_foreign, opened
 from palate.data.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, LabelTypeError, OptionError
@@ -104,7 +105,7 @@ def _of_frame(source: Any) -> Table:
     named = not all(name.isdigit() for name in names)
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return _of_values(frame.column(at), names[at], labels=labels)
+        return series_of_values(frame.column(at), names[at], labels=labels)
 
     return Table(f"the {type(source).__name__}", names, column, lambda at: column(at, labels=True), named)
 
@@ -117,7 +118,7 @@ def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> 
         raise DataError(f"{source}: columns of different lengths: {lengths}.")
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return _of_values(values[at], names[at], labels=labels)
+        return series_of_values(values[at], names[at], labels=labels)
 
     return Table(source, names, column, lambda at: column(at, labels=True), named)
 
@@ -133,9 +134,11 @@ def _of_array(array: NDArray[Any]) -> Table:
 
     def label(at: int) -> pl.Series:
         column = array[:, at]
-        return _whole(column, names[at]) if column.dtype.kind == "f" else _of_values(column, names[at], labels=True)
+        return (
+            _whole(column, names[at]) if column.dtype.kind == "f" else series_of_values(column, names[at], labels=True)
+        )
 
-    return Table("the array", names, lambda at: _of_values(array[:, at], names[at], labels=False), label, named=False)
+    return Table("the array", names, lambda at: series_of_values(array[:, at], names[at]), label, named=False)
 
 
 def _whole(column: NDArray[Any], name: str) -> pl.Series:
@@ -145,7 +148,7 @@ def _whole(column: NDArray[Any], name: str) -> pl.Series:
     present = np.isfinite(column)
     ids = column[present]
     if (ids != np.floor(ids)).any() or (np.abs(ids) > 2**53).any():
-        raise LabelTypeError(f"the array: ids in {name} must be whole numbers, got floats such as {ids[0]!r}.")
+        raise LabelTypeError(f"the array: ids in {name} must be whole numbers, got floats such as {ids.tolist()[0]!r}.")
     series = pl.Series(name, np.where(present, column, 0).astype(np.int64))
     return series.set(pl.Series(~present), None)
 
@@ -158,7 +161,11 @@ def _of_sparse(matrix: Any) -> Table:
     return _of_columns(columns, "the sparse matrix")
 
 
-def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
+def series_of_values(values: Any, name: str, *, labels: bool = False, words: bool = True) -> pl.Series:
+    """A list, an array or a column of any kind as a polars series.
+
+    words: take a word such as NA among numbers as missing.
+    """
     import polars as pl
 
     if isinstance(values, pl.Series):
@@ -167,7 +174,7 @@ def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
     if array is None:
-        return _of_objects(list(values), name, labels=labels)
+        return _of_objects(list(values), name, labels=labels, words=words)
     if array.ndim != 1:
         raise DataError(f"column {name!r} has shape {array.shape}: give one dimension.")
     if array.dtype.kind in "UT":
@@ -176,15 +183,20 @@ def _of_values(values: Any, name: str, *, labels: bool) -> pl.Series:
         array = array.astype(np.float32)
     if array.dtype.kind in "cV":  # complex numbers and records, which polars has no type for
         return _of_objects(array.tolist(), name, labels=labels)
-    return pl.Series(name, array)
+    return pl.Series(name, in_known_unit(array))
 
 
-def _of_objects(values: list[Any], name: str, *, labels: bool) -> pl.Series:
+def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = True) -> pl.Series:
     """Python objects as a column: strings, integers or floats. A mix becomes text, but is an error for labels."""
     import polars as pl
 
     cleaned = [None if _is_missing(value) else value for value in values]
     kinds = {type(value) for value in cleaned if value is not None}
+    texts = [value for value in cleaned if isinstance(value, str)]
+    if words and not labels and texts and not kinds <= {str, np.str_} and all(map(is_word_for_missing, texts)):
+        return _of_objects([None if isinstance(value, str) else value for value in values], name, labels=False)
+    if kinds == {np.datetime64}:
+        return series_of_values(np.array(cleaned, "datetime64[us]"), name)
     if not kinds or kinds <= {str, np.str_}:
         return pl.Series(name, cleaned, dtype=pl.String)
     if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
@@ -227,7 +239,9 @@ def _of_json_lines(source: Any) -> Table:
         raise DataError(f"{name} has no JSON objects: give one per line.")
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return _of_objects([record.get(keys[at]) for record, _, _ in records], keys[at], labels=labels)
+        return _of_objects(
+            [record.get(keys[at]) for record, _, _ in records], keys[at], labels=labels, words=not labels
+        )
 
     return Table(
         name,
