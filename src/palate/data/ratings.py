@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.features.values import with_nulls
 from palate.data.rows import Codes, CompressedRows, Floats, read_only
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -149,8 +150,8 @@ class Ratings:
         self.values = _floats("values", values)
         self.weights = None if weights is None else _floats("weights", weights)
         self._time_start, self._time_offsets = _pack_times(times)
-        self.user_table = user_table
-        self.item_table = item_table
+        self.user_table = with_nulls(user_table)
+        self.item_table = with_nulls(item_table)
         self.report = report or ReadReport(rows_read=len(self.values))
         self._check()
 
@@ -397,7 +398,7 @@ class Ratings:
         what = join.vocabulary.what
         others = tuple(note for note in self.report.table_notes if not note.startswith(f"{what}s: "))
         changed: dict[str, Any] = {
-            f"{what}_table": join.table,
+            f"{what}_table": with_nulls(join.table),
             "report": replace(self.report, table_notes=(*others, *join.notes)),
         }
         former = getattr(self, f"{what}_vocabulary")

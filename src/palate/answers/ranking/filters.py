@@ -116,6 +116,7 @@ def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -
     run as Python. Raises DataError for missing columns and for text that is no condition.
     """
     import polars as pl
+    import polars.selectors as cs
 
     what = vocabulary.what
     if table is None:
@@ -123,6 +124,7 @@ def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -
     condition = _condition(where)
     labels = pl.Series(what, vocabulary.labels.tolist(), dtype=pl.String if vocabulary.kind == "string" else pl.Int64)
     rows = table if what in table.columns else table.with_columns(labels)
+    rows = rows.with_columns(cs.float().fill_nan(None))  # NaN would be greater than any number
     _check_columns(condition, rows.columns, where)
     try:
         holds = rows.with_columns(condition.alias(CONDITION))[CONDITION]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from palate.data.features.values import column_with_nulls
 from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
 from palate.data.reading.cleaning import BadRows, labels
 from palate.data.reading.columns import is_common, plain, position_of
@@ -208,10 +209,10 @@ def _id_position(names: list[str], what: str, label: str | int | None, source: s
 
 
 def _guessed(text: pl.Series) -> pl.Series:
-    """A column of text, as integers or decimals if all its values are; "01" is neither."""
+    """A column of text, as integers or decimals if all its values are; "01" is neither, and NA is missing there."""
     import polars as pl
 
-    values = text.set(text == "", None)
+    values = column_with_nulls(text.set(text == "", None))
     if values.null_count() == len(values):
         return values
     if values.str.contains(INTEGER).all():
