@@ -436,9 +436,40 @@ def test_what_recommend_may_show(name):
         with pytest.raises(OptionError, match="n must be a whole number, 0 or more"):
             rec.recommend("u1", n=n)
     with pytest.raises(UnknownLabelError, match="unknown item 'nothing'"):
-        rec.recommend("u1", exclude=["nothing"])
+        rec.recommend("u1", exclude=["nothing"], on_unknown="raise")
     with pytest.raises(LabelTypeError, match="several items"):
         rec.recommend("u1", items="i1")
+
+
+@each
+@pytest.mark.parametrize("data", [checkerboard, drawn])
+def test_lists_of_items_may_hold_items_that_the_model_does_not_know(name, data):
+    """With titles and without. A shop's list of candidates is newer than the model."""
+    rec, some, new = fitted(name, data), ["i3", "i5", "i8", "i9"], ["i9999", "sku-17", "4711", "neu", EMPTY]
+    alone = rec.fold_in(["i0"] if name in IMPLICIT else {"i0": 3.0})
+    questions = {
+        "recommend": (rec.recommend, ("u1",), ("items", "exclude")),
+        "recommend to several": (rec.recommend, (["u1", "u2", EMPTY],), ("items", "exclude")),
+        "recommend, fold-in": (alone.recommend, (), ("items", "exclude")),
+        **({"similar_items": (rec.similar_items, ("i1",), ("items", "exclude"))} if name in TASTES else {}),
+    }
+    for ask, given, options in questions.values():
+        for option in options:
+            assert_same(ask(*given, **{option: [*new, *some]}), ask(*given, **{option: some}))
+        assert ask(*given, items=new).height == 0
+    if name in TASTES:
+        users = ["u3", "u4", "u5"]
+        for option in ("users", "exclude"):
+            with_new = rec.similar_users("u1", **{option: [*users, EMPTY]})
+            assert with_new.equals(rec.similar_users("u1", **{option: users}))
+    for option in ("items", "exclude"):
+        own = rec.recommend(["u1", "u2"], **{option: {"u1": [*some, *new], "u2": new}})
+        assert_same(own, rec.recommend(["u1", "u2"], **{option: {"u1": some, "u2": []}}))
+        pairs = pl.DataFrame({"user": ["u1"] * 9, "item": [*some, *new]})
+        assert_same(rec.recommend("u1", **{option: pairs}), rec.recommend("u1", **{option: {"u1": some}}))
+        for given in (new, {"u1": new}, pairs):
+            with pytest.raises(UnknownLabelError):
+                rec.recommend("u1", **{option: given}, on_unknown="raise")
 
 
 @each

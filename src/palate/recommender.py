@@ -275,6 +275,7 @@ class Recommender:
             n (int, default 10): The maximum number of items per user, 0 or more.
             items (list, mapping or frame, default None): Only these items. A list counts for all users; a mapping
                 {user: [items]} or a frame of users and items gives each user a list, and users without one get nothing.
+                Items that the model does not know are left out, unless on_unknown="raise".
             exclude (list, mapping or frame, default ()): None of these items; given like `items`.
             where (str or polars expression, default None): A condition on the columns of the item table, in SQL, such
                 as "year >= 1990". Items with a missing value do not meet it.
@@ -306,7 +307,8 @@ class Recommender:
         Raises:
             OptionError: An option is out of range, the model has no answer for it, or `resume` meets other options.
             DataError: `where` is no condition, or names a column that the item table lacks.
-            UnknownLabelError: An unknown item, or an unknown user with on_unknown="raise".
+            UnknownLabelError: An unknown user or item with on_unknown="raise"; a title that several items have, or
+                words that are spelt nearly like one.
 
         Source:
             by="thompson": Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling.
@@ -345,8 +347,8 @@ class Recommender:
         Parameters:
             item (label or list of labels): The item, or several; several get a column `to`.
             n (int, default 10): The maximum number of items for each, 0 or more.
-            items (list, default None): Only these items.
-            exclude (list, default ()): None of these items.
+            items (list, default None): Only these items; those that the model does not know are left out.
+            exclude (list, default ()): None of these items; unknown ones count nothing.
             where (str or polars expression, default None): A condition on the item table, as in recommend().
 
         Returns:
@@ -375,8 +377,8 @@ class Recommender:
         Parameters:
             user (label or list of labels): The user, or several; several get a column `to`.
             n (int, default 10): The maximum number of users for each, 0 or more.
-            users (list, default None): Only these users.
-            exclude (list, default ()): None of these users.
+            users (list, default None): Only these users; those that the model does not know are left out.
+            exclude (list, default ()): None of these users; unknown ones count nothing.
             where (str or polars expression, default None): A condition on the user table, as in recommend().
 
         Returns:

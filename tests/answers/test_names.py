@@ -103,6 +103,64 @@ def test_several_titles_are_an_error_that_lists_them_and_none_one_that_says_what
         rec.fold_in({"star wars": 5, "i7": 4})
 
 
+def test_new_ids_in_a_list_are_left_out_and_misspelt_titles_are_not(rec, numbered):
+    for ids in (["sku-17", "B00X4WHP5E", "4711"], ["i99", "i1x"], ["zzzqqq"], ["aa"], ["no such film at all"]):
+        for option in ("items", "exclude"):
+            assert rec.recommend("u1", **{option: [*ids, "i4", "amelie"]}).equals(
+                rec.recommend("u1", **{option: ["i4", "i2"]})
+            )
+        with pytest.raises(UnknownLabelError):
+            rec.recommend("u1", items=ids, on_unknown="raise")
+    for ask in (rec.fold_in({"i1": 5}).recommend, rec.ask, lambda **options: rec.similar_items("i1", **options)):
+        for option in ("items", "exclude"):
+            assert ask(**{option: ["sku-17", "amelie"]}).equals(ask(**{option: ["i2"]}))
+            with pytest.raises(UnknownLabelError, match=r"Did you mean 'Star Wars \(1977\)'"):
+                ask(**{option: ["star wras"]})
+            with pytest.raises(UnknownLabelError, match=r"Did you mean 'Amélie"):
+                ask(**{option: ["amelei"]})
+    assert numbered.recommend("u1", exclude=[99, 2, 10**9]).equals(numbered.recommend("u1", exclude=[2]))
+
+
+@pytest.mark.parametrize("label", [np.int64(99), np.int32(99), np.uint8(99), np.array(99), 99])
+def test_messages_show_labels_as_python_writes_them(numbered, label):
+    ratings = palate.read({"user": [1, 1, 2], "item": [5, 6, 5], "rating": [5.0, 3.0, 1.0]})
+    rec = palate.Bayes(n_factors=2, n_sweeps=10).fit(ratings, progress=False)
+    titled = ratings.with_items({"item": [5, 6], "title": ["Alien", "Amélie"]})
+    questions = [
+        lambda: rec.predict(1, label, on_unknown="raise"),
+        lambda: rec.predict(label, 5, on_unknown="raise"),
+        lambda: rec.predict([1], [label], on_unknown="raise"),
+        lambda: rec.predict([1], np.array([label]), on_unknown="raise"),
+        lambda: rec.recommend(label, on_unknown="raise"),
+        lambda: rec.recommend(1, items=[label], on_unknown="raise"),
+        lambda: rec.recommend(1, items={1: [label]}, on_unknown="raise"),
+        lambda: rec.similar_items(label),
+        lambda: rec.similar_users([label]),
+        lambda: rec.explain(1, label),
+        lambda: rec.explain(label, 5),
+        lambda: rec.history(label),
+        lambda: rec.fold_in({int(label): 5}),
+        lambda: rec.cross_tab([label]),
+        lambda: rec.forget(items=label),
+        lambda: numbered.fold_in([label]),
+        lambda: ratings.user_vocabulary.encode_one(label),
+        lambda: rec.explain("1", 5),
+        lambda: rec.explain(np.str_("1"), 5),
+        lambda: rec.explain(1, np.float64(99)),
+        lambda: palate.Vocabulary(np.array([99.5])),
+        lambda: palate.Vocabulary(["a"]).encode([label]),
+        lambda: numbered.fold_in([np.int64(3), np.int64(3)]),
+        lambda: palate.Bias().fit(titled).fold_in({np.int64(5): 5, "alien": 4}),
+        lambda: rec.fold_in({np.int64(5): 900}),
+        lambda: palate.read({"user": [99, 99], "item": [5, 5], "rating": [1, 2]}, duplicates="error"),
+        lambda: palate.read(np.array([[1.5, 2, 3]])),
+    ]
+    for question in questions:
+        with pytest.raises(palate.errors.PalateError) as error:
+            question()
+        assert "np." not in str(error.value) and "array(" not in str(error.value), str(error.value)
+
+
 def test_where_unknown_items_have_an_answer_only_whole_titles_count(rec):
     unknown = rec.predict("u1", "no such item")
     assert rec.predict("u1", "star w") == rec.predict("u1", "1984") == unknown  # a part; a number that may be an id

@@ -165,6 +165,22 @@ def test_a_first_item_that_is_no_user_is_no_header(tmp_path):
     assert "headed.txt has no item column" in refusal(headed)
 
 
+def test_new_items_in_a_file_are_left_out_and_counted(tmp_path):
+    rows = {"user": ["1", "1", "2", "2"], "item": ["1", "9", "9", "2"], "rating": [1, 5, 4, 2]}
+    library.ALS(n_factors=1, n_sweeps=1).fit(library.read(rows)).save(tmp_path / "m.palate")
+    (tmp_path / "list.csv").write_text("item\n9\n1\nnew\nnewer\nnew\n")
+    (tmp_path / "pairs.csv").write_text("user,item\n2,9\n2,1\n2,new\n2,newer\n")
+    lists = [[f"--{option}-file", file] for option in ("items", "exclude") for file in ("list.csv", "pairs.csv")]
+    commands = [["recommend", "m.palate", "2", *one, "--keep-seen", "--json"] for one in lists]
+    commands += [["similar", "m.palate", "2", one, "list.csv", "--json"] for one in ("--among-file", "--exclude-file")]
+    for done, command in zip(many(*commands, cwd=tmp_path), commands, strict=True):
+        assert "2 items that the model does not know are left out" in done.stderr, command
+        kept = "--items-file" in command or "--among-file" in command
+        expected = {"9", "1"} if kept else {"2"}
+        expected -= {command[2]} if command[0] == "similar" else set()  # an item is not similar to itself
+        assert {row["item"] for row in json.loads(done.stdout)} == expected, command
+
+
 def test_what_similar_does_not_take(here):
     (here / "empty.csv").write_text("")
     told = {

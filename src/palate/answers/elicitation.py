@@ -61,7 +61,7 @@ def ask(
     _check_model(model)
     candidates = _candidates(model, items)
     allowed = candidates.copy()
-    allowed[Names.of_items(model).encode(exclude)] = False
+    allowed[Names.of_items(model).known(exclude)] = False
     allowed[user_rows.history.indices] = False
     known = rated_shares(model)
     probabilities = np.where(candidates, known**popularity, 0.0)
@@ -88,7 +88,7 @@ def _candidates(model: Model, items: Any) -> NDArray[np.bool_]:
     if items is None:
         return np.ones(n_items, bool)
     candidates = np.zeros(n_items, bool)
-    candidates[Names.of_items(model).encode(items)] = True
+    candidates[Names.of_items(model).known(items)] = True
     return candidates
 
 

@@ -143,8 +143,8 @@ class FoldIn:
 
         Parameters:
             n (int, default 10): The maximum number of items, 0 or more.
-            items (list, default None): Only these items.
-            exclude (list, default ()): None of these items.
+            items (list, default None): Only these items; those that the model does not know are left out.
+            exclude (list, default ()): None of these items; unknown ones count nothing.
             where (str or polars expression, default None): A condition on the item table, in SQL, such as
                 "year >= 1990". Items with a missing value do not meet it.
             max_per (mapping, default None): {"genre": 2} takes at most two items of each genre.
@@ -161,7 +161,7 @@ class FoldIn:
         Raises:
             OptionError: An option is out of range, or the model has no answer for it.
             DataError: `where` is no condition, or names a column that the item table lacks.
-            UnknownLabelError: An unknown item in `items` or `exclude`.
+            UnknownLabelError: A title in `items` or `exclude` that several items have, or that is misspelt.
 
         Example:
             >>> import palate
@@ -189,7 +189,8 @@ class FoldIn:
         Parameters:
             n (int, default 5): The number of items to ask about, 0 or more.
             items (list, default None): Ask about these items only; what is learned of other items then counts nothing.
-            exclude (list, default ()): Ask about none of these items.
+                Items that the model does not know are left out.
+            exclude (list, default ()): Ask about none of these items; unknown ones count nothing.
             popularity (float, default 1.0): How much it counts that many users know an item, 0 or more. 0 ignores it:
                 use that if the user knows all of `items`.
 
@@ -201,7 +202,7 @@ class FoldIn:
         Raises:
             OptionError: The model predicts no ratings, is a neural net, or was fitted without weight decay; or an
                 option is out of range.
-            UnknownLabelError: An unknown item.
+            UnknownLabelError: A title in `items` or `exclude` that several items have, or that is misspelt.
 
         Source:
             MacKay (1992), Information-based objective functions for active data selection, section 4: information
@@ -222,8 +223,8 @@ class FoldIn:
 
         Parameters:
             n (int, default 10): The maximum number of users, 0 or more.
-            users (list, default None): Only these users.
-            exclude (list, default ()): None of these users.
+            users (list, default None): Only these users; those that the model does not know are left out.
+            exclude (list, default ()): None of these users; unknown ones count nothing.
             where (str or polars expression, default None): A condition on the user table, as in recommend().
 
         Returns:
@@ -231,7 +232,6 @@ class FoldIn:
 
         Raises:
             OptionError: The model has no factors to compare.
-            UnknownLabelError: An unknown user.
 
         Example:
             >>> import palate

@@ -36,14 +36,13 @@ def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:
 
     With `like` it is of the same kind and has a row for each row of `like`, under the same index where it has one.
     """
-    import narwhals as nw
     import polars as pl
 
     frame = pl.DataFrame({name: _column(name, values) for name, values in columns.items()})
     if like is None:
         return frame
     answer = as_kind(frame, like)
-    if nw.from_native(like, eager_only=True).implementation.is_pandas_like():
+    if hasattr(like, "iloc"):
         answer.index = like.index
     return answer
 

@@ -17,12 +17,14 @@ import numpy as np
 from palate.answers.arguments import is_many
 from palate.answers.frames import Frame, is_frame, item_columns, make_frame
 from palate.data.titles import Titles
-from palate.data.vocabulary import Label, Vocabulary
+from palate.data.vocabulary import Label, Vocabulary, plain_label
 from palate.errors import DataError, OptionError, UnknownLabelError
 from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.options import check_count
 
+OnUnknown = Literal["raise", "mark", "skip"]  # "skip" is for lists such as items=, which may hold new labels
+WORDS = re.compile(r"[^\W\d_]+|.*\S\s+\S.*", re.DOTALL)  # a word of letters only, or several words: perhaps a title
 WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 MAX_SHOWN = 8  # candidates that an error lists
 
@@ -70,20 +72,27 @@ class Names:
         """The names of a model's users. Only the users of a transposed model, which are items, have titles."""
         return cls(model.user_vocabulary, model.user_titles)
 
-    def encode(self, names: Any, on_unknown: Literal["raise", "mark"] = "raise") -> Codes:
-        """Codes of labels or titles, (n,), -1 for unknown ones with on_unknown="mark". Raises as labels() does."""
-        return self.vocabulary.encode(self.labels(names, on_unknown), on_unknown=on_unknown)
+    def encode(self, names: Any, on_unknown: OnUnknown = "raise") -> Codes:
+        """Codes of labels or titles, (n,), -1 for unknown ones unless they raise. Raises as labels() does."""
+        how: Literal["raise", "mark"] = "raise" if on_unknown == "raise" else "mark"
+        return self.vocabulary.encode(self.labels(names, on_unknown), on_unknown=how)
 
     def encode_one(self, name: Any) -> int:
         """The code of one label or title. Raises UnknownLabelError."""
         return self.vocabulary.encode_one(self.labels([name])[0])
 
-    def labels(self, names: Any, on_unknown: Literal["raise", "mark"] = "raise") -> Any:
+    def known(self, names: Any, on_unknown: OnUnknown = "skip") -> Codes:
+        """Codes of those labels and titles that the model knows, at most (n,). Raises as labels() does."""
+        codes = self.encode(names, on_unknown)
+        return codes[codes >= 0]
+
+    def labels(self, names: Any, on_unknown: OnUnknown = "raise") -> Any:
         """Replace titles by labels. Labels stay as they are, and so do frames and arrays.
 
         With on_unknown="raise" a part of a title is enough if only one item has it. With "mark", where unknown labels
-        get an answer too, only whole titles count. Raises UnknownLabelError if several items have the title; the error
-        lists them. With "raise" also if none has it; the error then names the closest titles.
+        get an answer too, only whole titles count. "skip" takes words for titles, as "raise" does, and all else for
+        labels, as "mark" does. Raises UnknownLabelError if several items have the title; the error lists them. With
+        "raise" also if none has it, and with "skip" if words are spelt nearly like one; the error names the closest.
         """
         if self.titles is None or not is_many(names) or isinstance(names, np.ndarray) or is_frame(names):
             return names
@@ -98,25 +107,28 @@ class Names:
             return self.labels(given)
         labels = self.labels(list(given))
         if len(set(labels)) < len(labels):
-            label = next(label for label, count in Counter(labels).items() if count > 1)
+            label = plain_label(next(label for label, count in Counter(labels).items() if count > 1))
             raise DataError(f"{self.vocabulary.what} {label!r} is named twice, by label and by title; name it once.")
         return dict(zip(labels, given.values(), strict=True))
 
-    def _label_of(self, text: str, on_unknown: Literal["raise", "mark"]) -> Label:
+    def _label_of(self, text: str, on_unknown: OnUnknown) -> Label:
         """The label of the only row with this title; the text itself if no row has it and unknown labels may pass."""
         assert self.titles is not None
         what, is_number = self.vocabulary.what, WHOLE_NUMBER.fullmatch(text)
-        if on_unknown == "mark" and is_number:
+        may_be_label = on_unknown == "mark" or (on_unknown == "skip" and not WORDS.fullmatch(text))
+        if may_be_label and is_number:
             return text
-        codes = self.titles.find(text, parts=on_unknown == "raise" and not is_number)
+        codes = self.titles.find(text, parts=not (may_be_label or is_number))
         if len(codes) == 1:
             label: Label = self.vocabulary.decode(codes).tolist()[0]
             return label
         if codes:
             raise UnknownLabelError(self._ambiguous(text, codes))
-        if on_unknown == "mark" or is_number:
+        if may_be_label or is_number:
             return text
         close = self.titles.close_to(text)
+        if on_unknown == "skip" and not close:
+            return text
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise UnknownLabelError(f"unknown {what} {text!r}: no {what} has this id or a title that contains it.{hint}")
 

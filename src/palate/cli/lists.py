@@ -62,6 +62,13 @@ def items_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
     return labels
 
 
+def users_of(texts: Iterable[str], rec: Recommender) -> list[Label]:
+    """Return the labels of users; UnknownLabelError if one is unknown."""
+    labels = [label_of(text, rec.model.user_vocabulary) for text in texts]
+    rec.model.user_vocabulary.encode(labels)
+    return labels
+
+
 def given_ratings(texts: Sequence[str], rec: Recommender) -> dict[Label, float]:
     """Parse texts ITEM=RATING into {label: rating}; for implicit models also ITEM and ITEM=COUNT."""
     given: dict[Label, float] = {}
@@ -128,7 +135,17 @@ def recommend_filters(
             options[name] = items_of(typed, rec)
         if file is not None:
             options[name] = read_lists(file, rec)
+            vocabulary = rec.model.item_vocabulary
+            is_list = isinstance(options[name], list)
+            _note_unknown(options[name] if is_list else options[name][vocabulary.what], vocabulary, file)
     return options
+
+
+def _note_unknown(labels: Iterable[Label], side: Vocabulary, path: Path) -> None:
+    """Print how many labels of a list the model does not know; these are left out."""
+    n_unknown = len({label for label in labels if label not in side})
+    if n_unknown:
+        note(f"{path}: {n_unknown:,} {side.what}s that the model does not know are left out.")
 
 
 def _file_or_none(name: str, typed: Sequence[str] | None, choosing: Mapping[str, Any]) -> Path | None:
@@ -147,9 +164,10 @@ def similar_filters(choosing: Mapping[str, Any], rec: Recommender, *, users: boo
         typed = choosing.get(name)
         file = _file_or_none(name, typed, choosing)
         if typed:
-            options[taken] = [label_of(one, side) for one in typed] if users else items_of(typed, rec)
+            options[taken] = users_of(typed, rec) if users else items_of(typed, rec)
         if file is not None:
             options[taken] = read_labels(file, side)
+            _note_unknown(options[taken], side, file)
     return options
 
 

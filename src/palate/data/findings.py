@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
+from palate.data.vocabulary import plain_label
 
 Severity = Literal["info", "warning", "problem"]
 TEST_SHARE = 0.1  # of the random split whose cold rows are counted
@@ -189,7 +190,7 @@ def _counts(ratings: Ratings) -> Finding:
     says = f"from {counts.min():g} to {largest:g}, median {median:g}, {total:,.0f} in all."
     of_user = np.bincount(ratings.user_codes, counts, minlength=ratings.n_users)
     if of_user.max() > MAX_SHARE_OF_COUNTS * total and np.count_nonzero(of_user) > 3:
-        user = ratings.user_vocabulary.labels[of_user.argmax()]
+        user = plain_label(ratings.user_vocabulary.labels[of_user.argmax()])
         says += f" User {user!r} has {of_user.max() / total:.0%} of them."
         return Finding("counts", "warning", says, f"Look at who that user is. {CONFIDENCE_ADVICE}")
     if largest > 50 * max(median, 1.0):
@@ -223,7 +224,7 @@ def _chosen_by_all(ratings: Ratings) -> Finding | None:
     n = int((share >= MAX_SHARE_OF_USERS).sum())
     if not n or users < 10:
         return None
-    item = ratings.item_vocabulary.labels[share.argmax()]
+    item = plain_label(ratings.item_vocabulary.labels[share.argmax()])
     says = f"{n:,} items were chosen by {MAX_SHARE_OF_USERS:.0%} of the users or more, {item!r} by {share.max():.0%}."
     do = "A default or a gift? They say nothing about taste and rank first for all others: leave them out of the lists."
     return Finding("items of all", "warning", says, do)
@@ -236,7 +237,7 @@ def _robots(ratings: Ratings) -> Finding | None:
     n = int((counts > limit).sum())
     if not n or ratings.n_items < 50 or ratings.n_users < 10:
         return None
-    user, largest = ratings.user_vocabulary.labels[counts.argmax()], int(counts.max())
+    user, largest = plain_label(ratings.user_vocabulary.labels[counts.argmax()]), int(counts.max())
     says = f"{n:,} users chose more than {limit:,.0f} items, {user!r} {largest:,} of them."
     do = "Robots, shops or shared accounts? They link every item to every other: leave them out if they are not people."
     return Finding("huge histories", "warning", says, do)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from palate.data.features.values import with_nulls
 from palate.data.rows import Codes, CompressedRows, Floats, read_only
-from palate.data.vocabulary import Vocabulary
+from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
 from palate.options import check_choice, is_number
 
@@ -528,7 +528,7 @@ def _of_kind(name: str, given: Any, kinds: str, noun: str) -> NDArray[Any]:
     if array.ndim != 1:
         raise DataError(f"{name} has shape {array.shape}; it should have one dimension.")
     if array.size and array.dtype.kind not in kinds:
-        raise DataError(f"{name} must be {noun}, not {array.dtype} (first: {array[0]!r}).")
+        raise DataError(f"{name} must be {noun}, not {array.dtype} (first: {plain_label(array[0])!r}).")
     return array
 
 

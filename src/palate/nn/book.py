@@ -32,6 +32,7 @@ from palate.data.reading import read
 from palate.data.reading.frames import table_of
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
+from palate.data.vocabulary import plain_label
 from palate.errors import DatasetError, NotAModelError, OptionError, TamperedModelError, UnknownLabelError
 from palate.nn import embedding, learner
 from palate.nn.checkpoints import arrays_of
@@ -209,7 +210,7 @@ class Codes(dict[Any, int]):
         texts = [known for known in self if isinstance(known, str)]  # the labels that can be compared
         close = get_close_matches(label, texts, n=3, cutoff=0.5) if isinstance(label, str) else []
         hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Its labels are like {list(self)[1:4]}."
-        raise UnknownLabelError(f"unknown {self.what} {label!r}. {hint}")
+        raise UnknownLabelError(f"unknown {self.what} {plain_label(label)!r}. {hint}")
 
 
 class Classes(list[Any]):

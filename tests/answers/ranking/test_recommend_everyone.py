@@ -179,7 +179,7 @@ def test_blocks_do_not_show_in_lists(rec, monkeypatch):
 
 def test_lists_that_make_no_sense(bayes):
     with pytest.raises(UnknownLabelError, match="unknown item 'what'"):
-        bayes.recommend("u1", exclude={"u1": ["what"]})
+        bayes.recommend("u1", exclude={"u1": ["what"]}, on_unknown="raise")
     assert bayes.recommend("u1", exclude={"who": ["i1"]}).equals(bayes.recommend("u1"))  # of no user here
     with pytest.raises(OptionError, match=r"'u1' has 'i1', where a list is expected; write \['i1'\]"):
         bayes.recommend("u1", items={"u1": "i1"})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import frame_columns
 from palate.answers.frames import is_frame
-from palate.answers.names import Names
+from palate.answers.names import Names, OnUnknown
 from palate.data.rows import CompressedRows, take_rows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -47,19 +47,21 @@ def are_lists(given: Any) -> bool:
     return isinstance(given, Mapping) or is_frame(given)
 
 
-def lists_of(model: Model, given: Any, users: tuple[Any, Any] | None, option: str) -> Lists:
+def lists_of(
+    model: Model, given: Any, users: tuple[Any, Any] | None, option: str, on_unknown: OnUnknown = "skip"
+) -> Lists:
     """The lists in {user: [items]} or a frame of users and items. users: labels and codes of the query's users.
 
-    Lists of other users are ignored, whether or not the model knows these users. Raises UnknownLabelError for an
-    unknown item, and DataError for a frame without the two columns.
+    Lists of other users are ignored, whether or not the model knows these users, and so are unknown items with
+    on_unknown="skip". Raises UnknownLabelError as Names.labels does, and DataError for a frame without the two columns.
     """
     vocabulary, what = model.user_vocabulary, model.item_vocabulary.what
     if users is None:
         raise OptionError(f"{option} is a list of {what}s here: there is one {vocabulary.what} only.")
     listed_users, listed_items = _pairs(given, vocabulary, what, option)
-    item_codes = Names.of_items(model).encode(listed_items)
+    item_codes = Names.of_items(model).encode(listed_items, on_unknown)
     listed, row_of, n_rows = _rows(vocabulary, listed_users, *users)
-    kept = listed < n_rows
+    kept = (listed < n_rows) & (item_codes >= 0)
     ones = np.ones(int(kept.sum()), np.float32)
     return Lists(CompressedRows.of(listed[kept], item_codes[kept], ones, None, n_rows + 1), row_of)
 
@@ -100,12 +102,14 @@ def _checked_list(items: Any, user: Any, option: str) -> Any:
 # ---- one mask for all users ------------------------------------------------------------------------------------------
 
 
-def allowed_rows(names: Names, table: pl.DataFrame | None, among: Any, exclude: Any, where: Any) -> Mask:
+def allowed_rows(
+    names: Names, table: pl.DataFrame | None, among: Any, exclude: Any, where: Any, on_unknown: OnUnknown = "skip"
+) -> Mask:
     """Which rows of a side are among some (None: all), are not excluded, and meet a condition on their table, (n,)."""
     allowed = np.full(len(names.vocabulary), among is None)
     if among is not None:
-        allowed[names.encode(among)] = True
-    allowed[names.encode(exclude)] = False
+        allowed[names.known(among, on_unknown)] = True
+    allowed[names.known(exclude, on_unknown)] = False
     return allowed if where is None else allowed & where_mask(where, table, names.vocabulary)
 
 

@@ -91,14 +91,15 @@ def query_of(
     """The query for a model. users: labels and codes of all users to recommend to; None for one fold-in user.
 
     Raises OptionError for options that the model has no answer to, DataError for a bad condition on columns, and
-    UnknownLabelError for unknown items.
+    UnknownLabelError for unknown items with on_unknown="raise", and for a title that several items have.
     """
     _check_model(model, options)
     names, items, exclude = Names.of_items(model), options.items, options.exclude
-    included = lists_of(model, items, users, "items") if are_lists(items) else None
-    excluded = lists_of(model, exclude, users, "exclude") if are_lists(exclude) else None
+    unknown: Literal["raise", "skip"] = "raise" if options.on_unknown == "raise" else "skip"
+    included = lists_of(model, items, users, "items", unknown) if are_lists(items) else None
+    excluded = lists_of(model, exclude, users, "exclude", unknown) if are_lists(exclude) else None
     for_all: tuple[Any, Iterable[Any]] = (None if included else items, () if excluded else exclude)
-    allowed = allowed_rows(names, model.item_table, *for_all, options.where)
+    allowed = allowed_rows(names, model.item_table, *for_all, options.where, unknown)
     return Query(
         n=min(int(options.n), len(allowed)),
         allowed=allowed,

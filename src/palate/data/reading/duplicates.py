@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Kind
-from palate.data.vocabulary import Vocabulary
+from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError
 
 Duplicates = Literal["last", "mean", "sum", "error"]
@@ -77,8 +77,8 @@ def _raise_duplicate(
     """Raise DataError that names the first repeated pair."""
     sizes = np.diff(starts, append=len(order))
     first = order[starts[np.argmax(sizes > 1)]]
-    user = vocabularies[0].labels[columns.users[first]]
-    item = vocabularies[1].labels[columns.items[first]]
+    user = plain_label(vocabularies[0].labels[columns.users[first]])
+    item = plain_label(vocabularies[1].labels[columns.items[first]])
     raise DataError(
         f"user {user!r} has rated item {item!r} more than once, and {n:,} rows in all repeat a (user, item) pair. "
         'Pass duplicates="last" to keep the latest of each, or duplicates="mean" to average them.'

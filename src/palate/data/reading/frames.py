@@ -169,7 +169,7 @@ def series_of_values(values: Any, name: str, *, labels: bool = False, words: boo
     import polars as pl
 
     if isinstance(values, pl.Series):
-        return _of_objects(values.to_list(), name, labels=labels) if is_foreign(values) else values
+        return _of_objects(values.to_list(), name, labels=labels, words=words) if is_foreign(values) else values
     if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
@@ -182,7 +182,7 @@ def series_of_values(values: Any, name: str, *, labels: bool = False, words: boo
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     if array.dtype.kind in "cV":  # complex numbers and records, which polars has no type for
-        return _of_objects(array.tolist(), name, labels=labels)
+        return _of_objects(array.tolist(), name, labels=labels, words=words)
     return pl.Series(name, in_known_unit(array))
 
 
