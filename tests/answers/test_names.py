@@ -29,10 +29,10 @@ def rec():
 
 @pytest.fixture(scope="module")
 def numbered():
-    """Labels that are integers, and likes."""
+    """Labels that are integers, and choices."""
     ratings = synthetic(60, 40, 1200, seed=1)
     frame = ratings.to_frame().with_columns(item=pl.col("item").str.strip_prefix("i").cast(pl.Int64))
-    ratings = with_titles(palate.read(frame), 40).likes(at_least=3)
+    ratings = with_titles(palate.read(frame.select("user", "item"), kind="implicit"), 40)
     return palate.ImplicitALS(n_factors=8).fit(ratings, progress=False)
 
 
