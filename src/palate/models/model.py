@@ -322,6 +322,14 @@ class Model:
             weights = weights * (typical / self.item_noise[history.indices]) ** 2
         return replace(history, weights=weights.astype(np.float32))
 
+    @cached_property
+    def comparable_users(self) -> NDArray[np.bool_]:
+        """The users whose factors say something, (n_users,): with ratings, or neither zero nor the prior mean."""
+        factors, mean = self.factors.users[:, :-1], self.factors.user_prior.mean[:-1]
+        is_typical = np.isclose(factors, mean, rtol=1e-4, atol=1e-6).all(axis=1)
+        comparable: NDArray[np.bool_] = (self.history.counts > 0) | (factors.any(axis=1) & ~is_typical)
+        return comparable
+
     @property
     def user_vectors(self) -> Floats:
         """The vectors that answer for the users, (n_users, k): their own, or that of an unknown user."""

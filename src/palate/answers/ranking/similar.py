@@ -63,8 +63,7 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors to compare; fit a model that has some, such as Bayes.")
     all_users, own = model.factors.users[:, :-1], user_rows.vectors[:, :-1]
-    is_typical = np.isclose(all_users, model.factors.user_prior.mean[:-1], rtol=1e-4, atol=1e-6).all(axis=1)
-    allowed &= (model.history.counts > 0) | (all_users.any(axis=1) & ~is_typical)
+    allowed &= model.comparable_users
     has_direction = (user_rows.history.counts > 0) | own.any(axis=1)
     top, products = top_of_products(_unit(own), _unit(all_users), n, _own_codes(user_rows), allowed, bias=False)
     top = np.where(has_direction[:, None], top, np.int32(-1))
