@@ -373,6 +373,19 @@ def test_arrays_changed_in_place_must_be_writable(name):
         call("descend", **{name: table})
 
 
+@pytest.mark.parametrize("bad", [f32(2, 3), f32(3, 2), np.zeros((3, 3)), f32(9), f32(3, 6)[:, ::2]])
+def test_modes_must_be_an_array_of_the_rows(bad):
+    with pytest.raises(TypeError, match="modes"):
+        call("solve_rows", modes=bad)
+
+
+def test_modes_must_be_writable():
+    modes = f32(3, 3)
+    modes.setflags(write=False)
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        call("solve_rows", modes=modes)
+
+
 def test_descend_needs_rows_of_whole_vectors_and_both_squares():
     with pytest.raises(ValueError, match="multiple of 16 columns"):
         call("descend", users=f32(4, 15), items=f32(5, 15))

@@ -114,6 +114,20 @@ def test_solve_rows_equals_the_reference(level, case, draw, seed, sweep, stream)
 
 
 @each_level
+@some
+@given(problems, st.booleans())
+def test_the_modes_of_a_draw_are_the_rows_without_one_and_change_no_draw(level, case, draw):
+    arrays, options = case
+    modes = np.full((len(arrays[0]) - 1, arrays[3].shape[1]), np.nan, np.float32)
+    with at_level(level):
+        expected, _ = kernels.solve_rows(*arrays, **options)
+        alone, _ = kernels.solve_rows(*arrays, **options, draw=draw, seed=4)
+        x, _ = kernels.solve_rows(*arrays, **options, draw=draw, seed=4, modes=modes)
+    np.testing.assert_array_equal(modes, expected)
+    np.testing.assert_array_equal(x, alone)
+
+
+@each_level
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("weighted_by", ["rows", "others", "rows and others"])
 def test_weights_of_rows_and_other_rows_are_weights_of_their_ratings_to_the_bit(level, weighted_by, weighted):

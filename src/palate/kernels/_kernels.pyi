@@ -32,6 +32,7 @@ def solve_rows(
     sweep: int = 0,
     stream: int = 0,
     errors: bool = False,
+    modes: Floats | None = None,
     n_threads: int = 0,
 ) -> tuple[Floats, NDArray[np.float64] | None]: ...
 def solve_blocks(

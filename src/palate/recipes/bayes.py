@@ -32,7 +32,6 @@ from palate.recipes.monitor import Monitor, rmse
 if TYPE_CHECKING:
     import polars as pl
 
-WARM_UP_SWEEPS = 6  # of ALS, before sampling
 BURN_IN = 2  # draws left out before averaging
 MAX_SWEEPS = 200  # for n_sweeps=None; where draws are strongly correlated, more lower errors by less than 0.001
 MANY_RATINGS = 300_000  # from here on 31 factors predict better than 15
@@ -169,8 +168,7 @@ class Bayes(Recipe):
             chain, ratings, monitor, max(n_factors, min(DISTILLED_RANK, 2 * n_factors + 1)), self.n_samples
         )
         try:
-            for _ in range(WARM_UP_SWEEPS):
-                chain.mode_sweep()
+            chain.warm_up()
             for number in range(1, (self.n_sweeps or MAX_SWEEPS) + 1):
                 chain.draw_sweep(number)
                 if number > BURN_IN:

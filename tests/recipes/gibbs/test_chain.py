@@ -42,14 +42,35 @@ def test_the_chain_samples_the_posterior_of_plain_ratings():
     n_draws, burn_in = 2000, 100
     theirs = brute_force_of_plain_ratings(ratings, n_draws + burn_in, seed=11)[burn_in:]
     chain = Chain(ratings, 1, seed=7, n_threads=1)
-    ours = np.empty_like(theirs)
+    ours, means = np.empty_like(theirs), np.empty_like(theirs)
     for number in range(n_draws + burn_in):
         chain.draw_sweep(number + 1)
-        users, items = chain.users.vectors, chain.items.vectors
-        if number >= burn_in:
-            ours[number - burn_in] = users[:, :1] @ items[:, :1].T + users[:, 1:] + items[:, 1]
-    ours = chain.center + chain.scale * ours
+        items = chain.items.vectors
+        for cells, users in ((ours, chain.users.vectors), (means, chain.user_means)):
+            cells[max(number - burn_in, 0)] = users[:, :1] @ items[:, :1].T + users[:, 1:] + items[:, 1]
+    ours, means = chain.center + chain.scale * ours, chain.center + chain.scale * means
     assert_same_mean_and_variance(ours, theirs)
+    spread = ours.std(axis=0)
+    assert np.all(np.abs(means.mean(axis=0) - ours.mean(axis=0)) < 5 * spread / np.sqrt(n_draws))
+    assert means.std(axis=0).mean() < 0.9 * spread.mean()
+
+
+def factor_variance(chain):
+    """The variance of p . q over all pairs, for factors of mean 0."""
+    users, items = (side.vectors[:, :-1].astype(np.float64) for side in (chain.users, chain.items))
+    return np.trace((users.T @ users / len(users)) @ (items.T @ items / len(items)))
+
+
+def test_a_weak_signal_does_not_hold_the_chain_near_zero():
+    """Lambda drawn from modes is far too large: without the draw in the warm-up the first value is 0.002 of the last."""
+    ratings = synthetic(300, 200, 9000, n_factors=6, noise=2.0, seed=0, step=None)
+    chain = Chain(ratings, 7, seed=0, n_threads=1)
+    chain.warm_up()
+    chain.draw_sweep(1)
+    first = factor_variance(chain)
+    for number in range(2, 101):
+        chain.draw_sweep(number)
+    assert first > 0.1 * factor_variance(chain)
 
 
 # ---- ordinal ratings

@@ -30,6 +30,7 @@ def solve_rows(
     sweep: int = 0,
     stream: int = 0,
     errors: bool = False,
+    modes: Floats | None = None,
     n_threads: int = 0,  # noqa: ARG001
 ) -> tuple[Doubles, Doubles | None]:
     """Every row x of one side given the other, (n_rows, k), and its sum of w (t - x.z)^2, (n_rows,).
@@ -38,7 +39,7 @@ def solve_rows(
     mode  x = B^-1 ((Lambda + ridge I) m + alpha sum_j w_j t_j z_j)        draw  x = mode + L^-T eps,  B = L L^T
 
     w_j is the product of the weights of the rating, (n_ratings,), of its row, (n_rows,), and of the other side's row,
-    (n_other,). Raises LinAlgError (a ValueError) if B is not positive definite.
+    (n_other,). modes: (n_rows, k), set to the modes. Raises LinAlgError (a ValueError) if B is not positive definite.
     """
     n_rows, k = len(indptr) - 1, other.shape[1]
     Z, targets = targets_of(indices, values, other, bias=bias, center=center, scale=scale)
@@ -56,6 +57,8 @@ def solve_rows(
         L = np.linalg.cholesky(B)
         noise = normals(seed, row, sweep, stream, k) if draw else np.zeros(k)
         out[row] = np.linalg.solve(L.T, np.linalg.solve(L, h) + noise)
+        if modes is not None:
+            modes[row] = np.linalg.solve(B, h)
         sse[row] = np.sum(w[here] * (t - z @ out[row]) ** 2)
     return out, sse if errors else None
 

@@ -31,6 +31,7 @@ struct RowProblem {
   uint64_t seed;
   uint32_t sweep, stream;
   float* out;      // (n_rows, k)
+  float* modes;    // (n_rows, k) or null: the modes too, where draws are drawn
   double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
 };
 

@@ -155,6 +155,12 @@ bool solve_row(const RowProblem& p, int64_t row, int ld, const Scratch& s) {
   }
   normal_equations(p, row, ld, s);
   if (!cholesky_and_lower(s.U, ld, s.inverse, s.v, s.rows)) return false;
+  if (p.modes) {
+    float* mode = s.panel;  // free by now
+    std::memcpy(mode, s.v, sizeof(float) * static_cast<size_t>(ld));
+    solve_upper(s.U, ld, s.inverse, mode);
+    std::memcpy(p.modes + row * p.k, mode, sizeof(float) * static_cast<size_t>(p.k));
+  }
   if (p.draw) {
     normals(p.seed, static_cast<uint32_t>(row), p.sweep, p.stream, p.k, s.noise);
     for (int i = 0; i < p.k; ++i) s.v[i] += s.noise[i];

@@ -78,6 +78,7 @@ Parameters:
     draw (bool, default False): Draw from the posterior.
     seed, sweep, stream (int, default 0): Key and counter of the draw; seed below 2^64, the others below 2^32.
     errors (bool, default False): Also return the errors.
+    modes (float32 array (n_rows, k), default None): Set to the modes, which a draw returns no other way.
     n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.
 
 Returns:
@@ -92,7 +93,8 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
                      const Array& precision, const Array& mean, const MaybeArray& weights,
                      const MaybeArray& row_weights, const MaybeArray& other_weights, const MaybeArray& ridge,
                      const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
-                     uint64_t seed, uint32_t sweep, uint32_t stream, bool errors, int n_threads) {
+                     uint64_t seed, uint32_t sweep, uint32_t stream, bool errors, const MaybeMutable& modes,
+                     int n_threads) {
   const int64_t n_rows = rows_of(indptr), n = static_cast<int64_t>(values.size());
   const int64_t k = checked_width(other, "other"), n_other = static_cast<int64_t>(other.shape(0));
   RowProblem p{};
@@ -124,6 +126,7 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   const Owned<double> row_errors(errors ? n_rows : 0);
   p.out = out.data;
   p.errors = errors ? row_errors.data : nullptr;
+  p.modes = checked_mutable<float>(modes, "modes", {n_rows, k});
   const Level& kernels = level();
   solve_all(p.rows, n_rows, p.k, threads, kernels.solve_rows_scratch(p.k), "give a prior precision that is",
             [&](const int32_t* order, int64_t n_here, float* scratch) {
@@ -139,7 +142,8 @@ void add_solve_rows(nb::module_& m) {
         "mean"_a, "weights"_a.none() = nb::none(), "row_weights"_a.none() = nb::none(),
         "other_weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
         "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false, "seed"_a = 0,
-        "sweep"_a = 0, "stream"_a = 0, "errors"_a = false, "n_threads"_a = 0, kDoc);
+        "sweep"_a = 0, "stream"_a = 0, "errors"_a = false, "modes"_a.noconvert().none() = nb::none(), "n_threads"_a = 0,
+        kDoc);
 }
 
 }  // namespace palate

@@ -40,7 +40,7 @@ class Average:
     def add(self) -> None:
         """Add the chain's current draw."""
         chain = self._chain
-        self._probe.add(chain.predict(self._probe.user_codes, self._probe.item_codes))
+        self._probe.add(chain.predict(self._probe.user_codes, self._probe.item_codes), chain.train_rmse)
         if self._monitor.valid is not None and self._valid_sum is not None:
             self._valid_sum += np.clip(self._predicted(self._monitor.valid), *self._limits)
         if chain.targets.time_effects is not None:
@@ -48,7 +48,7 @@ class Average:
         if chain.noise is not None:
             chain.noise.keep(chain.predictive_alpha)
         # Distiller and samples last: after Ctrl-C at any line, what was added so far still makes a model.
-        self._distiller.add(chain.users.vectors, chain.items.vectors)
+        self._distiller.add(chain.user_means, chain.items.vectors)
         cuts = None if chain.targets.steps is None else chain.targets.steps.cuts.astype(np.float32)
         self._samples.add(Draw(chain.predictive_alpha, chain.users.current_draw(), chain.items.current_draw(), cuts))
 
@@ -123,37 +123,51 @@ def _set_unrated(vectors: Floats, posterior: Posterior, projection: Projection, 
 
 
 class Probe:
-    """Watches the predictions for some fixed pairs, to see when averaging more draws would no longer change them.
+    """Watches a chain, to see when averaging more of its draws would no longer change predictions.
 
-    The means of the first and of the second half of n draws differ by D. The mean of all is then off by about D / 2,
-    which adds excess(n) = D^2 / 4 to the squared error of a prediction. Once doubling the draws has lowered the RMSE by
-    less than a share of TOLERANCE, the next doubling would not be worth it.
+    Two things must hold. The chain has arrived: the training errors of the last quarter of the draws and of the quarter
+    before differ by less than a share of DRIFT. While they differ the chain is still learning, however little its
+    predictions change. And the average is good: the means of the first and of the second half of n draws differ by D
+    on some fixed pairs. The mean of all is then off by about D / 2, which adds excess(n) = D^2 / 4 to the squared error
+    of a prediction. Once doubling the draws has changed the RMSE by less than a share of TOLERANCE, the next doubling
+    would not be worth it.
     """
 
     SIZE = 2048  # pairs
     MIN_DRAWS = 80
     TOLERANCE = 1e-3
+    DRIFT = 5e-3
 
     def __init__(self, ratings: Ratings, seed: int) -> None:
         rng = np.random.Generator(np.random.Philox([seed, 1]))
         self.user_codes = rng.choice(ratings.user_codes, self.SIZE)
         self.item_codes = rng.choice(ratings.item_codes, self.SIZE)
-        self._count, self._sum = 0, np.zeros(self.SIZE)
+        self._sum = np.zeros(self.SIZE)
         self._sums: dict[int, Doubles] = {}  # by number of draws
+        self._train_errors: list[float] = []
 
-    def add(self, predictions: Floats) -> None:
-        """Add a draw's predictions for the pairs."""
-        self._count, self._sum = self._count + 1, self._sum + predictions
-        if self._count % 5 in (0, 2):  # the tens, their halves and their quarters: is_settled() needs no others
-            self._sums[self._count] = self._sum
+    def add(self, predictions: Floats, train_rmse: float) -> None:
+        """Add a draw's predictions for the pairs and its training error."""
+        self._sum = self._sum + predictions
+        self._train_errors.append(train_rmse)
+        count = len(self._train_errors)
+        if count % 5 in (0, 2):  # the tens, their halves and their quarters: is_settled() needs no others
+            self._sums[count] = self._sum
 
     def is_settled(self, noise_variance: float) -> bool:
-        """True once the next doubling of the draws would lower the RMSE by less than a share of TOLERANCE."""
-        count = self._count
-        if count < self.MIN_DRAWS or count % 10:
+        """True once the chain has arrived and doubling the draws would lower the RMSE by less than TOLERANCE."""
+        count = len(self._train_errors)
+        if count < self.MIN_DRAWS or count % 10 or self._drift() > self.DRIFT:
             return False
         saved = self._excess(count // 2) - self._excess(count)
-        return saved / (2 * noise_variance) < self.TOLERANCE  # d rmse / rmse = d mse / (2 mse)
+        return abs(saved) / (2 * noise_variance) < self.TOLERANCE  # d rmse / rmse = d mse / (2 mse)
+
+    def _drift(self) -> float:
+        """By which share the mean training error of the last quarter differs from that of the quarter before."""
+        quarter = len(self._train_errors) // 4
+        last = float(np.mean(self._train_errors[-quarter:]))
+        before = float(np.mean(self._train_errors[-2 * quarter : -quarter]))
+        return abs(last - before) / max(before, 1e-30)
 
     def _excess(self, count: int) -> float:
         half = count // 2

@@ -21,7 +21,7 @@ from palate.models.factors import Doubles, Floats
 from palate.models.side_information import SideInfo
 from palate.recipes.gibbs.thinning import ColdStartRows, SideDraw
 
-WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 15.0, 5.0  # biases vary more than factors, and their variance mixes slowly
+WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 30.0, 5.0  # biases vary more than factors, and their variance mixes slowly
 
 
 class Side:
@@ -70,7 +70,12 @@ class Side:
         residuals = residuals if self.rated.all() else residuals[self.rated]
         scatter, n_scattered = (link.scatter(), len(link.beta)) if link.is_drawn else (0.0, 0)
         self.mean, self.precision = draw_normal_wishart(residuals, rng, n_threads, scatter, n_scattered)
-        link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
+        self.draw_link(rng, seed, sweep)
+
+    def draw_link(self, rng: np.random.Generator, seed: int, sweep: int) -> None:
+        """Draw the link given the vectors and their prior, where there is one."""
+        if self.link is not None:
+            self.link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
 
     @property
     def cold_start_rows(self) -> ColdStartRows:
