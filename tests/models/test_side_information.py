@@ -56,6 +56,24 @@ def test_the_matrix_is_history_beside_attributes(lists, weights, told, data):
     np.testing.assert_array_equal(dense_of(rows_where(F, keep), info.n_features), expected)
 
 
+@few
+@given(histories, st.lists(st.booleans(), min_size=7, max_size=7), st.lists(st.booleans(), min_size=7, max_size=7))
+def test_rows_without_a_column_are_no_history(lists, has_column, stays):
+    """The matrix is that of histories without them, also after some rows of the other side are gone."""
+    has_column, stays = np.array(has_column), np.array(stays)
+    info = SideInfo(7, JOBS).with_columns(has_column)
+    left = [[code for code in codes if has_column[code]] for codes in lists]
+    right = dense_of(SideInfo(7).matrix(rows_of(left)), 7)[:, has_column]
+    assert info.n_history == has_column.sum() == info.n_features - JOBS.n_features
+    np.testing.assert_array_equal(dense_of(info.matrix(rows_of(lists)), info.n_history), right)
+    fewer = info.with_columns(info.columns[stays] >= 0)
+    new_code = np.cumsum(stays) - 1
+    kept = [[int(new_code[code]) for code in codes if stays[code]] for codes in lists]
+    left = [[code for code in codes if has_column[code] and stays[code]] for codes in lists]
+    right = dense_of(SideInfo(7).matrix(rows_of(left)), 7)[:, has_column & stays]
+    np.testing.assert_array_equal(dense_of(fewer.matrix(rows_of(kept)), fewer.n_history), right)
+
+
 def test_groups_are_history_then_fields():
     info = SideInfo(7, JOBS)
     assert info.n_features == 7 + JOBS.n_features == len(info.groups)

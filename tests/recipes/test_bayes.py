@@ -6,7 +6,7 @@ import pytest
 import palate
 from palate import kernels
 from palate.data.datasets import synthetic, synthetic_factors
-from palate.recipes import bayes
+from palate.recipes.gibbs import sizes
 from palate.recipes.monitor import rmse
 
 WIDE = {"step": None, "scale": (-20.0, 30.0)}  # neither rounded nor clipped: the model's own assumptions
@@ -155,7 +155,7 @@ def test_folding_in_is_as_good_as_a_refit():
 def test_a_fit_stops_when_more_sweeps_would_not_change_predictions():
     ratings = synthetic(200, 100, 5000, seed=1)
     free = palate.Bayes(n_factors=4).fit(ratings)
-    assert 80 <= free.model.training["n_sweeps"] < bayes.MAX_SWEEPS
+    assert 80 <= free.model.training["n_sweeps"] < sizes.MAX_SWEEPS
     assert free.model.training["ended"] == "finished"
     assert palate.Bayes(n_factors=4, n_sweeps=7).fit(ratings).model.training["n_sweeps"] == 7
 

@@ -324,6 +324,13 @@ def test_tensors_that_contradict_each_other_are_refused(name, valid, folder):
     refuse(folder / "bad.palate", replaced(tensors, **BAD_TENSORS[name]), header)
 
 
+@pytest.mark.parametrize("columns", [[0, 1], [0, 1, 3], [1, 0, 2], [0, 0, 1], [-2, 0, 1], [0.0, 1.0, 2.0], [[0, 1, 2]]])
+def test_columns_of_history_that_do_not_rise_are_refused(columns, valid, folder):
+    tensors, header = valid
+    given = np.array(columns, np.int32 if isinstance(columns[0], int) else None)
+    refuse(folder / "bad.palate", tensors | {"user.history_columns": given}, header)
+
+
 @pytest.mark.parametrize("name", BAD_HEADERS)
 def test_headers_that_contradict_the_tensors_are_refused(name, valid, folder):
     tensors, header = valid

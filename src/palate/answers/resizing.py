@@ -45,8 +45,8 @@ def add_rows(model: Model, users: Vocabulary, items: Vocabulary, tables: tuple[A
         history=replace(history, indptr=np.concatenate([history.indptr, ends])),
         user_table=_with_new_records(model.user_table, tables[0], n_new[0]),
         item_table=_with_new_records(model.item_table, tables[1], n_new[1]),
-        user_info=_with_history(model.user_info, len(items)),
-        item_info=_with_history(model.item_info, len(users)),
+        user_info=_with_others(model.user_info, n_new[1]),
+        item_info=_with_others(model.item_info, n_new[0]),
         user_noise=_with_new_noise(model.user_noise, n_new[0], model.noise),
         item_noise=_with_new_noise(model.item_noise, n_new[1], model.noise),
     )
@@ -71,8 +71,8 @@ def keep_rows(model: Model, users: Mask, items: Mask) -> Model:
         history=columns_where(history, items),
         user_table=None if model.user_table is None else model.user_table.filter(users),
         item_table=None if model.item_table is None else model.item_table.filter(items),
-        user_info=_with_history(model.user_info, int(items.sum())),
-        item_info=_with_history(model.item_info, int(users.sum())),
+        user_info=_kept_others(model.user_info, items),
+        item_info=_kept_others(model.item_info, users),
         effects=None if effects is None else effects.subset(users, items),
         user_noise=None if model.user_noise is None else model.user_noise[users],
         item_noise=None if model.item_noise is None else model.item_noise[items],
@@ -98,9 +98,12 @@ def _with_new_noise(levels: Floats | None, n_new: int, noise: float) -> Floats |
 
 
 def _with_new_samples(samples: SideSamples, n_new: tuple[int, int], info: SideInfo | None) -> SideSamples:
-    """Draws with new rows. n_new: on this side and on the other, where each new row is one more history column here."""
+    """Draws with new rows. n_new: on this side and on the other.
+
+    Each new row of the other side is one more history column here, unless only some rows have one.
+    """
     link = samples.link
-    if link is not None and info is not None and info.n_history and n_new[1]:
+    if link is not None and info is not None and info.columns is None and info.n_history and n_new[1]:
         link = np.concatenate([_padded(link[:, : info.n_history], n_new[1]), link[:, info.n_history :]], axis=1)
     return replace(samples, vectors=_padded(samples.vectors, n_new[0]), link=link)
 
@@ -109,7 +112,8 @@ def _kept_samples(samples: SideSamples, own: Mask, others: Mask, info: SideInfo 
     link = samples.link
     if link is not None and info is not None and info.n_history:
         attributes = np.ones(info.n_features - info.n_history, bool)
-        link = np.compress(np.concatenate([others, attributes]), link, axis=1)
+        history = others if info.columns is None else others[info.columns >= 0]
+        link = np.compress(np.concatenate([history, attributes]), link, axis=1)
     return replace(samples, vectors=np.compress(own, samples.vectors, axis=1), link=link)
 
 
@@ -117,8 +121,22 @@ def _kept_labels(vocabulary: Vocabulary, mask: Mask) -> Vocabulary:
     return Vocabulary.in_order(vocabulary.labels[mask], what=vocabulary.what)
 
 
-def _with_history(info: SideInfo | None, n_others: int) -> SideInfo | None:
-    return None if info is None else replace(info, n_history=n_others if info.n_history else 0)
+def _with_others(info: SideInfo | None, n_new: int) -> SideInfo | None:
+    """Side information with n_new more rows on the other side. They have no history column if only some rows have."""
+    if info is None:
+        return None
+    if info.columns is None:
+        return replace(info, n_history=info.n_history + n_new if info.n_history else 0)
+    return replace(info, columns=np.concatenate([info.columns, np.full(n_new, -1, np.int32)]))
+
+
+def _kept_others(info: SideInfo | None, others: Mask) -> SideInfo | None:
+    """Side information with the rows of this mask on the other side."""
+    if info is None:
+        return None
+    if info.columns is None:
+        return replace(info, n_history=int(others.sum()) if info.n_history else 0)
+    return info.with_columns(info.columns[others] >= 0)
 
 
 def _with_new_records(table: pl.DataFrame | None, new: pl.DataFrame | None, n_new: int) -> pl.DataFrame | None:

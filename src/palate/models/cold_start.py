@@ -83,7 +83,7 @@ class ColdStart:
     def draws(self, s: int, attributes: CompressedRows | None, n_rows: int, seed: int) -> Floats:
         """A random vector of each row from its prior under draw s, (n_rows, k)."""
         k = self.mean.shape[1]
-        noise = np.stack([normals(seed, row, s, STREAM, k) for row in range(n_rows)])
+        noise = normals(seed, 0, s, STREAM, n_rows * k).reshape(n_rows, k)
         deviations = noise @ _root(self.covariance[s]).T
         if self.residual is not None and attributes is not None and (has_attributes := attributes.counts > 0).any():
             deviations[has_attributes] = noise[has_attributes] @ _root(self.residual[s]).T
@@ -195,7 +195,7 @@ class _Ridge:
 
     def predict(self, mean: Doubles, link: Doubles) -> Doubles:
         """Predicted vectors, (n, k)."""
-        return mean + self.features @ link
+        return mean + self.features @ link if len(link) else np.tile(mean, (len(self.features), 1))
 
 
 def _fit_draw(X: Floats, raters: Raters, ridge: _Ridge) -> tuple[Doubles, Doubles, Doubles]:

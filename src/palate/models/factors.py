@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, row_codes
 from palate.kernels import expect_truncated, predict_pairs, solve_rows
+from palate.models.least_squares import LeastSquares
 from palate.models.ordinal import OrderedSteps
 
 Floats = NDArray[np.float32]
@@ -179,10 +180,9 @@ class Factors:
         return second_moment(self.users, self.user_prior.mean), second_moment(self.items, self.item_prior.mean)
 
     @cached_property
-    def item_inverse(self) -> Doubles:
-        """Pseudo-inverse of the items' partners, (k, n_items): scores of all items -> the least-squares user vector."""
-        inverse: Doubles = np.linalg.pinv(as_partner(self.items).astype(np.float64))
-        return inverse
+    def item_least_squares(self) -> LeastSquares:
+        """Least squares on the items' partners: scores of all items -> the user vector that fits them best."""
+        return LeastSquares.on(as_partner(self.items))
 
     def unknown_variance(self, user_codes: Codes, item_codes: Codes, users: Floats | None = None) -> Doubles:
         """The variance that unknown users and items (code -1) add to ratings, (n,), in squared rating units.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows, columns_from, row_codes
+from palate.data.rows import CompressedRows, columns_from, row_codes, take_rows
 from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
 from palate.models.cold_start import ColdStart
 from palate.models.factors import (
@@ -30,6 +30,7 @@ from palate.models.factors import (
 )
 from palate.models.ordinal import OrderedSteps
 
+FEW_ITEMS = 4  # items are few if there are so many times more
 LATENT_STREAM = 7  # of random numbers, for the latent variables of fold-in users
 
 
@@ -149,19 +150,32 @@ class Posterior:
         features: the matrix F of the users, if the model has a link. start: vectors (S, n, k) from before a few ratings
         changed; for ordered ratings it takes fewer steps from there.
         """
+        posterior, near = self._with_rated_items(histories)
         solvers = [
-            _DrawSolver(self, s, mean, seed, n_threads, None if start is None else start[s])
+            _DrawSolver(posterior, s, mean, seed, n_threads, None if start is None else start[s])
             for s, mean in enumerate(self.users.means(features))
         ]
-        vectors = self._solve_draws(solvers, histories, draw=draw)
+        vectors = self._solve_draws(solvers, near, draw=draw)
         return self._with_cold_start(vectors, histories, features, draw=draw, seed=seed)
 
     def solve_new(self, histories: CompressedRows, features: CompressedRows | None = None) -> Floats:
         """Fold in new users: the modes of their vectors under each draw, (S, n, k)."""
         means = self.users.means(features)
-        solvers = [_DrawSolver(self, s, mean) for s, mean in enumerate(means)]
-        vectors = self._solve_draws(solvers, self.weight_new(histories, means), draw=False)
+        posterior, near = self._with_rated_items(self.weight_new(histories, means))
+        solvers = [_DrawSolver(posterior, s, mean) for s, mean in enumerate(means)]
+        vectors = self._solve_draws(solvers, near, draw=False)
         return self._with_cold_start(vectors, histories, features, draw=False)
+
+    def _with_rated_items(self, histories: CompressedRows) -> tuple[Posterior, CompressedRows]:
+        """The posterior with only the items in the histories, where these are few, and the histories in their codes.
+
+        A kernel prepares all items that it is given: to fold in one user should not cost as much as there are items.
+        """
+        if FEW_ITEMS * len(histories.indices) > self.items.vectors.shape[1]:
+            return self, histories
+        codes, at = np.unique(histories.indices, return_inverse=True)
+        items = replace(self.items, vectors=self.items.vectors.take(codes, axis=1))
+        return replace(self, items=items), replace(histories, indices=at.astype(np.int32))
 
     def weight_new(self, histories: CompressedRows, means: Floats) -> CompressedRows:
         """Return ratings of new users weighted for the uncertainty of their prior means, (S, n, k) or (S, k).
@@ -191,10 +205,12 @@ class Posterior:
         is_cold = histories.counts == 0
         if not is_cold.any():
             return vectors
-        cold_start, attributes = self.users.cold_start, self.users.attributes_in(features)
+        cold, cold_start = np.flatnonzero(is_cold), self.users.cold_start
+        attributes = self.users.attributes_in(features)
+        attributes = None if attributes is None else take_rows(attributes, cold)
         for s in range(len(self)):
-            rows = (s, attributes, histories.n_rows)
-            vectors[s, is_cold] = (cold_start.draws(*rows, seed) if draw else cold_start.means(*rows))[is_cold]
+            rows = (s, attributes, len(cold))
+            vectors[s, cold] = cold_start.draws(*rows, seed) if draw else cold_start.means(*rows)
         return vectors
 
     def predict(self, vectors: Floats, row_codes: Codes, item_codes: Codes) -> tuple[NDArray[np.float64], ...]:
@@ -235,14 +251,11 @@ class Posterior:
 
     def projection(self, factors: Factors) -> Projection:
         """The map from user vectors under each draw to one vector beside the distilled item factors."""
-        inverse = factors.item_inverse
-        maps = np.stack(
-            [self.scale / factors.scale / len(self) * (inverse @ as_partner(items)) for items in self.items.vectors]
-        )
+        to_users = factors.item_least_squares
+        weight = self.scale / factors.scale / len(self)
+        maps = np.stack([weight * to_users(as_partner(items)) for items in self.items.vectors])
         item_bias = self.items.vectors[:, :, -1].mean(axis=0, dtype=np.float64)
-        offset = inverse @ (
-            (self.center + self.scale * item_bias - factors.mean) / factors.scale - factors.items[:, -1]
-        )
+        offset = to_users((self.center + self.scale * item_bias - factors.mean) / factors.scale - factors.items[:, -1])
         return Projection(offset.astype(np.float32), maps.astype(np.float32))
 
 
@@ -336,6 +349,11 @@ class Projection:
         """The change of user vectors, (m, k), from the change of the vectors under each draw, (S, m, k_s)."""
         projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)
         return projected
+
+    def part(self, s: int, vectors: Floats) -> Floats:
+        """What the vectors under draw s, (m, k_s), add to user vectors, (m, k)."""
+        added: Floats = vectors @ self.maps[s].T
+        return added
 
 
 def _scores(vectors: Floats, items: Floats) -> Floats:

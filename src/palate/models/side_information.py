@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features import Design, Features
-from palate.data.rows import CompressedRows, distinct, row_codes, take_rows
+from palate.data.rows import Codes, CompressedRows, distinct, row_codes, rows_of_entries, take_rows
 from palate.kernels import compress_rows
 
 if TYPE_CHECKING:
@@ -31,13 +31,16 @@ class SideInfo:
     """How rows of one side become rows of the feature matrix F.
 
     Attributes:
-        n_history (int): Columns of history: rows of the other side, or 0 without history.
+        n_history (int): Columns of history; 0 without history.
         attributes (Features, default None): The encoding of a table's columns.
+        columns (int32 array of shape (n_others,), default None): The column of history of each row of the other side,
+            rising from 0 to n_history - 1; -1 for rows without one. None: every row has a column, in order.
         encoded (tuple of (polars.DataFrame, Design), default None): A table and its encoding, cached.
     """
 
     n_history: int
     attributes: Features | None = None
+    columns: Codes | None = field(default=None, compare=False, repr=False)
     encoded: tuple[pl.DataFrame, Design] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -59,6 +62,11 @@ class SideInfo:
         history = ["history"] if self.n_history else []
         return history if self.attributes is None else history + self.attributes.group_names
 
+    def with_columns(self, has_column: NDArray[np.bool_]) -> SideInfo:
+        """Return this with columns of history for some rows of the other side, of the mask (n_others,)."""
+        columns = np.where(has_column, np.cumsum(has_column) - 1, -1).astype(np.int32)
+        return replace(self, n_history=int(has_column.sum()), columns=columns)
+
     def matrix(self, history: CompressedRows, design: Design | None = None) -> CompressedRows:
         """The feature matrix F of some rows, from their ratings and the encoding of their attributes.
 
@@ -66,7 +74,7 @@ class SideInfo:
         """
         parts = []
         if self.n_history:
-            history = distinct(_with_weight(history), self.n_history)
+            history = distinct(self._with_column(_with_weight(history)), self.n_history)
             scales = (1 / np.sqrt(np.maximum(history.counts, 1))).astype(np.float32)
             values = np.repeat(scales, history.counts)
             parts.append(CompressedRows(history.indptr, history.indices, values, None))
@@ -74,6 +82,13 @@ class SideInfo:
             shifted = (design.indices + self.n_history).astype(np.int32)
             parts.append(CompressedRows(design.indptr, shifted, design.values, None))
         return _side_by_side(parts, history.n_rows)
+
+    def _with_column(self, history: CompressedRows) -> CompressedRows:
+        """Return the ratings whose other side has a column of history, by column instead of by code."""
+        if self.columns is None:
+            return history
+        kept = rows_of_entries(history, self.columns[history.indices] >= 0)
+        return replace(kept, indices=self.columns[kept.indices])
 
     def encode(self, table: pl.DataFrame | Sequence[Mapping[str, Any]] | None) -> Design | None:
         """Encode attributes from a table, or from a mapping for each row; None without attributes or table."""

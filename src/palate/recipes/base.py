@@ -146,7 +146,7 @@ class Recipe(ABC):
             >>> import palate
             >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
             >>> palate.Bayes().data_defaults(ratings), palate.Bayes(n_factors=8).data_defaults(ratings)
-            ({'n_factors': 15}, {})
+            ({'n_factors': 15, 'n_samples': 32}, {'n_samples': 32})
         """
         return {}
 

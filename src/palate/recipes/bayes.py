@@ -25,16 +25,15 @@ from palate.models.ordinal import MAX_STEPS
 from palate.models.side_information import SideInfo
 from palate.options import MAX_SEED, check_choice, check_flags, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.gibbs.averaging import Average
+from palate.recipes.gibbs.averaging import Average, Probe
 from palate.recipes.gibbs.chain import Chain
+from palate.recipes.gibbs.sizes import Sizes, history_of
 from palate.recipes.monitor import Monitor, rmse
 
 if TYPE_CHECKING:
     import polars as pl
 
 BURN_IN = 2  # draws left out before averaging
-MAX_SWEEPS = 200  # for n_sweeps=None; where draws are strongly correlated, more lower errors by less than 0.001
-MANY_RATINGS = 300_000  # from here on 31 factors predict better than 15
 AUTO_RATINGS, AUTO_SWEEPS = 100_000, 25  # ratings and sweeps by which likelihood="auto" decides, at most
 DISTILLED_RANK = 31  # of the mean of the draws, unless n_factors is larger
 
@@ -58,13 +57,15 @@ class Bayes(Recipe):
 
     Parameters:
         n_factors (int or None, default None): Latent factors of each draw, 1 or more. None: 15, or 31 from 300,000
-            ratings on.
+            ratings on if users and items have 8 or more on average, or 7 if they have fewer than 3.
         n_sweeps (int or None, default None): Gibbs sweeps, 1 or more; the first 2 are burn-in. None: until doubling the
-            number of draws would lower the RMSE by less than 0.1 percent, but at most 200.
-        n_samples (int, default 32): The maximum number of draws to keep, 2 or more. They are evenly spaced over the
-            sweeps. Intervals, fold_in() and update() use them.
+            number of draws would lower the RMSE by less than 0.1 percent, but at most 200, or fewer (30 at least)
+            where users and items are many and have few ratings each.
+        n_samples (int or None, default None): The maximum number of draws to keep, 2 or more. They are evenly spaced
+            over the sweeps. Intervals, fold_in() and update() use them. None: 32, or fewer (4 at least) if all of them
+            would take more than 16 MB and 128 bytes a rating.
         history (bool, default True): Use as side information which items a user rated at all, and which users rated an
-            item.
+            item; where there are more than 100 of them, only those with 10 ratings or more.
         features (bool, default True): Use as side information the columns of ratings.user_table and ratings.item_table,
             where there are such tables.
         likelihood ("gaussian", "ordinal" or "auto", default "gaussian"): "gaussian" takes ratings for numbers.
@@ -102,7 +103,7 @@ class Bayes(Recipe):
 
     n_factors: int | None = None
     n_sweeps: int | None = None
-    n_samples: int = 32
+    n_samples: int | None = None
     history: bool = True
     features: bool = True
     likelihood: Literal["gaussian", "ordinal", "auto"] = "gaussian"
@@ -113,27 +114,30 @@ class Bayes(Recipe):
 
     def __post_init__(self) -> None:
         check_whole(1, or_none=True, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
-        check_whole(2, n_samples=self.n_samples)
+        check_whole(2, or_none=True, n_samples=self.n_samples)
         check_whole(n_threads=self.n_threads)
         check_seed(self.seed, MAX_SEED)
         check_choice("likelihood", self.likelihood, ("gaussian", "ordinal", "auto"))
         check_flags(history=self.history, features=self.features, time=self.time, user_noise=self.user_noise)
 
     def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
-        """Return the n_factors that a fit uses if it is None.
+        """Return the n_factors and n_samples that a fit uses if they are None.
 
         Parameters:
-            ratings (Ratings): What a fit would learn from; only their number matters.
+            ratings (Ratings): What a fit would learn from; only numbers of ratings, users and items matter.
 
         Returns:
-            dict: {"n_factors": 15 or 31}; empty if n_factors is given.
+            dict: Values of "n_factors" and "n_samples"; without those that are given.
 
         Example:
             >>> import palate
             >>> palate.Bayes().data_defaults(palate.datasets.synthetic(60, 40, 1200, seed=1))
-            {'n_factors': 15}
+            {'n_factors': 15, 'n_samples': 32}
         """
-        return {"n_factors": _default_factors(ratings)} if self.n_factors is None else {}
+        sizes = Sizes.of(ratings)
+        n_factors = self.n_factors or sizes.n_factors
+        chosen = {"n_factors": n_factors, "n_samples": self.n_samples or sizes.n_samples(n_factors)}
+        return {name: value for name, value in chosen.items() if getattr(self, name) is None}
 
     def side_information(self, ratings: Ratings) -> dict[str, tuple[SideInfo, CompressedRows] | None]:
         """Return the side information that a fit uses: history and attributes, by side.
@@ -156,7 +160,9 @@ class Bayes(Recipe):
                 "time=True needs times, and these ratings have none. "
                 'Name the column of times: palate.read(..., time="...").'
             )
-        n_factors = self.n_factors or _default_factors(ratings)
+        sizes = Sizes.of(ratings)
+        n_factors = self.n_factors or sizes.n_factors
+        n_samples = self.n_samples or sizes.n_samples(n_factors)
         sides = self.side_information(ratings)
         ordinal = self._is_ordinal(ratings)
         user_noise = self.user_noise and not ordinal and not self.time
@@ -164,12 +170,13 @@ class Bayes(Recipe):
         chain = Chain(ratings, n_factors, self.seed, self.n_threads, sides, **options)
         user_info, item_info = (None if side is None else side[0] for side in sides.values())
         del sides  # frees the matrices F, which are as large as the ratings; the chain keeps what it needs of them
-        average = Average(
-            chain, ratings, monitor, max(n_factors, min(DISTILLED_RANK, 2 * n_factors + 1)), self.n_samples
-        )
+        rank = max(n_factors, min(DISTILLED_RANK, 2 * n_factors + 1))
+        # So few sweeps are all made. Where a fit may end sooner, the number of draws is not known.
+        n_draws = sizes.max_sweeps - BURN_IN if self.n_sweeps is None and sizes.max_sweeps < Probe.MIN_DRAWS else 0
+        average = Average(chain, ratings, monitor, rank, n_samples, n_draws)
         try:
             chain.warm_up()
-            for number in range(1, (self.n_sweeps or MAX_SWEEPS) + 1):
+            for number in range(1, (self.n_sweeps or sizes.max_sweeps) + 1):
                 chain.draw_sweep(number)
                 if number > BURN_IN:
                     average.add()
@@ -210,11 +217,8 @@ class Bayes(Recipe):
         attributes = None if table is None or not self.features else Features.learned(table)
         if attributes is not None and attributes.n_features == 0:
             attributes = None
-        info = SideInfo(n_others if self.history else 0, attributes).learned_from(table)
+        history = history_of(rows, n_others) if self.history else SideInfo(0)
+        info = replace(history, attributes=attributes).learned_from(table)
         if info.n_features == 0:
             return None
         return info, info.matrix(rows, None if info.encoded is None else info.encoded[1])
-
-
-def _default_factors(ratings: Ratings) -> int:
-    return 31 if len(ratings) >= MANY_RATINGS else 15

@@ -90,7 +90,9 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
 def _check_side(samples: SideSamples, info: SideInfo | None, n_others: int) -> None:
     draws, k = samples.mean.shape
     n_history, n_features = (0, 0) if info is None else (info.n_history, info.n_features)
-    if n_history not in (0, n_others):
+    if info is not None and info.columns is not None:
+        _check_columns(info.columns, n_history, n_others)
+    elif n_history not in (0, n_others):
         raise ValueError(f"{n_history} columns of history for {n_others} labels")
     _expect_if("link", samples.link, (draws, n_features, k), expected=info is not None)
     cold_start = samples.cold_start
@@ -103,6 +105,12 @@ def _check_side(samples: SideSamples, info: SideInfo | None, n_others: int) -> N
     for covariances in (cold_start.covariance, cold_start.residual):
         if covariances is not None:
             _expect_covariances("cold_start", covariances)
+
+
+def _check_columns(columns: NDArray[Any], n_history: int, n_others: int) -> None:
+    _expect("columns of history", columns, (n_others,), np.int32)
+    if (columns < -1).any() or not np.array_equal(columns[columns >= 0], np.arange(n_history)):
+        raise ValueError(f"columns of history that do not rise from 0 to {n_history - 1}")
 
 
 def _expect_if(what: str, array: NDArray[Any] | None, shape: tuple[int, ...], *, expected: bool) -> None:

@@ -57,8 +57,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "factors": _pack_factors(model.factors, tensors),
         "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
         "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
-        "user_info": _pack_info(model.user_info),
-        "item_info": _pack_info(model.item_info),
+        "user_info": _pack_info(model.user_info, "user", tensors),
+        "item_info": _pack_info(model.item_info, "item", tensors),
         "user_table": pack_table(model.user_table, "user_table", tensors),
         "item_table": pack_table(model.item_table, "item_table", tensors),
     }
@@ -150,8 +150,8 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         limits=(float(low), float(high)),
         user_table=unpack_table(header["user_table"], "user_table", tensors),
         item_table=unpack_table(header["item_table"], "item_table", tensors),
-        user_info=_unpack_info(header.get("user_info")),
-        item_info=_unpack_info(header.get("item_info")),
+        user_info=_unpack_info(header.get("user_info"), "user", tensors),
+        item_info=_unpack_info(header.get("item_info"), "item", tensors),
         predicts_ratings=bool(header["predicts_ratings"]),
         kind=_unpack_kind(header.get("ratings_kind", "explicit")),
         like_threshold=float(header["like_threshold"]) if "like_threshold" in header else None,
@@ -194,18 +194,20 @@ def _unpack_factors(tensors: Tensors, header: Header) -> Factors:
     return factors
 
 
-def _pack_info(info: SideInfo | None) -> Header | None:
+def _pack_info(info: SideInfo | None, side: str, tensors: Tensors) -> Header | None:
     if info is None:
         return None
+    if info.columns is not None:
+        tensors[f"{side}.history_columns"] = info.columns
     attributes = None if info.attributes is None else info.attributes.to_dict()
     return {"n_history": info.n_history, "attributes": attributes}
 
 
-def _unpack_info(header: Header | None) -> SideInfo | None:
+def _unpack_info(header: Header | None, side: str, tensors: Tensors) -> SideInfo | None:
     if header is None:
         return None
-    attributes = header["attributes"]
-    return SideInfo(int(header["n_history"]), None if attributes is None else Features.from_dict(attributes))
+    attributes = None if header["attributes"] is None else Features.from_dict(header["attributes"])
+    return SideInfo(int(header["n_history"]), attributes, tensors.get(f"{side}.history_columns"))
 
 
 def _unpack_steps(header: Header | None) -> dict[str, Any]:

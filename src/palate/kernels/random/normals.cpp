@@ -8,6 +8,7 @@ namespace palate {
 namespace PALATE_LEVEL {
 
 Normals normals;
+RowNormals row_normals;
 
 namespace {
 
@@ -36,21 +37,35 @@ inline void box_muller(UInts radius_bits, UInts angle_bits, Floats& first, Float
 
 }  // namespace
 
-// out[4 b + i] = normal i of counter (b, row, sweep, stream). Lanes are the blocks b.
-void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out) {
-  for (int base = 0; base < n; base += 4 * kLanes) {
-    UInts c[4];
-    for (int lane = 0; lane < kLanes; ++lane) c[0][lane] = static_cast<uint32_t>(base / 4 + lane);
-    c[1] = UInts{} + row;
+// out[r k + 4 b + i] = normal i of counter (b, rows[r], sweep, stream). Lanes are the blocks of all rows, one after the
+// other, so that rows of a few numbers leave no lane idle.
+void row_normals(uint64_t seed, const int32_t* rows, int n, uint32_t sweep, uint32_t stream, int k, float* out) {
+  const int per_row = (k + 3) / 4, total = n * per_row;
+  for (int base = 0; base < total; base += kLanes) {
+    const int here = total - base < kLanes ? total - base : kLanes;
+    UInts c[4] = {};
+    for (int lane = 0, row = base / per_row, block = base % per_row; lane < here; ++lane) {
+      c[0][lane] = static_cast<uint32_t>(block);
+      c[1][lane] = static_cast<uint32_t>(rows[row]);
+      if (++block == per_row) ++row, block = 0;
+    }
     c[2] = UInts{} + sweep;
     c[3] = UInts{} + stream;
     philox_lanes(c, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
     Floats normal[4];
     box_muller(c[0], c[1], normal[0], normal[1]);
     box_muller(c[2], c[3], normal[2], normal[3]);
-    const int here = n - base < 4 * kLanes ? n - base : 4 * kLanes;
-    for (int e = 0; e < here; ++e) out[base + e] = normal[e & 3][e >> 2];
+    for (int lane = 0, row = base / per_row, block = base % per_row; lane < here; ++lane) {
+      float* to = out + static_cast<int64_t>(row) * k + 4 * block;
+      for (int i = 0; i < 4 && 4 * block + i < k; ++i) to[i] = normal[i][lane];
+      if (++block == per_row) ++row, block = 0;
+    }
   }
+}
+
+void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out) {
+  const auto only = static_cast<int32_t>(row);
+  row_normals(seed, &only, 1, sweep, stream, n, out);
 }
 
 }  // namespace PALATE_LEVEL

@@ -12,11 +12,13 @@ namespace PALATE_LEVEL {
 
 SolveRowsScratch solve_rows_scratch;
 SolveRows solve_rows;
-Normals normals;  // random/normals.cpp
+RowNormals row_normals;  // random/normals.cpp
 
 namespace {
 
 #include "kernels/rows/cholesky.hpp"
+
+constexpr int kDrawn = 16;  // rows whose random numbers are drawn together
 
 // Scratch of one thread. ld is k rounded up to whole vectors; the padding is zero, but one on the diagonal of Lambda.
 struct Scratch {
@@ -31,6 +33,7 @@ struct Scratch {
   float* v;            // (ld,)
   float* inverse;      // (ld,)        1 / U_ii
   float* noise;        // (ld,)
+  float* drawn;        // (kDrawn, k)  normals of the next rows
 };
 
 Scratch split(float* memory, int ld) {
@@ -45,7 +48,8 @@ Scratch split(float* memory, int ld) {
   s.v = s.h + ld;
   s.inverse = s.v + ld;
   s.noise = s.inverse + ld;
-  s.rows = reinterpret_cast<const float**>(s.noise + ld);
+  s.drawn = s.noise + ld;
+  s.rows = reinterpret_cast<const float**>(s.drawn + kDrawn * ld);
   return s;
 }
 
@@ -139,7 +143,7 @@ double squared_error(double squares, const float* x, int ld, const Scratch& s) {
 //   A = sum_j w_j z_j z_j^T        h = sum_j w_j t_j z_j
 //   B = Lambda + ridge I + background + alpha A = U^T U
 //   mode  x = B^-1 (Lambda m + ridge m + alpha h)        draw  x = mode + U^-1 eps,  eps ~ N(0, I)
-bool solve_row(const RowProblem& p, int64_t row, int ld, const Scratch& s) {
+bool solve_row(const RowProblem& p, int64_t row, const float* eps, int ld, const Scratch& s) {
   std::memset(s.A, 0, sizeof(float) * static_cast<size_t>(ld) * static_cast<size_t>(ld));
   std::memset(s.h, 0, sizeof(float) * static_cast<size_t>(ld));
   double squares = 0;
@@ -161,10 +165,8 @@ bool solve_row(const RowProblem& p, int64_t row, int ld, const Scratch& s) {
     solve_upper(s.U, ld, s.inverse, mode);
     std::memcpy(p.modes + row * p.k, mode, sizeof(float) * static_cast<size_t>(p.k));
   }
-  if (p.draw) {
-    normals(p.seed, static_cast<uint32_t>(row), p.sweep, p.stream, p.k, s.noise);
-    for (int i = 0; i < p.k; ++i) s.v[i] += s.noise[i];
-  }
+  if (p.draw)
+    for (int i = 0; i < p.k; ++i) s.v[i] += eps[i];
   solve_upper(s.U, ld, s.inverse, s.v);
   std::memcpy(p.out + row * p.k, s.v, sizeof(float) * static_cast<size_t>(p.k));
   if (p.errors) p.errors[row] = squared_error(squares, s.v, ld, s);
@@ -175,15 +177,20 @@ bool solve_row(const RowProblem& p, int64_t row, int ld, const Scratch& s) {
 
 int64_t solve_rows_scratch(int k) {
   const int64_t ld = padded(k);
-  return 3 * ld * ld + kPanel * ld + kPanel + 5 * ld + 2 * (ld > kPanel ? ld : kPanel);
+  return 3 * ld * ld + kPanel * ld + kPanel + (5 + kDrawn) * ld + 2 * (ld > kPanel ? ld : kPanel);
 }
 
 int64_t solve_rows(const RowProblem& problem, const int32_t* order, int64_t n, float* memory) {
   const int ld = padded(problem.k);
   const Scratch scratch = split(memory, ld);
   prepare(problem, ld, scratch);
-  for (int64_t i = 0; i < n; ++i)
-    if (!solve_row(problem, order[i], ld, scratch)) return order[i];
+  for (int64_t first = 0; first < n; first += kDrawn) {
+    const int here = n - first < kDrawn ? static_cast<int>(n - first) : kDrawn;
+    if (problem.draw)
+      row_normals(problem.seed, order + first, here, problem.sweep, problem.stream, problem.k, scratch.drawn);
+    for (int r = 0; r < here; ++r)
+      if (!solve_row(problem, order[first + r], scratch.drawn + r * problem.k, ld, scratch)) return order[first + r];
+  }
   return -1;
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.data.rows import total_weights
+from palate.data.rows import take_rows, total_weights
 from palate.models.factors import Doubles, Floats
 from palate.models.ordinal import OrderedSteps
 from palate.models.posterior import Posterior, Projection
@@ -28,12 +28,14 @@ from palate.recipes.monitor import Monitor
 class Average:
     """The mean over the draws of a chain so far, and the draws that a model keeps."""
 
-    def __init__(self, chain: Chain, ratings: Ratings, monitor: Monitor, rank: int, n_samples: int) -> None:
+    def __init__(
+        self, chain: Chain, ratings: Ratings, monitor: Monitor, rank: int, n_samples: int, n_draws: int = 0
+    ) -> None:
         self._chain = chain
         self._monitor = monitor
         self._limits = ratings.range
         self._distiller = Distiller(rank, chain.n_threads)
-        self._samples = Thinned(n_samples)
+        self._samples = Thinned(n_samples, n_draws)
         self._valid_sum: Doubles | None = None if monitor.valid is None else np.zeros(len(monitor.valid))
         self._probe = Probe(ratings, chain.seed)
 
@@ -115,11 +117,13 @@ def _set_unrated(vectors: Floats, posterior: Posterior, projection: Projection, 
     unrated = ~side.rated
     if not unrated.any():
         return
-    samples, attributes, n_rows = posterior.users, side.attributes, len(unrated)
+    samples, codes = posterior.users, np.flatnonzero(unrated)
+    attributes = None if side.attributes is None else take_rows(side.attributes, codes)
+    total: Any = 0.0
     for s in range(len(posterior)):
-        samples.vectors[s, unrated] = samples.cold_start.draws(s, attributes, n_rows, seed=0)[unrated]
-    means = np.stack([samples.cold_start.means(s, attributes, n_rows)[unrated] for s in range(len(posterior))])
-    vectors[unrated] = projection(means)
+        samples.vectors[s, codes] = samples.cold_start.draws(s, attributes, len(codes), seed=0)
+        total = total + projection.part(s, samples.cold_start.means(s, attributes, len(codes)))
+    vectors[codes] = total + projection.offset
 
 
 class Probe:

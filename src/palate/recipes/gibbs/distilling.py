@@ -7,13 +7,14 @@ The mean prediction over S draws is a product of stacked factors,
 so its best approximation of rank r (Eckart & Young 1936) follows from the Gram matrices of the two stacks. With stacks
 P and Q, P^T P = L L^T and the eigenvectors W of L^T (Q^T Q) L = W D^2 W^T, the singular vectors of P Q^T are
 P L^-T W and Q L W D^-1, and its singular values D. Whenever a few more draws are stacked, the stacks are compressed to
-a working rank of 2 r.
+a working rank of r + k for draws of k factors.
 
 `distilled_factors` then makes a model's factors of the result, with priors for users and items that are folded in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,14 +23,17 @@ from palate.kernels import gram
 from palate.models.factors import Doubles, Factors, Floats, Prior, second_moment
 from palate.models.posterior import Posterior, Projection
 
-DRAWS_AT_ONCE = 4  # draws that are stacked before the next compression
+DRAWS_AT_ONCE = 2  # draws that are stacked before the next compression
+BLOCK_ROWS = 16_384  # rows of a stack that are copied at a time
+
+Stacks = tuple[tuple[Floats, Floats], ...]  # factors of users (n_users, width) and items (n_items, width), without bias
 
 
 @dataclass(frozen=True)
 class _Sum:
     """The draws so far: stacks whose products add up to sum_s P_s Q_s^T, the sums of biases, the number of draws."""
 
-    stacks: tuple[tuple[Floats, Floats], ...] = ()
+    stacks: Stacks = ()
     biases: tuple[Doubles, Doubles] | None = None
     count: int = 0
 
@@ -57,32 +61,30 @@ class Distiller:
         totals = old.biases or (np.zeros(len(users)), np.zeros(len(items)))
         biases = (totals[0] + users[:, -1], totals[1] + items[:, -1])
         new = _Sum((*old.stacks, (users[:, :-1], items[:, :-1])), biases, old.count + 1)
-        working_rank = 2 * self.rank
-        if new.width > working_rank + DRAWS_AT_ONCE * (users.shape[1] - 1):
+        n_factors = users.shape[1] - 1
+        working_rank = self.rank + n_factors
+        if new.width > working_rank + DRAWS_AT_ONCE * n_factors:
             new = replace(new, stacks=(self._compressed(new.stacks, working_rank),))
         self._sum = new
 
     def result(self) -> tuple[Floats, Floats]:
-        """Vectors of users and items, (n, rank + 1), the bias in the last column; columns by falling singular value."""
-        total = self._sum
-        assert total.biases is not None
-        vectors = [
-            np.column_stack(
-                [
-                    np.pad(side / np.sqrt(np.float32(total.count)), ((0, 0), (0, self.rank - side.shape[1]))),
-                    bias / total.count,
-                ]
-            )
-            for side, bias in zip(self._compressed(total.stacks, self.rank), total.biases, strict=True)
-        ]
-        return np.ascontiguousarray(vectors[0], np.float32), np.ascontiguousarray(vectors[1], np.float32)
+        """Vectors of users and items, (n, rank + 1), the bias in the last column; columns by falling singular value.
 
-    def _compressed(self, stacks: tuple[tuple[Floats, Floats], ...], rank: int) -> tuple[Floats, Floats]:
+        It lets go of the stacks: nothing can be added afterwards.
+        """
+        total, self._sum = self._sum, replace(self._sum, stacks=())
+        assert total.biases is not None
+        vectors = []
+        for side, bias in zip(self._compressed(total.stacks, self.rank), total.biases, strict=True):
+            vectors.append(np.zeros((len(side), self.rank + 1), np.float32))
+            np.divide(side, np.sqrt(np.float32(total.count)), out=vectors[-1][:, : side.shape[1]])
+            vectors[-1][:, -1] = bias / total.count
+        return vectors[0], vectors[1]
+
+    def _compressed(self, stacks: Stacks, rank: int) -> tuple[Floats, Floats]:
         if sum(users.shape[1] for users, _ in stacks) == 0:
             return stacks[0]
-        # One side's stack at a time, although each is built twice: both at once would set the peak memory of a fit.
-        gram_users = gram(_stacked(stacks, 0), n_threads=self._n_threads)[0]
-        gram_items = gram(_stacked(stacks, 1), n_threads=self._n_threads)[0]
+        gram_users, gram_items = self._gram(stacks, 0), self._gram(stacks, 1)
         # Any invertible L leaves the product unchanged. The ridge, well above the rounding of float32 sums, makes L
         # invertible if there are fewer users than columns; it only blurs which of the smallest columns are dropped.
         L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-7, 1e-30))
@@ -92,12 +94,31 @@ class Distiller:
         W, root = W[:, largest], squares[largest] ** 0.25
         to_users = np.linalg.solve(L.T, W) * root
         to_items = (L @ W) / root
-        return _stacked(stacks, 0) @ to_users.astype(np.float32), _stacked(stacks, 1) @ to_items.astype(np.float32)
+        return _times(stacks, 0, to_users.astype(np.float32)), _times(stacks, 1, to_items.astype(np.float32))
+
+    def _gram(self, stacks: Stacks, side: int) -> Doubles:
+        """The Gram matrix of the stacked factors of one side, (width, width)."""
+        grams = [gram(block, n_threads=self._n_threads)[0] for _, block in _blocks(stacks, side)]
+        total: Doubles = np.sum(grams, axis=0)
+        return total
 
 
-def _stacked(stacks: tuple[tuple[Floats, Floats], ...], side: int) -> Floats:
-    """The stacked factors of users (side 0) or items (side 1), (n, width)."""
-    return np.concatenate([stack[side] for stack in stacks], axis=1)
+def _times(stacks: Stacks, side: int, matrix: Floats) -> Floats:
+    """The stacked factors of one side times a matrix (width, r), (n, r)."""
+    product = np.empty((len(stacks[0][side]), matrix.shape[1]), np.float32)
+    for rows, block in _blocks(stacks, side):
+        np.matmul(block, matrix, out=product[rows])
+    return product
+
+
+def _blocks(stacks: Stacks, side: int) -> Iterator[tuple[slice, Floats]]:
+    """The stacked factors of users (side 0) or items (side 1), (n, width), by blocks of rows.
+
+    All rows at once would set the peak memory of a fit.
+    """
+    for first in range(0, len(stacks[0][side]), BLOCK_ROWS):
+        rows = slice(first, first + BLOCK_ROWS)
+        yield rows, np.concatenate([stack[side][rows] for stack in stacks], axis=1)
 
 
 def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> tuple[Factors, tuple[Projection, ...]]:

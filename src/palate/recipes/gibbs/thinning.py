@@ -47,12 +47,14 @@ class Draw:
 class Thinned:
     """Evenly spaced draws, at most `limit`. When they are full, every second one is dropped and the spacing doubles.
 
+    n_draws: how many draws will come, if that is known; the first spacing is then the last.
+
     Draws are copied at once into the tables that the posterior will be made of. Stacking them at the end instead would
     need their memory twice, and half as much again for fragmentation.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._spacing, self._seen = limit, 1, 0
+    def __init__(self, limit: int, n_draws: int = 0) -> None:
+        self._limit, self._spacing, self._seen = limit, max(1, -(-n_draws // limit)), 0
         self._slots: list[int] = []  # of the kept draws, ascending; valid at any time, so that Ctrl-C may come
         self._alpha, self._cuts, self._users, self._items = _Table(limit), _Table(limit), _Side(limit), _Side(limit)
 
