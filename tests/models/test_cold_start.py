@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers.data import rows_of
 from palate.models import cold_start
-from palate.models.cold_start import RIDGE, ColdStart, RatedPairs, fit_cold_start
+from palate.models.cold_start import RARE, RARE_ROWS, RIDGE, ColdStart, RarePairs, RatedPairs, fit_cold_start
 
 
 def random_rows(n_draws=3, n=40, k=3, d=5, seed=0):
@@ -27,11 +27,35 @@ def rated_by_all(counts, n_others=7, n_draws=3, k=3, seed=1):
     return others, rows_of([list(range(n_others)) * count for count in counts])
 
 
-def test_the_prior_has_the_moments_of_the_rated_rows():
+def targets_of(rows):
+    """Ratings in the units of vectors."""
+    return rows, 0.0, 1.0
+
+
+def rated_as_expected(rows, vectors, others):
+    """The rows with ratings that are what each row's vector says under the one draw."""
+    owners = np.repeat(np.arange(rows.n_rows), rows.counts)
+    return replace(rows, values=scores_of(vectors[owners], others[rows.indices]).astype(np.float32))
+
+
+def scores_of(x, y):
+    return np.sum(x[:, :-1] * y[:, :-1], axis=1) + x[:, -1] + y[:, -1]
+
+
+@pytest.fixture
+def no_level(monkeypatch):
+    """The prior before the level of rows with few ratings, which a test below holds to its formula."""
+    monkeypatch.setattr(cold_start, "RARE", 0.0)
+
+
+@pytest.mark.usefixtures("no_level")
+@pytest.mark.parametrize("at_once", [7, 4096])
+def test_the_prior_has_the_moments_of_the_rated_rows(at_once, monkeypatch):
+    monkeypatch.setattr(cold_start, "ROWS_AT_ONCE", at_once)
     vectors, counts, F, attributes = random_rows()
     others, rows = rated_by_all(counts)
-    found = fit_cold_start(vectors, others, rows, attributes, 5)
-    plain = fit_cold_start(vectors, others, rows, None, 0)
+    found = fit_cold_start(vectors, others, targets_of(rows), attributes, 5)
+    plain = fit_cold_start(vectors, others, targets_of(rows), None, 0)
     assert plain.link is None
     rated, n = counts > 0, np.count_nonzero(counts)
     for s in range(3):
@@ -71,6 +95,7 @@ def squared_error(expected, vectors, partners, rows):
     return np.mean(np.sum((vectors - expected)[of] * partners[rows.indices], axis=1) ** 2)
 
 
+@pytest.mark.usefixtures("no_level")
 @pytest.mark.parametrize("seed", range(4))
 def test_the_mean_is_the_least_squares_fit_to_the_ratings(seed):
     """Least squares of y . mu against the scores y . x of the rated pairs; the mean row is far from it."""
@@ -78,7 +103,7 @@ def test_the_mean_is_the_least_squares_fit_to_the_ratings(seed):
     of = np.repeat(np.arange(60), rows.counts)
     Y = partners[rows.indices]
     best = np.linalg.lstsq(Y, np.sum(Y * vectors[of], axis=1), rcond=None)[0]
-    found = fit_cold_start(vectors[None], others[None], rows, None, 0)
+    found = fit_cold_start(vectors[None], others[None], targets_of(rows), None, 0)
     np.testing.assert_allclose(found.mean[0], best, atol=1e-5)
     weights = rows.counts / rows.counts.sum()
     assert np.abs(weights @ vectors - best).max() > 0.1
@@ -86,13 +111,14 @@ def test_the_mean_is_the_least_squares_fit_to_the_ratings(seed):
     np.testing.assert_allclose(found.covariance[0], (around.T * weights) @ around, atol=1e-5)
 
 
+@pytest.mark.usefixtures("no_level")
 @pytest.mark.parametrize("seed", range(4))
 def test_one_step_goes_most_of_the_way_to_least_squares(seed):
     """Against all coefficients solved at once, with the ridge RIDGE A of the step."""
     vectors, others, partners, rows, F = liked(seed=seed)
     attributes = rows_of([np.flatnonzero(row) for row in F])
     attributes = replace(attributes, values=np.ones(len(attributes.indices), np.float32))
-    found = fit_cold_start(vectors[None], others[None], rows, attributes, 4)
+    found = fit_cold_start(vectors[None], others[None], targets_of(rows), attributes, 4)
     of, weights = np.repeat(np.arange(60), rows.counts), rows.counts / rows.counts.sum()
     Y, around = partners[rows.indices], np.column_stack([np.ones(60), F - weights @ F])
     design = np.einsum("na,nk->nak", around[of], Y).reshape(len(of), -1)
@@ -122,8 +148,9 @@ def test_a_step_never_raises_the_error_of_the_ratings(n, m, d, seed):
     attributes = rows_of([np.flatnonzero(row) for row in F])
     attributes = replace(attributes, values=np.ones(len(attributes.indices), np.float32))
     partners = np.column_stack([others[:, :-1], np.ones(m)])
-    raters = others[None], rows
-    found = fit_cold_start(vectors[None], *raters, attributes, d)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cold_start, "RARE", 0.0)
+        found = fit_cold_start(vectors[None], others[None], targets_of(rows), attributes, d)
     expected = found.mean[0] if found.link is None else found.intercept[0] + F @ found.link[0]
     assert np.isfinite(expected).all()
     weights = rows.counts / rows.counts.sum()
@@ -132,6 +159,81 @@ def test_a_step_never_raises_the_error_of_the_ratings(n, m, d, seed):
     plain = weights @ vectors + around @ np.linalg.solve(solved, (around.T * weights * n_rated) @ vectors)
     stepped, before = (squared_error(guess, vectors, partners, rows) for guess in (expected, plain))
     assert stepped <= before + 1e-5 * (1 + before)
+
+
+def level_of(rows, values, expected, others):
+    """t, rating by rating: a row with n ratings counts 1 / n, and RARE_ROWS more rows have a residual of 0."""
+    total, size = 0.0, RARE_ROWS
+    for r in range(rows.n_rows):
+        own = slice(rows.indptr[r], rows.indptr[r + 1])
+        weights = np.ones(rows.counts[r]) if rows.weights is None else rows.weights[own].astype(float)
+        for j, value, weight in zip(rows.indices[own], values[own], weights, strict=True):
+            score = expected[r, :-1] @ others[j, :-1] + expected[r, -1] + others[j, -1]
+            total += weight / rows.counts[r] ** 2 * (value - score)
+            size += weight / rows.counts[r] ** 2
+    return total / size
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_level_is_that_of_rows_with_few_ratings(weighted, monkeypatch):
+    """In the units of vectors, apart for rows with and without attributes; the bias alone moves."""
+    rng = np.random.default_rng(3)
+    vectors, others, _, rows, F = liked()
+    attributes = rows_of([np.flatnonzero(row) for row in F])
+    attributes = replace(attributes, values=np.ones(len(attributes.indices), np.float32))
+    values = rng.normal(size=len(rows.indices)).astype(np.float32)
+    weights = rng.random(len(values)).astype(np.float32) * 2 if weighted else None
+    rows = replace(rows, values=3.5 + 2 * values, weights=weights)
+    given = vectors[None], others[None], (rows, 3.5, 2.0), attributes, 4
+    found = fit_cold_start(*given)
+    monkeypatch.setattr(cold_start, "RARE", 0.0)
+    before = fit_cold_start(*given)
+    plain = level_of(rows, values, np.tile(before.mean[0], (60, 1)), others)
+    known = level_of(rows, values, before.intercept[0] + F @ before.link[0], others)
+    assert min(abs(plain), abs(known), abs(plain - known)) > 0.01
+    bias = np.array([0, 0, 1])
+    np.testing.assert_allclose(found.mean[0], before.mean[0] + RARE * plain * bias, atol=1e-5)
+    np.testing.assert_allclose(found.intercept[0], before.intercept[0] + RARE * known * bias, atol=1e-5)
+    np.testing.assert_array_equal(found.link, before.link)
+    for one, other, level in (
+        (found.covariance, before.covariance, plain),
+        (found.residual, before.residual, known),
+    ):
+        np.testing.assert_allclose(one[0] - other[0], RARE * (1 - RARE) * level**2 * np.diag(bias), atol=1e-5)
+
+
+def test_the_prior_is_between_rows_rated_once_and_rows_rated_often():
+    """The level has the sign of what is rarely rated, and the variance covers both."""
+    rng = np.random.default_rng(0)
+    often = np.arange(250) < 50
+    vectors = np.column_stack([np.zeros((250, 2)), np.where(often, 0.5, -0.5)]).astype(np.float32)
+    others = np.zeros((100, 3), np.float32)
+    rows = rows_of([rng.permutation(100)[: 40 if popular else 1] for popular in often])
+    found = fit_cold_start(vectors[None], others[None], targets_of(rated_as_expected(rows, vectors, others)), None, 0)
+    popular = (50 * 40 * 0.5 - 200 * 0.5) / (50 * 40 + 200)  # a row counts as often as it was rated
+    assert popular - 0.5 * RARE > found.mean[0, -1] > popular - 1.0 * RARE
+    assert found.covariance[0, -1, -1] > RARE * (1 - RARE) * 0.5
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.integers(1, 200), st.integers(0, 10**6))
+def test_pairs_are_those_of_the_rows_with_fewest_ratings(counts, max_pairs, seed):
+    rng = np.random.default_rng(seed)
+    counts[0] += not any(counts)
+    rows = rows_of([rng.integers(0, 9, count) for count in counts])
+    rows = replace(rows, values=rng.normal(size=len(rows.indices)).astype(np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cold_start, "MAX_PAIRS", max_pairs)
+        pairs = RarePairs.of(rows, 1.0, 2.0)
+    chosen = np.unique(pairs.rows)
+    left = np.setdiff1d(np.flatnonzero(rows.counts), chosen)
+    assert len(pairs.rows) <= max_pairs or len(chosen) == 1
+    assert len(left) == 0 or rows.counts[chosen].max() <= rows.counts[left].min()
+    assert len(left) == 0 or len(pairs.rows) + rows.counts[left].min() > max_pairs
+    for r in chosen:
+        own, at = slice(rows.indptr[r], rows.indptr[r + 1]), pairs.rows == r
+        np.testing.assert_array_equal(pairs.raters[at], rows.indices[own])
+        np.testing.assert_allclose(pairs.targets[at], (rows.values[own] - 1) / 2, rtol=1e-6)
+        np.testing.assert_allclose(pairs.weights[at], 1 / rows.counts[r] ** 2)
 
 
 @pytest.mark.parametrize("max_pairs", [1, 7, 100, 10_000])
@@ -149,7 +251,8 @@ def test_of_many_ratings_an_even_sample_is_used(max_pairs, monkeypatch):
 
 def test_draws_have_the_moments_of_the_prior():
     vectors, counts, _, attributes = random_rows(seed=1)
-    found = fit_cold_start(vectors, *rated_by_all(counts), attributes, 5)
+    others, rows = rated_by_all(counts)
+    found = fit_cold_start(vectors, others, targets_of(rows), attributes, 5)
     attributes = rows_of([[]] * 4000 + [[0, 3]] * 4000)
     means = found.means(1, attributes, 8000)
     np.testing.assert_allclose(means[0], found.mean[1], rtol=1e-6)

@@ -1,9 +1,10 @@
 """Cold start: the prior of a user or item without ratings, from its attributes where it has some.
 
 Under each posterior draw, ridge regression of the vectors x_r of rated rows on their attributes f_r, each row weighted
-by its number of ratings, and then one step that corrects for self-selection:
+by its number of ratings, then one step that corrects for self-selection, then the level of rows with few ratings:
 
     mu += sum_r g_r,   link += (F' W F + ridge I)^-1 F' n g,   g_r = A^-1 mean(y (y . e_r)) - w_r e_r
+    mu_bias += P t,    t = sum_r mean_r(z - y . mu_r) / n_r / (N0 + sum_r 1 / n_r)
 
 Why not the prior of rated rows: it holds for a row whose history is given. The history of a cold-start row is not
 empty, it is unknown. Weights: a row that was rated more often stands for more of the rows that will be rated.
@@ -13,6 +14,12 @@ y = [q, 1] of the rater, a rating is y . x_r, and the least-squares fit to all r
 goes from the ridge regression towards that fit, in the metric A, the mean of y y' over the ratings. Further steps
 change almost nothing. Here e_r is the residual of row r, w_r its share of the ratings, W = diag(n w) for n rated rows;
 the mean is over all ratings, with zero for those of other rows.
+
+Why the level: a row without ratings may be a new one, which will be rated as often as others are. Or it is one of those
+that hardly anybody rates, and these are rated otherwise. Which of the two it is cannot be told from the data, so the
+prior is a mixture: with probability P = RARE the row lies t above the others. t is the mean residual of ratings z
+(less the rater's bias) of row r given its attributes, a row with n_r ratings counting 1 / n_r, so that it is what rows
+with one rating or two say. It is held back by N0 = RARE_ROWS more rows with a residual of 0.
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, take_rows, transpose_rows
 from palate.kernels import multiply_rows, normals, predict_pairs
 
 Floats = NDArray[np.float32]
@@ -31,6 +38,9 @@ Doubles = NDArray[np.float64]
 RIDGE = 30.0  # an attribute that this many rows have is shrunk by half
 MAX_PAIRS = 30_000  # ratings used for the step, evenly spaced
 STREAM = 6  # of random numbers; the Gibbs chain uses lower ones
+RARE = 0.2  # probability that a row without ratings is one of those that hardly anybody rates
+RARE_ROWS = 20.0  # rows with a residual of 0 that are added to those with few ratings
+ROWS_AT_ONCE = 4096  # whose attributes are made dense
 
 
 @dataclass(frozen=True)
@@ -98,22 +108,27 @@ def _root(covariance: Floats) -> Floats:
 
 
 def fit_cold_start(
-    vectors: Floats, others: Floats, rows: CompressedRows, attributes: CompressedRows | None, n_attributes: int
+    vectors: Floats,
+    others: Floats,
+    targets: tuple[CompressedRows, float, float],
+    attributes: CompressedRows | None,
+    n_attributes: int,
 ) -> ColdStart:
     """Fit the cold-start prior of one side to its rated rows, under each draw. At least one row has ratings.
 
-    vectors: (S, n, k) of this side; others: (S, m, k) of the other side, the raters; rows: the ratings of this side, by
-    code of the other; attributes: (n, n_attributes) sparse, or None.
+    vectors: (S, n, k) of this side; others: (S, m, k) of the other side, the raters; targets: the ratings of this side,
+    by code of the other, with their center and scale; attributes: (n, n_attributes) sparse, or None.
     """
+    rows, center, scale = targets
     weights = rows.counts / rows.counts.sum()
-    mean_only = _Ridge.of(np.zeros((len(weights), 0)), weights)
-    ridge = _Ridge.of(_dense(attributes, n_attributes), weights) if attributes is not None and n_attributes else None
-    pairs = RatedPairs.of(rows)
+    mean_only = _Ridge.of(CompressedRows.empty(rows.n_rows), 0, weights)
+    ridge = _Ridge.of(attributes, n_attributes, weights) if attributes is not None and n_attributes else None
+    pairs, rare = RatedPairs.of(rows), RarePairs.of(rows, center, scale)
     fits = []
     for X, Y in zip(vectors, others, strict=True):
         raters = Raters.of(pairs, Y)
-        mean, _, covariance = _fit_draw(X, raters, mean_only)
-        fits.append((mean, covariance) if ridge is None else (mean, covariance, *_fit_draw(X, raters, ridge)))
+        mean, _, covariance = _fit_draw(X, raters, rare, mean_only)
+        fits.append((mean, covariance) if ridge is None else (mean, covariance, *_fit_draw(X, raters, rare, ridge)))
     return ColdStart(*(np.stack(part).astype(np.float32) for part in zip(*fits, strict=True)))
 
 
@@ -139,10 +154,43 @@ class RatedPairs:
 
 
 @dataclass(frozen=True)
+class RarePairs:
+    """At most MAX_PAIRS ratings of the rows that have the fewest, and what each of them counts.
+
+    rows and raters: (n_pairs,) codes; targets: (n_pairs,) the ratings, in the units of vectors; weights: (n_pairs,).
+    """
+
+    rows: NDArray[np.int32]
+    raters: NDArray[np.int32]
+    targets: Floats
+    weights: Doubles
+
+    @classmethod
+    def of(cls, rows: CompressedRows, center: float, scale: float) -> RarePairs:
+        """Choose pairs from compressed rows. Rows with equally many ratings come in a random order, always the same."""
+        shuffled = np.random.Generator(np.random.Philox(0)).permutation(rows.n_rows)
+        rated = shuffled[rows.counts[shuffled] > 0]
+        fewest_first = rated[np.argsort(rows.counts[rated], kind="stable")]
+        n_rows = max(1, int(np.searchsorted(np.cumsum(rows.counts[fewest_first]), MAX_PAIRS, side="right")))
+        chosen = fewest_first[:n_rows].astype(np.int32)
+        some = take_rows(rows, chosen)
+        counts = np.repeat(some.counts, some.counts)
+        weights = (1.0 if some.weights is None else some.weights.astype(np.float64)) / counts**2
+        targets = ((some.values - center) / scale).astype(np.float32)
+        return cls(np.repeat(chosen, some.counts), some.indices, targets, weights)
+
+    def level(self, expected: Floats, others: Floats) -> float:
+        """How far these rows' ratings lie above what is expected of the rows, (n, k), given the other side, (m, k)."""
+        scores = predict_pairs(expected, others, self.rows, self.raters, bias=True, n_threads=1)
+        return float(self.weights @ (self.targets - scores) / (RARE_ROWS + self.weights.sum()))
+
+
+@dataclass(frozen=True)
 class Raters:
-    """The raters of these pairs under one draw: partners y = [q, 1], (m, k), and inverse = A^-1, (k, k)."""
+    """The raters of these pairs under one draw: vectors [q, c], partners y = [q, 1], (m, k); inverse = A^-1, (k, k)."""
 
     pairs: RatedPairs
+    vectors: Floats
     partners: Floats
     inverse: Doubles
 
@@ -153,7 +201,7 @@ class Raters:
         partners[:, -1] = 1
         counts = np.bincount(pairs.raters, minlength=len(partners)).astype(np.float32)
         metric = ((partners.T * counts) @ partners).astype(np.float64) / len(pairs.raters)
-        return cls(pairs, partners, np.asarray(np.linalg.pinv(metric, rcond=1e-6, hermitian=True), np.float64))
+        return cls(pairs, vectors, partners, np.asarray(np.linalg.pinv(metric, rcond=1e-6, hermitian=True), np.float64))
 
     def scores(self, rows: Doubles) -> Floats:
         """The scores y . x_r of the pairs, (n_pairs,), where rows x are (n, k)."""
@@ -170,42 +218,71 @@ class Raters:
 class _Ridge:
     """Ridge regression on d centered attributes, the same for every draw.
 
-    weights: (n,) that add up to 1; center: (d,) the weighted mean of the attributes; features: (n, d) less the center;
-    solution: (d, n), whose product with weighted rows is the link.
+    weights: (n,) that add up to 1; n_rated: how many are not 0; center: (d,) the weighted mean of the attributes; rows:
+    the attributes, (n, d); by_attribute: their transpose; inverse: (d, d), of the precision of the link.
     """
 
     weights: Doubles
+    n_rated: int
     center: Doubles
-    features: Doubles
-    solution: Doubles
+    rows: CompressedRows
+    by_attribute: CompressedRows
+    inverse: Doubles
 
     @classmethod
-    def of(cls, F: Doubles, weights: Doubles) -> _Ridge:
-        """Prepare the regression on attributes F (n, d)."""
-        n_rated = np.count_nonzero(weights)
-        center = weights @ F
-        features = F - center
-        precision = (features.T * (weights * n_rated)) @ features + RIDGE * np.eye(F.shape[1])
-        solution = n_rated * np.linalg.solve(precision, features.T)
-        return cls(weights, center, features, np.asarray(solution, np.float64))
+    def of(cls, rows: CompressedRows, n_columns: int, weights: Doubles) -> _Ridge:
+        """Prepare the regression on attributes (n, d)."""
+        n_rated = int(np.count_nonzero(weights))
+        products, center = _moments(rows, n_columns, weights)
+        precision = n_rated * (products - np.outer(center, center)) + RIDGE * np.eye(n_columns)
+        inverse = np.asarray(np.linalg.inv(precision), np.float64)
+        return cls(weights, n_rated, center, rows, transpose_rows(rows, n_columns), inverse)
 
     def fit(self, weighted: Doubles) -> tuple[Doubles, Doubles]:
         """Return the mean (k,) and the link (d, k) for rows times their weights, (n, k)."""
-        return weighted.sum(axis=0), self.solution @ weighted
+        total = weighted.sum(axis=0)
+        if not len(self.center):
+            return total, np.zeros((0, len(total)))  # no attributes
+        columns = self.by_attribute
+        sums = multiply_rows(columns.indptr, columns.indices, columns.values, weighted.astype(np.float32), n_threads=1)
+        link: Doubles = self.n_rated * (self.inverse @ (sums.astype(np.float64) - np.outer(self.center, total)))
+        return total, link
 
     def predict(self, mean: Doubles, link: Doubles) -> Doubles:
         """Predicted vectors, (n, k)."""
-        return mean + self.features @ link if len(link) else np.tile(mean, (len(self.features), 1))
+        if not len(self.center):
+            return np.tile(mean, (len(self.weights), 1))
+        rows = self.rows
+        effects = multiply_rows(rows.indptr, rows.indices, rows.values, link.astype(np.float32), n_threads=1)
+        return effects + (mean - self.center @ link)
 
 
-def _fit_draw(X: Floats, raters: Raters, ridge: _Ridge) -> tuple[Doubles, Doubles, Doubles]:
+def _moments(rows: CompressedRows, n_columns: int, weights: Doubles) -> tuple[Doubles, Doubles]:
+    """The weighted mean of f f', (d, d), and of f, (d,), over sparse rows f (n, d)."""
+    products, sums = np.zeros((n_columns, n_columns)), np.zeros(n_columns)
+    for first in range(0, rows.n_rows if n_columns else 0, ROWS_AT_ONCE):
+        codes = np.arange(first, min(first + ROWS_AT_ONCE, rows.n_rows))
+        F = _dense(take_rows(rows, codes), n_columns)
+        weighted = F * weights[codes, None]
+        products += weighted.T @ F
+        sums += weighted.sum(axis=0)
+    return products, sums
+
+
+def _fit_draw(X: Floats, raters: Raters, rare: RarePairs, ridge: _Ridge) -> tuple[Doubles, Doubles, Doubles]:
     """Return intercept (k,), link (d, k) and residual covariance (k, k) for rows with vectors X (n, k)."""
     weights = ridge.weights[:, None]
     mean, link = ridge.fit(weights * X)
     mean_step, link_step = _step(X - ridge.predict(mean, link), raters, ridge)
     mean, link = mean + mean_step, link + link_step
-    residuals = X - ridge.predict(mean, link)
-    return mean - ridge.center @ link, link, (weights * residuals).T @ residuals
+    expected = ridge.predict(mean, link)
+    residuals = X - expected
+    covariance = (weights * residuals).T @ residuals
+    level = rare.level(expected.astype(np.float32), raters.vectors)
+    intercept = mean - ridge.center @ link
+    intercept[-1] += RARE * level
+    covariance[-1, -1] += RARE * (1 - RARE) * level**2  # the variance of a level that is 0 or this
+    return intercept, link, covariance
 
 
 def _step(residuals: Doubles, raters: Raters, ridge: _Ridge) -> tuple[Doubles, Doubles]:

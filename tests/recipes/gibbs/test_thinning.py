@@ -16,7 +16,7 @@ def test_kept_draws_are_evenly_spaced(limit, n):
         vectors = np.full((2, 1), number, np.float32)
         side = SideDraw(vectors, np.zeros(1, np.float32), np.eye(1, dtype=np.float32), None)
         thinned.add(Draw(float(number), side, side))
-    rows = rows_of([[0], [1]]), None, 0
+    rows = (rows_of([[0], [1]]), 0.0, 1.0), None, 0
     kept = thinned.posterior(0.0, 1.0, rows, rows)
     assert min(n, (limit + 1) // 2) <= len(kept) <= limit
     assert kept.alpha[0] == 0

@@ -79,7 +79,8 @@ class Average:
             self.add()
         chain = self._chain
         users, items = self._distiller.result()
-        rows = chain.users.cold_start_rows, chain.items.cold_start_rows
+        sides = {"user": chain.users, "item": chain.items}
+        rows = (side.cold_start_rows(chain.targets.of(name)) for name, side in sides.items())
         posterior = self._samples.posterior(chain.center, chain.scale, *rows)
         factors, projections = distilled_factors(users, items, posterior)
         _set_unrated(factors.users, posterior, projections[0], chain.users)

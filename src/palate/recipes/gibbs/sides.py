@@ -77,11 +77,10 @@ class Side:
         if self.link is not None:
             self.link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
 
-    @property
-    def cold_start_rows(self) -> ColdStartRows:
-        """The ratings of the rows, their attributes, and how many of these there are."""
+    def cold_start_rows(self, targets: tuple[CompressedRows, float, float]) -> ColdStartRows:
+        """The targets of the rows as they are given, the rows' attributes, and how many of these there are."""
         info = None if self.link is None else self.link.info
-        return self.rows, self.attributes, 0 if info is None else info.n_features - info.n_history
+        return targets, self.attributes, 0 if info is None else info.n_features - info.n_history
 
     def current_draw(self) -> SideDraw:
         """The current draw. The next sweep overwrites its link."""

@@ -19,8 +19,8 @@ from palate.models.posterior import Posterior, SideSamples
 FIRST_SLOTS = 64  # slots of a new table; it grows when they are full
 
 ColdStartRows = tuple[
-    CompressedRows, CompressedRows | None, int
-]  # a side's ratings, attributes and number of attributes
+    tuple[CompressedRows, float, float], CompressedRows | None, int
+]  # a side's targets with their center and scale, its attributes and their number
 SideTables = tuple[Floats, Floats, Floats, Floats | None]  # vectors, means, precisions and links of all kept draws
 
 
