@@ -44,37 +44,57 @@ def with_steps(trained: Trained, ratings: Ratings) -> Trained:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Some training ratings, (n,): their pairs, times and steps, and how many ratings each stands for."""
+    """Some training ratings, (n,): their pairs, times and steps, how many ratings each stands for, and its number."""
 
     user_codes: Codes
     item_codes: Codes
     times: NDArray[np.int64] | None
     steps: NDArray[np.intp]
     counts: Doubles
+    numbers: NDArray[np.uint32]
 
     @classmethod
     def of(cls, ratings: Ratings, values: NDArray[np.float32], size: int) -> _Sample:
-        """At most `size` ratings: of each step as many, evenly spaced, so that rare steps are in it too."""
+        """At most `size` ratings: of each step as many, so that rare steps are in it too.
+
+        A rating is chosen by the number of its pair, so that the order of the ratings does not matter.
+        """
+        numbers = _numbers_of(ratings.user_codes, ratings.item_codes)
         positions, counts = [], []
         for value in values:
             found = np.flatnonzero(ratings.values == value)
-            picked = found[np.linspace(0, len(found) - 1, min(len(found), size // len(values))).astype(np.int64)]
+            picked, limit = found, size // len(values)
+            if len(found) > limit:
+                picked = found[np.argpartition(numbers[found], limit)[:limit]]
             weights = np.ones(len(picked)) if ratings.weights is None else ratings.weights[picked].astype(np.float64)
             total = len(found) if ratings.weights is None else ratings.weights[found].sum(dtype=np.float64)
             positions.append(picked)
             counts.append(weights * (total / weights.sum()))
         at, steps = np.concatenate(positions), np.repeat(np.arange(len(values)), [len(one) for one in positions])
         times = None if ratings.times is None else ratings.times[at]
-        return cls(ratings.user_codes[at], ratings.item_codes[at], times, steps, np.concatenate(counts))
+        return cls(ratings.user_codes[at], ratings.item_codes[at], times, steps, np.concatenate(counts), numbers[at])
+
+
+def _numbers_of(user_codes: Codes, item_codes: Codes) -> NDArray[np.uint32]:
+    """A number of each pair, (n,), that looks drawn at random, and is the same wherever the pair stands.
+
+    Mixed as by MurmurHash3 (Appleby 2011).
+    """
+    numbers = user_codes.astype(np.uint32) * np.uint32(0x9E3779B1)
+    numbers ^= item_codes.astype(np.uint32) * np.uint32(0x27D4EB2F)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        numbers ^= numbers >> np.uint32(shift)
+        numbers *= np.uint32(factor)
+    return numbers
 
 
 def _fitted_steps(trained: Trained, sample: _Sample, values: Doubles) -> OrderedSteps:
     """The steps with the cuts under which the sample is most likely, each rating under one draw of its score."""
     posterior = trained.posterior
     assert posterior is not None
-    scores = np.empty(len(sample.counts))
+    scores, draw_of = np.empty(len(sample.counts)), sample.numbers % np.uint32(len(posterior))
     for s in range(len(posterior)):
-        some = np.arange(s, len(scores), len(posterior))
+        some = np.flatnonzero(draw_of == s)
         pairs = sample.user_codes[some], sample.item_codes[some]
         scores[some] = predict_pairs(posterior.users.vectors[s], posterior.items.vectors[s], *pairs, bias=True)
     shift, variance = _around_scores(trained, sample)
