@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 import palate
 from palate import options as option_checks
 from palate import recommender
-from palate.answers import arguments, fold_in, predicting
+from palate.answers import arguments, fold_in
 from palate.answers.ranking import memory, recommending
 from palate.errors import DataError, LabelTypeError, OptionError
+from palate.models.model import Forecast
 
 N_USERS, N_ITEMS = 40, 25
 users = st.sampled_from([f"u{n}" for n in range(N_USERS)])
@@ -318,14 +319,20 @@ def test_writing_where_there_is_no_folder(bayes, tmp_path):
 
 @given(st.floats(0.01, 0.99), st.floats(-5, 5), st.floats(0, 5))
 def test_intervals_hold_their_share_of_a_normal(level, center, spread):
-    low, high = (
-        predicting.interval(np.array([center]), np.array([spread]), level, (-1e9, 1e9))[at][0] for at in (1, 2)
-    )
+    forecast = Forecast(np.array([center]), np.array([spread]), np.zeros(1))
+    low, high = (float(end[0]) for end in forecast.interval(level))
+    assert low <= center <= high
     if spread > 1e-3:
         law = NormalDist(center, spread)
         assert law.cdf(high) - law.cdf(low) == pytest.approx(level, abs=1e-6)
-    clipped = predicting.interval(np.array([center]), np.array([spread]), level, (-1.0, 1.0))
-    assert all(-1 <= end[0] <= 1 for end in clipped)
+
+
+def test_intervals_end_with_the_range(bayes):
+    for level in (0.5, 0.999):
+        told = bayes.predict(["u1"] * 9, [f"i{code}" for code in range(9)], level=level)
+        lowest, highest = bayes.model.limits
+        assert (told["low"] >= lowest).all() and (told["high"] <= highest).all()
+        assert (told["low"] <= told["prediction"]).all() and (told["prediction"] <= told["high"]).all()
 
 
 def test_names_have_one_home_each():

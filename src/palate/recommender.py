@@ -195,7 +195,9 @@ class Recommender:
     ) -> Prediction | Distribution | Frame:
         """Predict ratings, each with the interval that holds the real rating with probability `level`.
 
-        Predictions and intervals stay within the rating range of the training ratings.
+        Predictions and intervals stay within the rating range of the training ratings. Intervals are central: as many
+        ratings lie below as above. On a scale of 2 to 20 steps a Bayes model knows the probability of each step, and
+        its intervals go by these; other intervals are those of a Normal, cut off at the range.
 
         Parameters:
             users (label, list of labels, or frame): One user, several, or a frame with a user and an item column.
@@ -205,7 +207,7 @@ class Recommender:
                 Bayes(time=True) use it.
             level (float, default 0.9): Probability that an interval holds the rating, between 0 and 1.
             distribution (bool, default False): Also give the probability of each rating, as a Distribution or in
-                columns chance_1, chance_2, ...; only for models of Bayes(likelihood="ordinal").
+                columns chance_1, chance_2, ...; for models of Bayes where the ratings have 2 to 20 different values.
             on_unknown (str, default "fallback"): What an unknown user or item gets: "fallback" uses what is known of
                 the other side and the cold-start prior, "nan" gives nan, "raise" raises.
 
@@ -215,7 +217,7 @@ class Recommender:
                 order and, of a pandas frame, under the same index.
 
         Raises:
-            OptionError: Lists of different lengths, a level outside (0, 1), or a distribution without ordered ratings.
+            OptionError: Lists of different lengths, a level outside (0, 1), or a distribution where there are no steps.
             DataError: A frame without a user or an item column, or a value of `when` that is no time.
             UnknownLabelError: An unknown label with on_unknown="raise", or a title that several items have.
             LabelTypeError: Labels of another type than those of the model.
@@ -284,7 +286,7 @@ class Recommender:
             keep_seen (bool, default False): Also recommend what the user has rated or chosen already.
             by (str, default "mean"): What to rank by. "mean": the predicted rating. "lower": the lower end of its
                 interval (cautious). "thompson": the rating under one posterior draw of the user (exploring, see
-                seed). "chance": the probability of a rating of at_least or more; ordered ratings only. "likely":
+                seed). "chance": the probability of a rating of at_least or more; Bayes with steps only. "likely":
                 that probability times the propensity, the probability that the user chooses the item. With "chance"
                 and "likely" this probability is the score.
             level (float, default 0.9): Probability of the interval for by="lower", between 0 and 1.

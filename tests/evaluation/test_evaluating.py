@@ -99,11 +99,14 @@ def test_coverage_and_width_by_hand(rec, parts, report):
         ]
         assert report[f"coverage_{name}"] == pytest.approx(np.mean(inside))
         assert report[f"width_{name}"] == pytest.approx((answer["high"] - answer["low"]).mean())
+        below, above = (answer["low"] > rows["rating"]).mean(), (answer["high"] < rows["rating"]).mean()
+        assert (report[f"below_{name}"], report[f"above_{name}"]) == pytest.approx((below, above))
+        assert f"{level:.0%} intervals {below:.1%} and {above:.1%}" in str(report)
 
 
 def test_models_without_intervals_claim_no_coverage(parts):
     report = palate.evaluate(palate.ALS(n_factors=2).fit(parts[0]), parts[1])
-    assert set(report.measures) == {"rmse", "mae"}
+    assert set(report.measures) == {"rmse", "mae"} and "below" not in str(report)
     assert "coverage_90" in report.baselines["Bias"]
     with pytest.raises(OptionError, match="no measure 'coverage_90'; there are rmse, mae"):
         report["coverage_90"]

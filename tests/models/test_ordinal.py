@@ -90,9 +90,6 @@ def test_mean_and_variance_follow_from_the_probabilities(steps, scores, seed):
         np.testing.assert_allclose(
             steps.variance_of_rating(scores, score_variance), rating_variance, atol=1e-9 * size**2
         )
-        for k, value in enumerate(steps.values):
-            at_least = steps.at_least(scores, value, score_variance)
-            np.testing.assert_allclose(at_least, probabilities[:, k:].sum(axis=1), atol=1e-5)
 
 
 @some
@@ -115,18 +112,11 @@ def test_a_whole_table_keeps_its_shape():
     score_variance = np.random.default_rng(1).exponential(1, 6).astype(np.float32)
     for variance in (0.0, 0.5, score_variance):
         mean = STARS.expected(table, variance)
-        assert mean.shape == STARS.slope(table, variance).shape == STARS.at_least(table, 4, variance).shape == (7, 6)
+        assert mean.shape == STARS.slope(table, variance).shape == (7, 6)
         np.testing.assert_allclose(mean, STARS.probabilities(table, variance) @ STARS.values, atol=1e-5)
         assert STARS.variance_of_rating(table, variance).shape == (7, 6)
     one, two = (STARS.expected(table, n_threads=n).tobytes() for n in (1, 2))
     assert one == two
-
-
-def test_at_least_of_a_value_between_or_outside_the_steps():
-    scores = np.linspace(-3, 3, 5)
-    np.testing.assert_array_equal(STARS.at_least(scores, 3.5), STARS.at_least(scores, 4))
-    assert (STARS.at_least(scores, 0.5) == 1).all() and (STARS.at_least(scores, 1) == 1).all()
-    assert (STARS.at_least(scores, 5.5) == 0).all() and STARS.at_least(scores, 9, np.ones(5)).shape == (5,)
 
 
 def test_every_rating_finds_its_step():

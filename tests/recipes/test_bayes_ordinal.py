@@ -322,14 +322,18 @@ def test_steps_that_six_digits_do_not_tell_apart():
     assert rec.predict(["u1"], ["i1"], distribution=True).columns[-1] == "chance_1234569.5"
 
 
-def test_plain_ratings_have_no_probabilities(data):
-    plain = palate.Bayes(n_factors=2, n_sweeps=3).fit(data[0])
-    for ask in (plain.predict, plain.fold_in({"i1": 5}).predict):
-        with pytest.raises(OptionError, match=r"distribution=True needs ordered ratings.*likelihood=\"ordinal\""):
-            ask(*(["u1"] if ask == plain.predict else []), "i1", distribution=True)
-    for ask in (plain, plain.fold_in({"i1": 5})):
-        with pytest.raises(OptionError, match=r"by=\"chance\" needs ordered ratings"):
-            ask.recommend(by="chance", at_least=4)
+def test_where_there_are_no_steps_there_are_no_probabilities(data):
+    for plain in (palate.Bias().fit(data[0]), without_steps(palate.Bayes(n_factors=2, n_sweeps=3).fit(data[0]))):
+        for ask in (plain.predict, plain.fold_in({"i1": 5}).predict):
+            with pytest.raises(OptionError, match=r"distribution=True gives each step.*2 to 20 different values"):
+                ask(*(["u1"] if ask == plain.predict else []), "i1", distribution=True)
+        for ask in (plain, plain.fold_in({"i1": 5})):
+            with pytest.raises(OptionError, match=r"by=\"chance\" needs a Bayes model of ratings in 2 to 20 steps"):
+                ask.recommend(by="chance", at_least=4)
+
+
+def without_steps(rec):
+    return palate.Recommender(replace(rec.model, step_distribution=None))
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95])

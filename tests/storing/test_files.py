@@ -342,7 +342,8 @@ def test_every_part_is_needed(valid, folder):
     for name in tensors:
         refuse(folder / "bad.palate", {key: value for key, value in tensors.items() if key != name}, header)
     for name in header:
-        if name in ("posterior", "fingerprint", "levels", "ratings_kind"):  # optional, or computed again
+        # optional, or computed again
+        if name in ("posterior", "fingerprint", "levels", "ratings_kind", "step_distribution"):
             continue
         with pytest.raises(ModelFileError):
             write_and_load(folder / "bad.palate", tensors, {key: header[key] for key in header if key != name})

@@ -23,6 +23,7 @@ from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, weighted_choices, with_confidence_of, with_given_weights
 from palate.models.model import Model
 from palate.models.posterior import Posterior, Projection
+from palate.models.step_distribution import StepDistribution
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,7 +46,8 @@ def with_changed_ratings(
     updates = model.training.get("updates", [])
     limits = float(history.values.min()), float(history.values.max())
     training = model.training | {"updates": [*updates, note]}
-    whole = replace(model, history=history, limits=limits, training=training, metrics={})
+    steps = _steps_of(model, history)
+    whole = replace(model, history=history, limits=limits, training=training, metrics={}, step_distribution=steps)
     if model.factors.user_prior.alpha == 0:
         return whole if isinstance(model.factors, HistoryFactors) else _recounted(whole)
     n_items, all_users = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)
@@ -62,6 +64,14 @@ def with_changed_ratings(
         state = UpdateState(model.factors, some, some).solve_users(users, seed)
         state = state.transposed().solve_users(items, seed + 2).transposed()
     return replace(whole, factors=state.factors, posterior=state.after)
+
+
+def _steps_of(model: Model, history: CompressedRows) -> StepDistribution | None:
+    """The model's distribution over steps, as long as all ratings are steps it knows: those between have no chance."""
+    known = model.step_distribution
+    if known is None or np.isin(history.values, known.steps.values.astype(np.float32)).all():
+        return known
+    return None
 
 
 def _change(

@@ -93,8 +93,8 @@ class FoldIn:
         Parameters:
             items (label or list of labels): One item, or several.
             level (float, default 0.9): Probability that an interval holds the rating, between 0 and 1.
-            distribution (bool, default False): Also give the probability of each rating; only for models of
-                Bayes(likelihood="ordinal").
+            distribution (bool, default False): Also give the probability of each rating; for models of Bayes where the
+                ratings have 2 to 20 different values.
             on_unknown (str, default "fallback"): What an unknown item gets: "fallback" a prediction from the user
                 alone, "nan" gives nan, "raise" raises.
 
@@ -103,7 +103,7 @@ class FoldIn:
                 of item, prediction, low and high, in the same order.
 
         Raises:
-            OptionError: A level outside (0, 1), or a distribution from a model without ordered ratings.
+            OptionError: A level outside (0, 1), or a distribution from a model without steps.
             UnknownLabelError: An unknown item with on_unknown="raise", or a title that several items have.
             LabelTypeError: Labels of another type than those of the model.
 

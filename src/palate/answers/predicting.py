@@ -63,10 +63,11 @@ def predict(
 
 
 def check_distribution(model: Model, distribution: bool) -> None:
-    """Raise OptionError if a distribution is asked for and the model has no ordered ratings."""
-    if distribution and model.factors.steps is None:
+    """Raise OptionError if a distribution is asked for and the model knows no steps of ratings."""
+    if distribution and model.step_distribution is None:
         raise OptionError(
-            'distribution=True needs ordered ratings, which have a probability each: fit Bayes(likelihood="ordinal").'
+            "distribution=True gives each step of the rating scale its probability, which a Bayes model learns where "
+            "the ratings have 2 to 20 different values; this model has none. predict(level=) gives intervals."
         )
 
 
@@ -79,10 +80,10 @@ def columns_of(
     distribution: bool = False,
 ) -> dict[str, Doubles]:
     """prediction, low, high and, if asked for, the probability of each step, (n,) each; nan where `blank`."""
-    answer = interval(forecast.mean, forecast.standard_deviation, level, model.score_limits)
+    answer = (np.clip(part, *model.score_limits) for part in (forecast.mean, *forecast.interval(level)))
     columns = dict(zip(("prediction", "low", "high"), answer, strict=True))
-    if distribution and forecast.probabilities is not None and model.factors.steps is not None:
-        columns |= dict(zip(chance_names(model.factors.steps), forecast.probabilities.T.copy(), strict=True))
+    if distribution and forecast.steps is not None and (chances := forecast.probabilities) is not None:
+        columns |= dict(zip(chance_names(forecast.steps.steps), chances.T.copy(), strict=True))
     if blank is not None:
         for column in columns.values():
             column[blank] = np.nan
@@ -100,20 +101,3 @@ def one_of(columns: dict[str, Doubles]) -> Prediction | Distribution:
     prediction = Prediction(row["prediction"], row["low"], row["high"])
     chances = {float(name.removeprefix(CHANCE)): row[name] for name in row if name.startswith(CHANCE)}
     return Distribution(*prediction, chances) if chances else prediction
-
-
-def interval(mean: Doubles, deviation: Doubles, level: float, limits: tuple[float, float]) -> tuple[Doubles, ...]:
-    """mean, mean - z deviation and mean + z deviation, all three clipped to the rating range."""
-    z = z_of(level)
-    return (
-        np.clip(mean, *limits),
-        np.clip(mean - z * deviation, *limits),
-        np.clip(mean + z * deviation, *limits),
-    )
-
-
-def z_of(level: float) -> float:
-    """How many standard deviations to each side of its mean a Normal holds `level` of its probability."""
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + level) / 2)

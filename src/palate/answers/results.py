@@ -41,7 +41,7 @@ class Prediction(NamedTuple):
 
 
 class Distribution(NamedTuple):
-    """A predicted rating with an interval and the probability of each rating, from a model of ordered ratings.
+    """A predicted rating with an interval and the probability of each rating, from a model of ratings in steps.
 
     Attributes:
         prediction (float): The predicted mean of the rating, within the rating range.
@@ -51,8 +51,7 @@ class Distribution(NamedTuple):
 
     Example:
         >>> import palate
-        >>> data = palate.datasets.synthetic(60, 40, 1200, seed=1)
-        >>> rec = palate.Bayes(n_sweeps=20, likelihood="ordinal").fit(data)
+        >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
         >>> abs(sum(rec.predict("u1", "i2", distribution=True).chances.values()) - 1) < 1e-6
         True
     """
@@ -75,8 +74,7 @@ class Distribution(NamedTuple):
 
         Example:
             >>> import palate
-            >>> data = palate.datasets.synthetic(60, 40, 1200, seed=1)
-            >>> rec = palate.Bayes(n_sweeps=20, likelihood="ordinal").fit(data)
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
             >>> 0 < rec.predict("u1", "i2", distribution=True).at_least(4) < 1
             True
         """

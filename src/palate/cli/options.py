@@ -47,7 +47,7 @@ When = Annotated[
     Option("--when", metavar="TIME", help="2026-01-31, 2026-01-31T20:15 or seconds since 1970."),
 ]
 Distribution = Annotated[
-    bool, Option("--distribution", help="Also the probability of each rating, for ordinal models.")
+    bool, Option("--distribution", help="Also the probability of each rating, for Bayes models of steps.")
 ]
 Level = Annotated[float, Option("--level", help="Probability that an interval holds the true rating.")]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]

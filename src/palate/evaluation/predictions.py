@@ -18,6 +18,7 @@ from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
 
 LEVELS = (0.9, 0.5)
+MISSES = ("below_", "above_")  # how the names of these measures begin
 LEARNED = "learned from"
 
 
@@ -26,15 +27,15 @@ class Report(Measured):
     """The result of evaluate() on explicit ratings. report["rmse"] is a number; print(report) prints a table.
 
     With r the test ratings and p their predictions, rmse = sqrt(mean (p - r)^2) and mae = mean |p - r|. coverage_90 is
-    the share of test ratings inside their 90% intervals, width_90 the mean width of these intervals in rating units. In
-    these means a rating of weight 2 counts as two. An unknown measure name raises OptionError, which lists the valid
-    ones.
+    the share of test ratings inside their 90% intervals, below_90 and above_90 the shares below and above them, and
+    width_90 the mean width of these intervals in rating units. In these means a rating of weight 2 counts as two. An
+    unknown measure name raises OptionError, which lists the valid ones.
 
     Attributes:
         n (int): The number of test ratings.
         n_users (int): The number of users with test ratings.
         measures (dict of str to Measure): "rmse", "mae"; for models with intervals also "coverage_90", "width_90",
-            "coverage_50" and "width_50".
+            "below_90", "above_90", and the same of 50% intervals.
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         groups (dict of str to dict, default empty): The measures on the test rows of "cold users" and of "cold items",
             those without training ratings. Where test ratings were learned from, also the measures on these, "learned
@@ -82,14 +83,24 @@ class Report(Measured):
     def __str__(self) -> str:
         columns = [("model", self.measures), *self.baselines.items()]
         columns += [(f"{name} ({self.group_sizes[name]:,})", measures) for name, measures in self.groups.items()]
-        rows = [["", *self.measures]]
-        rows += [[name, *(_cell(key, measures) for key in self.measures)] for name, measures in columns]
+        shown = [key for key in self.measures if not key.startswith(MISSES)]
+        rows = [["", *shown], *([name, *(_cell(key, measures) for key in shown)] for name, measures in columns)]
         head = f"{self.n:,} test ratings of {self.n_users:,} users; in brackets, 95% bootstrap intervals over users"
         notes = [self.verdict] if self.verdict else []
         if self.n_learned:
             learned = f"{self.n_learned:,} of them are pairs of a user and an item that the model was trained on"
             notes = [f"{learned}: errors there say nothing about new ratings.", *notes]
-        return "\n".join([head, *aligned(rows), *notes])
+        return "\n".join([head, *aligned(rows), *self._misses(), *notes])
+
+    def _misses(self) -> list[str]:
+        """Return how many test ratings lie below and above the intervals, as a line; none without intervals."""
+        if f"coverage_{LEVELS[0] * 100:.0f}" not in self.measures:
+            return []
+        told = []
+        for level in LEVELS:
+            below, above = (self.measures[f"{miss}{level * 100:.0f}"].value for miss in MISSES)
+            told.append(f"{level:.0%} intervals {below:.1%} and {above:.1%}")
+        return [f"Ratings below and above their intervals: of {', of '.join(told)}."]
 
 
 def evaluate_predictions(
@@ -129,8 +140,9 @@ def _losses(
         predicted, low, high = recommender.predict_codes(user_codes, item_codes, when=test.times, level=level)
         losses |= {"rmse": (predicted - values) ** 2, "mae": np.abs(predicted - values)}
         if recommender.has_intervals:
-            losses[f"coverage_{level * 100:.0f}"] = ((low <= values) & (values <= high)).astype(np.float64)
-            losses[f"width_{level * 100:.0f}"] = high - low
+            inside, below, above = (low <= values) & (values <= high), values < low, values > high
+            parts = {"coverage": inside, "width": high - low, "below": below, "above": above}
+            losses |= {f"{name}_{level * 100:.0f}": part.astype(np.float64) for name, part in parts.items()}
     return losses
 
 

@@ -24,9 +24,11 @@ from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, with_mean_counts
+from palate.models.ordinal import latent_deviation
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
 from palate.models.side_information import SideInfo
+from palate.models.step_distribution import StepDistribution, z_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,13 +72,36 @@ class Forecast:
         mean (float64 array of shape (n,)): Predicted ratings, not clipped to the rating range.
         standard_deviation (float64 array of shape (n,)): Of a rating around its mean, noise included, in rating units.
         score_variance (float64 array of shape (n,)): Variance of the score, noise not included.
-        probabilities (float64 array of shape (n, K), default None): Of each rating step, for ordered ratings.
+        steps (StepDistribution, default None): The distribution over the steps of the scale, where there are steps.
+        latent (two float64 arrays of shape (n,), default None): Center and deviation of the latent variable, for
+            ordered ratings; None: mean and standard_deviation.
     """
 
     mean: Doubles
     standard_deviation: Doubles
     score_variance: Doubles
-    probabilities: Doubles | None = None
+    steps: StepDistribution | None = None
+    latent: tuple[Doubles, Doubles] | None = None
+
+    @property
+    def probabilities(self) -> Doubles | None:
+        """The probability of each step, (n, K); None without steps."""
+        return None if self.steps is None else self.steps.probabilities(*self._latent)
+
+    def interval(self, level: float) -> tuple[Doubles, Doubles]:
+        """Lower and upper ends of the intervals of this level, (n,) each, not clipped; the mean lies inside.
+
+        On a scale of steps they are central by probability; else the mean less and plus z standard deviations.
+        """
+        if self.steps is None or self.steps.tails is None:
+            reach = z_of(level) * self.standard_deviation
+            return self.mean - reach, self.mean + reach
+        low, high = self.steps.interval(level, *self._latent)
+        return np.minimum(low, self.mean), np.maximum(high, self.mean)
+
+    @property
+    def _latent(self) -> tuple[Doubles, Doubles]:
+        return (self.mean, self.standard_deviation) if self.latent is None else self.latent
 
 
 class TimeShift(NamedTuple):
@@ -116,6 +141,8 @@ class Model:
         effects (TimeEffects, default None): Time effects; the factors describe the present.
         user_noise (float32 array of shape (n_users,), default None): Noise of each user, where users differ.
         item_noise (float32 array of shape (n_items,), default None): Noise of each item, where items differ.
+        step_distribution (StepDistribution, default None): The distribution over the steps of the rating scale, of a
+            Bayesian fit to ratings in 2 to 20 steps.
         recipe (dict, default {}): Name and options of the recipe.
         training (dict, default {}): What the fit reports of itself, such as seconds and errors.
         metrics (dict, default {}): Metrics measured on a test set.
@@ -138,6 +165,7 @@ class Model:
     effects: TimeEffects | None = None
     user_noise: Floats | None = None
     item_noise: Floats | None = None
+    step_distribution: StepDistribution | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -145,6 +173,8 @@ class Model:
     def __post_init__(self) -> None:
         if isinstance(self.factors, HistoryFactors) and not self.factors.has_history(self.history):
             object.__setattr__(self, "factors", self.factors.with_history(self.history))
+        if self.step_distribution is None and self.factors.steps is not None:
+            object.__setattr__(self, "step_distribution", StepDistribution(self.factors.steps))
 
     @classmethod
     def learned_from(
@@ -281,12 +311,13 @@ class Model:
         variance = np.maximum(np.asarray(variance + time.score_variance, np.float64), 0)
         if factors.steps is None:
             mean = factors.predict(*codes).astype(np.float64) + time.shift
-            return Forecast(mean, np.sqrt(time.noise_variance + variance), variance)
+            return Forecast(mean, np.sqrt(time.noise_variance + variance), variance, self.step_distribution)
         scores = factors.pair_scores(factors.users, *codes).astype(np.float64) + time.shift
         probabilities = factors.steps.probabilities(scores, variance)
         mean = probabilities @ factors.steps.values
         rating_variance = np.maximum(probabilities @ factors.steps.values**2 - mean**2, 0)
-        return Forecast(mean, np.sqrt(rating_variance), variance, probabilities)
+        latent = scores, latent_deviation(variance)
+        return Forecast(mean, np.sqrt(rating_variance), variance, self.step_distribution, latent)
 
     def effects_at(self, user_codes: Codes, item_codes: Codes, when: Doubles | None) -> TimeShift:
         """What timestamps (n,) change about ratings of pairs; nan, or None for all, is now."""

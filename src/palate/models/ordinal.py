@@ -90,6 +90,14 @@ def relative_density(a: Doubles, base: Doubles) -> Doubles:
     return out
 
 
+def masses_between(z: Doubles) -> Doubles:
+    """Phi(z[k + 1]) - Phi(z[k]) of rising z along the last axis, (..., K + 1) -> (..., K), however small."""
+    a, b, _ = to_the_left(z[..., :-1], z[..., 1:])
+    mass, base = scaled_mass(a, b)
+    out: Doubles = mass * np.exp(-0.5 * base * base)
+    return out
+
+
 # ---- the ordered probit ----------------------------------------------------------------------------------------------
 
 
@@ -129,12 +137,8 @@ class OrderedSteps:
 
     def probabilities(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
         """The probability of each step, (..., K) for scores (...), accurate to many digits however small."""
-        ends = np.concatenate([[-np.inf], self.cuts, [np.inf]])
-        z = (ends - np.asarray(scores, np.float64)[..., None]) / _latent_deviation(variance)[..., None]
-        a, b, _ = to_the_left(z[..., :-1], z[..., 1:])
-        mass, base = scaled_mass(a, b)
-        out: Doubles = mass * np.exp(-0.5 * base * base)
-        return out
+        scores = np.asarray(scores, np.float64)
+        return masses_between((ends_of(self.cuts) - scores[..., None]) / latent_deviation(variance)[..., None])
 
     def expected(self, scores: ArrayLike, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> Floats:
         """The mean rating at each score, of the same shape."""
@@ -143,7 +147,7 @@ class OrderedSteps:
 
     def slope(self, scores: ArrayLike, variance: ArrayLike = 0.0) -> Doubles:
         """The derivative of the mean rating by the score, of the same shape."""
-        scores, deviation = np.asarray(scores, np.float64), _latent_deviation(variance)
+        scores, deviation = np.asarray(scores, np.float64), latent_deviation(variance)
         total = np.zeros(np.broadcast_shapes(scores.shape, deviation.shape))
         for cut, gain in zip(self.cuts, np.diff(self.values), strict=True):
             total += gain * density((cut - scores) / deviation) / deviation
@@ -162,17 +166,6 @@ class OrderedSteps:
         squares = np.diff(self.values**2)
         square = _curve(scores, variance, self.cuts, squares, float(self.values[0] ** 2), n_threads)
         return mean, np.maximum(square - mean**2, np.float32(0))
-
-    def at_least(self, scores: ArrayLike, value: float, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> Floats:
-        """The probability of a rating of at least `value`, of the shape of the scores.
-
-        Values are compared as float32, as ratings are stored.
-        """
-        step = int(np.searchsorted(self.values.astype(np.float32), np.float32(value)))
-        if step == 0 or step == len(self):
-            shape = np.broadcast_shapes(np.shape(scores), np.shape(variance))
-            return np.full(shape, step == 0, np.float32)
-        return _curve(scores, variance, self.cuts[step - 1 : step], np.ones(1), 0.0, n_threads)
 
     def steps_of(self, values: ArrayLike) -> NDArray[np.uint8]:
         """The number of each rating's step, 0 to K - 1. Raise DataError for a rating that is no step."""
@@ -195,14 +188,19 @@ def _curve(scores: Any, variance: Any, cuts: Doubles, gains: Doubles, base: floa
         scores, variances = np.broadcast_arrays(scores, np.asarray(variance, np.float32))
         variances = np.ascontiguousarray(variances).ravel()
     elif variance:
-        deviation = float(_latent_deviation(variance))
+        deviation = float(latent_deviation(variance))
         scores, cuts = scores * np.float32(1 / deviation), cuts / deviation
     flat = np.ascontiguousarray(scores).ravel()
     steps = cuts.astype(np.float32), gains.astype(np.float32)
     return step_curve(flat, *steps, variances=variances, base=base, n_threads=n_threads).reshape(scores.shape)
 
 
-def _latent_deviation(variance: ArrayLike) -> Doubles:
+def ends_of(cuts: Doubles) -> Doubles:
+    """The ends of K steps, (K + 1,): the cut points between infinite ends."""
+    return np.concatenate([[-np.inf], cuts, [np.inf]])
+
+
+def latent_deviation(variance: ArrayLike) -> Doubles:
     """Standard deviation of the latent variable around a score of this variance."""
     deviation: Doubles = np.sqrt(1.0 + np.asarray(variance, np.float64))
     return deviation

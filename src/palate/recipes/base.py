@@ -22,6 +22,7 @@ from palate.models.effects import TimeEffects
 from palate.models.factors import Factors
 from palate.models.posterior import Posterior
 from palate.models.side_information import SideInfo
+from palate.models.step_distribution import StepDistribution
 from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
@@ -33,8 +34,8 @@ class Trained:
     """The result of `Recipe._fit`.
 
     noise: the standard deviation of a rating around its prediction, on the rating scale; nan if it was not measured.
-    user_noise: the same for each user, (n_users,). The posterior, the side information and the effects of time are None
-    where the recipe does not learn them.
+    user_noise: the same for each user, (n_users,). step_distribution: the distribution over the steps of the scale. The
+    posterior, the side information, the effects of time and the steps are None where the recipe does not learn them.
     """
 
     factors: Factors
@@ -44,6 +45,7 @@ class Trained:
     item_info: SideInfo | None = None
     effects: TimeEffects | None = None
     user_noise: NDArray[np.float32] | None = None
+    step_distribution: StepDistribution | None = None
 
 
 @dataclass(frozen=True)

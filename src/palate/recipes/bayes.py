@@ -50,7 +50,7 @@ class Bayes(Recipe):
 
     A sweep draws all of these given the ratings. F is the side information of a user or item: its history and its
     attributes. g_u is the precision of the user's ratings. Predictions are posterior means; intervals cover both the
-    uncertainty of the score and the noise of ratings.
+    uncertainty of the score and the noise of ratings, and on a scale of 2 to 20 steps go by the probability of each.
 
     The model keeps the mean prediction of the draws as factors, and up to n_samples whole draws. Its rank,
     rec.n_factors, is 2 n_factors + 1 but at most 31, or n_factors if that is more.
@@ -68,8 +68,9 @@ class Bayes(Recipe):
             item; where there are more than 100 of them, only those with 10 ratings or more.
         features (bool, default True): Use as side information the columns of ratings.user_table and ratings.item_table,
             where there are such tables.
-        likelihood ("gaussian", "ordinal" or "auto", default "gaussian"): "gaussian" takes ratings for numbers.
-            "ordinal" takes them for 2 to 20 ordered steps (ordered probit), and predicts a probability for each. "auto"
+        likelihood ("gaussian", "ordinal" or "auto", default "gaussian"): "gaussian" takes ratings for numbers; where
+            they have 2 to 20 different values, it learns at the end how probable each of these is. "ordinal" takes them
+            for 2 to 20 ordered steps from the start (ordered probit). "auto"
             fits both briefly to a part of the ratings and takes the one that predicts a held-out tenth of it better.
         time (bool, default False): Also learn effects of time: sessions of a user, days, and items that drift over
             years. The ratings must have times.

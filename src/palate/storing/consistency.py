@@ -32,6 +32,8 @@ def check_model(model: Model) -> None:
             _expect("noise", levels, (n,), np.float32)
             if not (levels >= 0).all():
                 raise ValueError("noise: a value below 0")
+    if model.step_distribution is not None and model.step_distribution.tails is not None:
+        _check_tails(model.step_distribution.tails)
     if not model.limits[0] <= model.limits[1]:
         raise ValueError("the lower limit of ratings is above the upper")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
@@ -85,6 +87,16 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
         _expect("posterior", samples.precision, (draws, k, k), np.float32)
         _expect("posterior", samples.mean, (draws, k), np.float32)
         _expect_positive("posterior", samples.precision)
+
+
+def _check_tails(tails: NDArray[np.float64]) -> None:
+    """Raise ValueError unless tails are nominal ones that rise to 1/2, and two rows of quantiles that do not fall."""
+    if tails.ndim != 2 or len(tails) != 3 or tails.shape[1] < 2:
+        raise ValueError(f"tails of intervals: shape {tails.shape} instead of (3, n)")
+    if not ((tails > 0) & (tails <= 0.5)).all() or tails[0, -1] != 0.5:
+        raise ValueError("tails of intervals: not above 0 and up to 1/2")
+    if not ((np.diff(tails[0]) > 0).all() and (np.diff(tails, axis=1) >= 0).all()):
+        raise ValueError("tails of intervals: they fall")
 
 
 def _check_side(samples: SideSamples, info: SideInfo | None, n_others: int) -> None:

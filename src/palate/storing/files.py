@@ -27,6 +27,7 @@ from palate.models.ordinal import OrderedSteps
 from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior, SideSamples
 from palate.models.side_information import SideInfo
+from palate.models.step_distribution import StepDistribution
 from palate.storing import container
 from palate.storing.consistency import check_factors, check_history, check_model
 from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
@@ -77,6 +78,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         if (levels := getattr(model, name)) is not None:
             tensors[name] = levels
             header["levels"] = name
+    if model.step_distribution is not None:
+        header["step_distribution"] = _pack_distribution(model.step_distribution, model.factors.steps)
     if model.effects is not None:
         header["effects"], parts = effects.pack(model.effects)
         tensors |= parts
@@ -157,6 +160,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         like_threshold=float(header["like_threshold"]) if "like_threshold" in header else None,
         effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
         **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in NOISE_LEVELS},
+        step_distribution=_unpack_distribution(header.get("step_distribution"), factors.steps),
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
         metrics=dict(header["metrics"]),
@@ -217,6 +221,23 @@ def _unpack_steps(header: Header | None) -> dict[str, Any]:
     if not 0 <= score_variance < np.inf:
         raise ValueError(f"score variance {score_variance} is not valid")
     return {"steps": OrderedSteps(header["values"], header["cuts"]), "score_variance": score_variance}
+
+
+def _pack_distribution(distribution: StepDistribution, learned: OrderedSteps | None) -> Header:
+    """The distribution over steps; an ordered probit has the same steps in its factors."""
+    own = {} if learned is not None else {"values": distribution.steps.values.tolist()}
+    if learned is None:
+        own["cuts"] = distribution.steps.cuts.tolist()
+    return own if distribution.tails is None else own | {"tails": distribution.tails.tolist()}
+
+
+def _unpack_distribution(header: Header | None, learned: OrderedSteps | None) -> StepDistribution | None:
+    """The distribution over steps; files from before it have none, and keep intervals of the normal distribution."""
+    if header is None:
+        return None
+    steps = OrderedSteps(header["values"], header["cuts"]) if learned is None else learned
+    tails = np.array(header["tails"], np.float64) if "tails" in header else None
+    return StepDistribution(steps, tails)
 
 
 def _unpack_kind(kind: str) -> Kind:

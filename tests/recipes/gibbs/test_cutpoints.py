@@ -102,7 +102,7 @@ def test_any_counts_give_finite_rising_cuts(seed, n_steps, n, spread):
 
 def test_the_mode_is_where_nothing_is_higher():
     scores, steps = simulated(1, [-1.0, 0.0, 0.4, 2.0], 3000)
-    posterior = cutpoints._Posterior(*histogram_of(scores, steps, 5))
+    posterior = cutpoints._Posterior.of_histogram(*histogram_of(scores, steps, 5))
     rng = np.random.default_rng(0)
     for start in (unbounded(np.array([-1.0, 0.0, 0.4, 2.0])), np.array([3.0, -4.0, 1.0, 1.0]), np.zeros(4)):
         mode, curvature = posterior.mode(start)
@@ -114,12 +114,16 @@ def test_the_mode_is_where_nothing_is_higher():
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32), st.integers(2, 20))
-def test_the_gradient_and_the_curvature_are_the_derivatives(seed, n_steps):
+@given(st.integers(0, 2**32), st.integers(2, 20), st.booleans())
+def test_the_gradient_and_the_curvature_are_the_derivatives(seed, n_steps, differ):
+    """Also where the latent variables of ratings have different standard deviations."""
     rng = np.random.default_rng(seed)
     cuts = np.cumsum(rng.uniform(0.1, 1, n_steps - 1)) - 3
-    histogram = rng.integers(0, 5, (n_steps, 12))
-    posterior = cutpoints._Posterior(histogram, -3.0, 0.5)
+    if differ:
+        steps, scores, counts = rng.integers(0, n_steps, 40), rng.uniform(-3, 3, 40), rng.uniform(0.5, 3, 40)
+        posterior = cutpoints._Posterior(steps, scores, counts, n_steps, rng.uniform(0.5, 2, 40))
+    else:
+        posterior = cutpoints._Posterior.of_histogram(rng.integers(0, 5, (n_steps, 12)), -3.0, 0.5)
     here, h = posterior._likelihood(cuts), 1e-5
     for k in range(n_steps - 1):
         unit = h * np.eye(n_steps - 1)[k]

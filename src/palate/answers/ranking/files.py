@@ -195,8 +195,9 @@ def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str
     uncertainty = None
     if query.by != "mean":
         unknown = None if model.effects is None else model.effects.unknown_variance
-        uncertainty = (model.posterior, model.noise, model.user_noise, model.item_noise, unknown)
-    plain = {name: getattr(query, name) for name in ("n", "keep_seen", "by", "z", "seed", "at_least")}
+        noise = (model.noise, model.user_noise, model.item_noise)
+        uncertainty = (model.posterior, *noise, unknown, model.step_distribution)
+    plain = {name: getattr(query, name) for name in ("n", "keep_seen", "by", "level", "seed", "at_least")}
     return {
         "model": digest_of(learned, uncertainty, model.item_vocabulary.labels),
         "users": digest_of(labels),

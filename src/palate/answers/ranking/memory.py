@@ -25,6 +25,7 @@ SCORE_COPIES = 6  # temporary copies of a block's scores: sums, squares, a sigmo
 WRITER_BYTES = 16_000_000  # of a file writer, whatever it writes
 ANSWER_BYTES = 200  # of one row of the answer: as codes, in a frame and on its way into a file
 FOUND_BYTES = 80  # of one item that an index found
+QUANTILE_BYTES = 44  # of one item's quantile on a scale of steps: its step, two probabilities, a few copies
 RATING_BYTES = 48  # of one rating of a user's history, copied and merged with a list
 
 UNITS = {"": 1, "B": 1} | {
@@ -94,6 +95,8 @@ def _bytes_of_user(model: Model, query: Query) -> int:
         size += FOUND_BYTES * (query.n + N_EXTRA)
     if query.by == "likely":
         size += 12 * n_items
+    if query.by == "lower" and model.step_distribution is not None:
+        size += QUANTILE_BYTES * n_items
     if query.by != "mean" and model.posterior is not None:
         size += 8 * int(model.posterior.users.vectors[:, 0].size)
     return size

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown
 from palate.answers.names import Names
-from palate.answers.predicting import z_of
 from palate.answers.ranking.filters import Lists, allowed_rows, are_lists, lists_of
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Limit, limits_of
@@ -73,7 +72,7 @@ class Query:
     allowed: NDArray[np.bool_]  # (n_items,) the items that users may get at all
     keep_seen: bool
     by: By
-    z: float  # by="lower" ranks by the mean less z standard deviations
+    level: float  # of the interval by whose lower end by="lower" ranks
     seed: int
     at_least: float | None = None  # the rating whose probability (or that of more) "chance" and "likely" rank by
     limits: tuple[Limit, ...] = ()  # max_per
@@ -106,7 +105,7 @@ def query_of(
         allowed=allowed,
         keep_seen=bool(options.keep_seen),
         by=options.by,
-        z=z_of(options.level),
+        level=float(options.level),
         seed=int(options.seed),
         at_least=_rating_to_reach(model, options),
         limits=limits_of(options.max_per or {}, model.item_table, model.item_vocabulary.what),
@@ -128,11 +127,13 @@ def _check_at_least(by: By, at_least: Any) -> None:
 
 def _check_model(model: Model, options: RecommendOptions) -> None:
     """Raise OptionError if the model cannot rank in this way."""
-    by, at_least, is_ordinal = options.by, options.at_least, model.factors.steps is not None
-    if by == "likely" and (not model.predicts_ratings or (not is_ordinal and np.isnan(model.noise))):
+    by, at_least, has_steps = options.by, options.at_least, model.step_distribution is not None
+    if by == "likely" and (not model.predicts_ratings or (not has_steps and np.isnan(model.noise))):
         raise OptionError('by="likely" needs ratings with intervals, such as Bayes predicts; use by="mean".')
-    if by == "chance" and not is_ordinal:
-        raise OptionError('by="chance" needs ordered ratings: fit Bayes(likelihood="ordinal").')
+    if by == "chance" and not has_steps:
+        raise OptionError(
+            'by="chance" needs a Bayes model of ratings in 2 to 20 steps, which have a probability each; use by="mean".'
+        )
     if by == "likely" and at_least is not None and at_least > model.limits[1]:
         raise OptionError(f"at_least={at_least:g}: no training rating is higher than {model.limits[1]:g}.")
     if by in FROM_DRAWS and model.posterior is None:

@@ -14,6 +14,7 @@ from palate.answers.ranking.top_n import is_product
 from palate.models.factors import Factors, Floats
 from palate.models.model import Model, UserRows
 from palate.models.ordinal import cdf
+from palate.models.step_distribution import z_of
 
 
 def ranks_by_products(model: Model, query: Query) -> bool:
@@ -41,13 +42,26 @@ def scores_of(model: Model, user_rows: UserRows, query: Query) -> Floats:
 
 
 def _lower(model: Model, user_rows: UserRows, query: Query) -> Floats:
-    """The predicted mean less z standard deviations, (m, n_items)."""
+    """The lower ends of intervals, (m, n_items), not clipped to the rating range."""
     score_variance, steps = _score_variance(model, user_rows), model.factors.steps
-    if steps is None:
-        lower: Floats = model.scores(user_rows) - np.float32(query.z) * _deviation(model, user_rows, score_variance)
-        return lower
-    mean, variance = steps.moments(model.factors.raw_scores(user_rows.vectors), score_variance)
-    return (mean - np.float32(query.z) * np.sqrt(variance)).astype(np.float32)
+    center, deviation = _latent(model, user_rows, score_variance)
+    distribution, z = model.step_distribution, np.float32(z_of(query.level))
+    if distribution is not None and distribution.tails is not None:
+        mean = center if steps is None else steps.expected(center, score_variance)
+        return np.minimum(distribution.lower_end(query.level, center, deviation), mean).astype(np.float32)
+    if steps is not None:
+        center, variance = steps.moments(center, score_variance)
+        deviation = np.sqrt(variance)
+    return (center - z * deviation).astype(np.float32)
+
+
+def _latent(
+    model: Model, user_rows: UserRows, score_variance: Floats | np.float32
+) -> tuple[Floats, Floats | np.floating]:
+    """Center and deviation of the variable that falls into steps, (m, n_items) or what broadcasts to it."""
+    if model.factors.steps is None:
+        return model.scores(user_rows), _deviation(model, user_rows, score_variance)
+    return model.factors.raw_scores(user_rows.vectors), np.sqrt(np.float32(1) + score_variance)
 
 
 def _score_variance(model: Model, user_rows: UserRows) -> Floats | np.float32:
@@ -70,9 +84,9 @@ def _deviation(model: Model, user_rows: UserRows, score_variance: Floats | np.fl
 def _at_least(model: Model, user_rows: UserRows, query: Query) -> Floats:
     """The probability of a rating of query.at_least or more, (m, n_items)."""
     assert query.at_least is not None
-    score_variance, steps = _score_variance(model, user_rows), model.factors.steps
-    if steps is not None:
-        return steps.at_least(model.factors.raw_scores(user_rows.vectors), query.at_least, score_variance)
+    score_variance = _score_variance(model, user_rows)
+    if model.step_distribution is not None:
+        return model.step_distribution.at_least(*_latent(model, user_rows, score_variance), query.at_least)
     threshold = query.at_least - model.rating_step / 2  # ratings from here on are rounded up to at_least
     deviation = np.maximum(_deviation(model, user_rows, score_variance), np.float32(1e-6))
     z = (model.scores(user_rows) - np.float32(threshold)) / deviation

@@ -21,6 +21,7 @@ from palate.recipes.base import Trained
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.distilling import Distiller, distilled_factors
 from palate.recipes.gibbs.sides import Side
+from palate.recipes.gibbs.steps import with_steps
 from palate.recipes.gibbs.thinning import Draw, Thinned
 from palate.recipes.monitor import Monitor
 
@@ -33,7 +34,7 @@ class Average:
     ) -> None:
         self._chain = chain
         self._monitor = monitor
-        self._limits = ratings.range
+        self._ratings, self._limits = ratings, ratings.range
         self._distiller = Distiller(rank, chain.n_threads)
         self._samples = Thinned(n_samples, n_draws)
         self._valid_sum: Doubles | None = None if monitor.valid is None else np.zeros(len(monitor.valid))
@@ -92,7 +93,9 @@ class Average:
         if levels is not None:
             levels[~chain.users.rated] = noise
         trained = Trained(factors, posterior, noise, effects=effects, user_noise=levels)
-        return trained if chain.targets.steps is None else self._ordinal(trained, posterior, chain.targets.steps)
+        if chain.targets.steps is not None:
+            trained = self._ordinal(trained, posterior, chain.targets.steps)
+        return with_steps(trained, self._ratings)
 
     def _ordinal(self, trained: Trained, posterior: Posterior, steps: OrderedSteps) -> Trained:
         """The same result with the steps that turn latent scores into ordinal ratings."""

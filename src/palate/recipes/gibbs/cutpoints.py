@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from palate.kernels import count_steps
 from palate.models.factors import Doubles, Floats
-from palate.models.ordinal import ROOT_TWO_PI, log_mass
+from palate.models.ordinal import ROOT_TWO_PI, ends_of, log_mass
 
 N_BINS = 128  # of the scores' range: rounding scores to them adds less than a thousandth of the noise variance
 FIRST_SD, LOG_GAP_SD = 10.0, 3.0  # of the prior
@@ -67,7 +67,7 @@ class CutPoints:
 
         One step of Metropolis-Hastings. The proposal is a Student t around the posterior's mode, with its curvature.
         """
-        posterior = _Posterior(histogram, low, width)
+        posterior = _Posterior.of_histogram(histogram, low, width)
         self._mode, precision = posterior.mode(self._mode)
         root = np.linalg.cholesky(precision)
         current = unbounded(self.cuts)
@@ -80,6 +80,18 @@ class CutPoints:
             self.accepted += 1
             self.cuts = bounded(proposal)
         return self.cuts
+
+
+def fit_cuts(steps: NDArray[Any], scores: Doubles, deviations: Doubles, counts: Doubles, start: Doubles) -> Doubles:
+    """The most likely cuts, (K - 1,), given the steps of ratings, (n,), and the latent variables behind these.
+
+    scores, deviations: means and standard deviations of the latent variables, (n,). counts: what each rating counts.
+    start: cuts to start from. The prior of this file holds in units of the mean deviation.
+    """
+    unit, center = float(np.average(deviations, weights=counts)), float(start.mean())
+    posterior = _Posterior(steps, (scores - center) / unit, counts, len(start) + 1, unit / deviations)
+    mode, _ = posterior.mode(unbounded(spaced((start - center) / unit)))
+    return center + unit * bounded(mode)
 
 
 def weight_steps(
@@ -121,16 +133,29 @@ class _Expansion(NamedTuple):
 
 
 class _Posterior:
-    """log p(cuts | histogram) in unconstrained coordinates, and its mode."""
+    """log p(cuts | cells) in unconstrained coordinates, and its mode.
 
-    def __init__(self, histogram: NDArray[Any], low: float, width: float) -> None:
-        self._steps, bins = np.nonzero(histogram)
-        self._counts = histogram[self._steps, bins].astype(np.float64)
-        self._scores = low + (bins + 0.5) * width
-        size = len(histogram) - 1
+    A cell is a step with a score, and how many ratings have both; per_deviation: 1 / standard deviation of the latent
+    variable around its score, (n_cells,) or one for all.
+    """
+
+    def __init__(
+        self, steps: NDArray[Any], scores: Doubles, counts: Doubles, n_steps: int, per_deviation: Doubles | float = 1.0
+    ) -> None:
+        self._steps, self._scores, self._counts = steps, scores, counts
+        self._per_deviation = np.broadcast_to(np.float64(per_deviation), counts.shape)
+        size = n_steps - 1
         self._prior = np.concatenate([[FIRST_SD**-2], np.full(size - 1, LOG_GAP_SD**-2)])
         self._above = self._steps < size  # True for cells with a cut above them
         self._below = self._steps > 0
+
+    @classmethod
+    def of_histogram(cls, histogram: NDArray[Any], low: float, width: float) -> _Posterior:
+        """The posterior given one histogram of scores per step, (K, n_bins)."""
+        steps, bins = np.nonzero(histogram)
+        counts = histogram[steps, bins].astype(np.float64)
+        scores = low + (bins.astype(np.float64) + 0.5) * width
+        return cls(steps, scores, counts, len(histogram))
 
     def log(self, coordinates: Doubles) -> float:
         """The logarithm of the posterior density, up to a constant."""
@@ -158,9 +183,10 @@ class _Posterior:
         return bool(np.all((logs > np.log(MIN_GAP)) & (logs < np.log(MAX_GAP))))
 
     def _ends(self, cuts: Doubles) -> tuple[Doubles, Doubles]:
-        """The ends of each cell's interval, relative to its score."""
-        ends = np.concatenate([[-np.inf], cuts, [np.inf]])
-        return ends[self._steps] - self._scores, ends[self._steps + 1] - self._scores
+        """The ends of each cell's interval, relative to its score, in standard deviations."""
+        ends = ends_of(cuts)
+        low, high = ends[self._steps] - self._scores, ends[self._steps + 1] - self._scores
+        return low * self._per_deviation, high * self._per_deviation
 
     def _expansion(self, coordinates: Doubles) -> _Expansion:
         """The log posterior in unconstrained coordinates."""
@@ -186,13 +212,15 @@ class _Posterior:
         mass = log_mass(a, b)
         above, below, n = self._above, self._below, len(cuts)
         upper, lower = np.zeros_like(mass), np.zeros_like(mass)
+        per_deviation = self._per_deviation
         upper[above] = np.exp(-0.5 * b[above] ** 2 - mass[above]) / ROOT_TWO_PI  # d mass / d b, over mass
         lower[below] = np.exp(-0.5 * a[below] ** 2 - mass[below]) / ROOT_TWO_PI
+        upper, lower = upper * per_deviation, lower * per_deviation  # d mass / d cut, over mass
         upper_cut, lower_cut = self._steps[above], self._steps[below] - 1
         rise, fall = self._counts[above] * upper[above], self._counts[below] * lower[below]
         gradient = np.bincount(upper_cut, rise, n).astype(np.float64) - np.bincount(lower_cut, fall, n)
-        by_upper = self._counts[above] * upper[above] * (upper[above] + b[above])
-        by_lower = self._counts[below] * lower[below] * (lower[below] - a[below])
+        by_upper = self._counts[above] * upper[above] * (upper[above] + b[above] * per_deviation[above])
+        by_lower = self._counts[below] * lower[below] * (lower[below] - a[below] * per_deviation[below])
         curvature = np.diag(np.bincount(upper_cut, by_upper, n) + np.bincount(lower_cut, by_lower, n))
         both = above & below
         mixed = np.bincount(self._steps[both], self._counts[both] * upper[both] * lower[both], n)[1:]
