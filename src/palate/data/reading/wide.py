@@ -121,6 +121,8 @@ def _names_are_labels(names: list[str]) -> bool:
 def _has_blanks(first: Doubles | None, cells: list[Doubles]) -> bool:
     """True if a column where labels would be has blank cells, and so has another: users rate few items."""
     columns = cells if first is None else [first, *cells]
+    if len(cells) == 2 and len(cells[0]) < MIN_ROWS:
+        return False
     blank = [bool(np.mean(np.isnan(column)) >= MIN_BLANK) for column in columns]
     n_labels = len(columns) - len(cells) + 1
     return any(blank[:n_labels]) and sum(blank) > 1
