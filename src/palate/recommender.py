@@ -16,6 +16,7 @@ from palate.answers import updating
 from palate.answers.arguments import Doubles, OnUnknown
 from palate.answers.explaining import explain
 from palate.answers.fold_in import FoldIn, fold_in
+from palate.answers.fold_in_many import FoldIns, are_many, fold_in_many
 from palate.answers.frames import Frame
 from palate.answers.names import find
 from palate.answers.observed import cross_tab, history_frame
@@ -453,26 +454,29 @@ class Recommender:
 
     # ---- fold-in -----------------------------------------------------------------------------------------------------
 
-    def fold_in(
-        self, ratings: Any, side: Literal["user", "item"] = "user", *, features: Mapping[str, Any] | None = None
-    ) -> FoldIn:
-        """Fold in a user the model was not trained on, from a few ratings. Nothing is retrained.
+    def fold_in(self, ratings: Any, side: Literal["user", "item"] = "user", *, features: Any = None) -> Any:
+        """Fold in a user the model was not trained on, or many, from a few ratings each. Nothing is retrained.
 
         Parameters:
             ratings (mapping, list or frame): What the user rated: {item: rating}, or a frame of items, ratings and
                 perhaps weights, where a weight of 1 is the average of the training. For a model of implicit feedback a
                 list of the items chosen, {item: count}, or a frame of items and perhaps counts; for a model of likes
-                (Ratings.likes) a list of the items liked.
+                (Ratings.likes) a list of the items liked. For many new users {user: {item: rating}}, a list of such
+                mappings (users are then called 0, 1, ...), or a frame with a user column; {user: [items]} or a list of
+                lists for implicit feedback.
             side (str, default "user"): "item" folds in a new item instead, from {user: rating}.
-            features (mapping, default None): Attributes of the new user, {column: value}, in the columns of the user
-                table that the model learned from.
+            features (mapping or list, default None): Attributes of the new user, {column: value}, in the columns of
+                the user table that the model learned from; of many {user: {column: value}}, or a list in their order.
 
         Returns:
-            FoldIn: Answers for the new user: predict, recommend, explain, similar_users, ask.
+            FoldIn or FoldIns: Answers for the new user: predict, recommend, explain, similar_users, ask. Of many a
+                FoldIns, a mapping {user: FoldIn} that also predicts and recommends for all; each answer is the same as
+                for that user alone.
 
         Raises:
             UnknownLabelError: An item that the model does not know.
-            DataError: An item named twice, or a value that is no rating or lies far outside the training range.
+            DataError: An item named twice, a value that is no rating or lies far outside the training range, or one of
+                many new users that the model knows already.
             OptionError: Features for a model that learned from none, a model that cannot fold in a new item, or ratings
                 for a model of likes.
 
@@ -482,7 +486,8 @@ class Recommender:
             >>> rec.fold_in({"i2": 5, "i7": 1}).recommend(n=3).height
             3
         """
-        return fold_in(self._model_of(side), ratings, features)
+        model = self._model_of(side)
+        return fold_in_many(model, ratings, features) if are_many(model, ratings) else fold_in(model, ratings, features)
 
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
         """Choose the n items whose ratings would teach most about a new user (preference elicitation).
@@ -634,4 +639,4 @@ def load(path: str | PathLike[str]) -> Recommender:
     return Recommender(storing.load(path))
 
 
-__all__ = ["FoldIn", "Recommender", "load"]
+__all__ = ["FoldIn", "FoldIns", "Recommender", "load"]

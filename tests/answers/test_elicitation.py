@@ -305,7 +305,8 @@ def test_refusals(fits, data):
     with pytest.raises(palate.errors.OptionError, match="predicts no ratings"):
         palate.Popularity().fit(data).ask(3)
     with pytest.raises(palate.errors.OptionError, match="weight_decay"):
-        palate.SGD(n_factors=3, n_epochs=1, weight_decay=0).fit(data).ask(3)
+        palate.ALS(n_factors=3, n_sweeps=1, weight_decay=1e-9).fit(data).ask(3)
+    assert palate.SGD(n_factors=3, n_epochs=1, weight_decay=0).fit(data).ask(3).height == 3  # it has a fitted prior
 
 
 def test_a_neural_net_is_refused(data):

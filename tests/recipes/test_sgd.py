@@ -205,7 +205,7 @@ def row_gradient(factors, rows, x):
     weights = 1 if rows.weights is None else rows.weights
     pull = 2 * factors.user_prior.alpha * weights * error * share * (1 - share) * factors.scale
     z[:, -1] = 1
-    gradient = 2 * factors.user_prior.ridge * np.maximum(rows.counts, 1)[:, None] * x
+    gradient = 2 * (x - factors.user_prior.mean) @ factors.user_prior.precision.astype(np.float64)
     np.add.at(gradient, codes, pull[:, None] * z)
     return gradient
 

@@ -16,10 +16,11 @@ from palate.answers.frames import is_frame
 from palate.data.native import opened
 from palate.data.reading.columns import is_common, there_are
 from palate.data.reading.frames import table_of
-from palate.data.rows import CompressedRows, rows_of_entries
+from palate.data.rows import CompressedRows, pointers_of, rows_of_entries
 from palate.data.timestamps import seconds_of
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
+from palate.models.model import Model
 from palate.options import is_number
 
 OnUnknown = Literal["fallback", "nan", "raise"]
@@ -191,6 +192,47 @@ def choices_of(vocabulary: Vocabulary, given: Any, like_threshold: float | None 
     if counts is not None and not (counts > 0).all():
         raise DataError("a count is 0 or negative; leave out what was not chosen.")
     return CompressedRows(np.array([0, len(codes)], np.int64), codes, np.ones(len(codes), np.float32), counts)
+
+
+def rows_of_frame(model: Model, frame: Any, owners: list[Any], labels: list[Any]) -> CompressedRows:
+    """The ratings or choices in a frame as one row for each label; owners: the label of each rating, (n,).
+
+    Raises as history_of and choices_of do.
+    """
+    items, counts, values = model.item_vocabulary, None, None
+    if model.kind == "implicit":
+        if model.like_threshold is not None and _has_ratings(frame):
+            raise OptionError(
+                f"this model learned from likes, ratings of {model.like_threshold:g} or more, and takes no numbers: "
+                "fold in a frame without a column of ratings."
+            )
+        named, counts = _choices_and_counts(items.what, frame)
+    else:
+        named, values, counts = _ratings_and_weights(items.what, frame)
+    codes = items.encode(named)
+    weights = None if counts is None else ratings_of(counts, "weight" if values is not None else "count")
+    if weights is not None and (weights < 0).any():
+        raise DataError("a weight or count is negative.")
+    row_of = {label: row for row, label in enumerate(labels)}
+    rows = np.array([row_of[owner] for owner in owners], np.int64)
+    _check_distinct_pairs(items, labels, rows, codes)
+    order = np.argsort(rows, kind="stable")
+    numbers = np.ones(len(codes), np.float32) if values is None else ratings_of(values)
+    indptr = pointers_of(np.bincount(rows, minlength=len(labels)))
+    whole = CompressedRows(indptr, codes[order], numbers[order], None if weights is None else weights[order])
+    if whole.weights is None or whole.weights.all():
+        return whole
+    if model.kind == "implicit":
+        raise DataError("a count is 0; leave out what was not chosen.")
+    return rows_of_entries(whole, whole.weights > 0)
+
+
+def _check_distinct_pairs(items: Vocabulary, labels: list[Any], rows: Any, codes: NDArray[np.int32]) -> None:
+    pairs, counts = np.unique(rows * max(len(items), 1) + codes, return_counts=True)
+    if counts.max(initial=1) > 1:
+        row, code = divmod(int(pairs[counts.argmax()]), max(len(items), 1))
+        label = items.decode([code]).tolist()[0]
+        raise DataError(f"{labels[row]!r}: {items.what} {label!r} {RATED_TWICE.format(counts.max())}")
 
 
 def _listed(what: str, labels: Any) -> list[Any]:

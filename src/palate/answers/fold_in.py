@@ -34,10 +34,13 @@ from palate.options import check_choice, check_level
 
 def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None) -> FoldIn:
     """A new user of the model, from ratings or choices of items; see Recommender.fold_in."""
+    return FoldIn(model, history_of_one(model, ratings), features)
+
+
+def history_of_one(model: Model, ratings: Any) -> CompressedRows:
+    """The ratings or choices of one new user as one row."""
     given, items = Names.of_items(model).keys(ratings), model.item_vocabulary
-    is_implicit = model.kind == "implicit"
-    history = choices_of(items, given, model.like_threshold) if is_implicit else history_of(items, given)
-    return FoldIn(model, history, features)
+    return choices_of(items, given, model.like_threshold) if model.kind == "implicit" else history_of(items, given)
 
 
 class FoldIn:
@@ -50,6 +53,7 @@ class FoldIn:
         model (Model): The trained model, in codes.
         history (CompressedRows): The new user's ratings as one row.
         features (mapping, default None): Attributes of the new user, {column: value}.
+        rows (UserRows, default None): The user's row, if it has been solved already.
 
     Example:
         >>> import palate
@@ -61,11 +65,16 @@ class FoldIn:
         True
     """
 
-    def __init__(self, model: Model, history: CompressedRows, features: Mapping[str, Any] | None = None) -> None:
-        check_range(model.item_vocabulary, history.indices, history.values, model.limits)
-        _check_features(model, features)
+    def __init__(
+        self,
+        model: Model,
+        history: CompressedRows,
+        features: Mapping[str, Any] | None = None,
+        rows: UserRows | None = None,
+    ) -> None:
+        check_features(model, history, features)
         self._model = model
-        self._rows: UserRows = model.fold_in(history, None if features is None else [features])
+        self._rows: UserRows = rows or model.fold_in(history, None if features is None else [features])
         matrix = self._rows.features
         self._has_data = len(history.indices) > 0 or (matrix is not None and len(matrix.indices) > 0)
 
@@ -268,8 +277,9 @@ class FoldIn:
         return explain_row(self._model, self._rows, "new", code, score_variance)
 
 
-def _check_features(model: Model, features: Mapping[str, Any] | None) -> None:
-    """Raise OptionError for features if the model has learned from no attributes."""
+def check_features(model: Model, history: CompressedRows, features: Any) -> None:
+    """Raise DataError for ratings on another scale, OptionError for features if the model has learned from none."""
+    check_range(model.item_vocabulary, history.indices, history.values, model.limits)
     if features is None or (model.user_info is not None and model.user_info.attributes is not None):
         return
     what = model.user_vocabulary.what

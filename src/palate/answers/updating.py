@@ -5,6 +5,7 @@ This file finds out which ratings change. changed_rows.py then solves the rows a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
 from palate.models.factors import Codes, Floats
+from palate.models.fitted_prior import is_fitted, with_fitted_priors
 from palate.models.item_weights import ItemWeights
 from palate.models.model import Model
 from palate.models.network import Network
@@ -47,6 +49,7 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
 def _updated(model: Model, ratings: Ratings) -> Model:
     _check_updatable(model)
     _check_kind(model, ratings)
+    model = _with_prior_of_today(model)
     ratings = with_positive_weights(ratings)
     if len(ratings) == 0:
         raise DataError("there are no new ratings (of a weight above 0) to update the model with.")
@@ -79,6 +82,7 @@ def forget(model: Model, users: Any, items: Any) -> Model:
     and DataError if nothing would be left.
     """
     _check_updatable(model)
+    model = _with_prior_of_today(model)
     forgotten = _mask_of(Names.of_users(model), users), _mask_of(Names.of_items(model), items)
     if not (forgotten[0].any() or forgotten[1].any()):
         raise OptionError("forget needs users or items: rec.forget(users=[...], items=[...]).")
@@ -102,6 +106,16 @@ def _check_updatable(model: Model) -> None:
         raise OptionError("a neural net cannot be updated row by row; train it again on all ratings.")
     if isinstance(model.factors, PairwiseFactors):
         raise OptionError("BPR cannot be updated item by item; train it again on all choices.")
+
+
+def _with_prior_of_today(model: Model) -> Model:
+    """The model with fitted priors if palate 0.1 saved it after an SGD fit: that left only the weight decay in them.
+
+    Rows solved under the weight decay alone made such a model worse than no update would.
+    """
+    if model.recipe.get("name") != "SGD" or is_fitted(model.factors.user_prior):
+        return model
+    return replace(model, factors=with_fitted_priors(model.factors, model.history))
 
 
 def _check_kind(model: Model, ratings: Ratings) -> None:

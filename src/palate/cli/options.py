@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from typer import Argument, BadParameter, Option
 
+from palate.errors import OptionError
+
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "What to choose from, and how"
 
 DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
@@ -97,6 +99,21 @@ READ_OPTIONS: dict[str, Any] = {
     "users": _text("users", READING, "A file with a row for each user: attributes such as age.", metavar="FILE"),
     "unrated": _text(
         "unrated", READING, "Users and items in these files without ratings: drop or keep.", metavar="CHOICE"
+    ),
+    "wide": Annotated[
+        bool | None,
+        Option(
+            "--wide/--no-wide",
+            help="The file has a row for each user and a column for each item.",
+            show_default=False,
+            rich_help_panel=READING,
+        ),
+    ],
+    "blank": _text(
+        "blank",
+        READING,
+        'With --wide, a number that means no rating, such as 0 or 99. "false": none does.',
+        metavar="NUMBER",
     ),
     "separator": _text(
         "separator", READING, r'Field separator: "," "::" "\t" ...; detected if not given.', metavar="TEXT"
@@ -316,6 +333,16 @@ def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None
     return decorate
 
 
+def _number_of(option: str, text: str) -> float | bool:
+    """A typed number, or False for "false". Raises OptionError for another text."""
+    if text.lower() == "false":
+        return False
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f'{option} must be a number or "false", got {text!r}.') from None
+
+
 def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
     r"""Return typed options as palate.read takes them: positions as numbers, "false" as False, \t as a tab."""
     options = dict(given)
@@ -325,6 +352,8 @@ def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
             options[name] = int(text)
         if text in ("false", "False") and name in ("rating", "time", "weight"):
             options[name] = False
+    if "blank" in options:
+        options["blank"] = _number_of("--blank", options["blank"])
     if "separator" in options:
         options["separator"] = options["separator"].replace("\\t", "\t")
     return options

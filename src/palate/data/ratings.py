@@ -44,6 +44,7 @@ class ReadReport:
         contradictions (int, default 0): Pairs that were given more than once with different values.
         summed (int, default 0): Rows of implicit ratings whose count was added to that of the same pair.
         table_notes (tuple of str, default empty): What was left out of the user and item tables; no rating is affected.
+        blank_cells (int, default 0): Cells of a wide table that hold no rating; rows_read counts the others.
 
     Example:
         >>> import palate
@@ -60,9 +61,11 @@ class ReadReport:
     contradictions: int = 0
     summed: int = 0
     table_notes: tuple[str, ...] = ()
+    blank_cells: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.rows_read:,} rows read"]
+        parts = [f"{self.rows_read:,} {'cells of a wide table' if self.blank_cells else 'rows'} read"]
+        parts += [f"{self.blank_cells:,} without a rating"] if self.blank_cells else []
         parts += [f"{count:,} left out ({reason})" for reason, count in self.bad_rows.items()]
         if self.summed:
             parts.append(f"{self.summed:,} added to the count of their (user, item)")

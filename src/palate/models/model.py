@@ -287,12 +287,23 @@ class Model:
         time = self.effects_at(user_codes, item_codes, when)
         return self._forecast(self.factors, draws, (self._answered_by(user_codes), item_codes), with_data, time)
 
-    def forecast_new(self, user_rows: UserRows, item_codes: Codes, *, has_data: bool) -> Forecast:
-        """Forecast ratings of one new user (user_rows has one row), now. has_data: it has ratings or attributes."""
-        rows = np.zeros(len(item_codes), np.int32)
+    def forecast_new(
+        self,
+        user_rows: UserRows,
+        item_codes: Codes,
+        *,
+        has_data: bool | NDArray[np.bool_],
+        rows: Codes | None = None,
+    ) -> Forecast:
+        """Forecast ratings of new users, now. has_data: which of them have ratings or attributes.
+
+        rows: whose each rating is, (n,) positions in user_rows; None if it has one row.
+        """
+        rows = np.zeros(len(item_codes), np.int32) if rows is None else rows
+        known = np.where(np.broadcast_to(has_data, len(user_rows))[rows], rows, -1).astype(np.int32)
         factors = self.factors.with_users(user_rows.vectors, user_rows.history)
-        with_data = rows if has_data else rows - np.int32(1), self.items_with_data(item_codes)
-        time = self.effects_at(rows - np.int32(1), item_codes, None)
+        with_data = known, self.items_with_data(item_codes)
+        time = self.effects_at(np.full_like(rows, -1), item_codes, None)
         return self._forecast(factors, user_rows.draws, (rows, item_codes), with_data, time)
 
     def _forecast(

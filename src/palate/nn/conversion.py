@@ -15,6 +15,7 @@ from palate.data.rows import weighted_mean
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Floats, empirical_prior
+from palate.models.fitted_prior import with_fitted_priors
 from palate.models.network import Layer, Network
 from palate.nn.columns import UNKNOWN, Category, Column, Scale
 from palate.nn.loaders import RatingLoaders
@@ -335,6 +336,8 @@ def layers_of(module: EmbeddingNet) -> tuple[Layer, ...]:
 
 def _with_priors(factors: Factors, ratings: Ratings) -> Factors:
     """The factors with priors from the mean and covariance of the trained rows, and the noise of the training error."""
+    if not isinstance(factors, Network):
+        return with_fitted_priors(factors, ratings.by_user(), around_zero=False)
     low, high = ratings.range
     noise = max(_rmse(factors, ratings, (low, high)), MIN_NOISE * max(high - low, 1e-6))
     alpha = (factors.span / noise) ** 2

@@ -19,6 +19,7 @@ from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.kernels import descend
 from palate.models.factors import Codes, Factors, Floats, Prior
+from palate.models.fitted_prior import with_fitted_priors
 from palate.options import MAX_SEED, check_choice, check_not_negative, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, center_and_scale
 from palate.recipes.gradient_descent import Schedule, deal, learning_rates, random_table, shuffled_cells
@@ -132,7 +133,7 @@ class SGD(Recipe):
         except KeyboardInterrupt:
             monitor.interrupted()
         monitor.kept = None if best is None else best_epoch
-        return Trained(best or descent.factors(), noise=monitor.noise)
+        return Trained(with_fitted_priors(best or descent.factors(), ratings.by_user()), noise=monitor.noise)
 
 
 class Descent:
@@ -201,16 +202,11 @@ class Descent:
         return monitor.valid_rmse(self.factors().predict(monitor.valid.user_codes, monitor.valid.item_codes))
 
     def factors(self) -> Factors:
-        """The factors so far. A row with n ratings was regularised n times, and so are fold-in users by the prior."""
+        """The factors so far, with no prior yet: with_fitted_priors() fits one to the last of them."""
         k, y_range = self.recipe.n_factors, self.recipe.y_range
         users = np.ascontiguousarray(self.users[:, [*range(k), -2]])
         items = np.ascontiguousarray(self.items[:, [*range(k), -1]])
-        prior = Prior.flat(
-            k + 1,
-            alpha=1.0 if y_range is None else ((y_range[1] - y_range[0]) / self.scale) ** 2,
-            ridge=max(self.recipe.weight_decay, 1e-6),
-            count_exponent=1.0,
-        )
+        prior = Prior.flat(k + 1)
         if y_range is None:
             return Factors(self.center, users, items, prior, prior, self.scale)
         return Factors(self.offset, users, items, prior, prior, self.unit, y_range)

@@ -15,6 +15,7 @@ from palate.errors import DataError, OptionError
 FIELDS = ("user", "item", "rating", "time", "weight", "count")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
 POSITIONS = {"user": 0, "item": 1, "rating": 2, "count": 2}  # of columns without names
+INDEX_NAMES = ("", "index", "unnamed: 0")  # of an index that was written as the first column
 MIN_TIMESTAMP = 10**8  # numbers that are all at least this large are times (from 1973 on) and not counts
 
 # Compared without case, blanks and punctuation. An earlier name takes precedence over a later one.
@@ -47,6 +48,13 @@ def plain(name: str) -> str:
 def is_common(name: str, field: str) -> bool:
     """True if this is one of the common names of the field."""
     return plain(name) in COMMON_NAMES[field]
+
+
+def is_wide_header(rows: list[list[str]]) -> bool:
+    """True if the first row of a text file has the name of users, or none, in its first field and numbers after it."""
+    first, *items = rows[0]
+    is_first = first.strip().lower() in INDEX_NAMES or is_common(first, "user")
+    return is_first and len(items) > 1 and len(set(items)) == len(items) and all(text.isdecimal() for text in items)
 
 
 def fields_of_kind(given: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -140,10 +148,11 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
         options = ", ".join(f"{field}=" for field in missing)
         if missing == ["rating"] and (advice := _count_advice(names)):
             raise DataError(f"{source}: {advice} {there_are(names)}")
+        wide = " If each item has a column of its own, pass wide=True." if "item" in missing and len(names) > 2 else ""
         implicit = ' If only choices are known (clicks, plays, purchases), pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
-            f"(a name, or a position from 0).{implicit if 'rating' in missing else ''}"
+            f"(a name, or a position from 0).{wide}{implicit if 'rating' in missing else ''}"
         )
     fields = sorted(chosen, key=FIELDS.index)
     for number, field in enumerate(fields):

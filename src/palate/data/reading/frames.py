@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
-from palate.data.native import is_foreign, opened
+from palate.data.native import NativeFrame, is_foreign, opened
 from palate.data.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, LabelTypeError, OptionError
 
@@ -28,7 +28,11 @@ JSON_FILES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by position. `column(at)` is one of values, `label(at)` one of ids; `named` is True with real names."""
+    """Columns by position. `column(at)` is one of values, `label(at)` one of ids; `named` is True with real names.
+
+    What follows is for wide tables: `head(n)` has the first n rows of a source whose names may say nothing, `own_names`
+    are the names as the source has them, `index` is that of a pandas frame, unless it only counts the rows.
+    """
 
     source: str
     names: list[str]
@@ -37,6 +41,11 @@ class Table:
     named: bool = True
     where: Callable[[int], str] | None = None
     reasons: dict[int, str] = field(default_factory=dict)
+    height: int = 0
+    head: Callable[[int], Table] | None = None
+    own_names: list[Any] | None = None
+    index: pl.Series | None = None
+    is_text: bool = False
 
 
 def table_of(source: Any, connection: Any = None) -> Table | None:
@@ -53,6 +62,8 @@ def table_of(source: Any, connection: Any = None) -> Table | None:
         return _of_columns(dict(enumerate(source)), "the tuple", named=False)
     if isinstance(source, np.ndarray):
         return _of_array(source)
+    if isinstance(source, list) and _are_rows(source):
+        return _of_array(np.array([list(row) for row in source], dtype=object))
     if hasattr(source, "tocoo"):
         return _of_sparse(source)
     return _of_frame(source)
@@ -90,7 +101,7 @@ def _of_file(source: str | Path) -> Table | None:
 
 
 def _of_polars(frame: pl.DataFrame, source: str) -> Table:
-    return Table(source, frame.columns, frame.to_series, frame.to_series)
+    return Table(source, frame.columns, frame.to_series, frame.to_series, height=frame.height)
 
 
 def _of_frame(source: Any) -> Table:
@@ -98,21 +109,59 @@ def _of_frame(source: Any) -> Table:
     if frame is None:
         raise DataError(
             f"cannot read ratings from this {type(source).__name__}. Give a path, an open file, a pandas, polars or "
-            "pyarrow frame, a mapping of columns, a tuple (users, items, values), an array (n, 3), a sparse matrix, "
-            "or an SQL query with connection=."
+            "pyarrow frame, a mapping of columns, a tuple (users, items, values), an array (n, 3), a list of rows, a "
+            "sparse matrix, or an SQL query with connection=."
         )
+    return _of_native(frame, f"the {type(source).__name__}", source if hasattr(source, "iloc") else None)
+
+
+def _of_native(frame: NativeFrame, source: str, pandas: Any) -> Table:
+    """A frame of any library. pandas: the frame itself if it has an index."""
     names = frame.names
     named = not all(name.isdigit() for name in names)
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
         return series_of_values(frame.column(at), names[at], labels=labels)
 
-    return Table(f"the {type(source).__name__}", names, column, lambda at: column(at, labels=True), named)
+    return Table(
+        source,
+        names,
+        column,
+        lambda at: column(at, labels=True),
+        named,
+        height=frame.frame.shape[0],
+        head=lambda n: _of_native(NativeFrame(names, frame.frame.head(n)), source, None),
+        own_names=names if pandas is None else _own_names(pandas, names),
+        index=None if pandas is None else _index_of(pandas),
+    )
+
+
+def _own_names(frame: Any, names: list[str]) -> list[Any]:
+    """The names of a pandas frame's columns: integers if all are, else texts."""
+    own = list(frame.columns)
+    whole = all(isinstance(name, int | np.integer) and not isinstance(name, bool) for name in own)
+    return [int(name) for name in own] if whole else names
+
+
+def _index_of(frame: Any) -> pl.Series | None:
+    """The index of a pandas frame as labels; None if it only counts the rows."""
+    index = frame.index
+    is_count = index.name is None and type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
+    if is_count or index.nlevels > 1:
+        return None
+    return series_of_values(index.tolist(), str(index.name or "index"), labels=True)
+
+
+def _are_rows(rows: list[Any]) -> bool:
+    """True for a list of lists or tuples of one length, two or more."""
+    widths = {len(row) if isinstance(row, list | tuple) else 0 for row in rows}
+    return len(widths) == 1 and widths.pop() >= 2
 
 
 def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> Table:
     values = [column if hasattr(column, "__len__") else list(column) for column in columns.values()]
     names = [str(name) if named else f"column_{name + 1}" for name in columns]
+    own_names = list(columns) if named and all(type(name) is int for name in columns) else None
     if len({len(column) for column in values}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(names, values, strict=True))
         raise DataError(f"{source}: columns of different lengths: {lengths}.")
@@ -120,7 +169,8 @@ def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> 
     def column(at: int, *, labels: bool = False) -> pl.Series:
         return series_of_values(values[at], names[at], labels=labels)
 
-    return Table(source, names, column, lambda at: column(at, labels=True), named)
+    height = len(values[0]) if values else 0
+    return Table(source, names, column, lambda at: column(at, labels=True), named, height=height, own_names=own_names)
 
 
 def _of_array(array: NDArray[Any]) -> Table:
@@ -138,7 +188,15 @@ def _of_array(array: NDArray[Any]) -> Table:
             _whole(column, names[at]) if column.dtype.kind == "f" else series_of_values(column, names[at], labels=True)
         )
 
-    return Table("the array", names, lambda at: series_of_values(array[:, at], names[at]), label, named=False)
+    return Table(
+        "the array",
+        names,
+        lambda at: series_of_values(array[:, at], names[at]),
+        label,
+        named=False,
+        height=len(array),
+        head=lambda n: _of_array(array[:n]),
+    )
 
 
 def _whole(column: NDArray[Any], name: str) -> pl.Series:
@@ -250,6 +308,7 @@ def _of_json_lines(source: Any) -> Table:
         lambda at: column(at, labels=True),
         where=lambda row: f"line {records[row][1]}",
         reasons={row: reason for row, (_, _, reason) in enumerate(records) if reason},
+        height=len(records),
     )
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from palate.data.reading.columns import is_common
+from palate.data.reading.columns import is_common, is_wide_header
 from palate.data.reading.textfiles import Block, blocks, count
 from palate.errors import DataError
 
@@ -117,6 +117,8 @@ def _has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int
         return True
     n_common = sum(any(is_common(name, field) for name in row) for field in ("user", "item", "count"))
     if n_common >= 2:
+        return True
+    if is_wide_header(sample):
         return True
     if any(_is_number(text) for text in row):
         return False

@@ -21,6 +21,7 @@ from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
+from palate.data.reading.wide import Blank, check_not_wide, check_sample_not_wide, check_wide, long_table
 from palate.data.vocabulary import Vocabulary
 from palate.errors import LabelTypeError
 from palate.options import check_choice
@@ -43,6 +44,8 @@ def read(
     items: Any = None,
     users: Any = None,
     unrated: Unrated = "drop",
+    wide: bool | None = None,
+    blank: float | Literal[False] | None = None,
     separator: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
@@ -64,8 +67,9 @@ def read(
     Parameters:
         source (path, open file, frame, mapping, tuple, array, sparse matrix or SQL): What to read. Files are text with
             any separator, JSON lines, Parquet, Feather or Arrow; frames are pandas, polars, pyarrow or any other that
-            narwhals knows; a mapping has columns by name; a tuple is (users, items, values, ...); an array has shape
-            (n, 3) or (n, 4), or (n, 2) if implicit; a sparse matrix is users x items; SQL is a query, with connection=.
+            narwhals knows; a mapping has columns by name; a tuple is (users, items, values, ...); an array or a list of
+            rows has shape (n, 3) or (n, 4), or (n, 2) if implicit; a sparse matrix is users x items; SQL is a query,
+            with connection=.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
             "implicit" if only choices are known.
         user (str or int, default None): Column of users, by name or position from 0; None finds it.
@@ -78,6 +82,13 @@ def read(
         users (path, frame or mapping, default None): A table of user attributes, joined by id.
         unrated ("drop" or "keep", default "drop"): What to do with items and users of the tables that have no rating.
             "keep" adds them to the vocabularies, so that they can be predicted and recommended.
+        wide (bool or None, default None): True reads a table with a row for each user and a column for each item. Users
+            are the column called user, the index of a pandas frame, the first column of a text file, or else the
+            positions of rows; items are the names of the columns, or else their positions. None refuses a source
+            without names that looks so; False reads it by position all the same.
+        blank (float, False or None, default None): In a wide table, a number that means no rating, besides blank cells
+            and NaN; False: no number does. None takes each number for a rating, but refuses a table without a blank
+            cell in which 0 is the lowest, or another number stands apart. In implicit ratings 0 is no choice.
         separator (str, default None): What separates the fields of a text file; None finds it.
         header (bool, default None): True if the first line of a text file has the column names; None finds out.
         encoding (str, default None): Encoding of a text file; None finds out whether it is UTF-8, UTF-16, UTF-32 or
@@ -112,17 +123,23 @@ def read(
     check_choice("unrated", unrated, UNRATED)
     given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     fields_of_kind(given, kind)  # raises if two options name the counts
+    check_wide(wide, blank, source)
     with polars_errors_in_words("the source"):
         table = table_of(source, connection)
         collector = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
         if table is None:
             with open_bytes(source) as stream:
                 chunks = utf8_chunks(stream, encoding, collector.source)
-                min_columns = 3 if kind == "explicit" else 2
+                min_columns = 3 if kind == "explicit" and not wide else 2
                 text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
-                collector.add_text(text, given)
+                if wide:
+                    collector.add_wide(collector.whole(text), given, blank)
+                else:
+                    collector.add_text(text, given, check_wide=wide is None)
+        elif wide:
+            collector.add_wide(table, given, blank)
         else:
-            collector.add_table(table, given)
+            collector.add_table(table, given, check_wide=wide is None)
     return collector.ratings(policy, users=users, items=items, unrated=unrated)
 
 
@@ -166,10 +183,35 @@ class Collector:
     items: Labels = field(default_factory=lambda: Labels("item"))
     batches: list[Columns] = field(default_factory=list)
     rows_read: int = 0
+    blank_cells: int = 0
 
-    def add_table(self, table: Table, given: dict[str, Any]) -> None:
+    def add_wide(self, table: Table, given: dict[str, Any], blank: Blank) -> None:
+        """Add all rated cells of a wide table."""
+        long, self.blank_cells = long_table(table, given, blank, self.kind)
+        self.add_table(long, dict.fromkeys(given))
+
+    def whole(self, text: TextFile) -> Table:
+        """All rows of a text file as one table; rows of another shape are bad."""
+        import polars as pl
+
+        parts = []
+        for fast, exact in text.rows():
+            rows = exact() if fast is None else fast
+            if rows.reasons:
+                self.bad.add(rows.reasons, rows.where, self.source)
+            good = np.ones(rows.frame.height, bool)
+            good[list(rows.reasons)] = False
+            parts.append(rows.frame.filter(pl.Series(good)))
+        frame = pl.concat(parts) if parts else pl.DataFrame()
+        names, column = text.dialect.names, frame.to_series
+        return Table(self.source, names, column, column, text.dialect.header, height=frame.height, is_text=True)
+
+    def add_table(self, table: Table, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a source with columns."""
         import polars as pl
+
+        if check_wide:
+            check_not_wide(table, given, self.kind)
 
         chosen = choose_columns(
             table.names,
@@ -183,8 +225,10 @@ class Collector:
         frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
         self.add(Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons))
 
-    def add_text(self, text: TextFile, given: dict[str, Any]) -> None:
+    def add_text(self, text: TextFile, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a text file. A block is parsed the exact way only if the fast way fails or finds bad rows."""
+        if check_wide and not text.dialect.header:
+            check_sample_not_wide(text.sample, given, self.kind, self.source)
         chosen = choose_columns(
             text.dialect.names,
             given,
@@ -239,7 +283,16 @@ class Collector:
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
         summed, n_dropped = (n_dropped, 0) if duplicates == "sum" else (0, n_dropped)
-        report = ReadReport(self.rows_read, counts, examples, n_dropped, self.source, n_differing, summed=summed)
+        report = ReadReport(
+            self.rows_read,
+            counts,
+            examples,
+            n_dropped,
+            self.source,
+            n_differing,
+            summed=summed,
+            blank_cells=self.blank_cells,
+        )
         ratings = Ratings(
             joined.users,
             joined.items,

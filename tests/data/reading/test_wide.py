@@ -1,0 +1,237 @@
+"""Wide tables, a row for each user and a column for each item: none is misread, and each is read when it is said."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import palate
+from helpers.command_line import palate as run
+from palate.errors import DataError, OptionError, PalateError
+
+MATRIX = np.array([[5, 3, 0, 1], [4, 0, 0, 1], [1, 1, 0, 5]])
+HOLES = np.where(MATRIX == 0, np.nan, MATRIX)
+RATED = {(u, i, float(MATRIX[u, i])) for u, i in zip(*np.nonzero(MATRIX), strict=True)}
+USERS, ITEMS = ["ann", "bob", "cid"], ["Dune", "Heat", "Alien", "Up"]
+NAMED = {(USERS[u], ITEMS[i], value) for u, i, value in RATED}
+COLUMNS = {"user": USERS} | {item: [None if x == 0 else int(x) for x in MATRIX[:, at]] for at, item in enumerate(ITEMS)}
+REFUSED = r"pass(ing)? wide=True|Pass wide=True"
+
+
+def triples(ratings):
+    frame = ratings.to_frame()
+    return set(zip(frame["user"], frame["item"], frame["rating"], strict=True))
+
+
+def pandas_pivot(items, name="item"):
+    pd = pytest.importorskip("pandas")
+    long = pd.DataFrame([(user, items[ITEMS.index(item)], value) for user, item, value in NAMED])
+    return long.set_axis(["user", name, "rating"], axis=1).pivot(index="user", columns=name, values="rating")
+
+
+def written(tmp_path, kind, frame):
+    path = tmp_path / f"wide.{kind}"
+    if kind == "parquet":
+        frame.write_parquet(path)
+    elif kind == "arrow":
+        frame.write_ipc(path)
+    elif kind == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in frame.to_dicts()))
+    else:
+        frame.write_csv(path, separator={"csv": ",", "tsv": "\t", "txt": ";"}[kind])
+    return path
+
+
+# ---- none is misread
+
+
+@pytest.mark.parametrize("kind", ["explicit", "implicit"])
+@pytest.mark.parametrize("source", [MATRIX, MATRIX.astype(float), HOLES, MATRIX.tolist(), MATRIX.astype(np.int8)])
+def test_arrays_and_lists_are_recognised(source, kind):
+    with pytest.raises(DataError, match=r"looks like a wide table.* wide=True.* wide=False"):
+        palate.read(source, kind=kind)
+
+
+def test_frames_with_numbers_for_names_are_recognised():
+    pd = pytest.importorskip("pandas")
+    frames = [pd.DataFrame(MATRIX), pandas_pivot([1, 2, 3, 4]), pandas_pivot([0, 1, 2, 3]), pandas_pivot([7, 50, 8, 9])]
+    frames += [pl.DataFrame(MATRIX, schema=["0", "1", "2", "3"]), pl.DataFrame(MATRIX, schema=["11", "45", "9", "10"])]
+    for frame in frames:
+        with pytest.raises(DataError, match=REFUSED):
+            palate.read(frame)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "parquet", "arrow", "jsonl"])
+def test_files_and_frames_with_names_are_recognised(tmp_path, kind):
+    frame = pl.DataFrame(COLUMNS)
+    for source in (written(tmp_path, kind, frame), frame, frame.to_arrow(), COLUMNS):
+        with pytest.raises(DataError, match=REFUSED):
+            palate.read(source)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5,3,0,1\n4,0,0,1\n1,1,0,5\n2,4,4,1\n",  # no names
+        "user,1,2,3\n7,5,,3\n8,,,1\n",  # numbers for items, as pandas writes a pivot
+        ",10,20,30\n7,5,,3\n8,,,1\n",
+        "ann,,4,4\nbob,5,,3\ncid,,3,\n",
+        "3\t7.8\t99\t-9.7\t4.1\n2\t99\t99\t4.4\t-2.5\n4\t1.2\t-3.3\t0.5\t8.8\n",
+        "1,2,3,4,5,5\n5,5,1,2,2,1\n3,3,1,1,4,5\n",
+    ],
+)
+def test_texts_are_recognised(tmp_path, text):
+    path = tmp_path / "wide.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=REFUSED):
+        palate.read(path)
+    assert len(palate.read(path, wide=True, blank=False)) > 0
+
+
+@given(st.integers(12, 60), st.integers(3, 40), st.sampled_from([5, 10]), st.floats(0, 0.95), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_no_matrix_of_ratings_reads_as_triples(n, m, top, share, seed):
+    rng = np.random.default_rng(seed)
+    ratings = rng.integers(1, top + 1, (n, m)).astype(float)
+    if m == 3:  # these can be told apart only where there are more rows than pairs
+        ratings = np.repeat(ratings, 10, axis=0)
+    empty = rng.random(ratings.shape) < share
+    for none in (0, np.nan):
+        with pytest.raises(PalateError, match="wide"):
+            palate.read(np.where(empty, none, ratings))
+    wide = palate.read(np.where(empty, np.nan, ratings), wide=True, blank=False) if not empty.all() else None
+    if wide is not None:
+        assert triples(wide) == {(u, i, ratings[u, i]) for u, i in zip(*np.nonzero(~empty), strict=True)}
+
+
+# ---- and no triples as a matrix
+
+
+@given(st.integers(3, 60), st.integers(1, 30), st.sampled_from([2, 5, 10]), st.booleans(), st.integers(0, 999))
+@settings(max_examples=100, deadline=None)
+def test_no_triples_are_taken_for_a_matrix(n_users, n_items, top, timed, seed):
+    """All users and items have small numbers, as in toys, and each pair stands once."""
+    rng = np.random.default_rng(seed)
+    pairs = np.argwhere(rng.random((n_users, n_items)) < 0.7)
+    if len(pairs) == 0:
+        return
+    columns = [pairs, rng.integers(1, top + 1, (len(pairs), 1))]
+    if timed:
+        columns.append(10**9 + rng.integers(0, 10**6, (len(pairs), 1)))
+    rows = np.hstack(columns)
+    assert triples(palate.read(rows)) == {(u, i, float(r)) for u, i, r in rows[:, :3].tolist()}
+    assert len(palate.read(rows.tolist())) == len(palate.read(rows.astype(float))) == len(rows)
+
+
+def test_small_and_odd_triples_are_read(tmp_path):
+    pd = pytest.importorskip("pandas")
+    toys = [[[1, 1, 5], [1, 2, 3]], [[0, 0, 5, 1], [0, 1, 3, 2], [1, 0, 4, 3]], [[5, 3, 1], [4, 2, 1], [1, 1, 5]]]
+    for toy in toys:
+        assert len(palate.read(np.array(toy))) == len(toy)
+        assert len(palate.read(pd.DataFrame(toy))) == len(toy)
+    assert len(palate.read([("ann", "tea", 5), ("bob", "jam", 3)])) == 2
+    assert len(palate.read(pd.DataFrame([[1, 1, 0, 5], [1, 2, 0, 3]])[[0, 1, 3]])) == 2
+    plays = np.column_stack([np.repeat([0, 1], 20), np.tile([0, 1, 2, 3], 10), np.ones(40, int)])
+    assert len(palate.read(plays, kind="implicit")) == 8  # repeats are added up
+    path = tmp_path / "six.txt"
+    path.write_text("1 1 1 5 1 1298876400\n1 2 1 4 2 1288940400\n2 1 6 3 2 1286262000\n")
+    assert len(palate.read(path, rating=3, time=5)) == 3
+
+
+def test_whoever_names_the_columns_or_says_no_is_believed():
+    assert len(palate.read(MATRIX, wide=False)) == 3
+    assert len(palate.read(MATRIX, user=0, item=1, rating=3)) == 3
+
+
+# ---- reading them
+
+
+def test_every_kind_of_array():
+    for source in (HOLES, HOLES.tolist(), [[None if np.isnan(x) else x for x in row] for row in HOLES.tolist()]):
+        assert triples(palate.read(source, wide=True)) == RATED
+    assert triples(palate.read(MATRIX, wide=True, blank=0)) == RATED
+    likes = palate.read(MATRIX, wide=True, kind="implicit")  # a count of 0 is no choice
+    assert triples_of_counts(likes) == RATED
+    assert len(palate.read(MATRIX, wide=True, blank=False)) == MATRIX.size
+
+
+def triples_of_counts(ratings):
+    users, items = ratings.user_vocabulary.labels, ratings.item_vocabulary.labels
+    return set(zip(users[ratings.user_codes], items[ratings.item_codes], ratings.weights.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "parquet", "arrow", "jsonl"])
+def test_every_kind_of_file_and_frame(tmp_path, kind):
+    frame = pl.DataFrame(COLUMNS)
+    for source in (written(tmp_path, kind, frame), frame, frame.to_arrow(), COLUMNS):
+        ratings = palate.read(source, wide=True)
+        assert triples(ratings) == NAMED
+        assert (ratings.report.rows_read, ratings.report.blank_cells) == (8, 4)
+        assert "8 cells of a wide table read, 4 without a rating" in str(ratings.report)
+        assert ratings.report.is_clean
+    renamed = frame.rename({"user": "who"})
+    assert triples(palate.read(written(tmp_path, kind, renamed), wide=True, user="who")) == NAMED
+
+
+def test_pandas_pivots():
+    expected = {(user, 7 + ITEMS.index(item), value) for user, item, value in NAMED}
+    assert triples(palate.read(pandas_pivot([7, 8, 9, 10]), wide=True)) == expected
+    assert triples(palate.read(pandas_pivot(ITEMS), wide=True)) == NAMED
+    assert triples(palate.read(pandas_pivot(ITEMS).reset_index(), wide=True)) == NAMED
+    unnamed = pandas_pivot(ITEMS).rename_axis(index=None, columns=None)
+    assert triples(palate.read(unnamed, wide=True)) == NAMED
+
+
+def test_a_text_without_names_has_users_first_and_positions_for_items(tmp_path):
+    path = tmp_path / "jester.csv"
+    path.write_text("u3,7.8,99,-9.7\nu2,99,99,4.4\n")
+    with pytest.raises(DataError, match=r"99 stands apart.*blank=99.*blank=False"):
+        palate.read(path, wide=True)
+    expected = {("u3", "0", 7.8), ("u3", "2", -9.7), ("u2", "2", 4.4)}
+    found = palate.read(path, wide=True, blank=99)
+    assert {(u, i, round(r, 3)) for u, i, r in triples(found)} == expected
+
+
+def test_bad_cells_are_named_or_counted(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text("user,Dune,Heat\nann,4,x\nbob,,3\ncid,NA,2\n")
+    with pytest.raises(DataError, match=r"row 0 .*column 'Heat': 'x' cannot be used: the rating is not a number"):
+        palate.read(path, wide=True)
+    assert triples(palate.read(path, wide=True, on_bad_rows="report")) == {
+        ("ann", "Dune", 4.0), ("bob", "Heat", 3.0), ("cid", "Heat", 2.0)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "told"),
+    [
+        (MATRIX, {"wide": True}, DataError, "0 stands apart"),
+        (MATRIX, {"wide": "yes"}, OptionError, "wide must be True, False or None"),
+        (MATRIX, {"wide": True, "blank": "0"}, OptionError, "blank must be a number"),
+        (MATRIX, {"blank": 0}, OptionError, "pass wide=True too"),
+        (HOLES, {"wide": True, "rating": 2}, OptionError, "no rating=2"),
+        (([1], [2], [3]), {"wide": True}, OptionError, "a tuple is"),
+        ({"user": ["a", "a"], "x": [1, 2], "y": [2, 3]}, {"wide": True}, DataError, "'a' has several"),
+        (pl.DataFrame({"n": [1, 2], "x": [1, 2], "y": [2, 3]}), {"wide": True}, DataError, "no column is called user"),
+        ({"user": ["a", "b"]}, {"wide": True}, DataError, "has no column of an item"),
+    ],
+)
+def test_what_is_refused(source, options, error, told):
+    with pytest.raises(error, match=told):
+        palate.read(source, **options)
+
+
+def test_the_command_line_speaks_its_own_words(tmp_path):
+    path = tmp_path / "jester.csv"
+    path.write_text("3,7.8,99,-9.7,4.1\n2,99,99,4.4,-2.5\n4,1.2,-3.3,0.5,8.8\n")
+    refused = run("check", path)
+    assert refused.returncode == 1
+    assert "--wide" in refused.stderr
+    assert "wide=" not in refused.stderr
+    asked = run("check", path, "--wide")
+    assert "--blank 99" in asked.stderr
+    assert run("check", path, "--wide", "--blank", "99").returncode == 0
+    assert "must be a number" in run("check", path, "--wide", "--blank", "x").stderr
