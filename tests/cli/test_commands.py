@@ -154,6 +154,51 @@ def test_evaluate(here, numbered):
     assert "trained on: errors there say nothing about new ratings" in text
 
 
+def test_evaluate_by_inverse_propensities(here):
+    frame = pl.read_csv(here / "ratings.csv").with_columns(chance=1 / (1 + pl.col("movieId")))
+    twice = pl.concat(
+        [frame, frame[:9].with_columns(chance=pl.lit(7.0), timestamp=pl.lit(1, pl.Int64))]
+    )  # older: left out
+    twice.write_csv(here / "shown.csv")
+    rec = library.load(here / "m.palate")
+    test = library.read(frame.drop("chance").cast({"userId": pl.String, "movieId": pl.String}))
+    for option, propensity in (("chance", frame["chance"]), ("popularity", "popularity")):
+        told = parsed("evaluate", "m.palate", "shown.csv", "--propensity", option, cwd=here)
+        expected = library.evaluate(rec, test, propensity=propensity)
+        assert told["n_effective"] == pytest.approx(expected.n_effective)
+        for name in ("rmse", "snips_rmse", "snips_coverage_90"):
+            assert told["measures"][name]["value"] == pytest.approx(expected[name], abs=1e-5)
+    liked = parsed("evaluate", "m.palate", "shown.csv", "--likes", 4, "--propensity", "chance", cwd=here)
+    expected = library.evaluate(rec, test.likes(4), propensity=frame["chance"].to_numpy()[test.values >= 4])
+    assert liked["measures"]["snips_dcg@5"]["value"] == pytest.approx(expected["snips_dcg@5"], abs=1e-5)
+    assert liked["n_effective"] == pytest.approx(expected.n_effective)
+    text = answer("evaluate", "m.palate", "shown.csv", "--propensity", "popularity", cwd=here)
+    assert "model, snips" in text and "of equal weight" in text
+    (here / "bad.csv").write_text("userId,movieId,rating,chance\n1,1,3,0.5\n1,2,3,\n2,2,3,0\n")
+    ask = ("evaluate", "m.palate")
+    assert "--propensity no: " in refused(*ask, "ratings.csv", "--propensity", "no", cwd=here)
+    assert "line 3: '1,2,3,' cannot be used" in refused(*ask, "bad.csv", "--propensity", "chance", cwd=here)
+    lenient = palate(*ask, "bad.csv", "--propensity", "chance", "--on-bad-rows", "report", cwd=here)
+    assert lenient.returncode == 1 and "must hold a number above 0 for each rating" in lenient.stderr
+    assert "is a data set" in refused(*ask, "ml-100k", "--propensity", "chance", cwd=here)
+    (here / "bad.csv").write_text("userId,movieId,rating,chance\n1,1,3,0.5\n2,2,3,0\n")
+    assert "number 1 is 0" in refused(*ask, "bad.csv", "--propensity", "chance", cwd=here)
+
+
+def test_evaluate_choices_by_inverse_propensities(tmp_path):
+    rng = np.random.default_rng(1)
+    pairs = sorted({(int(u), int(i)) for u, i in zip(rng.integers(0, 30, 400), rng.integers(0, 15, 400), strict=True)})
+    rows = [(u, i, int(rng.integers(1, 9)), float(rng.uniform(0.1, 1))) for u, i in pairs]
+    frame = pl.DataFrame(rows, schema=["user", "item", "count", "chance"], orient="row")
+    frame[:200].drop("chance").write_csv(tmp_path / "train.csv")
+    frame[200:].write_csv(tmp_path / "test.csv")
+    answer("fit", "train.csv", "--kind", "implicit", "--recipe", "Popularity", "-o", "p.palate", cwd=tmp_path)
+    told = parsed("evaluate", "p.palate", "test.csv", "--propensity", "chance", cwd=tmp_path)
+    test = library.read(tmp_path / "test.csv", kind="implicit")
+    expected = library.evaluate(library.load(tmp_path / "p.palate"), test, propensity=frame["chance"][200:])
+    assert told["measures"]["snips_recall@5"]["value"] == pytest.approx(expected["snips_recall@5"], abs=1e-5)
+
+
 # ---- asking
 
 

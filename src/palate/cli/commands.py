@@ -23,6 +23,7 @@ from palate.cli.loading import (
     is_data_set,
     load_model,
     make_recipe,
+    propensities_of,
     read_ratings,
 )
 from palate.cli.model_selection import compare, tune
@@ -139,6 +140,7 @@ def evaluate(
     by: opt.By = "mean",
     at_least: opt.AtLeast = None,
     level: opt.Level = 0.9,
+    propensity: opt.Propensity = None,
     seed: opt.Seed = 0,
     json: opt.Json = False,
     reading: dict[str, Any],
@@ -147,12 +149,14 @@ def evaluate(
     from palate.cli.lists import in_kind_of
 
     rec = load_model(model)
-    test = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
+    ratings = read_ratings(data, reading, rec.model.kind)
+    propensities = propensities_of(propensity, data, reading, ratings)
+    test = in_kind_of(ratings, rec)
     if not test.is_implicit and (by, at_least, level) != ("mean", None, 0.9):
         raise OptionError("--by, --at-least and --level apply to lists; add --likes 4 to measure lists.")
     if by in ("likely", "chance") and at_least is None:
         at_least = reading.get("likes")  # rank by the threshold that is measured
-    report = _evaluate(rec, test, by=by, at_least=at_least, level=level, seed=seed)
+    report = _evaluate(rec, test, by=by, at_least=at_least, level=level, propensity=propensities, seed=seed)
     if json:
         printing.print_json(report.to_dict())
     else:

@@ -56,6 +56,32 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -
     return ratings if likes is None else ratings.likes(likes)
 
 
+def propensities_of(given: str | None, data: str, reading: dict[str, Any], ratings: Ratings) -> Any:
+    """Return what evaluate() takes as propensity: None, "popularity", or the numbers of a column of the same file."""
+    if given is None or given == "popularity":
+        return given
+    if is_data_set(data):
+        raise OptionError(f"{data} is a data set, which has no column {given!r}: give --propensity popularity.")
+    import numpy as np
+
+    from palate.data.reading import read
+
+    is_count = ratings.is_implicit and "likes" not in reading  # whose own column is left out: there is one of numbers
+    left_out = {"likes", "duplicates", *(("rating", "weight", "kind") if is_count else ())}
+    options = {name: value for name, value in reading.items() if name not in left_out}
+    options |= {"weight": given, "duplicates": "last", **({"kind": "implicit"} if is_count else {})}
+    try:
+        rows = read(data, **for_read(options))
+        rows = rows.likes(reading["likes"]) if "likes" in reading else rows
+    except DataError as error:
+        raise DataError(f"--propensity {given}: {error}") from error
+    if not (
+        np.array_equal(rows.user_codes, ratings.user_codes) and np.array_equal(rows.item_codes, ratings.item_codes)
+    ):
+        raise DataError(f"--propensity {given}: this column of {data} must hold a number above 0 for each rating.")
+    return rows.weights
+
+
 def _file(data: str, reading: dict[str, Any]) -> Ratings:
     from palate.data.datasets import available
     from palate.data.reading import read

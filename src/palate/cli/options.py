@@ -52,6 +52,16 @@ Distribution = Annotated[
     bool, Option("--distribution", help="Also the probability of each rating, for Bayes models of steps.")
 ]
 Level = Annotated[float, Option("--level", help="Probability that an interval holds the true rating.")]
+Propensity = Annotated[
+    str | None,
+    Option(
+        "--propensity",
+        metavar="COLUMN",
+        help="Also estimate errors on pairs drawn at random: a column of TEST with the probability that the user chose "
+        "the item, or popularity: by the item's number of training ratings.",
+        show_default=False,
+    ),
+]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
 Seed = Annotated[int, Option("--seed", min=0, help="Seed of random numbers, such as those of --by thompson.")]
 

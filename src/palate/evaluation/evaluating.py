@@ -11,6 +11,7 @@ from palate.data.ratings import Ratings, with_positive_weights
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
 from palate.evaluation.predictions import Report, evaluate_predictions
+from palate.evaluation.propensities import InversePropensities
 from palate.evaluation.rankings import KS, RankingReport, check_ks, evaluate_rankings
 from palate.evaluation.resampling import N_BOOTSTRAP
 from palate.options import check_seed, check_whole
@@ -29,6 +30,7 @@ def evaluate(
     items: Any = None,
     where: Any = None,
     keep_seen: bool = False,
+    propensity: Any = None,
     baselines: bool = True,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
@@ -42,6 +44,10 @@ def evaluate(
     has not seen in training. Accuracy metrics say how high the held-out items stand; other metrics say how diverse,
     novel and popular the lists are. RankingReport lists the measures. A model of explicit ratings can be measured in
     this way too, on test.likes(at_least=4).
+
+    Users choose what they rate, so these measures hold for what users choose. With propensity=, the report also
+    estimates them for pairs of a user and an item drawn at random: weighted means, self-normalised by the sum of their
+    weights 1 / propensity (SNIPS), as "snips_rmse" and so on; of lists, "snips_recall@k" and "snips_dcg@k".
 
     The test ratings may have other vocabularies than the model; users and items unknown to the model count as cold. A
     model with time effects predicts at the timestamps of the test ratings. It may then use training ratings of the
@@ -65,6 +71,9 @@ def evaluate(
         where (str or polars expression, default None): The same with a condition on the item table, as in
             Recommender.recommend.
         keep_seen (bool, default False): Make lists of seen items too, for data where users choose again.
+        propensity (array of numbers, "popularity" or None, default None): The probability that the user of each test
+            rating chose its item, above 0, in the order of the test ratings; only proportions count. "popularity"
+            estimates it by the item's number of training ratings, in ten strata. None: no weighted measures.
         baselines (bool, default True): Fit and measure the baselines too.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap, and of by="thompson"; 0 or more.
@@ -75,12 +84,14 @@ def evaluate(
     Raises:
         DataError: There are no test ratings, or none of the held-out items is among those to rank.
         LabelTypeError: The labels of the test ratings have another type than those of the model.
-        OptionError: An option is out of range, the model cannot rank by `by`, or the ratings are explicit and the model
-            predicts no ratings.
+        OptionError: An option is out of range, there is not one propensity for each test rating, the model cannot rank
+            by `by`, or the ratings are explicit and the model predicts no ratings.
 
     Source:
         Herlocker et al. (2004), Evaluating Collaborative Filtering Recommender Systems. The metrics at k are computed
         over all items, not over a sample: Krichene & Rendle (2020), On Sampled Metrics for Item Recommendation.
+        Weighted measures: Schnabel et al. (2016), Recommendations as Treatments; of lists: Yang et al. (2018), Unbiased
+        Offline Recommender Evaluation for Missing-Not-At-Random Implicit Feedback.
 
     Example:
         >>> import palate
@@ -88,6 +99,8 @@ def evaluate(
         >>> train, test = palate.split_random(ratings, test=0.1, seed=0)
         >>> report = palate.evaluate(palate.Bayes(n_sweeps=30).fit(train), test)
         >>> report["rmse"] < report.baselines["Mean"]["rmse"].value
+        True
+        >>> "snips_rmse" in palate.evaluate(palate.Bias().fit(train), test, propensity="popularity").measures
         True
         >>> train, test = palate.split_within_users(ratings.likes(at_least=4), test=0.2, seed=0)
         >>> palate.evaluate(palate.ImplicitALS(n_factors=8).fit(train), test)["ndcg@10"] > 0.1
@@ -102,25 +115,20 @@ def evaluate(
     check_whole(1, n_bootstrap=n_bootstrap)
     check_seed(seed)
     ks = check_ks(k)
+    inverse = InversePropensities.of(recommender, test, propensity)
+    if inverse is not None and test.weights is not None:
+        inverse = inverse.of_rows(test.weights > 0)
     test = with_positive_weights(test)
     if len(test) == 0:
         raise DataError("there are no test ratings (of a weight above 0) to evaluate on.")
+    shared: dict[str, Any] = {"baselines": baselines, "n_bootstrap": n_bootstrap, "seed": seed, "inverse": inverse}
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")
         options = RecommendOptions(
             items=items, where=where, keep_seen=keep_seen, by=by, level=level, at_least=at_least, seed=seed
         )
-        return evaluate_rankings(
-            recommender,
-            test,
-            ks,
-            attribute=attribute,
-            baselines=baselines,
-            n_bootstrap=n_bootstrap,
-            seed=seed,
-            options=options,
-        )
+        return evaluate_rankings(recommender, test, ks, attribute=attribute, options=options, **shared)
     check_attribute(test, attribute)
     is_plain = items is None and where is None and not keep_seen
     if not is_plain or (by, level, at_least) != ("mean", 0.9, None):
@@ -133,7 +141,7 @@ def evaluate(
             f"{recommender!r} ranks items and predicts no ratings, so there is no error to measure: evaluate its "
             "lists, on test.likes(at_least=4)."
         )
-    return evaluate_predictions(recommender, test, baselines=baselines, n_bootstrap=n_bootstrap, seed=seed)
+    return evaluate_predictions(recommender, test, **shared)
 
 
 def check_attribute(test: Ratings, attribute: str | None) -> None:

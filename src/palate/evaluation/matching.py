@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,12 +84,13 @@ class HeldOut:
     """Held-out items in the codes of a model: each pair once, grouped by user.
 
     users: (n_users,); indptr: (n_users + 1,), where each user's items begin; items: (n,). Codes are -1 for users and
-    items unknown to the model.
+    items unknown to the model. weights: 1 / propensity of each item, (n,), where these are known.
     """
 
     users: Codes
     indptr: NDArray[np.int64]
     items: Codes
+    weights: NDArray[np.float64] | None = None
 
 
 def among(held_out: HeldOut, allowed: NDArray[np.bool_]) -> HeldOut:
@@ -99,13 +100,19 @@ def among(held_out: HeldOut, allowed: NDArray[np.bool_]) -> HeldOut:
         raise DataError("none of the held-out items is among the items to rank (items=, where=).")
     counts = np.diff(pointers_of(keep)[held_out.indptr])
     has_some = counts > 0
-    return HeldOut(held_out.users[has_some], pointers_of(counts[has_some]), held_out.items[keep])
+    weights = None if held_out.weights is None else held_out.weights[keep]
+    return HeldOut(held_out.users[has_some], pointers_of(counts[has_some]), held_out.items[keep], weights)
 
 
-def held_out_of(recommender: Recommender, test: Ratings) -> HeldOut:
-    """Return the test ratings as held-out items; a repeated (user, item) pair counts once."""
+def held_out_of(recommender: Recommender, test: Ratings, weights: NDArray[np.float64] | None = None) -> HeldOut:
+    """Return the test ratings as held-out items; a repeated (user, item) pair counts once, with its first weight."""
     users, items = code_maps(recommender, test)
     rows = distinct(test.by_user(), test.n_items)
     owners = np.flatnonzero(rows.counts)
     assert len(owners) > 0
-    return HeldOut(users[owners], pointers_of(rows.counts[owners]), items[rows.indices])
+    found = HeldOut(users[owners], pointers_of(rows.counts[owners]), items[rows.indices])
+    if weights is None:
+        return found
+    pairs = row_codes(rows).astype(np.int64) * test.n_items + rows.indices
+    known, first = np.unique(test.user_codes.astype(np.int64) * test.n_items + test.item_codes, return_index=True)
+    return replace(found, weights=weights[first[np.searchsorted(known, pairs)]])

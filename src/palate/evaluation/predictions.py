@@ -13,6 +13,13 @@ from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.data.rows import weighted_mean
 from palate.evaluation.matching import codes_in_model, learned_from, training_ratings
+from palate.evaluation.propensities import (
+    SELF_SELECTED,
+    InversePropensities,
+    effective_size,
+    is_self_selected,
+    notes_on,
+)
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measure_of, plain_measures
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
@@ -20,6 +27,7 @@ from palate.recommender import Recommender
 LEVELS = (0.9, 0.5)
 MISSES = ("below_", "above_")  # how the names of these measures begin
 LEARNED = "learned from"
+SNIPS = "snips_"  # before the names of measures that are weighted by inverse propensities
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,15 @@ class Report(Measured):
     width_90 the mean width of these intervals in rating units. In these means a rating of weight 2 counts as two. An
     unknown measure name raises OptionError, which lists the valid ones.
 
+    With propensity=, "snips_rmse" and the other measures of that prefix are means with weights 1 / propensity: an
+    estimate of the same measure on pairs of a user and an item drawn at random.
+
     Attributes:
         n (int): The number of test ratings.
         n_users (int): The number of users with test ratings.
         measures (dict of str to Measure): "rmse", "mae"; for models with intervals also "coverage_90", "width_90",
-            "below_90", "above_90", and the same of 50% intervals.
+            "below_90", "above_90", and the same of 50% intervals. With propensity=, each once more with the prefix
+            "snips_".
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         groups (dict of str to dict, default empty): The measures on the test rows of "cold users" and of "cold items",
             those without training ratings. Where test ratings were learned from, also the measures on these, "learned
@@ -43,6 +55,11 @@ class Report(Measured):
         group_sizes (dict of str to int, default empty): The number of test ratings in each group.
         verdict (str, default ""): A sentence if the model is not significantly better than its best baseline.
         n_learned (int, default 0): The number of test ratings of a (user, item) pair that the model was trained on.
+        propensity (str, default ""): Where the propensities are from: "popularity", "given", or "" without any.
+        n_effective (float or None, default None): The effective sample size of the weighted measures, (sum w)^2 /
+            sum w^2.
+        is_self_selected (bool, default False): Whether users seem to have chosen what they rated: test ratings vary
+            more between items than under random exposure.
         per_user (PerUser or None, default None): The squared errors, split by user.
 
     Example:
@@ -61,6 +78,9 @@ class Report(Measured):
     group_sizes: dict[str, int] = field(default_factory=dict)
     verdict: str = ""
     n_learned: int = 0
+    propensity: str = ""
+    n_effective: float | None = None
+    is_self_selected: bool = False
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,19 +98,29 @@ class Report(Measured):
             "groups": {n: {"n": self.group_sizes[n], **plain_measures(rows)} for n, rows in self.groups.items()},
             "verdict": self.verdict,
             "n_learned": self.n_learned,
+            "propensity": self.propensity,
+            "n_effective": self.n_effective,
+            "is_self_selected": self.is_self_selected,
         }
 
     def __str__(self) -> str:
         columns = [("model", self.measures), *self.baselines.items()]
+        if self.n_effective is not None:
+            columns += [(f"{name}, snips", _weighted_alone(measures)) for name, measures in columns]
         columns += [(f"{name} ({self.group_sizes[name]:,})", measures) for name, measures in self.groups.items()]
-        shown = [key for key in self.measures if not key.startswith(MISSES)]
+        shown = [name for name in self.measures if not name.startswith((SNIPS, *MISSES))]
         rows = [["", *shown], *([name, *(_cell(key, measures) for key in shown)] for name, measures in columns)]
         head = f"{self.n:,} test ratings of {self.n_users:,} users; in brackets, 95% bootstrap intervals over users"
-        notes = [self.verdict] if self.verdict else []
+        return "\n".join([head, *aligned(rows), *self._notes()])
+
+    def _notes(self) -> list[str]:
+        """Return what a reader should know beside the table, in lines."""
+        notes = notes_on(self.propensity, self.n_effective, self.n)
         if self.n_learned:
             learned = f"{self.n_learned:,} of them are pairs of a user and an item that the model was trained on"
-            notes = [f"{learned}: errors there say nothing about new ratings.", *notes]
-        return "\n".join([head, *aligned(rows), *self._misses(), *notes])
+            notes.append(f"{learned}: errors there say nothing about new ratings.")
+        notes += [SELF_SELECTED] * self.is_self_selected
+        return [*self._misses(), *notes, self.verdict] if self.verdict else [*self._misses(), *notes]
 
     def _misses(self) -> list[str]:
         """Return how many test ratings lie below and above the intervals, as a line; none without intervals."""
@@ -103,12 +133,30 @@ class Report(Measured):
         return [f"Ratings below and above their intervals: of {', of '.join(told)}."]
 
 
+def _weighted_alone(measures: dict[str, Measure]) -> dict[str, Measure]:
+    """Return the weighted measures under their names without the prefix."""
+    return {name.removeprefix(SNIPS): measure for name, measure in measures.items() if name.startswith(SNIPS)}
+
+
 def evaluate_predictions(
-    recommender: Recommender, test: Ratings, *, baselines: bool, n_bootstrap: int, seed: int
+    recommender: Recommender,
+    test: Ratings,
+    *,
+    baselines: bool,
+    n_bootstrap: int,
+    seed: int,
+    inverse: InversePropensities | None = None,
 ) -> Report:
-    """Return the report on held-out explicit ratings; see evaluate()."""
+    """Return the report on held-out explicit ratings; see evaluate(). inverse: weights for measures of their own."""
     user_codes, item_codes = codes_in_model(recommender, test)
     rows = _TestRows(test, n_bootstrap, seed)
+    weighted = None if inverse is None else _TestRows(test, n_bootstrap, seed, inverse.weights)
+
+    def measures(losses: dict[str, Doubles]) -> dict[str, Measure]:
+        found = rows.measures(losses)
+        snips = {} if weighted is None else weighted.measures(losses)
+        return found | {SNIPS + name: measure for name, measure in snips.items()}
+
     losses = _losses(recommender, user_codes, item_codes, test)
     baseline_losses: dict[str, dict[str, Doubles]] = {}
     if baselines:
@@ -120,12 +168,15 @@ def evaluate_predictions(
     return Report(
         n=len(test),
         n_users=rows.n_users,
-        measures=rows.measures(losses),
-        baselines={name: rows.measures(baseline) for name, baseline in baseline_losses.items()},
+        measures=measures(losses),
+        baselines={name: measures(baseline) for name, baseline in baseline_losses.items()},
         groups={name: rows.measures(losses, group) for name, group in groups.items()},
         group_sizes={name: int(group.sum()) for name, group in groups.items()},
         verdict=_verdict(rows, losses, baseline_losses),
         n_learned=int(groups[LEARNED].sum()) if LEARNED in groups else 0,
+        propensity="" if inverse is None else inverse.source,
+        n_effective=None if weighted is None else weighted.effective_size,
+        is_self_selected=is_self_selected(item_codes, recommender.n_items),
         per_user=rows.per_user(losses["rmse"]),
     )
 
@@ -161,13 +212,23 @@ def _groups(
 
 
 class _TestRows:
-    """Test rows grouped by user: the weighted means of their losses, with bootstrap intervals over users."""
+    """Test rows grouped by user: the weighted means of their losses, with bootstrap intervals over users.
 
-    def __init__(self, test: Ratings, n_bootstrap: int, seed: int) -> None:
+    inverse: 1 / propensity of each row, which multiplies its weight.
+    """
+
+    def __init__(self, test: Ratings, n_bootstrap: int, seed: int, inverse: Doubles | None = None) -> None:
         self._users = np.unique(test.user_codes, return_inverse=True)[1]
         self._weights = None if test.weights is None else test.weights.astype(np.float64)
+        if inverse is not None:
+            self._weights = inverse if self._weights is None else self._weights * inverse
         self.n_users = int(self._users.max()) + 1
         self._n_bootstrap, self._seed = n_bootstrap, seed
+
+    @property
+    def effective_size(self) -> float:
+        """As how many rows of equal weight all rows count."""
+        return float(len(self._users)) if self._weights is None else effective_size(self._weights)
 
     def measures(self, losses: dict[str, Doubles], rows: NDArray[np.bool_] | None = None) -> dict[str, Measure]:
         """Return the mean of each loss over some rows (all by default) with its interval; for rmse, its root."""

@@ -27,13 +27,14 @@ class HeldOutRanks:
 
     indptr: (n_users + 1,), where each user's items begin, at least one item each; ranks: (n,), from 1, UNREACHABLE for
     items that cannot be recommended; n_behind: (n,), how many candidates score lower, ties counting half;
-    n_candidates: (n_users,).
+    n_candidates: (n_users,); weights: 1 / propensity of each item, (n,), where these are known.
     """
 
     indptr: NDArray[np.int64]
     ranks: NDArray[np.int64]
     n_behind: Doubles
     n_candidates: NDArray[np.int64]
+    weights: Doubles | None = None
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -61,6 +62,12 @@ class HeldOutRanks:
         """Return the sums over each user's held-out items, (n_users,)."""
         totals: Doubles = np.add.reduceat(values.astype(np.float64), self.indptr[:-1])
         return totals
+
+    def weighted_mean(self, values: NDArray[np.generic]) -> Doubles:
+        """Return the means over each user's held-out items by their weights, (n_users,): SNIPS."""
+        assert self.weights is not None
+        means: Doubles = self.sums(self.weights * values.astype(np.float64)) / self.sums(self.weights)
+        return means
 
     def hits(self, k: int) -> Doubles:
         """Return the number of held-out items among the first k of each user's list, (n_users,)."""
@@ -128,6 +135,23 @@ def auc(held_out: HeldOutRanks) -> Doubles:
         return np.where(n_others > 0, won / (held_out.counts * n_others), np.nan)
 
 
+def weighted_recall(held_out: HeldOutRanks, k: int) -> Doubles:
+    """snips_recall@k = mean of [rank <= k] over the user's held-out items, weighted by 1 / propensity.
+
+    Yang et al. (2018), Unbiased Offline Recommender Evaluation for Missing-Not-At-Random Implicit Feedback.
+    """
+    return held_out.weighted_mean(held_out.ranks <= k)
+
+
+def weighted_dcg(held_out: HeldOutRanks, k: int) -> Doubles:
+    """snips_dcg@k = mean of [rank <= k] / log2(1 + rank) over the user's held-out items, weighted by 1 / propensity.
+
+    Not divided by the DCG of an ideal list, which is no mean over held-out items: Yang et al. (2018).
+    """
+    return held_out.weighted_mean(np.where(held_out.ranks <= k, held_out.discounts, 0.0))
+
+
+WEIGHTED_AT_K = {"snips_recall": weighted_recall, "snips_dcg": weighted_dcg}
 AT_K = {
     "ndcg": ndcg,
     "recall": recall,

@@ -17,7 +17,8 @@ from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
 from palate.evaluation.matching import HeldOut, among, held_out_of, learned_from, training_ratings
-from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, HeldOutRanks, auc
+from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
+from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, WEIGHTED_AT_K, HeldOutRanks, auc
 from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
 from palate.models.factors import Codes
@@ -48,12 +49,15 @@ class RankingReport(Measured):
         k (tuple of int): The list lengths at which measures are given, in ascending order.
         measures (dict of str to Measure): "ndcg@k", "recall@k", "precision@k", "hit_rate@k", "map@k", "mrr@k",
             "coverage@k", "novelty@k" and "popularity_bias@k" for each k; "diversity@k" for models with factors;
-            "diversity_genres@k" where attribute="genres" was given; "auc".
+            "diversity_genres@k" where attribute="genres" was given; "auc". With propensity= also "snips_recall@k" and
+            "snips_dcg@k", in which a held-out item weighs 1 / propensity among those of its user.
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         verdict (str, default ""): A sentence if the model is not significantly better than the baseline.
         by (str, default "mean"): What the lists are ranked by, as in recommend().
         keep_seen (bool, default False): Whether lists may hold items that the user has seen in training.
         n_learned (int, default 0): The number of held-out items that the user has seen in training.
+        propensity (str, default ""): Where the propensities are from: "popularity", "given", or "" without any.
+        n_effective (float or None, default None): The effective sample size of the weights, (sum w)^2 / sum w^2.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
 
     Example:
@@ -76,6 +80,8 @@ class RankingReport(Measured):
     by: By = "mean"
     keep_seen: bool = False
     n_learned: int = 0
+    propensity: str = ""
+    n_effective: float | None = None
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,6 +102,8 @@ class RankingReport(Measured):
             "by": self.by,
             "keep_seen": self.keep_seen,
             "n_learned": self.n_learned,
+            "propensity": self.propensity,
+            "n_effective": self.n_effective,
         }
 
     def __str__(self) -> str:
@@ -108,6 +116,7 @@ class RankingReport(Measured):
         missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training; they count as misses."
         learned = f"The model was trained on {self.n_learned:,} of them."
         notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned)
+        notes += notes_on(self.propensity, self.n_effective, self.n, "held-out items")
         return "\n".join([head, *_table(self), *notes, *([self.verdict] if self.verdict else [])])
 
 
@@ -138,11 +147,12 @@ def evaluate_rankings(
     n_bootstrap: int,
     seed: int,
     options: RecommendOptions,
+    inverse: InversePropensities | None = None,
 ) -> RankingReport:
     """Return the report on held-out implicit ratings; see evaluate(). options: what to rank by."""
     query = query_of(recommender.model, options)
     sets = None if attribute is None else list_metrics.attribute_sets(recommender.model.item_table, attribute)
-    held_out = held_out_of(recommender, test)
+    held_out = held_out_of(recommender, test, None if inverse is None else inverse.weights)
     if not query.allowed.all():
         held_out = among(held_out, query.allowed)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
@@ -172,6 +182,8 @@ def evaluate_rankings(
         by=query.by,
         keep_seen=query.keep_seen,
         n_learned=int(learned.sum()),
+        propensity="" if inverse is None else inverse.source,
+        n_effective=None if held_out.weights is None else effective_size(held_out.weights),
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
 
@@ -213,6 +225,9 @@ def user_values(
     found: dict[str, UserValues] = {}
     for name, metric in AT_K.items():
         found |= {f"{name}@{k}": metric(ranks, k) for k in ks}
+    if ranks.weights is not None:
+        for name, metric in WEIGHTED_AT_K.items():
+            found |= {f"{name}@{k}": metric(ranks, k) for k in ks}
     found["auc"] = auc(ranks)
     shares = list_metrics.item_shares(model)
     own = list_metrics.history_popularity(model, held_out.users, shares)

@@ -58,7 +58,10 @@ def _held_out_ranks(held_out: HeldOut, ranks: Integers, mean_ranks: Doubles, n_c
     ranks_or_unreachable = np.where(found, ranks, UNREACHABLE)
     last = int(ranks.max(initial=0)) + 1  # sorts items that cannot be recommended to the end
     order = np.argsort(_row_numbers(held_out.indptr) * (last + 1) + np.where(found, ranks, last))
-    return HeldOutRanks(held_out.indptr, ranks_or_unreachable[order], n_behind[order], n_candidates.astype(np.int64))
+    weights = None if held_out.weights is None else held_out.weights[order]
+    return HeldOutRanks(
+        held_out.indptr, ranks_or_unreachable[order], n_behind[order], n_candidates.astype(np.int64), weights
+    )
 
 
 def _rank_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Query | None) -> Ranked:
