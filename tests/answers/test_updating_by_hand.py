@@ -1,6 +1,7 @@
 """Updates and forgetting against the same rows solved with numpy.linalg, and against fits where these are the same."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from palate.answers.changed_rows import Change, UpdateState
 from palate.answers.resizing import add_rows
+from palate.data.rows import CompressedRows, take_rows
 from palate.errors import DataError
 from palate.models.factors import Prior
 
@@ -209,7 +212,7 @@ def test_an_update_by_choices_solves_the_changed_rows(name):
 
 
 def all_moved(rows, solve_before, solve_after, before, after, changed):
-    """As moved(), for the rows of a mask, whether their own cells differ or not (as those of an item whose users' do)."""
+    """As moved(), for the rows of a mask: the confidences of an item follow from the other choices of its users."""
     rows = rows.astype(np.float64)
     for at in np.flatnonzero(changed):
         is_old = not np.isnan(before[0, at]).all()
@@ -269,7 +272,7 @@ def likes(cells):
 @pytest.mark.parametrize("name", HISTORIES)
 def test_histories_of_choices_are_what_they_would_be_after_a_fit(name):
     """Users of the whole history are neighbors at once; weights between items stay, and new choices use them."""
-    cells = {pair: (1.0, 1.0) for pair in rated_cells()}
+    cells = dict.fromkeys(rated_cells(), (1.0, 1.0))
     new = {("newt", "i3"): (1.0, 1.0), ("newt", "i7"): (1.0, 1.0), ("u3", "i1"): (1.0, 1.0), ("u5", "i2"): (1.0, 1.0)}
     rec = HISTORIES[name].fit(likes(cells), progress=False)
     updated = rec.update(likes(new))
@@ -287,8 +290,8 @@ def test_histories_of_choices_are_what_they_would_be_after_a_fit(name):
 @pytest.mark.parametrize("name", ["Mean", "Popularity", "Popularity, likes"])
 def test_an_update_by_everything_is_a_fit(name):
     made = table if "likes" not in name else likes
-    cells = rated_cells() if "likes" not in name else {pair: (1.0, 1.0) for pair in rated_cells()}
-    new = NEW if "likes" not in name else {pair: (1.0, 1.0) for pair in NEW}
+    cells = rated_cells() if "likes" not in name else dict.fromkeys(rated_cells(), (1.0, 1.0))
+    new = NEW if "likes" not in name else dict.fromkeys(NEW, (1.0, 1.0))
     recipe = palate.Mean() if name == "Mean" else palate.Popularity()
     read = palate.read if "likes" not in name else lambda given: given
     rec = recipe.fit(read(made(cells)), progress=False)
@@ -353,7 +356,7 @@ def test_forgetting_solves_the_rows_that_are_left(name):
 def test_forgetting_choices_is_a_fit_without_them(name):
     """Exactly for users as neighbors and for popularity; between items the weights that are left stay."""
     recipe = palate.Popularity() if name == "Popularity" else HISTORIES[name]
-    cells = {pair: (1.0, 1.0) for pair in rated_cells()}
+    cells = dict.fromkeys(rated_cells(), (1.0, 1.0))
     rec = recipe.fit(likes(cells), progress=False)
     gone = ["u3", "u8"], ["i2", "i11"]
     left = rec.forget(users=gone[0], items=gone[1])
@@ -456,6 +459,71 @@ def test_users_of_bayes_move_as_their_modes_do(bayes, is_forgotten):
     assert np.sum((got - expected) ** 2) < 0.1 * np.sum(expected**2)
 
 
+def shift_by_hand(posterior, factors, vectors):
+    """The change of user vectors, (m, k), nearest to the mean change of scores under draws, by least squares."""
+    Z = np.column_stack([factors.items[:, :-1], np.ones(len(factors.items))]).astype(np.float64)
+    items = posterior.items.vectors
+    scores = [vectors[s, :, :-1] @ items[s, :, :-1].T + vectors[s, :, -1:] for s in range(len(posterior))]
+    return np.linalg.lstsq(Z, posterior.scale / factors.scale * np.mean(scores, axis=0).T, rcond=None)[0].T
+
+
+def test_each_side_of_a_move_has_its_own_draws_of_the_items(bayes):
+    """Draws before and after start from their own vectors, and each is seen through its own items."""
+    _, rec = bayes
+    updated = rec.update(table({("u1", "i6"): (5.0, 1.0), ("u2", "i3"): (1.0, 1.0), ("u7", "i0"): (5.0, 1.0)}))
+    codes = rec.model.user_vocabulary.encode(["u1", "u2", "u7"])
+    own = [take_rows(model.history, codes) for model in (rec.model, updated.model)]
+    rng = np.random.default_rng(0)
+    before = rec.model.posterior
+    sides = [
+        replace(side, vectors=side.vectors + rng.normal(0, 0.3, side.vectors.shape).astype(np.float32))
+        for side in (before.users, before.items)
+    ]
+    after, factors = replace(before, users=sides[0], items=sides[1]), rec.model.factors
+    state = UpdateState(factors, before, after).solve_users(Change(codes, *own, None, None), seed=3)
+    expected = factors.users[codes].astype(np.float64)
+    for sign, posterior, rows, made in ((-1, before, own[0], state.before), (1, after, own[1], state.after)):
+        drawn = posterior.solve(rows, draw=True, seed=3)
+        np.testing.assert_array_equal(made.users.vectors[:, codes], drawn)
+        expected += sign * shift_by_hand(posterior, factors, drawn - posterior.users.vectors[:, codes])
+    np.testing.assert_allclose(state.factors.users[codes], expected, rtol=1e-3, atol=1e-4)
+    others = np.setdiff1d(np.arange(rec.n_users), codes)
+    np.testing.assert_array_equal(state.after.users.vectors[:, others], after.users.vectors[:, others])
+    np.testing.assert_array_equal(state.factors.users[others], factors.users[others])
+
+
+def test_whoever_comes_or_goes_is_drawn_anew(bayes):
+    """Without ratings before, draws of both sides are the new ones; without ratings now, only those after."""
+    _, rec = bayes
+    posterior, factors = rec.model.posterior, rec.model.factors
+    rows, none = take_rows(rec.model.history, np.array([3, 4])), CompressedRows.empty(2)
+    codes = np.array([3, 4], np.int32)
+    for own, is_new in (((none, rows), True), ((rows, none), False)):
+        state = UpdateState(factors, posterior, posterior).solve_users(Change(codes, *own, None, None), seed=8)
+        drawn = posterior.solve(own[1], draw=True, seed=9)
+        np.testing.assert_array_equal(state.after.users.vectors[:, codes], drawn)
+        earlier = drawn if is_new else posterior.users.vectors[:, codes]
+        np.testing.assert_array_equal(state.before.users.vectors[:, codes], earlier)
+        modes = posterior.solve_new(own[1])
+        expected = [as_vector(factors, mean_scores(posterior, modes[:, at])) for at in (0, 1)]
+        np.testing.assert_allclose(state.factors.users[codes], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_users_of_ordered_ratings_move_as_their_modes_do():
+    """Random numbers of ordered ratings are out of step after one rating more; the move has none of them."""
+    cells = {pair: (value, 1.0) for pair, (value, _) in rated_cells(n=180).items()}
+    recipe = palate.Bayes(n_factors=1, n_sweeps=40, history=False, features=False, user_noise=False)
+    rec = replace(recipe, likelihood="ordinal").fit(palate.read(table(cells)), progress=False)
+    posterior, factors = rec.model.posterior, rec.model.factors
+    users = [user for user in rec.model.user_vocabulary if (user, "i6") not in cells]
+    updated = rec.update(table(dict.fromkeys([(user, "i6") for user in users], (5.0, 1.0))))
+    codes = rec.model.user_vocabulary.encode(users)
+    modes = [posterior.solve(take_rows(model.history, codes), draw=False) for model in (rec.model, updated.model)]
+    expected = shift_by_hand(posterior, factors, modes[1] - modes[0])
+    got = updated.model.factors.users[codes] - factors.users[codes]
+    assert np.sum((got - expected) ** 2) < 0.05 * np.sum(expected**2)
+
+
 def test_tables_of_new_labels_are_in_their_order():
     """Records of new users in the order of the model, whatever the order of the tables and of the ratings."""
     cells = rated_cells()
@@ -466,3 +534,19 @@ def test_tables_of_new_labels_are_in_their_order():
     model = rec.update(table(new), users=told).model
     ages = dict(zip(model.user_vocabulary, model.user_table["age"], strict=True))
     assert ages == {f"u{n}": n for n in range(N_USERS)} | {"x": 101, "y": 102, "z": 104}
+
+
+def test_attributes_without_histories_keep_their_columns():
+    """A link on attributes alone has no column for users and items that come and go."""
+    people = pl.DataFrame(
+        {"user": [f"u{n}" for n in range(N_USERS)], "kind": [["a", "b"][n % 2] for n in range(N_USERS)]}
+    )
+    cells = rated_cells()
+    recipe = palate.Bayes(n_factors=1, n_sweeps=15, history=False)
+    rec = recipe.fit(palate.read(table(cells), users=people), progress=False)
+    link = rec.model.posterior.users.link
+    told = people.head(1).with_columns(user=pl.lit("newt"))
+    for model in (rec.update(table(NEW), users=told).model, rec.forget(users=["u3"], items=["i2"]).model):
+        assert (rec.model.user_info.n_history, model.user_info.n_history) == (0, 0)
+        assert model.user_info.n_features == rec.model.user_info.n_features == link.shape[1]
+        np.testing.assert_array_equal(model.posterior.users.link, link)
