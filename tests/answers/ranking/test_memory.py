@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import palate
+from palate.answers.ranking.files import Parts
 from palate.answers.ranking.memory import bytes_of, users_at_once
 from palate.answers.ranking.queries import RecommendOptions, query_of
 from palate.errors import OptionError
@@ -58,3 +59,16 @@ def test_the_more_memory_the_more_users():
     least = int(str(told.value).partition("at least ")[2].partition("MB")[0]) * 10**6
     assert users_at_once(rec.model, query, codes, least) >= 1
     assert least - 10**6 <= first <= least + 300_000
+
+
+def test_a_part_of_another_type_is_made_again(tmp_path):
+    rec = palate.Popularity().fit(palate.datasets.synthetic(20, 15, 200, seed=2), progress=False)
+    query = query_of(rec.model, RecommendOptions(2))
+    codes, scores = np.array([[3, 1], [2, -1]], np.int32), np.array([[2, 1], [1, -np.inf]], np.float32)
+    parts = Parts(tmp_path)
+    for at, (stored_codes, stored_scores) in enumerate(
+        [(codes, scores), (codes.astype(np.int64), scores), (codes, scores.astype(np.float64)), (codes[:1], scores[:1])]
+    ):
+        parts.put(at, stored_codes, stored_scores)
+        assert (parts.get(at, 2, query) is None) == (at > 0)
+    assert parts.get(9, 2, query) is None
