@@ -15,7 +15,7 @@ WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo test lint werror sanitize wheel bench clean
+.PHONY: help setup dev demo test mutants lint werror sanitize wheel bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
@@ -56,6 +56,11 @@ setup: $(VENV)/.stamp-palate ## make .venv, build and install palate in it
 
 dev: setup $(VENV)/.stamp-dev ## setup, and what tests and linters need
 
+$(VENV)/.stamp-mutants: requirements/mutants.txt | $(VENV)/.stamp-venv
+	@echo "==> installing what makes the changes"
+	@$(INSTALL) -r requirements/mutants.txt
+	@touch $@
+
 # ---- commands ----
 
 demo: setup ## from nothing to recommendations on MovieLens 100K
@@ -64,6 +69,10 @@ demo: setup ## from nothing to recommendations on MovieLens 100K
 test: dev ## run every test
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -n auto --dist loadfile  # whole files on each core, since tests of one file share their fits
+
+mutants: dev $(VENV)/.stamp-mutants ## change the code in small ways: do the tests notice? (MUTANTS=150 or all, SEED, MODULES, JOBS)
+	@echo "==> changing a copy of the code, one small change at a time"
+	@PYTHONPATH=tests $(BIN)/python -m mutants
 
 lint: dev ## ruff, mypy and clang-format: style and types
 	@echo "==> ruff: style of the Python files"

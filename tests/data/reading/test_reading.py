@@ -693,3 +693,19 @@ def test_other_public_files(data):
     assert million.item_table["title"][0] == "Toy Story (1995)"
     counts = read(data / "lastfm-hetrec2011" / "ratings.csv", kind="implicit")
     assert (counts.weights.min(), counts.weights.max()) == (1.0, 352698.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("item,maker\ni0,Smith\ni1,Jones\n", {"maker": ["Smith", "Jones"]}),
+        ("item,title\ni0,Smith\ni1,Jones\n", {"title": ["Smith", "Jones"]}),
+        ("i0,Film 0,4\ni1,Film 1,5\n", {"title": ["Film 0", "Film 1"], "column_3": [4, 5]}),
+        ("i0,3,Film 0\ni1,2,Film 1\n", {"column_2": [3, 2], "column_3": ["Film 0", "Film 1"]}),
+        ("i0\ni1\n", {}),
+    ],
+)
+def test_the_second_column_of_a_table_without_names_is_the_title(tmp_path, text, columns):
+    (tmp_path / "items.csv").write_text(text)
+    ratings = read({"user": ["a", "b"], "item": ["i0", "i1"], "rating": [1, 2]}, items=tmp_path / "items.csv")
+    assert ratings.item_table.to_dict(as_series=False) == columns

@@ -1,0 +1,41 @@
+"""What is one label and what are many, and which column of a frame is meant."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import palate
+from palate.answers.arguments import _column_name, is_many
+from palate.errors import DataError
+
+
+@pytest.mark.parametrize("one", ["a", b"a", "", 5, 2.5, None, np.int64(3), np.array("a"), np.array(7)])
+def test_one_label(one):
+    assert not is_many(one)
+
+
+@pytest.mark.parametrize(
+    "many", [["a"], [], ("a", "b"), {"a"}, np.array(["a"]), np.zeros(0), pl.Series(["a"]), range(2)]
+)
+def test_many_labels(many):
+    assert is_many(many)
+
+
+def test_the_column_of_a_field_is_the_one_with_its_name_or_the_first_with_a_common_name():
+    assert _column_name(["rating", "user_id", "user", "userid"], "user") == "user"
+    assert _column_name(["rating", "user_id", "userid"], "user") == "user_id"
+    assert _column_name(["rating", "userid", "user_id"], "user") == "userid"
+    assert _column_name(["rating", "score"], "user") is None
+    with pytest.raises(DataError, match="2 columns of the frame are called 'user'"):
+        _column_name(["user", "item", "user"], "user")
+
+
+def test_several_users_and_items_have_a_column_that_says_whose_answer_it_is():
+    rec = palate.ALS(n_factors=2, n_sweeps=3).fit(palate.datasets.synthetic(20, 15, 200, seed=2), progress=False)
+    for ask, what, label in ((rec.similar_users, "user", "u1"), (rec.similar_items, "item", "i1")):
+        one = ask(label, n=2)
+        assert "to" not in one.columns
+        for many in ([label], np.array([label]), pl.Series([label]), pl.DataFrame({what: [label]})):
+            several = ask(many, n=2)
+            assert several["to"].to_list() == [label] * 2
+            assert several.drop("to").equals(one)

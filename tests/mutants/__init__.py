@@ -1,0 +1,1 @@
+"""Small wrong changes to the code, made one at a time, to see whether the tests notice: `make mutants`."""
