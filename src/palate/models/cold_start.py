@@ -17,16 +17,19 @@ the mean is over all ratings, with zero for those of other rows.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, take_rows
 from palate.kernels import multiply_rows, normals, predict_pairs
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Codes = NDArray[np.integer[Any]]
 
 RIDGE = 30.0  # an attribute that this many rows have is shrunk by half
 MAX_PAIRS = 30_000  # ratings used for the step, evenly spaced
@@ -62,11 +65,15 @@ class ColdStart:
         parts = (self.mean, self.covariance, self.intercept, self.link, self.residual)
         return ColdStart(*(None if part is None else part[draws] for part in parts))  # type: ignore[arg-type]
 
-    def means(self, s: int, attributes: CompressedRows | None, n_rows: int) -> Floats:
-        """Prior mean of each row under draw s, (n_rows, k). Rows without an entry in attributes have none."""
-        means = np.tile(self.mean[s], (n_rows, 1))
+    def means(self, s: int, attributes: CompressedRows | None, rows: Codes) -> Floats:
+        """Prior means of these rows under draw s, (len(rows), k). Rows without an entry in attributes have none.
+
+        attributes: of all rows, (n_rows, n_attributes), or None.
+        """
+        means = np.tile(self.mean[s], (len(rows), 1))
         if attributes is None or self.link is None or self.intercept is None:
             return means
+        attributes = take_rows(attributes, rows)
         has_attributes = attributes.counts > 0
         link = np.ascontiguousarray(self.link[s])
         effects = multiply_rows(attributes.indptr, attributes.indices, attributes.values, link)
@@ -80,14 +87,15 @@ class ColdStart:
             link[n_features - self.link.shape[1] :] = self.link[s]
         return link
 
-    def draws(self, s: int, attributes: CompressedRows | None, n_rows: int, seed: int) -> Floats:
-        """A random vector of each row from its prior under draw s, (n_rows, k)."""
+    def draws(self, s: int, attributes: CompressedRows | None, rows: Codes, seed: int) -> Floats:
+        """A random vector of each of these rows from its prior under draw s, (len(rows), k)."""
         k = self.mean.shape[1]
-        noise = np.stack([normals(seed, row, s, STREAM, k) for row in range(n_rows)])
+        noise = np.stack([normals(seed, int(row), s, STREAM, k) for row in rows])
         deviations = noise @ _root(self.covariance[s]).T
-        if self.residual is not None and attributes is not None and (has_attributes := attributes.counts > 0).any():
+        if self.residual is not None and attributes is not None:
+            has_attributes = attributes.counts[rows] > 0
             deviations[has_attributes] = noise[has_attributes] @ _root(self.residual[s]).T
-        return self.means(s, attributes, n_rows) + deviations
+        return self.means(s, attributes, rows) + deviations
 
 
 def _root(covariance: Floats) -> Floats:
@@ -98,22 +106,30 @@ def _root(covariance: Floats) -> Floats:
 
 
 def fit_cold_start(
-    vectors: Floats, others: Floats, rows: CompressedRows, attributes: CompressedRows | None, n_attributes: int
+    vectors: Floats,
+    others: Floats,
+    rows: CompressedRows,
+    attributes: CompressedRows | None,
+    n_attributes: int,
+    n_threads: int = 1,
 ) -> ColdStart:
     """Fit the cold-start prior of one side to its rated rows, under each draw. At least one row has ratings.
 
     vectors: (S, n, k) of this side; others: (S, m, k) of the other side, the raters; rows: the ratings of this side, by
-    code of the other; attributes: (n, n_attributes) sparse, or None.
+    code of the other; attributes: (n, n_attributes) sparse, or None. Each thread takes a draw.
     """
     weights = rows.counts / rows.counts.sum()
     mean_only = _Ridge.of(np.zeros((len(weights), 0)), weights)
     ridge = _Ridge.of(_dense(attributes, n_attributes), weights) if attributes is not None and n_attributes else None
     pairs = RatedPairs.of(rows)
-    fits = []
-    for X, Y in zip(vectors, others, strict=True):
+
+    def fit(X: Floats, Y: Floats) -> tuple[Doubles, ...]:
         raters = Raters.of(pairs, Y)
         mean, _, covariance = _fit_draw(X, raters, mean_only)
-        fits.append((mean, covariance) if ridge is None else (mean, covariance, *_fit_draw(X, raters, ridge)))
+        return (mean, covariance) if ridge is None else (mean, covariance, *_fit_draw(X, raters, ridge))
+
+    with ThreadPoolExecutor(n_threads) as threads:
+        fits = list(threads.map(fit, vectors, others))
     return ColdStart(*(np.stack(part).astype(np.float32) for part in zip(*fits, strict=True)))
 
 
@@ -157,7 +173,9 @@ class Raters:
 
     def scores(self, rows: Doubles) -> Floats:
         """The scores y . x_r of the pairs, (n_pairs,), where rows x are (n, k)."""
-        return predict_pairs(rows.astype(np.float32), self.partners, self.pairs.rows, self.pairs.raters, n_threads=1)
+        return predict_pairs(
+            rows.astype(np.float32, order="C"), self.partners, self.pairs.rows, self.pairs.raters, n_threads=1
+        )
 
     def gradient(self, scores: Floats) -> Doubles:
         """The direction that raises scores s, (n, k): each row's sum of A^-1 y s, divided by the number of pairs."""
@@ -195,7 +213,7 @@ class _Ridge:
 
     def predict(self, mean: Doubles, link: Doubles) -> Doubles:
         """Predicted vectors, (n, k)."""
-        return mean + self.features @ link
+        return mean + self.features @ link if len(link) else np.broadcast_to(mean, (len(self.features), len(mean)))
 
 
 def _fit_draw(X: Floats, raters: Raters, ridge: _Ridge) -> tuple[Doubles, Doubles, Doubles]:

@@ -193,8 +193,8 @@ class Posterior:
             return vectors
         cold_start, attributes = self.users.cold_start, self.users.attributes_in(features)
         for s in range(len(self)):
-            rows = (s, attributes, histories.n_rows)
-            vectors[s, is_cold] = (cold_start.draws(*rows, seed) if draw else cold_start.means(*rows))[is_cold]
+            rows = (s, attributes, np.flatnonzero(is_cold))
+            vectors[s, is_cold] = cold_start.draws(*rows, seed) if draw else cold_start.means(*rows)
         return vectors
 
     def predict(self, vectors: Floats, row_codes: Codes, item_codes: Codes) -> tuple[NDArray[np.float64], ...]:

@@ -78,7 +78,7 @@ class Average:
         chain = self._chain
         users, items = self._distiller.result()
         rows = chain.users.cold_start_rows, chain.items.cold_start_rows
-        posterior = self._samples.posterior(chain.center, chain.scale, *rows)
+        posterior = self._samples.posterior(chain.center, chain.scale, *rows, chain.threads)
         factors, projections = distilled_factors(users, items, posterior)
         _set_unrated(factors.users, posterior, projections[0], chain.users)
         _set_unrated(factors.items, posterior.transposed(), projections[1], chain.items)
@@ -112,13 +112,13 @@ def typical_noise(levels: Floats, totals: NDArray[Any]) -> float:
 
 def _set_unrated(vectors: Floats, posterior: Posterior, projection: Projection, side: Side) -> None:
     """Give rows without ratings the cold-start prior in every draw, and its mean in the distilled vectors."""
-    unrated = ~side.rated
-    if not unrated.any():
+    unrated = np.flatnonzero(~side.rated)
+    if len(unrated) == 0:
         return
-    samples, attributes, n_rows = posterior.users, side.attributes, len(unrated)
+    samples, attributes = posterior.users, side.attributes
     for s in range(len(posterior)):
-        samples.vectors[s, unrated] = samples.cold_start.draws(s, attributes, n_rows, seed=0)[unrated]
-    means = np.stack([samples.cold_start.means(s, attributes, n_rows)[unrated] for s in range(len(posterior))])
+        samples.vectors[s, unrated] = samples.cold_start.draws(s, attributes, unrated, seed=0)
+    means = np.stack([samples.cold_start.means(s, attributes, unrated) for s in range(len(posterior))])
     vectors[unrated] = projection(means)
 
 

@@ -1,8 +1,8 @@
 """The Gibbs chain: one sweep step by step, and the noise of ratings.
 
-A sweep draws for each side, users then items, the prior and the link (`sides.py`) and all vectors; then the targets
-that the vectors are fitted to (`targets.py`); then the noise. Sweeps of ALS to the posterior's mode come first: they
-reach a good state much sooner than Gibbs sweeps do.
+A sweep draws the prior and the link of each side (`sides.py`); then all vectors, of users and then of items; then the
+targets that the vectors are fitted to (`targets.py`); then the noise. Sweeps of ALS to the posterior's mode come first:
+they reach a good state much sooner than Gibbs sweeps do.
 
 All ratings have the precision alpha, or with user noise alpha g_u, where g differs from user to user:
 
@@ -13,6 +13,9 @@ of a user's n ratings with weights w, g_u ~ Gamma((A + n) / 2, rate = (A + alpha
 """
 
 from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +56,13 @@ class Chain:
         self.targets = Targets(ratings, seed, n_threads, time=time, ordinal=ordinal)
         self.n_ratings = n_weighted(ratings)
         self.seed, self.n_threads = seed, n_threads
+        self.threads = n_threads or os.cpu_count() or 1
         self.rng = np.random.Generator(np.random.Philox(seed))
         vectors = self.rng.standard_normal((ratings.n_users + ratings.n_items, n_factors + 1), np.float32)
         vectors *= np.float32(START)
         infos = side_infos or {}
-        self.users = Side(ratings.by_user(), vectors[: ratings.n_users], infos.get("user"), 0, n_threads)
-        self.items = Side(ratings.by_item(), vectors[ratings.n_users :], infos.get("item"), 1, n_threads)
+        self.users = Side(ratings.by_user(), vectors[: ratings.n_users], infos.get("user"), seed, 0)
+        self.items = Side(ratings.by_item(), vectors[ratings.n_users :], infos.get("item"), seed, 1)
         self.noise = UserNoise(_n_weighted_by_row(ratings.by_user())) if user_noise else None
         self.alpha, self.errors = 1.0, float(self.n_ratings)  # errors: sum of w g e^2
 
@@ -91,16 +95,30 @@ class Chain:
             self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
 
     def draw_sweep(self, number: int) -> None:
-        """One Gibbs sweep: for each side the prior, the link and all vectors; then targets; then the noise."""
-        for side, other in ((self.users, self.items), (self.items, self.users)):
-            side.draw_prior(self.rng, self.seed, number, self.n_threads)
-            errors = self._solve(side, other, draw=True, sweep=number)
-            if side is self.users and self.noise is not None:
-                self.noise.draw(errors, self.alpha, self.rng)
+        """One Gibbs sweep: both sides' priors and links, then their vectors; then targets; then the noise."""
+        self._draw_priors(number)
+        errors = self._solve(self.users, self.items, draw=True, sweep=number)
+        if self.noise is not None:
+            self.noise.draw(errors, self.alpha, self.rng)
+        self._solve(self.items, self.users, draw=True, sweep=number)
         errors_of_targets = self.targets.draw(self.users.vectors, self.items.vectors, self.alpha, self.rng, number)
         self.errors = self.errors if errors_of_targets is None else errors_of_targets
         if not self.targets.is_ordinal:
             self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
+
+    def _draw_priors(self, number: int) -> None:
+        """Draw the prior and the link of both sides.
+
+        A side's depend on its own vectors alone, so two threads take one side each; more take one after the other.
+        """
+        if self.threads != 2:
+            for side in (self.users, self.items):
+                side.draw_prior(self.seed, number, self.threads)
+            return
+        with ThreadPoolExecutor(1) as thread:
+            items = thread.submit(self.items.draw_prior, self.seed, number, 1)
+            self.users.draw_prior(self.seed, number, 1)
+            items.result()
 
     def predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
         """Scores of pairs under the current draw, (n,), in units of `scale` from `center`."""
