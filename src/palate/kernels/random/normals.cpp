@@ -40,7 +40,7 @@ inline void box_muller(UInts radius_bits, UInts angle_bits, Floats& first, Float
 void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out) {
   for (int base = 0; base < n; base += 4 * kLanes) {
     UInts c[4];
-    for (int lane = 0; lane < kLanes; ++lane) c[0][lane] = static_cast<uint32_t>(base / 4 + lane);
+    count_from(static_cast<uint64_t>(base / 4), c[0], c[1]);
     c[1] = UInts{} + row;
     c[2] = UInts{} + sweep;
     c[3] = UInts{} + stream;
