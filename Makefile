@@ -15,12 +15,12 @@ WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo test mutants lint werror sanitize wheel bench clean
+.PHONY: help setup dev demo test mutants lint werror sanitize wheel instructions bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
-		printf '  %-9s %s\n' "$$name" "$$what"; done
+		printf '  %-12s %s\n' "$$name" "$$what"; done
 
 # ---- environments: a stamp in .venv says what is done ----
 
@@ -118,6 +118,10 @@ wheel: dev ## build the wheel and test it alone, from outside the source tree
 		python="$(CURDIR)/build/wheel/venv/bin/python" && \
 		"$$python" -c 'import palate; assert "/build/wheel/venv/" in palate.__file__, palate.__file__' && \
 		"$$python" -m pytest --import-mode=importlib -p no:cacheprovider $(addprefix "$(CURDIR)"/,$(WHEEL_TESTS))
+
+instructions: setup ## count the instructions of the hottest kernels; 3% more than is kept is a failure (needs valgrind)
+	@echo "==> counting instructions"
+	@$(BIN)/python benchmarks/instructions.py
 
 bench: dev ## measure speed and accuracy beside other libraries, write benchmarks/RESULTS.md
 	@echo "==> installing the peers into an environment of their own, build/peers"

@@ -24,6 +24,7 @@ with one rating or two say. It is held back by N0 = RARE_ROWS more rows with a r
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,22 +114,27 @@ def fit_cold_start(
     targets: tuple[CompressedRows, float, float],
     attributes: CompressedRows | None,
     n_attributes: int,
+    n_threads: int = 1,
 ) -> ColdStart:
     """Fit the cold-start prior of one side to its rated rows, under each draw. At least one row has ratings.
 
     vectors: (S, n, k) of this side; others: (S, m, k) of the other side, the raters; targets: the ratings of this side,
     by code of the other, with their center and scale; attributes: (n, n_attributes) sparse, or None.
+    Each thread takes a draw.
     """
     rows, center, scale = targets
     weights = rows.counts / rows.counts.sum()
     mean_only = _Ridge.of(CompressedRows.empty(rows.n_rows), 0, weights)
     ridge = _Ridge.of(attributes, n_attributes, weights) if attributes is not None and n_attributes else None
     pairs, rare = RatedPairs.of(rows), RarePairs.of(rows, center, scale)
-    fits = []
-    for X, Y in zip(vectors, others, strict=True):
+
+    def fit(X: Floats, Y: Floats) -> tuple[Doubles, ...]:
         raters = Raters.of(pairs, Y)
         mean, _, covariance = _fit_draw(X, raters, rare, mean_only)
-        fits.append((mean, covariance) if ridge is None else (mean, covariance, *_fit_draw(X, raters, rare, ridge)))
+        return (mean, covariance) if ridge is None else (mean, covariance, *_fit_draw(X, raters, rare, ridge))
+
+    with ThreadPoolExecutor(n_threads) as threads:
+        fits = list(threads.map(fit, vectors, others))
     return ColdStart(*(np.stack(part).astype(np.float32) for part in zip(*fits, strict=True)))
 
 

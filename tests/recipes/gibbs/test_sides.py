@@ -134,7 +134,7 @@ def test_the_chain_samples_the_posterior():
 
 def test_a_link_without_evidence_has_its_prior():
     precision = np.array([[4.0, 1.8], [1.8, 1.0]])
-    link = Link(SideInfo(4000), rows_of([[], [], []]), k=2, n_threads=1)
+    link = Link(SideInfo(4000), rows_of([[], [], []]), k=2)
     link.draw(np.ones((3, 2), np.float32), np.ones(2), precision, np.random.default_rng(0), seed=1, sweep=1, stream=2)
     expected = np.linalg.inv(precision)
     spread = np.sqrt(np.diag(expected))

@@ -146,8 +146,9 @@ bool step_row(const BlockProblem& p, int64_t row, const Scratch& s) {
     const int width = c.ld - from < c.width ? c.ld - from : c.width;
     start_block(p, row, from, width, s);
     add_ratings(p, row, from, width, moved, s);
-    if (!cholesky_and_lower(s.H, width, s.inverse, s.g, s.rows)) return false;
-    solve_upper(s.H, width, s.inverse, s.g);
+    const System system{s.H, s.inverse, s.g};
+    if (cholesky_and_lower<1>(&system, width, s.rows) >= 0) return false;
+    solve_upper<1>(&system, width);
     for (int j = 0; j < width; j += W) {
       store(s.step + j, -load(s.g + j));
       store(s.x + from + j, load(s.x + from + j) + load(s.step + j));

@@ -157,52 +157,54 @@ PALATE_INLINE Floats expected(const Interval& step) {
   return choose(narrow, step.from_b(step.width() * part), wide);
 }
 
-// Calls compute(base, steps, out) for each 64 ratings: the first of them, their intervals in four vectors, and four
-// vectors for the results.
+// The random words of kDrawn ratings from `base` on, a multiple of kDrawn: word (e % 64) / 16 of the Philox block
+// 16 (e / 64) + e % 16 for rating e, whose counter is (lower half of the block's number, upper half, sweep, stream).
+void draw_words(const Latents& p, int64_t base, uint32_t* words) {
+  constexpr int kBlocks = static_cast<int>(kDrawn) / 4;
+  for (int at = 0; at < kBlocks; at += kLanes) {
+    UInts block[4];
+    count_from(static_cast<uint64_t>(base / 4 + at), block[0], block[1]);
+    block[2] = UInts{} + p.sweep;
+    block[3] = UInts{} + p.stream;
+    philox_lanes(block, static_cast<uint32_t>(p.seed), static_cast<uint32_t>(p.seed >> 32));
+    for (int word = 0; word < 4; ++word) std::memcpy(words + word * kBlocks + at, &block[word], sizeof block[word]);
+  }
+}
+
+// Stores compute(step, base) for each vector of ratings from `base` on, given their intervals. The last vector may have
+// lanes without a rating, which are not stored.
 template <typename Compute>
-inline void each_group(const Latents& p, int64_t first, int64_t last, Compute compute) {
-  float mean[kDrawn] = {}, low[kDrawn] = {}, high[kDrawn] = {};
-  for (int64_t base = first; base < last; base += kDrawn) {
-    const int here = last - base < kDrawn ? static_cast<int>(last - base) : static_cast<int>(kDrawn);
-    const size_t bytes = sizeof(float) * static_cast<size_t>(here);
-    std::memcpy(mean, p.means + base, bytes);
-    for (int e = 0; e < here; ++e) {
+inline void each_vector(const Latents& p, int64_t first, int64_t last, Compute compute) {
+  auto store_results = [&](int64_t base, int n) __attribute__((always_inline)) {
+    float mean[kLanes] = {}, low[kLanes] = {}, high[kLanes] = {};
+    std::memcpy(mean, p.means + base, sizeof(float) * static_cast<size_t>(n));
+    for (int e = 0; e < n; ++e) {
       const int32_t step = p.steps[base + e];
       low[e] = p.low[step];
       high[e] = p.high[step];
     }
-    Interval steps[4];
-    Floats out[4];
-    for (int part = 0; part < 4; ++part)
-      steps[part] = interval(load(mean + part * kLanes), load(low + part * kLanes), load(high + part * kLanes));
-    compute(base, steps, out);
-    std::memcpy(p.out + base, out, bytes);
-  }
+    const Floats out = compute(interval(load(mean), load(low), load(high)), base);
+    std::memcpy(p.out + base, &out, sizeof(float) * static_cast<size_t>(n));
+  };
+  int64_t base = first;
+  for (; base + kLanes <= last; base += kLanes) store_results(base, kLanes);  // a constant: copies without calls
+  if (base < last) store_results(base, static_cast<int>(last - base));
 }
 
 }  // namespace
 
-// Rating e uses word (e % 64) / 16 of the Philox block 16 (e / 64) + e % 16, whose counter is (lower half of the
-// block's number, upper half, sweep, stream).
 void draw_truncated(const Latents& p, int64_t first, int64_t last) {
-  each_group(p, first, last, [&](int64_t base, const Interval* steps, Floats* out) {
-    UInts words[4];
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const auto block = static_cast<uint64_t>(base / 4 + lane);
-      words[0][lane] = static_cast<uint32_t>(block);
-      words[1][lane] = static_cast<uint32_t>(block >> 32);
-    }
-    words[2] = UInts{} + p.sweep;
-    words[3] = UInts{} + p.stream;
-    philox_lanes(words, static_cast<uint32_t>(p.seed), static_cast<uint32_t>(p.seed >> 32));
-    for (int part = 0; part < 4; ++part) out[part] = draw(steps[part], words[part]);
+  uint32_t words[kDrawn] = {};
+  each_vector(p, first, last, [&](const Interval& step, int64_t base) {
+    if ((base - first) % kDrawn == 0) draw_words(p, base, words);
+    UInts bits;
+    std::memcpy(&bits, words + (base - first) % kDrawn, sizeof bits);
+    return draw(step, bits);
   });
 }
 
 void expect_truncated(const Latents& p, int64_t first, int64_t last) {
-  each_group(p, first, last, [](int64_t, const Interval* steps, Floats* out) {
-    for (int part = 0; part < 4; ++part) out[part] = expected(steps[part]);
-  });
+  each_vector(p, first, last, [](const Interval& step, int64_t) { return expected(step); });
 }
 
 void count_steps(const Counting& p, int64_t first, int64_t last, int64_t* counts) {

@@ -34,37 +34,57 @@ struct RowValues {
 //   s = sum_r F_rf R_r + |F_f|^2 beta_f        beta_f ~ Normal(s / (|F_f|^2 + l_f), Lambda^-1 / (|F_f|^2 + l_f))
 //
 // and R is updated. Columns of the tables depend on each other only through the noise, so each thread takes a block of
-// columns.
-template <typename Values>
+// columns, n vectors wide.
+template <int n, typename Values>
 inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
-  float* link = p.link + block * p.n_features * W;
-  float* residuals = p.residuals + block * p.n_rows * W;
-  const float* noise = p.noise + block * p.n_features * W;
+  constexpr int64_t width = n * W;
+  float* link = p.link + block * p.n_features * width;
+  float* residuals = p.residuals + block * p.n_rows * width;
+  const float* noise = p.noise + block * p.n_features * width;
   const int32_t* rows = p.features.indices;
-  for (int64_t f = 0; f < p.n_features; ++f) {
+  for (int64_t f = 0; f < p.n_features; ++f, link += width, noise += width) {
     const int64_t first = p.features.indptr[f], last = p.features.indptr[f + 1];
-    Vec even{}, odd{};
+    Vec even[n] = {}, odd[n] = {}, even_squares{}, odd_squares{};
+    auto add = [&](int64_t e, Vec* sum, Vec& squares) {
+      const float* residual = residuals + rows[e] * width;
+      const Vec value = broadcast(values[e]);
+      squares += value * value;
+#pragma GCC unroll 4
+      for (int v = 0; v < n; ++v) sum[v] += value * load(residual + v * W);
+    };
     int64_t e = first;
     for (; e + 1 < last; e += 2) {
-      if (e + kAhead < last) {
-        __builtin_prefetch(residuals + static_cast<int64_t>(rows[e + kAhead]) * W);
-        __builtin_prefetch(residuals + static_cast<int64_t>(rows[e + kAhead - 1]) * W);
-      }
-      even += broadcast(values[e]) * load(residuals + static_cast<int64_t>(rows[e]) * W);
-      odd += broadcast(values[e + 1]) * load(residuals + static_cast<int64_t>(rows[e + 1]) * W);
+      const int64_t ahead = e + kAhead < last ? e + kAhead : e;
+      __builtin_prefetch(residuals + rows[ahead] * width);
+      __builtin_prefetch(residuals + rows[ahead + 1 < last ? ahead + 1 : ahead] * width);
+      add(e, even, even_squares);
+      add(e + 1, odd, odd_squares);
     }
-    if (e < last) even += broadcast(values[e]) * load(residuals + static_cast<int64_t>(rows[e]) * W);
-    const float precision = p.squares[f] + p.ridge[f];
-    const Vec before = load(link + f * W);
-    const Vec mean = (even + odd + broadcast(p.squares[f]) * before) * broadcast(1.0f / precision);
-    const Vec after = mean + broadcast(1.0f / std::sqrt(precision)) * load(noise + f * W);
-    store(link + f * W, after);
-    const Vec moved = after - before;
+    if (e < last) add(e, even, even_squares);
+    const Vec squares = even_squares + odd_squares, precision = squares + broadcast(p.ridge[f]);
+    const Vec variance = broadcast(1.0f / precision[0]), deviation = broadcast(1.0f / std::sqrt(precision[0]));
+    Vec moved[n];
+#pragma GCC unroll 4
+    for (int v = 0; v < n; ++v) {
+      const Vec before = load(link + v * W);
+      const Vec mean = (even[v] + odd[v] + squares * before) * variance;
+      const Vec after = mean + deviation * load(noise + v * W);
+      store(link + v * W, after);
+      moved[v] = after - before;
+    }
     for (e = first; e < last; ++e) {
-      float* residual = residuals + static_cast<int64_t>(rows[e]) * W;
-      store(residual, load(residual) - broadcast(values[e]) * moved);
+      float* residual = residuals + rows[e] * width;
+      const Vec value = broadcast(values[e]);
+#pragma GCC unroll 4
+      for (int v = 0; v < n; ++v) store(residual + v * W, load(residual + v * W) - value * moved[v]);
     }
   }
+}
+
+template <int n>
+void draw_block(const LinkProblem& p, int64_t block) {
+  if (p.features.values) return draw_with<n>(p, block, EntryValues{p.features.values});
+  draw_with<n>(p, block, RowValues{p.row_values, p.features.indices});
 }
 
 }  // namespace
@@ -79,8 +99,8 @@ void color_noise(const float* normals, const float* factor, int k, int ld, float
 }
 
 void draw_columns(const LinkProblem& p, int64_t block) {
-  if (p.features.values) return draw_with(p, block, EntryValues{p.features.values});
-  draw_with(p, block, RowValues{p.row_values, p.features.indices});
+  if (p.width == W) return draw_block<1>(p, block);
+  draw_block<kLinkColumns / W>(p, block);
 }
 
 }  // namespace PALATE_LEVEL

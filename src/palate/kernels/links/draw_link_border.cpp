@@ -13,17 +13,38 @@ using namespace nanobind::literals;
 namespace palate {
 namespace {
 
-// Rows of k floats as blocks of `lanes` columns, one block after the other, padded with zeros; and back.
-void to_blocks(const float* rows, int64_t n, int64_t k, int64_t lanes, float* blocks) {
-  for (int64_t at = 0; at < k; at += lanes, blocks += n * lanes)
-    for (int64_t r = 0; r < n; ++r)
-      for (int64_t j = 0; j < lanes; ++j) blocks[r * lanes + j] = at + j < k ? rows[r * k + at + j] : 0.0f;
+// A table of n rows of k floats, as blocks of `width` columns one after the other, padded with zeros: a row is copied
+// from a block's first column on.
+struct Blocks {
+  int64_t n, k, width;
+  TableFloats floats;
+
+  Blocks(int64_t n, int64_t k, int64_t width) : n(n), k(k), width(width), floats((k + width - 1) / width * width * n) {}
+
+  float* at(int64_t row, int64_t column) const { return floats.data + column * n + row * width; }
+
+  void set(int64_t row, const float* from) const {
+    for (int64_t j = 0; j < k; j += width) {
+      const int64_t here = std::min(width, k - j);
+      std::fill(std::copy_n(from + j, here, at(row, j)), at(row, j) + width, 0.0f);
+    }
+  }
+
+  void get(int64_t row, float* to) const {
+    for (int64_t j = 0; j < k; j += width) std::copy_n(at(row, j), std::min(width, k - j), to + j);
+  }
+};
+
+void to_blocks(const float* rows, const Blocks& blocks, int n_threads) {
+  run_ranges(blocks.n, 1024, n_threads, [&](int64_t first, int64_t last, int) {
+    for (int64_t r = first; r < last; ++r) blocks.set(r, rows + r * blocks.k);
+  });
 }
 
-void from_blocks(const float* blocks, int64_t n, int64_t k, int64_t lanes, float* rows) {
-  for (int64_t at = 0; at < k; at += lanes, blocks += n * lanes)
-    for (int64_t r = 0; r < n; ++r)
-      for (int64_t j = 0; j < std::min(lanes, k - at); ++j) rows[r * k + at + j] = blocks[r * lanes + j];
+void from_blocks(const Blocks& blocks, float* rows, int n_threads) {
+  run_ranges(blocks.n, 1024, n_threads, [&](int64_t first, int64_t last, int) {
+    for (int64_t r = first; r < last; ++r) blocks.get(r, rows + r * blocks.k);
+  });
 }
 
 // The counter of a draw.
@@ -32,27 +53,19 @@ struct Counter {
   uint32_t sweep, stream;
 };
 
-// Draws the noise of each feature, C times normals, in blocks of columns; and sums up its squared values.
-void prepare(const LinkProblem& p, const float* C, int64_t k, const Counter& counter, int n_threads, float* noise,
-             float* squares) {
+// Draws the noise of each feature, C times normals.
+void draw_noise(const float* C, const Counter& counter, int n_threads, const Blocks& noise) {
   const Level& kernels = level();
-  const int lanes = kernels.lanes, ld = kernels.padded(static_cast<int>(k));
-  const int64_t d = p.n_features;
-  const AlignedFloats columns(k * ld);
-  for (int64_t i = 0; i < k; ++i)
-    for (int64_t j = 0; j < ld; ++j) columns.data[i * ld + j] = j < k ? C[j * k + i] : 0.0f;
-  run_ranges(d, 256, n_threads, [&](int64_t first, int64_t last, int) {
+  const int k = static_cast<int>(noise.k), ld = kernels.padded(k);
+  const AlignedFloats columns(static_cast<int64_t>(k) * ld);
+  for (int i = 0; i < k; ++i)
+    for (int j = 0; j < k; ++j) columns.data[i * ld + j] = C[j * k + i];
+  run_ranges(noise.n, 256, n_threads, [&](int64_t first, int64_t last, int) {
     std::vector<float> normals(static_cast<size_t>(k)), drawn(static_cast<size_t>(ld));
     for (int64_t f = first; f < last; ++f) {
-      kernels.normals(counter.seed, static_cast<uint32_t>(f), counter.sweep, counter.stream, static_cast<int>(k),
-                      normals.data());
-      kernels.color_noise(normals.data(), columns.data, static_cast<int>(k), ld, drawn.data());
-      for (int64_t b = 0; b * lanes < k; ++b)
-        std::copy(drawn.data() + b * lanes, drawn.data() + (b + 1) * lanes, noise + (b * d + f) * lanes);
-      for (int64_t e = p.features.indptr[f]; e < p.features.indptr[f + 1]; ++e) {
-        const float value = p.row_values ? p.row_values[p.features.indices[e]] : p.features.values[e];
-        squares[f] += value * value;
-      }
+      kernels.normals(counter.seed, static_cast<uint32_t>(f), counter.sweep, counter.stream, k, normals.data());
+      kernels.color_noise(normals.data(), columns.data, k, ld, drawn.data());
+      noise.set(f, drawn.data());
     }
   });
 }
@@ -110,20 +123,18 @@ void draw_link(const Array& indptr, const Array& indices, const MaybeArray& valu
 
   const int threads = checked_threads(n_threads);
   const Level& kernels = level();
-  const int64_t lanes = kernels.lanes, n_blocks = (k + lanes - 1) / lanes;
-  const AlignedFloats noise(n_blocks * d * lanes), link_blocks(n_blocks * d * lanes),
-      residual_blocks(n_blocks * n_rows * lanes);
-  std::vector<float> squares(static_cast<size_t>(d), 0.0f);
-  prepare(p, C, k, {seed, sweep, stream}, threads, noise.data, squares.data());
-  to_blocks(beta, d, k, lanes, link_blocks.data);
-  to_blocks(R, n_rows, k, lanes, residual_blocks.data);
-  p.squares = squares.data();
-  p.noise = noise.data;
-  p.link = link_blocks.data;
-  p.residuals = residual_blocks.data;
-  run(n_blocks, threads, [&](int64_t block, int) { kernels.draw_columns(p, block); });
-  from_blocks(link_blocks.data, d, k, lanes, beta);
-  from_blocks(residual_blocks.data, n_rows, k, lanes, R);
+  // Wide blocks read each residual's cache line once, unless they would leave threads without any.
+  p.width = k > int64_t{kernels.lanes} * threads ? kLinkColumns : kernels.lanes;
+  const Blocks noise(d, k, p.width), betas(d, k, p.width), residual_blocks(n_rows, k, p.width);
+  draw_noise(C, {seed, sweep, stream}, threads, noise);
+  to_blocks(beta, betas, threads);
+  to_blocks(R, residual_blocks, threads);
+  p.noise = noise.floats.data;
+  p.link = betas.floats.data;
+  p.residuals = residual_blocks.floats.data;
+  run((k + p.width - 1) / p.width, threads, [&](int64_t block, int) { kernels.draw_columns(p, block); });
+  from_blocks(betas, beta, threads);
+  from_blocks(residual_blocks, R, threads);
 }
 
 }  // namespace

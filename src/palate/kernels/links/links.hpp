@@ -9,17 +9,19 @@ namespace palate {
 // Rows first .. last of a sparse matrix times a table (n, ld); values null: all 1.
 using MultiplyRows = void(const Rows& matrix, const float* table, int ld, int64_t first, int64_t last, float* out);
 
-// Arguments of draw_link; the equations stand above draw_with in draw_link.cpp. Tables are stored in blocks of as many
-// columns as a vector has lanes, one block after the other: (n_blocks, n, lanes).
+constexpr int kLinkColumns = 16;  // columns of a wide block of draw_link: a cache line
+
+// Arguments of draw_link; the equations stand above draw_with in draw_link.cpp. Tables are stored in blocks of columns,
+// one block after the other: (n_blocks, n, width).
 struct LinkProblem {
   Rows features;            // grouped by feature: the rows that have it, and their values or null; weights unused
   const float* row_values;  // (n_rows,) the value of all entries of a row, where features.values is null
   int64_t n_features;
-  const float* ridge;    // (n_features,) l
-  const float* squares;  // (n_features,) sum of the squared values
-  const float* noise;    // (n_blocks, n_features, lanes) from Normal(0, Lambda^-1)
-  float* link;           // (n_blocks, n_features, lanes) beta, changed in place
-  float* residuals;      // (n_blocks, n_rows, lanes) R = X - m - F beta, changed in place
+  int64_t width;       // of a block: the lanes of a vector, or kLinkColumns
+  const float* ridge;  // (n_features,) l
+  const float* noise;  // (n_blocks, n_features, width) from Normal(0, Lambda^-1)
+  float* link;         // (n_blocks, n_features, width) beta, changed in place
+  float* residuals;    // (n_blocks, n_rows, width) R = X - m - F beta, changed in place
   int64_t n_rows;
 };
 

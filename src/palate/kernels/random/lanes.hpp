@@ -1,26 +1,57 @@
-// Sixteen numbers side by side: random words (Philox) and ln, sqrt, exp without calls to the library. Included inside a
-// level's namespace, once for each level.
+// Numbers side by side, as many as a register of the level holds: random words (Philox) and ln, sqrt, exp without calls
+// to the library. Included inside a level's namespace, once for each level.
+//
+// Not more than a register holds: GCC compares the lanes of wider vectors one by one.
 #pragma once
 
+#if defined(__AVX512F__)
 constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
 typedef uint32_t UInts __attribute__((vector_size(kLanes * 4)));
 typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
-typedef uint64_t Longs __attribute__((vector_size(kLanes * 8)));
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 
 inline Floats as_floats(UInts bits) { return reinterpret_cast<Floats>(bits); }
 
+// The upper and the lower halves of the products a b. The loop is compiled to multiplications of 32 by 32 bits; those
+// of whole vectors of 64 bits take three of them.
+inline void multiply_words(UInts a, uint32_t b, UInts& high, UInts& low) {
+  uint32_t from[kLanes], upper[kLanes], lower[kLanes];
+  std::memcpy(from, &a, sizeof from);
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const uint64_t product = uint64_t{from[lane]} * b;
+    upper[lane] = static_cast<uint32_t>(product >> 32);
+    lower[lane] = static_cast<uint32_t>(product);
+  }
+  std::memcpy(&high, upper, sizeof high);
+  std::memcpy(&low, lower, sizeof low);
+}
+
+// The numbers first .. first + kLanes: their lower and their upper halves.
+inline void count_from(uint64_t first, UInts& lower, UInts& upper) {
+  uint32_t low[kLanes], high[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) {
+    low[lane] = static_cast<uint32_t>(first + static_cast<uint64_t>(lane));
+    high[lane] = static_cast<uint32_t>((first + static_cast<uint64_t>(lane)) >> 32);
+  }
+  std::memcpy(&lower, low, sizeof lower);
+  std::memcpy(&upper, high, sizeof upper);
+}
+
 // Philox4x32-10 in every lane; philox.hpp says what it is.
 inline void philox_lanes(UInts c[4], uint32_t key0, uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
-    const Longs product0 = __builtin_convertvector(c[0], Longs) * uint64_t{0xD2511F53};
-    const Longs product1 = __builtin_convertvector(c[2], Longs) * uint64_t{0xCD9E8D57};
-    const UInts high0 = __builtin_convertvector(product0 >> 32, UInts);
-    const UInts high1 = __builtin_convertvector(product1 >> 32, UInts);
+    UInts high0, low0, high1, low1;
+    multiply_words(c[0], 0xD2511F53, high0, low0);
+    multiply_words(c[2], 0xCD9E8D57, high1, low1);
     c[0] = high1 ^ c[1] ^ key0;
     c[2] = high0 ^ c[3] ^ key1;
-    c[1] = __builtin_convertvector(product1, UInts);
-    c[3] = __builtin_convertvector(product0, UInts);
+    c[1] = low1;
+    c[3] = low0;
     key0 += 0x9E3779B9;
     key1 += 0xBB67AE85;
   }

@@ -43,12 +43,15 @@ void row_normals(uint64_t seed, const int32_t* rows, int n, uint32_t sweep, uint
   const int per_row = (k + 3) / 4, total = n * per_row;
   for (int base = 0; base < total; base += kLanes) {
     const int here = total - base < kLanes ? total - base : kLanes;
-    UInts c[4] = {};
+    uint32_t blocks[kLanes] = {}, numbers[kLanes] = {};
     for (int lane = 0, row = base / per_row, block = base % per_row; lane < here; ++lane) {
-      c[0][lane] = static_cast<uint32_t>(block);
-      c[1][lane] = static_cast<uint32_t>(rows[row]);
+      blocks[lane] = static_cast<uint32_t>(block);
+      numbers[lane] = static_cast<uint32_t>(rows[row]);
       if (++block == per_row) ++row, block = 0;
     }
+    UInts c[4];
+    std::memcpy(&c[0], blocks, sizeof blocks);
+    std::memcpy(&c[1], numbers, sizeof numbers);
     c[2] = UInts{} + sweep;
     c[3] = UInts{} + stream;
     philox_lanes(c, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));

@@ -15,19 +15,19 @@ struct Rows {
 // Arguments of solve_rows; the equations stand above solve_row in solve_rows.cpp.
 struct RowProblem {
   Rows rows;
-  const float* row_weights;    // (n_rows,) or null: weights of whole rows, multiplied with those of the ratings
-  const float* other_weights;  // (n_other,) or null: the same for the rows of the other side
-  const float* z;              // (n_other, ld) the side held fixed: [q, 1] or q, padded with zeros to whole vectors
-  const float* biases;         // (n_other,) c, or null: t = r - c
-  int k;                       // factors, including the bias column if there is one
-  float center, scale;         // t = (value - center) / scale
-  float alpha;                 // precision of the noise
-  const float* precision;      // (k, k) Lambda
-  const float* mean;           // (k,) or (n_rows, k) m
-  bool mean_per_row;           // which of the two shapes
-  const float* ridge;          // (n_rows,) added to Lambda's diagonal, or null
-  const float* background;     // (k, k) added to A but not to h (a Gram matrix times its weight), or null
-  bool draw;                   // draw from the row's posterior, or take its mode
+  const float* row_weights;  // (n_rows,) or null: weights of whole rows, multiplied with those of the ratings
+  const float* roots;        // (n_other,) or null: square roots of the weights of the other side's rows
+  const float* z;            // (n_other, ld) the side held fixed: [q, 1] or q times its root, padded with zeros
+  const float* biases;       // (n_other,) c times its root, or null: t = r - c
+  int k;                     // factors, including the bias column if there is one
+  float center, scale;       // t = (value - center) / scale
+  float alpha;               // precision of the noise
+  const float* precision;    // (k, k) Lambda
+  const float* mean;         // (k,) or (n_rows, k) m
+  bool mean_per_row;         // which of the two shapes
+  const float* ridge;        // (n_rows,) added to Lambda's diagonal, or null
+  const float* background;   // (k, k) added to A but not to h (a Gram matrix times its weight), or null
+  bool draw;                 // draw from the row's posterior, or take its mode
   uint64_t seed;
   uint32_t sweep, stream;
   float* out;      // (n_rows, k)

@@ -13,23 +13,26 @@ using namespace nanobind::literals;
 namespace palate {
 namespace {
 
-// The other side as solve_row reads it: each row [q, c] becomes [q, 1] padded with zeros, and c goes into `biases`.
-// Without a bias column, q padded with zeros.
+// The other side as solve_rows reads it: each row [q, c] becomes [q, 1] padded with zeros, and c goes into `biases`.
+// Without a bias column, q padded with zeros. With weights, all of a row times the square root of its weight.
 struct OtherSide {
   TableFloats z;         // (n, ld)
   AlignedFloats biases;  // (n,), or empty
+  AlignedFloats roots;   // (n,), or empty
 
-  OtherSide(const float* rows, int64_t n, int k, bool bias, int n_threads)
-      : z(n * level().padded(k)), biases(bias ? n : 0) {
+  OtherSide(const float* rows, const float* weights, int64_t n, int k, bool bias, int n_threads)
+      : z(n * level().padded(k)), biases(bias ? n : 0), roots(weights ? n : 0) {
     const int ld = level().padded(k);
     run_ranges(n, 4096, n_threads, [&](int64_t first, int64_t last, int) {
       for (int64_t row = first; row < last; ++row) {
         float* to = z.data + row * ld;
-        std::copy(rows + row * k, rows + (row + 1) * k, to);
+        const float root = weights ? std::sqrt(weights[row]) : 1.0f;
+        if (weights) roots.data[row] = root;
+        for (int j = 0; j < k; ++j) to[j] = root * rows[row * k + j];
         std::fill(to + k, to + ld, 0.0f);
         if (!bias) continue;
         biases.data[row] = to[k - 1];
-        to[k - 1] = 1.0f;
+        to[k - 1] = root;
       }
     });
   }
@@ -103,12 +106,12 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
             checked<float>(values, "values", {n}), checked<float>(weights, "weights", {n})};
   const float* q = checked<float>(other, "other", {n_other, k});
   p.row_weights = checked<float>(row_weights, "row_weights", {n_rows});
-  p.other_weights = checked<float>(other_weights, "other_weights", {n_other});
+  const float* weights_of_others = checked<float>(other_weights, "other_weights", {n_other});
   check_indptr(p.rows.indptr, n_rows, n);
   check_bounds(p.rows.indices, n, n_other, "indices");
   check_not_negative(p.rows.weights, n, "weights");
   check_not_negative(p.row_weights, n_rows, "row_weights");
-  check_not_negative(p.other_weights, n_other, "other_weights");
+  check_not_negative(weights_of_others, n_other, "other_weights");
   check_prior(p, precision, mean, ridge, background, n_rows);
   p.center = checked_number(center, "center", -INFINITY, true);
   p.scale = checked_number(scale, "scale", 0, false);
@@ -119,9 +122,10 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.stream = stream;
 
   const int threads = checked_threads(n_threads);
-  const OtherSide side(q, n_other, p.k, bias, threads);
+  const OtherSide side(q, weights_of_others, n_other, p.k, bias, threads);
   p.z = side.z.data;
   p.biases = bias ? side.biases.data : nullptr;
+  p.roots = weights_of_others ? side.roots.data : nullptr;
   const Owned<float> out(n_rows * k);
   const Owned<double> row_errors(errors ? n_rows : 0);
   p.out = out.data;

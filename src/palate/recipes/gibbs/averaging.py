@@ -82,7 +82,7 @@ class Average:
         users, items = self._distiller.result()
         sides = {"user": chain.users, "item": chain.items}
         rows = (side.cold_start_rows(chain.targets.of(name)) for name, side in sides.items())
-        posterior = self._samples.posterior(chain.center, chain.scale, *rows)
+        posterior = self._samples.posterior(chain.center, chain.scale, *rows, chain.threads)
         factors, projections = distilled_factors(users, items, posterior)
         _set_unrated(factors.users, posterior, projections[0], chain.users)
         _set_unrated(factors.items, posterior.transposed(), projections[1], chain.items)

@@ -1,8 +1,8 @@
 """The Gibbs chain: one sweep step by step, and the noise of ratings.
 
-A sweep draws for each side, items then users, the prior and the link (`sides.py`) and all vectors; then the targets
-that the vectors are fitted to (`targets.py`); then the noise. A warm-up comes first: sweeps of ALS to the posterior's
-mode, which reach a good state much sooner than Gibbs sweeps do.
+A sweep draws the prior and the link of each side (`sides.py`); then all vectors, of items and then of users; then the
+targets that the vectors are fitted to (`targets.py`); then the noise. A warm-up comes first: sweeps of ALS to the
+posterior's mode, which reach a good state much sooner than Gibbs sweeps do, and one draw.
 
 Predictions use the mean of each user's vector given the items, not its draw (Rao-Blackwell). Both have the same
 expectation. The mean varies less, so that fewer sweeps give as good an average.
@@ -16,6 +16,9 @@ of a user's n ratings with weights w, g_u ~ Gamma((A + n) / 2, rate = (A + alpha
 """
 
 from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,12 +60,13 @@ class Chain:
         self.targets = Targets(ratings, seed, n_threads, time=time, ordinal=ordinal)
         self.n_ratings = n_weighted(ratings)
         self.seed, self.n_threads = seed, n_threads
+        self.threads = n_threads or os.cpu_count() or 1
         self.rng = np.random.Generator(np.random.Philox(seed))
         vectors = self.rng.standard_normal((ratings.n_users + ratings.n_items, n_factors + 1), np.float32)
         vectors *= np.float32(START)
         infos = side_infos or {}
-        self.users = Side(ratings.by_user(), vectors[: ratings.n_users], infos.get("user"), 0, n_threads)
-        self.items = Side(ratings.by_item(), vectors[ratings.n_users :], infos.get("item"), 1, n_threads)
+        self.users = Side(ratings.by_user(), vectors[: ratings.n_users], infos.get("user"), seed, 0)
+        self.items = Side(ratings.by_item(), vectors[ratings.n_users :], infos.get("item"), seed, 1)
         self.noise = UserNoise(_n_weighted_by_row(ratings.by_user())) if user_noise else None
         self.user_means = self.users.vectors  # of the users' vectors given the items
         self.alpha, self.errors = 1.0, float(self.n_ratings)  # errors: sum of w g e^2
@@ -96,7 +100,7 @@ class Chain:
         for _ in range(WARM_UP_SWEEPS):
             self.mode_sweep()
         for side in (self.items, self.users):
-            side.draw_link(self.rng, self.seed, 0)
+            side.draw_link(self.seed, 0, self.threads)
             self._solve(side, draw=True)
         self._draw_targets_and_noise(0)
 
@@ -109,10 +113,10 @@ class Chain:
             self.alpha = self.n_ratings / max(self.errors, 1e-6 * self.n_ratings)
 
     def draw_sweep(self, number: int) -> None:
-        """One Gibbs sweep: for each side the prior, the link and all vectors; then targets; then the noise."""
-        for side in (self.items, self.users):
-            side.draw_prior(self.rng, self.seed, number, self.n_threads)
-            errors = self._solve(side, draw=True, sweep=number)
+        """One Gibbs sweep: both sides' priors and links, then their vectors; then targets; then the noise."""
+        self._draw_priors(number)
+        self._solve(self.items, draw=True, sweep=number)
+        errors = self._solve(self.users, draw=True, sweep=number)
         self._draw_targets_and_noise(number)
         if self.noise is not None:
             self.noise.draw(errors, self.alpha, self.rng)
@@ -123,6 +127,20 @@ class Chain:
         self.errors = self.errors if errors_of_targets is None else errors_of_targets
         if not self.targets.is_ordinal:
             self.alpha = self.rng.gamma(self.n_ratings / 2 + 1) / (self.errors / 2 + 1)
+
+    def _draw_priors(self, number: int) -> None:
+        """Draw the prior and the link of both sides.
+
+        A side's depend on its own vectors alone, so two threads take one side each; more take one after the other.
+        """
+        if self.threads != 2:
+            for side in (self.items, self.users):
+                side.draw_prior(self.seed, number, self.threads)
+            return
+        with ThreadPoolExecutor(1) as thread:
+            items = thread.submit(self.items.draw_prior, self.seed, number, 1)
+            self.users.draw_prior(self.seed, number, 1)
+            items.result()
 
     def predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
         """Mean scores of pairs given the current draw of the items, (n,), in units of `scale` from `center`."""

@@ -28,7 +28,7 @@ class Side:
     """The state of one side: its vectors (n, k), the mean m (k,) and precision Lambda (k, k) of their prior, the link.
 
     rows: the ratings of each row; start: the vectors to start from; side_info: the features and the matrix F of all
-    rows, or None; stream: of the side's random numbers.
+    rows, or None; seed, stream: of the side's random numbers.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class Side:
         rows: CompressedRows,
         start: Floats,
         side_info: tuple[SideInfo, CompressedRows] | None,
+        seed: int,
         stream: int,
-        n_threads: int,
     ) -> None:
         self.rows, self.vectors, self.stream = rows, start, stream
+        self._rng = np.random.Generator(np.random.Philox([seed, 2 + stream]))  # its own: sides may draw at once
         self.counts = rows.counts
         self.rated = self.counts > 0
         k = start.shape[1]
@@ -50,7 +51,7 @@ class Side:
         self.attributes: CompressedRows | None = None  # of all rows, without the history
         if side_info is not None:
             info, features = side_info
-            self.link = Link(info, rows_where(features, self.rated), k, n_threads)  # unrated rows have no part in it
+            self.link = Link(info, rows_where(features, self.rated), k)  # unrated rows have no part in it
             self.attributes = None if info.n_features == info.n_history else columns_from(features, info.n_history)
 
     @property
@@ -59,8 +60,9 @@ class Side:
         mean = self.mean.astype(np.float32)
         return mean if self.link is None else mean + self.link.shift
 
-    def draw_prior(self, rng: np.random.Generator, seed: int, sweep: int, n_threads: int) -> None:
-        """Draw m and Lambda given the vectors of the rated rows, then the link."""
+    def draw_prior(self, seed: int, sweep: int, n_threads: int) -> None:
+        """Draw m and Lambda given the vectors of the rated rows, then the link. Nothing else is read or changed."""
+        rng = self._rng
         link = self.link
         if link is None:
             rated = self.vectors if self.rated.all() else self.vectors[self.rated]
@@ -70,12 +72,13 @@ class Side:
         residuals = residuals if self.rated.all() else residuals[self.rated]
         scatter, n_scattered = (link.scatter(), len(link.beta)) if link.is_drawn else (0.0, 0)
         self.mean, self.precision = draw_normal_wishart(residuals, rng, n_threads, scatter, n_scattered)
-        self.draw_link(rng, seed, sweep)
+        self.draw_link(seed, sweep, n_threads)
 
-    def draw_link(self, rng: np.random.Generator, seed: int, sweep: int) -> None:
+    def draw_link(self, seed: int, sweep: int, n_threads: int) -> None:
         """Draw the link given the vectors and their prior, where there is one."""
         if self.link is not None:
-            self.link.draw(self.vectors, self.mean, self.precision, rng, seed=seed, sweep=sweep, stream=2 + self.stream)
+            options = {"seed": seed, "sweep": sweep, "stream": 2 + self.stream, "n_threads": n_threads}
+            self.link.draw(self.vectors, self.mean, self.precision, self._rng, **options)
 
     def cold_start_rows(self, targets: tuple[CompressedRows, float, float]) -> ColdStartRows:
         """The targets of the rows as they are given, the rows' attributes, and how many of these there are."""
@@ -91,7 +94,7 @@ class Side:
 class Link:
     """The state of one side's link: beta (n_features, k), the precisions l (n_groups,), and shift = F beta (n, k)."""
 
-    def __init__(self, info: SideInfo, features: CompressedRows, k: int, n_threads: int) -> None:
+    def __init__(self, info: SideInfo, features: CompressedRows, k: int) -> None:
         self.info = info
         self._by_feature = transpose_rows(features, info.n_features)
         self._row_values: Floats | None = (
@@ -100,23 +103,17 @@ class Link:
         if info.attributes is None:
             self._row_values = _first_values(features)
             self._by_feature = replace(self._by_feature, values=self._row_values[:0])
-        self._groups = info.groups
         self._group_sizes = np.bincount(info.groups)
-        self._n_threads = n_threads
         self.precisions = np.ones(len(self._group_sizes))
         self.beta = np.zeros((info.n_features, k), np.float32)
         self.shift = np.zeros((features.n_rows, k), np.float32)
         self.is_drawn = False  # until then beta is no draw, and has no part in Lambda's
-
-    @property
-    def ridge(self) -> Floats:
-        """The precision l of each feature, (n_features,)."""
-        return self.precisions[self._groups].astype(np.float32)
+        self._products = np.zeros((len(self._group_sizes), k, k))  # sum of beta_f beta_f^T over each group's features
 
     def scatter(self) -> Doubles:
         """sum_f l_f beta_f beta_f^T, (k, k), by which beta enters the draw of Lambda."""
-        products, _ = gram(self.beta * np.sqrt(self.ridge)[:, None], n_threads=self._n_threads)
-        return products
+        scatter: Doubles = np.einsum("g,gij->ij", self.precisions, self._products)
+        return scatter
 
     def draw(
         self,
@@ -128,6 +125,7 @@ class Link:
         seed: int,
         sweep: int,
         stream: int,
+        n_threads: int = 0,
     ) -> None:
         """Draw beta given the vectors and their prior, in place, then l given beta."""
         centered = vectors - mean.astype(np.float32)
@@ -139,18 +137,20 @@ class Link:
             self.beta,
             residuals,
             row_values=self._row_values,
-            ridge=self.ridge,
+            ridge=np.repeat(self.precisions, self._group_sizes).astype(np.float32),
             factor=np.linalg.inv(np.linalg.cholesky(precision)).T.astype(np.float32, order="C"),
             seed=seed,
             sweep=sweep,
             stream=stream,
-            n_threads=self._n_threads,
+            n_threads=n_threads,
         )
         np.subtract(centered, residuals, out=self.shift)
         self.is_drawn = True
-        lengths = np.sum((self.beta @ precision.astype(np.float32)) * self.beta, axis=1, dtype=np.float64)
-        totals = np.bincount(self._groups, lengths, minlength=len(self.precisions))
-        self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + totals / 2)
+        ends = np.cumsum(self._group_sizes)  # the features of a group stand together
+        for group, (end, size) in enumerate(zip(ends, self._group_sizes, strict=True)):
+            self._products[group], _ = gram(self.beta[end - size : end], n_threads=n_threads)
+        lengths = np.einsum("ij,gij->g", precision, self._products)  # sum of beta_f^T Lambda beta_f
+        self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + lengths / 2)
 
 
 def _first_values(rows: CompressedRows) -> Floats:

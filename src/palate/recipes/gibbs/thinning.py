@@ -72,15 +72,17 @@ class Thinned:
             self._slots.append(len(self))
         self._seen += 1
 
-    def posterior(self, center: float, scale: float, users: ColdStartRows, items: ColdStartRows) -> Posterior:
+    def posterior(
+        self, center: float, scale: float, users: ColdStartRows, items: ColdStartRows, n_threads: int = 1
+    ) -> Posterior:
         """The kept draws as a posterior. It takes the tables over: nothing can be added afterwards."""
         self._close_up()
         n, self._slots = len(self), []
         alpha, cuts = self._alpha.cut(n), self._cuts.cut(n)
         user_tables, item_tables = self._users.cut(n), self._items.cut(n)
         assert alpha is not None
-        user_samples = _samples(user_tables, fit_cold_start(user_tables[0], item_tables[0], *users))
-        item_samples = _samples(item_tables, fit_cold_start(item_tables[0], user_tables[0], *items))
+        user_samples = _samples(user_tables, fit_cold_start(user_tables[0], item_tables[0], *users, n_threads))
+        item_samples = _samples(item_tables, fit_cold_start(item_tables[0], user_tables[0], *items, n_threads))
         return Posterior(center, scale, alpha, user_samples, item_samples, cuts=cuts)
 
     def _set(self, slot: int, draw: Draw) -> None:
