@@ -9,7 +9,7 @@ import palate
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError, TamperedModelError
 from palate.models.implicit import choice_signals
-from palate.recipes import ease
+from palate.recipes import closed_form, ease
 from palate.storing.container import read, write
 
 
@@ -106,12 +106,7 @@ def test_every_column_solves_its_own_ridge_regression(n_users, n_items, seed, de
     assert np.abs(gradient).max() < 1e-4 * max(1.0, X.sum())
 
 
-def test_the_default_weight_decay_grows_with_the_root_of_the_counts():
-    likes = drawn(80, 30, 0.3, seed=4)
-    used = len(np.unique(likes.item_codes))
-    expected = 50 * np.sqrt(len(likes) / used)
-    one, other = palate.EASE().fit(likes), palate.EASE(weight_decay=float(expected)).fit(likes)
-    np.testing.assert_array_equal(weights_of(one), weights_of(other))
+# ---- the weight decay chosen by the data: tests/recipes/test_ease_decay.py
 
 
 def test_counts_enter_relative_to_the_users_mean_count():
@@ -263,7 +258,7 @@ def test_a_large_fit_says_its_bytes_and_seconds_before_it_begins(monkeypatch, ca
         raise InterruptedError
 
     likes = block(*size, 3)
-    monkeypatch.setattr(ease, "invert", stop)  # the fit itself is never begun
+    monkeypatch.setattr(closed_form, "invert", stop)  # the fit itself is never begun
     for patched in (False, True):
         if patched:
             monkeypatch.setattr(ease, limit, value)

@@ -173,6 +173,7 @@ def _training(model: Model) -> str:
     passes = f"{training[f'n_{unit}']} {unit} " if training.get(f"n_{unit}") else ""
     parts = [f"{passes}in {training.get('seconds', 0):.2f} s"]
     parts += [f"train rmse {error:.4f}"] if isinstance(error, float) else []
+    parts += [f"weight decay {training['weight_decay']:.3g}"] if "weight_decay" in training else []
     ended = training.get("ended", "finished")
     return ", ".join(parts + ([str(ended)] if ended != "finished" else []))
 

@@ -2,7 +2,7 @@
 
 `base.py` holds what all recipes share, `monitor.py` what happens around each sweep, `checks.py` the checks of options.
 `bayes.py` rests on the Gibbs sampler in `gibbs/`; `sgd.py` and `bpr.py` share `gradient_descent.py`; `ease.py` inverts
-its matrix with `inverse.py`.
+its matrix (`closed_form.py`) with `inverse.py` and chooses its weight decay in `ease_decay.py`.
 """
 
 from palate.recipes.als import ALS

@@ -14,29 +14,25 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.answers.ranking.memory import bytes_of
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import CompressedRows, transpose_rows
 from palate.errors import OptionError
-from palate.kernels import multiply_sparse, multiply_wide
 from palate.models.factors import Codes, Doubles, Floats
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
 from palate.options import check_between, check_choice, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.inverse import TRIAL, invert, seconds_to_invert
+from palate.recipes.closed_form import Chosen, by_items, by_users, chosen_items
+from palate.recipes.ease_decay import choose_decay
+from palate.recipes.inverse import TRIAL, seconds_to_invert
 from palate.recipes.monitor import Monitor
 
-DECAY_PER_ROOT = 50.0  # weight decay / sqrt(choices per item); chosen on inner splits of ml-100k, ml-1m and lastfm
 MANY_BYTES = 10**9  # a fit that needs more is announced ...
 MANY_SECONDS = 60  # ... and one that takes longer
 SECONDS_PER_PRODUCT = 1e-9  # of sparse matrices, on one thread
 CONTAINER = Path("/sys/fs/cgroup")  # where Linux tells a container its limits
-
-KernelRows = tuple[NDArray[np.int64], Codes, Floats | None]  # indptr, indices and values (None: 1 everywhere)
 
 
 @dataclass(frozen=True)
@@ -52,8 +48,10 @@ class EASE(Recipe):
     histories of users but no weights; it refuses choices of new items, which would have none.
 
     Parameters:
-        weight_decay (float or None, default None): Regularisation, above 0. None: 50 sqrt(mean number of choices of an
-            item with choices), times the mean of x^2.
+        weight_decay (float or None, default None): Regularisation, above 0. None: the one that ranks best what is
+            hidden of users left out of the fit, among the 300 most chosen items, drawn towards 30 sqrt(n), n being the
+            mean length of a choice's history. With fewer than 100 users of five such choices it is 30 sqrt(n) itself.
+            The fit's training["weight_decay"] says which it was.
         dropout (float, default 0.33): Learn as if each choice were hidden with this probability, on average over all
             ways to hide choices; 0 to 0.99. It sets l_i = weight_decay + dropout / (1 - dropout) (X'WX)_ii.
         user_exponent (float, default 0.5): A user with n choices has a weight w_u in proportion to n^-user_exponent; 0
@@ -115,9 +113,23 @@ class EASE(Recipe):
             >>> import palate
             >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
             >>> round(palate.EASE().data_defaults(likes)["weight_decay"])
-            195
+            82
         """
-        return {"weight_decay": self._choices(ratings).default_decay} if self.weight_decay is None else {}
+        return {"weight_decay": self._decay(ratings)} if self.weight_decay is None else {}
+
+    def _decay(self, ratings: Ratings) -> float:
+        """The weight decay given, or chosen by the data."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        histories = ratings.by_user()
+        return choose_decay(
+            histories,
+            choice_signals(histories, self.confidence),
+            user_exponent=self.user_exponent,
+            item_exponent=self.item_exponent,
+            dropout=self.dropout,
+            n_threads=self.n_threads,
+        )
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         chosen = chosen_items(ratings)
@@ -130,7 +142,9 @@ class EASE(Recipe):
             monitor.announce(
                 f"EASE of {ratings.n_items:,} items {cost.text}. Ctrl-C stops it; ImplicitALS needs far less of both."
             )
-        decay = X.default_decay if self.weight_decay is None else self.weight_decay
+        decay = self._decay(ratings)
+        monitor.taken["weight_decay"] = decay
+        monitor.note(f"weight decay {decay:.3g}; {cost.text}")
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
         if not (np.diagonal(P) > 0).all():
@@ -143,96 +157,6 @@ class EASE(Recipe):
         histories = ratings.by_user()
         signals = choice_signals(histories, self.confidence)
         return Chosen.of(histories, signals, chosen_items(ratings), self.user_exponent)
-
-
-def chosen_items(ratings: Ratings) -> Codes:
-    """The codes of the items with choices, ascending."""
-    return np.flatnonzero(np.bincount(ratings.item_codes)).astype(np.int32)
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """X and X' of the items with choices, renumbered, and the weights of users.
-
-    user_weights: (n_users,) in proportion to n^-user_exponent, with a mean of 1 over all choices.
-    is_binary: True if all entries of X are 1.
-    """
-
-    by_user: CompressedRows
-    by_item: CompressedRows
-    user_weights: Floats
-    is_binary: bool
-
-    @classmethod
-    def of(cls, histories: CompressedRows, signals: Floats | None, chosen: Codes, user_exponent: float) -> Chosen:
-        """X with these entries, (n,), or ones."""
-        column = np.zeros(int(chosen[-1]) + 1, np.int32)
-        column[chosen] = np.arange(len(chosen), dtype=np.int32)
-        values = np.ones(len(histories.indices), np.float32) if signals is None else signals
-        X = CompressedRows(histories.indptr, column[histories.indices], values, None)
-        weights = np.maximum(X.counts, 1.0) ** -user_exponent
-        weights *= len(X.indices) / (weights @ X.counts)
-        return cls(X, transpose_rows(X, len(chosen)), weights.astype(np.float32), signals is None)
-
-    @property
-    def n_users(self) -> int:
-        """The number of rows of X."""
-        return self.by_user.n_rows
-
-    @property
-    def n_items(self) -> int:
-        """The number of columns of X."""
-        return self.by_item.n_rows
-
-    @property
-    def masses(self) -> Doubles:
-        """The diagonal of X'WX: the sum of w x^2 of each item, (n_items,)."""
-        squares = self.user_weights[self.by_item.indices] * np.square(self.by_item.values, dtype=np.float64)
-        return np.asarray(np.add.reduceat(squares, self.by_item.indptr[:-1]))
-
-    @property
-    def popularities(self) -> Doubles:
-        """The number of choices of each item, divided by the mean, (n_items,)."""
-        return np.asarray(self.by_item.counts / self.by_item.counts.mean())
-
-    @property
-    def default_decay(self) -> float:
-        """The weight decay if none is given: 50 sqrt(mean choices per item) times the mean of x^2."""
-        squares = float(np.mean(np.square(self.by_user.values, dtype=np.float64)))
-        return DECAY_PER_ROOT * squares * float(np.sqrt(self.by_item.counts.mean()))
-
-    def users(self) -> KernelRows:
-        """X for the kernels."""
-        return self.by_user.indptr, self.by_user.indices, None if self.is_binary else self.by_user.values
-
-    def items_times(self, *, item_factors: Floats | None = None, user_factors: Floats | None = None) -> KernelRows:
-        """X' for the kernels, with its rows multiplied by item_factors, or its columns by user_factors."""
-        rows = self.by_item
-        if item_factors is not None:
-            return rows.indptr, rows.indices, rows.values * np.repeat(item_factors, rows.counts)
-        assert user_factors is not None
-        return rows.indptr, rows.indices, rows.values * user_factors[rows.indices]
-
-
-def by_items(X: Chosen, decays: Floats, n_threads: int = 0) -> Floats:
-    """P = (X'WX + L)^-1, (n_items, n_items); decays: the diagonal of L."""
-    G = multiply_sparse(*X.items_times(user_factors=X.user_weights), *X.users(), X.n_items, n_threads=n_threads)
-    G[np.diag_indices_from(G)] += decays
-    invert(G, n_threads)
-    return G
-
-
-def by_users(X: Chosen, decays: Floats, n_threads: int = 0) -> Floats:
-    """The same, faster for fewer users than items (Woodbury): P = L^-1 - L^-1 X' (X L^-1 X' + W^-1)^-1 X L^-1."""
-    scaled = X.items_times(item_factors=np.reciprocal(decays))  # L^-1 X'
-    K = multiply_sparse(*X.users(), *scaled, X.n_users, n_threads=n_threads)
-    K[np.diag_indices_from(K)] += 1 / X.user_weights
-    invert(K, n_threads)
-    np.negative(K, out=K)
-    half = np.ascontiguousarray(multiply_wide(*scaled, K, n_threads=n_threads).T)
-    P = multiply_wide(*scaled, half, n_threads=n_threads)
-    P[np.diag_indices_from(P)] += 1 / decays
-    return P
 
 
 def _to_weights(P: Floats, scales: Doubles, chosen: Codes, n_items: int) -> Floats:

@@ -58,7 +58,8 @@ Callback = Callable[[Sweep], bool | None]
 class Monitor:
     """Observes one fit: times sweeps, draws the progress line, calls the callback, notes how the fit ended.
 
-    limits: the range of the ratings; kept: the index of the sweep that the model is made of, None for the last one.
+    limits: the range of the ratings; kept: the index of the sweep that the model is made of, None for the last one;
+    taken: values that the recipe chose by the data, by name of the option.
     """
 
     label: str
@@ -70,6 +71,7 @@ class Monitor:
     ended: str = "finished"
     sweeps: list[Sweep] = field(default_factory=list)
     kept: int | None = None
+    taken: dict[str, float] = field(default_factory=dict)
 
     @property
     def kept_sweep(self) -> Sweep | None:
@@ -137,6 +139,7 @@ class Monitor:
             "seconds": round(self.seconds, 3),
             "ended": self.ended,
             **({} if self.kept is None else {f"kept_{self.unit}": self.kept + 1}),
+            **self.taken,
             "train_rmse": None if kept is None else kept.train_rmse,
             "valid_rmse": None if kept is None else kept.valid_rmse,
             f"{self.unit}s": [
