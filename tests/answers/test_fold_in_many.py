@@ -5,6 +5,8 @@ import polars as pl
 import pytest
 
 import palate
+from helpers.command_line import answer
+from helpers.command_line import palate as run
 from palate.errors import DataError, OptionError, UnknownLabelError
 
 STARS = {
@@ -176,3 +178,21 @@ def test_who_is_not_among_them(data):
         with pytest.raises(UnknownLabelError, match="u1"):
             ask()
     assert many.predict("ann", ["i2", "nothing"], on_unknown="nan")["prediction"].is_nan().to_list() == [False, True]
+
+
+def test_the_command_line_takes_a_file_of_new_users(data, tmp_path):
+    rec, likes = (recipe.fit(ratings, progress=False) for recipe, ratings in (
+        (STARS["ALS"], data), (CHOICES["EASE"], data.likes(at_least=4))
+    ))  # fmt: skip
+    rec.save(tmp_path / "stars.palate")
+    likes.save(tmp_path / "likes.palate")
+    pl.DataFrame(rows_of(GIVEN)).write_csv(tmp_path / "new.csv")
+    pl.DataFrame(rows_of(GIVEN)).drop("rating").write_csv(tmp_path / "liked.csv")
+    answer("recommend", tmp_path / "stars.palate", "--new", tmp_path / "new.csv", "-n", 2, "-o", tmp_path / "a.csv")
+    answer("recommend", tmp_path / "likes.palate", "--new", tmp_path / "liked.csv", "-n", 2, "-o", tmp_path / "b.csv")
+    given = {who: own for who, own in GIVEN.items() if own}
+    for name, expected in (("a", rec.fold_in(given)), ("b", likes.fold_in({who: LISTS[who] for who in given}))):
+        found = pl.read_csv(tmp_path / f"{name}.csv").sort("user", "rank")["item"].to_list()
+        assert found == expected.recommend(n=2).sort("user", "rank")["item"].to_list()
+    refused = run("recommend", tmp_path / "likes.palate", "--new", tmp_path / "new.csv")
+    assert "learned from likes" in refused.stderr

@@ -321,3 +321,27 @@ def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
     sides = {"user": rec.model.user_vocabulary, "item": rec.model.item_vocabulary}
     converted = frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items())
     return read(converted, kind=ratings.kind)._with(like_threshold=ratings.like_threshold)
+
+
+def new_users(path: Path, rec: Recommender) -> pl.DataFrame:
+    """Return the ratings or choices of new users in a file, items in the type of the model's labels."""
+    import polars as pl
+
+    from palate.cli.loading import read_ratings
+
+    model = rec.model
+    ratings = read_ratings(str(path), {}, model.kind)
+    if model.like_threshold is not None and ratings.weights is not None:
+        raise OptionError(
+            f"{path} has numbers, and the model learned from likes, ratings of {model.like_threshold:g} or more: give "
+            "a file of users and the items they like."
+        )
+    frame = ratings.to_frame().drop("time", strict=False)
+    columns = [name for name in ("user", "item", "rating", "weight") if name in frame.columns]
+    frame = frame.select(columns)
+    if model.kind == "implicit":
+        frame = frame.drop("rating", strict=False)
+        if ratings.weights is not None:
+            frame = frame.with_columns(pl.Series("weight", ratings.weights))
+    items = model.item_vocabulary
+    return frame.with_columns(_as_kind(frame["item"], items, str(path)).alias("item"))

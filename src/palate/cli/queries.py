@@ -67,6 +67,10 @@ def recommend(
             help="Recommend for a new user who gave this rating, or chose ITEM; repeat for several.",
         ),
     ] = None,
+    new: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Recommend for new users, whose ratings or choices are in this file."),
+    ] = None,
     n: opt.N = 10,
     items: opt.Items = None,
     exclude: opt.Exclude = None,
@@ -83,9 +87,11 @@ def recommend(
     """Recommend the best items among those that a user has not rated or chosen yet."""
     from palate.cli import lists
 
-    if bool(users) + everyone + bool(like) != 1:
-        raise BadParameter('name users, or give --everyone, or --like "ITEM=RATING" for a new user.')
-    if like and "index" in choosing:
+    if bool(users) + everyone + bool(like) + (new is not None) != 1:
+        raise BadParameter(
+            'name users, or give --everyone, or --like "ITEM=RATING" for a new user, or --new FILE for several.'
+        )
+    if (like or new) and "index" in choosing:
         raise BadParameter("--index goes with users, or --everyone.")
     into_file = everyone and out is not None and not json
     opt.check_everyone_options(choosing, into_file=into_file)
@@ -96,6 +102,10 @@ def recommend(
     if like:
         frame = rec.fold_in(lists.given_ratings(like, rec)).recommend(**options)
         printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for a new user")
+        return
+    if new is not None:
+        frame = rec.fold_in(lists.new_users(new, rec)).recommend(**options)
+        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for new users")
         return
     labels = None if everyone else [lists.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory
