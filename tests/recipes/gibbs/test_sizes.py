@@ -104,7 +104,7 @@ print(json.dumps([len(ratings), ratings.n_users + ratings.n_items, before, peak(
 
 
 def test_memory_of_many_rows_is_bounded():
-    """The whole process: twelve sweeps of the older 15 factors and 32 draws took 1,100 bytes a row more."""
+    """Of the whole process: 650 bytes a row; with 15 factors and all ten draws they are 1,500."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, json.dumps([150_000, 60_000, 60_000])],
         capture_output=True,
@@ -112,7 +112,7 @@ def test_memory_of_many_rows_is_bounded():
         check=True,
     )
     n_ratings, n_rows, before, after = json.loads(done.stdout)
-    assert after - before < 100 * n_ratings + 600 * n_rows
+    assert after - before < 150 * n_ratings + 700 * n_rows
 
 
 def calls_of(work):
