@@ -28,18 +28,18 @@ def test_kept_draws_are_bounded_by_the_ratings(n_ratings, n_rows, n_factors):
     kept = of(n_ratings, n_rows).n_samples(n_factors)
     size = 4 * kept * (n_factors + 1) * n_rows
     assert 4 <= kept <= 32
-    assert size <= 2**24 + 128 * n_ratings or kept == 4
+    assert size <= 2**24 + 112 * n_ratings or kept == 4
     one_more = size // kept * (kept + 1)
-    assert one_more > 2**24 + 128 * n_ratings or kept == 32
+    assert one_more > 2**24 + 112 * n_ratings or kept == 32
 
 
 @some
 @given(st.integers(1, 10**9), st.integers(1, 10**8))
 def test_the_work_of_all_sweeps_is_bounded_by_the_ratings(n_ratings, n_rows):
-    """A row costs as much as 30 ratings; a rating is allowed 800, and all together 40 million."""
+    """A row costs as much as 30 ratings; a rating is allowed 700, and all together 40 million."""
     sweeps = of(n_ratings, n_rows).max_sweeps
     assert 30 <= sweeps <= 200
-    work_of_a_sweep, allowed = n_ratings + 30 * n_rows, 40_000_000 + 800 * n_ratings
+    work_of_a_sweep, allowed = n_ratings + 30 * n_rows, 40_000_000 + 700 * n_ratings
     assert sweeps * work_of_a_sweep <= allowed or sweeps == 30
     assert (sweeps + 1) * work_of_a_sweep > allowed or sweeps == 200
 
@@ -54,7 +54,7 @@ def test_known_data_sets_get_what_they_had():
 
 def test_few_ratings_a_row_have_fewer_factors_draws_and_sweeps():
     million = of(1_000_000, 550_000)
-    assert (million.n_factors, million.n_samples(7), million.max_sweeps) == (7, 8, 48)
+    assert (million.n_factors, million.n_samples(7), million.max_sweeps) == (7, 7, 42)
     assert of(1_000_000, 200_000).n_factors == 15
 
 
@@ -104,7 +104,7 @@ print(json.dumps([len(ratings), ratings.n_users + ratings.n_items, before, peak(
 
 
 def test_memory_of_many_rows_is_bounded():
-    """The whole process: twelve sweeps of the older 15 factors and 32 draws took 1,100 bytes a row more."""
+    """Of the whole process: 650 bytes a row; with 15 factors and all ten draws they are 1,500."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, json.dumps([150_000, 60_000, 60_000])],
         capture_output=True,
@@ -112,7 +112,7 @@ def test_memory_of_many_rows_is_bounded():
         check=True,
     )
     n_ratings, n_rows, before, after = json.loads(done.stdout)
-    assert after - before < 100 * n_ratings + 600 * n_rows
+    assert after - before < 150 * n_ratings + 700 * n_rows
 
 
 def calls_of(work):

@@ -20,9 +20,9 @@ FEW_A_ROW = 3  # below so many ratings a row, 7 factors predict as well as 15
 MIN_SEEN, FEW_ROWS = 10, 100  # a row with fewer ratings is no column of the other side's history, if rows are many
 MIN_SWEEPS, MAX_SWEEPS = 30, 200  # where draws are strongly correlated, more lower errors by less than 0.001
 RATINGS_OF_A_ROW = 30  # a row costs a sweep as much as so many ratings
-SWEEP_WORK, SWEEP_WORK_PER_RATING = 40_000_000, 800  # of all sweeps, in ratings
+SWEEP_WORK, SWEEP_WORK_PER_RATING = 40_000_000, 700  # of all sweeps, in ratings
 MIN_SAMPLES, MAX_SAMPLES = 4, 32
-SAMPLE_BYTES, SAMPLE_BYTES_PER_RATING = 16 * 2**20, 128  # of all kept draws
+SAMPLE_BYTES, SAMPLE_BYTES_PER_RATING = 16 * 2**20, 112  # of all kept draws
 
 
 @dataclass(frozen=True)
