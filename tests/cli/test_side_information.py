@@ -41,6 +41,7 @@ def here(tmp_path_factory):
     fit = ["fit", "ratings.csv", "--n-sweeps", 15]
     answer(*fit, *TABLES, "--likelihood", "ordinal", "--with-time", "-o", "all.palate", cwd=folder)
     answer(*fit, "--no-history", "--no-features", *TABLES, "-o", "ids.palate", cwd=folder)
+    answer("fit", "ratings.csv", "--recipe", "Bias", "-o", "bias.palate", cwd=folder)
     return folder
 
 
@@ -113,7 +114,8 @@ def test_predict_at_a_time_with_probabilities(here, rec):
         assert [told[f"chance_{step}"] for step in range(1, 6)] == pytest.approx(
             list(expected.chances.values()), rel=1e-5
         )
-    assert "chance_5" in answer("predict", "all.palate", "1", "3", "--distribution", cwd=here)
+    for model in ("all.palate", "ids.palate"):
+        assert "chance_5" in answer("predict", model, "1", "3", "--distribution", cwd=here)
 
 
 def test_pairs_may_have_timestamps(here, rec):
@@ -154,11 +156,11 @@ def test_explain_at_a_time(here, rec):
 
 def test_questions_a_model_cannot_answer(here):
     said = {
-        "predict ids.palate 1 3 --distribution": 'likelihood="ordinal"',
+        "predict bias.palate 1 3 --distribution": "2 to 20 different values",
         "predict all.palate 1 3 --when soon": "--when soon is no time",
         "predict all.palate 1 3 --when nan": "is no time",
         "explain all.palate 1 3 --when 2000-13-01": "is no time",
-        "recommend ids.palate 1 --by chance --at-least 4": "needs ordered ratings",
+        "recommend bias.palate 1 --by chance --at-least 4": "ratings in 2 to 20 steps",
         "recommend all.palate 1 --by chance": "go together",
         "recommend all.palate 1 --at-least 4": "go together",
         "recommend all.palate 1 --by chance --at-least nan": "--at-least must be a rating",

@@ -110,7 +110,7 @@ def test_on_average_over_pairs_each_tail_has_its_share(steps, seed, level):
     """Wherever the scale allows it: the largest step that may be left out bounds what can lie outside."""
     rng = np.random.default_rng(seed)
     center, deviation = rng.uniform(steps.values[0], steps.values[-1], 20_000), rng.uniform(0.5, 1.5, 20_000)
-    weights = rng.uniform(0.5, 2, len(center))
+    weights = np.where(center > center.mean(), 4.0, 0.5)
     probabilities = StepDistribution(steps).probabilities(center, deviation)
     stars, tail = StepDistribution(steps, central_tails(probabilities, weights)), (1 - level) / 2
     low, high = stars.interval(level, center, deviation)

@@ -67,7 +67,7 @@ def check_distribution(model: Model, distribution: bool) -> None:
     if distribution and model.step_distribution is None:
         raise OptionError(
             "distribution=True gives each step of the rating scale its probability, which a Bayes model learns where "
-            "the ratings have 2 to 20 different values; this model has none. predict(level=) gives intervals."
+            "the ratings have 2 to 20 different values; this model has none."
         )
 
 
