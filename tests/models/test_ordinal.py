@@ -154,3 +154,17 @@ def test_a_scale_cannot_be_changed_from_outside():
     assert steps.values[0] == 1
     with pytest.raises(ValueError, match="read-only"):
         steps.cuts[0] = 3
+
+
+@given(scales, scores_of)
+@some
+def test_without_a_variance_a_score_is_certain(scale, scores):
+    """The defaults of all four curves, which are the probabilities, their mean, its derivative and their variance."""
+    probabilities = scale.probabilities(scores)
+    np.testing.assert_array_equal(probabilities, scale.probabilities(scores, 0.0))
+    means = probabilities @ scale.values
+    np.testing.assert_allclose(scale.expected(scores), means, rtol=1e-4, atol=1e-4)
+    variances = probabilities @ scale.values**2 - means**2
+    np.testing.assert_allclose(scale.variance_of_rating(scores), variances, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(scale.slope(scores), scale.slope(scores, 0.0))
+    np.testing.assert_array_equal(scale.moments(scores), scale.moments(scores, 0.0))

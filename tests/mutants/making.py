@@ -120,6 +120,8 @@ def spans_without_numbers(tree):
                 node.args.kwarg,
             ]
             parts = [node.returns, *(argument.annotation for argument in arguments if argument), *node.decorator_list]
+            defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            parts += [default for argument, default in defaults if argument.arg == "n_threads"]
             if any(isinstance(part, ast.Name) and part.id == "overload" for part in node.decorator_list):
                 parts = [node]
         elif isinstance(node, ast.AnnAssign):
@@ -132,9 +134,9 @@ def spans_without_numbers(tree):
 
 
 def is_check(node):
-    """True for an alias of types, imports of a type checker, and the strict= of zip, whose lists are as long anyway."""
+    """True for aliases of types, imports of type checkers, strict= of zip, n_threads= (which changes no byte)."""
     if isinstance(node, ast.keyword):
-        return node.arg == "strict"
+        return node.arg in ("strict", "n_threads")
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Subscript | ast.BinOp):

@@ -1,0 +1,49 @@
+"""Noise levels of users and items as weights, by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import palate
+
+
+@pytest.fixture(scope="module")
+def model():
+    data = palate.datasets.synthetic(20, 12, 120, seed=4)
+    recipe = palate.Bayes(n_factors=1, n_sweeps=10, history=False, features=False, user_noise=True)
+    return recipe.fit(data, progress=False).model
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("levels", ["users", "items", "both", "none"])
+def test_ratings_count_by_the_noise_of_their_user_and_item(model, levels, weighted):
+    rng = np.random.default_rng(0)
+    user_noise, item_noise = (rng.uniform(0.4, 1.6, n).astype(np.float32) for n in (20, 12))
+    model = replace(
+        model,
+        user_noise=user_noise if levels in ("users", "both") else None,
+        item_noise=item_noise if levels in ("items", "both") else None,
+    )
+    own = rng.uniform(0.5, 2, len(model.history.values)).astype(np.float32) if weighted else None
+    history = replace(model.history, weights=own)
+    codes = np.arange(20, dtype=np.int32)
+    codes[[3, 7]] = -1  # new users have the typical noise
+    typical = model.posterior.noise
+    found = model.weighted(history, codes)
+    expected = np.ones(len(history.values)) if own is None else own.astype(np.float64)
+    for at, (row, item) in enumerate(zip(np.repeat(codes, history.counts), history.indices, strict=True)):
+        if model.user_noise is not None and row >= 0:
+            expected[at] *= (typical / user_noise[row]) ** 2
+        if model.item_noise is not None:
+            expected[at] *= (typical / item_noise[item]) ** 2
+    if levels == "none":
+        assert found is history
+    else:
+        np.testing.assert_allclose(found.weights, expected, rtol=1e-5)
+    users, items = np.array([0, 5, -1], np.int32), np.array([2, -1, 3], np.int32)
+    of_users = np.append(user_noise, model.noise)[users]
+    of_items = np.append(item_noise, model.noise)[items]
+    expected = of_users if model.user_noise is not None else of_items if levels == "items" else [model.noise] * 3
+    np.testing.assert_allclose(model.noise_of(users, items), expected)
+    assert levels != "items" or model.noise_of(users).tolist() == [model.noise] * 3
