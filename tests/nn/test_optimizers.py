@@ -8,6 +8,7 @@ from torch import nn
 
 from helpers.training import At, dot_model, learner, same_state
 from palate.errors import OptionError
+from palate.nn.optimizers import adamw
 
 
 def test_a_later_fit_takes_its_own_weight_decay_and_keeps_the_momentum():
@@ -75,3 +76,35 @@ def test_a_partial_of_a_class_gets_them_by_name_too():
     trained = learner(optimizer=partial(torch.optim.SGD, nesterov=False)).fit(1, 0.05, wd=0.1)
     group = trained.optimizer.param_groups[0]
     assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.05, 0.1, 0)
+
+
+# ---- AdamW without its checks
+
+
+def weights_after_steps(make, n_groups, amsgrad=False):
+    """The weights of three parameters, one of them without a gradient in each second step, after five steps."""
+    generator = torch.Generator().manual_seed(0)
+    params = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((4, 3), (5,), (2, 2))]
+    optimizer = make(params)
+    for group in optimizer.param_groups:
+        group["amsgrad"] = amsgrad
+    if n_groups == 2:
+        optimizer.add_param_group({"params": [extra := nn.Parameter(torch.ones(3))], "lr": 0.5})
+        params.append(extra)
+    for step in range(5):
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
+        for at, parameter in enumerate(params):
+            parameter.grad = None if at == 1 and step % 2 else torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+    return torch.cat([parameter.detach().flatten() for parameter in params])
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("n_groups", [1, 2])
+def test_a_step_is_that_of_torch_to_the_bit(n_groups, amsgrad):
+    def of_torch(params):
+        return torch.optim.AdamW(params, lr=0.05, weight_decay=0.1, betas=(0.9, 0.99), eps=1e-5, fused=True)
+
+    ours = weights_after_steps(lambda params: adamw(params, 0.05, 0.1), n_groups, amsgrad)
+    assert torch.equal(ours, weights_after_steps(of_torch, n_groups, amsgrad))
+    assert not torch.equal(ours, weights_after_steps(lambda params: adamw(params, 0.05, 0.2), n_groups, amsgrad))
