@@ -84,6 +84,21 @@ def test_cold_start_items_are_predicted_better_than_by_bias(ml_100k, seed):
     assert bayes < 0.96 * bias
 
 
+@pytest.mark.parametrize(("with_tables", "bound"), [(True, 1.03), (False, 0.99)])
+def test_items_that_a_random_split_leaves_without_ratings_are_predicted_like_bias(ml_100k, with_tables, bound):
+    """Hardly anybody rates them, and they are rated lower than others; the splits have a hundred such ratings each."""
+    ratings = ml_100k if with_tables else palate.read(ml_100k.to_frame().select("user", "item", "rating"))
+    errors = {"bayes": [], "bias": []}
+    for seed in range(3):
+        train, test = palate.split_random(ratings, test=0.4, seed=seed)
+        cold = train.by_item().counts[test.item_codes] == 0
+        for name, recipe in (("bayes", palate.Bayes(n_sweeps=40)), ("bias", palate.Bias())):
+            predicted = recipe.fit(train).predict_codes(test.user_codes[cold], test.item_codes[cold])[0]
+            errors[name].append(predicted - test.values[cold])
+    bayes, bias = (rmse(np.concatenate(errors[name]), 0.0) for name in ("bayes", "bias"))
+    assert bayes < bound * bias
+
+
 def test_attributes_lower_the_error_on_an_official_fold(ml_100k_u1):
     train, test = ml_100k_u1
     rec = palate.Bayes(n_sweeps=200).fit(train)

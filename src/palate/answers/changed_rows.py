@@ -218,7 +218,9 @@ class UpdateState:
         if len(change.codes) == 0:
             return self
         users = self.factors.users.copy()
-        users[change.codes] = projection(self.after.solve_new(change.after, change.features_after))
+        vectors = projection(self.after.solve_new(change.after, change.features_after))
+        vectors[change.after.counts == 0] += projection.cold_start_step(self.after, self.factors.user_prior.mean)
+        users[change.codes] = vectors
         after = self.after.solve(change.after, change.features_after, draw=True, seed=seed)
         is_new = change.before.counts == 0
         before = _with_vectors(self.before, change.codes[is_new], after[:, is_new])

@@ -25,13 +25,13 @@ with one rating or two say. It is held back by N0 = RARE_ROWS more rows with a r
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows, take_rows, transpose_rows
-from palate.kernels import multiply_rows, normals, predict_pairs
+from palate.data.rows import CompressedRows, pointers_of, row_codes, take_rows, transpose_rows
+from palate.kernels import gram, multiply_rows, normals, predict_pairs
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -124,14 +124,15 @@ def fit_cold_start(
     """
     rows, center, scale = targets
     weights = rows.counts / rows.counts.sum()
-    mean_only = _Ridge.of(CompressedRows.empty(rows.n_rows), 0, weights)
-    ridge = _Ridge.of(attributes, n_attributes, weights) if attributes is not None and n_attributes else None
     pairs, rare = RatedPairs.of(rows), RarePairs.of(rows, center, scale)
+    ridges = [_Ridge.of(CompressedRows.empty(rows.n_rows), 0, weights, pairs, rare)]
+    if attributes is not None and n_attributes:
+        ridges.append(_Ridge.of(attributes, n_attributes, weights, pairs, rare))
 
     def fit(X: Floats, Y: Floats) -> tuple[Doubles, ...]:
-        raters = Raters.of(pairs, Y)
-        mean, _, covariance = _fit_draw(X, raters, rare, mean_only)
-        return (mean, covariance) if ridge is None else (mean, covariance, *_fit_draw(X, raters, rare, ridge))
+        raters, second_moment = Raters.of(pairs, Y), _second_moment(X, weights)
+        (mean, _, covariance), *known = (_fit_draw(X, second_moment, raters, rare, ridge) for ridge in ridges)
+        return mean, covariance, *(part for fitted in known for part in fitted)
 
     with ThreadPoolExecutor(n_threads) as threads:
         fits = list(threads.map(fit, vectors, others))
@@ -142,12 +143,15 @@ def fit_cold_start(
 class RatedPairs:
     """At most MAX_PAIRS of one side's ratings, evenly spaced and grouped by row: (row, rater) without the value.
 
-    indptr: (n + 1,) where the pairs of each row begin; raters and rows: (n_pairs,) codes.
+    codes: (n_rows,) of the rows that have pairs; indptr: (n_rows + 1,) where the pairs of each begin; raters and rows:
+    (n_pairs,) codes; at: (n_pairs,) positions in codes.
     """
 
+    codes: NDArray[np.int64]
     indptr: NDArray[np.int64]
     raters: NDArray[np.int32]
     rows: NDArray[np.int32]
+    at: NDArray[np.int32]
 
     @classmethod
     def of(cls, rows: CompressedRows) -> RatedPairs:
@@ -155,18 +159,21 @@ class RatedPairs:
         every = -(-len(rows.indices) // MAX_PAIRS)
         row_of = np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)[::every].copy()
         counts = np.bincount(row_of, minlength=rows.n_rows)
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return cls(indptr, rows.indices[::every].copy(), row_of)
+        codes = np.flatnonzero(counts)
+        at = np.repeat(np.arange(len(codes), dtype=np.int32), counts[codes])
+        return cls(codes, pointers_of(counts[codes]), rows.indices[::every].copy(), row_of, at)
 
 
 @dataclass(frozen=True)
 class RarePairs:
     """At most MAX_PAIRS ratings of the rows that have the fewest, and what each of them counts.
 
-    rows and raters: (n_pairs,) codes; targets: (n_pairs,) the ratings, in the units of vectors; weights: (n_pairs,).
+    codes: (n_rows,) of the rows; at: (n_pairs,) positions in codes; raters: (n_pairs,) codes; targets: (n_pairs,) the
+    ratings, in the units of vectors; weights: (n_pairs,).
     """
 
-    rows: NDArray[np.int32]
+    codes: NDArray[np.int64]
+    at: NDArray[np.int32]
     raters: NDArray[np.int32]
     targets: Floats
     weights: Doubles
@@ -178,16 +185,16 @@ class RarePairs:
         rated = shuffled[rows.counts[shuffled] > 0]
         fewest_first = rated[np.argsort(rows.counts[rated], kind="stable")]
         n_rows = max(1, int(np.searchsorted(np.cumsum(rows.counts[fewest_first]), MAX_PAIRS, side="right")))
-        chosen = fewest_first[:n_rows].astype(np.int32)
-        some = take_rows(rows, chosen)
+        codes = fewest_first[:n_rows]
+        some = take_rows(rows, codes)
         counts = np.repeat(some.counts, some.counts)
         weights = (1.0 if some.weights is None else some.weights.astype(np.float64)) / counts**2
         targets = ((some.values - center) / scale).astype(np.float32)
-        return cls(np.repeat(chosen, some.counts), some.indices, targets, weights)
+        return cls(codes, row_codes(some), some.indices, targets, weights)
 
     def level(self, expected: Floats, others: Floats) -> float:
-        """How far these rows' ratings lie above what is expected of the rows, (n, k), given the other side, (m, k)."""
-        scores = predict_pairs(expected, others, self.rows, self.raters, bias=True, n_threads=1)
+        """How far these rows' ratings lie above what is expected of them, (n_rows, k), given the others, (m, k)."""
+        scores = predict_pairs(expected, others, self.at, self.raters, bias=True, n_threads=1)
         return float(self.weights @ (self.targets - scores) / (RARE_ROWS + self.weights.sum()))
 
 
@@ -209,12 +216,12 @@ class Raters:
         metric = ((partners.T * counts) @ partners).astype(np.float64) / len(pairs.raters)
         return cls(pairs, vectors, partners, np.asarray(np.linalg.pinv(metric, rcond=1e-6, hermitian=True), np.float64))
 
-    def scores(self, rows: Doubles) -> Floats:
-        """The scores y . x_r of the pairs, (n_pairs,), where rows x are (n, k)."""
-        return predict_pairs(rows.astype(np.float32), self.partners, self.pairs.rows, self.pairs.raters, n_threads=1)
+    def scores(self, rows: Floats) -> Floats:
+        """The scores y . x_r of the pairs, (n_pairs,), where x are the rows that have pairs, (n_rows, k)."""
+        return predict_pairs(rows, self.partners, self.pairs.at, self.pairs.raters, n_threads=1)
 
     def gradient(self, scores: Floats) -> Doubles:
-        """The direction that raises scores s, (n, k): each row's sum of A^-1 y s, divided by the number of pairs."""
+        """The direction that raises scores s, (n_rows, k): each row's sum of A^-1 y s, over the number of pairs."""
         sums = multiply_rows(self.pairs.indptr, self.pairs.raters, scores, self.partners, n_threads=1)
         gradient: Doubles = sums.astype(np.float64) @ self.inverse / len(scores)
         return gradient
@@ -224,43 +231,60 @@ class Raters:
 class _Ridge:
     """Ridge regression on d centered attributes, the same for every draw.
 
-    weights: (n,) that add up to 1; n_rated: how many are not 0; center: (d,) the weighted mean of the attributes; rows:
-    the attributes, (n, d); by_attribute: their transpose; inverse: (d, d), of the precision of the link.
+    weights: (n,) of the rows, that add up to 1; n_rated: how many are not 0; center: (d,) the weighted mean of the
+    attributes; scatter: (d, d) around it; inverse: (d, d), of the precision of the link; by_attribute: the attributes
+    times the weights, transposed; paired and rare: the attributes of the rows that have pairs, and of rare rows.
     """
 
     weights: Doubles
     n_rated: int
     center: Doubles
-    rows: CompressedRows
-    by_attribute: CompressedRows
+    scatter: Doubles
     inverse: Doubles
+    by_attribute: CompressedRows
+    paired: CompressedRows
+    rare: CompressedRows
 
     @classmethod
-    def of(cls, rows: CompressedRows, n_columns: int, weights: Doubles) -> _Ridge:
+    def of(cls, rows: CompressedRows, n_columns: int, weights: Doubles, pairs: RatedPairs, rare: RarePairs) -> _Ridge:
         """Prepare the regression on attributes (n, d)."""
         n_rated = int(np.count_nonzero(weights))
         products, center = _moments(rows, n_columns, weights)
-        precision = n_rated * (products - np.outer(center, center)) + RIDGE * np.eye(n_columns)
-        inverse = np.asarray(np.linalg.inv(precision), np.float64)
-        return cls(weights, n_rated, center, rows, transpose_rows(rows, n_columns), inverse)
+        scatter = products - np.outer(center, center)
+        inverse = np.asarray(np.linalg.inv(n_rated * scatter + RIDGE * np.eye(n_columns)), np.float64)
+        weighted = replace(rows, values=(rows.values * weights[row_codes(rows)]).astype(np.float32))
+        some = take_rows(rows, pairs.codes), take_rows(rows, rare.codes)
+        return cls(weights, n_rated, center, scatter, inverse, transpose_rows(weighted, n_columns), *some)
 
-    def fit(self, weighted: Doubles) -> tuple[Doubles, Doubles]:
-        """Return the mean (k,) and the link (d, k) for rows times their weights, (n, k)."""
-        total = weighted.sum(axis=0)
+    def products(self, by_attribute: CompressedRows, X: Floats, total: Doubles) -> Doubles:
+        """Centered attributes times rows, (d, k). by_attribute: the attributes, (d, n); total: (k,) the sum of rows."""
         if not len(self.center):
-            return total, np.zeros((0, len(total)))  # no attributes
-        columns = self.by_attribute
-        sums = multiply_rows(columns.indptr, columns.indices, columns.values, weighted.astype(np.float32), n_threads=1)
-        link: Doubles = self.n_rated * (self.inverse @ (sums.astype(np.float64) - np.outer(self.center, total)))
-        return total, link
+            return np.zeros((0, len(total)))
+        sums = multiply_rows(by_attribute.indptr, by_attribute.indices, by_attribute.values, X, n_threads=1)
+        return sums.astype(np.float64) - np.outer(self.center, total)
 
-    def predict(self, mean: Doubles, link: Doubles) -> Doubles:
-        """Predicted vectors, (n, k)."""
+    def predict(self, rows: CompressedRows, mean: Doubles, link: Doubles) -> Floats:
+        """What is expected of rows with these attributes (n, d), (n, k)."""
+        start = (mean - self.center @ link).astype(np.float32)
         if not len(self.center):
-            return np.tile(mean, (len(self.weights), 1))
-        rows = self.rows
-        effects = multiply_rows(rows.indptr, rows.indices, rows.values, link.astype(np.float32), n_threads=1)
-        return effects + (mean - self.center @ link)
+            return np.tile(start, (rows.n_rows, 1))
+        return start + multiply_rows(rows.indptr, rows.indices, rows.values, link.astype(np.float32), n_threads=1)
+
+    def step(self, X: Floats, mean: Doubles, link: Doubles, raters: Raters) -> tuple[Doubles, Doubles]:
+        """The step of mean and link towards the least-squares fit to the ratings; X: (n, k).
+
+        Of the residuals times weights, the sum is 0 and the regression on attributes is RIDGE inverse link, by the
+        normal equations. The size of the step is the one of minimum squared error along it, at most 1.
+        """
+        errors = raters.scores(X[raters.pairs.codes] - self.predict(self.paired, mean, link))
+        gradient = raters.gradient(errors)
+        mean_step = gradient.sum(axis=0)
+        by_attribute = transpose_rows(self.paired, len(self.center))
+        products = self.products(by_attribute, gradient.astype(np.float32), mean_step)
+        link_step = self.inverse @ (self.n_rated * products - RIDGE * link)
+        changes = raters.scores(self.predict(self.paired, mean_step, link_step)).astype(np.float64)
+        size = min(1.0, max(0.0, float(errors @ changes)) / max(float(changes @ changes), 1e-30))
+        return size * mean_step, size * link_step
 
 
 def _moments(rows: CompressedRows, n_columns: int, weights: Doubles) -> tuple[Doubles, Doubles]:
@@ -275,32 +299,30 @@ def _moments(rows: CompressedRows, n_columns: int, weights: Doubles) -> tuple[Do
     return products, sums
 
 
-def _fit_draw(X: Floats, raters: Raters, rare: RarePairs, ridge: _Ridge) -> tuple[Doubles, Doubles, Doubles]:
+def _second_moment(X: Floats, weights: Doubles) -> tuple[Doubles, Doubles]:
+    """The weighted mean (k,) of rows X (n, k), and their scatter around it, (k, k)."""
+    mean: Doubles = weights @ X
+    roots = np.sqrt(weights * len(weights))[:, None].astype(np.float32)
+    products, _ = gram(roots * (X - mean.astype(np.float32)), n_threads=1)
+    return mean, products / len(weights)
+
+
+def _fit_draw(
+    X: Floats, second_moment: tuple[Doubles, Doubles], raters: Raters, rare: RarePairs, ridge: _Ridge
+) -> tuple[Doubles, Doubles, Doubles]:
     """Return intercept (k,), link (d, k) and residual covariance (k, k) for rows with vectors X (n, k)."""
-    weights = ridge.weights[:, None]
-    mean, link = ridge.fit(weights * X)
-    mean_step, link_step = _step(X - ridge.predict(mean, link), raters, ridge)
+    total, scatter = second_moment
+    products = ridge.products(ridge.by_attribute, X, total)
+    mean, link = total, ridge.n_rated * (ridge.inverse @ products)
+    mean_step, link_step = ridge.step(X, mean, link, raters)
     mean, link = mean + mean_step, link + link_step
-    expected = ridge.predict(mean, link)
-    residuals = X - expected
-    covariance = (weights * residuals).T @ residuals
-    level = rare.level(expected.astype(np.float32), raters.vectors)
+    shared = link.T @ products
+    covariance = scatter - shared - shared.T + link.T @ ridge.scatter @ link + np.outer(mean_step, mean_step)
+    level = rare.level(ridge.predict(ridge.rare, mean, link), raters.vectors)
     intercept = mean - ridge.center @ link
     intercept[-1] += RARE * level
     covariance[-1, -1] += RARE * (1 - RARE) * level**2  # the variance of a level that is 0 or this
     return intercept, link, covariance
-
-
-def _step(residuals: Doubles, raters: Raters, ridge: _Ridge) -> tuple[Doubles, Doubles]:
-    """Return the step of mean and link towards the least-squares fit to the ratings; residuals: (n, k).
-
-    Its size is the one of minimum squared error along the step, at most 1.
-    """
-    errors = raters.scores(residuals)
-    step = ridge.fit(raters.gradient(errors) - ridge.weights[:, None] * residuals)
-    changes = raters.scores(ridge.predict(*step)).astype(np.float64)
-    size = min(1.0, max(0.0, float(errors @ changes)) / max(float(changes @ changes), 1e-30))
-    return size * step[0], size * step[1]
 
 
 def _dense(rows: CompressedRows, n_columns: int) -> Doubles:

@@ -372,6 +372,17 @@ class Model:
         comparable: NDArray[np.bool_] = (self.history.counts > 0) | (factors.any(axis=1) & ~is_typical)
         return comparable
 
+    @cached_property
+    def compared_columns(self) -> Codes | slice:
+        """The columns of factors by which rows are compared: without those that are 0 in most rows with ratings.
+
+        That is the column of own levels (recipes/gibbs/own_levels.py), which is for rows without ratings.
+        """
+        users, items = self.factors.users[self.history.counts > 0], self.factors.items[self._item_counts > 0]
+        unused = [2 * np.count_nonzero(rows[:, :-1] == 0, axis=0) > len(rows) for rows in (users, items)]
+        used = np.flatnonzero(~(unused[0] | unused[1])).astype(np.int32)
+        return used if 0 < len(used) < self.factors.n_factors else slice(0, -1)
+
     @property
     def user_vectors(self) -> Floats:
         """The vectors that answer for the users, (n_users, k): their own, or that of an unknown user."""
@@ -396,7 +407,10 @@ class Model:
         features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(attributes))
         weighted = self.weighted(history, codes)
         vectors = self._projection(posterior.solve_new(weighted, features))
-        is_blank = (history.counts == 0) & (True if features is None else features.counts == 0)
+        is_cold = history.counts == 0
+        if is_cold.any():
+            vectors[is_cold] += self._projection.cold_start_step(posterior, self.factors.user_prior.mean)
+        is_blank = is_cold & (True if features is None else features.counts == 0)
         vectors[is_blank] = self.factors.user_prior.mean  # as in predictions; the projection gives nearly the same
         return UserRows(codes, vectors, history, lambda: posterior.solve(weighted, features, draw=True), features)
 

@@ -345,6 +345,11 @@ class Projection:
         """User vectors (m, k) from the vectors under each draw, (S, m, k_s)."""
         return self.shift(vectors) + self.offset
 
+    def cold_start_step(self, posterior: Posterior, mean: Floats) -> Floats:
+        """What a cold-start user has besides the projection, (k,), if the mean of such users is this (k,)."""
+        step: Floats = mean - self(posterior.users.cold_start.mean[:, None])[0]
+        return step
+
     def shift(self, vectors: Floats) -> Floats:
         """The change of user vectors, (m, k), from the change of the vectors under each draw, (S, m, k_s)."""
         projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)

@@ -62,7 +62,8 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors to compare; fit a model that has some, such as Bayes.")
-    all_users, own = model.factors.users[:, :-1], user_rows.vectors[:, :-1]
+    columns = model.compared_columns
+    all_users, own = model.factors.users[:, columns], user_rows.vectors[:, columns]
     allowed &= model.comparable_users
     has_direction = (user_rows.history.counts > 0) | own.any(axis=1)
     top, products = top_of_products(_unit(own), _unit(all_users), n, _own_codes(user_rows), allowed, bias=False)

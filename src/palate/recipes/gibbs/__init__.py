@@ -14,5 +14,6 @@ After each sweep past the burn-in, `averaging.py`, `Average.add`, keeps of the d
 4. `distilling.py`: its part in the mean prediction, as factors of one low rank.
 5. `thinning.py`: now and then the whole draw, as a posterior sample.
 
-and tells by its `Probe` when more sweeps would no longer change predictions.
+and tells by its `Probe` when more sweeps would no longer change predictions. At the end, `own_levels.py` adds what
+users' own choices say of items without ratings.
 """

@@ -20,6 +20,7 @@ from palate.models.posterior import Posterior, Projection
 from palate.recipes.base import Trained
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.distilling import Distiller, distilled_factors
+from palate.recipes.gibbs.own_levels import give_own_levels, own_levels
 from palate.recipes.gibbs.sides import Side
 from palate.recipes.gibbs.steps import with_steps
 from palate.recipes.gibbs.thinning import Draw, Thinned
@@ -83,9 +84,10 @@ class Average:
         sides = {"user": chain.users, "item": chain.items}
         rows = (side.cold_start_rows(chain.targets.of(name)) for name, side in sides.items())
         posterior = self._samples.posterior(chain.center, chain.scale, *rows, chain.threads)
-        factors, projections = distilled_factors(users, items, posterior)
+        step = give_own_levels(users, items, own_levels(posterior, chain.users.rows, chain.items.attributes))
+        factors, projections = distilled_factors(users, items, posterior, step)
         _set_unrated(factors.users, posterior, projections[0], chain.users)
-        _set_unrated(factors.items, posterior.transposed(), projections[1], chain.items)
+        _set_unrated(factors.items, posterior.transposed(), projections[1], chain.items, step)
         time_effects = chain.targets.time_effects
         effects = None if time_effects is None else time_effects.effects()
         levels = None if chain.noise is None else chain.noise.levels(chain.scale)
@@ -116,8 +118,10 @@ def typical_noise(levels: Floats, totals: NDArray[Any]) -> float:
     return float(np.sqrt(np.average(levels.astype(np.float64) ** 2, weights=totals)))
 
 
-def _set_unrated(vectors: Floats, posterior: Posterior, projection: Projection, side: Side) -> None:
-    """Give rows without ratings the cold-start prior in every draw, and its mean in the distilled vectors."""
+def _set_unrated(
+    vectors: Floats, posterior: Posterior, projection: Projection, side: Side, step: Floats | float = 0.0
+) -> None:
+    """Give rows without ratings the cold-start prior in every draw; in the distilled vectors its mean, and `step`."""
     unrated = ~side.rated
     if not unrated.any():
         return
@@ -127,7 +131,7 @@ def _set_unrated(vectors: Floats, posterior: Posterior, projection: Projection, 
     for s in range(len(posterior)):
         samples.vectors[s, codes] = samples.cold_start.draws(s, attributes, len(codes), seed=0)
         total = total + projection.part(s, samples.cold_start.means(s, attributes, len(codes)))
-    vectors[codes] = total + projection.offset
+    vectors[codes] = total + projection.offset + step
 
 
 class Probe:

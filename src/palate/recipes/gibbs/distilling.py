@@ -121,17 +121,20 @@ def _blocks(stacks: Stacks, side: int) -> Iterator[tuple[slice, Floats]]:
         yield rows, np.concatenate([stack[side][rows] for stack in stacks], axis=1)
 
 
-def distilled_factors(users: Floats, items: Floats, posterior: Posterior) -> tuple[Factors, tuple[Projection, ...]]:
+def distilled_factors(
+    users: Floats, items: Floats, posterior: Posterior, step: Floats | float = 0.0
+) -> tuple[Factors, tuple[Projection, ...]]:
     """Factors with each side's prior: the cold-start mean, and the second moment of the vectors around it.
 
-    Also the projections by which users and items get their means, for rows without ratings.
+    Also the projections by which users and items get their means, for rows without ratings. step: what is added to the
+    vector of an item without ratings, (k,); see own_levels.py.
     """
     alpha = (posterior.scale / posterior.noise) ** 2
     flat = Prior(np.eye(users.shape[1], dtype=np.float32), np.zeros(users.shape[1], np.float32), alpha)
     factors = Factors(posterior.center, users, items, flat, flat, posterior.scale)
     projections = posterior.projection(factors), posterior.transposed().projection(factors.transposed())
     user_mean = projections[0](posterior.users.cold_start.mean[:, None])[0]
-    item_mean = projections[1](posterior.items.cold_start.mean[:, None])[0]
+    item_mean = projections[1](posterior.items.cold_start.mean[:, None])[0] + step
     user_prior, item_prior = _prior_around(user_mean, users, alpha), _prior_around(item_mean, items, alpha)
     return replace(factors, user_prior=user_prior, item_prior=item_prior), projections
 
