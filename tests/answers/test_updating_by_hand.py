@@ -550,3 +550,22 @@ def test_attributes_without_histories_keep_their_columns():
         assert (rec.model.user_info.n_history, model.user_info.n_history) == (0, 0)
         assert model.user_info.n_features == rec.model.user_info.n_features == link.shape[1]
         np.testing.assert_array_equal(model.posterior.users.link, link)
+
+
+def test_draws_of_ordered_ratings_spread_as_far_as_their_precision_says():
+    """Draws of a user lie around the mode; without the Gibbs steps they would be the mode."""
+    cells = {pair: (value, 1.0) for pair, (value, _) in rated_cells(n=180).items()}
+    recipe = palate.Bayes(n_factors=1, n_sweeps=40, history=False, features=False, user_noise=False)
+    posterior = replace(recipe, likelihood="ordinal").fit(palate.read(table(cells)), progress=False).model.posterior
+    items = np.arange(6, dtype=np.int32)
+    own = CompressedRows(np.array([0, 6]), items, np.array([1, 5, 4, 2, 3, 5], np.float32), None)
+    modes = posterior.solve(own, draw=False)[:, 0]
+    start = np.repeat(modes[:, None], 1, axis=1)
+    for begin in (None, start):
+        drawn = np.stack([posterior.solve(own, draw=True, seed=seed, start=begin)[:, 0] for seed in range(60)])
+        for s in range(len(posterior)):
+            Q = posterior.items.vectors[s, :6].astype(np.float64)
+            Z = np.column_stack([Q[:, :-1], np.ones(6)])
+            known = np.linalg.inv(posterior.users.precision[s] + posterior.alpha[s] * Z.T @ Z)
+            spread = np.cov(drawn[:, s].T)
+            assert np.trace(spread) > 0.6 * np.trace(known)  # more than with known latents, but for sampling noise

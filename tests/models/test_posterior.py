@@ -1,10 +1,13 @@
 """The posterior's closed forms: means and variances of scores against sampling, and the projection to factors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.data import rows_of
 from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
 from palate.models.posterior import Posterior, SideSamples
@@ -94,3 +97,28 @@ def test_the_projection_is_the_least_squares_fit_to_the_mean_of_the_draws():
     partner = np.column_stack([items[:, :-1], np.ones(30)])
     expected = np.linalg.lstsq(partner, target.T, rcond=None)[0].T
     np.testing.assert_allclose(posterior.projection(factors)(drawn), expected, atol=1e-4)
+
+
+def test_the_variance_of_prior_means_over_draws():
+    """v = tr(Lambda C) / k, C the covariance over draws, averaged over the draws' Lambda."""
+    side = random_posterior(n_draws=5).users
+    means = np.random.default_rng(2).standard_normal((5, 4, 3)).astype(np.float32)
+    precision = side.precision.astype(np.float64)
+    expected = []
+    for row in range(4):
+        away = means[:, row] - means[:, row].mean(axis=0)
+        expected.append(sum(d @ L @ d for d, L in zip(away, precision, strict=True)) / (4 * 3))
+    np.testing.assert_allclose(side.prior_mean_variance(means), expected, rtol=1e-5)
+    np.testing.assert_array_equal(side.prior_mean_variance(means[:1]), np.zeros(4))
+
+
+@pytest.mark.parametrize("lacks", ["nothing", "features", "link", "cold link"])
+def test_attributes_are_the_last_columns_of_features(lacks):
+    link = np.zeros((2, 7, 3), np.float32)
+    cold = replace(random_posterior(n_draws=2).users.cold_start, link=None if lacks == "cold link" else link[:, :3])
+    side = replace(random_posterior(n_draws=2).users, link=None if lacks == "link" else link, cold_start=cold)
+    found = side.attributes_in(None if lacks == "features" else rows_of([[0, 4, 6], [2], [5]]))
+    if lacks != "nothing":
+        assert found is None
+        return
+    assert [found.row(at)[0].tolist() for at in range(3)] == [[0, 2], [], [1]]

@@ -43,7 +43,7 @@ TESTS = (  # what may notice; not what takes minutes (chains of Bayes, conforman
     "nn/test_conversion.py",
 )
 ENOUGH = 0.95
-BUDGET = 12.0  # processor seconds of tests that a change must survive
+BUDGET = 20.0  # processor seconds of tests that a change must survive
 FIRST_FILES = 2  # the test files tried first; the others are read only if these see nothing
 
 
@@ -180,24 +180,22 @@ def tests_for(mutant, reached, costs):
     (first, last), is_imported = statement_lines(TREE, mutant.module, mutant.line)
     lines = reached[mutant.module]
     hits = lines.values() if is_imported else [lines[line] for line in range(first, last + 1) if line in lines]
-    tests = {test for hit in hits for test in hit if test in costs}
-    by_file = defaultdict(list)
-    for test in tests:
-        by_file[test.partition("::")[0]].append(test)
     stem = Path(mutant.module).stem
 
-    def rank(file):
-        return stem not in Path(file).stem, (1 + sum(costs[test] for test in by_file[file])) / len(by_file[file])
+    def is_other(file):
+        return stem not in Path(file).stem
 
-    groups, spent = [], 0.0
-    for file in sorted(by_file, key=rank):
-        ordered = in_order(by_file[file], costs)
-        groups.append([])
-        for test in ordered:
-            if spent < BUDGET:
-                groups[-1].append(test)
-                spent += costs[test]
-    return [group for group in groups if group]
+    by_file, spent = defaultdict(list), 0.0
+    tests = {test for hit in hits for test in hit if test in costs}
+    for test in sorted(tests, key=lambda test: (is_other(test.partition("::")[0]), costs[test], test)):
+        if spent < BUDGET:
+            by_file[test.partition("::")[0]].append(test)
+            spent += costs[test]
+
+    def rank(file):
+        return is_other(file), (1 + sum(costs[test] for test in by_file[file])) / len(by_file[file])
+
+    return [in_order(by_file[file], costs) for file in sorted(by_file, key=rank)]
 
 
 def in_order(tests, costs):

@@ -8,6 +8,7 @@ import pytest
 
 import palate
 from palate.answers.ranking import top_n
+from palate.answers.ranking.index import _best_of
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 
@@ -98,3 +99,18 @@ def test_what_an_index_cannot_answer_is_refused_before_one_is_built(monkeypatch)
     monkeypatch.setattr("palate.recommender.build_index", lambda _: pytest.fail("built"))
     with pytest.raises(OptionError, match='goes with by="mean"'):
         rec.recommend("u1", index="ann", items={"u1": ["i1"]})
+
+
+def test_the_best_of_what_was_found_by_exact_products():
+    """Lists that do not fill are made exactly later on, which would hide a wrong one here."""
+    rng = np.random.default_rng(0)
+    users, items = (rng.integers(-2, 3, (n, 3)).astype(np.float32) for n in (40, 12))
+    found = np.array([rng.permutation(12)[:6] for _ in range(40)], np.int32)
+    found[rng.random(found.shape) < 0.3] = -1
+    codes, scores = _best_of(users, items, found, 4)
+    for user, some, own, best in zip(users, found, codes, scores, strict=True):
+        product = {int(i): float(user[-1] + items[i, -1] + user[:-1] @ items[i, :-1]) for i in some if i >= 0}
+        order = sorted(product, key=lambda i: (-product[i], i))[:4]
+        missing = 4 - len(order)
+        assert own.tolist() == order + [-1] * missing
+        assert best.tolist() == [product[i] for i in order] + [-np.inf] * missing

@@ -709,3 +709,16 @@ def test_the_second_column_of_a_table_without_names_is_the_title(tmp_path, text,
     (tmp_path / "items.csv").write_text(text)
     ratings = read({"user": ["a", "b"], "item": ["i0", "i1"], "rating": [1, 2]}, items=tmp_path / "items.csv")
     assert ratings.item_table.to_dict(as_series=False) == columns
+
+
+def test_a_quote_that_is_never_closed_ends_with_its_line(monkeypatch):
+    """Blocks of whole lines, none lost and none twice, each with the number of its first line."""
+    monkeypatch.setattr(_textfiles, "BLOCK", 64)
+    text = 'a,b,1\n"c,d,2\n' + "".join(f"e,f{n},3\n" for n in range(60))
+    chunks = (text[at : at + 64].encode() for at in range(0, len(text), 64))
+    made = [(block.line, bytes(block.data).decode()) for block in _textfiles.blocks(chunks, ",")]
+    assert "".join(data for _, data in made) == text
+    begins = np.cumsum([0] + [data.count("\n") for _, data in made])
+    assert [line for line, _ in made] == (begins[:-1] + 1).tolist()
+    assert all(data.endswith("\n") for _, data in made)
+    assert (2, '"c,d,2\n') in made
