@@ -722,3 +722,16 @@ def test_a_quote_that_is_never_closed_ends_with_its_line(monkeypatch):
     assert [line for line, _ in made] == (begins[:-1] + 1).tolist()
     assert all(data.endswith("\n") for _, data in made)
     assert (2, '"c,d,2\n') in made
+
+
+def test_lines_are_counted_on_after_one_that_is_too_long(monkeypatch):
+    monkeypatch.setattr(_textfiles, "BLOCK", 64)
+    text = "a,b,1\n" + "x" * 300 + "\n" + "".join(f"c,d{n},2\n" for n in range(40))
+    chunks = (text[at : at + 64].encode() for at in range(0, len(text), 64))
+    made = [(block.line, bytes(block.data).decode()) for block in _textfiles.blocks(chunks, ",")]
+    lines = text.splitlines()
+    assert [line for line, data in made if data.startswith("x")] == [2]
+    for line, data in made:
+        if not data.startswith("x"):
+            assert data.splitlines() == lines[line - 1 : line - 1 + data.count("\n")]
+    assert len(made) > 3

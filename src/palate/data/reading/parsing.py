@@ -60,7 +60,7 @@ class TextFile:
         header: bool | None,
         *,
         given: dict[str, Any],
-        min_columns: int,
+        min_columns: int = 3,
         is_header: Callable[[list[list[str]]], bool] | None = None,
     ) -> None:
         first = next((chunk for chunk in chunks if chunk.strip(b"\r\n")), b"")
