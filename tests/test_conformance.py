@@ -703,8 +703,9 @@ def test_folding_in_a_known_history_gives_that_user(name):
         new = rec.fold_in(given_of(name, own))
         one, two = new.predict(items)["prediction"], rec.predict(user, items)["prediction"]
         if name in RATES or name in EXACT:
-            # A fold-in of SGD has the prior of the fitted factors, which holds users with few ratings back more.
-            near = 1e-4 if name in EXACT else 0.3 if "SGD" in name else 0.15
+            # A fold-in of SGD has the prior of the fitted factors, which holds users with few ratings back more; one of
+            # Bayes has the noise of a typical user, and the kept draws of the items instead of all.
+            near = 1e-4 if name in EXACT else 0.3 if "SGD" in name else 0.2
             assert np.abs((one - two).to_numpy()).mean() < near
         else:  # scores without a unit
             assert np.corrcoef(one, two)[0, 1] > 0.9

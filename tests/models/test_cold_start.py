@@ -255,7 +255,7 @@ def test_draws_have_the_moments_of_the_prior():
     others, rows = rated_by_all(counts)
     found = fit_cold_start(vectors, others, targets_of(rows), attributes, 5)
     attributes = rows_of([[]] * 4000 + [[0, 3]] * 4000)
-    everyone = np.arange(8000)
+    everyone = 8000
     means = found.means(1, attributes, everyone)
     np.testing.assert_allclose(means[0], found.mean[1], rtol=1e-6)
     known = found.intercept[1] + 3 * (found.link[1, 0] + found.link[1, 3])
@@ -270,10 +270,8 @@ def test_draws_have_the_moments_of_the_prior():
         assert (np.abs(np.cov(rows.T) - covariance) < 5 * np.outer(spread, spread) * np.sqrt(2 / 4000)).all()
     assert drawn.tobytes() == found.draws(1, attributes, everyone, seed=3).tobytes()
     assert (drawn != found.draws(1, attributes, everyone, seed=4)).all()
-    assert (found.means(0, None, np.arange(2)) == found.mean[0]).all()
-    assert found.draws(0, None, np.arange(2), seed=0).shape == (2, 3)
-    some = np.array([7, 3999, 4000, 7998])  # a row's draw does not depend on which others are asked for
-    np.testing.assert_allclose(found.draws(1, attributes, some, seed=3), drawn[some], rtol=1e-4, atol=1e-5)
+    assert (found.means(0, None, 2) == found.mean[0]).all()
+    assert found.draws(0, None, 2, seed=0).shape == (2, 3)
 
 
 def test_of_prior_has_its_covariance():

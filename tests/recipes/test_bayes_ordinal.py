@@ -31,7 +31,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def rec(data):
-    return palate.Bayes(**ORDINAL, n_sweeps=60, n_samples=16).fit(data[0])
+    return palate.Bayes(**ORDINAL, n_sweeps=100, n_samples=16).fit(data[0])
 
 
 # ---- what is learned
@@ -72,7 +72,7 @@ def test_probabilities_of_cold_start_pairs_are_calibrated_and_less_certain():
     held_out = cold_user[whole.user_codes] | cold_item[whole.item_codes] | (rng.random(len(whole)) < 0.1)
     train, test = palate.split_rows(whole, held_out)
     no_user, no_item = cold_user[test.user_codes], cold_item[test.item_codes]
-    rec = palate.Bayes(**ORDINAL, n_sweeps=60, n_samples=16).fit(train)
+    rec = palate.Bayes(**ORDINAL, n_sweeps=100, n_samples=16).fit(train)
     happened = test.values[:, None] == np.arange(1, 6)
     losses = []
     for some in (~no_user & ~no_item, no_user & ~no_item, no_item & ~no_user):

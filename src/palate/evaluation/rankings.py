@@ -233,7 +233,9 @@ def user_values(
     own = list_metrics.history_popularity(model, held_out.users, shares)
     at_ks: dict[str, Sequence[Doubles]] = {"novelty": list_metrics.novelty(lists, ks, shares)}
     if model.factors.n_factors > 0:
-        at_ks["diversity"] = list_metrics.diversity(lists, ks, model.factors.items[:, model.compared_columns])
+        at_ks["diversity"] = list_metrics.diversity(
+            lists, ks, np.ascontiguousarray(model.factors.items[:, model.compared_columns])
+        )
     for name, values in at_ks.items():
         found |= {f"{name}@{k}": value for k, value in zip(ks, values, strict=True)}
     for k, value in zip(ks, list_metrics.popularity(lists, ks, shares), strict=True):

@@ -379,6 +379,8 @@ class Model:
         That is the column of own levels (recipes/gibbs/own_levels.py), which is for rows without ratings.
         """
         users, items = self.factors.users[self.history.counts > 0], self.factors.items[self._item_counts > 0]
+        if users.shape[1] != items.shape[1]:  # of a neural network, which has no such column
+            return slice(0, -1)
         unused = [2 * np.count_nonzero(rows[:, :-1] == 0, axis=0) > len(rows) for rows in (users, items)]
         used = np.flatnonzero(~(unused[0] | unused[1])).astype(np.int32)
         return used if 0 < len(used) < self.factors.n_factors else slice(0, -1)

@@ -113,7 +113,7 @@ class EASE(Recipe):
             >>> import palate
             >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
             >>> round(palate.EASE().data_defaults(likes)["weight_decay"])
-            82
+            118
         """
         return {"weight_decay": self._decay(ratings)} if self.weight_decay is None else {}
 

@@ -36,6 +36,7 @@ WARM_UP_SWEEPS = 6  # of ALS, before sampling
 START = 0.1  # standard deviation of the vectors at the start
 FREEDOM = 10.0  # A
 MIN_USER_PRECISION = 1e-3
+SIDES_AT_ONCE = 50_000  # ratings from which two threads draw the priors of both sides at once
 
 
 class Chain:
@@ -61,6 +62,9 @@ class Chain:
         self.n_ratings = n_weighted(ratings)
         self.seed, self.n_threads = seed, n_threads
         self.threads = n_threads or os.cpu_count() or 1
+        # One executor for the whole chain: making and ending one in each sweep is slow, and can lose a Ctrl-C.
+        two_at_once = self.threads == 2 and self.n_ratings >= SIDES_AT_ONCE
+        self._second_thread = ThreadPoolExecutor(1) if two_at_once else None
         self.rng = np.random.Generator(np.random.Philox(seed))
         vectors = self.rng.standard_normal((ratings.n_users + ratings.n_items, n_factors + 1), np.float32)
         vectors *= np.float32(START)
@@ -131,16 +135,16 @@ class Chain:
     def _draw_priors(self, number: int) -> None:
         """Draw the prior and the link of both sides.
 
-        A side's depend on its own vectors alone, so two threads take one side each; more take one after the other.
+        A side's depend on its own vectors alone, so two threads take one side each; more take one after the other, as
+        do those that have little to do.
         """
-        if self.threads != 2:
+        if self._second_thread is None:
             for side in (self.items, self.users):
                 side.draw_prior(self.seed, number, self.threads)
             return
-        with ThreadPoolExecutor(1) as thread:
-            items = thread.submit(self.items.draw_prior, self.seed, number, 1)
-            self.users.draw_prior(self.seed, number, 1)
-            items.result()
+        items = self._second_thread.submit(self.items.draw_prior, self.seed, number, 1)
+        self.users.draw_prior(self.seed, number, 1)
+        items.result()
 
     def predict(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Floats:
         """Mean scores of pairs given the current draw of the items, (n,), in units of `scale` from `center`."""

@@ -87,7 +87,7 @@ class Distiller:
         gram_users, gram_items = self._gram(stacks, 0), self._gram(stacks, 1)
         # Any invertible L leaves the product unchanged. The ridge, well above the rounding of float32 sums, makes L
         # invertible if there are fewer users than columns; it only blurs which of the smallest columns are dropped.
-        L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-7, 1e-30))
+        L = np.linalg.cholesky(gram_users + np.eye(len(gram_users)) * max(np.trace(gram_users) * 1e-6, 1e-30))
         squares, W = np.linalg.eigh(L.T @ gram_items @ L)
         largest = np.arange(len(squares))[::-1][:rank]
         largest = largest[squares[largest] > squares[-1] * 1e-12]
