@@ -81,8 +81,10 @@ class Average:
             self.add()
         chain = self._chain
         users, items = self._distiller.result()
-        sides = {"user": chain.users, "item": chain.items}
-        rows = (side.cold_start_rows(chain.targets.of(name)) for name, side in sides.items())
+        rows = (
+            chain.users.cold_start_rows(chain.targets.of("user")),
+            chain.items.cold_start_rows(chain.targets.of("item")),
+        )
         posterior = self._samples.posterior(chain.center, chain.scale, *rows, chain.threads)
         step = give_own_levels(users, items, own_levels(posterior, chain.users.rows, chain.items.attributes))
         factors, projections = distilled_factors(users, items, posterior, step)
