@@ -133,6 +133,7 @@ def page_of(rows: Rows) -> str:
     """The page: a table of defaults, then a table of Bayes with other options."""
     sets = list(dict.fromkeys(row["set"] for row in rows))
     cells = {(row["set"], row["recipe"]): row for row in rows}
+    tried = [label for label in OPTIONS if all((name, label) in cells for name in sets)]
 
     def table(columns: list[str], text: Callable[[dict[str, str]], str]) -> list[str]:
         lines = []
@@ -148,8 +149,7 @@ def page_of(rows: Rows) -> str:
             "![RMSE of each recipe beside that of Bias, on every set](everywhere.svg)\n",
             "## Every recipe with its defaults\n",
             *table(list(DEFAULTS), lambda row: f"{row['rmse']} in {row['seconds']} s"),
-            "\n## Bayes with other options\n",
-            *table(["Bayes", *OPTIONS], lambda row: row["rmse"]),
+            *(["\n## Bayes with other options\n", *table(["Bayes", *tried], lambda row: row["rmse"])] if tried else []),
             "",
         ]
     )
