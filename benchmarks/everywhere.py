@@ -136,7 +136,8 @@ def page_of(rows: Rows) -> str:
     tried = [label for label in OPTIONS if all((name, label) in cells for name in sets)]
 
     def table(columns: list[str], text: Callable[[dict[str, str]], str]) -> list[str]:
-        lines = []
+        head = ["set", "ratings", "users x items", *columns]
+        lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
         for name in sets:
             size = [cells[name, "Bayes"][column] for column in ("ratings", "users x items")]
             lines.append("| " + " | ".join([name, *size, *(text(cells[name, column]) for column in columns)]) + " |")
