@@ -3,6 +3,7 @@
 import _thread
 import math
 import pickle
+import signal
 import threading
 from dataclasses import replace
 from functools import cache
@@ -1091,11 +1092,13 @@ def test_a_rating_of_weight_0_counts_as_none(name):
 
 @pytest.mark.parametrize("name", sorted(SWEEPS))
 def test_ctrl_c_ends_a_long_fit(name, capsys, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl-C
     timer = threading.Timer(0.3, _thread.interrupt_main)
     timer.start()
     passes = f"n_{RECIPES[name].unit}s"
     rec = replace(RECIPES[name], **{passes: 10**6}).fit(learned_from(name, drawn))
     timer.join()
+    signal.signal(signal.SIGINT, before)
     assert 0 < rec.model.training[passes] < 10**6
     assert "fit interrupted after" in capsys.readouterr().err
     check_usable(rec, learned_from(name, drawn), tmp_path)
