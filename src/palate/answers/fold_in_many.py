@@ -160,15 +160,18 @@ class FoldIns(Mapping[Any, FoldIn]):
         return self._at(self._vocabulary.encode_one(label))
 
     def _at(self, at: int) -> FoldIn:
-        own = self._subset(slice(at, at + 1))
+        own = self._of(np.arange(at, at + 1))
         return FoldIn(self._model, own.history, None if self._features is None else self._features[at], own)
 
     def _subset(self, rows: slice) -> UserRows:
+        return self._of(np.arange(len(self))[rows])
+
+    def _of(self, codes: NDArray[np.int64]) -> UserRows:
         """Some of the new users. Their draws are those that each has alone, whoever else is folded in."""
-        whole, codes = self._rows, np.arange(len(self))[rows]
+        whole = self._rows
         features = None if whole.features is None else take_rows(whole.features, codes)
         draw = None if whole.draw is None else lambda: self._draws(codes)
-        return UserRows(whole.codes[rows], whole.vectors[rows], take_rows(whole.history, codes), draw, features)
+        return UserRows(whole.codes[codes], whole.vectors[codes], take_rows(whole.history, codes), draw, features)
 
     def _draws(self, codes: NDArray[np.int64]) -> Floats:
         alone = (
@@ -201,8 +204,8 @@ class FoldIns(Mapping[Any, FoldIn]):
             users (label, list of labels, or frame): One new user, several, or a frame with a user and an item column.
             items (label or list of labels, default None): One item per user, or one for all; None with a frame.
             level (float, default 0.9): Probability that an interval holds the rating, between 0 and 1.
-            distribution (bool, default False): Also give the probability of each rating; only for models of
-                Bayes(likelihood="ordinal").
+            distribution (bool, default False): Also give the probability of each rating; for models of Bayes where the
+                ratings have 2 to 20 different values.
             on_unknown (str, default "fallback"): What an unknown item gets: "fallback" a prediction from the user
                 alone, "nan" gives nan, "raise" raises.
 
@@ -211,7 +214,7 @@ class FoldIns(Mapping[Any, FoldIn]):
 
         Raises:
             UnknownLabelError: A user that is none of the new ones, or an unknown item with on_unknown="raise".
-            OptionError: Lists of different lengths, a level outside (0, 1), or a distribution without ordered ratings.
+            OptionError: Lists of different lengths, a level outside (0, 1), or a distribution from a model without steps.
 
         Example:
             >>> import palate
@@ -233,12 +236,6 @@ class FoldIns(Mapping[Any, FoldIn]):
         columns = columns_of(self._model, forecast, level, blank=blank, distribution=distribution)
         labels = {self._vocabulary.what: label_array(users, self._vocabulary)}
         return make_frame(labels | {vocabulary.what: label_array(items, vocabulary)} | columns, like)
-
-    def _of(self, codes: NDArray[np.int64]) -> UserRows:
-        whole = self._rows
-        features = None if whole.features is None else take_rows(whole.features, codes)
-        draw = None if whole.draw is None else lambda: self._draws(codes)
-        return UserRows(whole.codes[codes], whole.vectors[codes], take_rows(whole.history, codes), draw, features)
 
     def _pairs(self, users: Any, items: Any, mark: Any) -> tuple[Any, Any, Any]:
         """Labels of users and of items, (n,) each, and the frame they came in or None."""

@@ -58,9 +58,9 @@ class Bayes(Recipe):
     Parameters:
         n_factors (int or None, default None): Latent factors of each draw, 1 or more. None: 15, or 31 from 300,000
             ratings on if users and items have 8 or more on average, or 7 if they have fewer than 3.
-        n_sweeps (int or None, default None): Gibbs sweeps, 1 or more; the first 2 are burn-in. None: until doubling the
-            number of draws would lower the RMSE by less than 0.1 percent, but at most 200, or fewer (30 at least)
-            where users and items are many and have few ratings each.
+        n_sweeps (int or None, default None): Gibbs sweeps, 1 or more; the first 2 are burn-in. None: until the
+            training error has come to rest and doubling the number of draws would lower the RMSE by less than 0.1
+            percent, but at most 200, or fewer (30 at least) where users and items are many and have few ratings each.
         n_samples (int or None, default None): The maximum number of draws to keep, 2 or more. They are evenly spaced
             over the sweeps. Intervals, fold_in() and update() use them. None: 32, or fewer (4 at least) if all of them
             would take more than 16 MB and 112 bytes a rating.
@@ -70,8 +70,8 @@ class Bayes(Recipe):
             where there are such tables.
         likelihood ("gaussian", "ordinal" or "auto", default "gaussian"): "gaussian" takes ratings for numbers; where
             they have 2 to 20 different values, it learns at the end how probable each of these is. "ordinal" takes them
-            for 2 to 20 ordered steps from the start (ordered probit). "auto"
-            fits both briefly to a part of the ratings and takes the one that predicts a held-out tenth of it better.
+            for 2 to 20 ordered steps from the start (ordered probit). "auto" fits both briefly to a part of the ratings
+            and takes the one that predicts a held-out tenth of it better.
         time (bool, default False): Also learn effects of time: sessions of a user, days, and items that drift over
             years. The ratings must have times.
         user_noise (bool, default True): Learn for each user how noisy the ratings are. It has no effect with ordinal
