@@ -214,7 +214,7 @@ class FoldIns(Mapping[Any, FoldIn]):
 
         Raises:
             UnknownLabelError: A user that is none of the new ones, or an unknown item with on_unknown="raise".
-            OptionError: Lists of different lengths, a level outside (0, 1), or a distribution from a model without steps.
+            OptionError: Lists of different lengths, a level outside (0, 1), or a distribution where there are no steps.
 
         Example:
             >>> import palate
