@@ -373,17 +373,17 @@ class Model:
         return comparable
 
     @cached_property
-    def compared_columns(self) -> Codes | slice:
-        """The columns of factors by which rows are compared: without those that are 0 in most rows with ratings.
+    def compared_columns(self) -> slice:
+        """The columns of factors by which rows are compared: all, but for one that only rows without ratings use.
 
-        That is the column of own levels (recipes/gibbs/own_levels.py), which is for rows without ratings.
+        That is the last one of a Bayesian fit, if it holds own levels (recipes/gibbs/own_levels.py): then it is 0 in
+        most of the items with ratings, which are the users of a transposed model.
         """
-        users, items = self.factors.users[self.history.counts > 0], self.factors.items[self._item_counts > 0]
-        if users.shape[1] != items.shape[1]:  # of a neural network, which has no such column
-            return slice(0, -1)
-        unused = [2 * np.count_nonzero(rows[:, :-1] == 0, axis=0) > len(rows) for rows in (users, items)]
-        used = np.flatnonzero(~(unused[0] | unused[1])).astype(np.int32)
-        return used if 0 < len(used) < self.factors.n_factors else slice(0, -1)
+        rated = self.factors.users[self.history.counts > 0], self.factors.items[self._item_counts > 0]
+        has_own_levels = self.recipe.get("name") == "Bayes" and any(
+            2 * np.count_nonzero(rows[:, -2] == 0) > len(rows) for rows in rated
+        )
+        return slice(0, -2 if has_own_levels and self.factors.n_factors > 1 else -1)
 
     @property
     def user_vectors(self) -> Floats:
