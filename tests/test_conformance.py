@@ -705,7 +705,7 @@ def test_folding_in_a_known_history_gives_that_user(name):
         one, two = new.predict(items)["prediction"], rec.predict(user, items)["prediction"]
         if name in RATES or name in EXACT:
             # A fold-in of SGD has the prior of the fitted factors, which holds users with few ratings back more; one of
-            # Bayes has the noise of a typical user, and the kept draws of the items instead of all.
+            # Bayes has the noise of a typical user.
             near = 1e-4 if name in EXACT else 0.3 if "SGD" in name else 0.2
             assert np.abs((one - two).to_numpy()).mean() < near
         else:  # scores without a unit
@@ -715,6 +715,15 @@ def test_folding_in_a_known_history_gives_that_user(name):
         assert sum(why.parts.values()) == pytest.approx(new.predict("i3").prediction, abs=1e-4)
         if name in TASTES:
             assert user in new.similar_users(n=3)["user"].to_list()
+
+
+def test_where_all_users_have_one_noise_a_fold_in_of_bayes_is_nearly_the_user():
+    rec = replace(RECIPES["Bayes"], user_noise=False).fit(drawn(), progress=False)
+    rows, items = drawn().to_frame(), list(rec.model.item_vocabulary)
+    for user in ("u0", "u3", "u5"):
+        new = rec.fold_in(given_of("Bayes", rows.filter(user=user)))
+        one, two = new.predict(items)["prediction"], rec.predict(user, items)["prediction"]
+        assert np.abs((one - two).to_numpy()).mean() < 0.05
 
 
 @each
