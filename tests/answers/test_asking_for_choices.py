@@ -1,14 +1,13 @@
 """Models of choices: what they say of themselves, what they are updated with; at the command line too."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
 import pytest
 
 import palate
+from helpers.command_line import ask
 from palate.errors import OptionError
 
 PLAYS = palate.datasets.synthetic(n_users=50, n_items=30, n_ratings=600, kind="implicit", seed=3)
@@ -185,7 +184,7 @@ def test_the_command_line_takes_no_ratings_for_likes(tmp_path):
     RECIPE.fit(STARS.likes(at_least=4)).save(tmp_path / "m.palate")
 
     def run(*words):
-        done = subprocess.run([sys.executable, "-m", "palate", *words], cwd=tmp_path, capture_output=True, text=True)
+        done = ask(*words, cwd=tmp_path)
         return done.returncode, done.stdout + done.stderr
 
     code, said = run("update", "m.palate", "stars.csv", "-o", "n.palate")
@@ -210,7 +209,7 @@ def here(tmp_path_factory):
 
 
 def run(folder, *words):
-    return subprocess.run([sys.executable, "-m", "palate", *words], cwd=folder, capture_output=True, text=True)
+    return ask(*words, cwd=folder)
 
 
 def test_a_model_of_choices_at_the_command_line(here):

@@ -6,7 +6,7 @@ import pytest
 
 import palate
 from helpers.command_line import answer
-from helpers.command_line import palate as run
+from helpers.command_line import ask as run
 from palate.errors import DataError, OptionError, UnknownLabelError
 
 STARS = {

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate as library
-from helpers.command_line import answer, many, palate, parsed, refusal, refused
+from helpers.command_line import answer, ask, many, palate, parsed, refusal, refused
 from palate.cli import lists as _lists
 from palate.cli import printing as _printing
 from palate.cli.messages import as_typed
@@ -116,9 +116,7 @@ def test_users_and_items_come_from_files_of_their_own(here):
     (here / "more.csv").write_text("movieId,title\n1,One\n2,Two\n77,New\n")
     files = ["--users", "people.txt", "--items", "more.csv"]
     for unrated, n_users, n_items in (("drop", 40, len(TITLES)), ("keep", 41, len(TITLES) + 1)):
-        told = palate(
-            "fit", "ratings.csv", *files, "--unrated", unrated, "--recipe", "Bias", "-o", "f.palate", cwd=here
-        )
+        told = ask("fit", "ratings.csv", *files, "--unrated", unrated, "--recipe", "Bias", "-o", "f.palate", cwd=here)
         assert told.returncode == 0, told.stderr
         assert ("1 row for users without ratings left out" in told.stderr) == (unrated == "drop")
         model = library.load(here / "f.palate")
@@ -135,7 +133,7 @@ def test_users_and_items_come_from_files_of_their_own(here):
 def test_fit_reads_as_told(tmp_path):
     (tmp_path / "odd.txt").write_bytes("3;Zoë;x;é\n4;Zoë;x;ü\nbad;Bob;y;é\n2;Bob;z;ü\n".encode("latin-1"))
     options = ["--separator", ";", "--no-header", "--encoding", "latin-1", "--user", 1, "--item", 3, "--rating", 0]
-    done = palate("fit", "odd.txt", *options, "--time", "false", "--on-bad-rows", "report", "--duplicates", "mean",
+    done = ask("fit", "odd.txt", *options, "--time", "false", "--on-bad-rows", "report", "--duplicates", "mean",
                   "--recipe", "Mean", "-o", "m.palate", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("palate: 4 rows read, 1 left out")
@@ -175,14 +173,14 @@ def test_evaluate_by_inverse_propensities(here):
     text = answer("evaluate", "m.palate", "shown.csv", "--propensity", "popularity", cwd=here)
     assert "model, snips" in text and "of equal weight" in text
     (here / "bad.csv").write_text("userId,movieId,rating,chance\n1,1,3,0.5\n1,2,3,\n2,2,3,0\n")
-    ask = ("evaluate", "m.palate")
-    assert "--propensity no: " in refused(*ask, "ratings.csv", "--propensity", "no", cwd=here)
-    assert "line 3: '1,2,3,' cannot be used" in refused(*ask, "bad.csv", "--propensity", "chance", cwd=here)
-    lenient = palate(*ask, "bad.csv", "--propensity", "chance", "--on-bad-rows", "report", cwd=here)
+    begun = ("evaluate", "m.palate")
+    assert "--propensity no: " in refused(*begun, "ratings.csv", "--propensity", "no", cwd=here)
+    assert "line 3: '1,2,3,' cannot be used" in refused(*begun, "bad.csv", "--propensity", "chance", cwd=here)
+    lenient = ask(*begun, "bad.csv", "--propensity", "chance", "--on-bad-rows", "report", cwd=here)
     assert lenient.returncode == 1 and "must hold a number above 0 for each rating" in lenient.stderr
-    assert "is a data set" in refused(*ask, "ml-100k", "--propensity", "chance", cwd=here)
+    assert "is a data set" in refused(*begun, "ml-100k", "--propensity", "chance", cwd=here)
     (here / "bad.csv").write_text("userId,movieId,rating,chance\n1,1,3,0.5\n2,2,3,0\n")
-    assert "number 1 is 0" in refused(*ask, "bad.csv", "--propensity", "chance", cwd=here)
+    assert "number 1 is 0" in refused(*begun, "bad.csv", "--propensity", "chance", cwd=here)
 
 
 def test_evaluate_choices_by_inverse_propensities(tmp_path):
@@ -289,7 +287,7 @@ def test_accents_and_articles_do_not_hide_a_title(rec):
 
 
 def test_unknown_users_and_items(here, numbered):
-    done = palate("recommend", "m.palate", "nobody", "--json", cwd=here)
+    done = ask("recommend", "m.palate", "nobody", "--json", cwd=here)
     assert done.returncode == 0
     assert "does not know user 'nobody'" in done.stderr
     assert len(json.loads(done.stdout)) == 10
@@ -342,6 +340,17 @@ def test_datasets(tmp_path):
     assert all(row["here"] is None and "Research use" in row["licence"] for row in told)
 
 
+@pytest.mark.parametrize(
+    "words", ["show m.palate", "recommend m.palate 1 --json", "recommend m.palate nobody", "fit none.csv", "nonsense"]
+)
+def test_the_process_that_stays_says_what_a_process_of_its_own_says(here, words):
+    own, staying = palate(*words.split(), cwd=here), ask(*words.split(), cwd=here)
+    names = re.compile(r"[^\s']*python\S* -m palate|palate")  # how the command was typed, which its usage repeats
+    assert own.returncode == staying.returncode
+    assert names.sub("", own.stdout) == names.sub("", staying.stdout)
+    assert names.sub("", own.stderr) == names.sub("", staying.stderr)
+
+
 def test_help_of_every_command():
     text = answer("--help")
     assert all(command in text for command in COMMANDS)
@@ -379,7 +388,7 @@ def test_wrong_usage_is_code_2(here):
         assert done.returncode == 2, line
         assert done.stdout == ""
         assert "Usage:" in done.stderr
-    assert palate("nonsense").returncode == 2
+    assert ask("nonsense").returncode == 2
 
 
 def test_files_that_are_no_models(here, tmp_path):
@@ -486,7 +495,7 @@ def test_a_reader_that_leaves_early(here):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_on_standard_output(here):
     with Path("/dev/full").open("w") as full:
-        assert "No space left" in refused("recommend", "m.palate", "1", cwd=here, stdout=full)
+        assert "No space left" in refusal(palate("recommend", "m.palate", "1", cwd=here, stdout=full))
 
 
 # ---- terminals and signals
@@ -607,7 +616,7 @@ def movielens():
 
 @pytest.mark.data
 def test_demo_fits_one_screen(movielens, tmp_path):
-    text = answer("demo", cwd=tmp_path)
+    text = palate("demo", cwd=tmp_path).stdout  # as the process of a shell, which the last lines are for
     lines = text.splitlines()
     assert len(lines) <= 45
     next_at = lines.index("Try next")

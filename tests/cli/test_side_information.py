@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import palate as library
-from helpers.command_line import answer, many, palate, parsed, refusal, refused
+from helpers.command_line import answer, ask, many, parsed, refusal, refused
 
 START = 946_684_800  # 2000-01-01
 N_ITEMS = 30
@@ -171,10 +171,10 @@ def test_questions_a_model_cannot_answer(here):
 
 
 def test_a_time_that_changes_nothing_is_noted(here):
-    done = palate("predict", "ids.palate", "1", "3", "--when", "2000-01-01", "--json", cwd=here)
+    done = ask("predict", "ids.palate", "1", "3", "--when", "2000-01-01", "--json", cwd=here)
     assert done.returncode == 0
     assert "has no time effects" in done.stderr
-    assert "has no time effects" not in palate("predict", "all.palate", "1", "3", "--when", START, cwd=here).stderr
+    assert "has no time effects" not in ask("predict", "all.palate", "1", "3", "--when", START, cwd=here).stderr
 
 
 # ---- looking

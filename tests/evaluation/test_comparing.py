@@ -4,7 +4,6 @@ import base64
 import json
 import math
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -15,7 +14,7 @@ import polars as pl
 import pytest
 
 import palate
-from helpers.command_line import many, refusal
+from helpers.command_line import ask, many, refusal
 from palate.errors import DataError, OptionError
 from palate.evaluation import Comparison, Entry, compare, evaluate
 from palate.evaluation.cost import Cost, saved_size
@@ -321,10 +320,7 @@ def folder(whole, tmp_path_factory):
 
 
 def run(folder, *args):
-    return subprocess.run(
-        [sys.executable, "-m", "palate", "compare", *map(str, args)],
-        cwd=folder, capture_output=True, encoding="utf-8", timeout=60, check=False,
-    )  # fmt: skip
+    return ask("compare", *args, cwd=folder)
 
 
 def test_stars_at_the_command_line(folder, whole):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from helpers.command_line import palate as run
+from helpers.command_line import ask as run
 from palate.errors import DataError, OptionError, PalateError
 
 MATRIX = np.array([[5, 3, 0, 1], [4, 0, 0, 1], [1, 1, 0, 5]])
