@@ -40,6 +40,7 @@ OPTIONS = {
     "7 factors": palate.Bayes(n_factors=7),
     "31 factors": palate.Bayes(n_factors=31),
     "no history": palate.Bayes(history=False),
+    "120 sweeps": palate.Bayes(n_sweeps=120),
     "400 sweeps": palate.Bayes(n_sweeps=400),
 }
 MARKERS = {"Bias": "|", "ALS": "s", "SGD": "^", "Bayes": "o"}
