@@ -172,5 +172,5 @@ def test_print_and_json():
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["worst"] == "problem"
     assert set(plain["findings"][0]) == {"name", "severity", "says", "do"}
-    with pytest.raises(KeyError, match="there are size"):
+    with pytest.raises(KeyError, match="there are columns, size"):
         found["nothing"]

@@ -52,7 +52,7 @@ def find(ratings: Ratings) -> tuple[Finding, ...]:
     """All findings, in a fixed order."""
     if len(ratings) == 0:
         empty = Finding("size", "problem", "There are no ratings.", "Look at the file and at its columns.")
-        found: list[Finding | None] = [empty, _bad_rows(ratings), _tables(ratings)]
+        found: list[Finding | None] = [_columns(ratings), empty, _bad_rows(ratings), _tables(ratings)]
     else:
         found = [look(ratings) for look in _looks(ratings)]
     return tuple(finding for finding in found if finding)
@@ -63,7 +63,7 @@ def _looks(ratings: Ratings) -> list[Callable[[Ratings], Finding | None]]:
     if ratings.is_implicit:
         by_kind = (_counts, _ratings_as_counts, _repeats, _chosen_by_all, _robots)
     return [
-        *(_size, _density, _bad_rows, _duplicates, _tables),
+        *(_columns, _size, _density, _bad_rows, _duplicates, _tables),
         *by_kind,
         *(partial(_labels, what="user"), partial(_labels, what="item")),
         _constant_raters,
@@ -71,6 +71,15 @@ def _looks(ratings: Ratings) -> list[Callable[[Ratings], Finding | None]]:
         *(partial(_unrated, what="user"), partial(_unrated, what="item")),
         *(_cold, _times),
     ]
+
+
+# ---- what was taken for what
+
+
+def _columns(ratings: Ratings) -> Finding | None:
+    """Which column became what; a file that was misread is seen here."""
+    taken = ratings.report.taken
+    return Finding("columns", "info", f"{taken}.") if taken else None
 
 
 # ---- how many

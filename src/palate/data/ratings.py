@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Unrated = Literal["drop", "keep"]
 Kind = Literal["explicit", "implicit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+MAX_UNUSED = 8  # unused columns that a report names
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class ReadReport:
         summed (int, default 0): Rows of implicit ratings whose count was added to that of the same pair.
         table_notes (tuple of str, default empty): What was left out of the user and item tables; no rating is affected.
         blank_cells (int, default 0): Cells of a wide table that hold no rating; rows_read counts the others.
+        columns (dict, default empty): Field (user, item, rating, time, weight) -> name of the column taken for it.
+            Columns without names are column_1, column_2, ...
+        unused (dict, default empty): Name of each column that was not used -> what its values look like.
+        how (dict, default empty): How the source was read: separator, encoding, header, decimal mark, dates.
 
     Example:
         >>> import palate
@@ -62,6 +67,21 @@ class ReadReport:
     summed: int = 0
     table_notes: tuple[str, ...] = ()
     blank_cells: int = 0
+    columns: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+    how: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> str:
+        """Which column became what, which were not used and what they look like, and how the source was read."""
+        parts = [", ".join(f"{field} = {name}" for field, name in self.columns.items())] if self.columns else []
+        if self.unused:
+            shown = [f"{name or chr(34) * 2} ({look})" for name, look in list(self.unused.items())[:MAX_UNUSED]]
+            more = f", and {len(self.unused) - MAX_UNUSED} more" if len(self.unused) > MAX_UNUSED else ""
+            parts.append(f"not used: {', '.join(shown)}{more}")
+        if self.how:
+            parts.append("read with " + ", ".join(f"{what} {value}" for what, value in self.how.items()))
+        return "; ".join(parts)
 
     def __str__(self) -> str:
         parts = [f"{self.rows_read:,} {'cells of a wide table' if self.blank_cells else 'rows'} read"]

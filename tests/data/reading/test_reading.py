@@ -219,7 +219,7 @@ def test_a_bad_row_is_named_with_file_line_and_content_or_counted(write, line, n
 
 def test_a_row_too_short_beside_one_too_long_does_not_hide_either(write):
     path = write("1,2,3,4\n1,2\n1,2,3,4,5,6\n7,8,9,10\n")
-    assert read(path, on_bad_rows="report").report.bad_rows == {"wrong number of fields": 2}
+    assert read(path, user=0, item=1, rating=2, on_bad_rows="report").report.bad_rows == {"wrong number of fields": 2}
 
 
 def test_line_numbers_count_quoted_newlines_and_the_lines_before(write):

@@ -138,7 +138,7 @@ def test_small_and_odd_triples_are_read(tmp_path):
     assert len(palate.read(plays, kind="implicit")) == 8  # repeats are added up
     path = tmp_path / "six.txt"
     path.write_text("1 1 1 5 1 1298876400\n1 2 1 4 2 1288940400\n2 1 6 3 2 1286262000\n")
-    assert len(palate.read(path, rating=3, time=5)) == 3
+    assert len(palate.read(path, user=0, item=1, rating=3, time=5)) == 3
 
 
 def test_whoever_names_the_columns_or_says_no_is_believed():

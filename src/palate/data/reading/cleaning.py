@@ -6,7 +6,6 @@ first, then a bad row, which is raised or counted.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -147,16 +146,6 @@ def _iso_seconds(text: pl.Series) -> pl.Series:
         for form in TIME_FORMATS
     ]
     return pl.select(pl.coalesce(*read)).to_series().dt.epoch("s")
-
-
-def whole_numbers(series: pl.Series, minimum: float = -math.inf) -> bool:
-    """True if every value is a whole number of at least `minimum`."""
-    if not (series.dtype.is_integer() or series.dtype.is_float()):
-        return False
-    present = series.drop_nulls()
-    if series.dtype.is_float() and not (present.is_finite() & (present == present.floor())).all():
-        return False
-    return bool((present >= minimum).all()) if math.isfinite(minimum) else True
 
 
 def _is_blank(series: pl.Series) -> pl.Series:

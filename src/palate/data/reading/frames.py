@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import NativeFrame, is_foreign, opened
+from palate.data.reading.looks import N_SAMPLED
 from palate.data.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, LabelTypeError, OptionError
 
@@ -31,7 +32,8 @@ class Table:
     """Columns by position. `column(at)` is one of values, `label(at)` one of ids; `named` is True with real names.
 
     What follows is for wide tables: `head(n)` has the first n rows of a source whose names may say nothing, `own_names`
-    are the names as the source has them, `index` is that of a pandas frame, unless it only counts the rows.
+    are the names as the source has them, `index` is that of a pandas frame, unless it only counts the rows. `how` tells
+    in words how the source was read.
     """
 
     source: str
@@ -46,6 +48,11 @@ class Table:
     own_names: list[Any] | None = None
     index: pl.Series | None = None
     is_text: bool = False
+    how: dict[str, str] = field(default_factory=dict)
+
+    def sample(self, at: int) -> pl.Series:
+        """The first values of a column."""
+        return self.column(at).head(N_SAMPLED) if self.head is None else self.head(N_SAMPLED).column(at)
 
 
 def table_of(source: Any, connection: Any = None) -> Table | None:

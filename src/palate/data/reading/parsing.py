@@ -16,6 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from palate.data.reading.columns import is_common, is_wide_header
+from palate.data.reading.looks import N_SAMPLED
 from palate.data.reading.textfiles import Block, blocks, count
 from palate.errors import DataError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SEPARATORS = ("::", "\t", ",", ";", "|", " ")
+SPELLED = {"\t": "tab", " ": "blanks"}
 QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -89,10 +91,20 @@ class TextFile:
             yield fast and _without(skip, fast), partial(_exact, block, self.dialect, skip)
             skip = 0
 
-    def is_time(self, at: int, minimum: float) -> bool:
-        """True if a column has only whole numbers of at least `minimum` in the sample."""
-        fields = [row[at].strip().removesuffix(".0") for row in self.sample if len(row) > at]
-        return all(text.lstrip("-").isdecimal() and float(text) >= minimum for text in fields)
+    def column(self, at: int) -> pl.Series:
+        """The sample of a column, null where a field is empty or a row is too short."""
+        import polars as pl
+
+        fields = [row[at].strip() if len(row) > at else "" for row in self.sample[int(self.dialect.header) :]]
+        return pl.Series(self.dialect.names[at], [field or None for field in fields], dtype=pl.String)
+
+    @property
+    def how(self) -> dict[str, str]:
+        """How the file is read, in words."""
+        return {
+            "separator": SPELLED.get(self.dialect.separator, self.dialect.separator),
+            "header": "yes" if self.dialect.header else "no",
+        }
 
 
 def _exact(block: Any, dialect: Dialect, skip: int) -> Rows:
@@ -140,11 +152,11 @@ def _is_number(text: str) -> bool:
 
 
 def sample_lines(data: bytes) -> list[str]:
-    """Up to a hundred complete lines from the start of the first block."""
+    """Up to N_SAMPLED complete lines from the start of the first block."""
     text = data[: 1 << 16].decode("utf-8", "replace")
     lines = QUOTED.sub(lambda quoted: re.sub(r"\s", " ", quoted[0]), text).split("\n")
     whole = lines[:-1] if len(data) > 1 << 16 else lines
-    return [line.rstrip("\r") for line in whole[:100] if line.strip()]
+    return [line.rstrip("\r") for line in whole[:N_SAMPLED] if line.strip()]
 
 
 def find_separator(lines: list[str], min_columns: int) -> str:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from palate.data.native import polars_errors_in_words
 from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
-from palate.data.reading.cleaning import BadRows, bad_rows, typed, whole_numbers
-from palate.data.reading.columns import FIELDS, choose_columns, fields_of_kind
+from palate.data.reading.cleaning import BadRows, bad_rows, typed
+from palate.data.reading.columns import FIELDS, Choice, choose_columns, fields_of_kind
 from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import Rows, TextFile
@@ -184,6 +184,9 @@ class Collector:
     batches: list[Columns] = field(default_factory=list)
     rows_read: int = 0
     blank_cells: int = 0
+    columns: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+    how: dict[str, str] = field(default_factory=dict)
 
     def add_wide(self, table: Table, given: dict[str, Any], blank: Blank) -> None:
         """Add all rated cells of a wide table."""
@@ -218,10 +221,14 @@ class Collector:
             given,
             named=table.named,
             source=table.source,
-            is_time=lambda at, minimum: whole_numbers(table.column(at), minimum),
+            sample=table.sample,
             kind=self.kind,
+            is_ordered=not table.is_text,
         )
-        columns = {name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.items()}
+        self.note(chosen, table.names, table.how)
+        columns = {
+            name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.at.items()
+        }
         frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
         self.add(Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons))
 
@@ -234,12 +241,18 @@ class Collector:
             given,
             named=text.dialect.header,
             source=self.source,
-            is_time=text.is_time,
+            sample=text.column,
             kind=self.kind,
         )
+        self.note(chosen, text.dialect.names, text.how)
         for fast, exact in text.rows():
-            if fast is None or not self.add(_fields(fast, chosen), only_if_clean=True):
-                self.add(_fields(exact(), chosen))
+            if fast is None or not self.add(_fields(fast, chosen.at), only_if_clean=True):
+                self.add(_fields(exact(), chosen.at))
+
+    def note(self, chosen: Choice, names: list[str], how: dict[str, str]) -> None:
+        """Keep which column became what, for the report."""
+        self.columns = {"rating" if field == "count" else field: names[at] for field, at in chosen.at.items()}
+        self.unused, self.how = chosen.unused, how
 
     def add(self, rows: Rows, *, only_if_clean: bool = False) -> bool:
         """Add the good rows; raise at bad ones or report them. With only_if_clean, add all or (False) none."""
@@ -292,6 +305,9 @@ class Collector:
             n_differing,
             summed=summed,
             blank_cells=self.blank_cells,
+            columns=self.columns,
+            unused=self.unused,
+            how=self.how,
         )
         ratings = Ratings(
             joined.users,
