@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,6 +110,17 @@ READ_OPTIONS: dict[str, Any] = {
     "unrated": _text(
         "unrated", READING, "Users and items in these files without ratings: drop or keep.", metavar="CHOICE"
     ),
+    "event": Annotated[
+        list[str] | None,
+        Option(
+            "--event",
+            metavar="EVENT=WORTH",
+            help="Implicit ratings: what each event is worth, such as view=1 or view=ignore; repeat for several. "
+            '"default": the weights in the guide; "false": every row counts 1.',
+            show_default=False,
+            rich_help_panel=READING,
+        ),
+    ],
     "wide": Annotated[
         bool | None,
         Option(
@@ -353,6 +364,22 @@ def _number_of(option: str, text: str) -> float | bool:
         raise OptionError(f'{option} must be a number or "false", got {text!r}.') from None
 
 
+def _events_of(words: Sequence[str]) -> dict[str, float | str] | bool:
+    """Return typed events as palate.read takes them. Raises OptionError for what is no EVENT=WORTH."""
+    if list(words) in (["default"], ["false"]):
+        return words[0] == "default"
+    events: dict[str, float | str] = {}
+    for text in words:
+        event, equals, worth = text.rpartition("=")
+        try:
+            events[event] = worth if worth == "ignore" else float(worth)
+        except ValueError:
+            equals = ""
+        if not equals or not event:
+            raise OptionError(f"--event {text}: give EVENT=WORTH, such as --event view=1, or --event view=ignore.")
+    return events
+
+
 def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
     r"""Return typed options as palate.read takes them: positions as numbers, "false" as False, \t as a tab."""
     options = dict(given)
@@ -362,6 +389,8 @@ def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
             options[name] = int(text)
         if text in ("false", "False") and name in ("rating", "time", "weight"):
             options[name] = False
+    if "event" in options:
+        options["event"] = _events_of(options["event"])
     if "blank" in options:
         options["blank"] = _number_of("--blank", options["blank"])
     if "separator" in options:

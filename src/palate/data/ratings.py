@@ -72,11 +72,17 @@ class ReadReport:
     how: dict[str, str] = field(default_factory=dict)
 
     @property
+    def reading(self) -> dict[str, dict[str, str]]:
+        """Columns taken, columns not used, and how the source was read, fit for JSON; empty if nothing is known."""
+        return {"columns": self.columns, "unused": self.unused, "how": self.how} if self.columns else {}
+
+    @property
     def taken(self) -> str:
         """Which column became what, which were not used and what they look like, and how the source was read."""
         parts = [", ".join(f"{field} = {name}" for field, name in self.columns.items())] if self.columns else []
         if self.unused:
-            shown = [f"{name or chr(34) * 2} ({look})" for name, look in list(self.unused.items())[:MAX_UNUSED]]
+            looks = {name: "times?" if look == "times" else look for name, look in self.unused.items()}
+            shown = [f"{name or repr('')} ({look})" for name, look in list(looks.items())[:MAX_UNUSED]]
             more = f", and {len(self.unused) - MAX_UNUSED} more" if len(self.unused) > MAX_UNUSED else ""
             parts.append(f"not used: {', '.join(shown)}{more}")
         if self.how:
@@ -506,6 +512,8 @@ class Ratings:
         times = self.times
         if times is not None:
             lines.append(f"times from {times.min()} to {times.max()}")
+        if self.report.taken:
+            lines.append(self.report.taken)
         if not self.report.is_clean:
             lines.append(str(self.report))
         return "\n".join(lines)

@@ -118,7 +118,7 @@ class Recipe(ABC):
             **vars(trained),
             predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},
-            training=monitor.summary(),
+            training=monitor.summary() | ({"read": ratings.report.reading} if ratings.report.reading else {}),
         )
 
     @classmethod

@@ -51,11 +51,15 @@ def typed(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     The columns `rating_text`, `weight_text` and `count_text` are True where a value was given at all. Raises
     LabelTypeError or DataError for id columns of another type.
     """
+    import polars as pl
+
     columns = {name: labels(frame[name], name, source) for name in ("user", "item")}
     for name in ("rating", "weight", "count"):
         if name in frame.columns:
             columns[name] = numbers(frame[name], name, source)
             columns[f"{name}_text"] = ~_is_blank(frame[name])
+    if "event" in frame.columns:
+        columns["event"] = frame["event"].cast(pl.String)
     if "time" in frame.columns:
         columns["time"] = seconds(frame["time"], source)
     return frame.select(**columns)

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from palate.data.reading.events import Event, event_column
 from palate.data.reading.looks import AMAZON_REVIEWER, ASIN, Column
 from palate.errors import DataError, OptionError, PalateError
 
 if TYPE_CHECKING:
     import polars as pl
 
-FIELDS = ("user", "item", "rating", "time", "weight", "count")
+FIELDS = ("user", "item", "rating", "time", "weight", "count", "event")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
 MAX_UNNAMED = 4  # columns without names that are told apart by values and positions
 INDEX_NAMES = ("", "index", "unnamed: 0")  # of an index that was written as the first column
@@ -99,14 +100,15 @@ def choose_columns(
     source: str,
     sample: Callable[[int], pl.Series],
     kind: str = "explicit",
+    event: Event = None,
     is_ordered: bool = False,
 ) -> Choice:
     """The column of each field, by its name or position and by its values; see looks.py.
 
     `given` has the caller's option for each field: a name, a position, None (find it) or False (leave it out).
-    `sample(position)` has the first values of a column. is_ordered: columns without names stand in the order user,
-    item, rating, time, as in arrays. Raises DataError, listing the columns, if a needed field is not found, or if
-    columns can be read in more than one way.
+    `sample(position)` has the first values of a column. event: the option of `palate.read`. is_ordered: columns without
+    names stand in the order user, item, rating, time, as in arrays. Raises DataError, listing the columns, if a needed
+    field is not found, or if columns can be read in more than one way.
     """
     given = fields_of_kind(given, kind)
     columns = _Columns(names, sample)
@@ -116,8 +118,10 @@ def choose_columns(
     else:
         _choose_by_position(columns, given, chosen, kind, source, is_ordered=is_ordered)
     _check(chosen, names, source, kind)
+    if kind == "implicit":
+        _choose_event(columns, chosen, event, source)
     for field, at in chosen.items():
-        if named and isinstance(given[field], str | None) and names.count(names[at]) > 1:
+        if named and field in given and isinstance(given[field], str | None) and names.count(names[at]) > 1:
             option = "rating" if field == "count" else field
             raise DataError(
                 f"{source}: {names.count(names[at])} columns are called {names[at]!r}. Rename all but one, or give the "
@@ -198,6 +202,14 @@ def _choose_by_name(columns: _Columns, given: dict[str, Any], chosen: dict[str, 
             chosen[field] = (fitting or candidates)[0]
     if given.get("weight", False) is None and "weight" in chosen and _is_of_item(columns, chosen):
         del chosen["weight"]
+
+
+def _choose_event(columns: _Columns, chosen: dict[str, int], event: Event, source: str) -> None:
+    """Add the column of events of implicit ratings, if there is one."""
+    free = [at for at in range(len(columns.names)) if at not in chosen.values()]
+    found = event_column([columns[at] for at in free], [plain(columns.names[at]) for at in free], event, source)
+    if found is not None:
+        chosen["event"] = free[found]
 
 
 def _fits(column: Column, field: str) -> bool:
@@ -284,7 +296,9 @@ def _choose_measure_by_position(
     if kind == "explicit" and len(others) == 1 and columns[others[0]].n_distinct < len(columns[others[0]].texts):
         _ask(columns, chosen, kind, source, f"column {others[0]} looks like the rating")
     if kind == "implicit":
-        unclear = [at for at, time in zip(open_to, is_time, strict=True) if not time]
+        unclear = [
+            at for at, time in zip(open_to, is_time, strict=True) if not time and columns[at].numbers is not None
+        ]
         if unclear:
             _ask(columns, chosen, kind, source, f"column {unclear[0]} is neither a count nor a time")
         return

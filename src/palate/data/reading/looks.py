@@ -85,7 +85,7 @@ class Column:
         if self.is_blank or self.is_moment or self.is_list or self.values.dtype == pl.Boolean:
             return None
         if self.values.dtype.is_numeric():
-            numbers = self.values.drop_nulls().cast(pl.Float64).to_numpy()
+            numbers: NDArray[np.float64] = self.values.drop_nulls().cast(pl.Float64).to_numpy()
             return numbers[~np.isnan(numbers)]
         try:
             return np.array([float(text) for text in self.texts])

@@ -102,7 +102,7 @@ class TextFile:
     def how(self) -> dict[str, str]:
         """How the file is read, in words."""
         return {
-            "separator": SPELLED.get(self.dialect.separator, self.dialect.separator),
+            "separator": SPELLED.get(self.dialect.separator, f'"{self.dialect.separator}"'),
             "header": "yes" if self.dialect.header else "no",
         }
 

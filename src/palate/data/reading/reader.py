@@ -17,6 +17,7 @@ from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
 from palate.data.reading.cleaning import BadRows, bad_rows, typed
 from palate.data.reading.columns import FIELDS, Choice, choose_columns, fields_of_kind
 from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
+from palate.data.reading.events import Event, EventWeights, check_event
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.tables import UNRATED, joined_table
@@ -44,6 +45,7 @@ def read(
     items: Any = None,
     users: Any = None,
     unrated: Unrated = "drop",
+    event: Event = None,
     wide: bool | None = None,
     blank: float | Literal[False] | None = None,
     separator: str | None = None,
@@ -82,6 +84,10 @@ def read(
         users (path, frame or mapping, default None): A table of user attributes, joined by id.
         unrated ("drop" or "keep", default "drop"): What to do with items and users of the tables that have no rating.
             "keep" adds them to the vocabularies, so that they can be predicted and recommended.
+        event (mapping, bool or None, default None): With kind="implicit", what each event is worth where a column says
+            what happened, such as {"view": 1, "cart": 3, "purchase": 10, "remove_from_cart": -1}; "ignore" leaves rows
+            out. The worths of a pair are added up, and a sum of 0 or less is no choice. True: 1 for views, clicks and
+            plays, 2 for likes, 3 for carts, 10 for purchases. False: every row counts 1. None refuses such a column.
         wide (bool or None, default None): True reads a table with a row for each user and a column for each item. Users
             are the column called user, the index of a pandas frame, the first column of a text file, or else the
             positions of rows; items are the names of the columns, or else their positions. None refuses a source
@@ -124,9 +130,12 @@ def read(
     given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     fields_of_kind(given, kind)  # raises if two options name the counts
     check_wide(wide, blank, source)
+    check_event(event, kind)
     with polars_errors_in_words("the source"):
         table = table_of(source, connection)
-        collector = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
+        collector = Collector(
+            name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, event
+        )
         if table is None:
             with open_bytes(source) as stream:
                 chunks = utf8_chunks(stream, encoding, collector.source)
@@ -179,11 +188,13 @@ class Collector:
     source: str
     bad: BadRows
     kind: Kind = "explicit"
+    event: Event = None
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
     batches: list[Columns] = field(default_factory=list)
     rows_read: int = 0
     blank_cells: int = 0
+    n_ignored: int = 0
     columns: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
@@ -223,6 +234,7 @@ class Collector:
             source=table.source,
             sample=table.sample,
             kind=self.kind,
+            event=self.event,
             is_ordered=not table.is_text,
         )
         self.note(chosen, table.names, table.how)
@@ -243,6 +255,7 @@ class Collector:
             source=self.source,
             sample=text.column,
             kind=self.kind,
+            event=self.event,
         )
         self.note(chosen, text.dialect.names, text.how)
         for fast, exact in text.rows():
@@ -274,6 +287,8 @@ class Collector:
 
     def _encoded(self, frame: pl.DataFrame) -> Columns:
         weight = "weight" if self.kind == "explicit" else "count"
+        if "event" in frame.columns:
+            frame = self._weighted(frame)
         return Columns(
             self._codes(self.users, frame["user"]),
             self._codes(self.items, frame["item"]),
@@ -281,6 +296,16 @@ class Collector:
             frame["time"].to_numpy() if "time" in frame.columns else None,
             frame[weight].to_numpy().astype(np.float32) if weight in frame.columns else None,
         )
+
+    def _weighted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose event is not ignored, with counts of what the events are worth."""
+        import polars as pl
+
+        worth = EventWeights.of(self.event, self.source)(frame["event"])
+        counts = worth * (frame["count"].to_numpy() if "count" in frame.columns else 1.0)
+        kept = ~np.isnan(worth)
+        self.n_ignored += int((~kept).sum())
+        return frame.with_columns(pl.Series("count", counts)).filter(pl.Series(kept))
 
     def _codes(self, labels: Labels, series: pl.Series) -> NDArray[np.int32]:
         try:
@@ -294,6 +319,8 @@ class Collector:
         item_vocabulary, item_codes = self.items.vocabulary()
         columns = self._columns(user_codes, item_codes)
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
+        if "event" in self.columns:
+            joined = self._chosen(joined)
         counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
         summed, n_dropped = (n_dropped, 0) if duplicates == "sum" else (0, n_dropped)
         report = ReadReport(
@@ -323,6 +350,14 @@ class Collector:
         strict = self.bad.strict
         with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
         return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
+
+    def _chosen(self, columns: Columns) -> Columns:
+        """The pairs whose events are worth more than 0 in all."""
+        assert columns.weights is not None
+        kept = columns.weights > 0
+        self.how = {**self.how, "events": f"{self.n_ignored:,} rows ignored, {int((~kept).sum()):,} pairs not above 0"}
+        parts: list[Any] = [None if column is None else column[kept] for column in columns]
+        return Columns(*parts)
 
     def _columns(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Columns:
         batches, self.batches = self.batches, []
