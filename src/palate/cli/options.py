@@ -136,6 +136,12 @@ READ_OPTIONS: dict[str, Any] = {
         'With --wide, a number that means no rating, such as 0 or 99. "false": none does.',
         metavar="NUMBER",
     ),
+    "rows": _text(
+        "rows",
+        READING,
+        'With --wide, what the rows are: "users" or "items"; the columns are the others.',
+        metavar="CHOICE",
+    ),
     "separator": _text(
         "separator", READING, r'Field separator: "," "::" "\t" ...; detected if not given.', metavar="TEXT"
     ),

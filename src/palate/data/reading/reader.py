@@ -48,6 +48,7 @@ def read(
     event: Event = None,
     wide: bool | None = None,
     blank: float | Literal[False] | None = None,
+    rows: Literal["users", "items"] | None = None,
     separator: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
@@ -95,6 +96,8 @@ def read(
         blank (float, False or None, default None): In a wide table, a number that means no rating, besides blank cells
             and NaN; False: no number does. None takes each number for a rating, but refuses a table without a blank
             cell in which 0 is the lowest, or another number stands apart. In implicit ratings 0 is no choice.
+        rows ("users", "items" or None, default None): What the rows of a wide table are; the columns are then the
+            others. None takes them for items if their labels are called so (movie, title, ...), else for users.
         separator (str, default None): What separates the fields of a text file; None finds it.
         header (bool, default None): True if the first line of a text file has the column names; None finds out.
         encoding (str, default None): Encoding of a text file; None finds out whether it is UTF-8, UTF-16, UTF-32 or
@@ -129,7 +132,7 @@ def read(
     check_choice("unrated", unrated, UNRATED)
     given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     fields_of_kind(given, kind)  # raises if two options name the counts
-    check_wide(wide, blank, source)
+    check_wide(wide, blank, rows, source)
     check_event(event, kind)
     with polars_errors_in_words("the source"):
         table = table_of(source, connection)
@@ -142,11 +145,11 @@ def read(
                 min_columns = 3 if kind == "explicit" and not wide else 2
                 text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
                 if wide:
-                    collector.add_wide(collector.whole(text), given, blank)
+                    collector.add_wide(collector.whole(text), given, blank, rows)
                 else:
                     collector.add_text(text, given, check_wide=wide is None)
         elif wide:
-            collector.add_wide(table, given, blank)
+            collector.add_wide(table, given, blank, rows)
         else:
             collector.add_table(table, given, check_wide=wide is None)
     return collector.ratings(policy, users=users, items=items, unrated=unrated)
@@ -199,10 +202,12 @@ class Collector:
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
 
-    def add_wide(self, table: Table, given: dict[str, Any], blank: Blank) -> None:
+    def add_wide(self, table: Table, given: dict[str, Any], blank: Blank, rows: str | None) -> None:
         """Add all rated cells of a wide table."""
-        long, self.blank_cells = long_table(table, given, blank, self.kind)
-        self.add_table(long, dict.fromkeys(given))
+        long = long_table(table, given, blank, self.kind, rows)
+        self.blank_cells = long.n_blank
+        self.add_table(long.table, dict.fromkeys(given))
+        self.columns, self.how = long.columns, {**table.how, **long.how}
 
     def whole(self, text: TextFile) -> Table:
         """All rows of a text file as one table; rows of another shape are bad."""
