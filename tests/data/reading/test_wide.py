@@ -240,7 +240,7 @@ def test_the_command_line_speaks_its_own_words(tmp_path):
 
 
 MOVIES = pd.DataFrame({"movie": ["Dune", "Heat", "Up"], "ann": [5, np.nan, 1], "bob": [3, 2.0, np.nan]})
-RATED = {("ann", "Dune", 5), ("ann", "Up", 1), ("bob", "Dune", 3), ("bob", "Heat", 2)}
+OF_MOVIES = {("ann", "Dune", 5), ("ann", "Up", 1), ("bob", "Dune", 3), ("bob", "Heat", 2)}
 
 
 @pytest.mark.parametrize(
@@ -255,14 +255,14 @@ RATED = {("ann", "Dune", 5), ("ann", "Up", 1), ("bob", "Dune", 3), ("bob", "Heat
 )
 def test_rows_may_be_items(frame, options):
     ratings = palate.read(frame, wide=True, **options)
-    assert set(ratings.to_frame().select("user", "item", "rating").rows()) == RATED
+    assert set(ratings.to_frame().select("user", "item", "rating").rows()) == OF_MOVIES
     assert ratings.report.columns["rating"] == "the cells"
 
 
 def test_rows_of_items_in_a_file(tmp_path):
     MOVIES.to_csv(tmp_path / "m.csv", index=False)
     ratings = palate.read(tmp_path / "m.csv", wide=True)
-    assert set(ratings.to_frame().select("user", "item", "rating").rows()) == RATED
+    assert set(ratings.to_frame().select("user", "item", "rating").rows()) == OF_MOVIES
     assert ratings.report.how["wide"] == "a row for each item"
 
 
