@@ -121,6 +121,9 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
+    "where": _text(
+        "where", READING, "Read only the rows that meet this condition on the file's columns.", metavar="SQL"
+    ),
     "wide": Annotated[
         bool | None,
         Option(

@@ -20,6 +20,7 @@ from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join
 from palate.data.reading.events import Event, EventWeights, check_event
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import Rows, TextFile
+from palate.data.reading.selecting import Selection, check_where
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.reading.wide import Blank, check_not_wide, check_sample_not_wide, check_wide, long_table
@@ -46,6 +47,7 @@ def read(
     users: Any = None,
     unrated: Unrated = "drop",
     event: Event = None,
+    where: str | None = None,
     wide: bool | None = None,
     blank: float | Literal[False] | None = None,
     rows: Literal["users", "items"] | None = None,
@@ -89,6 +91,8 @@ def read(
             what happened, such as {"view": 1, "cart": 3, "purchase": 10, "remove_from_cart": -1}; "ignore" leaves rows
             out. The worths of a pair are added up, and a sum of 0 or less is no choice. True: 1 for views, clicks and
             plays, 2 for likes, 3 for carts, 10 for purchases. False: every row counts 1. None refuses such a column.
+        where (str, default None): Read only the rows that meet a condition in SQL on the columns of the source, such as
+            "verified = 'Y' AND year >= 2010"; see `Recommender.recommend`. Numbers in a text file are numbers.
         wide (bool or None, default None): True reads a table with a row for each user and a column for each item. Users
             are the column called user, the index of a pandas frame, the first column of a text file, or else the
             positions of rows; items are the names of the columns, or else their positions. None refuses a source
@@ -134,11 +138,13 @@ def read(
     fields_of_kind(given, kind)  # raises if two options name the counts
     check_wide(wide, blank, rows, source)
     check_event(event, kind)
+    check_where(where, wide)
     with polars_errors_in_words("the source"):
         table = table_of(source, connection)
         collector = Collector(
             name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, event
         )
+        collector.selection = None if where is None else Selection(where)
         if table is None:
             with open_bytes(source) as stream:
                 chunks = utf8_chunks(stream, encoding, collector.source)
@@ -192,6 +198,7 @@ class Collector:
     bad: BadRows
     kind: Kind = "explicit"
     event: Event = None
+    selection: Selection | None = None
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
     batches: list[Columns] = field(default_factory=list)
@@ -247,7 +254,11 @@ class Collector:
             name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.at.items()
         }
         frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
-        self.add(Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons))
+        rows = Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons)
+        if self.selection is not None:
+            named = {table.names[at]: table.column(at) for at in self.selection.columns(table.names)}
+            rows = self.selection.table_rows(rows, named)
+        self.add(rows)
 
     def add_text(self, text: TextFile, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a text file. A block is parsed the exact way only if the fast way fails or finds bad rows."""
@@ -263,9 +274,21 @@ class Collector:
             event=self.event,
         )
         self.note(chosen, text.dialect.names, text.how)
+        if self.selection is not None:
+            sample = [text.column(at) for at in range(len(text.dialect.names))]
+            self.selection.decide_types(text.dialect.names, sample)
         for fast, exact in text.rows():
-            if fast is None or not self.add(_fields(fast, chosen.at), only_if_clean=True):
-                self.add(_fields(exact(), chosen.at))
+            left_out = 0 if self.selection is None else self.selection.n_left_out
+            if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
+                if self.selection is not None:
+                    self.selection.n_left_out = left_out  # the block is counted once more
+                self.add(self._selected(exact(), text, chosen))
+
+    def _selected(self, rows: Rows, text: TextFile, chosen: Choice) -> Rows:
+        """The chosen columns of the rows that meet the condition, if there is one."""
+        if self.selection is None:
+            return _fields(rows, chosen.at)
+        return _fields(self.selection.rows(rows, text.dialect.names), chosen.at)
 
     def note(self, chosen: Choice, names: list[str], how: dict[str, str]) -> None:
         """Keep which column became what, for the report."""
@@ -339,7 +362,9 @@ class Collector:
             blank_cells=self.blank_cells,
             columns=self.columns,
             unused=self.unused,
-            how=self.how,
+            how=self.how
+            if self.selection is None
+            else {**self.how, "where": f"{self.selection.n_left_out:,} rows left out"},
         )
         ratings = Ratings(
             joined.users,

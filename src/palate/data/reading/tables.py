@@ -189,7 +189,7 @@ def _text_table(
     names = distinct_names(text.dialect.names)
     frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
     at = _id_position(names, vocabulary.what, label, name, named=text.dialect.header)
-    guessed = [column if number == at else _guessed(column) for number, column in enumerate(frame.get_columns())]
+    guessed = [column if number == at else guessed(column) for number, column in enumerate(frame.get_columns())]
     frame = pl.DataFrame(guessed)
     second = names[1] if len(names) > 1 and at != 1 and not text.dialect.header else None
     if second and vocabulary.what == "item" and frame.schema[second] == pl.String:
@@ -208,7 +208,7 @@ def _id_position(names: list[str], what: str, label: str | int | None, source: s
     return (common or exact or [0])[0]
 
 
-def _guessed(text: pl.Series) -> pl.Series:
+def guessed(text: pl.Series) -> pl.Series:
     """A column of text, as integers or decimals if all its values are; "01" is neither, and NA is missing there."""
     import polars as pl
 
