@@ -36,6 +36,8 @@ numbers = st.sampled_from(
 texts = st.sampled_from(
     ["t", "'ab'", "''", "NULL", "lower(t)", "upper(t)", "trim(t)", "substr(t, 2, 2)", "nullif(t, 'ab')"]
 )
+some_numbers, some_texts = st.sampled_from(["1", "2", "-1.5", "NULL"]), st.sampled_from(["'ab'", "''", "NULL"])
+among = st.sampled_from(["IN", "NOT IN"])
 patterns = st.text("ab%_A", max_size=6).map(lambda text: f"'{text}'")
 compare = st.sampled_from(["=", "<>", "<", "<=", ">", ">="])
 
@@ -47,12 +49,7 @@ def listed(values):
 simple = st.one_of(
     st.builds("{} {} {}".format, numbers, compare, numbers),
     st.builds("{} {} {}".format, texts, compare, texts),
-    st.builds(
-        "{} {} ({})".format,
-        numbers,
-        st.sampled_from(["IN", "NOT IN"]),
-        listed(st.sampled_from(["1", "2", "-1.5", "NULL"])),
-    ),
+    st.builds("{} {} ({})".format, numbers, among, listed(some_numbers)),
     st.builds("{} {} ({})".format, texts, among, listed(some_texts)),
     st.builds("{} {} {} AND {}".format, numbers, st.sampled_from(["BETWEEN", "NOT BETWEEN"]), numbers, numbers),
     st.builds("{} {} {}".format, texts, st.sampled_from(["LIKE", "NOT LIKE"]), patterns),
