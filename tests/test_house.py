@@ -35,6 +35,7 @@ LAZY = [
     "matplotlib",
     "faiss",
     "optuna",
+    "sqlglot",
 ]
 
 ROOT = Path(__file__).parent.parent
