@@ -716,7 +716,7 @@ def test_a_quote_that_is_never_closed_ends_with_its_line(monkeypatch):
     monkeypatch.setattr(_textfiles, "BLOCK", 64)
     text = 'a,b,1\n"c,d,2\n' + "".join(f"e,f{n},3\n" for n in range(60))
     chunks = (text[at : at + 64].encode() for at in range(0, len(text), 64))
-    made = [(block.line, bytes(block.data).decode()) for block in _textfiles.blocks(chunks, ",")]
+    made = [(block.line, bytes(block.data).decode()) for block in _textfiles.blocks(chunks, lambda: ",")]
     assert "".join(data for _, data in made) == text
     begins = np.cumsum([0] + [data.count("\n") for _, data in made])
     assert [line for line, _ in made] == (begins[:-1] + 1).tolist()
@@ -728,7 +728,7 @@ def test_lines_are_counted_on_after_one_that_is_too_long(monkeypatch):
     monkeypatch.setattr(_textfiles, "BLOCK", 64)
     text = "a,b,1\n" + "x" * 300 + "\n" + "".join(f"c,d{n},2\n" for n in range(40))
     chunks = (text[at : at + 64].encode() for at in range(0, len(text), 64))
-    made = [(block.line, bytes(block.data).decode()) for block in _textfiles.blocks(chunks, ",")]
+    made = [(block.line, bytes(block.data).decode()) for block in _textfiles.blocks(chunks, lambda: ",")]
     lines = text.splitlines()
     assert [line for line, data in made if data.startswith("x")] == [2]
     for line, data in made:

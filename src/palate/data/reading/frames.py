@@ -1,13 +1,13 @@
-"""Frames: sources that have columns (frames, arrays, sparse matrices, SQL, Parquet, JSON lines) as polars columns.
+"""Frames: sources that have columns (frames, arrays, sparse matrices, SQL, Parquet, JSON) as polars columns.
 
 Everything becomes a `Table`, whose columns are converted one by one when they are needed.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import NativeFrame, is_foreign, opened
+from palate.data.reading.containers import Content, Fits, opened_content
+from palate.data.reading.databases import SQLITE, sqlite_columns
+from palate.data.reading.jsonfiles import JsonRecords, is_json, json_records
 from palate.data.reading.looks import N_SAMPLED
-from palate.data.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, LabelTypeError, OptionError
 
 if TYPE_CHECKING:
     import polars as pl
 
 COLUMN_FILES = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}
-JSON_FILES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "ipc stream", SQLITE: "sqlite"}
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,18 @@ class Table:
         return self.column(at).head(N_SAMPLED) if self.head is None else self.head(N_SAMPLED).column(at)
 
 
-def table_of(source: Any, connection: Any = None) -> Table | None:
-    """The source as a Table, or None if it is a text file."""
+def table_of(source: Any, connection: Any = None, fits: Fits | None = None) -> Table | None:
+    """The source as a Table, or None if it is a text file.
+
+    fits: True for the column names that are looked for among the files of an archive or the tables of a database.
+    """
     if connection is not None:
         return _of_query(source, connection)
     if isinstance(source, (str, Path)):
-        return _of_file(source)
+        _check_no_query(source)
+        return _of_file(source, fits)
     if hasattr(source, "read"):
-        return None
+        return _of_open_file(source, fits)
     if isinstance(source, Mapping):
         return _of_columns(dict(source), "the mapping")
     if isinstance(source, tuple):
@@ -87,24 +94,50 @@ def _of_query(query: Any, connection: Any) -> Table:
         raise DataError(f"the result of the query cannot be read: {error}") from error
 
 
-def _of_file(source: str | Path) -> Table | None:
+def _check_no_query(source: str | Path) -> None:
+    if str(source).lower().startswith(("select ", "select\n", "with ")) and not Path(source).exists():
+        raise OptionError("an SQL query needs connection=, an open database connection.")
+
+
+def _of_open_file(source: Any, fits: Fits | None) -> Table | None:
+    """The table in an open file; None if it is text, or a pipe that cannot be read twice."""
+    if isinstance(source, io.TextIOBase) or not (hasattr(source, "seekable") and source.seekable()):
+        return None
+    start = source.tell()
+    table = _of_file(source, fits)
+    if table is None:
+        source.seek(start)
+    return table
+
+
+def _of_file(source: Any, fits: Fits | None) -> Table | None:
+    """The table in a file, by its first bytes and its name; None if it is text."""
+    with opened_content(source, fits) as content:
+        suffix = _suffix(content.name)
+        kind = next((kind for magic, kind in MAGIC.items() if content.head.startswith(magic)), COLUMN_FILES.get(suffix))
+        path = source if isinstance(source, (str, Path)) and not content.how and content.member is None else None
+        if kind in ("parquet", "ipc", "ipc stream"):
+            return replace(_of_columnar(content, kind, path), how=content.how)
+        if kind == "sqlite":
+            member, columns = sqlite_columns(content, path, fits)
+            return replace(_of_columns(columns, content.name), how=content.how | {"member": f"table {member}"})
+        return _of_json(json_records(content, suffix), content) if is_json(content.head, suffix) else None
+
+
+def _suffix(name: str) -> str:
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
+
+
+def _of_columnar(content: Content, kind: str, path: Any) -> Table:
     import polars as pl
 
-    lower = str(source).lower()
-    if lower.startswith(("select ", "select\n", "with ")) and not Path(source).exists():
-        raise OptionError("an SQL query needs connection=, an open database connection.")
-    if lower.startswith(("http://", "https://", "s3://")):
-        raise DataError(f"{source}: palate reads local files only. Download it first.")
-    if lower.endswith(JSON_FILES):
-        return _of_json_lines(source)
-    kind = COLUMN_FILES.get(Path(lower).suffix)
-    if kind is None or not Path(source).is_file():
-        return None
+    readers = {"parquet": pl.read_parquet, "ipc": pl.read_ipc, "ipc stream": pl.read_ipc_stream}
     try:
-        frame = pl.read_parquet(source) if kind == "parquet" else pl.read_ipc(source)
+        frame = readers[kind](path or io.BytesIO(content.whole()))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise DataError(f"{source} is not a readable {kind} file: {error}") from error
-    return _of_polars(frame, str(source))
+        raise DataError(f"{content.name} is not a readable {kind} file: {error}") from error
+    return _of_polars(frame, content.name)
 
 
 def _of_polars(frame: pl.DataFrame, source: str) -> Table:
@@ -112,7 +145,7 @@ def _of_polars(frame: pl.DataFrame, source: str) -> Table:
 
 
 def _of_frame(source: Any) -> Table:
-    frame = opened(source)
+    frame = opened(source) or opened(_of_stream(source))
     if frame is None:
         raise DataError(
             f"cannot read ratings from this {type(source).__name__}. Give a path, an open file, a pandas, polars or "
@@ -120,6 +153,13 @@ def _of_frame(source: Any) -> Table:
             "sparse matrix, or an SQL query with connection=."
         )
     return _of_native(frame, f"the {type(source).__name__}", source if hasattr(source, "iloc") else None)
+
+
+def _of_stream(source: Any) -> Any:
+    """A polars frame of anything that gives an Arrow stream, as DuckDB does."""
+    import polars as pl
+
+    return pl.DataFrame(source) if hasattr(source, "__arrow_c_stream__") else None
 
 
 def _of_native(frame: NativeFrame, source: str, pandas: Any) -> Table:
@@ -243,7 +283,7 @@ def series_of_values(values: Any, name: str, *, labels: bool = False, words: boo
     if array.ndim != 1:
         raise DataError(f"column {name!r} has shape {array.shape}: give one dimension.")
     if array.dtype.kind in "UT":
-        return pl.Series(name, array.tolist(), dtype=pl.String)
+        return _of_texts(array.tolist(), name)
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     if array.dtype.kind in "cV":  # complex numbers and records, which polars has no type for
@@ -263,7 +303,9 @@ def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = Tru
     if kinds == {np.datetime64}:
         return series_of_values(np.array(cleaned, "datetime64[us]"), name)
     if not kinds or kinds <= {str, np.str_}:
-        return pl.Series(name, cleaned, dtype=pl.String)
+        return _of_texts(cleaned, name)
+    if kinds <= {list, tuple, np.ndarray} and (lists := _of_lists(cleaned, name)) is not None:
+        return lists
     if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
         return _integers(cleaned, name)
     if all(issubclass(kind, (int, float, np.number)) and kind is not bool for kind in kinds):
@@ -274,7 +316,39 @@ def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = Tru
             f"the ids in column {name!r} must be all strings or all integers, got {names}. "
             "Make them one type, for instance all strings."
         )
-    return pl.Series(name, [None if value is None else str(value) for value in cleaned], dtype=pl.String)
+    return _of_texts([None if value is None else str(value) for value in cleaned], name)
+
+
+def _of_texts(texts: list[Any], name: str) -> pl.Series:
+    """Strings as a column. Raises DataError for one that is half a character, which no file can hold."""
+    import polars as pl
+
+    try:
+        return pl.Series(name, texts, dtype=pl.String)
+    except UnicodeError:
+        row = next(row for row, text in enumerate(texts) if text is not None and not _is_text(text))
+        raise DataError(
+            f"column {name!r}, row {row} (from 0): {texts[row]!r} is no text: it has half of a pair of surrogates."
+        ) from None
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def _of_lists(values: list[Any], name: str) -> pl.Series | None:
+    """Lists as a column of lists; None if their values are of several types."""
+    import polars as pl
+
+    try:
+        series = pl.Series(name, [None if value is None else list(value) for value in values])
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+    return series if isinstance(series.dtype, pl.List) else None
 
 
 def _integers(values: list[Any], name: str) -> pl.Series:
@@ -295,45 +369,21 @@ def _is_not_itself(value: Any) -> Any:
     return True if type(value).__name__ in ("NAType", "NaTType") else value != value
 
 
-def _of_json_lines(source: Any) -> Table:
-    name = name_of(source)
-    with open_bytes(source) as stream:
-        records = list(_json_records(blocks(utf8_chunks(stream, None, name), None)))
-    keys = list(dict.fromkeys(key for record, _, _ in records for key in record))
-    if not keys:
-        raise DataError(f"{name} has no JSON objects: give one per line.")
+def _of_json(found: JsonRecords, content: Content) -> Table:
+    records, keys = found.records, found.names
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return _of_objects(
-            [record.get(keys[at]) for record, _, _ in records], keys[at], labels=labels, words=not labels
-        )
+        values = [record.get(keys[at]) for record, _, _ in records]
+        return _of_objects(values, keys[at], labels=labels, words=not labels)
 
     return Table(
-        name,
+        content.name,
         keys,
         column,
         lambda at: column(at, labels=True),
-        where=lambda row: f"line {records[row][1]}",
+        found.named,
+        where=lambda row: f"{found.unit} {records[row][1]}",
         reasons={row: reason for row, (_, _, reason) in enumerate(records) if reason},
         height=len(records),
+        how=content.how,
     )
-
-
-def _json_records(parts: Iterable[Any]) -> Iterable[tuple[dict[str, Any], int, str | None]]:
-    """Each line as (fields, line number, what is wrong or None)."""
-    for block in parts:
-        if block.reason:
-            yield {}, block.line, block.reason
-            continue
-        for number, line in enumerate(block.data.removesuffix(b"\n").split(b"\n")):
-            yield _json_record(line, block.line + number)
-
-
-def _json_record(line: bytes, number: int) -> tuple[dict[str, Any], int, str | None]:
-    if not line.strip():
-        return {}, number, "a blank line"
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}, number, "not JSON"
-    return (record, number, None) if isinstance(record, dict) else ({}, number, "not a JSON object")

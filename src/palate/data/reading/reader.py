@@ -292,7 +292,8 @@ class Collector:
 
     def note(self, chosen: Choice, names: list[str], how: dict[str, str]) -> None:
         """Keep which column became what, for the report."""
-        self.columns = {"rating" if field == "count" else field: names[at] for field, at in chosen.at.items()}
+        fields = [name for name in FIELDS if name in chosen.at]
+        self.columns = {"rating" if name == "count" else name: names[chosen.at[name]] for name in fields}
         self.unused, self.how = chosen.unused, how
 
     def add(self, rows: Rows, *, only_if_clean: bool = False) -> bool:

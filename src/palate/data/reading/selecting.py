@@ -10,7 +10,7 @@ import numpy as np
 from palate.data.conditions import condition
 from palate.data.native import distinct_names
 from palate.data.reading.parsing import Rows
-from palate.data.reading.tables import guessed
+from palate.data.reading.tables import typed_column
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class Selection:
 
     def decide_types(self, names: list[str], sample: list[pl.Series]) -> None:
         """Take the types of a text file's columns from its first rows."""
-        self.types = {name: guessed(column).dtype for name, column in zip(distinct_names(names), sample, strict=True)}
+        self.types = {
+            name: typed_column(column).dtype for name, column in zip(distinct_names(names), sample, strict=True)
+        }
 
     def rows(self, rows: Rows, names: list[str]) -> Rows:
         """The rows of a text file that meet the condition; those of another shape stay, to be counted as bad."""

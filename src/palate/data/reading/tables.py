@@ -5,6 +5,7 @@ The result has one row per code, nulls for labels that the table lacks, and note
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -189,7 +190,7 @@ def _text_table(
     names = distinct_names(text.dialect.names)
     frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
     at = _id_position(names, vocabulary.what, label, name, named=text.dialect.header)
-    guessed = [column if number == at else guessed(column) for number, column in enumerate(frame.get_columns())]
+    guessed = [column if number == at else typed_column(column) for number, column in enumerate(frame.get_columns())]
     frame = pl.DataFrame(guessed)
     second = names[1] if len(names) > 1 and at != 1 and not text.dialect.header else None
     if second and vocabulary.what == "item" and frame.schema[second] == pl.String:
@@ -208,7 +209,7 @@ def _id_position(names: list[str], what: str, label: str | int | None, source: s
     return (common or exact or [0])[0]
 
 
-def guessed(text: pl.Series) -> pl.Series:
+def typed_column(text: pl.Series) -> pl.Series:
     """A column of text, as integers or decimals if all its values are; "01" is neither, and NA is missing there."""
     import polars as pl
 
@@ -226,10 +227,15 @@ def _are_decimals(text: pl.Series) -> bool:
 
 
 def has_header(sample: list[list[str]], vocabulary: Vocabulary, label: str | int | None = None) -> bool:
-    """True if the first row of a table has column names: common ones, or no known id where other rows have one."""
+    """True if the first row of a table has column names: common ones, or no known id where other rows have one.
+
+    A first row with digits in its id, as all others have, is a row of an id that is not known.
+    """
     first, at = sample[0], label if isinstance(label, int) else 0
     if label in first or any(is_common(name, vocabulary.what) or plain(name) == "id" for name in first):
         return True
     known = {str(label) for label in vocabulary}
     ids = [row[at] for row in sample if -len(row) <= at < len(row)]
+    if ids and all(re.search("[0-9]", text) for text in ids):
+        return False
     return bool(ids) and ids[0] not in known and any(text in known for text in ids[1:])

@@ -1,0 +1,465 @@
+"""Containers: what a file is packed in (gzip, bzip2, xz, Zstandard, zip, tar), told by its first bytes, and unpacked.
+
+Everything is unpacked as it is read, so that a small file that unpacks to a huge one takes no memory. One file of an
+archive is read: the one that the caller names behind the path of the archive, as in "archive.zip/ratings.csv", or else
+the only one that can be it.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from palate.errors import DataError
+
+HEAD = 1 << 16  # bytes that tell what a file is
+MAX_LAYERS = 3  # a file packed more often than this is no file of ratings
+MAX_MEMORY = 1 << 30  # bytes that a decoder may take
+MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
+DAMAGE = (
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "Zstandard"}
+ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+FOREIGN = {  # the first bytes of files that are not read -> what they are, and what to do
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it and give the file inside",
+    b"Rar!\x1a\x07": "a RAR archive: unpack it and give the file inside",
+    b"\x1f\x9d": "compressed by compress (.Z): unpack it first",
+    b"\x04\x22\x4d\x18": "compressed by lz4: unpack it first",
+    b"\xff\x06\0\0sNaPpY": "compressed by snappy: unpack it first",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file: load it with h5py or pandas and pass the frame",
+    b"\x93NUMPY": "a NumPy array: pass numpy.load(path)",
+    b"FEA1": "a Feather file of version 1: load it with pandas.read_feather and pass the frame",
+    b"Obj\x01": "an Avro file: load it with polars.read_avro and pass the frame",
+    b"ORC": "an ORC file: load it with pyarrow.orc and pass the table",
+    b"%PDF-": "a PDF: give the data as text, such as CSV",
+    b"\x89PNG": "a picture: give the data as text, such as CSV",
+    b"RDX": "a file of R's save(): write it with write.csv and read that",
+    b"RDA": "a file of R's save(): write it with write.csv and read that",
+    b"X\n\0\0\0": "a file of R's saveRDS(): write it with write.csv and read that",
+}
+PICKLE = re.compile(rb"\x80[\x02-\x05][\x95c}\](]")
+WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
+XML = re.compile(rb"\s*<\?xml\b")
+NO_DATA = re.compile(
+    r"(^|/)(\.[^/]*|__MACOSX/.*|(readme|licen[sc]e|changelog|changes|copying|notice)[^/]*|[^/]*\.(md|html?|pdf|png|jpe?g|py|sh))$",
+    re.IGNORECASE,
+)
+
+Fits = Callable[[list[str]], bool]
+
+
+@dataclass
+class Content:
+    """A file as a stream of bytes without its packing; `head` are its first bytes, `how` tells how it was packed."""
+
+    stream: Any
+    name: str
+    head: bytes
+    how: dict[str, str] = field(default_factory=dict)
+    member: str | None = None
+    separator: str | None = None
+
+    def read(self, n: int = -1) -> bytes:
+        """The next n bytes, fewer at the end only."""
+        return read_full(self.stream, n)
+
+    def whole(self) -> bytes:
+        """All of it. Raises DataError if it is too large for that."""
+        data = in_words(self.name, lambda: self.read(MAX_WHOLE + 1))
+        if len(data) > MAX_WHOLE:
+            raise DataError(
+                f"{self.name} unpacks to more than {MAX_WHOLE >> 30} GB. Unpack it and read the file inside."
+            )
+        return data
+
+
+@contextmanager
+def opened_content(source: Any, fits: Fits | None = None) -> Iterator[Content]:
+    """The bytes of a path or open file without packing.
+
+    fits: True for the column names of the file in an archive that is looked for. Raises DataError if there is no such
+    file, if it is damaged, and if it is a file of a kind that is not read.
+    """
+    with ExitStack() as stack:
+        file, name, member = _base(source, stack)
+        content = in_words(name, lambda: _unpacked(file, name, member, fits, stack))
+        _refuse_foreign(content)
+        yield content
+
+
+def in_words(name: str, action: Callable[[], Any]) -> Any:
+    """What the action gives; DataError if the file is damaged."""
+    try:
+        return action()
+    except DAMAGE as error:
+        raise DataError(f"{name} cannot be read to its end: {_words(error)}.") from error
+
+
+def _words(error: BaseException) -> str:
+    text = str(error).strip().rstrip(".")
+    if "password" in text or "encrypted" in text:
+        return "it is encrypted. Unpack it with its password first"
+    return text or type(error).__name__
+
+
+def _base(source: Any, stack: ExitStack) -> tuple[Any, str, str | None]:
+    """(open file, its name, the member that is named behind its path or None)"""
+    if hasattr(source, "read"):
+        return _of_bytes(source), name_of(source), None
+    if is_url(source):
+        return _of_url(str(source), stack), str(source), None
+    path, member = _split_member(Path(source))
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name the file with the ratings.")
+    if not path.exists():
+        raise DataError(f"there is no file {path}.")
+    try:
+        return stack.enter_context(path.open("rb")), str(path), member
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
+
+
+def name_of(source: Any) -> str:
+    """The name of a file in messages."""
+    return str(getattr(source, "name", "the file")) if hasattr(source, "read") else str(source)
+
+
+def _of_bytes(stream: Any) -> Any:
+    """An open file of text as one of bytes."""
+    if not isinstance(stream, io.TextIOBase):
+        return stream
+    return io.BytesIO(stream.read().encode("utf-8", "surrogateescape"))
+
+
+def is_url(source: Any) -> bool:
+    """True for the address of a file elsewhere, such as https://... or s3://..."""
+    return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
+
+
+def _of_url(url: str, stack: ExitStack) -> Any:
+    try:
+        import fsspec
+    except ImportError:
+        raise DataError(
+            f"{url}: download it first, or install what opens addresses: pip install 'palate[urls]'."
+        ) from None
+    try:
+        return stack.enter_context(fsspec.open(url, "rb"))
+    except ImportError as error:
+        raise DataError(f"{url}: download it first, or install what opens such addresses: {error}.") from error
+    except Exception as error:  # each kind of address has error types of its own
+        raise DataError(f"{url} cannot be opened: {_words(error)}.") from error
+
+
+def _split_member(path: Path) -> tuple[Path, str | None]:
+    """(archive, member) of a path such as archive.zip/inner.csv; (path, None) of any other."""
+    try:
+        if path.exists():
+            return path, None
+        for parent in path.parents:
+            if parent.is_file():
+                return parent, path.relative_to(parent).as_posix()
+    except (OSError, ValueError) as error:  # a name that is too long, or with a NUL
+        raise DataError(f"there is no file {str(path)[:200]!r}: {_words(error)}.") from None
+    return path, None
+
+
+def read_full(stream: Any, n: int) -> bytes:
+    """The next n bytes, fewer at the end only: pipes give what they have."""
+    if n < 0:
+        return cast(bytes, stream.read())
+    parts, missing = [], n
+    while missing:
+        part = stream.read(missing)
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+class Rewound:
+    """A stream with the bytes that were already read from it put back."""
+
+    def __init__(self, first: bytes, stream: Any) -> None:
+        self.first = first
+        self.stream = stream
+
+    def read(self, n: int = -1) -> bytes:
+        """The next bytes, at most n."""
+        if n < 0:
+            first, self.first = self.first, b""
+            return first + cast(bytes, self.stream.read())
+        first, self.first = self.first[:n], self.first[n:]
+        return first or cast(bytes, self.stream.read(n))
+
+
+def _unpacked(file: Any, name: str, member: str | None, fits: Fits | None, stack: ExitStack) -> Content:
+    """The content of an open file: layers of compression are taken off, and perhaps one archive."""
+    start = file.tell() if _can_seek(file) else None
+    content = _decompressed(Content(file, name, b"", member=member))
+    if content.head.startswith(ZIP):
+        return _of_zip(content, file, start, fits, stack)
+    if _is_tar(content.head):
+        return _of_tar(content, file, start, fits, stack)
+    return content
+
+
+def _can_seek(file: Any) -> bool:
+    return bool(getattr(file, "seekable", lambda: False)())
+
+
+def _decompressed(content: Content) -> Content:
+    """The content without layers of compression, its head read."""
+    layers: list[str] = []
+    while True:
+        head = read_full(content.stream, HEAD)
+        content.stream, content.head = Rewound(head, content.stream), head
+        found = next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), None)
+        if found is None:
+            break
+        if len(layers) == MAX_LAYERS:
+            raise DataError(f"{content.name} is compressed more than {MAX_LAYERS} times: unpack it first.")
+        layers.append(found)
+        content.stream = DECOMPRESSORS[found](content.stream)
+    if layers:
+        content.how["compression"] = " in ".join(reversed(layers))
+    return content
+
+
+class Unpacking:
+    """Compressed data as a stream that is unpacked as it is read; several members in a row are one stream.
+
+    `new()` makes a decoder with `decompress`, `eof` and `unused_data`, as those of bz2 and lzma; `step` is how many
+    bytes one is given at a time.
+    """
+
+    def __init__(self, stream: Any, new: Callable[[], Any], step: int) -> None:
+        self.stream = stream
+        self.new = new
+        self.step = step
+        self.decoder: Any = None
+        self.rest = b""
+        self.unpacked = b""
+
+    def read(self, n: int = -1) -> bytes:
+        """The next bytes, at most n. Raises EOFError if the data end within a member."""
+        if n < 0:
+            return b"".join(iter(lambda: self.read(HEAD), b""))
+        while not self.unpacked:
+            data, self.rest = self.rest or self.stream.read(self.step), b""
+            if not data:
+                if self.decoder is not None:
+                    raise EOFError("the compressed data end too early")
+                return b""
+            self.decoder = self.decoder or self.new()
+            self.unpacked = self.decoder.decompress(data)
+            if self.decoder.eof:
+                self.rest, self.decoder = self.decoder.unused_data.lstrip(b"\0"), None
+        out, self.unpacked = self.unpacked[:n], self.unpacked[n:]
+        return out
+
+
+def _xz(stream: Any) -> Unpacking:
+    return Unpacking(stream, lambda: lzma.LZMADecompressor(memlimit=MAX_MEMORY), 1 << 12)
+
+
+def _zstandard(stream: Any) -> Unpacking:
+    return Unpacking(stream, _new_zstandard(), 1 << 10)
+
+
+def _new_zstandard() -> Callable[[], Any]:
+    """What makes decoders of Zstandard: those of Python 3.14, or of the package zstandard."""
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+
+        return cast(Callable[[], Any], zstd.ZstdDecompressor)
+    except ImportError:
+        pass
+    try:
+        import zstandard
+    except ImportError:
+        raise DataError(
+            "a file compressed by Zstandard needs a package to unpack it: pip install 'palate[zstd]'. Or unpack it "
+            "with `unzstd`."
+        ) from None
+    return lambda: _ZstdDecoder(zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+
+
+class _ZstdDecoder:
+    """A decoder of the package zstandard whose errors are OSErrors."""
+
+    def __init__(self, decoder: Any, error: type[Exception]) -> None:
+        self.decoder = decoder
+        self.error = error
+
+    def decompress(self, data: bytes) -> bytes:
+        try:
+            return cast(bytes, self.decoder.decompress(data))
+        except self.error as error:
+            raise OSError(str(error)) from error
+
+    @property
+    def eof(self) -> bool:
+        return bool(self.decoder.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return cast(bytes, self.decoder.unused_data)
+
+
+DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
+    "gzip": lambda stream: gzip.GzipFile(fileobj=cast(IO[bytes], stream)),
+    "bzip2": lambda stream: bz2.BZ2File(cast(IO[bytes], stream)),
+    "xz": _xz,
+    "Zstandard": _zstandard,
+}
+
+
+# ---- archives
+
+
+def _of_zip(content: Content, file: Any, start: int | None, fits: Fits | None, stack: ExitStack) -> Content:
+    if "compression" in content.how or start is None:
+        raise DataError(f"{content.name} is a zip archive in {_packing(content)}: unpack it, and give the path.")
+    file.seek(start)
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(file))
+    except DAMAGE as error:
+        raise DataError(f"{content.name} is a damaged zip archive: {_words(error)}.") from error
+    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    if is_workbook(members):
+        file.seek(start)
+        head = file.read(HEAD)
+        size = sum(info.file_size for info in members.values())
+        if size > MAX_MEMORY:
+            raise DataError(f"{content.name} unpacks to {size >> 20:,} MB, too large for a workbook: save it as CSV.")
+        return Content(Rewound(head, file), content.name, head, member=content.member)
+
+    def opened(member: str) -> Any:
+        return stack.enter_context(archive.open(members[member]))
+
+    member = _chosen_member(content, list(members), lambda name: _head_of(opened(name)), fits)
+    return _of_member(content, member, opened(member))
+
+
+def is_workbook(members: Any) -> bool:
+    """True if these are the members of a workbook (.xlsx, .xlsb, .ods), which is a zip archive too."""
+    return any(name in members for name in ("xl/workbook.xml", "xl/workbook.bin")) or {
+        "mimetype",
+        "content.xml",
+    } <= set(members)
+
+
+def _is_tar(head: bytes) -> bool:
+    """True if the first block is the header of a tar archive, by its checksum."""
+    try:
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return False
+    return True
+
+
+def _of_tar(content: Content, file: Any, start: int | None, fits: Fits | None, stack: ExitStack) -> Content:
+    """The member of a tar archive. The archive is read twice: for its members, then up to the one that is chosen."""
+    if start is None:
+        raise DataError(f"{content.name} is a tar archive in a pipe: give the path of a file.")
+    heads = {}
+    with tarfile.open(fileobj=content.stream, mode="r|") as archive:
+        for info in archive:
+            if info.isfile():
+                heads[info.name] = _head_of(archive.extractfile(info)) if fits else b""
+    member = _chosen_member(content, list(heads), lambda name: heads[name], fits)
+    file.seek(start)
+    again = _decompressed(Content(file, content.name, b"", content.how))
+    archive = stack.enter_context(tarfile.open(fileobj=again.stream, mode="r|"))
+    info = next(info for info in archive if info.name == member)
+    return _of_member(content, member, archive.extractfile(info))
+
+
+def _of_member(content: Content, member: str, stream: Any) -> Content:
+    """The content of a member of an archive, which is no archive itself."""
+    inner = _decompressed(Content(stream, f"{content.name}/{member}", b""))
+    if inner.head.startswith(ZIP) or _is_tar(inner.head):
+        raise DataError(f"{inner.name} is an archive in an archive: unpack {content.name} first.")
+    layers = [how["compression"] for how in (inner.how, content.how) if "compression" in how]
+    inner.how = {"member": member} | ({"compression": " in ".join(layers)} if layers else {})
+    return inner
+
+
+def _packing(content: Content) -> str:
+    return content.how.get("compression", "a pipe")
+
+
+def _head_of(stream: Any) -> bytes:
+    """The first bytes of a member, unpacked; none if it cannot be read, so that it is not chosen."""
+    try:
+        return _decompressed(Content(stream, "", b"")).head
+    except (*DAMAGE, DataError):
+        return b""
+
+
+def _chosen_member(content: Content, members: list[str], head: Callable[[str], bytes], fits: Fits | None) -> str:
+    """The member that the caller named, or the only one that can be data, or the only one whose columns fit."""
+    if content.member is not None:
+        if content.member not in members:
+            raise DataError(f"{content.name} has no file {content.member!r}. {_there_are(members)}")
+        return content.member
+    data = [name for name in members if not NO_DATA.search(name)] or members
+    if len(data) > 1 and fits is not None:
+        data = [name for name in data if fits(names_in(head(name)))] or data
+    if not data:
+        raise DataError(f"{content.name} is an archive without a file in it.")
+    if len(data) > 1:
+        raise DataError(
+            f"{content.name} holds several files. {_there_are(data)} Say which one behind the path of the archive: "
+            f"{content.name}/{data[0]}"
+        )
+    return data[0]
+
+
+def _there_are(members: list[str]) -> str:
+    shown = ", ".join(map(repr, members[:20]))
+    return f"Its files are {shown}{', ...' if len(members) > 20 else ''}."
+
+
+def names_in(head: bytes) -> list[str]:
+    """The fields of the first line of a text, split at what separates most of them."""
+    first = head.lstrip(b"\xef\xbb\xbf\r\n").split(b"\n", 1)[0][:HEAD].decode("utf-8", "replace").strip()
+    return [name.strip().strip('"') for name in max((first.split(mark) for mark in ("\t", ",", ";", "|")), key=len)]
+
+
+# ---- files of other kinds
+
+
+def _refuse_foreign(content: Content) -> None:
+    head = content.head
+    found = next((what for magic, what in FOREIGN.items() if head.startswith(magic)), None)
+    if PICKLE.match(head):
+        found = "a pickle, which can run code when it is loaded: load it yourself if you trust it, and pass the frame"
+    if WEB_PAGE.match(head):
+        found = "a web page, perhaps one that asks to log in: download the data itself"
+    if XML.match(head):
+        found = "an XML file: give the data as CSV or JSON"
+    if found:
+        raise DataError(f"{content.name} is {found}.")
