@@ -231,11 +231,11 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
 
 def _timestamps(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     """Return the time column in seconds since 1970, if there is one; DataError if a value is not a time."""
-    from palate.data.reading.cleaning import seconds
     from palate.data.reading.columns import is_common
+    from palate.data.reading.moments import seconds_of_column
 
     found = [frame[name] for name in frame.columns if is_common(name, "time")][:1]
-    read = [seconds(column, source).alias("time") for column in found]
+    read = [seconds_of_column(column).alias("time") for column in found]
     for column, timestamps in zip(found, read, strict=True):
         if timestamps.null_count():
             bad = column.filter(timestamps.is_null())[0]

@@ -46,6 +46,8 @@ class ReadReport:
         summed (int, default 0): Rows of implicit ratings whose count was added to that of the same pair.
         table_notes (tuple of str, default empty): What was left out of the user and item tables; no rating is affected.
         blank_cells (int, default 0): Cells of a wide table that hold no rating; rows_read counts the others.
+        left_out (dict, default empty): Reason -> number of rows that hold no rating, which is no error: a value of
+            missing=, or a 0 among yes and no.
         columns (dict, default empty): Field (user, item, rating, time, weight) -> name of the column taken for it.
             Columns without names are column_1, column_2, ...
         unused (dict, default empty): Name of each column that was not used -> what its values look like.
@@ -67,6 +69,7 @@ class ReadReport:
     summed: int = 0
     table_notes: tuple[str, ...] = ()
     blank_cells: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
@@ -92,7 +95,7 @@ class ReadReport:
     def __str__(self) -> str:
         parts = [f"{self.rows_read:,} {'cells of a wide table' if self.blank_cells else 'rows'} read"]
         parts += [f"{self.blank_cells:,} without a rating"] if self.blank_cells else []
-        parts += [f"{count:,} left out ({reason})" for reason, count in self.bad_rows.items()]
+        parts += [f"{count:,} left out ({reason})" for reason, count in (self.bad_rows | self.left_out).items()]
         if self.summed:
             parts.append(f"{self.summed:,} added to the count of their (user, item)")
         if self.duplicates:
@@ -103,7 +106,7 @@ class ReadReport:
     @property
     def is_clean(self) -> bool:
         """True if no row was left out or dropped as a duplicate, in the ratings or in the tables."""
-        return not (self.bad_rows or self.duplicates or self.table_notes)
+        return not (self.bad_rows or self.left_out or self.duplicates or self.table_notes)
 
 
 class Ratings:

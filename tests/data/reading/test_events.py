@@ -33,7 +33,7 @@ def test_worths_add_up_and_what_is_not_above_zero_is_no_choice():
     ratings = palate.read(SHOP, kind="implicit", event=worth)
     assert counts(ratings) == {("ann", "tea"): 4, ("cid", "jam"): 11, ("dan", "jam"): 1}
     assert ratings.report.columns["event"] == "event"
-    assert "1 pairs not above 0" in ratings.report.how["events"]
+    assert ratings.report.left_out == {"events of a pair that are worth 0 or less": 1}
 
 
 def test_ignored_events_leave_no_row():

@@ -30,7 +30,7 @@ def test_rows_that_meet_a_condition(tmp_path):
     for source in sources(tmp_path):
         ratings = palate.read(source, where="verified = 'Y' AND year >= 2010")
         assert set(ratings.to_frame().select("user", "item", "rating").rows()) == {("bob", "tea", 4), ("cid", "jam", 1)}
-        assert ratings.report.how["where"] == "2 rows left out"
+        assert ratings.report.left_out == {"where= is not met": 2}
         assert list(ratings.user_vocabulary) == ["bob", "cid"]
 
 
@@ -41,7 +41,7 @@ def test_bad_rows_are_still_seen_and_those_left_out_are_not(tmp_path):
         palate.read(path, where="year > 2010")
     report = palate.read(path, where="year > 2010", on_bad_rows="report").report
     assert report.bad_rows == {"the rating is not a number": 1}
-    assert report.how["where"] == "2 rows left out"
+    assert report.left_out == {"where= is not met": 2}
 
 
 @pytest.mark.parametrize("where", ["price > 3", "year >", "year", "verified = 'Y' AND nothing = 1"])

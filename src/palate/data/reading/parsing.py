@@ -48,6 +48,7 @@ class Rows:
     frame: pl.DataFrame
     where: Callable[[int], str]
     reasons: dict[int, str] = field(default_factory=dict)
+    n_left_out: int = 0
 
 
 class TextFile:

@@ -6,7 +6,10 @@ error that names it, or is left out and counted.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,11 +17,22 @@ from numpy.typing import NDArray
 
 from palate.data.native import polars_errors_in_words
 from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
-from palate.data.reading.cleaning import BadRows, bad_rows, typed
+from palate.data.reading.cleaning import (
+    Asked,
+    BadRows,
+    Forms,
+    asked_of,
+    bad_rows,
+    forms_of,
+    set_aside,
+    typed,
+    without_point_zero,
+)
 from palate.data.reading.columns import FIELDS, Choice, choose_columns, fields_of_kind
 from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
 from palate.data.reading.events import Event, EventWeights, check_event
 from palate.data.reading.frames import Table, table_of
+from palate.data.reading.numbers import Decimal
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.selecting import Selection, check_where
 from palate.data.reading.tables import UNRATED, joined_table
@@ -51,6 +65,9 @@ def read(
     wide: bool | None = None,
     blank: float | Literal[False] | None = None,
     rows: Literal["users", "items"] | None = None,
+    missing: float | str | Iterable[float | str] | None = None,
+    decimal: Decimal | None = None,
+    time_format: str | None = None,
     separator: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
@@ -61,13 +78,20 @@ def read(
     """Read ratings from a file, frame, array, matrix or SQL query.
 
     Columns are found by their names (user, movieId, stars, timestamp, ...) or, in a source without names, by position:
-    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Numbers of a time
-    column stay as they are, dates become seconds since 1970. Gzip is unpacked. Text files are read block by block, so
-    only the ratings need to fit in memory.
+    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Gzip is unpacked. Text
+    files are read block by block, so only the ratings need to fit in memory.
 
     With kind="implicit", only choices are known: likes, plays, purchases. Then no rating is needed, and a column of
     ratings, counts, plays, quantities or weights is how often, above 0. A source with such a column and no ratings is
     refused without kind=, because it may be meant either way.
+
+    Ratings may be written as 4.5 or 4,5, as 4/5 or "4.0 out of 5 stars" (both are 4), as 80% (80), as ★★★★☆ (4), or as
+    True and False, yes and no, up and down, like and dislike, 👍 and 👎, positive and negative (1 and 0). If implicit,
+    a column of only yes and no, 1 and 0, or 1 and -1 says who chose: rows of the others are left out. Times may be
+    seconds, milliseconds, microseconds, nanoseconds or days since 1970, days of a spreadsheet, or dates in any usual
+    order with a clock and a zone; all become seconds since 1970, and small numbers stay as they are. How a column is
+    written is decided once, on its first values, and told in `ratings.report.how`. Times that cannot all be read are
+    left out, unless time= or time_format= asks for them. Ids such as 17850.0 become 17850 if all are so.
 
     Parameters:
         source (path, open file, frame, mapping, tuple, array, sparse matrix or SQL): What to read. Files are text with
@@ -102,6 +126,11 @@ def read(
             cell in which 0 is the lowest, or another number stands apart. In implicit ratings 0 is no choice.
         rows ("users", "items" or None, default None): What the rows of a wide table are; the columns are then the
             others. None takes them for items if their labels are called so (movie, title, ...), else for users.
+        missing (number, str or list of them, default None): Values of the rating that mean no rating, such as -1. Their
+            rows are left out and counted in `ratings.report.left_out`.
+        decimal ("." or ",", default None): The decimal mark; None finds it, or asks if 1,234 may be either.
+        time_format (str, default None): How times are written: a format such as "%d/%m/%Y" or "%m/%d/%Y %H:%M", or "s",
+            "ms", "us", "ns" or "days" since 1970. None finds out.
         separator (str, default None): What separates the fields of a text file; None finds it.
         header (bool, default None): True if the first line of a text file has the column names; None finds out.
         encoding (str, default None): Encoding of a text file; None finds out whether it is UTF-8, UTF-16, UTF-32 or
@@ -139,10 +168,12 @@ def read(
     check_wide(wide, blank, rows, source)
     check_event(event, kind)
     check_where(where, wide)
+    asked = asked_of(missing, decimal, time_format, time)
+    blank = False if wide and blank is None and asked.missing else blank
     with polars_errors_in_words("the source"):
         table = table_of(source, connection)
         collector = Collector(
-            name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, event
+            name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, asked, event
         )
         collector.selection = None if where is None else Selection(where)
         if table is None:
@@ -185,7 +216,7 @@ class Labels:
 
     def vocabulary(self) -> tuple[Vocabulary, NDArray[np.int32]]:
         """The vocabulary, and the final code of each provisional code."""
-        labels = list(self.code_of)
+        labels = without_point_zero(list(self.code_of))
         vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
 
@@ -197,14 +228,18 @@ class Collector:
     source: str
     bad: BadRows
     kind: Kind = "explicit"
+    asked: Asked = field(default_factory=Asked)
     event: Event = None
     selection: Selection | None = None
+    forms: Forms | None = None
+    is_named: bool = True
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
     batches: list[Columns] = field(default_factory=list)
     rows_read: int = 0
     blank_cells: int = 0
-    n_ignored: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    times_not_read: int = 0
     columns: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
@@ -250,6 +285,7 @@ class Collector:
             is_ordered=not table.is_text,
         )
         self.note(chosen, table.names, table.how)
+        self.is_named = table.named
         columns = {
             name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.at.items()
         }
@@ -258,6 +294,7 @@ class Collector:
         if self.selection is not None:
             named = {table.names[at]: table.column(at) for at in self.selection.columns(table.names)}
             rows = self.selection.table_rows(rows, named)
+        self.decide([rows.frame])
         self.add(rows)
 
     def add_text(self, text: TextFile, given: dict[str, Any], *, check_wide: bool = False) -> None:
@@ -277,11 +314,12 @@ class Collector:
         if self.selection is not None:
             sample = [text.column(at) for at in range(len(text.dialect.names))]
             self.selection.decide_types(text.dialect.names, sample)
-        for fast, exact in text.rows():
-            left_out = 0 if self.selection is None else self.selection.n_left_out
+        self.is_named = text.dialect.header
+        blocks = text.rows()
+        first = list(islice(blocks, 2))  # a last line without an end is a block of its own
+        self.decide([self._selected(exact() if fast is None else fast, text, chosen).frame for fast, exact in first])
+        for fast, exact in chain(first, blocks):
             if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
-                if self.selection is not None:
-                    self.selection.n_left_out = left_out  # the block is counted once more
                 self.add(self._selected(exact(), text, chosen))
 
     def _selected(self, rows: Rows, text: TextFile, chosen: Choice) -> Rows:
@@ -296,26 +334,46 @@ class Collector:
         self.columns = {"rating" if name == "count" else name: names[chosen.at[name]] for name in fields}
         self.unused, self.how = chosen.unused, how
 
+    def decide(self, frames: list[pl.DataFrame]) -> None:
+        """Decide, on the first rows, how ids, numbers and times are written."""
+        import polars as pl
+
+        if frames:
+            self.forms = forms_of(pl.concat(frames), self.source, self.asked, is_named=self.is_named)
+            self.how = self.how | self.forms.how
+
     def add(self, rows: Rows, *, only_if_clean: bool = False) -> bool:
         """Add the good rows; raise at bad ones or report them. With only_if_clean, add all or (False) none."""
         import polars as pl
 
-        frame = typed(rows.frame, self.source)
-        bad = bad_rows(frame, rows.reasons)
+        assert self.forms is not None
+        frame = typed(rows.frame, self.source, self.forms)
+        aside = set_aside(rows.frame, frame, self.forms, self.asked)
+        good = np.ones(frame.height, bool)
+        for rows_aside in aside.values():
+            good &= ~rows_aside.to_numpy()
+        bad = bad_rows(frame, rows.reasons, must_read_times=self.asked.must_read_times)
+        bad = {row: reason for row, reason in bad.items() if good[row]} if aside else bad
         if bad and only_if_clean:
             return False
         if bad:
             self.bad.add(bad, rows.where, self.source)
-            good = np.ones(frame.height, bool)
             good[list(bad)] = False
-            frame = frame.filter(pl.Series(good))
-        self.rows_read += rows.frame.height
+        self.left_out.update({reason: int(rows_aside.sum()) for reason, rows_aside in aside.items()})
+        self.left_out.update({"where= is not met": rows.n_left_out} if rows.n_left_out else {})
+        self.rows_read += rows.frame.height + rows.n_left_out
+        frame = frame if good.all() else frame.filter(pl.Series(good))
         if frame.height:
             self.batches.append(self._encoded(frame))
         return True
 
     def _encoded(self, frame: pl.DataFrame) -> Columns:
+        import polars as pl
+
         weight = "weight" if self.kind == "explicit" else "count"
+        if "time" in frame.columns:
+            self.times_not_read += frame["time"].null_count()
+            frame = frame.with_columns(pl.col("time").fill_null(0))
         if "event" in frame.columns:
             frame = self._weighted(frame)
         return Columns(
@@ -333,7 +391,7 @@ class Collector:
         worth = EventWeights.of(self.event, self.source)(frame["event"])
         counts = worth * (frame["count"].to_numpy() if "count" in frame.columns else 1.0)
         kept = ~np.isnan(worth)
-        self.n_ignored += int((~kept).sum())
+        self.left_out.update({"an ignored event": int((~kept).sum())} if not kept.all() else {})
         return frame.with_columns(pl.Series("count", counts)).filter(pl.Series(kept))
 
     def _codes(self, labels: Labels, series: pl.Series) -> NDArray[np.int32]:
@@ -346,7 +404,7 @@ class Collector:
         """The collected ratings, with duplicates joined and the tables attached."""
         user_vocabulary, user_codes = self.users.vocabulary()
         item_vocabulary, item_codes = self.items.vocabulary()
-        columns = self._columns(user_codes, item_codes)
+        columns = self._with_all_times(self._columns(user_codes, item_codes))
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         if "event" in self.columns:
             joined = self._chosen(joined)
@@ -361,11 +419,10 @@ class Collector:
             n_differing,
             summed=summed,
             blank_cells=self.blank_cells,
+            left_out=dict(self.left_out),
             columns=self.columns,
             unused=self.unused,
-            how=self.how
-            if self.selection is None
-            else {**self.how, "where": f"{self.selection.n_left_out:,} rows left out"},
+            how=self.how,
         )
         ratings = Ratings(
             joined.users,
@@ -386,7 +443,9 @@ class Collector:
         """The pairs whose events are worth more than 0 in all."""
         assert columns.weights is not None
         kept = columns.weights > 0
-        self.how = {**self.how, "events": f"{self.n_ignored:,} rows ignored, {int((~kept).sum()):,} pairs not above 0"}
+        self.left_out.update(
+            {"events of a pair that are worth 0 or less": int((~kept).sum())} if not kept.all() else {}
+        )
         parts: list[Any] = [None if column is None else column[kept] for column in columns]
         return Columns(*parts)
 
@@ -396,6 +455,15 @@ class Collector:
             return Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), None, None)
         parts: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*batches, strict=True)]
         return Columns(user_codes[parts[0]], item_codes[parts[1]], *parts[2:])
+
+    def _with_all_times(self, columns: Columns) -> Columns:
+        """The same columns without times if one of them could not be read; how many is told in the report."""
+        if self.times_not_read:
+            n = f"{self.times_not_read:,} of {len(columns.values):,}"
+            self.how["times"] = f"left out ({n} are missing or cannot be read)"
+        if "times" in self.how and self.how["times"].startswith("left out"):
+            self.columns.pop("time", None)
+        return columns._replace(times=None) if self.times_not_read else columns
 
 
 def _ones(n: int) -> NDArray[np.float32]:
@@ -407,4 +475,4 @@ def _fields(rows: Rows, chosen: dict[str, int]) -> Rows:
     import polars as pl
 
     frame = pl.DataFrame([rows.frame.to_series(chosen[name]).alias(name) for name in FIELDS if name in chosen])
-    return Rows(frame, rows.where, rows.reasons)
+    return Rows(frame, rows.where, rows.reasons, rows.n_left_out)

@@ -29,17 +29,15 @@ def check_where(where: Any, wide: bool | None) -> None:
 
 @dataclass
 class Selection:
-    """A condition on the columns of a source, and how many rows it has left out.
+    """A condition on the columns of a source.
 
     Attributes:
         where (str): The condition, in SQL.
         types (dict or None, default None): Name -> type of the columns of a text file, decided by its first rows.
-        n_left_out (int, default 0): The number of rows that do not meet it.
     """
 
     where: str
     types: dict[str, pl.DataType] | None = None
-    n_left_out: int = 0
 
     def columns(self, names: list[str]) -> list[int]:
         """The positions of the columns whose names stand in the condition; all, if none does."""
@@ -71,13 +69,13 @@ class Selection:
 
         return self._kept(rows, pl.DataFrame(list(columns.values()), schema=list(columns)))
 
-    def _kept(self, rows: Rows, frame: pl.DataFrame) -> Rows:
+    def _kept(self, rows: Rows, columns: pl.DataFrame) -> Rows:
         import polars as pl
 
-        kept = condition(self.where, frame) if frame.height else np.zeros(0, bool)
+        kept = condition(self.where, columns) if columns.height else np.zeros(0, bool)
         kept[[row for row in rows.reasons if row < len(kept)]] = True
-        self.n_left_out += int((~kept).sum())
         places = np.flatnonzero(kept)
         new = {int(old): at for at, old in enumerate(places)}
         reasons = {new[row]: reason for row, reason in rows.reasons.items() if row in new}
-        return Rows(rows.frame.filter(pl.Series(kept)), lambda row: rows.where(int(places[row])), reasons)
+        frame = rows.frame.filter(pl.Series(kept))
+        return Rows(frame, lambda row: rows.where(int(places[row])), reasons, int((~kept).sum()))

@@ -1,0 +1,390 @@
+"""Moments: how a column writes its times. Seconds to days since 1970, days of a spreadsheet, dates in any usual order.
+
+It is decided once for a column, on its first values. A later value that is written in another way cannot be read, and
+never becomes another time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.features.values import NO_NUMBER
+from palate.data.reading.numbers import tidy
+from palate.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Doubles = NDArray[np.float64]
+
+DAY = 86400
+SECONDS_OF_1973, SECONDS_OF_2100 = 1e8, 4.2e9
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many are a second
+UNIT_NAMES = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+DAYS_OF_1990, DAYS_OF_2040 = 7305, 25567  # since 1970
+SPREADSHEET = 25569  # the number of 1970-01-01 in a spreadsheet
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+ZONES = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}  # of RFC 2822
+
+CLOCK = (
+    r"(?:[ t]+(?:at +)?(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?)? ?(?P<half>[ap]m)?)?"
+)
+ZONE = r"(?: ?(?:utc|gmt|ut|z)?(?P<zone>[+-]\d{2}:?(?:\d{2})?)?)?(?: ?\(.*\))?"
+MONTH = rf"(?P<name>{'|'.join(MONTHS)})[a-z]*\.?"
+YEAR, SHORT = r"(?P<year>\d{4})", r"(?P<year>\d{4}|'?\d{2})"
+ORDINAL = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+UNMISTAKABLE = (  # forms that can be read in one way only
+    rf"{YEAR}[-/. ](?P<month>\d{{1,2}})[-/. ](?P<day>\d{{1,2}}){CLOCK}{ZONE}",
+    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})(?:[t ](?P<hour>\d{2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})"
+    rf"(?:[.,]\d+)?)?)?{ZONE}",
+    rf"{ORDINAL}(?: of)?[-/. ]*{MONTH}[-/., ]*{SHORT},?{CLOCK}{ZONE}",
+    rf"{MONTH}[-/. ]*{ORDINAL}[-/., ]+{SHORT},?{CLOCK}{ZONE}",
+    rf"{YEAR}[-/. ]*{MONTH}[-/. ]*{ORDINAL}{CLOCK}{ZONE}",
+    rf"{MONTH} +(?P<day>\d{{1,2}}){CLOCK}{ZONE} +(?P<year>\d{{4}})",  # Nov 29 05:36:31 +0000 2026
+)
+IN_ORDER = {  # forms of which one must be chosen for a column; the last only if no other can be
+    order: rf"{parts}{CLOCK}{ZONE}"
+    for order, parts in {
+        "day/month/year": rf"(?P<day>\d{{1,2}})[-/. ](?P<month>\d{{1,2}})[-/., ]+{SHORT},?",
+        "month/day/year": rf"(?P<month>\d{{1,2}})[-/. ](?P<day>\d{{1,2}})[-/., ]+{SHORT},?",
+        "year/month/day": r"'?(?P<year>\d{2})[-/. ](?P<month>\d{1,2})[-/. ](?P<day>\d{1,2}),?",
+    }.items()
+}
+WEEKDAY = r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? +"
+
+
+@dataclass(frozen=True)
+class TimeForm:
+    """How a column writes its times.
+
+    Attributes:
+        read (function): A column -> int64 seconds since 1970, null where a value is not written in this way.
+        says (str, default ""): What to tell in the report.
+        problem (str, default ""): Why the column cannot be read as a whole; "" if it can.
+    """
+
+    read: Callable[[pl.Series], pl.Series]
+    says: str = ""
+    problem: str = ""
+
+
+def time_form_of(series: pl.Series, *, time_format: str | None = None, is_named: bool = True) -> TimeForm:
+    """How a column of numbers, dates or texts writes its times; is_named: it is called a time, or said to be one.
+
+    Raises OptionError for a time_format that is none.
+    """
+    import polars as pl
+
+    if time_format is not None:
+        return _given_form(time_format)
+    if series.dtype in (pl.Date, pl.Datetime):
+        return TimeForm(_of_dates)
+    if not (series.dtype.is_numeric() or series.dtype in (pl.String, pl.Null)):
+        return TimeForm(_of_none, problem=f"the column holds {series.dtype}, which is no time")
+    numbers = _numbers(series)
+    if numbers is not None:
+        return _form_of_numbers(numbers.drop_nulls().cast(pl.Float64).to_numpy(), is_named=is_named)
+    return _form_of_texts(series)
+
+
+def seconds(series: pl.Series) -> pl.Series:
+    """Seconds since 1970, int64: numbers as they are, dates, and texts that can be read in one way; null for others."""
+    import polars as pl
+
+    if series.dtype in (pl.Date, pl.Datetime):
+        return _of_dates(series)
+    if series.dtype != pl.String:
+        return _of_numbers(series, _same)
+    return pl.select(pl.coalesce(_of_numbers(series, _same), _parsed(series, UNMISTAKABLE))).to_series()
+
+
+def seconds_of_column(series: pl.Series) -> pl.Series:
+    """Seconds since 1970 of a column in the form that its values show, as in ratings; null where it is not read.
+
+    Numbers that no unit is seen of stay as they are. Raises DataError if day and month cannot be told apart.
+    """
+    import polars as pl
+
+    form = time_form_of(series, is_named=False)
+    if form.problem:
+        raise DataError(f"column {series.name!r} holds no times: {form.problem}.")
+    return pl.select(pl.coalesce(form.read(series), seconds(series))).to_series()
+
+
+def _numbers(series: pl.Series) -> pl.Series | None:
+    """The column as numbers if it is one of them, or of texts of them (and of words for missing ones)."""
+    import polars as pl
+
+    if series.dtype != pl.String:
+        return series.fill_nan(None) if series.dtype.is_float() else series
+    numbers = series.cast(pl.Float64, strict=False)
+    if numbers.null_count() > series.null_count():
+        texts = tidy(series)
+        numbers = texts.cast(pl.Float64, strict=False)
+        is_other = numbers.is_null() & (texts != "") & ~texts.str.contains(NO_NUMBER)
+        if is_other.any() and 2 * is_other.sum() > len(series) - series.null_count():
+            return None
+        if is_other.any() and _parsed(texts.filter(is_other), UNMISTAKABLE).null_count() == 0:
+            return None
+    return numbers.fill_nan(None)
+
+
+# ---- numbers
+
+
+def _form_of_numbers(numbers: Doubles, *, is_named: bool) -> TimeForm:
+    """Told by size: that of the middle value, for units; that of all values, for dates as numbers and for days."""
+    numbers = numbers[np.isfinite(numbers)]
+    if len(numbers) == 0:
+        return TimeForm(partial(_of_numbers, convert=_same))
+    for digits in (8, 12, 14):
+        if not np.isnan(_compact(numbers, digits)).any():
+            return TimeForm(partial(_of_numbers, convert=partial(_compact, digits=digits)), "dates such as 20260131")
+    middle = float(np.median(numbers))
+    for unit, name in UNIT_NAMES.items():
+        size = UNITS[unit]
+        if SECONDS_OF_1973 * size <= middle <= SECONDS_OF_2100 * size:
+            says = f"{name} since 1970, made seconds"
+            return TimeForm(partial(_of_numbers, convert=partial(_in_unit, size=size)), says)
+    low, high = numbers.min(), numbers.max()
+    is_whole = bool((numbers == np.floor(numbers)).all())
+    if is_named and is_whole and low >= DAYS_OF_1990 and high <= DAYS_OF_2040:
+        return TimeForm(partial(_of_numbers, convert=_days), "days since 1970, made seconds")
+    if is_named and low >= DAYS_OF_1990 + SPREADSHEET and high <= DAYS_OF_2040 + SPREADSHEET:
+        return TimeForm(partial(_of_numbers, convert=_spreadsheet_days), "days of a spreadsheet, made seconds")
+    return TimeForm(partial(_of_numbers, convert=_same))
+
+
+def _of_numbers(series: pl.Series, convert: Callable[[Doubles], Doubles]) -> pl.Series:
+    """Seconds of numbers or texts of them; convert takes floats and returns seconds, nan where a number is no time."""
+    import polars as pl
+
+    if series.dtype == pl.String:
+        series = _whole_or_float(series)
+    if convert is _same:
+        floored = series.floor() if series.dtype.is_float() else series
+        return floored.cast(pl.Int64, strict=False)
+    with np.errstate(invalid="ignore"):
+        seconds = np.floor(convert(series.cast(pl.Float64).to_numpy()))
+    return pl.Series(series.name, seconds, nan_to_null=True).cast(pl.Int64, strict=False)
+
+
+def _whole_or_float(texts: pl.Series) -> pl.Series:
+    """Texts as int64 if all are whole, since a float cannot hold all of them; else as floats."""
+    import polars as pl
+
+    whole = texts.cast(pl.Int64, strict=False)
+    if whole.null_count() == texts.null_count():
+        return whole
+    return tidy(texts).cast(pl.Float64, strict=False)
+
+
+def _same(numbers: Doubles) -> Doubles:
+    return numbers
+
+
+def _in_unit(numbers: Doubles, size: float) -> Doubles:
+    """Seconds of milliseconds or smaller units; a number that would fit another unit is none of this one."""
+    is_other = (numbers > 0) & (numbers <= SECONDS_OF_2100 * size / 1e3) | (numbers > SECONDS_OF_2100 * size)
+    return np.where(is_other, np.nan, numbers / size)
+
+
+def _days(numbers: Doubles) -> Doubles:
+    return numbers * DAY
+
+
+def _spreadsheet_days(numbers: Doubles) -> Doubles:
+    return np.round((numbers - SPREADSHEET) * DAY)
+
+
+def _compact(numbers: Doubles, digits: int) -> Doubles:
+    """Seconds of dates such as 20260131, 202601311530 and 20260131153000."""
+    is_whole = (numbers == np.floor(numbers)) & (numbers >= 19 * 10.0 ** (digits - 2)) & (numbers < 10.0**digits)
+    whole = np.where(is_whole, numbers, 0).astype(np.int64) * 10 ** (14 - digits)
+    parts = {}
+    for part, size in (("second", 100), ("minute", 100), ("hour", 100), ("day", 100), ("month", 100), ("year", 10000)):
+        whole, parts[part] = np.divmod(whole, size)
+    seconds = _seconds_of_parts({name: values.astype(np.float64) for name, values in parts.items()})
+    return np.where(is_whole & (parts["year"] < 2200), seconds, np.nan)
+
+
+# ---- dates
+
+
+def _of_dates(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    return series.cast(pl.Datetime("us")).dt.epoch("s")
+
+
+def _of_none(series: pl.Series) -> pl.Series:
+    import polars as pl
+
+    return pl.Series(series.name, [None] * len(series), dtype=pl.Int64)
+
+
+def _form_of_texts(series: pl.Series) -> TimeForm:
+    """Forms that can be read in one way, and the one order of day, month and year that reads the most others."""
+    texts = tidy(series.drop_nulls())
+    texts = texts.filter((texts != "") & ~texts.str.contains(NO_NUMBER))
+    rest = texts.filter(_parsed(texts, UNMISTAKABLE).is_null())
+    if len(rest) == 0:
+        return TimeForm(partial(_parsed, forms=UNMISTAKABLE), "dates" if len(texts) else "")
+    n_read = {order: int(_parsed(rest, (form,)).is_not_null().sum()) for order, form in IN_ORDER.items()}
+    most = max(n_read.values())
+    best = [order for order, n in n_read.items() if n == most]
+    if most == 0:  # none can be read
+        return TimeForm(partial(_parsed, forms=UNMISTAKABLE), "dates")
+    if len(best) > 1 and best[0] == "day/month/year" and rest.str.contains(r"^\d+\.").all():
+        best = best[:1]  # points are written where the day comes first
+    best = best[:-1] if best[-1] == "year/month/day" and len(best) > 1 else best
+    read = partial(_parsed, forms=(*UNMISTAKABLE, IN_ORDER[best[0]]))
+    if len(best) == 1:
+        return TimeForm(read, best[0])
+    example = rest[0]
+    mark = next(character for character in example if not character.isdigit())
+    short = "%y" if re.match(r"\d+\D\d+\D\d\d(\D|$)", example) else "%Y"
+    formats = " or ".join(f'time_format="{mark.join((*order, short))}"' for order in (("%d", "%m"), ("%m", "%d")))
+    return TimeForm(
+        read, problem=f"{example!r} may have the day or the month first, and the values do not tell: pass {formats}"
+    )
+
+
+def _parsed(series: pl.Series, forms: tuple[str, ...]) -> pl.Series:
+    """Seconds of texts, read by the first form that fits each; null if none does or if there is no such day."""
+    import polars as pl
+
+    texts = _plain_words(tidy(series.cast(pl.String)))
+    seconds = np.full(len(texts), np.nan)
+    for form in forms:
+        open_to = np.isnan(seconds)
+        if not open_to.any():
+            break
+        rows = texts.filter(pl.Series(open_to))
+        groups = rows.str.extract_groups(f"^{form}$").struct.unnest()
+        seconds[open_to] = _seconds_of_groups(groups)
+    return pl.Series(series.name, seconds, nan_to_null=True).cast(pl.Int64)
+
+
+def _plain_words(texts: pl.Series) -> pl.Series:
+    """Lower case, one blank between words, without days of the week; zones by name as numbers, a.m. as am."""
+    plain = texts.str.to_lowercase().str.replace(WEEKDAY, "")
+    if not plain.str.contains("[a-su-y ]").any():
+        return plain
+    plain = plain.str.replace_all(" +", " ").str.replace(r"\b([ap])\.m\.?", "${1}m")
+    for name, hours in ZONES.items():
+        plain = plain.str.replace(rf"(\d ?){name}\b", f"${{1}}{'-' if hours < 0 else '+'}{abs(hours):02d}00")
+    return plain
+
+
+def _seconds_of_groups(groups: pl.DataFrame) -> Doubles:
+    """Seconds of the parts that a form found, as texts; nan where it does not fit."""
+    import polars as pl
+
+    def numbers(name: str, default: float = np.nan) -> Doubles:
+        if name not in groups.columns:
+            return np.full(groups.height, default)
+        texts = groups[name].str.strip_prefix("'")
+        found: Doubles = texts.cast(pl.Float64, strict=False).fill_null(default).to_numpy()
+        return found
+
+    parts = {name: numbers(name, default) for name, default in (("hour", 0.0), ("minute", 0.0), ("second", 0.0))}
+    parts |= {"day": numbers("day"), "year": numbers("year"), "month": numbers("month")}
+    if "name" in groups.columns:
+        named = groups["name"].replace_strict(MONTHS, range(1, 13), default=None, return_dtype=pl.Float64)
+        parts["month"] = named.fill_null(np.nan).to_numpy()
+    is_short = groups["year"].str.len_chars().fill_null(0).to_numpy() < 4
+    parts["year"] = np.where(is_short, parts["year"] + np.where(parts["year"] < 69, 2000, 1900), parts["year"])
+    if "half" in groups.columns:
+        parts["hour"] = _on_24_hours(parts["hour"], groups["half"])
+    return _seconds_of_parts(parts) - _zone_seconds(groups)
+
+
+def _on_24_hours(hours: Doubles, half: pl.Series) -> Doubles:
+    """Hours from 0 to 23 where am or pm is said: 12 am is 0, and 13 pm is none."""
+    is_said = half.is_not_null().to_numpy()
+    is_good = (hours >= 1) & (hours <= 12)
+    counted = hours % 12 + 12 * (half == "pm").fill_null(False).to_numpy()
+    return np.where(is_said, np.where(is_good, counted, np.nan), hours)
+
+
+def _zone_seconds(groups: pl.DataFrame) -> Doubles:
+    """Seconds that a zone such as +05:30 is before UTC; 0 without one."""
+    import polars as pl
+
+    if "zone" not in groups.columns:
+        return np.zeros(groups.height)
+    digits = groups["zone"].str.replace(":", "", literal=True)
+    hours, minutes = digits.str.slice(1, 2).cast(pl.Float64), digits.str.slice(3).cast(pl.Float64, strict=False)
+    sign = digits.str.starts_with("-").cast(pl.Float64) * -2 + 1
+    seconds: Doubles = (sign * (hours * 3600 + minutes.fill_null(0) * 60)).fill_null(0).to_numpy()
+    return seconds
+
+
+def _seconds_of_parts(parts: dict[str, Doubles]) -> Doubles:
+    """Seconds since 1970 of year, month, day, hour, minute and second; nan where there is no such time."""
+    limits = {
+        "year": (1, 9999),
+        "month": (1, 12),
+        "day": (1, 31),
+        "hour": (0, 23),
+        "minute": (0, 59),
+        "second": (0, 60),
+    }
+    is_good = np.logical_and.reduce(
+        [(parts[name] >= low) & (parts[name] <= high) for name, (low, high) in limits.items()]
+    )
+    whole = {name: np.where(is_good, values, 1).astype(np.int64) for name, values in parts.items()}
+    months = ((whole["year"] - 1970) * 12 + whole["month"] - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (whole["day"] - 1)
+    is_good &= days.astype("datetime64[M]") == months  # 30 February would be in March
+    seconds = days.astype(np.int64) * DAY + whole["hour"] * 3600 + whole["minute"] * 60 + whole["second"]
+    return np.where(is_good, seconds, np.nan)
+
+
+# ---- as the caller says
+
+
+def _given_form(time_format: str) -> TimeForm:
+    """The form that time_format names. Raises OptionError if it is no unit and no strptime format."""
+    import polars as pl
+
+    if time_format in UNITS:
+        return TimeForm(partial(_of_numbers, convert=partial(_divided, size=UNITS[time_format])), time_format)
+    if time_format == "days":
+        return TimeForm(partial(_of_numbers, convert=_days), time_format)
+    read = partial(_by_format, form=time_format)
+    try:
+        if "%" not in time_format:
+            raise ValueError(time_format)
+        pl.Series([datetime(2000, 1, 31)]).dt.to_string(time_format)  # raises if it is no format
+    except (ValueError, pl.exceptions.PolarsError):
+        raise OptionError(
+            f'time_format={time_format!r} is no format: give one such as "%d.%m.%Y" or "%Y-%m-%d %H:%M:%S", or a unit: '
+            f"{', '.join(UNITS)} or days since 1970."
+        ) from None
+    return TimeForm(read, time_format)
+
+
+def _divided(numbers: Doubles, size: float) -> Doubles:
+    return numbers / size
+
+
+def _by_format(series: pl.Series, form: str) -> pl.Series:
+    import polars as pl
+
+    if series.dtype in (pl.Date, pl.Datetime):
+        return _of_dates(series)
+    if series.dtype.is_float():
+        series = series.cast(pl.Int64, strict=False)
+    texts = tidy(series.cast(pl.String))
+    kind = pl.Datetime("us", "UTC") if re.search(r"%[:#]*z|%Z", form) else pl.Datetime("us")
+    return texts.str.strptime(kind, form.replace(".%f", "%.f"), strict=False).dt.epoch("s")
