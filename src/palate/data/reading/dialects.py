@@ -1,4 +1,4 @@
-"""Dialects: how the fields of a text file are separated and quoted, which lines stand above them, and what they are called.
+"""Dialects: how the fields of a text file are separated, quoted and called, and which lines stand above them.
 
 Everything is found on a sample. Each finding is a hypothesis about the whole file, and a row that contradicts it is a
 bad row.
@@ -161,7 +161,7 @@ def _matrix_market(lines: list[str], at: int, source: str) -> Opening:
         )
     if shape != "general":
         raise DataError(
-            f"{source} is a {shape} Matrix Market file, which holds half of its entries, and ratings of users and items "
+            f"{source} is a {shape} Matrix Market file: it holds half of its entries, and ratings of users and items "
             "are not symmetric. If they are, load it with scipy.io.mmread and pass the sparse matrix."
         )
     at += 1
@@ -353,7 +353,7 @@ def ends_in_separators(sample: list[list[str]], header: bool, min_columns: int) 
 
 
 def names_of_rows(header: list[str], body: list[list[str]]) -> tuple[list[str], str]:
-    """(names of the columns, how the header differs from the rows, or "")
+    """Names of the columns, and how the header differs from the rows, if it does.
 
     R writes names of rows without a name for their column. A header may have a name too many: for an index that is not
     there, or for a last field that is left out.

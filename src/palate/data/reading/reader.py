@@ -7,6 +7,7 @@ error that names it, or is left out and counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
 from palate.data.reading.cleaning import BadRows, bad_rows, typed
 from palate.data.reading.columns import FIELDS, Choice, choose_columns, fields_of_kind
 from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
+from palate.data.reading.exploding import exploded
+from palate.data.reading.fitting import fits_ratings
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.tables import UNRATED, joined_table
@@ -125,10 +128,11 @@ def read(
     fields_of_kind(given, kind)  # raises if two options name the counts
     check_wide(wide, blank, source)
     with polars_errors_in_words("the source"):
-        table = table_of(source, connection)
+        fits = partial(fits_ratings, given=given, kind=kind)
+        table = table_of(source, connection, fits)
         collector = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
         if table is None:
-            with open_bytes(source) as stream:
+            with open_bytes(source, fits) as stream:
                 chunks = utf8_chunks(stream, encoding, collector.source)
                 min_columns = 3 if kind == "explicit" and not wide else 2
                 text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
@@ -215,6 +219,7 @@ class Collector:
 
         if check_wide:
             check_not_wide(table, given, self.kind)
+            table = exploded(table, given)
 
         chosen = choose_columns(
             table.names,
@@ -248,6 +253,7 @@ class Collector:
         for fast, exact in text.rows():
             if fast is None or not self.add(_fields(fast, chosen.at), only_if_clean=True):
                 self.add(_fields(exact(), chosen.at))
+        self.how = text.how  # some of it is known at the end only
 
     def note(self, chosen: Choice, names: list[str], how: dict[str, str]) -> None:
         """Keep which column became what, for the report."""
