@@ -48,9 +48,15 @@ DATE_FORMS = {
     "m/d/y": lambda at: datetime.fromtimestamp(at, UTC).strftime("%m/%d/%Y"),
     "d/m/y": lambda at: datetime.fromtimestamp(at, UTC).strftime("%d/%m/%Y"),
     "y/m/d": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y/%m/%d"),
+    "microseconds": lambda at: str(at * 1_000_000),
+    "seconds.0": lambda at: f"{at}.0",
+    "with zone": lambda at: datetime.fromtimestamp(at + 7200, UTC).strftime("%Y-%m-%dT%H:%M:%S+02:00"),
+    "am/pm": lambda at: datetime.fromtimestamp(at, UTC).strftime("%m/%d/%Y %I:%M:%S %p"),
+    "d.m.y h:m": lambda at: datetime.fromtimestamp(at // 60 * 60, UTC).strftime("%d.%m.%Y %H:%M"),
+    "compact": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y%m%d"),
     "month name": lambda at: datetime.fromtimestamp(at, UTC).strftime("%d %b %Y"),
 }
-BY_DAY = ("d.m.y", "m/d/y", "d/m/y", "y/m/d", "month name")
+BY_DAY = ("d.m.y", "m/d/y", "d/m/y", "y/m/d", "month name", "compact")
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,10 @@ def written(seed):
     ratings = rng.choice(pick(SCALES), len(pairs))
     form = pick([None, *DATE_FORMS])
     at = rng.integers(946_684_800, 1_700_000_000, len(pairs))
-    at = at // 86_400 * 86_400 if form in BY_DAY else at
+    at = at // 86_400 * 86_400 if form in BY_DAY else at // 60 * 60 if form == "d.m.y h:m" else at
     separator, mark = pick([",", ";", "\t", "|", "::"]), pick([".", ".", ","])
     columns = {"user": [u for u, _ in pairs], "item": [i for _, i in pairs]}
-    columns["rating"] = [_number(value, mark, always=bool(rng.integers(2))) for value in ratings.tolist()]
+    columns["rating"] = _numbers(ratings.tolist(), mark, pick(["plain", "plain", "with a fraction", "out of", "stars"]))
     if form:
         columns["time"] = [DATE_FORMS[form](int(moment)) for moment in at]
     has_header = bool(rng.integers(3))
@@ -112,7 +118,7 @@ def written(seed):
     data, ending = _packed((first + text).encode(encoding), pick(["", "", ".gz", ".bz2", ".zip"]))
     rated = {(u, i, float(np.float32(r))) for (u, i), r in zip(pairs, ratings.tolist(), strict=True)}
     times = {pair: int(moment) for pair, moment in zip(pairs, at, strict=True)} if form else None
-    told = f"seed {seed}: {order} by {separator!r}, mark {mark}, times {form}, {encoding}, {end!r}, header {has_header}, {first!r}, {ending}"
+    told = f"seed {seed}: {order} by {separator!r}, mark {mark}, times {form}, {encoding}, {end!r}, {first!r}, {ending}"
     return Written(data, ending, rated, times, told)
 
 
@@ -127,9 +133,13 @@ def _ids(rng, n):
     return [f"{word}{number}" for number, word in enumerate(rng.choice(WORDS, n))]
 
 
-def _number(value, mark, *, always):
-    text = repr(float(value)) if always else f"{value:g}"
-    return text.replace(".", mark)
+def _numbers(values, mark, form):
+    if form == "stars" and set(values) <= {1, 2, 3, 4, 5}:
+        return ["★" * int(value) + "☆" * (5 - int(value)) for value in values]
+    texts = [repr(float(value)) if form == "with a fraction" else f"{value:g}" for value in values]
+    if form == "out of" and min(values) >= 0:
+        texts = [f"{text}/{max(10, int(max(values)))}" for text in texts]
+    return [text.replace(".", mark) for text in texts]
 
 
 def _text(rows, separator, end, *, quote_all):
@@ -164,5 +174,14 @@ JUNK = {
     ],
     "link": lambda rng, n: [f"https://example.org/{at}" for at in rng.integers(99, size=n)],
     "empty": lambda rng, n: [""] * n,  # noqa: ARG005
+    "age": lambda rng, n: [str(at) for at in rng.integers(14, 90, size=n)],
+    "lat": lambda rng, n: [f"{at:.6f}" for at in rng.uniform(-90, 90, n)],
+    "release_date": lambda rng, n: [
+        f"{at}-0{month}-1{month}" for at, month in rng.integers((1950, 1), (2020, 9), (n, 2))
+    ],
+    "order_no": lambda rng, n: [f"O-{at}" for at in rng.integers(10**6, size=n)],
+    "title": lambda rng, n: [("The Thing", "Up, up", "Heat (1995)")[at] for at in rng.integers(3, size=n)],
+    "verified": lambda rng, n: [("True", "False")[at] for at in rng.integers(2, size=n)],
+    "price_eur": lambda rng, n: [f"{value:.2f}".replace(".", ",") for value in rng.uniform(1, 90, n)],
     "helpful": lambda rng, n: [str(at) for at in rng.integers(40, size=n)],
 }

@@ -85,7 +85,7 @@ class Content:
 
     def whole(self) -> bytes:
         """All of it. Raises DataError if it is too large for that."""
-        data = in_words(self.name, lambda: self.read(MAX_WHOLE + 1))
+        data: bytes = in_words(self.name, lambda: self.read(MAX_WHOLE + 1))
         if len(data) > MAX_WHOLE:
             raise DataError(
                 f"{self.name} unpacks to more than {MAX_WHOLE >> 30} GB. Unpack it and read the file inside."
@@ -123,7 +123,7 @@ def _words(error: BaseException) -> str:
 
 
 def _base(source: Any, stack: ExitStack) -> tuple[Any, str, str | None]:
-    """(open file, its name, the member that is named behind its path or None)"""
+    """An open file, its name, and the member that is named behind its path, if any."""
     if hasattr(source, "read"):
         return _of_bytes(source), name_of(source), None
     if is_url(source):
@@ -392,7 +392,7 @@ def _of_tar(content: Content, file: Any, start: int | None, fits: Fits | None, s
     member = _chosen_member(content, list(heads), lambda name: heads[name], fits)
     file.seek(start)
     again = _decompressed(Content(file, content.name, b"", content.how))
-    archive = stack.enter_context(tarfile.open(fileobj=again.stream, mode="r|"))
+    archive = stack.enter_context(tarfile.open(fileobj=again.stream, mode="r|"))  # noqa: SIM115
     info = next(info for info in archive if info.name == member)
     return _of_member(content, member, archive.extractfile(info))
 

@@ -44,7 +44,7 @@ def _connected(content: Content, path: Any) -> Iterator[sqlite3.Connection]:
 
 def _chosen(content: Content, connection: sqlite3.Connection, fits: Fits | None) -> str:
     kinds = dict(connection.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')").fetchall())
-    tables = [name for name, kind in kinds.items() if kind == "table" and not name.startswith("sqlite_")]
+    tables: list[str] = [name for name, kind in kinds.items() if kind == "table" and not name.startswith("sqlite_")]
     if content.member is not None:
         if content.member not in kinds:
             raise DataError(f"{content.name} has no table {content.member!r}. {_there_are(tables)}")

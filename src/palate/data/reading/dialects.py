@@ -1,4 +1,4 @@
-"""Dialects: how the fields of a text file are separated and quoted, which lines stand above them, and what they are called.
+"""Dialects: how the fields of a text file are separated, quoted and called, and which lines stand above them.
 
 Everything is found on a sample. Each finding is a hypothesis about the whole file, and a row that contradicts it is a
 bad row.
@@ -28,6 +28,8 @@ SEPARATOR_LINE = re.compile(r'"?sep=(.|\\t)"?[,;\t]*\s*', re.IGNORECASE)
 MATRIX_MARKET = "%%matrixmarket"
 
 Quotes = Literal["csv", "backslash", "none"]
+
+VALUE = re.compile(r"[-+]?\d[\d.,]*%?|\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?")  # of a number or date, not a name
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def find_opening(
     separator = separator or find_separator(without_quotes(body), min_columns)
     width = most_common_width(body, separator)
     after = at
-    while mark and after < len(lines) and _is_comment(lines[after], mark, separator, width):
+    while mark and after < len(lines) and is_comment(lines[after], mark, separator, width):
         after = _next_line(lines, after + 1)
     if mark and after < len(lines) and (names := _names_in_comment(lines[after], mark, separator, width, given)):
         return Opening(after + 1, separator, names, mark if after > at else None)
@@ -101,7 +103,7 @@ def _next_line(lines: list[str], at: int) -> int:
     return at
 
 
-def _is_comment(line: str, mark: str, separator: str, width: int) -> bool:
+def is_comment(line: str, mark: str, separator: str, width: int) -> bool:
     """True for a line that begins with the mark, unless it can be a row or a header: `#user,item,rating`."""
     if not line.startswith(mark):
         return False
@@ -161,7 +163,7 @@ def _matrix_market(lines: list[str], at: int, source: str) -> Opening:
         )
     if shape != "general":
         raise DataError(
-            f"{source} is a {shape} Matrix Market file, which holds half of its entries, and ratings of users and items "
+            f"{source} is a {shape} Matrix Market file: it holds half of its entries, and ratings of users and items "
             "are not symmetric. If they are, load it with scipy.io.mmread and pass the sparse matrix."
         )
     at += 1
@@ -324,7 +326,7 @@ def has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int)
         return True
     if is_wide_header(sample):
         return True
-    if any(_is_number(text) for text in row):
+    if any(_is_number(text) or VALUE.fullmatch(text.strip()) for text in row):
         return False
     return min_columns > 2 or n_common > 0 or _numbers_begin(sample)
 
@@ -353,7 +355,7 @@ def ends_in_separators(sample: list[list[str]], header: bool, min_columns: int) 
 
 
 def names_of_rows(header: list[str], body: list[list[str]]) -> tuple[list[str], str]:
-    """(names of the columns, how the header differs from the rows, or "")
+    """Names of the columns, and how the header differs from the rows, if it does.
 
     R writes names of rows without a name for their column. A header may have a name too many: for an index that is not
     there, or for a last field that is left out.

@@ -30,7 +30,7 @@ Record = tuple[dict[str, Any], int, str | None]
 
 @dataclass(frozen=True)
 class JsonRecords:
-    """Records: the fields of each, its number, and what is wrong with it or None. `unit` says what the number counts."""
+    """Records: the fields of each, its number, and what is wrong with it or None; `unit` is what the number counts."""
 
     records: list[Record]
     names: list[str]

@@ -17,18 +17,21 @@ from typing import TYPE_CHECKING, Any
 from palate.data.reading.dialects import (
     SPELLED,
     Dialect,
+    Opening,
     Quotes,
     ends_in_separators,
     find_opening,
     find_quotes,
     find_separator,
     has_header,
+    is_comment,
     names_of_rows,
     plain_records,
     quoted_records,
     sample_rows,
     without_quotes,
 )
+from palate.data.reading.layouts import Layout, LinedRows, find_layout
 from palate.data.reading.looks import N_SAMPLED
 from palate.data.reading.textfiles import Block, blocks, count
 from palate.errors import DataError
@@ -71,6 +74,10 @@ class TextFile:
             raise DataError(f"{source} is empty: there are no ratings in it.")
         self.source = source
         self.packing = chunks
+        self.layout: Layout | None = None
+        if given and (layout := find_layout(lines, given, min_columns, source)):
+            self._lay_out(layout, lines, first, chunks)
+            return
         self.opening = find_opening(lines, separator or getattr(chunks, "separator", None), given, min_columns, source)
         first = _without_lines(first, self.opening.n_lines)
         lines = [line for line in lines[self.opening.n_lines :] if line.strip()][:N_SAMPLED]
@@ -82,6 +89,15 @@ class TextFile:
         self.sample = sample_rows(lines, separator, quotes or _default_quotes(separator))
         self.chunks = chain([first], chunks)
         self._describe(separator, quotes or _default_quotes(separator), header, given, min_columns, is_header)
+
+    def _lay_out(self, layout: Layout, lines: list[str], first: bytes, chunks: Iterator[bytes]) -> None:
+        """Set the layout of a file whose lines are no rows, and the sample of its rows."""
+        self.opening, self.n_header, self.how_header, self.quotes_are_met = Opening(), 0, "", False
+        self.layout, self.chunks = layout, chain([first], chunks)
+        self.dialect = Dialect(",", True, layout.names, "none")
+        text = "\n".join(lines[:N_SAMPLED]).strip("\n")
+        rows = layout.fresh().rows(Block(1, text.encode("utf-8", "replace"))).frame.head(N_SAMPLED)
+        self.sample = [[text or "" for text in row] for row in rows.rows()]
 
     def _describe(
         self,
@@ -120,6 +136,9 @@ class TextFile:
         """For each block: its rows read the fast way, or None if it is irregular; and how to read it the exact way."""
         skip, n_rows = self.n_header, 0
         for block in blocks(self.chunks, self._quote_after, line=self.opening.n_lines + 1):
+            if self.layout:
+                yield None, partial(_laid_out, self.layout.rows(block))
+                continue
             self._meet_quotes(block)
             fast = parse_fast(block, self.dialect)
             yield fast and _without(skip, fast), partial(_exact, block, self.dialect, skip)
@@ -148,6 +167,8 @@ class TextFile:
     @property
     def how(self) -> dict[str, str]:
         """How the file is read, in words."""
+        if self.layout:
+            return self.layout.how | getattr(self.packing, "how", {})
         header = "yes" if self.dialect.header else "no"
         how = {
             "separator": SPELLED.get(self.dialect.separator, f'"{self.dialect.separator}"'),
@@ -184,6 +205,10 @@ def _without_lines(data: bytes, n: int) -> bytes:
     for _ in range(n):
         at = data.find(b"\n", at) + 1 or len(data)
     return data[at:]
+
+
+def _laid_out(rows: LinedRows) -> Rows:
+    return Rows(rows.frame, lambda row: f"line {rows.lines[row]}: {rows.frame.row(row)}", rows.reasons)
 
 
 def _exact(block: Any, dialect: Dialect, skip: int) -> Rows:
@@ -301,7 +326,7 @@ def _records(block: Block, dialect: Dialect) -> Iterator[Record]:
     width = len(dialect.names)
     for start, end, fields, reason in reader:
         content = "".join(lines[start:end])
-        if dialect.comment and content.startswith(dialect.comment):
+        if dialect.comment and is_comment(content.rstrip("\r\n"), dialect.comment, dialect.separator, width):
             continue
         if dialect.trailing and len(fields) == width + 1 and not fields[-1].strip():
             fields = fields[:-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,8 @@ from palate.data.reading.cleaning import (
 from palate.data.reading.columns import FIELDS, Choice, choose_columns, fields_of_kind
 from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
 from palate.data.reading.events import Event, EventWeights, check_event
+from palate.data.reading.exploding import exploded
+from palate.data.reading.fitting import fits_ratings
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.numbers import Decimal
 from palate.data.reading.parsing import Rows, TextFile
@@ -171,13 +174,14 @@ def read(
     asked = asked_of(missing, decimal, time_format, time)
     blank = False if wide and blank is None and asked.missing else blank
     with polars_errors_in_words("the source"):
-        table = table_of(source, connection)
+        fits = partial(fits_ratings, given=given, kind=kind)
+        table = table_of(source, connection, fits)
         collector = Collector(
             name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, asked, event
         )
         collector.selection = None if where is None else Selection(where)
         if table is None:
-            with open_bytes(source) as stream:
+            with open_bytes(source, fits) as stream:
                 chunks = utf8_chunks(stream, encoding, collector.source)
                 min_columns = 3 if kind == "explicit" and not wide else 2
                 text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
@@ -273,6 +277,7 @@ class Collector:
 
         if check_wide:
             check_not_wide(table, given, self.kind)
+            table = exploded(table, given)
 
         chosen = choose_columns(
             table.names,
@@ -321,6 +326,7 @@ class Collector:
         for fast, exact in chain(first, blocks):
             if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
                 self.add(self._selected(exact(), text, chosen))
+        self.how = text.how | (self.forms.how if self.forms else {})  # some of it is known at the end only
 
     def _selected(self, rows: Rows, text: TextFile, chosen: Choice) -> Rows:
         """The chosen columns of the rows that meet the condition, if there is one."""

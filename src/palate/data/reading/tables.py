@@ -13,6 +13,7 @@ from palate.data.features.values import column_with_nulls
 from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
 from palate.data.reading.cleaning import BadRows, labels
 from palate.data.reading.columns import is_common, plain, position_of
+from palate.data.reading.fitting import fits_table
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
@@ -158,7 +159,8 @@ def _whole_table(
     """(name, table, position of the id column) of a file or frame."""
     import polars as pl
 
-    table = table_of(source)
+    fits = partial(fits_table, what=vocabulary.what, label=label)
+    table = table_of(source, None, fits)
     if table is None:
         return _text_table(source, vocabulary, bad, label)
     at = _id_position(table.names, vocabulary.what, label, table.source, named=table.named)
@@ -179,7 +181,7 @@ def _text_table(
     name = name_of(source)
     parts = []
     is_header = partial(has_header, vocabulary=vocabulary, label=label)
-    with open_bytes(source) as stream:
+    with open_bytes(source, partial(fits_table, what=vocabulary.what, label=label)) as stream:
         text = TextFile(utf8_chunks(stream, None, name), name, None, None, given={}, min_columns=2, is_header=is_header)
         for fast, exact in text.rows():
             rows = fast or exact()
