@@ -29,7 +29,9 @@ MATRIX_MARKET = "%%matrixmarket"
 
 Quotes = Literal["csv", "backslash", "none"]
 
-VALUE = re.compile(r"[-+]?\d[\d.,]*%?|\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?")  # of a number or date, not a name
+VALUE = re.compile(
+    r"[-+]?\d[\d.,]*(%|/\d+)?|[★☆⭐½]+|\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?"
+)  # of a number or date, not a name
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def _find_lists(lines: list[str], given: dict[str, Any], min_columns: int, sourc
     separator = max(LIST_SEPARATORS[:-1], key=lambda mark: sum(mark in line for line in lines))
     separator = separator if any(separator in line for line in lines) else " "
     rows = [[text.strip() for text in split(line, separator)] for line in lines]
-    if _n_known(rows[0]) > 1:
+    if any(_n_known(row) > 1 for row in rows[:5]):  # comments or titles may stand above names
         return None
     said = _said(given)
     if not _are_of_many_lengths(rows, min_columns + 1, certain=said is not None):
