@@ -7,22 +7,22 @@ header without it and of every tensor's name, type, shape and bytes, so any chan
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import mmap
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from os import fspath
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.whole_files import reason, replacing
 from palate.errors import (
     ModelFileError,
     ModelVersionError,
@@ -56,7 +56,7 @@ def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[s
     """Write arrays and a JSON header to `path`, replacing a file there in one step.
 
     The new file is written beside the old one and then renamed onto it, so a failure leaves the old file unchanged. Of
-    several writers the last one wins. A killed process can leave a `.NAME.*.tmp` behind, which is safe to delete.
+    several writers the last one wins. A killed process can leave a `.NAME.*.tmp` behind, which the next one removes.
 
     Raise OptionError for an array of a type that is not in DTYPES or a header that JSON cannot hold, and ModelFileError
     if the disk refuses.
@@ -64,21 +64,12 @@ def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[s
     arrays = {name: _as_plain(name, tensor) for name, tensor in tensors.items()}
     metadata = {"palate": _to_json(_sealed(header, arrays))}
     _check_header_size(arrays, metadata["palate"])
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise ModelFileError(f"cannot save {target}: it exists and is not a regular file.")
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
-        _write_and_sync(temporary, arrays, metadata)
-        os.replace(temporary, target)  # noqa: PTH105 - os.replace is atomic
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if not isinstance(error, Exception):
-            raise
-        outcome = "The old file is unchanged." if target.is_file() else "Nothing was written."
-        raise ModelFileError(f"cannot save {target}: {_reason(error)}. {outcome}") from error
-    _sync_folder(target.parent)
+        with replacing(path) as temporary:
+            _write_tensors(temporary, arrays, metadata)
+    except Exception as error:
+        outcome = "The old file is unchanged." if _is_file(path) else "Nothing was written."
+        raise ModelFileError(f"cannot save {fspath(path)!r}: {reason(error)}. {outcome}") from error
 
 
 def read(path: PathLike, *, verify: bool = True) -> tuple[Tensors, dict[str, Any]]:
@@ -151,29 +142,17 @@ def _check_header_size(arrays: Tensors, text: str) -> None:
         )
 
 
-def _write_and_sync(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
+def _write_tensors(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
     from safetensors.numpy import save_file
 
-    path.touch()  # takes the permissions of the user's umask; safetensors would let only the owner read the file
-    mode = path.stat().st_mode
     save_file(arrays, path, metadata=metadata)
-    path.chmod(stat.S_IMODE(mode))
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power cut, where the system can sync folders."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+def _is_file(path: PathLike) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 # ---- reading
@@ -207,7 +186,7 @@ def _map(path: Path) -> mmap.mmap:
     except (OSError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise ModelFileError(f"cannot read {path}: {_reason(error)}.") from error
+        raise ModelFileError(f"cannot read {path}: {reason(error)}.") from error
 
 
 _COPY_AGAIN = "it was cut short. Copy or download it again, or save the model anew."

@@ -45,6 +45,8 @@ def unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
 def pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[Header] | None:
     """Add a table's columns to tensors and return the header: name and kind of each column.
 
+    Nothing here needs the threads of polars, so that a forked process can save a model too.
+
     A column becomes booleans, 64-bit numbers, strings or lists of strings; a date or time becomes a number of its kind.
     Raise OptionError for a column that cannot become one of these.
     """
@@ -61,7 +63,7 @@ def unpack_table(columns: list[Header] | None, name: str, tensors: Tensors) -> p
 
     try:
         return pl.DataFrame([_unpack_column(column, f"{name}.{at}", tensors) for at, column in enumerate(columns)])
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"{name}: {error}") from error
 
 
@@ -70,18 +72,18 @@ def _pack_column(series: pl.Series, place: str, tensors: Tensors) -> Header:
 
     kind = _kind_of(series.dtype)
     if kind == "lists":
-        lengths = series.list.len().cast(pl.Int64).fill_null(-1)
-        tensors[f"{place}.lengths"] = lengths.to_numpy()
-        lists = series.drop_nulls().cast(pl.List(pl.String)).to_list()
-        pack_texts([text for texts in lists for text in texts], place, tensors)
+        lists = series.cast(pl.List(pl.String)).to_list()
+        tensors[f"{place}.lengths"] = np.array([-1 if texts is None else len(texts) for texts in lists], np.int64)
+        pack_texts([text for texts in lists if texts is not None for text in texts], place, tensors)
     elif kind == "text":
         pack_texts(_as_text(series).to_list(), place, tensors)
     else:
         physical, empty = _STORED[kind]
         numbers = series.cast(getattr(pl, _TEMPORAL.get(kind, physical))).to_physical().cast(getattr(pl, physical))
-        tensors[place] = numbers.fill_null(empty).to_numpy()
         if series.null_count():
+            numbers = numbers.zip_with(numbers.is_not_null(), pl.Series([empty], dtype=numbers.dtype))
             tensors[f"{place}.null"] = series.is_null().to_numpy()
+        tensors[place] = numbers.to_numpy()
     return {"name": series.name, "kind": kind}
 
 
@@ -137,7 +139,7 @@ def _as_text(series: pl.Series) -> pl.Series:
 
     try:
         return series.cast(pl.String)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise OptionError(
             f"a model file cannot keep column {series.name!r}, which holds {series.dtype}: drop it or make it text."
         ) from error
