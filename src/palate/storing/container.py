@@ -35,7 +35,8 @@ from palate.errors import (
 from palate.version import __version__
 
 FORMAT = 1
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 4_000_000  # JSON takes up to 30 times as much memory when it is read
+MAX_COPIED_BYTES = 256 * 2**20
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -50,6 +51,7 @@ _MAX_DIMENSIONS = 32
 
 Tensors = dict[str, NDArray[Any]]
 PathLike = str | os.PathLike[str]
+Block = bytes | mmap.mmap
 
 
 def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
@@ -72,14 +74,17 @@ def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[s
         raise ModelFileError(f"cannot save {fspath(path)!r}: {reason(error)}. {outcome}") from error
 
 
-def read(path: PathLike, *, verify: bool = True) -> tuple[Tensors, dict[str, Any]]:
-    """Return the arrays (read-only, memory-mapped, not copied) and the header of a file that write() made.
+def read(path: PathLike, *, verify: bool = True, copy: bool | None = None) -> tuple[Tensors, dict[str, Any]]:
+    """Return the arrays (read-only) and the header of a file that write() made.
+
+    The arrays are a copy, or with copy=False memory-mapped: then the file must not change while they are in use. None
+    copies files of up to MAX_COPIED_BYTES and maps larger ones.
 
     With `verify`, every byte is checked against the digest. The table is always checked, so that no offset leads
     outside the file. Raise a subclass of ModelFileError that says what is wrong with the file.
     """
     path = Path(path)
-    block = _map(path)
+    block = _block_of(path, copy)
     table, start = _read_table(block, path)
     sealed = _read_metadata(table, path)
     arrays = _view_tensors(block, start, table, path)
@@ -169,7 +174,8 @@ class _Entry:
     end: int
 
 
-def _map(path: Path) -> mmap.mmap:
+def _block_of(path: Path, copy: bool | None) -> Block:
+    """The bytes of a file: read, or mapped."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):
@@ -180,6 +186,8 @@ def _map(path: Path) -> mmap.mmap:
             size = os.fstat(file.fileno()).st_size
             if size <= _LENGTH_BYTES:
                 raise TruncatedModelError(f"{path} has only {size} bytes: {_COPY_AGAIN}")
+            if copy or (copy is None and size <= MAX_COPIED_BYTES):
+                return file.read()
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no file {path}.") from error
@@ -192,7 +200,7 @@ def _map(path: Path) -> mmap.mmap:
 _COPY_AGAIN = "it was cut short. Copy or download it again, or save the model anew."
 
 
-def _read_table(block: mmap.mmap, path: Path) -> tuple[dict[str, Any], int]:
+def _read_table(block: Block, path: Path) -> tuple[dict[str, Any], int]:
     """Return the JSON table of the tensors, and where their bytes start."""
     if block[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
         raise NotAModelError(f"{path} is not a palate model: it does not start like one.")
@@ -249,7 +257,7 @@ def _read_metadata(table: dict[str, Any], path: Path) -> dict[str, Any]:
     return sealed
 
 
-def _view_tensors(block: mmap.mmap, start: int, table: dict[str, Any], path: Path) -> Tensors:
+def _view_tensors(block: Block, start: int, table: dict[str, Any], path: Path) -> Tensors:
     """Return all tensors of the table, after checking it."""
     entries = [_entry(name, given, path) for name, given in table.items()]
     entries.sort(key=lambda entry: (entry.begin, entry.end))
@@ -293,7 +301,7 @@ def _check_layout(entries: list[_Entry], size: int, path: Path) -> None:
         raise TamperedModelError(f"{path} has {size - end:,} bytes after its last tensor.")
 
 
-def _view(block: mmap.mmap, start: int, entry: _Entry) -> NDArray[Any]:
+def _view(block: Block, start: int, entry: _Entry) -> NDArray[Any]:
     """Return a tensor as a view of the file, or as a copy if it is not aligned there."""
     if entry.begin == entry.end:
         array: NDArray[Any] = np.zeros(entry.shape, entry.dtype)

@@ -18,7 +18,7 @@ Header = dict[str, Any]
 
 def pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
     """Add strings to tensors: one block of UTF-8, and where each ends in it; the end of None is -1."""
-    encoded = [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
+    encoded = [None if text is None else _utf8(text) for text in texts]
     sizes = np.array([0 if text is None else len(text) for text in encoded], np.int64)
     ends = np.cumsum(sizes)
     ends[[text is None for text in encoded]] = -1
@@ -28,18 +28,32 @@ def pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
 
 def unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
     """Return the strings that pack_texts() added. Raise ValueError if ends and block contradict each other."""
-    block = tensors[f"{name}.text"].tobytes()
+    characters, ends = tensors[f"{name}.text"], tensors[f"{name}.ends"]
+    if characters.ndim != 1 or characters.dtype != np.uint8 or ends.ndim != 1 or ends.dtype != np.int64:
+        raise ValueError(f"{name}: {characters.dtype} {characters.shape} and {ends.dtype} {ends.shape} are no texts")
+    block = characters.tobytes()
     texts: list[str | None] = []
     start = 0
-    for end in tensors[f"{name}.ends"].tolist():
+    for end in ends.tolist():
         if end == -1:
             texts.append(None)
             continue
         if not start <= end <= len(block):
             raise ValueError(f"{name}: a string ends at byte {end} of {len(block)}")
-        texts.append(block[start:end].decode("utf-8", "surrogatepass"))
+        texts.append(block[start:end].decode("utf-8"))
         start = end
+    if start != len(block):
+        raise ValueError(f"{name}: the strings end at byte {start} of {len(block)}")
     return texts
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise OptionError(
+            f"a model file cannot keep {ascii(text)[:100]}: half a pair of surrogates is no text."
+        ) from None
 
 
 def pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[Header] | None:
@@ -147,8 +161,10 @@ def _as_text(series: pl.Series) -> pl.Series:
 
 def _lists(texts: list[str | None], lengths: NDArray[Any]) -> list[list[str | None] | None]:
     """Cut strings into lists of the given lengths; -1 is a missing list."""
+    if lengths.dtype != np.int64 or lengths.ndim != 1 or lengths.max(initial=0) > len(texts):
+        raise ValueError(f"lists that do not fit {len(texts)} strings")  # a sum of larger ones could wrap around
     sizes = np.maximum(lengths, 0)
-    if lengths.dtype != np.int64 or lengths.ndim != 1 or sizes.sum() != len(texts):
+    if sizes.sum() != len(texts):
         raise ValueError(f"lists of {sizes.sum()} strings in all, but {len(texts)} strings")
     starts = np.cumsum(sizes) - sizes
     pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
