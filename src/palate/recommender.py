@@ -616,17 +616,22 @@ class Recommender:
         storing.save(self.model, path)
 
 
-def load(path: str | PathLike[str]) -> Recommender:
-    """Read a saved model. Nothing in the file is executed, and large arrays are mapped, not copied.
+def load(path: str | PathLike[str], *, copy: bool | None = None) -> Recommender:
+    """Read a saved model. Nothing in the file is executed.
 
     Parameters:
         path (path): A .palate file.
+        copy (bool, default None): Whether the model is copied into memory, so that the file may change afterwards. With
+            False it is mapped: processes share its memory, but who writes into the file changes the answers or ends
+            the process. None copies files of up to 256 MB and maps larger ones. `save` never writes into a file: it
+            puts a new one in its place.
 
     Returns:
         Recommender: The model, which answers as it did before it was saved.
 
     Raises:
         ModelFileError: The file is missing, damaged, no palate model or from a newer version; the message says which.
+        OptionError: `copy` is not True, False or None.
 
     Example:
         >>> import palate, tempfile
@@ -636,7 +641,7 @@ def load(path: str | PathLike[str]) -> Recommender:
         ...     palate.load(f"{folder}/bias.palate").predict("u1", "i2") == rec.predict("u1", "i2")
         True
     """
-    return Recommender(storing.load(path))
+    return Recommender(storing.load(path, copy=copy))
 
 
 __all__ = ["FoldIn", "FoldIns", "Recommender", "load"]

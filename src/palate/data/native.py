@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from palate.data.forking import check_threads
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def polars_errors_in_words(source: str) -> Iterator[None]:
     """Raise DataError for what polars raises; its PanicException is no Exception, so nothing else catches it."""
     import polars as pl
 
+    check_threads("reading data")
     try:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:

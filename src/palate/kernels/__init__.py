@@ -7,7 +7,10 @@ border and pool hold what all share: instruction sets, checks, threads. The same
 palate.kernels.reference.
 """
 
+import atexit
+
 from palate.kernels._kernels import (
+    begin_to_finish,
     compress_rows,
     count_steps,
     descend,
@@ -36,6 +39,8 @@ from palate.kernels._kernels import (
     top_n_of,
     use_level,
 )
+
+atexit.register(begin_to_finish)
 
 __all__ = [
     "compress_rows",

@@ -9,6 +9,7 @@ import datetime as dt
 import math
 import operator
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -83,8 +84,8 @@ def mapped(series: pl.Series, function: Callable[[Any], Any], dtype: Any) -> pl.
     """A function of each value; it is called once for each different value, and a missing one stays missing."""
     import polars as pl
 
-    known = {value: function(value) for value in series.unique().to_list() if value is not None}
-    return pl.Series("", [known.get(value) for value in _values(series)], dtype=dtype)
+    known = cache(function)
+    return pl.Series("", [None if value is None else known(value) for value in _values(series)], dtype=dtype)
 
 
 def _values(series: pl.Series) -> Iterator[Any]:
