@@ -25,6 +25,7 @@ from palate.errors import DataError
 
 HEAD = 1 << 16  # bytes that tell what a file is
 MAX_LAYERS = 3  # a file packed more often than this is no file of ratings
+MAX_SHOWN = 120  # characters of what others say
 MAX_MEMORY = 1 << 30  # bytes that a decoder may take
 MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
 DAMAGE = (
@@ -38,7 +39,14 @@ DAMAGE = (
     RuntimeError,
 )
 
-COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "Zstandard"}
+ZSTANDARD = "Zstandard"
+COMPRESSIONS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x5d\0\0": "lzma",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+}
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 FOREIGN = {  # the first bytes of files that are not read -> what they are, and what to do
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it and give the file inside",
@@ -57,6 +65,8 @@ FOREIGN = {  # the first bytes of files that are not read -> what they are, and 
     b"RDA": "a file of R's save(): write it with write.csv and read that",
     b"X\n\0\0\0": "a file of R's saveRDS(): write it with write.csv and read that",
 }
+TABLES = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"SQLite format 3\0": "an SQLite database"}
+JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\{\s*["}]|\[\s*[\[{])')
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x95c}\](]")
 WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
 XML = re.compile(rb"\s*<\?xml\b")
@@ -119,7 +129,7 @@ def _words(error: BaseException) -> str:
     text = str(error).strip().rstrip(".")
     if "password" in text or "encrypted" in text:
         return "it is encrypted. Unpack it with its password first"
-    return text or type(error).__name__
+    return "".join(sign for sign in text if sign.isprintable())[:MAX_SHOWN] or type(error).__name__
 
 
 def _base(source: Any, stack: ExitStack) -> tuple[Any, str, str | None]:
@@ -148,7 +158,12 @@ def _of_bytes(stream: Any) -> Any:
     """An open file of text as one of bytes."""
     if not isinstance(stream, io.TextIOBase):
         return stream
-    return io.BytesIO(stream.read().encode("utf-8", "surrogateescape"))
+    text = stream.read()
+    try:
+        return io.BytesIO(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise DataError(f"{name_of(stream)}, line {line}: {error.object[error.start]!r} is half of a pair.") from None
 
 
 def is_url(source: Any) -> bool:
@@ -216,7 +231,7 @@ class Rewound:
 
 def _unpacked(file: Any, name: str, member: str | None, fits: Fits | None, stack: ExitStack) -> Content:
     """The content of an open file: layers of compression are taken off, and perhaps one archive."""
-    start = file.tell() if _can_seek(file) else None
+    start = file.tell() if can_seek(file) else None
     content = _decompressed(Content(file, name, b"", member=member))
     if content.head.startswith(ZIP):
         return _of_zip(content, file, start, fits, stack)
@@ -225,7 +240,8 @@ def _unpacked(file: Any, name: str, member: str | None, fits: Fits | None, stack
     return content
 
 
-def _can_seek(file: Any) -> bool:
+def can_seek(file: Any) -> bool:
+    """True for an open file that can be read from its start again."""
     return bool(getattr(file, "seekable", lambda: False)())
 
 
@@ -332,7 +348,8 @@ DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
     "gzip": lambda stream: gzip.GzipFile(fileobj=cast(IO[bytes], stream)),
     "bzip2": lambda stream: bz2.BZ2File(cast(IO[bytes], stream)),
     "xz": _xz,
-    "Zstandard": _zstandard,
+    "lzma": _xz,
+    ZSTANDARD: _zstandard,
 }
 
 
@@ -463,3 +480,11 @@ def _refuse_foreign(content: Content) -> None:
         found = "an XML file: give the data as CSV or JSON"
     if found:
         raise DataError(f"{content.name} is {found}.")
+
+
+def refuse_tables(content: Content) -> None:
+    """Raise DataError for a table in a pipe: it must be read from its start a second time."""
+    found = next((what for magic, what in TABLES.items() if content.head.startswith(magic)), None)
+    found = "JSON" if JSON.match(content.head) else found
+    if found:
+        raise DataError(f"{content.name} is {found} that can be read only once: give the path of a file.")

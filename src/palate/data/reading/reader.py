@@ -219,7 +219,7 @@ class Collector:
 
         if check_wide:
             check_not_wide(table, given, self.kind)
-            table = exploded(table, given)
+        table = exploded(table, given)
 
         chosen = choose_columns(
             table.names,
