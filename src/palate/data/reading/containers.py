@@ -25,6 +25,7 @@ from palate.errors import DataError
 
 HEAD = 1 << 16  # bytes that tell what a file is
 MAX_LAYERS = 3  # a file packed more often than this is no file of ratings
+JSON_HEAD = 400  # bytes in which JSON begins
 MAX_SHOWN = 120  # characters of what others say
 MAX_MEMORY = 1 << 30  # bytes that a decoder may take
 MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
@@ -66,7 +67,7 @@ FOREIGN = {  # the first bytes of files that are not read -> what they are, and 
     b"X\n\0\0\0": "a file of R's saveRDS(): write it with write.csv and read that",
 }
 TABLES = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"SQLite format 3\0": "an SQLite database"}
-JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\{\s*["}]|\[\s*[\[{])')
+JSON = re.compile(rb'(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(\{\s*["}]|\[\s*[\[{])')
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x95c}\](]")
 WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
 XML = re.compile(rb"\s*<\?xml\b")
@@ -482,9 +483,14 @@ def _refuse_foreign(content: Content) -> None:
         raise DataError(f"{content.name} is {found}.")
 
 
+def begins_like_json(head: bytes) -> bool:
+    """True for an object or an array of objects or arrays, in UTF-8, UTF-16 or UTF-32."""
+    return JSON.match(head[:JSON_HEAD].replace(b"\0", b"")) is not None
+
+
 def refuse_tables(content: Content) -> None:
     """Raise DataError for a table in a pipe: it must be read from its start a second time."""
     found = next((what for magic, what in TABLES.items() if content.head.startswith(magic)), None)
-    found = "JSON" if JSON.match(content.head) else found
+    found = "JSON" if begins_like_json(content.head) else found
     if found:
         raise DataError(f"{content.name} is {found} that can be read only once: give the path of a file.")

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 from palate.data.reading.columns import is_common
-from palate.data.reading.containers import JSON, Content
+from palate.data.reading.containers import Content, begins_like_json
 from palate.data.reading.textfiles import BLOCK, blocks, utf8_chunks
 from palate.errors import DataError
 
@@ -39,7 +39,7 @@ class JsonRecords:
 
 def is_json(head: bytes, suffix: str) -> bool:
     """True for a file that is JSON by its name or its first bytes."""
-    return suffix in (".json", *LINE_FILES) or JSON.match(head) is not None
+    return suffix in (".json", *LINE_FILES) or begins_like_json(head)
 
 
 def json_records(content: Content, suffix: str) -> JsonRecords:
