@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palate.data.reading import compression as packing
 from palate.data.reading import containers
 from palate.data.reading import read as read_
 from palate.errors import DataError
@@ -204,7 +205,7 @@ def test_members_of_compressed_data_in_a_row_are_one_text(compression):
 @given(data=st.binary(max_size=3000), cut=st.integers(1, 400), step=st.integers(1, 50))
 def test_what_was_packed_is_unpacked_whatever_the_cuts(data, cut, step):
     packed = lzma.compress(data[:cut]) + lzma.compress(data[cut:])
-    stream = containers.Unpacking(io.BytesIO(packed), lzma.LZMADecompressor, step)
+    stream = packing.Unpacking(io.BytesIO(packed), lzma.LZMADecompressor, step)
     assert b"".join(iter(lambda: stream.read(cut), b"")) == data
 
 
@@ -245,7 +246,7 @@ def test_archives_in_archives_and_endless_compression_are_refused():
             with pytest.raises(DataError, match="archive in an archive"):
                 read(io.BytesIO(outer({"inner": inner({"ratings.csv": CSV})})))
     data = CSV
-    for _ in range(containers.MAX_LAYERS):
+    for _ in range(packing.MAX_LAYERS):
         data = gzip.compress(data)
     assert triples(read(io.BytesIO(data))) == sorted(ROWS)
     with pytest.raises(DataError, match="more than 3 times"):
