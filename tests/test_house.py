@@ -21,6 +21,11 @@ STAIR = [
     *("__init__", "cli", "__main__"),
 ]
 ONLY_IN = {"torch": "nn", "matplotlib": "plotting", "faiss": "answers.ranking.index", "optuna": "tuning"}
+ONLY_IN |= {
+    "python_calamine": "data.reading.workbooks",
+    "zstandard": "data.reading.compression",
+    "fsspec": "data.reading.containers",
+}
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
 LAZY = [
@@ -36,6 +41,9 @@ LAZY = [
     "faiss",
     "optuna",
     "sqlglot",
+    "python_calamine",
+    "zstandard",
+    "fsspec",
 ]
 
 ROOT = Path(__file__).parent.parent

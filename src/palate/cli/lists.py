@@ -247,12 +247,14 @@ def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
     """Return the columns of a file. sides: their labels tell a header from a first row of data."""
     import polars as pl
 
+    from palate.data.native import polars_errors_in_words
     from palate.data.reading.frames import table_of
 
-    table = table_of(path)
-    if table is None:
-        return _text_rows(path, {str(label) for side in sides for label in side})
-    return pl.DataFrame([table.label(at).alias(name) for at, name in enumerate(table.names)])
+    with polars_errors_in_words(str(path)):
+        table = table_of(path)
+        if table is None:
+            return _text_rows(path, {str(label) for side in sides for label in side})
+        return pl.DataFrame([table.label(at).alias(name) for at, name in enumerate(table.names)])
 
 
 def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:

@@ -7,38 +7,22 @@ the only one that can be it.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
+from palate.data.reading.compression import DAMAGE, HEAD, MAX_MEMORY, Rewound, decompressed, read_full
 from palate.errors import DataError
 
-HEAD = 1 << 16  # bytes that tell what a file is
-MAX_LAYERS = 3  # a file packed more often than this is no file of ratings
-MAX_MEMORY = 1 << 30  # bytes that a decoder may take
+JSON_HEAD = 400  # bytes in which JSON begins
+MAX_SHOWN = 120  # characters of what others say
 MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
-DAMAGE = (
-    EOFError,
-    OSError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    NotImplementedError,
-    RuntimeError,
-)
-
-COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "Zstandard"}
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 FOREIGN = {  # the first bytes of files that are not read -> what they are, and what to do
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it and give the file inside",
@@ -57,6 +41,8 @@ FOREIGN = {  # the first bytes of files that are not read -> what they are, and 
     b"RDA": "a file of R's save(): write it with write.csv and read that",
     b"X\n\0\0\0": "a file of R's saveRDS(): write it with write.csv and read that",
 }
+TABLES = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"SQLite format 3\0": "an SQLite database"}
+JSON = re.compile(rb'(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(\{\s*["}]|\[\s*[\[{])')
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x95c}\](]")
 WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
 XML = re.compile(rb"\s*<\?xml\b")
@@ -119,7 +105,7 @@ def _words(error: BaseException) -> str:
     text = str(error).strip().rstrip(".")
     if "password" in text or "encrypted" in text:
         return "it is encrypted. Unpack it with its password first"
-    return text or type(error).__name__
+    return "".join(sign for sign in text if sign.isprintable())[:MAX_SHOWN] or type(error).__name__
 
 
 def _base(source: Any, stack: ExitStack) -> tuple[Any, str, str | None]:
@@ -148,7 +134,12 @@ def _of_bytes(stream: Any) -> Any:
     """An open file of text as one of bytes."""
     if not isinstance(stream, io.TextIOBase):
         return stream
-    return io.BytesIO(stream.read().encode("utf-8", "surrogateescape"))
+    text = stream.read()
+    try:
+        return io.BytesIO(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise DataError(f"{name_of(stream)}, line {line}: {error.object[error.start]!r} is half of a pair.") from None
 
 
 def is_url(source: Any) -> bool:
@@ -184,39 +175,9 @@ def _split_member(path: Path) -> tuple[Path, str | None]:
     return path, None
 
 
-def read_full(stream: Any, n: int) -> bytes:
-    """The next n bytes, fewer at the end only: pipes give what they have."""
-    if n < 0:
-        return cast(bytes, stream.read())
-    parts, missing = [], n
-    while missing:
-        part = stream.read(missing)
-        if not part:
-            break
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
-
-
-class Rewound:
-    """A stream with the bytes that were already read from it put back."""
-
-    def __init__(self, first: bytes, stream: Any) -> None:
-        self.first = first
-        self.stream = stream
-
-    def read(self, n: int = -1) -> bytes:
-        """The next bytes, at most n."""
-        if n < 0:
-            first, self.first = self.first, b""
-            return first + cast(bytes, self.stream.read())
-        first, self.first = self.first[:n], self.first[n:]
-        return first or cast(bytes, self.stream.read(n))
-
-
 def _unpacked(file: Any, name: str, member: str | None, fits: Fits | None, stack: ExitStack) -> Content:
     """The content of an open file: layers of compression are taken off, and perhaps one archive."""
-    start = file.tell() if _can_seek(file) else None
+    start = file.tell() if can_seek(file) else None
     content = _decompressed(Content(file, name, b"", member=member))
     if content.head.startswith(ZIP):
         return _of_zip(content, file, start, fits, stack)
@@ -225,115 +186,17 @@ def _unpacked(file: Any, name: str, member: str | None, fits: Fits | None, stack
     return content
 
 
-def _can_seek(file: Any) -> bool:
+def can_seek(file: Any) -> bool:
+    """True for an open file that can be read from its start again."""
     return bool(getattr(file, "seekable", lambda: False)())
 
 
 def _decompressed(content: Content) -> Content:
     """The content without layers of compression, its head read."""
-    layers: list[str] = []
-    while True:
-        head = read_full(content.stream, HEAD)
-        content.stream, content.head = Rewound(head, content.stream), head
-        found = next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), None)
-        if found is None:
-            break
-        if len(layers) == MAX_LAYERS:
-            raise DataError(f"{content.name} is compressed more than {MAX_LAYERS} times: unpack it first.")
-        layers.append(found)
-        content.stream = DECOMPRESSORS[found](content.stream)
+    content.stream, content.head, layers = decompressed(content.stream, content.name)
     if layers:
         content.how["compression"] = " in ".join(reversed(layers))
     return content
-
-
-class Unpacking:
-    """Compressed data as a stream that is unpacked as it is read; several members in a row are one stream.
-
-    `new()` makes a decoder with `decompress`, `eof` and `unused_data`, as those of bz2 and lzma; `step` is how many
-    bytes one is given at a time.
-    """
-
-    def __init__(self, stream: Any, new: Callable[[], Any], step: int) -> None:
-        self.stream = stream
-        self.new = new
-        self.step = step
-        self.decoder: Any = None
-        self.rest = b""
-        self.unpacked = b""
-
-    def read(self, n: int = -1) -> bytes:
-        """The next bytes, at most n. Raises EOFError if the data end within a member."""
-        if n < 0:
-            return b"".join(iter(lambda: self.read(HEAD), b""))
-        while not self.unpacked:
-            data, self.rest = self.rest or self.stream.read(self.step), b""
-            if not data:
-                if self.decoder is not None:
-                    raise EOFError("the compressed data end too early")
-                return b""
-            self.decoder = self.decoder or self.new()
-            self.unpacked = self.decoder.decompress(data)
-            if self.decoder.eof:
-                self.rest, self.decoder = self.decoder.unused_data.lstrip(b"\0"), None
-        out, self.unpacked = self.unpacked[:n], self.unpacked[n:]
-        return out
-
-
-def _xz(stream: Any) -> Unpacking:
-    return Unpacking(stream, lambda: lzma.LZMADecompressor(memlimit=MAX_MEMORY), 1 << 12)
-
-
-def _zstandard(stream: Any) -> Unpacking:
-    return Unpacking(stream, _new_zstandard(), 1 << 10)
-
-
-def _new_zstandard() -> Callable[[], Any]:
-    """What makes decoders of Zstandard: those of Python 3.14, or of the package zstandard."""
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
-
-        return cast(Callable[[], Any], zstd.ZstdDecompressor)
-    except ImportError:
-        pass
-    try:
-        import zstandard
-    except ImportError:
-        raise DataError(
-            "a file compressed by Zstandard needs a package to unpack it: pip install 'palate[zstd]'. Or unpack it "
-            "with `unzstd`."
-        ) from None
-    return lambda: _ZstdDecoder(zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
-
-
-class _ZstdDecoder:
-    """A decoder of the package zstandard whose errors are OSErrors."""
-
-    def __init__(self, decoder: Any, error: type[Exception]) -> None:
-        self.decoder = decoder
-        self.error = error
-
-    def decompress(self, data: bytes) -> bytes:
-        try:
-            return cast(bytes, self.decoder.decompress(data))
-        except self.error as error:
-            raise OSError(str(error)) from error
-
-    @property
-    def eof(self) -> bool:
-        return bool(self.decoder.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return cast(bytes, self.decoder.unused_data)
-
-
-DECOMPRESSORS: dict[str, Callable[[Any], Any]] = {
-    "gzip": lambda stream: gzip.GzipFile(fileobj=cast(IO[bytes], stream)),
-    "bzip2": lambda stream: bz2.BZ2File(cast(IO[bytes], stream)),
-    "xz": _xz,
-    "Zstandard": _zstandard,
-}
 
 
 # ---- archives
@@ -463,3 +326,16 @@ def _refuse_foreign(content: Content) -> None:
         found = "an XML file: give the data as CSV or JSON"
     if found:
         raise DataError(f"{content.name} is {found}.")
+
+
+def begins_like_json(head: bytes) -> bool:
+    """True for an object or an array of objects or arrays, in UTF-8, UTF-16 or UTF-32."""
+    return JSON.match(head[:JSON_HEAD].replace(b"\0", b"")) is not None
+
+
+def refuse_tables(content: Content) -> None:
+    """Raise DataError for a table in a pipe: it must be read from its start a second time."""
+    found = next((what for magic, what in TABLES.items() if content.head.startswith(magic)), None)
+    found = "JSON" if begins_like_json(content.head) else found
+    if found:
+        raise DataError(f"{content.name} is {found} that can be read only once: give the path of a file.")

@@ -32,14 +32,23 @@ def sqlite_columns(content: Content, path: Any, fits: Fits | None) -> tuple[str,
 
 @contextmanager
 def _connected(content: Content, path: Any) -> Iterator[sqlite3.Connection]:
-    if path is None:
+    data = content.whole() if path is None else None
+    _check_size(content, len(data) if data is not None else Path(path).stat().st_size)
+    if data is not None:
         connection = sqlite3.connect(":memory:")
-        connection.deserialize(content.whole())
+        connection.deserialize(data)
     else:
         connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
     connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     with closing(connection):
         yield connection
+
+
+def _check_size(content: Content, size: int) -> None:
+    """Raise DataError if the file is smaller than its header says: its size in pages, and that of a page."""
+    page, n_pages = int.from_bytes(content.head[16:18], "big"), int.from_bytes(content.head[28:32], "big")
+    if size < (65536 if page == 1 else page) * n_pages:
+        raise DataError(f"{content.name} is an SQLite database that ends too early: copy it again.")
 
 
 def _chosen(content: Content, connection: sqlite3.Connection, fits: Fits | None) -> str:

@@ -25,6 +25,8 @@ QUOTED_FIELD = re.compile(r'(?:^|(?<=[\n,;\t| :]))"[^"]*(?:""[^"]*)*"(?=[\r\n,;\
 MAX_TITLES = 20  # lines above the header
 COMMENT_MARKS = "#%"
 SEPARATOR_LINE = re.compile(r'"?sep=(.|\\t)"?[,;\t]*\s*', re.IGNORECASE)
+LONG_NUMBER = 100  # characters that no number has
+DECIMAL_COMMA = re.compile(r"^(\s*[-+]?\d+),(\d+\s*)$")
 MATRIX_MARKET = "%%matrixmarket"
 
 Quotes = Literal["csv", "backslash", "none"]
@@ -138,9 +140,8 @@ def _after_titles(
         fields = split(QUOTED.sub(lambda quoted: quoted[0].replace(separator, ""), lines[number]), separator)
         if abs(len(fields) - width) <= 1 and _n_known(fields, given) >= 2:
             return number
-        n_filled = sum(bool(field.strip()) for field in fields)
-        if n_filled > 1 and len(fields) >= width:
-            break
+        if len(fields) >= width and any(map(_is_number, fields)):
+            break  # a row
         above.append(number)
     after = at
     for number in above:
@@ -340,8 +341,10 @@ def _numbers_begin(sample: list[list[str]]) -> bool:
 
 
 def _is_number(text: str) -> bool:
+    if len(text) > LONG_NUMBER:
+        return False
     try:
-        float(text)
+        float(DECIMAL_COMMA.sub(r"\1.\2", text))
     except ValueError:
         return False
     return True

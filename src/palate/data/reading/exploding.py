@@ -60,6 +60,12 @@ def _item_position(table: Table, lists: dict[int, pl.Series], given: dict[str, A
     if any(is_common(name, "item") for at, name in enumerate(table.names) if at not in lists):
         return None
     found = [at for at in lists if _is_common(table.names[at], "item") or _is_of_item_records(lists[at])]
+    if len(found) != 1 and table.named:
+        names = " and ".join(repr(table.names[at]) for at in found or lists)
+        raise DataError(
+            f"{table.source}: no column found for item, and lists in {names}. If a list has the items of a user, pass "
+            f"its name: item={table.names[(found or list(lists))[0]]!r}"
+        )
     return found[0] if len(found) == 1 else None
 
 

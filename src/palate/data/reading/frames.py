@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import NativeFrame, is_foreign, opened
-from palate.data.reading.containers import Content, Fits, opened_content
+from palate.data.reading.containers import Content, Fits, can_seek, opened_content
 from palate.data.reading.databases import SQLITE, sqlite_columns
 from palate.data.reading.jsonfiles import JsonRecords, is_json, json_records
 from palate.data.reading.looks import N_SAMPLED
@@ -63,8 +63,14 @@ def table_of(source: Any, connection: Any = None, fits: Fits | None = None) -> T
 
     fits: True for the column names that are looked for among the files of an archive or the tables of a database.
     """
-    if connection is not None:
-        return _of_query(source, connection)
+    table = _of_query(source, connection) if connection is not None else _of_any(source, fits)
+    for name in table.names if table else ():
+        if not _is_text(name):
+            raise DataError(f"the name of a column, {name!r}, is no text: it has half of a pair of surrogates.")
+    return table
+
+
+def _of_any(source: Any, fits: Fits | None) -> Table | None:
     if isinstance(source, (str, Path)):
         _check_no_query(source)
         return _of_file(source, fits)
@@ -101,7 +107,7 @@ def _check_no_query(source: str | Path) -> None:
 
 def _of_open_file(source: Any, fits: Fits | None) -> Table | None:
     """The table in an open file; None if it is text, or a pipe that cannot be read twice."""
-    if isinstance(source, io.TextIOBase) or not (hasattr(source, "seekable") and source.seekable()):
+    if not can_seek(source):
         return None
     start = source.tell()
     table = _of_file(source, fits)
@@ -357,7 +363,9 @@ def _integers(values: list[Any], name: str) -> pl.Series:
     try:
         return pl.Series(name, values, dtype=pl.Int64)
     except (OverflowError, TypeError, pl.exceptions.PolarsError):
-        raise DataError(f"column {name!r} has an integer beyond 64 bits. Make its ids strings.") from None
+        raise DataError(
+            f"column {name!r} has an integer beyond 64 bits. Make ids strings; other numbers must be smaller."
+        ) from None
 
 
 def _is_missing(value: Any) -> bool:
@@ -382,7 +390,7 @@ def _of_json(found: JsonRecords, content: Content) -> Table:
         column,
         lambda at: column(at, labels=True),
         found.named,
-        where=lambda row: f"{found.unit} {records[row][1]}",
+        where=lambda row: found.place.format(records[row][1]),
         reasons={row: reason for row, (_, _, reason) in enumerate(records) if reason},
         height=len(records),
         how=content.how,

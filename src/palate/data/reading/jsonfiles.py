@@ -15,13 +15,12 @@ from itertools import chain
 from typing import Any
 
 from palate.data.reading.columns import is_common
-from palate.data.reading.containers import Content
+from palate.data.reading.containers import Content, begins_like_json
 from palate.data.reading.textfiles import BLOCK, blocks, utf8_chunks
 from palate.errors import DataError
 
 LINE_FILES = (".jsonl", ".ndjson")
 MAX_DEPTH = 8  # objects in objects that become columns
-BEGINNING = re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{])')
 BLANK = re.compile(r"[\s,]*")
 NOT_TEXT = "text with half of a pair of surrogates"
 
@@ -30,17 +29,17 @@ Record = tuple[dict[str, Any], int, str | None]
 
 @dataclass(frozen=True)
 class JsonRecords:
-    """Records: the fields of each, its number, and what is wrong with it or None; `unit` is what the number counts."""
+    """Records: the fields of each, its number, and what is wrong with it or None; `place` tells the number in words."""
 
     records: list[Record]
     names: list[str]
     named: bool = True
-    unit: str = "line"
+    place: str = "line {}"
 
 
 def is_json(head: bytes, suffix: str) -> bool:
     """True for a file that is JSON by its name or its first bytes."""
-    return suffix in (".json", *LINE_FILES) or BEGINNING.match(head.removeprefix(codecs.BOM_UTF8)) is not None
+    return suffix in (".json", *LINE_FILES) or begins_like_json(head)
 
 
 def json_records(content: Content, suffix: str) -> JsonRecords:
@@ -49,32 +48,30 @@ def json_records(content: Content, suffix: str) -> JsonRecords:
     first = next(chunks, b"")
     whole = chain([first], chunks)
     if suffix in LINE_FILES or _are_lines(first):
-        records = list(_records_of_lines(whole))
-        if len(records) > 1 or not any(isinstance(value, list | dict) for value in records[0][0].values()):
-            return _of_records(records, content.name, "line")
-        values: list[Any] = [record for record, _, _ in records]
-    else:
-        values = list(_values(whole, content.name))
-    return _of_values(values, content.name)
+        return _of_records(list(_records_of_lines(whole)), content.name, "line {}")
+    return _of_values(list(_values(whole, content.name)), content.name)
 
 
-def _of_records(records: list[Record], name: str, unit: str) -> JsonRecords:
+def _of_records(records: list[Record], name: str, place: str) -> JsonRecords:
     names = list(dict.fromkeys(key for record, _, _ in records for key in record))
+    if not names and (reason := next((reason for _, _, reason in records if reason), None)):
+        raise DataError(f"{name}, {place.format(records[0][1])} cannot be used: {reason}.")
     if not names:
         raise DataError(f"{name} has no JSON objects: give one per line, or an array of them.")
-    return JsonRecords(records, names, unit=unit)
+    return JsonRecords(records, names, place=place)
 
 
 # ---- lines
 
 
 def _are_lines(first: bytes) -> bool:
-    """True if the first line is a whole value, or if the text as a whole does not begin with one."""
-    text = first.lstrip()
-    if text[:1] != b"{":
+    """True if the first of several lines is a whole value, or if the text as a whole does not begin with one."""
+    text = first.strip()
+    line, newline, _ = text.partition(b"\n")
+    if text[:1] != b"{" or not newline:
         return False
     try:
-        json.loads(text.split(b"\n", 1)[0])
+        json.loads(line)
     except RecursionError:
         return True
     except ValueError:
@@ -169,11 +166,15 @@ def _values(chunks: Iterable[bytes], name: str) -> Iterator[Any]:
                 if chunk and len(text) - error.pos < BLOCK:
                     break  # cut off within a value
                 raise DataError(f"{name} is not JSON to its end: {error.msg} at {text[error.pos :][:40]!r}.") from None
+            except ValueError:
+                raise DataError(f"{name} has a number of more digits than can be read.") from None
             if at == len(text) and chunk and not isinstance(value, list | dict):
                 break  # a number may go on
             yield value
     if in_array and text[at : at + 1] != "]":
         raise DataError(f"{name} is not JSON to its end: the array is not closed.")
+    if in_array and text[at + 1 :].strip():
+        raise DataError(f"{name} is not JSON to its end: after the array stands {text[at + 1 :].strip()[:40]!r}.")
 
 
 def _of_values(values: list[Any], name: str) -> JsonRecords:
@@ -182,7 +183,7 @@ def _of_values(values: list[Any], name: str) -> JsonRecords:
         return _of_object(values[0], name)
     if values and all(isinstance(value, dict) for value in values):
         records = [_record(value, at, may_have_surrogates=True) for at, value in enumerate(values)]
-        return _of_records(records, name, "record (from 0)")
+        return _of_records(records, name, "record {} (from 0)")
     if values and all(isinstance(value, list) for value in values):
         return _of_rows(values, None, name)
     raise DataError(
@@ -199,15 +200,22 @@ def _of_object(value: dict[str, Any], name: str) -> JsonRecords:
     if len(lists) == len(value) > 1 and len({len(own) for own in lists.values()}) == 1:
         return _of_columns(value, name)
     objects = all(isinstance(own, dict) and own for own in value.values())
-    if objects and any(is_common(key, "user") for key in value) and any(is_common(key, "item") for key in value):
+    if objects and _names_ratings(value):
         return _of_columns({key: list(own.values()) for key, own in value.items()}, name)
+    if objects and len({tuple(own) for own in value.values()}) == 1 and _names_ratings(next(iter(value.values()))):
+        return _of_values(list(value.values()), name)  # as pandas writes an index
     if objects and all(_is_number(rating) for own in value.values() for rating in own.values()):
         rows = [[user, item, rating] for user, own in value.items() for item, rating in own.items()]
         return _of_rows(rows, ["user", "item", "rating"], name)
     holding = [own for own in _flat(value).values() if isinstance(own, list) and own and isinstance(own[0], dict)]
     if len(holding) == 1 and not any(is_common(key, "user") for key in value):
         return _of_values(holding[0], name)
-    return _of_records([_record(value, 0, may_have_surrogates=True)], name, "record (from 0)")
+    return _of_records([_record(value, 0, may_have_surrogates=True)], name, "record {} (from 0)")
+
+
+def _names_ratings(record: dict[str, Any]) -> bool:
+    """True if one of the keys is that of a user, and one that of an item."""
+    return all(any(is_common(key, field) for key in record) for field in ("user", "item"))
 
 
 def _is_number(value: Any) -> bool:
@@ -226,4 +234,4 @@ def _of_rows(rows: list[Any], names: list[str] | None, name: str) -> JsonRecords
         raise DataError(f"{name}: the rows of the JSON array have different lengths.")
     keys = names or [f"column_{at + 1}" for at in range(widths.pop())]
     records = [_record(dict(zip(keys, row, strict=True)), at, may_have_surrogates=True) for at, row in enumerate(rows)]
-    return JsonRecords(records, keys, names is not None, "row (from 0)")
+    return JsonRecords(records, keys, names is not None, "row {} (from 0)")

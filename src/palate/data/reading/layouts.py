@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from palate.data.reading.columns import is_common
-from palate.data.reading.dialects import SPELLED, plain_records, quoted_records, split
+from palate.data.reading.dialects import COMMENT_MARKS, MATRIX_MARKET, SPELLED, plain_records, quoted_records, split
 from palate.data.reading.looks import N_SAMPLED
 from palate.data.reading.textfiles import Block
 from palate.errors import DataError
@@ -58,6 +58,8 @@ class Layout(Protocol):
 def find_layout(lines: list[str], given: dict[str, Any], min_columns: int, source: str) -> Layout | None:
     """The layout of a file, by its first lines; None if each line is a row."""
     lines = [line for line in lines[:N_SAMPLED] if line.strip()]
+    if lines and lines[0].lower().startswith(MATRIX_MARKET):
+        return None
     if len(lines) > 1 and NETFLIX_ITEM.fullmatch(lines[0]) and NETFLIX_ROW.fullmatch(lines[1]):
         return NetflixPrize()
     if len(lines) > 1 and all(map(SVMLIGHT.fullmatch, lines)):
@@ -111,7 +113,12 @@ class ItemLists:
 
     separator: str
     first: First
-    names: list[str] = field(default_factory=lambda: ["user", "item"])
+    comment: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, in the order of the fields."""
+        return ["item", "user"] if self.first == "item" else ["user", "item"]
 
     @property
     def how(self) -> dict[str, str]:
@@ -136,15 +143,17 @@ class ItemLists:
 
         found = list(self._choices(block))
         reasons = {row: reason for row, (_, _, _, reason) in enumerate(found) if reason}
-        columns = {name: [None if choice[3] else choice[at] for choice in found] for at, name in enumerate(self.names)}
-        frame = pl.DataFrame(columns, schema=dict.fromkeys(self.names, pl.String))
-        return LinedRows(frame, [line for _, _, line, _ in found], reasons)
+        users, items = ([None if reason else choice[at] for *choice, _, reason in found] for at in (0, 1))
+        frame = pl.DataFrame({"user": users, "item": items}, schema=dict.fromkeys(("user", "item"), pl.String))
+        return LinedRows(frame.select(self.names), [line for _, _, line, _ in found], reasons)
 
     def _choices(self, block: Block) -> Iterator[tuple[str, str, int, str | None]]:
         """Each choice as (user, item, line, what is wrong or None)."""
         lines = block.data.decode("utf-8", "surrogateescape").splitlines(keepends=True)
         for start, fields, reason in _fields(lines, self.separator):
             line = block.line + start
+            if self.comment and lines[start].startswith(self.comment):
+                continue
             if not all(map(_is_text, fields)):
                 reason = "not UTF-8 text"
             if self.first == "count" and not reason and fields[:1] != [str(len(fields) - 1)]:
@@ -176,6 +185,8 @@ def _find_lists(lines: list[str], given: dict[str, Any], min_columns: int, sourc
     """
     if not lines or any(isinstance(column, str) for column in given.values()):
         return None
+    comment = lines[0][0] if lines[0][0] in COMMENT_MARKS else None
+    lines = [line for line in lines if not (comment and line.startswith(comment))] or lines
     separator = max(LIST_SEPARATORS[:-1], key=lambda mark: sum(mark in line for line in lines))
     separator = separator if any(separator in line for line in lines) else " "
     rows = [[text.strip() for text in split(line, separator)] for line in lines]
@@ -195,7 +206,7 @@ def _find_lists(lines: list[str], given: dict[str, Any], min_columns: int, sourc
             f"{source} has lines of different length, like lists of items. If the first field of each is the user, "
             "pass user=0; if each line is a basket of items, and so a user of its own, pass item=0."
         )
-    return ItemLists(separator, first)
+    return ItemLists(separator, first, comment)
 
 
 def _said(given: dict[str, Any]) -> First | None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 1 << 16  # bytes that are looked at, and more where lines are long
 MANY_LINES = 32  # that a sample should have
+ODD_BYTES, MANY_ODD = bytes({*range(9), *range(14, 28), 127}), 4  # control characters that texts do not have
 HOW_QUOTES = {"none": "part of the text", "backslash": "escaped by backslashes"}
 
 
@@ -69,6 +70,7 @@ class TextFile:
         is_header: Callable[[list[list[str]]], bool] | None = None,
     ) -> None:
         first = next((chunk for chunk in chunks if chunk.strip(b"\r\n")), b"")
+        _check_text(first.lstrip()[:SAMPLE].split(b"\n", 1)[0], source)
         lines = sample_lines(first)
         if not any(line.strip() for line in lines):
             raise DataError(f"{source} is empty: there are no ratings in it.")
@@ -183,6 +185,16 @@ class TextFile:
         if self.dialect.comment:
             how["comments"] = f"lines that begin with {self.dialect.comment}"
         return how
+
+
+def _check_text(line: bytes, source: str) -> None:
+    """Raise DataError if a file is no text, by the share of bytes in its first line that no text has."""
+    n_odd = len(line) - len(line.translate(None, ODD_BYTES))
+    if n_odd > max(MANY_ODD, len(line) / 20):
+        raise DataError(
+            f"{source} is no text, and no file of another kind that palate reads. Give the data as CSV or Parquet, for "
+            "instance."
+        )
 
 
 def _default_quotes(separator: str) -> Quotes:

@@ -81,8 +81,10 @@ def read(
     """Read ratings from a file, frame, array, matrix or SQL query.
 
     Columns are found by their names (user, movieId, stars, timestamp, ...) or, in a source without names, by position:
-    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Gzip is unpacked. Text
-    files are read block by block, so only the ratings need to fit in memory.
+    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Files are known by their
+    content, and unpacked. Text files are read block by block, so only the ratings need to fit in memory. Of an archive, a
+    workbook or a database, the file, sheet or table whose columns fit is read, or the one named behind the path:
+    "archive.zip/ratings.csv".
 
     With kind="implicit", only choices are known: likes, plays, purchases. Then no rating is needed, and a column of
     ratings, counts, plays, quantities or weights is how often, above 0. A source with such a column and no ratings is
@@ -98,8 +100,9 @@ def read(
 
     Parameters:
         source (path, open file, frame, mapping, tuple, array, sparse matrix or SQL): What to read. Files are text with
-            any separator, JSON lines, Parquet, Feather or Arrow; frames are pandas, polars, pyarrow or any other that
-            narwhals knows; a mapping has columns by name; a tuple is (users, items, values, ...); an array or a list of
+            any separator, JSON, Parquet, Feather, Arrow, Matrix Market, Netflix Prize, SQLite or workbooks, perhaps
+            compressed or in an archive; frames are pandas, polars, pyarrow, any other that narwhals knows, or have an
+            Arrow stream; a mapping has columns by name; a tuple is (users, items, values, ...); an array or a list of
             rows has shape (n, 3) or (n, 4), or (n, 2) if implicit; a sparse matrix is users x items; SQL is a query,
             with connection=.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
@@ -137,7 +140,7 @@ def read(
         separator (str, default None): What separates the fields of a text file; None finds it.
         header (bool, default None): True if the first line of a text file has the column names; None finds out.
         encoding (str, default None): Encoding of a text file; None finds out whether it is UTF-8, UTF-16, UTF-32 or
-            Latin-1.
+            Windows-1252.
         on_bad_rows ("raise" or "report", default "raise"): Raise at a row that is not a rating, or leave such rows out
             and count them in `ratings.report`.
         duplicates (str, default None): What to do with rows that repeat a (user, item) pair. "last" keeps the latest by
@@ -277,7 +280,7 @@ class Collector:
 
         if check_wide:
             check_not_wide(table, given, self.kind)
-            table = exploded(table, given)
+        table = exploded(table, given)
 
         chosen = choose_columns(
             table.names,

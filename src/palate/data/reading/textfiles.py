@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from palate.data.reading.containers import Content, Fits, in_words, name_of, opened_content
+from palate.data.reading.containers import Content, Fits, in_words, name_of, opened_content, refuse_tables
 from palate.data.reading.workbooks import as_text, is_workbook_file
 from palate.errors import DataError
 
@@ -44,6 +44,7 @@ def open_bytes(source: Any, fits: Fits | None = None) -> Iterator[Content]:
     DataError if there is no such file, and if it is no text.
     """
     with opened_content(source, fits) as content:
+        refuse_tables(content)
         yield as_text(content, fits) if is_workbook_file(content.head) else content
 
 
