@@ -240,11 +240,12 @@ def _without_words(ids: pl.Series, *, everywhere: bool) -> pl.Series:
 
     if ids.dtype != pl.String:
         return ids
-    none = ids.is_in(NO_ID)
     if everywhere:
-        none |= (
-            ids.str.len_chars().le(8) & ids.str.contains(r"^\s*[^0-9]") & ids.str.strip_chars().str.contains(NO_NUMBER)
-        )
+        if ids.cast(pl.Int64, strict=False).null_count() == ids.null_count():
+            return ids
+        none = ids.str.strip_chars().str.contains(NO_NUMBER)
+    else:
+        none = (ids == NO_ID[0]) | (ids == NO_ID[1]) | (ids == NO_ID[2])
     return ids.set(none.fill_null(False), None) if none.any() else ids
 
 
