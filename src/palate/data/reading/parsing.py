@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from palate.data.reading.columns import is_common, is_wide_header
 from palate.data.reading.looks import N_SAMPLED
+from palate.data.reading.numbers import are_flags, is_number_like
 from palate.data.reading.textfiles import Block, blocks, count
 from palate.errors import DataError
 
@@ -132,7 +133,7 @@ def _has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int
         return True
     if is_wide_header(sample):
         return True
-    if any(_is_number(text) for text in row):
+    if any(_is_number(text) or is_number_like(text) for text in row) or _begins_with_flag(sample):
         return False
     return min_columns > 2 or n_common > 0 or _numbers_begin(sample)
 
@@ -141,6 +142,12 @@ def _numbers_begin(sample: list[list[str]]) -> bool:
     """True if a column has only numbers except in the first row."""
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
     return len(sample) > 1 and any(all(map(_is_number, column[1:])) for column in columns if not _is_number(column[0]))
+
+
+def _begins_with_flag(sample: list[list[str]]) -> bool:
+    """True if the first row has a word such as yes or up where the others have such words too: it is a value there."""
+    columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
+    return len(sample) > 1 and any(are_flags([column[0]]) and are_flags(list(column)) for column in columns)
 
 
 def _is_number(text: str) -> bool:

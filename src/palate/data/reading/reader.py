@@ -200,7 +200,11 @@ class Labels:
 
     def vocabulary(self) -> tuple[Vocabulary, NDArray[np.int32]]:
         """The vocabulary, and the final code of each provisional code."""
-        labels = without_point_zero(list(self.code_of))
+        import polars as pl
+
+        labels = list(self.code_of)
+        if labels and all(isinstance(label, str) for label in labels):
+            labels = without_point_zero(pl.Series(labels)).to_list()
         vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
 
