@@ -111,7 +111,7 @@ def test_scales_that_are_no_ratings():
     counts = np.round(np.exp(rng.normal(3, 2, n)))
     assert "counts" in check(healthy() | {"rating": counts})["scale"].do
     assert "Very large" in check(healthy() | {"rating": rng.normal(0, 1e9, n)})["scale"].do
-    assert "not rated" in check(healthy() | {"rating": rng.choice([0, 0, 0, 5, 6, 7, 8], n)})["scale"].do
+    assert "missing=0" in check(healthy() | {"rating": rng.choice([0, 0, 0, 5, 6, 7, 8], n)})["missing"].do
 
 
 def test_constant_raters():

@@ -23,6 +23,7 @@ from palate.cli.loading import (
     is_data_set,
     load_model,
     make_recipe,
+    note_values_apart,
     propensities_of,
     read_ratings,
 )
@@ -70,6 +71,7 @@ def fit(
     learner = make_recipe(recipe or default_recipe(reading), learning)
     train, held_out = read_ratings(data, reading), None
     check_kind(learner, train)
+    note_values_apart(train)
     if test is not None:
         train, held_out = hold_out(train, test, learning.get("seed", 0))
         check_test(learner, test, held_out)

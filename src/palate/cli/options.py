@@ -145,6 +145,23 @@ READ_OPTIONS: dict[str, Any] = {
         'With --wide, what the rows are: "users" or "items"; the columns are the others.',
         metavar="CHOICE",
     ),
+    "missing": Annotated[
+        list[str] | None,
+        Option(
+            "--missing",
+            metavar="VALUE",
+            help="A value of the rating that means no rating, such as -1; repeat for several.",
+            show_default=False,
+            rich_help_panel=READING,
+        ),
+    ],
+    "decimal": _text("decimal", READING, 'Decimal mark: "." or ","; detected if not given.', metavar="MARK"),
+    "time_format": _text(
+        "time_format",
+        READING,
+        "How times are written: %d/%m/%Y and the like, or s, ms, us, ns or days since 1970; detected if not given.",
+        metavar="FORMAT",
+    ),
     "separator": _text(
         "separator", READING, r'Field separator: "," "::" "\t" ...; detected if not given.', metavar="TEXT"
     ),

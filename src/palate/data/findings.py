@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
+from palate.data.scale import apart_in, step_of, values_apart
 from palate.data.vocabulary import plain_label
 
 Severity = Literal["info", "warning", "problem"]
 TEST_SHARE = 0.1  # of the random split whose cold rows are counted
 MAX_SHARE_OF_USERS = 0.9  # an item that this share of the users chose says nothing about taste
+MAX_SHARE_WITHOUT_ROW = 0.1  # of the items, after which it is no longer only a few that a table lacks
 MAX_SHARE_OF_COUNTS = 0.5  # a user with more than this share of all counts is worth a look
 CONFIDENCE_ADVICE = 'confidence="relative" (the default) or "equal" keeps large counts from dominating.'
 
@@ -59,11 +61,12 @@ def find(ratings: Ratings) -> tuple[Finding, ...]:
 
 
 def _looks(ratings: Ratings) -> list[Callable[[Ratings], Finding | None]]:
-    by_kind: tuple[Callable[[Ratings], Finding | None], ...] = (_scale,)
+    by_kind: tuple[Callable[[Ratings], Finding | None], ...] = (_scale, _missing)
     if ratings.is_implicit:
         by_kind = (_counts, _ratings_as_counts, _repeats, _chosen_by_all, _robots)
     return [
-        *(_columns, _size, _density, _bad_rows, _duplicates, _tables),
+        *(_columns, _size, _density, _bad_rows, _left_out, _duplicates, _tables),
+        *(partial(_without_row, what="user"), partial(_without_row, what="item")),
         *by_kind,
         *(partial(_labels, what="user"), partial(_labels, what="item")),
         _constant_raters,
@@ -131,6 +134,12 @@ def _bad_rows(ratings: Ratings) -> Finding | None:
     return Finding("bad rows", severity, says, f"Correct them, or go without them.{examples}")
 
 
+def _left_out(ratings: Ratings) -> Finding | None:
+    """Rows that say that there is no rating; they are no error."""
+    kinds = "; ".join(f"{count:,} ({reason})" for reason, count in ratings.report.left_out.items())
+    return Finding("left out", "info", f"Rows that hold no rating: {kinds}.") if kinds else None
+
+
 def _duplicates(ratings: Ratings) -> Finding | None:
     report = ratings.report
     if not report.duplicates:
@@ -151,6 +160,16 @@ def _tables(ratings: Ratings) -> Finding | None:
     return Finding("tables", "info", f"{'; '.join(notes)}.") if notes else None
 
 
+def _without_row(ratings: Ratings, what: str) -> Finding | None:
+    """How many items have no row in their table, and whether only their spelling separates them from one."""
+    n, of, why = ratings.report.lacking.get(what, (0, 0, ""))
+    if not n:
+        return None
+    severity: Severity = "warning" if why or n > MAX_SHARE_WITHOUT_ROW * of else "info"
+    do = why or ("Are these their ids? They have no attributes and no title." if severity == "warning" else "")
+    return Finding(f"{what} table", severity, f"{n:,} of {of:,} {what}s have no row in the table.", do)
+
+
 # ---- the values of explicit ratings
 
 
@@ -160,20 +179,17 @@ def _scale(ratings: Ratings) -> Finding:
     if len(distinct) == 1:
         do = 'Equal ratings say nothing about taste. If these are likes, visits or purchases, pass kind="implicit".'
         return Finding("scale", "problem", f"Every rating is {low:g}.", do)
-    step = _step(distinct)
+    step = step_of(distinct)
     steps = f" in steps of {step:g}" if step else ", without a common step"
     mean = ratings.values.mean(dtype=np.float64)
     says = f"{len(distinct):,} different values from {low:g} to {high:g}{steps}, mean {mean:.3g}."
-    advice = _scale_advice(ratings, distinct, step)
+    advice = _scale_advice(ratings, distinct)
     return Finding("scale", "warning" if advice else "info", says, advice)
 
 
-def _scale_advice(ratings: Ratings, distinct: NDArray[np.float64], step: float | None) -> str:
+def _scale_advice(ratings: Ratings, distinct: NDArray[np.float64]) -> str:
     if look_like_counts(ratings):
         return 'A long tail, as counts have. If these are counts, pass kind="implicit"; otherwise take logarithms.'
-    zeros = float((ratings.values == 0).mean())
-    if distinct[0] == 0 and step == 1 and len(distinct) > 2 and zeros > 0.3:
-        return f"{zeros:.0%} are 0: if 0 means 'not rated', leave those rows out."
     if max(abs(distinct[0]), abs(distinct[-1])) > 1e6:
         return "Very large values: rescale them, for example to 0..1."
     return ""
@@ -183,7 +199,21 @@ def look_like_counts(ratings: Ratings) -> bool:
     """True if ratings have the long tail of counts: none below 0, the largest over 50 times the median."""
     if ratings.is_implicit or len(ratings) == 0 or ratings.values.min() < 0:
         return False
-    return bool(ratings.values.max() > 50 * max(float(np.median(ratings.values)), 1.0))
+    values = ratings.values[~np.isin(ratings.values, apart_in(ratings.values))]
+    return len(values) > 0 and bool(values.max() > 50 * max(float(np.median(values)), 1.0))
+
+
+def _missing(ratings: Ratings) -> Finding | None:
+    """Values that stand apart from the others, as those that mean "not rated" do: -1, 0, 99."""
+    apart = values_apart(ratings)
+    if not apart:
+        return None
+    others = ratings.values[~np.isin(ratings.values, apart)]
+    shares = [f"{(ratings.values == value).mean():.0%} of the ratings are {value:g}" for value in apart]
+    says = f"{' and '.join(shares)}, the others from {others.min():g} to {others.max():g}."
+    option = f"{apart[0]:g}" if len(apart) == 1 else f"[{', '.join(f'{value:g}' for value in apart)}]"
+    which = " and ".join(f"{value:g}" for value in apart)
+    return Finding("missing", "warning", says, f"If {which} means 'not rated', leave those rows out: missing={option}.")
 
 
 # ---- the counts of implicit ratings
@@ -250,20 +280,6 @@ def _robots(ratings: Ratings) -> Finding | None:
     says = f"{n:,} users chose more than {limit:,.0f} items, {user!r} {largest:,} of them."
     do = "Robots, shops or shared accounts? They link every item to every other: leave them out if they are not people."
     return Finding("huge histories", "warning", says, do)
-
-
-def _step(distinct: NDArray[np.float64]) -> float | None:
-    """The largest step that divides all differences of the values, to float32's precision; None without one."""
-    if len(distinct) > 1000:
-        return 1.0 if (distinct == np.floor(distinct)).all() else None
-    gaps = np.diff(distinct)
-    offsets = distinct - distinct[0]
-    for parts in range(1, 11):
-        step = float(f"{gaps.min() / parts:.5g}")
-        multiples = offsets / step
-        if np.abs(multiples - np.round(multiples)).max() < 1e-4 and multiples.max() < 1e6:
-            return step
-    return None
 
 
 # ---- users and items

@@ -46,6 +46,8 @@ class ReadReport:
         summed (int, default 0): Rows of implicit ratings whose count was added to that of the same pair.
         table_notes (tuple of str, default empty): What was left out of the user and item tables; no rating is affected.
         blank_cells (int, default 0): Cells of a wide table that hold no rating; rows_read counts the others.
+        lacking (dict, default empty): user or item, where there is a table of them -> how many of them have no row in
+            it, of how many, and what may be why; absent if all have one.
         left_out (dict, default empty): Reason -> number of rows that hold no rating, which is no error: a value of
             missing=, or a 0 among yes and no.
         columns (dict, default empty): Field (user, item, rating, time, weight) -> name of the column taken for it.
@@ -69,6 +71,7 @@ class ReadReport:
     summed: int = 0
     table_notes: tuple[str, ...] = ()
     blank_cells: int = 0
+    lacking: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
@@ -438,9 +441,11 @@ class Ratings:
         """The same ratings with the table and the vocabulary of a join."""
         what = join.vocabulary.what
         others = tuple(note for note in self.report.table_notes if not note.startswith(f"{what}s: "))
+        lacking = {side: found for side, found in self.report.lacking.items() if side != what}
+        lacking |= {what: join.lacking} if join.lacking[0] else {}
         changed: dict[str, Any] = {
             f"{what}_table": with_nulls(join.table),
-            "report": replace(self.report, table_notes=(*others, *join.notes)),
+            "report": replace(self.report, table_notes=(*others, *join.notes), lacking=lacking),
         }
         former = getattr(self, f"{what}_vocabulary")
         if join.vocabulary is not former:

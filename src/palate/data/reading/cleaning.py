@@ -244,21 +244,22 @@ def _without_words(ids: pl.Series, *, everywhere: bool) -> pl.Series:
 
     if ids.dtype != pl.String:
         return ids
-    none = ids.is_in(NO_ID)
     if everywhere:
-        none |= (
-            ids.str.len_chars().le(8) & ids.str.contains(r"^\s*[^0-9]") & ids.str.strip_chars().str.contains(NO_NUMBER)
-        )
+        if ids.cast(pl.Int64, strict=False).null_count() == ids.null_count():
+            return ids
+        none = ids.str.strip_chars().str.contains(NO_NUMBER)
+    else:
+        none = (ids == NO_ID[0]) | (ids == NO_ID[1]) | (ids == NO_ID[2])
     return ids.set(none.fill_null(False), None) if none.any() else ids
 
 
-def without_point_zero(ids: list[Any]) -> list[Any]:
-    """Ids such as "17850.0" as "17850" if all are so: integers that were floats when they were written."""
+def without_point_zero(ids: pl.Series) -> pl.Series:
+    """Texts such as "17850.0" as "17850" if all are so: integers that were floats when they were written."""
     import polars as pl
 
-    if not ids or not all(isinstance(label, str) and label.endswith(".0") for label in ids):
+    if ids.dtype != pl.String or ids.null_count() == len(ids) or not ids.str.contains(POINT_ZERO).all():
         return ids
-    return [label[:-2] for label in ids] if pl.Series(ids).str.contains(POINT_ZERO).all() else ids
+    return ids.str.strip_suffix(".0")
 
 
 def numbers(series: pl.Series, what: str, source: str, notation: Notation = PLAIN) -> pl.Series:
@@ -302,11 +303,11 @@ def set_aside(raw: pl.DataFrame, frame: pl.DataFrame, forms: Forms, asked: Asked
     for value in asked.missing:
         is_value = _equals(raw[name], frame[name], value)
         if is_value.any():
-            found[f"the {name} is {value}, which means missing"] = is_value
+            found[f"missing: the {name} is {value}"] = is_value
     if forms.zero_is_none:
         is_none = ((frame[name] == 0) | (frame[name] == -1)).fill_null(False)
         if is_none.any():
-            found["0, no or the like: not chosen"] = is_none
+            found["0 or no: not chosen"] = is_none
     return found
 
 

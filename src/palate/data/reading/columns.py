@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from palate.data.reading.events import Event, event_column
 from palate.data.reading.looks import AMAZON_REVIEWER, ASIN, Column
+from palate.data.reading.numbers import are_readable
 from palate.errors import DataError, OptionError, PalateError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ COMMON_NAMES = {
     }.items()
 }
 COUNT_NAMES = COMMON_NAMES["count"]  # names of counts, which are not ratings
+FLAG_NAMES = ("label", "labels", "liked", "like", "likes", "clicked", "click", "isclick", "thumb", "thumbs", "vote")
+COMMON_NAMES["rating"] += FLAG_NAMES  # only of columns of yes and no; others have names like theirs too
 COMMON_NAMES["count"] += COMMON_NAMES["rating"]
 
 
@@ -193,7 +196,7 @@ def _choose_by_name(columns: _Columns, given: dict[str, Any], chosen: dict[str, 
             at
             for common in COMMON_NAMES[field]
             for at, name in enumerate(plain_names)
-            if name == common and at not in chosen.values()
+            if name == common and at not in chosen.values() and (common not in FLAG_NAMES or columns[at].are_flags)
         ]
         fitting = [at for at in candidates if _fits(columns[at], field)]
         if field in ("time", "weight"):
@@ -218,7 +221,8 @@ def _fits(column: Column, field: str) -> bool:
         return column.can_be_ids or (field == "item" and column.are_long)
     if field == "time":
         return column.is_blank or column.are_times or column.is_whole or column.are_mostly_times
-    return column.numbers is not None and (field == "weight" or not column.are_times)
+    are_numbers = column.numbers is not None or (not column.is_list and are_readable(column.texts))
+    return are_numbers and (field == "weight" or not column.are_times)
 
 
 def _is_of_item(columns: _Columns, chosen: dict[str, int]) -> bool:

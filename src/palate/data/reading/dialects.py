@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from palate.data.reading.columns import INDEX_NAMES, is_common, is_wide_header
 from palate.data.reading.looks import N_SAMPLED
+from palate.data.reading.numbers import are_flags, is_number_like
 from palate.errors import DataError
 
 SEPARATORS = ("::", "\t", ",", ";", "|", " ")
@@ -31,9 +32,7 @@ MATRIX_MARKET = "%%matrixmarket"
 
 Quotes = Literal["csv", "backslash", "none"]
 
-VALUE = re.compile(
-    r"[-+]?\d[\d.,]*(%|/\d+)?|[★☆⭐½]+|\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?"
-)  # of a number or date, not a name
+DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?")
 
 
 @dataclass(frozen=True)
@@ -329,7 +328,8 @@ def has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int)
         return True
     if is_wide_header(sample):
         return True
-    if any(_is_number(text) or VALUE.fullmatch(text.strip()) for text in row):
+    is_value = (_is_number(text) or is_number_like(text) or DATE.fullmatch(text.strip()) for text in row)
+    if any(is_value) or _begins_with_flag(sample):
         return False
     return min_columns > 2 or n_common > 0 or _numbers_begin(sample)
 
@@ -338,6 +338,12 @@ def _numbers_begin(sample: list[list[str]]) -> bool:
     """True if a column has only numbers except in the first row."""
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
     return len(sample) > 1 and any(all(map(_is_number, column[1:])) for column in columns if not _is_number(column[0]))
+
+
+def _begins_with_flag(sample: list[list[str]]) -> bool:
+    """True if the first row has a word such as yes or up where the others have such words too: it is a value there."""
+    columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
+    return len(sample) > 1 and any(are_flags([column[0]]) and are_flags(list(column)) for column in columns)
 
 
 def _is_number(text: str) -> bool:

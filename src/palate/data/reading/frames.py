@@ -6,6 +6,7 @@ Everything becomes a `Table`, whose columns are converted one by one when they a
 from __future__ import annotations
 
 import io
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,10 +95,23 @@ def _of_query(query: Any, connection: Any) -> Table:
 
     if not isinstance(query, str):
         raise OptionError(f"with connection=, give an SQL query as text, not {type(query).__name__}.")
+    if isinstance(connection, sqlite3.Connection):
+        return _of_sqlite(query, connection)
     try:
         return _of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"the result of the query cannot be read: {error}") from error
+
+
+def _of_sqlite(query: str, connection: sqlite3.Connection) -> Table:
+    """The rows as SQLite has them, where 1 and "1" may stand in one column: polars would make them one text."""
+    try:
+        cursor = connection.execute(query)
+        rows = cursor.fetchall()
+    except sqlite3.Error as error:
+        raise DataError(f"the result of the query cannot be read: {error}") from error
+    names = [str(column[0]) for column in cursor.description or ()]
+    return _of_columns({at: [row[at] for row in rows] for at in range(len(names))}, "the query", names=names)
 
 
 def _check_no_query(source: str | Path) -> None:
@@ -211,10 +225,10 @@ def _are_rows(rows: list[Any]) -> bool:
     return len(widths) == 1 and widths.pop() >= 2
 
 
-def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> Table:
+def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True, names: list[str] | None = None) -> Table:
     values = [column if hasattr(column, "__len__") else list(column) for column in columns.values()]
-    names = [str(name) if named else f"column_{name + 1}" for name in columns]
-    own_names = list(columns) if named and all(type(name) is int for name in columns) else None
+    own_names = list(columns) if named and not names and all(type(name) is int for name in columns) else None
+    names = names or [str(name) if named else f"column_{name + 1}" for name in columns]
     if len({len(column) for column in values}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(names, values, strict=True))
         raise DataError(f"{source}: columns of different lengths: {lengths}.")
@@ -258,8 +272,14 @@ def _whole(column: NDArray[Any], name: str) -> pl.Series:
 
     present = np.isfinite(column)
     ids = column[present]
-    if (ids != np.floor(ids)).any() or (np.abs(ids) > 2**53).any():
-        raise LabelTypeError(f"the array: ids in {name} must be whole numbers, got floats such as {ids.tolist()[0]!r}.")
+    limit = 2 ** (np.finfo(column.dtype).nmant + 1)  # from here on a float may stand for several integers
+    wrong = ids[(ids != np.floor(ids)) | (np.abs(ids) >= limit)]
+    if len(wrong):
+        raise LabelTypeError(
+            f"the array: ids in {name} must be whole numbers below {limit:,}, up to which such floats are exact, got "
+            f"{wrong.tolist()[0]!r}. Give users and items as arrays of integers or strings: palate.read((users, items, "
+            "values))."
+        )
     series = pl.Series(name, np.where(present, column, 0).astype(np.int64))
     return series.set(pl.Series(~present), None)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import is_word_for_missing
+from palate.data.reading.numbers import are_flags
 
 if TYPE_CHECKING:
     import polars as pl
@@ -146,6 +147,13 @@ class Column:
         """True for whole numbers of 0 or more, most of them small."""
         numbers = self.numbers
         return numbers is not None and self.is_whole and bool(numbers.min() >= 0 and np.median(numbers) < 5000)
+
+    @cached_property
+    def are_flags(self) -> bool:
+        """True for 1 and 0, 1 and -1, True and False, and words such as yes and no."""
+        if self.numbers is not None:
+            return set(self.numbers.tolist()) <= {-1.0, 0.0, 1.0}
+        return not self.is_blank and not self.is_list and are_flags(self.texts)
 
     @cached_property
     def can_be_ids(self) -> bool:

@@ -31,34 +31,34 @@ UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many are a second
 UNIT_NAMES = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DAYS_OF_1990, DAYS_OF_2040 = 7305, 25567  # since 1970
 SPREADSHEET = 25569  # the number of 1970-01-01 in a spreadsheet
+N_TRIED = 100  # values that say which form is tried first
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 ZONES = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}  # of RFC 2822
 
-CLOCK = (
-    r"(?:[ t]+(?:at +)?(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?)? ?(?P<half>[ap]m)?)?"
+CLOCK = r"(?P<hour>\d{1,2})(?::?(?P<minute>\d{2}))?(?::?(?P<second>\d{2})(?:[.,]\d+)?)? ?(?P<half>[ap]m)?"
+ZONE = r" ?(?:utc|gmt|ut|z)?(?P<zone>[+-]\d{2}(?::?\d{2})?)?"
+OF_A_CLOCK = (  # where the clock and the zone are in a text; the date is what is left
+    r"(?:^|[ ,t]+)(?:at )?((?:\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)? ?(?:[ap]\.?m\.?)?|\d{1,2} ?[ap]\.?m\.?)"
+    r"(?: ?(?:utc|gmt|ut|z|[ecmp][sd]t))?(?: ?[+-]\d{2}(?::?\d{2})?)?)(?: utc)?(?: \(.*\))?(?: |$)"
 )
-ZONE = r"(?: ?(?:utc|gmt|ut|z)?(?P<zone>[+-]\d{2}:?(?:\d{2})?)?)?(?: ?\(.*\))?"
+COMPACT = r"^(\d{8})[t ](\d\d)(\d\d)"  # 20261129T053631
 MONTH = rf"(?P<name>{'|'.join(MONTHS)})[a-z]*\.?"
-YEAR, SHORT = r"(?P<year>\d{4})", r"(?P<year>\d{4}|'?\d{2})"
+SHORT = r"(?P<year>\d{4}|'?\d{2})"
 ORDINAL = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-UNMISTAKABLE = (  # forms that can be read in one way only
-    rf"{YEAR}[-/. ](?P<month>\d{{1,2}})[-/. ](?P<day>\d{{1,2}}){CLOCK}{ZONE}",
-    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})(?:[t ](?P<hour>\d{2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})"
-    rf"(?:[.,]\d+)?)?)?{ZONE}",
-    rf"{ORDINAL}(?: of)?[-/. ]*{MONTH}[-/., ]*{SHORT},?{CLOCK}{ZONE}",
-    rf"{MONTH}[-/. ]*{ORDINAL}[-/., ]+{SHORT},?{CLOCK}{ZONE}",
-    rf"{YEAR}[-/. ]*{MONTH}[-/. ]*{ORDINAL}{CLOCK}{ZONE}",
-    rf"{MONTH} +(?P<day>\d{{1,2}}){CLOCK}{ZONE} +(?P<year>\d{{4}})",  # Nov 29 05:36:31 +0000 2026
+UNMISTAKABLE = (  # forms of a date that can be read in one way only
+    r"(?P<year>\d{4})[-/. ](?P<month>\d{1,2})[-/. ](?P<day>\d{1,2})",
+    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
+    rf"{ORDINAL}(?: of)?[-/. ]*{MONTH}[-/., ]*{SHORT}",
+    rf"{MONTH}[-/. ]*{ORDINAL}[-/., ]+{SHORT}",
+    rf"(?P<year>\d{{4}})[-/. ]*{MONTH}[-/. ]*{ORDINAL}",
 )
 IN_ORDER = {  # forms of which one must be chosen for a column; the last only if no other can be
-    order: rf"{parts}{CLOCK}{ZONE}"
-    for order, parts in {
-        "day/month/year": rf"(?P<day>\d{{1,2}})[-/. ](?P<month>\d{{1,2}})[-/., ]+{SHORT},?",
-        "month/day/year": rf"(?P<month>\d{{1,2}})[-/. ](?P<day>\d{{1,2}})[-/., ]+{SHORT},?",
-        "year/month/day": r"'?(?P<year>\d{2})[-/. ](?P<month>\d{1,2})[-/. ](?P<day>\d{1,2}),?",
-    }.items()
+    "day/month/year": rf"(?P<day>\d{{1,2}})[-/. ](?P<month>\d{{1,2}})[-/., ]+{SHORT}",
+    "month/day/year": rf"(?P<month>\d{{1,2}})[-/. ](?P<day>\d{{1,2}})[-/., ]+{SHORT}",
+    "year/month/day": r"'?(?P<year>\d{2})[-/. ](?P<month>\d{1,2})[-/. ](?P<day>\d{1,2})",
 }
-WEEKDAY = r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? +"
+ISO = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d")  # read fast
+WEEKDAY = r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?[, ]+"
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,9 @@ def _form_of_numbers(numbers: Doubles, *, is_named: bool) -> TimeForm:
     numbers = numbers[np.isfinite(numbers)]
     if len(numbers) == 0:
         return TimeForm(partial(_of_numbers, convert=_same))
+    low, high = numbers.min(), numbers.max()
     for digits in (8, 12, 14):
-        if not np.isnan(_compact(numbers, digits)).any():
+        if low >= 19 * 10.0 ** (digits - 2) and high < 10.0**digits and not np.isnan(_compact(numbers, digits)).any():
             return TimeForm(partial(_of_numbers, convert=partial(_compact, digits=digits)), "dates such as 20260131")
     middle = float(np.median(numbers))
     for unit, name in UNIT_NAMES.items():
@@ -154,7 +155,6 @@ def _form_of_numbers(numbers: Doubles, *, is_named: bool) -> TimeForm:
         if SECONDS_OF_1973 * size <= middle <= SECONDS_OF_2100 * size:
             says = f"{name} since 1970, made seconds"
             return TimeForm(partial(_of_numbers, convert=partial(_in_unit, size=size)), says)
-    low, high = numbers.min(), numbers.max()
     is_whole = bool((numbers == np.floor(numbers)).all())
     if is_named and is_whole and low >= DAYS_OF_1990 and high <= DAYS_OF_2040:
         return TimeForm(partial(_of_numbers, convert=_days), "days since 1970, made seconds")
@@ -212,8 +212,9 @@ def _compact(numbers: Doubles, digits: int) -> Doubles:
     parts = {}
     for part, size in (("second", 100), ("minute", 100), ("hour", 100), ("day", 100), ("month", 100), ("year", 10000)):
         whole, parts[part] = np.divmod(whole, size)
-    seconds = _seconds_of_parts({name: values.astype(np.float64) for name, values in parts.items()})
-    return np.where(is_whole & (parts["year"] < 2200), seconds, np.nan)
+    days = _seconds_of_day(*(parts[name].astype(np.float64) for name in ("year", "month", "day")))
+    clocks = _seconds_of_clock(*(parts[name].astype(np.float64) for name in ("hour", "minute", "second")))
+    return np.where(is_whole & (parts["year"] < 2200), days + clocks, np.nan)
 
 
 # ---- dates
@@ -235,18 +236,20 @@ def _form_of_texts(series: pl.Series) -> TimeForm:
     """Forms that can be read in one way, and the one order of day, month and year that reads the most others."""
     texts = tidy(series.drop_nulls())
     texts = texts.filter((texts != "") & ~texts.str.contains(NO_NUMBER))
-    rest = texts.filter(_parsed(texts, UNMISTAKABLE).is_null())
+    few = texts.head(N_TRIED)
+    forms = tuple(sorted(UNMISTAKABLE, key=lambda form: _parsed(few, (form,)).null_count()))  # the likely ones first
+    rest = texts.filter(_parsed(texts, forms).is_null())
     if len(rest) == 0:
-        return TimeForm(partial(_parsed, forms=UNMISTAKABLE), "dates" if len(texts) else "")
+        return TimeForm(partial(_parsed, forms=forms), "dates" if len(texts) else "")
     n_read = {order: int(_parsed(rest, (form,)).is_not_null().sum()) for order, form in IN_ORDER.items()}
     most = max(n_read.values())
     best = [order for order, n in n_read.items() if n == most]
     if most == 0:  # none can be read
-        return TimeForm(partial(_parsed, forms=UNMISTAKABLE), "dates")
+        return TimeForm(partial(_parsed, forms=forms), "dates")
     if len(best) > 1 and best[0] == "day/month/year" and rest.str.contains(r"^\d+\.").all():
         best = best[:1]  # points are written where the day comes first
     best = best[:-1] if best[-1] == "year/month/day" and len(best) > 1 else best
-    read = partial(_parsed, forms=(*UNMISTAKABLE, IN_ORDER[best[0]]))
+    read = partial(_parsed, forms=(IN_ORDER[best[0]], *forms))
     if len(best) == 1:
         return TimeForm(read, best[0])
     example = rest[0]
@@ -262,50 +265,72 @@ def _parsed(series: pl.Series, forms: tuple[str, ...]) -> pl.Series:
     """Seconds of texts, read by the first form that fits each; null if none does or if there is no such day."""
     import polars as pl
 
-    texts = _plain_words(tidy(series.cast(pl.String)))
-    seconds = np.full(len(texts), np.nan)
+    for form in ISO:
+        fast = series.str.strptime(pl.Datetime("us"), form, strict=False)
+        if fast.null_count() == series.null_count():
+            return fast.dt.epoch("s")
+    texts = tidy(series).str.to_lowercase()
+    if texts.str.contains(COMPACT).any():
+        texts = texts.str.replace(COMPACT, "${1} ${2}:${3}").str.replace(r"^(\d{8} \d\d:\d\d)(\d\d)", "${1}:${2}")
+    days = _each_once(texts.str.replace(OF_A_CLOCK, " "), partial(_seconds_of_days, forms=forms))
+    clocks = _each_once(texts.str.extract(OF_A_CLOCK, 1).fill_null("0"), _seconds_of_clocks)
+    return (days + clocks).cast(pl.Int64).alias(series.name)
+
+
+def _each_once(texts: pl.Series, read: Callable[[pl.Series], Doubles]) -> pl.Series:
+    """What read() makes of each text, asked once for equal ones: days and clocks repeat; null for nan."""
+    import polars as pl
+
+    distinct = texts.unique()
+    found = pl.DataFrame({"text": distinct, "seconds": pl.Series(read(distinct), nan_to_null=True)})
+    return texts.alias("text").to_frame().join(found, on="text", how="left", maintain_order="left")["seconds"]
+
+
+def _seconds_of_days(texts: pl.Series, forms: tuple[str, ...]) -> Doubles:
+    """Seconds of dates, nan where no form fits."""
+    import polars as pl
+
+    plain = texts.str.replace_all(" +", " ").str.strip_chars(" ,").str.replace(WEEKDAY, "")
+    seconds = np.full(len(plain), np.nan)
     for form in forms:
         open_to = np.isnan(seconds)
         if not open_to.any():
             break
-        rows = texts.filter(pl.Series(open_to))
-        groups = rows.str.extract_groups(f"^{form}$").struct.unnest()
+        groups = plain.filter(pl.Series(open_to)).str.extract_groups(f"^{form}$").struct.unnest()
         seconds[open_to] = _seconds_of_groups(groups)
-    return pl.Series(series.name, seconds, nan_to_null=True).cast(pl.Int64)
-
-
-def _plain_words(texts: pl.Series) -> pl.Series:
-    """Lower case, one blank between words, without days of the week; zones by name as numbers, a.m. as am."""
-    plain = texts.str.to_lowercase().str.replace(WEEKDAY, "")
-    if not plain.str.contains("[a-su-y ]").any():
-        return plain
-    plain = plain.str.replace_all(" +", " ").str.replace(r"\b([ap])\.m\.?", "${1}m")
-    for name, hours in ZONES.items():
-        plain = plain.str.replace(rf"(\d ?){name}\b", f"${{1}}{'-' if hours < 0 else '+'}{abs(hours):02d}00")
-    return plain
+    return seconds
 
 
 def _seconds_of_groups(groups: pl.DataFrame) -> Doubles:
-    """Seconds of the parts that a form found, as texts; nan where it does not fit."""
+    """Seconds of the year, month and day that a form found; nan where it does not fit."""
     import polars as pl
 
-    def numbers(name: str, default: float = np.nan) -> Doubles:
-        if name not in groups.columns:
-            return np.full(groups.height, default)
-        texts = groups[name].str.strip_prefix("'")
-        found: Doubles = texts.cast(pl.Float64, strict=False).fill_null(default).to_numpy()
-        return found
-
-    parts = {name: numbers(name, default) for name, default in (("hour", 0.0), ("minute", 0.0), ("second", 0.0))}
-    parts |= {"day": numbers("day"), "year": numbers("year"), "month": numbers("month")}
+    year, day = _numbers_of(groups["year"].str.strip_prefix("'")), _numbers_of(groups["day"])
     if "name" in groups.columns:
         named = groups["name"].replace_strict(MONTHS, range(1, 13), default=None, return_dtype=pl.Float64)
-        parts["month"] = named.fill_null(np.nan).to_numpy()
+        month = named.fill_null(np.nan).to_numpy()
+    else:
+        month = _numbers_of(groups["month"])
     is_short = groups["year"].str.len_chars().fill_null(0).to_numpy() < 4
-    parts["year"] = np.where(is_short, parts["year"] + np.where(parts["year"] < 69, 2000, 1900), parts["year"])
-    if "half" in groups.columns:
-        parts["hour"] = _on_24_hours(parts["hour"], groups["half"])
-    return _seconds_of_parts(parts) - _zone_seconds(groups)
+    return _seconds_of_day(np.where(is_short, year + np.where(year < 69, 2000, 1900), year), month, day)
+
+
+def _seconds_of_clocks(texts: pl.Series) -> Doubles:
+    """Seconds since midnight in UTC, nan where there is no such time."""
+    plain = texts.str.replace_all(".m", "m", literal=True).str.replace("m.", "m", literal=True)
+    for name, hours in ZONES.items():
+        plain = plain.str.replace(f" ?{name}$", f"{'-' if hours < 0 else '+'}{abs(hours):02d}00")
+    groups = plain.str.replace_all(" ", "").str.extract_groups(f"^{CLOCK}{ZONE}$").struct.unnest()
+    hour = _on_24_hours(_numbers_of(groups["hour"]), groups["half"])
+    minute, second = (_numbers_of(groups[name], 0) for name in ("minute", "second"))
+    return _seconds_of_clock(hour, minute, second) - _zone_seconds(groups["zone"])
+
+
+def _numbers_of(texts: pl.Series, default: float = np.nan) -> Doubles:
+    import polars as pl
+
+    numbers: Doubles = texts.cast(pl.Float64, strict=False).fill_null(default).to_numpy()
+    return numbers
 
 
 def _on_24_hours(hours: Doubles, half: pl.Series) -> Doubles:
@@ -316,38 +341,28 @@ def _on_24_hours(hours: Doubles, half: pl.Series) -> Doubles:
     return np.where(is_said, np.where(is_good, counted, np.nan), hours)
 
 
-def _zone_seconds(groups: pl.DataFrame) -> Doubles:
-    """Seconds that a zone such as +05:30 is before UTC; 0 without one."""
-    import polars as pl
-
-    if "zone" not in groups.columns:
-        return np.zeros(groups.height)
-    digits = groups["zone"].str.replace(":", "", literal=True)
-    hours, minutes = digits.str.slice(1, 2).cast(pl.Float64), digits.str.slice(3).cast(pl.Float64, strict=False)
-    sign = digits.str.starts_with("-").cast(pl.Float64) * -2 + 1
-    seconds: Doubles = (sign * (hours * 3600 + minutes.fill_null(0) * 60)).fill_null(0).to_numpy()
-    return seconds
+def _zone_seconds(zones: pl.Series) -> Doubles:
+    """Seconds that zones such as +05:30 are before UTC; 0 without one."""
+    digits = zones.str.replace(":", "", literal=True)
+    hours, minutes = (_numbers_of(part, 0) for part in (digits.str.slice(1, 2), digits.str.slice(3)))
+    sign = np.where(digits.str.starts_with("-").fill_null(False).to_numpy(), -1, 1)
+    return sign * (hours * 3600 + minutes * 60)
 
 
-def _seconds_of_parts(parts: dict[str, Doubles]) -> Doubles:
-    """Seconds since 1970 of year, month, day, hour, minute and second; nan where there is no such time."""
-    limits = {
-        "year": (1, 9999),
-        "month": (1, 12),
-        "day": (1, 31),
-        "hour": (0, 23),
-        "minute": (0, 59),
-        "second": (0, 60),
-    }
-    is_good = np.logical_and.reduce(
-        [(parts[name] >= low) & (parts[name] <= high) for name, (low, high) in limits.items()]
-    )
-    whole = {name: np.where(is_good, values, 1).astype(np.int64) for name, values in parts.items()}
-    months = ((whole["year"] - 1970) * 12 + whole["month"] - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (whole["day"] - 1)
-    is_good &= days.astype("datetime64[M]") == months  # 30 February would be in March
-    seconds = days.astype(np.int64) * DAY + whole["hour"] * 3600 + whole["minute"] * 60 + whole["second"]
-    return np.where(is_good, seconds, np.nan)
+def _seconds_of_day(year: Doubles, month: Doubles, day: Doubles) -> Doubles:
+    """Seconds from 1970 to the start of a day; nan where there is no such day."""
+    is_good = (year >= 1) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    years, months, days = (np.where(is_good, part, 1).astype(np.int64) for part in (year, month, day))
+    start = ((years - 1970) * 12 + months - 1).astype("datetime64[M]")
+    date = start.astype("datetime64[D]") + (days - 1)
+    is_good &= date.astype("datetime64[M]") == start  # 30 February would be in March
+    return np.where(is_good, date.astype(np.int64) * float(DAY), np.nan)
+
+
+def _seconds_of_clock(hour: Doubles, minute: Doubles, second: Doubles) -> Doubles:
+    """Seconds since midnight; nan where there is no such time."""
+    is_good = (hour >= 0) & (hour <= 23) & (minute >= 0) & (minute <= 59) & (second >= 0) & (second <= 60)
+    return np.where(is_good, hour * 3600 + minute * 60 + second, np.nan)
 
 
 # ---- as the caller says

@@ -91,21 +91,22 @@ def is_number_like(text: str) -> bool:
     return any(_n_read(notation, _distinct(texts, ())) for notation in chain(WITH_MARK.values(), _others(texts)))
 
 
-def are_flags(texts: Iterable[str]) -> bool:
+def are_flags(texts: list[str]) -> bool:
     """True if all texts are of one pair such as yes and no."""
     import polars as pl
 
-    values = tidy(pl.Series(list(texts), dtype=pl.String)).unique()
+    values = tidy(pl.Series(texts, dtype=pl.String)).unique()
     return len(values) > 0 and any(_flag(pair, values).null_count() == 0 for pair in UP_AND_DOWN)
 
 
-def are_readable(texts: pl.Series) -> bool:
-    """True if all values of a column, of at least one, are numbers in one notation."""
-    values = _distinct(texts, ())
+def are_readable(texts: list[str]) -> bool:
+    """True if all texts are numbers in one notation."""
+    import polars as pl
+
+    values = _distinct(pl.Series(texts, dtype=pl.String), ())
     n = int(values["count"].sum())
-    return n > 0 and any(
-        _n_read(notation, values) == n for notation in chain([PLAIN, *WITH_MARK.values()], _others(values["text"]))
-    )
+    notations = chain([PLAIN, *WITH_MARK.values()], _others(values["text"]))
+    return n > 0 and any(_n_read(notation, values) == n for notation in notations)
 
 
 def tidy(texts: pl.Series) -> pl.Series:

@@ -81,10 +81,10 @@ def read(
     """Read ratings from a file, frame, array, matrix or SQL query.
 
     Columns are found by their names (user, movieId, stars, timestamp, ...) or, in a source without names, by position:
-    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Files are known by their
-    content, and unpacked. Text files are read block by block, so only the ratings need to fit in memory. Of an archive, a
-    workbook or a database, the file, sheet or table whose columns fit is read, or the one named behind the path:
-    "archive.zip/ratings.csv".
+    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Files are known by
+    their content, and unpacked. Text files are read block by block, so only the ratings need to fit in memory. Of an
+    archive, a workbook or a database, the file, sheet or table whose columns fit is read, or the one named behind the
+    path: "archive.zip/ratings.csv".
 
     With kind="implicit", only choices are known: likes, plays, purchases. Then no rating is needed, and a column of
     ratings, counts, plays, quantities or weights is how often, above 0. A source with such a column and no ratings is
@@ -223,7 +223,11 @@ class Labels:
 
     def vocabulary(self) -> tuple[Vocabulary, NDArray[np.int32]]:
         """The vocabulary, and the final code of each provisional code."""
-        labels = without_point_zero(list(self.code_of))
+        import polars as pl
+
+        labels = list(self.code_of)
+        if labels and all(isinstance(label, str) for label in labels):
+            labels = without_point_zero(pl.Series(labels)).to_list()
         vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
 
