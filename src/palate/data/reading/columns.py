@@ -335,10 +335,11 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
         if missing == ["rating"] and (advice := _count_advice(names)):
             raise DataError(f"{source}: {advice} {there_are(names)}")
         wide = " If each item has a column of its own, pass wide=True." if "item" in missing and len(names) > 2 else ""
+        alone = ' If all rows are one person\'s, pass user="me".' if "user" in missing else ""
         implicit = ' If only choices are known (clicks, plays, purchases), pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
-            f"(a name, or a position from 0).{wide}{implicit if 'rating' in missing else ''}"
+            f"(a name, or a position from 0).{wide}{alone}{implicit if 'rating' in missing else ''}"
         )
     fields = sorted(chosen, key=FIELDS.index)
     for number, field in enumerate(fields):

@@ -20,6 +20,15 @@ from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join
 from palate.data.reading.events import Event, EventWeights, check_event
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import Rows, TextFile
+from palate.data.reading.personal import (
+    Person,
+    check_distinct,
+    person_of,
+    rows_of_person,
+    sample_table,
+    settle_header,
+    table_of_person,
+)
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.reading.wide import Blank, check_not_wide, check_sample_not_wide, check_wide, long_table
@@ -135,7 +144,7 @@ def read(
     check_wide(wide, blank, rows, source)
     check_event(event, kind)
     with polars_errors_in_words("the source"):
-        table = table_of(source, connection)
+        table = table_of_person(source) or table_of(source, connection)
         collector = Collector(
             name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, event
         )
@@ -144,14 +153,21 @@ def read(
                 chunks = utf8_chunks(stream, encoding, collector.source)
                 min_columns = 3 if kind == "explicit" and not wide else 2
                 text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
+                if header is None and not wide:
+                    settle_header(text)
                 if wide:
                     collector.add_wide(collector.whole(text), given, blank, rows)
+                elif person := person_of(sample_table(text), given, kind):
+                    collector.add_person(collector.whole(text), person, given, may_repeat=duplicates is not None)
                 else:
                     collector.add_text(text, given, check_wide=wide is None)
         elif wide:
             collector.add_wide(table, given, blank, rows)
+        elif person := person_of(table, given, kind):
+            collector.add_person(table, person, given, may_repeat=duplicates is not None)
         else:
             collector.add_table(table, given, check_wide=wide is None)
+    items = collector.item_table if items is None else items
     return collector.ratings(policy, users=users, items=items, unrated=unrated)
 
 
@@ -201,6 +217,7 @@ class Collector:
     columns: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
+    item_table: pl.DataFrame | None = None
 
     def add_wide(self, table: Table, given: dict[str, Any], blank: Blank, rows: str | None) -> None:
         """Add all rated cells of a wide table."""
@@ -208,6 +225,19 @@ class Collector:
         self.blank_cells = long.n_blank
         self.add_table(long.table, dict.fromkeys(given))
         self.columns, self.how = long.columns, {**table.how, **long.how}
+
+    def add_person(self, table: Table, person: Person, given: dict[str, Any], *, may_repeat: bool) -> None:
+        """Add the rows of one person's file, and keep its titles."""
+        own = rows_of_person(table, person, given, self.kind)
+        self.bad.counts.update(own.left_out)
+        self.rows_read += sum(own.left_out.values())
+        self.add_table(own.table, own.given)
+        if person.export is None and self.kind == "explicit" and not may_repeat:
+            labels = list(self.items.code_of)
+            check_distinct([labels[code] for batch in self.batches for code in batch.items], person, self.source)
+        del self.columns["user"]
+        self.columns, self.how = {**self.columns, **own.columns}, {**table.how, **own.how}
+        self.item_table = own.items
 
     def whole(self, text: TextFile) -> Table:
         """All rows of a text file as one table; rows of another shape are bad."""
@@ -223,7 +253,8 @@ class Collector:
             parts.append(rows.frame.filter(pl.Series(good)))
         frame = pl.concat(parts) if parts else pl.DataFrame()
         names, column = text.dialect.names, frame.to_series
-        return Table(self.source, names, column, column, text.dialect.header, height=frame.height, is_text=True)
+        header, how = text.dialect.header, text.how
+        return Table(self.source, names, column, column, header, height=frame.height, is_text=True, how=how)
 
     def add_table(self, table: Table, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a source with columns."""
