@@ -18,9 +18,9 @@ from xml.etree import ElementTree
 from palate.data.reading.cleaning import numbers, seconds
 from palate.data.reading.columns import COMMON_NAMES, FIELDS, MAKER_NAMES, is_common, plain, position_of, there_are
 from palate.data.reading.exports import OWN_TABLE, PLANNED, Export, are_scrobbles, export_of
-from palate.data.reading.frames import Table
+from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import TextFile
-from palate.data.reading.textfiles import open_bytes
+from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,6 +75,18 @@ def settle_header(text: TextFile) -> None:
 def sample_table(text: TextFile) -> Table:
     """The first rows of a text file as a table."""
     return Table(text.source, text.dialect.names, text.column, text.column, text.dialect.header, is_text=True)
+
+
+def has_users(source: Any) -> bool:
+    """True if a source has a column of users by its name. An open file is read."""
+    table = table_of_person(source) or table_of(source)
+    if table is None:
+        with open_bytes(source) as stream:
+            name = name_of(source)
+            text = TextFile(utf8_chunks(stream, None, name), name, None, None, given={}, min_columns=2)
+            settle_header(text)
+        table = sample_table(text)
+    return table.named and bool(_users(table.names)) and _export_without_users(table) is None
 
 
 def person_of(table: Table, given: dict[str, Any], kind: str) -> Person | None:
