@@ -106,8 +106,15 @@ def person_of(table: Table, given: dict[str, Any], kind: str) -> Person | None:
         return Person(_named(table, export, given, kind), export)
     if not isinstance(user, str) or not user.strip() or _users(table.names):
         return None
-    close = get_close_matches(plain(user), [plain(name) for name in table.names], n=1, cutoff=0.7)
-    return None if close else Person(user, None)
+    return None if _is_nearly_one_of(user, table.names) else Person(user, None)
+
+
+def _is_nearly_one_of(user: str, names: list[str]) -> bool:
+    """True if a name is spelt like that of a column, but for its case, a letter or the order of letters."""
+    typed, own = plain(user), [plain(name) for name in names]
+    if len(typed) < 3:
+        return typed in own
+    return bool(get_close_matches(typed, own, n=1, cutoff=0.75)) or sorted(typed) in map(sorted, own)
 
 
 def _export_without_users(table: Table) -> Export | None:
