@@ -31,15 +31,6 @@ Items = Annotated[
 Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="ITEM", help="Leave out this item: id or title; repeat for several.")
 ]
-RatingsOf = Annotated[
-    Path | None,
-    Option(
-        "--ratings-of",
-        metavar="FILE",
-        help="Recommend for the person whose ratings or choices are in this file, such as an export of Goodreads, "
-        "Letterboxd or IMDb; items are matched by id, ISBN, or title and year.",
-    ),
-]
 KeepSeen = Annotated[bool, Option("--keep-seen", help="Include items that the user has rated or chosen already.")]
 DEFAULT_RECIPES = "Bayes; for implicit ratings ImplicitALS"  # as the help of --recipe shows them
 By = Annotated[

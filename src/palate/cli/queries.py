@@ -71,7 +71,15 @@ def recommend(
         Path | None,
         Option(metavar="FILE", help="Recommend for new users, whose ratings or choices are in this file."),
     ] = None,
-    ratings_of: opt.RatingsOf = None,
+    ratings_of: Annotated[
+        Path | None,
+        Option(
+            "--ratings-of",
+            metavar="FILE",
+            help="Recommend for the person whose ratings or choices are in this file, such as an export of Goodreads, "
+            "Letterboxd or IMDb; items are matched by id, ISBN, or title and year.",
+        ),
+    ] = None,
     n: opt.N = 10,
     items: opt.Items = None,
     exclude: opt.Exclude = None,

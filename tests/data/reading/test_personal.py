@@ -197,11 +197,11 @@ def test_exports_put_together_with_a_column_of_users_are_read_as_ever():
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.name)
-def test_an_export_is_known_by_its_columns_in_any_order(export):
-    for known in export.known_by:
+def test_an_export_is_signs_its_columns_in_any_order(export):
+    for known in export.signs:
         assert export_of(known[::-1]) is export
         assert export_of([name.upper() for name in known]) is export
-        assert export_of(known[1:]) is not export or set(known[1:]) in map(set, export.known_by)
+        assert export_of(known[1:]) is not export or set(known[1:]) in map(set, export.signs)
 
 
 @given(st.lists(st.sampled_from(["user", "item", "rating", "movie_id", "timestamp", "weight", "title", "year"])))

@@ -22,19 +22,19 @@ class Export:
     Attributes:
         name (str): What to call such a file.
         holds (str): What it lists.
-        known_by (tuple of tuples): Names of columns; a file with all of one tuple is such a file.
+        signs (tuple of tuples): Names of columns; a file that has all of one tuple is such a file.
         fields (dict): What a column can be (item, title, year, author, isbn, rating, time, status) -> its names. The
             service's ids are the items; without ids, title and year, or title and author, are.
         scale (tuple of two floats, or None): Lowest and highest rating.
         unrated (float or None): The rating that means none, besides a blank.
         account (str): A column with the person's own account, the same in each row; "" without one.
         min_played (float): A play of fewer milliseconds is none.
-        whole (bool): The columns that it is known by are all that it has.
+        whole (bool): These columns are all that it has.
     """
 
     name: str
     holds: str
-    known_by: tuple[tuple[str, ...], ...]
+    signs: tuple[tuple[str, ...], ...]
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     scale: tuple[float, float] | None = None
     unrated: float | None = None
@@ -44,7 +44,7 @@ class Export:
 
     def fits(self, names: Sequence[str]) -> bool:
         """True if these are the plain names of such a file's columns."""
-        return any(set(known) <= set(names) and (not self.whole or len(known) == len(names)) for known in self.known_by)
+        return any(set(sign) <= set(names) and (not self.whole or len(sign) == len(names)) for sign in self.signs)
 
 
 GOODREADS = Export(
