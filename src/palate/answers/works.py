@@ -29,7 +29,10 @@ NO_NAME = re.compile(
 ALSO_KNOWN = re.compile(r"^(a\.?k\.?a\.?|also known as)\s+", re.IGNORECASE)
 EPISODE = re.compile(r":\s*(season|series|limited series|part|volume|vol\.?|chapter|book|episode)\b", re.IGNORECASE)
 NAME_SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
-YEARS = ("year", "releaseyear", "originalpublicationyear", "yearofpublication", "publicationyear", "yearpublished")
+YEARS = (
+    *("year", "releaseyear", "startyear", "originalpublicationyear", "yearofpublication", "publicationyear"),
+    *("yearpublished", "releasedate"),
+)
 AUTHORS = ("author", "authors", "bookauthor", "artist", "artists", "artistname")
 IMDB_IDS = ("imdbid", "imdb", "tconst", "const")
 IMDB_ID = re.compile(r"tt\d{5,}")

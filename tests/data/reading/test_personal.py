@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,6 +150,35 @@ def test_the_table_of_items_has_titles_years_authors_and_isbns():
     assert table["isbn"].to_list() == ["0441172717", "0141439688"]
     own = read(GOODREADS, user="me", items={"Book Id": ["1", "3"], "shelf": ["x", "y"]}).item_table
     assert own.columns == ["shelf"]
+
+
+def test_frames_keep_whole_numbers_as_ids_and_years():
+    table = pl.read_csv(io.BytesIO(GOODREADS.encode()))
+    assert read(GOODREADS, user="me").classes["item"] == ["1", "3"]
+    assert palate.read(table, user="me").classes["item"] == [1, 3]
+    films = pl.DataFrame(
+        {"Name": ["It", "It"], "Year": [1990.0, 2017.0], "Letterboxd URI": ["a", "b"], "Rating": [3.5, 0.5]}
+    )
+    assert by_item(palate.read(films, user="me")) == RATED[2][3]
+    assert by_item(palate.read(films.to_pandas(), user="me")) == RATED[2][3]
+
+
+def test_a_track_that_is_being_played_has_no_date():
+    ratings = read(f"Cid,,Now,\n{LASTFM}", user="me", kind="implicit")
+    assert by_item(ratings) == {"Ann - Song": 2, "Bo - Tune": 1, "Cid - Now": 1}
+
+
+def test_profiles_of_a_household_are_users():
+    text = "Profile Name,Start Time,Title\nAnn,2024-01-01 10:00:00,Up\nBob,2024-01-01 10:00:00,Up\n"
+    assert read(text, kind="implicit", item="Title").n_users == 2
+    with pytest.raises(DataError, match="no column 'me'"):
+        read(text, kind="implicit", item="Title", user="me")
+
+
+def test_two_accounts_in_one_history_are_not_one_person(stored):
+    both = json.dumps([EXTENDED[0], {**EXTENDED[0], "username": "bob"}])
+    ratings = palate.read(stored(both, "json"), kind="implicit", item="spotify_track_uri")
+    assert ratings.classes["user"] == ["ann", "bob"]
 
 
 def test_times_are_taken_where_every_row_has_one():

@@ -31,7 +31,7 @@ COMMON_NAMES = {
         "user": """user userid uid users username usr reviewer reviewerid reviewername reader readerid rater raterid
             viewer viewerid listener listenerid player playerid voter voterid customer customerid member memberid
             subscriber subscriberid client clientid buyer buyerid shopper shopperid visitor visitorid account accountid
-            profile profileid person personid author authorid""",
+            profile profileid profilename person personid author authorid""",
         "item": """item itemid iid items movie movieid mid film filmid book bookid isbn product productid parentasin
             asin article articleid artist artistid song songid track trackid album albumid anime animeid game gameid
             business businessid beer beerid beerbeerid recipe recipeid joke jokeid restaurant restaurantid""",

@@ -164,5 +164,10 @@ def export_of(names: Sequence[str]) -> Export | None:
 
 
 def are_scrobbles(rows: Sequence[Sequence[str]]) -> bool:
-    """True for the rows of a Last.fm export, which has no names of columns: artist, album, track, date."""
-    return all(len(row) == 4 and SCROBBLED.fullmatch(row[3].strip()) for row in rows)
+    """True for the rows of a Last.fm export, which has no names of columns: artist, album, track, date.
+
+    A track that is being played has no date yet.
+    """
+    dates = [row[3].strip() for row in rows if len(row) == 4]
+    n_dates = sum(SCROBBLED.fullmatch(date) is not None for date in dates)
+    return n_dates > 0 and len(dates) == len(rows) and n_dates >= len(rows) - 1

@@ -6,27 +6,23 @@ that one name, so that the file is read like any other. Rows without a rating or
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 from palate.data.reading.cleaning import numbers, seconds
 from palate.data.reading.columns import COMMON_NAMES, FIELDS, MAKER_NAMES, is_common, plain, position_of, there_are
 from palate.data.reading.exports import OWN_TABLE, PLANNED, Export, are_scrobbles, export_of
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import TextFile
+from palate.data.reading.records import table_of_person
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-PERSON_FILES = (".json", ".json.gz", ".xml", ".xml.gz")
 TITLES = ("title", "name")  # what an item may be called in a person's own table
 NO_DATE = ("0000-00-00", "")
 SPREADSHEET_TEXT = '^="(.*)"$'  # how a spreadsheet is made to keep a leading zero: ="0441172717"
@@ -124,7 +120,7 @@ def _export_without_users(table: Table) -> Export | None:
     if export is None or not users:
         return export
     is_own = [plain(name) for name in users] == [export.account]
-    return export if is_own and table.sample(table.names.index(users[0])).n_unique() <= 1 else None
+    return export if is_own and table.column(table.names.index(users[0])).n_unique() <= 1 else None
 
 
 def _users(names: list[str]) -> list[str]:
@@ -285,21 +281,32 @@ def _is_blank(series: pl.Series) -> pl.Series:
 
 
 def _labels(columns: dict[str, pl.Series | None]) -> pl.Series:
-    """Ids where there are any, else "title (year)" or "author - title"."""
+    """Ids where there are any, whole numbers as they are; else "title (year)" or "author - title"."""
     import polars as pl
 
-    item, title, year, author = (
-        None if (column := columns[name]) is None else _text(column) for name in ("item", "title", "year", "author")
+    item = columns["item"]
+    if item is not None and item.dtype.is_integer() and not item.null_count():
+        return item
+    ids, title, author = (
+        None if (column := columns[name]) is None else _text(column) for name in ("item", "title", "author")
     )
     if title is None:
-        assert item is not None
-        return item
+        assert ids is not None
+        return ids
     made = title
-    if year is not None:
+    if columns["year"] is not None:
+        year = _whole_years(columns["year"]).cast(pl.String)
         made = pl.select(pl.coalesce(title + " (" + year + ")", title)).to_series()
-    elif author is not None and item is None:
+    elif author is not None and ids is None:
         made = pl.select(pl.coalesce(author + " - " + title, title)).to_series()
-    return made if item is None else pl.select(pl.coalesce(item, made)).to_series()
+    return made if ids is None else pl.select(pl.coalesce(ids, made)).to_series()
+
+
+def _whole_years(column: pl.Series) -> pl.Series:
+    """Years as whole numbers, null where there is none."""
+    import polars as pl
+
+    return _text(column).cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
 
 
 def _is_unrated(rated: pl.Series, export: Export, source: str) -> pl.Series:
@@ -361,7 +368,7 @@ def _attributes(table: Table, export: Export, labels: pl.Series, kept: pl.Series
             column = _text(table.column(own.index(wanted))).str.replace(SPREADSHEET_TEXT, "$1")
             columns[wanted] = column if kept is None else column.filter(kept)
     if "year" in columns:
-        columns["year"] = columns["year"].cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+        columns["year"] = _whole_years(columns["year"])
     frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
     return None if frame.width < 2 else frame.filter(pl.col("item").is_not_null()).unique("item", maintain_order=True)
 
@@ -375,67 +382,3 @@ def check_distinct(items: list[Any], person: Person, source: str) -> None:
             f"has {counts[repeated]} ratings. If several people rated, name the column of users: user=... If these are "
             'one person\'s, say which of them count: duplicates="last".'
         )
-
-
-# ---- files that are neither text nor columns -------------------------------------------------------------------------
-
-
-def table_of_person(source: Any) -> Table | None:
-    """A Spotify history (a JSON array) or a MyAnimeList export (XML) as a table; None for any other source."""
-    if not isinstance(source, str | Path) or not str(source).lower().endswith(PERSON_FILES):
-        return None
-    if not Path(source).is_file():
-        return None
-    with open_bytes(source) as stream:
-        first = stream.read(1 << 12)
-        if not first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"<")):
-            return None
-        data = first + stream.read()
-    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    records = _json_records(start) if start.startswith(b"[") else _xml_records(start, str(source))
-    return None if records is None else _of_records(records, str(source))
-
-
-def _json_records(data: bytes) -> list[dict[str, Any]] | None:
-    """The objects of a JSON array that is an export; None for any other."""
-    try:
-        records = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    if not records or not all(isinstance(record, dict) for record in records):
-        return None
-    return records if export_of(_keys(records)) else None
-
-
-def _xml_records(data: bytes, source: str) -> list[dict[str, Any]]:
-    """The anime or manga of a MyAnimeList export. Raises DataError for any other XML."""
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise DataError(f"{source} defines a document type, which no export of MyAnimeList does; it is not read.")
-    try:
-        root = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
-        raise DataError(f"{source} is no complete XML: {error}.") from None
-    records = [
-        {field.tag: (field.text or "").strip() or None for field in entry}
-        for entry in root
-        if entry.tag in ("anime", "manga")
-    ]
-    if not records or not export_of(_keys(records)):
-        raise DataError(f"{source} is XML, and the only XML that palate reads is an export of MyAnimeList.")
-    return records
-
-
-def _keys(records: Iterable[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(key for record in records for key in record))
-
-
-def _of_records(records: list[dict[str, Any]], source: str) -> Table:
-    import polars as pl
-
-    names = _keys(records)
-
-    def column(at: int) -> pl.Series:
-        values = [record.get(names[at]) for record in records]
-        return pl.Series(names[at], [None if value is None else str(value) for value in values], dtype=pl.String)
-
-    return Table(source, names, column, column, height=len(records))

@@ -27,8 +27,8 @@ from palate.data.reading.personal import (
     rows_of_person,
     sample_table,
     settle_header,
-    table_of_person,
 )
+from palate.data.reading.records import table_of_person
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.reading.wide import Blank, check_not_wide, check_sample_not_wide, check_wide, long_table
@@ -84,7 +84,8 @@ def read(
             with connection=.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
             "implicit" if only choices are known.
-        user (str or int, default None): Column of users, by name or position from 0; None finds it.
+        user (str or int, default None): Column of users, by name or position from 0; None finds it. In a source without
+            users, such as an export of Goodreads or Letterboxd, any other name is that of the one person, as in "me".
         item (str or int, default None): Column of items.
         rating (str, int or False, default None): Column of ratings; of counts if implicit, where False leaves it out.
         time (str, int or False, default None): Column of times; False leaves it out.
