@@ -15,7 +15,7 @@ from palate.errors import DataError, OptionError
 FILMS = ["Matrix, The (1999)", "Sabrina (1954)", "Sabrina (1995)", "Star Wars: Episode IV - A New Hope (1977)",
          "Up (2009)", "Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)", "WALL·E (2008)", "Heat (1995)",
          "Heat (1986)", "Mission, The (1986)", "Fast & Furious (2009)", "Dark (2015)", "1984 (1984)", "Se7en (1995)",
-         "Avventura, L' (1960)", "(500) Days of Summer (2009)"]  # fmt: skip
+         "Avventura, L' (1960)", "8 1/2 (1963)", "(500) Days of Summer (2009)"]  # fmt: skip
 
 
 def model(titles, labels=None, *, values=(1, 5), kind="explicit", likes=None, **columns):
@@ -65,6 +65,7 @@ def goodreads(*rows):
         ("WALL-E", 2008, "WALL·E (2008)", "title and year"),
         ("Fast and Furious", 2009, "Fast & Furious (2009)", "title and year"),
         ("L'avventura", 1960, "Avventura, L' (1960)", "title and year"),
+        ("8½", 1963, "8 1/2 (1963)", "title and year"),
         ("500 Days of Summer", 2009, "(500) Days of Summer (2009)", "title and year"),
         ("Heat (Director's Cut)", 1995, "Heat (1995)", "title and year"),
     ],
@@ -74,7 +75,7 @@ def test_titles_that_are_the_same(title, year, expected, by):
     assert found.ratings == {LABEL_OF[expected]: 4}
     assert found.by == {by: 1}
     assert (found.n_matched, found.n_items) == (1, 1)
-    assert bool(found.shortened) == (by == "title without its subtitle")
+    assert bool(found.assumed) == (by == "title without its subtitle")
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,8 @@ def test_what_fits_several_items_is_listed_and_not_taken():
     assert found.ambiguous["Heat"] == ("Heat (1995) [108]", "Heat (1986) [109]")
     assert set(found.ambiguous) == {"Sabrina", "Heat"}
     assert "2 ambiguous, not taken" in str(found)
+    assert found.assumed == {"Up": "Up (2009) [105]"}  # it may be another Up
+    assert "'Up' as 'Up (2009) [105]'" in str(found)
 
 
 def test_different_works_of_one_title_do_not_share_an_item():

@@ -55,7 +55,8 @@ class Match:
         by (dict): What matched them (label, ISBN, title and year, ...) -> number of items.
         unmatched (tuple of str): Titles of the items that are not in the model, or cannot be known to be.
         ambiguous (dict): Title -> titles of the several items of the model that it fits; none was taken.
-        shortened (dict): Title -> the model's title, where one of them is without its subtitle.
+        assumed (dict): Title -> the model's title, where a title without its subtitle was compared, or where the model
+            has a year or an author that the file does not.
         scale (str): How ratings were brought onto the model's scale, or which of them are choices.
         read (str): What was left out while the file was read.
 
@@ -73,7 +74,7 @@ class Match:
     by: dict[str, int]
     unmatched: tuple[str, ...] = ()
     ambiguous: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    shortened: dict[str, str] = field(default_factory=dict)
+    assumed: dict[str, str] = field(default_factory=dict)
     scale: str = ""
     read: str = ""
 
@@ -86,7 +87,7 @@ class Match:
         """Return the report as plain data, fit for JSON; the lists are whole.
 
         Returns:
-            dict: n_items, n_matched, n_used, by, unmatched, ambiguous, shortened, scale and read.
+            dict: n_items, n_matched, n_used, by, unmatched, ambiguous, assumed, scale and read.
         """
         return {
             "n_items": self.n_items,
@@ -95,7 +96,7 @@ class Match:
             "by": self.by,
             "unmatched": list(self.unmatched),
             "ambiguous": {title: list(titles) for title, titles in self.ambiguous.items()},
-            "shortened": self.shortened,
+            "assumed": self.assumed,
             "scale": self.scale,
             "read": self.read,
         }
@@ -105,9 +106,9 @@ class Match:
         lines = [f"{self.n_matched:,} of {self.n_items:,} items matched{f': {by}' if by else ''}."]
         lines += [f"{len(self.ratings):,} of them used: {self.scale}."] if self.scale else []
         lines += [self.read] if self.read else []
-        shortened = [f"{title!r} as {taken!r}" for title, taken in self.shortened.items()]
+        assumed = [f"{title!r} as {taken!r}" for title, taken in self.assumed.items()]
         ambiguous = [f"{title!r} fits {', '.join(map(repr, fits[:3]))}" for title, fits in self.ambiguous.items()]
-        lines += _listed(f"matched by {SHORTENED}", shortened)
+        lines += _listed("by title alone or without its subtitle", assumed)
         lines += _listed("ambiguous, not taken", ambiguous)
         lines += _listed("not in the model", [repr(title) for title in self.unmatched])
         return "\n".join(lines)
@@ -140,7 +141,7 @@ def match(model: Model, source: Any, options: Mapping[str, Any]) -> Match:
         dict(Counter(one.by for one in found if one.code >= 0)),
         tuple(work.title for work, one in pairs if not one.codes),
         {work.title: tuple(map(finder.shown, one.codes)) for work, one in pairs if one.codes and one.code < 0},
-        {work.title: finder.shown(one.code) for work, one in pairs if one.by == SHORTENED and one.code >= 0},
+        {work.title: finder.shown(one.code) for work, one in pairs if finder.is_assumed(one)},
         scale,
         str(sources[0].report) if sources[0].report.bad_rows else "",
     )
@@ -262,6 +263,13 @@ class _Finder:
         """What to call an item in a report."""
         work = self.works[code]
         return work.title if work.title.startswith(str(work.label)) else f"{work.title} [{work.label}]"
+
+    def is_assumed(self, one: Found) -> bool:
+        """True if an item was taken though a subtitle was left out, or its year or author could not be compared."""
+        if one.code < 0:
+            return False
+        other = self.works[one.code]
+        return one.by == SHORTENED or (one.by == "title" and bool(other.year or other.authors))
 
     def find(self, work: Work) -> Found:
         """The items that an item of the file fits, by the first of all ways that finds any."""

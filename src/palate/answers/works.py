@@ -27,6 +27,7 @@ NO_NAME = re.compile(
     re.IGNORECASE,
 )
 ALSO_KNOWN = re.compile(r"^(a\.?k\.?a\.?|also known as)\s+", re.IGNORECASE)
+FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 EPISODE = re.compile(r":\s*(season|series|limited series|part|volume|vol\.?|chapter|book|episode)\b", re.IGNORECASE)
 NAME_SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
 YEARS = (
@@ -122,7 +123,8 @@ def _parts(text: str) -> tuple[str, int | None, list[str]]:
 
 def _key(title: str) -> str:
     """A title as it is compared: without case, accents and punctuation, with the article first."""
-    text = ARTICLE_LAST.sub(r"\2 \1", folded(title.strip()).replace("\u2019", "'"))
+    apart = FRACTION.sub(r" \g<0>", title.strip())  # 8½ is 8 1/2, not 81/2
+    text = ARTICLE_LAST.sub(r"\2 \1", folded(apart).replace("\u2019", "'"))
     text = re.sub(r"\bl'\s*", "l ", text).replace("&", " and ").replace("'", "")
     return " ".join(re.findall(r"\w+", text)) or text
 

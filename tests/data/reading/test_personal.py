@@ -67,7 +67,7 @@ LASTFM_NAMED = "uts,utc_time,artist,album,track\n1722456900,x,Ann,Album,Song\n17
 
 RATED = [  # file, ending, {item: rating}, what is left out
     ("a Goodreads export", GOODREADS, "csv", {"1": 5, "3": 3}, 2),
-    ("a StoryGraph export", STORYGRAPH, "csv", {"9780441172719": 4.25, "Silk": 3.5}, 1),
+    ("a StoryGraph export", STORYGRAPH, "csv", {"9780441172719": 4.25, "A. Nother - Silk": 3.5}, 1),
     ("a Letterboxd export", LETTERBOXD, "csv", {"It (1990)": 3.5, "It (2017)": 0.5}, 1),
     ("an IMDb export", IMDB, "csv", {"tt0087182": 7, "tt1160419": 9}, 0),
     ("a MyAnimeList export", ANIME, "xml", {"20": 8}, 2),

@@ -131,7 +131,10 @@ SPOTIFY = Export(
 LASTFM = Export(
     "a Last.fm export",
     "plays",
-    tuple(("artist", "track", when) for when in ("uts", "utctime", "date", "time", "timestamp")),
+    (
+        *(("artist", "track", when) for when in ("uts", "utctime")),
+        *(("artist", "album", "track", when) for when in ("date", "time", "timestamp")),
+    ),
     {"title": ("track",), "author": ("artist",), "time": ("uts", "utctime", "date", "time", "timestamp")},
 )
 NETFLIX = Export(

@@ -18,7 +18,7 @@ from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.records import table_of_person
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
-from palate.errors import DataError
+from palate.errors import DataError, PalateError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -297,7 +297,7 @@ def _labels(columns: dict[str, pl.Series | None]) -> pl.Series:
     if columns["year"] is not None:
         year = _whole_years(columns["year"]).cast(pl.String)
         made = pl.select(pl.coalesce(title + " (" + year + ")", title)).to_series()
-    elif author is not None and ids is None:
+    elif author is not None:
         made = pl.select(pl.coalesce(author + " - " + title, title)).to_series()
     return made if ids is None else pl.select(pl.coalesce(ids, made)).to_series()
 
@@ -349,7 +349,7 @@ def _complete_times(times: pl.Series | None, kept: pl.Series, source: str) -> pl
         return None
     try:
         read = seconds(_text(times).filter(kept), source)
-    except DataError:
+    except PalateError:
         return None
     return None if read.null_count() else read
 
