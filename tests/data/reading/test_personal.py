@@ -276,7 +276,22 @@ def test_a_misspelt_column_is_no_person(typed):
         read("who,what,how_much\nann,tea,5\nbob,jam,4\n", user=typed, item="what", rating="how_much")
 
 
-@pytest.mark.parametrize("name", ["me", "Ann", "rick", "mein", "Zoë"])
+@pytest.mark.parametrize("typed", ["user", "userId", "visitor_id", "Reviewer ID", "customerID"])
+@pytest.mark.parametrize("kind", ["explicit", "implicit"])
+def test_a_column_that_is_not_there_is_no_person(typed, kind):
+    with pytest.raises(DataError, match="no column"):
+        read("u1,i1,5\nu2,i2,4\n", user=typed, kind=kind)
+    with pytest.raises(DataError, match="no column"):
+        read("who,item,rating\nann,tea,5\nbob,jam,4\n", user=typed, kind=kind)
+
+
+def test_choices_without_names_of_columns_are_asked_about():
+    with pytest.raises(DataError, match="item=0"):
+        read("u1,i1\nu1,i2\n", user="me", kind="implicit")
+    assert by_item(read("u1,i1\nu1,i2\n", user="me", kind="implicit", item=1)) == {"i1": 1, "i2": 1}
+
+
+@pytest.mark.parametrize("name", ["me", "Ann", "rick", "mein", "Zoë", "David", "INGRID"])
 def test_any_other_name_is_one(name):
     assert read("name,time,rating,track\nDune,2024-01-01,5,a\nUp,2024-01-02,4,b\n", user=name).classes["user"] == [name]
 

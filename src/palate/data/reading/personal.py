@@ -6,6 +6,7 @@ that one name, so that the file is read like any other. Rows without a rating or
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 TITLES = ("title", "name")  # what an item may be called in a person's own table
+ENDS_IN_ID = re.compile(r"[_\s-]id$|[a-z]I[dD]$", re.ASCII)
 NO_DATE = ("0000-00-00", "")
 SPREADSHEET_TEXT = '^="(.*)"$'  # how a spreadsheet is made to keep a leading zero: ="0441172717"
 
@@ -102,11 +104,13 @@ def person_of(table: Table, given: dict[str, Any], kind: str) -> Person | None:
         return Person(_named(table, export, given, kind), export)
     if not isinstance(user, str) or not user.strip() or _users(table.names):
         return None
-    return None if _is_nearly_one_of(user, table.names) else Person(user, None)
+    return None if _may_be_column(user, table.names) else Person(user, None)
 
 
-def _is_nearly_one_of(user: str, names: list[str]) -> bool:
-    """True if a name is spelt like that of a column, but for its case, a letter or the order of letters."""
+def _may_be_column(user: str, names: list[str]) -> bool:
+    """True if a name is one that columns of users have, or spelt like a column here but for its case or a letter."""
+    if is_common(user, "user") or ENDS_IN_ID.search(user):
+        return True
     typed, own = plain(user), [plain(name) for name in names]
     if len(typed) < 3:
         return typed in own
@@ -162,7 +166,7 @@ def _rows_of_own_table(table: Table, person: Person, given: dict[str, Any], kind
     n = len(table.names)
     own = dict(given, user=n)
     if own["item"] is None:
-        own["item"] = _own_item(table)
+        own["item"] = _own_item(table, kind)
     if own["rating"] is None and not table.named and kind == "explicit" and own["item"] == 0 and n > 1:
         own["rating"] = 1
     added = [pl.repeat(person.name, table.height, dtype=pl.String, eager=True)]
@@ -184,9 +188,17 @@ def _rows_of_own_table(table: Table, person: Person, given: dict[str, Any], kind
     return PersonRows(wider, own, {}, {}, {"person": person.name}, items)
 
 
-def _own_item(table: Table) -> str | int | None:
-    """The column of items of a person's own table where none has a common name: the titles, or the first column."""
+def _own_item(table: Table, kind: str) -> str | int | None:
+    """The column of items of a person's own table: one with a common name, or of titles; the first one without names.
+
+    Raises DataError where the first column without a name may be the users as well.
+    """
     if not table.named:
+        if kind == "implicit" and len(table.names) > 1:
+            raise DataError(
+                f"{table.source} has no column names. To read it as one person's, say which column has the items: "
+                "item=0, for instance. If it has users, say which column: user=0, for instance."
+            )
         return 0
     wanted = (*COMMON_NAMES["item"], *TITLES)
     return next((name for common in wanted for name in table.names if plain(name) == common), None)
