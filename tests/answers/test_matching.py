@@ -275,6 +275,14 @@ def test_plays_are_counts():
     assert songs.match(io.BytesIO(rows.encode())).ratings == {"101": 2}
 
 
+def test_a_model_of_artists_takes_plays_by_artist():
+    artists = model(["Ann", "Bo", "Song"], kind="implicit")
+    rows = "Ann,,Song,01 Jul 2024 20:15\nAnn,,Tune,02 Jul 2024 20:15\nBo,,Air,02 Jul 2024 20:15\n"
+    found = artists.match(io.BytesIO(rows.encode()))
+    assert found.ratings == {"101": 2, "102": 1}
+    assert "by artist" in found.scale
+
+
 # ---- sources
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from palate.answers.works import Work, isbn13, works_of
 from palate.data.ratings import Ratings
 from palate.data.reading import read
@@ -55,8 +57,8 @@ class Match:
         by (dict): What matched them (label, ISBN, title and year, ...) -> number of items.
         unmatched (tuple of str): Titles of the items that are not in the model, or cannot be known to be.
         ambiguous (dict): Title -> titles of the several items of the model that it fits; none was taken.
-        assumed (dict): Title -> the model's title, where a title without its subtitle was compared, or where the model
-            has a year or an author that the file does not.
+        assumed (dict): Title -> the model's title, where a title without its subtitle was compared, or where only one
+            of the two sides has a year or an author.
         scale (str): How ratings were brought onto the model's scale, or which of them are choices.
         read (str): What was left out while the file was read.
 
@@ -125,9 +127,20 @@ def match(model: Model, source: Any, options: Mapping[str, Any]) -> Match:
     if "kind" in options:
         raise OptionError("match finds the kind by itself: leave out kind=.")
     rated, chosen = _read(source, options, model)
+    found = _matched(model, rated, chosen, labels_count="item" in options)
+    if chosen is None or (artists := _by_artist(chosen)) is None:
+        return found
+    by_artist = _matched(model, None, artists, labels_count=False)
+    if by_artist.n_matched * found.n_items <= found.n_matched * by_artist.n_items:
+        return found
+    return replace(by_artist, scale=f"tracks are taken together by artist, and {by_artist.scale}")
+
+
+def _matched(model: Model, rated: Ratings | None, chosen: Ratings | None, *, labels_count: bool) -> Match:
+    """Match what a person rated and chose. labels_count: labels are the model's, even if a service made the file."""
     sources = [ratings for ratings in (rated, chosen) if ratings is not None]
     works = _works(sources)
-    finder = _Finder.of(model, labels_count="item" in options or _export_of(sources[0]) is None)
+    finder = _Finder.of(model, labels_count=labels_count or _export_of(sources[0]) is None)
     found = _without_conflicts(works, [finder.find(work) for work in works])
     pairs = list(zip(works, found, strict=True))
     taken = {work.label: one.code for work, one in pairs if one.code >= 0}
@@ -141,7 +154,7 @@ def match(model: Model, source: Any, options: Mapping[str, Any]) -> Match:
         dict(Counter(one.by for one in found if one.code >= 0)),
         tuple(work.title for work, one in pairs if not one.codes),
         {work.title: tuple(map(finder.shown, one.codes)) for work, one in pairs if one.codes and one.code < 0},
-        {work.title: finder.shown(one.code) for work, one in pairs if finder.is_assumed(one)},
+        {work.title: finder.shown(one.code) for work, one in pairs if finder.is_assumed(work, one)},
         scale,
         str(sources[0].report) if sources[0].report.bad_rows else "",
     )
@@ -215,6 +228,19 @@ def _export_of(ratings: Ratings) -> Export | None:
     return next((export for export in EXPORTS if export.name == ratings.report.how.get("file")), None)
 
 
+def _by_artist(chosen: Ratings) -> Ratings | None:
+    """The plays of tracks as plays of their artists; None for anything else."""
+    export, table = _export_of(chosen), chosen.item_table
+    if export is None or export.holds != "plays" or table is None or "author" not in table.columns:
+        return None
+    artist_of = dict(zip(chosen.item_vocabulary.labels.tolist(), table["author"].to_list(), strict=True))
+    weights = np.ones(len(chosen)) if chosen.weights is None else chosen.weights
+    artists = [artist_of[label] for label in _labels(chosen)]
+    columns = {"user": [PERSON] * len(artists), "item": artists, "count": weights}
+    played = read(columns, kind="implicit", on_bad_rows="report")
+    return played._with(report=chosen.report) if len(played) else None
+
+
 def _works(sources: Sequence[Ratings]) -> list[Work]:
     """The items of a file, each once; those that were rated come first."""
     works: dict[Label, Work] = {}
@@ -264,12 +290,12 @@ class _Finder:
         work = self.works[code]
         return work.title if work.title.startswith(str(work.label)) else f"{work.title} [{work.label}]"
 
-    def is_assumed(self, one: Found) -> bool:
+    def is_assumed(self, work: Work, one: Found) -> bool:
         """True if an item was taken though a subtitle was left out, or its year or author could not be compared."""
         if one.code < 0:
             return False
-        other = self.works[one.code]
-        return one.by == SHORTENED or (one.by == "title" and bool(other.year or other.authors))
+        told = any(known.year or known.authors for known in (work, self.works[one.code]))
+        return one.by == SHORTENED or (one.by == "title" and told)
 
     def find(self, work: Work) -> Found:
         """The items that an item of the file fits, by the first of all ways that finds any."""

@@ -249,6 +249,7 @@ def test_columns_of_ratings_are_no_export(names):
         ("title,year,rating\nIt,1990,5\nIt,2017,4\n", {"It (1990)": 5, "It (2017)": 4}),
         ("movieId,rating\n1,5\n2,4\n", {"1": 5, "2": 4}),
         ("rating\ttitle\n5\tDune\n4\tUp\n", {"Dune": 5, "Up": 4}),
+        ("Title,My Rating\nDune,5\nUp,4\n", {"Dune": 5, "Up": 4}),
         ("Dune,5\nUp,4\n", {"Dune": 5, "Up": 4}),
         ("Dune,5,2024-01-01\nUp,4,2024-01-02\n", {"Dune": 5, "Up": 4}),
     ],

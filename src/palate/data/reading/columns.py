@@ -36,7 +36,7 @@ COMMON_NAMES = {
             asin article articleid artist artistid song songid track trackid album albumid anime animeid game gameid
             business businessid beer beerid beerbeerid recipe recipeid joke jokeid restaurant restaurantid""",
         "rating": """rating ratings stars star score scores value bookrating userrating overall reviewoverall grade
-            preference""",
+            preference myrating yourrating starrating myscore""",
         "time": """timestamp time times ts datetime date unixreviewtime unixtime reviewtime ratedat createdat reviewdate
             submissiondate""",
         "weight": "weight weights confidence",
