@@ -18,6 +18,7 @@ from palate.answers.explaining import explain
 from palate.answers.fold_in import FoldIn, fold_in
 from palate.answers.fold_in_many import FoldIns, are_many, fold_in_many
 from palate.answers.frames import Frame
+from palate.answers.matching import Match, match
 from palate.answers.names import find
 from palate.answers.observed import cross_tab, history_frame
 from palate.answers.predicting import columns_of, predict
@@ -488,6 +489,37 @@ class Recommender:
         """
         model = self._model_of(side)
         return fold_in_many(model, ratings, features) if are_many(model, ratings) else fold_in(model, ratings, features)
+
+    def match(self, source: Any, **options: Any) -> Match:
+        """Match the items of one person's file with those of the model, and bring the ratings onto its scale.
+
+        Such files are exports of Goodreads, Letterboxd, IMDb, StoryGraph, MyAnimeList, Spotify, Netflix and Last.fm, or
+        any table of items and ratings. An item is matched by its label, then by ISBN or IMDb id, then by title and year
+        or author, without regard to case, punctuation, articles, editions in brackets and, where only one item fits,
+        subtitles. What fits several items is listed in the report and not taken.
+
+        Parameters:
+            source (path, frame, mapping or Ratings): The ratings or choices of one person.
+            options (keyword arguments): Options of `palate.read`, such as item= and rating=. A column of items that is
+                named with item= has labels of the model, even if they are numbers.
+
+        Returns:
+            Match: `ratings` is what fold_in() takes, `seen` what not to recommend. Prints as a report.
+
+        Raises:
+            DataError: The file cannot be read, has several users, or has no ratings where the model needs them.
+            OptionError: An option is not valid, or kind= is given.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["m1", "m2"], "rating": [5, 3]})
+            >>> films = {"item": ["m1", "m2"], "title": ["Matrix, The (1999)", "Alien (1979)"]}
+            >>> rec = palate.Bias().fit(ratings.with_items(films))
+            >>> found = rec.match({"title": ["The Matrix"], "year": [1999], "rating": [4.5]})
+            >>> found.ratings, found.by
+            ({'m1': 4.5}, {'title and year': 1})
+        """
+        return match(self.model, source, options)
 
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
         """Choose the n items whose ratings would teach most about a new user (preference elicitation).

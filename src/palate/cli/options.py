@@ -100,7 +100,11 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
-    "user": _text("user", READING, "User column: its name, or its position from 0."),
+    "user": _text(
+        "user",
+        READING,
+        "User column: its name, or its position from 0. Without users: a person's name.",
+    ),
     "item": _text("item", READING, "Item column."),
     "rating": _text("rating", READING, 'Rating column; for implicit ratings the counts. "false": none.'),
     "time": _text("time", READING, 'Time column. "false": none.'),

@@ -543,5 +543,7 @@ def test_half_characters_are_an_error_with_their_place(source):
 
 def test_times_beyond_64_bits_are_refused():
     for time in (2**70, 1e300, -(2**64)):
+        columns = {"user": ["a"], "item": ["b"], "rating": [1], "time": [time]}
         with pytest.raises(DataError, match="time"):
-            read({"user": ["a"], "item": ["b"], "rating": [1], "time": [time]})
+            read(columns, time="time")
+        assert read(columns).times is None

@@ -243,8 +243,8 @@ def test_headers_of_any_length(n):
 
 @pytest.mark.parametrize("header", ["", "user;item;rating\n"])
 def test_a_decimal_comma_is_no_separator(header):
-    assert how(header + "ann;tea;4\nann;jam;4,5\n", on_bad_rows="report")["separator"] == ";"
-    assert how(header + "ann;tea;4,5\nann;jam;3,5\n", on_bad_rows="report")["separator"] == ";"
+    assert how(header + "ann;tea;4\nann;jam;4,5\n", on_bad_rows="report")["separator"] == '";"'
+    assert how(header + "ann;tea;4,5\nann;jam;3,5\n", on_bad_rows="report")["separator"] == '";"'
 
 
 @pytest.mark.parametrize("text", ["hello\nworld\nagain\n", "1\n2\n3\n", "one line without an end", "a b c d e f\n"])

@@ -32,12 +32,12 @@ COMMON_NAMES = {
         "user": """user userid uid users username usr reviewer reviewerid reviewername reader readerid rater raterid
             viewer viewerid listener listenerid player playerid voter voterid customer customerid member memberid
             subscriber subscriberid client clientid buyer buyerid shopper shopperid visitor visitorid account accountid
-            profile profileid person personid author authorid""",
+            profile profileid profilename person personid author authorid""",
         "item": """item itemid iid items movie movieid mid film filmid book bookid isbn product productid parentasin
             asin article articleid artist artistid song songid track trackid album albumid anime animeid game gameid
             business businessid beer beerid beerbeerid recipe recipeid joke jokeid restaurant restaurantid""",
         "rating": """rating ratings stars star score scores value bookrating userrating overall reviewoverall grade
-            preference""",
+            preference myrating yourrating starrating myscore""",
         "time": """timestamp time times ts datetime date unixreviewtime unixtime reviewtime ratedat createdat reviewdate
             submissiondate""",
         "weight": "weight weights confidence",
@@ -339,10 +339,11 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
         if missing == ["rating"] and (advice := _count_advice(names)):
             raise DataError(f"{source}: {advice} {there_are(names)}")
         wide = " If each item has a column of its own, pass wide=True." if "item" in missing and len(names) > 2 else ""
+        alone = ' If all rows are one person\'s, pass user="me".' if "user" in missing else ""
         implicit = ' If only choices are known (clicks, plays, purchases), pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
-            f"(a name, or a position from 0).{wide}{implicit if 'rating' in missing else ''}"
+            f"(a name, or a position from 0).{wide}{alone}{implicit if 'rating' in missing else ''}"
         )
     fields = sorted(chosen, key=FIELDS.index)
     for number, field in enumerate(fields):

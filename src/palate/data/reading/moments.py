@@ -101,6 +101,8 @@ def seconds(series: pl.Series) -> pl.Series:
 
     if series.dtype in (pl.Date, pl.Datetime):
         return _of_dates(series)
+    if series.dtype.is_nested():
+        return pl.Series(series.name, [None] * len(series), dtype=pl.Int64)
     if series.dtype != pl.String:
         return _of_numbers(series, _same)
     return pl.select(pl.coalesce(_of_numbers(series, _same), _parsed(series, UNMISTAKABLE))).to_series()

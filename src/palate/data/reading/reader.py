@@ -37,6 +37,15 @@ from palate.data.reading.fitting import fits_ratings
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.numbers import Decimal
 from palate.data.reading.parsing import Rows, TextFile
+from palate.data.reading.personal import (
+    Person,
+    check_distinct,
+    person_of,
+    rows_of_person,
+    sample_table,
+    settle_header,
+)
+from palate.data.reading.records import table_of_person
 from palate.data.reading.selecting import Selection, check_where
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
@@ -107,7 +116,8 @@ def read(
             with connection=.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
             "implicit" if only choices are known.
-        user (str or int, default None): Column of users, by name or position from 0; None finds it.
+        user (str or int, default None): Column of users, by name or position from 0; None finds it. In a source without
+            users, such as an export of Goodreads or Letterboxd, any other name is that of the one person, as in "me".
         item (str or int, default None): Column of items.
         rating (str, int or False, default None): Column of ratings; of counts if implicit, where False leaves it out.
         time (str, int or False, default None): Column of times; False leaves it out.
@@ -178,7 +188,7 @@ def read(
     blank = False if wide and blank is None and asked.missing else blank
     with polars_errors_in_words("the source"):
         fits = partial(fits_ratings, given=given, kind=kind)
-        table = table_of(source, connection, fits)
+        table = table_of_person(source) or table_of(source, connection, fits)
         collector = Collector(
             name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, asked, event
         )
@@ -188,14 +198,21 @@ def read(
                 chunks = utf8_chunks(stream, encoding, collector.source)
                 min_columns = 3 if kind == "explicit" and not wide else 2
                 text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
+                if header is None and not wide:
+                    settle_header(text)
                 if wide:
                     collector.add_wide(collector.whole(text), given, blank, rows)
+                elif person := person_of(sample_table(text), given, kind):
+                    collector.add_person(collector.whole(text), person, given, may_repeat=duplicates is not None)
                 else:
                     collector.add_text(text, given, check_wide=wide is None)
         elif wide:
             collector.add_wide(table, given, blank, rows)
+        elif person := person_of(table, given, kind):
+            collector.add_person(table, person, given, may_repeat=duplicates is not None)
         else:
             collector.add_table(table, given, check_wide=wide is None)
+    items = collector.item_table if items is None else items
     return collector.ratings(policy, users=users, items=items, unrated=unrated)
 
 
@@ -254,6 +271,7 @@ class Collector:
     columns: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
+    item_table: pl.DataFrame | None = None
 
     def add_wide(self, table: Table, given: dict[str, Any], blank: Blank, rows: str | None) -> None:
         """Add all rated cells of a wide table."""
@@ -261,6 +279,19 @@ class Collector:
         self.blank_cells = long.n_blank
         self.add_table(long.table, dict.fromkeys(given))
         self.columns, self.how = long.columns, {**table.how, **long.how}
+
+    def add_person(self, table: Table, person: Person, given: dict[str, Any], *, may_repeat: bool) -> None:
+        """Add the rows of one person's file, and keep its titles."""
+        own = rows_of_person(table, person, given, self.kind)
+        self.bad.counts.update(own.left_out)
+        self.rows_read += sum(own.left_out.values())
+        self.add_table(own.table, own.given)
+        if person.export is None and self.kind == "explicit" and not may_repeat:
+            labels = list(self.items.code_of)
+            check_distinct([labels[code] for batch in self.batches for code in batch.items], person, self.source)
+        del self.columns["user"]
+        self.columns, self.how = {**self.columns, **own.columns}, {**table.how, **own.how}
+        self.item_table = own.items
 
     def whole(self, text: TextFile) -> Table:
         """All rows of a text file as one table; rows of another shape are bad."""
@@ -276,7 +307,8 @@ class Collector:
             parts.append(rows.frame.filter(pl.Series(good)))
         frame = pl.concat(parts) if parts else pl.DataFrame()
         names, column = text.dialect.names, frame.to_series
-        return Table(self.source, names, column, column, text.dialect.header, height=frame.height, is_text=True)
+        header, how = text.dialect.header, text.how
+        return Table(self.source, names, column, column, header, height=frame.height, is_text=True, how=how)
 
     def add_table(self, table: Table, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a source with columns."""
