@@ -100,6 +100,13 @@ def test_what_fits_several_items_is_listed_and_not_taken():
     assert "'Up' as 'Up (2009) [105]'" in str(found)
 
 
+def test_a_title_with_all_its_brackets_comes_first():
+    bands = model(["Ann", "Ann (Live)", "Bo (Tour 2009)", "Bo (Tour 2010)"])
+    found = bands.match({"title": ["Ann", "Ann (Live)", "Bo"], "rating": [5, 4, 3]})
+    assert found.ratings == {"101": 5, "102": 4}
+    assert set(found.ambiguous) == {"Bo"}
+
+
 def test_different_works_of_one_title_do_not_share_an_item():
     plain = model(["Sabrina", "Up"])
     both = plain.match(letterboxd(("Sabrina", 1954), ("Sabrina", 1995), ("Up", 2009)))

@@ -29,6 +29,7 @@ TOPS = (1.0, 5.0, 10.0, 100.0)  # highest ratings of scales
 MIDDLE = 0.6  # of the highest rating: 3 stars of 5, 6 of 10
 SHORTENED = "title without its subtitle"
 UNCHECKED = "title, unchecked"
+PARTS = ("ids", "whole", "names", "bare", "others")  # of a work, by which it is found
 
 
 @dataclass(frozen=True)
@@ -127,21 +128,24 @@ def match(model: Model, source: Any, options: Mapping[str, Any]) -> Match:
     if "kind" in options:
         raise OptionError("match finds the kind by itself: leave out kind=.")
     rated, chosen = _read(source, options, model)
-    found = _matched(model, rated, chosen, labels_count="item" in options)
+    finder = _Finder.of(model)
+    found = _matched(model, finder, rated, chosen, labels_count="item" in options)
     if chosen is None or (artists := _by_artist(chosen)) is None:
         return found
-    by_artist = _matched(model, None, artists, labels_count=False)
+    by_artist = _matched(model, finder, None, artists, labels_count=False)
     if by_artist.n_matched * found.n_items <= found.n_matched * by_artist.n_items:
         return found
     return replace(by_artist, scale=f"tracks are taken together by artist, and {by_artist.scale}")
 
 
-def _matched(model: Model, rated: Ratings | None, chosen: Ratings | None, *, labels_count: bool) -> Match:
+def _matched(
+    model: Model, finder: _Finder, rated: Ratings | None, chosen: Ratings | None, *, labels_count: bool
+) -> Match:
     """Match what a person rated and chose. labels_count: labels are the model's, even if a service made the file."""
     sources = [ratings for ratings in (rated, chosen) if ratings is not None]
     works = _works(sources)
-    finder = _Finder.of(model, labels_count=labels_count or _export_of(sources[0]) is None)
-    found = _without_conflicts(works, [finder.find(work) for work in works])
+    labels_count = labels_count or _export_of(sources[0]) is None
+    found = _without_conflicts(works, [finder.find(work, labels_count=labels_count) for work in works])
     pairs = list(zip(works, found, strict=True))
     taken = {work.label: one.code for work, one in pairs if one.code >= 0}
     values, scale = _for_model(model, rated, chosen, taken)
@@ -262,28 +266,23 @@ class _Finder:
         works (list of Work): One for each item code.
         labels (dict): Label as text -> code.
         ids (dict): ISBN or IMDb id -> codes.
-        names, bare, others (dict): Title -> codes; see Work.
-        labels_count (bool): The file's labels are those of the model, even where they are numbers.
+        whole, names, bare, others (dict): Title -> codes; see Work.
     """
 
     works: list[Work]
     labels: dict[str, int]
     ids: dict[str, list[int]]
+    whole: dict[str, list[int]]
     names: dict[str, list[int]]
     bare: dict[str, list[int]]
     others: dict[str, list[int]]
-    labels_count: bool
 
     @classmethod
-    def of(cls, model: Model, *, labels_count: bool) -> _Finder:
+    def of(cls, model: Model) -> _Finder:
         labels = [plain_label(label) for label in model.item_vocabulary.labels.tolist()]
         works = works_of(labels, model.item_table)
-        ids, names, bare, others = (
-            _codes_by(getattr(work, part) for work in works) for part in ("ids", "names", "bare", "others")
-        )
-        return cls(
-            works, {str(label): code for code, label in enumerate(labels)}, ids, names, bare, others, labels_count
-        )
+        by = {part: _codes_by(getattr(work, part) for work in works) for part in PARTS}
+        return cls(works, {str(label): code for code, label in enumerate(labels)}, **by)
 
     def shown(self, code: int) -> str:
         """What to call an item in a report."""
@@ -297,15 +296,18 @@ class _Finder:
         told = any(known.year or known.authors for known in (work, self.works[one.code]))
         return one.by == SHORTENED or (one.by == "title" and told)
 
-    def find(self, work: Work) -> Found:
-        """The items that an item of the file fits, by the first of all ways that finds any."""
+    def find(self, work: Work, *, labels_count: bool) -> Found:
+        """The items that an item of the file fits, by the first of all ways that finds any.
+
+        labels_count: the file's labels are those of the model, even where they are numbers.
+        """
         code = self.labels.get(str(work.label))
-        if code is not None and self._is_same_label(work, self.works[code]):
+        if code is not None and _is_same_label(work, self.works[code], labels_count=labels_count):
             return Found("label", [code])
         by_id = sorted({code for known in work.ids for code in self.ids.get(known, ())})
         if by_id:
             return Found("IMDb id" if self.works[by_id[0]].ids & work.imdb else "ISBN", by_id)
-        for known, index in ((work.names, self.names), (work.bare, self.bare)):
+        for known, index in ((work.whole, self.whole), (work.names, self.names), (work.bare, self.bare)):
             found = self._of_these(work, {code for name in known for code in index.get(name, ())})
             if found.codes:
                 return found
@@ -314,18 +316,6 @@ class _Finder:
         found = self._of_these(work, fitting)
         may_be_film = work.is_episode and found.by == "title" and any(self.works[code].year for code in found.codes)
         return Found(SHORTENED if found.codes else "", found.codes, found.is_doubtful or may_be_film)
-
-    def _is_same_label(self, work: Work, other: Work) -> bool:
-        """True unless the labels are numbers that may be equal by chance: then the titles must agree, if there are any.
-
-        A service's own numbers are not a model's, unless the caller said so.
-        """
-        text = str(work.label)
-        if not text.isdecimal() or isbn13(text):
-            return True
-        if work.names and other.names:
-            return bool((work.bare | work.others) & (other.bare | other.others)) and _agree(work, other) != "no"
-        return self.labels_count
 
     def _of_these(self, work: Work, codes: Iterable[int]) -> Found:
         """The codes with the best evidence, among those that nothing contradicts."""
@@ -336,6 +326,19 @@ class _Finder:
             if by_evidence[evidence]:
                 return Found(evidence, by_evidence[evidence], is_doubtful=evidence == UNCHECKED)
         return Found("", [])
+
+
+def _is_same_label(work: Work, other: Work, *, labels_count: bool) -> bool:
+    """True unless the labels are numbers that may be equal by chance: then the titles must agree, if there are any.
+
+    A service's own numbers are not a model's, unless the caller said so.
+    """
+    text = str(work.label)
+    if not text.isdecimal() or isbn13(text):
+        return True
+    if work.names and other.names:
+        return bool((work.bare | work.others) & (other.bare | other.others)) and _agree(work, other) != "no"
+    return labels_count
 
 
 def _codes_by(keys: Iterable[Iterable[str]]) -> dict[str, list[int]]:

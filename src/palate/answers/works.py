@@ -28,6 +28,8 @@ NO_NAME = re.compile(
 )
 ALSO_KNOWN = re.compile(r"^(a\.?k\.?a\.?|also known as)\s+", re.IGNORECASE)
 FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
+ELIDED = re.compile(r"\bl'\s*")
+WORD = re.compile(r"\w+")
 EPISODE = re.compile(r":\s*(season|series|limited series|part|volume|vol\.?|chapter|book|episode)\b", re.IGNORECASE)
 NAME_SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
 YEARS = (
@@ -46,7 +48,8 @@ class Work:
     Attributes:
         label (label): Its label.
         title (str): What to call it in a report.
-        names (frozenset of str): Its title as titles are compared; empty without a title.
+        whole (frozenset of str): Its title with all that stands in brackets but the year, as titles are compared.
+        names (frozenset of str): The same without brackets at the end; empty without a title.
         bare (frozenset of str): The same without a leading article.
         others (frozenset of str): Its title without the subtitle, and other titles in brackets.
         year (int or None): When it appeared.
@@ -57,6 +60,7 @@ class Work:
 
     label: Any
     title: str
+    whole: frozenset[str]
     names: frozenset[str]
     bare: frozenset[str]
     others: frozenset[str]
@@ -90,15 +94,21 @@ def works_of(labels: Sequence[Any], table: pl.DataFrame | None) -> list[Work]:
 def _work(label: Any, text: str | None, year: Any, author: Any, ids: frozenset[str]) -> Work:
     title, own_year, brackets = _parts(text or "")
     year = _year_of(year) or own_year
-    main = {_key(title)} - {""}
-    without_subtitle = title.partition(":")[0]
-    others = {_key(without_subtitle), *(_key(name) for name in brackets)} - {""} - main
+    main = frozenset([_key(title)]) - {""}
+    shorter = [*([title.partition(":")[0]] if ":" in title else []), *brackets]
     shown = text or str(label)
-    shown = f"{shown} ({year})" if year and str(year) not in shown else shown
-    bare = frozenset(_without_article(name) for name in main)
-    authors = _last_names(str(author)) if author is not None else frozenset[str]()
-    is_episode = EPISODE.search(title) is not None
-    return Work(label, shown, frozenset(main), bare, frozenset(others), year, authors, ids, is_episode)
+    return Work(
+        label,
+        title=f"{shown} ({year})" if year and str(year) not in shown else shown,
+        whole=frozenset([_key(YEAR_LAST.sub("", text or ""))]) if brackets else main,
+        names=main,
+        bare=frozenset(map(_without_article, main)),
+        others=frozenset(map(_key, shorter)) - {""} - main,
+        year=year,
+        authors=frozenset() if author is None else _last_names(str(author)),
+        ids=ids,
+        is_episode=EPISODE.search(title) is not None,
+    )
 
 
 # ---- titles ----------------------------------------------------------------------------------------------------------
@@ -107,7 +117,7 @@ def _work(label: Any, text: str | None, year: Any, author: Any, ids: frozenset[s
 def _parts(text: str) -> tuple[str, int | None, list[str]]:
     """A title without what stands in brackets at its end: (title, year, other titles)."""
     year, others = None, []
-    while True:
+    while text.rstrip().endswith((")", "]")):
         if found := YEAR_LAST.search(text):
             if found.start() == 0:
                 break
@@ -123,10 +133,14 @@ def _parts(text: str) -> tuple[str, int | None, list[str]]:
 
 def _key(title: str) -> str:
     """A title as it is compared: without case, accents and punctuation, with the article first."""
-    apart = FRACTION.sub(r" \g<0>", title.strip())  # 8½ is 8 1/2, not 81/2
-    text = ARTICLE_LAST.sub(r"\2 \1", folded(apart).replace("\u2019", "'"))
-    text = re.sub(r"\bl'\s*", "l ", text).replace("&", " and ").replace("'", "")
-    return " ".join(re.findall(r"\w+", text)) or text
+    text = title.strip().lower()
+    if not text.isascii():
+        text = folded(FRACTION.sub(r" \g<0>", text)).replace("\u2019", "'")  # 8½ is 8 1/2, not 81/2
+    if "," in text:
+        text = ARTICLE_LAST.sub(r"\2 \1", text)
+    if "'" in text:
+        text = ELIDED.sub("l ", text).replace("'", "")
+    return " ".join(WORD.findall(text.replace("&", " and "))) or text
 
 
 def _without_article(key: str) -> str:
@@ -164,7 +178,10 @@ def isbn13(value: Any) -> str | None:
     """
     if value is None:
         return None
-    text = re.sub(r'[-\s="]', "", str(value)).removesuffix(".0").upper()
+    text = str(value)
+    if len(text) < 8:
+        return None
+    text = re.sub(r'[-\s="]', "", text).removesuffix(".0").upper()
     if re.fullmatch(r"97[89]\d{10}", text, re.ASCII):
         return text if _check_digit(text[:12]) == text[12] else None
     if re.fullmatch(r"\d{7,9}[\dX]", text, re.ASCII):
