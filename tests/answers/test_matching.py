@@ -1,6 +1,7 @@
 """Matching one person's file with a model: by label, ISBN, title and year; never a wrong item without a word."""
 
 import io
+import sqlite3
 
 import numpy as np
 import polars as pl
@@ -302,6 +303,17 @@ def test_sources_of_every_kind(tmp_path):
                palate.read({"user": ["ann"], "item": ["Up"], "rating": [5]})]  # fmt: skip
     for source in sources:
         assert FILM_MODEL.match(source).ratings == {LABEL_OF["Up (2009)"]: 5}
+
+
+def test_options_of_reading_reach_every_look_at_the_file():
+    text = "title|rating\nUp|5\nHeat, The|4\n"
+    encoded = io.BytesIO(text.encode("utf-16-le"))
+    assert FILM_MODEL.match(encoded, encoding="utf-16-le", separator="|").ratings == {LABEL_OF["Up (2009)"]: 5}
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("create table own (title text, rating real)")
+        connection.execute("insert into own values ('Up', 4.5)")
+        found = FILM_MODEL.match("select * from own", connection=connection)
+    assert found.ratings == {LABEL_OF["Up (2009)"]: 4.5}
 
 
 def test_what_does_not_go():

@@ -176,7 +176,7 @@ def _read(source: Any, options: Mapping[str, Any], model: Model) -> tuple[Rating
         _check_alone(source)
         return (None, source) if source.is_implicit else (source, None)
     opened = _reopened(source)
-    whole = {"on_bad_rows": "report", **({} if has_users(opened()) else {"user": PERSON}), **options}
+    whole = {"on_bad_rows": "report", **({} if has_users(opened(), options) else {"user": PERSON}), **options}
     try:
         rated = read(opened(), **whole)
     except DataError as error:

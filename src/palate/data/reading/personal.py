@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -75,14 +76,16 @@ def sample_table(text: TextFile) -> Table:
     return Table(text.source, text.dialect.names, text.column, text.column, text.dialect.header, is_text=True)
 
 
-def has_users(source: Any) -> bool:
-    """True if a source has a column of users by its name. An open file is read."""
-    table = table_of_person(source) or table_of(source)
+def has_users(source: Any, options: Mapping[str, Any]) -> bool:
+    """True if a source has a column of users by its name. An open file is read. options: those of `palate.read`."""
+    table = table_of_person(source) or table_of(source, options.get("connection"))
     if table is None:
+        name, header = name_of(source), options.get("header")
         with open_bytes(source) as stream:
-            name = name_of(source)
-            text = TextFile(utf8_chunks(stream, None, name), name, None, None, given={}, min_columns=2)
-            settle_header(text)
+            chunks = utf8_chunks(stream, options.get("encoding"), name)
+            text = TextFile(chunks, name, options.get("separator"), header, given={}, min_columns=2)
+            if header is None:
+                settle_header(text)
         table = sample_table(text)
     return table.named and bool(_users(table.names)) and _export_without_users(table) is None
 
