@@ -131,6 +131,15 @@ def test_a_series_is_not_taken_for_a_film():
     assert model(["Dark", "Up"], kind="implicit").match(views).ratings == ["101", "102"]
 
 
+def test_an_episode_or_a_game_is_not_taken_for_a_film_of_its_year():
+    head = "Const,Your Rating,Date Rated,Title,Title Type,Year"
+    rows = [("tt1", "Up", "TV Episode"), ("tt2", "Heat", "Video Game"), ("tt3", "Heat", "Movie")]
+    lines = [f"{const},8,2024-01-01,{title},{kind},{2009 if title == 'Up' else 1995}" for const, title, kind in rows]
+    found = FILM_MODEL.match(io.BytesIO("\n".join([head, *lines]).encode()))
+    assert found.ratings == {LABEL_OF["Heat (1995)"]: 4}
+    assert set(found.ambiguous) == {"Up (2009)", "Heat (1995)"}
+
+
 def test_books_need_an_author_in_common_where_both_sides_have_one():
     books = model(["Emma", "Emma", "Dune"], author=["Jane Austen", "A. McCall Smith", "Herbert, Frank"])
     own = goodreads((1, "Emma", "Jane Austen", "", 5), (2, "Dune (Dune #1)", "Frank Herbert", "", 4))

@@ -310,12 +310,14 @@ class _Finder:
         for known, index in ((work.whole, self.whole), (work.names, self.names), (work.bare, self.bare)):
             found = self._of_these(work, {code for name in known for code in index.get(name, ())})
             if found.codes:
-                return found
+                is_other = work.is_other and not self.works[found.codes[0]].is_other
+                return replace(found, is_doubtful=found.is_doubtful or is_other)
         fitting = {code for name in work.names for code in self.others.get(name, ())}
         fitting |= {code for name in work.others for code in self.names.get(name, ())}
         found = self._of_these(work, fitting)
         may_be_film = work.is_episode and found.by == "title" and any(self.works[code].year for code in found.codes)
-        return Found(SHORTENED if found.codes else "", found.codes, found.is_doubtful or may_be_film)
+        doubtful = found.is_doubtful or may_be_film or work.is_other
+        return Found(SHORTENED if found.codes else "", found.codes, is_doubtful=doubtful)
 
     def _of_these(self, work: Work, codes: Iterable[int]) -> Found:
         """The codes with the best evidence, among those that nothing contradicts."""

@@ -30,7 +30,12 @@ ALSO_KNOWN = re.compile(r"^(a\.?k\.?a\.?|also known as)\s+", re.IGNORECASE)
 FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 ELIDED = re.compile(r"\bl'\s*")
 WORD = re.compile(r"\w+")
-EPISODE = re.compile(r":\s*(season|series|limited series|part|volume|vol\.?|chapter|book|episode)\b", re.IGNORECASE)
+EPISODE = re.compile(
+    r":\s*(season|series|limited series|part|volume|vol\.?|chapter|book|episode|staffel|teil|folge|saison|partie"
+    r"|temporada|parte|episodio|stagione|seizoen|sezon)\b",
+    re.IGNORECASE,
+)
+NO_FILM = re.compile(r"episode|game|podcast|music video", re.IGNORECASE)  # rated like films and series
 NAME_SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
 YEARS = (
     *("year", "releaseyear", "startyear", "originalpublicationyear", "yearofpublication", "publicationyear"),
@@ -38,6 +43,7 @@ YEARS = (
 )
 AUTHORS = ("author", "authors", "bookauthor", "artist", "artists", "artistname")
 IMDB_IDS = ("imdbid", "imdb", "tconst", "const")
+TYPES = ("titletype", "type")
 IMDB_ID = re.compile(r"tt\d{5,}")
 
 
@@ -56,6 +62,7 @@ class Work:
         authors (frozenset of str): Last names of those who made it.
         ids (frozenset of str): ISBNs of 13 digits, and IMDb ids (tt0111161).
         is_episode (bool): The title names a season or an episode.
+        is_other (bool): By its type it is an episode, a game or the like, which may be called as a film is.
     """
 
     label: Any
@@ -68,6 +75,7 @@ class Work:
     authors: frozenset[str]
     ids: frozenset[str]
     is_episode: bool
+    is_other: bool = False
 
     @property
     def imdb(self) -> frozenset[str]:
@@ -84,14 +92,16 @@ def works_of(labels: Sequence[Any], table: pl.DataFrame | None) -> list[Work]:
     texts = titles(table) or [None if are_numbers else str(label) for label in labels]
     years, authors = _column(table, YEARS, len(labels)), _column(table, AUTHORS, len(labels))
     isbns = _columns_with(table, "isbn", len(labels))
-    imdb = _column(table, IMDB_IDS, len(labels))
+    imdb, types = _column(table, IMDB_IDS, len(labels)), _column(table, TYPES, len(labels))
     return [
-        _work(label, text, year, author, frozenset(_ids((label, *isbn), (label, tt))))
-        for label, text, year, author, isbn, tt in zip(labels, texts, years, authors, isbns, imdb, strict=True)
+        _work(label, text, year, author, kind, frozenset(_ids((label, *isbn), (label, tt))))
+        for label, text, year, author, kind, isbn, tt in zip(
+            labels, texts, years, authors, types, isbns, imdb, strict=True
+        )
     ]
 
 
-def _work(label: Any, text: str | None, year: Any, author: Any, ids: frozenset[str]) -> Work:
+def _work(label: Any, text: str | None, year: Any, author: Any, kind: Any, ids: frozenset[str]) -> Work:
     title, own_year, brackets = _parts(text or "")
     year = _year_of(year) or own_year
     main = frozenset([_key(title)]) - {""}
@@ -108,6 +118,7 @@ def _work(label: Any, text: str | None, year: Any, author: Any, ids: frozenset[s
         authors=frozenset() if author is None else _last_names(str(author)),
         ids=ids,
         is_episode=EPISODE.search(title) is not None,
+        is_other=kind is not None and NO_FILM.search(str(kind)) is not None,
     )
 
 

@@ -370,12 +370,12 @@ def _complete_times(times: pl.Series | None, kept: pl.Series, source: str) -> pl
 
 
 def _attributes(table: Table, export: Export, labels: pl.Series, kept: pl.Series | None = None) -> pl.DataFrame | None:
-    """A table of the items in the rows that are kept: titles, years, authors and ISBNs, as far as the file has them."""
+    """A table of the items in the rows that are kept: titles, years, authors, types and ISBNs, where there are any."""
     import polars as pl
 
     own = [plain(name) for name in table.names]
     columns = {"item": labels}
-    for name in ("title", "year", "author"):
+    for name in ("title", "year", "author", "type"):
         if (column := _own_column(table, export, name, None)) is not None:
             columns[name] = _text(column if kept is None else column.filter(kept))
     for wanted in export.fields.get("isbn", ()):
