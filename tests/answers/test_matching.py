@@ -286,6 +286,11 @@ def test_what_was_chosen_and_not_rated_is_seen():
     assert "1 left out (no rating)" in found.read
 
 
+def test_rows_without_any_rating_are_choices_for_a_model_of_choices():
+    found = model(FILMS, kind="implicit").match(letterboxd(("Up", 2009, "")))
+    assert found.ratings == [LABEL_OF["Up (2009)"]]
+
+
 def test_plays_are_counts():
     songs = model(["Song", "Tune"], kind="implicit", artist=["Ann", "Bo"])
     rows = "Ann,,Song,01 Jul 2024 20:15\nAnn,,Song,02 Jul 2024 20:15\nCid,,Tune,02 Jul 2024 20:15\n"
@@ -335,6 +340,10 @@ def test_what_does_not_go():
         FILM_MODEL.match(several, kind="implicit")
     with pytest.raises(DataError, match=r"Netflix.*no ratings"):
         FILM_MODEL.match(io.BytesIO(b"Title,Date\nUp,1/1/20\n"))
+    with pytest.raises(DataError, match="no ratings"):
+        FILM_MODEL.match(palate.read({"user": ["ann"], "item": ["Up"]}, kind="implicit"))
+    with pytest.raises(DataError, match=r"no row .* has a rating: 1 rows read, 1 left out"):
+        FILM_MODEL.match(letterboxd(("Up", 2009, "")))
     with pytest.raises(DataError, match="no column found for rating"):
         FILM_MODEL.match({"title": ["Up"]})
     with pytest.raises(DataError, match="no file"):

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from palate.answers.own_ratings import export_of_ratings, for_model, labels_of_rows
 from palate.answers.works import Work, isbn13, works_of
 from palate.data.ratings import Ratings
 from palate.data.reading import read
-from palate.data.reading.exports import EXPORTS, Export
 from palate.data.reading.personal import has_users
 from palate.data.vocabulary import Label, plain_label
 from palate.errors import DataError, OptionError
@@ -25,8 +25,6 @@ from palate.models.model import Model
 
 PERSON = "me"
 N_LISTED = 10  # items that a report lists of each kind
-TOPS = (1.0, 5.0, 10.0, 100.0)  # highest ratings of scales
-MIDDLE = 0.6  # of the highest rating: 3 stars of 5, 6 of 10
 SHORTENED = "title without its subtitle"
 UNCHECKED = "title, unchecked"
 PARTS = ("ids", "whole", "names", "bare", "others")  # of a work, by which it is found
@@ -144,11 +142,11 @@ def _matched(
     """Match what a person rated and chose. labels_count: labels are the model's, even if a service made the file."""
     sources = [ratings for ratings in (rated, chosen) if ratings is not None]
     works = _works(sources)
-    labels_count = labels_count or _export_of(sources[0]) is None
+    labels_count = labels_count or export_of_ratings(sources[0]) is None
     found = _without_conflicts(works, [finder.find(work, labels_count=labels_count) for work in works])
     pairs = list(zip(works, found, strict=True))
     taken = {work.label: one.code for work, one in pairs if one.code >= 0}
-    values, scale = _for_model(model, rated, chosen, taken)
+    values, scale = for_model(model, rated, chosen, taken)
     labels = [plain_label(label) for label in model.item_vocabulary.labels.tolist()]
     ratings = {labels[code]: value for code, value in values.items()}
     return Match(
@@ -174,6 +172,8 @@ def _read(source: Any, options: Mapping[str, Any], model: Model) -> tuple[Rating
     """
     if isinstance(source, Ratings):
         _check_alone(source)
+        if source.is_implicit and model.kind == "explicit":
+            raise _no_ratings(source)
         return (None, source) if source.is_implicit else (source, None)
     opened = _reopened(source)
     whole = {"on_bad_rows": "report", **({} if has_users(opened(), options) else {"user": PERSON}), **options}
@@ -183,10 +183,15 @@ def _read(source: Any, options: Mapping[str, Any], model: Model) -> tuple[Rating
         chosen = _chosen(opened(), whole, error)
         _check_alone(chosen)
         if model.kind == "explicit":
-            raise error if _export_of(chosen) is None else _no_ratings(chosen) from None
+            raise error if export_of_ratings(chosen) is None else _no_ratings(chosen) from None
         return None, chosen
     _check_alone(rated)
-    return rated, _chosen(opened(), {**whole, "rating": False}, None)
+    chosen = _chosen(opened(), {**whole, "rating": False}, None)
+    if len(rated):
+        return rated, chosen
+    if model.kind == "explicit" or chosen is None:
+        raise DataError(f"no row of {_name(rated)} has a rating: {rated.report}")
+    return None, chosen
 
 
 def _reopened(source: Any) -> Callable[[], Any]:
@@ -209,14 +214,15 @@ def _chosen(source: Any, options: Mapping[str, Any], otherwise: DataError | None
 
 
 def _no_ratings(chosen: Ratings) -> DataError:
+    what = chosen.report.how.get("file", "a list of choices")
     return DataError(
-        f"{_name(chosen)} is {chosen.report.how['file']}, which has no ratings, and the model learned from ratings. "
+        f"{_name(chosen)} is {what}, which has no ratings, and the model learned from ratings. "
         'Such a file goes with a model of choices: one fitted with kind="implicit", or to likes.'
     )
 
 
 def _check_alone(ratings: Ratings) -> None:
-    if ratings.n_users != 1:
+    if ratings.n_users > 1:
         raise DataError(
             f"{_name(ratings)} has {ratings.n_users:,} users, not one person. For several new users: palate recommend "
             "MODEL --new FILE, or rec.fold_in(...) with a frame that has a user column."
@@ -224,22 +230,17 @@ def _check_alone(ratings: Ratings) -> None:
 
 
 def _name(ratings: Ratings) -> str:
-    return ratings.report.source or "the file"
-
-
-def _export_of(ratings: Ratings) -> Export | None:
-    """The export that ratings were read from; None for a table of the person's own."""
-    return next((export for export in EXPORTS if export.name == ratings.report.how.get("file")), None)
+    return ratings.report.source or "the source"
 
 
 def _by_artist(chosen: Ratings) -> Ratings | None:
     """The plays of tracks as plays of their artists; None for anything else."""
-    export, table = _export_of(chosen), chosen.item_table
+    export, table = export_of_ratings(chosen), chosen.item_table
     if export is None or export.holds != "plays" or table is None or "author" not in table.columns:
         return None
     artist_of = dict(zip(chosen.item_vocabulary.labels.tolist(), table["author"].to_list(), strict=True))
     weights = np.ones(len(chosen)) if chosen.weights is None else chosen.weights
-    artists = [artist_of[label] for label in _labels(chosen)]
+    artists = [artist_of[label] for label in labels_of_rows(chosen)]
     columns = {"user": [PERSON] * len(artists), "item": artists, "count": weights}
     played = read(columns, kind="implicit", on_bad_rows="report")
     return played._with(report=chosen.report) if len(played) else None
@@ -376,98 +377,3 @@ def _without_conflicts(works: Sequence[Work], found: Sequence[Found]) -> list[Fo
         replace(one, is_doubtful=one.is_doubtful or (one.by in ("title", SHORTENED) and one.code in doubtful))
         for one in found
     ]
-
-
-# ---- ratings on the model's scale ------------------------------------------------------------------------------------
-
-
-def _for_model(
-    model: Model, rated: Ratings | None, chosen: Ratings | None, taken: Mapping[Label, int]
-) -> tuple[dict[int, float | None], str]:
-    """The ratings or counts by item code, None for choices without counts; and in words how they were made."""
-    if rated is None:
-        assert chosen is not None
-        return _counted(model, chosen, taken)
-    values = _means(rated, taken)
-    if model.kind == "explicit":
-        return _scaled(values, _scale_of(rated), model.limits)
-    return _liked(model, values, _scale_of(rated), _also_chosen(rated, chosen, taken))
-
-
-def _means(rated: Ratings, taken: Mapping[Label, int]) -> dict[int, float]:
-    """The mean rating of each item that was matched."""
-    own: dict[int, list[float]] = defaultdict(list)
-    for label, value in zip(_labels(rated), rated.values.tolist(), strict=True):
-        if label in taken:
-            own[taken[label]].append(value)
-    return {code: sum(values) / len(values) for code, values in own.items()}
-
-
-def _labels(ratings: Ratings) -> list[Label]:
-    """The item of each rating."""
-    return [plain_label(label) for label in ratings.item_vocabulary.decode(ratings.item_codes).tolist()]
-
-
-def _scale_of(rated: Ratings) -> tuple[float, float, bool]:
-    """(lowest, highest rating, whether that is known): of the export, or else of the ratings themselves."""
-    export = _export_of(rated)
-    if export is not None and export.scale is not None:
-        return *export.scale, True
-    return *rated.range, False
-
-
-def _top(high: float) -> float:
-    """The highest rating of the scale that has this one."""
-    return next((top for top in TOPS if high <= top), high)
-
-
-def _scaled(
-    values: Mapping[int, float], scale: tuple[float, float, bool], limits: tuple[float, float]
-) -> tuple[dict[int, float | None], str]:
-    """The ratings on the model's scale: in proportion to the highest one, or from end to end if that is below 0."""
-    (first, last, is_known), (low, high) = scale, limits
-    if not is_known and low <= first and last <= high:
-        return {**values}, f"ratings as they are, from {first:g} to {last:g}"
-    if low < 0 and last > first:
-        stretch = (high - low) / (last - first)
-        stretched = {code: low + (value - first) * stretch for code, value in values.items()}
-        return {**stretched}, f"ratings from {first:g} to {last:g} are brought to the model's, {low:g} to {high:g}"
-    last = last if is_known else _top(last)
-    factor = _top(high) / last
-    limited = {code: min(max(value * factor, low), high) for code, value in values.items()}
-    words = "ratings as they are" if factor == 1 else f"ratings times {factor:g}, so that {last:g} is {_top(high):g}"
-    return {**limited}, f"{words}, within the model's {low:g} to {high:g}"
-
-
-def _liked(
-    model: Model, values: Mapping[int, float], scale: tuple[float, float, bool], also: Sequence[int]
-) -> tuple[dict[int, float | None], str]:
-    """The items that are rated high enough. A model of choices also takes what was chosen without a rating."""
-    _, last, is_known = scale
-    threshold = model.like_threshold
-    last = last if is_known else max(_top(last), _top(threshold or 0))
-    at_least = MIDDLE * last if threshold is None else threshold / _top(threshold) * last
-    liked: dict[int, float | None] = {code: None for code, value in values.items() if value >= at_least - 1e-6}
-    words = f"ratings of {at_least:g} or more of {last:g} are {'choices' if threshold is None else 'likes'}"
-    if threshold is not None or not also:
-        return liked, words
-    return liked | dict.fromkeys(also), f"{words}, and so is what was chosen without a rating"
-
-
-def _also_chosen(rated: Ratings, chosen: Ratings | None, taken: Mapping[Label, int]) -> list[int]:
-    """The items that were chosen and not rated."""
-    own = set(_labels(rated))
-    rest = [] if chosen is None else [label for label in _labels(chosen) if label not in own]
-    return [taken[label] for label in rest if label in taken]
-
-
-def _counted(model: Model, chosen: Ratings, taken: Mapping[Label, int]) -> tuple[dict[int, float | None], str]:
-    """The items that were chosen, and how often if the file says so and the model takes counts."""
-    counts: dict[int, float] = defaultdict(float)
-    weights = [1.0] * len(chosen) if chosen.weights is None else chosen.weights.tolist()
-    for label, weight in zip(_labels(chosen), weights, strict=True):
-        if label in taken:
-            counts[taken[label]] += weight
-    if chosen.weights is None or model.like_threshold is not None:
-        return dict.fromkeys(counts), "each is a choice"
-    return {**counts}, "each counts as often as it is there"
