@@ -1,6 +1,7 @@
 """Matching one person's file with a model: by label, ISBN, title and year; never a wrong item without a word."""
 
 import io
+import sqlite3
 
 import numpy as np
 import polars as pl
@@ -100,6 +101,13 @@ def test_what_fits_several_items_is_listed_and_not_taken():
     assert "'Up' as 'Up (2009) [105]'" in str(found)
 
 
+def test_a_title_with_all_its_brackets_comes_first():
+    bands = model(["Ann", "Ann (Live)", "Bo (Tour 2009)", "Bo (Tour 2010)"])
+    found = bands.match({"title": ["Ann", "Ann (Live)", "Bo"], "rating": [5, 4, 3]})
+    assert found.ratings == {"101": 5, "102": 4}
+    assert set(found.ambiguous) == {"Bo"}
+
+
 def test_different_works_of_one_title_do_not_share_an_item():
     plain = model(["Sabrina", "Up"])
     both = plain.match(letterboxd(("Sabrina", 1954), ("Sabrina", 1995), ("Up", 2009)))
@@ -121,6 +129,15 @@ def test_a_series_is_not_taken_for_a_film():
     assert set(films.ambiguous) == {"Dark: Season 1: Secrets", "Dark: Season 1: Lies"}
     views.seek(0)
     assert model(["Dark", "Up"], kind="implicit").match(views).ratings == ["101", "102"]
+
+
+def test_an_episode_or_a_game_is_not_taken_for_a_film_of_its_year():
+    head = "Const,Your Rating,Date Rated,Title,Title Type,Year"
+    rows = [("tt1", "Up", "TV Episode"), ("tt2", "Heat", "Video Game"), ("tt3", "Heat", "Movie")]
+    lines = [f"{const},8,2024-01-01,{title},{kind},{2009 if title == 'Up' else 1995}" for const, title, kind in rows]
+    found = FILM_MODEL.match(io.BytesIO("\n".join([head, *lines]).encode()))
+    assert found.ratings == {LABEL_OF["Heat (1995)"]: 4}
+    assert set(found.ambiguous) == {"Up (2009)", "Heat (1995)"}
 
 
 def test_books_need_an_author_in_common_where_both_sides_have_one():
@@ -269,6 +286,11 @@ def test_what_was_chosen_and_not_rated_is_seen():
     assert "1 left out (no rating)" in found.read
 
 
+def test_rows_without_any_rating_are_choices_for_a_model_of_choices():
+    found = model(FILMS, kind="implicit").match(letterboxd(("Up", 2009, "")))
+    assert found.ratings == [LABEL_OF["Up (2009)"]]
+
+
 def test_plays_are_counts():
     songs = model(["Song", "Tune"], kind="implicit", artist=["Ann", "Bo"])
     rows = "Ann,,Song,01 Jul 2024 20:15\nAnn,,Song,02 Jul 2024 20:15\nCid,,Tune,02 Jul 2024 20:15\n"
@@ -297,6 +319,17 @@ def test_sources_of_every_kind(tmp_path):
         assert FILM_MODEL.match(source).ratings == {LABEL_OF["Up (2009)"]: 5}
 
 
+def test_options_of_reading_reach_every_look_at_the_file():
+    text = "title|rating\nUp|5\nHeat, The|4\n"
+    encoded = io.BytesIO(text.encode("utf-16-le"))
+    assert FILM_MODEL.match(encoded, encoding="utf-16-le", separator="|").ratings == {LABEL_OF["Up (2009)"]: 5}
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("create table own (title text, rating real)")
+        connection.execute("insert into own values ('Up', 4.5)")
+        found = FILM_MODEL.match("select * from own", connection=connection)
+    assert found.ratings == {LABEL_OF["Up (2009)"]: 4.5}
+
+
 def test_what_does_not_go():
     several = {"user": ["ann", "bob"], "item": ["Up", "Up"], "rating": [5, 4]}
     with pytest.raises(DataError, match="2 users, not one person"):
@@ -307,6 +340,10 @@ def test_what_does_not_go():
         FILM_MODEL.match(several, kind="implicit")
     with pytest.raises(DataError, match=r"Netflix.*no ratings"):
         FILM_MODEL.match(io.BytesIO(b"Title,Date\nUp,1/1/20\n"))
+    with pytest.raises(DataError, match="no ratings"):
+        FILM_MODEL.match(palate.read({"user": ["ann"], "item": ["Up"]}, kind="implicit"))
+    with pytest.raises(DataError, match=r"no row .* has a rating: 1 rows read, 1 left out"):
+        FILM_MODEL.match(letterboxd(("Up", 2009, "")))
     with pytest.raises(DataError, match="no column found for rating"):
         FILM_MODEL.match({"title": ["Up"]})
     with pytest.raises(DataError, match="no file"):

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from palate.answers.own_ratings import export_of_ratings, for_model, labels_of_rows
 from palate.answers.works import Work, isbn13, works_of
 from palate.data.ratings import Ratings
 from palate.data.reading import read
-from palate.data.reading.exports import EXPORTS, Export
 from palate.data.reading.personal import has_users
 from palate.data.vocabulary import Label, plain_label
 from palate.errors import DataError, OptionError
@@ -25,10 +25,9 @@ from palate.models.model import Model
 
 PERSON = "me"
 N_LISTED = 10  # items that a report lists of each kind
-TOPS = (1.0, 5.0, 10.0, 100.0)  # highest ratings of scales
-MIDDLE = 0.6  # of the highest rating: 3 stars of 5, 6 of 10
 SHORTENED = "title without its subtitle"
 UNCHECKED = "title, unchecked"
+PARTS = ("ids", "whole", "names", "bare", "others")  # of a work, by which it is found
 
 
 @dataclass(frozen=True)
@@ -127,24 +126,27 @@ def match(model: Model, source: Any, options: Mapping[str, Any]) -> Match:
     if "kind" in options:
         raise OptionError("match finds the kind by itself: leave out kind=.")
     rated, chosen = _read(source, options, model)
-    found = _matched(model, rated, chosen, labels_count="item" in options)
+    finder = _Finder.of(model)
+    found = _matched(model, finder, rated, chosen, labels_count="item" in options)
     if chosen is None or (artists := _by_artist(chosen)) is None:
         return found
-    by_artist = _matched(model, None, artists, labels_count=False)
+    by_artist = _matched(model, finder, None, artists, labels_count=False)
     if by_artist.n_matched * found.n_items <= found.n_matched * by_artist.n_items:
         return found
     return replace(by_artist, scale=f"tracks are taken together by artist, and {by_artist.scale}")
 
 
-def _matched(model: Model, rated: Ratings | None, chosen: Ratings | None, *, labels_count: bool) -> Match:
+def _matched(
+    model: Model, finder: _Finder, rated: Ratings | None, chosen: Ratings | None, *, labels_count: bool
+) -> Match:
     """Match what a person rated and chose. labels_count: labels are the model's, even if a service made the file."""
     sources = [ratings for ratings in (rated, chosen) if ratings is not None]
     works = _works(sources)
-    finder = _Finder.of(model, labels_count=labels_count or _export_of(sources[0]) is None)
-    found = _without_conflicts(works, [finder.find(work) for work in works])
+    labels_count = labels_count or export_of_ratings(sources[0]) is None
+    found = _without_conflicts(works, [finder.find(work, labels_count=labels_count) for work in works])
     pairs = list(zip(works, found, strict=True))
     taken = {work.label: one.code for work, one in pairs if one.code >= 0}
-    values, scale = _for_model(model, rated, chosen, taken)
+    values, scale = for_model(model, rated, chosen, taken)
     labels = [plain_label(label) for label in model.item_vocabulary.labels.tolist()]
     ratings = {labels[code]: value for code, value in values.items()}
     return Match(
@@ -170,19 +172,26 @@ def _read(source: Any, options: Mapping[str, Any], model: Model) -> tuple[Rating
     """
     if isinstance(source, Ratings):
         _check_alone(source)
+        if source.is_implicit and model.kind == "explicit":
+            raise _no_ratings(source)
         return (None, source) if source.is_implicit else (source, None)
     opened = _reopened(source)
-    whole = {"on_bad_rows": "report", **({} if has_users(opened()) else {"user": PERSON}), **options}
+    whole = {"on_bad_rows": "report", **({} if has_users(opened(), options) else {"user": PERSON}), **options}
     try:
         rated = read(opened(), **whole)
     except DataError as error:
         chosen = _chosen(opened(), whole, error)
         _check_alone(chosen)
         if model.kind == "explicit":
-            raise error if _export_of(chosen) is None else _no_ratings(chosen) from None
+            raise error if export_of_ratings(chosen) is None else _no_ratings(chosen) from None
         return None, chosen
     _check_alone(rated)
-    return rated, _chosen(opened(), {**whole, "rating": False}, None)
+    chosen = _chosen(opened(), {**whole, "rating": False}, None)
+    if len(rated):
+        return rated, chosen
+    if model.kind == "explicit" or chosen is None:
+        raise DataError(f"no row of {_name(rated)} has a rating: {rated.report}")
+    return None, chosen
 
 
 def _reopened(source: Any) -> Callable[[], Any]:
@@ -205,14 +214,15 @@ def _chosen(source: Any, options: Mapping[str, Any], otherwise: DataError | None
 
 
 def _no_ratings(chosen: Ratings) -> DataError:
+    what = chosen.report.how.get("file", "a list of choices")
     return DataError(
-        f"{_name(chosen)} is {chosen.report.how['file']}, which has no ratings, and the model learned from ratings. "
+        f"{_name(chosen)} is {what}, which has no ratings, and the model learned from ratings. "
         'Such a file goes with a model of choices: one fitted with kind="implicit", or to likes.'
     )
 
 
 def _check_alone(ratings: Ratings) -> None:
-    if ratings.n_users != 1:
+    if ratings.n_users > 1:
         raise DataError(
             f"{_name(ratings)} has {ratings.n_users:,} users, not one person. For several new users: palate recommend "
             "MODEL --new FILE, or rec.fold_in(...) with a frame that has a user column."
@@ -220,22 +230,17 @@ def _check_alone(ratings: Ratings) -> None:
 
 
 def _name(ratings: Ratings) -> str:
-    return ratings.report.source or "the file"
-
-
-def _export_of(ratings: Ratings) -> Export | None:
-    """The export that ratings were read from; None for a table of the person's own."""
-    return next((export for export in EXPORTS if export.name == ratings.report.how.get("file")), None)
+    return ratings.report.source or "the source"
 
 
 def _by_artist(chosen: Ratings) -> Ratings | None:
     """The plays of tracks as plays of their artists; None for anything else."""
-    export, table = _export_of(chosen), chosen.item_table
+    export, table = export_of_ratings(chosen), chosen.item_table
     if export is None or export.holds != "plays" or table is None or "author" not in table.columns:
         return None
     artist_of = dict(zip(chosen.item_vocabulary.labels.tolist(), table["author"].to_list(), strict=True))
     weights = np.ones(len(chosen)) if chosen.weights is None else chosen.weights
-    artists = [artist_of[label] for label in _labels(chosen)]
+    artists = [artist_of[label] for label in labels_of_rows(chosen)]
     columns = {"user": [PERSON] * len(artists), "item": artists, "count": weights}
     played = read(columns, kind="implicit", on_bad_rows="report")
     return played._with(report=chosen.report) if len(played) else None
@@ -262,28 +267,23 @@ class _Finder:
         works (list of Work): One for each item code.
         labels (dict): Label as text -> code.
         ids (dict): ISBN or IMDb id -> codes.
-        names, bare, others (dict): Title -> codes; see Work.
-        labels_count (bool): The file's labels are those of the model, even where they are numbers.
+        whole, names, bare, others (dict): Title -> codes; see Work.
     """
 
     works: list[Work]
     labels: dict[str, int]
     ids: dict[str, list[int]]
+    whole: dict[str, list[int]]
     names: dict[str, list[int]]
     bare: dict[str, list[int]]
     others: dict[str, list[int]]
-    labels_count: bool
 
     @classmethod
-    def of(cls, model: Model, *, labels_count: bool) -> _Finder:
+    def of(cls, model: Model) -> _Finder:
         labels = [plain_label(label) for label in model.item_vocabulary.labels.tolist()]
         works = works_of(labels, model.item_table)
-        ids, names, bare, others = (
-            _codes_by(getattr(work, part) for work in works) for part in ("ids", "names", "bare", "others")
-        )
-        return cls(
-            works, {str(label): code for code, label in enumerate(labels)}, ids, names, bare, others, labels_count
-        )
+        by = {part: _codes_by(getattr(work, part) for work in works) for part in PARTS}
+        return cls(works, {str(label): code for code, label in enumerate(labels)}, **by)
 
     def shown(self, code: int) -> str:
         """What to call an item in a report."""
@@ -297,35 +297,28 @@ class _Finder:
         told = any(known.year or known.authors for known in (work, self.works[one.code]))
         return one.by == SHORTENED or (one.by == "title" and told)
 
-    def find(self, work: Work) -> Found:
-        """The items that an item of the file fits, by the first of all ways that finds any."""
+    def find(self, work: Work, *, labels_count: bool) -> Found:
+        """The items that an item of the file fits, by the first of all ways that finds any.
+
+        labels_count: the file's labels are those of the model, even where they are numbers.
+        """
         code = self.labels.get(str(work.label))
-        if code is not None and self._is_same_label(work, self.works[code]):
+        if code is not None and _is_same_label(work, self.works[code], labels_count=labels_count):
             return Found("label", [code])
         by_id = sorted({code for known in work.ids for code in self.ids.get(known, ())})
         if by_id:
             return Found("IMDb id" if self.works[by_id[0]].ids & work.imdb else "ISBN", by_id)
-        for known, index in ((work.names, self.names), (work.bare, self.bare)):
+        for known, index in ((work.whole, self.whole), (work.names, self.names), (work.bare, self.bare)):
             found = self._of_these(work, {code for name in known for code in index.get(name, ())})
             if found.codes:
-                return found
+                is_other = work.is_other and not self.works[found.codes[0]].is_other
+                return replace(found, is_doubtful=found.is_doubtful or is_other)
         fitting = {code for name in work.names for code in self.others.get(name, ())}
         fitting |= {code for name in work.others for code in self.names.get(name, ())}
         found = self._of_these(work, fitting)
         may_be_film = work.is_episode and found.by == "title" and any(self.works[code].year for code in found.codes)
-        return Found(SHORTENED if found.codes else "", found.codes, found.is_doubtful or may_be_film)
-
-    def _is_same_label(self, work: Work, other: Work) -> bool:
-        """True unless the labels are numbers that may be equal by chance: then the titles must agree, if there are any.
-
-        A service's own numbers are not a model's, unless the caller said so.
-        """
-        text = str(work.label)
-        if not text.isdecimal() or isbn13(text):
-            return True
-        if work.names and other.names:
-            return bool((work.bare | work.others) & (other.bare | other.others)) and _agree(work, other) != "no"
-        return self.labels_count
+        doubtful = found.is_doubtful or may_be_film or work.is_other
+        return Found(SHORTENED if found.codes else "", found.codes, is_doubtful=doubtful)
 
     def _of_these(self, work: Work, codes: Iterable[int]) -> Found:
         """The codes with the best evidence, among those that nothing contradicts."""
@@ -336,6 +329,19 @@ class _Finder:
             if by_evidence[evidence]:
                 return Found(evidence, by_evidence[evidence], is_doubtful=evidence == UNCHECKED)
         return Found("", [])
+
+
+def _is_same_label(work: Work, other: Work, *, labels_count: bool) -> bool:
+    """True unless the labels are numbers that may be equal by chance: then the titles must agree, if there are any.
+
+    A service's own numbers are not a model's, unless the caller said so.
+    """
+    text = str(work.label)
+    if not text.isdecimal() or isbn13(text):
+        return True
+    if work.names and other.names:
+        return bool((work.bare | work.others) & (other.bare | other.others)) and _agree(work, other) != "no"
+    return labels_count
 
 
 def _codes_by(keys: Iterable[Iterable[str]]) -> dict[str, list[int]]:
@@ -371,98 +377,3 @@ def _without_conflicts(works: Sequence[Work], found: Sequence[Found]) -> list[Fo
         replace(one, is_doubtful=one.is_doubtful or (one.by in ("title", SHORTENED) and one.code in doubtful))
         for one in found
     ]
-
-
-# ---- ratings on the model's scale ------------------------------------------------------------------------------------
-
-
-def _for_model(
-    model: Model, rated: Ratings | None, chosen: Ratings | None, taken: Mapping[Label, int]
-) -> tuple[dict[int, float | None], str]:
-    """The ratings or counts by item code, None for choices without counts; and in words how they were made."""
-    if rated is None:
-        assert chosen is not None
-        return _counted(model, chosen, taken)
-    values = _means(rated, taken)
-    if model.kind == "explicit":
-        return _scaled(values, _scale_of(rated), model.limits)
-    return _liked(model, values, _scale_of(rated), _also_chosen(rated, chosen, taken))
-
-
-def _means(rated: Ratings, taken: Mapping[Label, int]) -> dict[int, float]:
-    """The mean rating of each item that was matched."""
-    own: dict[int, list[float]] = defaultdict(list)
-    for label, value in zip(_labels(rated), rated.values.tolist(), strict=True):
-        if label in taken:
-            own[taken[label]].append(value)
-    return {code: sum(values) / len(values) for code, values in own.items()}
-
-
-def _labels(ratings: Ratings) -> list[Label]:
-    """The item of each rating."""
-    return [plain_label(label) for label in ratings.item_vocabulary.decode(ratings.item_codes).tolist()]
-
-
-def _scale_of(rated: Ratings) -> tuple[float, float, bool]:
-    """(lowest, highest rating, whether that is known): of the export, or else of the ratings themselves."""
-    export = _export_of(rated)
-    if export is not None and export.scale is not None:
-        return *export.scale, True
-    return *rated.range, False
-
-
-def _top(high: float) -> float:
-    """The highest rating of the scale that has this one."""
-    return next((top for top in TOPS if high <= top), high)
-
-
-def _scaled(
-    values: Mapping[int, float], scale: tuple[float, float, bool], limits: tuple[float, float]
-) -> tuple[dict[int, float | None], str]:
-    """The ratings on the model's scale: in proportion to the highest one, or from end to end if that is below 0."""
-    (first, last, is_known), (low, high) = scale, limits
-    if not is_known and low <= first and last <= high:
-        return {**values}, f"ratings as they are, from {first:g} to {last:g}"
-    if low < 0 and last > first:
-        stretch = (high - low) / (last - first)
-        stretched = {code: low + (value - first) * stretch for code, value in values.items()}
-        return {**stretched}, f"ratings from {first:g} to {last:g} are brought to the model's, {low:g} to {high:g}"
-    last = last if is_known else _top(last)
-    factor = _top(high) / last
-    limited = {code: min(max(value * factor, low), high) for code, value in values.items()}
-    words = "ratings as they are" if factor == 1 else f"ratings times {factor:g}, so that {last:g} is {_top(high):g}"
-    return {**limited}, f"{words}, within the model's {low:g} to {high:g}"
-
-
-def _liked(
-    model: Model, values: Mapping[int, float], scale: tuple[float, float, bool], also: Sequence[int]
-) -> tuple[dict[int, float | None], str]:
-    """The items that are rated high enough. A model of choices also takes what was chosen without a rating."""
-    _, last, is_known = scale
-    threshold = model.like_threshold
-    last = last if is_known else max(_top(last), _top(threshold or 0))
-    at_least = MIDDLE * last if threshold is None else threshold / _top(threshold) * last
-    liked: dict[int, float | None] = {code: None for code, value in values.items() if value >= at_least - 1e-6}
-    words = f"ratings of {at_least:g} or more of {last:g} are {'choices' if threshold is None else 'likes'}"
-    if threshold is not None or not also:
-        return liked, words
-    return liked | dict.fromkeys(also), f"{words}, and so is what was chosen without a rating"
-
-
-def _also_chosen(rated: Ratings, chosen: Ratings | None, taken: Mapping[Label, int]) -> list[int]:
-    """The items that were chosen and not rated."""
-    own = set(_labels(rated))
-    rest = [] if chosen is None else [label for label in _labels(chosen) if label not in own]
-    return [taken[label] for label in rest if label in taken]
-
-
-def _counted(model: Model, chosen: Ratings, taken: Mapping[Label, int]) -> tuple[dict[int, float | None], str]:
-    """The items that were chosen, and how often if the file says so and the model takes counts."""
-    counts: dict[int, float] = defaultdict(float)
-    weights = [1.0] * len(chosen) if chosen.weights is None else chosen.weights.tolist()
-    for label, weight in zip(_labels(chosen), weights, strict=True):
-        if label in taken:
-            counts[taken[label]] += weight
-    if chosen.weights is None or model.like_threshold is not None:
-        return dict.fromkeys(counts), "each is a choice"
-    return {**counts}, "each counts as often as it is there"

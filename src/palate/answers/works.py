@@ -28,7 +28,14 @@ NO_NAME = re.compile(
 )
 ALSO_KNOWN = re.compile(r"^(a\.?k\.?a\.?|also known as)\s+", re.IGNORECASE)
 FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-EPISODE = re.compile(r":\s*(season|series|limited series|part|volume|vol\.?|chapter|book|episode)\b", re.IGNORECASE)
+ELIDED = re.compile(r"\bl'\s*")
+WORD = re.compile(r"\w+")
+EPISODE = re.compile(
+    r":\s*(season|series|limited series|part|volume|vol\.?|chapter|book|episode|staffel|teil|folge|saison|partie"
+    r"|temporada|parte|episodio|stagione|seizoen|sezon)\b",
+    re.IGNORECASE,
+)
+NO_FILM = re.compile(r"episode|game|podcast|music video", re.IGNORECASE)  # rated like films and series
 NAME_SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
 YEARS = (
     *("year", "releaseyear", "startyear", "originalpublicationyear", "yearofpublication", "publicationyear"),
@@ -36,6 +43,7 @@ YEARS = (
 )
 AUTHORS = ("author", "authors", "bookauthor", "artist", "artists", "artistname")
 IMDB_IDS = ("imdbid", "imdb", "tconst", "const")
+TYPES = ("titletype", "type")
 IMDB_ID = re.compile(r"tt\d{5,}")
 
 
@@ -46,17 +54,20 @@ class Work:
     Attributes:
         label (label): Its label.
         title (str): What to call it in a report.
-        names (frozenset of str): Its title as titles are compared; empty without a title.
+        whole (frozenset of str): Its title with all that stands in brackets but the year, as titles are compared.
+        names (frozenset of str): The same without brackets at the end; empty without a title.
         bare (frozenset of str): The same without a leading article.
         others (frozenset of str): Its title without the subtitle, and other titles in brackets.
         year (int or None): When it appeared.
         authors (frozenset of str): Last names of those who made it.
         ids (frozenset of str): ISBNs of 13 digits, and IMDb ids (tt0111161).
         is_episode (bool): The title names a season or an episode.
+        is_other (bool): By its type it is an episode, a game or the like, which may be called as a film is.
     """
 
     label: Any
     title: str
+    whole: frozenset[str]
     names: frozenset[str]
     bare: frozenset[str]
     others: frozenset[str]
@@ -64,6 +75,7 @@ class Work:
     authors: frozenset[str]
     ids: frozenset[str]
     is_episode: bool
+    is_other: bool = False
 
     @property
     def imdb(self) -> frozenset[str]:
@@ -80,25 +92,34 @@ def works_of(labels: Sequence[Any], table: pl.DataFrame | None) -> list[Work]:
     texts = titles(table) or [None if are_numbers else str(label) for label in labels]
     years, authors = _column(table, YEARS, len(labels)), _column(table, AUTHORS, len(labels))
     isbns = _columns_with(table, "isbn", len(labels))
-    imdb = _column(table, IMDB_IDS, len(labels))
+    imdb, types = _column(table, IMDB_IDS, len(labels)), _column(table, TYPES, len(labels))
     return [
-        _work(label, text, year, author, frozenset(_ids((label, *isbn), (label, tt))))
-        for label, text, year, author, isbn, tt in zip(labels, texts, years, authors, isbns, imdb, strict=True)
+        _work(label, text, year, author, kind, frozenset(_ids((label, *isbn), (label, tt))))
+        for label, text, year, author, kind, isbn, tt in zip(
+            labels, texts, years, authors, types, isbns, imdb, strict=True
+        )
     ]
 
 
-def _work(label: Any, text: str | None, year: Any, author: Any, ids: frozenset[str]) -> Work:
+def _work(label: Any, text: str | None, year: Any, author: Any, kind: Any, ids: frozenset[str]) -> Work:
     title, own_year, brackets = _parts(text or "")
     year = _year_of(year) or own_year
-    main = {_key(title)} - {""}
-    without_subtitle = title.partition(":")[0]
-    others = {_key(without_subtitle), *(_key(name) for name in brackets)} - {""} - main
+    main = frozenset([_key(title)]) - {""}
+    shorter = [*([title.partition(":")[0]] if ":" in title else []), *brackets]
     shown = text or str(label)
-    shown = f"{shown} ({year})" if year and str(year) not in shown else shown
-    bare = frozenset(_without_article(name) for name in main)
-    authors = _last_names(str(author)) if author is not None else frozenset[str]()
-    is_episode = EPISODE.search(title) is not None
-    return Work(label, shown, frozenset(main), bare, frozenset(others), year, authors, ids, is_episode)
+    return Work(
+        label,
+        title=f"{shown} ({year})" if year and str(year) not in shown else shown,
+        whole=frozenset([_key(YEAR_LAST.sub("", text or ""))]) if brackets else main,
+        names=main,
+        bare=frozenset(map(_without_article, main)),
+        others=frozenset(map(_key, shorter)) - {""} - main,
+        year=year,
+        authors=frozenset() if author is None else _last_names(str(author)),
+        ids=ids,
+        is_episode=EPISODE.search(title) is not None,
+        is_other=kind is not None and NO_FILM.search(str(kind)) is not None,
+    )
 
 
 # ---- titles ----------------------------------------------------------------------------------------------------------
@@ -107,7 +128,7 @@ def _work(label: Any, text: str | None, year: Any, author: Any, ids: frozenset[s
 def _parts(text: str) -> tuple[str, int | None, list[str]]:
     """A title without what stands in brackets at its end: (title, year, other titles)."""
     year, others = None, []
-    while True:
+    while text.rstrip().endswith((")", "]")):
         if found := YEAR_LAST.search(text):
             if found.start() == 0:
                 break
@@ -123,10 +144,14 @@ def _parts(text: str) -> tuple[str, int | None, list[str]]:
 
 def _key(title: str) -> str:
     """A title as it is compared: without case, accents and punctuation, with the article first."""
-    apart = FRACTION.sub(r" \g<0>", title.strip())  # 8½ is 8 1/2, not 81/2
-    text = ARTICLE_LAST.sub(r"\2 \1", folded(apart).replace("\u2019", "'"))
-    text = re.sub(r"\bl'\s*", "l ", text).replace("&", " and ").replace("'", "")
-    return " ".join(re.findall(r"\w+", text)) or text
+    text = title.strip().lower()
+    if not text.isascii():
+        text = folded(FRACTION.sub(r" \g<0>", text)).replace("\u2019", "'")  # 8½ is 8 1/2, not 81/2
+    if "," in text:
+        text = ARTICLE_LAST.sub(r"\2 \1", text)
+    if "'" in text:
+        text = ELIDED.sub("l ", text).replace("'", "")
+    return " ".join(WORD.findall(text.replace("&", " and "))) or text
 
 
 def _without_article(key: str) -> str:
@@ -164,7 +189,10 @@ def isbn13(value: Any) -> str | None:
     """
     if value is None:
         return None
-    text = re.sub(r'[-\s="]', "", str(value)).removesuffix(".0").upper()
+    text = str(value)
+    if len(text) < 8:
+        return None
+    text = re.sub(r'[-\s="]', "", text).removesuffix(".0").upper()
     if re.fullmatch(r"97[89]\d{10}", text, re.ASCII):
         return text if _check_digit(text[:12]) == text[12] else None
     if re.fullmatch(r"\d{7,9}[\dX]", text, re.ASCII):

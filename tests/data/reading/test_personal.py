@@ -308,6 +308,16 @@ def test_an_item_with_two_ratings_is_asked_about():
 # ---- hostile files
 
 
+def test_xml_that_is_only_called_gz(tmp_path):
+    (tmp_path / "animelist.gz").write_bytes(gzip.compress(ANIME.encode()))
+    assert by_item(palate.read(tmp_path / "animelist.gz", user="me")) == {"20": 8}
+    (tmp_path / "broken.xml.gz").write_bytes(gzip.compress(ANIME.encode())[:-20])
+    with pytest.raises(DataError, match="cannot be read to its end"):
+        palate.read(tmp_path / "broken.xml.gz", user="me")
+    (tmp_path / "ratings.gz").write_bytes(gzip.compress(b"user,item,rating\n<b>,[x],5\n"))
+    assert palate.read(tmp_path / "ratings.gz").classes == {"user": ["<b>"], "item": ["[x]"]}
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -23,8 +23,8 @@ class Export:
         name (str): What to call such a file.
         holds (str): What it lists.
         signs (tuple of tuples): Names of columns; a file that has all of one tuple is such a file.
-        fields (dict): What a column can be (item, title, year, author, isbn, rating, time, status) -> its names. The
-            service's ids are the items; without ids, title and year, or title and author, are.
+        fields (dict): What a column can be (item, title, year, author, isbn, type, rating, time, status) -> its names.
+            The service's ids are the items; without ids, title and year, or title and author, are.
         scale (tuple of two floats, or None): Lowest and highest rating.
         unrated (float or None): The rating that means none, besides a blank.
         account (str): A column with the person's own account, the same in each row; "" without one.
@@ -95,6 +95,7 @@ IMDB = Export(
         "item": ("const",),
         "title": ("title", "originaltitle"),
         "year": ("year",),
+        "type": ("titletype",),
         "rating": ("yourrating", "yourated"),
         "time": ("daterated", "created"),
     },

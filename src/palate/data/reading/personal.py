@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from palate.data.reading.cleaning import numbers, seconds
+from palate.data.reading.cleaning import numbers
 from palate.data.reading.columns import COMMON_NAMES, FIELDS, MAKER_NAMES, is_common, plain, position_of, there_are
 from palate.data.reading.exports import OWN_TABLE, PLANNED, Export, are_scrobbles, export_of
 from palate.data.reading.frames import Table, table_of
+from palate.data.reading.moments import seconds_of_column
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.records import table_of_person
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
@@ -75,14 +77,16 @@ def sample_table(text: TextFile) -> Table:
     return Table(text.source, text.dialect.names, text.column, text.column, text.dialect.header, is_text=True)
 
 
-def has_users(source: Any) -> bool:
-    """True if a source has a column of users by its name. An open file is read."""
-    table = table_of_person(source) or table_of(source)
+def has_users(source: Any, options: Mapping[str, Any]) -> bool:
+    """True if a source has a column of users by its name. An open file is read. options: those of `palate.read`."""
+    table = table_of_person(source) or table_of(source, options.get("connection"))
     if table is None:
+        name, header = name_of(source), options.get("header")
         with open_bytes(source) as stream:
-            name = name_of(source)
-            text = TextFile(utf8_chunks(stream, None, name), name, None, None, given={}, min_columns=2)
-            settle_header(text)
+            chunks = utf8_chunks(stream, options.get("encoding"), name)
+            text = TextFile(chunks, name, options.get("separator"), header, given={}, min_columns=2)
+            if header is None:
+                settle_header(text)
         table = sample_table(text)
     return table.named and bool(_users(table.names)) and _export_without_users(table) is None
 
@@ -220,7 +224,7 @@ def _rows_of_export(table: Table, person: Person, export: Export, given: dict[st
     kept, left_out = _without([*reasons, (_is_blank(labels), "no item")], table.height)
     frame = frame.filter(kept)
     how = {"file": export.name, "person": person.name}
-    times = None if given["time"] is False else _complete_times(columns["time"], kept, table.source)
+    times = None if given["time"] is False else _complete_times(columns["time"], kept)
     if times is not None:
         frame = frame.with_columns(times.alias("time"))
     elif columns["time"] is not None and given["time"] is not False:
@@ -355,24 +359,24 @@ def _without(reasons: list[tuple[pl.Series, str]], height: int) -> tuple[pl.Seri
     return kept, left_out
 
 
-def _complete_times(times: pl.Series | None, kept: pl.Series, source: str) -> pl.Series | None:
+def _complete_times(times: pl.Series | None, kept: pl.Series) -> pl.Series | None:
     """The times of the rows that are kept in seconds since 1970; None if one is missing or cannot be read."""
     if times is None:
         return None
     try:
-        read = seconds(_text(times).filter(kept), source)
+        read = seconds_of_column(_text(times).filter(kept))
     except PalateError:
         return None
     return None if read.null_count() else read
 
 
 def _attributes(table: Table, export: Export, labels: pl.Series, kept: pl.Series | None = None) -> pl.DataFrame | None:
-    """A table of the items in the rows that are kept: titles, years, authors and ISBNs, as far as the file has them."""
+    """A table of the items in the rows that are kept: titles, years, authors, types and ISBNs, where there are any."""
     import polars as pl
 
     own = [plain(name) for name in table.names]
     columns = {"item": labels}
-    for name in ("title", "year", "author"):
+    for name in ("title", "year", "author", "type"):
         if (column := _own_column(table, export, name, None)) is not None:
             columns[name] = _text(column if kept is None else column.filter(kept))
     for wanted in export.fields.get("isbn", ()):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,23 +15,30 @@ from palate.data.reading.frames import Table
 from palate.data.reading.textfiles import open_bytes
 from palate.errors import DataError
 
-PERSON_FILES = (".json", ".json.gz", ".xml", ".xml.gz")
+ENDINGS = (".json", ".xml", ".gz")
+XML_STARTS = (b"<?xml", b"<myanimelist")
 
 
 def table_of_person(source: Any) -> Table | None:
     """A Spotify history (a JSON array) or a MyAnimeList export (XML) as a table; None for any other source."""
-    if not isinstance(source, str | Path) or not str(source).lower().endswith(PERSON_FILES):
+    if not isinstance(source, str | Path) or not str(source).lower().endswith(ENDINGS) or not Path(source).is_file():
         return None
-    if not Path(source).is_file():
+    data = _data_of(source)
+    if not data:
         return None
-    with open_bytes(source) as stream:
-        first = stream.read(1 << 12)
-        if not first.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"<")):
-            return None
-        data = first + stream.read()
-    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    records = _json_records(start) if start.startswith(b"[") else _xml_records(start, str(source))
+    records = _json_records(data) if data.startswith(b"[") else _xml_records(data, str(source))
     return None if records is None else _of_records(records, str(source))
+
+
+def _data_of(path: str | Path) -> bytes:
+    """The whole of a file that begins as a JSON array or as XML; nothing of any other, or of one that is damaged."""
+    try:
+        with open_bytes(path) as stream:
+            start = stream.read(1 << 12).removeprefix(BOM_UTF8).lstrip()
+            is_xml = start.startswith(XML_STARTS) or (start.startswith(b"<") and ".xml" in str(path).lower())
+            return start + stream.read() if is_xml or start.startswith(b"[") else b""
+    except (EOFError, OSError, zlib.error):
+        return b""
 
 
 def _json_records(data: bytes) -> list[dict[str, Any]] | None:
