@@ -45,7 +45,6 @@ TABLES = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"SQLite format
 JSON = re.compile(rb'(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(\{\s*["}]|\[\s*[\[{])')
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x95c}\](]")
 WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
-XML = re.compile(rb"\s*<\?xml\b")
 NO_DATA = re.compile(
     r"(^|/)(\.[^/]*|__MACOSX/.*|(readme|licen[sc]e|changelog|changes|copying|notice)[^/]*|[^/]*\.(md|html?|pdf|png|jpe?g|py|sh))$",
     re.IGNORECASE,
@@ -322,8 +321,6 @@ def _refuse_foreign(content: Content) -> None:
         found = "a pickle, which can run code when it is loaded: load it yourself if you trust it, and pass the frame"
     if WEB_PAGE.match(head):
         found = "a web page, perhaps one that asks to log in: download the data itself"
-    if XML.match(head):
-        found = "an XML file: give the data as CSV or JSON"
     if found:
         raise DataError(f"{content.name} is {found}.")
 

@@ -21,6 +21,7 @@ from palate.data.reading.containers import Content, Fits, can_seek, opened_conte
 from palate.data.reading.databases import SQLITE, sqlite_columns
 from palate.data.reading.jsonfiles import JsonRecords, is_json, json_records
 from palate.data.reading.looks import N_SAMPLED
+from palate.data.reading.xmlfiles import begins_like_xml, xml_records
 from palate.errors import DataError, LabelTypeError, OptionError
 
 if TYPE_CHECKING:
@@ -141,7 +142,15 @@ def _of_file(source: Any, fits: Fits | None) -> Table | None:
         if kind == "sqlite":
             member, columns = sqlite_columns(content, path, fits)
             return replace(_of_columns(columns, content.name), how=content.how | {"member": f"table {member}"})
+        if begins_like_xml(content.head):
+            return replace(_of_xml(content), how=content.how)
         return _of_json(json_records(content, suffix), content) if is_json(content.head, suffix) else None
+
+
+def _of_xml(content: Content) -> Table:
+    records = xml_records(content.whole(), content.name)
+    names = dict.fromkeys(key for record in records for key in record)
+    return _of_columns({name: [record.get(name) for record in records] for name in names}, content.name)
 
 
 def _suffix(name: str) -> str:

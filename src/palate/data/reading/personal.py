@@ -19,7 +19,6 @@ from palate.data.reading.exports import OWN_TABLE, PLANNED, Export, are_scrobble
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.moments import seconds_of_column
 from palate.data.reading.parsing import TextFile
-from palate.data.reading.records import table_of_person
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, PalateError
 
@@ -79,7 +78,7 @@ def sample_table(text: TextFile) -> Table:
 
 def has_users(source: Any, options: Mapping[str, Any]) -> bool:
     """True if a source has a column of users by its name. An open file is read. options: those of `palate.read`."""
-    table = table_of_person(source) or table_of(source, options.get("connection"))
+    table = table_of(source, options.get("connection"))
     if table is None:
         name, header = name_of(source), options.get("header")
         with open_bytes(source) as stream:

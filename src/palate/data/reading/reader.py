@@ -45,7 +45,6 @@ from palate.data.reading.personal import (
     sample_table,
     settle_header,
 )
-from palate.data.reading.records import table_of_person
 from palate.data.reading.selecting import Selection, check_where
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
@@ -188,7 +187,7 @@ def read(
     blank = False if wide and blank is None and asked.missing else blank
     with polars_errors_in_words("the source"):
         fits = partial(fits_ratings, given=given, kind=kind)
-        table = table_of_person(source) or table_of(source, connection, fits)
+        table = table_of(source, connection, fits)
         collector = Collector(
             name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, asked, event
         )
