@@ -76,8 +76,9 @@ def find_opening(
     if at < len(lines) and lines[at].lower().startswith(MATRIX_MARKET):
         return _matrix_market(lines, at, source)
     if at < len(lines) and (found := SEPARATOR_LINE.fullmatch(lines[at])):
-        separator = separator or found[1].replace("\\t", "\t")
         at = _next_line(lines, at + 1)
+        said = found[1].replace("\\t", "\t")
+        separator = separator or (said if any(said in line for line in lines[at:]) else None)
     mark = lines[at][0] if at < len(lines) and lines[at][0] in COMMENT_MARKS else None
     body = [line for line in lines[at:] if line.strip() and not (mark and line.startswith(mark))]
     if not body:
@@ -355,7 +356,7 @@ def ends_in_separators(sample: list[list[str]], header: bool, min_columns: int) 
     return not header or len(sample[0]) == width - 1 or (len(sample[0]) == width and not sample[0][-1].strip())
 
 
-def names_of_rows(header: list[str], body: list[list[str]]) -> tuple[list[str], str]:
+def names_of_rows(header: list[str], body: list[list[str]], separator: str) -> tuple[list[str], str]:
     """Names of the columns, and how the header differs from the rows, if it does.
 
     R writes names of rows without a name for their column. A header may have a name too many: for an index that is not
@@ -367,7 +368,8 @@ def names_of_rows(header: list[str], body: list[list[str]]) -> tuple[list[str], 
         return names, ""
     width = widths.pop()
     first = [row[0] for row in body]
-    if width == len(names) + 1 and all(text.strip().isdecimal() for text in first) and len(set(first)) == len(first):
+    can_be_names = len(set(first)) == len(first) and (separator in " \t" or all(map(str.isdecimal, first)))
+    if width == len(names) + 1 and can_be_names:
         return ["", *names], "without a name for the first column"
     if width != len(names) - 1 or width < 2:
         return names, ""

@@ -174,7 +174,7 @@ def _of_native(frame: NativeFrame, source: str, pandas: Any) -> Table:
     named = not all(name.isdigit() for name in names)
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return series_of_values(frame.column(at), names[at], labels=labels)
+        return series_of_values(frame.column(at), names[at], labels=labels, lists=True)
 
     return Table(
         source,
@@ -220,7 +220,7 @@ def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> 
         raise DataError(f"{source}: columns of different lengths: {lengths}.")
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return series_of_values(values[at], names[at], labels=labels)
+        return series_of_values(values[at], names[at], labels=labels, lists=True)
 
     height = len(values[0]) if values else 0
     return Table(source, names, column, lambda at: column(at, labels=True), named, height=height, own_names=own_names)
@@ -272,20 +272,26 @@ def _of_sparse(matrix: Any) -> Table:
     return _of_columns(columns, "the sparse matrix")
 
 
-def series_of_values(values: Any, name: str, *, labels: bool = False, words: bool = True) -> pl.Series:
+def series_of_values(
+    values: Any, name: str, *, labels: bool = False, words: bool = True, lists: bool = False
+) -> pl.Series:
     """A list, an array or a column of any kind as a polars series.
 
-    words: take a word such as NA among numbers as missing.
+    words: take a word such as NA among numbers as missing. lists: values may be lists; otherwise these become text.
     """
     import polars as pl
 
     if isinstance(values, pl.Series):
-        return _of_objects(values.to_list(), name, labels=labels, words=words) if is_foreign(values) else values
+        return (
+            _of_objects(values.to_list(), name, labels=labels, words=words, lists=lists)
+            if is_foreign(values)
+            else values
+        )
     if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
     if array is None:
-        return _of_objects(list(values), name, labels=labels, words=words)
+        return _of_objects(list(values), name, labels=labels, words=words, lists=lists)
     if array.ndim != 1:
         raise DataError(f"column {name!r} has shape {array.shape}: give one dimension.")
     if array.dtype.kind in "UT":
@@ -297,7 +303,7 @@ def series_of_values(values: Any, name: str, *, labels: bool = False, words: boo
     return pl.Series(name, in_known_unit(array))
 
 
-def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = True) -> pl.Series:
+def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = True, lists: bool = False) -> pl.Series:
     """Python objects as a column: strings, integers or floats. A mix becomes text, but is an error for labels."""
     import polars as pl
 
@@ -310,8 +316,8 @@ def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = Tru
         return series_of_values(np.array(cleaned, "datetime64[us]"), name)
     if not kinds or kinds <= {str, np.str_}:
         return _of_texts(cleaned, name)
-    if kinds <= {list, tuple, np.ndarray} and (lists := _of_lists(cleaned, name)) is not None:
-        return lists
+    if lists and kinds <= {list, tuple, np.ndarray} and (series := _of_lists(cleaned, name)) is not None:
+        return series
     if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
         return _integers(cleaned, name)
     if all(issubclass(kind, (int, float, np.number)) and kind is not bool for kind in kinds):
@@ -382,7 +388,7 @@ def _of_json(found: JsonRecords, content: Content) -> Table:
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
         values = [record.get(keys[at]) for record, _, _ in records]
-        return _of_objects(values, keys[at], labels=labels, words=not labels)
+        return _of_objects(values, keys[at], labels=labels, words=not labels, lists=True)
 
     return Table(
         content.name,

@@ -119,14 +119,14 @@ class TextFile:
         if trailing:
             width = Counter(map(len, self.sample[self.n_header :])).most_common(1)[0][0]
             self.sample = [row[:-1] if len(row) == width else row for row in self.sample]
-        names, self.how_header = self._names(header, named)
+        names, self.how_header = self._names(header, named, separator)
         self.dialect = Dialect(
             separator, bool(header or named), names, quotes, trailing=trailing, comment=self.opening.comment
         )
 
-    def _names(self, header: bool, named: list[str] | None) -> tuple[list[str], str]:
+    def _names(self, header: bool, named: list[str] | None, separator: str) -> tuple[list[str], str]:
         if header:
-            return names_of_rows(self.sample[0], self.sample[1:])
+            return names_of_rows(self.sample[0], self.sample[1:], separator)
         if named:
             return named, ""
         width = Counter(map(len, self.sample)).most_common(1)[0][0]

@@ -198,6 +198,7 @@ class Collector:
         """Add all rated cells of a wide table."""
         long, self.blank_cells = long_table(table, given, blank, self.kind)
         self.add_table(long, dict.fromkeys(given))
+        self.how = table.how
 
     def whole(self, text: TextFile) -> Table:
         """All rows of a text file as one table; rows of another shape are bad."""
@@ -213,7 +214,9 @@ class Collector:
             parts.append(rows.frame.filter(pl.Series(good)))
         frame = pl.concat(parts) if parts else pl.DataFrame()
         names, column = text.dialect.names, frame.to_series
-        return Table(self.source, names, column, column, text.dialect.header, height=frame.height, is_text=True)
+        return Table(
+            self.source, names, column, column, text.dialect.header, height=frame.height, is_text=True, how=text.how
+        )
 
     def add_table(self, table: Table, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a source with columns."""

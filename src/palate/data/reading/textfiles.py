@@ -109,12 +109,7 @@ def _wide_encoding(sample: bytes) -> str | None:
 
 
 def _transcoded(first: bytes, content: Any, encoding: str, name: str) -> Iterator[bytes]:
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)()
-    except LookupError:
-        raise DataError(
-            f"there is no encoding {encoding!r}: use utf-8, latin-1, cp1252 or utf-16, for instance."
-        ) from None
+    decoder = _decoder(encoding)
     try:
         chunk, start = first, True
         while chunk:
@@ -124,6 +119,19 @@ def _transcoded(first: bytes, content: Any, encoding: str, name: str) -> Iterato
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         raise DataError(f"{name} is not {encoding}: {error}. Pass encoding= with the right one.") from error
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    """What decodes an encoding of text. Raises DataError for the name of none: base64 is no encoding of text."""
+    try:
+        b"a".decode(encoding)
+    except UnicodeError:  # of more bytes a character
+        pass
+    except (LookupError, ValueError):
+        raise DataError(
+            f"there is no encoding {encoding!r}: use utf-8, latin-1, cp1252 or utf-16, for instance."
+        ) from None
+    return codecs.getincrementaldecoder(encoding)()
 
 
 def _line_feeds(chunks: Iterator[bytes], how: dict[str, str]) -> Iterator[bytes]:
