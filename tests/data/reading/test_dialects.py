@@ -194,6 +194,15 @@ def test_no_row_is_lost_or_joined_where_quotes_are_text(items):
         assert found == sorted((f"u{n}", item, 3.0) for n, item in enumerate(items))
 
 
+@given(st.text(st.sampled_from('a",\n'), max_size=14))
+def test_the_quick_look_at_quotes_agrees_with_the_exact_one(text):
+    """Where the quick look finds no line feed in quotes, the csv module finds none."""
+    data = text.encode()
+    if '"' in text and _textfiles._no_newline_is_quoted(data, ","):
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        assert not any("\n" in field for row in rows for field in row)
+
+
 # ---- the ends of lines, and headers
 
 

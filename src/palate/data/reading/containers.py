@@ -22,6 +22,7 @@ from palate.errors import DataError
 
 JSON_HEAD = 400  # bytes in which JSON begins
 MAX_SHOWN = 120  # characters of what others say
+MAX_MEMBERS = 500  # files of an archive whose columns are looked at
 MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 FOREIGN = {  # the first bytes of files that are not read -> what they are, and what to do
@@ -247,11 +248,12 @@ def _of_tar(content: Content, file: Any, start: int | None, fits: Fits | None, s
     """The member of a tar archive. The archive is read twice: for its members, then up to the one that is chosen."""
     if start is None:
         raise DataError(f"{content.name} is a tar archive in a pipe: give the path of a file.")
-    heads = {}
+    heads: dict[str, bytes] = {}
     with tarfile.open(fileobj=content.stream, mode="r|") as archive:
         for info in archive:
             if info.isfile():
-                heads[info.name] = _head_of(archive.extractfile(info)) if fits else b""
+                looked_at = fits and content.member is None and len(heads) <= MAX_MEMBERS
+                heads[info.name] = _head_of(archive.extractfile(info)) if looked_at else b""
     member = _chosen_member(content, list(heads), lambda name: heads[name], fits)
     file.seek(start)
     again = _decompressed(Content(file, content.name, b"", content.how))
@@ -289,7 +291,7 @@ def _chosen_member(content: Content, members: list[str], head: Callable[[str], b
             raise DataError(f"{content.name} has no file {content.member!r}. {_there_are(members)}")
         return content.member
     data = [name for name in members if not NO_DATA.search(name)] or members
-    if len(data) > 1 and fits is not None:
+    if 1 < len(data) <= MAX_MEMBERS and fits is not None:
         data = [name for name in data if fits(names_in(head(name)))] or data
     if not data:
         raise DataError(f"{content.name} is an archive without a file in it.")

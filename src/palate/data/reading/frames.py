@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,9 +139,13 @@ def _suffix(name: str) -> str:
 def _of_columnar(content: Content, kind: str, path: Any) -> Table:
     import polars as pl
 
-    readers = {"parquet": pl.read_parquet, "ipc": pl.read_ipc, "ipc stream": pl.read_ipc_stream}
+    readers: dict[str, Callable[..., pl.DataFrame]] = {
+        "parquet": partial(pl.read_parquet, glob=False),
+        "ipc": pl.read_ipc,
+        "ipc stream": pl.read_ipc_stream,
+    }
     try:
-        frame = readers[kind](path or io.BytesIO(content.whole()))
+        frame = readers[kind](path if path and kind == "parquet" else io.BytesIO(content.whole()))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{content.name} is not a readable {kind} file: {error}") from error
     return _of_polars(frame, content.name)

@@ -32,7 +32,7 @@ from palate.data.reading.dialects import (
 )
 from palate.data.reading.layouts import Layout, LinedRows, find_layout
 from palate.data.reading.looks import N_SAMPLED
-from palate.data.reading.textfiles import Block, blocks, count
+from palate.data.reading.textfiles import Block, blocks, count, quotes_pair_up
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -286,6 +286,8 @@ def _has_odd_quotes(data: bytes, dialect: Dialect) -> bool:
     """True if a quoted field does not end where its quote does, or a quote stands behind a backslash."""
     if dialect.quotes == "backslash" and b"\\" in data:
         return True
+    if quotes_pair_up(data, dialect.separator):
+        return False
     mark = re.escape(dialect.separator.encode())
     return re.search(rb"(?:^|[\n" + mark + rb'])"[^"]*(?:""[^"]*)*"(?!"|\r?\n|\r?\Z|' + mark + rb")", data) is not None
 

@@ -208,10 +208,32 @@ def _last_record_end(data: bytes, quote_after: str | None) -> int:
 
 def _quoted_newlines(data: bytes, quote_after: str | None) -> list[tuple[int, int]]:
     """(start, stop) of each quoted field that has a newline; the last may be open."""
-    if not quote_after or b'"' not in data:
+    if not quote_after or b'"' not in data or _no_newline_is_quoted(data, quote_after):
         return []
     quoted = re.compile(b"(?:^|(?<=[\n" + re.escape(quote_after.encode()) + b']))"[^"]*(?:""[^"]*)*("|\\Z)')
     return [match.span() for match in quoted.finditer(data) if data.find(b"\n", *match.span()) >= 0]
+
+
+def _no_newline_is_quoted(data: bytes, separator: str) -> bool:
+    """True if quotes pair up, and before each line feed is an even number of them. False may be wrong."""
+    if not quotes_pair_up(data, separator):
+        return False
+    signs = np.frombuffer(data, np.uint8)
+    n_quotes = np.cumsum(signs == ord('"'), dtype=np.int32)
+    return not (n_quotes[signs == ord("\n")] % 2).any()
+
+
+def quotes_pair_up(data: bytes, separator: str) -> bool:
+    """True if every other quote is at the start of a field, and those between at the end of one. False may be wrong."""
+    mark = separator.encode()
+    if len(mark) > 1:
+        return False
+    signs = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    quotes = np.flatnonzero(signs == ord('"'))
+    starts, ends = np.frombuffer(mark + b"\n", np.uint8), np.frombuffer(mark + b"\r\n", np.uint8)
+    opening = np.isin(signs[quotes[0::2] - 1], starts)
+    closing = np.isin(signs[quotes[1::2] + 1], ends)
+    return len(quotes) % 2 == 0 and bool(opening.all() and closing.all())
 
 
 class Recoder:
