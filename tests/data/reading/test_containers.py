@@ -8,8 +8,11 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sqlite3
 import tarfile
+import tempfile
+import threading
 import zipfile
 
 import polars as pl
@@ -20,7 +23,7 @@ from hypothesis import strategies as st
 from palate.data.reading import compression as packing
 from palate.data.reading import containers
 from palate.data.reading import read as read_
-from palate.errors import DataError
+from palate.errors import DataError, OptionError
 
 ROWS = [("ann", "tea", 5.0), ("ann", "jam", 3.0), ("bob", "tea", 4.0), ("cid", 'green "tea", hot', 1.5)]
 RECORDS = [dict(zip(("user", "item", "rating"), row, strict=True)) for row in ROWS]
@@ -307,6 +310,30 @@ def test_pipes_give_text_and_say_what_they_cannot():
     for archive in ("zip", "tar"):
         with pytest.raises(DataError, match="give the path"):
             read(Pipe(ARCHIVES[archive]({"ratings.csv": CSV})))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("data", [CSV, bz2.compress(CSV)])
+def test_a_named_pipe_is_opened_once(tmp_path, data):
+    """Its bytes come once: as much as was looked at would be lost to a second look."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=[data], daemon=True)
+    writer.start()
+    assert triples(read(path)) == sorted(ROWS)
+    writer.join(10)
+
+
+def test_files_of_text_that_are_no_text_streams_of_io(tmp_path):
+    with tempfile.NamedTemporaryFile("w+", dir=tmp_path) as file:
+        file.write(CSV.decode())
+        file.seek(0)
+        assert triples(read(file)) == sorted(ROWS)
+
+
+def test_a_long_query_without_a_connection_says_so():
+    with pytest.raises(OptionError, match="connection="):
+        read("SELECT user, item, rating FROM ratings WHERE " + " AND ".join(f"x != {n}" for n in range(2000)))
 
 
 def test_names_that_no_file_can_have(tmp_path):

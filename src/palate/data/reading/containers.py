@@ -133,7 +133,7 @@ def name_of(source: Any) -> str:
 
 def _of_bytes(stream: Any) -> Any:
     """An open file of text as one of bytes."""
-    if not isinstance(stream, io.TextIOBase):
+    if not isinstance(stream, io.TextIOBase) and not isinstance(stream.read(0), str):
         return stream
     text = stream.read()
     try:
@@ -146,6 +146,14 @@ def _of_bytes(stream: Any) -> Any:
 def is_url(source: Any) -> bool:
     """True for the address of a file elsewhere, such as https://... or s3://..."""
     return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
+
+
+def is_pipe(source: Any) -> bool:
+    """True for a path whose bytes come only once, as those of `<(zcat ratings.gz)` in a shell."""
+    try:
+        return not is_url(source) and Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _of_url(url: str, stack: ExitStack) -> Any:

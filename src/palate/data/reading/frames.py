@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import NativeFrame, is_foreign, opened
-from palate.data.reading.containers import Content, Fits, can_seek, opened_content
+from palate.data.reading.containers import Content, Fits, can_seek, is_pipe, opened_content
 from palate.data.reading.databases import SQLITE, sqlite_columns
 from palate.data.reading.jsonfiles import JsonRecords, is_json, json_records
 from palate.data.reading.looks import N_SAMPLED
@@ -74,7 +75,7 @@ def table_of(source: Any, connection: Any = None, fits: Fits | None = None) -> T
 def _of_any(source: Any, fits: Fits | None) -> Table | None:
     if isinstance(source, (str, Path)):
         _check_no_query(source)
-        return _of_file(source, fits)
+        return None if is_pipe(source) else _of_file(source, fits)
     if hasattr(source, "read"):
         return _of_open_file(source, fits)
     if isinstance(source, Mapping):
@@ -102,8 +103,12 @@ def _of_query(query: Any, connection: Any) -> Table:
 
 
 def _check_no_query(source: str | Path) -> None:
-    if str(source).lower().startswith(("select ", "select\n", "with ")) and not Path(source).exists():
-        raise OptionError("an SQL query needs connection=, an open database connection.")
+    if not str(source).lower().startswith(("select ", "select\n", "with ")):
+        return
+    with suppress(OSError):  # a query is too long for the name of a file
+        if Path(source).exists():
+            return
+    raise OptionError("an SQL query needs connection=, an open database connection.")
 
 
 def _of_open_file(source: Any, fits: Fits | None) -> Table | None:
