@@ -174,7 +174,9 @@ def test_the_only_file_of_an_archive_is_read(tmp_path, archive, form):
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_the_file_whose_columns_fit_is_read_or_the_one_that_is_named(tmp_path, archive):
     path = tmp_path / "archive.bin"
-    path.write_bytes(ARCHIVES[archive]({"all/ratings.csv": CSV, "all/items.csv": OTHER, "all/more.csv": b"a,b\n1,2\n"}))
+    path.write_bytes(
+        ARCHIVES[archive]({"all/ratings.csv": CSV, "all/items.csv": OTHER, "all/links.csv": b"item,url\ntea,x\n"})
+    )
     ratings = read(path, items=path)
     assert triples(ratings) == sorted(ROWS)
     assert ratings.item_table["title"].to_list() == [None, "Jam", "Green tea"]

@@ -52,7 +52,7 @@ NO_DATA = re.compile(
     re.IGNORECASE,
 )
 
-Fits = Callable[[list[str]], bool]
+Fits = Callable[[list[str]], int]  # how well columns of these names fit; 0 if not at all
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Content:
 def opened_content(source: Any, fits: Fits | None = None) -> Iterator[Content]:
     """The bytes of a path or open file without packing.
 
-    fits: True for the column names of the file in an archive that is looked for. Raises DataError if there is no such
+    fits: how well the column names of a file in an archive fit what is looked for. Raises DataError if there is no such
     file, if it is damaged, and if it is a file of a kind that is not read.
     """
     with ExitStack() as stack:
@@ -300,7 +300,7 @@ def _chosen_member(content: Content, members: list[str], head: Callable[[str], b
         return content.member
     data = [name for name in members if not NO_DATA.search(name)] or members
     if 1 < len(data) <= MAX_MEMBERS and fits is not None:
-        data = [name for name in data if fits(names_in(head(name)))] or data
+        data = best_of({name: fits(names_in(head(name))) for name in data}) or data
     if not data:
         raise DataError(f"{content.name} is an archive without a file in it.")
     if len(data) > 1:
@@ -309,6 +309,12 @@ def _chosen_member(content: Content, members: list[str], head: Callable[[str], b
             f"{content.name}/{data[0]}"
         )
     return data[0]
+
+
+def best_of(scores: dict[str, int]) -> list[str]:
+    """The names with the highest score; none if that is 0."""
+    highest = max(scores.values(), default=0)
+    return [name for name, score in scores.items() if score == highest > 0]
 
 
 def _there_are(members: list[str]) -> str:

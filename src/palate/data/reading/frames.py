@@ -63,7 +63,7 @@ class Table:
 def table_of(source: Any, connection: Any = None, fits: Fits | None = None) -> Table | None:
     """The source as a Table, or None if it is a text file.
 
-    fits: True for the column names that are looked for among the files of an archive or the tables of a database.
+    fits: how well the column names of a file in an archive, or of a table in a database, fit what is looked for.
     """
     table = _of_query(source, connection) if connection is not None else _of_any(source, fits)
     for name in table.names if table else ():

@@ -40,7 +40,7 @@ class Block:
 def open_bytes(source: Any, fits: Fits | None = None) -> Iterator[Content]:
     """The bytes of a path or open file, unpacked. A workbook becomes text, a line for each row of one of its sheets.
 
-    fits: True for the column names that are looked for in a file of an archive or a sheet of a workbook. Raises
+    fits: how well the column names of a file in an archive, or of a sheet of a workbook, fit. Raises
     DataError if there is no such file, and if it is no text.
     """
     with opened_content(source, fits) as content:
