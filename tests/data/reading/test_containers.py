@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from palate.data.reading import compression as packing
 from palate.data.reading import containers
 from palate.data.reading import read as read_
-from palate.errors import DataError, OptionError
+from palate.errors import DataError, OptionError, PalateError
 
 ROWS = [("ann", "tea", 5.0), ("ann", "jam", 3.0), ("bob", "tea", 4.0), ("cid", 'green "tea", hot', 1.5)]
 RECORDS = [dict(zip(("user", "item", "rating"), row, strict=True)) for row in ROWS]
@@ -245,6 +245,20 @@ def test_a_changed_byte_is_read_or_a_data_error(at, byte, archive):
         assert read(io.BytesIO(bytes(data))).report.rows_read <= len(ROWS) + 1
 
 
+@given(
+    form=st.sampled_from(sorted(FORMATS)),
+    at=st.integers(0, 2000),
+    put=st.sampled_from([b"", b"\0", b'"', b"\n", b"\r", b"[", b"}", b"\xff", b"\\", b"9" * 30]),
+    drop=st.integers(0, 9),
+    options=st.sampled_from([{}, {"kind": "implicit"}, {"on_bad_rows": "report"}, {"wide": True}]),
+)
+def test_any_damaged_file_is_read_or_an_error_in_words(form, at, put, drop, options):
+    data = FORMATS[form]()
+    at %= len(data)
+    with contextlib.suppress(PalateError):
+        assert len(read(io.BytesIO(data[:at] + put + data[at + drop :]), **options)) <= len(data)
+
+
 def test_archives_in_archives_and_endless_compression_are_refused():
     for outer in (zip_of, tar_of):
         for inner in (zip_of, tar_of):
@@ -286,6 +300,7 @@ def test_an_encrypted_archive_says_so():
         (bytes(range(256)) * 8, "is no text"),
         (b"", "is empty"),
         (b"\n \n\n", "is empty"),
+        (b'""', "is empty"),
     ],
 )
 def test_other_files_are_named_not_misread(data, word):

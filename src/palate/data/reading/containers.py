@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from palate.data.reading.compression import DAMAGE, HEAD, MAX_MEMORY, Rewound, decompressed, read_full
-from palate.errors import DataError
+from palate.errors import DataError, PalateError
 
 JSON_HEAD = 400  # bytes in which JSON begins
 MAX_SHOWN = 120  # characters of what others say
@@ -98,6 +98,8 @@ def in_words(name: str, action: Callable[[], Any]) -> Any:
     """What the action gives; DataError if the file is damaged."""
     try:
         return action()
+    except PalateError:
+        raise
     except DAMAGE as error:
         raise DataError(f"{name} cannot be read to its end: {_words(error)}.") from error
 

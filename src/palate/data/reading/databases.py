@@ -26,7 +26,7 @@ def sqlite_columns(content: Content, path: Any, fits: Fits | None) -> tuple[str,
             names = [column[0] for column in rows.description]
             columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
             return table, dict(zip(names, columns, strict=True))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the second where its message is damaged, too
         raise DataError(f"{content.name} is not a readable SQLite database: {error}.") from error
 
 

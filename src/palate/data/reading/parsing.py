@@ -87,6 +87,8 @@ class TextFile:
         quotes = find_quotes(first, separator)
         self.quotes_are_met = quotes is not None
         self.sample = sample_rows(lines, separator, quotes or _default_quotes(separator))
+        if not self.sample:
+            raise DataError(f"{source} is empty: there are no ratings in it.")
         self.chunks = chain([first], chunks)
         self._describe(separator, quotes or _default_quotes(separator), header, given, min_columns, is_header)
 
