@@ -227,20 +227,31 @@ def find_quotes(data: bytes, separator: str) -> Quotes | None:
         return "none"
     if not has_opening_quote(data, separator):
         return None
-    lines = [
-        match[0].decode("utf-8", "replace") for match in islice(re.finditer(rb'[^\n]*"[^\n]*\n?', data), N_SAMPLED)
-    ]
-    n_broken = _n_broken(lines, separator, "csv")
+    matches = list(islice(re.finditer(rb'[^\n]*"[^\n]*\n?', data), N_SAMPLED))
+    lines = [match[0].decode("utf-8", "replace") for match in matches]
     if separator == " " and not _are_regular(lines):
         return "none"
+    n_broken = _n_broken(lines, separator, "csv")
+    if n_broken == 0 and len(lines) == N_SAMPLED:
+        n_broken = sum(1 for _ in islice(odd_quotes(separator).finditer(data), N_SAMPLED))  # anywhere in the block
     if n_broken == 0:
         return "csv"
     if any('\\"' in line for line in lines) and _n_broken(lines, separator, "backslash") < n_broken:
         return "backslash"
-    is_habit = (
-        n_broken > 1 or separator == "\t" or re.search(f'(^|{re.escape(separator)})"[^"]*" ', "".join(lines), re.M)
-    )
-    return "none" if is_habit and n_broken > _n_needed(lines, separator) else "csv"
+    n_lines = data.count(b"\n", 0, matches[-1].end()) or 1
+    is_habit = n_broken > 1 or separator == "\t" or _has_quotes_in_text(lines, separator)
+    return "none" if is_habit and n_broken > _n_needed(lines, separator, n_lines) else "csv"
+
+
+def _has_quotes_in_text(lines: list[str], separator: str) -> bool:
+    """True if words follow quoted ones in a field."""
+    return re.search(f'(^|{re.escape(separator)})"[^"]*" ', "".join(lines), re.MULTILINE) is not None
+
+
+def odd_quotes(separator: str) -> re.Pattern[bytes]:
+    """What finds a field whose quote is closed before the field ends."""
+    mark = re.escape(separator.encode())
+    return re.compile(rb"(?:^|[\n" + mark + rb'])"[^"]*(?:""[^"]*)*"(?!"|\r?\n|\r?\Z|' + mark + rb")")
 
 
 def has_opening_quote(data: bytes, separator: str) -> bool:
@@ -262,11 +273,11 @@ def _n_broken(lines: list[str], separator: str, quotes: Quotes) -> int:
     return sum(reason is not None for end, reason in reasons if end < len(lines) or len(lines) < N_SAMPLED)
 
 
-def _n_needed(lines: list[str], separator: str) -> int:
-    """How many quoted fields need their quotes, or are what most lines have."""
+def _n_needed(lines: list[str], separator: str, n_lines: int) -> int:
+    """How many quoted fields need their quotes, or are what most of the n lines have, these among others."""
     mark = re.escape(separator)
     fields = re.findall(f'(?:^|(?<=[\\n{mark}]))"((?:[^"]|"")*)"(?=\\r?\\n|{mark}|\\Z)', "".join(lines))
-    if 2 * len(fields) > len(lines):
+    if 2 * len(fields) > n_lines:
         return len(fields)
     return sum(separator in field or '""' in field or "\n" in field for field in fields)
 

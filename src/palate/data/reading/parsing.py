@@ -25,6 +25,7 @@ from palate.data.reading.dialects import (
     find_separator,
     has_header,
     names_of_rows,
+    odd_quotes,
     plain_records,
     quoted_records,
     sample_rows,
@@ -290,8 +291,7 @@ def _has_odd_quotes(data: bytes, dialect: Dialect) -> bool:
         return True
     if quotes_pair_up(data, dialect.separator):
         return False
-    mark = re.escape(dialect.separator.encode())
-    return re.search(rb"(?:^|[\n" + mark + rb'])"[^"]*(?:""[^"]*)*"(?!"|\r?\n|\r?\Z|' + mark + rb")", data) is not None
+    return odd_quotes(dialect.separator).search(data) is not None
 
 
 def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str | None]:
