@@ -8,8 +8,11 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sqlite3
 import tarfile
+import tempfile
+import threading
 import zipfile
 
 import polars as pl
@@ -20,7 +23,7 @@ from hypothesis import strategies as st
 from palate.data.reading import compression as packing
 from palate.data.reading import containers
 from palate.data.reading import read as read_
-from palate.errors import DataError
+from palate.errors import DataError, OptionError, PalateError
 
 ROWS = [("ann", "tea", 5.0), ("ann", "jam", 3.0), ("bob", "tea", 4.0), ("cid", 'green "tea", hot', 1.5)]
 RECORDS = [dict(zip(("user", "item", "rating"), row, strict=True)) for row in ROWS]
@@ -171,7 +174,9 @@ def test_the_only_file_of_an_archive_is_read(tmp_path, archive, form):
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_the_file_whose_columns_fit_is_read_or_the_one_that_is_named(tmp_path, archive):
     path = tmp_path / "archive.bin"
-    path.write_bytes(ARCHIVES[archive]({"all/ratings.csv": CSV, "all/items.csv": OTHER, "all/more.csv": b"a,b\n1,2\n"}))
+    path.write_bytes(
+        ARCHIVES[archive]({"all/ratings.csv": CSV, "all/items.csv": OTHER, "all/links.csv": b"item,url\ntea,x\n"})
+    )
     ratings = read(path, items=path)
     assert triples(ratings) == sorted(ROWS)
     assert ratings.item_table["title"].to_list() == [None, "Jam", "Green tea"]
@@ -240,6 +245,20 @@ def test_a_changed_byte_is_read_or_a_data_error(at, byte, archive):
         assert read(io.BytesIO(bytes(data))).report.rows_read <= len(ROWS) + 1
 
 
+@given(
+    form=st.sampled_from(sorted(FORMATS)),
+    at=st.integers(0, 2000),
+    put=st.sampled_from([b"", b"\0", b'"', b"\n", b"\r", b"[", b"}", b"\xff", b"\\", b"9" * 30]),
+    drop=st.integers(0, 9),
+    options=st.sampled_from([{}, {"kind": "implicit"}, {"on_bad_rows": "report"}, {"wide": True}]),
+)
+def test_any_damaged_file_is_read_or_an_error_in_words(form, at, put, drop, options):
+    data = FORMATS[form]()
+    at %= len(data)
+    with contextlib.suppress(PalateError):
+        assert len(read(io.BytesIO(data[:at] + put + data[at + drop :]), **options)) <= len(data)
+
+
 def test_archives_in_archives_and_endless_compression_are_refused():
     for outer in (zip_of, tar_of):
         for inner in (zip_of, tar_of):
@@ -281,6 +300,7 @@ def test_an_encrypted_archive_says_so():
         (bytes(range(256)) * 8, "is no text"),
         (b"", "is empty"),
         (b"\n \n\n", "is empty"),
+        (b'""', "is empty"),
     ],
 )
 def test_other_files_are_named_not_misread(data, word):
@@ -307,6 +327,30 @@ def test_pipes_give_text_and_say_what_they_cannot():
     for archive in ("zip", "tar"):
         with pytest.raises(DataError, match="give the path"):
             read(Pipe(ARCHIVES[archive]({"ratings.csv": CSV})))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("data", [CSV, bz2.compress(CSV)])
+def test_a_named_pipe_is_opened_once(tmp_path, data):
+    """Its bytes come once: as much as was looked at would be lost to a second look."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=[data], daemon=True)
+    writer.start()
+    assert triples(read(path)) == sorted(ROWS)
+    writer.join(10)
+
+
+def test_files_of_text_that_are_no_text_streams_of_io(tmp_path):
+    with tempfile.NamedTemporaryFile("w+", dir=tmp_path) as file:
+        file.write(CSV.decode())
+        file.seek(0)
+        assert triples(read(file)) == sorted(ROWS)
+
+
+def test_a_long_query_without_a_connection_says_so():
+    with pytest.raises(OptionError, match="connection="):
+        read("SELECT user, item, rating FROM ratings WHERE " + " AND ".join(f"x != {n}" for n in range(2000)))
 
 
 def test_names_that_no_file_can_have(tmp_path):

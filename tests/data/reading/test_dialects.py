@@ -155,6 +155,23 @@ def test_quotes_are_met_after_many_blocks(monkeypatch):
     assert triples(text)[-1] == ("v", 'a, "b"', 2.0)
 
 
+def test_quotes_that_are_text_are_seen_behind_a_thousand_that_may_enclose():
+    rows = [(f"u{n}", '"Heroes"', 3.0) for n in range(1500)]
+    more = [(f"v{n}", f'"Weird Al" {n}', 2.0) for n in range(3)]
+    plain = [(f"w{n}", "tea", 1.0) for n in range(4000)]
+    text = "".join(f"{user}\t{item}\t{rating:g}\n" for user, item, rating in plain[:2000] + rows + plain[2000:] + more)
+    assert triples(text) == sorted(plain + rows + more)
+    text = "".join(f"{user}\t{item}\t{rating:g}\n" for user, item, rating in plain + rows[:5] + more)
+    assert triples(text) == sorted(plain + rows[:5] + more)
+
+
+def test_quotes_of_most_fields_enclose_them_whatever_a_few_rows_have():
+    good = "".join(f'"u{n}"\t"tea"\t{n % 5}\n' for n in range(2000))
+    ratings = read(io.BytesIO((good + 'v\t"x" y\t3\nw\t"x" z\t3\n').encode()), on_bad_rows="report")
+    assert (len(ratings), sum(ratings.report.bad_rows.values())) == (2000, 2)
+    assert "tea" in ratings.item_vocabulary
+
+
 def test_quotes_escaped_by_backslashes():
     text = 'user,item,rating\nann,"The \\"Best\\" one, ever",5\nbob,"a, b",4\n'
     assert triples(text) == [("ann", 'The "Best" one, ever', 5.0), ("bob", "a, b", 4.0)]
@@ -192,6 +209,15 @@ def test_no_row_is_lost_or_joined_where_quotes_are_text(items):
         return
     if how(text).get("quotes") == "part of the text":
         assert found == sorted((f"u{n}", item, 3.0) for n, item in enumerate(items))
+
+
+@given(st.text(st.sampled_from('a",\n'), max_size=14))
+def test_the_quick_look_at_quotes_agrees_with_the_exact_one(text):
+    """Where the quick look finds no line feed in quotes, the csv module finds none."""
+    data = text.encode()
+    if '"' in text and _textfiles._no_newline_is_quoted(data, ","):
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        assert not any("\n" in field for row in rows for field in row)
 
 
 # ---- the ends of lines, and headers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -25,6 +26,8 @@ DAMAGE = (
     tarfile.TarError,
     NotImplementedError,
     RuntimeError,
+    ValueError,
+    struct.error,
 )
 
 ZSTANDARD = "Zstandard"

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from palate.data.reading.compression import DAMAGE, HEAD, MAX_MEMORY, Rewound, decompressed, read_full
-from palate.errors import DataError
+from palate.errors import DataError, PalateError
 
 JSON_HEAD = 400  # bytes in which JSON begins
 MAX_SHOWN = 120  # characters of what others say
+MAX_MEMBERS = 500  # files of an archive whose columns are looked at
 MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 FOREIGN = {  # the first bytes of files that are not read -> what they are, and what to do
@@ -50,7 +51,7 @@ NO_DATA = re.compile(
     re.IGNORECASE,
 )
 
-Fits = Callable[[list[str]], bool]
+Fits = Callable[[list[str]], int]  # how well columns of these names fit; 0 if not at all
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Content:
 def opened_content(source: Any, fits: Fits | None = None) -> Iterator[Content]:
     """The bytes of a path or open file without packing.
 
-    fits: True for the column names of the file in an archive that is looked for. Raises DataError if there is no such
+    fits: how well the column names of a file in an archive fit what is looked for. Raises DataError if there is no such
     file, if it is damaged, and if it is a file of a kind that is not read.
     """
     with ExitStack() as stack:
@@ -96,6 +97,8 @@ def in_words(name: str, action: Callable[[], Any]) -> Any:
     """What the action gives; DataError if the file is damaged."""
     try:
         return action()
+    except PalateError:
+        raise
     except DAMAGE as error:
         raise DataError(f"{name} cannot be read to its end: {_words(error)}.") from error
 
@@ -131,7 +134,7 @@ def name_of(source: Any) -> str:
 
 def _of_bytes(stream: Any) -> Any:
     """An open file of text as one of bytes."""
-    if not isinstance(stream, io.TextIOBase):
+    if not isinstance(stream, io.TextIOBase) and not isinstance(stream.read(0), str):
         return stream
     text = stream.read()
     try:
@@ -144,6 +147,14 @@ def _of_bytes(stream: Any) -> Any:
 def is_url(source: Any) -> bool:
     """True for the address of a file elsewhere, such as https://... or s3://..."""
     return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
+
+
+def is_pipe(source: Any) -> bool:
+    """True for a path whose bytes come only once, as those of `<(zcat ratings.gz)` in a shell."""
+    try:
+        return not is_url(source) and Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _of_url(url: str, stack: ExitStack) -> Any:
@@ -246,11 +257,12 @@ def _of_tar(content: Content, file: Any, start: int | None, fits: Fits | None, s
     """The member of a tar archive. The archive is read twice: for its members, then up to the one that is chosen."""
     if start is None:
         raise DataError(f"{content.name} is a tar archive in a pipe: give the path of a file.")
-    heads = {}
+    heads: dict[str, bytes] = {}
     with tarfile.open(fileobj=content.stream, mode="r|") as archive:
         for info in archive:
             if info.isfile():
-                heads[info.name] = _head_of(archive.extractfile(info)) if fits else b""
+                looked_at = fits and content.member is None and len(heads) <= MAX_MEMBERS
+                heads[info.name] = _head_of(archive.extractfile(info)) if looked_at else b""
     member = _chosen_member(content, list(heads), lambda name: heads[name], fits)
     file.seek(start)
     again = _decompressed(Content(file, content.name, b"", content.how))
@@ -288,8 +300,8 @@ def _chosen_member(content: Content, members: list[str], head: Callable[[str], b
             raise DataError(f"{content.name} has no file {content.member!r}. {_there_are(members)}")
         return content.member
     data = [name for name in members if not NO_DATA.search(name)] or members
-    if len(data) > 1 and fits is not None:
-        data = [name for name in data if fits(names_in(head(name)))] or data
+    if 1 < len(data) <= MAX_MEMBERS and fits is not None:
+        data = best_of({name: fits(names_in(head(name))) for name in data}) or data
     if not data:
         raise DataError(f"{content.name} is an archive without a file in it.")
     if len(data) > 1:
@@ -298,6 +310,12 @@ def _chosen_member(content: Content, members: list[str], head: Callable[[str], b
             f"{content.name}/{data[0]}"
         )
     return data[0]
+
+
+def best_of(scores: dict[str, int]) -> list[str]:
+    """The names with the highest score; none if that is 0."""
+    highest = max(scores.values(), default=0)
+    return [name for name, score in scores.items() if score == highest > 0]
 
 
 def _there_are(members: list[str]) -> str:

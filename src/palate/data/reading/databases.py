@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from palate.data.reading.containers import Content, Fits
+from palate.data.reading.containers import Content, Fits, best_of
 from palate.errors import DataError
 
 SQLITE = b"SQLite format 3\0"
@@ -26,7 +26,7 @@ def sqlite_columns(content: Content, path: Any, fits: Fits | None) -> tuple[str,
             names = [column[0] for column in rows.description]
             columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
             return table, dict(zip(names, columns, strict=True))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the second where its message is damaged, too
         raise DataError(f"{content.name} is not a readable SQLite database: {error}.") from error
 
 
@@ -58,7 +58,7 @@ def _chosen(content: Content, connection: sqlite3.Connection, fits: Fits | None)
         if content.member not in kinds:
             raise DataError(f"{content.name} has no table {content.member!r}. {_there_are(tables)}")
         return content.member
-    fitting = [table for table in tables if fits and fits(_names(connection, table))]
+    fitting = best_of({table: fits(_names(connection, table)) for table in tables}) if fits else []
     if len(tables) == 1 or len(fitting) == 1:
         return (fitting or tables)[0]
     if not tables:

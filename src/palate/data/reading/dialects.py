@@ -79,8 +79,9 @@ def find_opening(
     if at < len(lines) and lines[at].lower().startswith(MATRIX_MARKET):
         return _matrix_market(lines, at, source)
     if at < len(lines) and (found := SEPARATOR_LINE.fullmatch(lines[at])):
-        separator = separator or found[1].replace("\\t", "\t")
         at = _next_line(lines, at + 1)
+        said = found[1].replace("\\t", "\t")
+        separator = separator or (said if any(said in line for line in lines[at:]) else None)
     mark = lines[at][0] if at < len(lines) and lines[at][0] in COMMENT_MARKS else None
     body = [line for line in lines[at:] if line.strip() and not (mark and line.startswith(mark))]
     if not body:
@@ -229,20 +230,31 @@ def find_quotes(data: bytes, separator: str) -> Quotes | None:
         return "none"
     if not has_opening_quote(data, separator):
         return None
-    lines = [
-        match[0].decode("utf-8", "replace") for match in islice(re.finditer(rb'[^\n]*"[^\n]*\n?', data), N_SAMPLED)
-    ]
-    n_broken = _n_broken(lines, separator, "csv")
+    matches = list(islice(re.finditer(rb'[^\n]*"[^\n]*\n?', data), N_SAMPLED))
+    lines = [match[0].decode("utf-8", "replace") for match in matches]
     if separator == " " and not _are_regular(lines):
         return "none"
+    n_broken = _n_broken(lines, separator, "csv")
+    if n_broken == 0 and len(lines) == N_SAMPLED:
+        n_broken = sum(1 for _ in islice(odd_quotes(separator).finditer(data), N_SAMPLED))  # anywhere in the block
     if n_broken == 0:
         return "csv"
     if any('\\"' in line for line in lines) and _n_broken(lines, separator, "backslash") < n_broken:
         return "backslash"
-    is_habit = (
-        n_broken > 1 or separator == "\t" or re.search(f'(^|{re.escape(separator)})"[^"]*" ', "".join(lines), re.M)
-    )
-    return "none" if is_habit and n_broken > _n_needed(lines, separator) else "csv"
+    n_lines = data.count(b"\n", 0, matches[-1].end()) or 1
+    is_habit = n_broken > 1 or separator == "\t" or _has_quotes_in_text(lines, separator)
+    return "none" if is_habit and n_broken > _n_needed(lines, separator, n_lines) else "csv"
+
+
+def _has_quotes_in_text(lines: list[str], separator: str) -> bool:
+    """True if words follow quoted ones in a field."""
+    return re.search(f'(^|{re.escape(separator)})"[^"]*" ', "".join(lines), re.MULTILINE) is not None
+
+
+def odd_quotes(separator: str) -> re.Pattern[bytes]:
+    """What finds a field whose quote is closed before the field ends."""
+    mark = re.escape(separator.encode())
+    return re.compile(rb"(?:^|[\n" + mark + rb'])"[^"]*(?:""[^"]*)*"(?!"|\r?\n|\r?\Z|' + mark + rb")")
 
 
 def has_opening_quote(data: bytes, separator: str) -> bool:
@@ -264,11 +276,11 @@ def _n_broken(lines: list[str], separator: str, quotes: Quotes) -> int:
     return sum(reason is not None for end, reason in reasons if end < len(lines) or len(lines) < N_SAMPLED)
 
 
-def _n_needed(lines: list[str], separator: str) -> int:
-    """How many quoted fields need their quotes, or are what most lines have."""
+def _n_needed(lines: list[str], separator: str, n_lines: int) -> int:
+    """How many quoted fields need their quotes, or are what most of the n lines have, these among others."""
     mark = re.escape(separator)
     fields = re.findall(f'(?:^|(?<=[\\n{mark}]))"((?:[^"]|"")*)"(?=\\r?\\n|{mark}|\\Z)', "".join(lines))
-    if 2 * len(fields) > len(lines):
+    if 2 * len(fields) > n_lines:
         return len(fields)
     return sum(separator in field or '""' in field or "\n" in field for field in fields)
 
@@ -365,7 +377,7 @@ def ends_in_separators(sample: list[list[str]], header: bool, min_columns: int) 
     return not header or len(sample[0]) == width - 1 or (len(sample[0]) == width and not sample[0][-1].strip())
 
 
-def names_of_rows(header: list[str], body: list[list[str]]) -> tuple[list[str], str]:
+def names_of_rows(header: list[str], body: list[list[str]], separator: str) -> tuple[list[str], str]:
     """Names of the columns, and how the header differs from the rows, if it does.
 
     R writes names of rows without a name for their column. A header may have a name too many: for an index that is not
@@ -377,7 +389,8 @@ def names_of_rows(header: list[str], body: list[list[str]]) -> tuple[list[str], 
         return names, ""
     width = widths.pop()
     first = [row[0] for row in body]
-    if width == len(names) + 1 and all(text.strip().isdecimal() for text in first) and len(set(first)) == len(first):
+    can_be_names = len(set(first)) == len(first) and (separator in " \t" or all(map(str.isdecimal, first)))
+    if width == len(names) + 1 and can_be_names:
         return ["", *names], "without a name for the first column"
     if width != len(names) - 1 or width < 2:
         return names, ""

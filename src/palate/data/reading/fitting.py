@@ -19,10 +19,12 @@ def _has(names: list[str], given: dict[str, Any], field: str) -> bool:
     return column in names if isinstance(column, str) else int(column) < len(names)
 
 
-def fits_table(names: list[str], *, what: str, label: str | int | None) -> bool:
-    """True if one of the columns is the id of the items or users of a table, and no other is that of the other side."""
+def fits_table(names: list[str], *, what: str, label: str | int | None) -> int:
+    """1 if a column is the id of the items or users of a table, and none is that of the other side; 2 with a title."""
     other = "user" if what == "item" else "item"
     if isinstance(label, str):
-        return label in names
+        return int(label in names)
     is_id = any(is_common(name, what) or plain(name) == "id" for name in names)
-    return is_id and not any(is_common(name, other) for name in names)
+    if not is_id or any(is_common(name, other) for name in names):
+        return 0
+    return 1 + any(plain(name).endswith(("title", "name")) for name in names)

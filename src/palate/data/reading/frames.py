@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import NativeFrame, is_foreign, opened
-from palate.data.reading.containers import Content, Fits, can_seek, opened_content
+from palate.data.reading.containers import Content, Fits, can_seek, is_pipe, opened_content
 from palate.data.reading.databases import SQLITE, sqlite_columns
 from palate.data.reading.jsonfiles import JsonRecords, is_json, json_records
 from palate.data.reading.looks import N_SAMPLED
@@ -63,7 +65,7 @@ class Table:
 def table_of(source: Any, connection: Any = None, fits: Fits | None = None) -> Table | None:
     """The source as a Table, or None if it is a text file.
 
-    fits: True for the column names that are looked for among the files of an archive or the tables of a database.
+    fits: how well the column names of a file in an archive, or of a table in a database, fit what is looked for.
     """
     table = _of_query(source, connection) if connection is not None else _of_any(source, fits)
     for name in table.names if table else ():
@@ -75,7 +77,7 @@ def table_of(source: Any, connection: Any = None, fits: Fits | None = None) -> T
 def _of_any(source: Any, fits: Fits | None) -> Table | None:
     if isinstance(source, (str, Path)):
         _check_no_query(source)
-        return _of_file(source, fits)
+        return None if is_pipe(source) else _of_file(source, fits)
     if hasattr(source, "read"):
         return _of_open_file(source, fits)
     if isinstance(source, Mapping):
@@ -116,8 +118,12 @@ def _of_sqlite(query: str, connection: sqlite3.Connection) -> Table:
 
 
 def _check_no_query(source: str | Path) -> None:
-    if str(source).lower().startswith(("select ", "select\n", "with ")) and not Path(source).exists():
-        raise OptionError("an SQL query needs connection=, an open database connection.")
+    if not str(source).lower().startswith(("select ", "select\n", "with ")):
+        return
+    with suppress(OSError):  # a query is too long for the name of a file
+        if Path(source).exists():
+            return
+    raise OptionError("an SQL query needs connection=, an open database connection.")
 
 
 def _of_open_file(source: Any, fits: Fits | None) -> Table | None:
@@ -161,9 +167,13 @@ def _suffix(name: str) -> str:
 def _of_columnar(content: Content, kind: str, path: Any) -> Table:
     import polars as pl
 
-    readers = {"parquet": pl.read_parquet, "ipc": pl.read_ipc, "ipc stream": pl.read_ipc_stream}
+    readers: dict[str, Callable[..., pl.DataFrame]] = {
+        "parquet": partial(pl.read_parquet, glob=False),
+        "ipc": pl.read_ipc,
+        "ipc stream": pl.read_ipc_stream,
+    }
     try:
-        frame = readers[kind](path or io.BytesIO(content.whole()))
+        frame = readers[kind](path if path and kind == "parquet" else io.BytesIO(content.whole()))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{content.name} is not a readable {kind} file: {error}") from error
     return _of_polars(frame, content.name)
@@ -197,7 +207,7 @@ def _of_native(frame: NativeFrame, source: str, pandas: Any) -> Table:
     named = not all(name.isdigit() for name in names)
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return series_of_values(frame.column(at), names[at], labels=labels)
+        return series_of_values(frame.column(at), names[at], labels=labels, lists=True)
 
     return Table(
         source,
@@ -243,7 +253,7 @@ def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True, nam
         raise DataError(f"{source}: columns of different lengths: {lengths}.")
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return series_of_values(values[at], names[at], labels=labels)
+        return series_of_values(values[at], names[at], labels=labels, lists=True)
 
     height = len(values[0]) if values else 0
     return Table(source, names, column, lambda at: column(at, labels=True), named, height=height, own_names=own_names)
@@ -301,20 +311,26 @@ def _of_sparse(matrix: Any) -> Table:
     return _of_columns(columns, "the sparse matrix")
 
 
-def series_of_values(values: Any, name: str, *, labels: bool = False, words: bool = True) -> pl.Series:
+def series_of_values(
+    values: Any, name: str, *, labels: bool = False, words: bool = True, lists: bool = False
+) -> pl.Series:
     """A list, an array or a column of any kind as a polars series.
 
-    words: take a word such as NA among numbers as missing.
+    words: take a word such as NA among numbers as missing. lists: values may be lists; otherwise these become text.
     """
     import polars as pl
 
     if isinstance(values, pl.Series):
-        return _of_objects(values.to_list(), name, labels=labels, words=words) if is_foreign(values) else values
+        return (
+            _of_objects(values.to_list(), name, labels=labels, words=words, lists=lists)
+            if is_foreign(values)
+            else values
+        )
     if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
     if array is None:
-        return _of_objects(list(values), name, labels=labels, words=words)
+        return _of_objects(list(values), name, labels=labels, words=words, lists=lists)
     if array.ndim != 1:
         raise DataError(f"column {name!r} has shape {array.shape}: give one dimension.")
     if array.dtype.kind in "UT":
@@ -326,7 +342,7 @@ def series_of_values(values: Any, name: str, *, labels: bool = False, words: boo
     return pl.Series(name, in_known_unit(array))
 
 
-def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = True) -> pl.Series:
+def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = True, lists: bool = False) -> pl.Series:
     """Python objects as a column: strings, integers or floats. A mix becomes text, but is an error for labels."""
     import polars as pl
 
@@ -339,8 +355,8 @@ def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = Tru
         return series_of_values(np.array(cleaned, "datetime64[us]"), name)
     if not kinds or kinds <= {str, np.str_}:
         return _of_texts(cleaned, name)
-    if kinds <= {list, tuple, np.ndarray} and (lists := _of_lists(cleaned, name)) is not None:
-        return lists
+    if lists and kinds <= {list, tuple, np.ndarray} and (series := _of_lists(cleaned, name)) is not None:
+        return series
     if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
         return _integers(cleaned, name)
     if all(issubclass(kind, (int, float, np.number)) and kind is not bool for kind in kinds):
@@ -411,7 +427,7 @@ def _of_json(found: JsonRecords, content: Content) -> Table:
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
         values = [record.get(keys[at]) for record, _, _ in records]
-        return _of_objects(values, keys[at], labels=labels, words=not labels)
+        return _of_objects(values, keys[at], labels=labels, words=not labels, lists=True)
 
     return Table(
         content.name,

@@ -26,6 +26,7 @@ from palate.data.reading.dialects import (
     has_header,
     is_comment,
     names_of_rows,
+    odd_quotes,
     plain_records,
     quoted_records,
     sample_rows,
@@ -33,7 +34,7 @@ from palate.data.reading.dialects import (
 )
 from palate.data.reading.layouts import Layout, LinedRows, find_layout
 from palate.data.reading.looks import N_SAMPLED
-from palate.data.reading.textfiles import Block, blocks, count
+from palate.data.reading.textfiles import Block, blocks, count, quotes_pair_up
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class TextFile:
         quotes = find_quotes(first, separator)
         self.quotes_are_met = quotes is not None
         self.sample = sample_rows(lines, separator, quotes or _default_quotes(separator))
+        if not self.sample:
+            raise DataError(f"{source} is empty: there are no ratings in it.")
         self.chunks = chain([first], chunks)
         self._describe(separator, quotes or _default_quotes(separator), header, given, min_columns, is_header)
 
@@ -121,14 +124,14 @@ class TextFile:
         if trailing:
             width = Counter(map(len, self.sample[self.n_header :])).most_common(1)[0][0]
             self.sample = [row[:-1] if len(row) == width else row for row in self.sample]
-        names, self.how_header = self._names(header, named)
+        names, self.how_header = self._names(header, named, separator)
         self.dialect = Dialect(
             separator, bool(header or named), names, quotes, trailing=trailing, comment=self.opening.comment
         )
 
-    def _names(self, header: bool, named: list[str] | None) -> tuple[list[str], str]:
+    def _names(self, header: bool, named: list[str] | None, separator: str) -> tuple[list[str], str]:
         if header:
-            return names_of_rows(self.sample[0], self.sample[1:])
+            return names_of_rows(self.sample[0], self.sample[1:], separator)
         if named:
             return named, ""
         width = Counter(map(len, self.sample)).most_common(1)[0][0]
@@ -288,8 +291,9 @@ def _has_odd_quotes(data: bytes, dialect: Dialect) -> bool:
     """True if a quoted field does not end where its quote does, or a quote stands behind a backslash."""
     if dialect.quotes == "backslash" and b"\\" in data:
         return True
-    mark = re.escape(dialect.separator.encode())
-    return re.search(rb"(?:^|[\n" + mark + rb'])"[^"]*(?:""[^"]*)*"(?!"|\r?\n|\r?\Z|' + mark + rb")", data) is not None
+    if quotes_pair_up(data, dialect.separator):
+        return False
+    return odd_quotes(dialect.separator).search(data) is not None
 
 
 def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str | None]:

@@ -40,7 +40,7 @@ class Block:
 def open_bytes(source: Any, fits: Fits | None = None) -> Iterator[Content]:
     """The bytes of a path or open file, unpacked. A workbook becomes text, a line for each row of one of its sheets.
 
-    fits: True for the column names that are looked for in a file of an archive or a sheet of a workbook. Raises
+    fits: how well the column names of a file in an archive, or of a sheet of a workbook, fit. Raises
     DataError if there is no such file, and if it is no text.
     """
     with opened_content(source, fits) as content:
@@ -109,12 +109,7 @@ def _wide_encoding(sample: bytes) -> str | None:
 
 
 def _transcoded(first: bytes, content: Any, encoding: str, name: str) -> Iterator[bytes]:
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)()
-    except LookupError:
-        raise DataError(
-            f"there is no encoding {encoding!r}: use utf-8, latin-1, cp1252 or utf-16, for instance."
-        ) from None
+    decoder = _decoder(encoding)
     try:
         chunk, start = first, True
         while chunk:
@@ -124,6 +119,19 @@ def _transcoded(first: bytes, content: Any, encoding: str, name: str) -> Iterato
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         raise DataError(f"{name} is not {encoding}: {error}. Pass encoding= with the right one.") from error
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    """What decodes an encoding of text. Raises DataError for the name of none: base64 is no encoding of text."""
+    try:
+        b"a".decode(encoding)
+    except UnicodeError:  # of more bytes a character
+        pass
+    except (LookupError, ValueError):
+        raise DataError(
+            f"there is no encoding {encoding!r}: use utf-8, latin-1, cp1252 or utf-16, for instance."
+        ) from None
+    return codecs.getincrementaldecoder(encoding)()
 
 
 def _line_feeds(chunks: Iterator[bytes], how: dict[str, str]) -> Iterator[bytes]:
@@ -200,10 +208,32 @@ def _last_record_end(data: bytes, quote_after: str | None) -> int:
 
 def _quoted_newlines(data: bytes, quote_after: str | None) -> list[tuple[int, int]]:
     """(start, stop) of each quoted field that has a newline; the last may be open."""
-    if not quote_after or b'"' not in data:
+    if not quote_after or b'"' not in data or _no_newline_is_quoted(data, quote_after):
         return []
     quoted = re.compile(b"(?:^|(?<=[\n" + re.escape(quote_after.encode()) + b']))"[^"]*(?:""[^"]*)*("|\\Z)')
     return [match.span() for match in quoted.finditer(data) if data.find(b"\n", *match.span()) >= 0]
+
+
+def _no_newline_is_quoted(data: bytes, separator: str) -> bool:
+    """True if quotes pair up, and before each line feed is an even number of them. False may be wrong."""
+    if not quotes_pair_up(data, separator):
+        return False
+    signs = np.frombuffer(data, np.uint8)
+    n_quotes = np.cumsum(signs == ord('"'), dtype=np.int32)
+    return not (n_quotes[signs == ord("\n")] % 2).any()
+
+
+def quotes_pair_up(data: bytes, separator: str) -> bool:
+    """True if every other quote is at the start of a field, and those between at the end of one. False may be wrong."""
+    mark = separator.encode()
+    if len(mark) > 1:
+        return False
+    signs = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    quotes = np.flatnonzero(signs == ord('"'))
+    starts, ends = np.frombuffer(mark + b"\n", np.uint8), np.frombuffer(mark + b"\r\n", np.uint8)
+    opening = np.isin(signs[quotes[0::2] - 1], starts)
+    closing = np.isin(signs[quotes[1::2] + 1], ends)
+    return len(quotes) % 2 == 0 and bool(opening.all() and closing.all())
 
 
 class Recoder:

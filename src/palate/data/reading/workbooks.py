@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from palate.data.reading.containers import ZIP, Content, Fits
+from palate.data.reading.containers import ZIP, Content, Fits, best_of
 from palate.errors import DataError
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how .xls files begin
@@ -58,7 +58,8 @@ def _chosen(content: Content, sheets: dict[str, list[list[Any]]], fits: Fits | N
         return content.member
     if len(sheets) == 1:
         return next(iter(sheets))
-    fitting = [name for name, rows in sheets.items() if fits and any(fits(_texts(row)) for row in rows[:TITLE_ROWS])]
+    scores = {name: max(fits(_texts(row)) for row in rows[:TITLE_ROWS]) if fits else 0 for name, rows in sheets.items()}
+    fitting = best_of(scores)
     if not fitting:
         raise DataError(
             f"{content.name} is a workbook of several sheets: {names}. Say which one behind its path: "
