@@ -99,11 +99,9 @@ def asked_of(missing: Any, decimal: Any, time_format: Any, time: Any) -> Asked:
         raise OptionError(f'time_format must be a text such as "%d.%m.%Y", got {time_format!r}.')
     values = list(missing) if isinstance(missing, list | tuple | set | np.ndarray) else [missing]
     values = [] if missing is None else [v.item() if isinstance(v, np.generic) else v for v in values]
-    wrong = next(
-        (value for value in values if isinstance(value, bool) or not isinstance(value, int | float | str)), None
-    )
-    if wrong is not None:
-        raise OptionError(f"missing must be a number, a text or a list of them, got {wrong!r}.")
+    wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, int | float | str)]
+    if wrong:
+        raise OptionError(f"missing must be a number, a text or a list of them, got {wrong[0]!r}.")
     return Asked(tuple(values), decimal, time_format, time is not None and time is not False)
 
 

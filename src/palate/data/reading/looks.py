@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import is_word_for_missing
+from palate.data.reading.moments import are_moments
 from palate.data.reading.numbers import are_flags
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Column:
             low, high = (float(limit) for limit in (self.numbers.min(), self.numbers.max()))
             units = [unit for unit in EPOCH_UNITS if SECONDS_OF_1973 * unit <= low and high <= SECONDS_OF_2100 * unit]
             return bool(units) and (self.is_whole or units == [1.0])
-        return not self.is_blank and all(DATE_PARTS.fullmatch(text) for text in self.texts)
+        return not self.is_blank and (all(map(DATE_PARTS.fullmatch, self.texts)) or are_moments(self.texts))
 
     @cached_property
     def are_mostly_times(self) -> bool:

@@ -27,6 +27,7 @@ Doubles = NDArray[np.float64]
 
 DAY = 86400
 SECONDS_OF_1973, SECONDS_OF_2100 = 1e8, 4.2e9
+SECONDS_OF_1000 = -30610224000
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many are a second
 UNIT_NAMES = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DAYS_OF_1990, DAYS_OF_2040 = 7305, 25567  # since 1970
@@ -35,27 +36,28 @@ N_TRIED = 100  # values that say which form is tried first
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 ZONES = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}  # of RFC 2822
 
-CLOCK = r"(?P<hour>\d{1,2})(?::?(?P<minute>\d{2}))?(?::?(?P<second>\d{2})(?:[.,]\d+)?)? ?(?P<half>[ap]m)?"
-ZONE = r" ?(?:utc|gmt|ut|z)?(?P<zone>[+-]\d{2}(?::?\d{2})?)?"
+CLOCK = r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,][0-9]+)?)? ?(?P<half>[ap]m)?"
+ZONE = r" ?(?:utc|gmt|ut|z)?(?P<zone>[+-][0-9]{2}(?::?[0-9]{2})?)?"
 OF_A_CLOCK = (  # where the clock and the zone are in a text; the date is what is left
-    r"(?:^|[ ,t]+)(?:at )?((?:\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)? ?(?:[ap]\.?m\.?)?|\d{1,2} ?[ap]\.?m\.?)"
-    r"(?: ?(?:utc|gmt|ut|z|[ecmp][sd]t))?(?: ?[+-]\d{2}(?::?\d{2})?)?)(?: utc)?(?: \(.*\))?(?: |$)"
+    r"(?:^|[ ,t]+)(?:at )?((?:[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)? ?(?:[ap]\.?m\.?)?"
+    r"|[0-9]{1,2} ?[ap]\.?m\.?)"
+    r"(?: ?(?:utc|gmt|ut|z|[ecmp][sd]t))?(?: ?[+-][0-9]{2}(?::?[0-9]{2})?)?)(?: utc)?(?: \(.*\))?(?: |$)"
 )
-COMPACT = r"^(\d{8})[t ](\d\d)(\d\d)"  # 20261129T053631
+COMPACT = r"^([0-9]{8})[t ]([0-9][0-9])([0-9][0-9])"  # 20261129T053631
 MONTH = rf"(?P<name>{'|'.join(MONTHS)})[a-z]*\.?"
-SHORT = r"(?P<year>\d{4}|'?\d{2})"
-ORDINAL = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+SHORT = r"(?P<year>[0-9]{4}|'?[0-9]{2})"
+ORDINAL = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 UNMISTAKABLE = (  # forms of a date that can be read in one way only
-    r"(?P<year>\d{4})[-/. ](?P<month>\d{1,2})[-/. ](?P<day>\d{1,2})",
-    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
+    r"(?P<year>[0-9]{4})[-/. ](?P<month>[0-9]{1,2})[-/. ](?P<day>[0-9]{1,2})",
+    r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})",
     rf"{ORDINAL}(?: of)?[-/. ]*{MONTH}[-/., ]*{SHORT}",
     rf"{MONTH}[-/. ]*{ORDINAL}[-/., ]+{SHORT}",
-    rf"(?P<year>\d{{4}})[-/. ]*{MONTH}[-/. ]*{ORDINAL}",
+    rf"(?P<year>[0-9]{{4}})[-/. ]*{MONTH}[-/. ]*{ORDINAL}",
 )
 IN_ORDER = {  # forms of which one must be chosen for a column; the last only if no other can be
-    "day/month/year": rf"(?P<day>\d{{1,2}})[-/. ](?P<month>\d{{1,2}})[-/., ]+{SHORT}",
-    "month/day/year": rf"(?P<month>\d{{1,2}})[-/. ](?P<day>\d{{1,2}})[-/., ]+{SHORT}",
-    "year/month/day": r"'?(?P<year>\d{2})[-/. ](?P<month>\d{1,2})[-/. ](?P<day>\d{1,2})",
+    "day/month/year": rf"(?P<day>[0-9]{{1,2}})[-/. ](?P<month>[0-9]{{1,2}})[-/., ]+{SHORT}",
+    "month/day/year": rf"(?P<month>[0-9]{{1,2}})[-/. ](?P<day>[0-9]{{1,2}})[-/., ]+{SHORT}",
+    "year/month/day": r"'?(?P<year>[0-9]{2})[-/. ](?P<month>[0-9]{1,2})[-/. ](?P<day>[0-9]{1,2})",
 }
 ISO = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d")  # read fast
 WEEKDAY = r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?[, ]+"
@@ -93,6 +95,16 @@ def time_form_of(series: pl.Series, *, time_format: str | None = None, is_named:
     if numbers is not None:
         return _form_of_numbers(numbers.drop_nulls().cast(pl.Float64).to_numpy(), is_named=is_named)
     return _form_of_texts(series)
+
+
+def are_moments(texts: list[str]) -> bool:
+    """True if all texts are dates, be it with the day or the month first."""
+    import polars as pl
+
+    if not texts or not all(any(character.isdigit() for character in text) for text in texts):
+        return False
+    series = pl.Series(texts)
+    return _form_of_texts(series).read(series).null_count() == 0
 
 
 def seconds(series: pl.Series) -> pl.Series:
@@ -234,47 +246,74 @@ def _of_none(series: pl.Series) -> pl.Series:
 
 def _form_of_texts(series: pl.Series) -> TimeForm:
     """Forms that can be read in one way, and the one order of day, month and year that reads the most others."""
-    texts = tidy(series.drop_nulls())
-    texts = texts.filter((texts != "") & ~texts.str.contains(NO_NUMBER))
-    few = texts.head(N_TRIED)
-    forms = tuple(sorted(UNMISTAKABLE, key=lambda form: _parsed(few, (form,)).null_count()))  # the likely ones first
-    rest = texts.filter(_parsed(texts, forms).is_null())
+    import polars as pl
+
+    days = _days_in(_in_lower_case(tidy(series.drop_nulls()))).unique(maintain_order=True)
+    days = days.filter((days != "") & ~days.str.contains(NO_NUMBER))
+    forms = _likely_first(days.head(N_TRIED))
+    rest = days.filter(pl.Series(np.isnan(_seconds_of_days(days, forms))))
+    read = partial(_parsed, forms=forms)
     if len(rest) == 0:
-        return TimeForm(partial(_parsed, forms=forms), "dates" if len(texts) else "")
-    n_read = {order: int(_parsed(rest, (form,)).is_not_null().sum()) for order, form in IN_ORDER.items()}
+        return TimeForm(read, "dates" if len(days) else "")
+    n_read = {order: int(np.isfinite(_seconds_of_days(rest, (form,))).sum()) for order, form in IN_ORDER.items()}
     most = max(n_read.values())
     best = [order for order, n in n_read.items() if n == most]
     if most == 0:  # none can be read
-        return TimeForm(partial(_parsed, forms=forms), "dates")
-    if len(best) > 1 and best[0] == "day/month/year" and rest.str.contains(r"^\d+\.").all():
+        return TimeForm(read, "dates")
+    if len(best) > 1 and best[0] == "day/month/year" and rest.str.contains(r"^[0-9]+\.").all():
         best = best[:1]  # points are written where the day comes first
     best = best[:-1] if best[-1] == "year/month/day" and len(best) > 1 else best
     read = partial(_parsed, forms=(IN_ORDER[best[0]], *forms))
-    if len(best) == 1:
-        return TimeForm(read, best[0])
-    example = rest[0]
-    mark = next(character for character in example if not character.isdigit())
-    short = "%y" if re.match(r"\d+\D\d+\D\d\d(\D|$)", example) else "%Y"
+    return TimeForm(read, best[0]) if len(best) == 1 else TimeForm(read, problem=_two_orders(rest[0]))
+
+
+def _likely_first(days: pl.Series) -> tuple[str, ...]:
+    """The forms that can be read in one way, those first that read the most of a few days."""
+    n_read = {}
+    for form in UNMISTAKABLE:
+        n_read[form] = int(np.isfinite(_seconds_of_days(days, (form,))).sum())
+        if n_read[form] == len(days):
+            break
+    return tuple(sorted(UNMISTAKABLE, key=lambda form: -n_read.get(form, 0)))
+
+
+def _two_orders(day: str) -> str:
+    """What to say of a day such as 1/2/2026, and what to type."""
+    mark = next(character for character in day if not character.isdigit())
+    short = "%y" if re.match(r"\d+\D\d+\D\d\d(\D|$)", day) else "%Y"
     formats = " or ".join(f'time_format="{mark.join((*order, short))}"' for order in (("%d", "%m"), ("%m", "%d")))
-    return TimeForm(
-        read, problem=f"{example!r} may have the day or the month first, and the values do not tell: pass {formats}"
-    )
+    return f"{day!r} may have the day or the month first, and the values do not tell: pass {formats}"
 
 
 def _parsed(series: pl.Series, forms: tuple[str, ...]) -> pl.Series:
     """Seconds of texts, read by the first form that fits each; null if none does or if there is no such day."""
     import polars as pl
 
-    for form in ISO:
+    is_iso = series.str.contains("^[0-9]{4}-").all()  # polars reads 26 as the year 26
+    for form in ISO if is_iso else ():
         fast = series.str.strptime(pl.Datetime("us"), form, strict=False)
         if fast.null_count() == series.null_count():
             return fast.dt.epoch("s")
-    texts = tidy(series).str.to_lowercase()
-    if texts.str.contains(COMPACT).any():
-        texts = texts.str.replace(COMPACT, "${1} ${2}:${3}").str.replace(r"^(\d{8} \d\d:\d\d)(\d\d)", "${1}:${2}")
-    days = _each_once(texts.str.replace(OF_A_CLOCK, " "), partial(_seconds_of_days, forms=forms))
+    texts = _in_lower_case(tidy(series))
+    days = _each_once(_days_in(texts), partial(_seconds_of_days, forms=forms))
     clocks = _each_once(texts.str.extract(OF_A_CLOCK, 1).fill_null("0"), _seconds_of_clocks)
     return (days + clocks).cast(pl.Int64).alias(series.name)
+
+
+def _in_lower_case(texts: pl.Series) -> pl.Series:
+    """Texts in lower case; 20261129T053631 with a clock as in 20261129 05:36:31."""
+    lower = texts.str.to_lowercase()
+    if not lower.str.contains(COMPACT).any():
+        return lower
+    return lower.str.replace(COMPACT, "${1} ${2}:${3}").str.replace(
+        r"^([0-9]{8} [0-9]{2}:[0-9]{2})([0-9]{2})", "${1}:${2}"
+    )
+
+
+def _days_in(texts: pl.Series) -> pl.Series:
+    """What is left of texts without the clock and the day of the week."""
+    days = texts.str.replace(OF_A_CLOCK, " ").str.replace_all(" +", " ").str.strip_chars(" ,")
+    return days.str.replace(WEEKDAY, "")
 
 
 def _each_once(texts: pl.Series, read: Callable[[pl.Series], Doubles]) -> pl.Series:
@@ -290,13 +329,12 @@ def _seconds_of_days(texts: pl.Series, forms: tuple[str, ...]) -> Doubles:
     """Seconds of dates, nan where no form fits."""
     import polars as pl
 
-    plain = texts.str.replace_all(" +", " ").str.strip_chars(" ,").str.replace(WEEKDAY, "")
-    seconds = np.full(len(plain), np.nan)
+    seconds = np.full(len(texts), np.nan)
     for form in forms:
         open_to = np.isnan(seconds)
         if not open_to.any():
             break
-        groups = plain.filter(pl.Series(open_to)).str.extract_groups(f"^{form}$").struct.unnest()
+        groups = texts.filter(pl.Series(open_to)).str.extract_groups(f"^{form}$").struct.unnest()
         seconds[open_to] = _seconds_of_groups(groups)
     return seconds
 
@@ -318,7 +356,7 @@ def _seconds_of_groups(groups: pl.DataFrame) -> Doubles:
 def _seconds_of_clocks(texts: pl.Series) -> Doubles:
     """Seconds since midnight in UTC, nan where there is no such time."""
     plain = texts.str.replace_all(".m", "m", literal=True).str.replace("m.", "m", literal=True)
-    for name, hours in ZONES.items():
+    for name, hours in ZONES.items() if plain.str.contains("[ecmp][sd]t$").any() else ():
         plain = plain.str.replace(f" ?{name}$", f"{'-' if hours < 0 else '+'}{abs(hours):02d}00")
     groups = plain.str.replace_all(" ", "").str.extract_groups(f"^{CLOCK}{ZONE}$").struct.unnest()
     hour = _on_24_hours(_numbers_of(groups["hour"]), groups["half"])
@@ -380,7 +418,7 @@ def _given_form(time_format: str) -> TimeForm:
     try:
         if "%" not in time_format:
             raise ValueError(time_format)
-        pl.Series([datetime(2000, 1, 31)]).dt.to_string(time_format)  # raises if it is no format
+        pl.Series([datetime(2000, 1, 31)]).dt.replace_time_zone("UTC").dt.to_string(time_format)  # raises if it is none
     except (ValueError, pl.exceptions.PolarsError):
         raise OptionError(
             f'time_format={time_format!r} is no format: give one such as "%d.%m.%Y" or "%Y-%m-%d %H:%M:%S", or a unit: '
@@ -402,4 +440,5 @@ def _by_format(series: pl.Series, form: str) -> pl.Series:
         series = series.cast(pl.Int64, strict=False)
     texts = tidy(series.cast(pl.String))
     kind = pl.Datetime("us", "UTC") if re.search(r"%[:#]*z|%Z", form) else pl.Datetime("us")
-    return texts.str.strptime(kind, form.replace(".%f", "%.f"), strict=False).dt.epoch("s")
+    seconds = texts.str.strptime(kind, form.replace(".%f", "%.f"), strict=False).dt.epoch("s")
+    return seconds.set((seconds < SECONDS_OF_1000).fill_null(False), None)  # %Y takes 26 for the year 26

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 Decimal = Literal[".", ","]
 DECIMALS: tuple[Decimal, ...] = (".", ",")
 
-NUMBER = r"[+-]?\d+(?:[.,]\d{1,2})?"  # part of a text such as "4,5 stars"; with three places it might be thousands
-WITH_POINT = r"^[+-]?(?:\d+|\d{1,3}(?:[, ']\d{3})+)?(?:\.\d*)?(?:[eE][+-]?\d+)?$"  # 1,234.5 and 1 234.5
-WITH_COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:[. ']\d{3})+)?(?:,\d*)?(?:[eE][+-]?\d+)?$"  # 1.234,5 and 1 234,5
-OUT_OF = rf"^({NUMBER})\s*(?:/|out of|of)\s*(\d+(?:[.,]0+)?)(?:\s*stars?)?$"
+NUMBER = r"[+-]?[0-9]+(?:[.,][0-9]{1,2})?"  # in "4,5 stars"; three places might be thousands
+WITH_POINT = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[, '][0-9]{3})+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
+WITH_COMMA = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[. '][0-9]{3})+)?(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
+OUT_OF = rf"^({NUMBER})\s*(?:/|out of|of)\s*([0-9]+(?:[.,]0+)?)(?:\s*stars?)?$"
 PERCENT = rf"^({NUMBER})\s*%$"
 COUNTED_STARS = rf"^({NUMBER})\s*[-]?(?:stars?|[★⭐🌟])$"
 FILLED, EMPTY = "★⭐🌟✭✮*", "☆✩✰"
