@@ -53,7 +53,8 @@ class ReadReport:
         columns (dict, default empty): Field (user, item, rating, time, weight) -> name of the column taken for it.
             Columns without names are column_1, column_2, ...
         unused (dict, default empty): Name of each column that was not used -> what its values look like.
-        how (dict, default empty): How the source was read: separator, encoding, header, decimal mark, dates.
+        how (dict, default empty): How the source was read: separator, header, decimal mark, ratings ("up 1, down 0",
+            "stars", "percent"), out of, times ("day/month/year", or why they were left out), each if there is one to tell.
 
     Example:
         >>> import palate

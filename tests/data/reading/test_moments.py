@@ -76,6 +76,7 @@ MOMENT = seconds(2026, 11, 29, 5, 36, 31)
         ("Sunday, November 29, 2026", seconds(2026, 11, 29)),
         ("Sun Nov 29 05:36:31 +0000 2026", MOMENT),
         ("Sun Nov 29 05:36:31 2026", MOMENT),
+        ("29 Oct 05:36:31 2026", MOMENT - 31 * 86400),
         ("Sun Nov 29 00:36:31 EST 2026", MOMENT),
         ("Sun, 29 Nov 2026 05:36:31 GMT", MOMENT),
         ("Sun, 29 Nov 2026 06:36:31 +0100", MOMENT),

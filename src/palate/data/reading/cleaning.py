@@ -110,7 +110,7 @@ def forms_of(frame: pl.DataFrame, source: str, asked: Asked, *, is_named: bool =
 
     Raises DataError if numbers can be read in two ways, and if times can and were asked for.
     """
-    texts = [text.strip() for text in asked.missing if isinstance(text, str)]
+    texts = [value.strip() if isinstance(value, str) else f"{value:g}" for value in asked.missing]
     notations: dict[str, Notation] = {}
     how: dict[str, str] = {}
     for name in NUMBERS:
