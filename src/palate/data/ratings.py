@@ -54,7 +54,7 @@ class ReadReport:
             Columns without names are column_1, column_2, ...
         unused (dict, default empty): Name of each column that was not used -> what its values look like.
         how (dict, default empty): How the source was read: separator, header, decimal mark, ratings ("up 1, down 0",
-            "stars", "percent"), out of, times ("day/month/year", or why they were left out), each if there is one to tell.
+            "stars", "percent"), out of, times ("day/month/year", or why they were left out); what there is to tell.
 
     Example:
         >>> import palate

@@ -293,7 +293,7 @@ class Collector:
         blocks = text.rows()
         first = list(islice(blocks, 2))  # a last line without an end is a block of its own
         self.decide([_fields(exact() if fast is None else fast, chosen.at).frame for fast, exact in first])
-        for fast, exact in chain(first, blocks):
+        for fast, exact in chain((first.pop(0) for _ in range(len(first))), blocks):
             if fast is None or not self.add(_fields(fast, chosen.at), only_if_clean=True):
                 self.add(_fields(exact(), chosen.at))
 
