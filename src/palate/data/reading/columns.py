@@ -48,8 +48,8 @@ COUNT_NAMES = COMMON_NAMES["count"]  # names of counts, which are not ratings
 FLAG_NAMES = tuple(
     re.findall(
         r"\w+",
-        """label labels liked like islike isliked clicked click isclick thumb thumbs vote upvote watched purchased bought
-        interaction feedback target favorite favourite""",
+        """label labels liked like islike isliked clicked click isclick thumb thumbs vote upvote watched purchased
+        bought interaction feedback target favorite favourite""",
     )
 )
 COMMON_NAMES["rating"] += FLAG_NAMES  # only of columns of yes and no; others have names like theirs too
