@@ -34,6 +34,8 @@ MOMENT = seconds(2026, 11, 29, 5, 36, 31)
         ("1588687728923", 1588687728),
         ("1588687728923456", 1588687728),
         ("1588687728923456789", 1588687728),
+        ("1588687728999999999", 1588687728),
+        ("-1", -1),
         ("1588687728.9", 1588687728),
         ("18000", 18000 * 86400),
         ("43689.5", seconds(2019, 8, 12, 12)),
@@ -196,6 +198,7 @@ def test_a_column_of_a_question_is_read_as_ratings_are():
     assert seconds_of_column(pl.Series([1588687728923])).to_list() == [1588687728]
     assert seconds_of_column(pl.Series(["2026-11-29", "5"])).to_list() == [seconds(2026, 11, 29), 5]
     assert seconds_of_column(pl.Series([18000])).to_list() == [18000]
+    assert seconds_of_column(pl.Series([20260131, None], dtype=pl.Int32)).to_list() == [seconds(2026, 1, 31), None]
     with pytest.raises(DataError, match="day or the month"):
         seconds_of_column(pl.Series(["1/2/2026"]))
 

@@ -165,9 +165,11 @@ def _of_numbers(series: pl.Series, convert: Callable[[Doubles], Doubles]) -> pl.
     if convert is _same:
         floored = series.floor() if series.dtype.is_float() else series
         return floored.cast(pl.Int64, strict=False)
+    numbers = series.cast(pl.Int64 if series.dtype.is_integer() else pl.Float64, strict=False)  # integers stay exact
     with np.errstate(invalid="ignore"):
-        seconds = np.floor(convert(series.cast(pl.Float64).to_numpy()))
-    return pl.Series(series.name, seconds, nan_to_null=True).cast(pl.Int64, strict=False)
+        seconds = np.floor(convert(numbers.fill_null(0).to_numpy()))
+    read = pl.Series(series.name, seconds, nan_to_null=True).cast(pl.Int64, strict=False)
+    return read.set(numbers.is_null(), None)
 
 
 def _whole_or_float(texts: pl.Series) -> pl.Series:
@@ -187,7 +189,7 @@ def _same(numbers: Doubles) -> Doubles:
 def _in_unit(numbers: Doubles, size: float) -> Doubles:
     """Seconds of milliseconds or smaller units; a number that would fit another unit is none of this one."""
     is_other = (numbers > 0) & (numbers <= SECONDS_OF_2100 * size / 1e3) | (numbers > SECONDS_OF_2100 * size)
-    return np.where(is_other, np.nan, numbers / size)
+    return np.where(is_other, np.nan, numbers // int(size))
 
 
 def _days(numbers: Doubles) -> Doubles:
@@ -281,7 +283,7 @@ def _given_form(time_format: str) -> TimeForm:
 
 
 def _divided(numbers: Doubles, size: float) -> Doubles:
-    return numbers / size
+    return numbers // int(size)
 
 
 def _by_format(series: pl.Series, form: str) -> pl.Series:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Decimal = Literal[".", ","]
 DECIMALS: tuple[Decimal, ...] = (".", ",")
 
-NUMBER = r"[+-]?[0-9]+(?:[.,][0-9]{1,2})?"  # in "4,5 stars"; three places might be thousands
+NUMBER = r"[+-]?[0-9]+(?:[.,][0-9]+)?"  # in "4,5 stars" and "4.5/5": there are no thousands of these
 WITH_POINT = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[, '][0-9]{3})+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
 WITH_COMMA = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[. '][0-9]{3})+)?(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
 OUT_OF = rf"^({NUMBER})\s*(?:/|out of|of)\s*([0-9]+(?:[.,]0+)?)(?:\s*stars?)?$"

@@ -203,7 +203,7 @@ class Labels:
         import polars as pl
 
         labels = list(self.code_of)
-        if labels and all(isinstance(label, str) for label in labels):
+        if labels and str(labels[0]).endswith(".0"):
             labels = without_point_zero(pl.Series(labels)).to_list()
         vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
