@@ -100,6 +100,12 @@ def test_days_are_only_in_columns_called_times():
     assert read(io.StringIO("1,2,3,18000\n")).times.tolist() == [18000]
 
 
+def test_a_clock_without_a_day_is_no_time():
+    text = "user,item,rating,date,time\nann,tea,5,2026-11-29,05:36\n"
+    assert read(io.StringIO(text)).times.tolist() == [seconds(2026, 11, 29)]
+    assert read(io.StringIO("user,item,rating,time\nann,tea,5,05:36\n")).times is None
+
+
 # ---- a whole column
 
 

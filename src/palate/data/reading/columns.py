@@ -214,6 +214,8 @@ def _fits(column: Column, field: str) -> bool:
     if field in ("user", "item"):
         return column.can_be_ids or (field == "item" and column.are_long)
     if field == "time":
+        if column.are_clocks:
+            return False  # the day is in another column
         return column.is_blank or column.are_times or column.is_whole or column.are_mostly_times
     are_numbers = column.numbers is not None or (not column.is_list and are_readable(column.texts))
     return are_numbers and (field == "weight" or not column.are_times)

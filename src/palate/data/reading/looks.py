@@ -32,6 +32,7 @@ DATE_PARTS = re.compile(
     r"|.*\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d.*",
     re.IGNORECASE,
 )
+CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?( ?[ap]m)?", re.IGNORECASE)
 LINK = re.compile(r"(https?|ftp)://\S+|www\.\S+", re.IGNORECASE)
 ASIN, AMAZON_REVIEWER = re.compile(r"B0[0-9A-Z]{8}|\d{9}[\dX]"), re.compile(r"A[0-9A-Z]{9,20}")
 YES_OR_NO = frozenset(["true", "false", "yes", "no", "y", "n", "t", "f"])
@@ -123,6 +124,11 @@ class Column:
             units = [unit for unit in EPOCH_UNITS if SECONDS_OF_1973 * unit <= low and high <= SECONDS_OF_2100 * unit]
             return bool(units) and (self.is_whole or units == [1.0])
         return not self.is_blank and (all(map(DATE_PARTS.fullmatch, self.texts)) or are_moments(self.texts))
+
+    @cached_property
+    def are_clocks(self) -> bool:
+        """True for times of a day, without the day."""
+        return self.matches(CLOCK)
 
     @cached_property
     def are_mostly_times(self) -> bool:

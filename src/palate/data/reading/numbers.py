@@ -113,7 +113,7 @@ def tidy(texts: pl.Series) -> pl.Series:
     """Texts without blanks around them, with the digits, the minus and the blanks of ASCII, and emoji without looks."""
     import polars as pl
 
-    if texts.str.contains(r"[^\x21-\x7e]").any():
+    if texts.str.contains(r"[^\x20-\x7e]").any():
         told = _alike()
         texts = texts.str.replace_many(list(told), list(told.values()))
     return texts.str.strip_chars().cast(pl.String)
