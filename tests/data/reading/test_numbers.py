@@ -194,7 +194,11 @@ def test_a_name_is_no_number(text):
 
 def test_words_in_a_first_row_like_those_below_are_no_header():
     assert len(read(io.StringIO("ann,tea,up\nbob,jam,down\n"))) == 2
-    assert len(read(io.StringIO("user,item,like\nbob,jam,5\n"), rating="like")) == 1
+    for name in ("like", "y"):
+        text = f"who,what,{name}\nann,tea,{name}\n"
+        assert len(read(io.StringIO(text), user="who", item="what", rating=name)) == 1
+        with pytest.raises(DataError, match="no column found for user and item"):
+            read(io.StringIO(text))
 
 
 def test_a_column_with_one_way_only_is_readable():

@@ -38,7 +38,7 @@ UP_AND_DOWN = (
     ("recommended", "not recommended"),
 )
 MINUS, BLANKS = "−﹣－–", "\u00a0\u2007\u2009\u202f\t"
-LOOKS = "️\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # how an emoji is drawn: its colour, its skin
+LOOKS = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # how an emoji is drawn: its colour, its skin
 
 
 @dataclass(frozen=True)
