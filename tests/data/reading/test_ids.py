@@ -28,7 +28,13 @@ def users(written, **options):
 def test_texts_that_are_all_point_zero_are_integers_again():
     labels, ratings = users(["17850.0", "", "13047.0"])
     assert labels == ["13047", "17850"]
+    assert ratings.report.how["user ids"] == "17850.0 as 17850"
     assert ratings.report.bad_rows == {"no user": 1}
+
+
+def test_the_doctor_sees_ids_with_and_without_point_zero():
+    found = check({"user": ["17850", "17850.0", "3"], "item": [1, 2, 3], "rating": [1, 2, 3]})["user labels"]
+    assert "17850.0" in found.says
 
 
 @pytest.mark.parametrize("written", [["17850.0", "3.5"], ["17850.0", "17850"], ["1.00", "2.00"], ["v1.0", "2.0"]])

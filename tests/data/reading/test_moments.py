@@ -98,6 +98,7 @@ def test_how_times_were_read_is_told():
 def test_days_are_only_in_columns_called_times():
     assert read(io.StringIO("1,2,3,43689\n")).times.tolist() == [43689]
     assert read(io.StringIO("1,2,3,18000\n")).times.tolist() == [18000]
+    assert read(io.StringIO("1,2,3,18000\n"), time=3).times.tolist() == [18000 * 86400]
 
 
 def test_a_clock_without_a_day_is_no_time():
@@ -190,6 +191,11 @@ def test_a_given_format(written, time_format, read_as):
 def test_a_format_that_is_none_is_refused(time_format):
     with pytest.raises(OptionError, match="time_format"):
         ratings(["1"], time_format=time_format)
+
+
+def test_a_format_without_a_column_of_times_is_refused():
+    with pytest.raises(DataError, match="no column of times is found"):
+        read(io.StringIO("user,item,rating,remark\nann,tea,5,1/2/2026\n"), time_format="%d/%m/%Y")
 
 
 def test_a_value_of_another_format_is_a_bad_row():

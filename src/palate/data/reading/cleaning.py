@@ -118,6 +118,8 @@ def forms_of(frame: pl.DataFrame, source: str, asked: Asked, *, is_named: bool =
             notations[name], told = _notation(frame[name], name, source, asked.decimal, texts)
             how |= told
     time = None
+    if asked.time_format is not None and "time" not in frame.columns:
+        raise DataError(f'{source}: time_format= is given, and no column of times is found. Name it: time="...".')
     if "time" in frame.columns:
         time = time_form_of(_plain(frame["time"]), time_format=asked.time_format, is_named=is_named)
         if time.problem and asked.must_read_times:
