@@ -74,6 +74,11 @@ def test_what_can_be_read_in_two_ways_is_asked_about(written):
         values(written)
 
 
+def test_two_decimal_marks_in_one_column_are_told():
+    with pytest.raises(DataError, match="other ratings have the other decimal mark"):
+        values(["4,5", "4.5"])
+
+
 def test_the_decimal_mark_as_the_caller_says():
     assert values(["1,234"], decimal=",")[0] == pytest.approx([1.234])
     assert values(["1,234"], decimal=".")[0] == [1234]

@@ -180,11 +180,11 @@ def _check_one_way(texts: pl.Series, best: list[Notation], what: str, source: st
         differ = (first != other).fill_null(False) | (first.is_null() != other.is_null())
         if differ.any():
             shown = pl.DataFrame({"text": texts, "one": first, "other": other}).filter(differ).row(0)
-            ways = " or ".join(f"{number:.15g}" for number in shown[1:] if number is not None)
-            raise DataError(
-                f"{source}: the {what} {shown[0]!r} can be read as {ways}: a comma or a point may be the decimal mark. "
-                'Say which is, with decimal="," or decimal=".".'
-            )
+            ways = [f"{number:.15g}" for number in shown[1:] if number is not None]
+            why = f"can be read as {' or '.join(ways)}: a comma or a point may be the decimal mark"
+            if len(ways) == 1:
+                why = f"can be read as {ways[0]}, but other {what}s have the other decimal mark"
+            raise DataError(f'{source}: the {what} {shown[0]!r} {why}. Say which is, with decimal="," or decimal=".".')
 
 
 # ---- out of five, percent, stars, words
