@@ -154,7 +154,7 @@ def _are_yes_or_no(counts: pl.Series, notation: Notation, source: str) -> bool:
     if notation.is_flag or counts.dtype == pl.Boolean:
         return True
     values = set(numbers(counts, "count", source, notation).drop_nulls().unique().to_list())
-    return 1 in values and values <= {-1, 0, 1} and len(values) > 1
+    return values <= {-1, 0, 1} and values not in ({-1}, {1}, set())
 
 
 def _looks_numeric(ids: pl.Series) -> bool:
