@@ -104,7 +104,7 @@ def note_values_apart(ratings: Ratings) -> None:
     apart = [f"{value:g}" for value in values_apart(ratings)]
     if apart:
         options = " ".join(f"--missing {value}" for value in apart)
-        note(f"{' and '.join(apart)} stand apart from the other ratings: if they mean 'not rated', pass {options}.")
+        note(f"ratings of {' and '.join(apart)} stand apart from the others: if they mean 'not rated', pass {options}.")
 
 
 def _note_if_counts(ratings: Ratings) -> None:

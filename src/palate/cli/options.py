@@ -345,7 +345,9 @@ def _words(name: str, value: Any) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, bool):
         return [flag] if value else [f"--{'without-time' if name == 'with_time' else 'no-' + flag[2:]}"]
-    values = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, list):  # of an option that is repeated
+        return [word for one in value for word in (flag, str(one))]
+    values = value if isinstance(value, tuple) else [value]
     return [flag, *map(str, values)]
 
 

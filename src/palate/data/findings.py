@@ -286,19 +286,20 @@ def _robots(ratings: Ratings) -> Finding | None:
 
 
 def _labels(ratings: Ratings, what: str) -> Finding | None:
-    """Strings that differ only in blanks, case or leading zeros (probably one label), or numbers among names."""
+    """Strings that are probably one label, spelled in two ways; or numbers among names."""
     vocabulary = ratings.user_vocabulary if what == "user" else ratings.item_vocabulary
     if vocabulary.kind == "integer":
         return None
     labels = vocabulary.labels.tolist()
     groups: dict[str, list[str]] = {}
     for label in labels:
-        groups.setdefault(label.strip().casefold().lstrip("0"), []).append(label)
+        groups.setdefault(label.strip().casefold().removesuffix(".0").lstrip("0"), []).append(label)
     alike = [group for group in groups.values() if len(group) > 1]
     numeric = sum(label.isascii() and label.isdigit() for label in labels)
     name = f"{what} labels"
     if alike:
-        says = f"{len(alike):,} groups of {what}s differ only in blanks, case or leading zeros, like {alike[0][:3]}."
+        apart = "blanks, case or leading zeros, or in a closing .0"
+        says = f"{len(alike):,} groups of {what}s differ only in {apart}, like {alike[0][:3]}."
         do = "They count as different labels: if they are the same, spell them alike in the source."
         return Finding(name, "warning", says, do)
     if 0 < numeric < len(labels):

@@ -53,7 +53,9 @@ class ReadReport:
         columns (dict, default empty): Field (user, item, rating, time, weight) -> name of the column taken for it.
             Columns without names are column_1, column_2, ...
         unused (dict, default empty): Name of each column that was not used -> what its values look like.
-        how (dict, default empty): How the source was read: separator, encoding, compression, quotes, dates.
+        how (dict, default empty): How the source was read, what there is to tell: separator, header, encoding,
+            compression, quotes, decimal mark, ratings ("up 1, down 0", "stars"), times ("day/month/year", or why they were
+            left out).
 
     Example:
         >>> import palate

@@ -33,10 +33,10 @@ def _is_below(distinct: NDArray[np.float64], share: float) -> bool:
     lowest, others = distinct[0], distinct[1:]
     if lowest == -1 or -lowest in NINES:
         return bool(others[0] >= 0 and others[-1] > 2)
-    if lowest != 0 or len(others) < 3:
+    if lowest != 0 or len(others) < 2:
         return False
     step = step_of(others)
-    return step is not None and (others[0] > 1.5 * step or share > MAX_SHARE_OF_ZEROS)
+    return step is not None and (share > MAX_SHARE_OF_ZEROS or (len(others) > 2 and others[0] > 1.5 * step))
 
 
 def step_of(distinct: NDArray[np.float64]) -> float | None:

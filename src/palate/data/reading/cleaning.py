@@ -99,11 +99,9 @@ def asked_of(missing: Any, decimal: Any, time_format: Any, time: Any) -> Asked:
         raise OptionError(f'time_format must be a text such as "%d.%m.%Y", got {time_format!r}.')
     values = list(missing) if isinstance(missing, list | tuple | set | np.ndarray) else [missing]
     values = [] if missing is None else [v.item() if isinstance(v, np.generic) else v for v in values]
-    wrong = next(
-        (value for value in values if isinstance(value, bool) or not isinstance(value, int | float | str)), None
-    )
-    if wrong is not None:
-        raise OptionError(f"missing must be a number, a text or a list of them, got {wrong!r}.")
+    wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, int | float | str)]
+    if wrong:
+        raise OptionError(f"missing must be a number, a text or a list of them, got {wrong[0]!r}.")
     return Asked(tuple(values), decimal, time_format, time is not None and time is not False)
 
 
@@ -112,7 +110,7 @@ def forms_of(frame: pl.DataFrame, source: str, asked: Asked, *, is_named: bool =
 
     Raises DataError if numbers can be read in two ways, and if times can and were asked for.
     """
-    texts = [text.strip() for text in asked.missing if isinstance(text, str)]
+    texts = [value.strip() if isinstance(value, str) else f"{value:g}" for value in asked.missing]
     notations: dict[str, Notation] = {}
     how: dict[str, str] = {}
     for name in NUMBERS:
@@ -120,6 +118,8 @@ def forms_of(frame: pl.DataFrame, source: str, asked: Asked, *, is_named: bool =
             notations[name], told = _notation(frame[name], name, source, asked.decimal, texts)
             how |= told
     time = None
+    if asked.time_format is not None and "time" not in frame.columns:
+        raise DataError(f'{source}: time_format= is given, and no column of times is found. Name it: time="...".')
     if "time" in frame.columns:
         time = time_form_of(_plain(frame["time"]), time_format=asked.time_format, is_named=is_named)
         if time.problem and asked.must_read_times:
@@ -154,7 +154,7 @@ def _are_yes_or_no(counts: pl.Series, notation: Notation, source: str) -> bool:
     if notation.is_flag or counts.dtype == pl.Boolean:
         return True
     values = set(numbers(counts, "count", source, notation).drop_nulls().unique().to_list())
-    return 1 in values and values <= {-1, 0, 1} and len(values) > 1
+    return values <= {-1, 0, 1} and values not in ({-1}, {1}, set())
 
 
 def _looks_numeric(ids: pl.Series) -> bool:

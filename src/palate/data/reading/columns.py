@@ -46,7 +46,13 @@ COMMON_NAMES = {
     }.items()
 }
 COUNT_NAMES = COMMON_NAMES["count"]  # names of counts, which are not ratings
-FLAG_NAMES = ("label", "labels", "liked", "like", "likes", "clicked", "click", "isclick", "thumb", "thumbs", "vote")
+FLAG_NAMES = tuple(
+    re.findall(
+        r"\w+",
+        """label labels liked like islike isliked clicked click isclick thumb thumbs vote upvote watched purchased
+        bought interaction feedback target favorite favourite""",
+    )
+)
 COMMON_NAMES["rating"] += FLAG_NAMES  # only of columns of yes and no; others have names like theirs too
 COMMON_NAMES["count"] += COMMON_NAMES["rating"]
 
@@ -220,6 +226,8 @@ def _fits(column: Column, field: str) -> bool:
     if field in ("user", "item"):
         return column.can_be_ids or (field == "item" and column.are_long)
     if field == "time":
+        if column.are_clocks:
+            return False  # the day is in another column
         return column.is_blank or column.are_times or column.is_whole or column.are_mostly_times
     are_numbers = column.numbers is not None or (not column.is_list and are_readable(column.texts))
     return are_numbers and (field == "weight" or not column.are_times)

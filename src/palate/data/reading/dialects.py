@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from palate.data.reading.columns import INDEX_NAMES, is_common, is_wide_header
+from palate.data.reading.columns import FLAG_NAMES, INDEX_NAMES, is_common, is_wide_header, plain
 from palate.data.reading.looks import N_SAMPLED
 from palate.data.reading.numbers import are_flags, is_number_like
 from palate.errors import DataError
@@ -353,9 +353,13 @@ def _numbers_begin(sample: list[list[str]]) -> bool:
 
 
 def _begins_with_flag(sample: list[list[str]]) -> bool:
-    """True if the first row has a word such as yes or up where the others have such words too: it is a value there."""
+    """True if the first row has a word such as yes or up where the others have such words too: it is a value there.
+
+    A column may be called like or y.
+    """
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
-    return len(sample) > 1 and any(are_flags([column[0]]) and are_flags(list(column)) for column in columns)
+    words = [column for column in columns if len(column[0]) > 1 and plain(column[0]) not in FLAG_NAMES]
+    return len(sample) > 1 and any(are_flags([column[0]]) and are_flags(list(column)) for column in words)
 
 
 def _is_number(text: str) -> bool:

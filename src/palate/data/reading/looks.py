@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import is_word_for_missing
+from palate.data.reading.moments import are_moments
 from palate.data.reading.numbers import are_flags
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ DATE_PARTS = re.compile(
     r"|.*\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d.*",
     re.IGNORECASE,
 )
+CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?( ?[ap]m)?", re.IGNORECASE)
 LINK = re.compile(r"(https?|ftp)://\S+|www\.\S+", re.IGNORECASE)
 ASIN, AMAZON_REVIEWER = re.compile(r"B0[0-9A-Z]{8}|\d{9}[\dX]"), re.compile(r"A[0-9A-Z]{9,20}")
 YES_OR_NO = frozenset(["true", "false", "yes", "no", "y", "n", "t", "f"])
@@ -121,7 +123,12 @@ class Column:
             low, high = (float(limit) for limit in (self.numbers.min(), self.numbers.max()))
             units = [unit for unit in EPOCH_UNITS if SECONDS_OF_1973 * unit <= low and high <= SECONDS_OF_2100 * unit]
             return bool(units) and (self.is_whole or units == [1.0])
-        return not self.is_blank and all(DATE_PARTS.fullmatch(text) for text in self.texts)
+        return not self.is_blank and (all(map(DATE_PARTS.fullmatch, self.texts)) or are_moments(self.texts))
+
+    @cached_property
+    def are_clocks(self) -> bool:
+        """True for times of a day, without the day."""
+        return self.matches(CLOCK)
 
     @cached_property
     def are_mostly_times(self) -> bool:

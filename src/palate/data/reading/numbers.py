@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 Decimal = Literal[".", ","]
 DECIMALS: tuple[Decimal, ...] = (".", ",")
 
-NUMBER = r"[+-]?\d+(?:[.,]\d{1,2})?"  # part of a text such as "4,5 stars"; with three places it might be thousands
-WITH_POINT = r"^[+-]?(?:\d+|\d{1,3}(?:[, ']\d{3})+)?(?:\.\d*)?(?:[eE][+-]?\d+)?$"  # 1,234.5 and 1 234.5
-WITH_COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:[. ']\d{3})+)?(?:,\d*)?(?:[eE][+-]?\d+)?$"  # 1.234,5 and 1 234,5
-OUT_OF = rf"^({NUMBER})\s*(?:/|out of|of)\s*(\d+(?:[.,]0+)?)(?:\s*stars?)?$"
+NUMBER = r"[+-]?[0-9]+(?:[.,][0-9]+)?"  # in "4,5 stars" and "4.5/5": there are no thousands of these
+WITH_POINT = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[, '][0-9]{3})+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
+WITH_COMMA = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[. '][0-9]{3})+)?(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
+OUT_OF = rf"^({NUMBER})\s*(?:/|out of|of)\s*([0-9]+(?:[.,]0+)?)(?:\s*stars?)?$"
 PERCENT = rf"^({NUMBER})\s*%$"
 COUNTED_STARS = rf"^({NUMBER})\s*[-]?(?:stars?|[★⭐🌟])$"
 FILLED, EMPTY = "★⭐🌟✭✮*", "☆✩✰"
@@ -38,7 +38,7 @@ UP_AND_DOWN = (
     ("recommended", "not recommended"),
 )
 MINUS, BLANKS = "−﹣－–", "\u00a0\u2007\u2009\u202f\t"
-LOOKS = "️\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # how an emoji is drawn: its colour, its skin
+LOOKS = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # how an emoji is drawn: its colour, its skin
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def tidy(texts: pl.Series) -> pl.Series:
     """Texts without blanks around them, with the digits, the minus and the blanks of ASCII, and emoji without looks."""
     import polars as pl
 
-    if texts.str.contains(r"[^\x21-\x7e]").any():
+    if texts.str.contains(r"[^\x20-\x7e]").any():
         told = _alike()
         texts = texts.str.replace_many(list(told), list(told.values()))
     return texts.str.strip_chars().cast(pl.String)
@@ -180,11 +180,11 @@ def _check_one_way(texts: pl.Series, best: list[Notation], what: str, source: st
         differ = (first != other).fill_null(False) | (first.is_null() != other.is_null())
         if differ.any():
             shown = pl.DataFrame({"text": texts, "one": first, "other": other}).filter(differ).row(0)
-            ways = " or ".join(f"{number:.15g}" for number in shown[1:] if number is not None)
-            raise DataError(
-                f"{source}: the {what} {shown[0]!r} can be read as {ways}: a comma or a point may be the decimal mark. "
-                'Say which is, with decimal="," or decimal=".".'
-            )
+            ways = [f"{number:.15g}" for number in shown[1:] if number is not None]
+            why = f"can be read as {' or '.join(ways)}: a comma or a point may be the decimal mark"
+            if len(ways) == 1:
+                why = f"can be read as {ways[0]}, but other {what}s have the other decimal mark"
+            raise DataError(f'{source}: the {what} {shown[0]!r} {why}. Say which is, with decimal="," or decimal=".".')
 
 
 # ---- out of five, percent, stars, words

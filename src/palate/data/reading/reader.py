@@ -221,6 +221,7 @@ class Labels:
 
     what: str
     code_of: dict[Any, int] = field(default_factory=dict)
+    were_floats: bool = False  # "17850.0" became "17850"
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
         """Provisional codes of strings or integers (no nulls), shape (n,)."""
@@ -242,8 +243,9 @@ class Labels:
         import polars as pl
 
         labels = list(self.code_of)
-        if labels and all(isinstance(label, str) for label in labels):
-            labels = without_point_zero(pl.Series(labels)).to_list()
+        if labels and str(labels[0]).endswith(".0"):
+            whole = without_point_zero(pl.Series(labels)).to_list()
+            self.were_floats, labels = whole != labels, whole
         vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
 
@@ -361,7 +363,7 @@ class Collector:
         blocks = text.rows()
         first = list(islice(blocks, 2))  # a last line without an end is a block of its own
         self.decide([self._selected(exact() if fast is None else fast, text, chosen).frame for fast, exact in first])
-        for fast, exact in chain(first, blocks):
+        for fast, exact in chain((first.pop(0) for _ in range(len(first))), blocks):
             if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
                 self.add(self._selected(exact(), text, chosen))
         self.how = text.how | (self.forms.how if self.forms else {})  # some of it is known at the end only
@@ -383,7 +385,8 @@ class Collector:
         import polars as pl
 
         if frames:
-            self.forms = forms_of(pl.concat(frames), self.source, self.asked, is_named=self.is_named)
+            is_named = self.is_named or self.asked.time
+            self.forms = forms_of(pl.concat(frames), self.source, self.asked, is_named=is_named)
             self.how = self.how | self.forms.how
 
     def add(self, rows: Rows, *, only_if_clean: bool = False) -> bool:
@@ -448,6 +451,7 @@ class Collector:
         """The collected ratings, with duplicates joined and the tables attached."""
         user_vocabulary, user_codes = self.users.vocabulary()
         item_vocabulary, item_codes = self.items.vocabulary()
+        self.how |= {f"{side.what} ids": "17850.0 as 17850" for side in (self.users, self.items) if side.were_floats}
         columns = self._with_all_times(self._columns(user_codes, item_codes))
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         if "event" in self.columns:
