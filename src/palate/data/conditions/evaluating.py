@@ -9,6 +9,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable
 from functools import reduce
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -238,9 +239,13 @@ class _Walk:
         return calculated(constant(0), self.value(node.this), "-")
 
     def function(self, node: Node) -> pl.Series:
-        called, parts, _ = FUNCTIONS[type(node).__name__]
+        called, parts, name = FUNCTIONS[type(node).__name__]
         given = [node.args.get(part) for part in parts]
         arguments = [one for part in given for one in (part if isinstance(part, list) else [part]) if one is not None]
+        try:
+            signature(called).bind(*arguments)
+        except TypeError:
+            raise DataError(f"{name} does not take {len(arguments)} arguments") from None
         for _ in arguments[2:]:
             self._count(type(node).__name__)
         return called(*map(self.value, arguments))
@@ -357,8 +362,12 @@ def _function_node(name: str) -> tuple[Callable[[_Walk, Node], pl.Series], tuple
 def _unknown(node: Node) -> str:
     from sqlglot import exp
 
-    if isinstance(node, exp.Func):
-        written = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
+    if not isinstance(node, exp.Expression):
+        return "something is missing in it, such as an argument"
+    written = node.name if isinstance(node, exp.Anonymous) else None
+    if written is None and isinstance(node, exp.Func):
+        written = node.sql_name()
+    if written is not None:
         return f"there is no function {str(written)[:40]!r} in conditions. The functions are {', '.join(NAMES)}"
     return (
         f"{node.key.upper()} has no place in conditions. They are made of comparisons, AND, OR, NOT, + - * / % //, "
