@@ -252,6 +252,16 @@ def test_limits(text, match):
         condition(text, FRAME)
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 5000 + " = 1", f"day = '{'x' * 5000}'", f"title ~ '{'x' * 5000}'", "a" * 9000 + "(1)"]
+)
+def test_messages_stay_short(text):
+    wide = FRAME.hstack([pl.Series(f"column {n}", [0] * FRAME.height) for n in range(2000)])
+    with pytest.raises(DataError) as told:
+        condition(text, wide)
+    assert len(str(told.value)) < 1500
+
+
 @given(st.text(max_size=60) | st.text("n=1()'\"%<>*-/,.;[]{}@$?:! ANDORNOTLIKEtitle", max_size=60))
 def test_any_text_ends_in_rows_or_words(text):
     try:

@@ -47,6 +47,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "GT": operator.gt,
     "GTE": operator.ge,
 }
+MAX_COLUMNS = 40  # that an error names
 PATTERNS = ("Like", "ILike", "RegexpLike", "RegexpILike")
 MAX_TIMES = {"patterns": 50, "calculations": 200}  # each costs a pass over the rows
 ARITHMETIC = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "IntDiv": "//", "Mod": "%"}
@@ -123,8 +124,8 @@ class _Walk:
         name = node.name
         if name not in self._frame.columns:
             raise DataError(
-                f"there is no column {name!r}. The columns are {', '.join(map(repr, self._frame.columns))}; a text "
-                "stands in single quotes: 'Drama'"
+                f"there is no column {shown(name)}. The columns are {_listed(self._frame.columns)}; a text stands in "
+                "single quotes: 'Drama'"
             )
         if name not in self._columns:
             self._columns[name] = plain(self._frame[name])
@@ -296,6 +297,11 @@ class _Walk:
     def _chosen(self, holds: pl.Series, value: pl.Series, other: pl.Series) -> pl.Series:
         value, other = alike(value, other)
         return value.zip_with(holds.eq_missing(constant(True)), other)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_COLUMNS:,} more" if len(names) > MAX_COLUMNS else ""
+    return ", ".join(map(shown, names[:MAX_COLUMNS])) + more
 
 
 def _chain(node: Node) -> list[Node]:
