@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from palate.data.conditions.functions import FUNCTIONS, NAMES, PARTS_OF_DATES, part_of_date, trimmed
 from palate.data.conditions.parsing import MAX_DEPTH, MAX_SHOWN, parsed, shown
-from palate.data.conditions.patterns import check_regex, like
+from palate.data.conditions.patterns import check_regex, like, like_regex
 from palate.data.conditions.values import (
     WORDS,
     alike,
@@ -31,7 +31,7 @@ from palate.data.conditions.values import (
     plain,
     whole,
 )
-from palate.data.forking import check_threads
+from palate.data.forking import check_threads, has_lost_threads
 from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -184,7 +184,10 @@ class _Walk:
         answer = None if any(kind_of(one) == "nothing" for one in wanted) else False
         if kind_of(value) == "nothing":
             return constant(None).cast(pl.Boolean)
-        known = {alike(value, one)[1][0] for one in wanted if kind_of(one) != "nothing"}
+        pairs = [alike(value, one) for one in wanted if kind_of(one) != "nothing"]
+        if answer is False and not has_lost_threads() and all(same.dtype == value.dtype for same, _ in pairs):
+            return value.is_in([one[0] for _, one in pairs])
+        known = {one[0] for _, one in pairs}
         return mapped(value, lambda one: True if one in known else answer, pl.Boolean)
 
     def state(self, node: Node) -> pl.Series:
@@ -204,7 +207,10 @@ class _Walk:
             return constant(None).cast(pl.Boolean)
         if kind_of(value) != "text":
             raise DataError(f"LIKE of {WORDS[kind_of(value)]}: it takes a text; ARRAY_CONTAINS looks into lists")
-        return mapped(value, like(pattern, any_case=type(node).__name__ == "ILike", escape=escape), pl.Boolean)
+        any_case = type(node).__name__ == "ILike"
+        if has_lost_threads():
+            return mapped(value, like(pattern, any_case=any_case, escape=escape), pl.Boolean)
+        return value.str.contains(like_regex(pattern, any_case=any_case, escape=escape))
 
     def escaped(self, node: Node) -> pl.Series:
         escape = self._pattern(node.expression, "ESCAPE")
