@@ -211,7 +211,7 @@ class Parts:
 
     def put(self, at: int, codes: Codes, scores: Floats) -> None:
         """Keep a block. Its part appears whole or not at all."""
-        with replacing(self._part(at), follow_links=False) as beside, beside.open("wb") as stream:
+        with replacing(self._part(at), in_own_folder=True) as beside, beside.open("wb") as stream:
             np.savez(stream, codes=codes, scores=scores)
 
     def _part(self, at: int) -> Path:
@@ -260,7 +260,7 @@ def _fault_of(codes: Codes, scores: Floats, query: Query) -> str:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    with replacing(path, follow_links=False) as beside:
+    with replacing(path, in_own_folder=True) as beside:
         beside.write_bytes(content)
 
 
