@@ -57,7 +57,7 @@ def check(data):
     """A valid call with one or two arguments changed."""
     name = data.draw(st.sampled_from(sorted(GOOD)))
     arguments = {key: copied(value) for key, value in GOOD[name]().items()}
-    for key in data.draw(st.lists(st.sampled_from(sorted(arguments)), min_size=1, max_size=2)):
+    for key in data.draw(st.lists(st.sampled_from(sorted(arguments)), min_size=1, max_size=2, unique=True)):
         arguments[key] = changed(data, arguments[key])
     arguments["n_threads"] = data.draw(st.sampled_from([0, 1, 2, 3, -1, 2**31 - 1]))
     try:
