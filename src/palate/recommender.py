@@ -282,7 +282,9 @@ class Recommender:
                 Items that the model does not know are left out, unless on_unknown="raise".
             exclude (list, mapping or frame, default ()): None of these items; given like `items`.
             where (str or polars expression, default None): A condition on the columns of the item table, in SQL, such
-                as "year >= 1990". Items with a missing value do not meet it.
+                as "year >= 1990". Items with a missing value do not meet it. Text may come from anybody: it takes
+                comparisons, AND, OR, NOT, arithmetic, LIKE, IN, BETWEEN, IS NULL, CASE, regular expressions with ~ and
+                some functions, which the error for an unknown one names, in up to 10,000 characters.
             max_per (mapping, default None): {"genre": 2} takes at most two items of each genre, in the order of the
                 ranking. An item with several genres counts in each.
             keep_seen (bool, default False): Also recommend what the user has rated or chosen already.

@@ -63,9 +63,10 @@ def test_links_at_the_path(tmp_path):
     write(link, "new")
     assert link.is_symlink()
     assert target.read_text() == "new"
-    write(link, "newer", follow_links=False)
+    write(link, "newer", in_own_folder=True)
     assert not link.is_symlink()
     assert (link.read_text(), target.read_text()) == ("newer", "new")
+    assert link.stat().st_mode == target.stat().st_mode
 
 
 @posix
@@ -268,3 +269,25 @@ def test_two_processes_with_one_file_do_not_mix_their_rows(tmp_path):
         alone.append(Path(rec.recommend(n=5, out=tmp_path / f"alone{seed}.csv")).read_bytes())
     assert out.read_bytes() in alone
     assert len(list(tmp_path.iterdir())) == 3
+
+
+KILLED_WHILE_KEEPING = """
+import os, signal, sys, palate
+from palate.answers.ranking import files, memory
+memory.MAX_USERS = 7
+def dying(stream, **parts):
+    os.kill(os.getpid(), signal.SIGKILL)
+rec = palate.Bias().fit(palate.datasets.synthetic(60, 40, 900, seed=1))
+files.np.savez = dying
+rec.recommend(n=4, out=sys.argv[1], resume=True)
+"""
+
+
+@posix
+def test_what_a_killed_run_left_among_its_parts_goes_with_them(rec, tmp_path):
+    out = tmp_path / "out.csv"
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_KEEPING, str(out)], timeout=60)
+    left = [path.name for path in (tmp_path / "out.csv.parts").iterdir()]
+    assert any(name.endswith(".tmp") for name in left)
+    rec.recommend(n=4, out=out, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]

@@ -6,6 +6,7 @@ process of its own, so that a crash is found too, with at most 4 GB of memory.
 """
 
 import faulthandler
+import importlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, given, seed, settings
 
 TARGETS = ("conditions", "models", "kernels")
 EXAMPLES = 100  # of one round
@@ -60,20 +61,14 @@ def run(name, seconds):
 
 
 def target_of(name):
-    """The function of a target, which takes what Hypothesis draws."""
-    if name == "conditions":
-        from fuzz.conditions import check
-    elif name == "models":
-        from fuzz.models import check
-    else:
-        from fuzz.kernels import check
-    return check
+    """The module of a target: INPUT is what Hypothesis draws, and check() what must hold of it."""
+    return importlib.import_module(f"fuzz.{name}")
 
 
 def one_round(target, number, examples):
     """Run a target on some examples, the same for the same number."""
     quiet = settings(max_examples=examples, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    seed(number)(quiet(target))()
+    seed(number)(quiet(given(target.INPUT)(target.check)))()
 
 
 def limit_memory():

@@ -289,6 +289,7 @@ BAD_TENSORS = {
 }
 BAD_HEADERS = {
     "no limits": {"limits": None},
+    "a word of half a pair of surrogates": {"item": {"kind": "string", "what": "\ud800"}},
     "limits of words": {"limits": ["low", "high"]},
     "limits the wrong way": {"limits": [5, 1]},
     "one limit": {"limits": [1]},

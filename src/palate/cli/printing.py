@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,10 @@ MAX_RICH_ROWS = 500  # longer tables are printed plain, which is faster
 DECIMALS = {"cosine": 3, "rmse": 4, "mae": 4}  # by column; 2 elsewhere
 REPORT_ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
 PICTURE_ENDINGS = (".png", ".svg")
+
+# Characters that change how a terminal shows others: C1 controls and marks of direction; and halves of a pair, which no
+# encoding takes. In JSON they stand in strings alone, where their number says the same.
+MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 Facts = Mapping[str, str]
 
@@ -286,7 +291,8 @@ def write_json(value: Any, out: Path) -> None:
 
 
 def _json_of(value: Any) -> str:
-    return json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return MISLEADING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _for_json(value: Any) -> Any:

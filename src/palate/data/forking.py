@@ -24,6 +24,11 @@ def check_threads(what: str) -> None:
         )
 
 
+def has_lost_threads() -> bool:
+    """Whether the threads of polars are gone, so that work has to be done without them."""
+    return _lost_threads
+
+
 def _has_threads() -> bool:
     """Whether polars has begun its threads; where the system does not tell, whether polars is loaded at all."""
     if "polars" not in sys.modules:

@@ -54,8 +54,8 @@ class ReadReport:
             Columns without names are column_1, column_2, ...
         unused (dict, default empty): Name of each column that was not used -> what its values look like.
         how (dict, default empty): How the source was read, what there is to tell: separator, header, encoding,
-            compression, quotes, decimal mark, ratings ("up 1, down 0", "stars"), times ("day/month/year", or why they were
-            left out).
+            compression, quotes, decimal mark, ratings ("up 1, down 0", "stars"), times ("day/month/year", or why they
+            were left out).
 
     Example:
         >>> import palate

@@ -17,18 +17,23 @@ STRAY = re.compile(r"\.(?P<host>[0-9a-f]{8})\.(?P<process>[0-9]{1,10})\.[0-9a-f]
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, follow_links: bool = True) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, in_own_folder: bool = False) -> Iterator[Path]:
     """A new, empty file beside a path, which replaces the file there at the end of the block.
 
     No other writer has the same one: its name is random, and it is never a file or link that was there. It is removed
     if the block fails or is interrupted; if the process is killed, the next writer of the same path removes it. The
-    mode and the group of a replaced file are kept. A symbolic link at the path stays, and its target is replaced;
-    without follow_links the link is replaced. Raises OSError, and ValueError for a path that no file system takes.
+    mode and the group of a replaced file are kept. A symbolic link at the path stays, and its target is replaced.
+
+    in_own_folder: nobody but the caller writes there, who also clears it: a link in it is replaced, and no time goes
+    into looking for files of killed processes.
+
+    Raises OSError, and ValueError for a path that no file system takes.
     """
-    target = Path(os.path.realpath(path)) if follow_links else Path(path)
+    target = Path(os.path.realpath(path)) if not in_own_folder else Path(path)
     if target.exists() and not target.is_file():
         raise FileExistsError(None, "it exists and is not a regular file", str(target))
-    _remove_strays(target)
+    if not in_own_folder:
+        _remove_strays(target)
     temporary = target.with_name(f"{_prefix(target)}.{_host()}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
     mode = stat.S_IMODE(temporary.stat().st_mode)  # what the umask leaves
@@ -55,11 +60,10 @@ def _host() -> str:
 
 def _keep_rights(temporary: Path, target: Path, mode: int) -> None:
     """Give a file the mode and group of the one that it replaces; without a right to the group, none to its members."""
-    try:
-        former = target.lstat()
-    except FileNotFoundError:
+    if target.is_symlink() or not target.exists():
         temporary.chmod(mode)
         return
+    former = target.stat()
     kept = stat.S_IMODE(former.st_mode)
     if hasattr(os, "chown") and temporary.stat().st_gid != former.st_gid:
         try:

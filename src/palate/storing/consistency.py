@@ -5,6 +5,7 @@ Every check raises ValueError with a short message. palate.storing.files puts it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,11 @@ COMPUTED = (
 POSITIVE = ("scale", "unobserved_weight")  # as 32-bit floats too
 LIMITS = np.finfo(np.float32)
 BLOCK = 1 << 20  # numbers that are checked at once
+
+
+def check_texts(header: Mapping[str, Any]) -> None:
+    """Raise ValueError for half a pair of surrogates in a header: JSON can write it, but nothing can print it."""
+    json.dumps(header, ensure_ascii=False).encode()
 
 
 def check_numbers(header: Mapping[str, Any]) -> None:

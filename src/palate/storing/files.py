@@ -30,7 +30,14 @@ from palate.models.posterior import Posterior, SideSamples
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
 from palate.storing import container
-from palate.storing.consistency import check_factors, check_history, check_model, check_numbers, check_tensors
+from palate.storing.consistency import (
+    check_factors,
+    check_history,
+    check_model,
+    check_numbers,
+    check_tensors,
+    check_texts,
+)
 from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 
 # Files of another kind in the same container, by `kind` in their header, and what reads them.
@@ -100,6 +107,7 @@ def load(path: str | PathLike[str], *, copy: bool | None = None) -> Model:
     if (kind := str(header.get("kind"))) in OTHER_KINDS:
         raise ModelFileError(f"{fspath(path)} is {OTHER_KINDS[kind]}.")
     try:
+        check_texts(header)
         check_numbers(header)
         check_tensors(tensors)
         model = _unpack(tensors, header)

@@ -168,12 +168,45 @@ def test_types_that_numbers_and_texts_come_in():
     assert rows("moment < '1970-01-02'", frame) == [0]
 
 
+HARD = r"ab%_!AÉéß\.+*?()|[]{}^$#&-~ <>/\"',;:=@" + "\n\t\0"
+
+
+@given(
+    st.lists(st.none() | st.text(HARD, max_size=8), min_size=1, max_size=6),
+    st.text(HARD, max_size=6),
+    st.sampled_from(["LIKE", "NOT LIKE", "ILIKE"]),
+    st.sampled_from(["", " ESCAPE '!'"]),
+)
+def test_without_threads_the_rows_are_the_same(titles, pattern, word, escape):
+    frame = pl.DataFrame({"t": titles}, schema={"t": pl.String})
+    quoted = "'" + pattern.replace("'", "''") + "'"
+    for text in (f"t {word} {quoted}{escape}", f"t IN ({quoted}, 'a')", f"t NOT IN ({quoted}, '')"):
+        with_threads = rows(text, frame)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("palate.data.conditions.evaluating.has_lost_threads", lambda: True)
+            assert rows(text, frame) == with_threads
+
+
+def test_numbers_in_lists_of_constants():
+    for lost in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("palate.data.conditions.evaluating.has_lost_threads", lambda lost=lost: lost)
+            assert rows("n IN (1, 2.0, 9007199254740993)") == [0, 1, 4]
+            assert rows("n IN (1, 2)") == [0, 1]
+            assert rows("x IN (1.5, 2)") == [0, 2]
+            assert rows("day IN ('1990-05-31')") == [0]
+            assert rows("free IN (TRUE)") == [0, 3]
+
+
 # ---- hostile texts
 
 WORDS_OF = {
     "read_csv('x') = 1": "no function 'READ_CSV'.*The functions are ABS",
     "LENGTH(LPAD(title, 2000000000, 'x')) > 1": "no function",
     "GREATEST() = 1": "no condition",
+    "ABS() = 1": "does not take|no condition",
+    "YEAR() = 1": "something is missing|does not|no condition",
+    "TRIM() = 'a'": "something is missing|no condition",
     "n IN (SELECT 1)": "IN takes no query",
     "EXISTS (SELECT 1)": "no function",
     "n = (SELECT 1)": "no place",
@@ -247,6 +280,16 @@ def test_texts_that_repeat_something_end_at_once(piece, end):
 def test_limits(text, match):
     with pytest.raises(OptionError, match=match):
         condition(text, FRAME)
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 5000 + " = 1", f"day = '{'x' * 5000}'", f"title ~ '{'x' * 5000}'", "a" * 9000 + "(1)"]
+)
+def test_messages_stay_short(text):
+    wide = FRAME.hstack([pl.Series(f"column {n}", [0] * FRAME.height) for n in range(2000)])
+    with pytest.raises(DataError) as told:
+        condition(text, wide)
+    assert len(str(told.value)) < 1500
 
 
 @given(st.text(max_size=60) | st.text("n=1()'\"%<>*-/,.;[]{}@$?:! ANDORNOTLIKEtitle", max_size=60))

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv", ".jsonl": "sink_ndjson", ".ndjson": "sink_ndjson"}
 
 MANIFEST = "manifest.json"
+UNREADABLE = (  # what reading a part raises that is torn, or made to be hostile
+    *(OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 OWN_FILE = re.compile(r"(\d{8}\.(npz|new)|manifest\.(json|new)|\.(\d{8}\.npz|manifest\.json)(\.[0-9a-f]+){3}\.tmp)")
 DIFFERENCES = {  # how an error names an entry of the manifest that differs
     "model": "another model",
@@ -176,7 +181,7 @@ class Parts:
         """The manifest in the folder. If there is none that can be read, clear the folder and return None."""
         try:
             manifest = json.loads((self.folder / MANIFEST).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             self._empty()
             return None
         is_valid = isinstance(manifest, dict) and isinstance(manifest.get("block"), int) and manifest["block"] > 0
@@ -192,7 +197,7 @@ class Parts:
         try:
             with np.load(self._part(at), allow_pickle=False) as part:
                 codes, scores = part["codes"], part["scores"]
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        except UNREADABLE:
             return None
         fits = codes.shape == scores.shape == (n_users, query.n)
         if not fits or codes.dtype != np.int32 or scores.dtype != np.float32:
@@ -206,7 +211,7 @@ class Parts:
 
     def put(self, at: int, codes: Codes, scores: Floats) -> None:
         """Keep a block. Its part appears whole or not at all."""
-        with replacing(self._part(at), follow_links=False) as beside, beside.open("wb") as stream:
+        with replacing(self._part(at), in_own_folder=True) as beside, beside.open("wb") as stream:
             np.savez(stream, codes=codes, scores=scores)
 
     def _part(self, at: int) -> Path:
@@ -245,11 +250,17 @@ def _fault_of(codes: Codes, scores: Floats, query: Query) -> str:
         return f"has items {items.min()} to {items.max()} of a catalogue that ends at {n_items - 1}"
     if not query.allowed[items].all():
         return "has items that no user may get"
-    return "has scores that are no numbers" if np.isnan(scores[codes != -1]).any() else ""
+    if np.isnan(scores[codes != -1]).any():
+        return "has scores that are no numbers"
+    if ((codes[:, :-1] == -1) & (codes[:, 1:] != -1)).any():
+        return "has lists with a gap"
+    ordered = np.sort(codes, axis=1)
+    is_twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != -1)
+    return "has an item twice in a list" if is_twice.any() else ""
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    with replacing(path, follow_links=False) as beside:
+    with replacing(path, in_own_folder=True) as beside:
         beside.write_bytes(content)
 
 

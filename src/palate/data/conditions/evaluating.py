@@ -9,6 +9,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable
 from functools import reduce
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from palate.data.conditions.functions import FUNCTIONS, NAMES, PARTS_OF_DATES, part_of_date, trimmed
 from palate.data.conditions.parsing import MAX_DEPTH, MAX_SHOWN, parsed, shown
-from palate.data.conditions.patterns import check_regex, like
+from palate.data.conditions.patterns import check_regex, like, like_regex
 from palate.data.conditions.values import (
     WORDS,
     alike,
@@ -30,7 +31,7 @@ from palate.data.conditions.values import (
     plain,
     whole,
 )
-from palate.data.forking import check_threads
+from palate.data.forking import check_threads, has_lost_threads
 from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "GT": operator.gt,
     "GTE": operator.ge,
 }
+MAX_COLUMNS = 40  # that an error names
 PATTERNS = ("Like", "ILike", "RegexpLike", "RegexpILike")
 MAX_TIMES = {"patterns": 50, "calculations": 200}  # each costs a pass over the rows
 ARITHMETIC = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "IntDiv": "//", "Mod": "%"}
@@ -122,8 +124,8 @@ class _Walk:
         name = node.name
         if name not in self._frame.columns:
             raise DataError(
-                f"there is no column {name!r}. The columns are {', '.join(map(repr, self._frame.columns))}; a text "
-                "stands in single quotes: 'Drama'"
+                f"there is no column {shown(name)}. The columns are {_listed(self._frame.columns)}; a text stands in "
+                "single quotes: 'Drama'"
             )
         if name not in self._columns:
             self._columns[name] = plain(self._frame[name])
@@ -182,7 +184,10 @@ class _Walk:
         answer = None if any(kind_of(one) == "nothing" for one in wanted) else False
         if kind_of(value) == "nothing":
             return constant(None).cast(pl.Boolean)
-        known = {alike(value, one)[1][0] for one in wanted if kind_of(one) != "nothing"}
+        pairs = [alike(value, one) for one in wanted if kind_of(one) != "nothing"]
+        if answer is False and not has_lost_threads() and all(same.dtype == value.dtype for same, _ in pairs):
+            return value.is_in([one[0] for _, one in pairs])
+        known = {one[0] for _, one in pairs}
         return mapped(value, lambda one: True if one in known else answer, pl.Boolean)
 
     def state(self, node: Node) -> pl.Series:
@@ -202,7 +207,10 @@ class _Walk:
             return constant(None).cast(pl.Boolean)
         if kind_of(value) != "text":
             raise DataError(f"LIKE of {WORDS[kind_of(value)]}: it takes a text; ARRAY_CONTAINS looks into lists")
-        return mapped(value, like(pattern, any_case=type(node).__name__ == "ILike", escape=escape), pl.Boolean)
+        any_case = type(node).__name__ == "ILike"
+        if has_lost_threads():
+            return mapped(value, like(pattern, any_case=any_case, escape=escape), pl.Boolean)
+        return value.str.contains(like_regex(pattern, any_case=any_case, escape=escape))
 
     def escaped(self, node: Node) -> pl.Series:
         escape = self._pattern(node.expression, "ESCAPE")
@@ -238,9 +246,13 @@ class _Walk:
         return calculated(constant(0), self.value(node.this), "-")
 
     def function(self, node: Node) -> pl.Series:
-        called, parts, _ = FUNCTIONS[type(node).__name__]
+        called, parts, name = FUNCTIONS[type(node).__name__]
         given = [node.args.get(part) for part in parts]
         arguments = [one for part in given for one in (part if isinstance(part, list) else [part]) if one is not None]
+        try:
+            signature(called).bind(*arguments)
+        except TypeError:
+            raise DataError(f"{name} does not take {len(arguments)} arguments") from None
         for _ in arguments[2:]:
             self._count(type(node).__name__)
         return called(*map(self.value, arguments))
@@ -291,6 +303,11 @@ class _Walk:
     def _chosen(self, holds: pl.Series, value: pl.Series, other: pl.Series) -> pl.Series:
         value, other = alike(value, other)
         return value.zip_with(holds.eq_missing(constant(True)), other)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_COLUMNS:,} more" if len(names) > MAX_COLUMNS else ""
+    return ", ".join(map(shown, names[:MAX_COLUMNS])) + more
 
 
 def _chain(node: Node) -> list[Node]:
@@ -357,8 +374,12 @@ def _function_node(name: str) -> tuple[Callable[[_Walk, Node], pl.Series], tuple
 def _unknown(node: Node) -> str:
     from sqlglot import exp
 
-    if isinstance(node, exp.Func):
-        written = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
+    if not isinstance(node, exp.Expression):
+        return "something is missing in it, such as an argument"
+    written = node.name if isinstance(node, exp.Anonymous) else None
+    if written is None and isinstance(node, exp.Func):
+        written = node.sql_name()
+    if written is not None:
         return f"there is no function {str(written)[:40]!r} in conditions. The functions are {', '.join(NAMES)}"
     return (
         f"{node.key.upper()} has no place in conditions. They are made of comparisons, AND, OR, NOT, + - * / % //, "

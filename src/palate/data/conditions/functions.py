@@ -16,17 +16,17 @@ Function = Callable[..., "pl.Series"]
 
 
 def _lower(text: pl.Series) -> pl.Series:
-    return _of_texts(text, str.lower, "LOWER")
+    return _checked_text(text, "LOWER").str.to_lowercase()
 
 
 def _upper(text: pl.Series) -> pl.Series:
-    return _of_texts(text, str.upper, "UPPER")
+    return _checked_text(text, "UPPER").str.to_uppercase()
 
 
 def _length(text: pl.Series) -> pl.Series:
     import polars as pl
 
-    return _of_texts(text, len, "LENGTH", pl.Int64)
+    return _checked_text(text, "LENGTH").str.len_chars().cast(pl.Int64)
 
 
 def _left(text: pl.Series, count: pl.Series) -> pl.Series:
@@ -187,9 +187,15 @@ NAMES = sorted([*(name for *_, name in FUNCTIONS.values()), "TRIM", "CAST", "IF"
 def _of_texts(series: pl.Series, function: Callable[[str], Any], name: str, dtype: Any = None) -> pl.Series:
     import polars as pl
 
+    return mapped(_checked_text(series, name), function, dtype or pl.String)
+
+
+def _checked_text(series: pl.Series, name: str) -> pl.Series:
+    import polars as pl
+
     if kind_of(series) not in ("text", "nothing"):
         raise DataError(f"{name} of {WORDS[kind_of(series)]}: it takes a text")
-    return mapped(series, function, dtype or pl.String)
+    return series.cast(pl.String)
 
 
 def _number(series: pl.Series, name: str) -> pl.Series:

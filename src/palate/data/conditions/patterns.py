@@ -25,18 +25,30 @@ def like(pattern: str, *, any_case: bool, escape: str = "") -> Callable[[str], b
     return lambda text: expression.fullmatch(text) is not None
 
 
+def like_regex(pattern: str, *, any_case: bool, escape: str = "") -> str:
+    """The same test as a regular expression of polars, whose engine never takes long."""
+    _check_length(pattern)
+    between = ".*".join("".join(piece) for piece in _pieces(pattern, escape))
+    return f"(?s{'i' if any_case else ''})^{between}$"
+
+
 def _pieces(pattern: str, escape: str) -> list[list[str]]:
     """The pieces between the %, each a list of regular expressions of one character."""
     pieces: list[list[str]] = [[]]
     characters = iter(pattern)
     for character in characters:
         if escape and character == escape:
-            pieces[-1].append(re.escape(next(characters, escape)))
+            pieces[-1].append(_literal(next(characters, escape)))
         elif character == "%":
             pieces.append([])
         else:
-            pieces[-1].append("." if character == "_" else re.escape(character))
+            pieces[-1].append("." if character == "_" else _literal(character))
     return pieces
+
+
+def _literal(character: str) -> str:
+    """A character as it stands in regular expressions, those of Python and those of polars."""
+    return f"\\{character}" if character in r"\.+*?()|[]{}^$#&-~" else character
 
 
 def check_regex(pattern: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from palate.data.conditions.parsing import shown
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def moments(series: pl.Series) -> pl.Series:
         raise DataError(f"{WORDS[kind_of(series)]} is no date: write one as '1990-05-31'")
     result = mapped(series, _moment, pl.Datetime("us"))
     if len(series) == 1 and result.null_count() > series.null_count():
-        raise DataError(f"{series[0]!r} is no date: write it as '1990-05-31'")
+        raise DataError(f"{shown(series[0])} is no date: write it as '1990-05-31'")
     return result
 
 

@@ -1,5 +1,6 @@
-// The end of the interpreter. Kernels run without its lock; while it ends, a thread that takes the lock back is killed by
-// Python in the middle of C++, which ends the process with an abort. Such a thread waits instead until the process is gone.
+// The end of the interpreter. Kernels run without its lock; while it ends, a thread that takes the lock back is killed
+// by Python in the middle of C++, which ends the process with an abort. Such a thread waits instead until the process
+// is gone.
 #pragma once
 #include <nanobind/nanobind.h>
 

@@ -19,7 +19,8 @@ struct Blocks {
   int64_t n, k, width;
   TableFloats floats;
 
-  Blocks(int64_t n, int64_t k, int64_t width) : n(n), k(k), width(width), floats(size_of({(k + width - 1) / width, width, n})) {}
+  Blocks(int64_t n, int64_t k, int64_t width)
+      : n(n), k(k), width(width), floats(size_of({(k + width - 1) / width, width, n})) {}
 
   float* at(int64_t row, int64_t column) const { return floats.data + column * n + row * width; }
 
