@@ -128,7 +128,7 @@ def _n_known(fields: list[str], given: dict[str, Any]) -> int:
     """How many of the fields of a row are names of columns: common ones, or named by the caller."""
     names = [field.strip().strip('"') for field in fields]
     n_common = sum(any(is_common(name, field) for name in names) for field in ("user", "item", "count", "time"))
-    return max(n_common, 2 * any(column in names for column in given.values() if isinstance(column, str)))
+    return max(n_common, 2 * any(column in names for column in given.values() if column and isinstance(column, str)))
 
 
 def _after_titles(
@@ -333,7 +333,7 @@ def has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int)
     if it has a common name, or a column has numbers below it.
     """
     row = sample[0]
-    if any(column in row for column in given.values() if isinstance(column, str)):
+    if any(column in row for column in given.values() if column and isinstance(column, str)):
         return True
     n_common = sum(any(is_common(name, field) for name in row) for field in ("user", "item", "count"))
     if n_common >= 2:

@@ -137,6 +137,11 @@ class TextFile:
         width = Counter(map(len, self.sample)).most_common(1)[0][0]
         return [f"column_{at + 1}" for at in range(width)], ""
 
+    def name_columns(self, names: list[str], *, header: bool) -> None:
+        """Give the columns these names, whatever the first row looked like; header: whether it has them."""
+        self.n_header, self.how_header = int(header), ""
+        self.dialect = replace(self.dialect, header=header, names=names)
+
     def rows(self) -> Iterator[tuple[Rows | None, partial[Rows]]]:
         """For each block: its rows read the fast way, or None if it is irregular; and how to read it the exact way."""
         skip, n_rows = self.n_header, 0

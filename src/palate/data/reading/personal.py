@@ -66,9 +66,9 @@ class PersonRows:
 def settle_header(text: TextFile) -> None:
     """Name the columns of a text file that is an export, whatever its first row looked like."""
     if are_scrobbles(text.sample):
-        text.dialect = replace(text.dialect, header=False, names=["artist", "album", "track", "date"])
+        text.name_columns(["artist", "album", "track", "date"], header=False)
     elif export_of(text.sample[0]):
-        text.dialect = replace(text.dialect, header=True, names=[name.strip() for name in text.sample[0]])
+        text.name_columns([name.strip() for name in text.sample[0]], header=True)
 
 
 def sample_table(text: TextFile) -> Table:
