@@ -15,7 +15,7 @@ WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo test mutants lint werror sanitize wheel instructions bench clean
+.PHONY: help setup dev demo test fuzz mutants lint werror sanitize wheel instructions bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
@@ -69,6 +69,11 @@ demo: setup ## from nothing to recommendations on MovieLens 100K
 test: dev ## run every test
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -n auto --dist loadfile  # whole files on each core, since tests of one file share their fits
+
+FUZZ_SECONDS ?= 60
+fuzz: dev ## hostile conditions, model files and kernel calls (FUZZ_SECONDS=60 each; SEED=1 for others)
+	@echo "==> hostile input, $(FUZZ_SECONDS) seconds for each target"
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_SECONDS)
 
 mutants: dev $(VENV)/.stamp-mutants ## change the code in small ways: do the tests notice? (MUTANTS=150 or all, SEED, MODULES, JOBS)
 	@echo "==> changing a copy of the code, one small change at a time"

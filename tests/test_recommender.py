@@ -310,7 +310,7 @@ def test_blocks_are_bounded(bayes, tmp_path, monkeypatch):
 
 
 def test_writing_where_there_is_no_folder(bayes, tmp_path):
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(OptionError, match=r"there is no folder .*nowhere"):
         bayes.recommend(out=tmp_path / "nowhere" / "best.csv")
 
 

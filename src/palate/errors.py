@@ -61,6 +61,14 @@ class DatasetError(PalateError, OSError):
     """
 
 
+class ForkError(PalateError, RuntimeError):
+    """Work that would hang in this process, since it was forked after polars had begun its threads.
+
+    Raised in the forked process alone. Start processes with `multiprocessing.get_context("spawn")`, or fork before
+    palate is first used. Also a RuntimeError.
+    """
+
+
 class ModelFileError(PalateError, ValueError):
     """A model file that cannot be loaded or saved.
 

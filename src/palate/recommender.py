@@ -18,6 +18,7 @@ from palate.answers.explaining import explain
 from palate.answers.fold_in import FoldIn, fold_in
 from palate.answers.fold_in_many import FoldIns, are_many, fold_in_many
 from palate.answers.frames import Frame
+from palate.answers.matching import Match, match
 from palate.answers.names import find
 from palate.answers.observed import cross_tab, history_frame
 from palate.answers.predicting import columns_of, predict
@@ -281,7 +282,9 @@ class Recommender:
                 Items that the model does not know are left out, unless on_unknown="raise".
             exclude (list, mapping or frame, default ()): None of these items; given like `items`.
             where (str or polars expression, default None): A condition on the columns of the item table, in SQL, such
-                as "year >= 1990". Items with a missing value do not meet it.
+                as "year >= 1990". Items with a missing value do not meet it. Text may come from anybody: it takes
+                comparisons, AND, OR, NOT, arithmetic, LIKE, IN, BETWEEN, IS NULL, CASE, regular expressions with ~ and
+                some functions, which the error for an unknown one names, in up to 10,000 characters.
             max_per (mapping, default None): {"genre": 2} takes at most two items of each genre, in the order of the
                 ranking. An item with several genres counts in each.
             keep_seen (bool, default False): Also recommend what the user has rated or chosen already.
@@ -489,6 +492,37 @@ class Recommender:
         model = self._model_of(side)
         return fold_in_many(model, ratings, features) if are_many(model, ratings) else fold_in(model, ratings, features)
 
+    def match(self, source: Any, **options: Any) -> Match:
+        """Match the items of one person's file with those of the model, and bring the ratings onto its scale.
+
+        Such files are exports of Goodreads, Letterboxd, IMDb, StoryGraph, MyAnimeList, Spotify, Netflix and Last.fm, or
+        any table of items and ratings. An item is matched by its label, then by ISBN or IMDb id, then by title and year
+        or author, without regard to case, punctuation, articles, editions in brackets and, where only one item fits,
+        subtitles. What fits several items is listed in the report and not taken.
+
+        Parameters:
+            source (path, frame, mapping or Ratings): The ratings or choices of one person.
+            options (keyword arguments): Options of `palate.read`, such as item= and rating=. A column of items that is
+                named with item= has labels of the model, even if they are numbers.
+
+        Returns:
+            Match: `ratings` is what fold_in() takes, `seen` what not to recommend. Prints as a report.
+
+        Raises:
+            DataError: The file cannot be read, has several users, or has no ratings where the model needs them.
+            OptionError: An option is not valid, or kind= is given.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.read({"user": ["ann", "bob"], "item": ["m1", "m2"], "rating": [5, 3]})
+            >>> films = {"item": ["m1", "m2"], "title": ["Matrix, The (1999)", "Alien (1979)"]}
+            >>> rec = palate.Bias().fit(ratings.with_items(films))
+            >>> found = rec.match({"title": ["The Matrix"], "year": [1999], "rating": [4.5]})
+            >>> found.ratings, found.by
+            ({'m1': 4.5}, {'title and year': 1})
+        """
+        return match(self.model, source, options)
+
     def ask(self, n: int = 5, given: Any = None, **options: Any) -> Frame:
         """Choose the n items whose ratings would teach most about a new user (preference elicitation).
 
@@ -616,17 +650,22 @@ class Recommender:
         storing.save(self.model, path)
 
 
-def load(path: str | PathLike[str]) -> Recommender:
-    """Read a saved model. Nothing in the file is executed, and large arrays are mapped, not copied.
+def load(path: str | PathLike[str], *, copy: bool | None = None) -> Recommender:
+    """Read a saved model. Nothing in the file is executed.
 
     Parameters:
         path (path): A .palate file.
+        copy (bool, default None): Whether the model is copied into memory, so that the file may change afterwards. With
+            False it is mapped: processes share its memory, but who writes into the file changes the answers or ends
+            the process. None copies files of up to 256 MB and maps larger ones. `save` never writes into a file: it
+            puts a new one in its place.
 
     Returns:
         Recommender: The model, which answers as it did before it was saved.
 
     Raises:
         ModelFileError: The file is missing, damaged, no palate model or from a newer version; the message says which.
+        OptionError: `copy` is not True, False or None.
 
     Example:
         >>> import palate, tempfile
@@ -636,7 +675,7 @@ def load(path: str | PathLike[str]) -> Recommender:
         ...     palate.load(f"{folder}/bias.palate").predict("u1", "i2") == rec.predict("u1", "i2")
         True
     """
-    return Recommender(storing.load(path))
+    return Recommender(storing.load(path, copy=copy))
 
 
 __all__ = ["FoldIn", "FoldIns", "Recommender", "load"]

@@ -330,8 +330,38 @@ def test_show(here, rec):
 
 def test_check(here):
     told = parsed("check", "ratings.csv", cwd=here)
-    assert told["findings"][0]["name"] == "size"
+    assert told["findings"][0]["name"] == "columns"
     assert "40 users" in answer("check", "ratings.csv", cwd=here)
+
+
+def test_check_says_by_its_exit_code_what_it_found(tmp_path):
+    (tmp_path / "few.csv").write_text("user,item,rating\nann,tea,5\nbob,jam,3\n")  # few ratings are a warning
+    (tmp_path / "equal.csv").write_text("user,item,rating\nann,tea,5\nbob,jam,5\n")
+    codes = [ask("check", *words, cwd=tmp_path).returncode for words in (["few.csv"], ["few.csv", "--strict"])]
+    assert codes == [0, 1]
+    told = ask("check", "equal.csv", "--json", cwd=tmp_path)
+    assert (told.returncode, json.loads(told.stdout)["worst"]) == (1, "problem")
+
+
+def test_fit_show_and_json_say_which_column_was_taken(tmp_path):
+    (tmp_path / "r.csv").write_text("when,userId,movieId,stars\nnow,1,2,5\nthen,2,2,3\n")
+    line = "read: user = userId, item = movieId, rating = stars; not used: when (names or ids); read with separator"
+    assert line in answer("fit", "r.csv", "--recipe", "Bias", "-o", "m.palate", cwd=tmp_path)
+    assert line.removeprefix("read: ") in answer("show", "m.palate", cwd=tmp_path)
+    told = parsed("show", "m.palate", cwd=tmp_path)["training"]["read"]
+    assert told["columns"] == {"user": "userId", "item": "movieId", "rating": "stars"}
+    assert told["unused"] == {"when": "names or ids"}
+    assert parsed("fit", "r.csv", "--recipe", "Bias", "-o", "m.palate", cwd=tmp_path)["read"] == told
+
+
+def test_events_are_typed_one_by_one(tmp_path):
+    (tmp_path / "log.csv").write_text("user,item,event\nann,tea,view\nann,tea,buy\nbob,jam,view\n")
+    asked = refused("check", "log.csv", "--kind", "implicit", cwd=tmp_path)
+    assert "--event view=1 --event buy=10" in asked
+    assert "--event false" in asked
+    words = ("check", "log.csv", "--kind", "implicit", "--event")
+    assert "from 1 to 11, median 6, 12 in all" in answer(*words, "view=1", "--event", "buy=10", cwd=tmp_path)
+    assert "--event view: give EVENT=WORTH" in refused(*words, "view", cwd=tmp_path)
 
 
 def test_datasets(tmp_path):

@@ -111,7 +111,7 @@ def test_scales_that_are_no_ratings():
     counts = np.round(np.exp(rng.normal(3, 2, n)))
     assert "counts" in check(healthy() | {"rating": counts})["scale"].do
     assert "Very large" in check(healthy() | {"rating": rng.normal(0, 1e9, n)})["scale"].do
-    assert "not rated" in check(healthy() | {"rating": rng.choice([0, 0, 0, 5, 6, 7, 8], n)})["scale"].do
+    assert "missing=0" in check(healthy() | {"rating": rng.choice([0, 0, 0, 5, 6, 7, 8], n)})["missing"].do
 
 
 def test_constant_raters():
@@ -145,7 +145,7 @@ def test_cold_rows_are_predicted():
 
 @pytest.mark.parametrize(
     ("times", "says"),
-    [(5, "Every rating has the time"), (10**12, "milliseconds"), (10**10, "future"), (-(10**9), "before 1970")],
+    [(5, "Every rating has the time"), (10**13 // 2, "milliseconds"), (10**10, "future"), (-(10**9), "before 1970")],
 )
 def test_odd_times(times, says):
     data = healthy()
@@ -172,5 +172,5 @@ def test_print_and_json():
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["worst"] == "problem"
     assert set(plain["findings"][0]) == {"name", "severity", "says", "do"}
-    with pytest.raises(KeyError, match="there are size"):
+    with pytest.raises(KeyError, match="there are columns, size"):
         found["nothing"]

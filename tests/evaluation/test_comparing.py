@@ -327,7 +327,8 @@ def test_stars_at_the_command_line(folder, whole):
     done = run(folder, "ratings.csv", "--recipes", "Mean,bias", "--recipes", "ALS", "--out", "c.html")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "palate: the comparison is written to c.html.\n"
-    lines = done.stdout.splitlines()
+    read, *lines = done.stdout.splitlines()
+    assert read.startswith("read: user = user, item = item, rating = rating; read with separator")
     assert lines[1].split() == ["recipe", "rmse", "mae", "seconds", "memory", "MB", "size", "MB"]
     assert {line.split()[0] for line in lines[2:5]} == {"Mean", "Bias", "ALS"}
     assert lines[5].startswith("Best by rmse: ")
@@ -341,6 +342,7 @@ def test_likes_at_the_command_line(folder):
     done = run(folder, "ratings.csv", *options, "--recipes", "Popularity,ImplicitALS", "--json", "-o", "c.json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
+    assert told["read"]["columns"] == {"user": "user", "item": "item", "rating": "rating"}
     assert (told["kind"], told["measure"], told["k"]) == ("implicit", "ndcg@8", [5, 8])
     assert json.loads((folder / "c.json").read_text(encoding="utf-8")) == told
     likes = palate.read(folder / "ratings.csv").likes(4)

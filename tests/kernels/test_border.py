@@ -428,3 +428,70 @@ def test_a_kernel_documents_what_it_takes_returns_and_raises(kernel):
     documented = doc.partition("Parameters:\n")[2].partition("\nReturns:")[0]
     for name in re.findall(r"(\w+): ", signature):
         assert re.search(rf"\b{name}\b", documented), f"{name} is not documented"
+
+
+EMPTY = np.zeros(0, np.int32)
+
+
+def rows_of_nothing(n_rows):
+    return {"indptr": np.zeros(n_rows + 1, np.int64), "indices": EMPTY, "values": None}
+
+
+@pytest.mark.parametrize("n_rows", [8, 16, 17, 2**10])
+@pytest.mark.parametrize("width", [2**58, 2**60, 2**60 + 1, 2**61 - 1])
+def test_sizes_whose_product_wraps_around_are_refused(n_rows, width):
+    with pytest.raises((MemoryError, ValueError)):
+        kernels.multiply_wide(**rows_of_nothing(n_rows), table=np.zeros((0, width), np.float32))
+
+
+@pytest.mark.parametrize("width", [2**31 - 65, 2**31, 2**32 + 3, 2**60])
+def test_widths_beyond_an_int_are_refused(width):
+    with pytest.raises((MemoryError, ValueError)):
+        kernels.multiply_rows(**rows_of_nothing(2**20), table=np.zeros((0, width), np.float32))
+    with pytest.raises(ValueError, match="columns"):
+        kernels.gram(np.zeros((0, width), np.float32))
+    with pytest.raises(ValueError, match="columns"):
+        kernels.top_n(np.zeros((0, width), np.float32), np.zeros((0, width), np.float32), 3)
+
+
+@pytest.mark.parametrize("n_rows", [2**40, 2**59, 2**60])
+def test_rows_without_columns_that_are_too_many_are_refused_or_empty(n_rows):
+    scores = np.zeros((n_rows, 0), np.float32)
+    for answer in kernels.top_n_of(scores, 3):
+        assert answer.shape == (n_rows, 0)
+    with pytest.raises((MemoryError, ValueError, TypeError)):
+        kernels.rank_targets_of(scores, np.zeros(1, np.int64), EMPTY)
+
+
+def test_counts_of_many_steps_and_bins_need_no_memory_for_each_thread():
+    many = {"n_steps": 256, "n_bins": 65536}
+    one, two = (call("count_steps", **many, n_threads=n) for n in (1, 256))
+    assert one.shape == (256, 65536)
+    assert (one == two).all()
+
+
+DAEMON = """
+import sys, threading, time
+import numpy as np
+from palate import kernels
+
+x = np.ones((1_000_000, 16), np.float32)
+begun = threading.Event()
+
+def work():
+    while True:
+        begun.set()
+        kernels.gram(x, n_threads=int(sys.argv[1]))
+
+threading.Thread(target=work, daemon=True).start()
+begun.wait()
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03])
+def test_a_daemon_thread_in_a_kernel_lets_the_interpreter_end(n_threads, seconds):
+    command = [sys.executable, "-c", DAEMON, str(n_threads), str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

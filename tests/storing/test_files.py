@@ -2,6 +2,8 @@
 
 import json
 import math
+import mmap
+import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -172,11 +174,36 @@ def test_the_fingerprint_is_that_of_the_ratings():
     assert palate.Mean().fit(changed).model.fingerprint != first
 
 
-def test_a_loaded_model_is_mapped_not_copied(folder):
-    loaded = round_trip(small(), folder).model
-    for array in (loaded.factors.users, loaded.posterior.items.vectors, loaded.history.indices):
-        assert not array.flags.owndata
-        assert not array.flags.writeable
+def test_a_small_model_is_copied_and_a_large_one_mapped(folder, monkeypatch):
+    path = folder / "model.palate"
+    small().save(path)
+    for copy in (None, True, False):
+        loaded = palate.load(path, copy=copy).model
+        for array in (loaded.factors.users, loaded.posterior.items.vectors, loaded.history.indices):
+            assert is_mapped(array) == (copy is False)
+            assert not array.flags.writeable
+    monkeypatch.setattr(container, "MAX_COPIED_BYTES", path.stat().st_size - 1)
+    assert is_mapped(palate.load(path).model.factors.users)
+    with pytest.raises(OptionError, match="copy='yes'"):
+        palate.load(path, copy="yes")
+
+
+def is_mapped(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return isinstance(getattr(array.base, "obj", array.base), mmap.mmap)
+
+
+def test_a_copied_model_does_not_care_for_its_file(folder):
+    path = folder / "model.palate"
+    rec = small()
+    rec.save(path)
+    loaded = palate.load(path)
+    before = loaded.predict("ann", "tea")
+    path.write_bytes(bytes(path.stat().st_size))
+    assert loaded.predict("ann", "tea") == before
+    os.truncate(path, 10)
+    assert loaded.predict("ann", "tea") == before == rec.predict("ann", "tea")
 
 
 # ---- inconsistent files: written by palate's own container, so that nothing but the contents is wrong
@@ -252,13 +279,29 @@ BAD_TENSORS = {
     "a table's lists too many": {"item_table__2__lengths": np.array([1, 1, 0, 1])},
     "a table's lists of doubles": {"item_table__2__lengths": np.array([1.0, 1, 1])},
     "a table's date out of range": {"item_table__3": np.array([0, 2**62, 0])},
+    "a table's lists of lengths that wrap around": {"item_table__2__lengths": np.array([2**63 - 1, 2**63 - 1, 5])},
+    "a table's lists of a negative length": {"item_table__2__lengths": np.array([4, -2, -1])},
+    "a label twice": {"user__labels__text": np.frombuffer(b"annanncydee", np.uint8)},
+    "labels of half a pair of surrogates": {"user__labels__text": np.frombuffer(b"\xed\xa0\x80bobcydee", np.uint8)},
+    "labels that leave text over": {"user__labels__ends": np.array([3, 6, 8, 10])},
+    "history with an item twice in a row": {"history__indices": np.tile(np.array([0, 1, 1], I4), 4)},
+    "history of a weight below zero": {"history__weights": np.full(12, -1, F)},
 }
 BAD_HEADERS = {
     "no limits": {"limits": None},
+    "a word of half a pair of surrogates": {"item": {"kind": "string", "what": "\ud800"}},
     "limits of words": {"limits": ["low", "high"]},
     "limits the wrong way": {"limits": [5, 1]},
     "one limit": {"limits": [1]},
     "limits beyond a float": {"limits": [1, 10**400]},
+    "limits beyond a float of 32 bits": {"limits": [1, 1e39]},
+    "noise beyond a float of 32 bits": {"noise": 1e300},
+    "noise below zero": {"noise": -1.0},
+    "a scale that is 0 in 32 bits": {"factors": {"mean": 3.0, "scale": 1e-320}},
+    "a scale beyond 32 bits": {"factors": {"mean": 3.0, "scale": 1e308}},
+    "a posterior's scale that is 0 in 32 bits": {"posterior": {"center": 3.0, "scale": 1e-320, "strangers": True}},
+    "a posterior's center beyond 32 bits": {"posterior": {"center": -1e39, "scale": 1.0, "strangers": True}},
+    "a prior beyond 32 bits": {"user_prior": {"alpha": 1e39, "ridge": 0.0, "count_exponent": 0.0}},
     "no mean": {"factors": {}},
     "mean of words": {"factors": {"mean": "three", "scale": 1.0}},
     "no scale": {"factors": {"mean": 3.0, "scale": 0.0}},
@@ -335,6 +378,49 @@ def test_columns_of_history_that_do_not_rise_are_refused(columns, valid, folder)
 def test_headers_that_contradict_the_tensors_are_refused(name, valid, folder):
     tensors, header = valid
     refuse(folder / "bad.palate", tensors, header | BAD_HEADERS[name])
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_is_refused_in_every_tensor(number, valid, folder):
+    tensors, header = valid
+    floats = [name for name, tensor in tensors.items() if tensor.dtype.kind == "f" and tensor.size]
+    assert len(floats) > 10
+    for name in floats:
+        changed = tensors[name].copy()
+        changed.flat[changed.size // 2] = number
+        refuse(folder / "bad.palate", tensors | {name: changed}, header)
+
+
+RECIPES = {
+    "ImplicitALS": ("implicit", {"unobserved_weight": 1e308}, {"unobserved_weight": 1e-320}),
+    "EASE": ("histories", {"damping": 1e300}),
+    "Neighbors": ("histories", {"damping": -1e300}),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_numbers_beyond_32_bits_are_refused_for_every_recipe(name, folder):
+    part, *changes = RECIPES[name]
+    cells = [(u, i, 5.0) for u in range(4) for i in range(3) if u != i]
+    likes = ratings_of(["ann", "bob", "cy", "dee"], ["jam", "milk", "tea"], cells).likes(at_least=4)
+    getattr(palate, name)().fit(likes).save(folder / "likes.palate")
+    tensors, header = container.read(folder / "likes.palate")
+    for change in changes:
+        factors = header["factors"] | {part: header["factors"][part] | change}
+        refuse(folder / "bad.palate", tensors, header | {"factors": factors})
+
+
+def test_pairs_that_stand_twice_in_ratings_made_by_hand_come_back(folder):
+    cells = [(0, 0, 3.0), (0, 0, 5.0), (1, 1, 4.0)]
+    rec = palate.Bias().fit(ratings_of(["ann", "bob"], ["jam", "tea"], cells))
+    assert round_trip(rec, folder).history("ann").equals(rec.history("ann"))
+
+
+def test_labels_that_are_no_text_are_not_saved(folder):
+    rec = palate.Mean().fit(ratings_of(["ann", "\ud800"], ["jam", "tea"], [(0, 0, 3.0), (1, 1, 4.0)]))
+    with pytest.raises(OptionError, match="half a pair"):
+        rec.save(folder / "surrogates.palate")
+    assert not (folder / "surrogates.palate").exists()
 
 
 def test_every_part_is_needed(valid, folder):

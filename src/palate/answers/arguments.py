@@ -134,7 +134,7 @@ def frame_times(frame: Any) -> Doubles | None:
         return None
     series = table.column(table.names.index(name))
     _check_complete(series, name)
-    return seconds_of(series, name)
+    return seconds_of(series, name, is_column=True)
 
 
 def timestamps_of(when: Any, n: int) -> Doubles | None:

@@ -23,6 +23,7 @@ from palate.cli.loading import (
     is_data_set,
     load_model,
     make_recipe,
+    note_values_apart,
     propensities_of,
     read_ratings,
 )
@@ -70,6 +71,7 @@ def fit(
     learner = make_recipe(recipe or default_recipe(reading), learning)
     train, held_out = read_ratings(data, reading), None
     check_kind(learner, train)
+    note_values_apart(train)
     if test is not None:
         train, held_out = hold_out(train, test, learning.get("seed", 0))
         check_test(learner, test, held_out)
@@ -81,7 +83,7 @@ def fit(
     if report is not None:
         rec = rec.with_metrics(report.to_dict())
         rec.save(out)
-    _print_fit(rec, out, len(train), report, json)
+    _print_fit(rec, out, len(train), report, json, rec.model.training.get("read", {}))
 
 
 @app.command()
@@ -102,7 +104,7 @@ def update(
     new = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
     updated = rec.update(new)
     updated.save(out)
-    _print_fit(updated, out, len(new), None, json)
+    _print_fit(updated, out, len(new), None, json, new.report.reading)
 
 
 @app.command()
@@ -128,7 +130,7 @@ def forget(
     users = [lists.label_of(one, rec.model.user_vocabulary) for one in user or ()]
     remaining = rec.forget(users=users, items=lists.items_of(item or (), rec))
     remaining.save(out)
-    _print_fit(remaining, out, len(remaining.model.history.indices), None, json)
+    _print_fit(remaining, out, len(remaining.model.history.indices), None, json, {})
 
 
 @app.command()
@@ -194,10 +196,11 @@ def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
 def check(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
     *,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 on warnings too.")] = False,
     json: opt.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """Check ratings for problems. Print what was found, what it means, and what to do."""
+    """Check ratings for problems. Print what was found, what it means, and what to do; exit with 1 on problems."""
     from palate.data.checking import check as check_ratings
 
     if is_data_set(data) or "likes" in reading:
@@ -207,10 +210,12 @@ def check(
         found = check_ratings(data, **opt.for_read(reading))
     if json:
         printing.print_json(found.to_dict())
-        return
-    styles = {"X": "bold red", "!": "yellow"}
-    for line in str(found).splitlines():
-        printing.say(printing.printable(line), styles.get(line[:1], ""))
+    else:
+        styles = {"X": "bold red", "!": "yellow"}
+        for line in str(found).splitlines():
+            printing.say(printing.printable(line), styles.get(line[:1], ""))
+    if found.worst == "problem" or (strict and found.worst == "warning"):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -259,13 +264,22 @@ def _evaluate(rec: Recommender, test: Ratings, **options: Any) -> Report | Ranki
     return evaluate_model(rec, test, **options)
 
 
-def _print_fit(rec: Recommender, out: Path, n_ratings: int, report: Report | RankingReport | None, json: bool) -> None:
+def _print_fit(
+    rec: Recommender,
+    out: Path,
+    n_ratings: int,
+    report: Report | RankingReport | None,
+    json: bool,
+    reading: dict[str, Any],
+) -> None:
     from palate.cli import describing
 
     if json:
-        printing.print_json({"model": str(out), "n_ratings": n_ratings, **describing.summary(rec)})
+        printing.print_json({"model": str(out), "n_ratings": n_ratings, **describing.summary(rec), "read": reading})
         return
     printing.say(f"{describing.fit_line(rec)} -> {out} ({describing.size_of(out)})")
+    if read := describing.read_line(reading):
+        printing.say(printing.one_line(f"read: {read}"))
     if report is not None:
         printing.say(str(report))
 

@@ -56,6 +56,7 @@ def print_summary(rec: Recommender, path: Path) -> None:
         "factors": _factors(rec),
         "intervals": f"yes, noise {model.noise:.3f}" if rec.has_intervals else "no",
         **_learned_from_lines(learned_from(model)),
+        "read": read_line(model.training.get("read", {})),
         "training": _training(model),
         "metrics": _metrics(model.metrics),
         "labels": f"users {_examples(model.user_vocabulary)}; items {_examples(model.item_vocabulary)}",
@@ -129,6 +130,13 @@ def _print_columns(features: dict[str, dict[str, str]]) -> None:
     for side, columns in features.items():
         printing.say(f"\nSide information of {side}s", "bold")
         printing.print_table({"column": list(columns), "used as": list(columns.values())})
+
+
+def read_line(reading: dict[str, Any]) -> str:
+    """Return one line about what was read: which column became what, which were not used, and how; "" if unknown."""
+    from palate.data.ratings import ReadReport
+
+    return ReadReport(**reading).taken if reading else ""
 
 
 def fit_line(rec: Recommender) -> str:

@@ -26,11 +26,19 @@ def guarded(app: Callable[[], Any]) -> int:
         code = _fail("not enough memory for this.")
     except OSError as error:
         code = _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "") + ".")
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not _is_panic(error):
+            raise
         if os.environ.get("PALATE_TRACEBACK"):
             raise
-        code = _fail(f"this is a bug in palate: {type(error).__name__}: {error}. PALATE_TRACEBACK=1 shows where.")
+        cause = "polars failed at this" if _is_panic(error) else "this is a bug in palate"
+        code = _fail(f"{cause}: {type(error).__name__}: {error}. PALATE_TRACEBACK=1 shows where.")
     return _flush(code)
+
+
+def _is_panic(error: BaseException) -> bool:
+    """True for a panic of polars, which is no Exception. By its name, since most commands need not load polars."""
+    return type(error).__name__ == "PanicException"
 
 
 def _exit_code(app: Callable[[], Any]) -> int:

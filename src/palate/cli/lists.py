@@ -231,11 +231,11 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
 
 def _timestamps(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     """Return the time column in seconds since 1970, if there is one; DataError if a value is not a time."""
-    from palate.data.reading.cleaning import seconds
     from palate.data.reading.columns import is_common
+    from palate.data.reading.moments import seconds_of_column
 
     found = [frame[name] for name in frame.columns if is_common(name, "time")][:1]
-    read = [seconds(column, source).alias("time") for column in found]
+    read = [seconds_of_column(column).alias("time") for column in found]
     for column, timestamps in zip(found, read, strict=True):
         if timestamps.null_count():
             bad = column.filter(timestamps.is_null())[0]
@@ -247,12 +247,14 @@ def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
     """Return the columns of a file. sides: their labels tell a header from a first row of data."""
     import polars as pl
 
+    from palate.data.native import polars_errors_in_words
     from palate.data.reading.frames import table_of
 
-    table = table_of(path)
-    if table is None:
-        return _text_rows(path, {str(label) for side in sides for label in side})
-    return pl.DataFrame([table.label(at).alias(name) for at, name in enumerate(table.names)])
+    with polars_errors_in_words(str(path)):
+        table = table_of(path)
+        if table is None:
+            return _text_rows(path, {str(label) for side in sides for label in side})
+        return pl.DataFrame([table.label(at).alias(name) for at, name in enumerate(table.names)])
 
 
 def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:

@@ -97,6 +97,16 @@ def _file(data: str, reading: dict[str, Any]) -> Ratings:
     return ratings
 
 
+def note_values_apart(ratings: Ratings) -> None:
+    """Print a note of values that may mean "not rated", as the data doctor does."""
+    from palate.data.scale import values_apart
+
+    apart = [f"{value:g}" for value in values_apart(ratings)]
+    if apart:
+        options = " ".join(f"--missing {value}" for value in apart)
+        note(f"ratings of {' and '.join(apart)} stand apart from the others: if they mean 'not rated', pass {options}.")
+
+
 def _note_if_counts(ratings: Ratings) -> None:
     """Print a note if numbers of no given kind look like counts."""
     from palate.data.findings import look_like_counts

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 VALUE = r"""("[^"]*"|'[^']*'|\([\d., ]+\)|-?[\w.]*\w)?"""
 OPTION = re.compile(rf"""(?<![\w.'"-])([a-z_]+)={VALUE}""")
 READ = re.compile(r"palate\.read\(\.\.\., ([^()]*)\)")
+EVENTS = re.compile(r"event=(\{[^{}]*\})")
+LISTED = re.compile(r"(--[a-z-]+ \S+), (?=--)")  # options one after the other need no comma
 LIKES = re.compile(r"\w+\.likes\(at_least=([\w.]+)\)")
 SUBJECT = re.compile(r"\w+(?= (must|needs) )")
 PLAIN = re.compile(r"[\w.-]+")
@@ -19,11 +23,23 @@ def as_typed(text: str, options: Mapping[str, str]) -> str:
 
     options: the options of the command, {name in Python: name as typed}. Other names stay as they are.
     """
+    if "event" in options:
+        text = EVENTS.sub(lambda found: _events(found[1]), text).replace("event=False", "--event false")
     if "likes" in options:
         text = LIKES.sub(r"--likes \1", text)
     text = OPTION.sub(lambda found: _typed(found[1], found[2] or "", options) or found[0], READ.sub(r"\1", text))
+    text = LISTED.sub(r"\1 ", text)
     subject = SUBJECT.match(text)
     return options.get(subject[0], subject[0]) + text[subject.end() :] if subject else text
+
+
+def _events(mapping: str) -> str:
+    """What event= gives, as typed."""
+    try:
+        events = json.loads(mapping)
+    except ValueError:
+        return f"--event {mapping}"
+    return " ".join(f"--event {shlex.quote(f'{event}={worth}')}" for event, worth in events.items())
 
 
 def _typed(name: str, value: str, options: Mapping[str, str]) -> str:

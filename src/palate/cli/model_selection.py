@@ -66,12 +66,15 @@ def compare(
 
     printing.check_report(out)
     names = [name.strip() for text in recipes or () for name in text.split(",") if name.strip()]
-    train, held_out = hold_out(read_ratings(data, reading), test, seed)
+    ratings = read_ratings(data, reading)
+    train, held_out = hold_out(ratings, test, seed)
     check_held_out(test, held_out)
     comparison = compare_recipes(train, held_out, names or None, k=tuple(k or KS), attribute=attribute, seed=seed)
     if json:
         printing.print_json(comparison.to_dict())
     else:
+        if ratings.report.taken:
+            printing.say(printing.one_line(f"read: {ratings.report.taken}"))
         _print_comparison(comparison)
     if out is not None:
         printing.write_report("comparison", comparison, comparison.to_frame(), out)

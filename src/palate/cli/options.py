@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,7 +100,11 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
-    "user": _text("user", READING, "User column: its name, or its position from 0."),
+    "user": _text(
+        "user",
+        READING,
+        "User column: its name, or its position from 0. Without users: a person's name.",
+    ),
     "item": _text("item", READING, "Item column."),
     "rating": _text("rating", READING, 'Rating column; for implicit ratings the counts. "false": none.'),
     "time": _text("time", READING, 'Time column. "false": none.'),
@@ -109,6 +113,20 @@ READ_OPTIONS: dict[str, Any] = {
     "users": _text("users", READING, "A file with a row for each user: attributes such as age.", metavar="FILE"),
     "unrated": _text(
         "unrated", READING, "Users and items in these files without ratings: drop or keep.", metavar="CHOICE"
+    ),
+    "event": Annotated[
+        list[str] | None,
+        Option(
+            "--event",
+            metavar="EVENT=WORTH",
+            help="Implicit ratings: what each event is worth, such as view=1 or view=ignore; repeat for several. "
+            '"default": the weights in the guide; "false": every row counts 1.',
+            show_default=False,
+            rich_help_panel=READING,
+        ),
+    ],
+    "where": _text(
+        "where", READING, "Read only the rows that meet this condition on the file's columns.", metavar="SQL"
     ),
     "wide": Annotated[
         bool | None,
@@ -124,6 +142,29 @@ READ_OPTIONS: dict[str, Any] = {
         READING,
         'With --wide, a number that means no rating, such as 0 or 99. "false": none does.',
         metavar="NUMBER",
+    ),
+    "rows": _text(
+        "rows",
+        READING,
+        'With --wide, what the rows are: "users" or "items"; the columns are the others.',
+        metavar="CHOICE",
+    ),
+    "missing": Annotated[
+        list[str] | None,
+        Option(
+            "--missing",
+            metavar="VALUE",
+            help="A value of the rating that means no rating, such as -1; repeat for several.",
+            show_default=False,
+            rich_help_panel=READING,
+        ),
+    ],
+    "decimal": _text("decimal", READING, 'Decimal mark: "." or ","; detected if not given.', metavar="MARK"),
+    "time_format": _text(
+        "time_format",
+        READING,
+        "How times are written: %d/%m/%Y and the like, or s, ms, us, ns or days since 1970; detected if not given.",
+        metavar="FORMAT",
     ),
     "separator": _text(
         "separator", READING, r'Field separator: "," "::" "\t" ...; detected if not given.', metavar="TEXT"
@@ -304,7 +345,9 @@ def _words(name: str, value: Any) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, bool):
         return [flag] if value else [f"--{'without-time' if name == 'with_time' else 'no-' + flag[2:]}"]
-    values = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, list):  # of an option that is repeated
+        return [word for one in value for word in (flag, str(one))]
+    values = value if isinstance(value, tuple) else [value]
     return [flag, *map(str, values)]
 
 
@@ -353,6 +396,22 @@ def _number_of(option: str, text: str) -> float | bool:
         raise OptionError(f'{option} must be a number or "false", got {text!r}.') from None
 
 
+def _events_of(words: Sequence[str]) -> dict[str, float | str] | bool:
+    """Return typed events as palate.read takes them. Raises OptionError for what is no EVENT=WORTH."""
+    if list(words) in (["default"], ["false"]):
+        return words[0] == "default"
+    events: dict[str, float | str] = {}
+    for text in words:
+        event, equals, worth = text.rpartition("=")
+        try:
+            events[event] = worth if worth == "ignore" else float(worth)
+        except ValueError:
+            equals = ""
+        if not equals or not event:
+            raise OptionError(f"--event {text}: give EVENT=WORTH, such as --event view=1, or --event view=ignore.")
+    return events
+
+
 def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
     r"""Return typed options as palate.read takes them: positions as numbers, "false" as False, \t as a tab."""
     options = dict(given)
@@ -362,6 +421,8 @@ def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
             options[name] = int(text)
         if text in ("false", "False") and name in ("rating", "time", "weight"):
             options[name] = False
+    if "event" in options:
+        options["event"] = _events_of(options["event"])
     if "blank" in options:
         options["blank"] = _number_of("--blank", options["blank"])
     if "separator" in options:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from palate.data.whole_files import reason, replacing
 from palate.errors import OptionError, PalateError
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ MAX_RICH_ROWS = 500  # longer tables are printed plain, which is faster
 DECIMALS = {"cosine": 3, "rmse": 4, "mae": 4}  # by column; 2 elsewhere
 REPORT_ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
 PICTURE_ENDINGS = (".png", ".svg")
+
+# Characters that change how a terminal shows others: C1 controls and marks of direction; and halves of a pair, which no
+# encoding takes. In JSON they stand in strings alone, where their number says the same.
+MISLEADING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 Facts = Mapping[str, str]
 
@@ -138,14 +145,20 @@ def emit(
 def write_frame(frame: pl.DataFrame, out: Path) -> None:
     """Write a frame to .csv, .parquet or .jsonl, by the ending: first to a temporary file, which is then renamed."""
     writers: dict[str, Callable[[Path], Any]] = {".csv": frame.write_csv, ".parquet": frame.write_parquet}
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    try:
+    with _writing(out) as part:
         writers.get(out.suffix, frame.write_ndjson)(part)
-        part.replace(out)
-    except Exception as error:  # polars has error types of its own
-        raise PalateError(f"cannot write {out}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[Path]:
+    """A temporary file that replaces another at the end of the block; PalateError where the disk refuses it."""
+    import polars as pl
+
+    try:
+        with replacing(out) as part:
+            yield part
+    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise PalateError(f"cannot write {out}: {reason(error)}.") from error
 
 
 def check_report(out: Path | None) -> None:
@@ -175,7 +188,8 @@ def write_report(noun: str, found: Comparison | Tuning, frame: pl.DataFrame, out
     elif out.suffix == ".html":
         write_page(found, out)
     else:
-        draw(found).savefig(out)
+        with _writing(out) as part:
+            draw(found).savefig(part, format=out.suffix[1:])
     note(f"the {noun} is written to {out}.")
 
 
@@ -272,16 +286,13 @@ def print_json(value: Any) -> None:
 
 def write_json(value: Any, out: Path) -> None:
     """Write JSON to a file: first to a temporary file, which is then renamed."""
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    try:
+    with _writing(out) as part:
         part.write_text(_json_of(value) + "\n", encoding="utf-8")
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _json_of(value: Any) -> str:
-    return json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_for_json(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return MISLEADING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _for_json(value: Any) -> Any:

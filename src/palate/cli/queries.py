@@ -71,6 +71,15 @@ def recommend(
         Path | None,
         Option(metavar="FILE", help="Recommend for new users, whose ratings or choices are in this file."),
     ] = None,
+    ratings_of: Annotated[
+        Path | None,
+        Option(
+            "--ratings-of",
+            metavar="FILE",
+            help="Recommend for the person whose ratings or choices are in this file, such as an export of Goodreads, "
+            "Letterboxd or IMDb; items are matched by id, ISBN, or title and year.",
+        ),
+    ] = None,
     n: opt.N = 10,
     items: opt.Items = None,
     exclude: opt.Exclude = None,
@@ -85,13 +94,14 @@ def recommend(
     choosing: dict[str, Any],
 ) -> None:
     """Recommend the best items among those that a user has not rated or chosen yet."""
-    from palate.cli import lists
+    from palate.cli import lists, personal
 
-    if bool(users) + everyone + bool(like) + (new is not None) != 1:
+    if bool(users) + everyone + bool(like) + (new is not None) + (ratings_of is not None) != 1:
         raise BadParameter(
-            'name users, or give --everyone, or --like "ITEM=RATING" for a new user, or --new FILE for several.'
+            'name users, or give --everyone, or --like "ITEM=RATING" for a new user, or --new FILE for several, or '
+            "--ratings-of FILE for one person's own file."
         )
-    if (like or new) and "index" in choosing:
+    if (like or new or ratings_of) and "index" in choosing:
         raise BadParameter("--index goes with users, or --everyone.")
     into_file = everyone and out is not None and not json
     opt.check_everyone_options(choosing, into_file=into_file)
@@ -106,6 +116,11 @@ def recommend(
     if new is not None:
         frame = rec.fold_in(lists.new_users(new, rec)).recommend(**options)
         printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for new users")
+        return
+    if ratings_of is not None:
+        found = personal.matched(ratings_of, rec)
+        frame = _rank_first(personal.recommended(rec, found, options))
+        personal.emit(frame, found, as_json=json, out=out, heading=f"Recommended for the ratings of {ratings_of.name}")
         return
     labels = None if everyone else [lists.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory

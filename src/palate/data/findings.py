@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
+from palate.data.scale import apart_in, step_of, values_apart
 from palate.data.vocabulary import plain_label
 
 Severity = Literal["info", "warning", "problem"]
 TEST_SHARE = 0.1  # of the random split whose cold rows are counted
 MAX_SHARE_OF_USERS = 0.9  # an item that this share of the users chose says nothing about taste
+MAX_SHARE_WITHOUT_ROW = 0.1  # of the items, after which it is no longer only a few that a table lacks
 MAX_SHARE_OF_COUNTS = 0.5  # a user with more than this share of all counts is worth a look
 CONFIDENCE_ADVICE = 'confidence="relative" (the default) or "equal" keeps large counts from dominating.'
 
@@ -52,18 +54,19 @@ def find(ratings: Ratings) -> tuple[Finding, ...]:
     """All findings, in a fixed order."""
     if len(ratings) == 0:
         empty = Finding("size", "problem", "There are no ratings.", "Look at the file and at its columns.")
-        found: list[Finding | None] = [empty, _bad_rows(ratings), _tables(ratings)]
+        found: list[Finding | None] = [_columns(ratings), empty, _bad_rows(ratings), _tables(ratings)]
     else:
         found = [look(ratings) for look in _looks(ratings)]
     return tuple(finding for finding in found if finding)
 
 
 def _looks(ratings: Ratings) -> list[Callable[[Ratings], Finding | None]]:
-    by_kind: tuple[Callable[[Ratings], Finding | None], ...] = (_scale,)
+    by_kind: tuple[Callable[[Ratings], Finding | None], ...] = (_scale, _missing)
     if ratings.is_implicit:
         by_kind = (_counts, _ratings_as_counts, _repeats, _chosen_by_all, _robots)
     return [
-        *(_size, _density, _bad_rows, _duplicates, _tables),
+        *(_columns, _size, _density, _bad_rows, _left_out, _duplicates, _tables),
+        *(partial(_without_row, what="user"), partial(_without_row, what="item")),
         *by_kind,
         *(partial(_labels, what="user"), partial(_labels, what="item")),
         _constant_raters,
@@ -71,6 +74,15 @@ def _looks(ratings: Ratings) -> list[Callable[[Ratings], Finding | None]]:
         *(partial(_unrated, what="user"), partial(_unrated, what="item")),
         *(_cold, _times),
     ]
+
+
+# ---- what was taken for what
+
+
+def _columns(ratings: Ratings) -> Finding | None:
+    """Which column became what; a file that was misread is seen here."""
+    taken = ratings.report.taken
+    return Finding("columns", "info", f"{taken}.") if taken else None
 
 
 # ---- how many
@@ -122,6 +134,12 @@ def _bad_rows(ratings: Ratings) -> Finding | None:
     return Finding("bad rows", severity, says, f"Correct them, or go without them.{examples}")
 
 
+def _left_out(ratings: Ratings) -> Finding | None:
+    """Rows that say that there is no rating; they are no error."""
+    kinds = "; ".join(f"{count:,} ({reason})" for reason, count in ratings.report.left_out.items())
+    return Finding("left out", "info", f"Rows that hold no rating: {kinds}.") if kinds else None
+
+
 def _duplicates(ratings: Ratings) -> Finding | None:
     report = ratings.report
     if not report.duplicates:
@@ -142,6 +160,16 @@ def _tables(ratings: Ratings) -> Finding | None:
     return Finding("tables", "info", f"{'; '.join(notes)}.") if notes else None
 
 
+def _without_row(ratings: Ratings, what: str) -> Finding | None:
+    """How many items have no row in their table, and whether only their spelling separates them from one."""
+    n, of, why = ratings.report.lacking.get(what, (0, 0, ""))
+    if not n:
+        return None
+    severity: Severity = "warning" if why or n > MAX_SHARE_WITHOUT_ROW * of else "info"
+    do = why or ("Are these their ids? They have no attributes and no title." if severity == "warning" else "")
+    return Finding(f"{what} table", severity, f"{n:,} of {of:,} {what}s have no row in the table.", do)
+
+
 # ---- the values of explicit ratings
 
 
@@ -151,20 +179,17 @@ def _scale(ratings: Ratings) -> Finding:
     if len(distinct) == 1:
         do = 'Equal ratings say nothing about taste. If these are likes, visits or purchases, pass kind="implicit".'
         return Finding("scale", "problem", f"Every rating is {low:g}.", do)
-    step = _step(distinct)
+    step = step_of(distinct)
     steps = f" in steps of {step:g}" if step else ", without a common step"
     mean = ratings.values.mean(dtype=np.float64)
     says = f"{len(distinct):,} different values from {low:g} to {high:g}{steps}, mean {mean:.3g}."
-    advice = _scale_advice(ratings, distinct, step)
+    advice = _scale_advice(ratings, distinct)
     return Finding("scale", "warning" if advice else "info", says, advice)
 
 
-def _scale_advice(ratings: Ratings, distinct: NDArray[np.float64], step: float | None) -> str:
+def _scale_advice(ratings: Ratings, distinct: NDArray[np.float64]) -> str:
     if look_like_counts(ratings):
         return 'A long tail, as counts have. If these are counts, pass kind="implicit"; otherwise take logarithms.'
-    zeros = float((ratings.values == 0).mean())
-    if distinct[0] == 0 and step == 1 and len(distinct) > 2 and zeros > 0.3:
-        return f"{zeros:.0%} are 0: if 0 means 'not rated', leave those rows out."
     if max(abs(distinct[0]), abs(distinct[-1])) > 1e6:
         return "Very large values: rescale them, for example to 0..1."
     return ""
@@ -174,7 +199,21 @@ def look_like_counts(ratings: Ratings) -> bool:
     """True if ratings have the long tail of counts: none below 0, the largest over 50 times the median."""
     if ratings.is_implicit or len(ratings) == 0 or ratings.values.min() < 0:
         return False
-    return bool(ratings.values.max() > 50 * max(float(np.median(ratings.values)), 1.0))
+    values = ratings.values[~np.isin(ratings.values, apart_in(ratings.values))]
+    return len(values) > 0 and bool(values.max() > 50 * max(float(np.median(values)), 1.0))
+
+
+def _missing(ratings: Ratings) -> Finding | None:
+    """Values that stand apart from the others, as those that mean "not rated" do: -1, 0, 99."""
+    apart = values_apart(ratings)
+    if not apart:
+        return None
+    others = ratings.values[~np.isin(ratings.values, apart)]
+    shares = [f"{(ratings.values == value).mean():.0%} of the ratings are {value:g}" for value in apart]
+    says = f"{' and '.join(shares)}, the others from {others.min():g} to {others.max():g}."
+    option = f"{apart[0]:g}" if len(apart) == 1 else f"[{', '.join(f'{value:g}' for value in apart)}]"
+    which = " and ".join(f"{value:g}" for value in apart)
+    return Finding("missing", "warning", says, f"If {which} means 'not rated', leave those rows out: missing={option}.")
 
 
 # ---- the counts of implicit ratings
@@ -243,37 +282,24 @@ def _robots(ratings: Ratings) -> Finding | None:
     return Finding("huge histories", "warning", says, do)
 
 
-def _step(distinct: NDArray[np.float64]) -> float | None:
-    """The largest step that divides all differences of the values, to float32's precision; None without one."""
-    if len(distinct) > 1000:
-        return 1.0 if (distinct == np.floor(distinct)).all() else None
-    gaps = np.diff(distinct)
-    offsets = distinct - distinct[0]
-    for parts in range(1, 11):
-        step = float(f"{gaps.min() / parts:.5g}")
-        multiples = offsets / step
-        if np.abs(multiples - np.round(multiples)).max() < 1e-4 and multiples.max() < 1e6:
-            return step
-    return None
-
-
 # ---- users and items
 
 
 def _labels(ratings: Ratings, what: str) -> Finding | None:
-    """Strings that differ only in blanks, case or leading zeros (probably one label), or numbers among names."""
+    """Strings that are probably one label, spelled in two ways; or numbers among names."""
     vocabulary = ratings.user_vocabulary if what == "user" else ratings.item_vocabulary
     if vocabulary.kind == "integer":
         return None
     labels = vocabulary.labels.tolist()
     groups: dict[str, list[str]] = {}
     for label in labels:
-        groups.setdefault(label.strip().casefold().lstrip("0"), []).append(label)
+        groups.setdefault(label.strip().casefold().removesuffix(".0").lstrip("0"), []).append(label)
     alike = [group for group in groups.values() if len(group) > 1]
     numeric = sum(label.isascii() and label.isdigit() for label in labels)
     name = f"{what} labels"
     if alike:
-        says = f"{len(alike):,} groups of {what}s differ only in blanks, case or leading zeros, like {alike[0][:3]}."
+        apart = "blanks, case or leading zeros, or in a closing .0"
+        says = f"{len(alike):,} groups of {what}s differ only in {apart}, like {alike[0][:3]}."
         do = "They count as different labels: if they are the same, spell them alike in the source."
         return Finding(name, "warning", says, do)
     if 0 < numeric < len(labels):

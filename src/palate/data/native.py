@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from palate.errors import DataError
+from palate.data.forking import check_threads
+from palate.errors import DataError, PalateError
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -95,11 +96,14 @@ def distinct_names(names: list[str]) -> list[str]:
 
 @contextmanager
 def polars_errors_in_words(source: str) -> Iterator[None]:
-    """Raise DataError for what polars raises; its PanicException is no Exception, so nothing else catches it."""
+    """Raise DataError for what polars and dates raise; its PanicException is no Exception, so it has to be named."""
     import polars as pl
 
+    check_threads("reading data")
     try:
         yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OverflowError) as error:
+        if isinstance(error, PalateError):
+            raise
         line = (str(error).strip().splitlines() or [type(error).__name__])[0][:MAX_SHOWN]
         raise DataError(f"{source} cannot be read: {line}") from error

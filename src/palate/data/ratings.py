@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Unrated = Literal["drop", "keep"]
 Kind = Literal["explicit", "implicit"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+MAX_UNUSED = 8  # unused columns that a report names
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class ReadReport:
         summed (int, default 0): Rows of implicit ratings whose count was added to that of the same pair.
         table_notes (tuple of str, default empty): What was left out of the user and item tables; no rating is affected.
         blank_cells (int, default 0): Cells of a wide table that hold no rating; rows_read counts the others.
+        lacking (dict, default empty): user or item, where there is a table of them -> how many of them have no row in
+            it, of how many, and what may be why; absent if all have one.
+        left_out (dict, default empty): Reason -> number of rows that hold no rating, which is no error: a value of
+            missing=, or a 0 among yes and no.
+        columns (dict, default empty): Field (user, item, rating, time, weight) -> name of the column taken for it.
+            Columns without names are column_1, column_2, ...
+        unused (dict, default empty): Name of each column that was not used -> what its values look like.
+        how (dict, default empty): How the source was read, what there is to tell: separator, header, encoding,
+            compression, quotes, decimal mark, ratings ("up 1, down 0", "stars"), times ("day/month/year", or why they
+            were left out).
 
     Example:
         >>> import palate
@@ -62,11 +73,34 @@ class ReadReport:
     summed: int = 0
     table_notes: tuple[str, ...] = ()
     blank_cells: int = 0
+    lacking: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+    how: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reading(self) -> dict[str, dict[str, str]]:
+        """Columns taken, columns not used, and how the source was read, fit for JSON; empty if nothing is known."""
+        return {"columns": self.columns, "unused": self.unused, "how": self.how} if self.columns else {}
+
+    @property
+    def taken(self) -> str:
+        """Which column became what, which were not used and what they look like, and how the source was read."""
+        parts = [", ".join(f"{field} = {name}" for field, name in self.columns.items())] if self.columns else []
+        if self.unused:
+            looks = {name: "times?" if look == "times" else look for name, look in self.unused.items()}
+            shown = [f"{name or repr('')} ({look})" for name, look in list(looks.items())[:MAX_UNUSED]]
+            more = f", and {len(self.unused) - MAX_UNUSED} more" if len(self.unused) > MAX_UNUSED else ""
+            parts.append(f"not used: {', '.join(shown)}{more}")
+        if self.how:
+            parts.append("read with " + ", ".join(f"{what} {value}" for what, value in self.how.items()))
+        return "; ".join(parts)
 
     def __str__(self) -> str:
         parts = [f"{self.rows_read:,} {'cells of a wide table' if self.blank_cells else 'rows'} read"]
         parts += [f"{self.blank_cells:,} without a rating"] if self.blank_cells else []
-        parts += [f"{count:,} left out ({reason})" for reason, count in self.bad_rows.items()]
+        parts += [f"{count:,} left out ({reason})" for reason, count in (self.bad_rows | self.left_out).items()]
         if self.summed:
             parts.append(f"{self.summed:,} added to the count of their (user, item)")
         if self.duplicates:
@@ -77,7 +111,7 @@ class ReadReport:
     @property
     def is_clean(self) -> bool:
         """True if no row was left out or dropped as a duplicate, in the ratings or in the tables."""
-        return not (self.bad_rows or self.duplicates or self.table_notes)
+        return not (self.bad_rows or self.left_out or self.duplicates or self.table_notes)
 
 
 class Ratings:
@@ -409,9 +443,11 @@ class Ratings:
         """The same ratings with the table and the vocabulary of a join."""
         what = join.vocabulary.what
         others = tuple(note for note in self.report.table_notes if not note.startswith(f"{what}s: "))
+        lacking = {side: found for side, found in self.report.lacking.items() if side != what}
+        lacking |= {what: join.lacking} if join.lacking[0] else {}
         changed: dict[str, Any] = {
             f"{what}_table": with_nulls(join.table),
-            "report": replace(self.report, table_notes=(*others, *join.notes)),
+            "report": replace(self.report, table_notes=(*others, *join.notes), lacking=lacking),
         }
         former = getattr(self, f"{what}_vocabulary")
         if join.vocabulary is not former:
@@ -486,6 +522,8 @@ class Ratings:
         times = self.times
         if times is not None:
             lines.append(f"times from {times.min()} to {times.max()}")
+        if self.report.taken:
+            lines.append(self.report.taken)
         if not self.report.is_clean:
             lines.append(str(self.report))
         return "\n".join(lines)

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.reading.cleaning import seconds
 from palate.data.reading.frames import series_of_values
+from palate.data.reading.moments import seconds, seconds_of_column
 from palate.errors import DataError
 
 Timestamp = float | date | np.datetime64 | str  # seconds since 1970, a date or datetime, or the ISO text of one
 
 
-def seconds_of(times: Any, option: str) -> NDArray[np.float64]:
+def seconds_of(times: Any, option: str, *, is_column: bool = False) -> NDArray[np.float64]:
     """Seconds since 1970, (n,), nan for missing ones. Numbers stay as they are; datetimes without a zone are UTC.
+
+    is_column: read them as a column of times of ratings is read, milliseconds as seconds.
 
     Raises DataError, naming the option, for a value that is no time.
     """
@@ -25,7 +27,8 @@ def seconds_of(times: Any, option: str) -> NDArray[np.float64]:
     series = series_of_values(times, option, words=False)
     if series.dtype == pl.Boolean:
         series = series.cast(pl.String)
-    read = series if series.dtype.is_numeric() else seconds(series, option)
+    as_it_is = not is_column and series.dtype.is_numeric()
+    read = series if as_it_is else seconds_of_column(series) if is_column else seconds(series)
     bad = series.filter(read.is_null() & series.is_not_null())
     if len(bad):
         raise DataError(f"{option}={bad[0]!r} is no time: give seconds since 1970, a datetime or an ISO text.")

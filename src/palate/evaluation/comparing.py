@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +107,7 @@ class Comparison:
         n_users (int): The number of users.
         n_items (int): The number of items.
         verdict (str): Which recipe is best, and which others are not significantly worse.
+        read (dict, default empty): Which column of the source became what, and how it was read: ReadReport.reading.
 
     Example:
         >>> import palate
@@ -125,6 +126,7 @@ class Comparison:
     n_users: int
     n_items: int
     verdict: str
+    read: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Entry:
         for entry in self.entries:
@@ -201,7 +203,7 @@ class Comparison:
         """
         plain = {name: getattr(self, name) for name in ("kind", "measure", "n_train", "n_test", "n_users", "n_items")}
         entries = [entry.to_dict() for entry in self.entries]
-        return {**plain, "k": list(self.k), "verdict": self.verdict, "entries": entries}
+        return {**plain, "k": list(self.k), "verdict": self.verdict, "read": self.read, "entries": entries}
 
     def to_frame(self) -> pl.DataFrame:
         """Return the comparison as a frame.
@@ -311,6 +313,7 @@ def compare(
         n_users=train.n_users,
         n_items=train.n_items,
         verdict=_verdict(ordered, measure, n_bootstrap, seed),
+        read=train.report.reading,
     )
 
 

@@ -5,9 +5,15 @@ factors), links (features), latent (ordered ratings), sgd, bpr, neighbors, ranki
 random. In it x.cpp computes and x_border.cpp checks the arguments from Python and carries the docstring. levels,
 border and pool hold what all share: instruction sets, checks, threads. The same functions in plain NumPy stand in
 palate.kernels.reference.
+
+Kernels run without Python's lock. Do not change arrays in another thread before the call returns: codes that were in
+range when they were checked may no longer be, and then the process may crash.
 """
 
+import atexit
+
 from palate.kernels._kernels import (
+    begin_to_finish,
     compress_rows,
     count_steps,
     descend,
@@ -36,6 +42,8 @@ from palate.kernels._kernels import (
     top_n_of,
     use_level,
 )
+
+atexit.register(begin_to_finish)
 
 __all__ = [
     "compress_rows",

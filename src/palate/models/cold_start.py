@@ -24,7 +24,6 @@ with one rating or two say. It is held back by N0 = RARE_ROWS more rows with a r
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, pointers_of, row_codes, take_rows, transpose_rows
 from palate.kernels import gram, multiply_rows, normals, predict_pairs
+from palate.kernels.threads import thread_pool
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -134,7 +134,7 @@ def fit_cold_start(
         (mean, _, covariance), *known = (_fit_draw(X, second_moment, raters, rare, ridge) for ridge in ridges)
         return mean, covariance, *(part for fitted in known for part in fitted)
 
-    with ThreadPoolExecutor(n_threads) as threads:
+    with thread_pool(n_threads) as threads:
         fits = list(threads.map(fit, vectors, others))
     return ColdStart(*(np.stack(part).astype(np.float32) for part in zip(*fits, strict=True)))
 

@@ -420,8 +420,7 @@ class Model:
         """The feature matrix F of user rows, (m, n_features); None if the model has no side information."""
         if self.user_info is None or user_rows.features is not None:
             return user_rows.features
-        table = None if self.user_table is None else self.user_table[user_rows.codes]
-        return self.user_info.matrix(user_rows.history, self.user_info.encode(table))
+        return self.user_info.matrix(user_rows.history, self.user_info.encode_some(self.user_table, user_rows.codes))
 
     def user_rows(self, codes: Codes) -> UserRows:
         """Return user rows for codes (m,); -1 is a cold-start user."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from palate.data.whole_files import replacing
 from palate.errors import OptionError
 from palate.evaluation import Comparison
 from palate.tuning import Tuning
@@ -111,12 +111,8 @@ class Page:
 
     def write(self, path: Path) -> Path:
         """Write the page to a temporary file beside the path, then rename it."""
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with replacing(path) as temporary:
             temporary.write_text(str(self), encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
     def __str__(self) -> str:

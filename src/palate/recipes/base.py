@@ -8,7 +8,6 @@ unfitted model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
+from palate.kernels.threads import thread_pool
 from palate.models.effects import TimeEffects
 from palate.models.factors import Factors
 from palate.models.posterior import Posterior
@@ -118,7 +118,7 @@ class Recipe(ABC):
             **vars(trained),
             predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},
-            training=monitor.summary(),
+            training=monitor.summary() | ({"read": ratings.report.reading} if ratings.report.reading else {}),
         )
 
     @classmethod
@@ -267,7 +267,7 @@ def n_weighted(ratings: Ratings) -> int:
 
 def compress_both(ratings: Ratings) -> None:
     """Build the ratings by user and by item at once, on two threads; Ratings caches them."""
-    with ThreadPoolExecutor(1) as pool:
+    with thread_pool(1) as pool:
         by_user = pool.submit(ratings.by_user)
         ratings.by_item()
         by_user.result()

@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 
+from palate.kernels.threads import thread_pool
 from palate.models.factors import Floats
 
 TRIAL = 1024  # rows and columns of the matrix whose inversion tells how fast this machine is
@@ -30,7 +31,7 @@ Tile = tuple[slice, slice]
 
 def invert(S: Floats, n_threads: int = 0) -> None:
     """Replace a symmetric matrix S, (n, n), by its inverse. Raises LinAlgError unless S is positive definite."""
-    with ThreadPoolExecutor(n_threads or os.cpu_count() or 1) as pool:
+    with thread_pool(n_threads or os.cpu_count() or 1) as pool:
         run = _Runner(pool)
         _inverse_factor(S, run)
         _square(S, run)
@@ -50,7 +51,7 @@ def seconds_to_invert(n: int, n_threads: int = 0) -> float:
 class _Runner:
     """Runs work on tiles on the threads of a pool."""
 
-    pool: ThreadPoolExecutor
+    pool: Executor
 
     def __call__(self, work: Callable[[Tile], None], tiles: list[Tile]) -> None:
         for _ in self.pool.map(work, tiles):

@@ -8,7 +8,6 @@ items: several threads can visit cells without a common row at once, with the sa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.kernels import descend
+from palate.kernels.threads import thread_pool
 from palate.models.factors import Codes, Factors, Floats, Prior
 from palate.models.fitted_prior import with_fitted_priors
 from palate.options import MAX_SEED, check_choice, check_not_negative, check_positive, check_seed, check_whole
@@ -114,7 +114,7 @@ class SGD(Recipe):
         if self.patience is not None and monitor.valid is None:
             raise OptionError("patience needs validation ratings: fit(train, valid=...).")
         rng = np.random.Generator(np.random.Philox(self.seed))
-        with ThreadPoolExecutor(1) as pool:
+        with thread_pool(1) as pool:
             by_user = pool.submit(ratings.by_user)  # the recommender will need it
             descent = Descent.start(self, ratings, rng)
             by_user.result()

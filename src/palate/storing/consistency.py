@@ -5,17 +5,63 @@ Every check raises ValueError with a short message. palate.storing.files puts it
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows
+from palate.kernels import has_repeats
 from palate.models.factors import Factors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.posterior import Posterior, SideSamples
 from palate.models.side_information import SideInfo
+
+# Parts of a header whose numbers the kernels take as 32-bit floats; tables, recipes and metrics hold any number.
+COMPUTED = (
+    *("factors", "user_prior", "item_prior", "posterior", "limits", "noise", "like_threshold"),
+    *("effects", "step_distribution"),
+)
+POSITIVE = ("scale", "unobserved_weight")  # as 32-bit floats too
+LIMITS = np.finfo(np.float32)
+BLOCK = 1 << 20  # numbers that are checked at once
+
+
+def check_texts(header: Mapping[str, Any]) -> None:
+    """Raise ValueError for half a pair of surrogates in a header: JSON can write it, but nothing can print it."""
+    json.dumps(header, ensure_ascii=False).encode()
+
+
+def check_numbers(header: Mapping[str, Any]) -> None:
+    """Raise ValueError for a number in a header that is beyond 32-bit floats where these are computed with."""
+    for name in COMPUTED:
+        _check_number(name, header.get(name))
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, Mapping):
+        for inner, one in value.items():
+            _check_number(inner, one)
+    elif isinstance(value, list):
+        for one in value:
+            _check_number(name, one)
+    elif isinstance(value, int | float) and not abs(value) <= float(LIMITS.max):
+        raise ValueError(f"{name}: {str(value)[:40]} is beyond 32-bit floats")
+    elif name in POSITIVE and isinstance(value, int | float) and 0 < value < float(LIMITS.smallest_normal):
+        raise ValueError(f"{name}: {value} is 0 as a 32-bit float")
+
+
+def check_tensors(tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for a tensor with a number that is not finite, outside of tables of users and items."""
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not name.startswith(("user_table.", "item_table.")):
+            flat = tensor.reshape(-1)
+            for start in range(0, len(flat), BLOCK):
+                if not np.isfinite(flat[start : start + BLOCK]).all():
+                    raise ValueError(f"{name}: a number that is not finite")
 
 
 def check_model(model: Model) -> None:
@@ -34,6 +80,8 @@ def check_model(model: Model) -> None:
                 raise ValueError("noise: a value below 0")
     if model.step_distribution is not None and model.step_distribution.tails is not None:
         _check_tails(model.step_distribution.tails)
+    if model.noise < 0:
+        raise ValueError("noise: below 0")
     if not model.limits[0] <= model.limits[1]:
         raise ValueError("the lower limit of ratings is above the upper")
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
@@ -60,8 +108,11 @@ def check_factors(factors: Factors, n_users: int, n_items: int) -> None:
         _expect_positive("prior", prior.precision + np.float32(prior.ridge) * np.eye(k, dtype=np.float32))
 
 
-def check_history(rows: CompressedRows, n_users: int, n_items: int) -> None:
-    """Raise ValueError unless history has a row for each user, with item codes below n_items."""
+def check_history(rows: CompressedRows, n_users: int, n_items: int, *, repeats: bool) -> None:
+    """Raise ValueError unless history has a row for each user, with item codes below n_items.
+
+    repeats: whether a row may hold an item twice.
+    """
     _expect("history", rows.indptr, (n_users + 1,), np.int64)
     _expect("history", rows.indices, rows.values.shape, np.int32)
     _expect("history", rows.values, (len(rows.indices),), np.float32)
@@ -71,6 +122,10 @@ def check_history(rows: CompressedRows, n_users: int, n_items: int) -> None:
         raise ValueError("history: the row pointers do not rise from 0 to the number of ratings")
     if len(rows.indices) and (rows.indices.min() < 0 or rows.indices.max() >= n_items):
         raise ValueError("history: an item code out of range")
+    if rows.weights is not None and (rows.weights < 0).any():
+        raise ValueError("history: a weight below 0")
+    if not repeats and has_repeats(rows.indptr, rows.indices, n_items):
+        raise ValueError("history: an item twice in a row")
 
 
 def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:

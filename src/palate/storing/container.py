@@ -7,22 +7,22 @@ header without it and of every tensor's name, type, shape and bytes, so any chan
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import mmap
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from os import fspath
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.whole_files import reason, replacing
 from palate.errors import (
     ModelFileError,
     ModelVersionError,
@@ -35,7 +35,8 @@ from palate.errors import (
 from palate.version import __version__
 
 FORMAT = 1
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 4_000_000  # JSON takes up to 30 times as much memory when it is read
+MAX_COPIED_BYTES = 256 * 2**20
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -50,13 +51,14 @@ _MAX_DIMENSIONS = 32
 
 Tensors = dict[str, NDArray[Any]]
 PathLike = str | os.PathLike[str]
+Block = bytes | mmap.mmap
 
 
 def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> None:
     """Write arrays and a JSON header to `path`, replacing a file there in one step.
 
     The new file is written beside the old one and then renamed onto it, so a failure leaves the old file unchanged. Of
-    several writers the last one wins. A killed process can leave a `.NAME.*.tmp` behind, which is safe to delete.
+    several writers the last one wins. A killed process can leave a `.NAME.*.tmp` behind, which the next one removes.
 
     Raise OptionError for an array of a type that is not in DTYPES or a header that JSON cannot hold, and ModelFileError
     if the disk refuses.
@@ -64,31 +66,25 @@ def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[s
     arrays = {name: _as_plain(name, tensor) for name, tensor in tensors.items()}
     metadata = {"palate": _to_json(_sealed(header, arrays))}
     _check_header_size(arrays, metadata["palate"])
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise ModelFileError(f"cannot save {target}: it exists and is not a regular file.")
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
-        _write_and_sync(temporary, arrays, metadata)
-        os.replace(temporary, target)  # noqa: PTH105 - os.replace is atomic
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if not isinstance(error, Exception):
-            raise
-        outcome = "The old file is unchanged." if target.is_file() else "Nothing was written."
-        raise ModelFileError(f"cannot save {target}: {_reason(error)}. {outcome}") from error
-    _sync_folder(target.parent)
+        with replacing(path) as temporary:
+            _write_tensors(temporary, arrays, metadata)
+    except Exception as error:
+        outcome = "The old file is unchanged." if _is_file(path) else "Nothing was written."
+        raise ModelFileError(f"cannot save {fspath(path)!r}: {reason(error)}. {outcome}") from error
 
 
-def read(path: PathLike, *, verify: bool = True) -> tuple[Tensors, dict[str, Any]]:
-    """Return the arrays (read-only, memory-mapped, not copied) and the header of a file that write() made.
+def read(path: PathLike, *, verify: bool = True, copy: bool | None = None) -> tuple[Tensors, dict[str, Any]]:
+    """Return the arrays (read-only) and the header of a file that write() made.
+
+    The arrays are a copy, or with copy=False memory-mapped: then the file must not change while they are in use. None
+    copies files of up to MAX_COPIED_BYTES and maps larger ones.
 
     With `verify`, every byte is checked against the digest. The table is always checked, so that no offset leads
     outside the file. Raise a subclass of ModelFileError that says what is wrong with the file.
     """
     path = Path(path)
-    block = _map(path)
+    block = _block_of(path, copy)
     table, start = _read_table(block, path)
     sealed = _read_metadata(table, path)
     arrays = _view_tensors(block, start, table, path)
@@ -151,29 +147,17 @@ def _check_header_size(arrays: Tensors, text: str) -> None:
         )
 
 
-def _write_and_sync(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
+def _write_tensors(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
     from safetensors.numpy import save_file
 
-    path.touch()  # takes the permissions of the user's umask; safetensors would let only the owner read the file
-    mode = path.stat().st_mode
     save_file(arrays, path, metadata=metadata)
-    path.chmod(stat.S_IMODE(mode))
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power cut, where the system can sync folders."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+def _is_file(path: PathLike) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 # ---- reading
@@ -190,7 +174,8 @@ class _Entry:
     end: int
 
 
-def _map(path: Path) -> mmap.mmap:
+def _block_of(path: Path, copy: bool | None) -> Block:
+    """The bytes of a file: read, or mapped."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):
@@ -201,19 +186,21 @@ def _map(path: Path) -> mmap.mmap:
             size = os.fstat(file.fileno()).st_size
             if size <= _LENGTH_BYTES:
                 raise TruncatedModelError(f"{path} has only {size} bytes: {_COPY_AGAIN}")
+            if copy or (copy is None and size <= MAX_COPIED_BYTES):
+                return file.read()
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no file {path}.") from error
     except (OSError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise ModelFileError(f"cannot read {path}: {_reason(error)}.") from error
+        raise ModelFileError(f"cannot read {path}: {reason(error)}.") from error
 
 
 _COPY_AGAIN = "it was cut short. Copy or download it again, or save the model anew."
 
 
-def _read_table(block: mmap.mmap, path: Path) -> tuple[dict[str, Any], int]:
+def _read_table(block: Block, path: Path) -> tuple[dict[str, Any], int]:
     """Return the JSON table of the tensors, and where their bytes start."""
     if block[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
         raise NotAModelError(f"{path} is not a palate model: it does not start like one.")
@@ -270,7 +257,7 @@ def _read_metadata(table: dict[str, Any], path: Path) -> dict[str, Any]:
     return sealed
 
 
-def _view_tensors(block: mmap.mmap, start: int, table: dict[str, Any], path: Path) -> Tensors:
+def _view_tensors(block: Block, start: int, table: dict[str, Any], path: Path) -> Tensors:
     """Return all tensors of the table, after checking it."""
     entries = [_entry(name, given, path) for name, given in table.items()]
     entries.sort(key=lambda entry: (entry.begin, entry.end))
@@ -314,7 +301,7 @@ def _check_layout(entries: list[_Entry], size: int, path: Path) -> None:
         raise TamperedModelError(f"{path} has {size - end:,} bytes after its last tensor.")
 
 
-def _view(block: mmap.mmap, start: int, entry: _Entry) -> NDArray[Any]:
+def _view(block: Block, start: int, entry: _Entry) -> NDArray[Any]:
     """Return a tensor as a view of the file, or as a copy if it is not aligned there."""
     if entry.begin == entry.end:
         array: NDArray[Any] = np.zeros(entry.shape, entry.dtype)

@@ -15,7 +15,8 @@ from palate.data.features import Features
 from palate.data.ratings import KINDS, Kind
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
-from palate.errors import ModelFileError, TamperedModelError
+from palate.errors import ModelFileError, OptionError, TamperedModelError
+from palate.kernels import has_repeats
 from palate.models import effects, neighborhood, network
 from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
@@ -29,7 +30,14 @@ from palate.models.posterior import Posterior, SideSamples
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
 from palate.storing import container
-from palate.storing.consistency import check_factors, check_history, check_model
+from palate.storing.consistency import (
+    check_factors,
+    check_history,
+    check_model,
+    check_numbers,
+    check_tensors,
+    check_texts,
+)
 from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 
 # Files of another kind in the same container, by `kind` in their header, and what reads them.
@@ -66,6 +74,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
     if model.like_threshold is not None:
         header["like_threshold"] = model.like_threshold
     _pack_rows(model.history, tensors)
+    if has_repeats(model.history.indptr, model.history.indices, len(model.item_vocabulary)):
+        header["repeats"] = True  # ratings that were made by hand may hold a pair twice
     for side, vectors, prior in (
         ("user", model.factors.users, model.factors.user_prior),
         ("item", model.factors.items, model.factors.item_prior),
@@ -86,12 +96,20 @@ def save(model: Model, path: str | PathLike[str]) -> None:
     container.write(path, tensors, header)
 
 
-def load(path: str | PathLike[str]) -> Model:
-    """Read a model from a file; its arrays are memory-mapped, not copied. Raise ModelFileError for a damaged file."""
-    tensors, header = container.read(path)
+def load(path: str | PathLike[str], *, copy: bool | None = None) -> Model:
+    """Read a model from a file. Raise ModelFileError for a damaged file.
+
+    copy: whether its arrays are copied or memory-mapped; None copies files of up to container.MAX_COPIED_BYTES.
+    """
+    if copy not in (None, True, False):
+        raise OptionError(f"copy={copy!r}: give True, False, or None to copy files of up to 256 MB.")
+    tensors, header = container.read(path, copy=copy)
     if (kind := str(header.get("kind"))) in OTHER_KINDS:
         raise ModelFileError(f"{fspath(path)} is {OTHER_KINDS[kind]}.")
     try:
+        check_texts(header)
+        check_numbers(header)
+        check_tensors(tensors)
         model = _unpack(tensors, header)
         check_model(model)
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, UnicodeDecodeError) as error:
@@ -142,7 +160,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     history = _unpack_rows(tensors)
     check_factors(factors, len(users), len(items))  # before Model.__post_init__ combines them
-    check_history(history, len(users), len(items))
+    check_history(history, len(users), len(items), repeats=header.get("repeats", False) is True)
     return Model(
         factors=factors,
         posterior=_unpack_posterior(tensors, header.get("posterior"), factors.steps),
@@ -323,4 +341,6 @@ def _unpack_vocabulary(header: Header, name: str, tensors: Tensors) -> Vocabular
         labels = np.array(unpack_texts(f"{name}.labels", tensors), dtype=object)
     if labels.ndim != 1:
         raise ValueError(f"{name} labels: shape {labels.shape}, not one dimension")
+    if len(set(labels.tolist())) < len(labels):
+        raise ValueError(f"{name} labels: a label stands twice")
     return Vocabulary.in_order(labels, what=str(header["what"]))

@@ -18,7 +18,7 @@ Header = dict[str, Any]
 
 def pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
     """Add strings to tensors: one block of UTF-8, and where each ends in it; the end of None is -1."""
-    encoded = [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
+    encoded = [None if text is None else _utf8(text) for text in texts]
     sizes = np.array([0 if text is None else len(text) for text in encoded], np.int64)
     ends = np.cumsum(sizes)
     ends[[text is None for text in encoded]] = -1
@@ -28,22 +28,38 @@ def pack_texts(texts: list[str | None], name: str, tensors: Tensors) -> None:
 
 def unpack_texts(name: str, tensors: Tensors) -> list[str | None]:
     """Return the strings that pack_texts() added. Raise ValueError if ends and block contradict each other."""
-    block = tensors[f"{name}.text"].tobytes()
+    characters, ends = tensors[f"{name}.text"], tensors[f"{name}.ends"]
+    if characters.ndim != 1 or characters.dtype != np.uint8 or ends.ndim != 1 or ends.dtype != np.int64:
+        raise ValueError(f"{name}: {characters.dtype} {characters.shape} and {ends.dtype} {ends.shape} are no texts")
+    block = characters.tobytes()
     texts: list[str | None] = []
     start = 0
-    for end in tensors[f"{name}.ends"].tolist():
+    for end in ends.tolist():
         if end == -1:
             texts.append(None)
             continue
         if not start <= end <= len(block):
             raise ValueError(f"{name}: a string ends at byte {end} of {len(block)}")
-        texts.append(block[start:end].decode("utf-8", "surrogatepass"))
+        texts.append(block[start:end].decode("utf-8"))
         start = end
+    if start != len(block):
+        raise ValueError(f"{name}: the strings end at byte {start} of {len(block)}")
     return texts
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise OptionError(
+            f"a model file cannot keep {ascii(text)[:100]}: half a pair of surrogates is no text."
+        ) from None
 
 
 def pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[Header] | None:
     """Add a table's columns to tensors and return the header: name and kind of each column.
+
+    Nothing here needs the threads of polars, so that a forked process can save a model too.
 
     A column becomes booleans, 64-bit numbers, strings or lists of strings; a date or time becomes a number of its kind.
     Raise OptionError for a column that cannot become one of these.
@@ -61,7 +77,7 @@ def unpack_table(columns: list[Header] | None, name: str, tensors: Tensors) -> p
 
     try:
         return pl.DataFrame([_unpack_column(column, f"{name}.{at}", tensors) for at, column in enumerate(columns)])
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(f"{name}: {error}") from error
 
 
@@ -70,18 +86,18 @@ def _pack_column(series: pl.Series, place: str, tensors: Tensors) -> Header:
 
     kind = _kind_of(series.dtype)
     if kind == "lists":
-        lengths = series.list.len().cast(pl.Int64).fill_null(-1)
-        tensors[f"{place}.lengths"] = lengths.to_numpy()
-        lists = series.drop_nulls().cast(pl.List(pl.String)).to_list()
-        pack_texts([text for texts in lists for text in texts], place, tensors)
+        lists = series.cast(pl.List(pl.String)).to_list()
+        tensors[f"{place}.lengths"] = np.array([-1 if texts is None else len(texts) for texts in lists], np.int64)
+        pack_texts([text for texts in lists if texts is not None for text in texts], place, tensors)
     elif kind == "text":
         pack_texts(_as_text(series).to_list(), place, tensors)
     else:
         physical, empty = _STORED[kind]
         numbers = series.cast(getattr(pl, _TEMPORAL.get(kind, physical))).to_physical().cast(getattr(pl, physical))
-        tensors[place] = numbers.fill_null(empty).to_numpy()
         if series.null_count():
+            numbers = numbers.zip_with(numbers.is_not_null(), pl.Series([empty], dtype=numbers.dtype))
             tensors[f"{place}.null"] = series.is_null().to_numpy()
+        tensors[place] = numbers.to_numpy()
     return {"name": series.name, "kind": kind}
 
 
@@ -137,7 +153,7 @@ def _as_text(series: pl.Series) -> pl.Series:
 
     try:
         return series.cast(pl.String)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise OptionError(
             f"a model file cannot keep column {series.name!r}, which holds {series.dtype}: drop it or make it text."
         ) from error
@@ -145,8 +161,10 @@ def _as_text(series: pl.Series) -> pl.Series:
 
 def _lists(texts: list[str | None], lengths: NDArray[Any]) -> list[list[str | None] | None]:
     """Cut strings into lists of the given lengths; -1 is a missing list."""
+    if lengths.dtype != np.int64 or lengths.ndim != 1 or lengths.max(initial=0) > len(texts):
+        raise ValueError(f"lists that do not fit {len(texts)} strings")  # a sum of larger ones could wrap around
     sizes = np.maximum(lengths, 0)
-    if lengths.dtype != np.int64 or lengths.ndim != 1 or sizes.sum() != len(texts):
+    if sizes.sum() != len(texts):
         raise ValueError(f"lists of {sizes.sum()} strings in all, but {len(texts)} strings")
     starts = np.cumsum(sizes) - sizes
     pairs = zip(starts.tolist(), lengths.tolist(), strict=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from palate.data.whole_files import reason, replacing
 from palate.errors import OptionError
 from palate.tuning.results import Trial
 
@@ -50,12 +51,11 @@ class Storage:
             os.fsync(file.fileno())
 
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        part = self.path.with_name(self.path.name + ".part")
         try:
-            part.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *lines]), encoding="utf-8")
-            part.replace(self.path)
-        except OSError as error:
-            raise OptionError(f"storage={str(self.path)!r} cannot be written: {error}.") from error
+            with replacing(self.path) as part:
+                part.write_text("".join(json.dumps(line) + "\n" for line in [self.header, *lines]), encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise OptionError(f"storage={str(self.path)!r} cannot be written: {reason(error)}.") from error
 
 
 def _stored(trial: Trial) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _stored(trial: Trial) -> dict[str, Any]:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -110,14 +110,14 @@ def test_where_keeps_what_it_says(rec, where, holds):
         ('genres = "Drama"', DataError, "no column 'Drama'.*single quotes"),
         ("year", DataError, "gives Int64, not true or false"),
         ("year >=", DataError, "no condition in SQL"),
-        ("genres > 3", DataError, "fails|gives"),
+        ("genres > 3", DataError, "a text cannot be compared with a number"),
         ("", OptionError, "give a condition in SQL"),
         (7, OptionError, "give a condition in SQL"),
         ("__import__('os').system('true')", DataError, "where="),
         ("year > 1; DROP TABLE items", DataError, "where="),
         ("year IN (SELECT 1)", DataError, "where="),
         ("year > avg(SELECT", DataError, "no condition in SQL"),
-        ("(" * 3000 + "1" + ")" * 3000, DataError, r"\.\.\. is no condition"),
+        ("(" * 3000 + "1" + ")" * 3000, OptionError, r"\.\.\. nests deeper"),
         ("genres ~ '('", DataError, "fails: regex"),
         (pl.col("year").filter(pl.col("year") > 1) > 1, DataError, "fails"),
         (pl.all() > 1, DataError, "fails"),
@@ -477,6 +477,8 @@ def test_a_model_that_was_saved_is_the_same_one(name, tmp_path):
         ((6, 3), 2**31 - 1, 1.0, "to 2147483647 of a catalogue"),
         ((1, 0), 1, 1.0, "items that no user may get"),
         ((2, 1), 2, np.nan, "scores that are no numbers"),
+        ((4, 1), 0, 1.0, "an item twice in a list"),
+        ((4, 0), -1, -np.inf, "lists with a gap"),
     ],
 )
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -511,7 +513,7 @@ def test_a_part_that_lies_is_made_again(bayes, begun, tmp_path):
     assert bayes.recommend(n=4, out=out, resume=True).read_bytes() == alone
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"block": "x"}', b'{"block": -1}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"block": "x"}', b'{"block": -1}', b"\xff", b"[" * 200_000])
 def test_a_manifest_that_is_none_begins_anew(bayes, begun, tmp_path, content):
     out, parts = begun
     (parts / "manifest.json").write_bytes(content)

@@ -100,9 +100,9 @@ def test_four_columns_without_a_header_have_counts_and_times():
 
 
 def test_columns_of_another_name_without_numbers_are_no_header_unless_said():
-    assert len(read_text("listener,band\nann,abba\n")) == 2
-    assert len(read_text("listener,band\nann,abba\n", header=True, user=0, item=1)) == 1
-    assert len(read_text("listener,band,n\nann,abba,2\n", user=0, item=1, rating=2)) == 1
+    assert len(read_text("fan,band\nann,abba\n")) == 2
+    assert len(read_text("fan,band\nann,abba\n", header=True, user=0, item=1)) == 1
+    assert len(read_text("fan,band,n\nann,abba,2\n", user=0, item=1, rating=2)) == 1
 
 
 @pytest.mark.parametrize("name", ["rating", "count", "plays", "listens", "quantity", "weight", "confidence", "Views"])

@@ -1,8 +1,10 @@
 """Wide tables, a row for each user and a column for each item: none is misread, and each is read when it is said."""
 
+import io
 import json
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -27,7 +29,6 @@ def triples(ratings):
 
 
 def pandas_pivot(items, name="item"):
-    pd = pytest.importorskip("pandas")
     long = pd.DataFrame([(user, items[ITEMS.index(item)], value) for user, item, value in NAMED])
     return long.set_axis(["user", name, "rating"], axis=1).pivot(index="user", columns=name, values="rating")
 
@@ -56,7 +57,6 @@ def test_arrays_and_lists_are_recognised(source, kind):
 
 
 def test_frames_with_numbers_for_names_are_recognised():
-    pd = pytest.importorskip("pandas")
     frames = [pd.DataFrame(MATRIX), pandas_pivot([1, 2, 3, 4]), pandas_pivot([0, 1, 2, 3]), pandas_pivot([7, 50, 8, 9])]
     frames += [pl.DataFrame(MATRIX, schema=["0", "1", "2", "3"]), pl.DataFrame(MATRIX, schema=["11", "45", "9", "10"])]
     for frame in frames:
@@ -127,7 +127,6 @@ def test_no_triples_are_taken_for_a_matrix(n_users, n_items, top, timed, seed):
 
 
 def test_small_and_odd_triples_are_read(tmp_path):
-    pd = pytest.importorskip("pandas")
     toys = [[[1, 1, 5], [1, 2, 3]], [[0, 0, 5, 1], [0, 1, 3, 2], [1, 0, 4, 3]], [[5, 3, 1], [4, 2, 1], [1, 1, 5]]]
     for toy in toys:
         assert len(palate.read(np.array(toy))) == len(toy)
@@ -138,7 +137,7 @@ def test_small_and_odd_triples_are_read(tmp_path):
     assert len(palate.read(plays, kind="implicit")) == 8  # repeats are added up
     path = tmp_path / "six.txt"
     path.write_text("1 1 1 5 1 1298876400\n1 2 1 4 2 1288940400\n2 1 6 3 2 1286262000\n")
-    assert len(palate.read(path, rating=3, time=5)) == 3
+    assert len(palate.read(path, user=0, item=1, rating=3, time=5)) == 3
 
 
 def test_whoever_names_the_columns_or_says_no_is_believed():
@@ -235,3 +234,51 @@ def test_the_command_line_speaks_its_own_words(tmp_path):
     assert "--blank 99" in asked.stderr
     assert run("check", path, "--wide", "--blank", "99").returncode == 0
     assert "must be a number" in run("check", path, "--wide", "--blank", "x").stderr
+
+
+# ---- rows of items
+
+
+MOVIES = pd.DataFrame({"movie": ["Dune", "Heat", "Up"], "ann": [5, np.nan, 1], "bob": [3, 2.0, np.nan]})
+OF_MOVIES = {("ann", "Dune", 5), ("ann", "Up", 1), ("bob", "Dune", 3), ("bob", "Heat", 2)}
+
+
+@pytest.mark.parametrize(
+    ("frame", "options"),
+    [
+        (MOVIES, {}),
+        (MOVIES.set_index("movie"), {}),
+        (MOVIES.rename(columns={"movie": "what"}), {"rows": "items"}),
+        (MOVIES.rename(columns={"movie": "what"}), {"item": "what"}),
+        (MOVIES.set_index("movie").T.rename_axis("reader"), {"rows": "users"}),
+    ],
+)
+def test_rows_may_be_items(frame, options):
+    ratings = palate.read(frame, wide=True, **options)
+    assert set(ratings.to_frame().select("user", "item", "rating").rows()) == OF_MOVIES
+    assert ratings.report.columns["rating"] == "the cells"
+
+
+def test_rows_of_items_in_a_file(tmp_path):
+    MOVIES.to_csv(tmp_path / "m.csv", index=False)
+    ratings = palate.read(tmp_path / "m.csv", wide=True)
+    assert set(ratings.to_frame().select("user", "item", "rating").rows()) == OF_MOVIES
+    assert ratings.report.how["wide"] == "a row for each item"
+
+
+def test_a_first_column_that_counts_the_ratings_of_each_row_has_no_labels():
+    table = np.array([[2, 7.5, 99, -3.25], [3, 1, -2, 9.5], [2, 99, 4.5, -9]])
+    ratings = palate.read(_file(table), wide=True, blank=99)
+    assert (ratings.n_users, ratings.n_items, len(ratings)) == (3, 3, 7)
+    assert ratings.values.max() == 9.5
+    assert ratings.report.how["first column"] == "the number of ratings of each row"
+
+
+def _file(table):
+    return io.BytesIO("\n".join(",".join(map(str, row)) for row in table.tolist()).encode())
+
+
+@pytest.mark.parametrize("options", [{"rows": "people", "wide": True}, {"rows": "items"}])
+def test_rows_are_users_or_items(options):
+    with pytest.raises(OptionError, match="rows"):
+        palate.read(MOVIES, **options)

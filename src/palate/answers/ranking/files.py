@@ -14,8 +14,9 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.answers.ranking.queries import Query
-from palate.errors import DataError, OptionError
+from palate.data.forking import check_threads
+from palate.data.whole_files import reason, replacing
+from palate.errors import DataError, OptionError, PalateError
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model
 
@@ -33,6 +36,11 @@ if TYPE_CHECKING:
 WRITERS = {".parquet": "sink_parquet", ".csv": "sink_csv", ".jsonl": "sink_ndjson", ".ndjson": "sink_ndjson"}
 
 MANIFEST = "manifest.json"
+UNREADABLE = (  # what reading a part raises that is torn, or made to be hostile
+    *(OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+OWN_FILE = re.compile(r"(\d{8}\.(npz|new)|manifest\.(json|new)|\.(\d{8}\.npz|manifest\.json)(\.[0-9a-f]+){3}\.tmp)")
 DIFFERENCES = {  # how an error names an entry of the manifest that differs
     "model": "another model",
     "users": "other users",
@@ -50,15 +58,34 @@ def check_path(out: Any) -> Path:
     path = Path(out)
     if path.suffix not in WRITERS:
         raise OptionError(f"out={str(path)!r}: the ending must be one of {', '.join(WRITERS)}.")
-    if path.exists() and not path.is_file():
-        raise OptionError(f"out={str(path)!r} is there and is no regular file.")
+    if "\0" in str(path):
+        raise OptionError(f"out={str(path)!r}: no file can have a NUL in its name.")
+    with errors_in_words(path):
+        if path.exists() and not path.is_file():
+            raise OptionError(f"out={str(path)!r} is there and is no regular file.")
+        if not path.parent.is_dir():
+            raise OptionError(f"out={str(path)!r}: there is no folder {str(path.parent)!r}; make it first.")
     return path
+
+
+@contextmanager
+def errors_in_words(path: Path) -> Iterator[None]:
+    """Raise OptionError where the disk refuses to take a file, from polars or from the system."""
+    import polars as pl
+
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if isinstance(error, PalateError):
+            raise
+        raise OptionError(f"out={str(path)!r} cannot be written: {reason(error)}.") from error
 
 
 def write(frames: Iterator[pl.DataFrame], path: Path) -> Path:
     """Write frames into one file as they come, by the streaming writers of polars."""
     from polars.io.plugins import register_io_source
 
+    check_threads("out=")
     first = next(frames)
     failures: list[BaseException] = []
 
@@ -69,15 +96,12 @@ def write(frames: Iterator[pl.DataFrame], path: Path) -> Path:
         except (Exception, KeyboardInterrupt) as error:  # raised again below, once the writer has closed its file
             failures.append(error)
 
-    beside = path.with_name(path.name + ".part")
-    try:
-        getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
-        if failures:
-            raise failures[0]
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with errors_in_words(path), replacing(path) as beside:
+        try:
+            getattr(register_io_source(source, schema=first.schema), WRITERS[path.suffix])(beside)
+        finally:
+            if failures:
+                raise failures[0]
     return path
 
 
@@ -94,6 +118,41 @@ class Parts:
     def beside(cls, path: Path) -> Parts:
         """The parts of the file that will be at this path."""
         return cls(path.with_name(path.name + ".parts"))
+
+    @contextmanager
+    def held(self, *, make: bool) -> Iterator[None]:
+        """Keep other processes out of the folder for the length of the block; with `make` it is made.
+
+        Raises OptionError if one of them is in it, or if it is no folder.
+        """
+        handle = self._hold(make)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    def _hold(self, make: bool) -> int | None:
+        """A handle of the folder, locked; None where there is no folder, or the system has no such locks."""
+        while True:
+            if make:
+                self.folder.mkdir(exist_ok=True)
+            if not self.folder.exists():
+                return None
+            if self.folder.is_symlink() or not self.folder.is_dir():
+                raise OptionError(f"{self.folder} is no folder of parts: remove it, or give another out=.")
+            if os.name != "posix":
+                return None
+            handle = os.open(self.folder, os.O_RDONLY)
+            if not _lock(handle):
+                os.close(handle)
+                raise OptionError(
+                    f"{self.folder} is in use: another run is writing the same file. Wait for it, or give another out=."
+                )
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), self.folder.stat()):
+                    return handle
+            os.close(handle)  # removed by the run that held it before: begin again
 
     def begin(self, manifest: dict[str, Any]) -> int:
         """Make the folder, or go on with the one there is. Returns the number of users in a block.
@@ -122,12 +181,12 @@ class Parts:
         """The manifest in the folder. If there is none that can be read, clear the folder and return None."""
         try:
             manifest = json.loads((self.folder / MANIFEST).read_bytes())
-        except (OSError, ValueError):
-            self.clear()
+        except (OSError, ValueError, RecursionError):
+            self._empty()
             return None
         is_valid = isinstance(manifest, dict) and isinstance(manifest.get("block"), int) and manifest["block"] > 0
         if not is_valid:
-            self.clear()
+            self._empty()
         return manifest if is_valid else None
 
     def get(self, at: int, n_users: int, query: Query) -> tuple[Codes, Floats] | None:
@@ -138,7 +197,7 @@ class Parts:
         try:
             with np.load(self._part(at), allow_pickle=False) as part:
                 codes, scores = part["codes"], part["scores"]
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        except UNREADABLE:
             return None
         fits = codes.shape == scores.shape == (n_users, query.n)
         if not fits or codes.dtype != np.int32 or scores.dtype != np.float32:
@@ -152,24 +211,35 @@ class Parts:
 
     def put(self, at: int, codes: Codes, scores: Floats) -> None:
         """Keep a block. Its part appears whole or not at all."""
-        beside = self._part(at).with_suffix(".new")
-        with beside.open("wb") as stream:
+        with replacing(self._part(at), in_own_folder=True) as beside, beside.open("wb") as stream:
             np.savez(stream, codes=codes, scores=scores)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(self._part(at))
 
     def _part(self, at: int) -> Path:
         return self.folder / f"{at:08}.npz"
 
     def clear(self) -> None:
         """Remove the parts and the manifest. Other files in the folder stay, and the folder with them."""
-        names = {MANIFEST, str(Path(MANIFEST).with_suffix(".new"))}
-        for found in [*self.folder.glob("*.npz"), *self.folder.glob("*.new"), *self.folder.glob("*.json")]:
-            if found.name in names or re.fullmatch(r"\d{8}", found.stem):
-                found.unlink(missing_ok=True)
+        self._empty()
         with suppress(OSError):
             self.folder.rmdir()
+
+    def _empty(self) -> None:
+        for found in self.folder.glob("*") if self.folder.is_dir() else ():
+            if OWN_FILE.fullmatch(found.name):
+                found.unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open folder; False if another run has it. A file system without locks lets everybody have it."""
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _fault_of(codes: Codes, scores: Floats, query: Query) -> str:
@@ -180,13 +250,18 @@ def _fault_of(codes: Codes, scores: Floats, query: Query) -> str:
         return f"has items {items.min()} to {items.max()} of a catalogue that ends at {n_items - 1}"
     if not query.allowed[items].all():
         return "has items that no user may get"
-    return "has scores that are no numbers" if np.isnan(scores[codes != -1]).any() else ""
+    if np.isnan(scores[codes != -1]).any():
+        return "has scores that are no numbers"
+    if ((codes[:, :-1] == -1) & (codes[:, 1:] != -1)).any():
+        return "has lists with a gap"
+    ordered = np.sort(codes, axis=1)
+    is_twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != -1)
+    return "has an item twice in a list" if is_twice.any() else ""
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    beside = path.with_suffix(".new")
-    beside.write_bytes(content)
-    beside.replace(path)
+    with replacing(path, in_own_folder=True) as beside:
+        beside.write_bytes(content)
 
 
 def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str, Any]:

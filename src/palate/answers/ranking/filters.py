@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from palate.answers.arguments import frame_columns
 from palate.answers.frames import is_frame
 from palate.answers.names import Names, OnUnknown
+from palate.data.conditions import condition, first_line, shown
+from palate.data.forking import check_threads
 from palate.data.rows import CompressedRows, take_rows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 
 CONDITION = "where it holds"  # the name of a temporary column
-MAX_SHOWN = 200  # characters of a condition that an error quotes
 
 
 # ---- a list of items for each user -----------------------------------------------------------------------------------
@@ -116,56 +117,51 @@ def allowed_rows(
 def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -> Mask:
     """Which rows of a table meet a condition, (n,). A row where the condition is null does not meet it.
 
-    where: a condition in SQL, such as "year >= 1990 AND genres LIKE '%Drama%'", or a polars expression. It is never
-    run as Python. Raises DataError for missing columns and for text that is no condition.
+    where: a condition in SQL, such as "year >= 1990 AND genres LIKE '%Drama%'", or a polars expression. Text may come
+    from anybody; an expression is a program of the caller's. Raises DataError for missing columns and for text that
+    is no condition, and OptionError for text beyond the limits of conditions.
     """
+    import polars as pl
+
+    what = vocabulary.what
+    _check_kind(where)
+    if table is None:
+        raise DataError(
+            f"where={shown(where)} needs a table of {what}s, and the model has none: fit on ratings with one."
+        )
+    labels = pl.Series(what, vocabulary.labels.tolist(), dtype=pl.String if vocabulary.kind == "string" else pl.Int64)
+    rows = table if what in table.columns else table.hstack([labels])
+    return condition(where, rows) if isinstance(where, str) else _expression_mask(where, rows)
+
+
+def _check_kind(where: Any) -> None:
+    import polars as pl
+
+    if not isinstance(where, pl.Expr) and (not isinstance(where, str) or not where.strip()):
+        raise OptionError(f'where={where!r}: give a condition in SQL, such as "year >= 1990", or a polars expression.')
+
+
+def _expression_mask(where: pl.Expr, rows: pl.DataFrame) -> Mask:
+    """Which rows meet a polars expression, (n,)."""
     import polars as pl
     import polars.selectors as cs
 
-    what = vocabulary.what
-    if table is None:
-        raise DataError(f"where={where!r} needs a table of {what}s, and the model has none: fit on ratings with one.")
-    condition = _condition(where)
-    labels = pl.Series(what, vocabulary.labels.tolist(), dtype=pl.String if vocabulary.kind == "string" else pl.Int64)
-    rows = table if what in table.columns else table.with_columns(labels)
-    rows = rows.with_columns(cs.float().fill_nan(None))  # NaN would be greater than any number
-    _check_columns(condition, rows.columns, where)
+    check_threads("a polars expression in where=")
     try:
-        holds = rows.with_columns(condition.alias(CONDITION))[CONDITION]
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"where={_shown(where)} fails: {_first_line(error)}") from None
+        _check_columns(where, rows.columns, where)
+        holds = rows.with_columns(cs.float().fill_nan(None)).with_columns(where.alias(CONDITION))[CONDITION]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DataError(f"where={shown(where)} fails: {first_line(error)}") from None
     if holds.dtype not in (pl.Boolean, pl.Null):
-        raise DataError(f"where={_shown(where)} gives {holds.dtype}, not true or false: compare it with something.")
+        raise DataError(f"where={shown(where)} gives {holds.dtype}, not true or false: compare it with something.")
     mask: Mask = holds.cast(pl.Boolean).fill_null(False).to_numpy()
     return mask.copy()
-
-
-def _condition(where: Any) -> pl.Expr:
-    import polars as pl
-
-    if isinstance(where, pl.Expr):
-        return where
-    if not isinstance(where, str) or not where.strip():
-        raise OptionError(f'where={where!r}: give a condition in SQL, such as "year >= 1990", or a polars expression.')
-    try:
-        return pl.sql_expr(where)
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"where={_shown(where)} is no condition in SQL: {_first_line(error)}") from None
 
 
 def _check_columns(condition: pl.Expr, columns: list[str], where: Any) -> None:
     for name in condition.meta.root_names():
         if name not in columns:
             raise DataError(
-                f"where={_shown(where)}: there is no column {name!r}. The columns are "
+                f"where={shown(where)}: there is no column {name!r}. The columns are "
                 f"{', '.join(map(repr, columns))}; a text stands in single quotes: 'Drama'."
             )
-
-
-def _shown(where: Any) -> str:
-    text = repr(where) if isinstance(where, str) else f"({where})"
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:MAX_SHOWN]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from palate.data.features.deciding import found_fields
 from palate.data.features.fields import Classes
 from palate.data.features.values import flags_of, parts_of
+from palate.data.forking import check_threads
 from palate.errors import DataError, OptionError
 from palate.models.factors import Codes, Floats
 from palate.options import is_whole
@@ -42,6 +43,8 @@ def limits_of(max_per: Any, table: pl.DataFrame | None, what: str) -> tuple[Limi
     """The limits in max_per={column: k}. Raises DataError for a missing column, OptionError unless k is a count."""
     if not isinstance(max_per, Mapping):
         raise OptionError(f'max_per={max_per!r}: give how many of each value of a column, such as {{"genre": 2}}.')
+    if max_per:
+        check_threads("max_per=")
     if max_per and table is None:
         raise DataError(f"max_per needs a table of {what}s, and the model has none: fit on ratings with one.")
     return tuple(_limit(table, name, k) for name, k in max_per.items() if table is not None)

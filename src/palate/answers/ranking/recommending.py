@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown, encode, label_array, labels_of
 from palate.answers.frames import Frame, as_kind, is_frame, label_columns, series_of_labels
-from palate.answers.ranking.files import Parts, check_path, manifest_of, write
+from palate.answers.ranking.files import Parts, check_path, errors_in_words, manifest_of, write
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Fetch, limited
 from palate.answers.ranking.memory import users_at_once
@@ -84,14 +84,15 @@ def rank(
         frame = pl.concat([frames.make(rows, *ranked(rows)) for rows in _slices(len(codes), step)])
         return frame if like is None else as_kind(frame, like)
     parts = Parts.beside(path)
-    if not options.resume:
+    with errors_in_words(path), parts.held(make=options.resume):
+        if options.resume:
+            step = parts.begin(manifest_of(model, query, labels, step))
+            blocks = _finished_or_ranked(parts, ranked, _slices(len(codes), step), query)
+        else:
+            parts.clear()
+            blocks = ((rows, *ranked(rows)) for rows in _slices(len(codes), step))
+        write((frames.make(*block) for block in blocks), path)
         parts.clear()
-        blocks = ((rows, *ranked(rows)) for rows in _slices(len(codes), step))
-        return write((frames.make(*block) for block in blocks), path)
-    step = parts.begin(manifest_of(model, query, labels, step))
-    kept = _finished_or_ranked(parts, ranked, _slices(len(codes), step), query)
-    write((frames.make(*block) for block in kept), path)
-    parts.clear()
     return path
 
 

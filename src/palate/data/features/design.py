@@ -17,6 +17,7 @@ from palate.data.features.deciding import declared_fields, found_fields
 from palate.data.features.fields import Classes, Field, LeftOut, Limits
 from palate.data.features.stored import restored_fields, stored_field, whole
 from palate.data.features.values import frame_of, series_of
+from palate.data.forking import check_threads
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
 from palate.options import check_whole
@@ -133,6 +134,7 @@ class Features:
             OptionError: A named column does not exist or is named twice, or a number is out of its range.
             DataError: A number is infinite, or a named column cannot be what it was named.
         """
+        check_threads("learning from attributes")
         check_whole(1, min_rows=min_rows)
         check_whole(n_knots=n_knots)
         frame = frame_of(table)
@@ -189,6 +191,7 @@ class Features:
         Raises:
             DataError: A column is not there, or holds something other than what was learned.
         """
+        check_threads("encoding attributes")
         frame = frame_of(table)
         blocks = [field.encode(frame) for field in self.fields]
         starts = np.cumsum([0, *(len(field.names) for field in self.fields)])

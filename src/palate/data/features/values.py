@@ -84,7 +84,7 @@ def _of_objects(name: str, values: Iterable[Any]) -> pl.Series:
     cleaned = [None if _is_absent(value) else value for value in plain]
     try:
         return pl.Series(name, cleaned)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return pl.Series(name, [None if value is None else _as_text(value) for value in cleaned], dtype=pl.String)
 
 
@@ -121,12 +121,41 @@ def with_nulls(table: pl.DataFrame | None) -> pl.DataFrame | None:
     return table if table is None else table.with_columns(column_with_nulls(column) for column in table)
 
 
+def check_temporal(column: pl.Series) -> None:
+    """Raise DataError for a date beyond the years 1 to 9999 or a span that microseconds cannot hold.
+
+    Types of 64 bits can hold such, but neither Python nor most functions of polars can: these would panic.
+    """
+    import polars as pl
+
+    if column.dtype not in (pl.Date, pl.Datetime, pl.Duration):
+        return
+    ticks = PER_DAY[str(getattr(column.dtype, "time_unit", "day"))]
+    first, last = FIRST_DAY * ticks, (LAST_DAY + 1) * ticks - 1
+    if column.dtype == pl.Duration:
+        last = min((2**63 - 1) * ticks // PER_DAY["us"], 2**63 - 1)
+        first = -last
+    physical = column.to_physical()
+    for value in (physical.min(), physical.max()):
+        if value is not None and not first <= value <= last:  # type: ignore[operator]
+            row = physical.to_list().index(value) + 1
+            raise DataError(
+                f"column {column.name!r} has a date or time in row {row} that is beyond the years 1 to 9999."
+            )
+
+
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, counted from 1970
+PER_DAY = {"day": 1, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
 def column_with_nulls(column: pl.Series) -> pl.Series:
     """One column with nulls for what is missing, as in with_nulls()."""
     import polars as pl
 
     if column.dtype.is_float():
         return column.fill_nan(None)
+    if column.dtype.is_temporal():
+        check_temporal(column)
     if column.dtype != pl.String:
         return column
     texts = column.str.strip_chars()

@@ -1,7 +1,8 @@
 """Cleaning: raw columns become typed ones, and every row that is not a rating gets a reason.
 
-Labels become strings or integers, times become seconds, ratings and weights become floats. What cannot be read is null
-first, then a bad row, which is raised or counted.
+How a source writes its ids, numbers and times is decided once, on its first rows: `forms_of`. Labels then become
+strings or integers, times become seconds, ratings and weights become floats. What cannot be read is null first, then a
+bad row, which is raised or counted. Rows that say that there is no rating are set aside, which is no error.
 """
 
 from __future__ import annotations
@@ -10,18 +11,25 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palate.errors import DataError, LabelTypeError
+from palate.data.features.values import NO_NUMBER
+from palate.data.reading.moments import TimeForm, time_form_of
+from palate.data.reading.numbers import PLAIN, Decimal, Notation, notation_of, tidy
+from palate.errors import DataError, LabelTypeError, OptionError
 
 if TYPE_CHECKING:
     import polars as pl
 
 N_EXAMPLES = 5  # bad rows shown in a report
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+NO_ID = ("\\N", "NULL", "NaN")  # what databases and pandas write for a missing value: never an id
+WHOLE = r"^-?[0-9]+(\.0)?$"
+POINT_ZERO = r"^-?[0-9]+\.0$"
+EXACT = {"Float32": 2**24, "Float64": 2**53}  # from here on a float may stand for several integers
+NUMBERS = ("rating", "weight", "count")
 
 
 @dataclass
@@ -46,24 +54,149 @@ class BadRows:
             self.examples.append(f"{where(row)}: {reason}")
 
 
-def typed(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+# ---- how a source writes its values
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller says of the values: see `palate.read`."""
+
+    missing: tuple[float | str, ...] = ()
+    decimal: Decimal | None = None
+    time_format: str | None = None
+    time: bool = False  # the caller named a column of times
+
+    @property
+    def must_read_times(self) -> bool:
+        """True if the caller asked for times: a row without one is bad then."""
+        return self.time or self.time_format is not None
+
+
+@dataclass(frozen=True)
+class Forms:
+    """How a source writes its values.
+
+    Attributes:
+        notations (dict): rating, weight, count -> how it writes numbers.
+        time (TimeForm or None): How it writes times; None if there are none, or if they are left out.
+        word_means_none (dict): user, item -> True if a word such as NA is a missing id.
+        zero_is_none (bool): True for implicit ratings whose counts are only yes and no: no is not chosen.
+        how (dict): What to tell in the report.
+    """
+
+    notations: dict[str, Notation]
+    time: TimeForm | None
+    word_means_none: dict[str, bool]
+    zero_is_none: bool
+    how: dict[str, str]
+
+
+def asked_of(missing: Any, decimal: Any, time_format: Any, time: Any) -> Asked:
+    """The options as `palate.read` has them, checked. Raises OptionError for values of another type."""
+    if decimal not in (None, ".", ","):
+        raise OptionError(f'decimal must be "." or ",", got {decimal!r}.')
+    if not isinstance(time_format, str | None):
+        raise OptionError(f'time_format must be a text such as "%d.%m.%Y", got {time_format!r}.')
+    values = list(missing) if isinstance(missing, list | tuple | set | np.ndarray) else [missing]
+    values = [] if missing is None else [v.item() if isinstance(v, np.generic) else v for v in values]
+    wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, int | float | str)]
+    if wrong:
+        raise OptionError(f"missing must be a number, a text or a list of them, got {wrong[0]!r}.")
+    return Asked(tuple(values), decimal, time_format, time is not None and time is not False)
+
+
+def forms_of(frame: pl.DataFrame, source: str, asked: Asked, *, is_named: bool = True) -> Forms:
+    """How the columns user, item, rating, ... are written, decided on the first rows.
+
+    Raises DataError if numbers can be read in two ways, and if times can and were asked for.
+    """
+    texts = [value.strip() if isinstance(value, str) else f"{value:g}" for value in asked.missing]
+    notations: dict[str, Notation] = {}
+    how: dict[str, str] = {}
+    for name in NUMBERS:
+        if name in frame.columns:
+            notations[name], told = _notation(frame[name], name, source, asked.decimal, texts)
+            how |= told
+    time = None
+    if asked.time_format is not None and "time" not in frame.columns:
+        raise DataError(f'{source}: time_format= is given, and no column of times is found. Name it: time="...".')
+    if "time" in frame.columns:
+        time = time_form_of(_plain(frame["time"]), time_format=asked.time_format, is_named=is_named)
+        if time.problem and asked.must_read_times:
+            raise DataError(f"{source}: the times cannot be read: {time.problem}.")
+        how |= {"times": f"left out ({time.problem})"} if time.problem else {"times": time.says} if time.says else {}
+    zero_is_none = "count" in frame.columns and _are_yes_or_no(frame["count"], notations["count"], source)
+    if zero_is_none:
+        how.setdefault("ratings", "1 a choice, 0 none")
+    words = {name: _looks_numeric(frame[name]) for name in ("user", "item")}
+    return Forms(notations, None if time is None or time.problem else time, words, zero_is_none, how)
+
+
+def _notation(
+    series: pl.Series, name: str, source: str, decimal: Decimal | None, missing: list[str]
+) -> tuple[Notation, dict[str, str]]:
+    """The notation of a column of numbers, and what to tell of it."""
+    import polars as pl
+
+    series = _plain(series)
+    if series.dtype == pl.Boolean:
+        return PLAIN, {"ratings": "True 1, False 0"}
+    if series.dtype != pl.String:
+        return PLAIN, {}
+    notation = notation_of(series, name, source, decimal=decimal, missing=missing)
+    return notation, notation.how
+
+
+def _are_yes_or_no(counts: pl.Series, notation: Notation, source: str) -> bool:
+    """True if counts are only 1 and 0, or 1 and -1, of both: who was shown an item and who chose it."""
+    import polars as pl
+
+    if notation.is_flag or counts.dtype == pl.Boolean:
+        return True
+    values = set(numbers(counts, "count", source, notation).drop_nulls().unique().to_list())
+    return values <= {-1, 0, 1} and values not in ({-1}, {1}, set())
+
+
+def _looks_numeric(ids: pl.Series) -> bool:
+    """True for a column of texts in which there are whole numbers, and nothing else but words for a missing one."""
+    import polars as pl
+
+    if ids.dtype != pl.String:
+        return False
+    distinct = ids.drop_nulls().unique()
+    others = distinct.filter(~distinct.str.contains(WHOLE))
+    return len(others) < len(distinct) and bool(others.str.strip_chars().str.contains(NO_NUMBER).all())
+
+
+# ---- values of a type
+
+
+def typed(frame: pl.DataFrame, source: str, forms: Forms) -> pl.DataFrame:
     """User and item as strings or int64, time as int64 seconds, the rest as float64; null if unreadable.
 
     The columns `rating_text`, `weight_text` and `count_text` are True where a value was given at all. Raises
     LabelTypeError or DataError for id columns of another type.
     """
-    columns = {name: labels(frame[name], name, source) for name in ("user", "item")}
-    for name in ("rating", "weight", "count"):
+    import polars as pl
+
+    columns = {
+        name: _without_words(labels(frame[name], name, source), everywhere=forms.word_means_none[name])
+        for name in ("user", "item")
+    }
+    for name in NUMBERS:
         if name in frame.columns:
-            columns[name] = numbers(frame[name], name, source)
+            columns[name] = numbers(frame[name], name, source, forms.notations[name])
             columns[f"{name}_text"] = ~_is_blank(frame[name])
-    if "time" in frame.columns:
-        columns["time"] = seconds(frame["time"], source)
+    if "event" in frame.columns:
+        columns["event"] = frame["event"].cast(pl.String)
+    if "time" in frame.columns and forms.time:
+        columns["time"] = forms.time.read(_plain(frame["time"]))
+        columns["time_text"] = ~_is_blank(frame["time"])
     return frame.select(**columns)
 
 
 def labels(series: pl.Series, what: str, source: str) -> pl.Series:
-    """Ids as strings or int64. Floats are refused: often they are integers that became floats beside a missing id."""
+    """Ids as strings or int64. Floats become integers if all are whole: they stood beside a missing one."""
     import polars as pl
 
     kind = series.dtype
@@ -79,48 +212,67 @@ def labels(series: pl.Series, what: str, source: str) -> pl.Series:
             raise DataError(f"{source}: a {what} id is beyond 64 bits. Make the ids strings.")
         return whole
     if kind.is_float():
-        shown = series.drop_nulls().head(3).to_list()
-        raise LabelTypeError(
-            f"{source}: the {what} ids are floats like {shown}. If they are integers that became floats beside a "
-            f"missing one ({series.null_count() + int(series.is_nan().sum())} are missing), drop those rows and make "
-            "the column integers. Otherwise make it strings."
-        )
+        return _whole(series, what, source)
     raise LabelTypeError(f"{source}: the {what} ids must be strings or integers, not {kind}. Make them one of these.")
 
 
-def numbers(series: pl.Series, what: str, source: str) -> pl.Series:
-    """Numbers, or texts of numbers, as float64; null if the text is not a number."""
+def _whole(series: pl.Series, what: str, source: str) -> pl.Series:
+    """Floats as int64, NaN as null. Raises LabelTypeError for fractions and for floats that may be rounded integers."""
+    import polars as pl
+
+    ids = series.fill_nan(None)
+    limit = EXACT.get(str(ids.dtype), 2**11)
+    wrong = ids.filter((ids != ids.floor()).fill_null(False))
+    if len(wrong):
+        raise LabelTypeError(
+            f"{source}: the {what} ids are floats like {wrong.head(3).to_list()}. Ids are whole numbers or "
+            "strings: make them one of these."
+        )
+    large = ids.filter((ids.abs() >= limit).fill_null(False))
+    if len(large):
+        raise LabelTypeError(
+            f"{source}: the {what} ids are floats as large as {large[0]:.0f}, and from {limit:,} on such floats stand "
+            "for more than one integer: ids that differed may be one by now. Make them integers or strings earlier, "
+            "before they become floats."
+        )
+    return ids.cast(pl.Int64)
+
+
+def _without_words(ids: pl.Series, *, everywhere: bool) -> pl.Series:
+    r"""Ids with null for \N, NULL and NaN; `everywhere`: for each word that means a missing value."""
+    import polars as pl
+
+    if ids.dtype != pl.String:
+        return ids
+    if everywhere:
+        if ids.cast(pl.Int64, strict=False).null_count() == ids.null_count():
+            return ids
+        none = ids.str.strip_chars().str.contains(NO_NUMBER)
+    else:
+        none = (ids == NO_ID[0]) | (ids == NO_ID[1]) | (ids == NO_ID[2])
+    return ids.set(none.fill_null(False), None) if none.any() else ids
+
+
+def without_point_zero(ids: pl.Series) -> pl.Series:
+    """Texts such as "17850.0" as "17850" if all are so: integers that were floats when they were written."""
+    import polars as pl
+
+    if ids.dtype != pl.String or ids.null_count() == len(ids) or not ids.str.contains(POINT_ZERO).all():
+        return ids
+    return ids.str.strip_suffix(".0")
+
+
+def numbers(series: pl.Series, what: str, source: str, notation: Notation = PLAIN) -> pl.Series:
+    """Numbers, texts of numbers in a notation, or True and False, as float64; null if a text is not a number."""
     import polars as pl
 
     series = _plain(series)
     if series.dtype == pl.String:
-        direct = series.cast(pl.Float64, strict=False)
-        if direct.null_count() == 0:
-            return direct
-        return series.str.strip_chars().cast(pl.Float64, strict=False)
-    is_flag = series.dtype == pl.Boolean and what == "count"
+        return notation.read(series)
+    is_flag = series.dtype == pl.Boolean and what in ("rating", "count")
     if series.dtype.is_numeric() or series.dtype == pl.Null or is_flag:
         return series.cast(pl.Float64)
     raise DataError(f"{source}: the {what} column must hold numbers, not {series.dtype}.")
-
-
-def seconds(series: pl.Series, source: str) -> pl.Series:
-    """Times as int64: numbers as they are, dates and ISO texts as seconds since 1970; null if unreadable."""
-    import polars as pl
-
-    series = _plain(series)
-    if series.dtype.is_integer():
-        return series.cast(pl.Int64, strict=False)
-    if series.dtype in (pl.Date, pl.Datetime):
-        return series.cast(pl.Datetime("us")).dt.epoch("s")
-    if series.dtype != pl.String:
-        return _floored(numbers(series, "time", source))
-    whole = series.cast(pl.Int64, strict=False)
-    if whole.null_count() == 0:
-        return whole
-    text = series.str.strip_chars()
-    number = _floored(text.cast(pl.Float64, strict=False))
-    return pl.select(pl.coalesce(whole, number, _iso_seconds(text))).to_series()
 
 
 def _plain(series: pl.Series) -> pl.Series:
@@ -128,35 +280,6 @@ def _plain(series: pl.Series) -> pl.Series:
     import polars as pl
 
     return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series
-
-
-def _floored(series: pl.Series) -> pl.Series:
-    import polars as pl
-
-    return series.floor().cast(pl.Int64, strict=False)
-
-
-def _iso_seconds(text: pl.Series) -> pl.Series:
-    import polars as pl
-
-    plain = text.str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
-    read = [
-        plain.str.strptime(pl.Datetime("us"), form.removesuffix("%:z"), strict=False)
-        if not form.endswith("%:z")
-        else plain.str.strptime(pl.Datetime("us", "UTC"), form, strict=False).dt.replace_time_zone(None)
-        for form in TIME_FORMATS
-    ]
-    return pl.select(pl.coalesce(*read)).to_series().dt.epoch("s")
-
-
-def whole_numbers(series: pl.Series, minimum: float = -math.inf) -> bool:
-    """True if every value is a whole number of at least `minimum`."""
-    if not (series.dtype.is_integer() or series.dtype.is_float()):
-        return False
-    present = series.drop_nulls()
-    if series.dtype.is_float() and not (present.is_finite() & (present == present.floor())).all():
-        return False
-    return bool((present >= minimum).all()) if math.isfinite(minimum) else True
 
 
 def _is_blank(series: pl.Series) -> pl.Series:
@@ -168,7 +291,44 @@ def _is_blank(series: pl.Series) -> pl.Series:
     return series.is_null() | (series.str.strip_chars() == "").fill_null(True)
 
 
-def bad_rows(frame: pl.DataFrame, reasons: dict[int, str]) -> dict[int, str]:
+# ---- rows that hold no rating, and bad ones
+
+
+def set_aside(raw: pl.DataFrame, frame: pl.DataFrame, forms: Forms, asked: Asked) -> dict[str, pl.Series]:
+    """Reason -> True for the rows that say that there is no rating. `raw` has the values of the typed `frame`."""
+    name = next((name for name in ("rating", "count") if name in frame.columns), None)
+    if name is None:
+        return {}
+    found = {}
+    for value in asked.missing:
+        is_value = _equals(raw[name], frame[name], value)
+        if is_value.any():
+            found[f"missing: the {name} is {value}"] = is_value
+    if forms.zero_is_none:
+        is_none = ((frame[name] == 0) | (frame[name] == -1)).fill_null(False)
+        if is_none.any():
+            found["0 or no: not chosen"] = is_none
+    return found
+
+
+def _equals(raw: pl.Series, numbers: pl.Series, value: float | str) -> pl.Series:
+    """True where a cell is the value: the same number, or the same text but for blanks around it."""
+    import polars as pl
+
+    try:
+        number = float(value)
+    except ValueError:
+        number = None
+    same = pl.Series([False]).new_from_index(0, len(raw))
+    if isinstance(value, str):
+        same = tidy(_plain(raw).cast(pl.String).fill_null("")) == value.strip()
+    if number is None:
+        return same
+    equal = numbers.is_nan() if math.isnan(number) else numbers == number
+    return same | equal.fill_null(False)
+
+
+def bad_rows(frame: pl.DataFrame, reasons: dict[int, str], *, must_read_times: bool = True) -> dict[int, str]:
     """Row number -> why it is not a rating, for the typed rows; `reasons` found before take precedence."""
     import polars as pl
 
@@ -177,8 +337,9 @@ def bad_rows(frame: pl.DataFrame, reasons: dict[int, str]) -> dict[int, str]:
         checks += _number_checks(name) if name in frame.columns else []
     if "count" in frame.columns:
         checks.append((pl.col("count").cast(pl.Float32, strict=False) <= 0, "the count is 0 or negative"))
-    if "time" in frame.columns:
-        checks.append((pl.col("time").is_null(), "the time is neither a number nor an ISO date"))
+    if "time" in frame.columns and must_read_times:
+        checks.append((~pl.col("time_text"), "no time"))
+        checks.append((pl.col("time").is_null(), "the time is no number and no date written as the others are"))
     if "weight" in frame.columns:
         weight = pl.col("weight")
         good = weight.is_finite() & (weight >= 0) & (weight <= MAX_FLOAT32)

@@ -1,34 +1,43 @@
 """Columns: which column of a source is the user, the item, the rating, the time and the weight.
 
-Each is the column that the caller named, or else one with a common name. A source without names has fixed positions.
+Each is the column that the caller named, or else one with a common name whose values can be that. In a source without
+names, values say what can be what, and positions only what values cannot: users come before items.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from palate.errors import DataError, OptionError
+from palate.data.reading.events import Event, event_column
+from palate.data.reading.looks import AMAZON_REVIEWER, ASIN, Column
+from palate.data.reading.numbers import are_readable
+from palate.errors import DataError, OptionError, PalateError
 
-FIELDS = ("user", "item", "rating", "time", "weight", "count")
+if TYPE_CHECKING:
+    import polars as pl
+
+FIELDS = ("user", "item", "rating", "time", "weight", "count", "event")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
-POSITIONS = {"user": 0, "item": 1, "rating": 2, "count": 2}  # of columns without names
+MAX_UNNAMED = 4  # columns without names that are told apart by values and positions
 INDEX_NAMES = ("", "index", "unnamed: 0")  # of an index that was written as the first column
-MIN_TIMESTAMP = 10**8  # numbers that are all at least this large are times (from 1973 on) and not counts
+MAKER_NAMES = ("author", "authorid", "artist", "artistid", "person")  # who rated an item, or who made it
 
 # Compared without case, blanks and punctuation. An earlier name takes precedence over a later one.
 COMMON_NAMES = {
     field: tuple(re.findall(r"\w+", names))
     for field, names in {
-        "user": """user userid uid users username usr reviewer reviewerid customer customerid member memberid account
-            accountid visitor visitorid person profile profileid author authorid""",
+        "user": """user userid uid users username usr reviewer reviewerid reviewername reader readerid rater raterid
+            viewer viewerid listener listenerid player playerid voter voterid customer customerid member memberid
+            subscriber subscriberid client clientid buyer buyerid shopper shopperid visitor visitorid account accountid
+            profile profileid profilename person personid author authorid""",
         "item": """item itemid iid items movie movieid mid film filmid book bookid isbn product productid parentasin
             asin article articleid artist artistid song songid track trackid album albumid anime animeid game gameid
             business businessid beer beerid beerbeerid recipe recipeid joke jokeid restaurant restaurantid""",
         "rating": """rating ratings stars star score scores value bookrating userrating overall reviewoverall grade
-            preference""",
+            preference myrating yourrating starrating myscore""",
         "time": """timestamp time times ts datetime date unixreviewtime unixtime reviewtime ratedat createdat reviewdate
             submissiondate""",
         "weight": "weight weights confidence",
@@ -37,6 +46,14 @@ COMMON_NAMES = {
     }.items()
 }
 COUNT_NAMES = COMMON_NAMES["count"]  # names of counts, which are not ratings
+FLAG_NAMES = tuple(
+    re.findall(
+        r"\w+",
+        """label labels liked like islike isliked clicked click isclick thumb thumbs vote upvote watched purchased
+        bought interaction feedback target favorite favourite""",
+    )
+)
+COMMON_NAMES["rating"] += FLAG_NAMES  # only of columns of yes and no; others have names like theirs too
 COMMON_NAMES["count"] += COMMON_NAMES["rating"]
 
 
@@ -71,37 +88,90 @@ def fields_of_kind(given: dict[str, Any], kind: str) -> dict[str, Any]:
     return {"user": given["user"], "item": given["item"], "count": count, "time": given["time"]}
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which column became what.
+
+    Attributes:
+        at (dict): Field -> position of its column, for the fields that are found.
+        unused (dict): Name of each other column -> what its values look like.
+    """
+
+    at: dict[str, int]
+    unused: dict[str, str]
+
+
 def choose_columns(
     names: list[str],
     given: dict[str, Any],
     *,
     named: bool,
     source: str,
-    is_time: Callable[[int, float], bool],
+    sample: Callable[[int], pl.Series],
     kind: str = "explicit",
-) -> dict[str, int]:
-    """Field -> position of its column, for the fields that are found.
+    event: Event = None,
+    is_ordered: bool = False,
+) -> Choice:
+    """The column of each field, by its name or position and by its values; see looks.py.
 
     `given` has the caller's option for each field: a name, a position, None (find it) or False (leave it out).
-    `is_time(position, minimum)` is True if an unnamed column has whole numbers of at least the minimum. Raises
-    DataError, listing the columns, if a needed field is not found.
+    `sample(position)` has the first values of a column. event: the option of `palate.read`. is_ordered: columns without
+    names stand in the order user, item, rating, time, as in arrays. Raises DataError, listing the columns, if a needed
+    field is not found, or if columns can be read in more than one way.
     """
     given = fields_of_kind(given, kind)
+    columns = _Columns(names, sample)
     chosen = {field: position_of(names, field, column, source) for field, column in given.items() if _is_column(column)}
-    for field in given:
-        if given[field] is None:
-            position = _by_name(names, field, chosen) if named else _by_position(names, field, chosen, is_time)
-            if position is not None:
-                chosen[field] = position
+    if named:
+        _choose_by_name(columns, given, chosen)
+    else:
+        _choose_by_position(columns, given, chosen, kind, source, is_ordered=is_ordered)
     _check(chosen, names, source, kind)
+    if kind == "implicit":
+        _choose_event(columns, chosen, event, source)
     for field, at in chosen.items():
-        if named and isinstance(given[field], str | None) and names.count(names[at]) > 1:
+        if named and field in given and isinstance(given[field], str | None) and names.count(names[at]) > 1:
             option = "rating" if field == "count" else field
             raise DataError(
                 f"{source}: {names.count(names[at])} columns are called {names[at]!r}. Rename all but one, or give the "
                 f"position of the right one (from 0): {option}={at}."
             )
-    return chosen
+    if named:
+        _check_author(columns, given, chosen, source)
+    unused = {name: columns[at].look for at, name in enumerate(names) if at not in chosen.values()}
+    return Choice(chosen, unused)
+
+
+class _Columns:
+    """The columns of a source, each with a sample of its values."""
+
+    def __init__(self, names: list[str], sample: Callable[[int], pl.Series]) -> None:
+        self.names = names
+        self.sample = sample
+        self.met: dict[int, Column] = {}
+
+    def __getitem__(self, at: int) -> Column:
+        if at not in self.met:
+            self.met[at] = Column(self.names[at], self._values(at))
+        return self.met[at]
+
+    def _values(self, at: int) -> pl.Series:
+        import polars as pl
+
+        try:
+            return self.sample(at)
+        except PalateError:  # a type that only this column has: it is an error where the column is needed
+            return pl.Series(self.names[at], [], dtype=pl.String)
+
+    @property
+    def first_row(self) -> str:
+        """The first row, each value under the position of its column."""
+        shown = []
+        for at in range(min(len(self.names), 20)):
+            values = self[at].values
+            text = "" if len(values) == 0 or values[0] is None else str(values[0])
+            shown.append(f"{at}: {text if len(text) <= 30 else text[:27] + '...'!r}")
+        return ", ".join(shown) + (", ..." if len(self.names) > 20 else "")
 
 
 def _is_column(option: Any) -> bool:
@@ -119,27 +189,155 @@ def position_of(names: list[str], field: str, column: Any, source: str) -> int:
     return names.index(column) if isinstance(column, str) else column % len(names)
 
 
-def _by_name(names: list[str], field: str, taken: dict[str, int]) -> int | None:
-    plain_names = [plain(name) for name in names]
-    for common in COMMON_NAMES[field]:
-        if common in plain_names and plain_names.index(common) not in taken.values():
-            return plain_names.index(common)
-    return None
+def _choose_by_name(columns: _Columns, given: dict[str, Any], chosen: dict[str, int]) -> None:
+    """Add the columns with common names whose values fit.
+
+    Where no column of a needed field fits, the one with the best name is taken: its values are then bad rows.
+    """
+    plain_names = [plain(name) for name in columns.names]
+    for field in given:
+        if given[field] is not None:
+            continue
+        candidates = [
+            at
+            for common in COMMON_NAMES[field]
+            for at, name in enumerate(plain_names)
+            if name == common and at not in chosen.values() and (common not in FLAG_NAMES or columns[at].are_flags)
+        ]
+        fitting = [at for at in candidates if _fits(columns[at], field)]
+        if field in ("time", "weight"):
+            candidates = []
+        if fitting or candidates:
+            chosen[field] = (fitting or candidates)[0]
+    if given.get("weight", False) is None and "weight" in chosen and _is_of_item(columns, chosen):
+        del chosen["weight"]
 
 
-def _by_position(
-    names: list[str], field: str, taken: dict[str, int], is_time: Callable[[int, float], bool]
-) -> int | None:
-    """The position of a field among unnamed columns. The third is the time if it has large numbers, else the count."""
-    free = [at for at in range(min(len(names), 4)) if at not in taken.values()]
+def _choose_event(columns: _Columns, chosen: dict[str, int], event: Event, source: str) -> None:
+    """Add the column of events of implicit ratings, if there is one."""
+    free = [at for at in range(len(columns.names)) if at not in chosen.values()]
+    found = event_column([columns[at] for at in free], [plain(columns.names[at]) for at in free], event, source)
+    if found is not None:
+        chosen["event"] = free[found]
+
+
+def _fits(column: Column, field: str) -> bool:
+    """True if a column's values can be those of a field."""
+    if field in ("user", "item"):
+        return column.can_be_ids or (field == "item" and column.are_long)
     if field == "time":
-        has_measure = "rating" in taken or "count" in taken
-        candidates = ((3, -math.inf),) if has_measure else ((2, MIN_TIMESTAMP), (3, -math.inf))
-        return next((at for at, minimum in candidates if at in free and is_time(at, minimum)), None)
-    position = POSITIONS.get(field)
-    if position not in free or (field == "count" and is_time(position, MIN_TIMESTAMP)):
-        return None
-    return position
+        if column.are_clocks:
+            return False  # the day is in another column
+        return column.is_blank or column.are_times or column.is_whole or column.are_mostly_times
+    are_numbers = column.numbers is not None or (not column.is_list and are_readable(column.texts))
+    return are_numbers and (field == "weight" or not column.are_times)
+
+
+def _is_of_item(columns: _Columns, chosen: dict[str, int]) -> bool:
+    """True if items with several rows have one weight each, and not all the same: what the item weighs."""
+    if "item" not in chosen:
+        return False
+    items, weights = (columns[chosen[field]].values.to_list() for field in ("item", "weight"))
+    of_item: dict[Any, set[Any]] = {}
+    for item, weight in zip(items, weights, strict=True):
+        of_item.setdefault(item, set()).add(weight)
+    return len(of_item) < len(items) and all(len(own) == 1 for own in of_item.values()) and len(set(weights)) > 1
+
+
+def _check_author(columns: _Columns, given: dict[str, Any], chosen: dict[str, int], source: str) -> None:
+    """Raise DataError if the users were found by a name such as author, and each item has one: of its making, then."""
+    at = chosen["user"]
+    if given["user"] is not None or plain(columns.names[at]) not in MAKER_NAMES:
+        return
+    items = columns[chosen["item"]].texts
+    if len(items) > 1 and len(set(items)) == len(items):
+        name = columns.names[at]
+        raise DataError(
+            f"{source}: the column {name!r} may be who made an item, and no other column is the user by its name. "
+            f"{there_are(columns.names)} If each row is a rating by that person, pass user={name!r}; otherwise say "
+            "which column has the users: user=..."
+        )
+
+
+def _choose_by_position(
+    columns: _Columns, given: dict[str, Any], chosen: dict[str, int], kind: str, source: str, *, is_ordered: bool
+) -> None:
+    """Add columns without names by what their values can be: users, items, then a rating or count and a time.
+
+    The order of users and items is the one that nothing but the position can say. A file of five columns or more, or
+    one with several columns that can be the rating, is never guessed at.
+    """
+    free = [at for at in range(len(columns.names)) if at not in chosen.values()]
+    if len(columns.names) > MAX_UNNAMED:
+        if any(field not in chosen for field in NEEDED[kind]):
+            _ask(columns, chosen, kind, source, f"it has {len(columns.names)} columns")
+        return
+    measure = "rating" if kind == "explicit" else "count"
+    if given[measure] is None and measure not in chosen:
+        if is_ordered:
+            chosen.update({measure: 2} if 2 in free and not (kind == "implicit" and columns[2].are_times) else {})
+        else:
+            _choose_measure_by_position(columns, chosen, kind, measure, source)
+    _choose_time_by_position(columns, given, chosen, [at for at in free if at not in chosen.values()])
+    free = [at for at in free if at not in chosen.values()]
+    ids = [field for field in ("user", "item") if field not in chosen]
+    if len(free) < len(ids):
+        return
+    if len(free) == len(ids) == 2 and columns[free[0]].matches(ASIN) and columns[free[1]].matches(AMAZON_REVIEWER):
+        free.reverse()  # as Amazon's files have them
+    chosen.update(zip(ids, free, strict=False))
+
+
+def _choose_measure_by_position(
+    columns: _Columns, chosen: dict[str, int], kind: str, measure: str, source: str
+) -> None:
+    """Add the rating or count: the third column, or the fourth if only that can be one."""
+    n = len(columns.names)
+    open_to = [at for at in range(2, n) if at not in chosen.values()]
+    if not open_to:
+        return
+    can_be = [at for at in open_to if columns[at].are_ratings or (kind == "implicit" and columns[at].are_counts)]
+    can_be = [at for at in can_be if not columns[at].are_times]
+    if len(can_be) > 1:
+        _ask(columns, chosen, kind, source, f"columns {' and '.join(map(str, can_be))} can both be the {measure}")
+    if can_be:
+        chosen[measure] = can_be[0]
+        return
+    others = [at for at in range(min(2, n)) if at not in chosen.values() and columns[at].are_ratings]
+    is_time = [columns[at].are_times for at in open_to]
+    if kind == "explicit" and len(others) == 1 and columns[others[0]].n_distinct < len(columns[others[0]].texts):
+        _ask(columns, chosen, kind, source, f"column {others[0]} looks like the rating")
+    if kind == "implicit":
+        unclear = [
+            at for at, time in zip(open_to, is_time, strict=True) if not time and columns[at].numbers is not None
+        ]
+        if unclear:
+            _ask(columns, chosen, kind, source, f"column {unclear[0]} is neither a count nor a time")
+        return
+    if not is_time[0]:
+        chosen[measure] = open_to[0]
+
+
+def _choose_time_by_position(columns: _Columns, given: dict[str, Any], chosen: dict[str, int], free: list[int]) -> None:
+    """Add the time: a third column of times, or a fourth of whole numbers or dates."""
+    if given.get("time", False) is not None or "time" in chosen:
+        return
+    for at in free:
+        has_measure = "rating" in chosen or "count" in chosen
+        if at in (2, 3) and (columns[at].are_times or (at == 3 and has_measure and columns[at].is_whole)):
+            chosen["time"] = at
+            return
+
+
+def _ask(columns: _Columns, chosen: dict[str, int], kind: str, source: str, why: str) -> NoReturn:
+    """Raise DataError with the first row and the options to type."""
+    fields = [field for field in NEEDED[kind] if field not in chosen]
+    free = [at for at in range(len(columns.names)) if at not in chosen.values()]
+    example = ", ".join(f"{field}={at}" for field, at in zip(fields, free, strict=False))
+    raise DataError(
+        f"{source} has no column names, and which column is which is not clear: {why}. Its first row, with positions "
+        f"from 0, is {columns.first_row}. Say which is which, for instance {example}."
+    )
 
 
 def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> None:
@@ -149,10 +347,11 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
         if missing == ["rating"] and (advice := _count_advice(names)):
             raise DataError(f"{source}: {advice} {there_are(names)}")
         wide = " If each item has a column of its own, pass wide=True." if "item" in missing and len(names) > 2 else ""
+        alone = ' If all rows are one person\'s, pass user="me".' if "user" in missing else ""
         implicit = ' If only choices are known (clicks, plays, purchases), pass kind="implicit".'
         raise DataError(
             f"{source}: no column found for {' and '.join(missing)}. {there_are(names)} Say which with {options} "
-            f"(a name, or a position from 0).{wide}{implicit if 'rating' in missing else ''}"
+            f"(a name, or a position from 0).{wide}{alone}{implicit if 'rating' in missing else ''}"
         )
     fields = sorted(chosen, key=FIELDS.index)
     for number, field in enumerate(fields):

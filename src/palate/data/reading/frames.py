@@ -1,13 +1,16 @@
-"""Frames: sources that have columns (frames, arrays, sparse matrices, SQL, Parquet, JSON lines) as polars columns.
+"""Frames: sources that have columns (frames, arrays, sparse matrices, SQL, Parquet, JSON) as polars columns.
 
 Everything becomes a `Table`, whose columns are converted one by one when they are needed.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import io
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +19,19 @@ from numpy.typing import NDArray
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import NativeFrame, is_foreign, opened
-from palate.data.reading.textfiles import blocks, name_of, open_bytes, utf8_chunks
+from palate.data.reading.containers import Content, Fits, can_seek, is_pipe, opened_content
+from palate.data.reading.databases import SQLITE, sqlite_columns
+from palate.data.reading.jsonfiles import JsonRecords, is_json, json_records
+from palate.data.reading.looks import N_SAMPLED
+from palate.data.reading.xmlfiles import begins_like_xml, xml_records
 from palate.errors import DataError, LabelTypeError, OptionError
 
 if TYPE_CHECKING:
     import polars as pl
 
 COLUMN_FILES = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}
-JSON_FILES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "ipc stream", SQLITE: "sqlite"}
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class Table:
     """Columns by position. `column(at)` is one of values, `label(at)` one of ids; `named` is True with real names.
 
     What follows is for wide tables: `head(n)` has the first n rows of a source whose names may say nothing, `own_names`
-    are the names as the source has them, `index` is that of a pandas frame, unless it only counts the rows.
+    are the names as the source has them, `index` is that of a pandas frame, unless it only counts the rows. `how` tells
+    in words how the source was read.
     """
 
     source: str
@@ -46,16 +55,31 @@ class Table:
     own_names: list[Any] | None = None
     index: pl.Series | None = None
     is_text: bool = False
+    how: dict[str, str] = field(default_factory=dict)
+
+    def sample(self, at: int) -> pl.Series:
+        """The first values of a column."""
+        return self.column(at).head(N_SAMPLED) if self.head is None else self.head(N_SAMPLED).column(at)
 
 
-def table_of(source: Any, connection: Any = None) -> Table | None:
-    """The source as a Table, or None if it is a text file."""
-    if connection is not None:
-        return _of_query(source, connection)
+def table_of(source: Any, connection: Any = None, fits: Fits | None = None) -> Table | None:
+    """The source as a Table, or None if it is a text file.
+
+    fits: how well the column names of a file in an archive, or of a table in a database, fit what is looked for.
+    """
+    table = _of_query(source, connection) if connection is not None else _of_any(source, fits)
+    for name in table.names if table else ():
+        if not _is_text(name):
+            raise DataError(f"the name of a column, {name!r}, is no text: it has half of a pair of surrogates.")
+    return table
+
+
+def _of_any(source: Any, fits: Fits | None) -> Table | None:
     if isinstance(source, (str, Path)):
-        return _of_file(source)
+        _check_no_query(source)
+        return None if is_pipe(source) else _of_file(source, fits)
     if hasattr(source, "read"):
-        return None
+        return _of_open_file(source, fits)
     if isinstance(source, Mapping):
         return _of_columns(dict(source), "the mapping")
     if isinstance(source, tuple):
@@ -74,30 +98,85 @@ def _of_query(query: Any, connection: Any) -> Table:
 
     if not isinstance(query, str):
         raise OptionError(f"with connection=, give an SQL query as text, not {type(query).__name__}.")
+    if isinstance(connection, sqlite3.Connection):
+        return _of_sqlite(query, connection)
     try:
         return _of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"the result of the query cannot be read: {error}") from error
 
 
-def _of_file(source: str | Path) -> Table | None:
+def _of_sqlite(query: str, connection: sqlite3.Connection) -> Table:
+    """The rows as SQLite has them, where 1 and "1" may stand in one column: polars would make them one text."""
+    try:
+        cursor = connection.execute(query)
+        rows = cursor.fetchall()
+    except sqlite3.Error as error:
+        raise DataError(f"the result of the query cannot be read: {error}") from error
+    names = [str(column[0]) for column in cursor.description or ()]
+    return _of_columns({at: [row[at] for row in rows] for at in range(len(names))}, "the query", names=names)
+
+
+def _check_no_query(source: str | Path) -> None:
+    if not str(source).lower().startswith(("select ", "select\n", "with ")):
+        return
+    with suppress(OSError):  # a query is too long for the name of a file
+        if Path(source).exists():
+            return
+    raise OptionError("an SQL query needs connection=, an open database connection.")
+
+
+def _of_open_file(source: Any, fits: Fits | None) -> Table | None:
+    """The table in an open file; None if it is text, or a pipe that cannot be read twice."""
+    if not can_seek(source):
+        return None
+    start = source.tell()
+    table = _of_file(source, fits)
+    if table is None:
+        source.seek(start)
+    return table
+
+
+def _of_file(source: Any, fits: Fits | None) -> Table | None:
+    """The table in a file, by its first bytes and its name; None if it is text."""
+    with opened_content(source, fits) as content:
+        suffix = _suffix(content.name)
+        kind = next((kind for magic, kind in MAGIC.items() if content.head.startswith(magic)), COLUMN_FILES.get(suffix))
+        path = source if isinstance(source, (str, Path)) and not content.how and content.member is None else None
+        if kind in ("parquet", "ipc", "ipc stream"):
+            return replace(_of_columnar(content, kind, path), how=content.how)
+        if kind == "sqlite":
+            member, columns = sqlite_columns(content, path, fits)
+            return replace(_of_columns(columns, content.name), how=content.how | {"member": f"table {member}"})
+        if begins_like_xml(content.head):
+            return replace(_of_xml(content), how=content.how)
+        return _of_json(json_records(content, suffix), content) if is_json(content.head, suffix) else None
+
+
+def _of_xml(content: Content) -> Table:
+    records = xml_records(content.whole(), content.name)
+    names = dict.fromkeys(key for record in records for key in record)
+    return _of_columns({name: [record.get(name) for record in records] for name in names}, content.name)
+
+
+def _suffix(name: str) -> str:
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
+
+
+def _of_columnar(content: Content, kind: str, path: Any) -> Table:
     import polars as pl
 
-    lower = str(source).lower()
-    if lower.startswith(("select ", "select\n", "with ")) and not Path(source).exists():
-        raise OptionError("an SQL query needs connection=, an open database connection.")
-    if lower.startswith(("http://", "https://", "s3://")):
-        raise DataError(f"{source}: palate reads local files only. Download it first.")
-    if lower.endswith(JSON_FILES):
-        return _of_json_lines(source)
-    kind = COLUMN_FILES.get(Path(lower).suffix)
-    if kind is None or not Path(source).is_file():
-        return None
+    readers: dict[str, Callable[..., pl.DataFrame]] = {
+        "parquet": partial(pl.read_parquet, glob=False),
+        "ipc": pl.read_ipc,
+        "ipc stream": pl.read_ipc_stream,
+    }
     try:
-        frame = pl.read_parquet(source) if kind == "parquet" else pl.read_ipc(source)
+        frame = readers[kind](path if path and kind == "parquet" else io.BytesIO(content.whole()))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise DataError(f"{source} is not a readable {kind} file: {error}") from error
-    return _of_polars(frame, str(source))
+        raise DataError(f"{content.name} is not a readable {kind} file: {error}") from error
+    return _of_polars(frame, content.name)
 
 
 def _of_polars(frame: pl.DataFrame, source: str) -> Table:
@@ -105,7 +184,7 @@ def _of_polars(frame: pl.DataFrame, source: str) -> Table:
 
 
 def _of_frame(source: Any) -> Table:
-    frame = opened(source)
+    frame = opened(source) or opened(_of_stream(source))
     if frame is None:
         raise DataError(
             f"cannot read ratings from this {type(source).__name__}. Give a path, an open file, a pandas, polars or "
@@ -115,13 +194,20 @@ def _of_frame(source: Any) -> Table:
     return _of_native(frame, f"the {type(source).__name__}", source if hasattr(source, "iloc") else None)
 
 
+def _of_stream(source: Any) -> Any:
+    """A polars frame of anything that gives an Arrow stream, as DuckDB does."""
+    import polars as pl
+
+    return pl.DataFrame(source) if hasattr(source, "__arrow_c_stream__") else None
+
+
 def _of_native(frame: NativeFrame, source: str, pandas: Any) -> Table:
     """A frame of any library. pandas: the frame itself if it has an index."""
     names = frame.names
     named = not all(name.isdigit() for name in names)
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return series_of_values(frame.column(at), names[at], labels=labels)
+        return series_of_values(frame.column(at), names[at], labels=labels, lists=True)
 
     return Table(
         source,
@@ -158,16 +244,16 @@ def _are_rows(rows: list[Any]) -> bool:
     return len(widths) == 1 and widths.pop() >= 2
 
 
-def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True) -> Table:
+def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True, names: list[str] | None = None) -> Table:
     values = [column if hasattr(column, "__len__") else list(column) for column in columns.values()]
-    names = [str(name) if named else f"column_{name + 1}" for name in columns]
-    own_names = list(columns) if named and all(type(name) is int for name in columns) else None
+    own_names = list(columns) if named and not names and all(type(name) is int for name in columns) else None
+    names = names or [str(name) if named else f"column_{name + 1}" for name in columns]
     if len({len(column) for column in values}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(names, values, strict=True))
         raise DataError(f"{source}: columns of different lengths: {lengths}.")
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return series_of_values(values[at], names[at], labels=labels)
+        return series_of_values(values[at], names[at], labels=labels, lists=True)
 
     height = len(values[0]) if values else 0
     return Table(source, names, column, lambda at: column(at, labels=True), named, height=height, own_names=own_names)
@@ -205,8 +291,14 @@ def _whole(column: NDArray[Any], name: str) -> pl.Series:
 
     present = np.isfinite(column)
     ids = column[present]
-    if (ids != np.floor(ids)).any() or (np.abs(ids) > 2**53).any():
-        raise LabelTypeError(f"the array: ids in {name} must be whole numbers, got floats such as {ids.tolist()[0]!r}.")
+    limit = 2 ** (np.finfo(column.dtype).nmant + 1)  # from here on a float may stand for several integers
+    wrong = ids[(ids != np.floor(ids)) | (np.abs(ids) >= limit)]
+    if len(wrong):
+        raise LabelTypeError(
+            f"the array: ids in {name} must be whole numbers below {limit:,}, up to which such floats are exact, got "
+            f"{wrong.tolist()[0]!r}. Give users and items as arrays of integers or strings: palate.read((users, items, "
+            "values))."
+        )
     series = pl.Series(name, np.where(present, column, 0).astype(np.int64))
     return series.set(pl.Series(~present), None)
 
@@ -219,24 +311,30 @@ def _of_sparse(matrix: Any) -> Table:
     return _of_columns(columns, "the sparse matrix")
 
 
-def series_of_values(values: Any, name: str, *, labels: bool = False, words: bool = True) -> pl.Series:
+def series_of_values(
+    values: Any, name: str, *, labels: bool = False, words: bool = True, lists: bool = False
+) -> pl.Series:
     """A list, an array or a column of any kind as a polars series.
 
-    words: take a word such as NA among numbers as missing.
+    words: take a word such as NA among numbers as missing. lists: values may be lists; otherwise these become text.
     """
     import polars as pl
 
     if isinstance(values, pl.Series):
-        return _of_objects(values.to_list(), name, labels=labels, words=words) if is_foreign(values) else values
+        return (
+            _of_objects(values.to_list(), name, labels=labels, words=words, lists=lists)
+            if is_foreign(values)
+            else values
+        )
     if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
         values = values.to_numpy()
     array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
     if array is None:
-        return _of_objects(list(values), name, labels=labels, words=words)
+        return _of_objects(list(values), name, labels=labels, words=words, lists=lists)
     if array.ndim != 1:
         raise DataError(f"column {name!r} has shape {array.shape}: give one dimension.")
     if array.dtype.kind in "UT":
-        return pl.Series(name, array.tolist(), dtype=pl.String)
+        return _of_texts(array.tolist(), name)
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     if array.dtype.kind in "cV":  # complex numbers and records, which polars has no type for
@@ -244,7 +342,7 @@ def series_of_values(values: Any, name: str, *, labels: bool = False, words: boo
     return pl.Series(name, in_known_unit(array))
 
 
-def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = True) -> pl.Series:
+def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = True, lists: bool = False) -> pl.Series:
     """Python objects as a column: strings, integers or floats. A mix becomes text, but is an error for labels."""
     import polars as pl
 
@@ -256,7 +354,9 @@ def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = Tru
     if kinds == {np.datetime64}:
         return series_of_values(np.array(cleaned, "datetime64[us]"), name)
     if not kinds or kinds <= {str, np.str_}:
-        return pl.Series(name, cleaned, dtype=pl.String)
+        return _of_texts(cleaned, name)
+    if lists and kinds <= {list, tuple, np.ndarray} and (series := _of_lists(cleaned, name)) is not None:
+        return series
     if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
         return _integers(cleaned, name)
     if all(issubclass(kind, (int, float, np.number)) and kind is not bool for kind in kinds):
@@ -267,7 +367,39 @@ def _of_objects(values: list[Any], name: str, *, labels: bool, words: bool = Tru
             f"the ids in column {name!r} must be all strings or all integers, got {names}. "
             "Make them one type, for instance all strings."
         )
-    return pl.Series(name, [None if value is None else str(value) for value in cleaned], dtype=pl.String)
+    return _of_texts([None if value is None else str(value) for value in cleaned], name)
+
+
+def _of_texts(texts: list[Any], name: str) -> pl.Series:
+    """Strings as a column. Raises DataError for one that is half a character, which no file can hold."""
+    import polars as pl
+
+    try:
+        return pl.Series(name, texts, dtype=pl.String)
+    except UnicodeError:
+        row = next(row for row, text in enumerate(texts) if text is not None and not _is_text(text))
+        raise DataError(
+            f"column {name!r}, row {row} (from 0): {texts[row]!r} is no text: it has half of a pair of surrogates."
+        ) from None
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def _of_lists(values: list[Any], name: str) -> pl.Series | None:
+    """Lists as a column of lists; None if their values are of several types."""
+    import polars as pl
+
+    try:
+        series = pl.Series(name, [None if value is None else list(value) for value in values])
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+    return series if isinstance(series.dtype, pl.List) else None
 
 
 def _integers(values: list[Any], name: str) -> pl.Series:
@@ -276,7 +408,9 @@ def _integers(values: list[Any], name: str) -> pl.Series:
     try:
         return pl.Series(name, values, dtype=pl.Int64)
     except (OverflowError, TypeError, pl.exceptions.PolarsError):
-        raise DataError(f"column {name!r} has an integer beyond 64 bits. Make its ids strings.") from None
+        raise DataError(
+            f"column {name!r} has an integer beyond 64 bits. Make ids strings; other numbers must be smaller."
+        ) from None
 
 
 def _is_missing(value: Any) -> bool:
@@ -288,45 +422,21 @@ def _is_not_itself(value: Any) -> Any:
     return True if type(value).__name__ in ("NAType", "NaTType") else value != value
 
 
-def _of_json_lines(source: Any) -> Table:
-    name = name_of(source)
-    with open_bytes(source) as stream:
-        records = list(_json_records(blocks(utf8_chunks(stream, None, name), None)))
-    keys = list(dict.fromkeys(key for record, _, _ in records for key in record))
-    if not keys:
-        raise DataError(f"{name} has no JSON objects: give one per line.")
+def _of_json(found: JsonRecords, content: Content) -> Table:
+    records, keys = found.records, found.names
 
     def column(at: int, *, labels: bool = False) -> pl.Series:
-        return _of_objects(
-            [record.get(keys[at]) for record, _, _ in records], keys[at], labels=labels, words=not labels
-        )
+        values = [record.get(keys[at]) for record, _, _ in records]
+        return _of_objects(values, keys[at], labels=labels, words=not labels, lists=True)
 
     return Table(
-        name,
+        content.name,
         keys,
         column,
         lambda at: column(at, labels=True),
-        where=lambda row: f"line {records[row][1]}",
+        found.named,
+        where=lambda row: found.place.format(records[row][1]),
         reasons={row: reason for row, (_, _, reason) in enumerate(records) if reason},
         height=len(records),
+        how=content.how,
     )
-
-
-def _json_records(parts: Iterable[Any]) -> Iterable[tuple[dict[str, Any], int, str | None]]:
-    """Each line as (fields, line number, what is wrong or None)."""
-    for block in parts:
-        if block.reason:
-            yield {}, block.line, block.reason
-            continue
-        for number, line in enumerate(block.data.removesuffix(b"\n").split(b"\n")):
-            yield _json_record(line, block.line + number)
-
-
-def _json_record(line: bytes, number: int) -> tuple[dict[str, Any], int, str | None]:
-    if not line.strip():
-        return {}, number, "a blank line"
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}, number, "not JSON"
-    return (record, number, None) if isinstance(record, dict) else ({}, number, "not a JSON object")

@@ -6,24 +6,44 @@ the csv module of the standard library parses the block again, since it knows th
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from palate.data.reading.columns import is_common, is_wide_header
-from palate.data.reading.textfiles import Block, blocks, count
+from palate.data.reading.dialects import (
+    SPELLED,
+    Dialect,
+    Opening,
+    Quotes,
+    ends_in_separators,
+    find_opening,
+    find_quotes,
+    find_separator,
+    has_header,
+    is_comment,
+    names_of_rows,
+    odd_quotes,
+    plain_records,
+    quoted_records,
+    sample_rows,
+    without_quotes,
+)
+from palate.data.reading.layouts import Layout, LinedRows, find_layout
+from palate.data.reading.looks import N_SAMPLED
+from palate.data.reading.textfiles import Block, blocks, count, quotes_pair_up
 from palate.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-SEPARATORS = ("::", "\t", ",", ";", "|", " ")
-QUOTED = re.compile(r'"[^"]*"')
+SAMPLE = 1 << 16  # bytes that are looked at, and more where lines are long
+MANY_LINES = 32  # that a sample should have
+ODD_BYTES, MANY_ODD = bytes({*range(9), *range(14, 28), 127}), 4  # control characters that texts do not have
+HOW_QUOTES = {"none": "part of the text", "backslash": "escaped by backslashes"}
 
 
 @dataclass(frozen=True)
@@ -33,20 +53,7 @@ class Rows:
     frame: pl.DataFrame
     where: Callable[[int], str]
     reasons: dict[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How the fields of a file are separated; `names` has one name per field."""
-
-    separator: str
-    header: bool
-    names: list[str]
-
-    @property
-    def quoting(self) -> bool:
-        """True if "..." may enclose a field: not with blanks, `::` and other long separators."""
-        return len(self.separator) == 1 and self.separator != " "
+    n_left_out: int = 0
 
 
 class TextFile:
@@ -64,35 +71,164 @@ class TextFile:
         is_header: Callable[[list[list[str]]], bool] | None = None,
     ) -> None:
         first = next((chunk for chunk in chunks if chunk.strip(b"\r\n")), b"")
-        lines = sample_lines(first.lstrip(b"\r\n"))
+        _check_text(first.lstrip()[:SAMPLE].split(b"\n", 1)[0], source)
+        lines = sample_lines(first)
+        if not any(line.strip() for line in lines):
+            raise DataError(f"{source} is empty: there are no ratings in it.")
+        self.source = source
+        self.packing = chunks
+        self.layout: Layout | None = None
+        if given and (layout := find_layout(lines, given, min_columns, source)):
+            self._lay_out(layout, lines, first, chunks)
+            return
+        self.opening = find_opening(lines, separator or getattr(chunks, "separator", None), given, min_columns, source)
+        first = _without_lines(first, self.opening.n_lines)
+        lines = [line for line in lines[self.opening.n_lines :] if line.strip()][:N_SAMPLED]
         if not lines:
             raise DataError(f"{source} is empty: there are no ratings in it.")
-        separator = separator or find_separator(lines, min_columns)
-        self.source = source
-        self.sample = sample_rows(lines, separator)
+        separator = separator or self.opening.separator or find_separator(without_quotes(lines), min_columns)
+        quotes = find_quotes(first, separator)
+        self.quotes_are_met = quotes is not None
+        self.sample = sample_rows(lines, separator, quotes or _default_quotes(separator))
+        if not self.sample:
+            raise DataError(f"{source} is empty: there are no ratings in it.")
         self.chunks = chain([first], chunks)
-        if header is None:
-            header = is_header(self.sample) if is_header else _has_header(self.sample, given, min_columns)
-        self.dialect = Dialect(separator, header, self._names(header))
+        self._describe(separator, quotes or _default_quotes(separator), header, given, min_columns, is_header)
 
-    def _names(self, header: bool) -> list[str]:
+    def _lay_out(self, layout: Layout, lines: list[str], first: bytes, chunks: Iterator[bytes]) -> None:
+        """Set the layout of a file whose lines are no rows, and the sample of its rows."""
+        self.opening, self.n_header, self.how_header, self.quotes_are_met = Opening(), 0, "", False
+        self.layout, self.chunks = layout, chain([first], chunks)
+        self.dialect = Dialect(",", True, layout.names, "none")
+        text = "\n".join(lines[:N_SAMPLED]).strip("\n")
+        rows = layout.fresh().rows(Block(1, text.encode("utf-8", "replace"))).frame.head(N_SAMPLED)
+        self.sample = [[text or "" for text in row] for row in rows.rows()]
+
+    def _describe(
+        self,
+        separator: str,
+        quotes: Quotes,
+        header: bool | None,
+        given: dict[str, Any],
+        min_columns: int,
+        is_header: Callable[[list[list[str]]], bool] | None,
+    ) -> None:
+        """Set the dialect, by the sample of rows."""
+        named = self.opening.names if header is None else None
+        if named:
+            header = False
+        elif header is None:
+            header = is_header(self.sample) if is_header else has_header(self.sample, given, min_columns)
+        self.n_header = int(header)
+        trailing = ends_in_separators(self.sample, header, min_columns)
+        if trailing:
+            width = Counter(map(len, self.sample[self.n_header :])).most_common(1)[0][0]
+            self.sample = [row[:-1] if len(row) == width else row for row in self.sample]
+        names, self.how_header = self._names(header, named, separator)
+        self.dialect = Dialect(
+            separator, bool(header or named), names, quotes, trailing=trailing, comment=self.opening.comment
+        )
+
+    def _names(self, header: bool, named: list[str] | None, separator: str) -> tuple[list[str], str]:
         if header:
-            return [name.strip() for name in self.sample[0]]
+            return names_of_rows(self.sample[0], self.sample[1:], separator)
+        if named:
+            return named, ""
         width = Counter(map(len, self.sample)).most_common(1)[0][0]
-        return [f"column_{at + 1}" for at in range(width)]
+        return [f"column_{at + 1}" for at in range(width)], ""
+
+    def name_columns(self, names: list[str], *, header: bool) -> None:
+        """Give the columns these names, whatever the first row looked like; header: whether it has them."""
+        self.n_header, self.how_header = int(header), ""
+        self.dialect = replace(self.dialect, header=header, names=names)
 
     def rows(self) -> Iterator[tuple[Rows | None, partial[Rows]]]:
         """For each block: its rows read the fast way, or None if it is irregular; and how to read it the exact way."""
-        skip = int(self.dialect.header)
-        for block in blocks(self.chunks, self.dialect.separator if self.dialect.quoting else None):
+        skip, n_rows = self.n_header, 0
+        for block in blocks(self.chunks, self._quote_after, line=self.opening.n_lines + 1):
+            if self.layout:
+                yield None, partial(_laid_out, self.layout.rows(block))
+                continue
+            self._meet_quotes(block)
             fast = parse_fast(block, self.dialect)
             yield fast and _without(skip, fast), partial(_exact, block, self.dialect, skip)
             skip = 0
+            n_rows += count(block.data, "\n") + (not block.data.endswith(b"\n"))
+        if self.opening.n_rows is not None and n_rows != self.opening.n_rows:
+            raise DataError(
+                f"{self.source} announces {self.opening.n_rows:,} entries and has {n_rows:,}: copy it again."
+            )
 
-    def is_time(self, at: int, minimum: float) -> bool:
-        """True if a column has only whole numbers of at least `minimum` in the sample."""
-        fields = [row[at].strip().removesuffix(".0") for row in self.sample if len(row) > at]
-        return all(text.lstrip("-").isdecimal() and float(text) >= minimum for text in fields)
+    def _quote_after(self) -> str | None:
+        return self.dialect.separator if self.dialect.quoting else None
+
+    def _meet_quotes(self, block: Block) -> None:
+        """Decide what quotes mean at the first block that has some; no row before it depends on that."""
+        if not self.quotes_are_met and (quotes := find_quotes(block.data, self.dialect.separator)):
+            self.dialect, self.quotes_are_met = replace(self.dialect, quotes=quotes), True
+
+    def column(self, at: int) -> pl.Series:
+        """The sample of a column, null where a field is empty or a row is too short."""
+        import polars as pl
+
+        fields = [row[at].strip() if len(row) > at else "" for row in self.sample[self.n_header :]]
+        return pl.Series(self.dialect.names[at], [field or None for field in fields], dtype=pl.String)
+
+    @property
+    def how(self) -> dict[str, str]:
+        """How the file is read, in words."""
+        if self.layout:
+            return self.layout.how | getattr(self.packing, "how", {})
+        header = "yes" if self.dialect.header else "no"
+        how = {
+            "separator": SPELLED.get(self.dialect.separator, f'"{self.dialect.separator}"'),
+            "header": f"{header}, {self.how_header}" if self.how_header else header,
+        } | getattr(self.packing, "how", {})
+        if self.quotes_are_met and self.dialect.quotes in HOW_QUOTES and len(self.dialect.separator) == 1:
+            how["quotes"] = HOW_QUOTES[self.dialect.quotes]
+        if self.dialect.trailing:
+            how["line ends"] = "after a separator"
+        if self.opening.n_lines:
+            how["skipped lines"] = f"{self.opening.n_lines} at the top"
+        if self.dialect.comment:
+            how["comments"] = f"lines that begin with {self.dialect.comment}"
+        return how
+
+
+def _check_text(line: bytes, source: str) -> None:
+    """Raise DataError if a file is no text, by the share of bytes in its first line that no text has."""
+    n_odd = len(line) - len(line.translate(None, ODD_BYTES))
+    if n_odd > max(MANY_ODD, len(line) / 20):
+        raise DataError(
+            f"{source} is no text, and no file of another kind that palate reads. Give the data as CSV or Parquet, for "
+            "instance."
+        )
+
+
+def _default_quotes(separator: str) -> Quotes:
+    """What quotes mean until one is met."""
+    return "none" if len(separator) > 1 or separator == " " else "csv"
+
+
+def sample_lines(data: bytes) -> list[str]:
+    """Complete lines from the start of the first block, blank ones too: 64 KB, and more where lines are long."""
+    end = SAMPLE
+    while end < len(data) and data.count(b"\n", 0, end) < MANY_LINES:
+        end *= 2
+    lines = data[:end].decode("utf-8", "replace").split("\n")
+    return [line.rstrip("\r") for line in (lines[:-1] if end < len(data) else lines)]
+
+
+def _without_lines(data: bytes, n: int) -> bytes:
+    """The data after the first n lines."""
+    at = 0
+    for _ in range(n):
+        at = data.find(b"\n", at) + 1 or len(data)
+    return data[at:]
+
+
+def _laid_out(rows: LinedRows) -> Rows:
+    return Rows(rows.frame, lambda row: f"line {rows.lines[row]}: {rows.frame.row(row)}", rows.reasons)
 
 
 def _exact(block: Any, dialect: Dialect, skip: int) -> Rows:
@@ -106,95 +242,16 @@ def _without(n: int, rows: Rows) -> Rows:
     return Rows(rows.frame.slice(n), lambda row: rows.where(row + n), reasons)
 
 
-def _has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int) -> bool:
-    """True if the first row has column names: one that the caller named, common ones, or just no number.
-
-    With two columns needed (`min_columns`), no row need have a number. Then the first row without one is a header only
-    if it has a common name, or a column has numbers below it.
-    """
-    row = sample[0]
-    if any(column in row for column in given.values() if isinstance(column, str)):
-        return True
-    n_common = sum(any(is_common(name, field) for name in row) for field in ("user", "item", "count"))
-    if n_common >= 2:
-        return True
-    if is_wide_header(sample):
-        return True
-    if any(_is_number(text) for text in row):
-        return False
-    return min_columns > 2 or n_common > 0 or _numbers_begin(sample)
-
-
-def _numbers_begin(sample: list[list[str]]) -> bool:
-    """True if a column has only numbers except in the first row."""
-    columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
-    return len(sample) > 1 and any(all(map(_is_number, column[1:])) for column in columns if not _is_number(column[0]))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def sample_lines(data: bytes) -> list[str]:
-    """Up to a hundred complete lines from the start of the first block."""
-    text = data[: 1 << 16].decode("utf-8", "replace")
-    lines = QUOTED.sub(lambda quoted: re.sub(r"\s", " ", quoted[0]), text).split("\n")
-    whole = lines[:-1] if len(data) > 1 << 16 else lines
-    return [line.rstrip("\r") for line in whole[:100] if line.strip()]
-
-
-def find_separator(lines: list[str], min_columns: int) -> str:
-    """The separator that splits the most lines into the same number of fields, at least `min_columns`.
-
-    Among equals, a blank comes last, since titles have blanks; then more fields are better, as in `1;2;3,5`.
-    """
-    bare = [QUOTED.sub("", line) for line in lines]
-    for n_fields in range(min_columns, 1, -1):
-        agreement = {separator: _agreement(bare, separator, n_fields) for separator in SEPARATORS}
-        best = max(SEPARATORS, key=agreement.__getitem__)
-        if agreement[best][0]:
-            return best
-    return ","
-
-
-def _agreement(lines: list[str], separator: str, min_columns: int) -> tuple[float, bool, int]:
-    """(share of lines with the most common number of fields, whether the separator is not a blank, that number)."""
-    counts = Counter(len(split(line, separator)) for line in lines)
-    width, n_lines = counts.most_common(1)[0]
-    return (n_lines / len(lines) if width >= min_columns else 0.0, separator != " ", width)
-
-
-def split(line: str, separator: str) -> list[str]:
-    """The fields of one line without quotes; a run of blanks is one separator."""
-    return line.split() if separator == " " else line.split(separator)
-
-
-def sample_rows(lines: list[str], separator: str) -> list[list[str]]:
-    """The fields of the sample lines."""
-    if not Dialect(separator, False, []).quoting:
-        return [split(line, separator) for line in lines]
-    rows: list[list[str]] = []
-    for line in lines:
-        try:
-            rows.extend(csv.reader([line], delimiter=separator))
-        except csv.Error:
-            rows.append(split(line, separator))
-    return rows
-
-
 def parse_fast(block: Block, dialect: Dialect) -> Rows | None:
     """The rows of a block if every record is one line of the right shape, else None."""
     import polars as pl
 
     width = len(dialect.names)
     n_rows = count(block.data, "\n") + (not block.data.endswith(b"\n"))
-    if _is_irregular(block.data, dialect.separator) or count(block.data, dialect.separator) != n_rows * (width - 1):
+    data = _without_last_separators(block.data, dialect.separator, n_rows) if dialect.trailing else block.data
+    if _is_irregular(data, dialect) or count(data, dialect.separator) != n_rows * (width - 1):
         return None
-    data, separator = _with_one_byte(block.data, dialect.separator)
+    data, separator = _with_one_byte(data, dialect.separator)
     if separator is None:
         return None
     try:
@@ -212,11 +269,36 @@ def parse_fast(block: Block, dialect: Dialect) -> Rows | None:
     return Rows(frame, lambda row: f"line {block.line + row}")
 
 
-def _is_irregular(data: bytes, separator: str) -> bool:
+def _without_last_separators(data: bytes, separator: str, n_rows: int) -> bytes:
+    """The data without the separator at the end of each line; as they are if a line has none."""
+    mark = separator.encode()
+    ended = data if data.endswith(b"\n") else data + b"\n"
+    return ended.replace(b"\r\n", b"\n").replace(mark + b"\n", b"\n") if ended.count(b"\n") == n_rows else data
+
+
+def _is_irregular(data: bytes, dialect: Dialect) -> bool:
     """True if polars and the csv module might disagree where lines end or fields are split."""
     if b"\0" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
         return True
-    return separator == " " and re.search(rb"(^|\n| ) | \r?(\n|$)", data) is not None
+    if dialect.comment and _has_line_of(data, dialect.comment.encode()):
+        return True
+    if b'"' in data and dialect.quoting and _has_odd_quotes(data, dialect):
+        return True
+    return dialect.separator == " " and re.search(rb"(^|\n| ) | \r?(\n|$)", data) is not None
+
+
+def _has_line_of(data: bytes, mark: bytes) -> bool:
+    """True if a line begins with the mark."""
+    return data.startswith(mark) or b"\n" + mark in data
+
+
+def _has_odd_quotes(data: bytes, dialect: Dialect) -> bool:
+    """True if a quoted field does not end where its quote does, or a quote stands behind a backslash."""
+    if dialect.quotes == "backslash" and b"\\" in data:
+        return True
+    if quotes_pair_up(data, dialect.separator):
+        return False
+    return odd_quotes(dialect.separator).search(data) is not None
 
 
 def _with_one_byte(data: bytes, separator: str) -> tuple[bytes, str | None]:
@@ -257,10 +339,19 @@ def _records(block: Block, dialect: Dialect) -> Iterator[Record]:
         return
     text = block.data.decode("utf-8", "surrogateescape")
     lines = re.findall(r"[^\n]*\n|[^\n]+$", text)
-    reader = _quoted_records if dialect.quoting else _plain_records
-    for start, end, fields, reason in reader(lines, dialect.separator):
+    reader = (
+        quoted_records(lines, dialect.separator, dialect.quotes)
+        if dialect.quoting
+        else plain_records(lines, dialect.separator)
+    )
+    width = len(dialect.names)
+    for start, end, fields, reason in reader:
         content = "".join(lines[start:end])
-        yield block.line + start, content, fields, reason or _wrong_shape(content, fields, len(dialect.names))
+        if dialect.comment and is_comment(content.rstrip("\r\n"), dialect.comment, dialect.separator, width):
+            continue
+        if dialect.trailing and len(fields) == width + 1 and not fields[-1].strip():
+            fields = fields[:-1]
+        yield block.line + start, content, fields, reason or _wrong_shape(content, fields, width)
 
 
 def _wrong_shape(content: str, fields: list[str], width: int) -> str | None:
@@ -271,24 +362,3 @@ def _wrong_shape(content: str, fields: list[str], width: int) -> str | None:
     if re.search("[\udc80-\udcff]", content):
         return "not UTF-8 text"
     return None if len(fields) == width else "wrong number of fields"
-
-
-def _plain_records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[str], str | None]]:
-    for number, line in enumerate(lines):
-        yield number, number + 1, split(line.rstrip("\r\n"), separator), None
-
-
-def _quoted_records(lines: list[str], separator: str) -> Iterator[tuple[int, int, list[str], str | None]]:
-    """Records as the csv module reads them. After a broken record, reading resumes at the next line."""
-    start = 0
-    while start < len(lines):
-        base = start
-        rest = (lines[at] for at in range(base, len(lines)))
-        reader = csv.reader(rest, delimiter=separator, strict=True)
-        try:
-            for fields in reader:
-                yield start, base + reader.line_num, fields, None
-                start = base + reader.line_num
-        except csv.Error as error:
-            yield start, start + 1, [], f"broken quoting ({error})" if '"' in lines[start] else str(error)
-            start += 1

@@ -6,7 +6,11 @@ error that names it, or is left out and counted.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,11 +18,34 @@ from numpy.typing import NDArray
 
 from palate.data.native import polars_errors_in_words
 from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
-from palate.data.reading.cleaning import BadRows, bad_rows, typed, whole_numbers
-from palate.data.reading.columns import FIELDS, choose_columns, fields_of_kind
+from palate.data.reading.cleaning import (
+    Asked,
+    BadRows,
+    Forms,
+    asked_of,
+    bad_rows,
+    forms_of,
+    set_aside,
+    typed,
+    without_point_zero,
+)
+from palate.data.reading.columns import FIELDS, Choice, choose_columns, fields_of_kind
 from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
+from palate.data.reading.events import Event, EventWeights, check_event
+from palate.data.reading.exploding import exploded
+from palate.data.reading.fitting import fits_ratings
 from palate.data.reading.frames import Table, table_of
+from palate.data.reading.numbers import Decimal
 from palate.data.reading.parsing import Rows, TextFile
+from palate.data.reading.personal import (
+    Person,
+    check_distinct,
+    person_of,
+    rows_of_person,
+    sample_table,
+    settle_header,
+)
+from palate.data.reading.selecting import Selection, check_where
 from palate.data.reading.tables import UNRATED, joined_table
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.reading.wide import Blank, check_not_wide, check_sample_not_wide, check_wide, long_table
@@ -44,8 +71,14 @@ def read(
     items: Any = None,
     users: Any = None,
     unrated: Unrated = "drop",
+    event: Event = None,
+    where: str | None = None,
     wide: bool | None = None,
     blank: float | Literal[False] | None = None,
+    rows: Literal["users", "items"] | None = None,
+    missing: float | str | Iterable[float | str] | None = None,
+    decimal: Decimal | None = None,
+    time_format: str | None = None,
     separator: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
@@ -56,23 +89,34 @@ def read(
     """Read ratings from a file, frame, array, matrix or SQL query.
 
     Columns are found by their names (user, movieId, stars, timestamp, ...) or, in a source without names, by position:
-    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Numbers of a time
-    column stay as they are, dates become seconds since 1970. Gzip is unpacked. Text files are read block by block, so
-    only the ratings need to fit in memory.
+    user, item, rating and perhaps time. Ids stay as they are; those of a text file are strings. Files are known by
+    their content, and unpacked. Text files are read block by block, so only the ratings need to fit in memory. Of an
+    archive, a workbook or a database, the file, sheet or table whose columns fit is read, or the one named behind the
+    path: "archive.zip/ratings.csv".
 
     With kind="implicit", only choices are known: likes, plays, purchases. Then no rating is needed, and a column of
     ratings, counts, plays, quantities or weights is how often, above 0. A source with such a column and no ratings is
     refused without kind=, because it may be meant either way.
 
+    Ratings may be written as 4.5 or 4,5, as 4/5 or "4.0 out of 5 stars" (both are 4), as 80% (80), as ★★★★☆ (4), or as
+    True and False, yes and no, up and down, like and dislike, 👍 and 👎, positive and negative (1 and 0). If implicit,
+    a column of only yes and no, 1 and 0, or 1 and -1 says who chose: rows of the others are left out. Times may be
+    seconds, milliseconds, microseconds, nanoseconds or days since 1970, days of a spreadsheet, or dates in any usual
+    order with a clock and a zone; all become seconds since 1970, and small numbers stay as they are. How a column is
+    written is decided once, on its first values, and told in `ratings.report.how`. Times that cannot all be read are
+    left out, unless time= or time_format= asks for them. Ids such as 17850.0 become 17850 if all are so.
+
     Parameters:
         source (path, open file, frame, mapping, tuple, array, sparse matrix or SQL): What to read. Files are text with
-            any separator, JSON lines, Parquet, Feather or Arrow; frames are pandas, polars, pyarrow or any other that
-            narwhals knows; a mapping has columns by name; a tuple is (users, items, values, ...); an array or a list of
+            any separator, JSON, Parquet, Feather, Arrow, Matrix Market, Netflix Prize, SQLite or workbooks, perhaps
+            compressed or in an archive; frames are pandas, polars, pyarrow, any other that narwhals knows, or have an
+            Arrow stream; a mapping has columns by name; a tuple is (users, items, values, ...); an array or a list of
             rows has shape (n, 3) or (n, 4), or (n, 2) if implicit; a sparse matrix is users x items; SQL is a query,
             with connection=.
         kind ("explicit" or "implicit", default "explicit"): "explicit" if values say how high a user rated an item,
             "implicit" if only choices are known.
-        user (str or int, default None): Column of users, by name or position from 0; None finds it.
+        user (str or int, default None): Column of users, by name or position from 0; None finds it. In a source without
+            users, such as an export of Goodreads or Letterboxd, any other name is that of the one person, as in "me".
         item (str or int, default None): Column of items.
         rating (str, int or False, default None): Column of ratings; of counts if implicit, where False leaves it out.
         time (str, int or False, default None): Column of times; False leaves it out.
@@ -82,6 +126,12 @@ def read(
         users (path, frame or mapping, default None): A table of user attributes, joined by id.
         unrated ("drop" or "keep", default "drop"): What to do with items and users of the tables that have no rating.
             "keep" adds them to the vocabularies, so that they can be predicted and recommended.
+        event (mapping, bool or None, default None): With kind="implicit", what each event is worth where a column says
+            what happened, such as {"view": 1, "cart": 3, "purchase": 10, "remove_from_cart": -1}; "ignore" leaves rows
+            out. The worths of a pair are added up, and a sum of 0 or less is no choice. True: 1 for views, clicks and
+            plays, 2 for likes, 3 for carts, 10 for purchases. False: every row counts 1. None refuses such a column.
+        where (str, default None): Read only the rows that meet a condition in SQL on the columns of the source, such as
+            "verified = 'Y' AND year >= 2010"; see `Recommender.recommend`. Numbers in a text file are numbers.
         wide (bool or None, default None): True reads a table with a row for each user and a column for each item. Users
             are the column called user, the index of a pandas frame, the first column of a text file, or else the
             positions of rows; items are the names of the columns, or else their positions. None refuses a source
@@ -89,10 +139,17 @@ def read(
         blank (float, False or None, default None): In a wide table, a number that means no rating, besides blank cells
             and NaN; False: no number does. None takes each number for a rating, but refuses a table without a blank
             cell in which 0 is the lowest, or another number stands apart. In implicit ratings 0 is no choice.
+        rows ("users", "items" or None, default None): What the rows of a wide table are; the columns are then the
+            others. None takes them for items if their labels are called so (movie, title, ...), else for users.
+        missing (number, str or list of them, default None): Values of the rating that mean no rating, such as -1. Their
+            rows are left out and counted in `ratings.report.left_out`.
+        decimal ("." or ",", default None): The decimal mark; None finds it, or asks if 1,234 may be either.
+        time_format (str, default None): How times are written: a format such as "%d/%m/%Y" or "%m/%d/%Y %H:%M", or "s",
+            "ms", "us", "ns" or "days" since 1970. None finds out.
         separator (str, default None): What separates the fields of a text file; None finds it.
         header (bool, default None): True if the first line of a text file has the column names; None finds out.
         encoding (str, default None): Encoding of a text file; None finds out whether it is UTF-8, UTF-16, UTF-32 or
-            Latin-1.
+            Windows-1252.
         on_bad_rows ("raise" or "report", default "raise"): Raise at a row that is not a rating, or leave such rows out
             and count them in `ratings.report`.
         duplicates (str, default None): What to do with rows that repeat a (user, item) pair. "last" keeps the latest by
@@ -123,23 +180,38 @@ def read(
     check_choice("unrated", unrated, UNRATED)
     given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
     fields_of_kind(given, kind)  # raises if two options name the counts
-    check_wide(wide, blank, source)
+    check_wide(wide, blank, rows, source)
+    check_event(event, kind)
+    check_where(where, wide)
+    asked = asked_of(missing, decimal, time_format, time)
+    blank = False if wide and blank is None and asked.missing else blank
     with polars_errors_in_words("the source"):
-        table = table_of(source, connection)
-        collector = Collector(name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind)
+        fits = partial(fits_ratings, given=given, kind=kind)
+        table = table_of(source, connection, fits)
+        collector = Collector(
+            name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, asked, event
+        )
+        collector.selection = None if where is None else Selection(where)
         if table is None:
-            with open_bytes(source) as stream:
+            with open_bytes(source, fits) as stream:
                 chunks = utf8_chunks(stream, encoding, collector.source)
                 min_columns = 3 if kind == "explicit" and not wide else 2
                 text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
+                if header is None and not wide:
+                    settle_header(text)
                 if wide:
-                    collector.add_wide(collector.whole(text), given, blank)
+                    collector.add_wide(collector.whole(text), given, blank, rows)
+                elif person := person_of(sample_table(text), given, kind):
+                    collector.add_person(collector.whole(text), person, given, may_repeat=duplicates is not None)
                 else:
                     collector.add_text(text, given, check_wide=wide is None)
         elif wide:
-            collector.add_wide(table, given, blank)
+            collector.add_wide(table, given, blank, rows)
+        elif person := person_of(table, given, kind):
+            collector.add_person(table, person, given, may_repeat=duplicates is not None)
         else:
             collector.add_table(table, given, check_wide=wide is None)
+    items = collector.item_table if items is None else items
     return collector.ratings(policy, users=users, items=items, unrated=unrated)
 
 
@@ -149,6 +221,7 @@ class Labels:
 
     what: str
     code_of: dict[Any, int] = field(default_factory=dict)
+    were_floats: bool = False  # "17850.0" became "17850"
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
         """Provisional codes of strings or integers (no nulls), shape (n,)."""
@@ -167,7 +240,12 @@ class Labels:
 
     def vocabulary(self) -> tuple[Vocabulary, NDArray[np.int32]]:
         """The vocabulary, and the final code of each provisional code."""
+        import polars as pl
+
         labels = list(self.code_of)
+        if labels and str(labels[0]).endswith(".0"):
+            whole = without_point_zero(pl.Series(labels)).to_list()
+            self.were_floats, labels = whole != labels, whole
         vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
 
@@ -179,16 +257,42 @@ class Collector:
     source: str
     bad: BadRows
     kind: Kind = "explicit"
+    asked: Asked = field(default_factory=Asked)
+    event: Event = None
+    selection: Selection | None = None
+    forms: Forms | None = None
+    is_named: bool = True
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
     batches: list[Columns] = field(default_factory=list)
     rows_read: int = 0
     blank_cells: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    times_not_read: int = 0
+    columns: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+    how: dict[str, str] = field(default_factory=dict)
+    item_table: pl.DataFrame | None = None
 
-    def add_wide(self, table: Table, given: dict[str, Any], blank: Blank) -> None:
+    def add_wide(self, table: Table, given: dict[str, Any], blank: Blank, rows: str | None) -> None:
         """Add all rated cells of a wide table."""
-        long, self.blank_cells = long_table(table, given, blank, self.kind)
-        self.add_table(long, dict.fromkeys(given))
+        long = long_table(table, given, blank, self.kind, rows)
+        self.blank_cells = long.n_blank
+        self.add_table(long.table, dict.fromkeys(given))
+        self.columns, self.how = long.columns, {**table.how, **long.how}
+
+    def add_person(self, table: Table, person: Person, given: dict[str, Any], *, may_repeat: bool) -> None:
+        """Add the rows of one person's file, and keep its titles."""
+        own = rows_of_person(table, person, given, self.kind)
+        self.bad.counts.update(own.left_out)
+        self.rows_read += sum(own.left_out.values())
+        self.add_table(own.table, own.given)
+        if person.export is None and self.kind == "explicit" and not may_repeat:
+            labels = list(self.items.code_of)
+            check_distinct([labels[code] for batch in self.batches for code in batch.items], person, self.source)
+        del self.columns["user"]
+        self.columns, self.how = {**self.columns, **own.columns}, {**table.how, **own.how}
+        self.item_table = own.items
 
     def whole(self, text: TextFile) -> Table:
         """All rows of a text file as one table; rows of another shape are bad."""
@@ -204,7 +308,8 @@ class Collector:
             parts.append(rows.frame.filter(pl.Series(good)))
         frame = pl.concat(parts) if parts else pl.DataFrame()
         names, column = text.dialect.names, frame.to_series
-        return Table(self.source, names, column, column, text.dialect.header, height=frame.height, is_text=True)
+        header, how = text.dialect.header, text.how
+        return Table(self.source, names, column, column, header, height=frame.height, is_text=True, how=how)
 
     def add_table(self, table: Table, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a source with columns."""
@@ -212,18 +317,30 @@ class Collector:
 
         if check_wide:
             check_not_wide(table, given, self.kind)
+        table = exploded(table, given)
 
         chosen = choose_columns(
             table.names,
             given,
             named=table.named,
             source=table.source,
-            is_time=lambda at, minimum: whole_numbers(table.column(at), minimum),
+            sample=table.sample,
             kind=self.kind,
+            event=self.event,
+            is_ordered=not table.is_text,
         )
-        columns = {name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.items()}
+        self.note(chosen, table.names, table.how)
+        self.is_named = table.named
+        columns = {
+            name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.at.items()
+        }
         frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
-        self.add(Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons))
+        rows = Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons)
+        if self.selection is not None:
+            named = {table.names[at]: table.column(at) for at in self.selection.columns(table.names)}
+            rows = self.selection.table_rows(rows, named)
+        self.decide([rows.frame])
+        self.add(rows)
 
     def add_text(self, text: TextFile, given: dict[str, Any], *, check_wide: bool = False) -> None:
         """Add all rows of a text file. A block is parsed the exact way only if the fast way fails or finds bad rows."""
@@ -234,33 +351,78 @@ class Collector:
             given,
             named=text.dialect.header,
             source=self.source,
-            is_time=text.is_time,
+            sample=text.column,
             kind=self.kind,
+            event=self.event,
         )
-        for fast, exact in text.rows():
-            if fast is None or not self.add(_fields(fast, chosen), only_if_clean=True):
-                self.add(_fields(exact(), chosen))
+        self.note(chosen, text.dialect.names, text.how)
+        if self.selection is not None:
+            sample = [text.column(at) for at in range(len(text.dialect.names))]
+            self.selection.decide_types(text.dialect.names, sample)
+        self.is_named = text.dialect.header
+        blocks = text.rows()
+        first = list(islice(blocks, 2))  # a last line without an end is a block of its own
+        self.decide([self._selected(exact() if fast is None else fast, text, chosen).frame for fast, exact in first])
+        for fast, exact in chain((first.pop(0) for _ in range(len(first))), blocks):
+            if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
+                self.add(self._selected(exact(), text, chosen))
+        self.how = text.how | (self.forms.how if self.forms else {})  # some of it is known at the end only
+
+    def _selected(self, rows: Rows, text: TextFile, chosen: Choice) -> Rows:
+        """The chosen columns of the rows that meet the condition, if there is one."""
+        if self.selection is None:
+            return _fields(rows, chosen.at)
+        return _fields(self.selection.rows(rows, text.dialect.names), chosen.at)
+
+    def note(self, chosen: Choice, names: list[str], how: dict[str, str]) -> None:
+        """Keep which column became what, for the report."""
+        fields = [name for name in FIELDS if name in chosen.at]
+        self.columns = {"rating" if name == "count" else name: names[chosen.at[name]] for name in fields}
+        self.unused, self.how = chosen.unused, how
+
+    def decide(self, frames: list[pl.DataFrame]) -> None:
+        """Decide, on the first rows, how ids, numbers and times are written."""
+        import polars as pl
+
+        if frames:
+            is_named = self.is_named or self.asked.time
+            self.forms = forms_of(pl.concat(frames), self.source, self.asked, is_named=is_named)
+            self.how = self.how | self.forms.how
 
     def add(self, rows: Rows, *, only_if_clean: bool = False) -> bool:
         """Add the good rows; raise at bad ones or report them. With only_if_clean, add all or (False) none."""
         import polars as pl
 
-        frame = typed(rows.frame, self.source)
-        bad = bad_rows(frame, rows.reasons)
+        assert self.forms is not None
+        frame = typed(rows.frame, self.source, self.forms)
+        aside = set_aside(rows.frame, frame, self.forms, self.asked)
+        good = np.ones(frame.height, bool)
+        for rows_aside in aside.values():
+            good &= ~rows_aside.to_numpy()
+        bad = bad_rows(frame, rows.reasons, must_read_times=self.asked.must_read_times)
+        bad = {row: reason for row, reason in bad.items() if good[row]} if aside else bad
         if bad and only_if_clean:
             return False
         if bad:
             self.bad.add(bad, rows.where, self.source)
-            good = np.ones(frame.height, bool)
             good[list(bad)] = False
-            frame = frame.filter(pl.Series(good))
-        self.rows_read += rows.frame.height
+        self.left_out.update({reason: int(rows_aside.sum()) for reason, rows_aside in aside.items()})
+        self.left_out.update({"where= is not met": rows.n_left_out} if rows.n_left_out else {})
+        self.rows_read += rows.frame.height + rows.n_left_out
+        frame = frame if good.all() else frame.filter(pl.Series(good))
         if frame.height:
             self.batches.append(self._encoded(frame))
         return True
 
     def _encoded(self, frame: pl.DataFrame) -> Columns:
+        import polars as pl
+
         weight = "weight" if self.kind == "explicit" else "count"
+        if "time" in frame.columns:
+            self.times_not_read += frame["time"].null_count()
+            frame = frame.with_columns(pl.col("time").fill_null(0))
+        if "event" in frame.columns:
+            frame = self._weighted(frame)
         return Columns(
             self._codes(self.users, frame["user"]),
             self._codes(self.items, frame["item"]),
@@ -268,6 +430,16 @@ class Collector:
             frame["time"].to_numpy() if "time" in frame.columns else None,
             frame[weight].to_numpy().astype(np.float32) if weight in frame.columns else None,
         )
+
+    def _weighted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose event is not ignored, with counts of what the events are worth."""
+        import polars as pl
+
+        worth = EventWeights.of(self.event, self.source)(frame["event"])
+        counts = worth * (frame["count"].to_numpy() if "count" in frame.columns else 1.0)
+        kept = ~np.isnan(worth)
+        self.left_out.update({"an ignored event": int((~kept).sum())} if not kept.all() else {})
+        return frame.with_columns(pl.Series("count", counts)).filter(pl.Series(kept))
 
     def _codes(self, labels: Labels, series: pl.Series) -> NDArray[np.int32]:
         try:
@@ -279,8 +451,11 @@ class Collector:
         """The collected ratings, with duplicates joined and the tables attached."""
         user_vocabulary, user_codes = self.users.vocabulary()
         item_vocabulary, item_codes = self.items.vocabulary()
-        columns = self._columns(user_codes, item_codes)
+        self.how |= {f"{side.what} ids": "17850.0 as 17850" for side in (self.users, self.items) if side.were_floats}
+        columns = self._with_all_times(self._columns(user_codes, item_codes))
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
+        if "event" in self.columns:
+            joined = self._chosen(joined)
         counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
         summed, n_dropped = (n_dropped, 0) if duplicates == "sum" else (0, n_dropped)
         report = ReadReport(
@@ -292,6 +467,10 @@ class Collector:
             n_differing,
             summed=summed,
             blank_cells=self.blank_cells,
+            left_out=dict(self.left_out),
+            columns=self.columns,
+            unused=self.unused,
+            how=self.how,
         )
         ratings = Ratings(
             joined.users,
@@ -308,12 +487,31 @@ class Collector:
         with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
         return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
 
+    def _chosen(self, columns: Columns) -> Columns:
+        """The pairs whose events are worth more than 0 in all."""
+        assert columns.weights is not None
+        kept = columns.weights > 0
+        self.left_out.update(
+            {"events of a pair that are worth 0 or less": int((~kept).sum())} if not kept.all() else {}
+        )
+        parts: list[Any] = [None if column is None else column[kept] for column in columns]
+        return Columns(*parts)
+
     def _columns(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Columns:
         batches, self.batches = self.batches, []
         if not batches:
             return Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), None, None)
         parts: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*batches, strict=True)]
         return Columns(user_codes[parts[0]], item_codes[parts[1]], *parts[2:])
+
+    def _with_all_times(self, columns: Columns) -> Columns:
+        """The same columns without times if one of them could not be read; how many is told in the report."""
+        if self.times_not_read:
+            n = f"{self.times_not_read:,} of {len(columns.values):,}"
+            self.how["times"] = f"left out ({n} are missing or cannot be read)"
+        if "times" in self.how and self.how["times"].startswith("left out"):
+            self.columns.pop("time", None)
+        return columns._replace(times=None) if self.times_not_read else columns
 
 
 def _ones(n: int) -> NDArray[np.float32]:
@@ -325,4 +523,4 @@ def _fields(rows: Rows, chosen: dict[str, int]) -> Rows:
     import polars as pl
 
     frame = pl.DataFrame([rows.frame.to_series(chosen[name]).alias(name) for name in FIELDS if name in chosen])
-    return Rows(frame, rows.where, rows.reasons)
+    return Rows(frame, rows.where, rows.reasons, rows.n_left_out)

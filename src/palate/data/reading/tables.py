@@ -5,13 +5,16 @@ The result has one row per code, nulls for labels that the table lacks, and note
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palate.data.features.values import column_with_nulls
 from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
-from palate.data.reading.cleaning import BadRows, labels
+from palate.data.reading.cleaning import BadRows, labels, without_point_zero
 from palate.data.reading.columns import is_common, plain, position_of
+from palate.data.reading.fitting import fits_table
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
@@ -26,6 +29,16 @@ if TYPE_CHECKING:
 UNRATED = ("drop", "keep")
 ID = "\0id"  # a column name that no file has
 INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+WAYS_OUT = "Name the column of ids, or give both one type."
+SPELLINGS: dict[str, Callable[[str], str]] = {  # what may separate two spellings -> the text without it
+    "blanks": lambda text: text.strip(),
+    "upper and lower case": lambda text: text.casefold(),
+    "leading zeros": lambda text: text.lstrip("0") or "0",
+    "a closing .0": lambda text: text.removesuffix(".0"),
+    "blanks, case, leading zeros or a closing .0": lambda text: (
+        text.strip().casefold().removesuffix(".0").lstrip("0") or "0"
+    ),
+}
 DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
 
 
@@ -61,11 +74,15 @@ def _are_labels(column: pl.Series, vocabulary: Vocabulary) -> bool:
 
 
 class Joined(NamedTuple):
-    """A table with one row per label of the vocabulary, in its order, without ids; and notes on what was left out."""
+    """A table with one row per label of the vocabulary, in its order, without ids; and notes on what was left out.
+
+    `lacking` has the number of labels that have no row in the table, the number of all, and what may be why.
+    """
 
     table: pl.DataFrame | None
     vocabulary: Vocabulary
     notes: tuple[str, ...] = ()
+    lacking: tuple[int, int, str] = (0, 0, "")
 
 
 def joined_table(
@@ -90,22 +107,53 @@ def joined_table(
     bad = BadRows(strict)
     with polars_errors_in_words(f"the table of {vocabulary.what}s"):
         name, frame, at = _whole_table(source, vocabulary, bad, label)
-    ids = _keys(labels(frame.to_series(at), vocabulary.what, name), vocabulary)
+    given = without_point_zero(labels(frame.to_series(at), vocabulary.what, name))
+    ids = _keys(given, vocabulary)
     named = frame.drop(frame.columns[at]).with_columns(ids.alias(ID)).filter(pl.col(ID).is_not_null())
     rated = named.filter(pl.col(ID).is_in(_as_column(vocabulary).implode()))
     if len(vocabulary) and rated.height == 0:
         raise DataError(
             f"{name} has none of the {len(vocabulary):,} {vocabulary.what}s. They are like "
             f"{vocabulary.labels[:3].tolist()}; the ids in its column {frame.columns[at]!r} are like "
-            f"{ids.head(3).to_list()}. Name the column of ids, or give both one type."
+            f"{given.head(3).to_list()}. {_spelled_apart(vocabulary.labels.tolist(), given) or WAYS_OUT}"
         )
+    lacking = _lacking(vocabulary, rated[ID], given)
     if unrated == "keep":
         rated, vocabulary = named, _with_labels(vocabulary, named[ID])
     kept = rated.unique(ID, keep="last", maintain_order=True)
     n_repeated = rated.height - kept.height
     notes = _notes(vocabulary.what, bad, frame.height - named.height, named.height - rated.height, n_repeated)
     table = _as_column(vocabulary).to_frame().join(kept, on=ID, how="left", maintain_order="left")
-    return Joined(table.drop(ID), vocabulary, notes)
+    return Joined(table.drop(ID), vocabulary, notes, lacking)
+
+
+def _lacking(vocabulary: Vocabulary, known: pl.Series, given: pl.Series) -> tuple[int, int, str]:
+    """How many labels have no row, of how many, and how they are spelled in the table if that is all."""
+    found = set(known.to_list())
+    lacking = [label for label in vocabulary.labels.tolist() if label not in found]
+    return len(lacking), len(vocabulary), _spelled_apart(lacking, given) if lacking else ""
+
+
+def _spelled_apart(lacking: list[Any], given: pl.Series) -> str:
+    """A sentence on the labels that only their spelling separates from ids of a table, with an example; "" if none."""
+    import polars as pl
+
+    ids = [text for text in given.cast(pl.String).drop_nulls().unique(maintain_order=True).to_list() if text.strip()]
+    texts = [str(label) for label in lacking]
+    best: list[tuple[str, str]] = []
+    by = ""
+    for difference, plain_spelling in SPELLINGS.items():
+        of_table = {plain_spelling(text): text for text in reversed(ids)}
+        pairs = [(text, of_table[plain_spelling(text)]) for text in texts if plain_spelling(text) in of_table]
+        if len(pairs) > len(best):
+            best, by = pairs, difference
+    if not best:
+        return ""
+    of_ratings, of_table_ = best[0]
+    return (
+        f"Only {by} separate {len(best):,} of them from a row, such as {of_ratings!r} in the ratings and {of_table_!r} "
+        "in the table: spell them alike."
+    )
 
 
 def _as_column(vocabulary: Vocabulary) -> pl.Series:
@@ -157,7 +205,8 @@ def _whole_table(
     """(name, table, position of the id column) of a file or frame."""
     import polars as pl
 
-    table = table_of(source)
+    fits = partial(fits_table, what=vocabulary.what, label=label)
+    table = table_of(source, None, fits)
     if table is None:
         return _text_table(source, vocabulary, bad, label)
     at = _id_position(table.names, vocabulary.what, label, table.source, named=table.named)
@@ -178,7 +227,7 @@ def _text_table(
     name = name_of(source)
     parts = []
     is_header = partial(has_header, vocabulary=vocabulary, label=label)
-    with open_bytes(source) as stream:
+    with open_bytes(source, partial(fits_table, what=vocabulary.what, label=label)) as stream:
         text = TextFile(utf8_chunks(stream, None, name), name, None, None, given={}, min_columns=2, is_header=is_header)
         for fast, exact in text.rows():
             rows = fast or exact()
@@ -189,7 +238,7 @@ def _text_table(
     names = distinct_names(text.dialect.names)
     frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
     at = _id_position(names, vocabulary.what, label, name, named=text.dialect.header)
-    guessed = [column if number == at else _guessed(column) for number, column in enumerate(frame.get_columns())]
+    guessed = [column if number == at else typed_column(column) for number, column in enumerate(frame.get_columns())]
     frame = pl.DataFrame(guessed)
     second = names[1] if len(names) > 1 and at != 1 and not text.dialect.header else None
     if second and vocabulary.what == "item" and frame.schema[second] == pl.String:
@@ -208,7 +257,7 @@ def _id_position(names: list[str], what: str, label: str | int | None, source: s
     return (common or exact or [0])[0]
 
 
-def _guessed(text: pl.Series) -> pl.Series:
+def typed_column(text: pl.Series) -> pl.Series:
     """A column of text, as integers or decimals if all its values are; "01" is neither, and NA is missing there."""
     import polars as pl
 
@@ -226,10 +275,15 @@ def _are_decimals(text: pl.Series) -> bool:
 
 
 def has_header(sample: list[list[str]], vocabulary: Vocabulary, label: str | int | None = None) -> bool:
-    """True if the first row of a table has column names: common ones, or no known id where other rows have one."""
+    """True if the first row of a table has column names: common ones, or no known id where other rows have one.
+
+    A first row with digits in its id, as all others have, is a row of an id that is not known.
+    """
     first, at = sample[0], label if isinstance(label, int) else 0
     if label in first or any(is_common(name, vocabulary.what) or plain(name) == "id" for name in first):
         return True
     known = {str(label) for label in vocabulary}
     ids = [row[at] for row in sample if -len(row) <= at < len(row)]
+    if ids and all(re.search("[0-9]", text) for text in ids):
+        return False
     return bool(ids) and ids[0] not in known and any(text in known for text in ids[1:])

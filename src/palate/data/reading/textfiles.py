@@ -1,4 +1,4 @@
-"""Text files: from a path or open file, of any encoding and perhaps gzipped, to blocks of whole records in UTF-8.
+"""Text files: from a path or open file, of any packing and encoding, to blocks of whole records in UTF-8.
 
 No more than a block is in memory at a time.
 """
@@ -6,22 +6,25 @@ No more than a block is in memory at a time.
 from __future__ import annotations
 
 import codecs
-import gzip
-import io
 import re
-import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 
+from palate.data.reading.containers import Content, Fits, in_words, name_of, opened_content, refuse_tables
+from palate.data.reading.workbooks import as_text, is_workbook_file
 from palate.errors import DataError
+
+__all__ = ["Block", "Chunks", "blocks", "count", "name_of", "open_bytes", "utf8_chunks"]
 
 BLOCK = 1 << 24  # bytes read at a time, and the maximum length of a record
 TOO_LONG = f"a line longer than {BLOCK >> 20} MB"
+SAMPLE = 1 << 12  # bytes that tell the encoding
+QUOTED = re.compile(rb'"[^"]*"')
+WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -34,65 +37,53 @@ class Block:
 
 
 @contextmanager
-def open_bytes(source: Any) -> Iterator[IO[bytes]]:
-    """The bytes of a path or open file as a stream, unpacked if gzipped. Raise DataError if there is no such file."""
-    with ExitStack() as stack:
-        stream = source if hasattr(source, "read") else stack.enter_context(_existing(Path(source)).open("rb"))
-        if isinstance(stream, io.TextIOBase):
-            stream = io.BytesIO(stream.read().encode("utf-8", "surrogateescape"))
-        first = stream.read(4)
-        whole = cast(IO[bytes], _Rewound(first, stream))
-        if first == b"PK\x03\x04":
-            raise DataError(f"{name_of(source)} is a zip archive: unpack it and name the file inside.")
-        unpacked = stack.enter_context(gzip.GzipFile(fileobj=whole)) if first[:2] == b"\x1f\x8b" else whole
-        yield cast(IO[bytes], unpacked)
+def open_bytes(source: Any, fits: Fits | None = None) -> Iterator[Content]:
+    """The bytes of a path or open file, unpacked. A workbook becomes text, a line for each row of one of its sheets.
+
+    fits: how well the column names of a file in an archive, or of a sheet of a workbook, fit. Raises
+    DataError if there is no such file, and if it is no text.
+    """
+    with opened_content(source, fits) as content:
+        refuse_tables(content)
+        yield as_text(content, fits) if is_workbook_file(content.head) else content
 
 
-class _Rewound:
-    """A stream with the bytes that were already read from it put back."""
+class Chunks(Iterator[bytes]):
+    """A text as chunks of UTF-8 whose lines end in a line feed. `how` tells how it was packed and encoded."""
 
-    def __init__(self, first: bytes, stream: IO[bytes]) -> None:
-        self.first = first
-        self.stream = stream
+    def __init__(self, content: Any, encoding: str | None, name: str) -> None:
+        self.how: dict[str, str] = dict(getattr(content, "how", {}))
+        self.separator: str | None = getattr(content, "separator", None)
+        self._parts = _line_feeds(self._decoded(content, encoding, name), self.how)
 
-    def read(self, n: int = -1) -> bytes:
-        if n < 0:
-            return self.first + self.stream.read()
-        first, self.first = self.first[:n], self.first[n:]
-        return first + self.stream.read(n - len(first))
+    def __next__(self) -> bytes:
+        return next(self._parts)
 
-
-def _existing(path: Path) -> Path:
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: name the file with the ratings.")
-    if not path.exists():
-        raise DataError(f"there is no file {path}.")
-    return path
-
-
-def name_of(source: Any) -> str:
-    """The name of a file in messages."""
-    return str(getattr(source, "name", "the file")) if hasattr(source, "read") else str(source)
-
-
-def utf8_chunks(stream: IO[bytes], encoding: str | None, name: str) -> Iterator[bytes]:
-    """The stream as chunks of UTF-8 without byte-order mark. The encoding is found if it is not given."""
-    first = _read(stream, name)
-    encoding = encoding or _marked_encoding(first)
-    if encoding:
-        yield from _transcoded(first, stream, encoding, name)
-        return
-    chunk = first.removeprefix(codecs.BOM_UTF8)
-    while chunk:
-        yield chunk
-        chunk = _read(stream, name)
+    def _decoded(self, content: Any, encoding: str | None, name: str) -> Iterator[bytes]:
+        first = _read(content, name)
+        found = encoding or _marked_encoding(first) or _wide_encoding(first[:SAMPLE])
+        if found:
+            self.how["encoding"] = found
+            yield from _transcoded(first, content, found, name)
+            return
+        recode = Recoder()
+        chunk = first.removeprefix(codecs.BOM_UTF8)
+        while chunk:
+            text = recode(chunk)
+            if recode.is_windows:
+                self.how["encoding"] = "windows-1252"
+            yield text
+            chunk = _read(content, name)
 
 
-def _read(stream: IO[bytes], name: str) -> bytes:
-    try:
-        return stream.read(BLOCK)
-    except (EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{name} cannot be read to its end: {error}.") from error
+def utf8_chunks(content: Any, encoding: str | None, name: str) -> Chunks:
+    """The content as chunks of UTF-8 without byte-order mark. The encoding is found if it is not given."""
+    return Chunks(content, encoding, name)
+
+
+def _read(content: Any, name: str) -> bytes:
+    data: bytes = in_words(name, lambda: content.read(BLOCK))
+    return data
 
 
 def _marked_encoding(first: bytes) -> str | None:
@@ -101,31 +92,75 @@ def _marked_encoding(first: bytes) -> str | None:
     return "utf-16" if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
 
 
-def _transcoded(first: bytes, stream: IO[bytes], encoding: str, name: str) -> Iterator[bytes]:
-    try:
-        decoder = codecs.getincrementaldecoder(encoding)()
-    except LookupError:
-        raise DataError(
-            f"there is no encoding {encoding!r}: use utf-8, latin-1, cp1252 or utf-16, for instance."
-        ) from None
+def _wide_encoding(sample: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark: digits, separators and line ends have a NUL on the same side of each."""
+    sample = sample[: len(sample) // 4 * 4] or sample
+    if sample.count(0) < len(sample) / 10:
+        return None
+    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        try:
+            text = sample.decode(encoding)
+        except UnicodeDecodeError as error:
+            text = sample[: error.start].decode(encoding) if error.start > len(sample) - 4 else ""
+        n_ascii = sum(" " <= sign <= "~" or sign in "\t\r\n" for sign in text)
+        if text and "\0" not in text and n_ascii > len(text) / 10:
+            return encoding
+    return None
+
+
+def _transcoded(first: bytes, content: Any, encoding: str, name: str) -> Iterator[bytes]:
+    decoder = _decoder(encoding)
     try:
         chunk, start = first, True
         while chunk:
             text = decoder.decode(chunk)
             yield (text.removeprefix("\ufeff") if start else text).encode()
-            chunk, start = _read(stream, name), False
+            chunk, start = _read(content, name), False
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         raise DataError(f"{name} is not {encoding}: {error}. Pass encoding= with the right one.") from error
 
 
-def blocks(chunks: Iterator[bytes], quote_after: str | None) -> Iterator[Block]:
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    """What decodes an encoding of text. Raises DataError for the name of none: base64 is no encoding of text."""
+    try:
+        b"a".decode(encoding)
+    except UnicodeError:  # of more bytes a character
+        pass
+    except (LookupError, ValueError):
+        raise DataError(
+            f"there is no encoding {encoding!r}: use utf-8, latin-1, cp1252 or utf-16, for instance."
+        ) from None
+    return codecs.getincrementaldecoder(encoding)()
+
+
+def _line_feeds(chunks: Iterator[bytes], how: dict[str, str]) -> Iterator[bytes]:
+    """The chunks with a line feed for each carriage return, if lines end in these alone."""
+    first = next(chunks, b"")
+    alone = has_carriage_returns_alone(first)
+    if alone:
+        how["line ends"] = "carriage return"
+    yield first.replace(b"\r", b"\n") if alone else first
+    for chunk in chunks:
+        yield chunk.replace(b"\r", b"\n") if alone else chunk
+
+
+def has_carriage_returns_alone(first: bytes) -> bool:
+    """True if lines end in a carriage return: line feeds, if any, stand in quotes."""
+    if b"\r" not in first:
+        return False
+    sample = QUOTED.sub(b"", first[: 1 << 20])
+    return b"\r" in sample and b"\n" not in sample
+
+
+def blocks(chunks: Iterator[bytes], quote_after: Callable[[], str | None], line: int = 1) -> Iterator[Block]:
     """Blocks of whole records, without the blank lines at both ends of the file.
 
-    `quote_after` is the separator after which a quote opens a field; None if quotes have no meaning. A record longer
-    than BLOCK becomes a block with a reason, and only BLOCK bytes of it are held in memory.
+    `quote_after` gives the separator after which a quote opens a field; None if quotes have no meaning. `line` is the
+    number of the first line. A record longer than BLOCK becomes a block with a reason, and only BLOCK bytes of it are
+    held in memory.
     """
-    line, carry, recode, started = 1, b"", Recoder(), False
+    carry, started = b"", False
     for chunk in chunks:
         data = carry + chunk
         if not started:
@@ -133,12 +168,12 @@ def blocks(chunks: Iterator[bytes], quote_after: str | None) -> Iterator[Block]:
             line += data.count(b"\n", 0, blank)
             data, started = data[blank:], blank < len(data)
         while True:
-            end = _last_record_end(data, quote_after)
+            end = _last_record_end(data, quote_after())
             if end == 0 and len(data) >= BLOCK and b"\n" in data:
                 end = data.index(b"\n") + 1  # a quote that is never closed: pass on its first line alone
             if end == 0:
                 break
-            yield Block(line, recode(data[:end]))
+            yield Block(line, data[:end])
             line += count(data[:end], "\n")
             data = data[end:]
             if len(data) < BLOCK:
@@ -149,7 +184,7 @@ def blocks(chunks: Iterator[bytes], quote_after: str | None) -> Iterator[Block]:
             line += 1
         carry = data
     if carry.strip(b"\r\n"):
-        yield Block(line, recode(carry.rstrip(b"\r\n")))
+        yield Block(line, carry.rstrip(b"\r\n"))
 
 
 def _rest_of_line(chunks: Iterator[bytes]) -> bytes:
@@ -173,25 +208,47 @@ def _last_record_end(data: bytes, quote_after: str | None) -> int:
 
 def _quoted_newlines(data: bytes, quote_after: str | None) -> list[tuple[int, int]]:
     """(start, stop) of each quoted field that has a newline; the last may be open."""
-    if not quote_after or b'"' not in data:
+    if not quote_after or b'"' not in data or _no_newline_is_quoted(data, quote_after):
         return []
     quoted = re.compile(b"(?:^|(?<=[\n" + re.escape(quote_after.encode()) + b']))"[^"]*(?:""[^"]*)*("|\\Z)')
     return [match.span() for match in quoted.finditer(data) if data.find(b"\n", *match.span()) >= 0]
 
 
+def _no_newline_is_quoted(data: bytes, separator: str) -> bool:
+    """True if quotes pair up, and before each line feed is an even number of them. False may be wrong."""
+    if not quotes_pair_up(data, separator):
+        return False
+    signs = np.frombuffer(data, np.uint8)
+    n_quotes = np.cumsum(signs == ord('"'), dtype=np.int32)
+    return not (n_quotes[signs == ord("\n")] % 2).any()
+
+
+def quotes_pair_up(data: bytes, separator: str) -> bool:
+    """True if every other quote is at the start of a field, and those between at the end of one. False may be wrong."""
+    mark = separator.encode()
+    if len(mark) > 1:
+        return False
+    signs = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    quotes = np.flatnonzero(signs == ord('"'))
+    starts, ends = np.frombuffer(mark + b"\n", np.uint8), np.frombuffer(mark + b"\r\n", np.uint8)
+    opening = np.isin(signs[quotes[0::2] - 1], starts)
+    closing = np.isin(signs[quotes[1::2] + 1], ends)
+    return len(quotes) % 2 == 0 and bool(opening.all() and closing.all())
+
+
 class Recoder:
-    """Converts blocks to UTF-8 from UTF-8 or Latin-1. The first block with bytes beyond ASCII decides which."""
+    """Converts chunks to UTF-8 from UTF-8 or Windows-1252. The first chunk with bytes beyond ASCII decides which."""
 
     def __init__(self) -> None:
-        self.latin: bool | None = None
+        self.is_windows: bool | None = None
 
     def __call__(self, data: bytes) -> bytes:
-        """The block in UTF-8. Invalid bytes in a UTF-8 file stay as they are: their rows are bad."""
+        """The chunk in UTF-8. Invalid bytes in a UTF-8 file stay as they are: their rows are bad."""
         if data.isascii():
             return data
-        if self.latin is None:
-            self.latin = not any(_is_utf8(line) for line in data.split(b"\n") if not line.isascii())
-        return data.decode("latin-1").encode() if self.latin else data
+        if self.is_windows is None:
+            self.is_windows = not any(_is_utf8(line) for line in data.split(b"\n") if not line.isascii())
+        return codecs.charmap_decode(data, "strict", WINDOWS_1252)[0].encode() if self.is_windows else data
 
 
 def _is_utf8(line: bytes) -> bool:

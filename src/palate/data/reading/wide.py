@@ -1,4 +1,4 @@
-"""Wide tables: a row for each user and a column for each item. Recognised by their values, and read with wide=True.
+"""Wide tables: a row for each user and a column for each item, or the other way round. Read with wide=True.
 
 A source without column names is taken to be user, item, rating and time by position. In a wide table these columns are
 ratings, all on one scale. `check_not_wide` refuses such a source; `long_table` makes a row of each cell that is rated.
@@ -7,6 +7,7 @@ ratings, all on one scale. `check_not_wide` refuses such a source; `long_table` 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -33,7 +34,7 @@ N_SAMPLED = 1000  # rows that are looked at
 # ---- recognising -----------------------------------------------------------------------------------------------------
 
 
-def check_wide(wide: bool | None, blank: Blank, source: Any) -> None:
+def check_wide(wide: bool | None, blank: Blank, rows: str | None, source: Any) -> None:
     """Raise OptionError for values of these options that make no sense, alone or with this source."""
     if wide not in (None, True, False) or not isinstance(wide, bool | None):
         raise OptionError(f"wide must be True, False or None, got {wide!r}.")
@@ -41,6 +42,10 @@ def check_wide(wide: bool | None, blank: Blank, source: Any) -> None:
         raise OptionError(f"blank must be a number that means no rating, or False for none, got {blank!r}.")
     if blank is not None and not wide:
         raise OptionError("blank= is for wide tables: pass wide=True too.")
+    if rows not in (None, "users", "items"):
+        raise OptionError(f'rows must be "users" or "items", got {rows!r}.')
+    if rows is not None and not wide:
+        raise OptionError("rows= is for wide tables: pass wide=True too.")
     if wide and (isinstance(source, tuple) or hasattr(source, "tocoo")):
         what = "a tuple is (users, items, values)" if isinstance(source, tuple) else "a sparse matrix is users x items"
         raise OptionError(f"{what}; leave out wide=True.")
@@ -186,66 +191,123 @@ def _numbers(series: pl.Series) -> Doubles | None:
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str) -> tuple[Table, int]:
-    """A wide table as one of user, item and rating, a row for each rated cell; and the number of the other cells.
+@dataclass(frozen=True)
+class LongTable:
+    """A wide table as one of user, item and rating: a row for each rated cell.
 
-    Raises OptionError for options that a wide table has no use for, and DataError if it is not clear who the users are
+    Attributes:
+        table (Table): The long table.
+        n_blank (int): The number of cells without a rating.
+        columns (dict): Field -> what it was taken from, in words.
+        how (dict): How the table was read, in words.
+    """
+
+    table: Table
+    n_blank: int
+    columns: dict[str, str]
+    how: dict[str, str]
+
+
+def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, rows: str | None = None) -> LongTable:
+    """Make a long table of a wide one. rows: whether its rows are "users" or "items"; None finds out.
+
+    Raises OptionError for options that a wide table has no use for, and DataError if it is not clear who the rows are
     or whether a number means no rating.
     """
     import polars as pl
 
-    _check_options(given)
-    at = _user_position(table, given["user"])
-    users = pl.Series(range(table.height)) if at is None else table.label(at)
-    if table.index is not None and at is None:
-        users = table.index
-    _check_users(users, table)
-    items = [position for position in range(len(table.names)) if position != at]
+    what = _what_rows_are(table, given, rows)
+    other = "item" if what == "user" else "user"
+    _check_options(given, other)
+    at = _label_position(table, what, given[what])
+    positions = [position for position in range(len(table.names)) if position != at]
     names = table.own_names or (table.names if table.named else None)
-    labels = _positions(len(items), table) if names is None else [names[position] for position in items]
-    _check_items(labels, table.source)
-    columns = [_cells(table.column(position)) for position in items]
+    others = _positions(len(positions), table) if names is None else [names[position] for position in positions]
+    _check_columns(others, table.source, other)
+    columns = [_cells(table.column(position)) for position in positions]
     blank = _blank_of(columns, blank, kind, table.source)
-    parts, rows = [], []
-    for label, column in zip(labels, columns, strict=True):
-        rated = ~_is_blank(column, blank)
-        rows.append(np.flatnonzero(rated.to_numpy()))
-        own = users.filter(rated)
-        parts.append(pl.DataFrame({"user": own, "item": [label] * len(own), "rating": column.filter(rated)}))
-    return _joined(parts, rows, labels, users, table)
+    rated = [~_is_blank(column, blank) for column in columns]
+    is_count = at is not None and given[what] is None and _counts_rated(table.column(at), rated)
+    if is_count or (at is None and table.index is None):
+        labels = pl.Series(range(table.height))
+        labels = labels.cast(pl.String) if table.is_text else labels
+    else:
+        labels = table.index if at is None and table.index is not None else table.label(at or 0)
+    _check_rows(labels, table, what)
+    parts = []
+    for name, column, is_rated in zip(others, columns, rated, strict=True):
+        own = labels.filter(is_rated)
+        parts.append(pl.DataFrame({what: own, other: [name] * len(own), "rating": column.filter(is_rated)}))
+    long = _joined(parts, [np.flatnonzero(is_rated.to_numpy()) for is_rated in rated], others, table)
+    taken = {
+        what: "the position of the row" if is_count else _named(table, at),
+        other: "the position of the column" if names is None else "the names of the columns",
+        "rating": "the cells",
+    }
+    how = {"wide": f"a row for each {what}"} | ({} if blank is False else {"blank": f"{blank:g}"})
+    how |= {"first column": "the number of ratings of each row"} if is_count else {}
+    return LongTable(long, len(labels) * len(others) - long.height, taken, how)
 
 
-def _check_options(given: dict[str, Any]) -> None:
-    for name in ("item", "rating", "time", "weight"):
+def _named(table: Table, at: int | None) -> str:
+    """What the labels of rows are taken from, in words."""
+    if at is not None:
+        return table.names[at]
+    return "the position of the row" if table.index is None else "the index"
+
+
+def _what_rows_are(table: Table, given: dict[str, Any], rows: str | None) -> str:
+    """What a row is: "user", or "item" if rows= says so, or if the labels of rows are called like items."""
+    if rows is not None:
+        return "user" if rows == "users" else "item"
+    if given["item"] is not None and given["user"] is None:
+        return "item"
+    first = table.index.name if table.index is not None else table.names[0]
+    is_item = (table.named or table.index is not None) and is_common(str(first), "item")
+    return "item" if is_item and not any(is_common(name, "user") for name in table.names) else "user"
+
+
+def _check_options(given: dict[str, Any], other: str) -> None:
+    for name in (other, "rating", "time", "weight"):
         if given[name] is not None and given[name] is not False:
             raise OptionError(
-                f"a wide table has a column for each item, and so no {name}={given[name]!r}; leave it out."
+                f"a wide table has a column for each {other}, and so no {name}={given[name]!r}; leave it out."
             )
 
 
-def _user_position(table: Table, user: Any) -> int | None:
-    """The position of the column of users; None if the index or the position of a row says who it is."""
-    if user is not None:
-        return position_of(table.names, "user", user, table.source)
+def _label_position(table: Table, what: str, given: Any) -> int | None:
+    """The position of the column of labels of rows; None if the index or the position of a row is its label."""
+    if given is not None:
+        return position_of(table.names, what, given, table.source)
     if not table.named:
         return 0 if table.is_text else None
-    found = [at for at, name in enumerate(table.names) if is_common(name, "user")]
+    found = [at for at, name in enumerate(table.names) if is_common(name, what)]
     if found or table.index is not None:
         return found[0] if found else None
     is_index = table.names[0].strip().lower() in INDEX_NAMES
     if table.is_text or is_index or _numbers(table.column(0)) is None:
         return 0
     raise DataError(
-        f"{table.source} is read as a wide table, and no column is called user. Say which one has the users: user=..."
+        f"{table.source} is read as a wide table, and no column is called {what}. Say which one has the {what}s: "
+        f"{what}=..."
     )
 
 
-def _check_users(users: pl.Series, table: Table) -> None:
-    repeated = users.filter(users.is_duplicated() & users.is_not_null())
+def _counts_rated(column: pl.Series, rated: list[pl.Series]) -> bool:
+    """True if a column has the number of rated cells of each row."""
+    numbers = _numbers(column)
+    if numbers is None or len(rated) < 2:
+        return False
+    counts = np.sum([is_rated.to_numpy() for is_rated in rated], axis=0)
+    return bool(np.array_equal(numbers, counts))
+
+
+def _check_rows(labels: pl.Series, table: Table, what: str) -> None:
+    repeated = labels.filter(labels.is_duplicated() & labels.is_not_null())
     if len(repeated):
         raise DataError(
-            f"{table.source}: in a wide table each user has one row, and {repeated[0]!r} has several. If another "
-            "column has the users, say which: user=..."
+            f"{table.source}: in a wide table each {what} has one row, and {repeated[0]!r} has several. If another "
+            f"column has the {what}s, say which: {what}=..."
         )
 
 
@@ -254,12 +316,16 @@ def _positions(n: int, table: Table) -> list[Any]:
     return [str(at) if table.is_text else at for at in range(n)]
 
 
-def _check_items(labels: list[Any], source: str) -> None:
+def _check_columns(labels: list[Any], source: str, what: str) -> None:
     if not labels:
-        raise DataError(f"{source} has no column of an item: a wide table has one for each.")
+        raise DataError(
+            f"{source} has no column of {'an item' if what == 'item' else 'a user'}: a wide table has one for each."
+        )
     repeated = [label for label, n in Counter(labels).items() if n > 1]
     if repeated:
-        raise DataError(f"{source}: several columns are called {repeated[0]!r}; in a wide table each is another item.")
+        raise DataError(
+            f"{source}: several columns are called {repeated[0]!r}; in a wide table each is another {what}."
+        )
 
 
 def _cells(series: pl.Series) -> pl.Series:
@@ -315,9 +381,8 @@ def _stands_apart(values: Doubles) -> float | None:
     return None
 
 
-def _joined(
-    parts: list[pl.DataFrame], rows: list[NDArray[np.int64]], labels: list[Any], users: pl.Series, table: Table
-) -> tuple[Table, int]:
+def _joined(parts: list[pl.DataFrame], rows: list[NDArray[np.int64]], labels: list[Any], table: Table) -> Table:
+    """The rated cells of all columns as one table; rows has the rows of each column's cells, labels its label."""
     import polars as pl
 
     has_text = any(part["rating"].dtype == pl.String for part in parts)
@@ -330,5 +395,5 @@ def _joined(
         return f"row {rows[column][row - starts[column]]} (from 0), column {labels[column]!r}: {frame['rating'][row]!r}"
 
     columns = [frame["user"], frame["item"], frame["rating"]]
-    long = Table(table.source, frame.columns, columns.__getitem__, columns.__getitem__, where=where)
-    return long, len(users) * len(labels) - frame.height
+    names = ["user", "item", "rating"]
+    return Table(table.source, names, columns.__getitem__, columns.__getitem__, where=where, height=frame.height)

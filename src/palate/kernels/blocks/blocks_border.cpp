@@ -88,8 +88,8 @@ nb::object solve_blocks(const Array& indptr, const Array& indices, const Array& 
   const int threads = checked_threads(n_threads);
   p.columns = spread(k, block);
   const int ld = p.columns.ld;
-  const AlignedFloats padded_square(int64_t{ld} * ld);
-  const TableFloats table(n_other * p.columns.stride);
+  const AlignedFloats padded_square(size_of({ld, ld}));
+  const TableFloats table(size_of({n_other, p.columns.stride}));
   spread_square(square, p.columns, padded_square.data);
   run_ranges(n_other, 4096, threads, [&](int64_t first, int64_t last, int) {
     for (int64_t row = first; row < last; ++row)
@@ -97,7 +97,7 @@ nb::object solve_blocks(const Array& indptr, const Array& indices, const Array& 
   });
   p.z = table.data;
   p.background = padded_square.data;
-  const Owned<float> out(n_rows * k);
+  const Owned<float> out(size_of({n_rows, k}));
   p.out = out.data;
   int64_t longest = 0;
   for (int64_t row = 0; row < n_rows; ++row) longest = std::max(longest, p.rows.indptr[row + 1] - p.rows.indptr[row]);

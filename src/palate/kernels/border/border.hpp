@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/border/finishing.hpp"
+#include "kernels/border/memory.hpp"
 #include "kernels/pool/pool.hpp"
 
 namespace palate {
@@ -172,8 +174,9 @@ struct Owned {
 inline void run(int64_t n_tasks, int n_threads, const std::function<void(int64_t task, int worker)>& task) {
   bool finished;
   {
-    nb::gil_scoped_release release;
+    const Unlocked unlocked;
     finished = run_tasks(n_tasks, n_threads, task, [] {
+      wait_if_finishing();
       nb::gil_scoped_acquire acquire;
       return PyErr_CheckSignals() != 0;
     });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <vector>
@@ -12,6 +13,19 @@
 #endif
 
 namespace palate {
+
+// The product of sizes of an allocation, each 0 or more. Throws std::bad_alloc, which Python sees as MemoryError, where
+// it is more than there can be: no allocation multiplies in any other way.
+inline int64_t size_of(std::initializer_list<int64_t> sides) {
+  constexpr int64_t kMost = INT64_MAX / 64;  // of elements: their bytes and some padding still have 64 bits
+  if (std::find(sides.begin(), sides.end(), 0) != sides.end()) return 0;
+  int64_t size = 1;
+  for (const int64_t side : sides) {
+    if (side < 0 || size > kMost / side) throw std::bad_alloc();
+    size *= side;
+  }
+  return size;
+}
 
 // Zeros, aligned to a cache line.
 struct AlignedFloats {

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "kernels/border/finishing.hpp"
 #include "kernels/levels/levels.hpp"
 
 namespace nb = nanobind;
@@ -61,6 +62,9 @@ NB_MODULE(_kernels, m) {
   add_top_n(m);
   add_rank_targets(m);
   add_random(m);
+  m.def("begin_to_finish", &begin_to_finish, R"(Have all other threads wait when they come back from a kernel.
+
+Registered with atexit: a thread that took the lock of an interpreter that ends would end the process with an abort.)");
   m.def("levels", &levels, R"(The instruction sets this machine runs, the narrowest first.
 
 Returns:

@@ -142,7 +142,9 @@ nb::object count_steps(const Array& means, const Array& steps, int64_t n_steps, 
   p.per_bin = 1.0f / checked_number(width, "width", 0, false);
   p.n_bins = n_bins;
   const int64_t size = n_steps * n_bins;
-  const int threads = threads_for((n + kLatentBlock - 1) / kLatentBlock, checked_threads(n_threads));
+  // Many steps and bins: as few threads as keep all counts within 256 MB.
+  const int64_t most = std::max<int64_t>(1, (int64_t{1} << 25) / size);
+  const int threads = threads_for(std::min((n + kLatentBlock - 1) / kLatentBlock, most), checked_threads(n_threads));
   std::vector<std::vector<int64_t>> parts(static_cast<size_t>(threads), std::vector<int64_t>(size, 0));
   const Level& kernels = level();
   run_ranges(n, kLatentBlock, threads, [&](int64_t first, int64_t last, int worker) {

@@ -19,7 +19,8 @@ struct Blocks {
   int64_t n, k, width;
   TableFloats floats;
 
-  Blocks(int64_t n, int64_t k, int64_t width) : n(n), k(k), width(width), floats((k + width - 1) / width * width * n) {}
+  Blocks(int64_t n, int64_t k, int64_t width)
+      : n(n), k(k), width(width), floats(size_of({(k + width - 1) / width, width, n})) {}
 
   float* at(int64_t row, int64_t column) const { return floats.data + column * n + row * width; }
 
@@ -57,7 +58,7 @@ struct Counter {
 void draw_noise(const float* C, const Counter& counter, int n_threads, const Blocks& noise) {
   const Level& kernels = level();
   const int k = static_cast<int>(noise.k), ld = kernels.padded(k);
-  const AlignedFloats columns(static_cast<int64_t>(k) * ld);
+  const AlignedFloats columns(size_of({k, ld}));
   for (int i = 0; i < k; ++i)
     for (int j = 0; j < k; ++j) columns.data[i * ld + j] = C[j * k + i];
   run_ranges(noise.n, 256, n_threads, [&](int64_t first, int64_t last, int) {

@@ -27,7 +27,7 @@ void multiply_wide(const Rows& matrix, int64_t n_rows, const Table& table, int n
   constexpr int64_t kRows = 256;
   const int64_t k = table.k, n_blocks = (k + kWide - 1) / kWide;
   const int threads = threads_for(n_blocks, n_threads);
-  const ThreadScratch scratch(threads, (table.n + kRows) * kWide);
+  const ThreadScratch scratch(threads, size_of({table.n + kRows, kWide}));
   const Level& kernels = level();
   run_ranges(k, kWide, threads, [&](int64_t column, int64_t end_column, int worker) {
     const int64_t width = end_column - column;
@@ -51,7 +51,7 @@ void multiply_narrow(const Rows& matrix, int64_t n_rows, const Table& table, int
   const int64_t k = table.k;
   const int ld = kernels.padded(static_cast<int>(k));
   const bool whole = ld == k;  // whole vectors need no copy
-  const AlignedFloats padded(whole ? 0 : table.n * ld), product(whole ? 0 : n_rows * ld);
+  const AlignedFloats padded(whole ? 0 : size_of({table.n, ld})), product(whole ? 0 : size_of({n_rows, ld}));
   if (!whole)
     for (int64_t row = 0; row < table.n; ++row) {
       std::copy(table.data + row * k, table.data + (row + 1) * k, padded.data + row * ld);
@@ -98,7 +98,7 @@ nb::object multiply_rows(const Array& indptr, const Array& indices, const MaybeA
   if (k < 1 || k >= INT32_MAX - kWide) throw nb::value_error("table must have between 1 and 2^31 - 66 columns");
   const Table from{checked<float>(table, "table", {n_other, k}), n_other, k};
   const Rows matrix = checked_matrix(indptr, indices, values, n_rows, n_other);
-  const Owned<float> out(n_rows * k);
+  const Owned<float> out(size_of({n_rows, k}));
   const bool wide = k > 2 * kWide && static_cast<int64_t>(indices.size()) > 2 * n_other;  // otherwise no copy pays
   (wide ? multiply_wide : multiply_narrow)(matrix, n_rows, from, checked_threads(n_threads), out.data);
   return out.array({n_rows, k});

@@ -51,7 +51,7 @@ nb::object multiply_sparse(const Array& indptr, const Array& indices, const Mayb
   const int64_t n_rows = rows_of(indptr), n_middle = rows_of(other_indptr);
   const Rows A = checked_matrix(indptr, indices, values, n_rows, n_middle);
   const Rows T = checked_matrix(other_indptr, other_indices, other_values, n_middle, checked_columns(n_columns));
-  const Owned<float> out(n_rows * n_columns);
+  const Owned<float> out(size_of({n_rows, n_columns}));
   for_rows(n_rows, checked_threads(n_threads),
            [&](int64_t row, int) { multiply_sparse_row(A, T, row, n_columns, out.data + row * n_columns); });
   return out.array({n_rows, n_columns});
@@ -81,7 +81,7 @@ nb::object multiply_wide(const Array& indptr, const Array& indices, const MaybeA
              k = static_cast<int64_t>(table.shape(1));
   const Rows A = checked_matrix(indptr, indices, values, n_rows, n);
   const float* from = checked<float>(table, "table", {n, k});
-  const Owned<float> out(n_rows * k);
+  const Owned<float> out(size_of({n_rows, k}));
   for_rows(n_rows, checked_threads(n_threads),
            [&](int64_t row, int) { multiply_wide_row(A, from, row, k, out.data + row * k); });
   return out.array({n_rows, k});
@@ -125,8 +125,8 @@ nb::tuple nearest_rows(const Array& indptr, const Array& indices, const MaybeArr
   p.shrinkage = checked_number(shrinkage, "shrinkage", 0, true);
   if (k < 0) throw nb::value_error("k must be >= 0");
   if (!sizes && n_rows != n_others) throw nb::value_error("without sizes, there must be as many rows as others");
-  const Owned<int32_t> codes(n_rows * p.k);
-  const Owned<float> similarities(n_rows * p.k);
+  const Owned<int32_t> codes(size_of({n_rows, p.k}));
+  const Owned<float> similarities(size_of({n_rows, p.k}));
   const int threads = checked_threads(n_threads);
   std::vector<std::unique_ptr<NearestScratch>> scratch(static_cast<size_t>(threads));
   for_rows(n_rows, threads, [&](int64_t row, int worker) {

@@ -43,7 +43,7 @@ Lists seen_lists(const MaybeArray& indptr, const MaybeArray& indices, int64_t n_
 void Packed::pack(int n_threads) {
   const Level& kernels = level();
   n_panels = (catalogue.n + kernels.panel_items - 1) / kernels.panel_items;
-  panels = std::make_unique<PassingFloats>(n_panels * (1 + catalogue.n_factors) * kernels.panel_items);
+  panels = std::make_unique<PassingFloats>(size_of({n_panels, 1 + catalogue.n_factors, kernels.panel_items}));
   catalogue.panels = panels->data;
   run_ranges(n_panels, 32, n_threads,
              [&](int64_t first, int64_t last, int) { kernels.pack_panels(catalogue, first, last); });

@@ -30,7 +30,7 @@ struct Ranking {
         n_users(shapes.n_users),
         n_targets(static_cast<int64_t>(target_indices.size())),
         n(checked_count(asked, shapes.n_items)),
-        codes(n_users * n) {
+        codes(size_of({n_users, n})) {
     if (n_users == 0) checked<int64_t>(target_indptr, "target_indptr", {1});
     const Lists targets(target_indptr, target_indices, n_users, shapes.n_items, "target_indptr", "target_indices");
     query.allowed = checked_mask(allowed, shapes.n_items);

@@ -16,7 +16,7 @@ struct Answer {
   Owned<int32_t> codes;
   Owned<float> best;
   Answer(int64_t n_users, int64_t asked, int64_t n_items)
-      : n(checked_count(asked, n_items)), codes(n_users * n), best(n_users * n) {}
+      : n(checked_count(asked, n_items)), codes(size_of({n_users, n})), best(size_of({n_users, n})) {}
 
   nb::tuple arrays(int64_t n_users) const {
     return nb::make_tuple(codes.array({n_users, n}), best.array({n_users, n}));

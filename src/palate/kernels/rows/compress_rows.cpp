@@ -43,7 +43,7 @@ nb::tuple compress_rows(const Array& row_codes, const Array& other_codes, const 
   const Owned<int32_t> indices(n);
   const Owned<float> out_values(n), out_weights(weight ? n : 0);
   {
-    nb::gil_scoped_release release;
+    const Unlocked unlocked;
     std::fill(indptr.data, indptr.data + n_rows + 1, 0);
     for (int64_t e = 0; e < n; ++e) ++indptr.data[row[e] + 1];
     for (int64_t r = 0; r < n_rows; ++r) indptr.data[r + 1] += indptr.data[r];
@@ -78,7 +78,7 @@ bool has_repeats(const Array& indptr, const Array& indices, int64_t n_columns) {
   const int64_t n_rows = rows_of(indptr);
   if (n_columns < 0 || n_columns > INT32_MAX) throw nb::value_error("n_columns must be >= 0 and below 2^31");
   const Rows matrix = checked_matrix(indptr, indices, {}, n_rows, n_columns);
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   std::vector<int64_t> last(static_cast<size_t>(n_columns), -1);  // the last row with an entry in each column
   for (int64_t row = 0; row < n_rows; ++row)
     for (int64_t e = matrix.indptr[row]; e < matrix.indptr[row + 1]; ++e) {

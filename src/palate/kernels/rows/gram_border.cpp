@@ -35,7 +35,7 @@ nb::tuple gram(const Array& x, int n_threads) {
   const int64_t block = std::max<int64_t>(512, (n + max_blocks - 1) / max_blocks);
   const int64_t n_blocks = (n + block - 1) / block;
   const int64_t stride = k * k + k;
-  std::vector<double> parts(static_cast<size_t>(n_blocks * stride), 0.0);
+  std::vector<double> parts(static_cast<size_t>(size_of({n_blocks, stride})), 0.0);
   const int threads = threads_for(n_blocks, checked_threads(n_threads));
   const Level& kernels = level();
   const ThreadScratch scratch(threads, kernels.gram_scratch(static_cast<int>(k)));

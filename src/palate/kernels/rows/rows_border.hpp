@@ -14,6 +14,7 @@ namespace palate {
 // The number of rows that an indptr array describes.
 inline int64_t rows_of(const Array& indptr) {
   if (indptr.ndim() != 1 || indptr.shape(0) < 1) throw nb::type_error("indptr must have shape (n_rows + 1,)");
+  if (indptr.shape(0) > static_cast<size_t>(INT32_MAX)) throw nb::value_error("there must be fewer than 2^31 rows");
   return static_cast<int64_t>(indptr.shape(0)) - 1;
 }
 

@@ -21,7 +21,7 @@ struct OtherSide {
   AlignedFloats roots;   // (n,), or empty
 
   OtherSide(const float* rows, const float* weights, int64_t n, int k, bool bias, int n_threads)
-      : z(n * level().padded(k)), biases(bias ? n : 0), roots(weights ? n : 0) {
+      : z(size_of({n, level().padded(k)})), biases(bias ? n : 0), roots(weights ? n : 0) {
     const int ld = level().padded(k);
     run_ranges(n, 4096, n_threads, [&](int64_t first, int64_t last, int) {
       for (int64_t row = first; row < last; ++row) {
@@ -126,7 +126,7 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.z = side.z.data;
   p.biases = bias ? side.biases.data : nullptr;
   p.roots = weights_of_others ? side.roots.data : nullptr;
-  const Owned<float> out(n_rows * k);
+  const Owned<float> out(size_of({n_rows, k}));
   const Owned<double> row_errors(errors ? n_rows : 0);
   p.out = out.data;
   p.errors = errors ? row_errors.data : nullptr;

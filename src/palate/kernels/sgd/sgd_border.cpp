@@ -93,7 +93,7 @@ double descend(const Mutable& users, const Mutable& items, const Array& user_cod
   check_bounds(d.user_codes, n, n_users, "user_codes");
   check_bounds(d.item_codes, n, n_items, "item_codes");
 
-  std::vector<double> losses(static_cast<size_t>(n_strata * side), 0.0);
+  std::vector<double> losses(static_cast<size_t>(size_of({n_strata, side})), 0.0);
   const Level& kernels = level();
   run_strata(n_strata, side, checked_threads(n_threads), [&](int64_t s, int64_t at) {
     const int32_t cell = cell_of[s * side + at];

@@ -18,7 +18,6 @@ of a user's n ratings with weights w, g_u ~ Gamma((A + n) / 2, rate = (A + alpha
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows
 from palate.kernels import predict_pairs, solve_rows
+from palate.kernels.threads import thread_pool
 from palate.models.factors import Doubles, Floats
 from palate.models.side_information import SideInfo
 from palate.recipes.base import n_weighted
@@ -64,7 +64,7 @@ class Chain:
         self.threads = n_threads or os.cpu_count() or 1
         # One executor for the whole chain: making and ending one in each sweep is slow, and can lose a Ctrl-C.
         two_at_once = self.threads == 2 and self.n_ratings >= SIDES_AT_ONCE
-        self._second_thread = ThreadPoolExecutor(1) if two_at_once else None
+        self._second_thread = thread_pool(1) if two_at_once else None
         self.rng = np.random.Generator(np.random.Philox(seed))
         vectors = self.rng.standard_normal((ratings.n_users + ratings.n_items, n_factors + 1), np.float32)
         vectors *= np.float32(START)

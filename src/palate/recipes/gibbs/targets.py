@@ -8,7 +8,6 @@ points between the steps (`cutpoints.py`).
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +17,7 @@ from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows, row_codes, weighted_deviation
 from palate.errors import DataError
 from palate.kernels import draw_truncated, expect_truncated, predict_pairs
+from palate.kernels.threads import thread_pool
 from palate.models.factors import Floats
 from palate.models.ordinal import MAX_STEPS, OrderedSteps
 from palate.recipes.base import center_and_scale, compress_both
@@ -119,7 +119,7 @@ class Targets:
         taken, middle = np.empty_like(targets), len(targets) // 2
         if self._n_threads == 1 or middle < 10_000:
             return np.take(targets, self._by_item, mode="clip", out=taken)
-        with ThreadPoolExecutor(1) as pool:
+        with thread_pool(1) as pool:
             other = pool.submit(np.take, targets, self._by_item[middle:], mode="clip", out=taken[middle:])
             np.take(targets, self._by_item[:middle], mode="clip", out=taken[:middle])
             other.result()

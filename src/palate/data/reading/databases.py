@@ -1,0 +1,82 @@
+"""Databases: a table of an SQLite file as columns."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from palate.data.reading.containers import Content, Fits, best_of
+from palate.errors import DataError
+
+SQLITE = b"SQLite format 3\0"
+
+
+def sqlite_columns(content: Content, path: Any, fits: Fits | None) -> tuple[str, dict[str, list[Any]]]:
+    """(name of a table, its columns): the table named behind the path of the file, the only one, or the one that fits.
+
+    path: the path of the file if it is not packed.
+    """
+    try:
+        with _connected(content, path) as connection:
+            table = _chosen(content, connection, fits)
+            rows = connection.execute(f"SELECT * FROM {_quoted(table)}")
+            names = [column[0] for column in rows.description]
+            columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
+            return table, dict(zip(names, columns, strict=True))
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the second where its message is damaged, too
+        raise DataError(f"{content.name} is not a readable SQLite database: {error}.") from error
+
+
+@contextmanager
+def _connected(content: Content, path: Any) -> Iterator[sqlite3.Connection]:
+    data = content.whole() if path is None else None
+    _check_size(content, len(data) if data is not None else Path(path).stat().st_size)
+    if data is not None:
+        connection = sqlite3.connect(":memory:")
+        connection.deserialize(data)
+    else:
+        connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
+    connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+    with closing(connection):
+        yield connection
+
+
+def _check_size(content: Content, size: int) -> None:
+    """Raise DataError if the file is smaller than its header says: its size in pages, and that of a page."""
+    page, n_pages = int.from_bytes(content.head[16:18], "big"), int.from_bytes(content.head[28:32], "big")
+    if size < (65536 if page == 1 else page) * n_pages:
+        raise DataError(f"{content.name} is an SQLite database that ends too early: copy it again.")
+
+
+def _chosen(content: Content, connection: sqlite3.Connection, fits: Fits | None) -> str:
+    kinds = dict(connection.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')").fetchall())
+    tables: list[str] = [name for name, kind in kinds.items() if kind == "table" and not name.startswith("sqlite_")]
+    if content.member is not None:
+        if content.member not in kinds:
+            raise DataError(f"{content.name} has no table {content.member!r}. {_there_are(tables)}")
+        return content.member
+    fitting = best_of({table: fits(_names(connection, table)) for table in tables}) if fits else []
+    if len(tables) == 1 or len(fitting) == 1:
+        return (fitting or tables)[0]
+    if not tables:
+        raise DataError(f"{content.name} is an SQLite database without a table.")
+    raise DataError(
+        f"{content.name} is an SQLite database of several tables. {_there_are(fitting or tables)} Say which one behind "
+        f"its path: {content.name}/{(fitting or tables)[0]}. Or pass an SQL query, with connection=."
+    )
+
+
+def _names(connection: sqlite3.Connection, table: str) -> list[str]:
+    return [column[1] for column in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _there_are(tables: list[str]) -> str:
+    shown = ", ".join(map(repr, tables[:20]))
+    return f"Its tables are {shown}{', ...' if len(tables) > 20 else ''}."

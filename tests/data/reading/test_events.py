@@ -1,0 +1,95 @@
+"""Events: views, carts and purchases of one column become counts; none is dropped unsaid."""
+
+import polars as pl
+import pytest
+
+import palate
+from palate.errors import DataError, OptionError
+
+SHOP = pl.DataFrame(
+    {
+        "visitor": ["ann", "ann", "bob", "bob", "cid", "cid", "dan"],
+        "event": ["view", "addtocart", "view", "remove_from_cart", "view", "Transaction", "view"],
+        "item": ["tea", "tea", "tea", "tea", "jam", "jam", "jam"],
+    }
+)
+
+
+def counts(ratings):
+    columns = ratings.to_frame().select("user", "item", "weight").rows()
+    return {(user, item): weight for user, item, weight in columns}
+
+
+def test_a_column_of_events_is_asked_about():
+    with pytest.raises(
+        DataError, match=r"column 'event' says what happened: 'view' \(4\).*event=\{\"view\": 1"
+    ) as caught:
+        palate.read(SHOP, kind="implicit", user="visitor")
+    assert "event=False" in str(caught.value)
+
+
+def test_worths_add_up_and_what_is_not_above_zero_is_no_choice():
+    worth = {"view": 1, "addtocart": 3, "transaction": 10, "remove_from_cart": -1}
+    ratings = palate.read(SHOP, kind="implicit", event=worth)
+    assert counts(ratings) == {("ann", "tea"): 4, ("cid", "jam"): 11, ("dan", "jam"): 1}
+    assert ratings.report.columns["event"] == "event"
+    assert ratings.report.left_out == {"events of a pair that are worth 0 or less": 1}
+
+
+def test_ignored_events_leave_no_row():
+    worth = {"view": "ignore", "addtocart": 3, "transaction": 10, "remove_from_cart": "ignore"}
+    ratings = palate.read(SHOP, kind="implicit", event=worth)
+    assert counts(ratings) == {("ann", "tea"): 3, ("cid", "jam"): 10}
+    assert list(ratings.user_vocabulary) == ["ann", "cid"]
+
+
+def test_documented_worths_and_none():
+    assert counts(palate.read(SHOP, kind="implicit", event=True))[("cid", "jam")] == 11
+    assert counts(palate.read(SHOP, kind="implicit", event=False))[("bob", "tea")] == 2
+
+
+def test_counts_are_multiplied():
+    frame = SHOP.with_columns(quantity=pl.Series([1, 2, 1, 1, 1, 5, 1]))
+    worth = {"view": 0.5, "addtocart": 3, "transaction": 10, "remove_from_cart": 0}
+    assert counts(palate.read(frame, kind="implicit", event=worth))[("cid", "jam")] == 50.5
+
+
+def test_the_words_find_a_column_of_any_name():
+    frame = SHOP.rename({"event": "what"})
+    assert counts(
+        palate.read(frame, kind="implicit", event={"view": 1, "add to cart": 1, "transaction": 2, "removefromcart": 0})
+    )
+    with pytest.raises(DataError, match="what"):
+        palate.read(frame, kind="implicit")
+
+
+def test_a_text_file_without_names(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("".join(f"{row[0]},{row[2]},{row[1]}\n" for row in SHOP.rows()))
+    with pytest.raises(DataError, match="says what happened"):
+        palate.read(path, kind="implicit", header=False)
+    ratings = palate.read(path, kind="implicit", header=False, event=True)
+    assert counts(ratings) == {("ann", "tea"): 4, ("cid", "jam"): 11, ("dan", "jam"): 1}
+
+
+@pytest.mark.parametrize("event", ["view", {"view": "twice"}, {"view": True}, {"view": 0}, {"view": float("nan")}, {}])
+def test_refusals(event):
+    with pytest.raises(OptionError, match="event="):
+        palate.read(SHOP, kind="implicit", event=event)
+
+
+def test_events_are_for_choices():
+    with pytest.raises(OptionError, match='kind="implicit"'):
+        palate.read(SHOP, event=True)
+
+
+def test_words_without_a_worth_are_named():
+    with pytest.raises(DataError, match="no weight for 'Transaction', 'remove_from_cart'"):
+        palate.read(SHOP, kind="implicit", event={"view": 1, "addtocart": 3})
+    with pytest.raises(DataError, match="no column has 'sold'"):
+        palate.read(SHOP, kind="implicit", event={"sold": 1})
+
+
+def test_a_genre_is_no_event():
+    frame = SHOP.with_columns(event=pl.lit("a")).rename({"event": "genre"})
+    assert len(palate.read(frame, kind="implicit")) == 4

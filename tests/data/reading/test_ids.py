@@ -1,0 +1,167 @@
+"""Ids: integers that became floats, words for a missing one, and labels that only their spelling separates."""
+
+import io
+import re
+import sqlite3
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palate.data.checking import check
+from palate.data.reading import read
+from palate.errors import DataError, LabelTypeError
+
+
+def users(written, **options):
+    """The labels of users in a text file, and the ratings."""
+    text = "user\titem\trating\n" + "".join(f"{user}\tx{row}\t5\n" for row, user in enumerate(written))
+    ratings = read(io.StringIO(text), on_bad_rows="report", **options)
+    return ratings.classes["user"], ratings
+
+
+# ---- integers that became floats
+
+
+def test_texts_that_are_all_point_zero_are_integers_again():
+    labels, ratings = users(["17850.0", "", "13047.0"])
+    assert labels == ["13047", "17850"]
+    assert ratings.report.how["user ids"] == "17850.0 as 17850"
+    assert ratings.report.bad_rows == {"no user": 1}
+
+
+def test_the_doctor_sees_ids_with_and_without_point_zero():
+    found = check({"user": ["17850", "17850.0", "3"], "item": [1, 2, 3], "rating": [1, 2, 3]})["user labels"]
+    assert "17850.0" in found.says
+
+
+@pytest.mark.parametrize("written", [["17850.0", "3.5"], ["17850.0", "17850"], ["1.00", "2.00"], ["v1.0", "2.0"]])
+def test_other_texts_stay_as_they_are(written):
+    assert sorted(users(written)[0]) == sorted(written)
+
+
+@given(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=20, unique=True), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_two_ids_become_one(ids, as_text):
+    if as_text:
+        labels, ratings = users([f"{label}.0" for label in ids])
+        assert sorted(labels) == sorted(map(str, ids))
+    else:
+        frame = pd.DataFrame({"user": [*map(float, ids), None], "item": range(len(ids) + 1), "rating": 1})
+        ratings = read(frame, on_bad_rows="report")
+        assert ratings.classes["user"] == sorted(ids)
+    assert len(ratings) == len(ids)
+
+
+def test_an_item_table_with_ids_of_floats_fits():
+    table = io.StringIO("item,title\n7.0,Seven\n8.0,Eight\n")
+    ratings = read(io.StringIO("user,item,rating\nann,7,5\nbob,8,4\n"), items=table)
+    assert ratings.item_table["title"].to_list() == ["Seven", "Eight"]
+
+
+@pytest.mark.parametrize("make", [lambda array: {"user": array, "item": [1, 2], "rating": [1, 2]}])
+@pytest.mark.parametrize(("kind", "limit"), [("float64", 2**53), ("float32", 2**24)])
+def test_floats_too_large_to_tell_integers_apart_are_refused(make, kind, limit):
+    assert read(make(np.array([1, limit - 1], kind))).classes["user"] == [1, limit - 1]
+    with pytest.raises(LabelTypeError, match="more than one integer"):
+        read(make(np.array([1, limit], kind)))
+    with pytest.raises(LabelTypeError, match=f"below {limit:,}"):
+        read(np.array([[1, limit, 3]], kind))
+
+
+def test_fractions_and_infinite_ids_are_refused():
+    for wrong in (3.5, np.inf):
+        with pytest.raises(LabelTypeError, match="floats"):
+            read({"user": np.array([1.0, wrong]), "item": [1, 2], "rating": [1, 2]})
+
+
+# ---- numbers and texts never merge
+
+
+@pytest.mark.parametrize("column", [[1, "1"], [1, True], ["1", 1.0], [b"1", "1"]])
+def test_numbers_and_texts_in_one_column_are_refused(column):
+    with pytest.raises(LabelTypeError, match="must be all strings or all integers"):
+        read(pd.DataFrame({"user": pd.Series(column, dtype=object), "item": [1, 2], "rating": [1, 2]}))
+
+
+def test_1_and_1_0_are_one_number():
+    frame = pd.DataFrame({"user": pd.Series([1, 1.0, None], dtype=object), "item": [1, 2, 3], "rating": [1, 2, 3]})
+    assert read(frame, on_bad_rows="report").classes["user"] == [1]
+
+
+def test_numbers_and_texts_in_one_column_of_a_database_are_refused():
+    connection = sqlite3.connect(":memory:")
+    connection.execute("create table ratings (user, item, rating)")
+    connection.executemany("insert into ratings values (?, ?, ?)", [(1, "tea", 5), ("1", "jam", 4)])
+    with pytest.raises(LabelTypeError, match="int, str"):
+        read("select * from ratings", connection=connection)
+    cast = "select cast(user as text) as user, item, rating from ratings"
+    assert read(cast, connection=connection).classes["user"] == ["1"]
+    with pytest.raises(DataError, match="cannot be read"):
+        read("select nothing from ratings", connection=connection)
+
+
+# ---- words for a missing id
+
+
+@pytest.mark.parametrize("word", ["\\N", "NULL", "NaN"])
+def test_what_databases_write_is_never_an_id(word):
+    labels, ratings = users(["ann", word, "bob"])
+    assert labels == ["ann", "bob"]
+    assert ratings.report.bad_rows == {"no user": 1}
+
+
+@pytest.mark.parametrize("word", ["NA", "N/A", "None", "null", "nan", "-"])
+def test_a_word_is_missing_among_numbers_and_a_name_among_names(word):
+    assert users(["7", word, "8"])[0] == ["7", "8"]
+    assert users(["7.0", word, "8.0"])[0] == ["7", "8"]
+    assert users(["ann", word, "8"])[0] == sorted(["ann", word, "8"])
+
+
+# ---- tables of items
+
+
+def found(labels, ids, **options):
+    """What the doctor says of ratings of these items beside a table of those ids."""
+    text = "user,item,rating\n" + "".join(f"u{row},{label},5\n" for row, label in enumerate(labels))
+    table = io.StringIO("item,title\n" + "".join(f"{label},Title {label}\n" for label in ids))
+    return check(io.StringIO(text), items=table, **options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "ids", "why"),
+    [
+        (["007", "008", "x"], ["7", "8", "x"], r"leading zeros separate 2 .*'007' in the ratings and '7' in the table"),
+        (["ab", "cd", "x"], ["AB", "CD", "x"], r"upper and lower case separate 2 .*'ab'.*'AB'"),
+        (["ab ", "x"], ["ab", "x"], r"blanks separate 1 of them"),
+        (["7.0", "x"], ["7", "x"], r"a closing \.0"),
+        (["00ab", "x"], ["AB", "x"], r"blanks, case, leading zeros"),
+    ],
+)
+def test_items_without_a_row_are_counted_and_the_likely_reason_is_said(labels, ids, why):
+    finding = found(labels, ids)["item table"]
+    assert finding.severity == "warning"
+    assert finding.says == f"{len(labels) - 1} of {len(labels)} items have no row in the table."
+    assert re.search(why, finding.do)
+
+
+def test_a_table_with_all_items_needs_no_word():
+    assert "item table" not in found(["a", "b"], ["a", "b", "c"])
+
+
+def test_a_few_items_without_a_row_are_no_warning():
+    labels = [f"i{number}" for number in range(30)]
+    assert found(labels, labels[1:])["item table"].severity == "info"
+
+
+def test_a_table_that_only_leading_zeros_separate_says_so():
+    with pytest.raises(DataError, match=r"none of the 2 items.*Only leading zeros.*'007'.*'7'"):
+        found(["007", "008"], ["7", "8"])
+
+
+def test_the_count_follows_the_table_that_is_joined_last():
+    ratings = read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 2]}, items={"item": ["x"], "title": ["X"]})
+    assert ratings.report.lacking == {"item": (1, 2, "")}
+    assert ratings.with_items({"item": ["x", "y"], "title": ["X", "Y"]}).report.lacking == {}

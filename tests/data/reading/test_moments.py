@@ -1,0 +1,262 @@
+"""Times as people write them: whatever is written is read back as the same second, or refused."""
+
+import io
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palate.data.reading import read
+from palate.data.reading.moments import seconds_of_column, time_form_of
+from palate.errors import DataError, OptionError
+
+
+def seconds(*parts):
+    return int(datetime(*parts, tzinfo=UTC).timestamp())
+
+
+def ratings(written, name="date", **options):
+    """The ratings of a file with one of each user, at these times."""
+    lines = [f"u{row:03}\ttea\t5\t{text}\n" for row, text in enumerate(written)]
+    return read(io.StringIO(f"user\titem\trating\t{name}\n" + "".join(lines)), **options)
+
+
+MOMENT = seconds(2026, 11, 29, 5, 36, 31)
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("1588687728", 1588687728),
+        ("1588687728923", 1588687728),
+        ("1588687728923456", 1588687728),
+        ("1588687728923456789", 1588687728),
+        ("1588687728999999999", 1588687728),
+        ("-1", -1),
+        ("1588687728.9", 1588687728),
+        ("18000", 18000 * 86400),
+        ("43689.5", seconds(2019, 8, 12, 12)),
+        ("20050906", seconds(2005, 9, 6)),
+        ("20050906123000", seconds(2005, 9, 6, 12, 30)),
+        ("7", 7),
+        ("2026-11-29", seconds(2026, 11, 29)),
+        ("2026/11/29", seconds(2026, 11, 29)),
+        ("2026.11.29", seconds(2026, 11, 29)),
+        ("2026-11-29T05:36:31Z", MOMENT),
+        ("2026-11-29T05:36:31.123456Z", MOMENT),
+        ("2026-11-29 05:36:31,5", MOMENT),
+        ("2026-11-29 05:36", MOMENT - 31),
+        ("2026-11-29T07:06:31+01:30", MOMENT),
+        ("2026-11-29 07:36:31+0200", MOMENT),
+        ("2026-11-29 07:36:31+02", MOMENT),
+        ("2026-11-29 05:36:31 UTC", MOMENT),
+        ("2026-11-29 05:36:31 +0000 UTC", MOMENT),
+        ("20261129T053631Z", MOMENT),
+        ("29.11.2026", seconds(2026, 11, 29)),
+        ("29.11.26", seconds(2026, 11, 29)),
+        ("1.2.2026", seconds(2026, 2, 1)),
+        ("29.11.2026, 05:36:31", MOMENT),
+        ("29/11/2026 05:36:31", MOMENT),
+        ("11/29/2026 5:36:31 AM", MOMENT),
+        ("11/29/26 5:36 a.m.", MOMENT - 31),
+        ("11/29/2026 12:00 am", seconds(2026, 11, 29)),
+        ("11/29/2026 12:00 PM", seconds(2026, 11, 29, 12)),
+        ("11 29, 2026", seconds(2026, 11, 29)),
+        ("29-11-2026", seconds(2026, 11, 29)),
+        ("99/8/18", seconds(1999, 8, 18)),
+        ("29 Nov 2026", seconds(2026, 11, 29)),
+        ("29-Nov-2026", seconds(2026, 11, 29)),
+        ("29-NOV-26", seconds(2026, 11, 29)),
+        ("29th of November, 2026", seconds(2026, 11, 29)),
+        ("Nov 29, 2026", seconds(2026, 11, 29)),
+        ("Sept. 5, 2019", seconds(2019, 9, 5)),
+        ("November 29 2026 5 pm", seconds(2026, 11, 29, 17)),
+        ("2026-Nov-29", seconds(2026, 11, 29)),
+        ("Sunday, November 29, 2026", seconds(2026, 11, 29)),
+        ("Sun Nov 29 05:36:31 +0000 2026", MOMENT),
+        ("Sun Nov 29 05:36:31 2026", MOMENT),
+        ("29 Oct 05:36:31 2026", MOMENT - 31 * 86400),
+        ("Sun Nov 29 00:36:31 EST 2026", MOMENT),
+        ("Sun, 29 Nov 2026 05:36:31 GMT", MOMENT),
+        ("Sun, 29 Nov 2026 06:36:31 +0100", MOMENT),
+        ("Sun Nov 29 2026 06:36:31 GMT+0100 (Central European Time)", MOMENT),
+    ],
+)
+def test_a_time_in_each_form(written, read_as):
+    assert ratings([written]).times.tolist() == [read_as]
+
+
+def test_how_times_were_read_is_told():
+    assert ratings(["1588687728923"]).report.how["times"] == "milliseconds since 1970, made seconds"
+    assert ratings(["13/11/2026"]).report.how["times"] == "day/month/year"
+    assert "times" not in ratings(["1588687728"]).report.how
+
+
+def test_days_are_only_in_columns_called_times():
+    assert read(io.StringIO("1,2,3,43689\n")).times.tolist() == [43689]
+    assert read(io.StringIO("1,2,3,18000\n")).times.tolist() == [18000]
+    assert read(io.StringIO("1,2,3,18000\n"), time=3).times.tolist() == [18000 * 86400]
+
+
+def test_a_clock_without_a_day_is_no_time():
+    text = "user,item,rating,date,time\nann,tea,5,2026-11-29,05:36\n"
+    assert read(io.StringIO(text)).times.tolist() == [seconds(2026, 11, 29)]
+    assert read(io.StringIO("user,item,rating,time\nann,tea,5,05:36\n")).times is None
+
+
+# ---- a whole column
+
+
+def test_a_value_above_12_tells_the_order_for_the_column():
+    assert ratings(["1/2/2026", "13/2/2026"]).times.tolist() == [seconds(2026, 2, 1), seconds(2026, 2, 13)]
+    assert ratings(["1/2/2026", "2/13/2026"]).times.tolist() == [seconds(2026, 1, 2), seconds(2026, 2, 13)]
+
+
+@pytest.mark.parametrize(
+    ("written", "formats"),
+    [
+        ("1/2/2026", ('"%d/%m/%Y"', '"%m/%d/%Y"')),
+        ("1-2-26", ('"%d-%m-%y"', '"%m-%d-%y"')),
+    ],
+)
+def test_an_order_that_no_value_tells_is_asked_about_only_if_times_are_wanted(written, formats):
+    silent = ratings([written, written])
+    assert len(silent) == 2
+    assert silent.times is None
+    assert "time" not in silent.report.columns
+    assert formats[0] in silent.report.how["times"]
+    with pytest.raises(DataError) as caught:
+        ratings([written, written], time="date")
+    for form in formats:
+        assert f"time_format={form}" in str(caught.value)
+        assert ratings([written], time_format=form.strip('"')).times is not None
+
+
+@pytest.mark.parametrize("unreadable", ["", "soon", "32/13/2026", "2026-02-30"])
+def test_a_missing_time_costs_no_rating_unless_times_are_wanted(unreadable):
+    written = ["2026-01-31", unreadable, "2026-03-31"]
+    silent = ratings(written)
+    assert len(silent) == 3
+    assert silent.times is None
+    assert silent.report.how["times"] == "left out (1 of 3 are missing or cannot be read)"
+    with pytest.raises(DataError, match=r"line 3.*time.*time=False"):
+        ratings(written, time="date")
+    wanted = ratings(written, time="date", on_bad_rows="report")
+    assert wanted.times.tolist() == [seconds(2026, 1, 31), seconds(2026, 3, 31)]
+    assert sum(wanted.report.bad_rows.values()) == 1
+
+
+def test_a_unit_is_that_of_the_column():
+    mixed = ["1588687728923", "1588687729999", "1588687728"]
+    assert ratings(mixed).times is None
+    assert ratings([*mixed[:2], "0"]).times.tolist() == [1588687728, 1588687729, 0]
+
+
+def test_later_blocks_follow_the_first(monkeypatch):
+    from palate.data.reading import textfiles
+
+    monkeypatch.setattr(textfiles, "BLOCK", 300)
+    written = ["13/2/2026"] * 30 + ["1/2/2026"] * 30
+    assert set(ratings(written).times.tolist()) == {seconds(2026, 2, 13), seconds(2026, 2, 1)}
+    assert ratings([*written, "2/13/2026"]).times is None
+
+
+# ---- as the caller says
+
+
+@pytest.mark.parametrize(
+    ("written", "time_format", "read_as"),
+    [
+        ("1/2/2026", "%d/%m/%Y", seconds(2026, 2, 1)),
+        ("1/2/2026 3:00 pm", "%m/%d/%Y %I:%M %p", seconds(2026, 1, 2, 15)),
+        ("2026-01-02 10:00:00 +0100", "%Y-%m-%d %H:%M:%S %z", seconds(2026, 1, 2, 9)),
+        ("2026-01-02 10:00:00.5", "%Y-%m-%d %H:%M:%S.%f", seconds(2026, 1, 2, 10)),
+        ("20260102", "%Y%m%d", seconds(2026, 1, 2)),
+        ("5000", "s", 5),
+        ("5000", "ms", 5),
+        ("5000000", "us", 5),
+        ("5000000000", "ns", 5),
+        ("3", "days", 3 * 86400),
+    ],
+)
+def test_a_given_format(written, time_format, read_as):
+    expected = 5000 if time_format == "s" else read_as
+    assert ratings([written], time_format=time_format).times.tolist() == [expected]
+
+
+@pytest.mark.parametrize("time_format", ["days since", "%Q", "", "dd/mm/yyyy", 5])
+def test_a_format_that_is_none_is_refused(time_format):
+    with pytest.raises(OptionError, match="time_format"):
+        ratings(["1"], time_format=time_format)
+
+
+def test_a_format_without_a_column_of_times_is_refused():
+    with pytest.raises(DataError, match="no column of times is found"):
+        read(io.StringIO("user,item,rating,remark\nann,tea,5,1/2/2026\n"), time_format="%d/%m/%Y")
+
+
+def test_a_value_of_another_format_is_a_bad_row():
+    with pytest.raises(DataError, match="line 3"):
+        ratings(["1/2/2026", "2026-02-01"], time_format="%d/%m/%Y")
+
+
+# ---- columns that are asked about later
+
+
+def test_a_column_of_a_question_is_read_as_ratings_are():
+    assert seconds_of_column(pl.Series([1588687728923])).to_list() == [1588687728]
+    assert seconds_of_column(pl.Series(["2026-11-29", "5"])).to_list() == [seconds(2026, 11, 29), 5]
+    assert seconds_of_column(pl.Series([18000])).to_list() == [18000]
+    assert seconds_of_column(pl.Series([20260131, None], dtype=pl.Int32)).to_list() == [seconds(2026, 1, 31), None]
+    with pytest.raises(DataError, match="day or the month"):
+        seconds_of_column(pl.Series(["1/2/2026"]))
+
+
+# ---- round trips
+
+some_moment = st.datetimes(datetime(1980, 1, 1), datetime(2060, 1, 1)).map(lambda moment: moment.replace(microsecond=0))
+FORMATS = (
+    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y/%m/%d %H:%M:%S", "%Y%m%dT%H%M%SZ", "%Y%m%d%H%M%S"),
+    *("%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%d %B %Y %H:%M:%S", "%b %d, %Y %I:%M:%S %p"),
+    *("%a %b %d %H:%M:%S +0000 %Y", "%A, %d %b %Y %H:%M:%S GMT", "%d-%b-%Y %H:%M:%S"),
+)
+
+
+@given(moments=st.lists(some_moment, min_size=1, max_size=12), form=st.sampled_from(FORMATS))
+@settings(max_examples=100, deadline=None)
+def test_moments_in_any_form_are_read_back_or_asked_about(moments, form):
+    series = pl.Series([moment.strftime(form) for moment in moments])
+    found = time_form_of(series)
+    if found.problem:
+        assert "/" in form
+        assert all(moment.day <= 12 for moment in moments)
+    else:
+        assert found.read(series).to_list() == [int(moment.replace(tzinfo=UTC).timestamp()) for moment in moments]
+
+
+@given(moment=some_moment, minutes=st.integers(-14 * 60, 14 * 60))
+@settings(max_examples=40, deadline=None)
+def test_zones_are_read_back(moment, minutes):
+    zoned = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    for text in (zoned.isoformat(), format_datetime(zoned)):
+        assert seconds_of_column(pl.Series([text])).to_list() == [int(zoned.timestamp())]
+
+
+@given(moments=st.lists(some_moment, min_size=1, max_size=8), unit=st.sampled_from([1, 10**3, 10**6, 10**9]))
+@settings(max_examples=40, deadline=None)
+def test_units_are_told_by_size(moments, unit):
+    whole = [int(moment.replace(tzinfo=UTC).timestamp()) for moment in moments]
+    read_as = seconds_of_column(pl.Series([second * unit for second in whole]))
+    assert read_as.to_list() == whole
+
+
+@given(st.lists(st.one_of(st.text(max_size=12), st.from_regex(r"\A\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}\Z")), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_any_texts_are_times_or_null(texts):
+    series = pl.Series(texts, dtype=pl.String)
+    read_as = time_form_of(series).read(series)
+    assert read_as.dtype == pl.Int64
+    assert len(read_as) == len(texts)
