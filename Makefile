@@ -71,7 +71,7 @@ test: dev ## run every test
 	@$(BIN)/python -m pytest -n auto --dist loadfile  # whole files on each core, since tests of one file share their fits
 
 FUZZ_SECONDS ?= 60
-fuzz: dev ## hostile conditions, model files and kernel calls (FUZZ_SECONDS=60 each; SEED=1 for others)
+fuzz: dev ## hostile files, conditions, model files and kernel calls (FUZZ_SECONDS=60 each; SEED=1 for others)
 	@echo "==> hostile input, $(FUZZ_SECONDS) seconds for each target"
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_SECONDS)
 

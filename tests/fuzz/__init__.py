@@ -1,1 +1,1 @@
-"""Hostile input without end: texts of conditions, model files and calls of kernels, made by Hypothesis: `make fuzz`."""
+"""Hostile input without end, made by Hypothesis: files, conditions, model files and calls of kernels: `make fuzz`."""

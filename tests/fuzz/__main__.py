@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, seed, settings
 
-TARGETS = ("conditions", "models", "kernels")
+TARGETS = ("reader", "dialects", "conditions", "models", "kernels")
 EXAMPLES = 100  # of one round
 MAX_BYTES = 4 * 2**30
 

@@ -89,7 +89,7 @@ def find_opening(
     separator = separator or find_separator(without_quotes(body), min_columns)
     width = most_common_width(body, separator)
     after = at
-    while mark and after < len(lines) and is_comment(lines[after], mark, separator, width):
+    while mark and after < len(lines) and is_comment(lines[after], mark, len(split(lines[after], separator)), width):
         after = _next_line(lines, after + 1)
     if mark and after < len(lines) and (names := _names_in_comment(lines[after], mark, separator, width, given)):
         return Opening(after + 1, separator, names, mark if after > at else None)
@@ -107,11 +107,9 @@ def _next_line(lines: list[str], at: int) -> int:
     return at
 
 
-def is_comment(line: str, mark: str, separator: str, width: int) -> bool:
+def is_comment(line: str, mark: str, n_fields: int, width: int) -> bool:
     """True for a line that begins with the mark, unless it can be a row or a header: `#user,item,rating`."""
-    if not line.startswith(mark):
-        return False
-    return line[1:2] in ("", " ", "\t", mark) or len(split(line, separator)) != width
+    return line.startswith(mark) and (line[1:2] in ("", " ", "\t", mark) or n_fields != width)
 
 
 def _names_in_comment(

@@ -254,7 +254,7 @@ def _form_of_texts(series: pl.Series) -> TimeForm:
 
 def _two_orders(day: str) -> str:
     """What to say of a day such as 1/2/2026, and what to type."""
-    mark = next(character for character in day if not character.isdigit())
+    mark = next((character for character in day if not character.isdigit()), "")
     short = "%y" if re.match(r"\d+\D\d+\D\d\d(\D|$)", day) else "%Y"
     formats = " or ".join(f'time_format="{mark.join((*order, short))}"' for order in (("%d", "%m"), ("%m", "%d")))
     return f"{day!r} may have the day or the month first, and the values do not tell: pass {formats}"

@@ -347,7 +347,7 @@ def _records(block: Block, dialect: Dialect) -> Iterator[Record]:
     width = len(dialect.names)
     for start, end, fields, reason in reader:
         content = "".join(lines[start:end])
-        if dialect.comment and is_comment(content.rstrip("\r\n"), dialect.comment, dialect.separator, width):
+        if dialect.comment and is_comment(content.rstrip("\r\n"), dialect.comment, len(fields), width):
             continue
         if dialect.trailing and len(fields) == width + 1 and not fields[-1].strip():
             fields = fields[:-1]
