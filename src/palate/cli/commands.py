@@ -29,6 +29,7 @@ from palate.cli.loading import (
 )
 from palate.cli.model_selection import compare, tune
 from palate.cli.queries import explain, predict, recommend, similar
+from palate.cli.reading import for_read
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def check(
         options = reading if is_data_set(data) else {"on_bad_rows": "report", **reading}
         found = check_ratings(read_ratings(data, options))
     else:
-        found = check_ratings(data, **opt.for_read(reading))
+        found = check_ratings(data, **for_read(reading))
     if json:
         printing.print_json(found.to_dict())
     else:

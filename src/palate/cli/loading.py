@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from palate.cli.options import for_read
 from palate.cli.printing import note
+from palate.cli.reading import for_read
 from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:

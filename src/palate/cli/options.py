@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, BadParameter, Option
-
-from palate.errors import OptionError
 
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "What to choose from, and how"
 
@@ -384,47 +382,3 @@ def takes(name: str, options: Mapping[str, Any]) -> Callable[[Callable[..., None
         return whole
 
     return decorate
-
-
-def _number_of(option: str, text: str) -> float | bool:
-    """A typed number, or False for "false". Raises OptionError for another text."""
-    if text.lower() == "false":
-        return False
-    try:
-        return float(text)
-    except ValueError:
-        raise OptionError(f'{option} must be a number or "false", got {text!r}.') from None
-
-
-def _events_of(words: Sequence[str]) -> dict[str, float | str] | bool:
-    """Return typed events as palate.read takes them. Raises OptionError for what is no EVENT=WORTH."""
-    if list(words) in (["default"], ["false"]):
-        return words[0] == "default"
-    events: dict[str, float | str] = {}
-    for text in words:
-        event, equals, worth = text.rpartition("=")
-        try:
-            events[event] = worth if worth == "ignore" else float(worth)
-        except ValueError:
-            equals = ""
-        if not equals or not event:
-            raise OptionError(f"--event {text}: give EVENT=WORTH, such as --event view=1, or --event view=ignore.")
-    return events
-
-
-def for_read(given: Mapping[str, Any]) -> dict[str, Any]:
-    r"""Return typed options as palate.read takes them: positions as numbers, "false" as False, \t as a tab."""
-    options = dict(given)
-    for name in ("user", "item", "rating", "time", "weight"):
-        text = options.get(name)
-        if text is not None and text.isdecimal():
-            options[name] = int(text)
-        if text in ("false", "False") and name in ("rating", "time", "weight"):
-            options[name] = False
-    if "event" in options:
-        options["event"] = _events_of(options["event"])
-    if "blank" in options:
-        options["blank"] = _number_of("--blank", options["blank"])
-    if "separator" in options:
-        options["separator"] = options["separator"].replace("\\t", "\t")
-    return options

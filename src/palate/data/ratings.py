@@ -522,8 +522,6 @@ class Ratings:
         times = self.times
         if times is not None:
             lines.append(f"times from {times.min()} to {times.max()}")
-        if self.report.taken:
-            lines.append(self.report.taken)
         if not self.report.is_clean:
             lines.append(str(self.report))
         return "\n".join(lines)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.reading.frames import series_of_values
 from palate.data.reading.moments import seconds, seconds_of_column
+from palate.data.reading.series import series_of_values
 from palate.errors import DataError
 
 Timestamp = float | date | np.datetime64 | str  # seconds since 1970, a date or datetime, or the ISO text of one

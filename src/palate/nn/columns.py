@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from palate.data.ratings import Ratings
 from palate.data.reading import read
 from palate.data.reading.cleaning import BadRows
+from palate.data.reading.collecting import Collector
 from palate.data.reading.columns import there_are
 from palate.data.reading.frames import Table, table_of
-from palate.data.reading.reader import Collector
 from palate.data.vocabulary import Codes, Vocabulary
 from palate.errors import DataError, OptionError, UnknownLabelError
 from palate.options import check_choice
@@ -195,7 +195,7 @@ def _read_numbered(
         )
     numbers = pl.Series(np.arange(height))
     names = [*table.names, "number of the row"]
-    numbered = replace(table, names=names, column=lambda at: numbers if at == last else table.column(at))
+    numbered = replace(table, names=names, head=None, column=lambda at: numbers if at == last else table.column(at))
     found = Collector(table.source, BadRows(strict=on_bad_rows == "raise"))
     found.add_table(numbered, dict.fromkeys(("user", "item", "rating", "time")) | options | {"weight": last})
     ratings = found.ratings(duplicates, users=users, items=items)

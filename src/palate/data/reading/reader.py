@@ -6,55 +6,37 @@ error that names it, or is left out and counted.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from palate.data.native import polars_errors_in_words
-from palate.data.ratings import KINDS, Kind, Ratings, ReadReport, Unrated
+from palate.data.ratings import KINDS, Kind, Ratings, Unrated
 from palate.data.reading.cleaning import (
-    Asked,
     BadRows,
-    Forms,
     asked_of,
-    bad_rows,
-    forms_of,
-    set_aside,
-    typed,
-    without_point_zero,
 )
-from palate.data.reading.columns import FIELDS, Choice, choose_columns, fields_of_kind
-from palate.data.reading.duplicates import DUPLICATES, Columns, Duplicates, join_duplicates
-from palate.data.reading.events import Event, EventWeights, check_event
-from palate.data.reading.exploding import exploded
+from palate.data.reading.collecting import Collector
+from palate.data.reading.columns import fields_of_kind
+from palate.data.reading.duplicates import DUPLICATES, Duplicates
+from palate.data.reading.events import Event, check_event
 from palate.data.reading.fitting import fits_ratings
-from palate.data.reading.frames import Table, table_of
+from palate.data.reading.frames import table_of
 from palate.data.reading.numbers import Decimal
-from palate.data.reading.parsing import Rows, TextFile
+from palate.data.reading.parsing import TextFile
 from palate.data.reading.personal import (
-    Person,
-    check_distinct,
     person_of,
-    rows_of_person,
     sample_table,
     settle_header,
 )
 from palate.data.reading.selecting import Selection, check_where
-from palate.data.reading.tables import UNRATED, joined_table
+from palate.data.reading.tables import UNRATED
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
-from palate.data.reading.wide import Blank, check_not_wide, check_sample_not_wide, check_wide, long_table
-from palate.data.vocabulary import Vocabulary
-from palate.errors import LabelTypeError
+from palate.data.reading.wide import check_wide
 from palate.options import check_choice
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 OnBadRows = Literal["raise", "report"]
 
@@ -213,314 +195,3 @@ def read(
             collector.add_table(table, given, check_wide=wide is None)
     items = collector.item_table if items is None else items
     return collector.ratings(policy, users=users, items=items, unrated=unrated)
-
-
-@dataclass
-class Labels:
-    """The labels met so far, in order of appearance, and their provisional codes."""
-
-    what: str
-    code_of: dict[Any, int] = field(default_factory=dict)
-    were_floats: bool = False  # "17850.0" became "17850"
-
-    def codes(self, series: pl.Series) -> NDArray[np.int32]:
-        """Provisional codes of strings or integers (no nulls), shape (n,)."""
-        import polars as pl
-
-        if series.dtype == pl.String:
-            distinct = series.unique()
-            local = series.cast(pl.Enum(distinct)).to_physical().to_numpy()
-            labels = distinct.to_list()
-        else:
-            numbers, local = np.unique(series.to_numpy(), return_inverse=True)
-            labels = numbers.tolist()
-        code_of = self.code_of
-        codes = np.fromiter((code_of.setdefault(label, len(code_of)) for label in labels), np.int32, len(labels))
-        return codes[local] if len(codes) else np.zeros(0, np.int32)
-
-    def vocabulary(self) -> tuple[Vocabulary, NDArray[np.int32]]:
-        """The vocabulary, and the final code of each provisional code."""
-        import polars as pl
-
-        labels = list(self.code_of)
-        if labels and str(labels[0]).endswith(".0"):
-            whole = without_point_zero(pl.Series(labels)).to_list()
-            self.were_floats, labels = whole != labels, whole
-        vocabulary = Vocabulary(labels, what=self.what)
-        return vocabulary, vocabulary.encode(labels)
-
-
-@dataclass
-class Collector:
-    """Collects the rows of a source block by block: checks, counts and encodes them."""
-
-    source: str
-    bad: BadRows
-    kind: Kind = "explicit"
-    asked: Asked = field(default_factory=Asked)
-    event: Event = None
-    selection: Selection | None = None
-    forms: Forms | None = None
-    is_named: bool = True
-    users: Labels = field(default_factory=lambda: Labels("user"))
-    items: Labels = field(default_factory=lambda: Labels("item"))
-    batches: list[Columns] = field(default_factory=list)
-    rows_read: int = 0
-    blank_cells: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-    times_not_read: int = 0
-    columns: dict[str, str] = field(default_factory=dict)
-    unused: dict[str, str] = field(default_factory=dict)
-    how: dict[str, str] = field(default_factory=dict)
-    item_table: pl.DataFrame | None = None
-
-    def add_wide(self, table: Table, given: dict[str, Any], blank: Blank, rows: str | None) -> None:
-        """Add all rated cells of a wide table."""
-        long = long_table(table, given, blank, self.kind, rows)
-        self.blank_cells = long.n_blank
-        self.add_table(long.table, dict.fromkeys(given))
-        self.columns, self.how = long.columns, {**table.how, **long.how}
-
-    def add_person(self, table: Table, person: Person, given: dict[str, Any], *, may_repeat: bool) -> None:
-        """Add the rows of one person's file, and keep its titles."""
-        own = rows_of_person(table, person, given, self.kind)
-        self.bad.counts.update(own.left_out)
-        self.rows_read += sum(own.left_out.values())
-        self.add_table(own.table, own.given)
-        if person.export is None and self.kind == "explicit" and not may_repeat:
-            labels = list(self.items.code_of)
-            check_distinct([labels[code] for batch in self.batches for code in batch.items], person, self.source)
-        del self.columns["user"]
-        self.columns, self.how = {**self.columns, **own.columns}, {**table.how, **own.how}
-        self.item_table = own.items
-
-    def whole(self, text: TextFile) -> Table:
-        """All rows of a text file as one table; rows of another shape are bad."""
-        import polars as pl
-
-        parts = []
-        for fast, exact in text.rows():
-            rows = exact() if fast is None else fast
-            if rows.reasons:
-                self.bad.add(rows.reasons, rows.where, self.source)
-            good = np.ones(rows.frame.height, bool)
-            good[list(rows.reasons)] = False
-            parts.append(rows.frame.filter(pl.Series(good)))
-        frame = pl.concat(parts) if parts else pl.DataFrame()
-        names, column = text.dialect.names, frame.to_series
-        header, how = text.dialect.header, text.how
-        return Table(self.source, names, column, column, header, height=frame.height, is_text=True, how=how)
-
-    def add_table(self, table: Table, given: dict[str, Any], *, check_wide: bool = False) -> None:
-        """Add all rows of a source with columns."""
-        import polars as pl
-
-        if check_wide:
-            check_not_wide(table, given, self.kind)
-        table = exploded(table, given)
-
-        chosen = choose_columns(
-            table.names,
-            given,
-            named=table.named,
-            source=table.source,
-            sample=table.sample,
-            kind=self.kind,
-            event=self.event,
-            is_ordered=not table.is_text,
-        )
-        self.note(chosen, table.names, table.how)
-        self.is_named = table.named
-        columns = {
-            name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.at.items()
-        }
-        frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
-        rows = Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons)
-        if self.selection is not None:
-            named = {table.names[at]: table.column(at) for at in self.selection.columns(table.names)}
-            rows = self.selection.table_rows(rows, named)
-        self.decide([rows.frame])
-        self.add(rows)
-
-    def add_text(self, text: TextFile, given: dict[str, Any], *, check_wide: bool = False) -> None:
-        """Add all rows of a text file. A block is parsed the exact way only if the fast way fails or finds bad rows."""
-        if check_wide and not text.dialect.header:
-            check_sample_not_wide(text.sample, given, self.kind, self.source)
-        chosen = choose_columns(
-            text.dialect.names,
-            given,
-            named=text.dialect.header,
-            source=self.source,
-            sample=text.column,
-            kind=self.kind,
-            event=self.event,
-        )
-        self.note(chosen, text.dialect.names, text.how)
-        if self.selection is not None:
-            sample = [text.column(at) for at in range(len(text.dialect.names))]
-            self.selection.decide_types(text.dialect.names, sample)
-        self.is_named = text.dialect.header
-        blocks = text.rows()
-        first = list(islice(blocks, 2))  # a last line without an end is a block of its own
-        self.decide([self._selected(exact() if fast is None else fast, text, chosen).frame for fast, exact in first])
-        for fast, exact in chain((first.pop(0) for _ in range(len(first))), blocks):
-            if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
-                self.add(self._selected(exact(), text, chosen))
-        self.how = text.how | (self.forms.how if self.forms else {})  # some of it is known at the end only
-
-    def _selected(self, rows: Rows, text: TextFile, chosen: Choice) -> Rows:
-        """The chosen columns of the rows that meet the condition, if there is one."""
-        if self.selection is None:
-            return _fields(rows, chosen.at)
-        return _fields(self.selection.rows(rows, text.dialect.names), chosen.at)
-
-    def note(self, chosen: Choice, names: list[str], how: dict[str, str]) -> None:
-        """Keep which column became what, for the report."""
-        fields = [name for name in FIELDS if name in chosen.at]
-        self.columns = {"rating" if name == "count" else name: names[chosen.at[name]] for name in fields}
-        self.unused, self.how = chosen.unused, how
-
-    def decide(self, frames: list[pl.DataFrame]) -> None:
-        """Decide, on the first rows, how ids, numbers and times are written."""
-        import polars as pl
-
-        if frames:
-            is_named = self.is_named or self.asked.time
-            self.forms = forms_of(pl.concat(frames), self.source, self.asked, is_named=is_named)
-            self.how = self.how | self.forms.how
-
-    def add(self, rows: Rows, *, only_if_clean: bool = False) -> bool:
-        """Add the good rows; raise at bad ones or report them. With only_if_clean, add all or (False) none."""
-        import polars as pl
-
-        assert self.forms is not None
-        frame = typed(rows.frame, self.source, self.forms)
-        aside = set_aside(rows.frame, frame, self.forms, self.asked)
-        good = np.ones(frame.height, bool)
-        for rows_aside in aside.values():
-            good &= ~rows_aside.to_numpy()
-        bad = bad_rows(frame, rows.reasons, must_read_times=self.asked.must_read_times)
-        bad = {row: reason for row, reason in bad.items() if good[row]} if aside else bad
-        if bad and only_if_clean:
-            return False
-        if bad:
-            self.bad.add(bad, rows.where, self.source)
-            good[list(bad)] = False
-        self.left_out.update({reason: int(rows_aside.sum()) for reason, rows_aside in aside.items()})
-        self.left_out.update({"where= is not met": rows.n_left_out} if rows.n_left_out else {})
-        self.rows_read += rows.frame.height + rows.n_left_out
-        frame = frame if good.all() else frame.filter(pl.Series(good))
-        if frame.height:
-            self.batches.append(self._encoded(frame))
-        return True
-
-    def _encoded(self, frame: pl.DataFrame) -> Columns:
-        import polars as pl
-
-        weight = "weight" if self.kind == "explicit" else "count"
-        if "time" in frame.columns:
-            self.times_not_read += frame["time"].null_count()
-            frame = frame.with_columns(pl.col("time").fill_null(0))
-        if "event" in frame.columns:
-            frame = self._weighted(frame)
-        return Columns(
-            self._codes(self.users, frame["user"]),
-            self._codes(self.items, frame["item"]),
-            frame["rating"].to_numpy().astype(np.float32) if "rating" in frame.columns else _ones(frame.height),
-            frame["time"].to_numpy() if "time" in frame.columns else None,
-            frame[weight].to_numpy().astype(np.float32) if weight in frame.columns else None,
-        )
-
-    def _weighted(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows whose event is not ignored, with counts of what the events are worth."""
-        import polars as pl
-
-        worth = EventWeights.of(self.event, self.source)(frame["event"])
-        counts = worth * (frame["count"].to_numpy() if "count" in frame.columns else 1.0)
-        kept = ~np.isnan(worth)
-        self.left_out.update({"an ignored event": int((~kept).sum())} if not kept.all() else {})
-        return frame.with_columns(pl.Series("count", counts)).filter(pl.Series(kept))
-
-    def _codes(self, labels: Labels, series: pl.Series) -> NDArray[np.int32]:
-        try:
-            return labels.codes(series)
-        except LabelTypeError as error:
-            raise LabelTypeError(f"{self.source}: {error}") from error
-
-    def ratings(self, duplicates: Duplicates, *, users: Any, items: Any, unrated: Unrated = "drop") -> Ratings:
-        """The collected ratings, with duplicates joined and the tables attached."""
-        user_vocabulary, user_codes = self.users.vocabulary()
-        item_vocabulary, item_codes = self.items.vocabulary()
-        self.how |= {f"{side.what} ids": "17850.0 as 17850" for side in (self.users, self.items) if side.were_floats}
-        columns = self._with_all_times(self._columns(user_codes, item_codes))
-        joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
-        if "event" in self.columns:
-            joined = self._chosen(joined)
-        counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
-        summed, n_dropped = (n_dropped, 0) if duplicates == "sum" else (0, n_dropped)
-        report = ReadReport(
-            self.rows_read,
-            counts,
-            examples,
-            n_dropped,
-            self.source,
-            n_differing,
-            summed=summed,
-            blank_cells=self.blank_cells,
-            left_out=dict(self.left_out),
-            columns=self.columns,
-            unused=self.unused,
-            how=self.how,
-        )
-        ratings = Ratings(
-            joined.users,
-            joined.items,
-            joined.values,
-            user_vocabulary=user_vocabulary,
-            item_vocabulary=item_vocabulary,
-            times=joined.times,
-            weights=joined.weights,
-            report=report,
-            kind=self.kind,
-        )
-        strict = self.bad.strict
-        with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
-        return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
-
-    def _chosen(self, columns: Columns) -> Columns:
-        """The pairs whose events are worth more than 0 in all."""
-        assert columns.weights is not None
-        kept = columns.weights > 0
-        self.left_out.update(
-            {"events of a pair that are worth 0 or less": int((~kept).sum())} if not kept.all() else {}
-        )
-        parts: list[Any] = [None if column is None else column[kept] for column in columns]
-        return Columns(*parts)
-
-    def _columns(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Columns:
-        batches, self.batches = self.batches, []
-        if not batches:
-            return Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), None, None)
-        parts: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*batches, strict=True)]
-        return Columns(user_codes[parts[0]], item_codes[parts[1]], *parts[2:])
-
-    def _with_all_times(self, columns: Columns) -> Columns:
-        """The same columns without times if one of them could not be read; how many is told in the report."""
-        if self.times_not_read:
-            n = f"{self.times_not_read:,} of {len(columns.values):,}"
-            self.how["times"] = f"left out ({n} are missing or cannot be read)"
-        if "times" in self.how and self.how["times"].startswith("left out"):
-            self.columns.pop("time", None)
-        return columns._replace(times=None) if self.times_not_read else columns
-
-
-def _ones(n: int) -> NDArray[np.float32]:
-    return np.ones(n, np.float32)
-
-
-def _fields(rows: Rows, chosen: dict[str, int]) -> Rows:
-    """The chosen columns, named by their fields."""
-    import polars as pl
-
-    frame = pl.DataFrame([rows.frame.to_series(chosen[name]).alias(name) for name in FIELDS if name in chosen])
-    return Rows(frame, rows.where, rows.reasons, rows.n_left_out)
