@@ -29,6 +29,7 @@ Codes = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 
 N_EM_STEPS = 12  # steps of expectation and maximization to the mode, for ordered ratings
+BLOCK_ROWS = 65_536  # rows that are made float64 at a time
 
 
 @dataclass(frozen=True)
@@ -350,9 +351,11 @@ def with_unknown(vectors: Floats, unknown: Floats, codes: Codes) -> tuple[Floats
 
 def second_moment(vectors: Floats, center: Floats) -> Floats:
     """The mean of (x - center) (x - center)' over rows x, (k, k)."""
-    centered = (vectors - center).astype(np.float64)
-    moment: Floats = (centered.T @ centered / len(centered)).astype(np.float32)
-    return moment
+    total = np.zeros((len(center), len(center)))
+    for first in range(0, len(vectors), BLOCK_ROWS):  # all rows at once would take as much memory as they do
+        centered = (vectors[first : first + BLOCK_ROWS] - center).astype(np.float64)
+        total += centered.T @ centered
+    return (total / len(vectors)).astype(np.float32)
 
 
 def unknown_variance(

@@ -38,5 +38,5 @@ def test_what_is_read_is_what_was_written(seed, tmp_path_factory):
 
 
 def test_nearly_all_are_read(tmp_path):
-    right = [outcome(written(seed), tmp_path) for seed in range(200)]
+    right = [outcome(written(seed), tmp_path) for seed in range(100)]
     assert np.mean(right) > NEARLY_ALL
