@@ -12,4 +12,4 @@ def test_a_target_holds_on_a_few_examples(name):
 
 def test_an_unknown_target_is_named(capsys):
     assert main(["readers"]) == 2
-    assert "there is no target readers; the targets are conditions" in capsys.readouterr().out
+    assert "there is no target readers; the targets are reader, dialects" in capsys.readouterr().out
