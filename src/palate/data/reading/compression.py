@@ -16,6 +16,7 @@ from palate.errors import DataError
 
 HEAD = 1 << 16  # bytes that tell what a file is
 MAX_LAYERS = 3  # a file packed more often than this is no file of ratings
+AT_ONCE = 1 << 24  # bytes read at a time
 MAX_MEMORY = 1 << 30  # bytes that a decoder may take
 DAMAGE = (
     EOFError,
@@ -64,7 +65,7 @@ def read_full(stream: Any, n: int) -> bytes:
         return cast(bytes, stream.read())
     parts, missing = [], n
     while missing:
-        part = stream.read(missing)
+        part = stream.read(min(missing, AT_ONCE))  # a file takes the memory of what it is asked for
         if not part:
             break
         parts.append(part)

@@ -89,7 +89,11 @@ def find_opening(
     separator = separator or find_separator(without_quotes(body), min_columns)
     width = most_common_width(body, separator)
     after = at
-    while mark and after < len(lines) and is_comment(lines[after], mark, len(split(lines[after], separator)), width):
+    while (
+        mark
+        and after < len(lines)
+        and is_comment(lines[after], mark, len(unquoted_fields(lines[after], separator)), width)
+    ):
         after = _next_line(lines, after + 1)
     if mark and after < len(lines) and (names := _names_in_comment(lines[after], mark, separator, width, given)):
         return Opening(after + 1, separator, names, mark if after > at else None)
@@ -105,6 +109,11 @@ def _next_line(lines: list[str], at: int) -> int:
     while at < len(lines) and not lines[at].strip():
         at += 1
     return at
+
+
+def unquoted_fields(line: str, separator: str) -> list[str]:
+    """The fields of a line; separators in quotes are no separators."""
+    return split(QUOTED.sub(lambda quoted: quoted[0].replace(separator, ""), line), separator)
 
 
 def is_comment(line: str, mark: str, n_fields: int, width: int) -> bool:
@@ -135,7 +144,7 @@ def _after_titles(
     """The line after titles: the header, if one is recognised, or else the first of rows of one width."""
     above: list[int] = []
     for number in range(at, min(len(lines), at + MAX_TITLES)):
-        fields = split(QUOTED.sub(lambda quoted: quoted[0].replace(separator, ""), lines[number]), separator)
+        fields = unquoted_fields(lines[number], separator)
         if abs(len(fields) - width) <= 1 and _n_known(fields, given) >= 2:
             return number
         if len(fields) >= width and any(map(_is_number, fields)):
