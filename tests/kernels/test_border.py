@@ -455,7 +455,7 @@ def test_widths_beyond_an_int_are_refused(width):
 
 
 @pytest.mark.parametrize("n_rows", [2**40, 2**59, 2**60])
-def test_rows_without_columns_that_are_too_many_are_refused_or_empty(n_rows):
+def test_rows_without_columns_beyond_memory_are_refused_or_empty(n_rows):
     scores = np.zeros((n_rows, 0), np.float32)
     for answer in kernels.top_n_of(scores, 3):
         assert answer.shape == (n_rows, 0)
