@@ -1,8 +1,9 @@
 """`make fuzz`: hostile input for each target, for some seconds.
 
 python -m fuzz [TARGET ...] [SECONDS], from anywhere with tests/ on PYTHONPATH; without targets all, 60 seconds each.
-SEED=7 draws other input. What breaks a rule is printed smallest, with the seed that finds it again. A target runs in a
-process of its own, so that a crash is found too, with at most 4 GB of memory.
+SEED=7 draws other input, FUZZ_ROUNDS=30 ends after so many rounds, however fast the machine is. What breaks a rule is
+printed smallest, with the seed that finds it again. A target runs in a process of its own, so that a crash is found
+too, with at most 4 GB of memory.
 """
 
 import faulthandler
@@ -48,14 +49,15 @@ def run(name, seconds):
     faulthandler.enable()
     limit_memory()
     target = target_of(name)
-    first, end = int(os.environ.get("SEED", "0")), time.monotonic() + seconds
+    first, rounds = (int(os.environ.get(name, "0")) for name in ("SEED", "FUZZ_ROUNDS"))
+    end = time.monotonic() + seconds
     for number in count(first):
         try:
             one_round(target, number, EXAMPLES)
         except BaseException:
             print(f"{name}: round {number} failed; SEED={number} begins with it")
             raise
-        if time.monotonic() > end:
+        if time.monotonic() > end or number - first + 1 == rounds:
             print(f"{name}: {(number - first + 1) * EXAMPLES:,} examples")
             return
 

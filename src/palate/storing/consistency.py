@@ -27,6 +27,7 @@ COMPUTED = (
 )
 POSITIVE = ("scale", "unobserved_weight")  # as 32-bit floats too
 LIMITS = np.finfo(np.float32)
+MAX_VECTOR = 1e6  # of draws, in standard deviations of the ratings; their squares are solved with
 BLOCK = 1 << 20  # numbers that are checked at once
 
 
@@ -139,6 +140,8 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
             raise ValueError("posterior: the cut points do not rise")
     for samples, n in ((posterior.users, n_users), (posterior.items, n_items)):
         _expect("posterior", samples.vectors, (draws, n, k), np.float32)
+        if max(samples.vectors.max(initial=0), -samples.vectors.min(initial=0)) > MAX_VECTOR:
+            raise ValueError(f"posterior: vectors beyond {MAX_VECTOR:g}, which no ratings give")
         _expect("posterior", samples.precision, (draws, k, k), np.float32)
         _expect("posterior", samples.mean, (draws, k), np.float32)
         _expect_positive("posterior", samples.precision)
