@@ -6,9 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-import palate
-from helpers.dialects import written
-from palate.errors import PalateError
+from helpers.dialects import is_read, written
 
 INPUT = st.integers(0, 2**40)
 
@@ -21,17 +19,4 @@ def folder():
 
 def check(seed):
     """A file gives the ratings and times that were written, or an error."""
-    file = written(seed)
-    path = Path(folder().name) / f"ratings{file.ending}"
-    path.write_bytes(file.data)
-    try:
-        ratings = palate.read(path)
-    except PalateError:
-        return
-    users, items = (side.labels.tolist() for side in (ratings.user_vocabulary, ratings.item_vocabulary))
-    pairs = [(users[u], items[i]) for u, i in zip(ratings.user_codes, ratings.item_codes, strict=True)]
-    told = f"{file.told}: {ratings.report.taken}"
-    rated = {(*pair, value) for pair, value in zip(pairs, ratings.values.tolist(), strict=True)}
-    assert rated == file.rated, told
-    if ratings.times is not None:
-        assert dict(zip(pairs, ratings.times.tolist(), strict=True)) == file.times, told
+    is_read(written(seed), Path(folder().name))

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+import palate
+from palate.errors import PalateError
+
 NAMES = {
     "user": ["user", "userId", "user_id", "reviewerID", "customer_id", "UserID", "username"],
     "item": ["item", "movieId", "item_id", "asin", "book", "productId", "ISBN"],
@@ -76,6 +79,23 @@ class Written:
     rated: set
     times: dict | None
     told: str
+
+
+def is_read(file, folder):
+    """True if the file was read right, False if it was refused in words; an AssertionError says how it was misread."""
+    path = folder / f"ratings{file.ending}"
+    path.write_bytes(file.data)
+    try:
+        ratings = palate.read(path)
+    except PalateError:
+        return False
+    users, items = (side.labels.tolist() for side in (ratings.user_vocabulary, ratings.item_vocabulary))
+    pairs = [(users[u], items[i]) for u, i in zip(ratings.user_codes, ratings.item_codes, strict=True)]
+    told = f"{file.told}: {ratings.report.taken}"
+    assert {(*pair, value) for pair, value in zip(pairs, ratings.values.tolist(), strict=True)} == file.rated, told
+    if ratings.times is not None:
+        assert dict(zip(pairs, ratings.times.tolist(), strict=True)) == file.times, told
+    return True
 
 
 def written(seed):

@@ -158,7 +158,7 @@ def _matched(
         {work.title: tuple(map(finder.shown, one.codes)) for work, one in pairs if one.codes and one.code < 0},
         {work.title: finder.shown(one.code) for work, one in pairs if finder.is_assumed(work, one)},
         scale,
-        str(sources[0].report) if sources[0].report.bad_rows else "",
+        str(sources[0].report) if sources[0].report.bad_rows or sources[0].report.left_out else "",
     )
 
 

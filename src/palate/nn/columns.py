@@ -195,7 +195,9 @@ def _read_numbered(
         )
     numbers = pl.Series(np.arange(height))
     names = [*table.names, "number of the row"]
-    numbered = replace(table, names=names, head=None, column=lambda at: numbers if at == last else table.column(at))
+    numbered = replace(
+        table, names=names, head=None, first=None, column=lambda at: numbers if at == last else table.column(at)
+    )
     found = Collector(table.source, BadRows(strict=on_bad_rows == "raise"))
     found.add_table(numbered, dict.fromkeys(("user", "item", "rating", "time")) | options | {"weight": last})
     ratings = found.ratings(duplicates, users=users, items=items)

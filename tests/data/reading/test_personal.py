@@ -112,7 +112,7 @@ def test_rated_exports_with_user_me(stored, name, text, ending, expected, n_left
     assert by_item(ratings) == expected
     assert ratings.report.how["file"] == name
     assert ratings.report.how["person"] == "me"
-    assert ratings.report.bad_rows == ({"no rating": n_left_out} if n_left_out else {})
+    assert ratings.report.left_out == ({"no rating": n_left_out} if n_left_out else {})
     assert ratings.report.rows_read == len(expected) + n_left_out
     assert ratings.item_table.height == len(expected)
     assert not ratings.report.table_notes
@@ -123,7 +123,7 @@ def test_exports_as_choices(stored, name, text, ending, expected, n_left_out):
     ratings = palate.read(stored(text, ending), user="me", kind="implicit")
     assert by_item(ratings) == expected
     assert ratings.report.how["file"] == name
-    assert sum(ratings.report.bad_rows.values()) == n_left_out
+    assert sum(ratings.report.left_out.values()) == n_left_out
 
 
 @pytest.mark.parametrize("options", [{}, {"kind": "implicit"}, {"user": ""}])

@@ -111,7 +111,7 @@ class Collector:
     def add_person(self, table: Table, person: Person, given: dict[str, Any], *, may_repeat: bool) -> None:
         """Add the rows of one person's file, and keep its titles."""
         own = rows_of_person(table, person, given, self.kind)
-        self.bad.counts.update(own.left_out)
+        self.left_out.update(own.left_out)
         self.rows_read += sum(own.left_out.values())
         self.add_table(own.table, own.given)
         if person.export is None and self.kind == "explicit" and not may_repeat:

@@ -40,7 +40,7 @@ class Table:
 
     What follows is for wide tables: `head(n)` has the first n rows of a source whose names may say nothing, `own_names`
     are the names as the source has them, `index` is that of a pandas frame, unless it only counts the rows. `how` tells
-    in words how the source was read.
+    in words how the source was read. `first(at)` has the first values of a column where all of them take long to make.
     """
 
     source: str
@@ -56,9 +56,12 @@ class Table:
     index: pl.Series | None = None
     is_text: bool = False
     how: dict[str, str] = field(default_factory=dict)
+    first: Callable[[int], pl.Series] | None = None
 
     def sample(self, at: int) -> pl.Series:
         """The first values of a column."""
+        if self.first is not None:
+            return self.first(at)
         return self.column(at).head(N_SAMPLED) if self.head is None else self.head(N_SAMPLED).column(at)
 
 
@@ -255,8 +258,20 @@ def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True, nam
     def column(at: int, *, labels: bool = False) -> pl.Series:
         return series_of_values(values[at], names[at], labels=labels, lists=True)
 
-    height = len(values[0]) if values else 0
-    return Table(source, names, column, lambda at: column(at, labels=True), named, height=height, own_names=own_names)
+    def first(at: int) -> pl.Series:
+        column = getattr(values[at], "iloc", values[at])
+        return series_of_values(column[:N_SAMPLED], names[at], lists=True)
+
+    return Table(
+        source,
+        names,
+        column,
+        lambda at: column(at, labels=True),
+        named,
+        height=len(values[0]) if values else 0,
+        own_names=own_names,
+        first=first,
+    )
 
 
 def _of_array(array: NDArray[Any]) -> Table:
@@ -314,8 +329,8 @@ def _of_sparse(matrix: Any) -> Table:
 def _of_json(found: JsonRecords, content: Content) -> Table:
     records, keys = found.records, found.names
 
-    def column(at: int, *, labels: bool = False) -> pl.Series:
-        values = [record.get(keys[at]) for record, _, _ in records]
+    def column(at: int, *, labels: bool = False, n: int | None = None) -> pl.Series:
+        values = [record.get(keys[at]) for record, _, _ in records[:n]]
         return of_objects(values, keys[at], labels=labels, words=not labels, lists=True)
 
     return Table(
@@ -328,4 +343,5 @@ def _of_json(found: JsonRecords, content: Content) -> Table:
         reasons={row: reason for row, (_, _, reason) in enumerate(records) if reason},
         height=len(records),
         how=content.how,
+        first=lambda at: column(at, n=N_SAMPLED),
     )

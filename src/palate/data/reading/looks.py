@@ -35,7 +35,6 @@ DATE_PARTS = re.compile(
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?( ?[ap]m)?", re.IGNORECASE)
 LINK = re.compile(r"(https?|ftp)://\S+|www\.\S+", re.IGNORECASE)
 ASIN, AMAZON_REVIEWER = re.compile(r"B0[0-9A-Z]{8}|\d{9}[\dX]"), re.compile(r"A[0-9A-Z]{9,20}")
-YES_OR_NO = frozenset(["true", "false", "yes", "no", "y", "n", "t", "f"])
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ class Column:
             return "times"
         if self.numbers is not None:
             return self._look_of_numbers
-        if {text.lower() for text in self.texts} <= YES_OR_NO:
+        if self.are_flags:
             return "yes or no"
         if self.matches(LINK):
             return "links"

@@ -185,6 +185,7 @@ def _rows_of_own_table(table: Table, person: Person, given: dict[str, Any], kind
         table,
         names=[*table.names, *("user", "title and year")[: len(added)]],
         column=lambda at: added[at - n] if at >= n else table.column(at),
+        first=None,
         label=lambda at: added[at - n] if at >= n else table.label(at),
         head=None,
     )
