@@ -25,7 +25,7 @@ from palate.answers.predicting import check_distribution, columns_of
 from palate.answers.ranking import By, RecommendOptions, query_of, rank
 from palate.answers.results import Explanation
 from palate.data.native import opened
-from palate.data.reading.columns import is_common
+from palate.data.reading.names import is_common
 from palate.data.rows import CompressedRows, pointers_of, take_rows
 from palate.data.vocabulary import Label, Vocabulary, plain_label
 from palate.errors import DataError, OptionError, PalateError, UnknownLabelError

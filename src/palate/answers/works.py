@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from palate.data.reading.columns import plain
+from palate.data.reading.names import plain
 from palate.data.titles import folded, titles
 
 if TYPE_CHECKING:

@@ -189,7 +189,7 @@ def _limit(text: str) -> tuple[str, int]:
 
 def read_lists(path: Path, rec: Recommender) -> Any:
     """Read a file of items as a list of labels for all users, or a file of users and items as a frame."""
-    from palate.data.reading.columns import is_common
+    from palate.data.reading.names import is_common
 
     item = rec.model.item_vocabulary
     frame = _rows_of(path, rec.model.user_vocabulary, item)
@@ -231,8 +231,8 @@ def read_pairs(path: Path, rec: Recommender) -> pl.DataFrame:
 
 def _timestamps(frame: pl.DataFrame, source: str) -> list[pl.Series]:
     """Return the time column in seconds since 1970, if there is one; DataError if a value is not a time."""
-    from palate.data.reading.columns import is_common
     from palate.data.reading.moments import seconds_of_column
+    from palate.data.reading.names import is_common
 
     found = [frame[name] for name in frame.columns if is_common(name, "time")][:1]
     read = [seconds_of_column(column).alias("time") for column in found]
@@ -260,7 +260,7 @@ def _rows_of(path: Path, *sides: Vocabulary) -> pl.DataFrame:
 def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
     import polars as pl
 
-    from palate.data.reading.columns import is_common
+    from palate.data.reading.names import is_common
     from palate.data.reading.parsing import TextFile
     from palate.data.reading.textfiles import open_bytes, utf8_chunks
 
@@ -284,7 +284,8 @@ def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
 
 
 def _position(names: Sequence[str], side: Vocabulary, default: int, path: Path) -> str:
-    from palate.data.reading.columns import is_common, there_are
+    from palate.data.reading.columns import there_are
+    from palate.data.reading.names import is_common
 
     found = [name for name in names if is_common(name, side.what)]
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in names)

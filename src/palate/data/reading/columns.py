@@ -6,13 +6,13 @@ names, values say what can be what, and positions only what values cannot: users
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from palate.data.reading.events import Event, event_column
 from palate.data.reading.looks import AMAZON_REVIEWER, ASIN, Column
+from palate.data.reading.names import COMMON_NAMES, COUNT_NAMES, FLAG_NAMES, MAKER_NAMES, PRICE_NAMES, plain
 from palate.data.reading.numbers import are_readable
 from palate.errors import DataError, OptionError, PalateError
 
@@ -21,57 +21,9 @@ if TYPE_CHECKING:
 
 FIELDS = ("user", "item", "rating", "time", "weight", "count", "event")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
+BOUGHT_NAMES = ("quantity", "qty", "purchases")  # beside these a value is a price
+SEPARATORS = (",", ";", "\t", "|")  # that are found; see dialects.py
 MAX_UNNAMED = 4  # columns without names that are told apart by values and positions
-INDEX_NAMES = ("", "index", "unnamed: 0")  # of an index that was written as the first column
-MAKER_NAMES = ("author", "authorid", "artist", "artistid", "person")  # who rated an item, or who made it
-
-# Compared without case, blanks and punctuation. An earlier name takes precedence over a later one.
-COMMON_NAMES = {
-    field: tuple(re.findall(r"\w+", names))
-    for field, names in {
-        "user": """user userid uid users username usr reviewer reviewerid reviewername reader readerid rater raterid
-            viewer viewerid listener listenerid player playerid voter voterid customer customerid member memberid
-            subscriber subscriberid client clientid buyer buyerid shopper shopperid visitor visitorid account accountid
-            profile profileid profilename person personid author authorid""",
-        "item": """item itemid iid items movie movieid mid film filmid book bookid isbn product productid parentasin
-            asin article articleid artist artistid song songid track trackid album albumid anime animeid game gameid
-            business businessid beer beerid beerbeerid recipe recipeid joke jokeid restaurant restaurantid""",
-        "rating": """rating ratings stars star score scores value bookrating userrating overall reviewoverall grade
-            preference myrating yourrating starrating myscore""",
-        "time": """timestamp time times ts datetime date unixreviewtime unixtime reviewtime ratedat createdat reviewdate
-            submissiondate""",
-        "weight": "weight weights confidence",
-        "count": """count counts plays playcount listens listencount streams purchases quantity qty clicks views visits
-            frequency freq weight weights confidence""",
-    }.items()
-}
-COUNT_NAMES = COMMON_NAMES["count"]  # names of counts, which are not ratings
-FLAG_NAMES = tuple(
-    re.findall(
-        r"\w+",
-        """label labels liked like islike isliked clicked click isclick thumb thumbs vote upvote watched purchased
-        bought interaction feedback target favorite favourite""",
-    )
-)
-COMMON_NAMES["rating"] += FLAG_NAMES  # only of columns of yes and no; others have names like theirs too
-COMMON_NAMES["count"] += COMMON_NAMES["rating"]
-
-
-def plain(name: str) -> str:
-    """A column name for comparison: lower case, letters and digits only, without RecBole's `:token` ending."""
-    return re.sub(r"[^a-z0-9]", "", re.sub(r":(token|float|token_seq|float_seq)$", "", name.strip().lower()))
-
-
-def is_common(name: str, field: str) -> bool:
-    """True if this is one of the common names of the field."""
-    return plain(name) in COMMON_NAMES[field]
-
-
-def is_wide_header(rows: list[list[str]]) -> bool:
-    """True if the first row of a text file has the name of users, or none, in its first field and numbers after it."""
-    first, *items = rows[0]
-    is_first = first.strip().lower() in INDEX_NAMES or is_common(first, "user")
-    return is_first and len(items) > 1 and len(set(items)) == len(items) and all(text.isdecimal() for text in items)
 
 
 def fields_of_kind(given: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -129,6 +81,8 @@ def choose_columns(
     _check(chosen, names, source, kind)
     if kind == "implicit":
         _choose_event(columns, chosen, event, source)
+    if not named and not is_ordered and given["user"] is None and given["item"] is None:
+        _check_ids(columns, chosen, kind, source)
     for field, at in chosen.items():
         if named and field in given and isinstance(given[field], str | None) and names.count(names[at]) > 1:
             option = "rating" if field == "count" else field
@@ -207,10 +161,25 @@ def _choose_by_name(columns: _Columns, given: dict[str, Any], chosen: dict[str, 
         fitting = [at for at in candidates if _fits(columns[at], field)]
         if field in ("time", "weight"):
             candidates = []
+        if field == "rating" and any(name in BOUGHT_NAMES for name in plain_names):
+            fitting, candidates = (
+                [at for at in found if plain_names[at] not in PRICE_NAMES] for found in (fitting, candidates)
+            )
         if fitting or candidates:
-            chosen[field] = (fitting or candidates)[0]
+            chosen[field] = _id_of(columns, plain_names, fitting or candidates)
     if given.get("weight", False) is None and "weight" in chosen and _is_of_item(columns, chosen):
         del chosen["weight"]
+
+
+def _id_of(columns: _Columns, plain_names: list[str], found: list[int]) -> int:
+    """The first of the columns found; of `track` and `track_id` the second, since two tracks may be called alike.
+
+    A number for each row is no id of what repeats.
+    """
+    first = found[0]
+    own = next((at for at in found if plain_names[at] in (f"{plain_names[first]}id", f"id{plain_names[first]}")), first)
+    n_ids, n_names = columns[own].n_distinct, columns[first].n_distinct
+    return first if n_ids > n_names and n_ids == len(columns[own].texts) else own
 
 
 def _choose_event(columns: _Columns, chosen: dict[str, int], event: Event, source: str) -> None:
@@ -288,6 +257,18 @@ def _choose_by_position(
     chosen.update(zip(ids, free, strict=False))
 
 
+def _check_ids(columns: _Columns, chosen: dict[str, int], kind: str, source: str) -> None:
+    """Ask if an id is a date, or if a column that is not used may be the ids: one that stands before the rating."""
+    end = chosen.get("rating", chosen.get("count", len(columns.names)))
+    unused = [at for at in range(len(columns.names)) if at not in chosen.values()]
+    dates = [at for at in (chosen["user"], chosen["item"]) if columns[at].numbers is None and columns[at].are_times]
+    others = [at for at in unused if at < end and columns[at].can_be_ids and columns[at].n_distinct > 1]
+    for at in dates:
+        _ask(columns, {}, kind, source, f"column {at} has dates, and stands where users or items are")
+    for at in others:
+        _ask(columns, {}, kind, source, f"column {at} may be the users or the items too")
+
+
 def _choose_measure_by_position(
     columns: _Columns, chosen: dict[str, int], kind: str, measure: str, source: str
 ) -> None:
@@ -332,7 +313,8 @@ def _choose_time_by_position(columns: _Columns, given: dict[str, Any], chosen: d
 def _ask(columns: _Columns, chosen: dict[str, int], kind: str, source: str, why: str) -> NoReturn:
     """Raise DataError with the first row and the options to type."""
     fields = [field for field in NEEDED[kind] if field not in chosen]
-    free = [at for at in range(len(columns.names)) if at not in chosen.values()]
+    dates = [at for at in range(len(columns.names)) if columns[at].numbers is None and columns[at].are_times]
+    free = [at for at in range(len(columns.names)) if at not in (*chosen.values(), *dates)]
     example = ", ".join(f"{field}={at}" for field, at in zip(fields, free, strict=False))
     raise DataError(
         f"{source} has no column names, and which column is which is not clear: {why}. Its first row, with positions "
@@ -343,6 +325,8 @@ def _ask(columns: _Columns, chosen: dict[str, int], kind: str, source: str, why:
 def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> None:
     missing = [field for field in NEEDED[kind] if field not in chosen]
     if missing:
+        if len(names) == 1 and (advice := _split_advice(names[0])):
+            raise DataError(f"{source}: {advice} {there_are(names)}")
         options = ", ".join(f"{field}=" for field in missing)
         if missing == ["rating"] and (advice := _count_advice(names)):
             raise DataError(f"{source}: {advice} {there_are(names)}")
@@ -359,6 +343,14 @@ def _check(chosen: dict[str, int], names: list[str], source: str, kind: str) -> 
             if chosen[field] == chosen[other]:
                 name = names[chosen[field]]
                 raise DataError(f"{source}: column {name!r} is taken for both {field} and {other}. Name both columns.")
+
+
+def _split_advice(name: str) -> str:
+    """What to do about lines of one field: what may separate them, by the first line; "" if nothing may."""
+    if any(mark in name for mark in SEPARATORS):
+        return "each line as a whole stands in quotes, and so is one field. Write the file without these quotes."
+    mark = next((sign for sign in name if not (sign.isalnum() or sign in " _-.'\"@")), None)
+    return f"nothing separates the fields of its lines. Say what does, for instance separator={mark!r}." if mark else ""
 
 
 def _count_advice(names: list[str]) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from palate.data.reading.columns import FLAG_NAMES, INDEX_NAMES, is_common, is_wide_header, plain
 from palate.data.reading.looks import N_SAMPLED
+from palate.data.reading.names import FLAG_NAMES, INDEX_NAMES, is_common, is_wide_header, plain
 from palate.data.reading.numbers import are_flags, is_number_like
 from palate.errors import DataError
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from palate.data.reading.columns import COMMON_NAMES, is_common, plain, position_of
+from palate.data.reading.columns import position_of
 from palate.data.reading.frames import Table
+from palate.data.reading.names import COMMON_NAMES, is_common, plain
 from palate.errors import DataError, PalateError
 
 if TYPE_CHECKING:

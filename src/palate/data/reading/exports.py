@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from palate.data.reading.columns import plain
+from palate.data.reading.names import plain
 
 PLANNED = ("to-read", "to read", "plan to watch", "plan to read", "want to read", "watchlist", "6")  # not chosen yet
 SCROBBLED = re.compile(r"\d{1,2} [A-Z][a-z]{2} \d{4},? \d{2}:\d{2}")  # 31 Jul 2018 20:15

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from palate.data.reading.columns import is_common, plain
+from palate.data.reading.names import is_common, plain
 
 
 def fits_ratings(names: list[str], *, given: dict[str, Any], kind: str) -> bool:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from palate.data.reading.columns import is_common
 from palate.data.reading.containers import Content, begins_like_json
+from palate.data.reading.names import is_common
 from palate.data.reading.textfiles import BLOCK, blocks, utf8_chunks
 from palate.errors import DataError
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from palate.data.reading.columns import is_common
 from palate.data.reading.dialects import COMMENT_MARKS, MATRIX_MARKET, SPELLED, plain_records, quoted_records, split
 from palate.data.reading.looks import N_SAMPLED
+from palate.data.reading.names import is_common
 from palate.data.reading.textfiles import Block
 from palate.errors import DataError
 

@@ -14,10 +14,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from palate.data.reading.cleaning import numbers
-from palate.data.reading.columns import COMMON_NAMES, FIELDS, MAKER_NAMES, is_common, plain, position_of, there_are
+from palate.data.reading.columns import FIELDS, position_of, there_are
 from palate.data.reading.exports import OWN_TABLE, PLANNED, Export, are_scrobbles, export_of
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.moments import seconds_of_column
+from palate.data.reading.names import COMMON_NAMES, MAKER_NAMES, is_common, plain
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, PalateError

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from palate.data.features.values import column_with_nulls
 from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
 from palate.data.reading.cleaning import BadRows, labels, without_point_zero
-from palate.data.reading.columns import is_common, plain, position_of
+from palate.data.reading.columns import position_of
 from palate.data.reading.fitting import fits_table
 from palate.data.reading.frames import Table, table_of
+from palate.data.reading.names import is_common, plain
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.vocabulary import Vocabulary

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import is_word_for_missing
-from palate.data.reading.columns import INDEX_NAMES, is_common, position_of
+from palate.data.reading.columns import position_of
 from palate.data.reading.frames import Table
+from palate.data.reading.names import INDEX_NAMES, is_common
 from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -237,7 +238,8 @@ def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, row
     parts = []
     for name, column, is_rated in zip(others, columns, rated, strict=True):
         own = labels.filter(is_rated)
-        parts.append(pl.DataFrame({what: own, other: [name] * len(own), "rating": column.filter(is_rated)}))
+        label = pl.Series([name]).new_from_index(0, len(own))
+        parts.append(pl.DataFrame({what: own, other: label, "rating": column.filter(is_rated)}))
     long = _joined(parts, [np.flatnonzero(is_rated.to_numpy()) for is_rated in rated], others, table)
     taken = {
         what: "the position of the row" if is_count else _named(table, at),
