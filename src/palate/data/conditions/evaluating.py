@@ -6,6 +6,7 @@ Conditions have three outcomes, as in SQL: true, false, and missing where a valu
 from __future__ import annotations
 
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import reduce
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.conditions.functions import FUNCTIONS, NAMES, PARTS_OF_DATES, part_of_date, trimmed
-from palate.data.conditions.parsing import MAX_DEPTH, MAX_SHOWN, parsed, shown
+from palate.data.conditions.parsing import DIALECT, MAX_DEPTH, MAX_SHOWN, parsed, shown
 from palate.data.conditions.patterns import check_regex, like, like_regex
 from palate.data.conditions.values import (
     WORDS,
@@ -378,7 +379,8 @@ def _unknown(node: Node) -> str:
         return "something is missing in it, such as an argument"
     written = node.name if isinstance(node, exp.Anonymous) else None
     if written is None and isinstance(node, exp.Func):
-        written = node.sql_name()
+        as_typed = re.match(r"(\w+)\(", node.sql(dialect=DIALECT))  # LPAD, where the class says PAD
+        written = as_typed[1] if as_typed else node.sql_name()
     if written is not None:
         return f"there is no function {str(written)[:40]!r} in conditions. The functions are {', '.join(NAMES)}"
     return (

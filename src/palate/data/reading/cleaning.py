@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.data.features.values import NO_NUMBER
+from palate.data.reading.ids import labels, without_words
 from palate.data.reading.moments import TimeForm, time_form_of
 from palate.data.reading.numbers import PLAIN, Decimal, Notation, notation_of, tidy
-from palate.errors import DataError, LabelTypeError, OptionError
+from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     import polars as pl
 
 N_EXAMPLES = 5  # bad rows shown in a report
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-NO_ID = ("\\N", "NULL", "NaN")  # what databases and pandas write for a missing value: never an id
 WHOLE = r"^-?[0-9]+(\.0)?$"
-POINT_ZERO = r"^-?[0-9]+\.0$"
-EXACT = {"Float32": 2**24, "Float64": 2**53}  # from here on a float may stand for several integers
 NUMBERS = ("rating", "weight", "count")
+
+
+HINTS = {
+    "time": " (time=False reads without times)",
+    "rating is not a number": ' (missing="..." names a text that means none; turn words and grades into numbers first)',
+}
 
 
 @dataclass
@@ -44,7 +48,7 @@ class BadRows:
         """Take the bad rows (row number -> reason). If strict, raise DataError that names the first."""
         row, reason = next(iter(found.items()))
         if self.strict:
-            hint = " (time=False reads without times)" if "time" in reason else ""
+            hint = next((hint for word, hint in HINTS.items() if word in reason), "")
             raise DataError(
                 f"{source}, {where(row)} cannot be used: {reason}{hint}. Correct it, or pass "
                 'on_bad_rows="report" to leave such rows out and count them.'
@@ -180,7 +184,7 @@ def typed(frame: pl.DataFrame, source: str, forms: Forms) -> pl.DataFrame:
     import polars as pl
 
     columns = {
-        name: _without_words(labels(frame[name], name, source), everywhere=forms.word_means_none[name])
+        name: without_words(labels(frame[name], name, source), everywhere=forms.word_means_none[name])
         for name in ("user", "item")
     }
     for name in NUMBERS:
@@ -193,73 +197,6 @@ def typed(frame: pl.DataFrame, source: str, forms: Forms) -> pl.DataFrame:
         columns["time"] = forms.time.read(_plain(frame["time"]))
         columns["time_text"] = ~_is_blank(frame["time"])
     return frame.select(**columns)
-
-
-def labels(series: pl.Series, what: str, source: str) -> pl.Series:
-    """Ids as strings or int64. Floats become integers if all are whole: they stood beside a missing one."""
-    import polars as pl
-
-    kind = series.dtype
-    if isinstance(kind, (pl.Categorical, pl.Enum)):
-        return series.cast(pl.String)
-    if series.null_count() == len(series) or (kind.is_float() and series.is_nan().all()):
-        return pl.Series(series.name, [None] * len(series), dtype=pl.String)  # without values a column has no type
-    if kind == pl.String:
-        return series
-    if kind.is_integer():
-        whole = series.cast(pl.Int64, strict=False)
-        if whole.null_count() > series.null_count():
-            raise DataError(f"{source}: a {what} id is beyond 64 bits. Make the ids strings.")
-        return whole
-    if kind.is_float():
-        return _whole(series, what, source)
-    raise LabelTypeError(f"{source}: the {what} ids must be strings or integers, not {kind}. Make them one of these.")
-
-
-def _whole(series: pl.Series, what: str, source: str) -> pl.Series:
-    """Floats as int64, NaN as null. Raises LabelTypeError for fractions and for floats that may be rounded integers."""
-    import polars as pl
-
-    ids = series.fill_nan(None)
-    limit = EXACT.get(str(ids.dtype), 2**11)
-    wrong = ids.filter((ids != ids.floor()).fill_null(False))
-    if len(wrong):
-        raise LabelTypeError(
-            f"{source}: the {what} ids are floats like {wrong.head(3).to_list()}. Ids are whole numbers or "
-            "strings: make them one of these."
-        )
-    large = ids.filter((ids.abs() >= limit).fill_null(False))
-    if len(large):
-        raise LabelTypeError(
-            f"{source}: the {what} ids are floats as large as {large[0]:.0f}, and from {limit:,} on such floats stand "
-            "for more than one integer: ids that differed may be one by now. Make them integers or strings earlier, "
-            "before they become floats."
-        )
-    return ids.cast(pl.Int64)
-
-
-def _without_words(ids: pl.Series, *, everywhere: bool) -> pl.Series:
-    r"""Ids with null for \N, NULL and NaN; `everywhere`: for each word that means a missing value."""
-    import polars as pl
-
-    if ids.dtype != pl.String:
-        return ids
-    if everywhere:
-        if ids.cast(pl.Int64, strict=False).null_count() == ids.null_count():
-            return ids
-        none = ids.str.strip_chars().str.contains(NO_NUMBER)
-    else:
-        none = (ids == NO_ID[0]) | (ids == NO_ID[1]) | (ids == NO_ID[2])
-    return ids.set(none.fill_null(False), None) if none.any() else ids
-
-
-def without_point_zero(ids: pl.Series) -> pl.Series:
-    """Texts such as "17850.0" as "17850" if all are so: integers that were floats when they were written."""
-    import polars as pl
-
-    if ids.dtype != pl.String or ids.null_count() == len(ids) or not ids.str.contains(POINT_ZERO).all():
-        return ids
-    return ids.str.strip_suffix(".0")
 
 
 def numbers(series: pl.Series, what: str, source: str, notation: Notation = PLAIN) -> pl.Series:

@@ -19,13 +19,13 @@ from palate.data.reading.cleaning import (
     forms_of,
     set_aside,
     typed,
-    without_point_zero,
 )
 from palate.data.reading.columns import FIELDS, Choice, choose_columns
 from palate.data.reading.duplicates import Columns, Duplicates, join_duplicates
 from palate.data.reading.events import Event, EventWeights
 from palate.data.reading.exploding import exploded
 from palate.data.reading.frames import Table
+from palate.data.reading.ids import as_meant, without_point_zero
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.personal import (
     Person,
@@ -34,7 +34,8 @@ from palate.data.reading.personal import (
 )
 from palate.data.reading.selecting import Selection
 from palate.data.reading.tables import joined_table
-from palate.data.reading.wide import Blank, check_not_wide, check_sample_not_wide, long_table
+from palate.data.reading.wide import Blank, long_table
+from palate.data.reading.wide_looks import check_not_wide, check_sample_not_wide
 from palate.data.vocabulary import Vocabulary
 from palate.errors import LabelTypeError
 
@@ -48,7 +49,7 @@ class Labels:
 
     what: str
     code_of: dict[Any, int] = field(default_factory=dict)
-    were_floats: bool = False  # "17850.0" became "17850"
+    how: str = ""  # what was taken off them: "17850.0 as 17850"
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
         """Provisional codes of strings or integers (no nulls), shape (n,)."""
@@ -65,15 +66,18 @@ class Labels:
         codes = np.fromiter((code_of.setdefault(label, len(code_of)) for label in labels), np.int32, len(labels))
         return codes[local] if len(codes) else np.zeros(0, np.int32)
 
-    def vocabulary(self) -> tuple[Vocabulary, NDArray[np.int32]]:
-        """The vocabulary, and the final code of each provisional code."""
+    def vocabulary(self, *, is_text: bool) -> tuple[Vocabulary, NDArray[np.int32]]:
+        """The vocabulary, and the final code of each provisional code. is_text: labels are those of a text file."""
         import polars as pl
 
         labels = list(self.code_of)
+        if labels and isinstance(labels[0], str) and is_text:
+            bare, self.how = as_meant(pl.Series(labels))
+            labels = bare.to_list() if self.how else labels
         if labels and str(labels[0]).endswith(".0"):
             whole = without_point_zero(pl.Series(labels)).to_list()
-            self.were_floats, labels = whole != labels, whole
-        vocabulary = Vocabulary(labels, what=self.what)
+            self.how, labels = "17850.0 as 17850" if whole != labels else self.how, whole
+        vocabulary = Vocabulary(list(dict.fromkeys(labels)) if self.how else labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
 
 
@@ -89,6 +93,7 @@ class Collector:
     selection: Selection | None = None
     forms: Forms | None = None
     is_named: bool = True
+    is_text: bool = False
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
     batches: list[Columns] = field(default_factory=list)
@@ -105,8 +110,9 @@ class Collector:
         """Add all rated cells of a wide table."""
         long = long_table(table, given, blank, self.kind, rows)
         self.blank_cells = long.n_blank
+        self.is_text = table.is_text
         self.add_table(long.table, dict.fromkeys(given))
-        self.columns, self.how = long.columns, {**table.how, **long.how}
+        self.columns, self.how, self.unused = long.columns, {**table.how, **long.how}, long.unused
 
     def add_person(self, table: Table, person: Person, given: dict[str, Any], *, may_repeat: bool) -> None:
         """Add the rows of one person's file, and keep its titles."""
@@ -186,7 +192,7 @@ class Collector:
         if self.selection is not None:
             sample = [text.column(at) for at in range(len(text.dialect.names))]
             self.selection.decide_types(text.dialect.names, sample)
-        self.is_named = text.dialect.header
+        self.is_named, self.is_text = text.dialect.header, True
         blocks = text.rows()
         first = list(islice(blocks, 2))  # a last line without an end is a block of its own
         self.decide([self._selected(exact() if fast is None else fast, text, chosen).frame for fast, exact in first])
@@ -274,11 +280,17 @@ class Collector:
         except LabelTypeError as error:
             raise LabelTypeError(f"{self.source}: {error}") from error
 
+    def _vocabulary(self, labels: Labels) -> tuple[Vocabulary, NDArray[np.int32]]:
+        try:
+            return labels.vocabulary(is_text=self.is_text)
+        except LabelTypeError as error:
+            raise LabelTypeError(f"{self.source}: {labels.what} {error}") from error
+
     def ratings(self, duplicates: Duplicates, *, users: Any, items: Any, unrated: Unrated = "drop") -> Ratings:
         """The collected ratings, with duplicates joined and the tables attached."""
-        user_vocabulary, user_codes = self.users.vocabulary()
-        item_vocabulary, item_codes = self.items.vocabulary()
-        self.how |= {f"{side.what} ids": "17850.0 as 17850" for side in (self.users, self.items) if side.were_floats}
+        user_vocabulary, user_codes = self._vocabulary(self.users)
+        item_vocabulary, item_codes = self._vocabulary(self.items)
+        self.how |= {f"{side.what} ids": side.how for side in (self.users, self.items) if side.how}
         columns = self._with_all_times(self._columns(user_codes, item_codes))
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         if "event" in self.columns:

@@ -6,6 +6,7 @@ names, values say what can be what, and positions only what values cannot: users
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -92,6 +93,7 @@ def choose_columns(
             )
     if named:
         _check_author(columns, given, chosen, source)
+        _check_lists(columns, given, chosen, source)
     unused = {name: columns[at].look for at, name in enumerate(names) if at not in chosen.values()}
     return Choice(chosen, unused)
 
@@ -225,6 +227,21 @@ def _check_author(columns: _Columns, given: dict[str, Any], chosen: dict[str, in
             f"{source}: the column {name!r} may be who made an item, and no other column is the user by its name. "
             f"{there_are(columns.names)} If each row is a rating by that person, pass user={name!r}; otherwise say "
             "which column has the users: user=..."
+        )
+
+
+def _check_lists(columns: _Columns, given: dict[str, Any], chosen: dict[str, int], source: str) -> None:
+    """Raise DataError if the items were found by a name, and their texts are lists: tea|jam or ["tea", "jam"]."""
+    column = columns[chosen["item"]]
+    if given["item"] is not None or column.numbers is not None or column.is_list:
+        return
+    in_brackets = [text for text in column.texts if re.fullmatch(r"\[.*[,\"'].*\]", text)]
+    several = [text for text in column.texts if plain(column.name) == "items" and re.search(r"[|;,]", text)]
+    if several or 2 * len(in_brackets) > len(column.texts):
+        raise DataError(
+            f"{source}: the column {column.name!r} has lists in its texts: {(several or in_brackets)[0][:60]!r}. Make "
+            f"them lists first, with polars.col({column.name!r}).str.split(...) or .str.json_decode(...), and pass the "
+            f"frame. If each text is one item, pass item={column.name!r}."
         )
 
 

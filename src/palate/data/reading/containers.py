@@ -38,11 +38,19 @@ FOREIGN = {  # the first bytes of files that are not read -> what they are, and 
     b"ORC": "an ORC file: load it with pyarrow.orc and pass the table",
     b"%PDF-": "a PDF: give the data as text, such as CSV",
     b"\x89PNG": "a picture: give the data as text, such as CSV",
+    b"$FL2": "an SPSS file: load it with pandas.read_spss and pass the frame",
+    b"$FL3": "an SPSS file: load it with pandas.read_spss and pass the frame",
+    b"<stata_dta>": "a Stata file: load it with pandas.read_stata and pass the frame",
+    b"\0" * 8 + b"DUCK": "a DuckDB database: pass an SQL query, with connection=",
+    b"\0\1\0\0Standard ": "an Access database: export the table as CSV",
+    b"MATLAB 5": "a MATLAB file: load it with scipy.io.loadmat and pass the arrays",
+    b"\0" * 12 + b"\xc2\xea\x81\x60": "a SAS file: load it with pandas.read_sas and pass the frame",
     b"RDX": "a file of R's save(): write it with write.csv and read that",
     b"RDA": "a file of R's save(): write it with write.csv and read that",
     b"X\n\0\0\0": "a file of R's saveRDS(): write it with write.csv and read that",
 }
 TABLES = {b"PAR1": "a Parquet file", b"ARROW1": "an Arrow file", b"SQLite format 3\0": "an SQLite database"}
+RECORD = re.compile(rb"\s*\{\s*(u?'[^']*': |u?\"[^\"]*\": u?')")  # as Python shows it
 JSON = re.compile(rb'(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(\{\s*["}]|\[\s*[\[{])')
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x95c}\](]")
 WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
@@ -339,13 +347,15 @@ def _refuse_foreign(content: Content) -> None:
         found = "a pickle, which can run code when it is loaded: load it yourself if you trust it, and pass the frame"
     if WEB_PAGE.match(head):
         found = "a web page, perhaps one that asks to log in: download the data itself"
+        if re.search(rb"<table\b", head, re.IGNORECASE):
+            found = "a web page with a table, whatever its name: load it with pandas.read_html and pass the frame"
     if found:
         raise DataError(f"{content.name} is {found}.")
 
 
 def begins_like_json(head: bytes) -> bool:
     """True for an object or an array of objects or arrays, in UTF-8, UTF-16 or UTF-32."""
-    return JSON.match(head[:JSON_HEAD].replace(b"\0", b"")) is not None
+    return JSON.match(head[:JSON_HEAD].replace(b"\0", b"")) is not None or RECORD.match(head) is not None
 
 
 def refuse_tables(content: Content) -> None:

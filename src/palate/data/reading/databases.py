@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,41 @@ def _chosen(content: Content, connection: sqlite3.Connection, fits: Fits | None)
 
 def _names(connection: sqlite3.Connection, table: str) -> list[str]:
     return [column[1] for column in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
+
+
+def rows_of_query(query: str, connection: Any) -> tuple[list[str], list[Any]] | None:
+    """(names, rows) as the database has them; None of a connection that gives typed columns, as ADBC and DuckDB do.
+
+    In one column of SQLite and others 1 and "1" may stand side by side: a frame would make them one text.
+    """
+    if hasattr(connection, "exec_driver_sql"):  # of SQLAlchemy
+        return _rows(lambda: connection.exec_driver_sql(query).cursor)
+    if hasattr(connection, "dialect") and hasattr(connection, "connect"):  # an engine of SQLAlchemy
+        with connection.connect() as opened:
+            return rows_of_query(query, opened)
+    if not hasattr(connection, "cursor") or _is_typed(connection):
+        return None
+
+    def executed() -> Any:
+        cursor = connection.cursor()
+        cursor.execute(query)
+        return cursor
+
+    return _rows(executed)
+
+
+def _is_typed(connection: Any) -> bool:
+    """True if results come as Arrow."""
+    return any(hasattr(connection, name) for name in ("fetch_arrow_table", "fetch_record_batch", "adbc_get_info"))
+
+
+def _rows(executed: Callable[[], Any]) -> tuple[list[str], list[Any]]:
+    try:
+        cursor = executed()
+        rows = cursor.fetchall()
+    except Exception as error:  # each driver has error types of its own
+        raise DataError(f"the result of the query cannot be read: {error}") from error
+    return [str(column[0]) for column in cursor.description or ()], rows
 
 
 def _quoted(name: str) -> str:

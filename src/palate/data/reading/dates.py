@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Doubles = NDArray[np.float64]
 
 DAY = 86400
+FIRST_YEAR, LAST_YEAR = 1900, 2200  # other years are of another calendar, or no years
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 ZONES = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}  # of RFC 2822
 CLOCK = r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,][0-9]+)?)? ?(?P<half>[ap]m)?"
@@ -163,7 +164,7 @@ def _zone_seconds(zones: pl.Series) -> Doubles:
 
 def seconds_of_day(year: Doubles, month: Doubles, day: Doubles) -> Doubles:
     """Seconds from 1970 to the start of a day; nan where there is no such day."""
-    is_good = (year >= 1) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    is_good = (year >= FIRST_YEAR) & (year < LAST_YEAR) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     years, months, days = (np.where(is_good, part, 1).astype(np.int64) for part in (year, month, day))
     start = ((years - 1970) * 12 + months - 1).astype("datetime64[M]")
     date = start.astype("datetime64[D]") + (days - 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -356,7 +356,13 @@ def has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int)
 def _numbers_begin(sample: list[list[str]]) -> bool:
     """True if a column has only numbers except in the first row."""
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
-    return len(sample) > 1 and any(all(map(_is_number, column[1:])) for column in columns if not _is_number(column[0]))
+    return len(sample) > 1 and any(_are_numbers(column[1:]) for column in columns if not _is_number(column[0]))
+
+
+def _are_numbers(texts: Sequence[str]) -> bool:
+    """True if some cells are there, and all of them are numbers."""
+    texts = [text for text in texts if text.strip()]
+    return bool(texts) and all(map(_is_number, texts))
 
 
 def _begins_with_flag(sample: list[list[str]]) -> bool:

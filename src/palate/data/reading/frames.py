@@ -6,7 +6,6 @@ Everything becomes a `Table`, whose columns are converted one by one when they a
 from __future__ import annotations
 
 import io
-import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from palate.data.native import NativeFrame, opened
 from palate.data.reading.containers import Content, Fits, can_seek, is_pipe, opened_content
-from palate.data.reading.databases import SQLITE, sqlite_columns
+from palate.data.reading.databases import SQLITE, rows_of_query, sqlite_columns
 from palate.data.reading.jsonfiles import JsonRecords, is_json, json_records
 from palate.data.reading.looks import N_SAMPLED
 from palate.data.reading.series import is_text, of_objects, series_of_values
@@ -101,23 +100,14 @@ def _of_query(query: Any, connection: Any) -> Table:
 
     if not isinstance(query, str):
         raise OptionError(f"with connection=, give an SQL query as text, not {type(query).__name__}.")
-    if isinstance(connection, sqlite3.Connection):
-        return _of_sqlite(query, connection)
+    if (rows := rows_of_query(query, connection)) is not None:
+        names, values = rows
+        columns = {at: [row[at] for row in values] for at in range(len(names))}
+        return _of_columns(columns, "the query", names=names)
     try:
         return _of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"the result of the query cannot be read: {error}") from error
-
-
-def _of_sqlite(query: str, connection: sqlite3.Connection) -> Table:
-    """The rows as SQLite has them, where 1 and "1" may stand in one column: polars would make them one text."""
-    try:
-        cursor = connection.execute(query)
-        rows = cursor.fetchall()
-    except sqlite3.Error as error:
-        raise DataError(f"the result of the query cannot be read: {error}") from error
-    names = [str(column[0]) for column in cursor.description or ()]
-    return _of_columns({at: [row[at] for row in rows] for at in range(len(names))}, "the query", names=names)
 
 
 def _check_no_query(source: str | Path) -> None:

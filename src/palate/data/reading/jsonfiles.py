@@ -6,6 +6,7 @@ so that only the values need to fit in memory.
 
 from __future__ import annotations
 
+import ast
 import codecs
 import json
 import re
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from palate.data.reading.containers import Content, begins_like_json
+from palate.data.reading.containers import RECORD, Content, begins_like_json
 from palate.data.reading.names import is_common
 from palate.data.reading.textfiles import BLOCK, blocks, utf8_chunks
 from palate.errors import DataError
@@ -108,10 +109,23 @@ def _record_of_line(line: bytes, number: int) -> Record:
     except RecursionError:
         return {}, number, "nested too deeply"
     except ValueError:
-        return {}, number, "not JSON"
+        value = _literal(line)
+        if value is None:
+            return {}, number, "not JSON"
     if not isinstance(value, dict):
         return {}, number, "not a JSON object"
     return _record(value, number, may_have_surrogates=b"\\u" in line)
+
+
+def _literal(line: bytes) -> dict[str, Any] | None:
+    """The record of a line as Python shows it, {'user': 'ann'}; None if it is none. Nothing of it is run."""
+    if not RECORD.match(line):
+        return None
+    try:
+        value = ast.literal_eval(line.decode().strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return {str(key): own for key, own in value.items()} if isinstance(value, dict) else None
 
 
 def _record(value: dict[str, Any], number: int, *, may_have_surrogates: bool) -> Record:

@@ -40,6 +40,7 @@ SECONDS_OF_1000 = -30610224000
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many are a second
 UNIT_NAMES = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DAYS_OF_1990, DAYS_OF_2040 = 7305, 25567  # since 1970
+YEARS = 1970, 2100  # numbers that are years in a column called a time
 SPREADSHEET = 25569  # the number of 1970-01-01 in a spreadsheet
 N_TRIED = 100  # values that say which form is tried first
 
@@ -141,6 +142,8 @@ def _form_of_numbers(numbers: Doubles, *, is_named: bool) -> TimeForm:
     if len(numbers) == 0:
         return TimeForm(partial(_of_numbers, convert=_same))
     low, high = numbers.min(), numbers.max()
+    if is_named and low >= YEARS[0] and high <= YEARS[1] and bool((numbers == np.floor(numbers)).all()):
+        return TimeForm(partial(_of_numbers, convert=_years), "years, made seconds")
     for digits in (8, 12, 14):
         if low >= 19 * 10.0 ** (digits - 2) and high < 10.0**digits and not np.isnan(_compact(numbers, digits)).any():
             return TimeForm(partial(_of_numbers, convert=partial(_compact, digits=digits)), "dates such as 20260131")
@@ -196,6 +199,12 @@ def _in_unit(numbers: Doubles, size: float) -> Doubles:
 
 def _days(numbers: Doubles) -> Doubles:
     return numbers * DAY
+
+
+def _years(numbers: Doubles) -> Doubles:
+    """Seconds of 1 January."""
+    ones = np.ones(len(numbers))
+    return seconds_of_day(np.where(numbers == np.floor(numbers), numbers, np.nan), ones, ones)
 
 
 def _spreadsheet_days(numbers: Doubles) -> Doubles:

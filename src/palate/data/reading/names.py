@@ -33,7 +33,7 @@ COMMON_NAMES = {
         "user": """user userid uid users username usr reviewer reviewerid reviewername reader readerid rater raterid
             viewer viewerid listener listenerid player playerid voter voterid customer customerid member memberid
             subscriber subscriberid client clientid buyer buyerid shopper shopperid visitor visitorid account accountid
-            profile profileid profilename person personid author authorid
+            respondent respondentid email emailaddress profile profileid profilename person personid author authorid
             nutzer nutzerid benutzer benutzerid benutzername kunde kundenid kundennr kundennummer
             utilisateur utilisateurid idutilisateur usuario idusuario usuarioid cliente idcliente clienteid
             utente idutente utenteid gebruiker gebruikerid klant klantid uzytkownik uzytkownikid

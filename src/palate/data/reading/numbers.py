@@ -27,6 +27,8 @@ WITH_POINT = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[, '][0-9]{3})+)?(?:\.[0-9]*)?(
 WITH_COMMA = r"^[+-]?(?:[0-9]+|[1-9][0-9]{0,2}(?:[. '][0-9]{3})+)?(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
 OUT_OF = rf"^({NUMBER})\s*(?:/|out of|of)\s*([0-9]+(?:[.,]0+)?)(?:\s*stars?)?$"
 PERCENT = rf"^({NUMBER})\s*%$"
+PARTS = {"½": 0.5, "1/2": 0.5, "¼": 0.25, "1/4": 0.25, "¾": 0.75, "3/4": 0.75}
+WITH_HALVES = r"^(?P<whole>[0-9]+)(?P<part>\s*[½¼¾]|\s+(?:1/2|1/4|3/4))?$"
 COUNTED_STARS = rf"^({NUMBER})\s*[-]?(?:stars?|[★⭐🌟])$"
 FILLED, EMPTY = "★⭐🌟✭✮*", "☆✩✰"
 DRAWN_STARS = rf"^[{FILLED}]*½?[{EMPTY}]*$"
@@ -198,6 +200,7 @@ def _others(texts: pl.Series) -> list[Notation]:
         Notation(partial(_out_of, scale=scale), {"out of": scale}),
         Notation(partial(_part, form=PERCENT), {"ratings": "percent"}),
         Notation(partial(_part, form=COUNTED_STARS), {"ratings": "stars"}),
+        Notation(_with_halves, {"ratings": "with halves or quarters"}),
         Notation(_drawn_stars, {"ratings": "stars"}),
         *(
             Notation(partial(_flag, pair), {"ratings": f"{pair[0]} 1, {pair[1]} 0"}, is_flag=True)
@@ -229,6 +232,15 @@ def _check_one_scale(texts: pl.Series, what: str, source: str) -> None:
         raise DataError(
             f"{source}: the {what}s are out of different numbers: out of {shown}. Bring them to one scale first."
         )
+
+
+def _with_halves(texts: pl.Series) -> pl.Series:
+    """Whole numbers with ½, ¼ or ¾ behind some, also written 3 1/2."""
+    import polars as pl
+
+    parts = tidy(texts).str.extract_groups(WITH_HALVES).struct.unnest()
+    part = parts["part"].str.strip_chars().replace_strict(PARTS, default=None, return_dtype=pl.Float64)
+    return parts["whole"].cast(_float(), strict=False) + part.fill_null(0)
 
 
 def _drawn_stars(texts: pl.Series) -> pl.Series:

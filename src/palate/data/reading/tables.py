@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palate.data.features.values import column_with_nulls
 from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
-from palate.data.reading.cleaning import BadRows, labels, without_point_zero
+from palate.data.reading.cleaning import BadRows
 from palate.data.reading.columns import position_of
 from palate.data.reading.fitting import fits_table
 from palate.data.reading.frames import Table, table_of
+from palate.data.reading.ids import as_meant, labels, without_point_zero
 from palate.data.reading.names import is_common, plain
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
@@ -239,6 +240,7 @@ def _text_table(
     names = distinct_names(text.dialect.names)
     frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
     at = _id_position(names, vocabulary.what, label, name, named=text.dialect.header)
+    frame = frame.with_columns(as_meant(frame.to_series(at))[0].alias(names[at]))
     guessed = [column if number == at else typed_column(column) for number, column in enumerate(frame.get_columns())]
     frame = pl.DataFrame(guessed)
     second = names[1] if len(names) > 1 and at != 1 and not text.dialect.header else None

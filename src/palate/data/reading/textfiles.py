@@ -24,6 +24,11 @@ BLOCK = 1 << 24  # bytes read at a time, and the maximum length of a record
 TOO_LONG = f"a line longer than {BLOCK >> 20} MB"
 SAMPLE = 1 << 12  # bytes that tell the encoding
 QUOTED = re.compile(rb'"[^"]*"')
+BEYOND_ASCII = re.compile(r"(?:[A-Za-z]|[^\x00-\x7f])*[^\x00-\x7f](?:[A-Za-z]|[^\x00-\x7f])*")  # words that have some
+ODD_WORD = re.compile(  # three such letters, a capital behind a small one, or a sign in a word
+    r"[^\x00-\x7f]{3}|[a-zß-öø-ÿ][À-ÖØ-ÞŠŽŸŒ]|[\x80-\x9f]|[A-Za-zÀ-ÖØ-öø-ÿ][‚ƒ„‡ˆ‰‹›‘¢£¤¥¦¨¬¯±²³µ¶¸¹¼½¾×÷¿¡]|[£¤¥¦¿¡][a-zà-ÿ]*[^\W\d]{2}"
+)
+SIGNS = "’‘“”„…–—†®™©°ºª«»·•§¡¿€\xa0\xad"  # that stand beside words
 WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 
 
@@ -54,6 +59,7 @@ class Chunks(Iterator[bytes]):
     def __init__(self, content: Any, encoding: str | None, name: str) -> None:
         self.how: dict[str, str] = dict(getattr(content, "how", {}))
         self.separator: str | None = getattr(content, "separator", None)
+        self.is_guess = False  # Windows-1252, since it is not UTF-8
         self._parts = _line_feeds(self._decoded(content, encoding, name), self.how)
 
     def __next__(self) -> bytes:
@@ -71,7 +77,7 @@ class Chunks(Iterator[bytes]):
         while chunk:
             text = recode(chunk)
             if recode.is_windows:
-                self.how["encoding"] = "windows-1252"
+                self.how["encoding"], self.is_guess = "windows-1252", True
             yield text
             chunk = _read(content, name)
 
@@ -249,6 +255,20 @@ class Recoder:
         if self.is_windows is None:
             self.is_windows = not any(_is_utf8(line) for line in data.split(b"\n") if not line.isascii())
         return codecs.charmap_decode(data, "strict", WINDOWS_1252)[0].encode() if self.is_windows else data
+
+
+def check_western(text: str, name: str) -> None:
+    """Raise DataError if half the words beyond ASCII are such as no Western language has: the encoding is another."""
+    words = [word.strip(SIGNS) for word in BEYOND_ASCII.findall(text)]
+    words = [word for word in words if not word.isascii()]
+    odd = [word for word in words if ODD_WORD.search(word)]
+    if odd and 2 * len(odd) >= len(words):
+        raise DataError(
+            f"{name} is not UTF-8, and read as Windows-1252 it has words such as {odd[0][:40]!r}. Say how it is "
+            'written: encoding="cp1251" or "koi8-r" (Cyrillic), "gbk" or "big5" (Chinese), "shift_jis" (Japanese), '
+            '"euc_kr" (Korean), "iso-8859-2" (Central European), "iso-8859-7" (Greek), "mac_roman", "cp437" or '
+            '"cp850"; or "cp1252", if these words are right.'
+        )
 
 
 def _is_utf8(line: bytes) -> bool:

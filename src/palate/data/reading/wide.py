@@ -1,22 +1,24 @@
 """Wide tables: a row for each user and a column for each item, or the other way round. Read with wide=True.
 
-A source without column names is taken to be user, item, rating and time by position. In a wide table these columns are
-ratings, all on one scale. `check_not_wide` refuses such a source; `long_table` makes a row of each cell that is rated.
+`long_table` makes a row of each cell that is rated. Columns of texts are no items; wide_looks.py finds such tables.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import is_word_for_missing
-from palate.data.reading.columns import position_of
+from palate.data.reading.columns import position_of, there_are
 from palate.data.reading.frames import Table
+from palate.data.reading.looks import N_SAMPLED, Column
 from palate.data.reading.names import INDEX_NAMES, is_common
+from palate.data.reading.numbers import are_flags, is_number_like
+from palate.data.reading.wide_looks import cell_numbers
 from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -25,14 +27,7 @@ if TYPE_CHECKING:
 Doubles = NDArray[np.float64]
 Blank = float | bool | None
 
-MAX_STEPS = 21  # different values of a rating scale: 0 to 10 by halves
-MAX_COLUMNS = 30  # of a source with a rating in each row; a larger number for a name is the label of an item
-MIN_ROWS = 10  # fewer rows of three columns may be anything
-MIN_BLANK = 0.1  # of the cells of a column of items; a file of ratings has hardly a row without an item
-N_SAMPLED = 1000  # rows that are looked at
-
-
-# ---- recognising -----------------------------------------------------------------------------------------------------
+TOO_LARGE = 5  # times the largest rating of half the items: no rating on their scale
 
 
 def check_wide(wide: bool | None, blank: Blank, rows: str | None, source: Any) -> None:
@@ -52,146 +47,6 @@ def check_wide(wide: bool | None, blank: Blank, rows: str | None, source: Any) -
         raise OptionError(f"{what}; leave out wide=True.")
 
 
-def check_not_wide(table: Table, given: dict[str, Any], kind: str) -> None:
-    """Raise DataError if a source without column names, or with numbers for names, looks wide.
-
-    A source whose user, item or rating column the caller named is no wide table.
-    """
-    if table.named or table.head is None or any(given[name] is not None for name in ("user", "item", "rating")):
-        return
-    head = table.head(N_SAMPLED)
-    has_users = table.index is not None and is_common(table.index.name, "user")
-    if (
-        has_users
-        or _names_are_labels(head.names)
-        or looks_wide([_numbers(head.column(at)) for at in range(len(head.names))], kind)
-    ):
-        refuse(table.source)
-
-
-def check_sample_not_wide(rows: list[list[str]], given: dict[str, Any], kind: str, source: str) -> None:
-    """Raise DataError if the first rows of a text file without a header look wide."""
-    import polars as pl
-
-    if any(given[name] is not None for name in ("user", "item", "rating")):
-        return
-    width = max(set(map(len, rows)), key=[len(row) for row in rows].count)
-    fitting = [row for row in rows if len(row) == width]
-    columns = [pl.Series([row[at] for row in fitting], dtype=pl.String) for at in range(width)]
-    if looks_wide([_numbers(column) for column in columns], kind):
-        refuse(source)
-
-
-def refuse(source: str) -> NoReturn:
-    """Raise the DataError that says how a wide table is read."""
-    raise DataError(
-        f"{source} looks like a wide table: a row for each user and a column for each item, not columns of users, "
-        "items and ratings. Pass wide=True to read it so. If it has a rating in each row, pass wide=False."
-    )
-
-
-def looks_wide(columns: list[Doubles | None], kind: str) -> bool:
-    """True if the first rows of unnamed columns are ratings in every column, and not users, items and ratings.
-
-    columns: numbers, NaN where a cell is blank; None for a column of text, which only the first may be.
-    """
-    cells = [column for column in columns[1:] if column is not None]
-    if len(columns) < 3 or len(cells) < len(columns) - 1:
-        return False
-    first = columns[0]
-    if _has_blanks(first, cells) or _has_fractions(first, cells):
-        return True
-    if len(columns) == 3:
-        return first is not None and _pairs_repeat(first, cells, kind)
-    has_labels = first is None or len(np.unique(first)) == len(first)
-    return (has_labels and _on_one_scale(cells)) or (first is not None and _on_one_scale([first, *cells]))
-
-
-def _on_one_scale(columns: list[Doubles]) -> bool:
-    """True if columns have few values in all, and if the last of three or four cannot be times."""
-    *_, second, largest = sorted(
-        float(np.max(np.abs(column), where=~np.isnan(column), initial=0)) for column in columns
-    )
-    alike = _n_steps(columns) <= MAX_STEPS and largest <= 2 * second
-    return alike and (len(columns) > 4 or _is_no_time(columns[-1], columns[:-1]))
-
-
-def _names_are_labels(names: list[str]) -> bool:
-    """True for three or more names that are numbers, and not merely the positions of the columns."""
-    numbers = [int(name) for name in names if name.isdecimal()]
-    positions = [list(range(start, start + len(names))) for start in (0, 1)]
-    are_many = len(names) > 4 or max(numbers, default=0) > MAX_COLUMNS
-    return len(numbers) == len(names) > 2 and numbers not in positions and are_many
-
-
-def _has_blanks(first: Doubles | None, cells: list[Doubles]) -> bool:
-    """True if a column where labels would be has blank cells, and so has another: users rate few items."""
-    columns = cells if first is None else [first, *cells]
-    if len(cells) == 2 and len(cells[0]) < MIN_ROWS:
-        return False
-    blank = [bool(np.mean(np.isnan(column)) >= MIN_BLANK) for column in columns]
-    n_labels = len(columns) - len(cells) + 1
-    return any(blank[:n_labels]) and sum(blank) > 1
-
-
-def _has_fractions(first: Doubles | None, cells: list[Doubles]) -> bool:
-    """True if the second column, where items would be, has fractions, and so have the others on the same scale."""
-    if first is None and len(cells) < 3:
-        return False
-    present = [column[~np.isnan(column)] for column in cells]
-    fractions = [bool((column % 1 != 0).any()) for column in present]
-    largest = [float(np.abs(column).max(initial=0)) for column in present]
-    return fractions[0] and any(fractions[1:]) and largest[0] <= 2 * max(largest[1:])
-
-
-def _pairs_repeat(first: Doubles, cells: list[Doubles], kind: str) -> bool:
-    """True if three columns share one scale and most pairs of the first two stand several times.
-
-    A choice may repeat. So implicit ratings count only if they are all 0 or 1.
-    """
-    steps = MAX_STEPS if kind == "explicit" else 2
-    if len(first) < MIN_ROWS or _n_steps([first, *cells]) > steps:
-        return False
-    pairs = np.unique(np.column_stack([first, cells[0]]), axis=0)
-    return len(pairs) < len(first) / 2
-
-
-def _is_no_time(column: Doubles, others: list[Doubles]) -> bool:
-    """True if the fourth column has values of the others' scale, some of them repeated; times do neither."""
-    scale, present = np.concatenate(others), column[~np.isnan(column)]
-    scale = scale[~np.isnan(scale)]
-    low, high = scale.min(initial=np.inf), scale.max(initial=-np.inf)
-    inside = bool(((low <= present) & (present <= high)).all())
-    return inside and len(np.unique(present)) < len(present)
-
-
-def _n_steps(columns: list[Doubles]) -> int:
-    """The number of different values."""
-    values = np.unique(np.concatenate(columns))
-    return int(np.count_nonzero(~np.isnan(values)))
-
-
-def _numbers(series: pl.Series) -> Doubles | None:
-    """The column as floats, NaN where it is blank; None if it has other text."""
-    import polars as pl
-
-    if series.dtype == pl.String:
-        texts = [None if text is None or is_word_for_missing(text) else text for text in series.to_list()]
-        series = pl.Series(texts, dtype=pl.String)
-        numbers = series.str.strip_chars().cast(pl.Float64, strict=False)
-    elif series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
-        numbers = series.cast(pl.Float64)
-    else:
-        return None
-    if numbers.null_count() > series.null_count():
-        return None
-    array: Doubles = numbers.to_numpy().astype(np.float64)
-    return array
-
-
-# ---- reading ---------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class LongTable:
     """A wide table as one of user, item and rating: a row for each rated cell.
@@ -201,12 +56,14 @@ class LongTable:
         n_blank (int): The number of cells without a rating.
         columns (dict): Field -> what it was taken from, in words.
         how (dict): How the table was read, in words.
+        unused (dict): Columns of texts, which are no ratings -> what they look like.
     """
 
     table: Table
     n_blank: int
     columns: dict[str, str]
     how: dict[str, str]
+    unused: dict[str, str]
 
 
 def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, rows: str | None = None) -> LongTable:
@@ -223,9 +80,13 @@ def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, row
     at = _label_position(table, what, given[what])
     positions = [position for position in range(len(table.names)) if position != at]
     names = table.own_names or (table.names if table.named else None)
+    texts = [position for position in positions if names is not None and _is_text(table.column(position))]
+    positions = [position for position in positions if position not in texts or len(texts) == len(positions)]
     others = _positions(len(positions), table) if names is None else [names[position] for position in positions]
     _check_columns(others, table.source, other)
     columns = [_cells(table.column(position)) for position in positions]
+    if kind == "explicit" and names is not None:
+        _check_scale(columns, others, table.source)
     blank = _blank_of(columns, blank, kind, table.source)
     rated = [~_is_blank(column, blank) for column in columns]
     is_count = at is not None and given[what] is None and _counts_rated(table.column(at), rated)
@@ -248,7 +109,8 @@ def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, row
     }
     how = {"wide": f"a row for each {what}"} | ({} if blank is False else {"blank": f"{blank:g}"})
     how |= {"first column": "the number of ratings of each row"} if is_count else {}
-    return LongTable(long, len(labels) * len(others) - long.height, taken, how)
+    unused = {table.names[position]: Column(table.names[position], table.sample(position)).look for position in texts}
+    return LongTable(long, len(labels) * len(others) - long.height, taken, how, unused)
 
 
 def _named(table: Table, at: int | None) -> str:
@@ -286,8 +148,13 @@ def _label_position(table: Table, what: str, given: Any) -> int | None:
     found = [at for at, name in enumerate(table.names) if is_common(name, what)]
     if found or table.index is not None:
         return found[0] if found else None
+    if cell_numbers(table.column(0)) is None and Column(table.names[0], table.sample(0)).are_times:
+        raise DataError(
+            f"{table.source}: the first column, {table.names[0]!r}, has times. Say which has the {what}s: {what}=... "
+            f"{there_are(table.names)}"
+        )
     is_index = table.names[0].strip().lower() in INDEX_NAMES
-    if table.is_text or is_index or _numbers(table.column(0)) is None:
+    if table.is_text or is_index or cell_numbers(table.column(0)) is None:
         return 0
     raise DataError(
         f"{table.source} is read as a wide table, and no column is called {what}. Say which one has the {what}s: "
@@ -297,7 +164,7 @@ def _label_position(table: Table, what: str, given: Any) -> int | None:
 
 def _counts_rated(column: pl.Series, rated: list[pl.Series]) -> bool:
     """True if a column has the number of rated cells of each row."""
-    numbers = _numbers(column)
+    numbers = cell_numbers(column)
     if numbers is None or len(rated) < 2:
         return False
     counts = np.sum([is_rated.to_numpy() for is_rated in rated], axis=0)
@@ -330,15 +197,45 @@ def _check_columns(labels: list[Any], source: str, what: str) -> None:
         )
 
 
+def _check_scale(columns: list[pl.Series], labels: list[Any], source: str) -> None:
+    """Raise DataError for a column whose numbers are far beyond those of the others: an age, a number of a place."""
+    largest = [float(np.nanmax(np.abs(column.to_numpy()))) for column in columns if _has_numbers(column)]
+    if len(largest) < 3:
+        return
+    limit = TOO_LARGE * float(np.quantile(largest, 0.5, method="lower"))
+    named = [label for column, label in zip(columns, labels, strict=True) if _has_numbers(column)]
+    beyond = [label for label, most in zip(named, largest, strict=True) if most > limit > 0]
+    if beyond:
+        raise DataError(
+            f"{source}: the column {beyond[0]!r} goes up to {largest[named.index(beyond[0])]:g}, and half the others "
+            f"stay at {limit / TOO_LARGE:g} or below. If it is no item, take it out of the file; if it is, bring the "
+            "ratings to one scale."
+        )
+
+
+def _has_numbers(column: pl.Series) -> bool:
+    return column.dtype.is_numeric() and column.null_count() < len(column)
+
+
 def _cells(series: pl.Series) -> pl.Series:
     """The cells of an item: floats, null where blank; texts, if some are no numbers."""
     import polars as pl
 
-    numbers = _numbers(series)
+    numbers = cell_numbers(series)
     if numbers is not None:
         return pl.Series(numbers, nan_to_null=True)
     texts = series.cast(pl.String, strict=False).to_list()
     return pl.Series([None if text is None or is_word_for_missing(text) else text for text in texts], dtype=pl.String)
+
+
+def _is_text(column: pl.Series) -> bool:
+    """True for a column of which no value is a number in any notation: names, dates, remarks."""
+    import polars as pl
+
+    if column.dtype != pl.String:
+        return column.dtype in (pl.Date, pl.Datetime)
+    texts = [text for text in column.drop_nulls().to_list() if text.strip() and not is_word_for_missing(text)]
+    return bool(texts) and not any(is_number_like(text) for text in texts[:N_SAMPLED]) and not are_flags(texts)
 
 
 def _is_blank(column: pl.Series, blank: Blank) -> pl.Series:

@@ -1,0 +1,200 @@
+"""Small files as people have them that are not read as they are: each is refused with what to type, never misread."""
+
+import json
+
+import pytest
+
+import palate
+from palate.errors import PalateError
+
+CHOICES = {"kind": "implicit"}
+PLAIN = "user,item,rating\n{0},{1},5\n{0},{2},3\n{3},{1},4\n"
+RATED = "user,item,rating\nann,tea,{}\nann,jam,{}\nbob,tea,4\n"
+UNNAMED = {  # columns that positions would mix up: (file, options, words of the refusal)
+    "YooChoose: a time where items are": (
+        "1,2014-04-07T10:51:09.277Z,214536502,0\n2,2014-04-07T13:56:37.614Z,214662742,0\n",
+        CHOICES,
+        "column 1 has dates",
+    ),
+    "a time before the user": ("2020-01-01,ann,tea\n2020-01-02,bob,tea\n", CHOICES, "column 0 has dates"),
+    "qrels of TREC": ("1 0 d1 2\n1 0 d2 0\n2 0 d1 1\n", {}, "column 2 may be the users or the items"),
+    "row numbers first": ("1,ann,tea,5\n2,ann,jam,3\n3,bob,tea,4\n", {}, "column 2 may be"),
+    "a category between": ("ann,tea,drinks,5\nann,jam,spreads,3\nbob,tea,drinks,4\n", {}, "column 2 may be"),
+    "what was done": ("ann,view,tea\nann,buy,jam\nbob,view,tea\n", CHOICES, "column 2 may be"),
+    "a rating first": ("5,ann,tea\n3,ann,jam\n4,bob,tea\n3,cid,tea\n", {}, "column 0 looks like the rating"),
+    "a decimal comma": ("ann,tea,4,5\nann,jam,3,0\nbob,tea,1,5\n", {}, "can both be the rating"),
+    "Criteo": ("1\t1\t5\t0\t1382\t68fd1e64\n0\t2\t44\t1\t102\t80e26c9b\n", CHOICES, "it has 6 columns"),
+    "Foursquare": (
+        "470\t49bb\t4bf5\tArts\t40.7\t-74.0\t-240\tTue Apr 03 18:00:09 +0000 2012\n" * 2,
+        CHOICES,
+        "it has 8 columns",
+    ),
+    "MIND behaviors": (
+        "1\tU13\t11/11/2019 9:05:58 AM\tN55 N42\tN55-1 N35-0\n2\tU91\t11/12/2019 6:11:30 PM\tN31\tN20-0\n",
+        CHOICES,
+        "it has 5 columns",
+    ),
+    "Last.fm 1K": (
+        "u1\t2009-05-04T23:08:57Z\tf1b1\tDeep Dish\t\tIbiza\nu1\t2009-05-04T13:54:10Z\ta7f7\t坂本龍一\t\tLive\n",
+        CHOICES,
+        "it has 6 columns",
+    ),
+    "Jester": ("3,-7.82,99,-9.66,5.2\n4,4.08,-0.29,6.36,4.37\n2,99,99,9.03,9.27\n", {}, "wide=True"),
+}
+NAMED = {  # columns whose names do not say enough
+    "RetailRocket": (
+        "timestamp,visitorid,event,itemid\n1433221332117,2,view,3\n1433224214164,9,addtocart,3\n",
+        CHOICES,
+        'event={"view": 1, "addtocart": 3}',
+    ),
+    "Tianchi": (
+        "user_id,item_id,behavior_type,time\n9,2,1,2014-12-06 02\n8,3,4,2014-12-09 20\n",
+        CHOICES,
+        "behavior_type",
+    ),
+    "Instacart": ("order_id,product_id,reordered\n2,33,1\n3,33,0\n", CHOICES, "no column found for user"),
+    "Dunnhumby": ("household_key,PRODUCT_ID,QUANTITY\n23,10,1\n13,84,2\n", CHOICES, "no column found for user"),
+    "Douban": (
+        "ID,Movie_Name_EN,Username,Date,Star\n0,Heat,ann,2015-05-13,3\n1,Up,bob,2015-04-24,2\n",
+        {},
+        "no column found for item",
+    ),
+    "BoardGameGeek": (
+        ",user,rating,ID,name\n0,ann,10,30,Pandemic\n1,bob,8.5,13,Catan\n",
+        {},
+        "no column found for item",
+    ),
+    "a grade or a remark": ("Nutzer;Film;Note\nann;Heat;1\nbob;Up;5\n", {}, "no column found for rating"),
+    "values beside quantities": (
+        "customer_id,product_id,quantity,value\n1,10,2,19.99\n2,10,3,29.99\n",
+        {},
+        "'quantity' says how often",
+    ),
+    "Trakt": (json.dumps([{"rating": 10, "movie": {"title": "Up", "ids": {"trakt": 1}}}]), {}, 'user="me"'),
+    "ListenBrainz": (
+        '{"listened_at":16,"track_metadata":{"artist_name":"ABBA","track_name":"SOS"}}',
+        CHOICES,
+        'user="me"',
+    ),
+    "items in a text": ("user,items\nann,tea|jam\nbob,tea\n", CHOICES, "has lists in its texts"),
+    "items in brackets": ('user,item\nann,"[""tea"", ""jam""]"\nbob,"[""tea""]"\n', CHOICES, "has lists in its texts"),
+    "ages in a wide table": (
+        "user,age,Dune,Heat,Up\nann,34,5,3,\nbob,27,,4,2\ncid,45,1,,2\n",
+        {"wide": True},
+        "'age' goes up to 45",
+    ),
+    "times in front of a wide table": ("When,Dune,Heat\n2020-01-05,5,\n2020-01-06,,3\n", {"wide": True}, "user=..."),
+}
+FOREIGN = {  # files that hold no rows of fields
+    "ARFF": ("@relation r\n@attribute user string\n@data\nann,tea,5\n", {}, "ARFF"),
+    "mysql": (
+        "+---+---+---+\n| user | item | rating |\n+---+---+---+\n| 1 | 10 | 4 |\n+---+---+---+\n",
+        {},
+        "mysql --batch",
+    ),
+    "psql": (" user | item | rating \n------+------+--------\n    1 |   10 |      4\n(1 row)\n", {}, "psql --csv"),
+    "Markdown": ("| user | item | rating |\n|------|:----:|-------:|\n| ann | tea | 5 |\n", {}, "drawn with lines"),
+    "pg_dump": (
+        "--\n-- PostgreSQL database dump\n--\n\nCOPY r (user, item) FROM stdin;\n1\t10\n\\.\n",
+        {},
+        "dump of a database",
+    ),
+    "mysqldump": (
+        "CREATE TABLE `r` (`user` int);\nINSERT INTO `r` VALUES (1,10,4),(2,10,3);\n",
+        {},
+        "dump of a database",
+    ),
+    "YAML": ("- user: ann\n  item: tea\n  rating: 5\n- user: bob\n  item: tea\n  rating: 4\n", {}, "YAML"),
+    "reviews of SNAP": (
+        "product/productId: B0\nreview/userId: A1\nreview/score: 3.0\n\nproduct/productId: B1\n",
+        {},
+        "name: value",
+    ),
+    "KDD Cup 2011": (
+        "0|2\n507\t90\t3570\t09:37:00\n137\t90\t3570\t09:37:00\n1|1\n137\t80\t3571\t09:37:00\n",
+        {},
+        "in blocks",
+    ),
+    "Vowpal Wabbit": ("5 |u ann |i tea\n3 |u ann |i jam\n", {}, "Vowpal Wabbit"),
+    "svmlight": ("5 1:1 10:1\n3 1:1 11:1\n", {}, "load_svmlight_file"),
+    "fixed widths": (
+        "user      item      rating\nann       tea            5\nann       black jam      3\n",
+        {},
+        "read_fwf",
+    ),
+    "a pointer of Git LFS": (
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        {},
+        "git lfs pull",
+    ),
+    "HTML called .xls": ("<html><body><table><tr><td>user</td></tr></table></body></html>", {}, "read_html"),
+    "SPSS": (b"$FL2@(#) SPSS DATA FILE\0\0\0\0\0\1\2\3", {}, "read_spss"),
+    "Stata": (b"<stata_dta><header><release>118\0\1\2", {}, "read_stata"),
+    "DuckDB": (b"\0\0\0\0\0\0\0\0DUCK@\0\0\0", {}, "connection="),
+    "a separator of its own": ("user^item^rating\nann^tea^5\nbob^tea^4\n", {}, "separator='^'"),
+    "Hive": ("1\x0110\x015\n2\x0110\x014\n", {}, r"separator='\x01'"),
+    "lines in quotes": ('"user,item,rating"\n"ann,tea,5"\n"bob,tea,4"\n', {}, "each line as a whole stands in quotes"),
+}
+VALUES = {  # values that nobody can read as numbers, or that no longer are what they were
+    "grades": (RATED.format("A", "B+"), {}, "words and grades"),
+    "words": (RATED.format("agree", "neutral"), {}, "words and grades"),
+    "a point for none": (RATED.format("5", "."), {}, 'missing="..."'),
+    "a range": (RATED.format("4-5", "3"), {}, "not a number"),
+    "two scales": (RATED.format("4/5", "7/10"), {}, "not a number"),
+    "rounded ids": (PLAIN.format("7.65612E+16", "tea", "jam", "7.65613E+16"), {}, "rounded by a spreadsheet"),
+    "numbers and texts as ids": (
+        '[{"user":1,"item":"a","rating":5},{"user":"1","item":"a","rating":4}]',
+        {},
+        "all strings or all integers",
+    ),
+}
+ENCODINGS = {
+    "cp1251": ("Анна", "чай", "джем", "Борис"),
+    "koi8-r": ("Анна", "чай", "джем", "Борис"),
+    "gbk": ("张三", "红茶", "果酱", "李四"),
+    "big5": ("張三", "紅茶", "果醬", "李四"),
+    "shift_jis": ("1", "千と千尋の神隠し", "となりのトトロ", "2"),
+    "euc_kr": ("1", "기생충", "올드보이", "2"),
+    "iso-8859-7": ("Άννα", "τσάι", "καφές", "Νίκος"),
+    "iso-8859-2": ("Łukasz", "żurek", "dżem", "Łucja"),
+    "mac_roman": ("José", "café", "thé", "Zoë"),
+    "cp437": ("José", "café", "thé", "Zoë"),
+}
+WESTERN = [
+    ("José", "café", "thé", "Zoë"),
+    ("Åsa", "smörgåsbord", "Ærø", "Jürgen"),
+    ("ÖZGE", "¿Qué?", "Pokémon™ – “Rot”", "l’été"),
+    ("Ann", "£5 tea", "½ pint", "m²"),
+]
+REFUSED = UNNAMED | NAMED | FOREIGN | VALUES
+
+
+def stored(tmp_path, content):
+    path = tmp_path / ("file.json" if str(content).startswith(("{", "[")) else "file.csv")
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_refusal_says(tmp_path, name):
+    content, options, words = REFUSED[name]
+    with pytest.raises(PalateError) as refusal:
+        palate.read(stored(tmp_path, content), **options)
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_other_encodings_are_asked_about_and_read_as_said(tmp_path, encoding):
+    names = ENCODINGS[encoding]
+    path = stored(tmp_path, PLAIN.format(*names).encode(encoding))
+    with pytest.raises(PalateError, match="encoding="):
+        palate.read(path)
+    ratings = palate.read(path, encoding=encoding)
+    assert {*ratings.user_vocabulary, *ratings.item_vocabulary} == {*names}
+
+
+@pytest.mark.parametrize("names", WESTERN)
+def test_western_texts_are_read(tmp_path, names):
+    ratings = palate.read(stored(tmp_path, PLAIN.format(*names).encode("cp1252")))
+    assert {*ratings.user_vocabulary, *ratings.item_vocabulary} == {*names}
+    assert ratings.report.how["encoding"] == "windows-1252"
