@@ -190,12 +190,12 @@ def typed(frame: pl.DataFrame, source: str, forms: Forms) -> pl.DataFrame:
     for name in NUMBERS:
         if name in frame.columns:
             columns[name] = numbers(frame[name], name, source, forms.notations[name])
-            columns[f"{name}_text"] = ~_is_blank(frame[name])
+            columns[f"{name}_text"] = _is_given(frame[name], columns[name])
     if "event" in frame.columns:
         columns["event"] = frame["event"].cast(pl.String)
     if "time" in frame.columns and forms.time:
         columns["time"] = forms.time.read(_plain(frame["time"]))
-        columns["time_text"] = ~_is_blank(frame["time"])
+        columns["time_text"] = _is_given(frame["time"], columns["time"])
     return frame.select(**columns)
 
 
@@ -219,13 +219,23 @@ def _plain(series: pl.Series) -> pl.Series:
     return series.cast(pl.String) if isinstance(series.dtype, pl.Categorical | pl.Enum) else series
 
 
-def _is_blank(series: pl.Series) -> pl.Series:
+def _is_given(series: pl.Series, read: pl.Series) -> pl.Series:
+    """True where a cell is not blank; read: what the cells were read as, null where that failed."""
     import polars as pl
 
+    if read.null_count() == 0:
+        return pl.Series([True]).new_from_index(0, len(series))
     series = _plain(series)
-    if series.dtype != pl.String:
-        return series.is_null()
-    return series.is_null() | (series.str.strip_chars() == "").fill_null(True)
+    return series.is_not_null() if series.dtype != pl.String else ~is_blank(series)
+
+
+def is_blank(texts: pl.Series) -> pl.Series:
+    """True for nulls, empty texts and blanks. Only texts that begin with a sign below ! or above ~ can be blanks."""
+    import polars as pl
+
+    if texts.null_count() == 0 and not ((texts < "!") | (texts > "~")).any():
+        return pl.Series([False]).new_from_index(0, len(texts))
+    return texts.is_null() | (texts.str.strip_chars() == "").fill_null(True)
 
 
 # ---- rows that hold no rating, and bad ones
@@ -308,7 +318,6 @@ def _number_checks(name: str) -> list[tuple[pl.Expr, str]]:
 def _blank_label(frame: pl.DataFrame, name: str) -> pl.Expr:
     import polars as pl
 
-    column = pl.col(name)
     if frame.schema[name] != pl.String:
-        return column.is_null()
-    return column.is_null() | (column.str.strip_chars() == "")
+        return pl.col(name).is_null()
+    return pl.lit(is_blank(frame[name]))

@@ -20,12 +20,12 @@ from palate.data.reading.cleaning import (
     set_aside,
     typed,
 )
+from palate.data.reading.coding import Labels
 from palate.data.reading.columns import FIELDS, Choice, choose_columns
 from palate.data.reading.duplicates import Columns, Duplicates, join_duplicates
 from palate.data.reading.events import Event, EventWeights
 from palate.data.reading.exploding import exploded
 from palate.data.reading.frames import Table
-from palate.data.reading.ids import as_meant, without_point_zero
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.personal import (
     Person,
@@ -41,44 +41,6 @@ from palate.errors import LabelTypeError
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-@dataclass
-class Labels:
-    """The labels met so far, in order of appearance, and their provisional codes."""
-
-    what: str
-    code_of: dict[Any, int] = field(default_factory=dict)
-    how: str = ""  # what was taken off them: "17850.0 as 17850"
-
-    def codes(self, series: pl.Series) -> NDArray[np.int32]:
-        """Provisional codes of strings or integers (no nulls), shape (n,)."""
-        import polars as pl
-
-        if series.dtype == pl.String:
-            distinct = series.unique()
-            local = series.cast(pl.Enum(distinct)).to_physical().to_numpy()
-            labels = distinct.to_list()
-        else:
-            numbers, local = np.unique(series.to_numpy(), return_inverse=True)
-            labels = numbers.tolist()
-        code_of = self.code_of
-        codes = np.fromiter((code_of.setdefault(label, len(code_of)) for label in labels), np.int32, len(labels))
-        return codes[local] if len(codes) else np.zeros(0, np.int32)
-
-    def vocabulary(self, *, is_text: bool) -> tuple[Vocabulary, NDArray[np.int32]]:
-        """The vocabulary, and the final code of each provisional code. is_text: labels are those of a text file."""
-        import polars as pl
-
-        labels = list(self.code_of)
-        if labels and isinstance(labels[0], str) and is_text:
-            bare, self.how = as_meant(pl.Series(labels))
-            labels = bare.to_list() if self.how else labels
-        if labels and str(labels[0]).endswith(".0"):
-            whole = without_point_zero(pl.Series(labels)).to_list()
-            self.how, labels = "17850.0 as 17850" if whole != labels else self.how, whole
-        vocabulary = Vocabulary(list(dict.fromkeys(labels)) if self.how else labels, what=self.what)
-        return vocabulary, vocabulary.encode(labels)
 
 
 @dataclass

@@ -1,0 +1,93 @@
+"""Coding: labels -> codes, block by block, and the vocabulary at the end.
+
+Most files have whole numbers for ids. Their texts are read as numbers and looked up in an array; other texts in a dict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.data.reading.ids import as_meant, without_point_zero
+from palate.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LARGEST = 1 << 24  # numbers below are looked up in an array, of 64 MB at most
+POWERS = 10 ** np.arange(1, 10)
+NEW = -1  # a number without a code yet
+
+
+@dataclass
+class Labels:
+    """The labels met so far, in order of appearance, and their provisional codes."""
+
+    what: str
+    code_of: dict[Any, int] = field(default_factory=dict)
+    code_of_number: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    how: str = ""  # what was taken off them: "17850.0 as 17850"
+
+    def codes(self, series: pl.Series) -> NDArray[np.int32]:
+        """Provisional codes of strings or integers (no nulls), shape (n,)."""
+        import polars as pl
+
+        if series.dtype != pl.String:
+            numbers, local = np.unique(series.to_numpy(), return_inverse=True)
+            of_numbers: NDArray[np.int32] = self._coded(numbers.tolist())[local]
+            return of_numbers
+        if (written := whole_numbers(series)) is not None:
+            return self._codes_of_numbers(written)
+        distinct = series.unique()
+        of_texts: NDArray[np.int32] = self._coded(distinct.to_list())[
+            series.cast(pl.Enum(distinct)).to_physical().to_numpy()
+        ]
+        return of_texts
+
+    def _coded(self, labels: list[Any]) -> NDArray[np.int32]:
+        """The codes of labels, new ones where a label is new."""
+        code_of = self.code_of
+        return np.fromiter((code_of.setdefault(label, len(code_of)) for label in labels), np.int32, len(labels))
+
+    def _codes_of_numbers(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The codes of texts by the numbers that they write: looked up in an array, which is faster than in texts."""
+        beyond = int(numbers.max()) + 1 - len(self.code_of_number)
+        if beyond > 0:
+            self.code_of_number = np.append(self.code_of_number, np.full(beyond, NEW, np.int32))
+        codes = self.code_of_number[numbers]
+        if (is_new := codes == NEW).any():
+            new = np.unique(numbers[is_new])
+            self.code_of_number[new] = self._coded([str(number) for number in new.tolist()])
+            codes = self.code_of_number[numbers]
+        return codes
+
+    def vocabulary(self, *, is_text: bool) -> tuple[Vocabulary, NDArray[np.int32]]:
+        """The vocabulary, and the final code of each provisional code. is_text: labels are those of a text file."""
+        import polars as pl
+
+        labels = list(self.code_of)
+        if labels and isinstance(labels[0], str) and is_text:
+            bare, self.how = as_meant(pl.Series(labels))
+            labels = bare.to_list() if self.how else labels
+        if labels and str(labels[0]).endswith(".0"):
+            whole = without_point_zero(pl.Series(labels)).to_list()
+            self.how, labels = "17850.0 as 17850" if whole != labels else self.how, whole
+        vocabulary = Vocabulary(list(dict.fromkeys(labels)) if self.how else labels, what=self.what)
+        return vocabulary, vocabulary.encode(labels)
+
+
+def whole_numbers(texts: pl.Series) -> NDArray[np.int64] | None:
+    """The numbers that texts write, if each is written as Python would: 7, not 007, +7 or 7.0; None if one is not."""
+    import polars as pl
+
+    numbers = texts.cast(pl.Int64, strict=False)
+    if len(numbers) == 0 or numbers.null_count():
+        return None
+    array = numbers.to_numpy()
+    if array.min() < 0 or array.max() >= LARGEST:
+        return None
+    n_digits = 1 + np.searchsorted(POWERS, array, side="right")
+    return array if np.array_equal(n_digits, texts.str.len_bytes().to_numpy()) else None
