@@ -1,4 +1,4 @@
-"""Folding in: what is expected of newcomers is in doubt, as the link it comes from was learned from others."""
+"""Folding in: what is expected of new users is in doubt, as the link it comes from was learned from others."""
 
 from dataclasses import replace
 
@@ -12,12 +12,12 @@ from palate.models.factors import as_partner
 from palate.models.posterior import Posterior, SideSamples
 
 K, D, N_ITEMS = 3, 6, 12
-LISTS = ([0, 2, 3], [1], [4, 5, 0, 1], [2])  # the columns of F of four newcomers, with these codes as values
+LISTS = ([0, 2, 3], [1], [4, 5, 0, 1], [2])  # the columns of F of four new users, with these codes as values
 RATED = ([0, 1, 2, 3], [5], list(range(12)), [7, 8])
 
 
 def fold_in(seed=0):
-    """Features (4, D) and ratings of four newcomers."""
+    """Features (4, D) and ratings of four new users."""
     rng = np.random.default_rng(seed)
     features, ratings = rows_of(LISTS), rows_of(RATED)
     features = replace(features, values=rng.uniform(0.2, 1, len(features.indices)).astype(np.float32))
@@ -65,7 +65,7 @@ def solved(posterior, F, link, ratings, widened):
 
 
 def test_the_mean_over_draws_has_integrated_the_link_out():
-    """With a link known as Normal(B, s Lambda^-1), f beta adds s |f|^2 Lambda^-1 to how a newcomer's row may lie."""
+    """With a link known as Normal(B, s Lambda^-1), f beta adds s |f|^2 Lambda^-1 to how a new user's row may lie."""
     posterior, link = drawn_links(4000, spread=1.5)
     features, ratings = fold_in()
     F = dense(features)
@@ -82,7 +82,7 @@ def test_the_mean_over_draws_has_integrated_the_link_out():
 
 
 def test_draws_have_that_doubt_already():
-    """A draw takes the link of its draw: where ratings tell little, a newcomer's draws lie as widely as they should."""
+    """A draw takes the link of its draw: where ratings tell little, a new user's draws lie as widely as they should."""
     posterior, _ = drawn_links(4000, spread=1.5)
     features, ratings = fold_in()
     faint = replace(ratings, weights=ratings.weights * np.float32(1e-4))

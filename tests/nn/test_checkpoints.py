@@ -95,11 +95,11 @@ def test_best_weights_put_back_cannot_be_resumed_from():
 )
 def test_a_checkpoint_of_something_else_is_refused(other, complaint, tmp_path):
     learner().fit(1).save(tmp_path / "c")
-    stranger = other()
-    before = weights(stranger)
+    another = other()
+    before = weights(another)
     with pytest.raises(OptionError, match=complaint):
-        stranger.load(tmp_path / "c")
-    assert equal(before, weights(stranger))
+        another.load(tmp_path / "c")
+    assert equal(before, weights(another))
 
 
 def other_loaders():
@@ -121,12 +121,12 @@ def other_loaders():
 )
 def test_a_checkpoint_of_a_training_of_the_same_shape_is_refused(other, complaint, tmp_path):
     learner(net()).fit(1).save(tmp_path / "c")
-    stranger = other()
-    before = weights(stranger)
+    another = other()
+    before = weights(another)
     with pytest.raises(OptionError, match=complaint) as caught:
-        stranger.load(tmp_path / "c")
+        another.load(tmp_path / "c")
     assert "\n" not in str(caught.value)
-    assert equal(before, weights(stranger))
+    assert equal(before, weights(another))
 
 
 def test_a_checkpoint_of_another_mean_is_refused(tmp_path):

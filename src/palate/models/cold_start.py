@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from palate.data.rows import CompressedRows, pointers_of, row_codes, take_rows, transpose_rows
 from palate.kernels import gram, multiply_rows, normals, predict_pairs
 from palate.kernels.threads import thread_pool
+from palate.models.row_blocks import row_blocks
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -42,7 +43,6 @@ STREAM = 6  # of random numbers; the Gibbs chain uses lower ones
 RARE = 0.2  # probability that a row without ratings is one of those that hardly anybody rates
 RARE_ROWS = 20.0  # rows with a residual of 0 that are added to those with few ratings
 ROWS_AT_ONCE = 4096  # whose attributes are made dense
-BLOCK_ROWS = 65_536  # rows whose moments are computed at a time
 
 
 @dataclass(frozen=True)
@@ -302,7 +302,7 @@ def _moments(rows: CompressedRows, n_columns: int, weights: Doubles) -> tuple[Do
 
 def _second_moment(X: Floats, weights: Doubles) -> tuple[Doubles, Doubles]:
     """The weighted mean (k,) of rows X (n, k), and their scatter around it, (k, k)."""
-    blocks = [slice(first, first + BLOCK_ROWS) for first in range(0, len(X), BLOCK_ROWS)]
+    blocks = row_blocks(len(X))
     mean: Doubles = np.sum([weights[rows] @ X[rows] for rows in blocks], axis=0)
     roots = np.sqrt(weights * len(weights))[:, None].astype(np.float32)
     products = [gram(roots[rows] * (X[rows] - mean.astype(np.float32)), n_threads=1)[0] for rows in blocks]

@@ -23,13 +23,13 @@ from palate.data.rows import CompressedRows, row_codes
 from palate.kernels import expect_truncated, predict_pairs, solve_rows
 from palate.models.least_squares import LeastSquares
 from palate.models.ordinal import OrderedSteps
+from palate.models.row_blocks import row_blocks
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 
 N_EM_STEPS = 12  # steps of expectation and maximization to the mode, for ordered ratings
-BLOCK_ROWS = 65_536  # rows that are made float64 at a time
 
 
 @dataclass(frozen=True)
@@ -352,8 +352,8 @@ def with_unknown(vectors: Floats, unknown: Floats, codes: Codes) -> tuple[Floats
 def second_moment(vectors: Floats, center: Floats) -> Floats:
     """The mean of (x - center) (x - center)' over rows x, (k, k)."""
     total = np.zeros((len(center), len(center)))
-    for first in range(0, len(vectors), BLOCK_ROWS):  # all rows at once would take as much memory as they do
-        centered = (vectors[first : first + BLOCK_ROWS] - center).astype(np.float64)
+    for rows in row_blocks(len(vectors)):  # all rows at once would take as much memory as they do
+        centered = (vectors[rows] - center).astype(np.float64)
         total += centered.T @ centered
     return (total / len(vectors)).astype(np.float32)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.models.row_blocks import row_blocks
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-
-BLOCK_ROWS = 65_536  # rows that are computed with in double precision at a time
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class LeastSquares:
 
 def _cross_products(x: NDArray[Any], y: NDArray[Any]) -> Doubles:
     """The products of the columns of x (n, k) with those of y, (k, m), in double precision, block by block."""
-    blocks = (slice(first, first + BLOCK_ROWS) for first in range(0, max(len(x), 1), BLOCK_ROWS))
-    parts = [x[block].T.astype(np.float64) @ y[block].astype(np.float64) for block in blocks]
+    parts = [x[rows].T.astype(np.float64) @ y[rows].astype(np.float64) for rows in row_blocks(len(x))]
     total: Doubles = np.sum(parts, axis=0)
     return total

@@ -183,3 +183,12 @@ def test_named_columns_in_any_order_give_the_same(order, seed):
         table([names[at] for at in order], *([row[at] for at in order] for row in rows)), duplicates="last"
     ).to_frame()
     assert straight.equals(turned)
+
+
+def test_names_that_nobody_gave_are_not_shown(tmp_path):
+    path = tmp_path / "file.csv"
+    path.write_text("ann,tea,1580000000\nann,jam,1580000001\nbob,tea,1580000002\n")
+    with pytest.raises(DataError, match=r"3 columns without names: say which by position, from 0 to 2"):
+        palate.read(path)
+    with pytest.raises(DataError, match=r"no column 'stars'.*3 columns without names"):
+        palate.read(path, rating="stars", header=False)

@@ -382,6 +382,8 @@ def _count_advice(names: list[str]) -> str:
 
 
 def there_are(names: list[str]) -> str:
-    """A sentence that lists the columns."""
+    """A sentence that lists the columns; how many there are, if nobody gave them names."""
+    if names == [f"column_{at + 1}" for at in range(len(names))]:
+        return f"It has {len(names)} columns without names: say which by position, from 0 to {len(names) - 1}."
     shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:20])
     return f"The columns are {shown}{', ...' if len(names) > 20 else ''}."

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import is_word_for_missing
-from palate.data.reading.moments import are_moments
+from palate.data.reading.moments import are_moments, looks_like_date
 from palate.data.reading.numbers import are_flags
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ LONG_TEXT = 40  # characters of a typical value; ids and titles are shorter
 FEW_WORDS = 12  # different values of a category
 SECONDS_OF_1973, SECONDS_OF_2100 = 1e8, 4.2e9
 EPOCH_UNITS = (1.0, 1e3, 1e6, 1e9)  # seconds, milliseconds, microseconds, nanoseconds
-DATE_PARTS = re.compile(
-    r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}([ T,].*)?|\d{1,2}:\d{2}(:\d{2})?.*"
-    r"|.*\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d.*",
-    re.IGNORECASE,
-)
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?( ?[ap]m)?", re.IGNORECASE)
 LINK = re.compile(r"(https?|ftp)://\S+|www\.\S+", re.IGNORECASE)
 ASIN, AMAZON_REVIEWER = re.compile(r"B0[0-9A-Z]{8}|\d{9}[\dX]"), re.compile(r"A[0-9A-Z]{9,20}")
@@ -122,7 +117,7 @@ class Column:
             low, high = (float(limit) for limit in (self.numbers.min(), self.numbers.max()))
             units = [unit for unit in EPOCH_UNITS if SECONDS_OF_1973 * unit <= low and high <= SECONDS_OF_2100 * unit]
             return bool(units) and (self.is_whole or units == [1.0])
-        return not self.is_blank and (all(map(DATE_PARTS.fullmatch, self.texts)) or are_moments(self.texts))
+        return not self.is_blank and (all(map(looks_like_date, self.texts)) or are_moments(self.texts))
 
     @cached_property
     def are_clocks(self) -> bool:
@@ -133,9 +128,7 @@ class Column:
     def are_mostly_times(self) -> bool:
         """True if half the texts or more are numbers or look like dates."""
         read = [
-            text
-            for text in self.texts
-            if DATE_PARTS.fullmatch(text) or text.lstrip("-").replace(".", "", 1).isdecimal()
+            text for text in self.texts if looks_like_date(text) or text.lstrip("-").replace(".", "", 1).isdecimal()
         ]
         return self.is_moment or 2 * len(read) >= len(self.texts)
 

@@ -42,6 +42,11 @@ UNIT_NAMES = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 DAYS_OF_1990, DAYS_OF_2040 = 7305, 25567  # since 1970
 YEARS = 1970, 2100  # numbers that are years in a column called a time
 SPREADSHEET = 25569  # the number of 1970-01-01 in a spreadsheet
+DATE_PARTS = re.compile(
+    r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}([ T,].*)?|\d{1,2}:\d{2}(:\d{2})?.*"
+    r"|.*\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d.*",
+    re.IGNORECASE,
+)
 N_TRIED = 100  # values that say which form is tried first
 
 
@@ -77,6 +82,11 @@ def time_form_of(series: pl.Series, *, time_format: str | None = None, is_named:
     if numbers is not None:
         return _form_of_numbers(numbers.drop_nulls().cast(pl.Float64).to_numpy(), is_named=is_named)
     return _form_of_texts(series)
+
+
+def looks_like_date(text: str) -> bool:
+    """True for a text with the parts of a date or a clock, whether or not there is such a day."""
+    return DATE_PARTS.fullmatch(text) is not None
 
 
 def are_moments(texts: list[str]) -> bool:

@@ -22,9 +22,10 @@ import numpy as np
 from palate.kernels import gram
 from palate.models.factors import Doubles, Factors, Floats, Prior, second_moment
 from palate.models.posterior import Posterior, Projection
+from palate.models.row_blocks import row_blocks
 
 DRAWS_AT_ONCE = 2  # draws that are stacked before the next compression
-BLOCK_ROWS = 16_384  # rows of a stack that are copied at a time
+COPIED_ROWS = 16_384  # rows of a stack that are copied at a time
 
 Stacks = tuple[tuple[Floats, Floats], ...]  # factors of users (n_users, width) and items (n_items, width), without bias
 
@@ -116,8 +117,7 @@ def _blocks(stacks: Stacks, side: int) -> Iterator[tuple[slice, Floats]]:
 
     All rows at once would set the peak memory of a fit.
     """
-    for first in range(0, len(stacks[0][side]), BLOCK_ROWS):
-        rows = slice(first, first + BLOCK_ROWS)
+    for rows in row_blocks(len(stacks[0][side]), COPIED_ROWS):
         yield rows, np.concatenate([stack[side][rows] for stack in stacks], axis=1)
 
 
