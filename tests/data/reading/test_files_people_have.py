@@ -171,6 +171,16 @@ PROGRAMS = {
         {},
         TEA,
     ),
+    "titles with colons": (
+        "Dune: Part One,ann,5\nAlien: Covenant,ann,3\nUp: A Story,bob,4\nDune: Part One,bob,4\n",
+        {"user": 1, "item": 0, "rating": 2},
+        {
+            ("ann", "Dune: Part One", 5),
+            ("ann", "Alien: Covenant", 3),
+            ("bob", "Up: A Story", 4),
+            ("bob", "Dune: Part One", 4),
+        },
+    ),
     "single quotes": ("user,item,rating\n'ann','tea',5\n'ann','jam',3\n'bob','tea',4\n", {}, TEA),
     "quotes behind blanks": ('user, item, rating\n"ann", "tea", 5\n"ann", "jam", 3\n"bob", "tea", 4\n', {}, TEA),
     "formulas that keep zeros": (

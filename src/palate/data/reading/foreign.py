@@ -49,6 +49,8 @@ def refuse_foreign_text(lines: list[str], source: str) -> None:
 
 def _is_keyed(lines: list[str]) -> bool:
     """True if the first lines each have another name in front: `review/score: 3.0`."""
+    if any(mark in line for line in lines[:3] for mark in "\t,;|"):
+        return False  # titles such as "Dune: Part Two,5"
     keys = [match[1] for line in lines[:3] if (match := KEYED.match(line))]
     return len(keys) == 3 == len(set(keys))
 
