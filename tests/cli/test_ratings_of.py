@@ -81,3 +81,22 @@ def test_what_does_not_go(here):
     for line, words in told.items():
         assert words in refused(*line.split(" "), cwd=here), line
     assert ask("recommend", "m.palate", "1", "--ratings-of", "own.csv", cwd=here).returncode == 2
+
+
+def test_predict_and_explain_for_that_person(here):
+    rec = library.load(here / "m.palate")
+    person = rec.fold_in(rec.match(here / "own.csv").ratings)
+    answer = parsed("predict", "m.palate", "Dune (2021)", "--ratings-of", "own.csv", cwd=here)
+    assert answer["prediction"] == pytest.approx(person.predict("4").prediction)
+    explained = parsed("explain", "m.palate", "4", "--ratings-of", "own.csv", cwd=here)
+    assert explained["prediction"] == pytest.approx(person.explain("4").prediction)
+    assert [reason["item"] for reason in explained["because"]] == ["0"]
+
+
+@pytest.mark.parametrize("command", ["predict", "explain"])
+def test_predict_and_explain_take_one_item_for_that_person(here, command):
+    for typed in (["0", "4"], []):
+        done = ask(command, "m.palate", *typed, "--ratings-of", "own.csv", cwd=here)
+        assert done.returncode == 2
+        assert "name an ITEM" in done.stderr
+    assert ask(command, "m.palate", "4", cwd=here).returncode == 2

@@ -60,6 +60,14 @@ Propensity = Annotated[
         show_default=False,
     ),
 ]
+RatingsOf = Annotated[
+    Path | None,
+    Option(
+        "--ratings-of",
+        metavar="FILE",
+        help="For the person whose ratings or choices are in this file, in place of a user of the model.",
+    ),
+]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
 Seed = Annotated[int, Option("--seed", min=0, help="Seed of random numbers, such as those of --by thompson.")]
 

@@ -1,4 +1,4 @@
-"""Recommendations for one person's own file: palate recommend MODEL --ratings-of FILE."""
+"""Recommendations for one person's own file: palate recommend, predict or explain with --ratings-of FILE."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from palate.cli import printing
+from typer import BadParameter
+
+from palate.cli import lists, printing
 from palate.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from palate.answers.fold_in import FoldIn
     from palate.answers.matching import Match
     from palate.recommender import Recommender
 
@@ -31,6 +34,20 @@ def recommended(rec: Recommender, found: Match, options: Mapping[str, Any]) -> p
         options = {**options, "exclude": [*exclude, *found.seen]}
     frame: pl.DataFrame = rec.fold_in(found.ratings).recommend(**options)
     return frame
+
+
+def item_for(path: Path, rec: Recommender, typed: list[str | None]) -> tuple[FoldIn, Any]:
+    """Return the person of a file, folded in, and the one item that is typed; what was matched is noted.
+
+    typed: what stands where USER and ITEM would. Raises BadParameter unless it is one item.
+    """
+    names = [name for name in typed if name is not None]
+    if len(names) != 1:
+        raise BadParameter("with --ratings-of FILE name an ITEM and no USER.")
+    found = matched(path, rec)
+    for line in str(found).splitlines():
+        printing.note(line)
+    return rec.fold_in(found.ratings), lists.items_of(names, rec)[0]
 
 
 def emit(frame: pl.DataFrame, found: Match, *, as_json: bool, out: Path | None, heading: str) -> None:

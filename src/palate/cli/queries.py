@@ -25,6 +25,7 @@ def predict(
         Path | None,
         Option(metavar="FILE", help="A file with a user and an item in each row, instead of USER and ITEM."),
     ] = None,
+    ratings_of: opt.RatingsOf = None,
     when: opt.When = None,
     level: opt.Level = 0.9,
     distribution: opt.Distribution = False,
@@ -33,8 +34,18 @@ def predict(
     out: opt.Out = None,
 ) -> None:
     """Predict a rating, with the interval that holds the true one with probability --level."""
-    from palate.cli import lists
+    from palate.cli import lists, personal
 
+    if ratings_of is not None:
+        if pairs is not None or when is not None:
+            raise BadParameter("--ratings-of goes without --pairs and --when.")
+        printing.check_out(out)
+        rec = load_model(model)
+        person, own_item = personal.item_for(ratings_of, rec, [user, item])
+        frame = person.predict([own_item], level=level, distribution=distribution)
+        heading = f"{lists.title_of(own_item, rec)} for the ratings of {ratings_of.name}"
+        printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
+        return
     if (pairs is None) == (user is None) or (user is None) != (item is None):
         raise BadParameter("name a USER and an ITEM, or a file of them with --pairs.")
     printing.check_out(out)
@@ -164,18 +175,29 @@ def similar(
 
 def explain(
     model: opt.ModelFile,
-    user: Annotated[str, Argument(metavar="USER", help="The user's id.")],
-    item: Annotated[str, Argument(metavar="ITEM", help="The item's id or title.")],
+    user: Annotated[str | None, Argument(metavar="USER", help="The user's id.", show_default=False)] = None,
+    item: Annotated[str | None, Argument(metavar="ITEM", help="The item's id or title.", show_default=False)] = None,
     *,
+    ratings_of: opt.RatingsOf = None,
     when: opt.When = None,
     json: opt.Json = False,
 ) -> None:
     """Explain a prediction by the user's own ratings, side information and the time."""
-    from palate.cli import lists
+    from palate.cli import lists, personal
 
+    if ratings_of is None and (user is None or item is None):
+        raise BadParameter("name a USER and an ITEM, or an ITEM and --ratings-of FILE.")
     rec = load_model(model)
-    user_label = lists.label_of(user, rec.model.user_vocabulary)
-    explanation = rec.explain(user_label, lists.items_of([item], rec)[0], when=lists.timestamp_of(when, rec))
+    if ratings_of is not None:
+        if when is not None:
+            raise BadParameter("--ratings-of goes without --when.")
+        person, own_item = personal.item_for(ratings_of, rec, [user, item])
+        explanation = person.explain(own_item)
+    else:
+        assert user is not None
+        assert item is not None
+        user_label = lists.label_of(user, rec.model.user_vocabulary)
+        explanation = rec.explain(user_label, lists.items_of([item], rec)[0], when=lists.timestamp_of(when, rec))
     if json:
         printing.print_json(explanation.to_dict())
         return
