@@ -379,6 +379,24 @@ def test_modes_must_be_an_array_of_the_rows(bad):
         call("solve_rows", modes=bad)
 
 
+@pytest.mark.parametrize("bad", [f32(2, 3), f32(3, 2), np.zeros((3, 3)), f32(9), f32(3, 6)[:, ::2]])
+@pytest.mark.parametrize("draw", [False, True])
+def test_the_draws_before_must_be_an_array_of_the_rows(bad, draw):
+    with pytest.raises(TypeError, match="previous"):
+        call("solve_rows", previous=bad, draw=draw)
+
+
+def test_the_draws_before_must_be_finite():
+    with pytest.raises(ValueError, match="previous holds NaN or infinity"):
+        call("solve_rows", previous=np.full((3, 3), np.nan, np.float32), draw=True)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.0, np.nan, np.inf, 1 - 1e-9])
+def test_a_relaxation_is_from_0_to_below_1(bad):
+    with pytest.raises(ValueError, match="relaxation"):
+        call("solve_rows", previous=f32(3, 3), draw=True, relaxation=bad)
+
+
 def test_modes_must_be_writable():
     modes = f32(3, 3)
     modes.setflags(write=False)

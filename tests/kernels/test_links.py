@@ -105,11 +105,11 @@ def test_a_product_is_that_of_the_dense_matrix(level, with_values):
 
 @each_level
 @some
-@given(problem=links)
-def test_a_draw_of_the_link_equals_the_reference(level, problem):
+@given(problem=links, relaxation=st.sampled_from([0.0, 0.7, 0.99]))
+def test_a_draw_of_the_link_equals_the_reference(level, problem, relaxation):
     with at_level(level):
-        found = drawn(kernels.draw_link, problem)
-    for one, two in zip(found, drawn(reference.draw_link, problem), strict=True):
+        found = drawn(kernels.draw_link, problem, relaxation=relaxation)
+    for one, two in zip(found, drawn(reference.draw_link, problem, relaxation=relaxation), strict=True):
         np.testing.assert_allclose(one, two, rtol=2e-4, atol=2e-4)
 
 
@@ -205,12 +205,13 @@ def test_a_row_given_the_others_has_its_normal_distribution(f):
     assert_moments(np.array(draws), np.zeros(3), FACTOR @ FACTOR.T, 4000)
 
 
-def test_the_posterior_of_the_link_is_left_as_it_is():
+@pytest.mark.parametrize("relaxation", [0.0, 0.7])
+def test_the_posterior_of_the_link_is_left_as_it_is(relaxation):
     """Drawn over and over, beta has mean (F^T F + L)^-1 F^T (X - m) and covariance (F^T F + L)^-1 (x) Lambda^-1."""
     inverse = np.linalg.inv((F.T @ F + np.diag(RIDGE)).astype(np.float64))
     mean, covariance = inverse @ F.T @ AROUND, np.kron(inverse, FACTOR @ FACTOR.T)
     link, residuals = np.zeros((4, 3), np.float32), AROUND.copy()
-    options = {"ridge": RIDGE, "factor": FACTOR, "seed": 3, "stream": 2}
+    options = {"ridge": RIDGE, "factor": FACTOR, "relaxation": relaxation, "seed": 3, "stream": 2}
     draws = np.empty((40_000, 12))
     for sweep in range(len(draws)):
         kernels.draw_link(*BY_FEATURE, link, residuals, sweep=sweep, **options)
@@ -248,6 +249,8 @@ def good():
         ({"ridge": np.ones(5, np.float32)}, TypeError, "ridge"),
         ({"factor": np.full((3, 3), NAN, np.float32)}, ValueError, "factor"),
         ({"factor": np.ones((3, 4), np.float32)}, TypeError, "factor"),
+        ({"relaxation": 1.0}, ValueError, "relaxation must be below 1"),
+        ({"relaxation": -0.5}, ValueError, "relaxation"),
         ({"values": np.full(20, INF, np.float32)}, ValueError, "values"),
         ({"values": np.ones(19, np.float32)}, TypeError, "indices"),
         ({"indices": np.full(20, 5, np.int32)}, IndexError, r"indices holds 5, outside 0\.\.4"),

@@ -115,6 +115,32 @@ def test_solve_rows_equals_the_reference(level, case, draw, seed, sweep, stream)
 
 @each_level
 @some
+@given(problems, st.floats(0, 0.99), st.booleans())
+def test_overrelaxed_rows_equal_the_reference(level, case, relaxation, draw):
+    arrays, options = case
+    previous = floats(np.random.default_rng(2), len(arrays[0]) - 1, arrays[3].shape[1])
+    options |= {"previous": previous, "relaxation": relaxation, "draw": draw, "seed": 5, "errors": True}
+    with at_level(level):
+        x, sse = kernels.solve_rows(*arrays, **options)
+    expected, expected_sse = reference.solve_rows(*arrays, **options)
+    condition, spread = largest(arrays, {"weights": None} | options)
+    assert_close(x, expected, 2e-5 + 1e-6 * condition)
+    norms = np.sum(expected**2, axis=1).max(initial=0)
+    assert_close(sse, expected_sse, 1e-5, expected_sse.max(initial=0) + spread * norms)
+
+
+@each_level
+def test_without_relaxation_the_draws_before_do_not_count(level):
+    arrays, options = problem(seed=3, bias=True)
+    previous = floats(np.random.default_rng(2), len(arrays[0]) - 1, arrays[3].shape[1])
+    with at_level(level):
+        alone, _ = kernels.solve_rows(*arrays, **options, draw=True, seed=4)
+        given, _ = kernels.solve_rows(*arrays, **options, draw=True, seed=4, previous=previous)
+    np.testing.assert_array_equal(given, alone)
+
+
+@each_level
+@some
 @given(problems, st.booleans())
 def test_the_modes_of_a_draw_are_the_rows_without_one_and_change_no_draw(level, case, draw):
     arrays, options = case
@@ -256,6 +282,25 @@ def test_draws_have_the_mean_and_covariance_of_the_posterior(level):
     sampling = np.sqrt((np.outer(np.diag(S), np.diag(S)) + S**2) / n)
     assert np.all(np.abs(x.mean(axis=0) - mode) < 4.5 * np.sqrt(np.diag(S) / n))
     assert np.all(np.abs(np.cov(x.T.astype(np.float64)) - S) < 4.5 * sampling)
+
+
+@each_level
+def test_overrelaxed_draws_leave_the_posterior_as_it_is(level):
+    """From draws of the posterior come draws of the posterior, on the other side of the mode."""
+    n, k, a = 20_000, 3, 0.7
+    rng = np.random.default_rng(3)
+    precision, m = matrix(rng, k, 0.5), floats(rng, k)
+    nothing = np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.ones((1, k), np.float32)
+    options = {"precision": precision, "mean": m, "draw": True}
+    with at_level(level):
+        before, _ = kernels.solve_rows(*nothing, **options, seed=11)
+        after, _ = kernels.solve_rows(*nothing, **options, seed=12, previous=before, relaxation=a)
+    S = np.linalg.inv(precision.astype(np.float64))
+    sampling = np.sqrt((np.outer(np.diag(S), np.diag(S)) + S**2) / n)
+    assert np.all(np.abs(after.mean(axis=0) - m) < 4.5 * np.sqrt(np.diag(S) / n))
+    assert np.all(np.abs(np.cov(after.T.astype(np.float64)) - S) < 4.5 * sampling)
+    across = (before - m).T.astype(np.float64) @ (after - m) / n
+    assert np.all(np.abs(across + a * S) < 4.5 * sampling)
 
 
 def test_a_row_without_ratings_has_no_error():

@@ -41,14 +41,14 @@ def test_nine_tenths_with_everything(ml_100k_90_10):
 
 
 def test_ordinal_ratings_without_times(ml_100k_90_10):
-    """Their coverage, and a bound on what ordinal ratings may cost."""
+    """Their coverage, their error, and a bound on what ordinal ratings may cost: their scores are drawn as well."""
     train, test = ml_100k_90_10
     errors = {}
     for likelihood in ("gaussian", "ordinal"):
         report = palate.evaluate(palate.Bayes(likelihood=likelihood, n_sweeps=80).fit(train), test, baselines=False)
         assert 0.88 < report["coverage_90"] < 0.93
         errors[likelihood] = report["rmse"]
-    assert errors["ordinal"] < errors["gaussian"] + 0.001
+    assert errors["ordinal"] < min(0.8625, errors["gaussian"] + 0.002)
 
 
 # ---- option by option

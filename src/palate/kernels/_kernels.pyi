@@ -28,6 +28,8 @@ def solve_rows(
     scale: float = 1.0,
     alpha: float = 1.0,
     draw: bool = False,
+    previous: Floats | None = None,
+    relaxation: float = 0.0,
     seed: int = 0,
     sweep: int = 0,
     stream: int = 0,
@@ -130,6 +132,7 @@ def draw_link(
     row_values: Floats | None = None,
     ridge: Floats,
     factor: Floats,
+    relaxation: float = 0.0,
     seed: int = 0,
     sweep: int = 0,
     stream: int = 0,
@@ -217,6 +220,7 @@ def rank_targets_of(
     allowed: Mask | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], Codes, Codes]: ...
+def release_memory() -> None: ...
 def levels() -> list[str]: ...
 def level() -> str: ...
 def use_level(name: str) -> None: ...

@@ -13,13 +13,16 @@ from palate.models.row_blocks import row_blocks
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
+NO_LENGTH = 1e-7  # of the longest column: what float32 cannot tell from zero
+
 
 @dataclass(frozen=True)
 class LeastSquares:
     """Least squares by the normal equations: targets T -> the x that minimize |Z x - T|^2, column by column.
 
     The Gram matrix is summed up in double, block by block, so that many rows need little memory. Its columns are scaled
-    to length 1 before it is inverted; what is left singular is left out, as in a pseudo-inverse.
+    to length 1 before it is inverted; what is left singular is left out, as in a pseudo-inverse. So is a column that
+    is zero but for rounding beside the longest: its solutions would be huge.
 
     Attributes:
         Z (float32 array of shape (n, k)): The matrix.
@@ -34,7 +37,7 @@ class LeastSquares:
         """Prepare for a matrix Z."""
         gram = _cross_products(Z, Z)
         lengths = np.sqrt(np.diag(gram))
-        lengths[lengths == 0] = 1
+        lengths[lengths <= NO_LENGTH * lengths.max(initial=0)] = np.inf
         scales = np.outer(lengths, lengths)
         return cls(Z, np.linalg.pinv(gram / scales, rcond=1e-12, hermitian=True) / scales)
 

@@ -59,7 +59,7 @@ class Bayes(Recipe):
         n_factors (int or None, default None): Latent factors of each draw, 1 or more. None: 15, or 31 from 300,000
             ratings on if users and items have 8 or more on average, or 7 if they have fewer than 3.
         n_sweeps (int or None, default None): Gibbs sweeps, 1 or more; the first 2 are burn-in. None: until the
-            training error has come to rest and doubling the number of draws would lower the RMSE by less than 0.1
+            training error has come to rest and doubling the number of draws would lower the RMSE by less than 0.15
             percent, but at most 200, or fewer (30 at least) where users and items are many and have few ratings each.
         n_samples (int or None, default None): The maximum number of draws to keep, 2 or more. They are evenly spaced
             over the sweeps. Intervals, fold_in() and update() use them. None: 32, or fewer (4 at least) if all of them

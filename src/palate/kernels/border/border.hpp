@@ -107,6 +107,13 @@ inline float checked_number(double value, const char* name, double minimum, bool
   return number;
 }
 
+// The a of an overrelaxed draw. Raises ValueError unless it is 0 or more and below 1.
+inline float checked_relaxation(double value) {
+  const float a = checked_number(value, "relaxation", 0, true);
+  if (a >= 1) throw nb::value_error("relaxation must be below 1");
+  return a;
+}
+
 inline void check_finite(const float* numbers, int64_t n, const char* name) {
   for (int64_t i = 0; numbers && i < n; ++i)
     if (!std::isfinite(numbers[i])) throw nb::value_error((std::string(name) + " holds NaN or infinity").c_str());

@@ -4,6 +4,10 @@
 
 #include <string>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "kernels/border/finishing.hpp"
 #include "kernels/levels/levels.hpp"
 
@@ -43,6 +47,12 @@ void set_level(const std::string& name) {
   throw nb::value_error(("this machine cannot run level " + name + "; it runs " + known).c_str());
 }
 
+void release_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
 }  // namespace
 }  // namespace palate
 
@@ -65,6 +75,10 @@ NB_MODULE(_kernels, m) {
   m.def("begin_to_finish", &begin_to_finish, R"(Have all other threads wait when they come back from a kernel.
 
 Registered with atexit: a thread that took the lock of an interpreter that ends would end the process with an abort.)");
+  m.def("release_memory", &release_memory, R"(Give memory that was freed back to the system, where it can be asked to.
+
+The allocator keeps the holes that arrays of many sizes leave. After much of it, and before something large, this makes
+the peak smaller.)");
   m.def("levels", &levels, R"(The instruction sets this machine runs, the narrowest first.
 
 Returns:

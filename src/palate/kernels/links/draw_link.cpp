@@ -33,8 +33,8 @@ struct RowValues {
 //
 //   s = sum_r F_rf R_r + |F_f|^2 beta_f        beta_f ~ Normal(s / (|F_f|^2 + l_f), Lambda^-1 / (|F_f|^2 + l_f))
 //
-// and R is updated. Columns of the tables depend on each other only through the noise, so each thread takes a block of
-// columns, n vectors wide.
+// overrelaxed by a (beta' = mean - a (beta - mean) + sqrt(1 - a^2) noise), and R is updated. Columns of the tables
+// depend on each other only through the noise, so each thread takes a block of columns, n vectors wide.
 template <int n, typename Values>
 inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
   constexpr int64_t width = n * W;
@@ -42,6 +42,7 @@ inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
   float* residuals = p.residuals + block * p.n_rows * width;
   const float* noise = p.noise + block * p.n_features * width;
   const int32_t* rows = p.features.indices;
+  const float relaxation = p.relaxation, kept = std::sqrt(1.0f - relaxation * relaxation);
   for (int64_t f = 0; f < p.n_features; ++f, link += width, noise += width) {
     const int64_t first = p.features.indptr[f], last = p.features.indptr[f + 1];
     Vec even[n] = {}, odd[n] = {}, even_squares{}, odd_squares{};
@@ -62,13 +63,13 @@ inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
     }
     if (e < last) add(e, even, even_squares);
     const Vec squares = even_squares + odd_squares, precision = squares + broadcast(p.ridge[f]);
-    const Vec variance = broadcast(1.0f / precision[0]), deviation = broadcast(1.0f / std::sqrt(precision[0]));
+    const Vec variance = broadcast(1.0f / precision[0]), deviation = broadcast(kept / std::sqrt(precision[0]));
     Vec moved[n];
 #pragma GCC unroll 4
     for (int v = 0; v < n; ++v) {
       const Vec before = load(link + v * W);
       const Vec mean = (even[v] + odd[v] + squares * before) * variance;
-      const Vec after = mean + deviation * load(noise + v * W);
+      const Vec after = mean - relaxation * (before - mean) + deviation * load(noise + v * W);
       store(link + v * W, after);
       moved[v] = after - before;
     }

@@ -76,6 +76,9 @@ constexpr char kDoc[] = R"(One Gibbs pass over the rows beta_f of a link, changi
     R = X - m - F beta        v = sum_r F_rf^2 + ridge_f        C C^T = Lambda^-1
     beta_f ~ Normal((sum_r F_rf R_r + sum_r F_rf^2 beta_f) / v, Lambda^-1 / v)
 
+With an overrelaxation a the draw lies on the other side of the mean m_f: m_f - a (beta_f - m_f) + sqrt(1 - a^2) times
+the noise of a plain draw. It has the same stationary distribution (Adler 1981).
+
 X are the factors, m their mean and F the features, grouped by feature.
 
 Parameters:
@@ -86,7 +89,8 @@ Parameters:
     residuals (float32 array (n_rows, k)): R, changed in place.
     row_values (float32 array (n_rows,), default None): Instead of values: one value for all entries of a row.
     ridge (float32 array (n_features,)): Prior precision of each feature's row, relative to Lambda; above 0.
-    factor (float32 array (k, k)): C.
+    factor (float32 array (k, k)): C; zeros take the means instead of draws.
+    relaxation (float, default 0): a, 0 or more and below 1.
     seed, sweep, stream (int, default 0): Key and counter of the draw; seed below 2^64, the others below 2^32.
     n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.
 
@@ -97,7 +101,7 @@ Raises:
 
 void draw_link(const Array& indptr, const Array& indices, const MaybeArray& values, const Mutable& link,
                const Mutable& residuals, const MaybeArray& row_values, const Array& ridge, const Array& factor,
-               uint64_t seed, uint32_t sweep, uint32_t stream, int n_threads) {
+               double relaxation, uint64_t seed, uint32_t sweep, uint32_t stream, int n_threads) {
   if (values.has_value() == row_values.has_value()) throw nb::type_error("give either values or row_values");
   if (link.ndim() != 2 || residuals.ndim() != 2) throw nb::type_error("link and residuals must have shape (n, k)");
   const auto d = static_cast<int64_t>(link.shape(0)), k = static_cast<int64_t>(link.shape(1));
@@ -109,6 +113,7 @@ void draw_link(const Array& indptr, const Array& indices, const MaybeArray& valu
                 checked<float>(values, "values", {n}), nullptr};
   p.n_features = d;
   p.n_rows = n_rows;
+  p.relaxation = checked_relaxation(relaxation);
   p.row_values = checked<float>(row_values, "row_values", {n_rows});
   p.ridge = checked<float>(ridge, "ridge", {d});
   float* beta = checked_mutable<float>(link, "link", {d, k});
@@ -143,7 +148,7 @@ void draw_link(const Array& indptr, const Array& indices, const MaybeArray& valu
 void add_draw_link(nb::module_& m) {
   m.def("draw_link", &draw_link, "indptr"_a, "indices"_a, "values"_a.none(), "link"_a.noconvert(),
         "residuals"_a.noconvert(), nb::kw_only(), "row_values"_a.none() = nb::none(), "ridge"_a, "factor"_a,
-        "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0, "n_threads"_a = 0, kDoc);
+        "relaxation"_a = 0.0, "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0, "n_threads"_a = 0, kDoc);
 }
 
 }  // namespace palate

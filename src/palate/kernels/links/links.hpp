@@ -20,6 +20,7 @@ struct LinkProblem {
   int64_t width;       // of a block: the lanes of a vector, or kLinkColumns
   const float* ridge;  // (n_features,) l
   const float* noise;  // (n_blocks, n_features, width) from Normal(0, Lambda^-1)
+  float relaxation;    // a of overrelaxation; 0 draws independently of beta before
   float* link;         // (n_blocks, n_features, width) beta, changed in place
   float* residuals;    // (n_blocks, n_rows, width) R = X - m - F beta, changed in place
   int64_t n_rows;

@@ -33,6 +33,7 @@ def draw_link(
     row_values: Floats | None = None,
     ridge: Floats,
     factor: Floats,
+    relaxation: float = 0.0,
     seed: int = 0,
     sweep: int = 0,
     stream: int = 0,
@@ -42,6 +43,7 @@ def draw_link(
 
     beta_f ~ Normal((sum_r F_rf R_r + sum_r F_rf^2 beta_f) / v, C C^T / v),   v = sum_r F_rf^2 + ridge_f
 
+    relaxation: a of Adler's overrelaxation, beta_f = mean - a (beta_f before - mean) + sqrt(1 - a^2) noise.
     C is the factor, C C^T = Lambda^-1. The features F are grouped by feature: the rows that have it, and their values;
     or row_values, (n_rows,), one value for all entries of a row.
     """
@@ -55,5 +57,6 @@ def draw_link(
         squares = np.sum(here**2)
         noise = factor.astype(np.float64) @ normals(seed, f, sweep, stream, link.shape[1])
         mean = (here @ residuals[rows] + squares * before) / (squares + ridge[f])
-        link[f] = mean + noise / np.sqrt(squares + ridge[f])
+        noise *= np.sqrt((1 - relaxation**2) / (squares + ridge[f]))
+        link[f] = mean - relaxation * (before - mean) + noise
         residuals[rows] -= here[:, None] * (link[f] - before)

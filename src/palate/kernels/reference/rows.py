@@ -26,6 +26,8 @@ def solve_rows(
     scale: float = 1.0,
     alpha: float = 1.0,
     draw: bool = False,
+    previous: Floats | None = None,
+    relaxation: float = 0.0,
     seed: int = 0,
     sweep: int = 0,
     stream: int = 0,
@@ -39,7 +41,9 @@ def solve_rows(
     mode  x = B^-1 ((Lambda + ridge I) m + alpha sum_j w_j t_j z_j)        draw  x = mode + L^-T eps,  B = L L^T
 
     w_j is the product of the weights of the rating, (n_ratings,), of its row, (n_rows,), and of the other side's row,
-    (n_other,). modes: (n_rows, k), set to the modes. Raises LinAlgError (a ValueError) if B is not positive definite.
+    (n_other,). With the draws before, previous (n_rows, k), a draw is mode - a (previous - mode) + sqrt(1 - a^2) L^-T
+    eps, a being the relaxation. modes: (n_rows, k), set to the modes. Raises LinAlgError (a ValueError) if B is not
+    positive definite.
     """
     n_rows, k = len(indptr) - 1, other.shape[1]
     Z, targets = targets_of(indices, values, other, bias=bias, center=center, scale=scale)
@@ -55,10 +59,14 @@ def solve_rows(
         B = prior + alpha * (w[here, None] * z).T @ z + (0.0 if background is None else background)
         h = prior @ means[row] + alpha * z.T @ (w[here] * t)
         L = np.linalg.cholesky(B)
-        noise = normals(seed, row, sweep, stream, k) if draw else np.zeros(k)
-        out[row] = np.linalg.solve(L.T, np.linalg.solve(L, h) + noise)
+        mode = np.linalg.solve(L.T, np.linalg.solve(L, h))
+        out[row] = mode
         if modes is not None:
-            modes[row] = np.linalg.solve(B, h)
+            modes[row] = mode
+        if draw:
+            a, before = (0.0, mode) if previous is None else (relaxation, previous[row])
+            noise = np.linalg.solve(L.T, normals(seed, row, sweep, stream, k))
+            out[row] = mode - a * (before - mode) + np.sqrt(1 - a**2) * noise
         sse[row] = np.sum(w[here] * (t - z @ out[row]) ** 2)
     return out, sse if errors else None
 

@@ -28,6 +28,8 @@ struct RowProblem {
   const float* ridge;        // (n_rows,) added to Lambda's diagonal, or null
   const float* background;   // (k, k) added to A but not to h (a Gram matrix times its weight), or null
   bool draw;                 // draw from the row's posterior, or take its mode
+  const float* previous;     // (n_rows, k) the draws before, or null: draw independently of them
+  float relaxation;          // a of overrelaxation, where there are draws before
   uint64_t seed;
   uint32_t sweep, stream;
   float* out;      // (n_rows, k)

@@ -192,6 +192,8 @@ void modes_of(const RowProblem& p, const System* systems, int ld, const Scratch&
 //   B = Lambda + ridge I + background + alpha A = U^T U
 //   mode  x = B^-1 (Lambda m + ridge m + alpha h)        draw  x = mode + U^-1 eps,  eps ~ N(0, I)
 //
+// A draw overrelaxed by a, given the one before, is mode - a (before - mode) + sqrt(1 - a^2) U^-1 eps.
+//
 // eps: (N, k). Returns the first row whose matrix is not positive definite, or -1.
 template <int N>
 int64_t solve_together(const RowProblem& p, const int32_t* numbers, const float* eps, int ld, Scratch& s) {
@@ -206,9 +208,12 @@ int64_t solve_together(const RowProblem& p, const int32_t* numbers, const float*
   const int failed = cholesky_and_lower<N>(systems, ld, s.rows);
   if (failed >= 0) return numbers[failed];
   if (p.modes) modes_of<N>(p, systems, ld, s);
+  const float a = p.relaxation, kept = std::sqrt(1.0f - a * a);
   for (int n = 0; p.draw && n < N; ++n)
-    for (int i = 0; i < p.k; ++i) systems[n].v[i] += eps[n * p.k + i];
+    for (int i = 0; i < p.k; ++i) systems[n].v[i] = (1.0f + a) * systems[n].v[i] + kept * eps[n * p.k + i];
   solve_upper<N>(systems, ld);
+  for (int n = 0; p.previous && n < N; ++n)
+    for (int i = 0; i < p.k; ++i) systems[n].v[i] -= a * p.previous[s.together[n].number * p.k + i];
   for (int n = 0; n < N; ++n) {
     const Row& row = s.together[n];
     std::memcpy(p.out + row.number * p.k, row.system.v, sizeof(float) * static_cast<size_t>(p.k));

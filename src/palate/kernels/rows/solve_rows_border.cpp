@@ -79,6 +79,9 @@ Parameters:
     center (float, default 0), scale (float above 0, default 1): t = (value - center) / scale.
     alpha (float, default 1): Precision of the noise, 0 or more.
     draw (bool, default False): Draw from the posterior.
+    previous (float32 array (n_rows, k), default None): The draws before; a draw is overrelaxed given these: it is
+        mode - a (previous - mode) + sqrt(1 - a^2) B^-1/2 eps, with the same stationary distribution (Adler 1981).
+    relaxation (float, default 0): a, 0 or more and below 1.
     seed, sweep, stream (int, default 0): Key and counter of the draw; seed below 2^64, the others below 2^32.
     errors (bool, default False): Also return the errors.
     modes (float32 array (n_rows, k), default None): Set to the modes, which a draw returns no other way.
@@ -96,8 +99,8 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
                      const Array& precision, const Array& mean, const MaybeArray& weights,
                      const MaybeArray& row_weights, const MaybeArray& other_weights, const MaybeArray& ridge,
                      const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
-                     uint64_t seed, uint32_t sweep, uint32_t stream, bool errors, const MaybeMutable& modes,
-                     int n_threads) {
+                     const MaybeArray& previous, double relaxation, uint64_t seed, uint32_t sweep, uint32_t stream,
+                     bool errors, const MaybeMutable& modes, int n_threads) {
   const int64_t n_rows = rows_of(indptr), n = static_cast<int64_t>(values.size());
   const int64_t k = checked_width(other, "other"), n_other = static_cast<int64_t>(other.shape(0));
   RowProblem p{};
@@ -117,6 +120,10 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.scale = checked_number(scale, "scale", 0, false);
   p.alpha = checked_number(alpha, "alpha", 0, true);
   p.draw = draw;
+  const float* before = checked<float>(previous, "previous", {n_rows, k});
+  check_finite(before, n_rows * k, "previous");
+  p.previous = draw ? before : nullptr;
+  p.relaxation = checked_relaxation(p.previous ? relaxation : 0);
   p.seed = seed;
   p.sweep = sweep;
   p.stream = stream;
@@ -145,9 +152,9 @@ void add_solve_rows(nb::module_& m) {
   m.def("solve_rows", &solve_rows, "indptr"_a, "indices"_a, "values"_a, "other"_a, nb::kw_only(), "precision"_a,
         "mean"_a, "weights"_a.none() = nb::none(), "row_weights"_a.none() = nb::none(),
         "other_weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
-        "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false, "seed"_a = 0,
-        "sweep"_a = 0, "stream"_a = 0, "errors"_a = false, "modes"_a.noconvert().none() = nb::none(), "n_threads"_a = 0,
-        kDoc);
+        "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false,
+        "previous"_a.none() = nb::none(), "relaxation"_a = 0.0, "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0,
+        "errors"_a = false, "modes"_a.noconvert().none() = nb::none(), "n_threads"_a = 0, kDoc);
 }
 
 }  // namespace palate

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.data.rows import take_rows, total_weights
+from palate.kernels import release_memory
 from palate.models.factors import Doubles, Floats
 from palate.models.ordinal import OrderedSteps
 from palate.models.posterior import Posterior, Projection
@@ -81,6 +82,7 @@ class Average:
             self.add()
         chain = self._chain
         users, items = self._distiller.result()
+        release_memory()  # of the sweeps: what follows holds all kept draws
         rows = (
             chain.users.cold_start_rows(chain.targets.of("user")),
             chain.items.cold_start_rows(chain.targets.of("item")),
@@ -149,7 +151,7 @@ class Probe:
 
     SIZE = 2048  # pairs
     MIN_DRAWS = 80
-    TOLERANCE = 1e-3
+    TOLERANCE = 1.5e-3
     DRIFT = 5e-3
 
     def __init__(self, ratings: Ratings, seed: int) -> None:

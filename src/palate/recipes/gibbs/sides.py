@@ -12,6 +12,7 @@ iterations, needs no tolerance, and mixes as well (docs/decisions.md).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from palate.models.factors import Doubles, Floats
 from palate.models.side_information import SideInfo
 from palate.recipes.gibbs.thinning import ColdStartRows, SideDraw
 
+RELAXATION = 0.7  # a of overrelaxed draws (chain.py)
 WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 30.0, 5.0  # biases vary more than factors, and their variance mixes slowly
 
 
@@ -80,6 +82,11 @@ class Side:
             options = {"seed": seed, "sweep": sweep, "stream": 2 + self.stream, "n_threads": n_threads}
             self.link.draw(self.vectors, self.mean, self.precision, self._rng, **options)
 
+    def set_link(self, n_threads: int) -> None:
+        """Set the link to its mode given the vectors, feature by feature, where there is one."""
+        if self.link is not None:
+            self.link.move(self.vectors, self.mean, np.zeros_like(self.precision), n_threads=n_threads)
+
     def cold_start_rows(self, targets: tuple[CompressedRows, float, float]) -> ColdStartRows:
         """The targets of the rows as they are given, the rows' attributes, and how many of these there are."""
         info = None if self.link is None else self.link.info
@@ -128,6 +135,19 @@ class Link:
         n_threads: int = 0,
     ) -> None:
         """Draw beta given the vectors and their prior, in place, then l given beta."""
+        factor = np.linalg.inv(np.linalg.cholesky(precision)).T
+        relaxation = RELAXATION if self.is_drawn else 0.0
+        options = {"seed": seed, "sweep": sweep, "stream": stream, "n_threads": n_threads}
+        self.move(vectors, mean, factor, relaxation=relaxation, **options)
+        self.is_drawn = True
+        ends = np.cumsum(self._group_sizes)  # the features of a group stand together
+        for group, (end, size) in enumerate(zip(ends, self._group_sizes, strict=True)):
+            self._products[group], _ = gram(self.beta[end - size : end], n_threads=n_threads)
+        lengths = np.einsum("ij,gij->g", precision, self._products)  # sum of beta_f^T Lambda beta_f
+        self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + lengths / 2)
+
+    def move(self, vectors: Floats, mean: Doubles, factor: Doubles, **options: Any) -> None:
+        """Draw beta given the vectors, their mean, and a factor C with C C^T = Lambda^-1; without noise if C is 0."""
         centered = vectors - mean.astype(np.float32)
         residuals = centered - self.shift
         draw_link(
@@ -138,19 +158,10 @@ class Link:
             residuals,
             row_values=self._row_values,
             ridge=np.repeat(self.precisions, self._group_sizes).astype(np.float32),
-            factor=np.linalg.inv(np.linalg.cholesky(precision)).T.astype(np.float32, order="C"),
-            seed=seed,
-            sweep=sweep,
-            stream=stream,
-            n_threads=n_threads,
+            factor=factor.astype(np.float32, order="C"),
+            **options,
         )
         np.subtract(centered, residuals, out=self.shift)
-        self.is_drawn = True
-        ends = np.cumsum(self._group_sizes)  # the features of a group stand together
-        for group, (end, size) in enumerate(zip(ends, self._group_sizes, strict=True)):
-            self._products[group], _ = gram(self.beta[end - size : end], n_threads=n_threads)
-        lengths = np.einsum("ij,gij->g", precision, self._products)  # sum of beta_f^T Lambda beta_f
-        self.precisions = rng.gamma(1 + self._group_sizes * self.beta.shape[1] / 2) / (1 + lengths / 2)
 
 
 def _first_values(rows: CompressedRows) -> Floats:
