@@ -46,7 +46,7 @@ def test_up_to_19_titles_stand_above_a_header():
 def test_one_title_of_one_field_may_stand_above_rows_without_a_header():
     assert pairs("My ratings\n" + BODY) == ROWS
     assert pairs("My ratings,,\n" + BODY) == ROWS
-    with pytest.raises(DataError, match="line 1"):
+    with pytest.raises(DataError):
         pairs("My ratings,of tea\n" + BODY)
     with pytest.raises(DataError):  # rows of several widths: no line is a title for sure
         pairs("My ratings\n" + BODY.replace("ann,jam,3", "ann,jam"))
