@@ -57,9 +57,10 @@ def test_a_header_may_have_a_name_too_many(header):
     assert pairs("Mine, and hers\n" + header + "\n" + BODY) == ROWS
 
 
-def test_a_row_is_no_title_though_a_header_like_line_follows():
-    with pytest.raises(DataError, match="line 3"):
-        pairs("eve,tea,1\nbob,tea,4\nuser,item,rating\nann,tea,5\n", header=False)
+def test_a_row_is_no_title_though_a_line_like_a_header_follows():
+    text = "eve,tea,1\nbob,tea,4\nuser,item,rating\nann,tea,5\n"
+    read_as = pairs(text, header=False, on_bad_rows="report")
+    assert read_as == [("ann", "tea", 5), ("bob", "tea", 4), ("eve", "tea", 1)]
 
 
 @pytest.mark.parametrize(

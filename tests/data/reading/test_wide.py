@@ -254,6 +254,7 @@ OF_MOVIES = {("ann", "Dune", 5), ("ann", "Up", 1), ("bob", "Dune", 3), ("bob", "
         (MOVIES.rename(columns={"movie": "what"}), {"rows": "items"}),
         (MOVIES.rename(columns={"movie": "what"}), {"item": "what"}),
         (MOVIES.set_index("movie").T.rename_axis("reader"), {"rows": "users"}),
+        (MOVIES.set_index("movie").T.rename_axis("reader"), {}),
     ],
 )
 def test_rows_may_be_items(frame, options):
@@ -435,3 +436,9 @@ def test_labels_of_rows_are_the_column_that_is_called_so():
     assert palate.read(indexed, wide=True).report.columns == {
         "user": "index", "item": "the names of the columns", "rating": "the cells"
     }  # fmt: skip
+
+
+def test_an_index_called_like_items_makes_rows_items_whatever_the_columns_are_called():
+    numbered = MOVIES.set_index("movie").set_axis([11, 12], axis=1)
+    expected = {({"ann": 11, "bob": 12}[user], movie, rating) for user, movie, rating in OF_MOVIES}
+    assert triples(palate.read(numbered, wide=True)) == expected
