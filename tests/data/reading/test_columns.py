@@ -306,3 +306,12 @@ def test_advice_goes_with_what_is_missing():
     assert "wide" not in str(told.value)
     with pytest.raises(DataError, match=r"'plays' says how often.*rating='plays'"):
         columns_of("user item plays", [("ann", "x", 2), ("bob", "y", 30)])
+
+
+def test_a_third_column_of_an_array_is_the_rating_and_for_choices_the_time_if_it_can_be():
+    array = np.column_stack([USERS, ITEMS, SECONDS])
+    assert set(palate.read(array).values.tolist()) <= set(SECONDS.astype(np.float32).tolist())
+    choices = palate.read(array, kind="implicit")
+    assert set(choices.times.tolist()) <= set(SECONDS.tolist())
+    assert choices.report.columns == {"user": "column_1", "item": "column_2", "time": "column_3"}
+    assert palate.read(np.column_stack([USERS, ITEMS, STARS]), kind="implicit").report.columns["count"] == "column_3"
