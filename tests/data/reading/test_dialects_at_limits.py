@@ -237,3 +237,24 @@ def test_separators_at_line_ends(rows, header, expected):
 def test_names_of_columns_and_of_rows(header, body, separator, names):
     rows = [line.split(separator) for line in body]
     assert names_of_rows(header.split(separator), rows, separator)[0] == names
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("u,i,r", ""),
+        ("u,i,r,note", "with a last name that no column has (note)"),
+        ("u,i,r,", ""),
+        ("index,u,i,r", "with a first name that no column has"),
+        ("u,i", "without a name for the first column"),
+    ],
+)
+def test_how_a_header_differs_is_told(header, told):
+    assert names_of_rows(header.split(","), [["1", "a", "5"], ["2", "b", "4"]], ",")[1] == told
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_byte_order_mark_is_no_part_of_the_first_name_even_if_the_encoding_is_given(encoding):
+    data = ("\ufeffuser,item,rating\n" + BODY).encode(encoding)
+    report = read(io.BytesIO(data), encoding=encoding).report
+    assert report.columns == {"user": "user", "item": "item", "rating": "rating"}

@@ -213,6 +213,8 @@ def test_bad_cells_are_named_or_counted(tmp_path):
         (MATRIX, {"wide": True}, DataError, "0 stands apart"),
         (MATRIX, {"wide": "yes"}, OptionError, "wide must be True, False or None"),
         (MATRIX, {"wide": True, "blank": "0"}, OptionError, "blank must be a number"),
+        (MATRIX, {"wide": True, "blank": [0]}, OptionError, "blank must be a number"),
+        (MATRIX, {"wide": True, "blank": True}, OptionError, "blank must be a number"),
         (MATRIX, {"blank": 0}, OptionError, "pass wide=True too"),
         (HOLES, {"wide": True, "rating": 2}, OptionError, "no rating=2"),
         (([1], [2], [3]), {"wide": True}, OptionError, "a tuple is"),
