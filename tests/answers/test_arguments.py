@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 import palate
-from palate.answers.arguments import _column_name, is_many
+from palate.answers.arguments import _column_name, check_range, is_many
+from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError
 
 
@@ -39,3 +40,16 @@ def test_several_users_and_items_have_a_column_that_says_whose_answer_it_is():
             several = ask(many, n=2)
             assert several["to"].to_list() == [label] * 2
             assert several.drop("to").equals(one)
+
+
+@pytest.mark.parametrize(
+    ("limits", "inside", "outside"),
+    [((1, 5), [-3, 9], [-3.5, 9.5]), ((3, 3), [0, 6], [-0.5, 6.5]), ((0, 0), [-1, 1], [-1.5, 1.5]),
+     ((-2, -2), [-4, 0], [-4.5, 0.5])],
+)  # fmt: skip
+def test_a_rating_may_lie_as_far_outside_as_the_range_is_wide(limits, inside, outside):
+    vocabulary = Vocabulary(["jam", "tea"], what="item")
+    check_range(vocabulary, np.array([0, 1]), np.array(inside, np.float32), limits)
+    for value in outside:
+        with pytest.raises(DataError, match="for item 'tea', where the model learned"):
+            check_range(vocabulary, np.array([0, 1]), np.array([inside[0], value], np.float32), limits)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import palate
 from palate.answers.works import isbn13, works_of
+from palate.data.reading.exports import EXPORTS
 from palate.errors import DataError, OptionError
 
 FILMS = ["Matrix, The (1999)", "Sabrina (1954)", "Sabrina (1995)", "Star Wars: Episode IV - A New Hope (1977)",
@@ -250,6 +251,53 @@ def test_imdb_ratings_on_the_scale_of_the_model(values, rating, expected):
     assert found.ratings["101"] == pytest.approx(expected)
     assert films.fold_in(found.ratings).recommend(exclude=found.seen)["item"].to_list() == ["102"]
     assert found.scale
+
+
+def test_scales_are_those_on_which_the_services_let_people_rate():
+    assert {export.name: export.scale for export in EXPORTS if export.scale is not None} == {
+        "a Goodreads export": (1, 5),
+        "a StoryGraph export": (0.25, 5),
+        "a Letterboxd export": (0.5, 5),
+        "an IMDb export": (1, 10),
+        "a MyAnimeList export": (1, 10),
+    }
+
+
+@pytest.mark.parametrize(
+    ("ratings", "values", "expected"),
+    [
+        ([4.5, 2], (1, 5), [4.5, 2]),  # a table of one's own: as it is, where it fits
+        ([1, 1], (1, 5), [1, 1]),
+        ([0.5, 5], (1, 5), [1, 5]),
+        ([5.5, 2], (1, 5), [2.75, 1]),
+        ([10, 4], (1, 5), [5, 2]),
+        ([11, 60], (1, 5), [1, 3]),
+        ([200, 100], (1, 5), [5, 2.5]),
+        ([5, 1], (1, 10), [5, 1]),
+        ([0.5, 1], (1, 10), [5, 10]),
+        ([5, 1], (1, 100), [5, 1]),
+        ([20, 10], (-10, 10), [10, -10]),
+        ([7, 7], (-5, 5), [3.5, 3.5]),
+        ([-5, 5], (-5, 5), [-5, 5]),
+    ],
+)
+def test_ratings_of_a_table_of_ones_own_keep_their_share_of_the_highest(ratings, values, expected):
+    films = model(["Dune (1984)", "Up (2009)"], values=values)
+    found = films.match({"title": ["Dune", "Up"], "rating": ratings}).ratings
+    assert [found["101"], found["102"]] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("likes", "ratings", "liked"),
+    [(4, [5, 4, 3], 2), (4, [10, 8, 7], 2), (4, [100, 80, 79], 2), (4, [4, 3.9, 3], 1), (None, [5, 3, 2.9], 2),
+     (None, [10, 6, 5.9], 2), (None, [1, 0.6, 0.5], 2)],
+)  # fmt: skip
+def test_what_is_rated_high_enough_is_a_choice(likes, ratings, liked):
+    films = ["Dune (1984)", "Up (2009)", "It (2017)"]
+    fitted = model(films, values=(1, 5), likes=likes) if likes else model(films, kind="implicit")
+    found = fitted.match({"title": ["Dune", "Up", "It"], "rating": ratings})
+    assert sorted(found.ratings) == ["101", "102", "103"][:liked]
+    assert sorted(found.seen) == ["101", "102", "103"]
 
 
 def test_half_stars_of_a_table_whose_scale_is_not_known():

@@ -354,3 +354,29 @@ def test_exchanging_users_and_items_keeps_the_effects(rec, split):
     for mine, theirs in zip(one, other, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5)
     assert rec.fold_in({"u1": 4.0, "u2": 3.0}, side="item").predict("u3").low < 100
+
+
+def test_a_drift_in_a_file_has_two_periods_or_more_and_keys_within_them():
+    def stored(n_periods=2, latest=0, keys=(0, 5)):
+        parts = {"keys": np.array(keys, np.int64), "mean": np.zeros(2, np.float32), "variance": np.ones(2, np.float32)}
+        header = {"sessions": [], "drift": {"prior": 1.0, "latest": latest, "n_periods": n_periods}}
+        return effects.unpack(header, {f"effects.drift.{name}": part for name, part in parts.items()}, 2, 3).drift
+
+    assert (stored().n_periods, stored(n_periods=2**31 - 1).n_periods) == (2, 2**31 - 1)
+    assert stored(latest=2**63 - 1).latest == 2**63 - 1
+    for wrong in ({"n_periods": 1, "keys": (0, 1)}, {"n_periods": 2**31}, {"latest": 2**63}, {"latest": -(2**63)},
+                  {"keys": (0, 6)}, {"keys": (-1, 0)}, {"keys": (1, 1)}):  # fmt: skip
+        with pytest.raises(ValueError, match=r"effects\.drift"):
+            stored(**wrong)
+
+
+def test_a_subset_of_items_drifts_as_they_did():
+    keys = np.array([0, 1, 4, 6, 8], np.int64)  # item * 3 + period
+    numbers = np.arange(1, 6, dtype=np.float32)
+    drift = Drift(NOW, 3, KeyedEffects(9.0, keys=keys, mean=numbers, variance=numbers / 10))
+    kept = np.array([True, False, True])
+    when = np.repeat(NOW - np.arange(3) * YEAR, 2).astype(float)
+    whole = drift.at(np.tile([0, 2], 3), when)
+    subset = drift.subset(kept).at(np.tile([0, 1], 3), when)
+    np.testing.assert_array_equal(whole, subset)
+    assert len(np.unique(whole[0])) > 2

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from helpers.data import rows_of
 from palate.models.factors import Factors, Prior, empirical_prior, ridge_of_rows, second_moment
 from palate.models.implicit import ImplicitFactors, choice_signals, mean_counts_of, with_mean_counts
+from palate.models.least_squares import LeastSquares
 
 K, N_USERS, N_ITEMS = 3, 6, 7
 RNG = np.random.default_rng(3)
@@ -187,3 +188,12 @@ def test_implicit_rows_by_the_formula():
     np.testing.assert_allclose(turned.mean_counts, [3, 0, 5, 3])
     assert with_mean_counts(turned, COUNTED).mean_counts is None
     assert with_mean_counts(FACTORS, COUNTED) is FACTORS
+
+
+def test_least_squares_of_columns_of_very_different_size_and_of_one_that_is_zero():
+    rng = np.random.default_rng(0)
+    Z = (rng.normal(size=(50, 4)) * [1e-5, 1, 1e5, 0]).astype(np.float32)
+    solution = np.array([2e5, -3, 4e-5, 0])
+    found = LeastSquares.on(Z)(Z.astype(np.float64) @ solution)
+    np.testing.assert_allclose(found[:3], solution[:3], rtol=1e-5)
+    assert found[3] == 0

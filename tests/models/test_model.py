@@ -47,3 +47,12 @@ def test_ratings_count_by_the_noise_of_their_user_and_item(model, levels, weight
     expected = of_users if model.user_noise is not None else of_items if levels == "items" else [model.noise] * 3
     np.testing.assert_allclose(model.noise_of(users, items), expected)
     assert levels != "items" or model.noise_of(users).tolist() == [model.noise] * 3
+
+
+def test_who_has_one_rating_is_rated_and_only_codes_without_any_are_not():
+    ratings = palate.read({"user": ["a", "a", "b"], "item": ["x", "y", "y"], "rating": [5, 3, 4]})
+    table = {"item": ["x", "y", "z"], "title": ["X", "Y", "Z"]}
+    model = palate.Bias().fit(ratings.with_items(table, unrated="keep"), progress=False).model
+    codes = np.array([0, 1, 2, -1], np.int32)
+    assert model.rated_items(codes).tolist() == [0, 1, -1, -1]
+    assert model.rated_users(codes[[0, 1, 3]]).tolist() == [0, 1, -1]

@@ -6,6 +6,7 @@ import pytest
 import palate
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
+from palate.models import propensity as _propensity
 from palate.models.implicit import ImplicitFactors
 from palate.models.propensity import Propensity, as_choices, fit_propensity, logistic
 
@@ -122,3 +123,28 @@ def test_what_likely_needs(bayes):
                 palate.EASE().fit(blocs()[0].likes(at_least=1))):  # fmt: skip
         with pytest.raises(OptionError, match='by="likely" needs ratings with intervals'):
             rec.recommend(1, by="likely")
+
+
+def test_the_curve_is_fitted_to_all_items_that_were_not_chosen_before(monkeypatch):
+    ratings, _ = blocs(n_users=40, n_items=12)
+    fitted = []
+
+    def seen(scores, is_chosen):
+        fitted.append((len(scores), int(is_chosen.sum())))
+        return logistic(scores, is_chosen)
+
+    monkeypatch.setattr(_propensity, "logistic", seen)
+    history = ratings.by_user()
+    n_items = len(ratings.item_vocabulary)
+    fit_propensity(history, n_items)
+    ((n, n_held_out),) = fitted
+    with_held_out = history.counts[history.counts >= 5]  # of which a part is held out
+    n_before = n_items * len(with_held_out) - n
+    assert n_held_out > 0
+    assert n_before + n_held_out == with_held_out.sum()
+
+
+def test_a_curve_that_would_fall_is_flat(monkeypatch):
+    monkeypatch.setattr(_propensity, "logistic", lambda *_: (0.3, -2.0))
+    ratings, _ = blocs(n_users=40, n_items=12)
+    assert fit_propensity(ratings.by_user(), len(ratings.item_vocabulary)).slope == 0

@@ -28,17 +28,18 @@ ROOMS = {  # what is changed: where a silent wrong number would hurt
     "answers": f"{PALATE}/answers/**/*.py",
     "evaluation": f"{PALATE}/evaluation/*.py",
     "splitting": f"{PALATE}/data/splitting.py",
-    "reading": f"{PALATE}/data/reading/*.py",
+    "reading": f"{PALATE}/data/reading/**/*.py",
+    "conditions": f"{PALATE}/data/conditions/*.py",
 }
 TESTS = (  # what may notice; not what takes minutes (chains of Bayes, conformance), nor command line and pictures
     "models/test_*.py",
     "answers/**/test_*.py",
     "evaluation/test_*.py",
-    "data/reading/test_*.py",
+    "data/**/test_*.py",
     "recipes/test_[!b]*.py",
     "recipes/test_b[!a]*.py",
     "recipes/test_baselines.py",
-    "data/test_*.py",
+    "test_reading_page.py",
     "test_recommender.py",
     "nn/test_conversion.py",
 )

@@ -13,7 +13,7 @@ from palate.models.row_blocks import row_blocks
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-NO_LENGTH = 1e-7  # of the longest column: what float32 cannot tell from zero
+NO_LENGTH = 1e-15  # of the longest column: what rounding leaves of zero
 
 
 @dataclass(frozen=True)

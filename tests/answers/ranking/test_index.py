@@ -8,7 +8,7 @@ import pytest
 
 import palate
 from palate.answers.ranking import top_n
-from palate.answers.ranking.index import _best_of
+from palate.answers.ranking.index import _best_of, _recall
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 
@@ -114,3 +114,10 @@ def test_the_best_of_what_was_found_by_exact_products():
         missing = 4 - len(order)
         assert own.tolist() == order + [-1] * missing
         assert best.tolist() == [product[i] for i in order] + [-np.inf] * missing
+
+
+def test_recall_is_the_share_of_the_best_that_are_found():
+    exact = np.array([[3, 1, 2], [5, 4, -1]])
+    assert _recall(np.array([[1, 2, 3], [4, 5, 6]]), exact) == 1
+    assert _recall(np.array([[3, 7, 8], [-1, -1, -1]]), exact) == 0.2
+    assert _recall(np.full((2, 3), -1), np.full((2, 3), -1)) == 0

@@ -5,7 +5,7 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.conditions import condition
@@ -75,6 +75,7 @@ tables = st.lists(
 
 
 @given(conditions, tables)
+@settings(max_examples=100)
 def test_the_rows_are_those_of_sqlite(text, table):
     with_ids = [(at, *row) for at, row in enumerate(table)]
     base = sqlite3.connect(":memory:")
@@ -134,6 +135,44 @@ def test_the_rows_are_those_of_sqlite(text, table):
         ("CAST(n AS VARCHAR) = '2'", [1]),
         ("CAST(substr(title, 7, 4) AS INTEGER) = 1995", [0]),
         ("CAST('1990-05-31 12:00' AS DATE) = day", [0]),
+        ("CAST(x AS INTEGER) = 1", [0]),  # cut towards 0
+        ("CAST(x AS INTEGER) = 0", [3]),
+        ("CAST(n AS DOUBLE) / 2 = 0.5", [0]),
+        ("CAST(free AS INTEGER) = 1", [0, 3]),
+        ("CAST('1e400' AS DOUBLE) > 0 OR CAST('nan' AS DOUBLE) IS NOT NULL", []),
+        ("CAST('-1e300' AS DOUBLE) < 0", [0, 1, 2, 3, 4]),
+        ("CAST('9223372036854775807' AS BIGINT) = 9223372036854775807", [0, 1, 2, 3, 4]),
+        ("CAST('9223372036854775808' AS BIGINT) IS NULL", [0, 1, 2, 3, 4]),
+        ("CAST(' -1.9 ' AS INTEGER) = -1", [0, 1, 2, 3, 4]),
+        ("CAST('+7' AS INTEGER) = 7 AND CAST('x' AS INTEGER) IS NULL", [0, 1, 2, 3, 4]),
+        ("NULL + n IS NULL", [0, 1, 2, 3, 4]),
+        ("n + NULL > 0 OR NULL * NULL = 1", []),
+        ("n > -1" + "0" * 300, [0, 1, 3, 4]),
+        ("n < 1" + "0" * 299, [0, 1, 3, 4]),
+        ("n < 1" + "0" * 400 + " AND n > -1" + "0" * 400, [0, 1, 3, 4]),
+        ("9223372036854775807 + 1 = 9223372036854775808", [0, 1, 2, 3, 4]),
+        ("9223372036854775807 + 0 = 9223372036854775807", [0, 1, 2, 3, 4]),
+        ("9223372036854775806 + 1 = 9223372036854775806", []),
+        ("-9223372036854775807 - 1 = -9223372036854775808", [0, 1, 2, 3, 4]),
+        ("(-9223372036854775807 - 1) // -1 > 0", [0, 1, 2, 3, 4]),
+        ("n % 2 = 1 AND n // 2 = -2", [3]),
+        ("coalesce(n, 7) = 7", [2]),
+        ("coalesce(n, x) = 2 OR coalesce(NULL, NULL, n) = 1", [0, 1, 2]),
+        ("coalesce(x, n, 0) < 0", [3]),
+        ("coalesce(n) = 1", [0]),
+        ("nullif(n, 1) IS NULL", [0, 2]),
+        ("nullif(n, x) = 2", [1]),
+        ("abs(n) = 3 AND abs(x) = 0.5", [3]),
+        ("greatest(n) = 2 OR least(n) = 1", [0, 1]),
+        ("greatest(n, 2) = 2 AND least(n, 2) = 1", [0]),
+        ("greatest(n, x) = 1.5 OR least(x, n) = -3", [0, 3]),
+        ("round(x * 10.06, 1) = 15.1", [0]),
+        ("round(x * 10.06, 0) = 15 OR round(x, 15) = -0.5", [0, 3]),
+        ("round(n, 1) = 2 AND floor(n) = 2 AND ceil(n) = 2", [1]),
+        ("hour(CAST('2001-01-01 12:34:56' AS TIMESTAMP)) = 12 AND minute(CAST(day AS TIMESTAMP)) = 0", [0, 1, 3, 4]),
+        ("second(CAST('2001-01-01 12:34:56' AS TIMESTAMP)) = 56 AND day(day) = 31", [0, 3]),
+        ("CAST('2001-01-01 12:34:56' AS DATE) = day", [1]),
+        ("quarter(day) = 2 OR month(day) = 12", [0, 3]),
         ("IF(n > 1, TRUE, free)", [0, 1, 3, 4]),
         ("TRUE", [0, 1, 2, 3, 4]),
         ("NULL", []),
@@ -234,6 +273,16 @@ WORDS_OF = {
     "{n} = 1": "where=",
     "CAST(genres AS TEXT) = 'a'": "the types are",
     "ROUND(x, 400) = 1": "0 to 15",
+    "ROUND(x, 16) = 1": "0 to 15",
+    "ROUND(x, -1) = 1": "0 to 15",
+    "ROUND(x, n) = 1": "one value, not a column",
+    "ROUND(x, 0.5) = 1": "takes a whole number",
+    "LEFT(n, 1) = 'a'": "takes a text",
+    "FLOOR(title) = 1": "takes a number",
+    "YEAR(n) = 1": "takes a date",
+    "STARTS_WITH(title, 1)": "a text in single quotes",
+    "CAST(day AS INTEGER) = 1": "take YEAR of it",
+    "genres = genres": "a list cannot be compared with a list",
 }
 
 

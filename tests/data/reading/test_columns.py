@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import palate
 from palate.data.reading.looks import Column
-from palate.errors import DataError
+from palate.errors import DataError, OptionError
 
 
 def read(text, **options):
@@ -192,3 +192,133 @@ def test_names_that_nobody_gave_are_not_shown(tmp_path):
         palate.read(path)
     with pytest.raises(DataError, match=r"no column 'stars'.*3 columns without names"):
         palate.read(path, rating="stars", header=False)
+
+
+# ---- columns without names, one by one
+
+
+def taken(*columns, **options):
+    """Field -> position of its column, in a file without a header."""
+    found = read(table(*zip(*columns, strict=True)), **{"on_bad_rows": "report", **options}).report.columns
+    return {field: int(name.removeprefix("column_")) - 1 for field, name in found.items()}
+
+
+SMALL = np.arange(N) % 7
+FEW = ITEMS * 100_003  # neither counts nor times
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "expected"),
+    [
+        ((USERS, ITEMS, STARS, SMALL * 1000), {}, {"user": 0, "item": 1, "rating": 2, "time": 3}),
+        ((USERS, ITEMS, STARS, SMALL + 0.5), {"rating": 2}, {"user": 0, "item": 1, "rating": 2}),
+        ((USERS, ITEMS, STARS, SMALL * 1000), {"time": False}, {"user": 0, "item": 1, "rating": 2}),
+        ((USERS, ITEMS, STARS, SECONDS), {"time": 2, "rating": 3}, {"user": 0, "item": 1, "rating": 3, "time": 2}),
+        ((STARS, USERS, ITEMS), {"rating": 0}, {"rating": 0, "user": 1, "item": 2}),
+        ((USERS, ITEMS, STARS), {"user": 1}, {"item": 0, "user": 1, "rating": 2}),
+        ((USERS, ITEMS, STARS), {"item": -3, "user": -2}, {"item": 0, "user": 1, "rating": 2}),
+        ((USERS, ITEMS), {"kind": "implicit"}, {"user": 0, "item": 1}),
+        ((USERS, ITEMS, SMALL + 1), {"kind": "implicit"}, {"user": 0, "item": 1, "count": 2}),
+        ((USERS, ITEMS, SMALL * 1000 + 1), {"kind": "implicit"}, {"user": 0, "item": 1, "count": 2}),
+        ((USERS, ITEMS, SECONDS), {"kind": "implicit"}, {"user": 0, "item": 1, "time": 2}),
+        ((USERS, ITEMS, SMALL + 1, SECONDS), {"kind": "implicit"}, {"user": 0, "item": 1, "count": 2, "time": 3}),
+        ((USERS, ITEMS, SECONDS, SMALL + 1), {"kind": "implicit"}, {"user": 0, "item": 1, "count": 3, "time": 2}),
+        ((USERS, ITEMS, FEW), {"kind": "implicit", "weight": 2}, {"user": 0, "item": 1, "count": 2}),
+        ((USERS, ITEMS * 100, STARS * 1000), {}, {"user": 0, "item": 1, "rating": 2}),
+        ((STARS, ITEMS, USERS * 1000, SECONDS), {"user": 0, "item": 1}, {"user": 0, "item": 1, "rating": 2, "time": 3}),
+    ],
+)
+def test_columns_without_names(columns, options, expected):
+    assert taken(*columns, **options) == expected
+
+
+def test_a_third_column_of_times_is_no_rating():
+    with pytest.raises(DataError, match="no column found for rating"):
+        taken(USERS, ITEMS * 100, SECONDS)
+
+
+@pytest.mark.parametrize("at", [3, -4])
+def test_a_position_that_is_not_there_is_refused(at):
+    with pytest.raises(DataError, match="there is no column"):
+        taken(USERS, ITEMS, STARS, user=at)
+
+
+@pytest.mark.parametrize("at", [True, 1.0, ["user"]])
+def test_what_is_no_position_is_refused(at):
+    with pytest.raises(OptionError, match="a column's name or position"):
+        taken(USERS, ITEMS, STARS, user=at)
+
+
+def test_one_column_cannot_be_two_things():
+    for options in ({"user": 0, "item": 0}, {"item": 1, "rating": 1}):
+        with pytest.raises(DataError, match=r"taken for both .*and"):
+            taken(USERS, ITEMS, STARS, **options)
+
+
+# ---- columns with names, one by one
+
+
+def columns_of(names, rows, **options):
+    return read(table(names.split(), *rows), **options).report.columns
+
+
+def test_a_name_earlier_in_the_list_comes_before_a_later_one():
+    rows = [("a", "x", "m", 5, 3), ("b", "y", "n", 4, 2)]
+    found = columns_of("customer user movie score rating", rows)
+    assert found == {"user": "user", "item": "movie", "rating": "rating"}
+
+
+def test_two_columns_of_one_name_are_asked_about():
+    text = table(("user", "item", "rating", "rating"), ("a", "x", 5, 1), ("b", "y", 4, 2))
+    with pytest.raises(DataError, match=r"2 columns are called 'rating'.*rating=2"):
+        read(text)
+    assert read(text, rating=3).values.tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"2 columns are called 'rating'"):
+        read(text, rating="rating")
+
+
+def test_times_and_weights_are_taken_only_if_they_fit():
+    rows = [("a", "x", 5, "soon", "heavy"), ("b", "y", 4, "late", "light")]
+    assert columns_of("user item rating time weight", rows) == {"user": "user", "item": "item", "rating": "rating"}
+    rows = [("a", "x", 5, 7, 2), ("b", "y", 4, 8, 3)]
+    assert columns_of("user item rating time weight", rows)["weight"] == "weight"
+    assert columns_of("user item rating time weight", rows)["time"] == "time"
+    assert "weight" not in columns_of("user item rating time weight", rows, weight=False)
+    assert "time" not in columns_of("user item rating time weight", rows, time=False)
+
+
+def test_flags_are_ratings_only_if_their_values_are():
+    rows = [("a", "x", 1), ("b", "y", 0), ("a", "y", 1)]
+    assert columns_of("user item liked", rows) == {"user": "user", "item": "item", "rating": "liked"}
+    with pytest.raises(DataError, match="no column found for rating"):
+        columns_of("user item liked", [(user, item, 100 + flag) for user, item, flag in rows])
+
+
+def test_what_items_weigh_differs_between_items_that_stand_several_times():
+    same = [("a", "x", 5, 2), ("b", "x", 4, 2), ("b", "y", 4, 2)]
+    assert "weight" in columns_of("user item rating weight", same)  # all alike
+    once = [("a", "x", 5, 2), ("b", "y", 4, 3)]
+    assert "weight" in columns_of("user item rating weight", once)
+    of_item = [("a", "x", 5, 2), ("b", "x", 4, 2), ("b", "y", 4, 3)]
+    assert "weight" not in columns_of("user item rating weight", of_item)
+    of_row = [("a", "x", 5, 2), ("b", "x", 4, 1), ("b", "y", 4, 3)]
+    assert "weight" in columns_of("user item rating weight", of_row)
+
+
+def test_advice_goes_with_what_is_missing():
+    with pytest.raises(DataError, match="pass wide=True"):
+        columns_of("user a b", [("ann", 1, 2), ("bob", 2, 3)])
+    with pytest.raises(DataError) as told:
+        columns_of("user a", [("ann", 1), ("bob", 2)])
+    assert "wide" not in str(told.value)
+    with pytest.raises(DataError, match=r"'plays' says how often.*rating='plays'"):
+        columns_of("user item plays", [("ann", "x", 2), ("bob", "y", 30)])
+
+
+def test_a_third_column_of_an_array_is_the_rating_and_for_choices_the_time_if_it_can_be():
+    array = np.column_stack([USERS, ITEMS, SECONDS])
+    assert set(palate.read(array).values.tolist()) <= set(SECONDS.astype(np.float32).tolist())
+    choices = palate.read(array, kind="implicit")
+    assert set(choices.times.tolist()) <= set(SECONDS.tolist())
+    assert choices.report.columns == {"user": "column_1", "item": "column_2", "time": "column_3"}
+    assert palate.read(np.column_stack([USERS, ITEMS, STARS]), kind="implicit").report.columns["count"] == "column_3"

@@ -529,6 +529,7 @@ def test_lists_beside_go_in_step_and_others_stay():
     ratings = read(frame)
     assert triples(ratings) == sorted(ROWS[:3])
     assert sorted(ratings.times.tolist()) == [10, 20, 30]
+    assert ratings.report.unused == {"tags": "lists"}
     with pytest.raises(DataError, match=r"row 0 \(from 0\): 2 items, and 1 values of 'ratings'"):
         read(frame.with_columns(ratings=pl.col("ratings").list.head(1)))
     with pytest.raises(DataError, match="item='movies'"):

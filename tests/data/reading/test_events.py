@@ -93,3 +93,65 @@ def test_words_without_a_worth_are_named():
 def test_a_genre_is_no_event():
     frame = SHOP.with_columns(event=pl.lit("a")).rename({"event": "genre"})
     assert len(palate.read(frame, kind="implicit")) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "worth"),
+    [
+        ("impression show exposure", None),
+        ("view pv page_view click open read visit detail play listen watch product_view item_view", 1),
+        ("like fav favorite favourite bookmark save wishlist collect share follow add_to_wishlist", 2),
+        ("cart add_to_cart basket add_to_basket", 3),
+        ("checkout begin_checkout", 5),
+        ("buy purchase transaction order conversion rent subscribe", 10),
+        ("remove_from_cart remove_from_wishlist unlike", -1),
+        ("dislike", -2),
+        ("return refund", -5),
+    ],
+)
+def test_the_documented_worths(words, worth):
+    """Each beside a purchase of the same thing, so that what takes off can be seen."""
+    for word in words.split():
+        events = {"user": ["ann", "ann"], "item": ["tea", "tea"], "event": ["purchase", word]}
+        assert counts(palate.read(events, kind="implicit", event=True)) == {("ann", "tea"): 10 + (worth or 0)}
+
+
+@pytest.mark.parametrize("n_words", [30, 31])
+def test_a_column_of_events_has_at_most_30_words(n_words):
+    words = ["view", "buy", *(f"word {at}" for at in range(n_words - 2))]
+    frame = {"user": [f"u{at}" for at in range(n_words)], "item": ["tea"] * n_words, "what": words}
+    if n_words > 30:
+        assert "event" not in palate.read(frame, kind="implicit").report.columns
+        return
+    with pytest.raises(DataError, match="says what happened"):
+        palate.read(frame, kind="implicit")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "is_asked"),
+    [
+        ("event", ["x", "y"], True),
+        ("event", [1, 2], True),
+        ("event", [1.5, 2.5], False),
+        ("what", ["view", "buy"], True),
+        ("what", ["view", "x"], False),
+        ("what", ["view", "view"], True),
+        ("what", ["x", "x"], False),
+        ("event", [None, None], False),
+    ],
+)
+def test_events_are_told_by_their_name_or_by_two_known_words(name, words, is_asked):
+    frame = {"user": ["ann", "bob"], "item": ["tea", "tea"], name: words}
+    if is_asked:
+        with pytest.raises(DataError, match="says what happened"):
+            palate.read(frame, kind="implicit")
+    else:
+        assert len(palate.read(frame, kind="implicit")) == 2
+
+
+@pytest.mark.parametrize(
+    "event", [{"view": True}, {"view": float("inf")}, {"view": "x"}, {"view": 0}, {"view": -1, "buy": "ignore"}, {}, 5]
+)
+def test_worths_that_make_no_sense(event):
+    with pytest.raises(OptionError, match="event="):
+        palate.read(SHOP, kind="implicit", user="visitor", event=event)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.reading import read
-from palate.data.reading.moments import seconds_of_column, time_form_of
+from palate.data.reading.moments import are_moments, seconds_of_column, time_form_of
 from palate.errors import DataError, OptionError
 
 
@@ -260,3 +260,140 @@ def test_any_texts_are_times_or_null(texts):
     read_as = time_form_of(series).read(series)
     assert read_as.dtype == pl.Int64
     assert len(read_as) == len(texts)
+
+
+# ---- where the limits lie
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("19000101", seconds(1900, 1, 1)),
+        ("18991231", 18991231),
+        ("21991231", seconds(2199, 12, 31)),
+        ("22000101", 22000101),
+        ("20260229", 20260229),  # there is no such day
+        ("202611290536", seconds(2026, 11, 29, 5, 36)),
+        ("20261129053631", MOMENT),
+        ("20261129053660", MOMENT + 29),  # a leap second
+        ("100000000000", 10**8),
+        ("99999999999", 99_999_999_999),
+        ("4200000000000", 4_200_000_000),
+        ("4200000001000", 4_200_000_001_000),
+        ("100000000000000", 10**8),
+        ("99999999999999", 99_999_999_999_999),
+        ("4200000000000000", 4_200_000_000),
+        ("100000000000000000", 10**8),
+        ("99999999999999000", 99_999_999_999_999_000),
+        ("4200000000000000000", 4_200_000_000),
+        ("7305", 7305 * 86400),
+        ("7304", 7304),
+        ("25567", 25567 * 86400),
+        ("25568", 25568),
+        ("18000.5", 18000),
+        ("32874", 7305 * 86400),
+        ("32873", 32873),
+        ("51136", 25567 * 86400),
+        ("51137", 51137),
+    ],
+)
+def test_numbers_are_dates_units_or_days_within_limits(written, read_as):
+    assert time_form_of(pl.Series([written])).read(pl.Series([written])).to_list() == [read_as]
+    if "." not in written:
+        number = pl.Series([int(written)])
+        assert time_form_of(number).read(number).to_list() == [read_as]
+
+
+def test_a_number_of_another_unit_is_no_time_in_the_column():
+    milliseconds = [1588687728923, 4_200_000_000, 4_200_000_001, 4_200_000_000_000, 4_200_000_000_001, 0, -1500]
+    column = pl.Series([1588687728923] * 8 + milliseconds)
+    read_as = time_form_of(column).read(column).to_list()[8:]
+    assert read_as == [1588687728, None, 4_200_000, 4_200_000_000, None, 0, -2]
+
+
+def test_dates_as_numbers_are_the_form_of_all_values_or_of_none():
+    for other in (7, 10**8, 18991231, 20261301):
+        column = pl.Series([20260131, other])
+        assert time_form_of(column).read(column).to_list() == [20260131, other]
+    column = pl.Series([20260131, 20260201])
+    later = pl.Series([20260131, 20260231, 5, None])
+    assert time_form_of(column).read(later).to_list() == [seconds(2026, 1, 31), None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("2026-11-29 23:59:60", seconds(2026, 11, 30)),
+        ("2026-11-29 23:59:61", None),
+        ("2026-11-29 23:60", None),
+        ("2026-11-29 24:00", None),
+        ("2026-11-29 0:00", seconds(2026, 11, 29)),
+        ("2026-11-29 1 am", seconds(2026, 11, 29, 1)),
+        ("2026-11-29 12 pm", seconds(2026, 11, 29, 12)),
+        ("2026-11-29 0 am", None),
+        ("2026-11-29 13 pm", None),
+        ("2026-11-29 11:00 pm", seconds(2026, 11, 29, 23)),
+        ("0000-01-01", None),
+        ("2026-00-29", None),
+        ("2026-12-31", seconds(2026, 12, 31)),
+        ("2026-13-01", None),
+        ("2026-12-00", None),
+        ("2026-12-32", None),
+        ("2026-04-31", None),
+        ("2024-02-29", seconds(2024, 2, 29)),
+        ("2026-02-29", None),
+        ("1 Jan 68", seconds(2068, 1, 1)),
+        ("1 Jan 69", seconds(1969, 1, 1)),
+        ("1 Jan '26", seconds(2026, 1, 1)),
+        ("Sun Nov 29 00:36:31 EDT 2026", MOMENT - 3600),
+        ("Sun Nov 29 00:36:31 CST 2026", MOMENT + 3600),
+        ("Sun Nov 29 00:36:31 PST 2026", MOMENT + 3 * 3600),
+        ("Sun Nov 29 00:36:31 PDT 2026", MOMENT + 2 * 3600),
+        ("Sun Nov 29 00:36:31 MST 2026", MOMENT + 2 * 3600),
+        ("Sun Nov 29 00:36:31 MDT 2026", MOMENT + 3600),
+        ("Sun Nov 29 00:36:31 CDT 2026", MOMENT),
+        ("2026-11-29T05:36:31-03:30", MOMENT + 12600),
+    ],
+)
+def test_days_and_clocks_that_there_are(written, read_as):
+    column = pl.Series([written, "2 Jan 2026 5 pm"])
+    assert time_form_of(column).read(column)[0] == read_as
+    assert seconds_of_column(column).to_list() == [read_as, seconds(2026, 1, 2, 17)]
+
+
+def test_a_year_has_four_digits_in_a_format_with_one():
+    assert ratings(["1000-01-01"], time_format="%Y-%m-%d").times.tolist() == [seconds(1000, 1, 1)]
+    for early in ("0999-12-31", "26-01-02"):
+        read_as = ratings(["2026-01-02", early], time_format="%Y-%m-%d", on_bad_rows="report")
+        assert read_as.times.tolist() == [seconds(2026, 1, 2)]
+
+
+def test_points_are_written_where_the_day_comes_first():
+    assert seconds_of_column(pl.Series(["1.2.2026"])).to_list() == [seconds(2026, 2, 1)]
+    with pytest.raises(DataError, match="day or the month"):
+        seconds_of_column(pl.Series(["1.2.2026", "1/2/2026"]))
+
+
+def test_a_year_first_of_two_digits_is_read_only_if_nothing_else_can_be():
+    assert seconds_of_column(pl.Series(["99/8/18", "98/12/31"])).to_list() == [
+        seconds(1999, 8, 18), seconds(1998, 12, 31)
+    ]  # fmt: skip
+    assert seconds_of_column(pl.Series(["13/8/18", "12/12/31"])).to_list() == [
+        seconds(2018, 8, 13), seconds(2031, 12, 12)
+    ]  # fmt: skip
+
+
+def test_what_are_moments():
+    assert are_moments(["2026-01-31", "1/2/2026"])
+    assert not are_moments(["2026-01-31", "soon"])
+    assert not are_moments(["2026-01-31", "x7"])
+    assert not are_moments([])
+
+
+def test_a_type_that_is_no_time_has_none():
+    form = time_form_of(pl.Series([[1], [2]]))
+    assert "which is no time" in form.problem
+    assert form.read(pl.Series([[1], [2]])).to_list() == [None, None]
+    assert seconds_of_column(pl.Series([datetime(2026, 11, 29, 5, 36, 31)])).to_list() == [MOMENT]
+    assert seconds_of_column(pl.Series([1588687728.9, None])).to_list() == [1588687728, None]
+    assert seconds_of_column(pl.Series([None, None])).to_list() == [None, None]

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import palate
 from helpers.command_line import ask as run
+from palate.data.reading.wide_looks import looks_wide
 from palate.errors import DataError, OptionError, PalateError
 
 MATRIX = np.array([[5, 3, 0, 1], [4, 0, 0, 1], [1, 1, 0, 5]])
@@ -92,6 +93,8 @@ def test_texts_are_recognised(tmp_path, text):
 
 
 @given(st.integers(12, 60), st.integers(3, 40), st.sampled_from([5, 10]), st.floats(0, 0.95), st.integers(0, 99))
+@example(58, 4, 5, 0.9375, 0)  # nearly all cells are 0
+@example(12, 4, 5, 0.9375, 0)  # an item that nobody rated
 @settings(max_examples=60, deadline=None)
 def test_no_matrix_of_ratings_reads_as_triples(n, m, top, share, seed):
     rng = np.random.default_rng(seed)
@@ -210,6 +213,8 @@ def test_bad_cells_are_named_or_counted(tmp_path):
         (MATRIX, {"wide": True}, DataError, "0 stands apart"),
         (MATRIX, {"wide": "yes"}, OptionError, "wide must be True, False or None"),
         (MATRIX, {"wide": True, "blank": "0"}, OptionError, "blank must be a number"),
+        (MATRIX, {"wide": True, "blank": [0]}, OptionError, "blank must be a number"),
+        (MATRIX, {"wide": True, "blank": True}, OptionError, "blank must be a number"),
         (MATRIX, {"blank": 0}, OptionError, "pass wide=True too"),
         (HOLES, {"wide": True, "rating": 2}, OptionError, "no rating=2"),
         (([1], [2], [3]), {"wide": True}, OptionError, "a tuple is"),
@@ -251,6 +256,7 @@ OF_MOVIES = {("ann", "Dune", 5), ("ann", "Up", 1), ("bob", "Dune", 3), ("bob", "
         (MOVIES.rename(columns={"movie": "what"}), {"rows": "items"}),
         (MOVIES.rename(columns={"movie": "what"}), {"item": "what"}),
         (MOVIES.set_index("movie").T.rename_axis("reader"), {"rows": "users"}),
+        (MOVIES.set_index("movie").T.rename_axis("reader"), {}),
     ],
 )
 def test_rows_may_be_items(frame, options):
@@ -282,3 +288,159 @@ def _file(table):
 def test_rows_are_users_or_items(options):
     with pytest.raises(OptionError, match="rows"):
         palate.read(MOVIES, **options)
+
+
+# ---- where the limits lie
+
+NAN = float("nan")
+
+
+def alike(*columns, kind="explicit"):
+    """Whether columns of numbers, or of texts (None), look wide."""
+    return looks_wide([None if column is None else np.array(column, float) for column in columns], kind)
+
+
+LABELS = [101, 102, 103, 104, 105, 106]
+STARS = [[5, 3, 4, 1, 5, 2], [4, 2, 3, 1, 4, 4], [1, 1, 5, 4, 2, 2], [3, 4, 4, 1, 5, 5]]
+
+
+def test_a_scale_has_at_most_21_values():
+    def matrix(n):
+        return [np.arange(n) + 500.0, *(np.roll(np.arange(n), shift) for shift in range(5))]
+
+    assert alike(*matrix(21))
+    assert not alike(*matrix(22))
+
+
+def test_a_scale_reaches_at_most_twice_as_far_in_one_column_as_in_another():
+    for largest, expected in ((10, True), (11, False)):
+        assert alike(LABELS, *STARS, [largest, 1, 1, 2, 3, 3]) is expected
+        assert alike(LABELS, *STARS, [-largest, 1, 1, 2, 3, 3]) is expected
+        assert alike(LABELS, [largest, 1, 1, 2, 3, 3], *STARS) is expected
+
+
+def test_rows_of_a_matrix_have_labels_of_their_own_or_are_ratings_throughout():
+    assert alike(LABELS, *STARS)
+    assert alike(None, *STARS)
+    assert alike([5, 3, 4, 1, 5, 5], *STARS)  # no labels: the first column is on the scale too
+    assert not alike([101, 101, 102, 103, 104, 105], *STARS)
+    assert not alike(LABELS, None, *STARS)
+    assert not alike(LABELS, STARS[0])
+
+
+def test_the_last_of_four_columns_may_be_times():
+    assert alike(LABELS, *STARS[:2], [5, 4, 3, 1, 2, 2])
+    assert not alike(LABELS, *STARS[:2], [5, 4, 3, 1, 2, 6])  # 6 is beyond the others
+    assert not alike(LABELS, *STARS[:2], [5, 4, 3, 1, 2, 0])
+    assert not alike(LABELS, *STARS[:2], [1, 2, 3, 4, 5, NAN])  # each stands once, as times do
+    assert alike(LABELS, *STARS[:2], [1, 2, 3, 4, 4, NAN])
+    assert not alike([5, 3, 4, 1, 5, 5], *STARS[:2], [1, 2, 3, 4, 5, 2.5])
+    assert alike(LABELS, *STARS, [1, 2, 3, 4, 5, 6])  # six columns are more than ratings with times have
+    assert not alike(LABELS, *STARS[:3], [1, 2, 3, 4, 5, 6])
+    assert alike([5, 3, 4, 1, 5, 5], *STARS[:3], [1, 2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_blank", "expected"),
+    [(10, (0, 1, 1), True), (9, (0, 1, 1), False), (11, (0, 1, 1), False),
+     (20, (0, 2, 2), True), (10, (0, 1, 0), False), (10, (0, 0, 1), False), (10, (1, 0, 1), True),
+     (10, (1, 1, 0), True)],
+)  # fmt: skip
+def test_blank_cells_in_a_tenth_of_an_id_column_and_of_another_are_a_matrix(n_rows, n_blank, expected):
+    def column(at, n):
+        return [NAN] * n + [1000.0 * at + row for row in range(n_rows - n)]
+
+    assert alike(*(column(at, n) for at, n in enumerate(n_blank))) is expected
+
+
+def test_texts_first_and_blank_cells_behind():
+    blank, full = [NAN, *range(9)], list(range(10, 20))
+    assert alike(None, blank, full, blank)
+    assert not alike(None, full, blank, [1000 * number for number in full])
+    assert alike(None, blank[:5], full[:5], blank[:5])  # four columns may be few rows
+    assert not alike(None, [*range(7), NAN], [NAN, *range(10, 17)])  # three may not
+
+
+def test_fractions_where_items_would_be_are_ratings():
+    halves, whole = [0.5, 9.25, 3, 8.75], [100, 900, 300, 500]
+    distinct = [11, 12, 13, 14]
+    assert alike(distinct, halves, [7.25, 1, 2, 3])
+    assert not alike(distinct, [100, 900, 300, 400], [7.25, 1, 2, 3])
+    assert not alike(distinct, halves, whole)
+    assert not alike(None, halves, [7.25, 1, 2, 3])  # a name, a weight and a rating may be
+    assert alike(distinct, [14.5, 1, 2, 3], [7.25, 1, 2, 3])
+    assert not alike(distinct, [14.75, 1, 2, 3], [7.25, 1, 2, 3])
+    assert alike(distinct, [NAN, 1.5, 2, 3], [NAN, 7.25, 2, 3])
+
+
+def test_three_or_four_columns_of_one_scale_are_a_matrix_if_most_pairs_repeat():
+    def rows(n_pairs, n_rows, top):
+        pair = np.arange(n_rows) % n_pairs
+        return pair % 2, pair // 2, np.arange(n_rows) % (top + 1)
+
+    assert alike(*rows(4, 10, 5))
+    assert not alike(*rows(5, 10, 5))
+    assert not alike(*rows(4, 9, 5))
+    assert alike(*rows(4, 10, 5), [9, 1, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert not alike(*rows(5, 10, 5), [9, 1, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert alike(*rows(4, 60, 20))
+    assert not alike(*rows(4, 60, 21))
+    assert not alike(None, *rows(4, 10, 5)[1:])
+    assert alike(*rows(4, 10, 1), kind="implicit")
+    assert not alike(*rows(4, 10, 2), kind="implicit")  # people choose the same thing again
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [("3 7 9 11 13", True), ("3 7 9 31", True), ("3 7 9 30", False), ("3 7 31", True), ("7 31", False),
+     ("0 1 2 3 4 5", False), ("1 2 3 4 5 6", False), ("0 2 3 4 5", True), ("3 7 9 11 x", False)],
+)  # fmt: skip
+def test_numbers_for_names_are_labels_but_not_few_small_ones_nor_positions(names, expected):
+    """Frames of triples, so that nothing but the names can tell."""
+    names = names.split()
+    values = [[1001, 1002, 1003], [2001, 2002, 2003], [5, 3, 4]] + [[10.0**at, 2, 3] for at in range(9, 18)]
+    frame = pl.DataFrame(dict(zip(names, values, strict=False)))
+    try:
+        told = palate.read(frame).report
+    except PalateError as error:
+        told = error
+    assert ("looks like a wide table" in str(told)) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "apart"),
+    [([0, 1, 2], 0), ([1, 2, 3, 99], 99), ([-99, 1, 2, 3], -99), ([1, 2, 3, 6], 6), ([1, 2, 3, 5], None),
+     ([1, 4, 5, 6], 1), ([1, 3, 4, 5], None), ([1, 2, 9], None), ([4, 4, 4], None), ([-3, 0, 3, 1], None)],
+)  # fmt: skip
+def test_a_number_further_off_than_the_others_from_each_other_is_asked_about(values, apart):
+    matrix = np.array([values, values[::-1]])
+    if apart is None:
+        assert len(palate.read(matrix, wide=True)) == matrix.size
+        return
+    with pytest.raises(DataError, match=f"{apart} stands apart"):
+        palate.read(matrix, wide=True)
+    blank = int((matrix == apart).sum())
+    assert len(palate.read(matrix, wide=True, blank=apart)) == matrix.size - blank
+
+
+def test_a_blank_cell_says_what_means_no_rating():
+    matrix = np.array([[0, 1, 2], [np.nan, 4, 5]])
+    assert triples(palate.read(matrix, wide=True)) == {(0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 1, 4), (1, 2, 5)}
+
+
+def test_labels_of_rows_are_the_column_that_is_called_so():
+    frame = {"note": [1.5, 2.5, 3.5], "user": [7, 8, 9], "x": [1, 2, 3]}
+    assert triples(palate.read(frame, wide=True)) == {
+        (user, item, float(frame[item][at])) for at, user in enumerate(frame["user"]) for item in ("note", "x")
+    }
+    indexed = {"index": [7, 8, 9], "x": [1, 2, 4], "y": [2, 4, 4]}
+    assert {user for user, _, _ in triples(palate.read(indexed, wide=True))} == {7, 8, 9}
+    assert palate.read(indexed, wide=True).report.columns == {
+        "user": "index", "item": "the names of the columns", "rating": "the cells"
+    }  # fmt: skip
+
+
+def test_an_index_called_like_items_makes_rows_items_whatever_the_columns_are_called():
+    numbered = MOVIES.set_index("movie").set_axis([11, 12], axis=1)
+    expected = {({"ann": 11, "bob": 12}[user], movie, rating) for user, movie, rating in OF_MOVIES}
+    assert triples(palate.read(numbered, wide=True)) == expected

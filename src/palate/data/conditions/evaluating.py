@@ -279,7 +279,7 @@ class _Walk:
         return value.cast(plain(moments(constant("2000-01-01"))).dtype) if kind_of(value) == "moment" else value
 
     def cast(self, node: Node) -> pl.Series:
-        return _cast(self.value(node.this), node.args["to"].this.name)
+        return _cast(self.value(node.this), node.args["to"].this.name.removesuffix("NTZ"))  # sqlglot's TIMESTAMPNTZ
 
     def as_date(self, node: Node) -> pl.Series:
         return _cast(self.value(node.this), "DATE")

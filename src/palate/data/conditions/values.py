@@ -73,11 +73,9 @@ def without_nan(series: pl.Series) -> pl.Series:
 
 
 def constant(value: Any) -> pl.Series:
-    """One value as a series: an integer beyond 64 bits becomes a float."""
+    """One value as a series."""
     import polars as pl
 
-    if isinstance(value, int) and not isinstance(value, bool) and value not in INT64:
-        value = float(value) if abs(value) < 10**300 else math.copysign(math.inf, value)
     return pl.Series("", [value])
 
 

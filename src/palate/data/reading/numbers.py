@@ -97,8 +97,8 @@ def are_flags(texts: list[str]) -> bool:
     """True if all texts are of one pair such as yes and no."""
     import polars as pl
 
-    values = tidy(pl.Series(texts, dtype=pl.String)).unique()
-    return len(values) > 0 and any(_flag(pair, values).null_count() == 0 for pair in UP_AND_DOWN)
+    values = set(tidy(pl.Series(texts, dtype=pl.String)).str.to_lowercase())
+    return bool(values) and any(values <= set(pair) for pair in UP_AND_DOWN)
 
 
 def are_readable(texts: list[str]) -> bool:

@@ -8,15 +8,10 @@ import numpy as np
 
 from palate.data.features.values import in_known_unit, is_word_for_missing
 from palate.data.native import is_foreign
-from palate.data.reading.databases import SQLITE
 from palate.errors import DataError, LabelTypeError
 
 if TYPE_CHECKING:
     import polars as pl
-
-COLUMN_FILES = {".parquet": "parquet", ".pq": "parquet", ".feather": "ipc", ".arrow": "ipc", ".ipc": "ipc"}
-MAGIC = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "ipc stream", SQLITE: "sqlite"}
-PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 def series_of_values(

@@ -99,7 +99,7 @@ def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, row
     parts = []
     for name, column, is_rated in zip(others, columns, rated, strict=True):
         own = labels.filter(is_rated)
-        label = pl.Series([name]).new_from_index(0, len(own))
+        label = pl.Series([name]).new_from_index(0, len(own))  # of its type even where nobody rated it
         parts.append(pl.DataFrame({what: own, other: label, "rating": column.filter(is_rated)}))
     long = _joined(parts, [np.flatnonzero(is_rated.to_numpy()) for is_rated in rated], others, table)
     taken = {

@@ -77,8 +77,10 @@ def looks_wide(columns: list[Doubles | None], kind: str) -> bool:
     first = columns[0]
     if _has_blanks(first, cells) or _has_fractions(first, cells):
         return True
+    if first is not None and len(columns) <= 4 and _pairs_repeat(first, cells, kind):
+        return True
     if len(columns) == 3:
-        return first is not None and _pairs_repeat(first, cells, kind)
+        return False
     has_labels = first is None or len(np.unique(first)) == len(first)
     return (has_labels and _on_one_scale(cells)) or (first is not None and _on_one_scale([first, *cells]))
 
@@ -121,7 +123,7 @@ def _has_fractions(first: Doubles | None, cells: list[Doubles]) -> bool:
 
 
 def _pairs_repeat(first: Doubles, cells: list[Doubles], kind: str) -> bool:
-    """True if three columns share one scale and most pairs of the first two stand several times.
+    """True if the columns share one scale and most pairs of the first two stand several times.
 
     A choice may repeat. So implicit ratings count only if they are all 0 or 1.
     """
