@@ -22,6 +22,7 @@ def good_solve():
         "indptr": np.array([0, 2, 2, 6]), "indices": np.array([0, 4, 1, 2, 3, 4], dtype=np.int32), "values": f32(6),
         "other": f32(5, 3), "precision": np.eye(3, dtype=np.float32), "mean": f32(3), "weights": f32(6),
         "row_weights": f32(3), "other_weights": f32(5), "ridge": f32(3), "background": np.eye(3, dtype=np.float32),
+        "previous": f32(3, 3), "relaxation": 0.5,
     }  # fmt: skip
 
 
@@ -71,7 +72,8 @@ def good_product():
 def good_link():
     return {
         "indptr": np.array([0, 2, 2, 3]), "indices": np.array([0, 3, 1], dtype=np.int32), "values": f32(3),
-        "link": f32(3, 2), "residuals": f32(4, 2), "ridge": f32(3), "factor": f32(2, 2), "seed": 5, "stream": 2,
+        "link": f32(3, 2), "residuals": f32(4, 2), "ridge": f32(3), "factor": f32(2, 2), "relaxation": 0.5,
+        "seed": 5, "stream": 2,
     }  # fmt: skip
 
 
@@ -318,6 +320,7 @@ def test_no_rows():
         weights=f32(0),
         row_weights=f32(0),
         ridge=f32(0),
+        previous=f32(0, 3),
         errors=True,
     )
     assert x.shape == (0, 3) and sse.shape == (0,)
@@ -333,7 +336,8 @@ def test_no_ratings_gives_the_prior():
 @pytest.mark.parametrize("bias", [False, True])
 def test_one_factor(bias):
     one = np.ones((1, 1), dtype=np.float32)
-    equals_reference("solve_rows", other=f32(5, 1), precision=one, mean=f32(1), background=one, bias=bias, draw=True)
+    prior = {"precision": one, "mean": f32(1), "background": one, "previous": f32(3, 1)}
+    equals_reference("solve_rows", other=f32(5, 1), **prior, bias=bias, draw=True)
     equals_reference("predict_pairs", users=f32(4, 1), items=f32(5, 1), bias=bias)
     equals_reference("gram", x=f32(4, 1))
 
