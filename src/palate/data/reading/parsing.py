@@ -35,7 +35,7 @@ from palate.data.reading.dialects import (
 from palate.data.reading.foreign import refuse_foreign_text
 from palate.data.reading.layouts import Layout, LinedRows, find_layout
 from palate.data.reading.looks import N_SAMPLED
-from palate.data.reading.textfiles import Block, blocks, check_western, count, quotes_pair_up
+from palate.data.reading.textfiles import Block, blocks, count, quotes_pair_up
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,8 +76,6 @@ class TextFile:
         lines = sample_lines(first)
         if not any(line.strip() for line in lines):
             raise DataError(f"{source} is empty: there are no ratings in it.")
-        if getattr(chunks, "is_guess", False):
-            check_western("\n".join(lines), source)
         if header is None and separator is None:
             refuse_foreign_text(lines, source)
         self.source = source
