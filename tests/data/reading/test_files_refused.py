@@ -81,9 +81,72 @@ NAMED = {  # columns whose names do not say enough
     "ages in a wide table": (
         "user,age,Dune,Heat,Up\nann,34,5,3,\nbob,27,,4,2\ncid,45,1,,2\n",
         {"wide": True},
-        "'age' goes up to 45",
+        "'age' may be no item",
+    ),
+    "heights in a wide table": (
+        "user,Größe,Dune,Heat,Up\nann,174,5,3,\nbob,177,,4,2\ncid,185,1,,2\n",
+        {"wide": True},
+        "'Größe' goes up to 185",
     ),
     "times in front of a wide table": ("When,Dune,Heat\n2020-01-05,5,\n2020-01-06,,3\n", {"wide": True}, "user=..."),
+}
+BUSINESSES = "business_id,name,stars,{}\nb1,Joe,4.5,10\nb2,Ann,3.5,5\nb3,Kit,4,7\n"
+TRACKS = "user,{},rating\nann,ABBA,Intro,5\nann,Blur,Intro,3\nbob,ABBA,SOS,4\n"
+TABLES = {  # tables of items, and items that only two columns tell apart
+    "a table of items": (BUSINESSES.format("review_count"), {}, "no column found for user"),
+    **{
+        f"a table of items as one person's, with {name}": (BUSINESSES.format(name), {"user": "me"}, "table of items")
+        for name in ("review_count", "numVotes", "n_reviews", "users_rated", "number-of-ratings", "votes")
+    },
+    "a table of items as one person's choices": (
+        BUSINESSES.format("review_count"),
+        {"user": "me", **CHOICES},
+        "table of items",
+    ),
+    "how many users": ("product_id,users,rating\n1,100,4.3\n2,30,4.1\n", {}, "how many users"),
+    "a table of items without names": (
+        "".join(f"b{row},Place {row},{row % 5}\n" for row in range(12)),
+        {},
+        "looks like a table of items",
+    ),
+    "an author in each row of a book": (
+        "book,author,rating\nEmma,Austen,4\nEmma,Austen,5\nIt,King,3\n",
+        {},
+        "may be who made an item",
+    ),
+    "averages beside reviews": (
+        "user,item,stars\n" + "".join(f"u{row},i{row % 6},{row % 6 / 2}\n" for row in range(60)),
+        {},
+        "each item has one value of 'stars'",
+    ),
+    "averages of users": (
+        "user,item,stars\n" + "".join(f"u{row % 6},i{row},{row % 6 / 2}\n" for row in range(60)),
+        {},
+        "each user has one value of 'stars'",
+    ),
+    **{
+        names: (TRACKS.format(names), {}, "called alike")
+        for names in ("artist,track", "artist,song", "band,track", "brand,product", "author,book", "series,item")
+    },
+    "tracks of one artist each": (
+        "user,artist,track,rating\nann,ABBA,SOS,5\nbob,Blur,Intro,3\n",
+        {},
+        "item='artist'",
+    ),
+    "films of one title": (
+        "user,movie,year,rating\nann,Heat,1986,5\nbob,Heat,1995,3\nbob,Up,2009,4\nann,Jaws,1975,4\n",
+        {},
+        "several of 'year'",
+    ),
+    "a total that does not add up": ("user,Dune,Up,Total\nann,5,,3\nbob,,2,4\n", {"wide": True}, "'Total'"),
+    "a row of averages on top": ("user,Dune,Up\nAverage,5,2\nann,5,\nbob,,2\n", {"wide": True}, "'Average'"),
+    "the last page of a form": ("user,Dune,Up,lastpage\nann,5,,3\nbob,,2,4\n", {"wide": True}, "'lastpage'"),
+    "averages by another name": (
+        "user,A,B,C,D,Zufriedenheit\n"
+        + "".join(f"u{n},{n % 5},{n % 3},{n % 4},1,{(n % 5 + n % 3 + n % 4 + 1) / 4}\n" for n in range(12)),
+        {"wide": True, "blank": False},
+        "'Zufriedenheit' has the sum, the mean or the count",
+    ),
 }
 FOREIGN = {  # files that hold no rows of fields
     "ARFF": ("@relation r\n@attribute user string\n@data\nann,tea,5\n", {}, "ARFF"),
@@ -187,7 +250,7 @@ WESTERN = [
     ("Søren", "Pelle Erobreren på Færøerne", "Tør kærlighed", "Øjne"),
     ("Töölö", "Hämähäkki", "Für die Größe", "Bjørn"),
 ]
-REFUSED = UNNAMED | NAMED | FOREIGN | VALUES
+REFUSED = UNNAMED | NAMED | TABLES | FOREIGN | VALUES
 
 
 def stored(tmp_path, content):

@@ -14,11 +14,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from palate.data.reading.cleaning import numbers
-from palate.data.reading.columns import FIELDS, position_of, there_are
+from palate.data.reading.columns import FIELDS, position_of
+from palate.data.reading.doubts import check_one_person
 from palate.data.reading.exports import OWN_TABLE, PLANNED, Export, are_scrobbles, export_of
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.moments import seconds_of_column
-from palate.data.reading.names import COMMON_NAMES, MAKER_NAMES, is_common, plain
+from palate.data.reading.names import COMMON_NAMES, MAKER_NAMES, is_common, plain, there_are
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, PalateError
@@ -168,6 +169,9 @@ def _rows_of_own_table(table: Table, person: Person, given: dict[str, Any], kind
     import polars as pl
 
     n = len(table.names)
+    if table.named:
+        rating = next((name for name in table.names if is_common(name, "rating")), None)
+        check_one_person(table.names, given, rating, table.source)
     own = dict(given, user=n)
     if own["item"] is None:
         own["item"] = _own_item(table, kind)
