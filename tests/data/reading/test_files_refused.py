@@ -14,14 +14,17 @@ UNNAMED = {  # columns that positions would mix up: (file, options, words of the
     "YooChoose: a time where items are": (
         "1,2014-04-07T10:51:09.277Z,214536502,0\n2,2014-04-07T13:56:37.614Z,214662742,0\n",
         CHOICES,
-        "column 1 has dates",
+        "column 1 has times",
     ),
-    "a time before the user": ("2020-01-01,ann,tea\n2020-01-02,bob,tea\n", CHOICES, "column 0 has dates"),
+    "a time before the user": ("2020-01-01,ann,tea\n2020-01-02,bob,tea\n", CHOICES, "column 0 has times"),
     "qrels of TREC": ("1 0 d1 2\n1 0 d2 0\n2 0 d1 1\n", {}, "column 2 may be the users or the items"),
     "row numbers first": ("1,ann,tea,5\n2,ann,jam,3\n3,bob,tea,4\n", {}, "column 2 may be"),
     "a category between": ("ann,tea,drinks,5\nann,jam,spreads,3\nbob,tea,drinks,4\n", {}, "column 2 may be"),
     "what was done": ("ann,view,tea\nann,buy,jam\nbob,view,tea\n", CHOICES, "column 2 may be"),
     "a rating first": ("5,ann,tea\n3,ann,jam\n4,bob,tea\n3,cid,tea\n", {}, "column 0 looks like the rating"),
+    "years": ("ann,tea,1990\nann,jam,1995\nbob,tea,2001\n", {}, "column 2 has other numbers"),
+    "ids": ("ann,tea,17001\nann,jam,17002\nbob,tea,17003\n", {}, "column 2 has other numbers"),
+    "seconds first": ("".join(f"{880000000 + n},u{n % 3},{n % 4}\n" for n in range(12)), {}, "column 0 has times"),
     "a decimal comma": ("ann,tea,4,5\nann,jam,3,0\nbob,tea,1,5\n", {}, "can both be the rating"),
     "Criteo": ("1\t1\t5\t0\t1382\t68fd1e64\n0\t2\t44\t1\t102\t80e26c9b\n", CHOICES, "it has 6 columns"),
     "Foursquare": (
@@ -88,6 +91,11 @@ NAMED = {  # columns whose names do not say enough
         {"wide": True},
         "'Größe' goes up to 185",
     ),
+    "two ratings": (
+        "user,item,rating,userRating\nann,tea,4.1,5\nann,jam,3.2,3\nbob,tea,4.1,4\n",
+        {},
+        "rating='rating' or rating='userRating'",
+    ),
     "times in front of a wide table": ("When,Dune,Heat\n2020-01-05,5,\n2020-01-06,,3\n", {"wide": True}, "user=..."),
 }
 BUSINESSES = "business_id,name,stars,{}\nb1,Joe,4.5,10\nb2,Ann,3.5,5\nb3,Kit,4,7\n"
@@ -115,14 +123,9 @@ TABLES = {  # tables of items, and items that only two columns tell apart
         "may be who made an item",
     ),
     "averages beside reviews": (
-        "user,item,stars\n" + "".join(f"u{row},i{row % 6},{row % 6 / 2}\n" for row in range(60)),
+        "user,item,stars,city\n" + "".join(f"u{n},i{n % 6},{n % 6 / 2},city {n % 6 % 4}\n" for n in range(60)),
         {},
         "each item has one value of 'stars'",
-    ),
-    "averages of users": (
-        "user,item,stars\n" + "".join(f"u{row % 6},i{row},{row % 6 / 2}\n" for row in range(60)),
-        {},
-        "each user has one value of 'stars'",
     ),
     **{
         names: (TRACKS.format(names), {}, "called alike")

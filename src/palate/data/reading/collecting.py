@@ -26,6 +26,7 @@ from palate.data.reading.duplicates import Columns, Duplicates, join_duplicates
 from palate.data.reading.events import Event, EventWeights
 from palate.data.reading.exploding import exploded
 from palate.data.reading.frames import Table
+from palate.data.reading.names import TOTAL_NAMES, plain
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.personal import (
     Person,
@@ -37,7 +38,7 @@ from palate.data.reading.tables import joined_table
 from palate.data.reading.wide import Blank, long_table
 from palate.data.reading.wide_looks import check_not_wide, check_sample_not_wide
 from palate.data.vocabulary import Vocabulary
-from palate.errors import LabelTypeError
+from palate.errors import DataError, LabelTypeError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -250,6 +251,7 @@ class Collector:
 
     def ratings(self, duplicates: Duplicates, *, users: Any, items: Any, unrated: Unrated = "drop") -> Ratings:
         """The collected ratings, with duplicates joined and the tables attached."""
+        self._check_no_total()
         user_vocabulary, user_codes = self._vocabulary(self.users)
         item_vocabulary, item_codes = self._vocabulary(self.items)
         self.how |= {f"{side.what} ids": side.how for side in (self.users, self.items) if side.how}
@@ -287,6 +289,15 @@ class Collector:
         strict = self.bad.strict
         with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
         return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
+
+    def _check_no_total(self) -> None:
+        """Raise DataError if the last new user of a text file is called Total or the like."""
+        last = next(reversed(self.users.code_of), None) if self.is_text else None
+        if len(self.users.code_of) > 1 and isinstance(last, str) and plain(last) in TOTAL_NAMES:
+            raise DataError(
+                f"{self.source}: the last user, {last!r}, may be a total of the other rows. Take that row out of the "
+                "file, or give it another name if it is a user."
+            )
 
     def _chosen(self, columns: Columns) -> Columns:
         """The pairs whose events are worth more than 0 in all."""

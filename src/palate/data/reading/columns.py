@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from palate.data.reading.doubts import check_named, check_own_ratings, check_rows, item_of_parts
+from palate.data.reading.doubts import check_named, check_ratings, check_rows, item_of_parts
 from palate.data.reading.events import Event, event_column
 from palate.data.reading.looks import AMAZON_REVIEWER, ASIN, Column
 from palate.data.reading.names import COMMON_NAMES, COUNT_NAMES, FLAG_NAMES, PRICE_NAMES, plain, there_are
@@ -95,7 +95,7 @@ def choose_columns(
     if named:
         check_named(columns, given, chosen, source)
     if kind == "explicit":
-        check_own_ratings(columns, given, chosen, source)
+        check_ratings(columns, given, chosen, source)
     unused = {name: columns[at].look for at, name in enumerate(names) if at not in chosen.values()}
     return Choice(chosen, unused)
 
@@ -253,9 +253,11 @@ def _check_ids(columns: _Columns, chosen: dict[str, int], kind: str, source: str
     end = chosen.get("rating", chosen.get("count", len(columns.names)))
     unused = [at for at in range(len(columns.names)) if at not in chosen.values()]
     dates = [at for at in (chosen["user"], chosen["item"]) if columns[at].numbers is None and columns[at].are_times]
+    first = columns[chosen["user"]]
+    dates += [chosen["user"]] if first.are_times and 2 * first.n_distinct > len(first.texts) > MAX_UNNAMED else []
     others = [at for at in unused if at < end and columns[at].can_be_ids and columns[at].n_distinct > 1]
     for at in dates:
-        _ask(columns, {}, kind, source, f"column {at} has dates, and stands where users or items are")
+        _ask(columns, {}, kind, source, f"column {at} has times, and stands where users or items are")
     for at in others:
         _ask(columns, {}, kind, source, f"column {at} may be the users or the items too")
 
@@ -287,6 +289,8 @@ def _choose_measure_by_position(
             _ask(columns, chosen, kind, source, f"column {unclear[0]} is neither a count nor a time")
         return
     if not is_time[0]:
+        if columns[open_to[0]].numbers is not None:
+            _ask(columns, chosen, kind, source, f"column {open_to[0]} has other numbers than ratings are")
         chosen[measure] = open_to[0]
 
 

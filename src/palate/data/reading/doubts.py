@@ -11,17 +11,30 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from palate.data.reading.looks import Column
-from palate.data.reading.names import ALBUM_NAMES, ARTIST_NAMES, MAKER_NAMES, TRACK_NAMES, plain, there_are
+from palate.data.reading.names import (
+    ALBUM_NAMES,
+    ARTIST_NAMES,
+    COMMON_NAMES,
+    FLAG_NAMES,
+    MAKER_NAMES,
+    PRICE_NAMES,
+    TRACK_NAMES,
+    plain,
+    there_are,
+)
 from palate.errors import DataError
 
 MANY_ROWS = 10  # in which some user or item stands twice, if they are users and items
-MANY_PAIRS = 20  # ratings that all agree with those before by chance only if there are few different ones
+MANY_PAIRS = 20  # more than the items; they agree by chance only if there are few different ratings
 NUMBER_OF_RATINGS = re.compile(  # 120 votes, n_reviews, ratings_count, users rated
     r"(?:n|no|num|number|total|count)(?:of)?(?:user|customer|text)?(?:vote|rating|review|rater)s?"
     r"|(?:work|text|user)*(?:vote|rating|review|rater)s?(?:count|num|number|total)|votes|reviews|raters|usersrated|users"
 )
 PART_NAMES = ("author", "authors", "director", "brand", "series", "season", *ARTIST_NAMES, *ALBUM_NAMES)  # of an item
 YEAR_NAMES = ("year", "releaseyear", "yearreleased")  # of an item, unless most items have several
+
+
+RATING_NAMES = tuple(name for name in COMMON_NAMES["rating"] if name not in (*FLAG_NAMES, *PRICE_NAMES))
 
 
 class Columns(Protocol):
@@ -52,25 +65,50 @@ def check_rows(columns: Columns, chosen: dict[str, int], source: str) -> None:
         )
 
 
-def check_own_ratings(columns: Columns, given: dict[str, Any], chosen: dict[str, int], source: str) -> None:
-    """Raise DataError for ratings that are the same in all rows of an item or of a user: an average, or a grade."""
+def check_ratings(columns: Columns, given: dict[str, Any], chosen: dict[str, int], source: str) -> None:
+    """Raise DataError if two columns are called ratings, or if the ratings are averages of the items."""
     if "rating" not in chosen or given["rating"] is not None:
         return
-    users, items, ratings = (columns[chosen[field]].values.to_list() for field in ("user", "item", "rating"))
-    pairs = {(user, item): rating for user, item, rating in zip(users, items, ratings, strict=True)}
-    if len(set(ratings)) < 3:
-        return
-    for at, what in ((1, "item"), (0, "user")):
-        of_each: dict[Any, set[Any]] = {}
-        for pair, rating in pairs.items():
-            of_each.setdefault(pair[at], set()).add(rating)
-        if len(pairs) - len(of_each) >= MANY_PAIRS and all(len(own) == 1 for own in of_each.values()):
-            name = columns.names[chosen["rating"]]
+    _check_one_rating(columns, chosen, source)
+    _check_no_average(columns, chosen, source)
+
+
+def _check_one_rating(columns: Columns, chosen: dict[str, int], source: str) -> None:
+    """Raise DataError if another column is called ratings and has other numbers."""
+    rating = columns[chosen["rating"]]
+    for at, name in enumerate(columns.names):
+        if at in chosen.values() or plain(name) not in RATING_NAMES or rating.numbers is None:
+            continue
+        if columns[at].numbers is not None and columns[at].texts != rating.texts:
             raise DataError(
-                f"{source}: each {what} has one value of {name!r} in all its rows, as an average or a grade of the "
-                f"{what} has. {there_are(columns.names)} Say which column has what each user said of each item: "
-                f"rating=... ({name!r} or {chosen['rating']}, if it is that one)."
+                f"{source}: both {rating.name!r} and {name!r} may be the ratings, and they differ. Say which: "
+                f"rating={rating.name!r} or rating={name!r}."
             )
+
+
+def _check_no_average(columns: Columns, chosen: dict[str, int], source: str) -> None:
+    """Raise DataError for ratings that are the same in all rows of an item, as are other columns: joined from a table.
+
+    Few rows, and few different ratings, may be the same by chance.
+    """
+    users, items = (columns[chosen[field]].values.to_list() for field in ("user", "item"))
+    rating = columns[chosen["rating"]]
+    n_more = len(set(zip(users, items, strict=True))) - len(set(items))
+    if n_more < MANY_PAIRS or rating.n_distinct < 3 or not _is_of(items, rating):
+        return
+    for at, name in enumerate(columns.names):
+        if at not in chosen.values() and columns[at].n_distinct > 1 and _is_of(items, columns[at]):
+            raise DataError(
+                f"{source}: each item has one value of {rating.name!r} in all its rows, as it has of {name!r}, and so "
+                f"it may be an average. {there_are(columns.names)} Say which column has what each user said of each "
+                f"item: rating=... ({rating.name!r}, if it is that one)."
+            )
+
+
+def _is_of(items: list[Any], column: Column) -> bool:
+    """True if each item has one value of a column in all its rows."""
+    pairs = set(zip(items, map(str, column.values.to_list()), strict=True))
+    return len(pairs) == len(set(items))
 
 
 def check_one_person(names: Sequence[str], given: dict[str, Any], rating: str | None, source: str) -> None:

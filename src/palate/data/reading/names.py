@@ -79,6 +79,14 @@ PRICE_NAMES = ("value", "values")  # of ratings, unless a column says how many w
 COMMON_NAMES["rating"] += FLAG_NAMES  # only of columns of yes and no; others have names like theirs too
 COMMON_NAMES["count"] += COMMON_NAMES["rating"]
 
+TOTAL_NAMES = re.findall(  # of rows and columns that are nothing but a summary
+    r"\w+",
+    """total totals totale totaal grandtotal subtotal sum summe gesamt insgesamt somme suma somma average averages avg
+    averagerating avgrating mean means meanrating median mittelwert durchschnitt schnitt moyenne promedio gemiddelde
+    moda stdev stddev std variance anzahl summa medelvarde gennemsnit средняя среднее итого всего 合計 平均 合计 总计
+    평균 합계""",
+)
+
 
 def is_common(name: str, field: str) -> bool:
     """True if this is one of the common names of the field."""

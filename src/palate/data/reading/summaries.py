@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.reading.frames import Table
-from palate.data.reading.names import plain
+from palate.data.reading.names import TOTAL_NAMES, plain
 from palate.data.reading.wide_looks import cell_numbers
 from palate.errors import DataError
 
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 Doubles = NDArray[np.float64]
 
-NAMES = re.findall(  # of nothing but a summary
-    r"\w+",
-    """total totals totale totaal grandtotal subtotal sum summe gesamt insgesamt somme suma somma average averages avg
-    averagerating avgrating mean means meanrating median mittelwert durchschnitt schnitt moyenne promedio gemiddelde
-    moda stdev stddev std variance anzahl summa medelvarde gennemsnit средняя среднее итого всего 合計 平均 合计 总计
-    평균 합계""",
-)
 SHORT_NAMES = re.findall(  # of summaries, and of items and users
     r"\w+", "n nr num max min count counts media som soma ges var sd nombre numero aantal"
 )
@@ -61,14 +54,14 @@ def without_summaries(table: Table, at: int | None, positions: list[int], names:
         return Kept(table, positions, {}, how)
     called = {position: plain(str(names[position])) for position in positions}
     cells = {position: _numbers(table.column(position), blank) for position in positions}
-    named = [position for position in positions if called[position] in (*NAMES, *SHORT_NAMES, *NO_ITEMS)]
+    named = [position for position in positions if called[position] in (*TOTAL_NAMES, *SHORT_NAMES, *NO_ITEMS)]
     rated = [position for position in positions if position not in named and cells[position] is not None]
     others = [cells[position] for position in rated]
     unused = {}
     for position in named:
         says = _says(_stacked(others), cells[position])
         name = str(names[position])
-        if says and (called[position] in NAMES or len(others) >= MIN_OTHERS):
+        if says and (called[position] in TOTAL_NAMES or len(others) >= MIN_OTHERS):
             unused[name] = says
         elif called[position] not in SHORT_NAMES or called[position] in NO_ITEMS:
             raise DataError(
@@ -92,7 +85,7 @@ def _without_rows(table: Table, at: int | None, positions: list[int], blank: Any
     texts = [plain(label) for label in labels]
     columns = [_numbers(table.column(position), blank) for position in positions]
     left = {}
-    is_summary = [text in (*NAMES, *SHORT_NAMES) for text in texts]
+    is_summary = [text in (*TOTAL_NAMES, *SHORT_NAMES) for text in texts]
     others = [row for row, is_one in enumerate(is_summary) if not is_one]
     if not any(is_summary) or not others or any(column is None for column in columns):
         return table, {}
@@ -100,11 +93,11 @@ def _without_rows(table: Table, at: int | None, positions: list[int], blank: Any
     end = len(texts)
     while end and is_summary[end - 1]:
         says = _says(matrix[others], matrix[end - 1])
-        if not says or (texts[end - 1] not in NAMES and len(others) < MIN_OTHERS):
+        if not says or (texts[end - 1] not in TOTAL_NAMES and len(others) < MIN_OTHERS):
             break
         end -= 1
         left[labels[end]] = says
-    if odd := [label for label, text in zip(labels[:end], texts, strict=False) if text in NAMES]:
+    if odd := [label for label, text in zip(labels[:end], texts, strict=False) if text in TOTAL_NAMES]:
         raise DataError(
             f"{table.source}: the row {odd[0]!r} may be nobody's ratings by its label. Take it out of the "
             "file, or give it another label if it is somebody."
