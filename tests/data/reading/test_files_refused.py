@@ -91,6 +91,7 @@ NAMED = {  # columns whose names do not say enough
         {"wide": True},
         "'Größe' goes up to 185",
     ),
+    "a total in the last row": ("user,item,rating\nann,tea,5\nbob,tea,3\nTotal,2,8\n", {}, "'Total', may be a total"),
     "two ratings": (
         "user,item,rating,userRating\nann,tea,4.1,5\nann,jam,3.2,3\nbob,tea,4.1,4\n",
         {},

@@ -68,6 +68,7 @@ class Collector:
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
     item_table: pl.DataFrame | None = None
+    last_user: str | int = ""
 
     def add_wide(self, table: Table, given: dict[str, Any], blank: Blank, rows: str | None) -> None:
         """Add all rated cells of a wide table."""
@@ -207,6 +208,7 @@ class Collector:
         self.rows_read += rows.frame.height + rows.n_left_out
         frame = frame if good.all() else frame.filter(pl.Series(good))
         if frame.height:
+            self.last_user = frame["user"][-1]
             self.batches.append(self._encoded(frame))
         return True
 
@@ -291,12 +293,11 @@ class Collector:
         return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
 
     def _check_no_total(self) -> None:
-        """Raise DataError if the last new user of a text file is called Total or the like."""
-        last = next(reversed(self.users.code_of), None) if self.is_text else None
-        if len(self.users.code_of) > 1 and isinstance(last, str) and plain(last) in TOTAL_NAMES:
+        """Raise DataError if the last row of a text file is that of a user called Total or the like."""
+        if self.is_text and len(self.users.code_of) > 1 and plain(str(self.last_user)) in TOTAL_NAMES:
             raise DataError(
-                f"{self.source}: the last user, {last!r}, may be a total of the other rows. Take that row out of the "
-                "file, or give it another name if it is a user."
+                f"{self.source}: the user of the last row, {self.last_user!r}, may be a total of the other rows. "
+                "Take that row out of the file, or give it another name if it is a user."
             )
 
     def _chosen(self, columns: Columns) -> Columns:

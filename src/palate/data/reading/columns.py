@@ -24,6 +24,7 @@ FIELDS = ("user", "item", "rating", "time", "weight", "count", "event")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
 BOUGHT_NAMES = ("quantity", "qty", "purchases")  # beside these a value is a price
 SEPARATORS = (",", ";", "\t", "|")  # that are found; see dialects.py
+LARGEST_RATING = 100  # whole numbers that are all above it are years, ids or prices
 MAX_UNNAMED = 4  # columns without names that are told apart by values and positions
 
 
@@ -289,7 +290,8 @@ def _choose_measure_by_position(
             _ask(columns, chosen, kind, source, f"column {unclear[0]} is neither a count nor a time")
         return
     if not is_time[0]:
-        if columns[open_to[0]].numbers is not None:
+        numbers = columns[open_to[0]].numbers
+        if numbers is not None and columns[open_to[0]].is_whole and numbers.min() > LARGEST_RATING:
             _ask(columns, chosen, kind, source, f"column {open_to[0]} has other numbers than ratings are")
         chosen[measure] = open_to[0]
 

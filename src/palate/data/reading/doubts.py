@@ -1,7 +1,7 @@
 """Doubts: columns that were found, and may be something else than users, items and ratings. They are asked about.
 
 A table of items has an average for each and no users; an artist is not the item where a track is; a rating that is the
-same in all rows of an item is not what somebody said of it.
+same in all rows of an item is not what somebody said of it. A column whose type cannot be read has no values here.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _check_no_average(columns: Columns, chosen: dict[str, int], source: str) -> 
     """
     users, items = (columns[chosen[field]].values.to_list() for field in ("user", "item"))
     rating = columns[chosen["rating"]]
-    n_more = len(set(zip(users, items, strict=True))) - len(set(items))
+    n_more = len(set(zip(users, items, strict=False))) - len(set(items))
     if n_more < MANY_PAIRS or rating.n_distinct < 3 or not _is_of(items, rating):
         return
     for at, name in enumerate(columns.names):
@@ -107,8 +107,8 @@ def _check_no_average(columns: Columns, chosen: dict[str, int], source: str) -> 
 
 def _is_of(items: list[Any], column: Column) -> bool:
     """True if each item has one value of a column in all its rows."""
-    pairs = set(zip(items, map(str, column.values.to_list()), strict=True))
-    return len(pairs) == len(set(items))
+    pairs = set(zip(items, map(str, column.values.to_list()), strict=False))
+    return len(pairs) == len(set(items)) and len(column.values) > 0
 
 
 def check_one_person(names: Sequence[str], given: dict[str, Any], rating: str | None, source: str) -> None:
@@ -136,7 +136,7 @@ def _check_maker(columns: Columns, given: dict[str, Any], chosen: dict[str, int]
     if given["user"] is not None or plain(columns.names[at]) not in MAKER_NAMES:
         return
     users, items = (columns[chosen[field]].values.to_list() for field in ("user", "item"))
-    if len(set(items)) > 1 and len(set(zip(users, items, strict=True))) == len(set(items)):
+    if len(set(items)) > 1 and len(set(zip(users, items, strict=False))) == len(set(items)):
         name = columns.names[at]
         raise DataError(
             f"{source}: the column {name!r} may be who made an item, and no other column is the user by its name. "
@@ -181,7 +181,7 @@ def _check_parts(columns: Columns, chosen: dict[str, int], source: str) -> None:
         if at in chosen.values() or plain(name) not in (*PART_NAMES, *YEAR_NAMES) or columns[at].is_blank:
             continue
         by_title: dict[Any, set[Any]] = {}
-        for title, part in zip(item.values.to_list(), columns[at].values.to_list(), strict=True):
+        for title, part in zip(item.values.to_list(), columns[at].values.to_list(), strict=False):
             by_title.setdefault(title, set()).add(part)
         several = [title for title, parts in by_title.items() if len(parts - {None, ""}) > 1]
         if plain(name) in YEAR_NAMES and 2 * len(several) > len(by_title):
