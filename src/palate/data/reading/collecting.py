@@ -22,6 +22,7 @@ from palate.data.reading.cleaning import (
 )
 from palate.data.reading.coding import Labels
 from palate.data.reading.columns import FIELDS, Choice, choose_columns
+from palate.data.reading.doubts import check_distinct
 from palate.data.reading.duplicates import Columns, Duplicates, join_duplicates
 from palate.data.reading.events import Event, EventWeights
 from palate.data.reading.exploding import exploded
@@ -30,7 +31,6 @@ from palate.data.reading.names import TOTAL_NAMES, plain
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.personal import (
     Person,
-    check_distinct,
     rows_of_person,
 )
 from palate.data.reading.selecting import Selection
@@ -86,7 +86,7 @@ class Collector:
         self.add_table(own.table, own.given)
         if person.export is None and self.kind == "explicit" and not may_repeat:
             labels = list(self.items.code_of)
-            check_distinct([labels[code] for batch in self.batches for code in batch.items], person, self.source)
+            check_distinct([labels[code] for batch in self.batches for code in batch.items], person.name, self.source)
         del self.columns["user"]
         self.columns, self.how = {**self.columns, **own.columns}, {**table.how, **own.how}
         self.item_table = own.items

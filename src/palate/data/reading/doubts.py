@@ -7,6 +7,7 @@ same in all rows of an item is not what somebody said of it. A column whose type
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -120,6 +121,17 @@ def check_one_person(names: Sequence[str], given: dict[str, Any], rating: str | 
         raise DataError(
             f"{source} looks like a table of items: {number!r} is how many rated an item, and so {rating!r} may be "
             f"their average. If it is what that one person said, pass rating={rating!r}. {there_are(names)}"
+        )
+
+
+def check_distinct(items: list[Any], person: str, source: str) -> None:
+    """Raise DataError if a person's own table rates an item twice: then it may have users after all."""
+    counts = Counter(items)
+    if repeated := next((item for item, n in counts.items() if n > 1), None):
+        raise DataError(
+            f"{source}: no column is called {person!r}, so all rows would be that person's, but item {repeated!r} "
+            f"has {counts[repeated]} ratings. If several people rated, name the column of users: user=... If these are "
+            'one person\'s, say which of them count: duplicates="last".'
         )
 
 

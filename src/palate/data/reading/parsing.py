@@ -19,13 +19,10 @@ from palate.data.reading.dialects import (
     Dialect,
     Opening,
     Quotes,
-    ends_in_separators,
     find_opening,
     find_quotes,
     find_separator,
-    has_header,
     is_comment,
-    names_of_rows,
     odd_quotes,
     plain_records,
     quoted_records,
@@ -33,6 +30,7 @@ from palate.data.reading.dialects import (
     without_quotes,
 )
 from palate.data.reading.foreign import refuse_foreign_text
+from palate.data.reading.headers import ends_in_separators, has_header, names_of_rows
 from palate.data.reading.layouts import Layout, LinedRows, find_layout
 from palate.data.reading.looks import N_SAMPLED
 from palate.data.reading.textfiles import Block, blocks, count, quotes_pair_up

@@ -7,7 +7,6 @@ that one name, so that the file is read like any other. Rows without a rating or
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -392,14 +391,3 @@ def _attributes(table: Table, export: Export, labels: pl.Series, kept: pl.Series
         columns["year"] = _whole_years(columns["year"])
     frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
     return None if frame.width < 2 else frame.filter(pl.col("item").is_not_null()).unique("item", maintain_order=True)
-
-
-def check_distinct(items: list[Any], person: Person, source: str) -> None:
-    """Raise DataError if a person's own table rates an item twice: then it may have users after all."""
-    counts = Counter(items)
-    if repeated := next((item for item, n in counts.items() if n > 1), None):
-        raise DataError(
-            f"{source}: no column is called {person.name!r}, so all rows would be that person's, but item {repeated!r} "
-            f"has {counts[repeated]} ratings. If several people rated, name the column of users: user=... If these are "
-            'one person\'s, say which of them count: duplicates="last".'
-        )
