@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from palate.answers.frames import is_frame
 from palate.data.native import opened
-from palate.data.reading.columns import there_are
 from palate.data.reading.frames import table_of
-from palate.data.reading.names import is_common
+from palate.data.reading.names import is_common, there_are
 from palate.data.rows import CompressedRows, pointers_of, rows_of_entries
 from palate.data.timestamps import seconds_of
 from palate.data.vocabulary import Vocabulary, plain_label

@@ -284,8 +284,7 @@ def _text_rows(path: Path, known: Set[str]) -> pl.DataFrame:
 
 
 def _position(names: Sequence[str], side: Vocabulary, default: int, path: Path) -> str:
-    from palate.data.reading.columns import there_are
-    from palate.data.reading.names import is_common
+    from palate.data.reading.names import is_common, there_are
 
     found = [name for name in names if is_common(name, side.what)]
     unnamed = all(re.fullmatch(r"column_[0-9]+", name) for name in names)

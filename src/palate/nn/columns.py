@@ -13,8 +13,8 @@ from palate.data.ratings import Ratings
 from palate.data.reading import read
 from palate.data.reading.cleaning import BadRows
 from palate.data.reading.collecting import Collector
-from palate.data.reading.columns import there_are
 from palate.data.reading.frames import Table, table_of
+from palate.data.reading.names import there_are
 from palate.data.vocabulary import Codes, Vocabulary
 from palate.errors import DataError, OptionError, UnknownLabelError
 from palate.options import check_choice

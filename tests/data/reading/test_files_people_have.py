@@ -119,6 +119,11 @@ SERVICES = {  # name: (file, options, ratings or counts)
         CHOICES,
         {("ann", "1", 5), ("ann", "2", 3), ("bob", "1", 4)},
     ),
+    "ids of an artist and a track": (
+        "userId,artistId,trackId,rating\nann,7,1,5\nann,7,2,3\nbob,7,1,4\n",
+        {},
+        {("ann", "1", 5), ("ann", "2", 3), ("bob", "1", 4)},
+    ),
     "RecBole": (
         "user_id:token\titem_id:token\trating:float\n1\t10\t5\n2\t10\t4\n",
         {},
@@ -202,6 +207,26 @@ PROGRAMS = {
         {"wide": True},
         {("ann@a.org", "Rate [Dune]", 5), ("bob@a.org", "Rate [Up]", 2)},
     ),
+    "totals of a wide table": (
+        "user,Dune,Up,Total\nann,5,,5\nbob,,2,2\nTotal,5,2,7\n",
+        {"wide": True},
+        {("ann", "Dune", 5), ("bob", "Up", 2)},
+    ),
+    "averages of a wide table": (
+        "Nutzer,Dune,Up,Schnitt\nann,5,2,3.5\nbob,,2,2\nMittelwert,5,2,2.75\n",
+        {"wide": True},
+        {("ann", "Dune", 5), ("ann", "Up", 2), ("bob", "Up", 2)},
+    ),
+    "numbers of a wide table": (
+        "user,Dune,Up,Heat,n,max\nann,5,2,,2,5\nbob,,2,,1,2\n",
+        {"wide": True},
+        {("ann", "Dune", 5), ("ann", "Up", 2), ("bob", "Up", 2)},
+    ),
+    "a person called Max": (
+        "user,Dune,Up\nann,5,2\nMax,,2\n",
+        {"wide": True},
+        {("ann", "Dune", 5), ("ann", "Up", 2), ("Max", "Up", 2)},
+    ),
     "remarks in a wide table": (
         "user,gender,Dune,Up\nann,F,5,\nbob,M,,2\n",
         {"wide": True},
@@ -246,6 +271,14 @@ DATES = [  # of 31 January and 1 February 2020, and 2021-02-02 or as shown
     ("1/31/2020_1:00_AM 2/1/2020_1:00_AM 2/2/2021_1:00_AM", [1580432400, 1580518800, 1612227600]),
     ("2019 2020 2021", [1546300800, 1577836800, 1609459200]),
     ("1399/11/11 1399/11/12 1399/11/13", None),  # of the Persian calendar: no times
+    ("31._Januar_2020 1._Febr._2020 2._Februar_2021", [1580428800, 1580515200, 1612224000]),
+    ("31_janv._2020 1er_févr._2020 mardi_2_février_2021", [1580428800, 1580515200, 1612224000]),
+    ("31_de_enero_de_2020 1_feb._2020 2_de_febrero_de_2021", [1580428800, 1580515200, 1612224000]),
+    ("31_gennaio_2020 1_febbraio_2020 2_feb_2021", [1580428800, 1580515200, 1612224000]),
+    ("31_de_janeiro_de_2020 1_fev._2020 2_de_fevereiro_de_2021", [1580428800, 1580515200, 1612224000]),
+    ("31_januari_2020 1_februari_2020 2_febr._2021", [1580428800, 1580515200, 1612224000]),
+    ("3._März_2021 3_mars_2021 3_mrt_2021", [1614729600] * 3),
+    ("3._marraskuuta_2020 3_nov_2020 3_novembro_2020", [1604361600] * 3),
     ("2_days_ago yesterday last_week", None),
 ]
 

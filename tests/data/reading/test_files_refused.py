@@ -14,14 +14,17 @@ UNNAMED = {  # columns that positions would mix up: (file, options, words of the
     "YooChoose: a time where items are": (
         "1,2014-04-07T10:51:09.277Z,214536502,0\n2,2014-04-07T13:56:37.614Z,214662742,0\n",
         CHOICES,
-        "column 1 has dates",
+        "column 1 has times",
     ),
-    "a time before the user": ("2020-01-01,ann,tea\n2020-01-02,bob,tea\n", CHOICES, "column 0 has dates"),
+    "a time before the user": ("2020-01-01,ann,tea\n2020-01-02,bob,tea\n", CHOICES, "column 0 has times"),
     "qrels of TREC": ("1 0 d1 2\n1 0 d2 0\n2 0 d1 1\n", {}, "column 2 may be the users or the items"),
     "row numbers first": ("1,ann,tea,5\n2,ann,jam,3\n3,bob,tea,4\n", {}, "column 2 may be"),
     "a category between": ("ann,tea,drinks,5\nann,jam,spreads,3\nbob,tea,drinks,4\n", {}, "column 2 may be"),
     "what was done": ("ann,view,tea\nann,buy,jam\nbob,view,tea\n", CHOICES, "column 2 may be"),
     "a rating first": ("5,ann,tea\n3,ann,jam\n4,bob,tea\n3,cid,tea\n", {}, "column 0 looks like the rating"),
+    "years": ("ann,tea,1990\nann,jam,1995\nbob,tea,2001\n", {}, "column 2 has other numbers"),
+    "ids": ("ann,tea,17001\nann,jam,17002\nbob,tea,17003\n", {}, "column 2 has other numbers"),
+    "seconds first": ("".join(f"{880000000 + n},u{n % 3},{n % 4}\n" for n in range(12)), {}, "column 0 has times"),
     "a decimal comma": ("ann,tea,4,5\nann,jam,3,0\nbob,tea,1,5\n", {}, "can both be the rating"),
     "Criteo": ("1\t1\t5\t0\t1382\t68fd1e64\n0\t2\t44\t1\t102\t80e26c9b\n", CHOICES, "it has 6 columns"),
     "Foursquare": (
@@ -81,9 +84,73 @@ NAMED = {  # columns whose names do not say enough
     "ages in a wide table": (
         "user,age,Dune,Heat,Up\nann,34,5,3,\nbob,27,,4,2\ncid,45,1,,2\n",
         {"wide": True},
-        "'age' goes up to 45",
+        "'age' may be no item",
+    ),
+    "heights in a wide table": (
+        "user,Größe,Dune,Heat,Up\nann,174,5,3,\nbob,177,,4,2\ncid,185,1,,2\n",
+        {"wide": True},
+        "'Größe' goes up to 185",
+    ),
+    "a total in the last row": ("user,item,rating\nann,tea,5\nbob,tea,3\nTotal,2,8\n", {}, "'Total', may be a total"),
+    "two ratings": (
+        "user,item,rating,userRating\nann,tea,4.1,5\nann,jam,3.2,3\nbob,tea,4.1,4\n",
+        {},
+        "rating='rating' or rating='userRating'",
     ),
     "times in front of a wide table": ("When,Dune,Heat\n2020-01-05,5,\n2020-01-06,,3\n", {"wide": True}, "user=..."),
+}
+BUSINESSES = "business_id,name,stars,{}\nb1,Joe,4.5,10\nb2,Ann,3.5,5\nb3,Kit,4,7\n"
+TRACKS = "user,{},rating\nann,ABBA,Intro,5\nann,Blur,Intro,3\nbob,ABBA,SOS,4\n"
+TABLES = {  # tables of items, and items that only two columns tell apart
+    "a table of items": (BUSINESSES.format("review_count"), {}, "no column found for user"),
+    **{
+        f"a table of items as one person's, with {name}": (BUSINESSES.format(name), {"user": "me"}, "table of items")
+        for name in ("review_count", "numVotes", "n_reviews", "users_rated", "number-of-ratings", "votes")
+    },
+    "a table of items as one person's choices": (
+        BUSINESSES.format("review_count"),
+        {"user": "me", **CHOICES},
+        "table of items",
+    ),
+    "how many users": ("product_id,users,rating\n1,100,4.3\n2,30,4.1\n", {}, "how many users"),
+    "a table of items without names": (
+        "".join(f"b{row},Place {row},{row % 5}\n" for row in range(12)),
+        {},
+        "looks like a table of items",
+    ),
+    "an author in each row of a book": (
+        "book,author,rating\nEmma,Austen,4\nEmma,Austen,5\nIt,King,3\n",
+        {},
+        "may be who made an item",
+    ),
+    "averages beside reviews": (
+        "user,item,stars,city\n" + "".join(f"u{n},i{n % 6},{n % 6 / 2},city {n % 6 % 4}\n" for n in range(60)),
+        {},
+        "each item has one value of 'stars'",
+    ),
+    **{
+        names: (TRACKS.format(names), {}, "called alike")
+        for names in ("artist,track", "artist,song", "band,track", "brand,product", "author,book", "series,item")
+    },
+    "tracks of one artist each": (
+        "user,artist,track,rating\nann,ABBA,SOS,5\nbob,Blur,Intro,3\n",
+        {},
+        "item='artist'",
+    ),
+    "films of one title": (
+        "user,movie,year,rating\nann,Heat,1986,5\nbob,Heat,1995,3\nbob,Up,2009,4\nann,Jaws,1975,4\n",
+        {},
+        "several of 'year'",
+    ),
+    "a total that does not add up": ("user,Dune,Up,Total\nann,5,,3\nbob,,2,4\n", {"wide": True}, "'Total'"),
+    "a row of averages on top": ("user,Dune,Up\nAverage,5,2\nann,5,\nbob,,2\n", {"wide": True}, "'Average'"),
+    "the last page of a form": ("user,Dune,Up,lastpage\nann,5,,3\nbob,,2,4\n", {"wide": True}, "'lastpage'"),
+    "averages by another name": (
+        "user,A,B,C,D,Zufriedenheit\n"
+        + "".join(f"u{n},{n % 5},{n % 3},{n % 4},1,{(n % 5 + n % 3 + n % 4 + 1) / 4}\n" for n in range(12)),
+        {"wide": True, "blank": False},
+        "'Zufriedenheit' has the sum, the mean or the count",
+    ),
 }
 FOREIGN = {  # files that hold no rows of fields
     "ARFF": ("@relation r\n@attribute user string\n@data\nann,tea,5\n", {}, "ARFF"),
@@ -148,25 +215,46 @@ VALUES = {  # values that nobody can read as numbers, or that no longer are what
         "all strings or all integers",
     ),
 }
-ENCODINGS = {
-    "cp1251": ("Анна", "чай", "джем", "Борис"),
-    "koi8-r": ("Анна", "чай", "джем", "Борис"),
-    "gbk": ("张三", "红茶", "果酱", "李四"),
-    "big5": ("張三", "紅茶", "果醬", "李四"),
-    "shift_jis": ("1", "千と千尋の神隠し", "となりのトトロ", "2"),
-    "euc_kr": ("1", "기생충", "올드보이", "2"),
-    "iso-8859-7": ("Άννα", "τσάι", "καφές", "Νίκος"),
-    "iso-8859-2": ("Łukasz", "żurek", "dżem", "Łucja"),
-    "mac_roman": ("José", "café", "thé", "Zoë"),
-    "cp437": ("José", "café", "thé", "Zoë"),
-}
+ENCODINGS = [  # encodings, and the names of two users and two items
+    ("cp1251 koi8-r iso-8859-5 cp866", ("Анна", "чай", "джем", "Борис")),
+    ("cp1251 koi8-r iso-8859-5 cp866", ("1", "Я", "Heat", "2")),
+    ("gbk gb18030", ("张三", "红茶", "果酱", "李四")),
+    ("gbk gb18030", ("1", "英雄", "Heat", "2")),
+    ("big5", ("張三", "悲情城市", "一一", "李四")),
+    ("shift_jis euc_jp iso2022_jp", ("1", "千と千尋の神隠し", "となりのトトロ", "2")),
+    ("euc_kr iso2022_kr", ("1", "기생충", "괴물", "2")),
+    ("iso-8859-7 cp1253", ("Άννα", "τσάι", "καφές", "Νίκος")),
+    ("iso-8859-2 cp1250 cp852", ("Łukasz", "żurek", "dżem", "Łucja")),
+    ("iso-8859-2 cp1250 cp852", ("1", "Dům", "Tea", "2")),
+    ("iso-8859-2 cp1250", ("1", "Moře", "Úvod", "2")),
+    ("iso-8859-2 cp1250", ("1", "Erdő", "Tűz", "2")),
+    ("iso-8859-2 cp1250", ("1", "Rękopis", "Krew", "2")),
+    ("iso-8859-2 cp1250", ("1", "Tată", "Împăratul", "2")),
+    ("iso-8859-2 cp1250", ("1", "Noć", "Priča", "2")),
+    ("iso-8859-9 cp1254", ("1", "Kış Uykusu", "Çay", "2")),
+    ("iso-8859-9 cp1254", ("1", "Dağ", "Güneş", "2")),
+    ("cp1257", ("1", "Medžiotojai", "Ąžuolas", "2")),
+    ("cp1257", ("1", "Dvēseļu", "Ēna", "2")),
+    ("mac_roman cp437 cp850", ("José", "café", "thé", "Zoë")),
+    ("mac_roman cp437 cp850", ("1", "Die Hölle", "Das weiße Band", "2")),
+    ("mac_roman", ("1", "Mañana", "El espíritu", "2")),
+    ("tis-620", ("1", "องค์บาก", "Heat", "2")),
+    ("cp1255", ("1", "שלום", "Heat", "2")),
+]
 WESTERN = [
     ("José", "café", "thé", "Zoë"),
     ("Åsa", "smörgåsbord", "Ærø", "Jürgen"),
     ("ÖZGE", "¿Qué?", "Pokémon™ – “Rot”", "l’été"),
     ("Ann", "£5 tea", "½ pint", "m²"),
+    ("Hélène", "À bout de souffle", "La règle du jeu – très bien", "L’été où il fût"),
+    ("Chloë", "Noël en août", "Cœur naïf", "Maître Théâtre"),
+    ("Niccolò", "Città più bella", "Così è", "Perché"),
+    ("João", "Ações e limões", "Amanhã", "Você"),
+    ("Buñuel", "El año del corazón", "¡Átame!", "España"),
+    ("Søren", "Pelle Erobreren på Færøerne", "Tør kærlighed", "Øjne"),
+    ("Töölö", "Hämähäkki", "Für die Größe", "Bjørn"),
 ]
-REFUSED = UNNAMED | NAMED | FOREIGN | VALUES
+REFUSED = UNNAMED | NAMED | TABLES | FOREIGN | VALUES
 
 
 def stored(tmp_path, content):
@@ -183,9 +271,10 @@ def test_what_a_refusal_says(tmp_path, name):
     assert words in str(refusal.value)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_other_encodings_are_asked_about_and_read_as_said(tmp_path, encoding):
-    names = ENCODINGS[encoding]
+@pytest.mark.parametrize(
+    ("encoding", "names"), [(encoding, names) for encodings, names in ENCODINGS for encoding in encodings.split()]
+)
+def test_other_encodings_are_asked_about_and_read_as_said(tmp_path, encoding, names):
     path = stored(tmp_path, PLAIN.format(*names).encode(encoding))
     with pytest.raises(PalateError, match="encoding="):
         palate.read(path)
@@ -198,3 +287,10 @@ def test_western_texts_are_read(tmp_path, names):
     ratings = palate.read(stored(tmp_path, PLAIN.format(*names).encode("cp1252")))
     assert {*ratings.user_vocabulary, *ratings.item_vocabulary} == {*names}
     assert ratings.report.how["encoding"] == "windows-1252"
+
+
+def test_a_late_word_in_another_encoding_is_asked_about(tmp_path):
+    rows = "".join(f"u{row},tea,5\n" for row in range(5000))
+    path = stored(tmp_path, ("user,item,rating\n" + rows + "ann,Moře,4").encode("cp1250"))
+    with pytest.raises(PalateError, match="encoding="):
+        palate.read(path)

@@ -22,14 +22,15 @@ from palate.data.reading.cleaning import (
 )
 from palate.data.reading.coding import Labels
 from palate.data.reading.columns import FIELDS, Choice, choose_columns
+from palate.data.reading.doubts import check_distinct
 from palate.data.reading.duplicates import Columns, Duplicates, join_duplicates
 from palate.data.reading.events import Event, EventWeights
 from palate.data.reading.exploding import exploded
 from palate.data.reading.frames import Table
+from palate.data.reading.names import TOTAL_NAMES, plain
 from palate.data.reading.parsing import Rows, TextFile
 from palate.data.reading.personal import (
     Person,
-    check_distinct,
     rows_of_person,
 )
 from palate.data.reading.selecting import Selection
@@ -37,7 +38,7 @@ from palate.data.reading.tables import joined_table
 from palate.data.reading.wide import Blank, long_table
 from palate.data.reading.wide_looks import check_not_wide, check_sample_not_wide
 from palate.data.vocabulary import Vocabulary
-from palate.errors import LabelTypeError
+from palate.errors import DataError, LabelTypeError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,6 +68,7 @@ class Collector:
     unused: dict[str, str] = field(default_factory=dict)
     how: dict[str, str] = field(default_factory=dict)
     item_table: pl.DataFrame | None = None
+    last_user: str | int = ""
 
     def add_wide(self, table: Table, given: dict[str, Any], blank: Blank, rows: str | None) -> None:
         """Add all rated cells of a wide table."""
@@ -84,7 +86,7 @@ class Collector:
         self.add_table(own.table, own.given)
         if person.export is None and self.kind == "explicit" and not may_repeat:
             labels = list(self.items.code_of)
-            check_distinct([labels[code] for batch in self.batches for code in batch.items], person, self.source)
+            check_distinct([labels[code] for batch in self.batches for code in batch.items], person.name, self.source)
         del self.columns["user"]
         self.columns, self.how = {**self.columns, **own.columns}, {**table.how, **own.how}
         self.item_table = own.items
@@ -206,6 +208,7 @@ class Collector:
         self.rows_read += rows.frame.height + rows.n_left_out
         frame = frame if good.all() else frame.filter(pl.Series(good))
         if frame.height:
+            self.last_user = frame["user"][-1]
             self.batches.append(self._encoded(frame))
         return True
 
@@ -250,6 +253,7 @@ class Collector:
 
     def ratings(self, duplicates: Duplicates, *, users: Any, items: Any, unrated: Unrated = "drop") -> Ratings:
         """The collected ratings, with duplicates joined and the tables attached."""
+        self._check_no_total()
         user_vocabulary, user_codes = self._vocabulary(self.users)
         item_vocabulary, item_codes = self._vocabulary(self.items)
         self.how |= {f"{side.what} ids": side.how for side in (self.users, self.items) if side.how}
@@ -287,6 +291,14 @@ class Collector:
         strict = self.bad.strict
         with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
         return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
+
+    def _check_no_total(self) -> None:
+        """Raise DataError if the last row of a text file is that of a user called Total or the like."""
+        if self.is_text and len(self.users.code_of) > 1 and plain(str(self.last_user)) in TOTAL_NAMES:
+            raise DataError(
+                f"{self.source}: the user of the last row, {self.last_user!r}, may be a total of the other rows. "
+                "Take that row out of the file, or give it another name if it is a user."
+            )
 
     def _chosen(self, columns: Columns) -> Columns:
         """The pairs whose events are worth more than 0 in all."""

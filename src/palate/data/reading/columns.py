@@ -6,14 +6,14 @@ names, values say what can be what, and positions only what values cannot: users
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from palate.data.reading.doubts import check_named, check_ratings, check_rows, item_of_parts
 from palate.data.reading.events import Event, event_column
 from palate.data.reading.looks import AMAZON_REVIEWER, ASIN, Column
-from palate.data.reading.names import COMMON_NAMES, COUNT_NAMES, FLAG_NAMES, MAKER_NAMES, PRICE_NAMES, plain
+from palate.data.reading.names import COMMON_NAMES, COUNT_NAMES, FLAG_NAMES, PRICE_NAMES, plain, there_are
 from palate.data.reading.numbers import are_readable
 from palate.errors import DataError, OptionError, PalateError
 
@@ -24,6 +24,7 @@ FIELDS = ("user", "item", "rating", "time", "weight", "count", "event")
 NEEDED = {"explicit": ("user", "item", "rating"), "implicit": ("user", "item")}
 BOUGHT_NAMES = ("quantity", "qty", "purchases")  # beside these a value is a price
 SEPARATORS = (",", ";", "\t", "|")  # that are found; see dialects.py
+LARGEST_RATING = 100  # whole numbers that are all above it are years, ids or prices
 MAX_UNNAMED = 4  # columns without names that are told apart by values and positions
 
 
@@ -84,6 +85,7 @@ def choose_columns(
         _choose_event(columns, chosen, event, source)
     if not named and not is_ordered and given["user"] is None and given["item"] is None:
         _check_ids(columns, chosen, kind, source)
+        check_rows(columns, chosen, source)
     for field, at in chosen.items():
         if named and field in given and isinstance(given[field], str | None) and names.count(names[at]) > 1:
             option = "rating" if field == "count" else field
@@ -92,8 +94,9 @@ def choose_columns(
                 f"position of the right one (from 0): {option}={at}."
             )
     if named:
-        _check_author(columns, given, chosen, source)
-        _check_lists(columns, given, chosen, source)
+        check_named(columns, given, chosen, source)
+    if kind == "explicit":
+        check_ratings(columns, given, chosen, source)
     unused = {name: columns[at].look for at, name in enumerate(names) if at not in chosen.values()}
     return Choice(chosen, unused)
 
@@ -167,6 +170,8 @@ def _choose_by_name(columns: _Columns, given: dict[str, Any], chosen: dict[str, 
             fitting, candidates = (
                 [at for at in found if plain_names[at] not in PRICE_NAMES] for found in (fitting, candidates)
             )
+        if field == "item":
+            fitting = item_of_parts(plain_names, fitting)
         if fitting or candidates:
             chosen[field] = _id_of(columns, plain_names, fitting or candidates)
     if given.get("weight", False) is None and "weight" in chosen and _is_of_item(columns, chosen):
@@ -215,36 +220,6 @@ def _is_of_item(columns: _Columns, chosen: dict[str, int]) -> bool:
     return len(of_item) < len(items) and all(len(own) == 1 for own in of_item.values()) and len(set(weights)) > 1
 
 
-def _check_author(columns: _Columns, given: dict[str, Any], chosen: dict[str, int], source: str) -> None:
-    """Raise DataError if the users were found by a name such as author, and each item has one: of its making, then."""
-    at = chosen["user"]
-    if given["user"] is not None or plain(columns.names[at]) not in MAKER_NAMES:
-        return
-    items = columns[chosen["item"]].texts
-    if len(items) > 1 and len(set(items)) == len(items):
-        name = columns.names[at]
-        raise DataError(
-            f"{source}: the column {name!r} may be who made an item, and no other column is the user by its name. "
-            f"{there_are(columns.names)} If each row is a rating by that person, pass user={name!r}; otherwise say "
-            "which column has the users: user=..."
-        )
-
-
-def _check_lists(columns: _Columns, given: dict[str, Any], chosen: dict[str, int], source: str) -> None:
-    """Raise DataError if the items were found by a name, and their texts are lists: tea|jam or ["tea", "jam"]."""
-    column = columns[chosen["item"]]
-    if given["item"] is not None or column.numbers is not None or column.is_list:
-        return
-    in_brackets = [text for text in column.texts if re.fullmatch(r"\[.*[,\"'].*\]", text)]
-    several = [text for text in column.texts if plain(column.name) == "items" and re.search(r"[|;,]", text)]
-    if several or 2 * len(in_brackets) > len(column.texts):
-        raise DataError(
-            f"{source}: the column {column.name!r} has lists in its texts: {(several or in_brackets)[0][:60]!r}. Make "
-            f"them lists first, with polars.col({column.name!r}).str.split(...) or .str.json_decode(...), and pass the "
-            f"frame. If each text is one item, pass item={column.name!r}."
-        )
-
-
 def _choose_by_position(
     columns: _Columns, given: dict[str, Any], chosen: dict[str, int], kind: str, source: str, *, is_ordered: bool
 ) -> None:
@@ -279,9 +254,11 @@ def _check_ids(columns: _Columns, chosen: dict[str, int], kind: str, source: str
     end = chosen.get("rating", chosen.get("count", len(columns.names)))
     unused = [at for at in range(len(columns.names)) if at not in chosen.values()]
     dates = [at for at in (chosen["user"], chosen["item"]) if columns[at].numbers is None and columns[at].are_times]
+    first = columns[chosen["user"]]
+    dates += [chosen["user"]] if first.are_times and 2 * first.n_distinct > len(first.texts) > MAX_UNNAMED else []
     others = [at for at in unused if at < end and columns[at].can_be_ids and columns[at].n_distinct > 1]
     for at in dates:
-        _ask(columns, {}, kind, source, f"column {at} has dates, and stands where users or items are")
+        _ask(columns, {}, kind, source, f"column {at} has times, and stands where users or items are")
     for at in others:
         _ask(columns, {}, kind, source, f"column {at} may be the users or the items too")
 
@@ -313,6 +290,9 @@ def _choose_measure_by_position(
             _ask(columns, chosen, kind, source, f"column {unclear[0]} is neither a count nor a time")
         return
     if not is_time[0]:
+        numbers = columns[open_to[0]].numbers
+        if numbers is not None and columns[open_to[0]].is_whole and numbers.min() > LARGEST_RATING:
+            _ask(columns, chosen, kind, source, f"column {open_to[0]} has other numbers than ratings are")
         chosen[measure] = open_to[0]
 
 
@@ -379,11 +359,3 @@ def _count_advice(names: list[str]) -> str:
         f"the column {found!r} says how often, by its name, and no column has ratings. To learn from the counts, pass "
         f'kind="implicit"; if these are ratings, pass rating={found!r}.'
     )
-
-
-def there_are(names: list[str]) -> str:
-    """A sentence that lists the columns; how many there are, if nobody gave them names."""
-    if names == [f"column_{at + 1}" for at in range(len(names))]:
-        return f"It has {len(names)} columns without names: say which by position, from 0 to {len(names) - 1}."
-    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:20])
-    return f"The columns are {shown}{', ...' if len(names) > 20 else ''}."

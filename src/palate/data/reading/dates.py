@@ -22,6 +22,26 @@ Doubles = NDArray[np.float64]
 DAY = 86400
 FIRST_YEAR, LAST_YEAR = 1900, 2200  # other years are of another calendar, or no years
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+OTHER_MONTHS = {  # German, French, Spanish, Italian, Portuguese, Dutch, Danish, Swedish, Finnish -> MONTHS
+    name: MONTHS[at]
+    for at, names in enumerate(
+        (
+            "jan januar jänner janv janvier ene enero gen gennaio janeiro januari tammikuuta",
+            "febr februar févr fév février fevrier febrero febbraio fev fevereiro februari helmikuuta",
+            "märz mär mrz mars marzo março marco maart mrt marts maaliskuuta",
+            "avr avril abr abril aprile april huhtikuuta",
+            "mai mayo mag maggio maio mei maj toukokuuta",
+            "juin junio giu giugno junho juni kesäkuuta",
+            "juil juillet julio lug luglio julho juli heinäkuuta",
+            "août aout ago agosto augustus augusti elokuuta",
+            "sept septembre septiembre set settembre setembro september syyskuuta",
+            "okt oktober octobre octubre ott ottobre out outubro lokakuuta",
+            "november novembre noviembre novembro marraskuuta",
+            "dez dezember déc décembre decembre dic diciembre dicembre dezembro december joulukuuta",
+        )
+    )
+    for name in names.split()
+}
 ZONES = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}  # of RFC 2822
 CLOCK = r"(?P<hour>[0-9]{1,2})(?::?(?P<minute>[0-9]{2}))?(?::?(?P<second>[0-9]{2})(?:[.,][0-9]+)?)? ?(?P<half>[ap]m)?"
 ZONE = r" ?(?:utc|gmt|ut|z)?(?P<zone>[+-][0-9]{2}(?::?[0-9]{2})?)?"
@@ -47,6 +67,10 @@ IN_ORDER = {  # forms of which one must be chosen for a column; the last only if
     "year/month/day": r"'?(?P<year>[0-9]{2})[-/. ](?P<month>[0-9]{1,2})[-/. ](?P<day>[0-9]{1,2})",
 }
 ISO = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d")  # read fast
+OTHER_DATE = (  # 3. März 2021, le 1er juin 2020, 3 de marzo de 2021
+    r"^(?:\p{L}+\.?,? )??(?:le |el |il |de |den )?([0-9]{1,2})(?:er|º|°)?[-/. ]*(?:de[l']? |d')?"
+    rf"({'|'.join(sorted(OTHER_MONTHS, key=len, reverse=True))})\.?[-/., ]*(?:del? )?('?[0-9]{{2}}|[0-9]{{4}})\b"
+)
 WEEKDAY = r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?[, ]+"
 
 
@@ -77,12 +101,23 @@ def parsed(series: pl.Series, forms: tuple[str, ...]) -> pl.Series:
 
 def in_lower_case(texts: pl.Series) -> pl.Series:
     """Texts in lower case; 20261129T053631 with a clock as in 20261129 05:36:31."""
-    lower = texts.str.to_lowercase()
+    lower = _with_english_months(texts.str.to_lowercase())
     if not lower.str.contains(COMPACT).any():
         return lower
     return lower.str.replace(COMPACT, "${1} ${2}:${3}").str.replace(
         r"^([0-9]{8} [0-9]{2}:[0-9]{2})([0-9]{2})", "${1}:${2}"
     )
+
+
+def _with_english_months(texts: pl.Series) -> pl.Series:
+    """Texts with 3 mar 2021 where they have 3. märz 2021."""
+    found = texts.str.extract_groups(OTHER_DATE).struct.unnest()
+    if found.width == 0 or found.to_series(1).null_count() == len(texts):
+        return texts
+    day, month, year = (found.to_series(at) for at in range(3))
+    english = day + " " + month.replace(OTHER_MONTHS) + " " + year
+    rest = texts.str.replace(OTHER_DATE, "")
+    return (english + rest).zip_with(month.is_not_null(), texts)
 
 
 def days_in(texts: pl.Series) -> pl.Series:

@@ -1,4 +1,4 @@
-"""Dialects: how the fields of a text file are separated, quoted and called, and which lines stand above them.
+"""Dialects: how the fields of a text file are separated and quoted, and which lines stand above them.
 
 Everything is found on a sample. Each finding is a hypothesis about the whole file, and a row that contradicts it is a
 bad row.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from palate.data.reading.headers import is_number
 from palate.data.reading.looks import N_SAMPLED
-from palate.data.reading.names import FLAG_NAMES, INDEX_NAMES, is_common, is_wide_header, plain
-from palate.data.reading.numbers import are_flags, is_number_like
+from palate.data.reading.names import is_common
 from palate.errors import DataError
 
 SEPARATORS = ("::", "\t", ",", ";", "|", " ")
@@ -26,13 +26,9 @@ QUOTED_FIELD = re.compile(r'(?:^|(?<=[\n,;\t| :]))"[^"]*(?:""[^"]*)*"(?=[\r\n,;\
 MAX_TITLES = 20  # lines above the header
 COMMENT_MARKS = "#%"
 SEPARATOR_LINE = re.compile(r'"?sep=(.|\\t)"?[,;\t]*\s*', re.IGNORECASE)
-LONG_NUMBER = 100  # characters that no number has
-DECIMAL_COMMA = re.compile(r"^(\s*[-+]?\d+),(\d+\s*)$")
 MATRIX_MARKET = "%%matrixmarket"
 
 Quotes = Literal["csv", "backslash", "none"]
-
-DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?")
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,7 @@ def _after_titles(
         fields = unquoted_fields(lines[number], separator)
         if abs(len(fields) - width) <= 1 and _n_known(fields, given) >= 2:
             return number
-        if len(fields) >= width and any(map(_is_number, fields)):
+        if len(fields) >= width and any(map(is_number, fields)):
             break  # a row
         above.append(number)
     after = at
@@ -328,89 +324,3 @@ def sample_rows(lines: list[str], separator: str, quotes: Quotes) -> list[list[s
     reader = plain_records(ended, separator) if quotes == "none" else quoted_records(ended, separator, quotes)
     rows = [split(lines[start], separator) if reason else fields for start, _, fields, reason in reader]
     return [row for row in rows if any(field.strip() for field in row) or len(row) > 1]
-
-
-# ---- headers
-
-
-def has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int) -> bool:
-    """True if the first row has column names: one that the caller named, common ones, or just no number.
-
-    With two columns needed (`min_columns`), no row need have a number. Then the first row without one is a header only
-    if it has a common name, or a column has numbers below it.
-    """
-    row = sample[0]
-    if any(column in row for column in given.values() if column and isinstance(column, str)):
-        return True
-    n_common = sum(any(is_common(name, field) for name in row) for field in ("user", "item", "count"))
-    if n_common >= 2:
-        return True
-    if is_wide_header(sample):
-        return True
-    is_value = (_is_number(text) or is_number_like(text) or DATE.fullmatch(text.strip()) for text in row)
-    if any(is_value) or _begins_with_flag(sample):
-        return False
-    return min_columns > 2 or n_common > 0 or _numbers_begin(sample)
-
-
-def _numbers_begin(sample: list[list[str]]) -> bool:
-    """True if a column has only numbers except in the first row."""
-    columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
-    return len(sample) > 1 and any(_are_numbers(column[1:]) for column in columns if not _is_number(column[0]))
-
-
-def _are_numbers(texts: Sequence[str]) -> bool:
-    """True if some cells are there, and all of them are numbers."""
-    texts = [text for text in texts if text.strip()]
-    return bool(texts) and all(map(_is_number, texts))
-
-
-def _begins_with_flag(sample: list[list[str]]) -> bool:
-    """True if the first row has a word such as yes or up where the others have such words too: it is a value there.
-
-    A column may be called like or y.
-    """
-    columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
-    words = [column for column in columns if len(column[0]) > 1 and plain(column[0]) not in FLAG_NAMES]
-    return len(sample) > 1 and any(are_flags([column[0]]) and are_flags(list(column)) for column in words)
-
-
-def _is_number(text: str) -> bool:
-    if len(text) > LONG_NUMBER:
-        return False
-    try:
-        float(DECIMAL_COMMA.sub(r"\1.\2", text))
-    except ValueError:
-        return False
-    return True
-
-
-def ends_in_separators(sample: list[list[str]], header: bool, min_columns: int) -> bool:
-    """True if each line but perhaps the header ends in a separator, after which nothing stands."""
-    body = sample[int(header) :]
-    width = Counter(map(len, body)).most_common(1)[0][0] if body else 0
-    if width <= min_columns or any(row[-1].strip() for row in body if len(row) == width):
-        return False
-    return not header or len(sample[0]) == width - 1 or (len(sample[0]) == width and not sample[0][-1].strip())
-
-
-def names_of_rows(header: list[str], body: list[list[str]], separator: str) -> tuple[list[str], str]:
-    """Names of the columns, and how the header differs from the rows, if it does.
-
-    R writes names of rows without a name for their column. A header may have a name too many: for an index that is not
-    there, or for a last field that is left out.
-    """
-    names = [name.strip() for name in header]
-    widths = {len(row) for row in body}
-    if len(body) < 2 or len(widths) > 1:
-        return names, ""
-    width = widths.pop()
-    first = [row[0] for row in body]
-    can_be_names = len(set(first)) == len(first) and (separator in " \t" or all(map(str.isdecimal, first)))
-    if width == len(names) + 1 and can_be_names:
-        return ["", *names], "without a name for the first column"
-    if width != len(names) - 1 or width < 2:
-        return names, ""
-    if names[0].lower() in INDEX_NAMES and names[-1]:
-        return names[1:], "with a first name that no column has"
-    return names[:-1], f"with a last name that no column has ({names[-1]})" if names[-1] else ""

@@ -168,6 +168,8 @@ def _form_of_numbers(numbers: Doubles, *, is_named: bool) -> TimeForm:
         return TimeForm(partial(_of_numbers, convert=_days), "days since 1970, made seconds")
     if is_named and low >= DAYS_OF_1990 + SPREADSHEET and high <= DAYS_OF_2040 + SPREADSHEET:
         return TimeForm(partial(_of_numbers, convert=_spreadsheet_days), "days of a spreadsheet, made seconds")
+    if SECONDS_OF_1973 <= middle <= SECONDS_OF_2100:
+        return TimeForm(partial(_of_numbers, convert=_seconds))
     return TimeForm(partial(_of_numbers, convert=_same))
 
 
@@ -199,6 +201,11 @@ def _whole_or_float(texts: pl.Series) -> pl.Series:
 
 def _same(numbers: Doubles) -> Doubles:
     return numbers
+
+
+def _seconds(numbers: Doubles) -> Doubles:
+    """Seconds as they are; milliseconds among them are none."""
+    return np.where(numbers > SECONDS_OF_2100, np.nan, numbers)
 
 
 def _in_unit(numbers: Doubles, size: float) -> Doubles:

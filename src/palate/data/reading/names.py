@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 UNIT = re.compile(r"(?<=\w)\s*\(([^()a-z]*|m?s|utc|gmt|unix)\)$")  # behind a name
 INDEX_NAMES = ("", "index", "unnamed: 0")  # of an index that was written as the first column
 MAKER_NAMES = ("author", "authorid", "artist", "artistid", "person")  # who rated an item, or who made it
+
+ARTIST_NAMES = ("artist", "artistid", "artistname", "artists", "band", "performer", "singer")
+ALBUM_NAMES = ("album", "albumid")
+TRACK_NAMES = ("song", "songid", "track", "trackid")
 
 
 def plain(name: str) -> str:
@@ -74,6 +79,14 @@ PRICE_NAMES = ("value", "values")  # of ratings, unless a column says how many w
 COMMON_NAMES["rating"] += FLAG_NAMES  # only of columns of yes and no; others have names like theirs too
 COMMON_NAMES["count"] += COMMON_NAMES["rating"]
 
+TOTAL_NAMES = re.findall(  # of rows and columns that are nothing but a summary
+    r"\w+",
+    """total totals totale totaal grandtotal subtotal sum summe gesamt insgesamt somme suma somma average averages avg
+    averagerating avgrating mean means meanrating median mittelwert durchschnitt schnitt moyenne promedio gemiddelde
+    moda stdev stddev std variance anzahl summa medelvarde gennemsnit средняя среднее итого всего 合計 平均 合计 总计
+    평균 합계""",
+)
+
 
 def is_common(name: str, field: str) -> bool:
     """True if this is one of the common names of the field."""
@@ -85,3 +98,11 @@ def is_wide_header(rows: list[list[str]]) -> bool:
     first, *items = rows[0]
     is_first = first.strip().lower() in INDEX_NAMES or is_common(first, "user")
     return is_first and len(items) > 1 and len(set(items)) == len(items) and all(text.isdecimal() for text in items)
+
+
+def there_are(names: Sequence[str]) -> str:
+    """A sentence that lists the columns; how many there are, if nobody gave them names."""
+    if list(names) == [f"column_{at + 1}" for at in range(len(names))]:
+        return f"It has {len(names)} columns without names: say which by position, from 0 to {len(names) - 1}."
+    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:20])
+    return f"The columns are {shown}{', ...' if len(names) > 20 else ''}."

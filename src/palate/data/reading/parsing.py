@@ -19,13 +19,10 @@ from palate.data.reading.dialects import (
     Dialect,
     Opening,
     Quotes,
-    ends_in_separators,
     find_opening,
     find_quotes,
     find_separator,
-    has_header,
     is_comment,
-    names_of_rows,
     odd_quotes,
     plain_records,
     quoted_records,
@@ -33,9 +30,10 @@ from palate.data.reading.dialects import (
     without_quotes,
 )
 from palate.data.reading.foreign import refuse_foreign_text
+from palate.data.reading.headers import ends_in_separators, has_header, names_of_rows
 from palate.data.reading.layouts import Layout, LinedRows, find_layout
 from palate.data.reading.looks import N_SAMPLED
-from palate.data.reading.textfiles import Block, blocks, check_western, count, quotes_pair_up
+from palate.data.reading.textfiles import Block, blocks, count, quotes_pair_up
 from palate.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,8 +74,6 @@ class TextFile:
         lines = sample_lines(first)
         if not any(line.strip() for line in lines):
             raise DataError(f"{source} is empty: there are no ratings in it.")
-        if getattr(chunks, "is_guess", False):
-            check_western("\n".join(lines), source)
         if header is None and separator is None:
             refuse_foreign_text(lines, source)
         self.source = source

@@ -7,18 +7,18 @@ that one name, so that the file is read like any other. Rows without a rating or
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from palate.data.reading.cleaning import numbers
-from palate.data.reading.columns import FIELDS, position_of, there_are
+from palate.data.reading.columns import FIELDS, position_of
+from palate.data.reading.doubts import check_one_person
 from palate.data.reading.exports import OWN_TABLE, PLANNED, Export, are_scrobbles, export_of
 from palate.data.reading.frames import Table, table_of
 from palate.data.reading.moments import seconds_of_column
-from palate.data.reading.names import COMMON_NAMES, MAKER_NAMES, is_common, plain
+from palate.data.reading.names import COMMON_NAMES, MAKER_NAMES, is_common, plain, there_are
 from palate.data.reading.parsing import TextFile
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.errors import DataError, PalateError
@@ -168,6 +168,9 @@ def _rows_of_own_table(table: Table, person: Person, given: dict[str, Any], kind
     import polars as pl
 
     n = len(table.names)
+    if table.named:
+        rating = next((name for name in table.names if is_common(name, "rating")), None)
+        check_one_person(table.names, given, rating, table.source)
     own = dict(given, user=n)
     if own["item"] is None:
         own["item"] = _own_item(table, kind)
@@ -388,14 +391,3 @@ def _attributes(table: Table, export: Export, labels: pl.Series, kept: pl.Series
         columns["year"] = _whole_years(columns["year"])
     frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
     return None if frame.width < 2 else frame.filter(pl.col("item").is_not_null()).unique("item", maintain_order=True)
-
-
-def check_distinct(items: list[Any], person: Person, source: str) -> None:
-    """Raise DataError if a person's own table rates an item twice: then it may have users after all."""
-    counts = Counter(items)
-    if repeated := next((item for item, n in counts.items() if n > 1), None):
-        raise DataError(
-            f"{source}: no column is called {person.name!r}, so all rows would be that person's, but item {repeated!r} "
-            f"has {counts[repeated]} ratings. If several people rated, name the column of users: user=... If these are "
-            'one person\'s, say which of them count: duplicates="last".'
-        )

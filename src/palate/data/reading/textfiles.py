@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from palate.data.reading.containers import Content, Fits, in_words, name_of, opened_content, refuse_tables
+from palate.data.reading.western import check_western
 from palate.data.reading.workbooks import as_text, is_workbook_file
 from palate.errors import DataError
 
@@ -24,11 +25,7 @@ BLOCK = 1 << 24  # bytes read at a time, and the maximum length of a record
 TOO_LONG = f"a line longer than {BLOCK >> 20} MB"
 SAMPLE = 1 << 12  # bytes that tell the encoding
 QUOTED = re.compile(rb'"[^"]*"')
-BEYOND_ASCII = re.compile(r"(?:[A-Za-z]|[^\x00-\x7f])*[^\x00-\x7f](?:[A-Za-z]|[^\x00-\x7f])*")  # words that have some
-ODD_WORD = re.compile(  # three such letters, a capital behind a small one, or a sign in a word
-    r"[^\x00-\x7f]{3}|[a-zß-öø-ÿ][À-ÖØ-ÞŠŽŸŒ]|[\x80-\x9f]|[A-Za-zÀ-ÖØ-öø-ÿ][‚ƒ„‡ˆ‰‹›‘¢£¤¥¦¨¬¯±²³µ¶¸¹¼½¾×÷¿¡]|[£¤¥¦¿¡][a-zà-ÿ]*[^\W\d]{2}"
-)
-SIGNS = "’‘“”„…–—†®™©°ºª«»·•§¡¿€\xa0\xad"  # that stand beside words
+ESCAPES = re.compile(rb"\x1b\$\)?[@A-Z]")  # of ISO 2022
 WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 
 
@@ -59,7 +56,6 @@ class Chunks(Iterator[bytes]):
     def __init__(self, content: Any, encoding: str | None, name: str) -> None:
         self.how: dict[str, str] = dict(getattr(content, "how", {}))
         self.separator: str | None = getattr(content, "separator", None)
-        self.is_guess = False  # Windows-1252, since it is not UTF-8
         self._parts = _line_feeds(self._decoded(content, encoding, name), self.how)
 
     def __next__(self) -> bytes:
@@ -72,14 +68,18 @@ class Chunks(Iterator[bytes]):
             self.how["encoding"] = found
             yield from _transcoded(first, content, found, name)
             return
-        recode = Recoder()
+        recode, unchecked = Recoder(), ""
         chunk = first.removeprefix(codecs.BOM_UTF8)
         while chunk:
+            check_no_escapes(chunk, name)
             text = recode(chunk)
-            if recode.is_windows:
-                self.how["encoding"], self.is_guess = "windows-1252", True
+            if recode.is_windows and b"\0" not in text[:SAMPLE]:  # which no text has
+                self.how["encoding"] = "windows-1252"
+                lines, newline, unchecked = (unchecked + text.decode()).rpartition("\n")
+                check_western(lines + newline, name)
             yield text
             chunk = _read(content, name)
+        check_western(unchecked, name)
 
 
 def utf8_chunks(content: Any, encoding: str | None, name: str) -> Chunks:
@@ -125,6 +125,12 @@ def _transcoded(first: bytes, content: Any, encoding: str, name: str) -> Iterato
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         raise DataError(f"{name} is not {encoding}: {error}. Pass encoding= with the right one.") from error
+
+
+def check_no_escapes(chunk: bytes, name: str) -> None:
+    """Raise DataError for a Japanese, Chinese or Korean text of ISO 2022, in which all bytes are ASCII."""
+    if ESCAPES.search(chunk):
+        raise DataError(f'{name} has escapes of ISO 2022. Say how it is written: encoding="iso2022_jp", for instance.')
 
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:
@@ -255,20 +261,6 @@ class Recoder:
         if self.is_windows is None:
             self.is_windows = not any(_is_utf8(line) for line in data.split(b"\n") if not line.isascii())
         return codecs.charmap_decode(data, "strict", WINDOWS_1252)[0].encode() if self.is_windows else data
-
-
-def check_western(text: str, name: str) -> None:
-    """Raise DataError if half the words beyond ASCII are such as no Western language has: the encoding is another."""
-    words = [word.strip(SIGNS) for word in BEYOND_ASCII.findall(text)]
-    words = [word for word in words if not word.isascii()]
-    odd = [word for word in words if ODD_WORD.search(word)]
-    if odd and 2 * len(odd) >= len(words):
-        raise DataError(
-            f"{name} is not UTF-8, and read as Windows-1252 it has words such as {odd[0][:40]!r}. Say how it is "
-            'written: encoding="cp1251" or "koi8-r" (Cyrillic), "gbk" or "big5" (Chinese), "shift_jis" (Japanese), '
-            '"euc_kr" (Korean), "iso-8859-2" (Central European), "iso-8859-7" (Greek), "mac_roman", "cp437" or '
-            '"cp850"; or "cp1252", if these words are right.'
-        )
 
 
 def _is_utf8(line: bytes) -> bool:

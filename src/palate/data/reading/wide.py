@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import is_word_for_missing
-from palate.data.reading.columns import position_of, there_are
+from palate.data.reading.columns import position_of
 from palate.data.reading.frames import Table
 from palate.data.reading.looks import N_SAMPLED, Column
-from palate.data.reading.names import INDEX_NAMES, is_common
+from palate.data.reading.names import INDEX_NAMES, is_common, there_are
 from palate.data.reading.numbers import are_flags, is_number_like
+from palate.data.reading.summaries import without_summaries
 from palate.data.reading.wide_looks import cell_numbers
 from palate.errors import DataError, OptionError
 
@@ -82,6 +83,9 @@ def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, row
     names = table.own_names or (table.names if table.named else None)
     texts = [position for position in positions if names is not None and _is_text(table.column(position))]
     positions = [position for position in positions if position not in texts or len(texts) == len(positions)]
+    none = blank if isinstance(blank, int | float) and blank is not False else 0 if kind == "implicit" else None
+    kept = without_summaries(table, at, positions, names, none)
+    table, positions = kept.table, kept.positions
     others = _positions(len(positions), table) if names is None else [names[position] for position in positions]
     _check_columns(others, table.source, other)
     columns = [_cells(table.column(position)) for position in positions]
@@ -108,8 +112,10 @@ def long_table(table: Table, given: dict[str, Any], blank: Blank, kind: str, row
         "rating": "the cells",
     }
     how = {"wide": f"a row for each {what}"} | ({} if blank is False else {"blank": f"{blank:g}"})
+    how |= kept.how
     how |= {"first column": "the number of ratings of each row"} if is_count else {}
     unused = {table.names[position]: Column(table.names[position], table.sample(position)).look for position in texts}
+    unused |= kept.unused
     return LongTable(long, len(labels) * len(others) - long.height, taken, how, unused)
 
 
