@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import palate
-from palate.kernels.threads import InThisThread, thread_pool
+from palate.kernels.threads import InThisThread, ahead, thread_pool
 
 
 def grants(monkeypatch, most):
@@ -62,3 +62,48 @@ def test_ease_without_threads_gives_the_same_model(monkeypatch):
     with monkeypatch.context() as patch:
         grants(patch, 0)
         assert palate.EASE().fit(likes).recommend("u1").equals(expected)
+
+
+# ---- ahead
+
+
+def test_items_made_ahead_come_in_order():
+    assert list(ahead(iter(range(20)))) == list(range(20))
+    assert list(ahead(iter([]))) == []
+    assert list(ahead(iter([None, False]))) == [None, False]
+
+
+def test_the_next_item_is_made_while_one_is_used():
+    made = threading.Event()
+
+    def items():
+        yield 1
+        made.set()
+        yield 2
+
+    for item in ahead(items()):
+        assert made.wait(60), item
+
+
+def test_an_error_comes_where_the_item_would():
+    def items():
+        yield 1
+        raise ValueError("second")
+
+    found = ahead(items())
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="second"):
+        next(found)
+
+
+def test_items_can_be_left_before_the_last():
+    for item in ahead(iter(range(20))):
+        if item == 3:
+            break
+    assert item == 3
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_items_are_made_with_whatever_threads_are_granted(monkeypatch, most):
+    grants(monkeypatch, most)
+    assert list(ahead(iter(range(5)))) == list(range(5))

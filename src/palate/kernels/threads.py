@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
 
 
 def thread_pool(n: int) -> Executor:
@@ -26,6 +28,16 @@ def thread_pool(n: int) -> Executor:
             hold.set()
             return pool
     return InThisThread()
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, each made by a thread while the one before it is used."""
+    end = object()
+    with thread_pool(1) as maker:
+        made = maker.submit(next, items, end)
+        while (item := made.result()) is not end:
+            made = maker.submit(next, items, end)
+            yield cast(T, item)
 
 
 class InThisThread(Executor):

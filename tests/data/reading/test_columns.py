@@ -224,8 +224,6 @@ FEW = ITEMS * 100_003  # neither counts nor times
         ((USERS, ITEMS, SMALL + 1, SECONDS), {"kind": "implicit"}, {"user": 0, "item": 1, "count": 2, "time": 3}),
         ((USERS, ITEMS, SECONDS, SMALL + 1), {"kind": "implicit"}, {"user": 0, "item": 1, "count": 3, "time": 2}),
         ((USERS, ITEMS, FEW), {"kind": "implicit", "weight": 2}, {"user": 0, "item": 1, "count": 2}),
-        ((USERS, ITEMS * 100, STARS * 1000), {}, {"user": 0, "item": 1, "rating": 2}),
-        ((STARS, ITEMS, USERS * 1000, SECONDS), {"user": 0, "item": 1}, {"user": 0, "item": 1, "rating": 2, "time": 3}),
     ],
 )
 def test_columns_without_names(columns, options, expected):
@@ -263,9 +261,11 @@ def columns_of(names, rows, **options):
 
 
 def test_a_name_earlier_in_the_list_comes_before_a_later_one():
-    rows = [("a", "x", "m", 5, 3), ("b", "y", "n", 4, 2)]
+    rows = [("a", "x", "m", 5, 5), ("b", "y", "n", 4, 4)]
     found = columns_of("customer user movie score rating", rows)
     assert found == {"user": "user", "item": "movie", "rating": "rating"}
+    with pytest.raises(DataError, match="both 'rating' and 'score' may be the ratings, and they differ"):
+        columns_of("user movie score rating", [(*row[1:4], row[4] - 1) for row in rows])
 
 
 def test_two_columns_of_one_name_are_asked_about():

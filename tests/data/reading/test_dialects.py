@@ -202,14 +202,14 @@ PLAIN_TEXTS = st.text(st.sampled_from("ab \"'"), min_size=1, max_size=6).filter(
 @given(st.lists(PLAIN_TEXTS, min_size=2, max_size=12, unique=True))
 def test_no_row_is_lost_or_joined_where_quotes_are_text(items):
     """Each line is a row, or the file is refused; items are as written but for quotes around them."""
-    text = "".join(f"u{n}\t{item}\t3\n" for n, item in enumerate(items))
+    text = "".join(f"u{n % 3}\t{item}\t3\n" for n, item in enumerate(items))
     try:
         found = triples(text)
     except DataError as error:
         assert "quot" in str(error) or "no item" in str(error)
         return
     if how(text).get("quotes") == "part of the text":
-        assert found == sorted((f"u{n}", item, 3.0) for n, item in enumerate(items))
+        assert found == sorted((f"u{n % 3}", item, 3.0) for n, item in enumerate(items))
 
 
 @given(st.text(st.sampled_from('a",\n'), max_size=14))

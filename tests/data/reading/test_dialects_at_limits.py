@@ -6,16 +6,14 @@ import pytest
 
 from palate.data.reading import read
 from palate.data.reading.dialects import (
-    ends_in_separators,
     find_quotes,
     find_separator,
-    has_header,
     is_comment,
     most_common_width,
-    names_of_rows,
     quoted_records,
     sample_rows,
 )
+from palate.data.reading.headers import ends_in_separators, has_header, names_of_rows
 from palate.errors import DataError
 
 NONE_GIVEN = dict.fromkeys(("user", "item", "rating", "time", "weight"))

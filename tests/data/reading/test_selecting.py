@@ -38,8 +38,8 @@ def test_bad_rows_are_still_seen_and_those_left_out_are_not(tmp_path):
     path = tmp_path / "r.csv"
     path.write_text("user,item,rating,year\nann,tea,5,2001\nbob,tea,bad,2001\ncid,jam,4,2020\ndan,jam,bad,2021\n")
     with pytest.raises(DataError, match="line 5: 'dan,jam,bad,2021'"):
-        palate.read(path, where="year > 2010")
-    report = palate.read(path, where="year > 2010", on_bad_rows="report").report
+        palate.read(path, item="item", where="year > 2010")
+    report = palate.read(path, item="item", where="year > 2010", on_bad_rows="report").report
     assert report.bad_rows == {"the rating is not a number": 1}
     assert report.left_out == {"where= is not met": 2}
 

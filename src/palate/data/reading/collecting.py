@@ -39,6 +39,7 @@ from palate.data.reading.wide import Blank, long_table
 from palate.data.reading.wide_looks import check_not_wide, check_sample_not_wide
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, LabelTypeError
+from palate.kernels.threads import ahead
 
 if TYPE_CHECKING:
     import polars as pl
@@ -160,7 +161,8 @@ class Collector:
         blocks = text.rows()
         first = list(islice(blocks, 2))  # a last line without an end is a block of its own
         self.decide([self._selected(exact() if fast is None else fast, text, chosen).frame for fast, exact in first])
-        for fast, exact in chain((first.pop(0) for _ in range(len(first))), blocks):
+        rest = ahead(blocks) if len(first) == 2 else iter(())  # parsed while rows before them are added
+        for fast, exact in chain((first.pop(0) for _ in range(len(first))), rest):
             if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
                 self.add(self._selected(exact(), text, chosen))
         self.how = text.how | (self.forms.how if self.forms else {})  # some of it is known at the end only
