@@ -7,13 +7,14 @@ standard error says which), 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from palate.cli import messages, printing
 from palate.cli import options as opt
-from palate.cli import printing
 from palate.cli.loading import (
     RECIPES,
     check_kind,
@@ -209,6 +210,8 @@ def check(
         found = check_ratings(read_ratings(data, options))
     else:
         found = check_ratings(data, **for_read(reading))
+    words = messages.options_of(app, ["palate", "check"])
+    found = replace(found, findings=tuple(replace(one, do=messages.as_typed(one.do, words)) for one in found.findings))
     if json:
         printing.print_json(found.to_dict())
     else:

@@ -16,6 +16,7 @@ LISTED = re.compile(r"(--[a-z-]+ \S+), (?=--)")  # options one after the other n
 LIKES = re.compile(r"\w+\.likes\(at_least=([\w.]+)\)")
 SUBJECT = re.compile(r"\w+(?= (must|needs) )")
 PLAIN = re.compile(r"[\w.-]+")
+COLUMNS = ("rating", "time", "weight")  # "false" says that there is none
 
 
 def as_typed(text: str, options: Mapping[str, str]) -> str:
@@ -47,7 +48,7 @@ def _typed(name: str, value: str, options: Mapping[str, str]) -> str:
     if value == "True" and f"with_{name}" in options:
         return options[f"with_{name}"]
     if value == "False" and name in options:
-        return options.get(f"no_{name}", "")
+        return options.get(f"no_{name}", f"{options[name]} false" if name in COLUMNS else "")
     if name not in options or value == "True":
         return options.get(name, "")
     return f"{options[name]} {_value(value)}".rstrip()

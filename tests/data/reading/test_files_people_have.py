@@ -2,12 +2,14 @@
 
 import io
 import json
+import re
 import tarfile
 import zipfile
 
 import pytest
 
 import palate
+from helpers.command_line import many
 
 CHOICES = {"kind": "implicit"}
 TEA = {("ann", "tea", 5), ("ann", "jam", 3), ("bob", "tea", 4)}
@@ -325,3 +327,14 @@ def test_dates_as_people_write_them(tmp_path, written, meant):
     text = "".join(f'u{row},tea,{row},"{date}"\n' for row, date in enumerate(texts))
     ratings = palate.read(stored(tmp_path, "user,item,rating,date\n" + text))
     assert (ratings.times if meant is None else ratings.times.tolist()) == meant
+
+
+def test_the_command_line_speaks_its_own_words_of_every_file(tmp_path):
+    commands = []
+    for number, (content, *_) in enumerate((SERVICES | PROGRAMS).values()):
+        (folder := tmp_path / str(number)).mkdir()
+        commands.append(["check", stored(folder, content)])
+    for told in many(*commands):
+        said = told.stdout + told.stderr
+        assert "Traceback" not in said
+        assert not re.search(r"\b(?:missing|time|user|item|rating|wide|event|encoding|separator)=", said), said
