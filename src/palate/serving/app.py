@@ -1,0 +1,56 @@
+"""The ASGI application: endpoints as routes, what every request passes through, start and stop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from palate.errors import PalateError
+from palate.serving.endpoints import ENCODER, JSON
+from palate.serving.openapi import document
+from palate.serving.problems import ProblemError, handle, respond
+from palate.serving.routes import ENDPOINTS
+from palate.serving.schema import Problem
+from palate.serving.service import Service
+
+
+def application(service: Service) -> Starlette:
+    """The application that answers with a service."""
+    described = ENCODER.encode(document(ENDPOINTS))
+
+    async def openapi(request: Request) -> Response:  # noqa: ARG001
+        return Response(described, media_type=JSON)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await service.commit.start()
+        yield
+        await service.commit.close()
+        service.store.close()
+
+    return Starlette(
+        routes=[*(endpoint.route(service) for endpoint in ENDPOINTS), Route("/openapi.json", openapi)],
+        exception_handlers={
+            HTTPException: _http,
+            Exception: handle,
+            **dict.fromkeys((PalateError, ProblemError, msgspec.DecodeError), handle),
+        },
+        lifespan=lifespan,
+    )
+
+
+async def _http(request: Request, error: Any) -> Response:
+    """What Starlette itself refuses: a path or a method that is not there."""
+    detail = {
+        404: f"There is nothing at {request.url.path}; /docs lists what there is.",
+        405: f"{request.method} is not for {request.url.path}; /docs lists what is.",
+    }.get(error.status_code, str(error.detail))
+    return respond(Problem(str(error.detail), error.status_code, detail), error.headers)

@@ -1,0 +1,126 @@
+"""Endpoints: a method and path, the types that it takes and gives, and the function that answers.
+
+The routes and /openapi.json are both made from them, so that what is described is what is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from palate.serving.problems import ProblemError
+
+if TYPE_CHECKING:
+    from palate.serving.service import Service
+
+Scope = Literal["read", "feedback", "admin"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+JSON = "application/json"
+ENCODER = msgspec.json.Encoder()
+
+
+class Call(NamedTuple):
+    """One request, checked: the service, what stands in the path, the query or body as its type, and the key's name."""
+
+    service: Service
+    path: Mapping[str, str]
+    query: Any
+    body: Any
+    key: str
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one path.
+
+    Attributes:
+        method (str): "GET", "POST", "PUT" or "DELETE".
+        path (str): With parameters in braces, such as "/v1/users/{user}".
+        handle (async function): From a Call to an answer of the type `answer`.
+        answer (type): What it gives.
+        query (msgspec type, default None): The parameters after the question mark.
+        body (type, default None): The JSON of the body.
+        scope (str, default "read"): What a key must allow.
+        may_fail_apart (bool, default False): The answer is a list in which a problem may stand in place of an answer.
+    """
+
+    method: Method
+    path: str
+    handle: Callable[[Call], Awaitable[Any]]
+    answer: Any
+    query: type[msgspec.Struct] | None = None
+    body: Any = None
+    scope: Scope = "read"
+    may_fail_apart: bool = False
+    names: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        many = (
+            ()
+            if self.query is None
+            else tuple(one.name for one in msgspec.structs.fields(self.query) if "list" in str(one.type))
+        )
+        object.__setattr__(self, "names", many)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.handle.__doc__ or "").strip().partition("\n")[0]
+
+    def route(self, service: Service) -> Route:
+        """The Starlette route that answers with this."""
+        decoder = None if self.body is None else msgspec.json.Decoder(self.body)
+
+        async def answer(request: Request) -> Response:
+            key = service.guard.admit(request.scope, self.scope)
+            query = None if self.query is None else self._query_of(request)
+            body = None if decoder is None else decoder.decode(await _body_of(request, service.settings.max_body))
+            made = await self.handle(Call(service, request.path_params, query, body, key))
+            return made if isinstance(made, Response) else Response(ENCODER.encode(made), media_type=JSON)
+
+        return Route(self.path, answer, methods=[self.method], name=f"{self.method} {self.path}")
+
+    def _query_of(self, request: Request) -> Any:
+        """The query parameters as their type; a repeated one is a list."""
+        assert self.query is not None
+        given: dict[str, Any] = {}
+        for name, value in request.query_params.multi_items():
+            if name in self.names:
+                given.setdefault(name, []).append(value)
+            elif name == "max_per":
+                given[name] = _limits_of(value)
+            elif name in given:
+                raise ProblemError(422, f"{name} is given twice; give it once.")
+            else:
+                given[name] = value
+        return msgspec.convert(given, self.query, strict=False)
+
+
+def _limits_of(text: str) -> dict[str, str]:
+    """The limits in "genre:2,decade:3"."""
+    pairs = [part.rpartition(":") for part in text.split(",")]
+    if not all(column and count for column, _, count in pairs):
+        raise ProblemError(422, f"max_per={text!r}: write a column and a count, such as max_per=genre:2.")
+    return {column: count for column, _, count in pairs}
+
+
+async def _body_of(request: Request, limit: int) -> bytes:
+    """The body, up to a limit in bytes."""
+    too_large = f"The body is larger than {limit:,} bytes; send less at a time."
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise ProblemError(413, too_large)
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise ProblemError(413, too_large)
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,87 @@
+"""/openapi.json (3.1), made from the endpoints and their types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from palate.serving.endpoints import JSON, Endpoint
+from palate.serving.problems import MEDIA_TYPE
+from palate.serving.schema import Problem
+from palate.version import __version__
+
+REF = "#/components/schemas/{name}"
+PROBLEMS = {
+    400: "A body that is no JSON.",
+    401: "No valid key.",
+    403: "A key without this scope.",
+    404: "Something that is not there.",
+    413: "A body that is too large.",
+    422: "A value that cannot be.",
+    429: "Too much at a time.",
+    500: "A failure of the server.",
+    503: "A store that cannot be reached.",
+}
+
+
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The description of the API."""
+    types = [
+        Problem,
+        *(part for each in endpoints for part in (each.body, each.answer, each.query) if part is not None),
+    ]
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    of_type = dict(zip(map(repr, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for each in endpoints:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, of_type, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "palate", "version": __version__, "description": "Recommendations over HTTP."},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "token": {"type": "apiKey", "in": "header", "name": "X-Palate-Admin"},
+            },
+        },
+    }
+
+
+def _operation(each: Endpoint, of_type: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """One method of one path."""
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", each.path)
+    ]
+    if each.query is not None:
+        parts = components[each.query.__name__]["properties"]
+        parameters += [_parameter(name, part) for name, part in parts.items()]
+    answer, failure = of_type[repr(each.answer)], of_type[repr(Problem)]
+    if each.may_fail_apart:
+        answer = answer | {"items": {"anyOf": [answer["items"], failure]}}
+    problem = {"content": {MEDIA_TYPE: {"schema": failure}}}
+    made: dict[str, Any] = {
+        "operationId": each.handle.__name__,
+        "summary": each.summary,
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "The answer.", "content": {JSON: {"schema": answer}}},
+            **{str(status): {"description": what, **problem} for status, what in PROBLEMS.items()},
+        },
+        "security": [{"token": []}] if each.scope == "admin" else [{}, {"key": []}],
+    }
+    if each.body is not None:
+        made["requestBody"] = {"required": True, "content": {JSON: {"schema": of_type[repr(each.body)]}}}
+    return made
+
+
+def _parameter(name: str, part: dict[str, Any]) -> dict[str, Any]:
+    """A query parameter."""
+    if name == "max_per":
+        part = {"type": "string", "description": "Columns and counts, such as genre:2,decade:3."}
+    return {"name": name, "in": "query", "required": False, "schema": part}

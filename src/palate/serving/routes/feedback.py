@@ -1,0 +1,55 @@
+"""What users did: taken in, shown, forgotten."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from msgspec import Meta
+
+from palate.serving.endpoints import Call, Endpoint
+from palate.serving.people import code_of, label_in
+from palate.serving.schema import MAX_BATCH, Feedback, FeedbackAnswer, History, Rated
+from palate.serving.store import Event
+
+Feedbacks = Annotated[list[Feedback], Meta(max_length=MAX_BATCH)]
+
+
+async def feedback(call: Call) -> FeedbackAnswer:
+    """Keep what users did. When this answers it is durable, and the users' next answers count it."""
+    call.service.guard.spend(call.key, len(call.body))
+    now = time.time()
+    events = [
+        Event(one.id, str(one.user), str(one.item), one.value, one.event, int(one.time or now), one.answer)
+        for one in call.body
+    ]
+    added = await call.service.commit.add(events)
+    accepted = sum(added.is_new)
+    return FeedbackAnswer(accepted, len(events) - accepted)
+
+
+async def history(call: Call) -> History:
+    """Show what is known of a user: what the model learned from, and what arrived since."""
+    service, user = call.service, call.path["user"]
+    service.live.refresh()
+    served = service.models.of(user)
+    model = served.model
+    code = model.user_vocabulary.find(label_in(model.user_vocabulary, user))
+    ratings = []
+    if code >= 0:
+        codes, values = model.history.row(code)
+        ratings = [
+            Rated(served.labels[item], served.title(item), value, None, None, learned=True)
+            for item, value in zip(codes.tolist(), values.tolist(), strict=True)
+        ]
+    for _, event in service.live.events_of(user, served.learned_up_to):
+        item = code_of(model.item_vocabulary, event.item)
+        label, title = (event.item, None) if item < 0 else (served.labels[item], served.title(item))
+        ratings.append(Rated(label, title, event.value, event.event, float(event.time), learned=False))
+    return History(user, bool(ratings), ratings)
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/v1/feedback", feedback, FeedbackAnswer, body=Feedbacks, scope="feedback"),
+    Endpoint("GET", "/v1/users/{user}/history", history, History),
+)
