@@ -31,6 +31,7 @@ from palate.cli.loading import (
 from palate.cli.model_selection import compare, tune
 from palate.cli.queries import explain, predict, recommend, similar
 from palate.cli.reading import for_read
+from palate.cli.serving import keys, serve
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -176,6 +177,13 @@ app.command()(tune)
 
 for command in (predict, recommend, similar, explain):
     app.command()(command)
+
+
+# ---- serve
+
+
+app.command()(serve)
+app.add_typer(keys, name="keys")
 
 
 # ---- show and check

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from palate.errors import PalateError
 from palate.serving.endpoints import ENCODER, JSON
+from palate.serving.observing import Observed
 from palate.serving.openapi import document
 from palate.serving.problems import ProblemError, handle, respond
 from palate.serving.routes import ENDPOINTS
@@ -22,7 +23,7 @@ from palate.serving.schema import Problem
 from palate.serving.service import Service
 
 
-def application(service: Service) -> Starlette:
+def application(service: Service) -> Observed:
     """The application that answers with a service."""
     described = ENCODER.encode(document(ENDPOINTS))
 
@@ -36,7 +37,7 @@ def application(service: Service) -> Starlette:
         await service.commit.close()
         service.store.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[*(endpoint.route(service) for endpoint in ENDPOINTS), Route("/openapi.json", openapi)],
         exception_handlers={
             HTTPException: _http,
@@ -45,6 +46,7 @@ def application(service: Service) -> Starlette:
         },
         lifespan=lifespan,
     )
+    return Observed(app, service.metrics)
 
 
 async def _http(request: Request, error: Any) -> Response:

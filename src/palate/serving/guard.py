@@ -45,6 +45,11 @@ class Guard:
         self._rate = events_per_second
         self._left: dict[str, tuple[float, float]] = {}
 
+    def renew(self, keys: Sequence[Key]) -> None:
+        """Take these keys from now on. None at all are not taken: the server would be open to everybody."""
+        if keys:
+            self._keys = tuple(keys)
+
     def admit(self, scope: Mapping[str, Any], wanted: str) -> str:
         """The name of the key that allows this; "" where none is needed. Raises ProblemError 401 or 403."""
         if not self._keys and wanted != "admin":

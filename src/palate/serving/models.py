@@ -21,7 +21,8 @@ def load_served(path: Path) -> Served:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     learned = recommender.model.training.get("learned_up_to", 0)
-    return Served(recommender, path.stem, f"{path.stem}@{digest[:DIGEST_LETTERS]}", int(learned))
+    name, written = path.stem, path.stat().st_mtime
+    return Served(recommender, name, f"{name}@{digest[:DIGEST_LETTERS]}", int(learned), written)
 
 
 class Models:
@@ -35,7 +36,7 @@ class Models:
         self._by_name = {one.name: one for one in served}
         self._shares = {served[0].name: 1.0}
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Served]:
         return iter(tuple(self._by_name.values()))
 
     @property

@@ -70,7 +70,7 @@ def _operation(each: Endpoint, of_type: dict[str, Any], components: dict[str, An
         "summary": each.summary,
         "parameters": parameters,
         "responses": {
-            "200": {"description": "The answer.", "content": {JSON: {"schema": answer}}},
+            "200": {"description": "The answer.", "content": {each.media_type: {"schema": answer}}},
             **{str(status): {"description": what, **problem} for status, what in PROBLEMS.items()},
         },
         "security": [{"token": []}] if each.scope == "admin" else [{}, {"key": []}],

@@ -24,7 +24,7 @@ class ProblemError(Exception):
         self.headers = headers
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: BaseException) -> Problem:
     """The problem behind an error. What palate raises on purpose is the caller's to mend; all else is the server's."""
     if isinstance(error, ProblemError):
         return error.problem

@@ -45,13 +45,15 @@ class Served:
         recommender (Recommender): The model.
         name (str): What requests call it.
         id (str): The name and the beginning of the file's digest: which model made an answer.
-        learned_up_to (int): The sequence number of the last event that it learned.
+        learned_up_to (int, default 0): The sequence number of the last event that it learned.
+        fitted_at (float, default 0.0): When its file was written, in seconds since 1970.
     """
 
     recommender: Recommender
     name: str
     id: str
     learned_up_to: int = 0
+    fitted_at: float = 0.0
     _queries: OrderedDict[tuple[Any, ...], Query] = field(default_factory=OrderedDict)
 
     @property
@@ -103,18 +105,16 @@ class Served:
         limits = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
         scores = np.clip(scores, *limits)
         low, high, chance = self._intervals(people, rows, codes, asked[0][0])
-        lists = []
+        lists: list[list[Recommended]] = []
         for at, (options, person) in enumerate(asked):
             n = min(options.n, int((codes[at] >= 0).sum()))
-            columns = codes[at, :n].tolist(), scores[at, :n].tolist(), low[at], high[at], chance[at]
+            own, ends = codes[at, :n].tolist(), zip(low[at], high[at], chance[at], strict=True)
+            entries = enumerate(zip(own, scores[at, :n].tolist(), ends, strict=False), 1)
             lists.append(
-                [
-                    Recommended(self.labels[code], self.title(code), rank, score, *interval)
-                    for rank, (code, score, *interval) in enumerate(zip(*columns, strict=False), 1)
-                ]
+                [Recommended(self.labels[c], self.title(c), rank, score, *end) for rank, (c, score, end) in entries]
             )
             if options.explain:
-                self._give_reasons(lists[-1], columns[0], _row(rows, at), person)
+                self._give_reasons(lists[-1], own, _row(rows, at), person)
         return lists
 
     def _query(self, key: tuple[Any, ...], options: ListOptions) -> Query:
@@ -153,7 +153,7 @@ class Served:
 
     def _intervals(
         self, people: Sequence[Person], rows: UserRows, codes: Codes, options: ListOptions
-    ) -> tuple[list[list[float | None]], ...]:
+    ) -> tuple[Any, Any, Any]:
         """low, high and the chance of at_least or more for each item of each list; None where there are none."""
         nothing: list[list[float | None]] = [[None] * codes.shape[1]] * len(codes)
         model = self.model

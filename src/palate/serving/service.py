@@ -16,6 +16,7 @@ from palate.errors import PalateError
 from palate.serving.batching import Batcher
 from palate.serving.guard import Guard
 from palate.serving.live import Live
+from palate.serving.metrics import Metrics
 from palate.serving.models import Models
 from palate.serving.people import Person, described, known_user
 from palate.serving.problems import ProblemError
@@ -47,7 +48,14 @@ class Service:
         self.guard = guard
         self.settings = settings
         self.live = Live(store, models.learned_up_to)
+        self.metrics = Metrics()
         self.lists: Batcher[ListRequest, ListAnswer] = Batcher(self._lists)
+
+    def reload(self, served: Sequence[Served]) -> None:
+        """Let these models take the place of those of the same names, and see which keys there are now."""
+        for one in served:
+            self.models.put(one)
+        self.guard.renew(self.store.keys())
 
     def person(
         self,
@@ -77,6 +85,9 @@ class Service:
                 ready[served.id].append((at, options, served, person))
             except (PalateError, ProblemError) as error:
                 found[at] = error
+        people = [person for group in ready.values() for *_, person in group]
+        self.metrics.fold_ins.inc(sum(person.history is not None for person in people))
+        self.metrics.unknown_users.inc(sum(not person.is_known for person in people))
         for group in ready.values():
             served = group[0][2]
             made = served.lists([(options, person) for _, options, _, person in group])
@@ -102,5 +113,5 @@ class Service:
 
 
 def answer_id(served: Served) -> str:
-    """The id of an answer. It begins with that of the model, so that feedback which names it says whose answer it was."""
+    """The id of an answer. It begins with that of the model: feedback that names it says whose answer it was."""
     return f"{served.id}.{secrets.token_hex(8)}"

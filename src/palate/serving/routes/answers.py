@@ -63,7 +63,7 @@ async def many_recommendations(call: Call) -> list[ListAnswer | Problem]:
     """Recommend to many users, known or described, in one pass; an answer or a problem each, in order."""
     asked = (call.service.lists.ask(request) for request in call.body)
     made = await asyncio.gather(*asked, return_exceptions=True)
-    return [problem_of(one) if isinstance(one, Exception) else one for one in made]
+    return [one if isinstance(one, ListAnswer) else problem_of(one) for one in made]
 
 
 async def ranking(call: Call) -> ListAnswer:

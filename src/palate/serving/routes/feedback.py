@@ -25,6 +25,7 @@ async def feedback(call: Call) -> FeedbackAnswer:
     ]
     added = await call.service.commit.add(events)
     accepted = sum(added.is_new)
+    call.service.metrics.took_in(accepted, len(events) - accepted)
     return FeedbackAnswer(accepted, len(events) - accepted)
 
 

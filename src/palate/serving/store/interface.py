@@ -1,7 +1,7 @@
 """What a store of feedback does. Each backend implements Store; committing.py makes one commit of many requests.
 
-An event has an id that its sender chose: sending it again changes nothing. The store gives each event a sequence number.
-Numbers rise in the order in which events become visible, so that "learned up to 1200" leaves nothing out.
+An event has an id that its sender chose: sending it again changes nothing. The store gives each event a sequence
+number. Numbers rise in the order in which events become visible, so that "learned up to 1200" leaves nothing out.
 """
 
 from __future__ import annotations
