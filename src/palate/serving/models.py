@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import palate
@@ -48,6 +48,10 @@ class Models:
     def learned_up_to(self) -> int:
         """The sequence number up to which every model has learned."""
         return min(one.learned_up_to for one in self._by_name.values())
+
+    def named(self, name: str) -> Served:
+        """The model of this name, which there is."""
+        return self._by_name[name]
 
     def put(self, served: Served) -> None:
         """Let a model take the place of the one of the same name. Answers under way end with the old one."""

@@ -15,6 +15,7 @@ from palate.data.vocabulary import Label
 from palate.errors import PalateError
 from palate.serving.batching import Batcher
 from palate.serving.guard import Guard
+from palate.serving.judging import Judged
 from palate.serving.live import Live
 from palate.serving.metrics import Metrics
 from palate.serving.models import Models
@@ -49,6 +50,7 @@ class Service:
         self.settings = settings
         self.live = Live(store, models.learned_up_to)
         self.metrics = Metrics()
+        self.judged = Judged(self.metrics)
         self.lists: Batcher[ListRequest, ListAnswer] = Batcher(self._lists)
 
     def reload(self, served: Sequence[Served]) -> None:

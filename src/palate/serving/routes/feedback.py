@@ -17,15 +17,18 @@ Feedbacks = Annotated[list[Feedback], Meta(max_length=MAX_BATCH)]
 
 async def feedback(call: Call) -> FeedbackAnswer:
     """Keep what users did. When this answers it is durable, and the users' next answers count it."""
-    call.service.guard.spend(call.key, len(call.body))
+    service = call.service
+    service.guard.spend(call.key, len(call.body))
     now = time.time()
     events = [
         Event(one.id, str(one.user), str(one.item), one.value, one.event, int(one.time or now), one.answer)
         for one in call.body
     ]
-    added = await call.service.commit.add(events)
+    added = await service.commit.add(events)
     accepted = sum(added.is_new)
-    call.service.metrics.took_in(accepted, len(events) - accepted)
+    new = [event for event, is_new in zip(events, added.is_new, strict=True) if is_new]
+    service.judged.see(service.models.of(None), new)
+    service.metrics.took_in(accepted, len(events) - accepted)
     return FeedbackAnswer(accepted, len(events) - accepted)
 
 
