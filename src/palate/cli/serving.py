@@ -32,6 +32,13 @@ def serve(
     port: Annotated[int, Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     store: Store = STORE,
     workers: Annotated[int, Option(min=1, max=64, help="Processes that answer.")] = 1,
+    refit: Annotated[
+        str, Option(metavar="WHEN", help="Fit again: never, every 1000 events, every 6 hours, or drift.")
+    ] = "never",
+    ratings: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="The training ratings, for --refit; else those in the model.", show_default=False),
+    ] = None,
     scenarios: Annotated[
         Path | None, Option(metavar="FILE", help="A TOML file of named options for lists.", show_default=False)
     ] = None,
@@ -52,6 +59,8 @@ def serve(
         port=port or serving.free_port(host),
         store=store,
         workers=workers,
+        refit=refit,
+        ratings=None if ratings is None else str(ratings),
         scenarios=None if scenarios is None else str(scenarios),
         log=log,
         log_requests=log_requests,

@@ -33,7 +33,11 @@ def application(service: Service) -> Observed:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await service.commit.start()
+        if service.refitter is not None:
+            service.refitter.start()
         yield
+        if service.refitter is not None:
+            await service.refitter.close()
         await service.commit.close()
         service.store.close()
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from palate.serving.observing import PATH
+from palate.serving.observing import NO_LIMIT, PATH
 from palate.serving.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Endpoint:
         body (type, default None): The JSON of the body.
         scope (str, default "read"): What a key must allow.
         may_fail_apart (bool, default False): The answer is a list in which a problem may stand in place of an answer.
+        may_take_long (bool, default False): No limit of time.
         media_type (str, default "application/json"): Of the answer.
     """
 
@@ -61,6 +62,7 @@ class Endpoint:
     body: Any = None
     scope: Scope = "read"
     may_fail_apart: bool = False
+    may_take_long: bool = False
     media_type: str = JSON
     names: tuple[str, ...] = field(init=False, default=())
 
@@ -83,6 +85,8 @@ class Endpoint:
 
         async def answer(request: Request) -> Response:
             request.scope[PATH] = self.path
+            if self.may_take_long:
+                request.scope[NO_LIMIT]()
             key = service.guard.admit(request.scope, self.scope)
             query = None if self.query is None else self._query_of(request)
             body = None if decoder is None else decoder.decode(await _body_of(request, service.settings.max_body))

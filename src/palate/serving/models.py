@@ -22,7 +22,7 @@ def load_served(path: Path) -> Served:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     learned = recommender.model.training.get("learned_up_to", 0)
     name, written = path.stem, path.stat().st_mtime
-    return Served(recommender, name, f"{name}@{digest[:DIGEST_LETTERS]}", int(learned), written)
+    return Served(recommender, name, f"{name}@{digest[:DIGEST_LETTERS]}", int(learned), written, path)
 
 
 class Models:

@@ -18,6 +18,7 @@ from palate.serving.schema import Problem
 
 LOG = logging.getLogger("palate.serving")
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+NO_LIMIT = "palate.no_limit"  # a function that lifts the limit of time
 PATH = "palate.path"  # where a route leaves the address as it is declared, without anybody's label
 
 
@@ -53,7 +54,8 @@ class Observed:
             await send(message)
 
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds) as limit:
+                scope[NO_LIMIT] = lambda: limit.reschedule(None)
                 await self._app(scope, receive, observed)
         except TimeoutError:
             if status == 0:

@@ -23,6 +23,7 @@ from palate.serving.app import application
 from palate.serving.guard import Guard
 from palate.serving.models import Models, load_served
 from palate.serving.observing import Observed
+from palate.serving.refitting import Policy, Refitter
 from palate.serving.scenarios import read_scenarios
 from palate.serving.service import Service, Settings
 from palate.serving.store import open_store
@@ -44,6 +45,7 @@ class ServeOptions(msgspec.Struct, kw_only=True):
         refit (str): When to fit again: "never", "every 1000 events", "every 6 hours", "drift".
         log (str): "text" or "json".
         log_requests (bool): A line in the log for each request.
+        ratings (str or None): The file of training ratings, for fitting again; None takes those in the model.
         scenarios (str or None): The TOML file of scenarios.
         admin_token (str or None): For administration without keys.
     """
@@ -56,6 +58,7 @@ class ServeOptions(msgspec.Struct, kw_only=True):
     refit: str = "never"
     log: str = "text"
     log_requests: bool = False
+    ratings: str | None = None
     scenarios: str | None = None
     admin_token: str | None = None
 
@@ -86,6 +89,7 @@ def free_port(host: str) -> int:
 
 def check(options: ServeOptions) -> bool:
     """Raise OptionError, StoreError or ModelFileError for what could not be served; return whether there are keys."""
+    Policy.parse(options.refit)
     for path in options.models:
         load_served(Path(path))
     if options.scenarios is not None:
@@ -119,7 +123,10 @@ def service_of(options: ServeOptions) -> Service:
     models = Models(*(load_served(Path(path)) for path in options.models))
     scenarios: dict[str, Any] = {} if options.scenarios is None else read_scenarios(Path(options.scenarios))
     guard = Guard(store.keys(), options.admin_token)
-    return Service(models, store, GroupCommit(store), guard, Settings(scenarios=scenarios))
+    service = Service(models, store, GroupCommit(store), guard, Settings(scenarios=scenarios))
+    policy = Policy.parse(options.refit)
+    service.refitter = Refitter(service, Path(options.models[0]), options.store, policy, options.ratings)
+    return service
 
 
 def _reload_on_hangup(service: Service, options: ServeOptions) -> None:

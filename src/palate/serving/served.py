@@ -11,6 +11,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ class Served:
         id (str): The name and the beginning of the file's digest: which model made an answer.
         learned_up_to (int, default 0): The sequence number of the last event that it learned.
         fitted_at (float, default 0.0): When its file was written, in seconds since 1970.
+        path (Path, default None): Its file.
     """
 
     recommender: Recommender
@@ -54,6 +56,7 @@ class Served:
     id: str
     learned_up_to: int = 0
     fitted_at: float = 0.0
+    path: Path | None = None
     _queries: OrderedDict[tuple[Any, ...], Query] = field(default_factory=OrderedDict)
 
     @property

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,11 +19,15 @@ from palate.serving.judging import Judged
 from palate.serving.live import Live
 from palate.serving.metrics import Metrics
 from palate.serving.models import Models
+from palate.serving.outcomes import Outcomes
 from palate.serving.people import Person, described, known_user
 from palate.serving.problems import ProblemError
 from palate.serving.schema import ListAnswer, ListRequest
 from palate.serving.served import Served
 from palate.serving.store import Store
+
+if TYPE_CHECKING:
+    from palate.serving.refitting import Refitter
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Service:
         self.live = Live(store, models.learned_up_to)
         self.metrics = Metrics()
         self.judged = Judged(self.metrics)
+        self.outcomes = Outcomes()
+        self.refitter: Refitter | None = None
         self.lists: Batcher[ListRequest, ListAnswer] = Batcher(self._lists)
 
     def reload(self, served: Sequence[Served]) -> None:

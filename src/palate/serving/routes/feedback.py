@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from palate.serving.endpoints import Call, Endpoint
+from palate.serving.forgetting import ForgottenAnswer, forget_user
 from palate.serving.people import code_of, label_in
 from palate.serving.schema import MAX_BATCH, Feedback, FeedbackAnswer, History, Rated
 from palate.serving.store import Event
@@ -28,6 +29,7 @@ async def feedback(call: Call) -> FeedbackAnswer:
     accepted = sum(added.is_new)
     new = [event for event, is_new in zip(events, added.is_new, strict=True) if is_new]
     service.judged.see(service.models.of(None), new)
+    service.outcomes.see(new)
     service.metrics.took_in(accepted, len(events) - accepted)
     return FeedbackAnswer(accepted, len(events) - accepted)
 
@@ -53,7 +55,13 @@ async def history(call: Call) -> History:
     return History(user, bool(ratings), ratings)
 
 
+async def forgotten(call: Call) -> ForgottenAnswer:
+    """Forget a user: events, ratings learned, and their influence on others, in the store and in every model's file."""
+    return await forget_user(call.service, call.path["user"])
+
+
 ENDPOINTS = (
     Endpoint("POST", "/v1/feedback", feedback, FeedbackAnswer, body=Feedbacks, scope="feedback"),
     Endpoint("GET", "/v1/users/{user}/history", history, History),
+    Endpoint("DELETE", "/v1/users/{user}", forgotten, ForgottenAnswer, scope="admin", may_take_long=True),
 )

@@ -1,0 +1,122 @@
+"""Administration: models and what became of their answers, a new fit, other shares, files read again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from palate.serving.endpoints import Call, Endpoint
+from palate.serving.learning import Outcome
+from palate.serving.models import load_served
+from palate.serving.problems import ProblemError
+
+NO_FILE = "This server was started without a file to fit again."
+
+
+class ModelState(Struct):
+    """A model that is served."""
+
+    id: str
+    name: str
+    share: float
+    recipe: dict[str, Any]
+    n_users: int
+    n_items: int
+    n_ratings: int
+    learned_up_to: int
+    fitted_at: float
+    metrics: Annotated[dict[str, Any], Meta(description="Measured on held-out ratings, where it was saved with any.")]
+    n_answers_named: Annotated[int, Meta(description="Events that named one of its answers.")]
+    mean_value: Annotated[float | None, Meta(description="The mean of the ratings among them.")]
+
+
+class State(Struct):
+    """The server."""
+
+    models: list[ModelState]
+    traffic: dict[str, Any]
+    store_number: int
+    is_fitting: bool
+    fits: list[Outcome]
+    intervals: Annotated[
+        dict[str, Any], Meta(description="Of the ratings that arrived, those that 90% intervals held.")
+    ]
+
+
+class Shares(Struct, forbid_unknown_fields=True):
+    """The share of users whom each model answers; they add up to 1."""
+
+    shares: dict[str, float]
+
+
+class Reloaded(Struct):
+    """The models after a reload."""
+
+    models: list[str]
+
+
+async def models(call: Call) -> State:
+    """Show the models, what became of their answers, traffic, fits, and whether intervals hold what arrives."""
+    service = call.service
+    shares, outcomes = service.models.shares, service.outcomes
+    held, judged = service.judged.counts
+    states = []
+    for served in service.models:
+        model, (n_named, total, n_values) = served.model, outcomes.of(served.id)
+        states.append(
+            ModelState(
+                served.id,
+                served.name,
+                shares.get(served.name, 0.0),
+                {name: value for name, value in model.recipe.items() if value is not None},
+                len(model.user_vocabulary),
+                len(model.item_vocabulary),
+                len(model.history.indices),
+                served.learned_up_to,
+                served.fitted_at,
+                model.metrics,
+                n_named,
+                total / n_values if n_values else None,
+            )
+        )
+    refitter = service.refitter
+    return State(
+        states,
+        service.metrics.summary(),
+        service.store.last(),
+        refitter is not None and refitter.is_running,
+        [] if refitter is None else refitter.outcomes[-20:],
+        {"level": 0.9, "held": held, "judged": judged},
+    )
+
+
+async def reload(call: Call) -> Reloaded:
+    """Read the files of the models again, and the keys."""
+    service = call.service
+    paths = [served.path for served in service.models if served.path is not None]
+    service.reload([await asyncio.to_thread(load_served, path) for path in paths])
+    return Reloaded([served.id for served in service.models])
+
+
+async def fit(call: Call) -> Outcome:
+    """Fit the first model again now, to all that has arrived; swap it, or say why not."""
+    if call.service.refitter is None:
+        raise ProblemError(409, NO_FILE)
+    outcome: Outcome = await call.service.refitter.refit()
+    return outcome
+
+
+async def share(call: Call) -> Shares:
+    """Divide the users among models."""
+    call.service.models.share(call.body.shares)
+    return Shares(call.service.models.shares)
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/admin/models", models, State, scope="admin"),
+    Endpoint("POST", "/admin/reload", reload, Reloaded, scope="admin"),
+    Endpoint("POST", "/admin/fit", fit, Outcome, scope="admin", may_take_long=True),
+    Endpoint("POST", "/admin/share", share, Shares, body=Shares, scope="admin"),
+)
