@@ -32,14 +32,9 @@ def application(service: Service) -> Observed:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await service.commit.start()
-        if service.refitter is not None:
-            service.refitter.start()
+        await service.start()
         yield
-        if service.refitter is not None:
-            await service.refitter.close()
-        await service.commit.close()
-        service.store.close()
+        await service.close()
 
     app = Starlette(
         routes=[*(endpoint.route(service) for endpoint in ENDPOINTS), Route("/openapi.json", openapi)],

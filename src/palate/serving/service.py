@@ -59,6 +59,19 @@ class Service:
         self.refitter: Refitter | None = None
         self.lists: Batcher[ListRequest, ListAnswer] = Batcher(self._lists)
 
+    async def start(self) -> None:
+        """Begin to take feedback, and to fit again where that was asked for."""
+        await self.commit.start()
+        if self.refitter is not None:
+            self.refitter.start()
+
+    async def close(self) -> None:
+        """End what runs beside the answers, and flush the store."""
+        if self.refitter is not None:
+            await self.refitter.close()
+        await self.commit.close()
+        self.store.close()
+
     def reload(self, served: Sequence[Served]) -> None:
         """Let these models take the place of those of the same names, and see which keys there are now."""
         for one in served:
