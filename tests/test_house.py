@@ -18,6 +18,7 @@ STAIR = [
     *("kernels", "data", "models", "storing", "answers"),
     *("recommender", "recipes"),
     *("evaluation", "tuning", "plotting", "nn"),
+    "serving",
     *("__init__", "cli", "__main__"),
 ]
 ONLY_IN = {"torch": "nn", "matplotlib": "plotting", "faiss": "answers.ranking.index", "optuna": "tuning"}
@@ -26,6 +27,7 @@ ONLY_IN |= {
     "zstandard": "data.reading.compression",
     "fsspec": "data.reading.containers",
 }
+ONLY_IN |= dict.fromkeys(("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"), "serving")
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
 LAZY = [
@@ -44,6 +46,7 @@ LAZY = [
     "python_calamine",
     "zstandard",
     "fsspec",
+    *("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"),
 ]
 
 ROOT = Path(__file__).parent.parent

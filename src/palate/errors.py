@@ -114,3 +114,27 @@ class ModelVersionError(ModelFileError):
 
     Raised for files written by a newer palate. Upgrade palate, or save the model again with this version.
     """
+
+
+class StoreError(PalateError, RuntimeError):
+    """A store of feedback that cannot be opened, read or written.
+
+    Raised when the database is not palate's, is newer or damaged, when the disk is full or may not be written, and when
+    the server of PostgreSQL cannot be reached. What was acknowledged before is kept. Also a RuntimeError.
+    """
+
+
+class StoreBusyError(StoreError):
+    """A store that has too much to do just now.
+
+    Raised when too many events wait for their commit, or another process has locked the database for too long. Nothing
+    is wrong with the events: send them again a little later.
+    """
+
+
+class FeedbackError(StoreError, ValueError):
+    """An event, an item or a key that a store cannot keep as it is.
+
+    Raised for texts that no database keeps (NUL, half a surrogate pair), values that are not finite, and a name that is
+    taken. The message names the event and what to change. Also a ValueError.
+    """
