@@ -17,12 +17,22 @@ DIGEST_LETTERS = 8  # of a file's digest, in a model's id
 
 def load_served(path: Path) -> Served:
     """The model of a file. Raises ModelFileError."""
-    recommender = palate.load(path)
+    written, recommender = path.stat().st_mtime if path.exists() else 0.0, palate.load(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     learned = recommender.model.training.get("learned_up_to", 0)
-    name, written = path.stem, path.stat().st_mtime
+    name = path.stem
     return Served(recommender, name, f"{name}@{digest[:DIGEST_LETTERS]}", int(learned), written, path)
+
+
+def has_changed(served: Served) -> bool:
+    """Whether the file of a model is another one than that which was loaded."""
+    if served.path is None:
+        return False
+    try:
+        return served.path.stat().st_mtime != served.fitted_at
+    except OSError:
+        return False
 
 
 class Models:

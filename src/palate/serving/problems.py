@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from palate.errors import PalateError, UnknownLabelError
+from palate.errors import FeedbackError, PalateError, StoreError, UnknownLabelError
 from palate.serving.schema import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -34,6 +34,8 @@ def problem_of(error: BaseException) -> Problem:
         return Problem("Bad Request", 400, f"The body is no JSON that can be read: {_sentence(str(error))}")
     if isinstance(error, UnknownLabelError):
         return Problem("Not Found", 404, _sentence(str(error)))
+    if isinstance(error, StoreError) and not isinstance(error, FeedbackError):
+        return Problem("Service Unavailable", 503, _sentence(str(error)))
     if isinstance(error, PalateError):
         return Problem("Unprocessable Content", 422, _sentence(str(error)))
     return Problem("Internal Server Error", 500, INTERNAL)
@@ -46,9 +48,11 @@ def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response
 
 async def handle(request: Request, error: Exception) -> Response:  # noqa: ARG001
     """Starlette's handler of exceptions."""
-    return respond(problem_of(error), getattr(error, "headers", None))
+    problem = problem_of(error)
+    later = {"Retry-After": "1"} if problem.status == 503 else None
+    return respond(problem, getattr(error, "headers", later))
 
 
 def _sentence(text: str) -> str:
-    """A message as a sentence."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+    """A message with its full stop. Its first word stays small, since it may be the name of an option."""
+    return text + ("" if text.endswith((".", "?", "!")) else ".")

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -83,6 +84,7 @@ class Refitter:
         self._last = time.monotonic()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._held: IO[str] | None = None
         self.outcomes: list[Outcome] = []
 
     @property
@@ -91,15 +93,30 @@ class Refitter:
         return self._lock.locked()
 
     def start(self) -> None:
-        """Begin to watch the policy."""
-        if self._policy != Policy():
+        """Begin to watch the policy, in one process of several that serve the same file."""
+        if self._policy != Policy() and self._is_first():
             self._task = asyncio.create_task(self._watch())
+
+    def _is_first(self) -> bool:
+        """Whether no other process fits this model again; this one then does, for as long as it lives."""
+        self._held = self._path.with_name(f".{self._path.stem}.lock").open("w")
+        try:
+            import fcntl
+
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # there is no such lock on Windows
+            return True
+        except OSError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Stop watching; a fit under way is given up."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._held is not None:
+            self._held.close()
 
     async def _watch(self) -> None:
         while True:

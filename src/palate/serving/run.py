@@ -26,8 +26,7 @@ from palate.serving.observing import Observed
 from palate.serving.refitting import Policy, Refitter
 from palate.serving.scenarios import read_scenarios
 from palate.serving.service import Service, Settings
-from palate.serving.store import open_store
-from palate.serving.store.committing import GroupCommit
+from palate.serving.store import GroupCommit, open_store
 
 OPTIONS = "PALATE_SERVE"  # the environment variable
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

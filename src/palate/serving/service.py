@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
 from collections import defaultdict
@@ -18,7 +20,7 @@ from palate.serving.guard import Guard
 from palate.serving.judging import Judged
 from palate.serving.live import Live
 from palate.serving.metrics import Metrics
-from palate.serving.models import Models
+from palate.serving.models import Models, has_changed, load_served
 from palate.serving.outcomes import Outcomes
 from palate.serving.people import Person, described, known_user
 from palate.serving.problems import ProblemError
@@ -28,6 +30,9 @@ from palate.serving.store import Store
 
 if TYPE_CHECKING:
     from palate.serving.refitting import Refitter
+
+LOG = logging.getLogger("palate.serving")
+LOOK_EVERY = 1.0  # seconds between looks at the models' files
 
 
 @dataclass(frozen=True)
@@ -57,20 +62,35 @@ class Service:
         self.judged = Judged(self.metrics)
         self.outcomes = Outcomes()
         self.refitter: Refitter | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.lists: Batcher[ListRequest, ListAnswer] = Batcher(self._lists)
 
     async def start(self) -> None:
         """Begin to take feedback, and to fit again where that was asked for."""
-        await self.commit.start()
+        self._watching = asyncio.create_task(self._watch_files())
         if self.refitter is not None:
             self.refitter.start()
 
     async def close(self) -> None:
         """End what runs beside the answers, and flush the store."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self.refitter is not None:
             await self.refitter.close()
         await self.commit.close()
         self.store.close()
+
+    async def _watch_files(self) -> None:
+        """Serve what another process wrote into the models' files: one that fits, or one that forgets a user."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            for served in self.models:
+                if has_changed(served):
+                    try:
+                        self.models.put(await asyncio.to_thread(load_served, served.path))
+                    except PalateError as error:
+                        LOG.warning("the file of a model cannot be loaded", extra={"reason": str(error)})
 
     def reload(self, served: Sequence[Served]) -> None:
         """Let these models take the place of those of the same names, and see which keys there are now."""
