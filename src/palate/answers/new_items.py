@@ -1,0 +1,103 @@
+"""Items that nobody has rated come into a model, with their attributes, and known items get other attributes.
+
+A new item gets what a fit gives to an item without ratings: the mean of the cold-start prior, moved by what its
+attributes say where the model has learned from attributes of items. No other row changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palate.answers.resizing import add_rows
+from palate.data.rows import CompressedRows
+from palate.data.vocabulary import Label, Vocabulary
+from palate.models.history_factors import HistoryFactors
+from palate.models.model import Model
+from palate.models.network import Network
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def with_items(model: Model, attributes: Mapping[Label, Mapping[str, Any]]) -> Model:
+    """The model with these items, {label: {column: value}}; columns that its table lacks are left out.
+
+    A value that is not of its column's type is missing. Raises LabelTypeError for labels of another type.
+    """
+    vocabulary = model.item_vocabulary
+    codes = vocabulary.encode(list(attributes), on_unknown="mark") if attributes else np.zeros(0, np.int32)
+    records = list(attributes.values())
+    known = [(int(code), record) for code, record in zip(codes, records, strict=True) if code >= 0]
+    new = [(label, record) for (label, record), code in zip(attributes.items(), codes, strict=True) if code < 0]
+    if known and model.item_table is not None:
+        model = replace(model, item_table=_changed(model.item_table, known))
+    return _with_new(model, [label for label, _ in new], [record for _, record in new]) if new else model
+
+
+def _with_new(model: Model, labels: list[Label], records: list[Mapping[str, Any]]) -> Model:
+    """The model with new items at the end."""
+    old = model.item_vocabulary
+    whole = Vocabulary.in_order([*old.labels.tolist(), *labels], what=old.what)
+    table = None if model.item_table is None else _frame(model.item_table, [dict(record) for record in records])
+    larger = add_rows(model, model.user_vocabulary, whole, (None, table))
+    if isinstance(model.factors, HistoryFactors | Network):
+        return larger
+    rows = model.transposed().fold_in(CompressedRows.empty(len(labels)), _known_columns(model, records))
+    items = larger.factors.items.copy()
+    items[len(old) :] = rows.vectors
+    posterior = larger.posterior
+    if posterior is not None and rows.draws is not None:
+        vectors = posterior.items.vectors.copy()
+        vectors[:, len(old) :] = rows.draws
+        posterior = replace(posterior, items=replace(posterior.items, vectors=vectors))
+    return replace(larger, factors=replace(larger.factors, items=items), posterior=posterior)
+
+
+def _known_columns(model: Model, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
+    """The attributes that the model has learned from; None where it learned from none."""
+    info, table = model.item_info, model.item_table
+    if info is None or info.attributes is None or table is None:
+        return None
+    return [{name: value for name, value in record.items() if name in table.columns} for record in records]
+
+
+def _frame(table: pl.DataFrame, records: list[dict[str, Any]]) -> pl.DataFrame:
+    """Records in the columns and types of a table."""
+    import polars as pl
+
+    columns = {
+        name: pl.Series(name, [_value(record.get(name), kind) for record in records], dtype=kind)
+        for name, kind in table.schema.items()
+    }
+    return pl.DataFrame(columns, schema=table.schema)
+
+
+def _value(value: Any, kind: pl.DataType) -> Any:
+    """A value as a column of this type holds it; None if it cannot."""
+    import polars as pl
+
+    if isinstance(value, float) and kind.is_integer() and value.is_integer():
+        value = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool) and kind.is_float():
+        value = float(value)
+    try:
+        return pl.Series([value], dtype=kind, strict=True)[0]
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return None
+
+
+def _changed(table: pl.DataFrame, known: Sequence[tuple[int, Mapping[str, Any]]]) -> pl.DataFrame:
+    """A table with other values in some rows, given as (row, {column: value})."""
+    import polars as pl
+
+    for name, kind in table.schema.items():
+        given = [(at, record[name]) for at, record in known if name in record]
+        if given:
+            values = pl.Series([_value(value, kind) for _, value in given], dtype=kind)
+            column = table[name].scatter([at for at, _ in given], values)
+            table = table.with_columns(column.alias(name))
+    return table
