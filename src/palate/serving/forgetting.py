@@ -10,7 +10,6 @@ from palate.answers.updating import forget
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.recommender import Recommender
-from palate.serving.models import load_served
 from palate.serving.people import known_user
 from palate.serving.served import Served
 from palate.serving.service import Service
@@ -32,15 +31,15 @@ async def forget_user(service: Service, user: Label) -> ForgottenAnswer:
     for served in service.models:
         person = known_user(served.model, user)
         if person.code >= 0:
-            service.models.put(await asyncio.to_thread(_without, served, person.label))
+            service.models.put(await asyncio.to_thread(_without, service, served, person.label))
             changed.append(served.name)
     return ForgottenAnswer(user, forgotten.n_events, changed)
 
 
-def _without(served: Served, label: Label | None) -> Served:
+def _without(service: Service, served: Served, label: Label | None) -> Served:
     """The model without a user; its file too, where it has one."""
     remaining = Recommender(forget(served.model, [label], None))
     if served.path is None:
         raise OptionError("a model without a file cannot forget for good; serve it from a file.")
     remaining.save(served.path)
-    return load_served(served.path)
+    return service.loaded(served.path)

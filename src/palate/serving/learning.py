@@ -20,7 +20,9 @@ from palate.data.rows import row_codes
 from palate.errors import PalateError
 from palate.models.model import Model
 from palate.recommender import Recommender
+from palate.serving.catalogue import with_catalogue
 from palate.serving.people import label_in
+from palate.serving.served import Served
 from palate.serving.store import Event, Store, open_store
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ def learn(job: Job) -> Outcome:
     old = palate.load(job.model)
     store = open_store(job.store)
     try:
+        old = with_catalogue(Served(old, "", ""), store.items()).recommender
         base, new = _known(old, store, job), _arrived(old.model, store, job)
     finally:
         store.close()

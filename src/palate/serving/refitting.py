@@ -16,7 +16,6 @@ import msgspec
 
 from palate.errors import OptionError
 from palate.serving.learning import Job, Outcome
-from palate.serving.models import load_served
 from palate.serving.service import Service
 
 LOG = logging.getLogger("palate.serving")
@@ -140,7 +139,7 @@ class Refitter:
             outcome = await _in_process(job)
             if outcome.accepted:
                 new.replace(self._path)
-                self._service.models.put(await asyncio.to_thread(load_served, self._path))
+                self._service.models.put(await asyncio.to_thread(self._service.loaded, self._path))
                 self._service.judged.reset()
             self._last = time.monotonic()
             self.outcomes.append(outcome)

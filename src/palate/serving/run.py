@@ -134,7 +134,7 @@ def _reload_on_hangup(service: Service, options: ServeOptions) -> None:
 
     def reload() -> None:
         try:
-            service.reload([load_served(Path(path)) for path in options.models])
+            service.reload([service.loaded(Path(path)) for path in options.models])
         except Exception as error:
             log.warning("reload failed; the models stay as they were", extra={"reason": str(error)})
 

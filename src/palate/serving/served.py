@@ -57,7 +57,7 @@ class Served:
     learned_up_to: int = 0
     fitted_at: float = 0.0
     path: Path | None = None
-    _queries: OrderedDict[tuple[Any, ...], Query] = field(default_factory=OrderedDict)
+    _queries: OrderedDict[tuple[Any, ...], Query] = field(default_factory=OrderedDict, init=False, repr=False)
 
     @property
     def model(self) -> Model:

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from palate.data.vocabulary import Label
 from palate.errors import PalateError
 from palate.serving.batching import Batcher
+from palate.serving.catalogue import with_catalogue
 from palate.serving.guard import Guard
 from palate.serving.judging import Judged
 from palate.serving.live import Live
@@ -26,7 +28,7 @@ from palate.serving.people import Person, described, known_user
 from palate.serving.problems import ProblemError
 from palate.serving.schema import ListAnswer, ListRequest
 from palate.serving.served import Served
-from palate.serving.store import Store
+from palate.serving.store import Item, Store
 
 if TYPE_CHECKING:
     from palate.serving.refitting import Refitter
@@ -58,6 +60,8 @@ class Service:
         self.guard = guard
         self.settings = settings
         self.live = Live(store, models.learned_up_to)
+        for served in models if store.items() else ():
+            models.put(with_catalogue(served, store.items()))
         self.metrics = Metrics()
         self.judged = Judged(self.metrics)
         self.outcomes = Outcomes()
@@ -88,9 +92,19 @@ class Service:
             for served in self.models:
                 if has_changed(served):
                     try:
-                        self.models.put(await asyncio.to_thread(load_served, served.path))
+                        self.models.put(await asyncio.to_thread(self.loaded, served.path))
                     except PalateError as error:
                         LOG.warning("the file of a model cannot be loaded", extra={"reason": str(error)})
+
+    def loaded(self, path: Path) -> Served:
+        """The model of a file, with the items that were put since."""
+        return with_catalogue(load_served(path), self.store.items())
+
+    def put_items(self, items: Sequence[Item]) -> None:
+        """Keep items, and let every model know them."""
+        self.store.put_items(items)
+        for served in self.models:
+            self.models.put(with_catalogue(served, items))
 
     def reload(self, served: Sequence[Served]) -> None:
         """Let these models take the place of those of the same names, and see which keys there are now."""

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct
 
 from palate.serving.endpoints import Call, Endpoint
 from palate.serving.learning import Outcome
-from palate.serving.models import load_served
 from palate.serving.problems import ProblemError
 
 NO_FILE = "This server was started without a file to fit again."
@@ -96,7 +95,7 @@ async def reload(call: Call) -> Reloaded:
     """Read the files of the models again, and the keys."""
     service = call.service
     paths = [served.path for served in service.models if served.path is not None]
-    service.reload([await asyncio.to_thread(load_served, path) for path in paths])
+    service.reload([await asyncio.to_thread(service.loaded, path) for path in paths])
     return Reloaded([served.id for served in service.models])
 
 

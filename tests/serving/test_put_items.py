@@ -1,0 +1,65 @@
+"""Items that are put are known at once, and after a new start."""
+
+import pytest
+
+import palate
+from helpers.serving import ADMIN, titled
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A model that has learned from genres."""
+    path = tmp_path_factory.mktemp("put") / "genres.palate"
+    palate.Bayes(n_sweeps=20).fit(titled()).save(path)
+    return path
+
+
+NEW = {
+    "item": "i900",
+    "attributes": {"title": "Something New (2026)", "genre": "western", "year": 2026, "colour": "red"},
+}
+
+
+def put(client, *items):
+    return client.ask("PUT", "/v1/items", json=list(items), headers=ADMIN)
+
+
+def test_a_new_item_can_be_recommended_at_once(ask, file):
+    client = ask(file)
+    assert put(client, NEW).json() == {"kept": 1}
+    (one,) = client.get("/v1/users/u1/recommendations", where="year >= 2026")["items"]
+    assert (one["item"], one["title"]) == ("i900", "Something New (2026)")
+    assert one["low"] < one["score"] < one["high"]
+    (by_title,) = client.post("/v1/recommendations", [{"likes": {"Something New (2026)": 5}, "n": 1}])
+    assert by_title["items"]
+
+
+def test_a_known_item_gets_the_attributes(ask, file):
+    client = ask(file)
+    put(client, {"item": "i1", "attributes": {"genre": "opera"}})
+    items = client.get("/v1/users/u1/recommendations", where="genre = 'opera'", keep_seen=True)["items"]
+    assert [one["item"] for one in items] == ["i1"]
+    assert items[0]["title"].startswith("The Film 1 ")
+
+
+def test_it_is_there_after_a_new_start_and_a_reload(ask, file):
+    put(ask(file), NEW)
+    client = ask(file)
+    for _ in range(2):
+        assert client.get("/v1/users/u1/recommendations", where="year >= 2026")["items"][0]["item"] == "i900"
+        assert client.ask("POST", "/admin/reload", headers=ADMIN).status_code == 200
+
+
+def test_feedback_on_it_counts_in_the_next_answer(ask, file):
+    client = ask(file)
+    put(client, NEW)
+    client.post("/v1/feedback", [{"id": "a", "user": "ann", "item": "i900", "value": 5}])
+    answer = client.get("/v1/users/ann/recommendations")
+    assert answer["known"] is True
+    assert "i900" not in [one["item"] for one in answer["items"]]
+
+
+def test_administration_alone_may(ask, file):
+    client = ask(file)
+    assert client.ask("PUT", "/v1/items", json=[NEW]).status_code == 403
+    assert client.ask("PUT", "/v1/items", json=[{"item": "i1"}], headers=ADMIN).status_code == 422
