@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.answers.elicitation import ask
 from palate.answers.explaining import explain_row
@@ -30,8 +31,10 @@ from palate.errors import PalateError
 from palate.models.factors import Codes, Floats
 from palate.models.model import Forecast, Model, UserRows
 from palate.recommender import Recommender
+from palate.serving.maps import TasteMap
 from palate.serving.people import Person, label_in_or_title, rows_of
 from palate.serving.schema import ListOptions, Prediction, Reason, Recommended
+from palate.serving.tables import Column, columns_of
 
 MAX_QUERIES = 256  # prepared ones that are kept
 N_REASONS = 3  # with each item of a list
@@ -64,6 +67,26 @@ class Served:
         """The label of every item, in the order of the codes."""
         labels: list[Label] = self.model.item_vocabulary.labels.tolist()
         return labels
+
+    @cached_property
+    def item_counts(self) -> NDArray[np.int64]:
+        """Training ratings or choices of every item."""
+        return np.bincount(self.model.history.indices, minlength=len(self.model.item_vocabulary))
+
+    @cached_property
+    def most_rated(self) -> NDArray[np.intp]:
+        """The codes of all items, the most rated first."""
+        return np.argsort(-self.item_counts, kind="stable")
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns of the item table."""
+        return columns_of(self.model)
+
+    @cached_property
+    def map(self) -> TasteMap:
+        """The map of tastes. Raises OptionError for a model without factors."""
+        return TasteMap.of(self.model)
 
     def title(self, code: int) -> str | None:
         """The title of an item; None in a model without titles."""
@@ -102,15 +125,17 @@ class Served:
         codes, scores = best_items(model, rows, query)
         limits = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
         scores = np.clip(scores, *limits)
-        low, high, chance = self._intervals(people, rows, codes, asked[0][0])
+        low, high, chance, predicted = self._intervals(people, rows, codes, asked[0][0])
+        if query.by == "mean" and model.predicts_ratings:
+            predicted = scores.tolist()
         lists = []
         for at, (options, person) in enumerate(asked):
             n = min(options.n, int((codes[at] >= 0).sum()))
-            columns = codes[at, :n].tolist(), scores[at, :n].tolist(), low[at], high[at], chance[at]
+            columns = codes[at, :n].tolist(), scores[at, :n].tolist(), low[at], high[at], chance[at], predicted[at]
             lists.append(
                 [
-                    Recommended(self.labels[code], self.title(code), rank, score, *interval)
-                    for rank, (code, score, *interval) in enumerate(zip(*columns, strict=False), 1)
+                    Recommended(self.labels[code], self.title(code), rank, score, *rest)
+                    for rank, (code, score, *rest) in enumerate(zip(*columns, strict=False), 1)
                 ]
             )
             if options.explain:
@@ -154,20 +179,21 @@ class Served:
     def _intervals(
         self, people: Sequence[Person], rows: UserRows, codes: Codes, options: ListOptions
     ) -> tuple[list[list[float | None]], ...]:
-        """low, high and the chance of at_least or more for each item of each list; None where there are none."""
+        """low, high, the chance of at_least or more and the prediction for each item of each list; None without."""
         nothing: list[list[float | None]] = [[None] * codes.shape[1]] * len(codes)
         model = self.model
         if not model.predicts_ratings or math.isnan(model.noise) or codes.size == 0:
-            return nothing, nothing, nothing
+            return nothing, nothing, nothing, nothing
         at = np.repeat(np.arange(len(codes)), codes.shape[1])
         forecast = forecast_of(model, people, rows, at, np.maximum(codes, 0).ravel())
-        ends = [np.clip(end, *model.score_limits) for end in forecast.interval(options.level)]
-        low, high = (end.reshape(codes.shape).tolist() for end in ends)
+        parts = [np.clip(part, *model.score_limits) for part in (*forecast.interval(options.level), forecast.mean)]
+        low, high, predicted = (part.reshape(codes.shape).tolist() for part in parts)
         if options.at_least is None or forecast.steps is None:
-            return low, high, nothing
+            return low, high, nothing, predicted
         is_enough = forecast.steps.steps.values.astype(np.float32) >= np.float32(options.at_least)
         assert forecast.probabilities is not None
-        return low, high, forecast.probabilities[:, is_enough].sum(axis=1).reshape(codes.shape).tolist()
+        chances = forecast.probabilities[:, is_enough].sum(axis=1).reshape(codes.shape).tolist()
+        return low, high, chances, predicted
 
     def _give_reasons(self, items: list[Recommended], codes: list[int], row: UserRows, person: Person) -> None:
         """Add to each item of a list the own ratings that raise it most."""
