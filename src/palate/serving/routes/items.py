@@ -78,9 +78,12 @@ class ModelAnswer(Struct):
 
 
 class MapQuery(ModelQuery, forbid_unknown_fields=True, kw_only=True):
-    """How many items the map shows."""
+    """Which items the map shows: the most rated, and some more."""
 
-    n: Count = 60
+    n: Annotated[Count, Meta(description="The most rated items.")] = 60
+    item: Annotated[list[Label], Meta(max_length=200, description="Items to show besides.")] = field(
+        default_factory=list
+    )
 
 
 class PositionRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -177,8 +180,8 @@ def _can_rank(served: Served, by: By) -> bool:
 async def taste_map(call: Call) -> MapAnswer:
     """Place the most rated items on two axes of taste, which are named after the item table."""
     served = _with_map(call.service.models.of(None, call.query.model))
-    codes = served.most_rated[: call.query.n].tolist()
-    return MapAnswer(served.id, served.map.axes(), served.map.places(codes, served.labels))
+    codes = dict.fromkeys([*served.most_rated[: call.query.n].tolist(), *_known(served, call.query.item)])
+    return MapAnswer(served.id, served.map.axes(), served.map.places(list(codes), served.labels))
 
 
 async def position(call: Call) -> Position:
