@@ -160,7 +160,7 @@ def test_chance_names_no_axis():
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=3, max_size=30))
 @settings(deadline=None)
 def test_correlations_lie_between_minus_one_and_one(pairs):
-    from palate.plotting.space import _correlation
+    from palate.answers.axes import _correlation
 
     one, other = np.array(pairs).T
     r = _correlation(one, other)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from palate.plotting.page import check_matplotlib, write_page
 
 if TYPE_CHECKING:
+    from palate.answers.axes import PrincipalAxes
     from palate.plotting.comparing import compared, tuned
     from palate.plotting.items import item_biases, neighbors
     from palate.plotting.predictions import calibration, coverage, rating_tab
-    from palate.plotting.space import PrincipalAxes, factor_map, principal_axes
+    from palate.plotting.space import factor_map, principal_axes
     from palate.plotting.training import lr_finder, training_curves, weight_decay_sweep
 
 # Public name -> its module, which is imported (and matplotlib with it) when the name is first used.

@@ -20,8 +20,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from palate.data.titles import titles
-from palate.errors import OptionError
-from palate.options import check_whole
 from palate.recommender import Recommender
 
 Doubles = NDArray[np.float64]
@@ -178,13 +176,3 @@ def recipe_name(rec: Recommender) -> str:
 def rating_counts(rec: Recommender) -> NDArray[np.int64]:
     """Training ratings of each item, (n_items,)."""
     return np.bincount(rec.model.history.indices, minlength=rec.n_items)
-
-
-def items_with(counts: NDArray[np.int64], min_ratings: int) -> Mask:
-    """True for items with at least min_ratings, (n_items,); raise OptionError if there are none."""
-    check_whole(min_ratings=min_ratings)
-    enough = counts >= min_ratings
-    if not enough.any():
-        largest = int(counts.max(initial=0))
-        raise OptionError(f"min_ratings={min_ratings}: no item has that many ratings; the most rated has {largest}.")
-    return enough

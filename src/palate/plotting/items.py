@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from palate.answers.axes import items_with
 from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.options import check_whole
@@ -18,7 +19,6 @@ from palate.plotting.drawing import (
     bar_chart,
     height_of,
     item_names,
-    items_with,
     rating_counts,
     recipe_name,
     style_axes,

@@ -19,6 +19,7 @@ from palate.serving.observing import Observed
 from palate.serving.openapi import document
 from palate.serving.problems import ProblemError, handle, respond
 from palate.serving.routes import ENDPOINTS
+from palate.serving.routes.page import page_routes
 from palate.serving.schema import Problem
 from palate.serving.service import Service
 
@@ -37,7 +38,11 @@ def application(service: Service) -> Observed:
         await service.close()
 
     app = Starlette(
-        routes=[*(endpoint.route(service) for endpoint in ENDPOINTS), Route("/openapi.json", openapi)],
+        routes=[
+            *(endpoint.route(service) for endpoint in ENDPOINTS),
+            Route("/openapi.json", openapi),
+            *page_routes(),
+        ],
         exception_handlers={
             HTTPException: _http,
             Exception: handle,

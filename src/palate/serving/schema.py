@@ -124,6 +124,7 @@ class Recommended(Struct):
     low: float | None
     high: float | None
     chance: Annotated[float, Meta(description="The probability of at_least or more, if asked for.")] | None = None
+    prediction: Annotated[float | None, Meta(description="The predicted rating, whatever ranks the list.")] = None
     reasons: list[Reason] | None = None
 
 

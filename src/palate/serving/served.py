@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.answers.elicitation import ask
 from palate.answers.explaining import explain_row
@@ -31,8 +32,10 @@ from palate.errors import PalateError
 from palate.models.factors import Codes, Floats
 from palate.models.model import Forecast, Model, UserRows
 from palate.recommender import Recommender
+from palate.serving.maps import TasteMap
 from palate.serving.people import Person, label_in_or_title, rows_of
 from palate.serving.schema import ListOptions, Prediction, Reason, Recommended
+from palate.serving.tables import Column, columns_of
 
 MAX_QUERIES = 256  # prepared ones that are kept
 N_REASONS = 3  # with each item of a list
@@ -69,6 +72,26 @@ class Served:
         """The label of every item, in the order of the codes."""
         labels: list[Label] = self.model.item_vocabulary.labels.tolist()
         return labels
+
+    @cached_property
+    def item_counts(self) -> NDArray[np.int64]:
+        """Training ratings or choices of every item."""
+        return np.bincount(self.model.history.indices, minlength=len(self.model.item_vocabulary))
+
+    @cached_property
+    def most_rated(self) -> NDArray[np.intp]:
+        """The codes of all items, the most rated first."""
+        return np.argsort(-self.item_counts, kind="stable")
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns of the item table."""
+        return columns_of(self.model)
+
+    @cached_property
+    def map(self) -> TasteMap:
+        """The map of tastes. Raises OptionError for a model without factors."""
+        return TasteMap.of(self.model)
 
     def title(self, code: int) -> str | None:
         """The title of an item; None in a model without titles."""
@@ -107,14 +130,16 @@ class Served:
         codes, scores = best_items(model, rows, query)
         limits = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
         scores = np.clip(scores, *limits)
-        low, high, chance = self._intervals(people, rows, codes, asked[0][0])
+        low, high, chance, predicted = self._intervals(people, rows, codes, asked[0][0])
+        if query.by == "mean" and model.predicts_ratings:
+            predicted = scores.tolist()
         lists: list[list[Recommended]] = []
         for at, (options, person) in enumerate(asked):
             n = min(options.n, int((codes[at] >= 0).sum()))
-            own, ends = codes[at, :n].tolist(), zip(low[at], high[at], chance[at], strict=True)
-            entries = enumerate(zip(own, scores[at, :n].tolist(), ends, strict=False), 1)
+            own, rest = codes[at, :n].tolist(), zip(low[at], high[at], chance[at], predicted[at], strict=True)
+            entries = enumerate(zip(own, scores[at, :n].tolist(), rest, strict=False), 1)
             lists.append(
-                [Recommended(self.labels[c], self.title(c), rank, score, *end) for rank, (c, score, end) in entries]
+                [Recommended(self.labels[c], self.title(c), rank, score, *more) for rank, (c, score, more) in entries]
             )
             if options.explain:
                 self._give_reasons(lists[-1], own, _row(rows, at), person)
@@ -156,21 +181,22 @@ class Served:
 
     def _intervals(
         self, people: Sequence[Person], rows: UserRows, codes: Codes, options: ListOptions
-    ) -> tuple[Any, Any, Any]:
-        """low, high and the chance of at_least or more for each item of each list; None where there are none."""
+    ) -> tuple[Any, Any, Any, Any]:
+        """low, high, the chance of at_least or more and the prediction for each item of each list; None without."""
         nothing: list[list[float | None]] = [[None] * codes.shape[1]] * len(codes)
         model = self.model
         if not model.predicts_ratings or math.isnan(model.noise) or codes.size == 0:
-            return nothing, nothing, nothing
+            return nothing, nothing, nothing, nothing
         at = np.repeat(np.arange(len(codes)), codes.shape[1])
         forecast = forecast_of(model, people, rows, at, np.maximum(codes, 0).ravel())
-        ends = [np.clip(end, *model.score_limits) for end in forecast.interval(options.level)]
-        low, high = (end.reshape(codes.shape).tolist() for end in ends)
+        parts = [np.clip(part, *model.score_limits) for part in (*forecast.interval(options.level), forecast.mean)]
+        low, high, predicted = (part.reshape(codes.shape).tolist() for part in parts)
         if options.at_least is None or forecast.steps is None:
-            return low, high, nothing
+            return low, high, nothing, predicted
         is_enough = forecast.steps.steps.values.astype(np.float32) >= np.float32(options.at_least)
         assert forecast.probabilities is not None
-        return low, high, forecast.probabilities[:, is_enough].sum(axis=1).reshape(codes.shape).tolist()
+        chances = forecast.probabilities[:, is_enough].sum(axis=1).reshape(codes.shape).tolist()
+        return low, high, chances, predicted
 
     def _give_reasons(self, items: list[Recommended], codes: list[int], row: UserRows, person: Person) -> None:
         """Add to each item of a list the own ratings that raise it most."""
