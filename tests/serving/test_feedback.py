@@ -186,9 +186,19 @@ def test_intervals_are_judged_by_what_arrives(ask, ratings):
     users, items = (v.labels.tolist() for v in (ratings.user_vocabulary, ratings.item_vocabulary))
     events = [rated(n, users[user], items[item], value=value) for n, (user, item, value) in enumerate(pairs)]
     client.post("/v1/feedback", events)
-    intervals = client.ask("GET", "/admin/models", headers=ADMIN).json()["intervals"]
-    assert intervals["judged"] == 90
-    assert intervals["held"] > 75
+    state = client.ask("GET", "/admin/models", headers=ADMIN).json()
+    assert state["n_judged"] == 90
+    held = {one["level"]: one["held"] for one in state["calibration"]}
+    assert held[0.9] > 0.8
+    assert [*held.values()] == sorted(held.values())
     text = client.ask("GET", "/metrics").text
     assert 'palate_feedback_events_total{outcome="accepted"} 90.0' in text
     assert 'palate_interval_ratings_total{place="inside"}' in text
+
+
+def test_the_doctor_looks_at_the_training_ratings(ask, ratings):
+    for name in ("ratings", "likes"):
+        found = ask(name).ask("GET", "/admin/doctor", headers=ADMIN).json()
+        assert found["worst"] in ("info", "warning", "problem")
+        assert found["findings"][0]["name"] == "size"
+    assert f"{len(ratings):,} ratings" in ask().ask("GET", "/admin/doctor", headers=ADMIN).json()["findings"][0]["says"]

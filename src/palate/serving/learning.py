@@ -124,16 +124,24 @@ def _known(old: Recommender, store: Store, job: Job) -> pl.DataFrame:
     import polars as pl
 
     model = old.model
-    if job.ratings is not None:
-        table = palate.read(job.ratings, kind=model.kind).to_frame()
-    else:
-        users, items = model.user_vocabulary.labels, model.item_vocabulary.labels
-        history = model.history
-        columns = {"user": users[row_codes(history)].tolist(), "item": items[history.indices].tolist()}
-        table = pl.DataFrame(columns | _values(model, history.values, history.weights))
+    table = _learned(model) if job.ratings is None else palate.read(job.ratings, kind=model.kind).to_frame()
     labels = table["user"].unique().to_list()
     gone = [label for label, forgotten in zip(labels, store.is_forgotten(map(str, labels)), strict=True) if forgotten]
     return table.filter(~pl.col("user").is_in(gone)) if gone else table
+
+
+def ratings_of(model: Model) -> Ratings:
+    """The ratings that a model learned from."""
+    return _read(model, _learned(model))
+
+
+def _learned(model: Model) -> pl.DataFrame:
+    """The same as a frame of user, item, and rating, weight or both."""
+    import polars as pl
+
+    users, items, history = model.user_vocabulary.labels, model.item_vocabulary.labels, model.history
+    columns = {"user": users[row_codes(history)].tolist(), "item": items[history.indices].tolist()}
+    return pl.DataFrame(columns | _values(model, history.values, history.weights))
 
 
 def _values(model: Model, values: Any, weights: Any) -> dict[str, Any]:

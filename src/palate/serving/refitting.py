@@ -34,22 +34,26 @@ class Policy:
         n_events (int or None): New events that call for a fit.
         seconds (float or None): Time since the last one that calls for a fit.
         drift (bool): Whether drifting intervals call for one.
+        text (str): The policy as it was written.
     """
 
     n_events: int | None = None
     seconds: float | None = None
     drift: bool = False
+    text: str = "never"
 
     @classmethod
     def parse(cls, text: str) -> Policy:
         """The policy in "never", "every 1000 events", "every 6 hours" or "drift". Raises OptionError."""
         if text in ("never", "drift"):
-            return cls(drift=text == "drift")
+            return cls(drift=text == "drift", text=text)
         found = re.fullmatch(r"every (\d+) (event|second|minute|hour|day)s?", text.strip().lower())
         if found is None or int(found[1]) == 0:
             raise OptionError(f"refit {text!r}: write never, every 1000 events, every 6 hours or drift.")
         count, unit = int(found[1]), found[2]
-        return cls(n_events=count) if unit == "event" else cls(seconds=float(count * SECONDS[unit]))
+        return (
+            cls(n_events=count, text=text) if unit == "event" else cls(seconds=float(count * SECONDS[unit]), text=text)
+        )
 
     def calls(self, n_new: int, seconds: float, judged: tuple[int, int]) -> bool:
         """Whether to fit now, given the new events, the time since the last fit, and (ratings held, ratings judged)."""
@@ -78,7 +82,7 @@ class Refitter:
         self._service = service
         self._path = path
         self._store = store
-        self._policy = policy
+        self.policy = policy
         self._ratings = ratings
         self._last = time.monotonic()
         self._lock = asyncio.Lock()
@@ -93,7 +97,7 @@ class Refitter:
 
     def start(self) -> None:
         """Begin to watch the policy, in one process of several that serve the same file."""
-        if self._policy != Policy() and self._is_first():
+        if self.policy.text != "never" and self._is_first():
             self._task = asyncio.create_task(self._watch())
 
     def _is_first(self) -> bool:
@@ -122,7 +126,7 @@ class Refitter:
             await asyncio.sleep(CHECK_EVERY)
             served, number = self._service.models.named(self._path.stem), self._service.store.last()
             waited = time.monotonic() - self._last
-            if self._policy.calls(number - served.learned_up_to, waited, self._service.judged.counts):
+            if self.policy.calls(number - served.learned_up_to, waited, self._service.judged.counts):
                 await self.refit()
 
     async def refit(self) -> Outcome:

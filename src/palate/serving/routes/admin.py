@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from palate.data.checking import check
 from palate.serving.endpoints import Call, Endpoint
-from palate.serving.learning import Outcome
+from palate.serving.learning import Outcome, ratings_of
 from palate.serving.problems import ProblemError
 
 NO_FILE = "This server was started without a file to fit again."
@@ -24,11 +26,20 @@ class ModelState(Struct):
     n_users: int
     n_items: int
     n_ratings: int
+    range: tuple[float, float]
     learned_up_to: int
     fitted_at: float
+    seconds: Annotated[float | None, Meta(description="The fit took so long.")]
     metrics: Annotated[dict[str, Any], Meta(description="Measured on held-out ratings, where it was saved with any.")]
     n_answers_named: Annotated[int, Meta(description="Events that named one of its answers.")]
     mean_value: Annotated[float | None, Meta(description="The mean of the ratings among them.")]
+
+
+class Calibration(Struct):
+    """How many of the ratings that arrived lie in the intervals of a level; those of known users and items."""
+
+    level: float
+    held: float
 
 
 class State(Struct):
@@ -39,9 +50,16 @@ class State(Struct):
     store_number: int
     is_fitting: bool
     fits: list[Outcome]
-    intervals: Annotated[
-        dict[str, Any], Meta(description="Of the ratings that arrived, those that 90% intervals held.")
-    ]
+    policy: Annotated[str, Meta(description="When it fits again.")]
+    n_judged: Annotated[int, Meta(description="Ratings that arrived and were compared with their intervals.")]
+    calibration: list[Calibration]
+
+
+class Doctor(Struct):
+    """What a check of the training ratings found."""
+
+    worst: str
+    findings: list[dict[str, str]]
 
 
 class Shares(Struct, forbid_unknown_fields=True):
@@ -60,7 +78,6 @@ async def models(call: Call) -> State:
     """Show the models, what became of their answers, traffic, fits, and whether intervals hold what arrives."""
     service = call.service
     shares, outcomes = service.models.shares, service.outcomes
-    held, judged = service.judged.counts
     states = []
     for served in service.models:
         model, (n_named, total, n_values) = served.model, outcomes.of(served.id)
@@ -73,8 +90,10 @@ async def models(call: Call) -> State:
                 len(model.user_vocabulary),
                 len(model.item_vocabulary),
                 len(model.history.indices),
+                model.limits,
                 served.learned_up_to,
                 served.fitted_at,
+                model.training.get("seconds"),
                 model.metrics,
                 n_named,
                 total / n_values if n_values else None,
@@ -87,8 +106,18 @@ async def models(call: Call) -> State:
         service.store.last(),
         refitter is not None and refitter.is_running,
         [] if refitter is None else refitter.outcomes[-20:],
-        {"level": 0.9, "held": held, "judged": judged},
+        "never" if refitter is None else refitter.policy.text,
+        service.judged.counts[1],
+        [Calibration(*pair) for pair in service.judged.shares.items()],
     )
+
+
+async def doctor(call: Call) -> Doctor:
+    """Check the ratings that the first model learned from: what was found, what it means, what to do."""
+    served = next(iter(call.service.models))
+    found = await asyncio.to_thread(lambda: check(ratings_of(served.model)))
+    shown = [one for one in found.findings if one.name != "columns"]  # how the model's own ratings were read is no news
+    return Doctor(found.worst, [{name: str(value) for name, value in asdict(one).items()} for one in shown])
 
 
 async def reload(call: Call) -> Reloaded:
@@ -115,6 +144,7 @@ async def share(call: Call) -> Shares:
 
 ENDPOINTS = (
     Endpoint("GET", "/admin/models", models, State, scope="admin"),
+    Endpoint("GET", "/admin/doctor", doctor, Doctor, scope="admin", may_take_long=True),
     Endpoint("POST", "/admin/reload", reload, Reloaded, scope="admin"),
     Endpoint("POST", "/admin/fit", fit, Outcome, scope="admin", may_take_long=True),
     Endpoint("POST", "/admin/share", share, Shares, body=Shares, scope="admin"),

@@ -17,6 +17,7 @@ TYPES = {
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
 }
+PAGES = {"index.html": "/", "admin.html": "/admin"}
 
 # No inline script or style, no other host, no frame around it, and no text that becomes markup.
 POLICY = "; ".join(
@@ -69,10 +70,10 @@ class File:
 
 
 def page_files() -> dict[str, File]:
-    """Each file of the page by its path: "/" is index.html, the others lie in "/page/"."""
+    """Each file of the pages by its path: "/" is index.html, "/admin" is admin.html, the others lie in "/page/"."""
     found = (one for one in files("palate.serving").joinpath("page").iterdir() if one.name.rpartition(".")[2] in TYPES)
     made = {one.name: File.of(one.name, one.read_bytes()) for one in found}
-    return {"/" if name == "index.html" else f"/page/{name}": file for name, file in sorted(made.items())}
+    return {PAGES.get(name, f"/page/{name}"): file for name, file in sorted(made.items())}
 
 
 def page_routes() -> list[Route]:
