@@ -49,7 +49,8 @@ class Metrics:
         """Count one request."""
         self.requests.labels(path, method, str(status)).inc()
         self.seconds.labels(path, method).observe(seconds)
-        self._recent.append((time.monotonic(), seconds, status >= 500))
+        if not path.startswith("/admin"):  # a fit takes minutes, and says nothing of how users are served
+            self._recent.append((time.monotonic(), seconds, status >= 500))
 
     def took_in(self, accepted: int, duplicates: int) -> None:
         """Count events."""

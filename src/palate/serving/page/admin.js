@@ -128,7 +128,7 @@ const named = (one) => (one.mean_value === null ? String(one.n_answers_named) : 
 
 // ---- calibration
 
-const SIZE = 240, EDGE = 34;
+const SIZE = 320, EDGE = 40; // one unit is one pixel at the most
 const at = (share) => EDGE + (SIZE - 2 * EDGE) * share;
 
 function drawCalibration({ calibration, n_judged }) {
@@ -143,7 +143,7 @@ function drawCalibration({ calibration, n_judged }) {
     svg("line", { class: "right", x1: at(0), y1: SIZE - at(0), x2: at(1), y2: SIZE - at(1) }),
     svg("polyline", { class: "curve", points: points.map((point) => point.join(",")).join(" ") }),
     points.map(([cx, cy]) => svg("circle", { class: "dot", cx, cy, r: 4 })),
-    text(at(0), SIZE - EDGE + 16, "0%"), text(at(1), SIZE - EDGE + 16, "100%"), text(SIZE / 2, SIZE - 2, "level of the interval"),
+    text(at(0), SIZE - EDGE + 16, "0%"), text(at(1), SIZE - EDGE + 16, "100%"), text(SIZE / 2, SIZE - 4, "level of the interval"),
     text(EDGE - 4, at(0) + 8, "100%", "end"), text(EDGE - 4, SIZE - at(0), "0%", "end"),
   );
   const rows = calibration.map((one) => h("tr", {}, h("th", { scope: "row" }, percent(one.level)), h("td", {}, percent(one.held))));
