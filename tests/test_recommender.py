@@ -18,7 +18,7 @@ from palate import recommender
 from palate.answers import arguments, fold_in
 from palate.answers.ranking import memory, recommending
 from palate.errors import DataError, LabelTypeError, OptionError
-from palate.models.model import Forecast
+from palate.models.forecasts import Forecast
 
 N_USERS, N_ITEMS = 40, 25
 users = st.sampled_from([f"u{n}" for n in range(N_USERS)])

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.answers.elicitation import UserPosterior, most_informative, rated_shares, user_posteriors
+from palate.answers.elicitation import (
+    FEW_RATINGS,
+    Start,
+    UserPosteriors,
+    most_informative,
+    rated_shares,
+    user_posteriors,
+)
 from palate.data.rows import CompressedRows
 from palate.models.factors import Factors, Prior
 
@@ -55,7 +62,7 @@ def variance_again(items, precision, alpha, rated, weights, importance, unit, sl
 
 
 def random_posterior(rng, n_items=8, k=3, n_rated=2, stretched=False):
-    """(Belief, the arguments that variance_again needs) of a random model and user."""
+    """(The posteriors under one draw, the arguments that variance_again needs) of a random model and user."""
     items = rng.standard_normal((n_items, k)).astype(np.float32)
     root = rng.standard_normal((k, k + 2))
     precision = (root @ root.T + 0.1 * np.eye(k)).astype(np.float32)
@@ -63,9 +70,17 @@ def random_posterior(rng, n_items=8, k=3, n_rated=2, stretched=False):
     rated, weights = rng.permutation(n_items)[:n_rated], rng.uniform(0.2, 3, n_rated).astype(np.float32)
     importance = rng.dirichlet(np.ones(n_items))
     slopes = rng.uniform(0.05, 0.3, n_items) if stretched else None
-    prior = Prior(precision, np.zeros(k, np.float32), alpha)
-    posterior = UserPosterior(items, prior, history(rated, weights), importance, unit, slopes)
-    return posterior, (items, precision, alpha, rated.tolist(), weights.tolist(), importance, unit, slopes)
+    made = items, precision, alpha, rated.tolist(), weights.tolist(), importance, unit, slopes
+    return together([made]), made
+
+
+def together(made):
+    """The posteriors of one user under several draws, each made of the arguments of variance_again."""
+    items, precisions, alphas, rated, weights, importance, unit, slopes = zip(*made, strict=True)
+    items, precisions = np.stack(items), np.stack(precisions)
+    start = Start.of(items, precisions, importance[0], slopes[0])
+    alphas = np.array(alphas, np.float32)
+    return UserPosteriors(items, start, alphas, unit[0], history(rated[0], weights[0]), slopes[0])
 
 
 # ---- the formula
@@ -80,7 +95,7 @@ def test_drops_are_those_of_inverting_again(seed, k, n_rated, n_asked, stretched
     rng = np.random.default_rng(seed)
     posterior, (items, precision, alpha, rated, weights, *rest) = random_posterior(rng, 8, k, n_rated, stretched)
     for code in rng.integers(0, 8, n_asked):  # the same question twice is a second, independent answer
-        posterior.add_rating(int(code))
+        posterior.add_ratings(np.array([code], np.int32))
         rated, weights = [*rated, int(code)], [*weights, 1.0]
     before = variance_again(items, precision, alpha, rated, weights, *rest)
     after = [variance_again(items, precision, alpha, [*rated, j], [*weights, 1.0], *rest) for j in range(8)]
@@ -88,13 +103,30 @@ def test_drops_are_those_of_inverting_again(seed, k, n_rated, n_asked, stretched
     np.testing.assert_allclose(posterior.drops(), before - np.array(after), rtol=1e-3, atol=1e-5 * before)
 
 
+@pytest.mark.parametrize("stretched", [False, True])
+def test_many_ratings_count_as_the_same_ratings_one_by_one(stretched):
+    n = FEW_RATINGS + 3
+    rng = np.random.default_rng(5)
+    whole, (items, precision, alpha, rated, weights, *rest) = random_posterior(rng, 40, 4, n, stretched)
+    one_by_one = together([(items, precision, alpha, [], [], *rest)])
+    for code, weight in zip(rated, weights, strict=True):
+        one_by_one.add_ratings(np.array([code], np.int32), np.array([weight], np.float32))
+    few = together([(items, precision, alpha, rated[:20], weights[:20], *rest)])
+    few.add_ratings(np.array(rated[20:], np.int32), np.array(weights[20:], np.float32))
+    expected = variance_again(items, precision, alpha, rated, weights, *rest)
+    for found in (whole, one_by_one, few):
+        assert found.variance == pytest.approx(expected, rel=1e-5)
+        np.testing.assert_allclose(found.drops(), whole.drops(), rtol=1e-3, atol=1e-5 * expected)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 10))
 def test_greedy_is_the_best_at_every_step(seed, n):
     rng = np.random.default_rng(seed)
-    made = [random_posterior(rng, 7) for _ in range(3)]
+    first, *others = [random_posterior(rng, 7)[1] for _ in range(3)]
+    made = [first, *((*draw[:3], *first[3:]) for draw in others)]  # one user, three draws
     probabilities, allowed = rng.uniform(0.1, 1, 7), rng.random(7) < 0.8
-    codes, gains = most_informative([posterior for posterior, _ in made], probabilities, allowed, n)
+    codes, gains = most_informative(together(made), probabilities, allowed, n)
     assert len(codes) == len(set(codes.tolist())) == min(n, allowed.sum())
     asked = []
     for code, gain in zip(codes, gains, strict=True):
@@ -107,7 +139,7 @@ def test_greedy_is_the_best_at_every_step(seed, n):
 
 def mean_drop(made, asked, j):
     drops = []
-    for _, (items, precision, alpha, rated, weights, *rest) in made:
+    for items, precision, alpha, rated, weights, *rest in made:
         before = [*rated, *asked], [*weights, *[1.0] * len(asked)]
         after = [*before[0], j], [*before[1], 1.0]
         drops.append(
@@ -122,7 +154,7 @@ def test_two_greedy_questions_are_nearly_the_best_pair(seed):
     rng = np.random.default_rng(seed)
     posterior, (items, precision, alpha, rated, weights, *rest) = random_posterior(rng, 10, 3, 0)
     start = posterior.variance
-    codes, gains = most_informative([posterior], np.ones(10), np.ones(10, bool), 2)
+    codes, gains = most_informative(posterior, np.ones(10), np.ones(10, bool), 2)
 
     def left(pair):
         return variance_again(items, precision, alpha, [*rated, *pair], [*weights, 1.0, 1.0], *rest)
@@ -138,14 +170,14 @@ def test_two_greedy_questions_are_nearly_the_best_pair(seed):
 def test_the_gain_is_what_a_real_answer_takes_away(name, fits):
     rec = fits[name]
     rated = {"i1": 5.0, "i2": 1.0}
-    before = np.mean([posterior.variance for posterior in posteriors_of(rec, rated)])
+    before = posteriors_of(rec, rated).variance
     first = rec.ask(1, rated, popularity=1, exclude=set(rec.model.item_vocabulary) - {"i9"})
     assert first["item"].to_list() == ["i9"]
     assert first["gain"][0] > 0
     if name in ("ALS", "SGD", "SGD in a range", "Bias"):
         return  # the weight decay of the first grows with the answer, the slopes of the last move with it
     for answer in (1.0, 5.0):  # whatever it is
-        after = np.mean([posterior.variance for posterior in posteriors_of(rec, rated | {"i9": answer})])
+        after = posteriors_of(rec, rated | {"i9": answer}).variance
         assert first["gain"][0] == pytest.approx(before - after, rel=1e-3)
 
 
@@ -155,8 +187,8 @@ def test_the_variance_is_that_of_draws(fits):
     one = posterior.select_draws(np.zeros(4000, np.int64))
     rated = history([1, 4])
     importance = np.arange(1, 51) / np.arange(1, 51).sum()
-    prior = Prior(posterior.users.precision[0], posterior.users.mean[0], float(posterior.alpha[0]))
-    own = UserPosterior(posterior.items.vectors[0], prior, rated, importance, posterior.scale)
+    start = Start.of(posterior.items.vectors[:1], posterior.users.precision[:1], importance)
+    own = UserPosteriors(posterior.items.vectors[:1], start, posterior.alpha[:1], posterior.scale, rated)
     drawn = one.solve(rated, draw=True)
     assert own.variance == pytest.approx(float(one.score_variance(drawn)[0] @ importance), rel=0.08)
 
@@ -239,7 +271,7 @@ def test_n_beyond_the_catalogue_and_choices_of_items(name, fits):
 def test_more_known_leaves_less_to_learn(name, fits):
     rec = fits[name]
     user_rows = [{}, {"i1": 3.0}, {"i1": 3.0, "i2": 3.2, "i3": 3.0}, {f"i{j}": 3.0 + (j % 2) / 5 for j in range(1, 21)}]
-    variances = [np.mean([posterior.variance for posterior in posteriors_of(rec, given)]) for given in user_rows]
+    variances = [posteriors_of(rec, given).variance for given in user_rows]
     assert variances == sorted(variances, reverse=True)
     if name != "SGD in a range":  # there the slopes move with what is expected
         gains = [rec.ask(1, given, items=["i30"])["gain"][0] for given in user_rows]
@@ -251,8 +283,8 @@ def test_weights_count(fits):
 
     given = pl.DataFrame({"item": ["i1", "i2"], "rating": [5.0, 1.0], "weight": [4.0, 4.0]})
     rec = fits["Bayes"]
-    heavy = np.mean([posterior.variance for posterior in posteriors_of(rec, given)])
-    light = np.mean([posterior.variance for posterior in posteriors_of(rec, given.drop("weight"))])
+    heavy = posteriors_of(rec, given).variance
+    light = posteriors_of(rec, given.drop("weight")).variance
     assert heavy < light
     assert rec.ask(3, given.drop("weight")).equals(rec.ask(3, {"i1": 5.0, "i2": 1.0}))
 

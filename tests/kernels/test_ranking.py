@@ -81,6 +81,36 @@ def test_the_best_are_those_of_the_reference(level, problem, n, bias):
 
 @each_level
 @some
+@given(problem=problems, n=st.sampled_from([0, 1, 3, 10, 4000]), bias=st.booleans(), n_threads=st.integers(1, 3))
+def test_packed_items_give_the_same_bytes(level, problem, n, bias, n_threads):
+    """Whichever users the items were packed for, and however many threads packed them."""
+    users, items, _, masks = problem
+    seen = {name: masks[name] for name in ("seen_indptr", "seen_indices")}
+    with at_level(level):
+        expected = kernels.top_n(users, items, n, bias=bias, **seen)
+        for typical in (users[:1], users[::-2].copy()):
+            packed = kernels.pack_items(items, typical, bias=bias, n_threads=n_threads)
+            equal(kernels.top_n(users, items, n, bias=bias, packed=packed, **seen), expected)
+
+
+def test_packed_items_are_checked():
+    users, items, _, _ = problem_of(0, 3, 40, 4, 0, 1, False)
+    codes, panels, reach = kernels.pack_items(items, users)
+    for wrong in (
+        (codes, panels),
+        (codes[:-1], panels, reach),
+        (codes, panels[:, 1:].copy(), reach),
+        (codes, panels, reach.astype(np.float32)),
+        (codes + np.int32(40), panels, reach),
+    ):
+        with pytest.raises((TypeError, ValueError, IndexError)):
+            kernels.top_n(users, items, 3, packed=wrong)
+    with pytest.raises(ValueError, match="without allowed"):
+        kernels.top_n(users, items, 3, packed=(codes, panels, reach), allowed=np.ones(40, bool))
+
+
+@each_level
+@some
 @given(problem=problems, n=st.sampled_from([0, 1, 3, 10, 4000]))
 def test_the_best_of_a_block_are_those_of_the_reference(level, problem, n):
     users, items, _, masks = problem

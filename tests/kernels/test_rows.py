@@ -312,3 +312,49 @@ def test_a_row_without_ratings_has_no_error():
     mean = (rng.standard_normal(4) * 10).astype(np.float32)
     _, errors = kernels.solve_rows(*empty, precision=precision, mean=mean, alpha=0.5, errors=True)
     assert errors.tolist() == [0.0]
+
+
+# ---- many draws at once
+
+
+@each_level
+@pytest.mark.parametrize("draw", [False, True])
+@pytest.mark.parametrize("mean_per_row", [False, True])
+def test_rows_under_many_draws_have_the_bytes_of_each_draw_alone(level, draw, mean_per_row):
+    rng = np.random.default_rng(3)
+    (indptr, indices, values, _), _ = problem(3, k=17)
+    others, weights = floats(rng, 3, 40, 17, spread=0.5), rng.random(len(values)).astype(np.float32)
+    precisions = np.stack([matrix(rng, 17, 1.0) for _ in range(3)])
+    means = floats(rng, 3, 5, 17) if mean_per_row else floats(rng, 3, 17)
+    alphas = np.array([0.5, 1.0, 3.0], np.float32)
+    arrays = indptr, indices, values
+    shared = {"weights": weights, "center": 3.5, "scale": 2.0, "draw": draw, "seed": 7, "stream": 2}
+    draws = {"precisions": precisions, "means": means, "alphas": alphas}
+    with at_level(level):
+        found = [kernels.solve_draws(*arrays, others, **draws, **shared, n_threads=t) for t in (1, 2, 3)]
+        for s in range(3):
+            own = {"precision": precisions[s], "mean": means[s], "alpha": float(alphas[s]), "sweep": s, "bias": True}
+            alone, _ = kernels.solve_rows(*arrays, others[s], **own, **shared)
+            np.testing.assert_array_equal(found[0][s], alone)
+    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+    assert_close(found[0], reference.solve_draws(*arrays, others, **draws, **shared), 1e-4)
+
+
+def test_what_solve_draws_refuses():
+    (indptr, indices, values, other), options = problem(0, k=3)
+    draws = {"precisions": options["precision"][None], "means": options["mean"][None], "alphas": np.ones(1, np.float32)}
+    others = other[None]
+    for name, wrong in (
+        ("precisions", draws["precisions"][:, :2]),
+        ("means", draws["means"][:, :2]),
+        ("alphas", np.ones(2, np.float32)),
+        ("alphas", -np.ones(1, np.float32)),
+        ("precisions", np.full((1, 3, 3), np.nan, np.float32)),
+        ("precisions", -1e6 * draws["precisions"]),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            kernels.solve_draws(indptr, indices, values, others, **draws | {name: wrong})
+    with pytest.raises(TypeError, match="others"):
+        kernels.solve_draws(indptr, indices, values, other, **draws)
+    with pytest.raises(IndexError):
+        kernels.solve_draws(indptr, indices + np.int32(40), values, others, **draws)

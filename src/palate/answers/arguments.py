@@ -59,6 +59,8 @@ def labels_of(given: Any, what: str) -> Any:
 def label_array(labels: Any, vocabulary: Vocabulary) -> NDArray[Any]:
     """Labels as an array of the vocabulary's type: int64, or object holding str."""
     dtype = vocabulary.labels.dtype
+    if isinstance(labels, np.ndarray) and labels.dtype == dtype and dtype.kind != "O":
+        return labels
     return np.array([str(label) for label in labels] if dtype.kind == "O" else list(labels), dtype=dtype)
 
 

@@ -35,6 +35,8 @@ from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior
 from palate.models.side_information import SideInfo
 
+BLOCK_RATINGS = 256  # of a history, whose vectors under all draws are in memory at once
+
 
 def explain(model: Model, user: Label, item: Label, when: Timestamp | None) -> Explanation:
     """Explain the prediction for a user and an item of the model. Raises UnknownLabelError."""
@@ -160,19 +162,39 @@ def _under_draws(model: Model, posterior: Posterior, user_rows: UserRows, item_c
         history = posterior.weight_new(history, samples.means(features))
     rated, weights = history.indices, _weights_of(history)
     targets = (model.targets_of(user_rows) - np.float64(posterior.center)) / posterior.scale
+    solved = _solved_under_draws(posterior, rated, weights, item_code)
+    small = solved.astype(np.float32)
     own, known = np.zeros(len(rated)), np.zeros(0 if info is None else len(info.group_names))
-    for s, items in enumerate(posterior.items.vectors):
-        precision, alpha = samples.precision[s].astype(np.float64), float(posterior.alpha[s])
-        partners = as_partner(items[rated]).astype(np.float64)
-        problem = _RowProblem(precision, alpha, partners, items[rated, -1], weights)
-        solved = problem.solve(as_partner(items[_one(item_code)]).astype(np.float64)[0])
-        own += problem.contributions(targets, solved)
-        if info is not None and features is not None and samples.link is not None:
-            link = samples.link[s] if len(rated) else samples.cold_start.link_of(s, len(samples.link[s]))
-            moves = features.values * (link[features.indices] @ (samples.precision[s] @ solved))
-            known += np.bincount(info.groups[features.indices], moves, minlength=len(known))
+    for some in _blocks(len(rated)):
+        items = posterior.items.vectors[:, rated[some]]
+        moves = (items[:, :, :-1] @ small[:, :-1, None])[:, :, 0] + small[:, -1:]
+        own[some] = weights[some] * (posterior.alpha[:, None] * (targets[some] - items[:, :, -1]) * moves).sum(axis=0)
+    if info is not None and features is not None and samples.link is not None:
+        pulls = (samples.precision @ solved[:, :, None])[:, :, 0]
+        link, columns = samples.link, features.indices
+        if len(rated) == 0:
+            link = np.stack([samples.cold_start.link_of(s, link.shape[1]) for s in range(len(link))])
+        moves = (link[:, columns] @ pulls.astype(np.float32)[:, :, None])[:, :, 0].sum(axis=0, dtype=np.float64)
+        known += np.bincount(info.groups[columns], features.values * moves, minlength=len(known))
     per_draw = posterior.scale / len(posterior)
     return per_draw * own, per_draw * known
+
+
+def _solved_under_draws(posterior: Posterior, rated: Codes, weights: Doubles, item_code: int) -> Doubles:
+    """A^-1 z_i under each draw, (S, k)."""
+    items, alpha = posterior.items.vectors, posterior.alpha.astype(np.float64)
+    A = posterior.users.precision.astype(np.float64)
+    for some in _blocks(len(rated)):
+        Z = items[:, rated[some]].astype(np.float64)
+        Z[:, :, -1] = 1
+        A += alpha[:, None, None] * ((Z * weights[some, None]).swapaxes(1, 2) @ Z)
+    partners = as_partner(items[:, item_code]).astype(np.float64)
+    return np.asarray(np.linalg.solve(A, partners[:, :, None])[:, :, 0], np.float64)
+
+
+def _blocks(n: int) -> list[slice]:
+    """Blocks of n ratings, so that those of a long history need little memory."""
+    return [slice(start, start + BLOCK_RATINGS) for start in range(0, n, BLOCK_RATINGS)]
 
 
 def _one(code: int) -> Codes:

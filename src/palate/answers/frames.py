@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.native import opened
@@ -79,6 +80,18 @@ def item_columns(model: Model, codes: Codes) -> dict[str, Any]:
     columns: dict[str, Any] = {model.item_vocabulary.what: model.item_vocabulary.decode(codes)}
     texts = model.item_titles
     return columns if texts is None else columns | {"title": [texts[code] for code in codes]}
+
+
+def item_series(model: Model) -> dict[str, pl.Series]:
+    """The label and title columns of all items, in the order of their codes."""
+    return label_columns(model.item_vocabulary, model.item_table)
+
+
+def rank_series(model: Model) -> pl.Series:
+    """The numbers from 1 to the number of items, as the column of ranks: its first rows are the ranks of one list."""
+    import polars as pl
+
+    return pl.Series("rank", np.arange(1, len(model.item_vocabulary) + 1, dtype=np.int32))
 
 
 def label_columns(vocabulary: Vocabulary, table: pl.DataFrame | None) -> dict[str, pl.Series]:

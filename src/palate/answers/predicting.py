@@ -23,7 +23,8 @@ from palate.answers.frames import Frame, make_frame
 from palate.answers.names import Names
 from palate.answers.results import Distribution, Prediction
 from palate.errors import OptionError
-from palate.models.model import Forecast, Model
+from palate.models.forecasts import Forecast
+from palate.models.model import Model
 from palate.options import check_choice, check_level
 
 if TYPE_CHECKING:

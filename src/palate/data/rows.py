@@ -134,7 +134,12 @@ MARKS_PER_ENTRY = 32  # up to this many cells per entry, marking every cell is f
 
 
 def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> CompressedRows:
-    """The given rows, in the given order."""
+    """The given rows, in the given order. One row is a view."""
+    if len(codes) == 1:
+        here = slice(int(rows.indptr[codes[0]]), int(rows.indptr[int(codes[0]) + 1]))
+        indptr = np.array([0, here.stop - here.start], np.int64)
+        weights = None if rows.weights is None else rows.weights[here]
+        return CompressedRows(indptr, rows.indices[here], rows.values[here], weights)
     counts = rows.counts[codes]
     indptr = pointers_of(counts)
     at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])

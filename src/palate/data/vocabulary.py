@@ -188,6 +188,9 @@ class Vocabulary:
         """
         if isinstance(labels, str):
             raise LabelTypeError(f"expected several {self.what}s, got the one string {labels!r}; pass [{labels!r}].")
+        if isinstance(labels, list) and len(labels) == 1 and type(labels[0]) in (str, int):
+            code = self.encode_one(labels[0]) if on_unknown == "raise" else self.find(labels[0])
+            return np.array([code], np.int32)
         given = _as_labels(labels, self.what)
         if len(given) == 0:
             return np.zeros(0, np.int32)

@@ -37,6 +37,23 @@ def solve_rows(
     modes: Floats | None = None,
     n_threads: int = 0,
 ) -> tuple[Floats, NDArray[np.float64] | None]: ...
+def solve_draws(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats,
+    others: Floats,
+    *,
+    precisions: Floats,
+    means: Floats,
+    alphas: Floats,
+    weights: Floats | None = None,
+    center: float = 0.0,
+    scale: float = 1.0,
+    draw: bool = False,
+    seed: int = 0,
+    stream: int = 0,
+    n_threads: int = 0,
+) -> Floats: ...
 def solve_blocks(
     indptr: NDArray[np.int64],
     indices: Codes,
@@ -176,6 +193,9 @@ def compress_rows(
     row_codes: Codes, other_codes: Codes, values: Floats, weights: Floats | None, n_rows: int
 ) -> tuple[NDArray[np.int64], Codes, Floats, Floats | None]: ...
 def select_top(scores: NDArray[Any], n: int, *, n_threads: int = 0) -> tuple[Codes, Floats]: ...
+def pack_items(
+    items: Floats, users: Floats, *, bias: bool = True, n_threads: int = 0
+) -> tuple[Codes, Floats, NDArray[np.float64]]: ...
 def top_n(
     users: Floats,
     items: Floats,
@@ -185,6 +205,7 @@ def top_n(
     seen_indptr: NDArray[np.int64] | None = None,
     seen_indices: Codes | None = None,
     allowed: Mask | None = None,
+    packed: tuple[Codes, Floats, NDArray[np.float64]] | None = None,
     n_threads: int = 0,
 ) -> tuple[Codes, Floats]: ...
 def top_n_of(

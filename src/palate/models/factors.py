@@ -383,9 +383,9 @@ def unknown_variance(
 
 
 def as_partner(vectors: Floats) -> Floats:
-    """[q, c] -> [q, 1], whose product with the other side's vector [p, b] is p . q + b; (n, k)."""
+    """[q, c] -> [q, 1], whose product with the other side's vector [p, b] is p . q + b; (..., k)."""
     partner = vectors.copy()
-    partner[:, -1] = 1
+    partner[..., -1] = 1
     return partner
 
 

@@ -11,27 +11,30 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import CompressedRows, row_codes, rows_where, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, read_only, row_codes, rows_where, take_rows, transpose_rows
 from palate.data.titles import Titles, titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.forecasts import Forecast, TimeShift
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, with_mean_counts
 from palate.models.ordinal import latent_deviation
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
 from palate.models.side_information import SideInfo
-from palate.models.step_distribution import StepDistribution, z_of
+from palate.models.step_distribution import StepDistribution
 
 if TYPE_CHECKING:
     import polars as pl
+
+T = TypeVar("T")
 
 MAX_SCALE_STEPS = 100  # more different values than this are no rating scale
 
@@ -62,60 +65,6 @@ class UserRows:
     def draws(self) -> Floats | None:
         """User vectors under each posterior draw, (S, m, k_s); None without a posterior."""
         return None if self.draw is None else self.draw()
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """The predictive distribution of n ratings.
-
-    Attributes:
-        mean (float64 array of shape (n,)): Predicted ratings, not clipped to the rating range.
-        standard_deviation (float64 array of shape (n,)): Of a rating around its mean, noise included, in rating units.
-        score_variance (float64 array of shape (n,)): Variance of the score, noise not included.
-        steps (StepDistribution, default None): The distribution over the steps of the scale, where there are steps.
-        latent (two float64 arrays of shape (n,), default None): Center and deviation of the latent variable, for
-            ordered ratings; None: mean and standard_deviation.
-    """
-
-    mean: Doubles
-    standard_deviation: Doubles
-    score_variance: Doubles
-    steps: StepDistribution | None = None
-    latent: tuple[Doubles, Doubles] | None = None
-
-    @property
-    def probabilities(self) -> Doubles | None:
-        """The probability of each step, (n, K); None without steps."""
-        return None if self.steps is None else self.steps.probabilities(*self._latent)
-
-    def interval(self, level: float) -> tuple[Doubles, Doubles]:
-        """Lower and upper ends of the intervals of this level, (n,) each, not clipped; the mean lies inside.
-
-        On a scale of steps they are central by probability; else the mean less and plus z standard deviations.
-        """
-        if self.steps is None or self.steps.tails is None:
-            reach = z_of(level) * self.standard_deviation
-            return self.mean - reach, self.mean + reach
-        low, high = self.steps.interval(level, *self._latent)
-        return np.minimum(low, self.mean), np.maximum(high, self.mean)
-
-    @property
-    def _latent(self) -> tuple[Doubles, Doubles]:
-        return (self.mean, self.standard_deviation) if self.latent is None else self.latent
-
-
-class TimeShift(NamedTuple):
-    """What timestamps change about n ratings.
-
-    Attributes:
-        shift (float64 array of shape (n,)): Added to the score, in score units.
-        noise_variance (float64 array of shape (n,)): Variance of a rating around its score, in squared rating units.
-        score_variance (float64 array of shape (n,), or float): Added to the variance of the score.
-    """
-
-    shift: Doubles
-    noise_variance: Doubles
-    score_variance: Doubles | float
 
 
 @dataclass(frozen=True)
@@ -202,6 +151,18 @@ class Model:
             **more,
         )
 
+    def once(self, make: Callable[[Model], T], *key: Any) -> T:
+        """Return what `make` makes of this model: made on first use, then kept with the model, for each key."""
+        name = (make, *key)
+        if name not in self._made:
+            self._made[name] = make(self)
+        made: T = self._made[name]
+        return made
+
+    @cached_property
+    def _made(self) -> dict[Any, Any]:
+        return {}
+
     @property
     def score_limits(self) -> tuple[float, float]:
         """The range that predictions are clipped to: the rating range, or no limits if scores only rank."""
@@ -235,6 +196,11 @@ class Model:
         return self.posterior.projection(self.factors)
 
     @cached_property
+    def every_item(self) -> NDArray[np.bool_]:
+        """A mask of all items, (n_items,), shared and read-only."""
+        return read_only(np.ones(len(self.item_vocabulary), bool))
+
+    @cached_property
     def _item_counts(self) -> NDArray[np.int64]:
         return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
 
@@ -249,13 +215,21 @@ class Model:
         values = np.unique(self.history.values)
         return float(np.median(np.diff(values))) if 1 < len(values) <= MAX_SCALE_STEPS else 0.0
 
+    @cached_property
+    def _is_rated_user(self) -> NDArray[np.bool_]:
+        return np.append(self.history.counts > 0, False)  # the last one stands for code -1
+
+    @cached_property
+    def _is_rated_item(self) -> NDArray[np.bool_]:
+        return np.append(self._item_counts > 0, False)
+
     def rated_users(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of users without training ratings."""
-        return np.where(np.append(self.history.counts, 0)[codes] > 0, codes, -1).astype(np.int32)
+        return np.where(self._is_rated_user[codes], codes, -1).astype(np.int32)
 
     def rated_items(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of items without training ratings."""
-        return np.where(np.append(self._item_counts, 0)[codes] > 0, codes, -1).astype(np.int32)
+        return np.where(self._is_rated_item[codes], codes, -1).astype(np.int32)
 
     def users_with_data(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of cold-start users: without ratings, in a model that uses no attributes.
@@ -346,9 +320,9 @@ class Model:
     def noise_of(self, user_codes: Codes, item_codes: Codes | None = None) -> Doubles:
         """Standard deviation of ratings around their means at an unknown time, (n,); code -1 gets the model's noise."""
         if self.user_noise is not None:
-            return np.append(self.user_noise, self.noise)[user_codes].astype(np.float64)
+            return np.where(user_codes < 0, np.float64(self.noise), self.user_noise[user_codes]).astype(np.float64)
         if self.item_noise is not None and item_codes is not None:
-            return np.append(self.item_noise, self.noise)[item_codes].astype(np.float64)
+            return np.where(item_codes < 0, np.float64(self.noise), self.item_noise[item_codes]).astype(np.float64)
         return np.full(len(user_codes), self.noise)
 
     def weighted(self, history: CompressedRows, codes: Codes) -> CompressedRows:

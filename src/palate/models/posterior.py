@@ -10,13 +10,14 @@ Source: Salakhutdinov & Mnih (2008), Bayesian Probabilistic Matrix Factorization
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, columns_from, row_codes, take_rows
-from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_rows
+from palate.kernels import draw_truncated, expect_truncated, multiply_rows, predict_pairs, solve_draws, solve_rows
 from palate.models.cold_start import ColdStart
 from palate.models.factors import (
     N_EM_STEPS,
@@ -30,7 +31,8 @@ from palate.models.factors import (
 )
 from palate.models.ordinal import OrderedSteps
 
-FEW_ITEMS = 4  # items are few if there are so many times more
+FEW = 4  # items, or columns of features, are few if there are so many times more
+MAX_AT_ONCE = 100_000  # scores of pairs under all draws, computed at once
 LATENT_STREAM = 7  # of random numbers, for the latent variables of fold-in users
 
 
@@ -75,7 +77,13 @@ class SideSamples:
         """The prior means under all draws: (S, n, k), or (S, k) without features or link."""
         if self.link is None or features is None:
             return self.mean
-        return np.stack([self.means_of(s, features) for s in range(len(self.mean))])
+        n_draws, n_columns, k = self.link.shape
+        if FEW * len(features.indices) > n_columns:
+            return np.stack([self.means_of(s, features) for s in range(n_draws)])
+        columns, at = np.unique(features.indices, return_inverse=True)
+        side_by_side = self.link.take(columns, axis=1).swapaxes(0, 1).reshape(len(columns), n_draws * k)
+        moves = multiply_rows(features.indptr, at.astype(np.int32), features.values, side_by_side)
+        return self.mean[:, None] + np.ascontiguousarray(moves.reshape(-1, n_draws, k).swapaxes(0, 1))
 
     def prior_mean_variance(self, means: Floats) -> Doubles:
         """The variance of each row's prior mean over draws, (n,), relative to the prior variance of the row itself.
@@ -151,19 +159,14 @@ class Posterior:
         changed; for ordered ratings it takes fewer steps from there.
         """
         posterior, near = self._with_rated_items(histories)
-        solvers = [
-            _DrawSolver(posterior, s, mean, seed, n_threads, None if start is None else start[s])
-            for s, mean in enumerate(self.users.means(features))
-        ]
-        vectors = self._solve_draws(solvers, near, draw=draw)
+        vectors = posterior._solve_draws(near, self.users.means(features), draw, start, seed, n_threads)
         return self._with_cold_start(vectors, histories, features, draw=draw, seed=seed)
 
     def solve_new(self, histories: CompressedRows, features: CompressedRows | None = None) -> Floats:
         """Fold in new users: the modes of their vectors under each draw, (S, n, k)."""
         means = self.users.means(features)
         posterior, near = self._with_rated_items(self.weight_new(histories, means))
-        solvers = [_DrawSolver(posterior, s, mean) for s, mean in enumerate(means)]
-        vectors = self._solve_draws(solvers, near, draw=False)
+        vectors = posterior._solve_draws(near, means, draw=False)
         return self._with_cold_start(vectors, histories, features, draw=False)
 
     def _with_rated_items(self, histories: CompressedRows) -> tuple[Posterior, CompressedRows]:
@@ -171,7 +174,7 @@ class Posterior:
 
         A kernel prepares all items that it is given: to fold in one user should not cost as much as there are items.
         """
-        if FEW_ITEMS * len(histories.indices) > self.items.vectors.shape[1]:
+        if FEW * len(histories.indices) > self.items.vectors.shape[1]:
             return self, histories
         codes, at = np.unique(histories.indices, return_inverse=True)
         items = replace(self.items, vectors=self.items.vectors.take(codes, axis=1))
@@ -192,11 +195,40 @@ class Posterior:
             weights *= histories.weights
         return replace(histories, weights=weights.astype(np.float32))
 
-    def _solve_draws(self, solvers: list[_DrawSolver], histories: CompressedRows, *, draw: bool) -> Floats:
+    def _solve_draws(
+        self,
+        histories: CompressedRows,
+        means: Floats,
+        draw: bool,
+        start: Floats | None = None,
+        seed: int = 0,
+        n_threads: int = 0,
+    ) -> Floats:
+        """User vectors under each draw, (S, n, k): modes, or random draws. means: (S, n, k) or (S, k)."""
         if self.steps is None:
-            return np.stack([solver.solve(histories, draw=draw) for solver in solvers])
+            return solve_draws(
+                histories.indptr,
+                histories.indices,
+                histories.values,
+                self.items.vectors,
+                precisions=self.users.precision,
+                means=means,
+                alphas=self.alpha,
+                weights=histories.weights,
+                center=self.center,
+                scale=self.scale,
+                draw=draw,
+                seed=seed,
+                stream=2,
+                n_threads=n_threads,
+            )
         steps = self.steps.steps_of(histories.values)
-        return np.stack([solver.solve_ordered(histories, steps, draw=draw) for solver in solvers])
+        starts = [None] * len(self) if start is None else start
+        solvers = [
+            _OrderedSolver(self, s, mean, seed, n_threads, begin)
+            for s, (mean, begin) in enumerate(zip(means, starts, strict=True))
+        ]
+        return np.stack([solver.solve(histories, steps, draw=draw) for solver in solvers])
 
     def _with_cold_start(
         self, vectors: Floats, histories: CompressedRows, features: CompressedRows | None, *, draw: bool, seed: int = 0
@@ -222,17 +254,29 @@ class Posterior:
         total = np.zeros(len(row_codes))
         squares = np.zeros(len(row_codes))
         prior_variance = np.zeros(len(row_codes))
-        for s in range(len(self)):
-            users, user_at = with_unknown(vectors[s], self.users.cold_start.mean[s], row_codes)
-            items, item_at = with_unknown(self.items.vectors[s], self.items.cold_start.mean[s], item_codes)
-            scores = predict_pairs(users, items, user_at, item_at, bias=True).astype(np.float64)
-            total += scores
-            squares += scores**2
-            covariances = self.users.cold_start.covariance[s], self.items.cold_start.covariance[s]
-            prior_variance += unknown_variance(users, row_codes, items, item_codes, *covariances)
+        users = _few_rows(vectors, row_codes)
+        items = _few_rows(self.items.vectors, item_codes)
+        is_known = len(row_codes) == 0 or min(row_codes.min(), item_codes.min()) >= 0
+        if is_known and len(self) * len(row_codes) <= MAX_AT_ONCE:
+            scores = _scores_under_draws(*users, *items).astype(np.float64)
+            total, squares = np.add.reduce(scores), np.add.reduce(scores**2)
+        else:
+            for s in range(len(self)):
+                scores, variance = self._unknown_too(s, (users[0][s], users[1]), (items[0][s], items[1]))
+                total += scores
+                squares += scores**2
+                prior_variance += variance
         mean = total / len(self)
         variance = _sample_variance(squares, mean, len(self)) + prior_variance / len(self)
         return self.center + self.scale * mean, self.scale**2 * variance
+
+    def _unknown_too(self, s: int, users: tuple[Floats, Codes], items: tuple[Floats, Codes]) -> tuple[Doubles, Doubles]:
+        """Scores of pairs under draw s, and what unknown rows (code -1) add to their variance, (n,) each."""
+        user_rows, user_at = with_unknown(users[0], self.users.cold_start.mean[s], users[1])
+        item_rows, item_at = with_unknown(items[0], self.items.cold_start.mean[s], items[1])
+        scores = predict_pairs(user_rows, item_rows, user_at, item_at, bias=True).astype(np.float64)
+        covariances = self.users.cold_start.covariance[s], self.items.cold_start.covariance[s]
+        return scores, unknown_variance(user_rows, users[1], item_rows, items[1], *covariances)
 
     def score_variance(self, vectors: Floats) -> Floats:
         """Posterior variance of the score of every item, (m, n_items), for m users with vectors (S, m, k)."""
@@ -267,18 +311,18 @@ N_WARM_EM_STEPS, N_WARM_GIBBS_STEPS = (
 
 
 @dataclass(frozen=True)
-class _DrawSolver:
-    """Solves for user vectors under draw s. means: prior means, (n, k) or (k,)."""
+class _OrderedSolver:
+    """Solves for user vectors under draw s from ordered ratings. means: prior means, (n, k) or (k,)."""
 
     posterior: Posterior
     s: int
     means: Floats
     seed: int = 0
     n_threads: int = 0
-    start: Floats | None = None  # (n, k), used for ordered ratings of which few have changed
+    start: Floats | None = None  # (n, k), from before few ratings changed
 
-    def solve(self, histories: CompressedRows, *, draw: bool, turn: int = 0) -> Floats:
-        """User vectors, (n, k): modes, or random draws. turn: the number of the Gibbs step."""
+    def _solve_latents(self, histories: CompressedRows, *, draw: bool, turn: int) -> Floats:
+        """User vectors, (n, k), from latents: modes, or random draws. turn: the number of the Gibbs step."""
         posterior, s = self.posterior, self.s
         return solve_rows(
             histories.indptr,
@@ -299,7 +343,7 @@ class _DrawSolver:
             n_threads=self.n_threads,
         )[0]
 
-    def solve_ordered(self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool) -> Floats:
+    def solve(self, histories: CompressedRows, steps: NDArray[np.uint8], *, draw: bool) -> Floats:
         """User vectors from ordered ratings, (n, k); steps: the number of each rating's step.
 
         Expectation and maximization find the mode. A random draw then takes Gibbs steps from there, or at once from
@@ -327,7 +371,7 @@ class _DrawSolver:
             else:
                 latents = expect_truncated(scores, steps, cuts)
             targets = replace(histories, values=latents / np.float32(root))
-            vectors = self.solve(targets, draw=is_gibbs, turn=turn)
+            vectors = self._solve_latents(targets, draw=is_gibbs, turn=turn)
         return vectors
 
 
@@ -352,13 +396,36 @@ class Projection:
 
     def shift(self, vectors: Floats) -> Floats:
         """The change of user vectors, (m, k), from the change of the vectors under each draw, (S, m, k_s)."""
-        projected: Floats = np.einsum("skj,smj->mk", self.maps, vectors, optimize=True)
+        flat = vectors.swapaxes(0, 1).reshape(vectors.shape[1], -1)
+        projected: Floats = flat @ self._stacked
         return projected
+
+    @cached_property
+    def _stacked(self) -> Floats:
+        """The maps one below the other, (S k_s, k)."""
+        return np.ascontiguousarray(self.maps.swapaxes(1, 2)).reshape(-1, self.maps.shape[1])
 
     def part(self, s: int, vectors: Floats) -> Floats:
         """What the vectors under draw s, (m, k_s), add to user vectors, (m, k)."""
         added: Floats = vectors @ self.maps[s].T
         return added
+
+
+def _few_rows(vectors: Floats, codes: Codes) -> tuple[Floats, Codes]:
+    """Only the rows of vectors (S, n, k) with these codes, where they are few, and the codes among them; -1 stays."""
+    if FEW * len(codes) > vectors.shape[1]:
+        return vectors, codes
+    rows = vectors.take(np.maximum(codes, 0), axis=1)
+    return rows, np.where(codes < 0, -1, np.arange(len(codes))).astype(np.int32)
+
+
+def _scores_under_draws(users: Floats, user_codes: Codes, items: Floats, item_codes: Codes) -> Floats:
+    """The scores of pairs under each draw, (S, n), for users (S, m, k) and items (S, n_items, k), in one call."""
+    draws = np.arange(len(users), dtype=np.int32)[:, None]
+    (x, y), k = (np.ascontiguousarray(rows) for rows in (users, items)), users.shape[2]
+    user_at = (draws * users.shape[1] + user_codes).ravel()
+    item_at = (draws * items.shape[1] + item_codes).ravel()
+    return predict_pairs(x.reshape(-1, k), y.reshape(-1, k), user_at, item_at, bias=True).reshape(len(users), -1)
 
 
 def _scores(vectors: Floats, items: Floats) -> Floats:

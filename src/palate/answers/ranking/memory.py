@@ -51,6 +51,8 @@ def users_at_once(model: Model, query: Query, codes: Codes, memory: Any) -> int:
     memory: None stands for DEFAULT_MEMORY, or for what one user needs if that is more. Raises OptionError that names
     the minimum if there is no room for one user.
     """
+    if memory is None and len(codes) == 1:
+        return 1
     room = bytes_of(DEFAULT_MEMORY if memory is None else memory)
     fixed, each = _fixed_bytes(model, query), _bytes_of_user(model, query)
     rating_bytes = RATING_BYTES * (np.append(model.history.counts, 0)[codes] + _listed_counts(query))

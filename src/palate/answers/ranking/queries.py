@@ -99,7 +99,10 @@ def query_of(
     included = lists_of(model, items, users, "items", unknown) if are_lists(items) else None
     excluded = lists_of(model, exclude, users, "exclude", unknown) if are_lists(exclude) else None
     for_all: tuple[Any, Iterable[Any]] = (None if included else items, () if excluded else exclude)
-    allowed = allowed_rows(names, model.item_table, *for_all, options.where, unknown)
+    if for_all == (None, ()) and options.where is None:
+        allowed = model.every_item
+    else:
+        allowed = allowed_rows(names, model.item_table, *for_all, options.where, unknown)
     return Query(
         n=min(int(options.n), len(allowed)),
         allowed=allowed,

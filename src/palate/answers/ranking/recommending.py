@@ -1,30 +1,29 @@
 """Recommending, from the call to the frame or file.
 
 recommend() turns labels into codes. rank() goes through the users in blocks that fit into memory (memory.py) and makes
-a frame, or a file (files.py). best_items() ranks the items of one block: scores (scoring.py), without the items that
-each user has seen or may not get (filters.py), the best n of them (top_n.py; ties go to the item with the lower code),
-within the limits of max_per (max_per.py).
+a frame, or a file (files.py). ranked() answers for one block, without frames: this is what a server calls. best_items()
+ranks the items: scores (scoring.py), without the items that each user has seen or may not get (filters.py), the best n
+of them (top_n.py; ties go to the item with the lower code), within the limits of max_per (max_per.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown, encode, label_array, labels_of
-from palate.answers.frames import Frame, as_kind, is_frame, label_columns, series_of_labels
+from palate.answers.frames import Frame, as_kind, is_frame, item_series, rank_series, series_of_labels
 from palate.answers.ranking.files import Parts, check_path, errors_in_words, manifest_of, write
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Fetch, limited
 from palate.answers.ranking.memory import users_at_once
 from palate.answers.ranking.queries import Query, RecommendOptions, query_of
 from palate.answers.ranking.scoring import ranks_by_products, ratings_of_products, scores_of
-from palate.answers.ranking.top_n import top_of_products, top_of_scores
+from palate.answers.ranking.top_n import packed_items, top_of_products, top_of_scores
 from palate.data.rows import CompressedRows, row_codes, take_rows
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
@@ -73,24 +72,23 @@ def rank(
     step = users_at_once(model, query, codes, options.memory)
     frames = FrameMaker(model, labels)
 
-    def ranked(rows: slice) -> tuple[Codes, Floats]:
-        found, scores = best_items(model, user_rows(rows), query, rows)
-        limits = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
-        return found, np.clip(scores, *limits).astype(np.float32, copy=False)
+    def answers(rows: slice) -> tuple[Codes, Floats]:
+        return ranked(model, user_rows(rows), query, rows)
 
     if path is None:
         import polars as pl
 
-        frame = pl.concat([frames.make(rows, *ranked(rows)) for rows in _slices(len(codes), step)])
+        made = [frames.make(rows, *answers(rows)) for rows in _slices(len(codes), step)]
+        frame = made[0] if len(made) == 1 else pl.concat(made)
         return frame if like is None else as_kind(frame, like)
     parts = Parts.beside(path)
     with errors_in_words(path), parts.held(make=options.resume):
         if options.resume:
             step = parts.begin(manifest_of(model, query, labels, step))
-            blocks = _finished_or_ranked(parts, ranked, _slices(len(codes), step), query)
+            blocks = _finished_or_ranked(parts, answers, _slices(len(codes), step), query)
         else:
             parts.clear()
-            blocks = ((rows, *ranked(rows)) for rows in _slices(len(codes), step))
+            blocks = ((rows, *answers(rows)) for rows in _slices(len(codes), step))
         write((frames.make(*block) for block in blocks), path)
         parts.clear()
     return path
@@ -102,12 +100,12 @@ def _slices(count: int, step: int) -> Iterator[slice]:
 
 
 def _finished_or_ranked(
-    parts: Parts, ranked: Callable[[slice], tuple[Codes, Floats]], slices: Iterator[slice], query: Query
+    parts: Parts, answers: Callable[[slice], tuple[Codes, Floats]], slices: Iterator[slice], query: Query
 ) -> Iterator[Block]:
     """The blocks of an earlier run as they were kept; all other blocks are ranked now, and kept."""
     for at, rows in enumerate(slices):
         finished = parts.get(at, rows.stop - rows.start, query)
-        found = ranked(rows) if finished is None else finished
+        found = answers(rows) if finished is None else finished
         if finished is None:
             parts.put(at, *found)
         yield rows, *found
@@ -125,23 +123,35 @@ class FrameMaker:
         import polars as pl
 
         is_item = codes >= 0
-        columns = {}
+        counts, at = is_item.sum(axis=1), pl.Series(codes[is_item])
+        columns = []
         if self.labels is not None:
-            what = self.model.user_vocabulary.what
-            users = series_of_labels(self.labels[rows], what)
-            columns[what] = users.gather(np.repeat(np.arange(len(users)), is_item.sum(axis=1)))
-        columns |= {name: column.gather(codes[is_item]) for name, column in self._items.items()}
-        columns["score"] = pl.Series(scores[is_item].astype(np.float32, copy=False))
-        ranks = np.broadcast_to(np.arange(1, codes.shape[1] + 1, dtype=np.int32), codes.shape)
-        return pl.DataFrame(columns | {"rank": pl.Series(ranks[is_item])})
-
-    @cached_property
-    def _items(self) -> dict[str, pl.Series]:
-        """The label and title columns of all items, in the order of their codes."""
-        return label_columns(self.model.item_vocabulary, self.model.item_table)
+            users = series_of_labels(self.labels[rows], self.model.user_vocabulary.what)
+            is_one = len(users) == 1
+            columns.append(
+                users.new_from_index(0, len(at))
+                if is_one
+                else users[pl.Series(np.repeat(np.arange(len(users)), counts))]
+            )
+        columns += [column[at] for column in self.model.once(item_series).values()]
+        columns.append(pl.Series("score", scores[is_item].astype(np.float32, copy=False)))
+        ranks = self.model.once(rank_series)
+        if len(codes) > 1:
+            ranks = ranks[pl.Series(np.broadcast_to(np.arange(codes.shape[1]), codes.shape)[is_item])]
+        return pl.DataFrame([*columns, ranks[: len(at)]])
 
 
 # ---- one block -------------------------------------------------------------------------------------------------------
+
+
+def ranked(model: Model, user_rows: UserRows, query: Query, rows: slice = slice(None)) -> tuple[Codes, Floats]:
+    """Codes and scores (m, n) as best_items() finds them, the scores within their limits: an answer without a frame.
+
+    rows: where these users stand among all users of the query.
+    """
+    found, scores = best_items(model, user_rows, query, rows)
+    low, high = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
+    return found, np.minimum(np.maximum(scores, low), high).astype(np.float32, copy=False)
 
 
 def best_items(model: Model, user_rows: UserRows, query: Query, rows: slice = slice(None)) -> tuple[Codes, Floats]:
@@ -180,7 +190,9 @@ def _by_products(model: Model, user_rows: UserRows, query: Query, hidden: Compre
 
     def fetch(rows: NDArray[np.int64], n: int) -> tuple[Codes, Floats]:
         factors, users, lists = model.factors, user_rows.vectors[rows], _rows_of(hidden, rows)
-        if query.index is None:
+        if query.index is None and query.allowed is model.every_item:
+            codes, products = top_of_products(users, factors.items, n, lists, None, packed=packed_items(model))
+        elif query.index is None:
             codes, products = top_of_products(users, factors.items, n, lists, query.allowed)
         else:
             codes, products = query.index.top(users, n, lists, query.allowed)

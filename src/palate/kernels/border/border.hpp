@@ -39,6 +39,10 @@ inline const char* dtype_name<float>() {
   return "float32";
 }
 template <>
+inline const char* dtype_name<double>() {
+  return "float64";
+}
+template <>
 inline const char* dtype_name<uint8_t>() {
   return "uint8";
 }

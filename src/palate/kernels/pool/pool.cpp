@@ -165,7 +165,7 @@ bool run_tasks(int64_t n_tasks, int n_threads, const std::function<void(int64_t,
 }
 
 int hardware_threads() {
-  const unsigned found = std::thread::hardware_concurrency();
+  static const unsigned found = std::thread::hardware_concurrency();  // it reads a file: longer than a small kernel
   return found ? static_cast<int>(found) : 1;
 }
 

@@ -11,7 +11,15 @@ from palate.kernels.reference.links import draw_link, multiply_rows
 from palate.kernels.reference.neighbors import multiply_sparse, multiply_wide, nearest_rows
 from palate.kernels.reference.random import normals, philox, philox_words
 from palate.kernels.reference.ranking import rank_targets, rank_targets_of, select_top, top_n, top_n_of
-from palate.kernels.reference.rows import compress_rows, gram, has_repeats, predict_pairs, solve_rows, targets_of
+from palate.kernels.reference.rows import (
+    compress_rows,
+    gram,
+    has_repeats,
+    predict_pairs,
+    solve_draws,
+    solve_rows,
+    targets_of,
+)
 from palate.kernels.reference.sgd import descend
 
 __all__ = [
@@ -37,6 +45,7 @@ __all__ = [
     "rank_targets_of",
     "select_top",
     "solve_blocks",
+    "solve_draws",
     "solve_rows",
     "step_curve",
     "targets_of",

@@ -19,13 +19,14 @@ def top_n(
     seen_indptr: Pointers | None = None,
     seen_indices: Codes | None = None,
     allowed: Mask | None = None,
+    packed: Any = None,  # noqa: ARG001
     n_threads: int = 0,  # noqa: ARG001
 ) -> tuple[Codes, Floats]:
     """The n best items of each user by p . q [+ c + b], and their scores, both (n_users, min(n, n_items)).
 
     c and b are the last columns of items and users. Ties go to the lower code. b is the same for all items of a user:
     it is added last and makes no ties. Items that are seen or not allowed are left out, and so are those whose score is
-    NaN or -inf. Where too few are left, the code is -1 and the score -inf.
+    NaN or -inf. Where too few are left, the code is -1 and the score -inf. Packed items are the same items.
     """
     scores = scores_of(users, items, bias=bias)
     codes, best = top_n_of(scores, n, seen_indptr=seen_indptr, seen_indices=seen_indices, allowed=allowed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from palate.kernels.reference.arrays import Codes, Doubles, Floats, Pointers
@@ -69,6 +71,35 @@ def solve_rows(
             out[row] = mode - a * (before - mode) + np.sqrt(1 - a**2) * noise
         sse[row] = np.sum(w[here] * (t - z @ out[row]) ** 2)
     return out, sse if errors else None
+
+
+def solve_draws(
+    indptr: Pointers,
+    indices: Codes,
+    values: Floats,
+    others: Floats,
+    *,
+    precisions: Floats,
+    means: Floats,
+    alphas: Floats,
+    weights: Floats | None = None,
+    center: float = 0.0,
+    scale: float = 1.0,
+    draw: bool = False,
+    seed: int = 0,
+    stream: int = 0,
+    n_threads: int = 0,  # noqa: ARG001
+) -> Doubles:
+    """Every row x under each draw of the other side, (S, n_rows, k): solve_rows once for each draw, with a bias."""
+    shared: dict[str, Any] = {"weights": weights, "bias": True, "center": center, "scale": scale}
+    random: dict[str, Any] = {"draw": draw, "seed": seed, "stream": stream}
+    solved = [
+        solve_rows(
+            indptr, indices, values, other, precision=Lambda, mean=m, alpha=float(alpha), sweep=s, **shared, **random
+        )[0]
+        for s, (other, Lambda, m, alpha) in enumerate(zip(others, precisions, means, alphas, strict=True))
+    ]
+    return np.stack(solved)
 
 
 def targets_of(

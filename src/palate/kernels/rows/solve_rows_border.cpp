@@ -1,4 +1,4 @@
-// The Python border of solve_rows.
+// The Python border of solve_rows and solve_draws.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -146,6 +146,73 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   return nb::make_tuple(out.array({n_rows, k}), errors ? row_errors.array({n_rows}) : nb::none());
 }
 
+constexpr char kDrawsDoc[] = R"(Solve rows as solve_rows does, with a bias, given each of S draws of the other side.
+
+Parameters:
+    indptr (int64 array (n_rows + 1,)), indices (int32 array (n,)), values (float32 array (n,)): As in solve_rows.
+    others (float32 array (S, n_other, k)): The draws of the side held fixed.
+    precisions (float32 array (S, k, k)): The prior precision under each draw.
+    means (float32 array (S, k) or (S, n_rows, k)): The prior mean under each draw, of all rows or of each.
+    alphas (float32 array (S,)): The precision of the noise under each draw.
+    weights (float32 array (n,), default None): Weights of the ratings, 0 or more; None: 1.
+    center, scale, draw, seed, stream, n_threads: As in solve_rows. The sweep is the number of the draw.
+
+Returns:
+    float32 array (S, n_rows, k): x under each draw, with the bytes that solve_rows gives.
+
+Raises:
+    TypeError, ValueError, IndexError: As solve_rows.)";
+
+nb::object solve_draws(const Array& indptr, const Array& indices, const Array& values, const Array& others,
+                       const Array& precisions, const Array& means, const Array& alphas, const MaybeArray& weights,
+                       double center, double scale, bool draw, uint64_t seed, uint32_t stream, int n_threads) {
+  const int64_t n_rows = rows_of(indptr), n = static_cast<int64_t>(values.size());
+  if (others.ndim() != 3) throw nb::type_error("others must have shape (S, n_other, k)");
+  const auto n_draws = static_cast<int64_t>(others.shape(0)), n_other = static_cast<int64_t>(others.shape(1));
+  const auto k = static_cast<int64_t>(others.shape(2));
+  if (k < 1 || k > kMaxFactors) throw nb::value_error("others must have between 1 and 4096 columns");
+  RowProblem p{};
+  p.k = static_cast<int>(k);
+  p.rows = {checked<int64_t>(indptr, "indptr", {n_rows + 1}), checked<int32_t>(indices, "indices", {n}),
+            checked<float>(values, "values", {n}), checked<float>(weights, "weights", {n})};
+  check_indptr(p.rows.indptr, n_rows, n);
+  check_bounds(p.rows.indices, n, n_other, "indices");
+  check_not_negative(p.rows.weights, n, "weights");
+  const float* q = checked<float>(others, "others", {n_draws, n_other, k});
+  const float* lambda = checked<float>(precisions, "precisions", {n_draws, k, k});
+  p.mean_per_row = means.ndim() == 3;
+  const float* m = p.mean_per_row ? checked<float>(means, "means", {n_draws, n_rows, k})
+                                  : checked<float>(means, "means", {n_draws, k});
+  const int64_t mean_floats = p.mean_per_row ? n_rows * k : k;
+  const float* alpha = checked<float>(alphas, "alphas", {n_draws});
+  check_finite(lambda, n_draws * k * k, "precisions");
+  check_finite(m, n_draws * mean_floats, "means");
+  check_not_negative(alpha, n_draws, "alphas");
+  p.center = checked_number(center, "center", -INFINITY, true);
+  p.scale = checked_number(scale, "scale", 0, false);
+  p.draw = draw;
+  p.seed = seed;
+  p.stream = stream;
+  const int threads = checked_threads(n_threads);
+  const Owned<float> out(size_of({n_draws, n_rows, k}));
+  const Level& kernels = level();
+  for (int64_t s = 0; s < n_draws; ++s) {
+    const OtherSide side(q + s * n_other * k, nullptr, n_other, p.k, true, threads);
+    p.z = side.z.data;
+    p.biases = side.biases.data;
+    p.precision = lambda + s * k * k;
+    p.mean = m + s * mean_floats;
+    p.alpha = alpha[s];
+    p.sweep = static_cast<uint32_t>(s);
+    p.out = out.data + s * n_rows * k;
+    solve_all(p.rows, n_rows, p.k, threads, kernels.solve_rows_scratch(p.k), "give a prior precision that is",
+              [&](const int32_t* order, int64_t n_here, float* scratch) {
+                return kernels.solve_rows(p, order, n_here, scratch);
+              });
+  }
+  return out.array({n_draws, n_rows, k});
+}
+
 }  // namespace
 
 void add_solve_rows(nb::module_& m) {
@@ -155,6 +222,9 @@ void add_solve_rows(nb::module_& m) {
         "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false,
         "previous"_a.none() = nb::none(), "relaxation"_a = 0.0, "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0,
         "errors"_a = false, "modes"_a.noconvert().none() = nb::none(), "n_threads"_a = 0, kDoc);
+  m.def("solve_draws", &solve_draws, "indptr"_a, "indices"_a, "values"_a, "others"_a, nb::kw_only(), "precisions"_a,
+        "means"_a, "alphas"_a, "weights"_a.none() = nb::none(), "center"_a = 0.0, "scale"_a = 1.0, "draw"_a = false,
+        "seed"_a = 0, "stream"_a = 0, "n_threads"_a = 0, kDrawsDoc);
 }
 
 }  // namespace palate
