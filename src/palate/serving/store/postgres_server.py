@@ -141,11 +141,17 @@ class Server:
 
 
 def _options_of(url: str) -> dict[str, Any] | None:
-    """What an address says, by the names of libpq; None if it cannot be read."""
+    """What an address says, by the names of libpq; None if it cannot be read.
+
+    A slash in a password ends the address of the host for libpq, and the rest of it would stand in messages.
+    """
     try:
-        return dict(conninfo.conninfo_to_dict(url))
+        options = conninfo.conninfo_to_dict(url)
     except psycopg.Error:
         return None
+    is_odd = any("@" in str(options.get(name)) for name in ("host", "port", "dbname"))
+    is_odd |= not str(options.get("port") or 5432).replace(",", "").isdecimal()
+    return None if is_odd else dict(options)
 
 
 def is_lost(error: psycopg.OperationalError) -> bool:
