@@ -77,6 +77,7 @@ class Server:
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "palate",
             **options,
+            "client_encoding": "utf8",
             "autocommit": True,
         }
         self._secrets = [str(self._options[name]) for name in SECRET_OPTIONS if self._options.get(name)]
@@ -93,6 +94,7 @@ class Server:
                 f"{self.name} cannot be reached: {self._said(error)}. Start the server, or correct its address, "
                 "user or password."
             ) from error
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # who waited sees what the one before wrote
         try:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
             commits = connection.execute("SHOW synchronous_commit").fetchone()
