@@ -77,6 +77,7 @@ class Server:
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "palate",
             **options,
+            "client_encoding": "utf8",
             "autocommit": True,
         }
         self._secrets = [str(self._options[name]) for name in SECRET_OPTIONS if self._options.get(name)]
@@ -93,6 +94,7 @@ class Server:
                 f"{self.name} cannot be reached: {self._said(error)}. Start the server, or correct its address, "
                 "user or password."
             ) from error
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # who waited sees what the one before wrote
         try:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
             commits = connection.execute("SHOW synchronous_commit").fetchone()
@@ -141,11 +143,17 @@ class Server:
 
 
 def _options_of(url: str) -> dict[str, Any] | None:
-    """What an address says, by the names of libpq; None if it cannot be read."""
+    """What an address says, by the names of libpq; None if it cannot be read.
+
+    A slash in a password ends the address of the host for libpq, and the rest of it would stand in messages.
+    """
     try:
-        return dict(conninfo.conninfo_to_dict(url))
+        options = conninfo.conninfo_to_dict(url)
     except psycopg.Error:
         return None
+    is_odd = any("@" in str(options.get(name)) for name in ("host", "port", "dbname"))
+    is_odd |= not str(options.get("port") or 5432).replace(",", "").isdecimal()
+    return None if is_odd else dict(options)
 
 
 def is_lost(error: psycopg.OperationalError) -> bool:
