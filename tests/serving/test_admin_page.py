@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.importorskip("playwright", reason="the page is tested with Chromium: pip install playwright, apt install chromium")
+pytest.importorskip(
+    "playwright", reason="the page is tested with Chromium: pip install playwright, apt install chromium"
+)

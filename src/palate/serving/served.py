@@ -24,7 +24,7 @@ from palate.answers.predicting import check_distribution
 from palate.answers.ranking import RecommendOptions
 from palate.answers.ranking.filters import Lists
 from palate.answers.ranking.queries import Query, query_of
-from palate.answers.ranking.recommending import best_items
+from palate.answers.ranking.recommending import ranked
 from palate.answers.results import Explanation
 from palate.data.rows import CompressedRows, pointers_of, take_rows
 from palate.data.vocabulary import Label
@@ -127,9 +127,7 @@ class Served:
         """The lists of a prepared query."""
         model, people = self.model, [person for _, person in asked]
         rows = rows_of(model, people)
-        codes, scores = best_items(model, rows, query)
-        limits = (0.0, 1.0) if query.by in ("chance", "likely") else model.score_limits
-        scores = np.clip(scores, *limits)
+        codes, scores = ranked(model, rows, query)
         low, high, chance, predicted = self._intervals(people, rows, codes, asked[0][0])
         if query.by == "mean" and model.predicts_ratings:
             predicted = scores.tolist()
