@@ -42,13 +42,18 @@ class Metrics:
         )
         self.lag = Gauge("palate_store_lag_events", "Events that a model has not learned.", ["model"], registry=to)
         self.age = Gauge("palate_model_age_seconds", "Time since a model was fitted.", ["model"], registry=to)
+        self._of_path: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._recent: deque[tuple[float, float, bool]] = deque(maxlen=RECENT)
         self._arrived: deque[tuple[float, int]] = deque(maxlen=RECENT)
 
     def answered(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self.requests.labels(path, method, str(status)).inc()
-        self.seconds.labels(path, method).observe(seconds)
+        key = path, method, status
+        if key not in self._of_path:
+            self._of_path[key] = self.requests.labels(path, method, str(status)), self.seconds.labels(path, method)
+        count, time_of_all = self._of_path[key]
+        count.inc()
+        time_of_all.observe(seconds)
         if not path.startswith("/admin"):  # a fit takes minutes, and says nothing of how users are served
             self._recent.append((time.monotonic(), seconds, status >= 500))
 
