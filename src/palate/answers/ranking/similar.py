@@ -114,7 +114,7 @@ def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) ->
     if labels is not None:
         given = series_of_labels(np.asarray(labels, dtype=vocabulary.labels.dtype), "to")
         columns["to"] = given.gather(np.repeat(np.arange(len(top)), is_row.sum(axis=1)))
-    at = pl.Series(top[is_row])
+    at = pl.Series(top[is_row].astype(np.uint32))
     columns |= {name: column[at] for name, column in model.once(_named).items()}
     ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
     return pl.DataFrame(columns | {name: pl.Series(measure[is_row]), "rank": pl.Series(ranks[is_row])})
