@@ -47,6 +47,7 @@ from palate.options import check_count, check_not_negative
 
 POPULARITY = 1.0  # 0.5 to 1 differ by less than sampling noise: benchmarks/questions.py --tune
 FEW_RATINGS = 24  # up to here it is faster to add ratings to the start than to compute all anew
+FEW_PRODUCTS = 250_000  # of numbers, for which BLAS starts no threads: they would cost more than they save
 MIN_PRECISION = 1e-5  # in ratings; a prior less precise than that is flat
 
 
@@ -282,11 +283,14 @@ class UserPosteriors:
 
     def _times(self, U: Doubles, exact: bool) -> Doubles:
         """z_j . u of all items and the columns u of U (S, k, m), (S, m, n)."""
-        rows, items = U.swapaxes(1, 2), self.items[:, :, :-1].swapaxes(1, 2)
-        if exact:
-            product = np.stack([own[:, :-1] @ Q.astype(np.float64) for own, Q in zip(rows, items, strict=True)])
-        else:
-            product = (rows[:, :, :-1].astype(np.float32) @ items).astype(np.float64)
+        rows, n = U.swapaxes(1, 2), self.items.shape[1]
+        kind: Any = np.float64 if exact else np.float32
+        step = max(1, FEW_PRODUCTS // max(U[0].size, 1))
+        product: Doubles = np.empty((*rows.shape[:2], n))
+        small = np.asarray(rows[:, :, :-1], kind)
+        for start in range(0, n, step):
+            items = np.asarray(self.items[:, start : start + step, :-1], kind)
+            product[:, :, start : start + step] = small @ items.swapaxes(1, 2)
         product += rows[:, :, -1:]
         return product if self.slopes is None else product * self.slopes
 

@@ -35,7 +35,7 @@ from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior
 from palate.models.side_information import SideInfo
 
-BLOCK_RATINGS = 256  # of a history, whose vectors under all draws are in memory at once
+BLOCK_RATINGS = 128  # of a history at once: their matrices need little memory, and BLAS starts no threads for them
 
 
 def explain(model: Model, user: Label, item: Label, when: Timestamp | None) -> Explanation:
@@ -166,15 +166,15 @@ def _under_draws(model: Model, posterior: Posterior, user_rows: UserRows, item_c
     small = solved.astype(np.float32)
     own, known = np.zeros(len(rated)), np.zeros(0 if info is None else len(info.group_names))
     for some in _blocks(len(rated)):
-        items = posterior.items.vectors[:, rated[some]]
-        moves = (items[:, :, :-1] @ small[:, :-1, None])[:, :, 0] + small[:, -1:]
+        items = posterior.items.vectors.take(rated[some], axis=1)
+        moves = np.einsum("snk,sk->sn", items[:, :, :-1], small[:, :-1]) + small[:, -1:]
         own[some] = weights[some] * (posterior.alpha[:, None] * (targets[some] - items[:, :, -1]) * moves).sum(axis=0)
     if info is not None and features is not None and samples.link is not None:
-        pulls = (samples.precision @ solved[:, :, None])[:, :, 0]
+        pulls = np.einsum("sij,sj->si", samples.precision, small)
         link, columns = samples.link, features.indices
         if len(rated) == 0:
             link = np.stack([samples.cold_start.link_of(s, link.shape[1]) for s in range(len(link))])
-        moves = (link[:, columns] @ pulls.astype(np.float32)[:, :, None])[:, :, 0].sum(axis=0, dtype=np.float64)
+        moves = np.einsum("snk,sk->n", link.take(columns, axis=1), pulls).astype(np.float64)
         known += np.bincount(info.groups[columns], features.values * moves, minlength=len(known))
     per_draw = posterior.scale / len(posterior)
     return per_draw * own, per_draw * known
@@ -185,9 +185,9 @@ def _solved_under_draws(posterior: Posterior, rated: Codes, weights: Doubles, it
     items, alpha = posterior.items.vectors, posterior.alpha.astype(np.float64)
     A = posterior.users.precision.astype(np.float64)
     for some in _blocks(len(rated)):
-        Z = items[:, rated[some]].astype(np.float64)
+        Z = items.take(rated[some], axis=1)
         Z[:, :, -1] = 1
-        A += alpha[:, None, None] * ((Z * weights[some, None]).swapaxes(1, 2) @ Z)
+        A += alpha[:, None, None] * ((Z * weights[some, None].astype(np.float32)).swapaxes(1, 2) @ Z)
     partners = as_partner(items[:, item_code]).astype(np.float64)
     return np.asarray(np.linalg.solve(A, partners[:, :, None])[:, :, 0], np.float64)
 

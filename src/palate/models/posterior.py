@@ -32,6 +32,7 @@ from palate.models.factors import (
 from palate.models.ordinal import OrderedSteps
 
 FEW = 4  # items, or columns of features, are few if there are so many times more
+FEW_ROWS = 64  # that a kernel multiplies sooner than BLAS wakes its threads
 MAX_AT_ONCE = 100_000  # scores of pairs under all draws, computed at once
 LATENT_STREAM = 7  # of random numbers, for the latent variables of fold-in users
 
@@ -397,8 +398,12 @@ class Projection:
     def shift(self, vectors: Floats) -> Floats:
         """The change of user vectors, (m, k), from the change of the vectors under each draw, (S, m, k_s)."""
         flat = vectors.swapaxes(0, 1).reshape(vectors.shape[1], -1)
-        projected: Floats = flat @ self._stacked
-        return projected
+        if len(flat) > FEW_ROWS:
+            projected: Floats = flat @ self._stacked
+            return projected
+        columns = np.tile(np.arange(flat.shape[1], dtype=np.int32), len(flat))
+        indptr = flat.shape[1] * np.arange(len(flat) + 1, dtype=np.int64)
+        return multiply_rows(indptr, columns, flat.ravel(), self._stacked)
 
     @cached_property
     def _stacked(self) -> Floats:

@@ -5,15 +5,18 @@ from palate.answers.ranking.index import ItemIndex, build_index
 from palate.answers.ranking.queries import By, Query, RecommendOptions, query_of
 from palate.answers.ranking.recommending import rank, recommend
 from palate.answers.ranking.scoring import scores_of
+from palate.answers.ranking.serving import BestItems, best_of
 from palate.answers.ranking.similar import SimilarOptions, similar, similar_rows
 
 __all__ = [
     "WRITERS",
+    "BestItems",
     "By",
     "ItemIndex",
     "Query",
     "RecommendOptions",
     "SimilarOptions",
+    "best_of",
     "build_index",
     "query_of",
     "rank",

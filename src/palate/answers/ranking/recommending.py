@@ -123,7 +123,7 @@ class FrameMaker:
         import polars as pl
 
         is_item = codes >= 0
-        counts, at = is_item.sum(axis=1), pl.Series(codes[is_item])
+        counts, at = is_item.sum(axis=1), pl.Series(codes[is_item].astype(np.uint32))
         columns = []
         if self.labels is not None:
             users = series_of_labels(self.labels[rows], self.model.user_vocabulary.what)
@@ -138,7 +138,7 @@ class FrameMaker:
         ranks = self.model.once(rank_series)
         if len(codes) > 1:
             ranks = ranks[pl.Series(np.broadcast_to(np.arange(codes.shape[1]), codes.shape)[is_item])]
-        return pl.DataFrame([*columns, ranks[: len(at)]])
+        return pl.DataFrame([*columns, ranks.head(len(at))])
 
 
 # ---- one block -------------------------------------------------------------------------------------------------------

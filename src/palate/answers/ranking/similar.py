@@ -62,11 +62,10 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
     if model.factors.n_factors == 0:
         name = model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors to compare; fit a model that has some, such as Bayes.")
-    columns = model.compared_columns
-    all_users, own = model.factors.users[:, columns], user_rows.vectors[:, columns]
+    own = user_rows.vectors[:, model.compared_columns]
     allowed &= model.comparable_users
     has_direction = (user_rows.history.counts > 0) | own.any(axis=1)
-    top, products = top_of_products(_unit(own), _unit(all_users), n, _own_codes(user_rows), allowed, bias=False)
+    top, products = top_of_products(_unit(own), model.once(_directions), n, _own_codes(user_rows), allowed, bias=False)
     top = np.where(has_direction[:, None], top, np.int32(-1))
     return _frame(model, top, np.clip(products, -1, 1), "cosine", labels)
 
@@ -84,6 +83,11 @@ def _of_histories(
     return np.take_along_axis(kept, first, 1), np.take_along_axis(measure, first, 1), name
 
 
+def _directions(model: Model) -> Floats:
+    """The compared columns of all users, each row scaled to length 1."""
+    return _unit(model.factors.users[:, model.compared_columns])
+
+
 def _unit(factors: Floats) -> Floats:
     length = np.linalg.norm(factors, axis=1, keepdims=True)
     unit: Floats = (factors / np.where(length > 0, length, 1)).astype(np.float32)
@@ -97,6 +101,11 @@ def _own_codes(user_rows: UserRows) -> CompressedRows:
     return CompressedRows(pointers_of(known), codes, np.ones(len(codes), np.float32), None)
 
 
+def _named(model: Model) -> dict[str, pl.Series]:
+    """The label and, of items, title columns of all users."""
+    return label_columns(model.user_vocabulary, model.user_table if model.user_vocabulary.what == "item" else None)
+
+
 def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) -> pl.DataFrame:
     import polars as pl
 
@@ -105,7 +114,7 @@ def _frame(model: Model, top: Codes, measure: Floats, name: str, labels: Any) ->
     if labels is not None:
         given = series_of_labels(np.asarray(labels, dtype=vocabulary.labels.dtype), "to")
         columns["to"] = given.gather(np.repeat(np.arange(len(top)), is_row.sum(axis=1)))
-    names = label_columns(vocabulary, model.user_table if vocabulary.what == "item" else None)
-    columns |= {name: column.gather(top[is_row]) for name, column in names.items()}
+    at = pl.Series(top[is_row].astype(np.uint32))
+    columns |= {name: column[at] for name, column in model.once(_named).items()}
     ranks = np.broadcast_to(np.arange(1, top.shape[1] + 1, dtype=np.int32), top.shape)
     return pl.DataFrame(columns | {name: pl.Series(measure[is_row]), "rank": pl.Series(ranks[is_row])})
