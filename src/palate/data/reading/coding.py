@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 24  # numbers below are looked up in an array, of 64 MB at most
 POWERS = 10 ** np.arange(1, 10)
+N_TRIED = 1000  # texts of a block that say how it is coded
+GROWN = 1.125  # how many times as many labels are worth another Enum
 NEW = -1  # a number without a code yet
 
 
@@ -29,6 +31,7 @@ class Labels:
     what: str
     code_of: dict[Any, int] = field(default_factory=dict)
     code_of_number: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    known: pl.Enum | None = None  # the labels of the first codes, to look texts up in
     how: str = ""  # what was taken off them: "17850.0 as 17850"
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
@@ -41,11 +44,35 @@ class Labels:
             return of_numbers
         if (written := whole_numbers(series)) is not None:
             return self._codes_of_numbers(written)
-        distinct = series.unique()
-        of_texts: NDArray[np.int32] = self._coded(distinct.to_list())[
-            series.cast(pl.Enum(distinct)).to_physical().to_numpy()
-        ]
-        return of_texts
+        return self._codes_of_texts(series)
+
+    def _codes_of_texts(self, texts: pl.Series) -> NDArray[np.int32]:
+        """The codes of texts. Where a sample of them is known, all are looked up in the labels met so far: one pass."""
+        if not all(text in self.code_of for text in _sample(texts).to_list()):
+            return self._codes_of_distinct(texts)
+        known = texts.cast(self._known_texts(), strict=False).to_physical()
+        is_other = known.is_null()
+        codes: NDArray[np.int32] = known.fill_null(0).to_numpy().astype(np.int32)
+        if is_other.any():
+            codes[is_other.to_numpy()] = self._codes_of_distinct(texts.filter(is_other))
+        return codes
+
+    def _codes_of_distinct(self, texts: pl.Series) -> NDArray[np.int32]:
+        """The codes of texts, by a code for each distinct one."""
+        import polars as pl
+
+        distinct = texts.unique()
+        local = texts.cast(pl.Enum(distinct)).to_physical().to_numpy()
+        codes: NDArray[np.int32] = self._coded(distinct.to_list())[local]
+        return codes
+
+    def _known_texts(self) -> pl.Enum:
+        """The labels met so far, or all but a few of them, as a type whose categories have their codes."""
+        import polars as pl
+
+        if self.known is None or len(self.code_of) > GROWN * len(self.known.categories):
+            self.known = pl.Enum(list(self.code_of))
+        return self.known
 
     def _coded(self, labels: list[Any]) -> NDArray[np.int32]:
         """The codes of labels, new ones where a label is new."""
@@ -79,12 +106,19 @@ class Labels:
         return vocabulary, vocabulary.encode(labels)
 
 
+def _sample(texts: pl.Series) -> pl.Series:
+    """Texts from everywhere in a block."""
+    return texts.gather_every(max(len(texts) // N_TRIED, 1))
+
+
 def whole_numbers(texts: pl.Series) -> NDArray[np.int64] | None:
     """The numbers that texts write, if each is written as Python would: 7, not 007, +7 or 7.0; None if one is not."""
     import polars as pl
 
+    if len(texts) == 0 or _sample(texts).cast(pl.Int64, strict=False).null_count():
+        return None
     numbers = texts.cast(pl.Int64, strict=False)
-    if len(numbers) == 0 or numbers.null_count():
+    if numbers.null_count():
         return None
     array = numbers.to_numpy()
     if array.min() < 0 or array.max() >= LARGEST:

@@ -316,8 +316,10 @@ class Collector:
         batches, self.batches = self.batches, []
         if not batches:
             return Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), None, None)
+        for at, batch in enumerate(batches):
+            batches[at] = batch._replace(users=user_codes[batch.users], items=item_codes[batch.items])
         parts: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*batches, strict=True)]
-        return Columns(user_codes[parts[0]], item_codes[parts[1]], *parts[2:])
+        return Columns(*parts)
 
     def _with_all_times(self, columns: Columns) -> Columns:
         """The same columns without times if one of them could not be read; how many is told in the report."""

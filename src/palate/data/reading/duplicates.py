@@ -37,11 +37,12 @@ def join_duplicates(
     columns: Columns, policy: Duplicates, vocabularies: tuple[Vocabulary, Vocabulary]
 ) -> tuple[Columns, int, int]:
     """(columns with one row per pair, number of rows dropped, number of pairs with differing values), in row order."""
-    keys = columns.users.astype(np.int64) * max(len(vocabularies[1]), 1) + columns.items
-    ordered = np.sort(keys)
-    if not (ordered[1:] == ordered[:-1]).any():
+    n_items = max(len(vocabularies[1]), 1)
+    keys = _keys(columns, n_items)
+    keys.sort()  # in place, and made again if needed: most sources repeat no pair, and new memory costs time
+    if not (keys[1:] == keys[:-1]).any():
         return columns, 0, 0
-    del ordered  # memory
+    keys = _keys(columns, n_items)
     order, starts = _grouped(keys, columns.times)
     last = order[np.append(starts[1:], len(order)) - 1]
     if policy == "sum":
@@ -56,6 +57,14 @@ def join_duplicates(
     kept = np.sort(last)
     parts: list[Any] = [None if column is None else column[kept] for column in columns]
     return Columns(*parts), n_dropped, int(differing.sum())
+
+
+def _keys(columns: Columns, n_items: int) -> NDArray[np.int64]:
+    """A number for each row, equal where the pair is."""
+    keys = columns.users.astype(np.int64)
+    keys *= n_items
+    keys += columns.items
+    return keys
 
 
 def _grouped(keys: NDArray[np.int64], times: NDArray[np.int64] | None) -> tuple[Rows, Rows]:
