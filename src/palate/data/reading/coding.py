@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 LARGEST = 1 << 24  # numbers below are looked up in an array, of 64 MB at most
-POWERS = 10 ** np.arange(1, 10)
+POWERS = [10**n for n in range(1, 8)]
 N_TRIED = 1000  # texts of a block that say how it is coded
 GROWN = 1.125  # how many times as many labels are worth another Enum
+TRANSLATED = 1 << 16  # codes that are translated at a time
 NEW = -1  # a number without a code yet
 
 
@@ -106,6 +107,13 @@ class Labels:
         return vocabulary, vocabulary.encode(labels)
 
 
+def translate(codes: NDArray[np.int32], final: NDArray[np.int32]) -> None:
+    """Write the final code of each provisional one in its place, part by part: new memory takes time."""
+    for start in range(0, len(codes), TRANSLATED):
+        part = codes[start : start + TRANSLATED]
+        part[:] = final[part]
+
+
 def _sample(texts: pl.Series) -> pl.Series:
     """Texts from everywhere in a block."""
     return texts.gather_every(max(len(texts) // N_TRIED, 1))
@@ -123,5 +131,5 @@ def whole_numbers(texts: pl.Series) -> NDArray[np.int64] | None:
     array = numbers.to_numpy()
     if array.min() < 0 or array.max() >= LARGEST:
         return None
-    n_digits = 1 + np.searchsorted(POWERS, array, side="right")
-    return array if np.array_equal(n_digits, texts.str.len_bytes().to_numpy()) else None
+    n_digits = len(array) + sum(int(np.count_nonzero(array >= power)) for power in POWERS if power <= array.max())
+    return array if n_digits == texts.str.len_bytes().sum() else None  # other ways to write a number are all longer
