@@ -28,6 +28,8 @@ def files(draw):
     """The lines of a file whose ids are nearly all whole numbers, or nearly all words, and then something else."""
     ids = [draw(st.sampled_from([WHOLE, WHOLE, WORDS])) for _ in range(2)]
     rows = draw(st.lists(st.tuples(*ids, RATINGS, TIMES).map(list), min_size=12, max_size=60))
+    if draw(st.booleans()):
+        rows.sort()
     for _ in range(draw(st.integers(0, 4))):
         row, column = draw(st.integers(0, len(rows) - 1)), draw(st.sampled_from([0, 0, 1, 1, 2, 3]))
         rows[row][column] = draw(st.sampled_from(ODD))
