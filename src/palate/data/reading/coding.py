@@ -37,7 +37,7 @@ class Labels:
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
         """Provisional codes of strings or integers (no nulls), shape (n,). Where equals are neighbors, one is coded."""
-        if not _is_sorted_alike(series):
+        if not _stands_in_runs(series):
             return self._codes_of_each(series)
         is_first = (series != series.shift(1)).fill_null(True)
         sizes = np.diff(np.flatnonzero(is_first.to_numpy()), append=len(series))
@@ -121,7 +121,7 @@ def translate(codes: NDArray[np.int32], final: NDArray[np.int32]) -> None:
         part[:] = final[part]
 
 
-def _is_sorted_alike(series: pl.Series) -> bool:
+def _stands_in_runs(series: pl.Series) -> bool:
     """True if most labels are the same as the one before, by the first of them: rows grouped by user, for instance."""
     first = series.head(N_TRIED)
     return 2 * int((first == first.shift(1)).sum()) > len(first)
@@ -145,4 +145,5 @@ def whole_numbers(texts: pl.Series) -> NDArray[np.int64] | None:
     if array.min() < 0 or array.max() >= LARGEST:
         return None
     n_digits = len(array) + sum(int(np.count_nonzero(array >= power)) for power in POWERS if power <= array.max())
-    return array if n_digits == texts.str.len_bytes().sum() else None  # other ways to write a number are all longer
+    n_bytes = int(texts.str.len_bytes().to_numpy().sum(dtype=np.int64))  # more if one is written in another way
+    return array if n_digits == n_bytes else None
