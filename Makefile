@@ -15,7 +15,7 @@ WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo test fuzz mutants lint werror sanitize wheel instructions bench clean
+.PHONY: help setup dev demo test long fuzz mutants lint werror sanitize wheel instructions bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
@@ -66,9 +66,13 @@ $(VENV)/.stamp-mutants: requirements/mutants.txt | $(VENV)/.stamp-venv
 demo: setup ## from nothing to recommendations on MovieLens 100K
 	@$(BIN)/palate demo
 
-test: dev ## run every test
-	@echo "==> running the tests"
-	@$(BIN)/python -m pytest -n auto --dist loadfile  # whole files on each core, since tests of one file share their fits
+test: dev ## run the tests, but for the long ones
+	@echo "==> running the tests (make long runs those that take many seconds: the course, chains against brute force)"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not long"  # whole files on each core: their tests share fits
+
+long: dev ## run the tests that take many seconds each
+	@echo "==> running the long tests"
+	@$(BIN)/python -m pytest -n auto --dist load -m long
 
 FUZZ_SECONDS ?= 60
 fuzz: dev ## hostile files, conditions, model files and kernel calls (FUZZ_SECONDS=60 each; SEED=1 for others)

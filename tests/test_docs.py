@@ -99,6 +99,7 @@ def test_the_course_has_all_its_pages():
     assert {page.name for page in LESSONS} == {page.name for page in pages.pages()} | {"README.md"}
 
 
+@pytest.mark.long
 @pytest.mark.data
 @pytest.mark.parametrize("page", pages.pages(), ids=lambda page: page.stem)
 def test_a_lesson_does_what_it_says(page, ml_100k_is_there, threads_kept, tmp_path):

@@ -62,6 +62,7 @@ def test_links_lead_somewhere(path):
 
 
 # A notebook has the code of its page, which tests run whole; these two show that notebooks run, one with pictures.
+@pytest.mark.long
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["two-vectors", "looking"])
 def test_a_notebook_runs_and_shows_its_pictures(name, own_jupyter, tmp_path):

@@ -644,6 +644,7 @@ def movielens():
     return Path(given) / "ml-100k"
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_demo_fits_one_screen(movielens, tmp_path):
     text = palate("demo", cwd=tmp_path).stdout  # as the process of a shell, which the last lines are for

@@ -9,7 +9,7 @@ import pytest
 import palate
 from palate.recipes.monitor import rmse
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.long]
 
 EVERYTHING = palate.Bayes(time=True, likelihood="ordinal", n_sweeps=100)
 

@@ -607,4 +607,6 @@ def _pack_times(times: NDArray[Any] | None) -> tuple[int, NDArray[Any] | None]:
         raise DataError(f"times has {last}, which is beyond 64 bits: give seconds since 1970, for instance.")
     if last - first > np.iinfo(np.int32).max:
         return 0, _own(whole, np.int64)
-    return first, _own(whole.astype(np.int64, copy=False) - first, np.int32)
+    offsets = np.empty(len(whole), np.int32)
+    np.subtract(whole, first, out=offsets, dtype=np.int64, casting="unsafe")
+    return first, read_only(offsets)

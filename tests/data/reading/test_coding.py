@@ -27,6 +27,25 @@ def test_blocks_of_texts_are_coded_as_a_dict_would(blocks):
     assert len(names) == len({text for block in blocks for text in block})
 
 
+@given(st.lists(st.lists(st.tuples(WRITTEN, st.integers(1, 9)), min_size=1, max_size=6), max_size=4))
+def test_labels_that_stand_in_runs_are_coded_too(blocks):
+    texts = [[text for text, n in block for _ in range(n)] for block in blocks]
+    labels = Labels("user")
+    coded = [labels.codes(pl.Series(block, dtype=pl.String)).tolist() for block in texts]
+    assert [[list(labels.code_of)[code] for code in codes] for codes in coded] == texts
+
+
+def test_a_few_new_labels_among_known_ones():
+    labels = Labels("item")
+    rng = np.random.default_rng(0)
+    for n in (40, 40, 41, 44, 90, 91, 300):
+        texts = [f"i{at}" for at in rng.permutation(np.append(rng.integers(0, n - 1, 5000), n - 1))]
+        before = list(labels.code_of)
+        codes = labels.codes(pl.Series(texts))
+        assert np.array(list(labels.code_of))[codes].tolist() == texts
+        assert list(labels.code_of)[: len(before)] == before
+
+
 @given(st.lists(st.lists(st.integers(-3, 2**62), min_size=1, max_size=8), max_size=4))
 def test_integers_are_coded_too(blocks):
     labels = Labels("user")

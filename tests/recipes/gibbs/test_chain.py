@@ -1,6 +1,7 @@
 """The Gibbs chain against brute force: the same posterior as sampling by the formulas in NumPy."""
 
 import numpy as np
+import pytest
 from scipy import special
 
 from helpers.data import planted, with_values
@@ -37,6 +38,7 @@ def brute_force_of_plain_ratings(ratings, n_sweeps, seed):
     return center + scale * cells
 
 
+@pytest.mark.long
 def test_the_chain_samples_the_posterior_of_plain_ratings():
     ratings = synthetic(7, 6, 32, n_factors=1, noise=0.5, seed=4, step=None, scale=(-20.0, 30.0))
     n_draws, burn_in = 2000, 100
@@ -134,6 +136,7 @@ def probabilities_above(cuts, users, items):
     return special.ndtr(users[:, :1] @ items[:, :1].T + users[:, 1:] + items[:, 1] - cuts[:, None, None])
 
 
+@pytest.mark.long
 def test_the_chain_samples_the_posterior_of_ordinal_ratings(monkeypatch):
     monkeypatch.setattr(
         targets, "DRAW_INTERVAL", 1

@@ -65,6 +65,7 @@ def brute_force(scores, steps, start, n, seed, step):
     return np.array(kept[n // 20 :])
 
 
+@pytest.mark.long
 def test_the_draws_agree_with_brute_force():
     """Few ratings, so that the posterior is skew and wide: means, spreads and correlations agree."""
     scores, steps = simulated(3, [-1.5, -0.2, 1.0], 40)

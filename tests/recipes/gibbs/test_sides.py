@@ -107,6 +107,7 @@ def brute_force(ratings, infos, n_users, n_sweeps, seed):
     return np.array(draws)
 
 
+@pytest.mark.long
 def test_the_chain_samples_the_posterior():
     """With a user without ratings among its rows, whom brute force leaves out."""
     some = synthetic(7, 6, 32, n_factors=1, noise=0.5, seed=4, step=None, scale=(-20.0, 30.0))

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 LARGEST = 1 << 24  # numbers below are looked up in an array, of 64 MB at most
-POWERS = 10 ** np.arange(1, 10)
+POWERS = [10**n for n in range(1, 8)]
+N_TRIED = 1000  # texts of a block that say how it is coded
+GROWN = 1.125  # how many times as many labels are worth another Enum
+TRANSLATED = 1 << 16  # codes that are translated at a time
 NEW = -1  # a number without a code yet
 
 
@@ -29,10 +32,18 @@ class Labels:
     what: str
     code_of: dict[Any, int] = field(default_factory=dict)
     code_of_number: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    known: pl.Enum | None = None  # the labels of the first codes, to look texts up in
     how: str = ""  # what was taken off them: "17850.0 as 17850"
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
-        """Provisional codes of strings or integers (no nulls), shape (n,)."""
+        """Provisional codes of strings or integers (no nulls), shape (n,). Where equals are neighbors, one is coded."""
+        if not _stands_in_runs(series):
+            return self._codes_of_each(series)
+        is_first = (series != series.shift(1)).fill_null(True)
+        sizes = np.diff(np.flatnonzero(is_first.to_numpy()), append=len(series))
+        return np.repeat(self._codes_of_each(series.filter(is_first)), sizes)
+
+    def _codes_of_each(self, series: pl.Series) -> NDArray[np.int32]:
         import polars as pl
 
         if series.dtype != pl.String:
@@ -41,11 +52,35 @@ class Labels:
             return of_numbers
         if (written := whole_numbers(series)) is not None:
             return self._codes_of_numbers(written)
-        distinct = series.unique()
-        of_texts: NDArray[np.int32] = self._coded(distinct.to_list())[
-            series.cast(pl.Enum(distinct)).to_physical().to_numpy()
-        ]
-        return of_texts
+        return self._codes_of_texts(series)
+
+    def _codes_of_texts(self, texts: pl.Series) -> NDArray[np.int32]:
+        """The codes of texts. Where a sample of them is known, all are looked up in the labels met so far: one pass."""
+        if not all(text in self.code_of for text in _sample(texts).to_list()):
+            return self._codes_of_distinct(texts)
+        known = texts.cast(self._known_texts(), strict=False).to_physical()
+        is_other = known.is_null()
+        codes: NDArray[np.int32] = known.fill_null(0).to_numpy().astype(np.int32)
+        if is_other.any():
+            codes[is_other.to_numpy()] = self._codes_of_distinct(texts.filter(is_other))
+        return codes
+
+    def _codes_of_distinct(self, texts: pl.Series) -> NDArray[np.int32]:
+        """The codes of texts, by a code for each distinct one."""
+        import polars as pl
+
+        distinct = texts.unique()
+        local = texts.cast(pl.Enum(distinct)).to_physical().to_numpy()
+        codes: NDArray[np.int32] = self._coded(distinct.to_list())[local]
+        return codes
+
+    def _known_texts(self) -> pl.Enum:
+        """The labels met so far, or all but a few of them, as a type whose categories have their codes."""
+        import polars as pl
+
+        if self.known is None or len(self.code_of) > GROWN * len(self.known.categories):
+            self.known = pl.Enum(list(self.code_of))
+        return self.known
 
     def _coded(self, labels: list[Any]) -> NDArray[np.int32]:
         """The codes of labels, new ones where a label is new."""
@@ -79,15 +114,36 @@ class Labels:
         return vocabulary, vocabulary.encode(labels)
 
 
+def translate(codes: NDArray[np.int32], final: NDArray[np.int32]) -> None:
+    """Write the final code of each provisional one in its place, part by part: new memory takes time."""
+    for start in range(0, len(codes), TRANSLATED):
+        part = codes[start : start + TRANSLATED]
+        part[:] = final[part]
+
+
+def _stands_in_runs(series: pl.Series) -> bool:
+    """True if most labels are the same as the one before, by the first of them: rows grouped by user, for instance."""
+    first = series.head(N_TRIED)
+    return 2 * int((first == first.shift(1)).sum()) > len(first)
+
+
+def _sample(texts: pl.Series) -> pl.Series:
+    """Texts from everywhere in a block."""
+    return texts.gather_every(max(len(texts) // N_TRIED, 1))
+
+
 def whole_numbers(texts: pl.Series) -> NDArray[np.int64] | None:
     """The numbers that texts write, if each is written as Python would: 7, not 007, +7 or 7.0; None if one is not."""
     import polars as pl
 
+    if len(texts) == 0 or _sample(texts).cast(pl.Int64, strict=False).null_count():
+        return None
     numbers = texts.cast(pl.Int64, strict=False)
-    if len(numbers) == 0 or numbers.null_count():
+    if numbers.null_count():
         return None
     array = numbers.to_numpy()
     if array.min() < 0 or array.max() >= LARGEST:
         return None
-    n_digits = 1 + np.searchsorted(POWERS, array, side="right")
-    return array if np.array_equal(n_digits, texts.str.len_bytes().to_numpy()) else None
+    n_digits = len(array) + sum(int(np.count_nonzero(array >= power)) for power in POWERS if power <= array.max())
+    n_bytes = int(texts.str.len_bytes().to_numpy().sum(dtype=np.int64))  # more if one is written in another way
+    return array if n_digits == n_bytes else None

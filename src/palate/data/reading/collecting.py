@@ -20,10 +20,10 @@ from palate.data.reading.cleaning import (
     set_aside,
     typed,
 )
-from palate.data.reading.coding import Labels
+from palate.data.reading.coding import Labels, translate
 from palate.data.reading.columns import FIELDS, Choice, choose_columns
 from palate.data.reading.doubts import check_distinct
-from palate.data.reading.duplicates import Columns, Duplicates, join_duplicates
+from palate.data.reading.duplicates import Columns, Duplicates, Growing, join_duplicates
 from palate.data.reading.events import Event, EventWeights
 from palate.data.reading.exploding import exploded
 from palate.data.reading.frames import Table
@@ -60,7 +60,7 @@ class Collector:
     is_text: bool = False
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
-    batches: list[Columns] = field(default_factory=list)
+    rows: Growing = field(default_factory=Growing)
     rows_read: int = 0
     blank_cells: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -87,7 +87,7 @@ class Collector:
         self.add_table(own.table, own.given)
         if person.export is None and self.kind == "explicit" and not may_repeat:
             labels = list(self.items.code_of)
-            check_distinct([labels[code] for batch in self.batches for code in batch.items], person.name, self.source)
+            check_distinct([labels[code] for code in self.rows.columns().items], person.name, self.source)
         del self.columns["user"]
         self.columns, self.how = {**self.columns, **own.columns}, {**table.how, **own.how}
         self.item_table = own.items
@@ -211,7 +211,7 @@ class Collector:
         frame = frame if good.all() else frame.filter(pl.Series(good))
         if frame.height:
             self.last_user = frame["user"][-1]
-            self.batches.append(self._encoded(frame))
+            self.rows.add(self._encoded(frame))
         return True
 
     def _encoded(self, frame: pl.DataFrame) -> Columns:
@@ -259,7 +259,10 @@ class Collector:
         user_vocabulary, user_codes = self._vocabulary(self.users)
         item_vocabulary, item_codes = self._vocabulary(self.items)
         self.how |= {f"{side.what} ids": side.how for side in (self.users, self.items) if side.how}
-        columns = self._with_all_times(self._columns(user_codes, item_codes))
+        columns = self.rows.columns()
+        translate(columns.users, user_codes)
+        translate(columns.items, item_codes)
+        columns = self._with_all_times(columns)
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         if "event" in self.columns:
             joined = self._chosen(joined)
@@ -311,13 +314,6 @@ class Collector:
         )
         parts: list[Any] = [None if column is None else column[kept] for column in columns]
         return Columns(*parts)
-
-    def _columns(self, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]) -> Columns:
-        batches, self.batches = self.batches, []
-        if not batches:
-            return Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), None, None)
-        parts: list[Any] = [None if part[0] is None else np.concatenate(part) for part in zip(*batches, strict=True)]
-        return Columns(user_codes[parts[0]], item_codes[parts[1]], *parts[2:])
 
     def _with_all_times(self, columns: Columns) -> Columns:
         """The same columns without times if one of them could not be read; how many is told in the report."""

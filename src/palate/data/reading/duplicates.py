@@ -33,15 +33,45 @@ class Columns(NamedTuple):
     weights: NDArray[np.float32] | None
 
 
+class Growing:
+    """Columns to which rows are added block by block. They grow in place: new memory takes more time than the rows."""
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._grown: list[NDArray[Any] | None] = []
+
+    def add(self, rows: Columns) -> None:
+        """Add rows of the same fields as those before."""
+        if not self._grown:
+            self._grown = [None if column is None else np.empty(0, column.dtype) for column in rows]
+        start, self._n = self._n, self._n + len(rows.users)
+        for grown, column in zip(self._grown, rows, strict=True):
+            if grown is not None and column is not None:
+                if len(grown) < self._n:
+                    grown.resize(max(self._n, len(grown) * 5 // 4), refcheck=False)
+                grown[start : self._n] = column
+
+    def columns(self) -> Columns:
+        """All rows so far: the arrays themselves, so no more may be added while they are in use."""
+        if not self._grown:
+            return Columns(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), None, None)
+        for grown in self._grown:
+            if grown is not None:
+                grown.resize(self._n, refcheck=False)
+        parts: list[Any] = self._grown
+        return Columns(*parts)
+
+
 def join_duplicates(
     columns: Columns, policy: Duplicates, vocabularies: tuple[Vocabulary, Vocabulary]
 ) -> tuple[Columns, int, int]:
     """(columns with one row per pair, number of rows dropped, number of pairs with differing values), in row order."""
-    keys = columns.users.astype(np.int64) * max(len(vocabularies[1]), 1) + columns.items
-    ordered = np.sort(keys)
-    if not (ordered[1:] == ordered[:-1]).any():
+    sizes = len(vocabularies[0]), max(len(vocabularies[1]), 1)
+    keys = _keys(columns, *sizes)
+    keys.sort()  # in place, and made again if needed: most sources repeat no pair, and new memory costs time
+    if not (keys[1:] == keys[:-1]).any():
         return columns, 0, 0
-    del ordered  # memory
+    keys = _keys(columns, *sizes)
     order, starts = _grouped(keys, columns.times)
     last = order[np.append(starts[1:], len(order)) - 1]
     if policy == "sum":
@@ -58,7 +88,15 @@ def join_duplicates(
     return Columns(*parts), n_dropped, int(differing.sum())
 
 
-def _grouped(keys: NDArray[np.int64], times: NDArray[np.int64] | None) -> tuple[Rows, Rows]:
+def _keys(columns: Columns, n_users: int, n_items: int) -> NDArray[Any]:
+    """A number for each row, equal where the pair is; of 4 bytes if they fit."""
+    keys: NDArray[Any] = columns.users.astype(np.uint32 if n_users * n_items <= 2**32 else np.int64)
+    keys *= n_items
+    np.add(keys, columns.items, out=keys, casting="unsafe")
+    return keys
+
+
+def _grouped(keys: NDArray[Any], times: NDArray[np.int64] | None) -> tuple[Rows, Rows]:
     """(rows sorted by key, then time, then row; where each key starts). Only repeated keys take the slow sort."""
     order = np.argsort(keys)
     ordered = keys[order]

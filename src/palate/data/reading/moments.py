@@ -183,6 +183,8 @@ def _of_numbers(series: pl.Series, convert: Callable[[Doubles], Doubles]) -> pl.
         floored = series.floor() if series.dtype.is_float() else series
         return floored.cast(pl.Int64, strict=False)
     numbers = series.cast(pl.Int64 if series.dtype.is_integer() else pl.Float64, strict=False)  # integers stay exact
+    if convert is _seconds and numbers.dtype == pl.Int64 and numbers.is_between(0, int(SECONDS_OF_2100)).all():
+        return numbers
     with np.errstate(invalid="ignore"):
         seconds = np.floor(convert(numbers.fill_null(0).to_numpy()))
     read = pl.Series(series.name, seconds, nan_to_null=True).cast(pl.Int64, strict=False)

@@ -154,7 +154,7 @@ class TextFile:
             fast = parse_fast(block, self.dialect)
             yield fast and _without(skip, fast), partial(_exact, block, self.dialect, skip)
             skip = 0
-            n_rows += count(block.data, "\n") + (not block.data.endswith(b"\n"))
+            n_rows += block.n_lines
         if self.opening.n_rows is not None and n_rows != self.opening.n_rows:
             raise DataError(
                 f"{self.source} announces {self.opening.n_rows:,} entries and has {n_rows:,}: copy it again."
@@ -248,7 +248,7 @@ def parse_fast(block: Block, dialect: Dialect) -> Rows | None:
     import polars as pl
 
     width = len(dialect.names)
-    n_rows = count(block.data, "\n") + (not block.data.endswith(b"\n"))
+    n_rows = block.n_lines
     data = _without_last_separators(block.data, dialect.separator, n_rows) if dialect.trailing else block.data
     if _is_irregular(data, dialect) or count(data, dialect.separator) != n_rows * (width - 1):
         return None
