@@ -5,6 +5,7 @@ Kernels and models read ratings in this form (compressed sparse rows). Everythin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -144,6 +145,18 @@ def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> Compress
     indptr = pointers_of(counts)
     at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])
     return CompressedRows(indptr, rows.indices[at], rows.values[at], None if rows.weights is None else rows.weights[at])
+
+
+def stack_rows(parts: Sequence[CompressedRows]) -> CompressedRows:
+    """The rows of all parts, one part below the other; at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    weights = None
+    if any(part.weights is not None for part in parts):
+        weights = np.concatenate([np.ones_like(p.values) if p.weights is None else p.weights for p in parts])
+    indptr = pointers_of(np.concatenate([part.counts for part in parts]))
+    indices, values = np.concatenate([part.indices for part in parts]), np.concatenate([part.values for part in parts])
+    return CompressedRows(indptr, indices, values, weights)
 
 
 def row_codes(rows: CompressedRows) -> Codes:

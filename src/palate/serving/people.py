@@ -10,10 +10,9 @@ import numpy as np
 
 from palate.answers.arguments import check_range, choices_of, history_of
 from palate.answers.names import Names
-from palate.data.rows import CompressedRows, pointers_of, take_rows
+from palate.data.rows import CompressedRows, stack_rows, take_rows
 from palate.data.vocabulary import Label, Vocabulary
 from palate.errors import UnknownLabelError
-from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
 from palate.serving.store import Stored
 
@@ -155,19 +154,24 @@ def code_of(vocabulary: Vocabulary, text: str) -> int:
 # ---- rows ------------------------------------------------------------------------------------------------------------
 
 
-def rows_of(model: Model, people: Sequence[Person]) -> UserRows:
-    """A row for each person, in order: the trained one, or a folded-in one."""
-    is_new = np.array([person.history is not None for person in people])
-    if not is_new.any():
-        return model.user_rows(np.array([person.code for person in people], np.int32))
-    new = [person for person in people if person.history is not None]
-    folded = model.fold_in(
-        stack([person.history for person in new if person.history is not None]), _attributes(model, new)
-    )
-    if is_new.all():
-        return folded
-    trained = model.user_rows(np.array([person.code for person in people if person.history is None], np.int32))
-    return _woven(trained, folded, is_new)
+def parts_of(model: Model, people: Sequence[Person]) -> tuple[list[UserRows], list[int]]:
+    """Rows for all people in one or two parts, the trained ones and those folded in, and which person each row is."""
+    trained = [at for at, person in enumerate(people) if person.history is None]
+    new = [at for at, person in enumerate(people) if person.history is not None]
+    parts = []
+    if trained:
+        parts.append(model.user_rows(np.array([people[at].code for at in trained], np.int32)))
+    if new:
+        described = [people[at] for at in new]
+        histories = stack_rows([person.history for person in described if person.history is not None])
+        parts.append(model.fold_in(histories, _attributes(model, described)))
+    return parts, trained + new
+
+
+def row_of(model: Model, person: Person) -> UserRows:
+    """The row of one person."""
+    parts, _ = parts_of(model, [person])
+    return parts[0]
 
 
 def _attributes(model: Model, people: Sequence[Person]) -> list[Mapping[str, Any]] | None:
@@ -175,35 +179,3 @@ def _attributes(model: Model, people: Sequence[Person]) -> list[Mapping[str, Any
     if model.user_table is None or model.user_info is None or model.user_info.attributes is None:
         return None
     return [{} if person.code < 0 else model.user_table.row(person.code, named=True) for person in people]
-
-
-def _woven(trained: UserRows, folded: UserRows, is_new: Any) -> UserRows:
-    """Both kinds of rows in the order of the people."""
-    order = np.argsort(np.argsort(is_new, kind="stable"), kind="stable")  # where each person stands in trained + folded
-
-    def draw() -> Floats:
-        assert trained.draws is not None and folded.draws is not None
-        drawn: Floats = np.concatenate([trained.draws, folded.draws], axis=1).take(order, axis=1)
-        return drawn
-
-    return UserRows(
-        codes=np.concatenate([trained.codes, folded.codes])[order],
-        vectors=np.concatenate([trained.vectors, folded.vectors])[order],
-        history=take_rows(stack([trained.history, folded.history]), order),
-        draw=None if trained.draw is None else draw,
-    )
-
-
-def stack(parts: Sequence[CompressedRows]) -> CompressedRows:
-    """The rows of all parts, one below the other."""
-    if len(parts) == 1:
-        return parts[0]
-    counts = np.concatenate([part.counts for part in parts])
-    weights: Floats | None = None
-    if any(part.weights is not None for part in parts):
-        ones = [np.ones(len(part.indices), np.float32) for part in parts]
-        weights = np.concatenate(
-            [one if part.weights is None else part.weights for part, one in zip(parts, ones, strict=True)]
-        )
-    indices: Codes = np.concatenate([part.indices for part in parts])
-    return CompressedRows(pointers_of(counts), indices, np.concatenate([part.values for part in parts]), weights)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,19 +21,18 @@ from palate.answers.elicitation import ask
 from palate.answers.explaining import explain_row
 from palate.answers.names import Names
 from palate.answers.predicting import check_distribution
-from palate.answers.ranking import RecommendOptions
+from palate.answers.ranking import BestItems, RecommendOptions, best_of, forecast_of
 from palate.answers.ranking.filters import Lists
 from palate.answers.ranking.queries import Query, query_of
-from palate.answers.ranking.recommending import ranked
 from palate.answers.results import Explanation
-from palate.data.rows import CompressedRows, pointers_of, take_rows
+from palate.data.rows import CompressedRows, pointers_of
 from palate.data.vocabulary import Label
 from palate.errors import PalateError
-from palate.models.factors import Codes, Floats
-from palate.models.model import Forecast, Model, UserRows
+from palate.models.forecasts import Forecast
+from palate.models.model import Model, UserRows
 from palate.recommender import Recommender
 from palate.serving.maps import TasteMap
-from palate.serving.people import Person, label_in_or_title, rows_of
+from palate.serving.people import Person, label_in_or_title, parts_of, row_of
 from palate.serving.schema import ListOptions, Prediction, Reason, Recommended
 from palate.serving.tables import Column, columns_of
 
@@ -116,32 +115,39 @@ class Served:
     def _lists(self, key: tuple[Any, ...], asked: Sequence[tuple[ListOptions, Person]]) -> list[list[Recommended]]:
         """The lists of requests that share their options."""
         query = self._query(key, asked[0][0])
-        query = replace(
-            query,
-            n=min(max(options.n for options, _ in asked), len(query.allowed)),
-            excluded_lists=self._excluded([options.exclude for options, _ in asked]),
-        )
-        return self._answer(query, asked)
+        return self._answer(replace(query, n=min(max(one.n for one, _ in asked), len(query.allowed))), asked)
 
     def _answer(self, query: Query, asked: Sequence[tuple[ListOptions, Person]]) -> list[list[Recommended]]:
-        """The lists of a prepared query."""
-        model, people = self.model, [person for _, person in asked]
-        rows = rows_of(model, people)
-        codes, scores = ranked(model, rows, query)
-        low, high, chance, predicted = self._intervals(people, rows, codes, asked[0][0])
-        if query.by == "mean" and model.predicts_ratings:
-            predicted = scores.tolist()
-        lists: list[list[Recommended]] = []
-        for at, (options, person) in enumerate(asked):
-            n = min(options.n, int((codes[at] >= 0).sum()))
-            own, rest = codes[at, :n].tolist(), zip(low[at], high[at], chance[at], predicted[at], strict=True)
-            entries = enumerate(zip(own, scores[at, :n].tolist(), rest, strict=False), 1)
-            lists.append(
-                [Recommended(self.labels[c], self.title(c), rank, score, *more) for rank, (c, score, more) in entries]
-            )
+        """The lists of a prepared query, in the order of the requests. Their level and at_least are the same."""
+        model, options = self.model, asked[0][0]
+        parts, order = parts_of(model, [person for _, person in asked])
+        if any(one.exclude for one, _ in asked):
+            query = replace(query, excluded_lists=self._excluded([asked[at][0].exclude for at in order]))
+        level = options.level if model.predicts_ratings and not math.isnan(model.noise) else None
+        best = best_of(model, parts, query, level, options.at_least)
+        lists: dict[int, list[Recommended]] = {}
+        for row, at in enumerate(order):
+            options, person = asked[at]
+            codes = best.codes[row, : options.n]
+            codes = codes[codes >= 0].tolist()
+            lists[at] = self._listed(best, row, codes)
             if options.explain:
-                self._give_reasons(lists[-1], own, _row(rows, at), person)
-        return lists
+                self._give_reasons(lists[at], codes, row_of(model, person), person)
+        return [lists[at] for at in range(len(asked))]
+
+    def _listed(self, best: BestItems, row: int, codes: list[int]) -> list[Recommended]:
+        """The items of one row, with what was asked for of each."""
+        n = len(codes)
+        nothing: list[Any] = [None] * n
+        low, high, chance, mean = (
+            nothing if column is None else column[row, :n].tolist()
+            for column in (best.low, best.high, best.chance, best.mean)
+        )
+        entries = zip(codes, best.scores[row, :n].tolist(), low, high, chance, mean, strict=True)
+        return [
+            Recommended(self.labels[code], self.title(code), rank, *rest)
+            for rank, (code, *rest) in enumerate(entries, 1)
+        ]
 
     def _query(self, key: tuple[Any, ...], options: ListOptions) -> Query:
         """The options for this model, in codes; prepared once for all requests that share them."""
@@ -162,10 +168,8 @@ class Served:
             self._queries.popitem(last=False)
         return query
 
-    def _excluded(self, given: Sequence[Sequence[Label]]) -> Lists | None:
-        """The items that each user may not get; None where nobody excludes any."""
-        if not any(given):
-            return None
+    def _excluded(self, given: Sequence[Sequence[Label]]) -> Lists:
+        """The items that each user may not get."""
         names = Names.of_items(self.model)
         lists = [
             np.unique(names.known([label_in_or_title(self.model, one) for one in some])) if some else []
@@ -176,25 +180,6 @@ class Served:
             pointers_of(np.array([len(some) for some in lists])), indices, np.ones(len(indices), np.float32), None
         )
         return Lists(rows, np.arange(len(given)))
-
-    def _intervals(
-        self, people: Sequence[Person], rows: UserRows, codes: Codes, options: ListOptions
-    ) -> tuple[Any, Any, Any, Any]:
-        """low, high, the chance of at_least or more and the prediction for each item of each list; None without."""
-        nothing: list[list[float | None]] = [[None] * codes.shape[1]] * len(codes)
-        model = self.model
-        if not model.predicts_ratings or math.isnan(model.noise) or codes.size == 0:
-            return nothing, nothing, nothing, nothing
-        at = np.repeat(np.arange(len(codes)), codes.shape[1])
-        forecast = forecast_of(model, people, rows, at, np.maximum(codes, 0).ravel())
-        parts = [np.clip(part, *model.score_limits) for part in (*forecast.interval(options.level), forecast.mean)]
-        low, high, predicted = (part.reshape(codes.shape).tolist() for part in parts)
-        if options.at_least is None or forecast.steps is None:
-            return low, high, nothing, predicted
-        is_enough = forecast.steps.steps.values.astype(np.float32) >= np.float32(options.at_least)
-        assert forecast.probabilities is not None
-        chances = forecast.probabilities[:, is_enough].sum(axis=1).reshape(codes.shape).tolist()
-        return low, high, chances, predicted
 
     def _give_reasons(self, items: list[Recommended], codes: list[int], row: UserRows, person: Person) -> None:
         """Add to each item of a list the own ratings that raise it most."""
@@ -213,13 +198,13 @@ class Served:
     def explanation(self, person: Person, item: Label) -> Explanation:
         """Why a prediction is what it is. Raises UnknownLabelError for an unknown item."""
         code = Names.of_items(self.model).encode_one(label_in_or_title(self.model, item))
-        rows = rows_of(self.model, [person])
-        forecast = forecast_of(self.model, [person], rows, np.zeros(1, np.int32), np.array([code], np.int32))
+        rows = row_of(self.model, person)
+        forecast = forecast_of(self.model, rows, np.zeros(1, np.int32), np.array([code], np.int32))
         return explain_row(self.model, rows, person.label, code, forecast.score_variance)
 
     def ask(self, person: Person, n: int, exclude: Sequence[Label]) -> Any:
         """A frame of the n items whose ratings would teach most about a user."""
-        return ask(self.model, n, rows_of(self.model, [person]), exclude=exclude)
+        return ask(self.model, n, row_of(self.model, person), exclude=exclude)
 
     # ---- predictions
 
@@ -236,68 +221,34 @@ class Served:
         model = self.model
         check_distribution(model, distribution)
         codes = model.item_vocabulary.encode([label_in_or_title(model, item) for item in items], on_unknown="mark")
-        forecast = forecast_of(model, people, rows_of(model, people), np.arange(len(people)), codes, when)
-        parts = (np.clip(part, *model.score_limits) for part in (forecast.mean, *forecast.interval(level)))
-        mean, low, high = (part.tolist() for part in parts)
-        chances = forecast.probabilities if distribution else None
-        values = [] if forecast.steps is None else [f"{value:g}" for value in forecast.steps.steps.values]
-        return [
-            Prediction(
-                person.label if person.label is not None else "new",
-                item,
-                mean[at],
-                _number(low[at]),
-                _number(high[at]),
-                person.is_known and bool(codes[at] >= 0),
-                None if chances is None else dict(zip(values, chances[at].tolist(), strict=True)),
-            )
-            for at, (person, item) in enumerate(zip(people, items, strict=True))
-        ]
+        parts, order = parts_of(model, people)
+        made: dict[int, Prediction] = {}
+        for part in parts:
+            own = order[len(made) : len(made) + len(part)]
+            times = None if when is None else np.full(len(part), when)
+            forecast = forecast_of(model, part, np.arange(len(part), dtype=np.int32), codes[own], times)
+            for at, row in zip(own, _rows_of(model, forecast, level, distribution=distribution), strict=True):
+                is_known = people[at].is_known and bool(codes[at] >= 0)
+                label = people[at].label
+                made[at] = Prediction("new" if label is None else label, items[at], *row[:3], is_known, row[3])
+        return [made[at] for at in range(len(people))]
+
+
+def _rows_of(model: Model, forecast: Forecast, level: float, *, distribution: bool) -> Iterator[tuple[Any, ...]]:
+    """Prediction, low, high and, if asked for, the probability of each rating, of every pair."""
+    parts = (np.clip(part, *model.score_limits) for part in (forecast.mean, *forecast.interval(level)))
+    mean, low, high = (part.tolist() for part in parts)
+    chances: Sequence[dict[str, float] | None] = [None] * len(mean)
+    if distribution and forecast.steps is not None and forecast.probabilities is not None:
+        values = [f"{value:g}" for value in forecast.steps.steps.values]
+        chances = [dict(zip(values, row, strict=True)) for row in forecast.probabilities.tolist()]
+    return zip(mean, map(_number, low), map(_number, high), chances, strict=True)
 
 
 def _ranking_of(options: ListOptions) -> dict[str, Any]:
     """What items are ranked by, as RecommendOptions takes it."""
     at_least = options.at_least if options.by in ("chance", "likely") else None
     return {"by": options.by, "level": options.level, "at_least": at_least, "seed": options.seed}
-
-
-def forecast_of(
-    model: Model, people: Sequence[Person], rows: UserRows, at: Any, item_codes: Codes, when: float | None = None
-) -> Forecast:
-    """The forecast for each row number in `at` and item code, (n,) each: of trained rows, or of folded-in ones.
-
-    when: seconds since 1970; what is folded in answers for now.
-    """
-    is_new = np.array([person.history is not None for person in people])[at]
-    times = None if when is None else np.full(len(at), when)
-    if not is_new.any():
-        return model.forecast(rows.codes[at], item_codes, times)
-    has_data = rows.history.counts > 0
-    if is_new.all():
-        return model.forecast_new(rows, item_codes, has_data=has_data, rows=at.astype(np.int32))
-    both = (
-        model.forecast(rows.codes[at], item_codes, times),
-        model.forecast_new(rows, item_codes, has_data=has_data, rows=at.astype(np.int32)),
-    )
-    return _either(is_new, *both)
-
-
-def _either(is_second: Any, first: Forecast, second: Forecast) -> Forecast:
-    """Of each entry the first forecast or the second."""
-
-    def chosen(one: Any, other: Any) -> Any:
-        return np.where(is_second, other, one)
-
-    latent = None
-    if first.latent is not None and second.latent is not None:
-        latent = chosen(first.latent[0], second.latent[0]), chosen(first.latent[1], second.latent[1])
-    return Forecast(
-        chosen(first.mean, second.mean),
-        chosen(first.standard_deviation, second.standard_deviation),
-        chosen(first.score_variance, second.score_variance),
-        first.steps,
-        latent,
-    )
 
 
 def _shared(options: ListOptions) -> tuple[Any, ...]:
@@ -311,22 +262,6 @@ def _shared(options: ListOptions) -> tuple[Any, ...]:
         options.level,
         options.seed,
     )
-
-
-def _row(rows: UserRows, at: int) -> UserRows:
-    """One row of several."""
-    here = np.array([at])
-    return UserRows(
-        rows.codes[here],
-        rows.vectors[here],
-        take_rows(rows.history, here),
-        None if rows.draw is None else lambda: _drawn(rows, at),
-    )
-
-
-def _drawn(rows: UserRows, at: int) -> Floats:
-    assert rows.draws is not None
-    return rows.draws[:, at : at + 1]
 
 
 def _number(value: float) -> float | None:

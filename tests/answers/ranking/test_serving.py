@@ -5,7 +5,7 @@ import pytest
 
 import palate
 from palate.answers.ranking import RecommendOptions, query_of
-from palate.answers.ranking.serving import best_of, intervals, joined
+from palate.answers.ranking.serving import best_of, joined
 from palate.data.rows import CompressedRows
 
 RECIPES = {
@@ -73,9 +73,8 @@ def test_no_items_left_and_no_intervals_asked_for(rec):
     assert np.isnan(best.low[:, 1:]).all()
     assert np.isfinite(best.low[:, 0]).all() == rec.has_intervals
     assert best_of(rec.model, parts_of(rec), query).low is None
-    low, high = intervals(rec.model, parts_of(rec)[0], np.full((3, 2), -1, np.int32), LEVEL)
-    assert np.isnan(low).all()
-    assert np.isnan(high).all()
+    nobody = query_of(rec.model, RecommendOptions(n=3, items=[]))
+    assert np.isnan(best_of(rec.model, parts_of(rec), nobody, LEVEL).high).all()
 
 
 def test_joined_rows_keep_their_draws_and_histories(rec):

@@ -5,7 +5,7 @@ from palate.answers.ranking.index import ItemIndex, build_index
 from palate.answers.ranking.queries import By, Query, RecommendOptions, query_of
 from palate.answers.ranking.recommending import rank, recommend
 from palate.answers.ranking.scoring import scores_of
-from palate.answers.ranking.serving import BestItems, best_of
+from palate.answers.ranking.serving import BestItems, best_of, forecast_of
 from palate.answers.ranking.similar import SimilarOptions, similar, similar_rows
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SimilarOptions",
     "best_of",
     "build_index",
+    "forecast_of",
     "query_of",
     "rank",
     "recommend",

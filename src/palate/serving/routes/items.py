@@ -16,7 +16,7 @@ from palate.errors import PalateError
 from palate.models.network import Network
 from palate.serving.endpoints import Call, Endpoint
 from palate.serving.maps import MapAnswer, Position, can_map
-from palate.serving.people import code_of, rows_of
+from palate.serving.people import code_of, row_of
 from palate.serving.problems import ProblemError
 from palate.serving.routes.answers import ModelQuery
 from palate.serving.schema import By, Count, Labels, Ratings
@@ -189,7 +189,7 @@ async def position(call: Call) -> Position:
     asked = call.body
     served = _with_map(call.service.models.of(asked.user, asked.model))
     person = call.service.person(served, asked.user, asked.likes, asked.session)
-    return Position(served.id, *served.map.position(rows_of(served.model, [person]).vectors[0]))
+    return Position(served.id, *served.map.position(row_of(served.model, person).vectors[0]))
 
 
 def _with_map(served: Served) -> Served:
