@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from palate.serving.endpoints import Call, Endpoint
 from palate.serving.learning import Outcome
-from palate.serving.models import load_served
 from palate.serving.problems import ProblemError
 
 NO_FILE = "This server was started without a file to fit again."
@@ -94,18 +92,15 @@ async def models(call: Call) -> State:
 
 async def reload(call: Call) -> Reloaded:
     """Read the files of the models again, and the keys."""
-    service = call.service
-    paths = [served.path for served in service.models if served.path is not None]
-    service.reload([await asyncio.to_thread(load_served, path) for path in paths])
-    return Reloaded([served.id for served in service.models])
+    await call.service.reload()
+    return Reloaded([served.id for served in call.service.models])
 
 
 async def fit(call: Call) -> Outcome:
     """Fit the first model again now, to all that has arrived; swap it, or say why not."""
     if call.service.refitter is None:
         raise ProblemError(409, NO_FILE)
-    outcome: Outcome = await call.service.refitter.refit()
-    return outcome
+    return await call.service.refitter.refit()
 
 
 async def share(call: Call) -> Shares:
