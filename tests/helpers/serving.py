@@ -15,6 +15,7 @@ from palate.serving.store import open_store
 from palate.serving.store.committing import GroupCommit
 
 TOKEN = "the token of these tests"
+JSON = {"Content-Type": "application/json"}
 ADMIN = {"X-Palate-Admin": TOKEN}
 
 

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("starlette", reason="the server needs pip install 'palate[serve]'")
 
 import palate
+from helpers.serve_process import Server
 from helpers.serving import Client, service_of, titled
 
 
@@ -40,3 +41,26 @@ def ask(tmp_path, files):
     yield client
     for one in clients:
         one.close()
+
+
+@pytest.fixture
+def serve(tmp_path, files):
+    """Starts servers in the test's folder, of some of the files (copied there): serve("ratings", "--workers", "2")."""
+    servers = []
+
+    def start(*args, **options):
+        given = []
+        for one in args:
+            if one in files:
+                copy = tmp_path / f"{one}.palate"
+                if not copy.exists():
+                    copy.write_bytes(files[one].read_bytes())
+                given.append(copy)
+            else:
+                given.append(one)
+        servers.append(Server(*given, cwd=tmp_path, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import palate
+from helpers.serving import JSON
 
 USER = "u3"
 LIKES = {"i2": 5.0, "i7": 1.0, "i11": 4.0}
@@ -205,8 +206,8 @@ def test_what_cannot_be_answered_says_what_to_do(ask, method, path, status, word
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1, 2", b"\xff\xfe", b'{"likes": {"i1": NaN}}', b"[" * 100_000])
 def test_a_body_that_is_no_json(ask, body):
-    assert ask().ask("POST", "/v1/ask", content=body).status_code in (400, 422)
+    assert ask().ask("POST", "/v1/ask", content=body, headers=JSON).status_code in (400, 422)
 
 
 def test_a_body_that_is_too_large(ask):
-    assert "send less" in ask().problem("POST", "/v1/ask", 413, content=b" " * 1_000_001)
+    assert "send less" in ask().problem("POST", "/v1/ask", 413, content=b" " * 1_000_001, headers=JSON)

@@ -3,7 +3,7 @@
 import json
 
 import palate
-from helpers.serving import ADMIN
+from helpers.serving import ADMIN, JSON
 from palate.serving.guard import digest_of, new_secret
 from palate.serving.store import Key
 
@@ -116,7 +116,9 @@ def test_feedback_that_cannot_be_is_refused_whole(ask):
         {"id": "e1"},
     ]
     for body in wrong:
-        assert client.ask("POST", "/v1/feedback", content=json.dumps(body)).status_code in (400, 422), body
+        assert client.ask("POST", "/v1/feedback", content=json.dumps(body), headers=JSON).status_code in (400, 422), (
+            body
+        )
     assert client.service.store.count() == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,9 @@ def serve(
     demo: Annotated[bool, Option("--demo", help="Make a model of MovieLens 100K first, and serve that.")] = False,
     host: Annotated[str, Option(help="The address to listen at; others than loopback need a key.")] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    allow_host: Annotated[
+        list[str], Option("--allow-host", metavar="NAME", help="A name in the Host header of a proxy; repeat for more.")
+    ] = [],  # noqa: B006
     store: Store = STORE,
     workers: Annotated[int, Option(min=1, max=64, help="Processes that answer.")] = 1,
     refit: Annotated[
@@ -56,7 +60,8 @@ def serve(
     options = serving.ServeOptions(
         models=paths,
         host=host,
-        port=port or serving.free_port(host),
+        port=port,
+        allow_hosts=allow_host,
         store=store,
         workers=workers,
         refit=refit,
@@ -67,10 +72,13 @@ def serve(
         admin_token=token,
     )
     has_keys = serving.check(options)
-    printing.say(f"{', '.join(paths)} at http://{_shown(host)}:{options.port}/  (API: /docs; Ctrl-C stops)")
+    listening = serving.listen(host, port)
+    address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+    printing.say(f"{', '.join(paths)} at {address}/  (API: {address}/docs; Ctrl-C stops)")
     if not has_keys:
-        printing.say(f"administration: http://{_shown(host)}:{options.port}/admin  token {token}")
-    serving.run(options)
+        printing.say(f"administration: {address}/admin  token {token}")
+    sys.stdout.flush()
+    serving.run(options, listening)
 
 
 @keys.command()
@@ -119,7 +127,7 @@ def remove(
     *,
     store: Store = STORE,
 ) -> None:
-    """Remove a key. A server that runs forgets it at SIGHUP or when it starts again."""
+    """Remove a key. A server that runs refuses it within a few seconds."""
     kept = _opened(store)
     try:
         if not kept.remove_key(name):

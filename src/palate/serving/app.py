@@ -23,6 +23,8 @@ from palate.serving.routes.page import page_routes
 from palate.serving.schema import Problem
 from palate.serving.service import Service
 
+MAX_SHOWN = 200  # characters of an address that a problem repeats
+
 
 def application(service: Service) -> Observed:
     """The application that answers with a service."""
@@ -50,13 +52,15 @@ def application(service: Service) -> Observed:
         },
         lifespan=lifespan,
     )
-    return Observed(app, service.metrics)
+    app.router.redirect_slashes = False  # a redirect would repeat a Host header that anybody can choose
+    return Observed(app, service.metrics, service.settings.seconds, service.settings.hosts)
 
 
 async def _http(request: Request, error: Any) -> Response:
     """What Starlette itself refuses: a path or a method that is not there."""
+    path = request.scope["path"][:MAX_SHOWN]
     detail = {
-        404: f"There is nothing at {request.url.path}; /docs lists what there is.",
-        405: f"{request.method} is not for {request.url.path}; /docs lists what is.",
+        404: f"There is nothing at {path}; /docs lists what there is.",
+        405: f"{request.method} is not for {path}; /docs lists what is.",
     }.get(error.status_code, str(error.detail))
     return respond(Problem(str(error.detail), error.status_code, detail), error.headers)

@@ -5,16 +5,18 @@ The routes and /openapi.json are both made from them, so that what is described 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from palate.serving.observing import NO_LIMIT, PATH
+from palate.serving.observing import NO_LIMIT, PATH, READING
 from palate.serving.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -88,9 +90,10 @@ class Endpoint:
             if self.may_take_long:
                 request.scope[NO_LIMIT]()
             key = service.guard.admit(request.scope, self.scope)
+            path = _decoded(request.path_params) if request.path_params else {}
             query = None if self.query is None else self._query_of(request)
             body = None if decoder is None else decoder.decode(await _body_of(request, service.settings.max_body))
-            made = await self.handle(Call(service, request.path_params, query, body, key))
+            made = await self.handle(Call(service, path, query, body, key))
             return made if isinstance(made, Response) else Response(ENCODER.encode(made), media_type=JSON)
 
         return Route(self.path, answer, methods=[self.method], name=f"{self.method} {self.path}")
@@ -108,7 +111,20 @@ class Endpoint:
                 raise ProblemError(422, f"{name} is given twice; give it once.")
             else:
                 given[name] = value
-        return msgspec.convert(given, self.query, strict=False)
+        query = msgspec.convert(given, self.query, strict=False)
+        for name in self.query.__struct_fields__:
+            value = getattr(query, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ProblemError(422, f"{name}={value}: write a finite number.")
+        return query
+
+
+def _decoded(path: Mapping[str, str]) -> dict[str, str]:
+    """What stands in the path, decoded: "a%2Fb" is the label "a/b"."""
+    try:
+        return {name: unquote(value, errors="strict") for name, value in path.items()}
+    except UnicodeDecodeError:
+        raise ProblemError(400, "The address is no UTF-8: write labels in UTF-8, percent-encoded.") from None
 
 
 def _limits_of(text: str) -> dict[str, str]:
@@ -120,15 +136,23 @@ def _limits_of(text: str) -> dict[str, str]:
 
 
 async def _body_of(request: Request, limit: int) -> bytes:
-    """The body, up to a limit in bytes."""
+    """The body, up to a limit in bytes.
+
+    It must be called JSON. A page of another site can send other types without asking first, but not this one.
+    """
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != JSON:
+        raise ProblemError(415, f"Send the body as JSON, with the header Content-Type: {JSON}.")
     too_large = f"The body is larger than {limit:,} bytes; send less at a time."
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise ProblemError(413, too_large)
     parts, size = [], 0
+    request.scope[READING] = True
     async for part in request.stream():
         size += len(part)
         if size > limit:
             raise ProblemError(413, too_large)
         parts.append(part)
+    request.scope[READING] = False
     return b"".join(parts)

@@ -41,21 +41,22 @@ class Guard:
 
     def __init__(self, keys: Sequence[Key], admin_token: str | None = None, events_per_second: int = 10_000) -> None:
         self._keys = tuple(keys)
+        self._is_open = not keys
         self._token = None if admin_token is None else digest_of(admin_token)
         self._rate = events_per_second
         self._left: dict[str, tuple[float, float]] = {}
 
     def renew(self, keys: Sequence[Key]) -> None:
-        """Take these keys from now on. None at all are not taken: the server would be open to everybody."""
-        if keys:
-            self._keys = tuple(keys)
+        """Take these keys from now on. Where there were some and none is left, nobody is admitted any more."""
+        self._keys = tuple(keys)
+        self._is_open = self._is_open and not keys
 
     def admit(self, scope: Mapping[str, Any], wanted: str) -> str:
         """The name of the key that allows this; "" where none is needed. Raises ProblemError 401 or 403."""
-        if not self._keys and wanted != "admin":
+        if self._is_open and wanted != "admin":
             return ""
         headers = dict(scope["headers"])
-        if not self._keys:
+        if self._is_open:
             given = headers.get(ADMIN_HEADER, b"").decode("latin-1")
             if self._token is None or not hmac.compare_digest(digest_of(given), self._token):
                 raise ProblemError(403, "Administration needs the token printed at the start, in X-Palate-Admin.")

@@ -1,33 +1,29 @@
-"""Learning anew from what a model learned and what arrived since: the ratings, the check, the new file.
+"""Learning anew from what a model learned and what arrived since: the fit, the check, the new file.
 
-python -m palate.serving.learning JOB runs as a process of its own, at low priority. It prints its outcome as JSON.
+python -m palate.serving.learning runs as a process of its own, at low priority. It reads its job from standard input,
+since a store's address may have a password in it, and prints its outcome as JSON.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-import numpy as np
 
-import palate
 from palate.data.ratings import Ratings
-from palate.data.rows import row_codes
-from palate.errors import PalateError
+from palate.errors import OptionError, PalateError
+from palate.evaluation import evaluate
 from palate.models.model import Model
-from palate.recommender import Recommender
-from palate.serving.catalogue import with_catalogue
-from palate.serving.people import label_in
-from palate.serving.served import Served
-from palate.serving.store import Event, Store, open_store
+from palate.recipes import RECIPES
+from palate.recommender import Recommender, load
+from palate.serving.gathering import gather
+from palate.serving.store import open_store
 
-if TYPE_CHECKING:
-    import polars as pl
-
+LOW_PRIORITY = 15  # added to the niceness of the process
 HELD_OUT = 0.1  # share of the new ratings, the last ones, on which both models are measured
 MIN_HELD_OUT, MAX_HELD_OUT = 20, 10_000  # fewer say nothing; more say no more
 MUCH_WORSE = 0.02  # a new model that is worse by a larger part is refused
@@ -76,27 +72,26 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 def learn(job: Job) -> Outcome:
     """Fit the model's recipe to all ratings up to the job's event. Raises PalateError."""
-    old = palate.load(job.model)
+    old = load(job.model)
+    recipe = recipe_of(old.model)
     store = open_store(job.store)
     try:
-        old = with_catalogue(Served(old, "", ""), store.items()).recommender
-        base, new = _known(old, store, job), _arrived(old.model, store, job)
+        gathered = gather(old.model, store, job.up_to, job.ratings)
     finally:
         store.close()
-    if not len(new):
+    n_new = len(gathered.new)
+    if n_new == 0:
         return Outcome(accepted=False, reason="nothing has arrived that the model could learn.")
-    n_held_out = min(int(HELD_OUT * len(new)), MAX_HELD_OUT)
+    n_held_out = min(int(HELD_OUT * n_new), MAX_HELD_OUT)
     measured: dict[str, Any] = {}
-    recipe = recipe_of(old.model)
     if n_held_out >= MIN_HELD_OUT:
-        first = recipe.fit(_together(old.model, base, new[:-n_held_out]), progress=False)
-        held_out = _read(old.model, new[-n_held_out:])
-        measured = _measured(old, first, held_out) | {"n_held_out": n_held_out}
+        first = recipe.fit(gathered.ratings(n_held_out), progress=False)
+        measured = _measured(old, first, gathered.last(n_held_out)) | {"n_held_out": n_held_out}
         if _is_much_worse(measured):
             return Outcome(
                 accepted=False, reason=f"the new model is worse on the last feedback{_shown(measured)}.", **measured
             )
-    ratings = _together(old.model, base, new)
+    ratings = gathered.ratings()
     rec = recipe.fit(ratings, progress=False)
     model = replace(rec.model, training=rec.model.training | {"learned_up_to": job.up_to})
     Recommender(model).save(job.out)
@@ -111,106 +106,12 @@ def learn(job: Job) -> Outcome:
 
 
 def recipe_of(model: Model) -> Any:
-    """The recipe that a model was fitted with."""
+    """The recipe that a model was fitted with. Raises OptionError for one that is no recipe of palate."""
     options = dict(model.recipe)
-    return getattr(palate, options.pop("name"))(**options)
-
-
-# ---- ratings
-
-
-def _known(old: Recommender, store: Store, job: Job) -> pl.DataFrame:
-    """The training ratings, without those of users who have been forgotten."""
-    import polars as pl
-
-    model = old.model
-    table = _learned(model) if job.ratings is None else palate.read(job.ratings, kind=model.kind).to_frame()
-    labels = table["user"].unique().to_list()
-    gone = [label for label, forgotten in zip(labels, store.is_forgotten(map(str, labels)), strict=True) if forgotten]
-    return table.filter(~pl.col("user").is_in(gone)) if gone else table
-
-
-def ratings_of(model: Model) -> Ratings:
-    """The ratings that a model learned from."""
-    return _read(model, _learned(model))
-
-
-def _learned(model: Model) -> pl.DataFrame:
-    """The same as a frame of user, item, and rating, weight or both."""
-    import polars as pl
-
-    users, items, history = model.user_vocabulary.labels, model.item_vocabulary.labels, model.history
-    columns = {"user": users[row_codes(history)].tolist(), "item": items[history.indices].tolist()}
-    return pl.DataFrame(columns | _values(model, history.values, history.weights))
-
-
-def _values(model: Model, values: Any, weights: Any) -> dict[str, Any]:
-    """The columns of ratings and weights, or of counts."""
-    columns = {"rating": np.full(len(values), model.like_threshold)} if model.like_threshold is not None else {}
-    columns = {"rating": values} if model.kind == "explicit" else columns
-    return columns if weights is None else columns | {"weight": weights}
-
-
-def _arrived(model: Model, store: Store, job: Job) -> pl.DataFrame:
-    """The events that the model can learn, in the order in which they came."""
-    import polars as pl
-
-    after = int(model.training.get("learned_up_to", 0))
-    rows = list(_learnable(model, (stored.event for stored in store.since(after, job.up_to))))
-    name = "rating" if _has_ratings(model) else "weight"
-    kinds = [pl.Int64 if v.kind == "integer" else pl.String for v in (model.user_vocabulary, model.item_vocabulary)]
-    return pl.DataFrame(rows, {"user": kinds[0], "item": kinds[1], name: pl.Float64}, orient="row")
-
-
-def _learnable(model: Model, events: Iterator[Event]) -> Iterator[tuple[Any, Any, float]]:
-    """User, item and rating or count of each event that says anything to the model."""
-    low, high = model.limits
-    for event in events:
-        try:
-            user, item = label_in(model.user_vocabulary, event.user), label_in(model.item_vocabulary, event.item)
-        except PalateError:
-            continue
-        value = event.value
-        if model.kind == "explicit":
-            if value is not None and low <= value <= high:
-                yield user, item, value
-        elif model.like_threshold is None:
-            if value is None or value > 0:
-                yield user, item, 1.0 if value is None else value
-        elif value is None or value >= model.like_threshold:
-            yield user, item, model.like_threshold
-
-
-def _has_ratings(model: Model) -> bool:
-    """True unless the model learned from choices. Likes are ratings of the threshold."""
-    return model.kind == "explicit" or model.like_threshold is not None
-
-
-def _together(model: Model, base: pl.DataFrame, new: pl.DataFrame) -> Ratings:
-    """Old and new ratings; a later rating of a pair takes the place of one before, counts add up."""
-    import polars as pl
-
-    return _read(model, pl.concat([base, new], how="diagonal"))
-
-
-def _read(model: Model, table: pl.DataFrame) -> Ratings:
-    """Ratings of the model's kind, with its tables."""
-    import polars as pl
-
-    names = set(table.columns)
-    if "weight" in names:
-        table = table.with_columns(pl.col("weight").fill_null(1.0))
-    as_ratings = {"kind": "explicit", "duplicates": "last"} if _has_ratings(model) else {"kind": "implicit"}
-    ratings = palate.read(table, **as_ratings)
-    for what, attributes, vocabulary in (
-        ("user", model.user_table, model.user_vocabulary),
-        ("item", model.item_table, model.item_vocabulary),
-    ):
-        if attributes is not None:
-            labels = pl.Series(what, vocabulary.labels.tolist())
-            whole = attributes if what in attributes.columns else attributes.with_columns(labels)
-            ratings = ratings.with_users(whole) if what == "user" else ratings.with_items(whole)
-    return ratings if model.like_threshold is None else ratings.likes(model.like_threshold)
+    name = options.pop("name", None)
+    if name not in RECIPES:
+        raise OptionError(f"this model cannot be fitted again: its recipe {name!r} is none of palate.")
+    return RECIPES[name](**options)
 
 
 # ---- measuring
@@ -219,12 +120,12 @@ def _read(model: Model, table: pl.DataFrame) -> Ratings:
 def _measured(old: Recommender, new: Recommender, held_out: Ratings) -> dict[str, Any]:
     """Both models on the last feedback."""
     measure = "ndcg@10" if held_out.is_implicit else "rmse"
-    before, after = (palate.evaluate(rec, held_out).measures[measure].value for rec in (old, new))
+    before, after = (evaluate(rec, held_out).measures[measure].value for rec in (old, new))
     return {"measure": measure, "before": before, "after": after}
 
 
 def _is_much_worse(measured: dict[str, Any]) -> bool:
-    before, after = measured["before"], measured["after"]
+    before, after = float(measured["before"]), float(measured["after"])
     return after > before * (1 + MUCH_WORSE) if measured["measure"] == "rmse" else after < before * (1 - MUCH_WORSE)
 
 
@@ -235,8 +136,10 @@ def _shown(measured: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Do the job in the first argument."""
-    job = msgspec.json.decode(sys.argv[1], type=Job)
+    """Do the job on standard input."""
+    if hasattr(os, "nice"):
+        os.nice(LOW_PRIORITY)
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     try:
         outcome = learn(job)
     except PalateError as error:

@@ -6,33 +6,35 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import palate
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
+from palate.recommender import load
 from palate.serving.problems import ProblemError
-from palate.serving.served import Served
+from palate.serving.served import Served, Stamp
 
 DIGEST_LETTERS = 8  # of a file's digest, in a model's id
 
 
 def load_served(path: Path) -> Served:
     """The model of a file. Raises ModelFileError."""
-    written, recommender = path.stat().st_mtime if path.exists() else 0.0, palate.load(path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    while True:
+        stamp, recommender = stamp_of(path), load(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if stamp is not None and stamp_of(path) == stamp:  # else the file was replaced between the two
+            break
     learned = recommender.model.training.get("learned_up_to", 0)
-    name = path.stem
-    return Served(recommender, name, f"{name}@{digest[:DIGEST_LETTERS]}", int(learned), written, path)
+    model_id = f"{path.stem}@{digest[:DIGEST_LETTERS]}"
+    return Served(recommender, path.stem, model_id, int(learned), stamp[0] / 1e9, path, stamp)
 
 
-def has_changed(served: Served) -> bool:
-    """Whether the file of a model is another one than that which was loaded."""
-    if served.path is None:
-        return False
+def stamp_of(path: Path) -> Stamp | None:
+    """What tells one file from the next one of the same name; None where there is none."""
     try:
-        return served.path.stat().st_mtime != served.fitted_at
+        found = path.stat()
     except OSError:
-        return False
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 class Models:

@@ -7,11 +7,16 @@ import logging
 import secrets
 import time
 from collections.abc import MutableMapping
+from http import HTTPStatus
+from pathlib import PurePath
+from traceback import extract_tb
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from palate.serving.hosts import Hosts, is_allowed
 from palate.serving.metrics import Metrics
 from palate.serving.problems import INTERNAL, MEDIA_TYPE
 from palate.serving.schema import Problem
@@ -20,6 +25,12 @@ LOG = logging.getLogger("palate.serving")
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 NO_LIMIT = "palate.no_limit"  # a function that lifts the limit of time
 PATH = "palate.path"  # where a route leaves the address as it is declared, without anybody's label
+READING = "palate.reading"  # whether a body is being read
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))  # any other counts as "other"
+OTHER_HOST = (
+    "This server answers as localhost and 127.0.0.1 only. If it is behind a proxy, start it with --allow-host and the "
+    "name in this request's Host header."
+)
 
 
 class Observed:
@@ -31,12 +42,14 @@ class Observed:
         app (ASGI application): What answers.
         metrics (Metrics): What counts.
         seconds (float, default 10.0): After so long a request is given up.
+        hosts (set of bytes, default None): The hosts that requests may name; None is any.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, seconds: float = 10.0) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, seconds: float = 10.0, hosts: Hosts | None = None) -> None:
         self._app = app
         self._metrics = metrics
         self._seconds = seconds
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -45,6 +58,8 @@ class Observed:
             return
         began, status, request_id = time.perf_counter(), 0, secrets.token_hex(8)
         scope["palate.id"] = request_id
+        # Routes see the path as it was sent, so that a label may have a slash in it: a%2Fb. They decode its parts.
+        scope["path"] = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
 
         async def observed(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -56,26 +71,38 @@ class Observed:
         try:
             async with asyncio.timeout(self._seconds) as limit:
                 scope[NO_LIMIT] = lambda: limit.reschedule(None)
-                await self._app(scope, receive, observed)
+                if is_allowed(scope["headers"], self._hosts):
+                    await self._app(scope, receive, observed)
+                else:
+                    await _fail(observed, 421, OTHER_HOST)
         except TimeoutError:
-            if status == 0:
+            if status == 0 and scope.get(READING):
+                await _fail(observed, 408, f"The body was not here after {self._seconds:g} seconds; send it again.")
+            elif status == 0:
                 await _fail(observed, 503, f"This took longer than {self._seconds:g} seconds; ask for less at a time.")
-        except Exception:
-            LOG.exception("request failed", extra={"request": request_id})
+        except Exception as error:
+            LOG.error("request failed", extra={"request": request_id, "error": _place_of(error)})
             if status == 0:
                 await _fail(observed, 500, INTERNAL)
         seconds = time.perf_counter() - began
         path = scope.get(PATH, "other")
-        self._metrics.answered(path, scope["method"], status, seconds)
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.answered(path, method, status, seconds)
         if LOG.isEnabledFor(logging.INFO):
-            fields = {"request": request_id, "method": scope["method"], "path": path, "status": status}
+            fields = {"request": request_id, "method": method, "path": path, "status": status}
             LOG.info("answered", extra=fields | {"ms": round(seconds * 1000, 3)})
 
 
+def _place_of(error: Exception) -> str:
+    """The kind of an error and the lines that led to it. Its message is left out: it may have labels in it."""
+    lines = (f"{PurePath(one.filename).name}:{one.lineno} in {one.name}" for one in extract_tb(error.__traceback__))
+    return f"{type(error).__name__} at {' > '.join(lines)}"
+
+
 async def _fail(send: Send, status: int, detail: str) -> None:
-    """Answer with a problem."""
-    title = {500: "Internal Server Error", 503: "Service Unavailable"}[status]
-    body = msgspec.json.encode(Problem(title, status, detail))
+    """Answer with a problem. The connection ends with it, since its body may be unread."""
+    body = msgspec.json.encode(Problem(HTTPStatus(status).phrase, status, detail))
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [(b"connection", b"close"), *([(b"retry-after", b"1")] if status == 503 else [])]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

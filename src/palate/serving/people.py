@@ -101,7 +101,7 @@ def with_events(model: Model, code: int, events: Sequence[Stored]) -> Compressed
     changed = False
     for _, event in events:
         item = code_of(model.item_vocabulary, event.item)
-        if item < 0 or not _counts(model, event.value):
+        if item < 0 or not says_something(model, event.value):
             continue
         changed = True
         if model.kind == "explicit":
@@ -115,13 +115,13 @@ def with_events(model: Model, code: int, events: Sequence[Stored]) -> Compressed
     return _row(values, counts if weights or model.kind == "implicit" else None)
 
 
-def _counts(model: Model, value: float | None) -> bool:
-    """True if an event of this value says anything to the model."""
+def says_something(model: Model, value: float | None) -> bool:
+    """True if an event of this value says anything to the model: for the next answer, and for the next fit."""
     if value is None:
         return model.kind == "implicit"
     if model.kind == "explicit":
         low, high = model.limits
-        return low - (high - low) <= value <= high + (high - low)
+        return low <= value <= high
     return model.like_threshold is not None or value > 0
 
 

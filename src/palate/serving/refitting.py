@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import sys
 import time
@@ -14,14 +13,16 @@ from typing import IO
 
 import msgspec
 
-from palate.errors import OptionError
+from palate.errors import OptionError, PalateError
+from palate.serving.filelocks import try_lock
+from palate.serving.forgetting import replace_file
 from palate.serving.learning import Job, Outcome
 from palate.serving.service import Service
 
 LOG = logging.getLogger("palate.serving")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-CHECK_EVERY = 2.0  # seconds between looks at the policy
-LOW_PRIORITY = 15  # added to the niceness of the process that learns
+CHECK_EVERY = 1.0  # seconds between looks at the policy
+FIT, WATCH = "fit", "watch"  # the locks of who fits, and of who decides when
 MIN_JUDGED = 500  # ratings before the share that intervals hold means anything
 DRIFT = 0.04  # a 90% interval that holds less than 86%, or more than 94%, has drifted
 
@@ -34,26 +35,22 @@ class Policy:
         n_events (int or None): New events that call for a fit.
         seconds (float or None): Time since the last one that calls for a fit.
         drift (bool): Whether drifting intervals call for one.
-        text (str): The policy as it was written.
     """
 
     n_events: int | None = None
     seconds: float | None = None
     drift: bool = False
-    text: str = "never"
 
     @classmethod
     def parse(cls, text: str) -> Policy:
         """The policy in "never", "every 1000 events", "every 6 hours" or "drift". Raises OptionError."""
         if text in ("never", "drift"):
-            return cls(drift=text == "drift", text=text)
+            return cls(drift=text == "drift")
         found = re.fullmatch(r"every (\d+) (event|second|minute|hour|day)s?", text.strip().lower())
         if found is None or int(found[1]) == 0:
             raise OptionError(f"refit {text!r}: write never, every 1000 events, every 6 hours or drift.")
         count, unit = int(found[1]), found[2]
-        return (
-            cls(n_events=count, text=text) if unit == "event" else cls(seconds=float(count * SECONDS[unit]), text=text)
-        )
+        return cls(n_events=count) if unit == "event" else cls(seconds=float(count * SECONDS[unit]))
 
     def calls(self, n_new: int, seconds: float, judged: tuple[int, int]) -> bool:
         """Whether to fit now, given the new events, the time since the last fit, and (ratings held, ratings judged)."""
@@ -84,7 +81,7 @@ class Refitter:
         self._store = store
         self.policy = policy
         self._ratings = ratings
-        self._last = time.monotonic()
+        self._tried: tuple[float, int] = (0.0, 0)  # when a fit was last tried, and up to which event
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._held: IO[str] | None = None
@@ -92,26 +89,13 @@ class Refitter:
 
     @property
     def is_running(self) -> bool:
-        """Whether a model is being fitted."""
+        """Whether this process is fitting a model."""
         return self._lock.locked()
 
     def start(self) -> None:
-        """Begin to watch the policy, in one process of several that serve the same file."""
-        if self.policy.text != "never" and self._is_first():
+        """Begin to watch the policy."""
+        if self.policy.text != "never":
             self._task = asyncio.create_task(self._watch())
-
-    def _is_first(self) -> bool:
-        """Whether no other process fits this model again; this one then does, for as long as it lives."""
-        self._held = self._path.with_name(f".{self._path.stem}.lock").open("w")
-        try:
-            import fcntl
-
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # there is no such lock on Windows
-            return True
-        except OSError:
-            return False
-        return True
 
     async def close(self) -> None:
         """Stop watching; a fit under way is given up."""
@@ -122,48 +106,69 @@ class Refitter:
             self._held.close()
 
     async def _watch(self) -> None:
+        """Fit when the policy says so, in one process of several that serve the same file, as long as it lives."""
         while True:
             await asyncio.sleep(CHECK_EVERY)
-            served, number = self._service.models.named(self._path.stem), self._service.store.last()
-            waited = time.monotonic() - self._last
-            if self.policy.calls(number - served.learned_up_to, waited, self._service.judged.counts):
-                await self.refit()
+            try:
+                self._held = self._held or try_lock(self._path, WATCH)
+                if self._held is not None and self._is_time():
+                    await self.refit()
+            except Exception as error:
+                LOG.warning("no fit", extra={"reason": str(error)})
+
+    def _is_time(self) -> bool:
+        """Whether the policy calls for a fit. What a fit has been tried with does not call for another one."""
+        served, (tried, up_to) = self._service.models.named(self._path.stem), self._tried
+        n_new = self._service.store.last() - max(served.learned_up_to, up_to)
+        waited = time.time() - max(served.fitted_at, tried)
+        return self.policy.calls(n_new, waited, self._service.judged.counts)
 
     async def refit(self) -> Outcome:
-        """Fit now, to all that has arrived until now. One at a time."""
+        """Fit now, to all that has arrived until now. One at a time, of all processes."""
         async with self._lock:
-            new = self._path.with_name(f".{self._path.stem}-new.palate")
-            job = Job(
-                model=str(self._path),
-                store=self._store,
-                up_to=self._service.store.last(),
-                out=str(new),
-                ratings=self._ratings,
-            )
-            outcome = await _in_process(job)
-            if outcome.accepted:
-                new.replace(self._path)
-                self._service.models.put(await asyncio.to_thread(self._service.loaded, self._path))
-                self._service.judged.reset()
-            self._last = time.monotonic()
+            held = try_lock(self._path, FIT)
+            if held is None:
+                return Outcome(accepted=False, reason="another process fits this model just now.")
+            try:
+                outcome = await self._fit()
+            finally:
+                held.close()
             self.outcomes.append(outcome)
             LOG.warning("refit", extra={"accepted": outcome.accepted, "reason": outcome.reason})
             return outcome
 
+    async def _fit(self) -> Outcome:
+        """Fit in a process of its own, and swap the model."""
+        new, up_to = self._path.with_name(f".{self._path.stem}-new.palate"), self._service.store.last()
+        self._tried = time.time(), up_to
+        job = Job(model=str(self._path), store=self._store, up_to=up_to, out=str(new), ratings=self._ratings)
+        try:
+            outcome = await _in_process(job)
+            if outcome.accepted:
+                store = self._service.store
+                self._service.serve(await asyncio.to_thread(replace_file, new, self._path, store, up_to))
+        except PalateError as error:
+            outcome = Outcome(accepted=False, reason=str(error))
+        finally:
+            for left in self._path.parent.glob(f"{new.name}*"):  # also what a killed process was writing
+                left.unlink(missing_ok=True)
+        self._service.judged.reset()
+        return outcome
+
 
 async def _in_process(job: Job) -> Outcome:
-    """The outcome of a process at low priority, ended with the server."""
+    """The outcome of a process of its own, which ends with this one but takes no signals from the keyboard."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "palate.serving.learning",
-        msgspec.json.encode(job).decode(),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        preexec_fn=_step_back if hasattr(os, "nice") else None,
+        start_new_session=True,
     )
     try:
-        out, err = await process.communicate()
+        out, err = await process.communicate(msgspec.json.encode(job))
     except asyncio.CancelledError:
         process.kill()
         await process.wait()
@@ -174,7 +179,3 @@ async def _in_process(job: Job) -> Outcome:
             accepted=False, reason=f"the process that learns ended with code {process.returncode}; see the log."
         )
     return msgspec.json.decode(out, type=Outcome)
-
-
-def _step_back() -> None:
-    os.nice(LOW_PRIORITY)

@@ -37,6 +37,7 @@ from palate.serving.schema import ListOptions, Prediction, Reason, Recommended
 from palate.serving.tables import Column, columns_of
 
 MAX_QUERIES = 256  # prepared ones that are kept
+Stamp = tuple[int, int, int]  # of a file: time of change in ns, inode, bytes
 N_REASONS = 3  # with each item of a list
 
 
@@ -51,6 +52,7 @@ class Served:
         learned_up_to (int, default 0): The sequence number of the last event that it learned.
         fitted_at (float, default 0.0): When its file was written, in seconds since 1970.
         path (Path, default None): Its file.
+        stamp (tuple, default None): Time, number and size of the file that was loaded.
     """
 
     recommender: Recommender
@@ -59,6 +61,7 @@ class Served:
     learned_up_to: int = 0
     fitted_at: float = 0.0
     path: Path | None = None
+    stamp: Stamp | None = None
     _queries: OrderedDict[tuple[Any, ...], Query] = field(default_factory=OrderedDict, init=False, repr=False)
 
     @property
@@ -171,7 +174,7 @@ class Served:
     def _excluded(self, given: Sequence[Sequence[Label]]) -> Lists:
         """The items that each user may not get."""
         names = Names.of_items(self.model)
-        lists = [
+        lists: list[Any] = [
             np.unique(names.known([label_in_or_title(self.model, one) for one in some])) if some else []
             for some in given
         ]

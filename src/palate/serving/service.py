@@ -8,9 +8,8 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,22 +18,21 @@ from palate.errors import PalateError
 from palate.serving.batching import Batcher
 from palate.serving.catalogue import with_catalogue
 from palate.serving.guard import Guard
+from palate.serving.hosts import Hosts
 from palate.serving.judging import Judged
+from palate.serving.learning import Outcome
 from palate.serving.live import Live
 from palate.serving.metrics import Metrics
-from palate.serving.models import Models, has_changed, load_served
+from palate.serving.models import Models, load_served, stamp_of
 from palate.serving.outcomes import Outcomes
 from palate.serving.people import Person, described, known_user
 from palate.serving.problems import ProblemError
 from palate.serving.schema import ListAnswer, ListRequest
-from palate.serving.served import Served
+from palate.serving.served import Served, Stamp
 from palate.serving.store import Item, Store
 
-if TYPE_CHECKING:
-    from palate.serving.refitting import Refitter
-
 LOG = logging.getLogger("palate.serving")
-LOOK_EVERY = 1.0  # seconds between looks at the models' files
+LOOK_EVERY = 1.0  # seconds between looks at the models' files and the keys
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,33 @@ class Settings:
     Attributes:
         scenarios (mapping, default {}): {name: options of a list}.
         max_body (int, default 1_000_000): Bytes of a request's body.
+        seconds (float, default 10.0): After so long a request is given up.
+        hosts (set of bytes, default None): The hosts that requests may name; None is any.
     """
 
     scenarios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     max_body: int = 1_000_000
+    seconds: float = 10.0
+    hosts: Hosts | None = None
+
+
+class Fits(Protocol):
+    """What fits the first model again: refitting.py."""
+
+    outcomes: list[Outcome]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this process is fitting a model."""
+
+    def start(self) -> None:
+        """Begin to watch when to fit."""
+
+    async def refit(self) -> Outcome:
+        """Fit now."""
+
+    async def close(self) -> None:
+        """Stop, and give up a fit under way."""
 
 
 class Service:
@@ -65,8 +86,9 @@ class Service:
         self.metrics = Metrics()
         self.judged = Judged(self.metrics)
         self.outcomes = Outcomes()
-        self.refitter: Refitter | None = None
+        self.refitter: Fits | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._unreadable: dict[str, Stamp] = {}  # files of models that could not be loaded
         self.lists: Batcher[ListRequest, ListAnswer] = Batcher(self._lists)
 
     async def start(self) -> None:
@@ -86,19 +108,32 @@ class Service:
         self.store.close()
 
     async def _watch_files(self) -> None:
-        """Serve what another process wrote into the models' files: one that fits, or one that forgets a user."""
+        """Take over what other processes write: the models' files (a fit, a forgotten user), and the keys."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            for served in self.models:
-                if has_changed(served):
-                    try:
-                        self.models.put(await asyncio.to_thread(self.loaded, served.path))
-                    except PalateError as error:
-                        LOG.warning("the file of a model cannot be loaded", extra={"reason": str(error)})
+            try:
+                self.guard.renew(await asyncio.to_thread(self.store.keys))
+                for served in self.models:
+                    await self._look_at(served)
+            except Exception as error:
+                LOG.warning("the models and keys stay as they were", extra={"reason": str(error)})
 
-    def loaded(self, path: Path) -> Served:
-        """The model of a file, with the items that were put since."""
-        return with_catalogue(load_served(path), self.store.items())
+    async def _look_at(self, served: Served) -> None:
+        """Serve the file of a model if it is another one than that which was loaded."""
+        if served.path is None or (stamp := stamp_of(served.path)) in (None, served.stamp):
+            return
+        if self._unreadable.get(served.name) == stamp:
+            return
+        try:
+            self.serve(await asyncio.to_thread(load_served, served.path))
+        except PalateError as error:
+            assert stamp is not None
+            self._unreadable[served.name] = stamp  # said once; perhaps it is still being written
+            LOG.warning("the file of a model cannot be loaded", extra={"reason": str(error)})
+
+    def serve(self, served: Served) -> None:
+        """Let a model take the place of the one of its name, with the items that were put since it was fitted."""
+        self.models.put(with_catalogue(served, self.store.items()))
 
     def put_items(self, items: Sequence[Item]) -> None:
         """Keep items, and let every model know them."""
@@ -106,11 +141,15 @@ class Service:
         for served in self.models:
             self.models.put(with_catalogue(served, items))
 
-    def reload(self, served: Sequence[Served]) -> None:
-        """Let these models take the place of those of the same names, and see which keys there are now."""
-        for one in served:
-            self.models.put(one)
-        self.guard.renew(self.store.keys())
+    async def reload(self, scenarios: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Load the files of the models and the keys anew; what answers now goes on until then. Raises PalateError."""
+        paths = [served.path for served in self.models if served.path is not None]
+        new = [await asyncio.to_thread(load_served, path) for path in paths]
+        self.guard.renew(await asyncio.to_thread(self.store.keys))
+        for one in new:
+            self.serve(one)
+        if scenarios is not None:
+            self.settings = replace(self.settings, scenarios=scenarios)
 
     def person(
         self,

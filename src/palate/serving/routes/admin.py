@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 
 from palate.data.checking import check
 from palate.serving.endpoints import Call, Endpoint
-from palate.serving.learning import Outcome, ratings_of
+from palate.serving.gathering import learned_ratings
+from palate.serving.learning import Outcome
 from palate.serving.problems import ProblemError
 
 NO_FILE = "This server was started without a file to fit again."
@@ -115,25 +116,22 @@ async def models(call: Call) -> State:
 async def doctor(call: Call) -> Doctor:
     """Check the ratings that the first model learned from: what was found, what it means, what to do."""
     served = next(iter(call.service.models))
-    found = await asyncio.to_thread(lambda: check(ratings_of(served.model)))
+    found = await asyncio.to_thread(lambda: check(learned_ratings(served.model)))
     shown = [one for one in found.findings if one.name != "columns"]  # how the model's own ratings were read is no news
     return Doctor(found.worst, [{name: str(value) for name, value in asdict(one).items()} for one in shown])
 
 
 async def reload(call: Call) -> Reloaded:
     """Read the files of the models again, and the keys."""
-    service = call.service
-    paths = [served.path for served in service.models if served.path is not None]
-    service.reload([await asyncio.to_thread(service.loaded, path) for path in paths])
-    return Reloaded([served.id for served in service.models])
+    await call.service.reload()
+    return Reloaded([served.id for served in call.service.models])
 
 
 async def fit(call: Call) -> Outcome:
     """Fit the first model again now, to all that has arrived; swap it, or say why not."""
     if call.service.refitter is None:
         raise ProblemError(409, NO_FILE)
-    outcome: Outcome = await call.service.refitter.refit()
-    return outcome
+    return await call.service.refitter.refit()
 
 
 async def share(call: Call) -> Shares:

@@ -22,7 +22,15 @@ async def feedback(call: Call) -> FeedbackAnswer:
     service.guard.spend(call.key, len(call.body))
     now = time.time()
     events = [
-        Event(one.id, str(one.user), str(one.item), one.value, one.event, int(one.time or now), one.answer)
+        Event(
+            one.id,
+            str(one.user),
+            str(one.item),
+            one.value,
+            one.event,
+            int(now if one.time is None else one.time),
+            one.answer,
+        )
         for one in call.body
     ]
     added = await service.commit.add(events)
