@@ -65,7 +65,13 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS, (b"x-request-id", request_id.encode())]
+                given = dict(message.get("headers", ()))
+                more = {name: value for name, value in HEADERS if name not in given}
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *more.items(),
+                    (b"x-request-id", request_id.encode()),
+                ]
             await send(message)
 
         try:

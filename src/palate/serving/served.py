@@ -63,6 +63,7 @@ class Served:
     path: Path | None = None
     stamp: Stamp | None = None
     _queries: OrderedDict[tuple[Any, ...], Query] = field(default_factory=OrderedDict, init=False, repr=False)
+    _first_questions: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model(self) -> Model:
@@ -128,6 +129,8 @@ class Served:
             query = replace(query, excluded_lists=self._excluded([asked[at][0].exclude for at in order]))
         level = options.level if model.predicts_ratings and not math.isnan(model.noise) else None
         best = best_of(model, parts, query, level, options.at_least)
+        if query.by == "mean" and model.predicts_ratings:
+            best = replace(best, mean=best.scores)
         lists: dict[int, list[Recommended]] = {}
         for row, at in enumerate(order):
             options, person = asked[at]
@@ -206,7 +209,17 @@ class Served:
         return explain_row(self.model, rows, person.label, code, forecast.score_variance)
 
     def ask(self, person: Person, n: int, exclude: Sequence[Label]) -> Any:
-        """A frame of the n items whose ratings would teach most about a user."""
+        """A frame of the n items whose ratings would teach most about a user.
+
+        The first questions are the same for everybody of whom nothing is known, and are kept.
+        """
+        if person.is_known or exclude:
+            return self._ask(person, n, exclude)
+        if n not in self._first_questions:
+            self._first_questions[n] = self._ask(person, n, exclude)
+        return self._first_questions[n]
+
+    def _ask(self, person: Person, n: int, exclude: Sequence[Label]) -> Any:
         return ask(self.model, n, row_of(self.model, person), exclude=exclude)
 
     # ---- predictions
