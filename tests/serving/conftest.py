@@ -64,3 +64,21 @@ def serve(tmp_path, files):
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; skips where it or Playwright is missing."""
+    from helpers.browser import started
+
+    with started() as running:
+        yield running
+
+
+@pytest.fixture
+def opened(browser):
+    """A function that opens an address; afterwards nothing may have gone wrong, and nothing have left the host."""
+    from helpers.browser import watched
+
+    with watched(browser) as visit:
+        yield visit

@@ -1,26 +1,15 @@
 """The web page in a real browser: what can be done on it, by mouse and keyboard, and what hostile titles cannot."""
 
-import os
 import re
-import shutil
-from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
 
 import palate
+from helpers.browser import expect
 from helpers.page_server import app_of, serving
 from palate.serving.store import Key
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="the page is tested with Playwright: pip install -r requirements/dev.txt"
-)
-expect = playwright.expect
-
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 HOSTILE = [
     '<img src=x onerror="window.hacked=1">',
     "</script><script>window.hacked=1</script>",
@@ -37,15 +26,6 @@ HOSTILE_LABELS = [
     "javascript:window.hacked=1",
     "a b&c=d#e",
 ]
-
-
-def chromium():
-    found = os.environ.get("PALATE_CHROMIUM") or next(
-        filter(None, map(shutil.which, ("chromium", "google-chrome"))), None
-    )
-    if found is None:
-        pytest.skip("the page is tested in Chromium: apt-get install chromium, or PALATE_CHROMIUM=path")
-    return found
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -91,50 +71,7 @@ def hostile():
         yield address
 
 
-# ---- the browser -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield launched
-        launched.close()
-
-
-WATCH = "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.violatedDirective));"
-
-
-@pytest.fixture
-def opened(browser):
-    """A function that opens an address; afterwards nothing may have gone wrong, and nothing have left the host."""
-    contexts, faults = [], []
-
-    def visit(address, *, allow=(), **options):
-        context = browser.new_context(
-            **{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
-        )
-        context.set_default_timeout(10_000)
-        context.add_init_script(WATCH)
-        contexts.append(context)
-        page = context.new_page()
-        host = urlsplit(address).netloc
-
-        def heard(message):
-            if message.type in ("error", "warning") and not any(text in message.text for text in allow):
-                faults.append(message.text)
-
-        page.on("console", heard)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("dialog", lambda dialog: faults.append(dialog.message))
-        page.on("request", lambda request: urlsplit(request.url).netloc == host or faults.append(request.url))
-        page.goto(address)
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert faults == []
+# ---- waiting ---------------------------------------------------------------------------------------------------------
 
 
 def ready(page):
