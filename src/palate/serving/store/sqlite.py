@@ -24,6 +24,8 @@ from palate.serving.store.sqlite_file import connected, in_words, prepare
 from palate.serving.store.traces import holds
 
 BUSY_SECONDS = 10.0  # how long to wait for a lock of another process
+WRITER_MEMORY = 32_000  # KB of pages kept by the connection that writes: indexes are written at random places
+LOG_PAGES = 4000  # 16 MB: how long the log grows before its pages are moved into the database
 PAGE = 1000  # events read at once
 LONG_LABEL = 8  # bytes: a label as long is looked for itself, a shorter one may stand anywhere by chance
 
@@ -65,6 +67,8 @@ class SqliteStore:
         with in_words(self._path, busy_seconds):
             self._writer = connected(self._path, busy_seconds)
             try:
+                self._writer.execute(f"PRAGMA cache_size = -{WRITER_MEMORY}")
+                self._writer.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}").fetchall()
                 prepare(self._writer, self._path, busy_seconds)
                 self._digests = Digests(self._one(self._writer, "SELECT secret FROM state")[0])
                 self._watcher = self._connect_to_read()
