@@ -53,7 +53,7 @@ class SqliteStore:
 
     forget() leaves the label and the events in no file of the database: deleted rows are overwritten (secure_delete),
     the log is cut to length 0, and where the database had moved rows about and left an old copy in an unused part of a
-    page, it is written anew (VACUUM, some 3 s for a million events).
+    page, it is written anew (VACUUM, 2 s for 300,000 events).
     """
 
     def __init__(self, path: str | Path, busy_seconds: float = BUSY_SECONDS) -> None:
