@@ -20,7 +20,7 @@ from palate.serving.store.checking import attributes_as_json, check_events, chec
 from palate.serving.store.digests import Digests
 from palate.serving.store.interface import Added, Event, Forgetting, Forgotten, Item, Key, Stored
 from palate.serving.store.pool import Pool
-from palate.serving.store.sqlite_file import connected, in_words, prepare
+from palate.serving.store.sqlite_file import MEANINGS, connected, in_words, prepare
 from palate.serving.store.traces import holds
 
 BUSY_SECONDS = 10.0  # how long to wait for a lock of another process
@@ -102,8 +102,11 @@ class SqliteStore:
         """All events with a number above `after` and at most `up_to`, in order, in bounded memory."""
         up_to = self.last() if up_to is None else up_to
         while rows := self._read(SINCE, (after, up_to)):
-            yield from map(_stored, rows)
-            after = rows[-1][0]
+            for row in rows:
+                if row[0] <= after:  # or reading would never end
+                    raise StoreError(MEANINGS["SQLITE_CORRUPT"].format(path=self._path))
+                after = row[0]
+                yield _stored(row)
 
     def last(self) -> int:
         """The highest sequence number ever given; 0 in an empty store. 10 us, unless something was written since."""
