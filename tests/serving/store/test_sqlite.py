@@ -80,12 +80,12 @@ def forget_all(path, seed):
 
 
 def test_copies_of_rows_that_the_database_moved_are_wiped_too(path, monkeypatch):
-    after = [forget_all(path, seed) for seed in range(3)]
-    assert [n_left for n_left, _ in after] == [0, 0, 0]
+    after = [forget_all(path, seed) for seed in range(2)]
+    assert [n_left for n_left, _ in after] == [0, 0]
     assert sum(n_written for _, n_written in after) > 0
     # Without the search some would be left: overwriting what is deleted is not enough.
     monkeypatch.setattr("palate.serving.store.sqlite.holds", lambda *_: False)
-    assert sum(forget_all(path, seed)[0] for seed in range(3)) > 0
+    assert sum(forget_all(path, seed)[0] for seed in range(2)) > 0
 
 
 def test_short_labels_are_found_by_the_mark_of_their_rows(path, opened):
@@ -337,3 +337,13 @@ def test_threads_read_while_others_write(path, opened):
         reader.join()
     assert seen
     assert all(seen)
+
+
+def test_rows_out_of_order_are_damage_and_not_read_for_ever(path, opened, monkeypatch):
+    """A page that points back would give the same rows again and again."""
+    store = opened(path)
+    store.add([Event(f"e{n}", "ann", "tea") for n in range(3)])
+    rows = store._read("SELECT number, id, user_label, item_label, value, event, time, answer FROM events")
+    monkeypatch.setattr(store, "_read", lambda *_: rows)
+    with pytest.raises(StoreError, match=r"feedback.db is damaged. Stop palate and put a copy from before in its place"):
+        list(itertools.islice(store.since(), 100))
