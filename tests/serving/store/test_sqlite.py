@@ -345,5 +345,5 @@ def test_rows_out_of_order_are_damage_and_not_read_for_ever(path, opened, monkey
     store.add([Event(f"e{n}", "ann", "tea") for n in range(3)])
     rows = store._read("SELECT number, id, user_label, item_label, value, event, time, answer FROM events")
     monkeypatch.setattr(store, "_read", lambda *_: rows)
-    with pytest.raises(StoreError, match=r"feedback.db is damaged. Stop palate and put a copy from before in its place"):
+    with pytest.raises(StoreError, match=r"feedback.db is damaged. Stop palate and put a copy from before"):
         list(itertools.islice(store.since(), 100))
