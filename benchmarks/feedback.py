@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/feedback.py [--seconds 5] [--events 0] [URL ...]
 
 Without addresses: SQLite in a temporary folder, and PostgreSQL on a server that this starts.
-Batches of 10 come from 32 clients, as single events do; each client sends the next when the last is acknowledged.
+Batches of 10 and single events come from 32 clients: as fast as they are acknowledged, and at the rates of the bars
+(5,000 and 1,000 events a second, p99 at most 50 ms).
 --events: put so many into the store before, and forget one of their users afterwards.
 """
 
@@ -44,8 +45,12 @@ def seconds_of_a_sync(folder):
     return sorted(taken)[50]
 
 
-async def measured(store, size, seconds):
-    """(events a second, sorted latencies, commits) of clients that send `size` events at a time."""
+async def measured(store, size, seconds, rate=None):
+    """(events a second, sorted latencies, commits, work) of clients that send `size` events at a time.
+
+    With a rate, all clients together send so many events a second, and an event that is sent late counts from when it
+    was due; without, each client sends its next events when the last ones are acknowledged.
+    """
     commit, latencies, n_commits = GroupCommit(store), [], 0
     store_add = store.add
 
@@ -58,9 +63,14 @@ async def measured(store, size, seconds):
     end = time.perf_counter() + seconds
 
     async def client():
+        due, step = time.perf_counter(), N_CLIENTS * size / rate if rate else 0
+        due += random.uniform(0, step)
         while time.perf_counter() < end:
             events = batch(size)
-            begin = time.perf_counter()
+            if rate:
+                await asyncio.sleep(due - time.perf_counter())
+            begin = due if rate else time.perf_counter()
+            due += step
             await commit.add(events)
             latencies.append(time.perf_counter() - begin)
 
@@ -79,12 +89,13 @@ def report(name, url, seconds, n_events):
         store.add(batch(1000))
     if n_events:
         print(f"{name}: {n_events} events in {time.perf_counter() - begin:.1f} s, a thousand at a time")
-    for size in (10, 1):
-        rate, latencies, n_commits, work = asyncio.run(measured(store, size, seconds))
+    for size, asked in ((10, None), (10, 5000), (1, None), (1, 1000)):
+        rate, latencies, n_commits, work = asyncio.run(measured(store, size, seconds, asked))
         p50, p99 = (1000 * latencies[int(share * (len(latencies) - 1))] for share in (0.5, 0.99))
-        a_commit, work = size * len(latencies) / n_commits, 1e6 * work
-        print(f"{name}, {size} at a time from {N_CLIENTS}: {rate:,.0f} events/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms,")
-        print(f"    longest {1000 * latencies[-1]:.0f} ms; {a_commit:.0f} events a commit, {work:.0f} us of work each")
+        how = f"{size} at a time, " + (f"{asked} sent a second" if asked else "as fast as they are kept")
+        longest, a_commit, work = 1000 * latencies[-1], size * len(latencies) / n_commits, 1e6 * work
+        print(f"{name}, {how}: {rate:,.0f} events/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {longest:.0f} ms;")
+        print(f"    {a_commit:.0f} events a commit, {work:.0f} us of work each")
     begin, n_asked = time.perf_counter(), 2000
     for _ in range(n_asked):
         store.last()

@@ -1,5 +1,6 @@
 """The store in a file: what is left after forgetting, which files are refused, and what its errors say."""
 
+import itertools
 import os
 import random
 import sqlite3
@@ -79,12 +80,12 @@ def forget_all(path, seed):
 
 
 def test_copies_of_rows_that_the_database_moved_are_wiped_too(path, monkeypatch):
-    after = [forget_all(path, seed) for seed in range(3)]
-    assert [n_left for n_left, _ in after] == [0, 0, 0]
+    after = [forget_all(path, seed) for seed in range(2)]
+    assert [n_left for n_left, _ in after] == [0, 0]
     assert sum(n_written for _, n_written in after) > 0
     # Without the search some would be left: overwriting what is deleted is not enough.
     monkeypatch.setattr("palate.serving.store.sqlite.holds", lambda *_: False)
-    assert sum(forget_all(path, seed)[0] for seed in range(3)) > 0
+    assert sum(forget_all(path, seed)[0] for seed in range(2)) > 0
 
 
 def test_short_labels_are_found_by_the_mark_of_their_rows(path, opened):
@@ -235,19 +236,20 @@ def test_damage_is_told_of_in_words(path):
     store.add([Event(f"e{n}", f"user {n}", "tea") for n in range(500)])
     store.close()
     whole = path.read_bytes()
-    said = set()
+    said, chosen = set(), random.Random(3)
     for begin in range(100, len(whole), 4096):
-        path.write_bytes(whole[:begin] + os.urandom(1) * 1500 + whole[begin + 1500 :])
-        try:
-            store = open_store(path)
+        for damage in (bytes(1500), b"\xff" * 1500, chosen.randbytes(1500), chosen.randbytes(8)):
+            path.write_bytes(whole[:begin] + damage + whole[begin + len(damage) :])
             try:
-                list(store.since())
-                store.of_user("user 3")
-                store.add([Event("new", "ann", "tea")])
-            finally:
-                store.close()
-        except StoreError as error:
-            said.add(str(error).split(". ")[0].replace(str(path), "FILE"))
+                store = open_store(path)
+                try:
+                    assert len(list(itertools.islice(store.since(), 2000))) < 2000  # it ends
+                    store.of_user("user 3")
+                    store.add([Event("new", "ann", "tea")])
+                finally:
+                    store.close()
+            except StoreError as error:
+                said.add(str(error).split(". ")[0].replace(str(path), "FILE"))
     assert said
     assert all("FILE is" in text or "FILE cannot" in text for text in said)
     path.write_bytes(whole[: len(whole) // 2])
@@ -335,3 +337,13 @@ def test_threads_read_while_others_write(path, opened):
         reader.join()
     assert seen
     assert all(seen)
+
+
+def test_rows_out_of_order_are_damage_and_not_read_for_ever(path, opened, monkeypatch):
+    """A page that points back would give the same rows again and again."""
+    store = opened(path)
+    store.add([Event(f"e{n}", "ann", "tea") for n in range(3)])
+    rows = store._read("SELECT number, id, user_label, item_label, value, event, time, answer FROM events")
+    monkeypatch.setattr(store, "_read", lambda *_: rows)
+    with pytest.raises(StoreError, match=r"feedback.db is damaged. Stop palate and put a copy from before"):
+        list(itertools.islice(store.since(), 100))

@@ -20,10 +20,12 @@ from palate.serving.store.checking import attributes_as_json, check_events, chec
 from palate.serving.store.digests import Digests
 from palate.serving.store.interface import Added, Event, Forgetting, Forgotten, Item, Key, Stored
 from palate.serving.store.pool import Pool
-from palate.serving.store.sqlite_file import connected, in_words, prepare
+from palate.serving.store.sqlite_file import MEANINGS, connected, in_words, prepare
 from palate.serving.store.traces import holds
 
 BUSY_SECONDS = 10.0  # how long to wait for a lock of another process
+WRITER_MEMORY = 32_000  # KB of pages kept by the connection that writes: indexes are written at random places
+LOG_PAGES = 4000  # 16 MB: how long the log grows before its pages are moved into the database
 PAGE = 1000  # events read at once
 LONG_LABEL = 8  # bytes: a label as long is looked for itself, a shorter one may stand anywhere by chance
 
@@ -51,7 +53,7 @@ class SqliteStore:
 
     forget() leaves the label and the events in no file of the database: deleted rows are overwritten (secure_delete),
     the log is cut to length 0, and where the database had moved rows about and left an old copy in an unused part of a
-    page, it is written anew (VACUUM, some 3 s for a million events).
+    page, it is written anew (VACUUM, 2 s for 300,000 events).
     """
 
     def __init__(self, path: str | Path, busy_seconds: float = BUSY_SECONDS) -> None:
@@ -65,6 +67,8 @@ class SqliteStore:
         with in_words(self._path, busy_seconds):
             self._writer = connected(self._path, busy_seconds)
             try:
+                self._writer.execute(f"PRAGMA cache_size = -{WRITER_MEMORY}")
+                self._writer.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}").fetchall()
                 prepare(self._writer, self._path, busy_seconds)
                 self._digests = Digests(self._one(self._writer, "SELECT secret FROM state")[0])
                 self._watcher = self._connect_to_read()
@@ -98,8 +102,11 @@ class SqliteStore:
         """All events with a number above `after` and at most `up_to`, in order, in bounded memory."""
         up_to = self.last() if up_to is None else up_to
         while rows := self._read(SINCE, (after, up_to)):
-            yield from map(_stored, rows)
-            after = rows[-1][0]
+            for row in rows:
+                if row[0] <= after:  # or reading would never end
+                    raise StoreError(MEANINGS["SQLITE_CORRUPT"].format(path=self._path))
+                after = row[0]
+                yield _stored(row)
 
     def last(self) -> int:
         """The highest sequence number ever given; 0 in an empty store. 10 us, unless something was written since."""
