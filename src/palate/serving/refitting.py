@@ -35,22 +35,26 @@ class Policy:
         n_events (int or None): New events that call for a fit.
         seconds (float or None): Time since the last one that calls for a fit.
         drift (bool): Whether drifting intervals call for one.
+        text (str): The policy as it was written.
     """
 
     n_events: int | None = None
     seconds: float | None = None
     drift: bool = False
+    text: str = "never"
 
     @classmethod
     def parse(cls, text: str) -> Policy:
         """The policy in "never", "every 1000 events", "every 6 hours" or "drift". Raises OptionError."""
         if text in ("never", "drift"):
-            return cls(drift=text == "drift")
+            return cls(drift=text == "drift", text=text)
         found = re.fullmatch(r"every (\d+) (event|second|minute|hour|day)s?", text.strip().lower())
         if found is None or int(found[1]) == 0:
             raise OptionError(f"refit {text!r}: write never, every 1000 events, every 6 hours or drift.")
         count, unit = int(found[1]), found[2]
-        return cls(n_events=count) if unit == "event" else cls(seconds=float(count * SECONDS[unit]))
+        if unit == "event":
+            return cls(n_events=count, text=text)
+        return cls(seconds=float(count * SECONDS[unit]), text=text)
 
     def calls(self, n_new: int, seconds: float, judged: tuple[int, int]) -> bool:
         """Whether to fit now, given the new events, the time since the last fit, and (ratings held, ratings judged)."""
@@ -79,7 +83,7 @@ class Refitter:
         self._service = service
         self._path = path
         self._store = store
-        self.policy = policy
+        self._policy = policy
         self._ratings = ratings
         self._tried: tuple[float, int] = (0.0, 0)  # when a fit was last tried, and up to which event
         self._lock = asyncio.Lock()
@@ -88,13 +92,18 @@ class Refitter:
         self.outcomes: list[Outcome] = []
 
     @property
+    def when(self) -> str:
+        """The policy as it was written."""
+        return self._policy.text
+
+    @property
     def is_running(self) -> bool:
         """Whether this process is fitting a model."""
         return self._lock.locked()
 
     def start(self) -> None:
         """Begin to watch the policy."""
-        if self.policy.text != "never":
+        if self._policy != Policy():
             self._task = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -121,7 +130,7 @@ class Refitter:
         served, (tried, up_to) = self._service.models.named(self._path.stem), self._tried
         n_new = self._service.store.last() - max(served.learned_up_to, up_to)
         waited = time.time() - max(served.fitted_at, tried)
-        return self.policy.calls(n_new, waited, self._service.judged.counts)
+        return self._policy.calls(n_new, waited, self._service.judged.counts)
 
     async def refit(self) -> Outcome:
         """Fit now, to all that has arrived until now. One at a time, of all processes."""

@@ -130,7 +130,7 @@ class Served:
         level = options.level if model.predicts_ratings and not math.isnan(model.noise) else None
         best = best_of(model, parts, query, level, options.at_least)
         if query.by == "mean" and model.predicts_ratings:
-            best = replace(best, mean=best.scores)
+            best = replace(best, mean=best.scores.astype(np.float64))
         lists: dict[int, list[Recommended]] = {}
         for row, at in enumerate(order):
             options, person = asked[at]
@@ -243,10 +243,11 @@ class Served:
             own = order[len(made) : len(made) + len(part)]
             times = None if when is None else np.full(len(part), when)
             forecast = forecast_of(model, part, np.arange(len(part), dtype=np.int32), codes[own], times)
-            for at, row in zip(own, _rows_of(model, forecast, level, distribution=distribution), strict=True):
-                is_known = people[at].is_known and bool(codes[at] >= 0)
-                label = people[at].label
-                made[at] = Prediction("new" if label is None else label, items[at], *row[:3], is_known, row[3])
+            rows = _rows_of(model, forecast, level, distribution=distribution)
+            for at, (mean, low, high, chances) in zip(own, rows, strict=True):
+                person, is_known = people[at], people[at].is_known and bool(codes[at] >= 0)
+                label = "new" if person.label is None else person.label
+                made[at] = Prediction(label, items[at], mean, low, high, is_known, chances)
         return [made[at] for at in range(len(people))]
 
 

@@ -58,6 +58,10 @@ class Fits(Protocol):
     outcomes: list[Outcome]
 
     @property
+    def when(self) -> str:
+        """The policy as it was written."""
+
+    @property
     def is_running(self) -> bool:
         """Whether this process is fitting a model."""
 

@@ -107,7 +107,7 @@ async def models(call: Call) -> State:
         service.store.last(),
         refitter is not None and refitter.is_running,
         [] if refitter is None else refitter.outcomes[-20:],
-        "never" if refitter is None else refitter.policy.text,
+        "never" if refitter is None else refitter.when,
         service.judged.counts[1],
         [Calibration(*pair) for pair in service.judged.shares.items()],
     )
