@@ -7,13 +7,15 @@ import { intervalBar } from "./interval.js";
 import { likesOf } from "./likes.js";
 import { rankingOf } from "./mood.js";
 import { ratingInput } from "./rating.js";
-import { goodRating, named, nameOf, number, percent, plain, rated, short } from "./words.js";
+import { goodRating, hasStars, named, nameOf, number, percent, plain, rated, short } from "./words.js";
 
 const N = 10; // items at first, and more at each "Show more"
 const MAX = 50;
 const LEVEL = 0.9; // of the intervals
 const PAUSE = 60; // milliseconds in which several changes become one request
-const SLOW = 200; // milliseconds until a list says that it is being made
+
+/** A list that is being made says so at once; the style shows it where that takes long. */
+const busy = (isBusy) => byId("items").setAttribute("aria-busy", String(isBusy));
 
 /** Event "changed" when there is a new list; its items are in `shown`. */
 class List extends EventTarget {
@@ -24,8 +26,12 @@ class List extends EventTarget {
   constructor(state, rows, similar) {
     super();
     Object.assign(this, { state, rows, similar, shown: [] });
-    this.refresh = debounced(PAUSE, () => this.ask());
-    for (const what of ["ratings", "options"]) state.addEventListener(what, () => this.refresh());
+    const soon = debounced(PAUSE, () => this.ask());
+    const changed = () => {
+      busy(true);
+      soon();
+    };
+    for (const what of ["ratings", "options"]) state.addEventListener(what, changed);
     state.addEventListener("ratings", () => this.drawLeftOut());
     byId("more").addEventListener("click", () => this.more());
     this.drawLeftOut();
@@ -48,8 +54,7 @@ class List extends EventTarget {
   }
 
   async ask() {
-    const items = byId("items");
-    const slow = setTimeout(() => items.setAttribute("aria-busy", "true"), SLOW);
+    busy(true);
     try {
       const answer = await this.#latest.of((signal) => this.answer(signal));
       if (answer === null) return;
@@ -57,10 +62,8 @@ class List extends EventTarget {
       this.draw(answer.items, answer.known);
     } catch (error) {
       this.failed(error);
-    } finally {
-      clearTimeout(slow);
     }
-    items.setAttribute("aria-busy", "false");
+    busy(false);
   }
 
   async answer(signal) {
@@ -96,6 +99,8 @@ class List extends EventTarget {
     slide(place, () => replace(place, items.map((one) => this.row(one, moves.get(one.item))), () => byId("list-heading")));
     if (items.length === 0) place.replaceChildren(h("li", { class: "empty" }, this.empty()));
     show(byId("more"), items.length === this.#n && this.#n < MAX);
+    show(byId("bar-note"), items.some((one) => one.prediction !== null && one.low !== null));
+    peek(items[0], this.state.model);
     byId("list-note").textContent = noteOf(this.state, isKnown);
     this.tell(items, moves, isFirst);
     this.#places = new Map(items.map((one) => [one.item, one.rank]));
@@ -124,14 +129,18 @@ class List extends EventTarget {
       { data: { key: String(one.item) } },
       h("div", { class: "rank" }, h("span", { "aria-hidden": "true" }, String(one.rank)), marker(move)),
       h("div", { class: "what" }, h("h3", { class: "title" }, named(one)), this.rows.line(one.item)),
-      one.prediction !== null && expected(one, model),
       this.reasons(one),
       h(
         "div",
-        { class: "do" },
-        ratingInput(given, rate),
-        h("button", { type: "button", class: "plain", "aria-label": `Similar to ${name}`, data: { focus: `similar:${one.item}` },
-          onclick: () => this.similar(one) }, "Similar"),
+        { class: "aside" },
+        one.prediction !== null && expected(one, model),
+        h(
+          "div",
+          { class: "do" },
+          ratingInput(given, rate),
+          h("button", { type: "button", class: "plain", "aria-label": `Similar to ${name}`, data: { focus: `similar:${one.item}` },
+            onclick: () => this.similar(one) }, "Similar"),
+        ),
       ),
     );
   }
@@ -186,8 +195,8 @@ const reasonWords = (model) => (model.takes === "choices" ? "Because you like" :
 
 function contribution(reason, model) {
   if (model.takes === "choices") return "";
-  const moves = model.predicts_ratings ? `, ${reason.contribution >= 0 ? "+" : ""}${number(reason.contribution, 2)}` : "";
-  return ` ${plain(reason.rating)}${moves}`;
+  const moves = model.predicts_ratings ? ` ${reason.contribution >= 0 ? "+" : ""}${number(reason.contribution, 2)}` : "";
+  return ` ${plain(reason.rating)}${hasStars(model.scale) ? "★" : ""}${moves}`;
 }
 
 // ---- what to expect
@@ -198,7 +207,7 @@ function expected(one, model) {
   return h(
     "div",
     { class: "expected" },
-    h("p", { class: "stars" }, rated(one.prediction, scale)),
+    h("p", { class: "worth" }, rated(one.prediction, scale)),
     intervalBar({ low: one.low, high: one.high, expected: one.prediction, scale }),
     h(
       "p",
@@ -207,6 +216,14 @@ function expected(one, model) {
       one.chance === null && one.low !== null && `${number(one.low)} to ${number(one.high)}`,
     ),
   );
+}
+
+/** The first of the list, under the question, where the list itself lies further down. */
+function peek(first, model) {
+  show(byId("peek"), first !== undefined);
+  if (first === undefined) return;
+  const stars = first.prediction === null ? "" : `, ${rated(first.prediction, model.scale)}`;
+  byId("peek-link").replaceChildren("Now first for you: ", h("bdi", { dir: "auto" }, short(nameOf(first), 60)), stars);
 }
 
 // ---- where items came from

@@ -10,6 +10,7 @@ const MAX_MORE = 100; // of your own, and of your list
 const PAUSE = 150; // milliseconds
 const EDGE = 34; // pixels around the points, for the names of the axes
 const LETTER = 6.2; // pixels of a letter of a label, about
+const NARROW = 500; // pixels
 const LINE = 14; // pixels of a line of labels
 
 class TasteMap extends HTMLElement {
@@ -28,9 +29,9 @@ class TasteMap extends HTMLElement {
     const width = this.clientWidth;
     if (!width) return;
     const height = Math.round(Math.min(Math.max(width * 0.62, 300), 620));
-    const frame = frameOf(drawing, width, height);
+    const frame = frameOf({ points: shownOf(drawing.points, width), you: drawing.you }, width, height);
     const { axes, points, you } = drawing;
-    const placed = points.map((point) => ({ ...point, ...frame.at(point) }));
+    const placed = shownOf(points, width).map((point) => ({ ...point, ...frame.at(point) }));
     const me = you && frame.at(you);
     const center = frame.at({ x: 0, y: 0 });
     this.replaceChildren(
@@ -49,6 +50,9 @@ class TasteMap extends HTMLElement {
   }
 }
 customElements.define("taste-map", TasteMap);
+
+/** On a narrow map, fewer of those that are neither yours nor in your list. */
+const shownOf = (points, width) => (width < NARROW ? points.filter(({ kind, at }) => kind || at < N / 2) : points);
 
 // ---- geometry
 
@@ -87,7 +91,7 @@ function labels(placed, me, width, height) {
   const sorted = placed.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   const found = [];
   for (const point of sorted) {
-    const name = short(nameOf(point), width < 500 ? 18 : 28);
+    const name = short(nameOf(point), width < NARROW ? 18 : 28);
     const long = name.length * LETTER;
     for (const [anchor, left] of [["start", point.x + 8], ["end", point.x - 8 - long]]) {
       const box = [left, point.y - LINE / 2, left + long, point.y + LINE / 2];
@@ -175,7 +179,7 @@ export function setUpMap(state, list, open) {
     const listed = new Set(list.shown.map((one) => one.item));
     const items = new Set([...own.keys(), ...listed, ...drawn.common]);
     const kind = (item) => (own.has(item) ? "own" : listed.has(item) ? "listed" : "");
-    return [...items].filter((item) => drawn.places.has(item)).map((item) => ({ ...drawn.places.get(item), kind: kind(item), value: own.get(item) }));
+    return [...items].filter((item) => drawn.places.has(item)).map((item) => ({ ...drawn.places.get(item), kind: kind(item), value: own.get(item), at: drawn.common.indexOf(item) }));
   }
 
   function draw() {

@@ -5,9 +5,10 @@ import { ratingInput } from "./rating.js";
 import { named, nameOf, short } from "./words.js";
 
 export function setUpRatings(state) {
+  byId("ratings-details").open = matchMedia("(min-width: 60rem)").matches; // where the list does not lie below
   const draw = () => {
     show(byId("ratings"), state.ratings.length > 0);
-    replace(byId("ratings-list"), state.ratings.map((rating) => row(state, rating)), () => byId("ratings-heading"));
+    replace(byId("ratings-list"), state.ratings.map((rating) => row(state, rating)), () => byId("ratings-summary"));
     const n = state.ratings.length;
     byId("ratings-heading").textContent = `${state.model.takes === "choices" ? "You like" : "Your ratings"} (${n})`;
   };
@@ -33,12 +34,8 @@ function row(state, rating) {
     "li",
     { class: rating.counts ? "" : "off" },
     h("label", { class: "tick" }, tick, named(rating)),
-    h(
-      "div",
-      { class: "answer" },
-      takesRatings && ratingInput(given, (value) => state.rate(rating.item, rating.title, value)),
-      h("button", { type: "button", class: "plain", "aria-label": `Remove ${name}`, onclick: remove }, "Remove"),
-    ),
+    h("button", { type: "button", class: "plain small", "aria-label": `Remove ${name}`, onclick: remove }, "Remove"),
+    takesRatings && ratingInput(given, (value) => state.rate(rating.item, rating.title, value)),
   );
 }
 
@@ -47,7 +44,7 @@ function clear(state) {
   const bringBack = state.clear();
   state.dispatchEvent(new Event("cleared"));
   const undo = byId("undo");
-  const button = h("button", { type: "button", class: "plain", onclick: () => (bringBack(), state.dispatchEvent(new Event("cleared")), byId("ratings-heading").focus()) }, "Undo");
+  const button = h("button", { type: "button", class: "plain", onclick: () => (bringBack(), state.dispatchEvent(new Event("cleared")), byId("ratings-summary").focus()) }, "Undo");
   undo.replaceChildren("Forgotten: ratings, filters and settings. ", button);
   show(undo, true);
   button.focus();

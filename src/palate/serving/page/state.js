@@ -106,7 +106,7 @@ export class State extends EventTarget {
 
   load() {
     const kept = parsed(storage((place) => place.getItem(this.place)));
-    this.learnedElsewhere = kept.model !== undefined && kept.model !== this.model.id;
+    this.learnedElsewhere = kept.model !== this.model.id;
     const seen = new Set();
     for (const rating of listOf(kept.ratings)) {
       if (!isLabel(rating?.item) || !Number.isFinite(rating.value) || seen.has(rating.item)) continue;
