@@ -1,9 +1,11 @@
 """A server of one model on a free port of this machine, in a thread, with a store that keeps nothing."""
 
+import asyncio
 import threading
 import time
 from contextlib import contextmanager
 
+import httpx
 import uvicorn
 
 from palate.serving.app import application
@@ -59,3 +61,13 @@ def serving(app):
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+def asking(app):
+    """A function that asks an application without a server: ask(path), or ask(path, body) to post."""
+
+    async def answer(path, body, headers):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here") as client:
+            return await client.request("GET" if body is None else "POST", path, json=body, headers=headers)
+
+    return lambda path, body=None, headers=None: asyncio.run(answer(path, body, headers))

@@ -1,14 +1,12 @@
 """The files of the web page: which there are, what is sent with them, and that nothing else is."""
 
-import asyncio
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 
 import palate
-from helpers.page_server import app_of
+from helpers.page_server import app_of, asking
 
 PAGE = Path(palate.__file__).parent / "serving" / "page"
 
@@ -16,13 +14,8 @@ PAGE = Path(palate.__file__).parent / "serving" / "page"
 @pytest.fixture(scope="module")
 def client():
     """A function that gets a path, as it is written."""
-    app = app_of(palate.Bias().fit(palate.datasets.synthetic(30, 20, 300, seed=1)))
-
-    async def answer(path, headers):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here") as client:
-            return await client.get(path, headers=headers)
-
-    return lambda path, headers=None: asyncio.run(answer(path, headers))
+    ask = asking(app_of(palate.Bias().fit(palate.datasets.synthetic(30, 20, 300, seed=1))))
+    return lambda path, headers=None: ask(path, headers=headers)
 
 
 @pytest.mark.parametrize(

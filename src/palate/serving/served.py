@@ -56,6 +56,7 @@ class Served:
     id: str
     learned_up_to: int = 0
     _queries: OrderedDict[tuple[Any, ...], Query] = field(default_factory=OrderedDict)
+    _first_questions: dict[int, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> Model:
@@ -217,7 +218,17 @@ class Served:
         return explain_row(self.model, rows, person.label, code, forecast.score_variance)
 
     def ask(self, person: Person, n: int, exclude: Sequence[Label]) -> Any:
-        """A frame of the n items whose ratings would teach most about a user."""
+        """A frame of the n items whose ratings would teach most about a user.
+
+        The first questions are the same for everybody of whom nothing is known, and are kept.
+        """
+        if person.is_known or exclude:
+            return self._ask(person, n, exclude)
+        if n not in self._first_questions:
+            self._first_questions[n] = self._ask(person, n, exclude)
+        return self._first_questions[n]
+
+    def _ask(self, person: Person, n: int, exclude: Sequence[Label]) -> Any:
         return ask(self.model, n, rows_of(self.model, [person]), exclude=exclude)
 
     # ---- predictions

@@ -6,7 +6,9 @@ import { ratingInput, valueOfKey } from "./rating.js";
 import { likesOf } from "./likes.js";
 import { named, nameOf, percent, rated, short } from "./words.js";
 
-const AHEAD = 4; // questions asked for at once
+const AHEAD = 8; // questions asked for at once: which ones teach most does not depend on the answers, only on what was skipped
+const FEW = 2; // when no more are left, more are asked for
+const AFTER_LIST = 400; // milliseconds in which the list goes first
 const PAGE = 50; // items of the most rated, where the model cannot ask
 const TYPING = 150; // milliseconds after the last letter
 const MAX_FOUND = 8;
@@ -28,12 +30,15 @@ class Question {
 
   constructor(state, rows) {
     Object.assign(this, { state, rows, current: null });
+    this.refillSoon = debounced(AFTER_LIST, () => this.refill());
     state.addEventListener("ratings", () => this.moved());
     state.addEventListener("skipped", () => this.moved());
   }
 
   /** Ask what to ask, given the ratings now. What is on the page stays, so that nothing changes under a finger. */
   async refill() {
+    const open = this.#waiting.filter((one) => !this.isAnswered(one.item));
+    if (this.current !== null && open.length > FEW) return;
     try {
       const found = await this.#latest.of((signal) => this.questions(signal));
       if (found === null) return;
@@ -77,7 +82,8 @@ class Question {
   moved() {
     if (this.current && this.isAnswered(this.current.item) && !this.isHeld) this.next();
     else if (this.current) this.draw();
-    this.refill();
+    if (this.current === null) this.refill();
+    else this.refillSoon();
   }
 
   next() {
