@@ -179,6 +179,16 @@ def test_the_prediction_is_the_same_whatever_ranks_the_list(ask):
         assert {one["item"]: one["prediction"] for one in items} == pytest.approx(expected, abs=1e-4)
 
 
+def test_the_first_questions_are_kept_and_those_of_others_are_their_own(ask, rec):
+    def asked(likes, **options):
+        return [one["item"] for one in ask("/v1/ask", {"likes": likes, "n": 4, **options}).json()["items"]]
+
+    first = asked({})
+    assert first == asked({}) == rec.fold_in({}).ask(4)["item"].to_list()
+    assert asked({first[0]: 5}) == rec.fold_in({first[0]: 5}).ask(4)["item"].to_list()
+    assert first[0] not in asked({}, exclude=first[:1])
+
+
 # ---- the map -------------------------------------------------------------------------------------------------------
 
 
