@@ -15,7 +15,7 @@ WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo test long fuzz mutants lint werror sanitize wheel instructions bench clean
+.PHONY: help setup dev demo serve test long fuzz mutants lint werror sanitize wheel instructions bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
@@ -46,7 +46,7 @@ $(VENV)/.stamp-palate: $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP)
 	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt | $(VENV)/.stamp-venv
+$(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt requirements/serve.txt | $(VENV)/.stamp-venv
 	@echo "==> installing what tests and linters need"
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $@
@@ -65,6 +65,15 @@ $(VENV)/.stamp-mutants: requirements/mutants.txt | $(VENV)/.stamp-venv
 
 demo: setup ## from nothing to recommendations on MovieLens 100K
 	@$(BIN)/palate demo
+
+$(VENV)/.stamp-serve: requirements/serve.txt | $(VENV)/.stamp-venv
+	@echo "==> installing what the server needs"
+	@$(INSTALL) -r requirements/serve.txt
+	@touch $@
+
+SERVE ?= --demo
+serve: setup $(VENV)/.stamp-serve ## a model of MovieLens 100K over HTTP, with a page (SERVE="model.palate --port 9000" for yours)
+	@$(BIN)/palate serve $(SERVE)
 
 test: dev ## run the tests, but for the long ones
 	@echo "==> running the tests (make long runs those that take many seconds: the course, chains against brute force)"

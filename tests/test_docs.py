@@ -15,6 +15,7 @@ from helpers.scripts import ROOT, module_at
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]  # reading.md has a test of its own
 PAGES.remove(ROOT / "docs" / "reading.md")
+SERVING = ROOT / "docs" / "serving.md"  # has a test of its own, too, since its blocks ask a server
 LESSONS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 MODULES = ["palate", *(found.name for found in pkgutil.walk_packages(palate.__path__, "palate."))]
 
@@ -49,7 +50,9 @@ def python_blocks(page):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if python_blocks(page) and page != SERVING], ids=lambda page: page.name
+)
 def test_code_blocks_run(page, ml_100k_is_there, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

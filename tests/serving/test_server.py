@@ -92,6 +92,7 @@ def test_it_ends_after_the_requests_under_way(serve, tmp_path, number):
     assert open_store(tmp_path / "palate-feedback.db").count() == 1
 
 
+@pytest.mark.long
 def test_feedback_that_was_acknowledged_survives_a_kill(serve, tmp_path):
     server = serve("ratings")
     for n in range(20):
@@ -105,6 +106,7 @@ def test_feedback_that_was_acknowledged_survives_a_kill(serve, tmp_path):
 # ---- other models while it answers
 
 
+@pytest.mark.long
 def test_sighup_loads_a_changed_model_and_scenarios_without_a_failure(serve, tmp_path, ratings):
     (tmp_path / "scenarios.toml").write_text("[scenario.home]\nn = 3\n")
     server = serve("ratings", "--scenarios", "scenarios.toml")
@@ -124,6 +126,7 @@ def test_sighup_loads_a_changed_model_and_scenarios_without_a_failure(serve, tmp
     assert server.stop() == 0
 
 
+@pytest.mark.long
 def test_a_file_swapped_by_another_process_is_picked_up_and_a_broken_one_is_not(serve, tmp_path, ratings):
     server, file = serve("ratings"), tmp_path / "ratings.palate"
     (before,) = server.models()
@@ -154,6 +157,7 @@ def pids(server):
     return listed.stdout.split()
 
 
+@pytest.mark.long
 def test_workers_see_each_others_feedback_models_and_keys(serve, tmp_path, ratings):
     server = serve("ratings", "--workers", "2")
 
@@ -336,6 +340,7 @@ def test_the_log_has_a_line_a_request_and_nobody_in_it(serve, tmp_path, form):
 # ---- too slow, too much
 
 
+@pytest.mark.long
 def test_slow_and_huge_bodies_disturb_nobody(serve):
     server = serve("ratings")
     port = int(server.url.rpartition(":")[2])
@@ -380,6 +385,7 @@ def test_a_request_that_takes_too_long_is_given_up(ask):
     assert client.ask("POST", "/v1/ask", content=b"{}", headers=JSON).status_code == 200
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_the_demo(serve):
     try:

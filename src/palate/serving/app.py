@@ -10,7 +10,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from palate.errors import PalateError
@@ -18,7 +18,7 @@ from palate.serving.endpoints import ENCODER, JSON
 from palate.serving.observing import Observed
 from palate.serving.openapi import document
 from palate.serving.problems import ProblemError, handle, respond
-from palate.serving.routes import ENDPOINTS
+from palate.serving.routes import ENDPOINTS, reference
 from palate.serving.routes.page import page_routes
 from palate.serving.schema import Problem
 from palate.serving.service import Service
@@ -28,10 +28,14 @@ MAX_SHOWN = 200  # characters of an address that a problem repeats
 
 def application(service: Service) -> Observed:
     """The application that answers with a service."""
-    described = ENCODER.encode(document(ENDPOINTS))
+    description = document(ENDPOINTS)
+    described, shown = ENCODER.encode(description), reference.page(description)
 
     async def openapi(request: Request) -> Response:  # noqa: ARG001
         return Response(described, media_type=JSON)
+
+    async def docs(request: Request) -> Response:  # noqa: ARG001
+        return HTMLResponse(shown, headers=reference.HEADERS)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -44,6 +48,7 @@ def application(service: Service) -> Observed:
             *(endpoint.route(service) for endpoint in ENDPOINTS),
             Route("/openapi.json", openapi),
             *page_routes(),
+            Route("/docs", docs),
         ],
         exception_handlers={
             HTTPException: _http,

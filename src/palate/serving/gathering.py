@@ -104,11 +104,11 @@ def gather(model: Model, store: Store, up_to: int, file: str | None) -> Gathered
     flags = store.is_forgotten(map(str, labels))
     gone = frozenset(label for label, is_gone in zip(labels, flags, strict=True) if is_gone)
     base = base.filter(~pl.col("user").is_in(list(gone))) if gone else base
+    unused = [] if "time" in base.columns else ["time"]
     if file is not None and learned:  # the model learned these too, but the file does not have them
-        base = pl.concat([base, _arrived(model, store, 0, min(learned, up_to))], how="diagonal_relaxed")
-    new = _arrived(model, store, learned, up_to)
-    if "time" not in base.columns:
-        new = new.drop("time")
+        earlier = _arrived(model, store, 0, min(learned, up_to)).drop(unused)
+        base = pl.concat([base, earlier], how="diagonal_relaxed")
+    new = _arrived(model, store, learned, up_to).drop(unused)
     return Gathered(model, base, new, gone - {*base["user"], *new["user"]}, store.items())
 
 

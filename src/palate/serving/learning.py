@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from palate.data.ratings import Ratings
 from palate.errors import OptionError, PalateError
@@ -26,7 +27,7 @@ from palate.serving.store import open_store
 LOW_PRIORITY = 15  # added to the niceness of the process
 HELD_OUT = 0.1  # share of the new ratings, the last ones, on which both models are measured
 MIN_HELD_OUT, MAX_HELD_OUT = 20, 10_000  # fewer say nothing; more say no more
-MUCH_WORSE = 0.02  # a new model that is worse by a larger part is refused
+MUCH_WORSE = 0.02  # a new model that is worse by a larger part, and beyond the old one's 95% interval, is refused
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -87,7 +88,7 @@ def learn(job: Job) -> Outcome:
     if n_held_out >= MIN_HELD_OUT:
         first = recipe.fit(gathered.ratings(n_held_out), progress=False)
         measured = _measured(old, first, gathered.last(n_held_out)) | {"n_held_out": n_held_out}
-        if _is_much_worse(measured):
+        if measured.pop("is_worse"):
             return Outcome(
                 accepted=False, reason=f"the new model is worse on the last feedback{_shown(measured)}.", **measured
             )
@@ -118,15 +119,14 @@ def recipe_of(model: Model) -> Any:
 
 
 def _measured(old: Recommender, new: Recommender, held_out: Ratings) -> dict[str, Any]:
-    """Both models on the last feedback."""
+    """Both models on the last feedback, and whether the new one is worse by more than chance explains."""
     measure = "ndcg@10" if held_out.is_implicit else "rmse"
-    before, after = (evaluate(rec, held_out).measures[measure].value for rec in (old, new))
-    return {"measure": measure, "before": before, "after": after}
-
-
-def _is_much_worse(measured: dict[str, Any]) -> bool:
-    before, after = float(measured["before"]), float(measured["after"])
-    return after > before * (1 + MUCH_WORSE) if measured["measure"] == "rmse" else after < before * (1 - MUCH_WORSE)
+    before, after = (evaluate(rec, held_out).measures[measure] for rec in (old, new))
+    if measure == "rmse":
+        is_worse = after.value > np.nanmax([before.value * (1 + MUCH_WORSE), before.high])
+    else:
+        is_worse = after.value < np.nanmin([before.value * (1 - MUCH_WORSE), before.low])
+    return {"measure": measure, "before": before.value, "after": after.value, "is_worse": bool(is_worse)}
 
 
 def _shown(measured: dict[str, Any]) -> str:

@@ -19,11 +19,16 @@ PROBLEMS = {
     401: "No valid key.",
     403: "A key without this scope.",
     404: "Something that is not there.",
+    405: "A method that is not for this path.",
+    408: "A body that took too long to come.",
+    409: "Something that this server was not started with.",
     413: "A body that is too large.",
+    415: "A body that is not said to be JSON.",
+    421: "A Host header that this server does not answer to.",
     422: "A value that cannot be.",
     429: "Too much at a time.",
     500: "A failure of the server.",
-    503: "A store that cannot be reached.",
+    503: "A store that cannot be reached, or an answer that took too long.",
 }
 
 
@@ -55,7 +60,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 def _operation(each: Endpoint, of_type: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     """One method of one path."""
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in re.findall(r"{(\w+)}", each.path)
     ]
     if each.query is not None:
@@ -84,4 +89,13 @@ def _parameter(name: str, part: dict[str, Any]) -> dict[str, Any]:
     """A query parameter."""
     if name == "max_per":
         part = {"type": "string", "description": "Columns and counts, such as genre:2,decade:3."}
-    return {"name": name, "in": "query", "required": False, "schema": part}
+    return {"name": name, "in": "query", "required": False, "schema": _without_null(part)}
+
+
+def _without_null(part: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what may be left out, when it is there: a query cannot say null."""
+    kinds = [one for one in part.get("anyOf", ()) if one != {"type": "null"}]
+    if not kinds:
+        return part
+    rest = {name: value for name, value in part.items() if name not in ("anyOf", "default")}
+    return rest | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})

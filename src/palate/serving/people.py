@@ -16,6 +16,8 @@ from palate.errors import UnknownLabelError
 from palate.models.model import Model, UserRows
 from palate.serving.store import Stored
 
+MAX_DIGITS = 40  # of a label that is a number: Python refuses to read some thousands
+
 
 @dataclass(frozen=True)
 class Person:
@@ -85,7 +87,8 @@ def label_in_or_title(model: Model, given: Label) -> Label:
     if vocabulary.kind == "string":
         return str(given)
     text = str(given).strip()
-    return int(text) if text.removeprefix("-").isdecimal() else text
+    is_number = len(text) <= MAX_DIGITS and text.removeprefix("-").isdecimal()
+    return int(text) if is_number else text
 
 
 def with_events(model: Model, code: int, events: Sequence[Stored]) -> CompressedRows | None:

@@ -14,6 +14,9 @@ Label = str | int
 By = Literal["mean", "lower", "thompson", "chance", "likely"]
 Count = Annotated[int, Meta(ge=0, le=MAX_ITEMS)]
 Level = Annotated[float, Meta(gt=0, lt=1)]
+Where = Annotated[
+    str, Meta(max_length=2_000, description="A condition in SQL on the item table, such as year >= 1990.")
+]
 Labels = Annotated[list[Label], Meta(max_length=MAX_RATINGS)]
 Ratings = Annotated[dict[str, float], Meta(max_length=MAX_RATINGS)]
 
@@ -26,7 +29,7 @@ class ListOptions(Struct, forbid_unknown_fields=True, kw_only=True):
 
     n: Count = 10
     by: By = "mean"
-    where: Annotated[str, Meta(description="A condition in SQL on the item table, such as year >= 1990.")] | None = None
+    where: Where | None = None
     max_per: Annotated[dict[str, int], Meta(description="At most so many items of each value of a column.")] = field(
         default_factory=dict
     )

@@ -88,7 +88,7 @@ function drawModels({ models, store_number }) {
     ["Share of users", (one) => shareOf(one, models.length > 1)],
     ["Recipe", (one) => one.recipe.name ?? "-"],
     ["Learned from", (one) => `${many(one.n_ratings, "rating")}, ${many(one.n_users, "user")}, ${many(one.n_items, "item")}`],
-    ["Ratings", (one) => `${one.range[0]} to ${one.range[1]}`],
+    ["Ratings", (one) => `${one.low} to ${one.high}`],
     ["Fitted", (one) => fitted(one)],
     ["Events not learned yet", (one) => (store_number - one.learned_up_to).toLocaleString("en")],
     ["Measured", (one) => measured(one.metrics)],

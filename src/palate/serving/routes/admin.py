@@ -27,7 +27,8 @@ class ModelState(Struct):
     n_users: int
     n_items: int
     n_ratings: int
-    range: tuple[float, float]
+    low: Annotated[float, Meta(description="The lowest rating.")]
+    high: float
     learned_up_to: int
     fitted_at: float
     seconds: Annotated[float | None, Meta(description="The fit took so long.")]
@@ -91,7 +92,7 @@ async def models(call: Call) -> State:
                 len(model.user_vocabulary),
                 len(model.item_vocabulary),
                 len(model.history.indices),
-                model.limits,
+                *model.limits,
                 served.learned_up_to,
                 served.fitted_at,
                 model.training.get("seconds"),

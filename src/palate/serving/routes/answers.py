@@ -31,6 +31,7 @@ from palate.serving.schema import (
     Reason,
     Similar,
     SimilarAnswer,
+    Where,
 )
 from palate.serving.served import Served
 from palate.serving.service import answer_id
@@ -48,7 +49,7 @@ class SimilarQuery(ModelQuery, forbid_unknown_fields=True, kw_only=True):
     """The options of similar items and users."""
 
     n: Count = 10
-    where: str | None = None
+    where: Where | None = None
 
 
 # ---- lists
