@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -460,16 +460,33 @@ def test_drift_and_a_fit_that_was_refused_is_not_tried_again(refitting, ratings)
     assert refitter._is_time() is True
 
 
-def test_never_fits_by_itself_but_when_asked(serve, tmp_path):
-    server = serve("plain")
-    before = (tmp_path / "plain.palate").read_bytes()
-    assert server.http.post("/admin/fit").status_code == 403
-    assert server.fit()["reason"] == "nothing has arrived that the model could learn."
-    sent(server, range(3))
-    assert (tmp_path / "plain.palate").read_bytes() == before
-    assert server.fit()["accepted"] is True
-    assert server.models()[0].startswith("plain@")
-    assert server.get("/v1/users/ann1/history")["ratings"][0]["learned"] is True
-    lines = [line for line in server.log.splitlines() if "refit" in line]
-    assert len(lines) == 2
-    assert Path(tmp_path / "plain.palate").read_bytes() != before
+def test_when_intervals_drift(serve, ratings):
+    server = serve("ratings", "--refit", "drift")
+    users, items = (v.labels.tolist() for v in (ratings.user_vocabulary, ratings.item_vocabulary))
+    codes = zip(ratings.user_codes.tolist(), ratings.item_codes.tolist(), ratings.values.tolist(), strict=True)
+    turned = [
+        {"id": f"e{n}", "user": users[user], "item": items[item], "value": 6 - value}
+        for n, (user, item, value) in enumerate(codes)
+    ]
+
+    def some_judged():
+        """Send more, of which 200 a second are compared with their intervals."""
+        if turned:
+            server.post("/v1/feedback", [turned.pop() for _ in range(min(200, len(turned)))])
+        time.sleep(0.5)
+        return server.fits()
+
+    (fit,) = server.wait_for(some_judged, "a fit")
+    assert fit["n_held_out"] > 0
+
+
+def test_never_fits_by_itself_but_when_asked(refitting, ratings, tmp_path):
+    client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings))
+    refitter.start()  # without a policy there is nothing to watch
+    assert refitter._task is None
+    assert client.ask("POST", "/admin/fit").status_code == 403
+    made = client.post("/admin/fit", None, headers=ADMIN)
+    assert made["reason"] == "nothing has arrived that the model could learn."
+    client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "i2", "value": 5}])
+    assert client.post("/admin/fit", None, headers=ADMIN)["accepted"] is True
+    assert client.get("/v1/users/ann/history")["ratings"][0]["learned"] is True

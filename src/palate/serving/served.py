@@ -7,6 +7,7 @@ kernel ranks the items of all of them.
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from palate.answers.ranking.recommending import best_items
 from palate.answers.results import Explanation
 from palate.data.rows import CompressedRows, pointers_of, take_rows
 from palate.data.vocabulary import Label
-from palate.errors import PalateError
+from palate.errors import OptionError, PalateError
 from palate.models.factors import Codes, Floats
 from palate.models.model import Forecast, Model, UserRows
 from palate.recommender import Recommender
@@ -36,6 +37,8 @@ from palate.serving.schema import ListOptions, Prediction, Reason, Recommended
 
 MAX_QUERIES = 256  # prepared ones that are kept
 Stamp = tuple[int, int, int]  # of a file: time of change in ns, inode, bytes
+MAX_CALLS = 1_000_000  # functions in a condition times items
+CALL = re.compile(r"\w\s*\(|\^@")
 N_REASONS = 3  # with each item of a list
 
 
@@ -128,6 +131,7 @@ class Served:
         if key in self._queries:
             self._queries.move_to_end(key)
             return self._queries[key]
+        check_cost(options.where, len(self.model.item_vocabulary))
         query = query_of(
             self.model,
             RecommendOptions(
@@ -232,6 +236,18 @@ class Served:
             )
             for at, (person, item) in enumerate(zip(people, items, strict=True))
         ]
+
+
+def check_cost(where: str | None, n_items: int) -> None:
+    """Raise OptionError for a condition that would hold up all other answers: functions of texts take 1 us an item."""
+    if where is None:
+        return
+    n = len(CALL.findall(where))
+    if n * n_items > MAX_CALLS:
+        raise OptionError(
+            f"where= calls {n} functions, and on {n_items:,} items may call {MAX_CALLS // n_items}: "
+            "LIKE and ~ cost less."
+        )
 
 
 def _ranking_of(options: ListOptions) -> dict[str, Any]:
