@@ -291,6 +291,7 @@ def post(client, number, user, item, value):
 def test_what_arrives_during_a_fit_is_kept_and_counts(refitting, ratings, tmp_path):
     client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings))
     client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "i2", "value": 5}])
+    (tmp_path / "served.palate").chmod(0o640)
 
     async def more():
         assert (await post(client, 2, "ann", "i7", 1)).status_code == 200
@@ -311,6 +312,7 @@ def test_what_arrives_during_a_fit_is_kept_and_counts(refitting, ratings, tmp_pa
     want = palate.load(tmp_path / "served.palate").fold_in({"i2": 5, "i7": 1}).recommend(n=3)["item"].to_list()
     assert [one["item"] for one in client.get("/v1/users/ann/recommendations", n=3)["items"]] == want
     assert {path.name for path in tmp_path.glob("*.palate")} == {"served.palate"}
+    assert (tmp_path / "served.palate").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_killed_process_changes_nothing(refitting, ratings, tmp_path, caplog):
