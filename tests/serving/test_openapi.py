@@ -16,7 +16,7 @@ from palate.serving.routes import ENDPOINTS
 schemathesis = pytest.importorskip("schemathesis", reason="needs requirements/dev.txt")
 openapi = pytest.importorskip("schemathesis.specs.openapi.checks")
 
-EXAMPLES = int(os.environ.get("PALATE_API_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("PALATE_API_EXAMPLES", "3"))
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     openapi.status_code_conformance,

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -291,6 +291,7 @@ def post(client, number, user, item, value):
 def test_what_arrives_during_a_fit_is_kept_and_counts(refitting, ratings, tmp_path):
     client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings))
     client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "i2", "value": 5}])
+    (tmp_path / "served.palate").chmod(0o640)
 
     async def more():
         assert (await post(client, 2, "ann", "i7", 1)).status_code == 200
@@ -311,6 +312,7 @@ def test_what_arrives_during_a_fit_is_kept_and_counts(refitting, ratings, tmp_pa
     want = palate.load(tmp_path / "served.palate").fold_in({"i2": 5, "i7": 1}).recommend(n=3)["item"].to_list()
     assert [one["item"] for one in client.get("/v1/users/ann/recommendations", n=3)["items"]] == want
     assert {path.name for path in tmp_path.glob("*.palate")} == {"served.palate"}
+    assert (tmp_path / "served.palate").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_killed_process_changes_nothing(refitting, ratings, tmp_path, caplog):
@@ -450,9 +452,9 @@ def test_every_so_many_seconds(serve, tmp_path):
 
 def test_drift_and_a_fit_that_was_refused_is_not_tried_again(refitting, ratings):
     client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings), "drift")
-    client.service.judged._held[0.9], client.service.judged._n = 300, 500
+    client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "unheard-of", "event": "view"}])
     assert refitter._is_time() is False
-    client.service.judged._held, client.service.judged._n = 300, 500
+    client.service.judged._held[0.9], client.service.judged._n = 300, 500
     assert refitter._is_time() is True
     assert client.runner.run(refitter.refit()).accepted is False
     assert refitter._is_time() is False
@@ -463,16 +465,33 @@ def test_drift_and_a_fit_that_was_refused_is_not_tried_again(refitting, ratings)
 
 
 @pytest.mark.long
-def test_never_fits_by_itself_but_when_asked(serve, tmp_path):
-    server = serve("plain")
-    before = (tmp_path / "plain.palate").read_bytes()
-    assert server.http.post("/admin/fit").status_code == 403
-    assert server.fit()["reason"] == "nothing has arrived that the model could learn."
-    sent(server, range(3))
-    assert (tmp_path / "plain.palate").read_bytes() == before
-    assert server.fit()["accepted"] is True
-    assert server.models()[0].startswith("plain@")
-    assert server.get("/v1/users/ann1/history")["ratings"][0]["learned"] is True
-    lines = [line for line in server.log.splitlines() if "refit" in line]
-    assert len(lines) == 2
-    assert Path(tmp_path / "plain.palate").read_bytes() != before
+def test_when_intervals_drift(serve, ratings):
+    server = serve("ratings", "--refit", "drift")
+    users, items = (v.labels.tolist() for v in (ratings.user_vocabulary, ratings.item_vocabulary))
+    codes = zip(ratings.user_codes.tolist(), ratings.item_codes.tolist(), ratings.values.tolist(), strict=True)
+    turned = [
+        {"id": f"e{n}", "user": users[user], "item": items[item], "value": 6 - value}
+        for n, (user, item, value) in enumerate(codes)
+    ]
+
+    def some_judged():
+        """Send more, of which 200 a second are compared with their intervals."""
+        if turned:
+            server.post("/v1/feedback", [turned.pop() for _ in range(min(200, len(turned)))])
+        time.sleep(0.5)
+        return server.fits()
+
+    (fit,) = server.wait_for(some_judged, "a fit")
+    assert fit["n_held_out"] > 0
+
+
+def test_never_fits_by_itself_but_when_asked(refitting, ratings, tmp_path):
+    client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings))
+    refitter.start()  # without a policy there is nothing to watch
+    assert refitter._task is None
+    assert client.ask("POST", "/admin/fit").status_code == 403
+    made = client.post("/admin/fit", None, headers=ADMIN)
+    assert made["reason"] == "nothing has arrived that the model could learn."
+    client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "i2", "value": 5}])
+    assert client.post("/admin/fit", None, headers=ADMIN)["accepted"] is True
+    assert client.get("/v1/users/ann/history")["ratings"][0]["learned"] is True

@@ -10,10 +10,12 @@ import pytest
 
 import palate
 from helpers.serving import ADMIN, JSON
+from palate.errors import OptionError
 from palate.serving.endpoints import JSON as JSON_TYPE
 from palate.serving.guard import Guard, digest_of, new_secret
 from palate.serving.hosts import hosts_of, is_allowed
 from palate.serving.routes import ENDPOINTS
+from palate.serving.served import check_cost
 from palate.serving.store import Key
 
 LIST = "/v1/users/u3/recommendations"
@@ -290,11 +292,21 @@ def test_no_condition_takes_long(ask, where):
     assert len(made.text) < 10_000
 
 
-def test_many_conditions_do_not_fill_the_memory(ask):
+def test_functions_in_a_condition_are_few_on_a_large_catalogue():
+    where = " OR ".join(["RIGHT(title, 3) = 'x'"] * 60)
+    check_cost(where, 10_000)
+    check_cost("year IN (1, 2)", 400_000)
+    check_cost(None, 10**9)
+    with pytest.raises(OptionError, match="calls 60 functions, and on 100,000 items may call 10"):
+        check_cost(where, 100_000)
+
+
+def test_many_conditions_do_not_fill_the_memory(ask, monkeypatch):
+    monkeypatch.setattr("palate.serving.served.MAX_QUERIES", 5)
     client = ask()
-    for n in range(300):
+    for n in range(9):
         client.get(LIST, n=1, where=f"year > {n}")
-    assert len(client.service.models.named("ratings")._queries) <= 256
+    assert len(client.service.models.named("ratings")._queries) == 5
 
 
 # ---- the page of the API

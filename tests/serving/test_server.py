@@ -361,6 +361,51 @@ def test_slow_and_huge_bodies_disturb_nobody(serve):
             else:
                 assert chunked.recv(65536).startswith(b"HTTP/1.1 413")
         assert server.get(LIST)["items"]
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as endless:
+        endless.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(400):
+                endless.sendall(b"X-More: " + b"y" * 100_000 + b"\r\n")
+    assert server.get(LIST)["items"]
+
+
+def test_a_connection_that_never_asks_is_closed(monkeypatch):
+    import asyncio
+
+    import uvicorn
+    from uvicorn.server import ServerState
+
+    from palate.serving import protocol
+
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def closed_after(*pieces):
+        """What a connection answers until it is closed, to pieces that come one after the other."""
+        config, state = uvicorn.Config(app, log_config=None), ServerState()
+        config.load()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: protocol.BoundedProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        )
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.05)
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+        return answer
+
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert asyncio.run(closed_after()) == b""
+    assert asyncio.run(closed_after(b"GET / HT")) == b""
+    assert asyncio.run(closed_after(whole, whole[:20])).count(b"200 OK") == 1
+    assert asyncio.run(closed_after(whole[:9], whole[9:], whole + whole, whole[:9])).count(b"200 OK") == 3
 
 
 def test_a_request_that_takes_too_long_is_given_up(ask):

@@ -88,9 +88,8 @@ def replace_file(new: Path, old: Path, store: Store, up_to: int) -> Served:
     with locked(old, WRITE):
         model = load(new).model
         gone = forgotten_since(model, store, up_to)
-        if gone:
-            Recommender(forget(model, gone, None)).save(new)
-        new.replace(old)
+        left = forget(model, gone, None) if gone else model
+        Recommender(left).save(old)  # not renamed: the old file's mode and group stay
         return load_served(old)
 
 

@@ -156,11 +156,12 @@ class Refitter:
             if outcome.accepted:
                 store = self._service.store
                 self._service.serve(await asyncio.to_thread(replace_file, new, self._path, store, up_to))
-        except PalateError as error:
+        except (PalateError, OSError) as error:
             outcome = Outcome(accepted=False, reason=str(error))
         finally:
-            for left in self._path.parent.glob(f"{new.name}*"):  # also what a killed process was writing
-                left.unlink(missing_ok=True)
+            for left in self._path.parent.iterdir():  # also what a killed process was writing
+                if new.name in left.name:
+                    left.unlink(missing_ok=True)
         self._service.judged.reset()
         return outcome
 

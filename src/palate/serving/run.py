@@ -30,6 +30,7 @@ from palate.serving.hosts import LOOPBACK, hosts_of
 from palate.serving.learning import recipe_of
 from palate.serving.models import Models, load_served
 from palate.serving.observing import Observed
+from palate.serving.protocol import BoundedProtocol
 from palate.serving.refitting import FIT, Policy, Refitter
 from palate.serving.scenarios import read_scenarios
 from palate.serving.service import Service, Settings
@@ -157,6 +158,7 @@ def run(options: ServeOptions, listening: socket.socket) -> None:
     config = uvicorn.Config(
         "palate.serving.run:made",
         factory=True,
+        http=BoundedProtocol,
         workers=options.workers,
         log_config=None,
         access_log=False,

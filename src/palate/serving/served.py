@@ -7,6 +7,7 @@ kernel ranks the items of all of them.
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from palate.answers.ranking.queries import Query, query_of
 from palate.answers.results import Explanation
 from palate.data.rows import CompressedRows, pointers_of
 from palate.data.vocabulary import Label
-from palate.errors import PalateError
+from palate.errors import OptionError, PalateError
 from palate.models.forecasts import Forecast
 from palate.models.model import Model, UserRows
 from palate.recommender import Recommender
@@ -38,6 +39,8 @@ from palate.serving.tables import Column, columns_of
 
 MAX_QUERIES = 256  # prepared ones that are kept
 Stamp = tuple[int, int, int]  # of a file: time of change in ns, inode, bytes
+MAX_CALLS = 1_000_000  # functions in a condition times items
+CALL = re.compile(r"\w\s*\(|\^@")
 N_REASONS = 3  # with each item of a list
 
 
@@ -160,6 +163,7 @@ class Served:
         if key in self._queries:
             self._queries.move_to_end(key)
             return self._queries[key]
+        check_cost(options.where, len(self.model.item_vocabulary))
         query = query_of(
             self.model,
             RecommendOptions(
@@ -260,6 +264,18 @@ def _rows_of(model: Model, forecast: Forecast, level: float, *, distribution: bo
         values = [f"{value:g}" for value in forecast.steps.steps.values]
         chances = [dict(zip(values, row, strict=True)) for row in forecast.probabilities.tolist()]
     return zip(mean, map(_number, low), map(_number, high), chances, strict=True)
+
+
+def check_cost(where: str | None, n_items: int) -> None:
+    """Raise OptionError for a condition that would hold up all other answers: functions of texts take 1 us an item."""
+    if where is None:
+        return
+    n = len(CALL.findall(where))
+    if n * n_items > MAX_CALLS:
+        raise OptionError(
+            f"where= calls {n} functions, and on {n_items:,} items may call {MAX_CALLS // n_items}: "
+            "LIKE and ~ cost less."
+        )
 
 
 def _ranking_of(options: ListOptions) -> dict[str, Any]:

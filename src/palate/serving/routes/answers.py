@@ -33,7 +33,7 @@ from palate.serving.schema import (
     SimilarAnswer,
     Where,
 )
-from palate.serving.served import Served
+from palate.serving.served import Served, check_cost
 from palate.serving.service import answer_id
 
 ListRequests = Annotated[list[ListRequest], Meta(max_length=MAX_BATCH)]
@@ -105,17 +105,22 @@ async def similar_items(call: Call) -> SimilarAnswer:
     """Find the items most similar to an item."""
     served = call.service.models.of(None, call.query.model)
     item = label_in_or_title(served.model, call.path["item"])
-    return _similar(served, lambda: served.recommender.similar_items(item, call.query.n, where=call.query.where))
+    return _similar(
+        served, call.query.where, lambda: served.recommender.similar_items(item, call.query.n, where=call.query.where)
+    )
 
 
 async def similar_users(call: Call) -> SimilarAnswer:
     """Find the users most similar to a user."""
     served = call.service.models.of(call.path["user"], call.query.model)
     user = label_in(served.model.user_vocabulary, call.path["user"])
-    return _similar(served, lambda: served.recommender.similar_users(user, call.query.n, where=call.query.where))
+    return _similar(
+        served, call.query.where, lambda: served.recommender.similar_users(user, call.query.n, where=call.query.where)
+    )
 
 
-def _similar(served: Served, find: Callable[[], Any]) -> SimilarAnswer:
+def _similar(served: Served, where: str | None, find: Callable[[], Any]) -> SimilarAnswer:
+    check_cost(where, len(served.model.item_vocabulary))
     began = time.perf_counter()
     frame = find()
     label, *_, measure, _ = frame.columns
