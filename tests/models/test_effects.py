@@ -1,5 +1,6 @@
 """Time effects of a trained model: against a loop by hand, in files, and through when=."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -138,6 +139,30 @@ def test_without_users_removes_their_sessions():
     before, after = (one.at(users, users, when)[0] for one in (whole, left))
     assert before[1] == after[1]
     assert after[0] == left.days.at(np.array([NOW // DAY]))[0][0] != before[0]
+
+
+@given(
+    st.lists(st.one_of(st.just(float("nan")), st.floats(-1e17, 1e17), st.integers(-3, 3).map(lambda n: n * 86400.0)))
+)
+@some
+def test_a_day_begins_at_midnight_and_no_day_is_that_of_an_unknown_time(when):
+    found = effects.days_of(np.array(when, np.float64))
+    assert found.dtype == np.int64
+    for day, moment in zip(found.tolist(), when, strict=True):
+        if np.isnan(moment):
+            assert day * 86400 < np.iinfo(np.int64).min  # before every timestamp
+        else:
+            assert day == int(moment // 86400)
+
+
+@given(st.integers(-(10**10), 10**10), st.integers(2, 9), st.lists(st.floats(-12, 12), min_size=1))
+@some
+def test_periods_are_years_back_from_the_latest_rating(latest, n_periods, years):
+    when = np.array([latest + year * YEAR for year in years] + [latest, latest - YEAR, latest - YEAR + 1, np.nan])
+    found = effects.periods_of(when, latest, n_periods)
+    expected = [0 if np.isnan(one) else min(max(math.floor((latest - one) / YEAR), 0), n_periods - 1) for one in when]
+    assert found.tolist() == expected
+    assert found[-4:].tolist() == [0, 1, 0, 0]
 
 
 # ---- in files
