@@ -257,8 +257,8 @@ ROWS = sparse(DENSE)
     [
         ({"indptr": ROWS.indptr[:-1]}, "indptr is"), ({"indptr": ROWS.indptr.astype(np.int32)}, "indptr is"),
         ({"indices": ROWS.indices[:-1]}, "indices is"), ({"values": ROWS.values.astype(np.float64)}, "values is"),
-        ({"indptr": ROWS.indptr + 1}, "do not rise from 0"), ({"indptr": np.minimum(ROWS.indptr, 3)}, "do not rise from 0"),
-        ({"indptr": ROWS.indptr[[0, 2, 1, 3, 4, 5]]}, "do not rise from 0"), ({"indices": ROWS.indices - 1}, "out of range"),
+        ({"indptr": ROWS.indptr + 1}, "do not rise"), ({"indptr": np.minimum(ROWS.indptr, 3)}, "do not rise"),
+        ({"indptr": ROWS.indptr[[0, 2, 1, 3, 4, 5]]}, "do not rise"), ({"indices": ROWS.indices - 1}, "out of range"),
         ({"indices": ROWS.indices + 1}, "out of range"), ({"indices": np.zeros_like(ROWS.indices)}, "columns of a row"),
     ],
 )  # fmt: skip
