@@ -9,7 +9,15 @@ from scipy.optimize import minimize
 
 from helpers.data import rows_of
 from palate.models import factors as factors_module
-from palate.models.factors import Factors, Prior, empirical_prior, ridge_of_rows, second_moment, sigmoid_range
+from palate.models.factors import (
+    Factors,
+    Prior,
+    empirical_prior,
+    ridge_of_rows,
+    second_moment,
+    sigmoid_range,
+    with_unknown,
+)
 from palate.models.implicit import ImplicitFactors, choice_signals, mean_counts_of, with_mean_counts
 from palate.models.least_squares import LeastSquares
 from palate.models.ordinal import OrderedSteps
@@ -288,3 +296,13 @@ def test_least_squares_of_columns_of_very_different_size_and_of_one_that_is_zero
     found = LeastSquares.on(Z)(Z.astype(np.float64) @ solution)
     np.testing.assert_allclose(found[:3], solution[:3], rtol=1e-5)
     assert found[3] == 0
+
+
+def test_no_pairs_have_no_scores():
+    nobody = np.zeros(0, np.int32)
+    assert FACTORS.predict(nobody, nobody).shape == RANGED.unknown_variance(nobody, nobody).shape == (0,)
+    vectors, codes = with_unknown(FACTORS.users, FACTORS.user_prior.mean, np.array([0, 5], np.int32))
+    assert vectors is FACTORS.users and codes.tolist() == [0, 5]
+    vectors, codes = with_unknown(FACTORS.users, FACTORS.user_prior.mean, np.array([-1, 3, -1], np.int32))
+    assert codes.tolist() == [6, 3, 6]
+    np.testing.assert_array_equal(vectors, [*FACTORS.users, FACTORS.user_prior.mean])

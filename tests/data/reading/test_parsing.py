@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from palate.data.reading import parsing
 from palate.data.reading.dialects import Dialect
-from palate.data.reading.parsing import TextFile, parse_exact, parse_fast, sample_lines
+from palate.data.reading.parsing import (
+    TextFile,
+    _without,
+    _without_last_separators,
+    _without_lines,
+    parse_exact,
+    parse_fast,
+    sample_lines,
+)
 from palate.data.reading.textfiles import Block
 from palate.errors import DataError
 
@@ -177,3 +185,46 @@ def test_odd_bytes_are_no_text():
         else:
             with pytest.raises(DataError, match="it is no text"):
                 text_file(text, header=False, separator=",")
+
+
+def test_without_the_header_rows_keep_their_lines_and_reasons():
+    rows = _without(2, parse_exact(Block(5, b"a,b,1\na,b\nc,d,2\ne\nf,g,3\n"), ROWS))
+    assert rows.reasons == {1: "wrong number of fields"}
+    assert rows.frame.to_series(0).to_list() == ["c", None, "f"]
+    assert [rows.where(at) for at in (0, 1, 2)] == ["line 7: 'c,d,2'", "line 8: 'e'", "line 9: 'f,g,3'"]
+    whole = parse_exact(Block(5, b"a,b,1\n"), ROWS)
+    assert _without(0, whole) is whole
+
+
+@pytest.mark.parametrize("n", range(5))
+def test_the_lines_above_are_cut_off(n):
+    lines = [b"one\n", b"\n", b"three\n", b"four"]
+    assert _without_lines(b"".join(lines), n) == b"".join(lines[n:])
+
+
+def test_the_sample_of_lines_that_end_in_separators_has_its_rows_width():
+    file = text_file("user,item,rating\na,b,1,\nc,d,2,\ne,f,3\n")
+    assert file.dialect.trailing
+    assert file.sample == [["user", "item", "rating"], ["a", "b", "1"], ["c", "d", "2"], ["e", "f", "3"]]
+    odd = text_file("user,item,rating,\na,b,1,\nc,d,2,\ne,f,3,x,\n")
+    assert odd.sample[1:3] == [["a", "b", "1"], ["c", "d", "2"]] and odd.sample[3][3] == "x"
+
+
+def test_trailing_separators_are_cut_from_every_line_or_none():
+    for data, cut in (
+        (b"a,1,\nb,2,\n", b"a,1\nb,2\n"),
+        (b"a,1,\r\nb,2,", b"a,1\nb,2\n"),
+        (b"a,,\nb,2\n", b"a,\nb,2\n"),
+    ):
+        assert _without_last_separators(data, ",", 2) == cut
+    fast = parse_fast(Block(1, b"a,b,1,\nc,d,2,\n"), ENDED)
+    assert fast.frame.rows() == [("a", "b", "1"), ("c", "d", "2")]
+    assert parse_fast(Block(1, b"a,b,1\nc,d,2\n"), ROWS) is not None
+    assert parse_fast(Block(1, b"a,b,\nc,d,\n"), ROWS) is None  # an empty last field is a field here
+
+
+def test_a_layout_is_looked_for_only_where_columns_are():
+    lists = "a b c\nd e\nf g h i\nj k\n"
+    given = dict.fromkeys(("user", "item", "count", "time"))
+    assert text_file(lists, given=given | {"user": 0}, min_columns=2).layout is not None
+    assert text_file(lists, given={}, min_columns=2).layout is None

@@ -1,11 +1,12 @@
 """Columns that add up others: sums, means and counts of each row, with blanks, on both sides of each limit."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.data.reading.summaries import MIN_OTHERS, MIN_ROWS, _agreeing, _rounding
+from palate.data.reading.summaries import MIN_OTHERS, MIN_ROWS, _agreeing, _numbers, _rounding, _says, _stacked
 
 NAN = np.nan
 N = MIN_ROWS + 4
@@ -68,3 +69,52 @@ def test_columns_that_agree_with_nothing_are_none():
 )
 def test_the_places_of_values_say_how_they_were_rounded(values, allowed):
     assert _rounding(np.array(values)) == pytest.approx(allowed)
+
+
+SUMMARIES = {
+    "sums of the others": np.nansum, "means of the others": np.nanmean, "medians of the others": np.nanmedian,
+    "largest of the others": np.nanmax, "smallest of the others": np.nanmin,
+    "counts of the others": lambda table, axis: (~np.isnan(table)).sum(axis=axis).astype(float),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("says", SUMMARIES)
+def test_what_a_row_says_of_the_others(says):
+    table = np.array([[1, 5, 2, NAN, 9, NAN], [4, 1, NAN, 3, 9, NAN], [5, 2, NAN, NAN, 3, NAN], [5, 1, 8, NAN, 2, NAN]])
+    own = np.full(6, 7.0)
+    own[:5] = SUMMARIES[says](table[:, :5], axis=0)  # the last column has nobody else, and says nothing
+    assert _says(table, own) == says
+    own[1] = NAN
+    assert _says(table, own) == says  # a blank is not looked at
+    own[0] += 0.52
+    assert _says(table, own) == ""
+
+
+def test_what_says_nothing():
+    table = np.array([[1.0, 5.0], [2.0, 4.0]])
+    for others, own in (
+        (table, None),
+        (table[:0], table[0]),
+        (table, np.full(2, NAN)),
+        (np.full((2, 2), NAN), table[0]),
+    ):
+        assert _says(others, own) == ""
+
+
+def test_cells_as_numbers():
+    assert _numbers(pl.Series(["a", "1"]), None) is None
+    np.testing.assert_array_equal(_numbers(pl.Series([1, None, 0]), None), [1, NAN, 0])
+    np.testing.assert_array_equal(_numbers(pl.Series(["1", "", "0"]), 0), [1, NAN, NAN])
+    assert _numbers(pl.Series(["a"]), 0) is None
+    np.testing.assert_array_equal(_stacked([None, np.ones(2), None, np.zeros(2)]), [[1, 1], [0, 0]])
+    assert _stacked([None]).shape == _stacked([]).shape == (0, 0)
+
+
+def test_a_row_of_two_is_enough_and_of_one_is_not():
+    """A rating and its sum are two in a row; of the rows with the column alone nothing is asked."""
+    table = np.full((3, 12), NAN)
+    table[np.arange(12) % 3, np.arange(12)] = np.arange(1.0, 13)  # one rating in each row
+    own = np.nansum(table, axis=0)
+    assert _agreeing([*table, own]) == 3
+    own[4] += 1
+    assert _agreeing([*table, own]) is None

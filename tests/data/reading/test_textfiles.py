@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 
 from palate.data.reading import textfiles
 from palate.data.reading.textfiles import (
+    Recoder,
     _last_record_end,
+    _line_feeds,
+    _marked_encoding,
     _no_newline_is_quoted,
     _quoted_newlines,
+    _wide_encoding,
     blocks,
     count,
     has_carriage_returns_alone,
@@ -115,3 +119,43 @@ def test_a_record_as_long_as_a_block_is_too_long(monkeypatch):
         assert (found[0].reason is None) == is_whole
         assert [block.line for block in found][-1] == (2 if len(found) > 1 else 1)
         assert bytes(found[-1].data).startswith(b"a,b")
+
+
+# ---- bytes to UTF-8
+
+
+def test_line_ends_are_decided_by_the_first_chunk():
+    for chunks, made, how in (
+        ([b"a\rb\r", b"c\rd"], [b"a\nb\n", b"c\nd"], {"line ends": "carriage return"}),
+        ([b"a\nb\n", b"c\rd"], [b"a\nb\n", b"c\rd"], {}),
+        ([b"a,b", b"c\rd"], [b"a,b", b"c\rd"], {}),
+    ):
+        told = {}
+        assert list(_line_feeds(iter(chunks), told)) == made
+        assert told == how
+    assert list(_line_feeds(iter([]), {})) == [b""]
+
+
+def test_the_first_bytes_beyond_ascii_decide_between_utf_8_and_windows():
+    recode = Recoder()
+    assert (recode(b"plain"), recode.is_windows) == (b"plain", None)
+    assert recode("caf\u00e9".encode("cp1252")).decode() == "caf\u00e9" and recode.is_windows
+    assert recode("\u00e9".encode()).decode() == "\u00c3\u00a9"  # decided for good
+    recode = Recoder()
+    assert recode("caf\u00e9".encode()).decode() == "caf\u00e9" and recode.is_windows is False
+    assert recode(b"caf\xe9") == b"caf\xe9"
+    mixed = Recoder()
+    assert mixed("caf\u00e9\n".encode() + b"bad \xe9\n") == "caf\u00e9\n".encode() + b"bad \xe9\n"
+    assert mixed.is_windows is False  # one line of UTF-8 is enough
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_encodings_are_told_by_their_nuls(encoding):
+    assert _wide_encoding("user,item,1\n".encode(encoding)) == encoding
+    for text in (b"user,item,1\n", b"user\0,item,1\n", b"", b"\0" * 40):
+        assert _wide_encoding(text) is None
+
+
+def test_a_mark_names_its_encoding():
+    for encoding, marked in (("utf-16", "utf-16"), ("utf-32", "utf-32"), ("utf-8-sig", None), ("utf-8", None)):
+        assert _marked_encoding("a,b".encode(encoding)) == marked
