@@ -33,6 +33,9 @@ class Made:
 def solve(a: int | None, n_threads: int = 0, *, share: float = 0.5) -> int | None:
     if a is None:
         raise ValueError("a" * 8)
+    step = max(1, AT_ONCE // len(a))
+    rng = np.random.Generator(np.random.Philox(3))
+    own = np.random.Generator(np.random.Philox(share + 1))
     return run(a + 1, zip(a, a, strict=True), n_threads=2)
 
 
@@ -42,7 +45,7 @@ def solve_all(a, /, *, n_threads: int = 7):
 
 
 def test_what_no_answer_depends_on_is_not_changed(tmp_path):
-    """Threads, amounts, annotations, errors and what an object prints as; all else that computes is changed."""
+    """Threads, amounts, seeds, annotations, errors and what an object prints as; all else that computes is changed."""
     pytest.importorskip("cosmic_ray", reason="make mutants installs it")
     from mutants.making import mutants_of
 
@@ -54,6 +57,7 @@ def test_what_no_answer_depends_on_is_not_changed(tmp_path):
         "kept: int = field(default=3, repr=False, compare=True)",
         "def solve(a: int | None, n_threads: int = 0, *, share: float = 0.5) -> int | None:",
         "if a is None:",
+        "own = np.random.Generator(np.random.Philox(share + 1))",
         "return run(a + 1, zip(a, a, strict=True), n_threads=2)",
         "return -a",
     }

@@ -165,6 +165,21 @@ def test_periods_are_years_back_from_the_latest_rating(latest, n_periods, years)
     assert found[-4:].tolist() == [0, 1, 0, 0]
 
 
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_a_subset_keeps_its_effects_under_new_codes(exchanged):
+    """Of users and items both, and of models without one or the other kind of effect."""
+    users, items = np.array([False, True]), np.array([True, False, True])
+    sides = (items, users) if exchanged else (users, items)
+    when = np.array([NOW + 50.0, NOW + DAY + 10.0, NOW - YEAR])
+    for whole in (small_effects(), replace(small_effects(), drift=None), replace(small_effects(), sessions=())):
+        left = replace(whole, exchanged=exchanged).subset(*sides)
+        assert (left.drift is None) == (whole.drift is None) and left.days is whole.days
+        for new_item, item in ((0, 0), (1, 2), (-1, -1)):
+            asked = [np.full(3, code, np.int32) for code in ((new_item, 0) if exchanged else (0, new_item))]
+            before = whole.at(np.full(3, 1, np.int32), np.full(3, item, np.int32), when)
+            np.testing.assert_allclose(left.at(*asked, when), before, atol=1e-7)
+
+
 # ---- in files
 
 

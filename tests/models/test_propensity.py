@@ -132,7 +132,9 @@ def test_scores_below_the_minimum_have_the_same_probability():
 
 def test_two_ratings_are_enough():
     history = palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]}).by_user()
-    assert np.isfinite(fit_propensity(history, 2).probabilities(np.array([0, -1], np.int32), history)).all()
+    fitted = fit_propensity(history, 2)
+    assert np.isfinite(fitted.probabilities(np.array([0, -1], np.int32), history)).all()
+    assert (fitted.intercept, fitted.slope) == (0, 1)  # nothing is held out: odds are scores
 
 
 def test_a_cold_start_user_gets_what_most_users_choose():

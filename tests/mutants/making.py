@@ -115,7 +115,8 @@ def spans_without_numbers(tree):
     """(start, end) of what no answer depends on.
 
     Annotations, errors and their messages, imports for type checkers; the number of threads, which changes no byte;
-    what an object prints as (repr=); and the constants in AMOUNTS.
+    what an object prints as (repr=); the constants in AMOUNTS, and the sizes of blocks made of them; fixed seeds, for
+    which any others will do.
     """
     for node in ast.walk(tree):
         parts = []
@@ -144,13 +145,17 @@ def spans_without_numbers(tree):
 
 
 def is_check(node):
-    """True for aliases of types, imports of type checkers, amounts, strict= of zip, n_threads= and repr=."""
+    """True for aliases of types, imports of type checkers, amounts, seeds, strict= of zip, n_threads= and repr=."""
     if isinstance(node, ast.keyword):
         return node.arg in ("strict", "n_threads", "repr")
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("Philox", "default_rng"):
+        return all(isinstance(seed, ast.Constant) for seed in node.args)
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in AMOUNTS:
         return True
+    if isinstance(node, ast.Assign) and getattr(getattr(node.value, "func", None), "id", "") == "max":
+        return any(isinstance(part, ast.Name) and part.id in AMOUNTS for part in ast.walk(node.value))
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Subscript | ast.BinOp):
         return False
     names = {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)}

@@ -228,3 +228,26 @@ def test_a_layout_is_looked_for_only_where_columns_are():
     given = dict.fromkeys(("user", "item", "count", "time"))
     assert text_file(lists, given=given | {"user": 0}, min_columns=2).layout is not None
     assert text_file(lists, given={}, min_columns=2).layout is None
+
+
+@pytest.mark.parametrize("mark", ["::", "\u00a6"])
+def test_a_separator_of_several_bytes_is_read_fast_while_a_byte_is_free(mark):
+    dialect = Dialect(mark, True, ["user", "item", "rating"], "none")
+    text = mark.join(["a", "b", "1"]) + "\n" + mark.join(["c", "d", "2"]) + "\n"
+    fast = parse_fast(Block(1, text.encode()), dialect)
+    assert (
+        fast.frame.rows()
+        == parse_exact(Block(1, text.encode()), dialect).frame.rows()
+        == [("a", "b", "1"), ("c", "d", "2")]
+    )
+    taken = text.replace("a", "\x1f\x1e\x1d")
+    assert parse_fast(Block(1, taken.encode()), dialect).frame.to_series(0).to_list() == ["\x1f\x1e\x1d", "c"]
+    assert parse_fast(Block(1, text.replace("a", "\x1f\x1e\x1d\x1c").encode()), dialect) is None
+
+
+def test_names_in_a_comment_are_a_header_of_their_own():
+    file = text_file("# user,item,rating\n1,2,5\n3,4,4\n")
+    assert file.dialect.names == ["user", "item", "rating"] and file.dialect.header
+    assert file.n_header == 0
+    rows = [row for fast, slow in file.rows() for row in (fast or slow()).frame.rows()]
+    assert rows == [("1", "2", "5"), ("3", "4", "4")]
