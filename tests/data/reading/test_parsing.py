@@ -251,3 +251,11 @@ def test_names_in_a_comment_are_a_header_of_their_own():
     assert file.n_header == 0
     rows = [row for fast, slow in file.rows() for row in (fast or slow()).frame.rows()]
     assert rows == [("1", "2", "5"), ("3", "4", "4")]
+
+
+@pytest.mark.parametrize(
+    ("separator", "quotes"), [(",", "csv"), ("\t", "csv"), (" ", "none"), ("::", "none"), ("|||", "none")]
+)
+def test_until_a_quote_is_met_separators_say_what_it_would_mean(separator, quotes):
+    row = separator.join(["u1", "i1", "5"])
+    assert text_file(f"{row}\n{row}\n", separator=separator, header=False).dialect.quotes == quotes
