@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 import palate
-from palate.answers.arguments import _column_name, check_range, is_many
+from palate.answers.arguments import _column_name, check_range, choices_of, history_of, is_many
 from palate.data.vocabulary import Vocabulary
-from palate.errors import DataError
+from palate.errors import DataError, OptionError
 
 
 @pytest.mark.parametrize("one", ["a", b"a", "", 5, 2.5, None, np.int64(3), np.array("a"), np.array(7)])
@@ -40,6 +40,47 @@ def test_several_users_and_items_have_a_column_that_says_whose_answer_it_is():
             several = ask(many, n=2)
             assert several["to"].to_list() == [label] * 2
             assert several.drop("to").equals(one)
+
+
+ITEMS = Vocabulary(["jam", "milk", "tea"], what="item")
+
+
+@pytest.mark.parametrize("count", [0, -1, -0.5, [2, 0]])
+def test_a_count_is_above_zero(count):
+    given = {"jam": 2, "tea": count[1]} if isinstance(count, list) else {"tea": count}
+    with pytest.raises(DataError, match="a count is 0 or negative; leave out what was not chosen"):
+        choices_of(ITEMS, given)
+
+
+def test_choices_with_and_without_counts():
+    for given, counts in (
+        (["tea", "jam"], None), ({"tea": 3, "jam": 0.25}, [3, 0.25]),
+        (pl.DataFrame({"item": ["tea", "jam"]}), None),
+        (pl.DataFrame({"item": ["tea", "jam"], "weight": [3.0, 0.25]}), [3, 0.25]),
+    ):  # fmt: skip
+        row = choices_of(ITEMS, given)
+        assert row.indices.tolist() == ITEMS.encode(["tea", "jam"]).tolist()
+        assert row.indptr.tolist() == [0, 2] and row.values.tolist() == [1, 1]
+        assert (row.weights is None) if counts is None else (row.weights.tolist() == counts)
+    with pytest.raises(DataError, match="is chosen 2 times; give counts instead"):
+        choices_of(ITEMS, ["tea", "tea"])
+
+
+def test_a_model_of_likes_takes_lists_alone():
+    assert choices_of(ITEMS, ["tea"], 4.0).counts.tolist() == [1]
+    with pytest.raises(OptionError, match=r"learned from likes, ratings of 4 or more, .* a list of the items"):
+        choices_of(ITEMS, {"tea": 5}, 4.0)
+
+
+def test_ratings_of_weight_zero_are_left_out():
+    frame = pl.DataFrame({"item": ["tea", "jam", "milk"], "rating": [5, 1, 3], "weight": [0.5, 0, 2]})
+    row = history_of(ITEMS, frame)
+    assert row.indices.tolist() == ITEMS.encode(["tea", "milk"]).tolist()
+    assert (row.values.tolist(), row.weights.tolist(), row.indptr.tolist()) == ([5, 3], [0.5, 2], [0, 2])
+    assert history_of(ITEMS, {"tea": 0, "jam": -1}).values.tolist() == [0, -1]
+    assert history_of(ITEMS, {"tea": 0}).weights is None
+    with pytest.raises(DataError, match="a weight is negative"):
+        history_of(ITEMS, frame.with_columns(weight=pl.Series([1.0, -0.1, 1.0])))
 
 
 @pytest.mark.parametrize(

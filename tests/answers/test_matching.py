@@ -405,3 +405,16 @@ def test_the_report_lists_the_first_ten_and_the_dict_all():
     assert str(found).startswith("1 of 13 items matched: 1 by title.")
     assert found.to_dict()["unmatched"] == titles
     assert found.to_dict()["n_used"] == 1
+
+
+def test_an_error_names_the_file_or_says_the_source(tmp_path):
+    """The whole path is told of a file; bytes and frames have no name."""
+    text = "user,item,rating\na,Up (2009),5\nb,Up (2009),4\n"
+    (tmp_path / "two.csv").write_text(text)
+    with pytest.raises(DataError, match=r"two\.csv has 2 users, not one person"):
+        FILM_MODEL.match(tmp_path / "two.csv")
+    named = {"the file": io.BytesIO(text.encode()), "the DataFrame": pl.read_csv(io.StringIO(text))}
+    made = palate.datasets.synthetic(5, 4, 10, seed=1)  # was never read
+    for name, source in (*named.items(), ("the source", made)):
+        with pytest.raises(DataError, match=f"^{name} has . users, not one person"):
+            FILM_MODEL.match(source)

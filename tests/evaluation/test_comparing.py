@@ -305,6 +305,76 @@ def test_entries_without_memory_or_intervals_are_shown_too(stars, tmp_path):
     assert other.to_frame()["memory"].to_list() == [None]
 
 
+def by_hand(kind="explicit", k=(5, 10, 20), **more):
+    entries = (
+        Entry("one", "One()", None, 1.5, 3_000_000, 250_000),
+        Entry("two", "Two()", None, 0.25, None, None),
+        Entry("bad", "Bad()", None, failed="it broke"),
+    )
+    sizes = {"n_train": 12_345, "n_test": 678, "n_users": 1_000, "n_items": 90, "verdict": "Best: one."}
+    return Comparison(entries, kind, "rmse", k, **sizes | more)
+
+
+@pytest.mark.parametrize(("kind", "noun"), [("explicit", "ratings"), ("implicit", "likes")])
+def test_the_heading_counts_what_there_is(kind, noun):
+    assert by_hand(kind).heading == f"12,345 {noun} to learn from, 678 to test on; 1,000 users, 90 items"
+
+
+@pytest.mark.parametrize(
+    ("kind", "k", "shown"),
+    [("explicit", (5, 10), ("rmse", "mae")), ("implicit", (5, 10, 20), ("ndcg@10", "recall@20", "coverage@10")),
+     ("implicit", (3,), ("ndcg@3", "recall@3", "coverage@3")),
+     ("implicit", (8, 12, 15, 25), ("ndcg@8", "recall@15", "coverage@8")),
+     ("implicit", (1, 11, 19), ("ndcg@11", "recall@19", "coverage@11"))],
+)  # fmt: skip
+def test_the_table_shows_the_lengths_nearest_to_ten_and_twenty(kind, k, shown):
+    assert by_hand(kind, k).shown == shown
+
+
+def test_the_table_by_columns_rows_and_lines():
+    """Sizes are in MB of a million bytes; what is unknown and all of what failed is a dash."""
+    found = by_hand()
+    nothing = str(found.entries[0].measure("rmse"))
+    assert found.columns() == {
+        "recipe": ["one", "two", "bad"],
+        "rmse": [nothing, nothing, None],
+        "mae": [nothing, nothing, None],
+        "seconds": [1.5, 0.25, None],
+        "memory MB": [3.0, None, None],
+        "size MB": [0.25, None, None],
+    }
+    assert found.cells() == [
+        ["recipe", "rmse", "mae", "seconds", "memory MB", "size MB"],
+        ["one", nothing, nothing, "1.50", "3.00", "0.25"],
+        ["two", nothing, nothing, "0.25", "-", "-"],
+        ["bad", "-", "-", "-", "-", "-"],
+    ]
+    assert found.notes == ["Best: one.", "bad failed: it broke"]
+    assert by_hand(verdict="").notes == ["bad failed: it broke"]
+    lines = str(found).splitlines()
+    assert lines[0] == found.heading and lines[-2:] == found.notes and len(lines) > 6
+    assert found["two"].seconds == 0.25 and found.best.name == "one"
+    with pytest.raises(OptionError, match="no recipe 'x' was compared; there are one, two, bad"):
+        found["x"]
+    with pytest.raises(OptionError, match="every recipe failed; bad: it broke"):
+        _ = replace(found, entries=found.entries[2:]).best
+
+
+def test_an_entry_as_plain_values_has_none_for_what_is_missing():
+    plain = by_hand().to_dict()
+    assert [list(entry.values()) for entry in plain["entries"]] == [
+        ["one", "One()", 1.5, 3_000_000, 250_000, None, None],
+        ["two", "Two()", 0.25, None, None, None, None],
+        ["bad", "Bad()", None, None, None, "it broke", None],
+    ]
+    assert (plain["kind"], plain["measure"], plain["k"], plain["read"]) == ("explicit", "rmse", [5, 10, 20], {})
+    frame = by_hand().to_frame()
+    assert frame.columns == ["recipe", "seconds", "memory", "size", "failed"]
+    assert frame["seconds"].to_list() == [1.5, 0.25, None]
+    assert frame["failed"].to_list() == [None, None, "it broke"]
+    assert math.isnan(by_hand()["one"].measure("rmse").value)
+
+
 # ---- at the command line
 
 

@@ -16,6 +16,7 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.evaluation import RankingReport, evaluate, list_metrics, rank_metrics, training_ratings
 from palate.evaluation.matching import held_out_of
+from palate.evaluation.rankings import check_ks, main_measure
 from palate.evaluation.ranks import DotProducts, Scores, SharedScores, _is_dot_product, rank_held_out
 from palate.evaluation.resampling import Resample, _poisson_weights
 from palate.models.factors import Factors, Prior
@@ -476,3 +477,17 @@ def test_only_dot_products_are_ranked_as_dot_products():
     assert _is_dot_product(palate.Mean().fit(palate.datasets.synthetic(9, 9, 40, seed=1)).model.factors)
     assert not _is_dot_product(object.__new__(Network))
     assert not _is_dot_product(object.__new__(Blockwise))
+
+
+def test_list_lengths_are_sorted_and_lie_between_one_and_a_million():
+    assert check_ks([20, 5, 5, np.int64(10)]) == (5, 10, 20)
+    assert check_ks(7) == (7,)
+    assert check_ks(2**20) == (1_048_576,) == check_ks([1_048_576])
+    for wrong, words in ((2**20 + 1, "too large"), ([5, 0], "whole number"), ([], "k is empty"), (2.5, "whole number")):
+        with pytest.raises(OptionError, match=words):
+            check_ks(wrong)
+
+
+@pytest.mark.parametrize(("ks", "k"), [((5, 10), 10), ((3,), 3), ((8, 12), 8), ((1, 11, 100), 11)])
+def test_models_are_compared_at_the_length_nearest_to_ten(ks, k):
+    assert main_measure(ks) == f"ndcg@{k}"

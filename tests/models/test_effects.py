@@ -1,5 +1,6 @@
 """Time effects of a trained model: against a loop by hand, in files, and through when=."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -138,6 +139,45 @@ def test_without_users_removes_their_sessions():
     before, after = (one.at(users, users, when)[0] for one in (whole, left))
     assert before[1] == after[1]
     assert after[0] == left.days.at(np.array([NOW // DAY]))[0][0] != before[0]
+
+
+@given(
+    st.lists(st.one_of(st.just(float("nan")), st.floats(-1e17, 1e17), st.integers(-3, 3).map(lambda n: n * 86400.0)))
+)
+@some
+def test_a_day_begins_at_midnight_and_no_day_is_that_of_an_unknown_time(when):
+    found = effects.days_of(np.array(when, np.float64))
+    assert found.dtype == np.int64
+    for day, moment in zip(found.tolist(), when, strict=True):
+        if np.isnan(moment):
+            assert day * 86400 < np.iinfo(np.int64).min  # before every timestamp
+        else:
+            assert day == int(moment // 86400)
+
+
+@given(st.integers(-(10**10), 10**10), st.integers(2, 9), st.lists(st.floats(-12, 12), min_size=1))
+@some
+def test_periods_are_years_back_from_the_latest_rating(latest, n_periods, years):
+    when = np.array([latest + year * YEAR for year in years] + [latest, latest - YEAR, latest - YEAR + 1, np.nan])
+    found = effects.periods_of(when, latest, n_periods)
+    expected = [0 if np.isnan(one) else min(max(math.floor((latest - one) / YEAR), 0), n_periods - 1) for one in when]
+    assert found.tolist() == expected
+    assert found[-4:].tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_a_subset_keeps_its_effects_under_new_codes(exchanged):
+    """Of users and items both, and of models without one or the other kind of effect."""
+    users, items = np.array([False, True]), np.array([True, False, True])
+    sides = (items, users) if exchanged else (users, items)
+    when = np.array([NOW + 50.0, NOW + DAY + 10.0, NOW - YEAR])
+    for whole in (small_effects(), replace(small_effects(), drift=None), replace(small_effects(), sessions=())):
+        left = replace(whole, exchanged=exchanged).subset(*sides)
+        assert (left.drift is None) == (whole.drift is None) and left.days is whole.days
+        for new_item, item in ((0, 0), (1, 2), (-1, -1)):
+            asked = [np.full(3, code, np.int32) for code in ((new_item, 0) if exchanged else (0, new_item))]
+            before = whole.at(np.full(3, 1, np.int32), np.full(3, item, np.int32), when)
+            np.testing.assert_allclose(left.at(*asked, when), before, atol=1e-7)
 
 
 # ---- in files

@@ -4,12 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.optimize import minimize
 
 from helpers.data import rows_of
-from palate.models.factors import Factors, Prior, empirical_prior, ridge_of_rows, second_moment
+from palate.models import factors as factors_module
+from palate.models.factors import (
+    Factors,
+    Prior,
+    empirical_prior,
+    ridge_of_rows,
+    second_moment,
+    sigmoid_range,
+    with_unknown,
+)
 from palate.models.implicit import ImplicitFactors, choice_signals, mean_counts_of, with_mean_counts
 from palate.models.least_squares import LeastSquares
+from palate.models.ordinal import OrderedSteps
 
 K, N_USERS, N_ITEMS = 3, 6, 7
 RNG = np.random.default_rng(3)
@@ -146,6 +157,94 @@ def test_the_prior_of_vectors_is_their_mean_and_covariance():
     )
 
 
+ORDERED = replace(FACTORS, steps=OrderedSteps([1, 2, 3.5, 5], [2.0, 3.1, 4.4]), score_variance=0.4)
+
+
+def test_ratings_and_slopes_of_ordered_steps():
+    """The unit of errors is the distance of the outer steps; an uncertain score widens the steps."""
+    at, step = np.linspace(-2, 9, 12), 1e-5
+    assert ORDERED.span == 4
+    assert not ORDERED.is_linear and not RANGED.is_linear and FACTORS.is_linear
+
+    def mean(at):
+        below = stats.norm.cdf((np.array([2.0, 3.1, 4.4]) - at[:, None]) / np.sqrt(1.4))
+        return np.diff(np.column_stack([np.zeros(len(at)), below, np.ones(len(at))])) @ [1, 2, 3.5, 5]
+
+    np.testing.assert_allclose(ORDERED.ratings_at(at), mean(at), rtol=1e-5)
+    np.testing.assert_allclose(
+        ORDERED.slopes_at(at), (mean(at + step) - mean(at - step)) / (2 * step) / 4, rtol=1e-5, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize(("alpha", "scale"), [(1.0, 1.0), (1.7, 1.3), (0.4, 0.6)])
+def test_latents_are_the_means_of_truncated_normals(alpha, scale):
+    """Around the score, with the standard deviation scale / sqrt(alpha), between the cuts of the rating's step."""
+    factors = replace(ORDERED, scale=scale, user_prior=replace(FACTORS.user_prior, alpha=alpha))
+    rated = replace(HISTORIES, values=np.array([1, 5, 3.5, 5, 2, 3.5, 2, 1], np.float32))
+    owners = np.repeat(np.arange(4), rated.counts)
+    ends, deviation = np.array([-np.inf, 2.0, 3.1, 4.4, np.inf]), scale / np.sqrt(alpha)
+    for vectors in (factors.users[:4], np.zeros((4, K), np.float32)):
+        expected = []
+        for user, item, value in zip(owners, rated.indices, rated.values, strict=True):
+            own = score(factors, vectors[user].astype(np.float64), factors.items[item].astype(np.float64))
+            at = [1, 2, 3.5, 5].index(value)
+            low, high = (ends[at : at + 2] - own) / deviation
+            expected.append(stats.truncnorm.mean(low, high, loc=own, scale=deviation))
+        np.testing.assert_allclose(factors.latents(rated, vectors), expected, rtol=1e-4, atol=1e-4)
+        linear = factors.linearised(rated, vectors)
+        np.testing.assert_array_equal(linear.values, factors.latents(rated, vectors))
+        assert linear.weights is None
+
+
+def test_targets_and_weights_of_ratings_in_a_range():
+    """A user who solves them moves as Newton's method would: s + (r - f) / f' in units of the range."""
+    owners = np.repeat(np.arange(4), RATED.counts).astype(np.int32)
+    for history in (RATED, replace(RATED, weights=None)):
+        linear = RANGED.linearised(history, RANGED.users)
+        at = np.array([score(RANGED, RANGED.users[u].astype(np.float64), RANGED.items[i].astype(np.float64))
+                       for u, i in zip(owners, RATED.indices, strict=True)])  # fmt: skip
+        share = 1 / (1 + np.exp(-at))
+        slopes = np.maximum(share * (1 - share), 1e-6)
+        targets = at + ((RATED.values - 1) / 4 - share) / slopes
+        np.testing.assert_allclose(linear.values, targets, rtol=1e-3, atol=1e-3)
+        weights = (slopes * 1.3) ** 2 * (1 if history.weights is None else RATED.weights)
+        np.testing.assert_allclose(linear.weights, weights, rtol=1e-3)
+    assert FACTORS.linearised(RATED, FACTORS.users) is RATED
+
+
+def test_ordered_ratings_fold_in_to_the_most_likely_vector(monkeypatch):
+    """The mode of the posterior with ratings of latent variance scale^2 / alpha, found by a general minimizer."""
+    few = factors_module.N_EM_STEPS
+    rated = replace(HISTORIES, values=np.array([1, 5, 3.5, 5, 2, 3.5, 2, 1], np.float32))
+    factors = replace(ORDERED, user_prior=replace(FACTORS.user_prior, ridge=0.0, alpha=1.0))
+    prior, ends = factors.user_prior, np.array([-np.inf, 2.0, 3.1, 4.4, np.inf])
+
+    def loss(x, row):
+        away, here = x - prior.mean, slice(*rated.indptr[row : row + 2])
+        total = away @ prior.precision @ away / 2
+        for item, value in zip(rated.indices[here], rated.values[here], strict=True):
+            own, at = score(factors, x, factors.items[item].astype(np.float64)), [1, 2, 3.5, 5].index(value)
+            total -= np.log(np.diff(stats.norm.cdf((ends[at : at + 2] - own) / factors.scale))[0])
+        return total
+
+    folded = []
+    for n_steps in (few, 400):
+        monkeypatch.setattr(factors_module, "N_EM_STEPS", n_steps)
+        folded.append(factors.fold_in(rated).astype(np.float64))
+    mean = prior.mean.astype(np.float64)
+    for row in range(4):
+        found = minimize(lambda x, row=row: loss(x, row), mean)
+        np.testing.assert_allclose(folded[1][row], found.x, atol=1e-3)
+        assert loss(folded[0][row], row) - found.fun <= 0.05 * (loss(mean, row) - found.fun) + 1e-9
+
+
+def test_squeezing_into_a_range_is_safe_far_out():
+    at = np.array([-1000, -1, 0, 2, 1000], np.float32)
+    found = sigmoid_range(at, -1.0, 3.0)
+    np.testing.assert_allclose(found, [-1, -1 + 4 / (1 + np.e), 1, -1 + 4 / (1 + np.exp(-2)), 3], rtol=1e-6)
+    assert found.dtype == np.float32
+
+
 COUNTED = replace(HISTORIES, values=np.ones(8, np.float32), weights=np.array([1, 2, 6, 5, 1, 1, 8, 2], np.float32))
 
 
@@ -197,3 +296,13 @@ def test_least_squares_of_columns_of_very_different_size_and_of_one_that_is_zero
     found = LeastSquares.on(Z)(Z.astype(np.float64) @ solution)
     np.testing.assert_allclose(found[:3], solution[:3], rtol=1e-5)
     assert found[3] == 0
+
+
+def test_no_pairs_have_no_scores():
+    nobody = np.zeros(0, np.int32)
+    assert FACTORS.predict(nobody, nobody).shape == RANGED.unknown_variance(nobody, nobody).shape == (0,)
+    vectors, codes = with_unknown(FACTORS.users, FACTORS.user_prior.mean, np.array([0, 5], np.int32))
+    assert vectors is FACTORS.users and codes.tolist() == [0, 5]
+    vectors, codes = with_unknown(FACTORS.users, FACTORS.user_prior.mean, np.array([-1, 3, -1], np.int32))
+    assert codes.tolist() == [6, 3, 6]
+    np.testing.assert_array_equal(vectors, [*FACTORS.users, FACTORS.user_prior.mean])

@@ -56,3 +56,28 @@ def test_who_has_one_rating_is_rated_and_only_codes_without_any_are_not():
     codes = np.array([0, 1, 2, -1], np.int32)
     assert model.rated_items(codes).tolist() == [0, 1, -1, -1]
     assert model.rated_users(codes[[0, 1, 3]]).tolist() == [0, 1, -1]
+
+
+@pytest.mark.parametrize("told", ["nothing", "attributes", "attributes, but no draws"])
+def test_rows_without_ratings_answer_by_their_attributes_alone(told):
+    """Only draws with attributes know anything of a row without ratings; otherwise it is as an unknown one."""
+    data = palate.datasets.synthetic(20, 12, 120, seed=4)
+    users = {"user": [*data.user_vocabulary, "new"], "age": [*range(20, 40), 33]}
+    items = {"item": [*data.item_vocabulary, "fresh"], "year": [*range(1990, 2002), 1999]}
+    ratings = data.with_users(users, unrated="keep").with_items(items, unrated="keep")
+    recipe = palate.Bayes(n_factors=1, n_sweeps=8, history=False, features=told != "nothing")
+    model = recipe.fit(ratings, progress=False).model
+    if told.endswith("draws"):
+        model = replace(model, posterior=None)
+    for vocabulary, labels, with_data, rated in (
+        (model.user_vocabulary, ["u0", "new", "u3"], model.users_with_data, model.rated_users),
+        (model.item_vocabulary, ["i0", "fresh", "i3"], model.items_with_data, model.rated_items),
+    ):
+        one, new, other = vocabulary.encode(labels).tolist()
+        codes = np.array([one, new, -1, other], np.int32)
+        assert rated(codes).tolist() == [one, -1, -1, other]
+        assert with_data(codes).tolist() == [one, new if told == "attributes" else -1, -1, other]
+    new = model.user_vocabulary.encode_one("new")
+    is_mean = told.endswith("draws")  # the fit left the prior mean in rows without ratings
+    found = model._answered_by(np.array([new, -1], np.int32)).tolist()
+    assert found == [new if told == "attributes" or is_mean else -1, -1]

@@ -107,6 +107,37 @@ def test_an_uncertain_score_is_the_average_over_its_distribution():
     assert STARS.expected(0.4, 1.5) == pytest.approx(STARS.expected(drawn).mean(), abs=5e-3)
 
 
+@some
+@given(scales, scores_of, st.integers(0, 2**32), st.sampled_from([0.0, 2020.0, -300.0]))
+def test_moments_are_mean_and_variance_in_single_precision(steps, scores, seed, shift):
+    """The variance has the digits that the width of the scale leaves, wherever the scale lies."""
+    steps = OrderedSteps(steps.values + shift, steps.cuts)
+    width = steps.values[-1] - steps.values[0]
+    size = np.abs(steps.values).max()
+    for variance in (0.0, 0.7, np.random.default_rng(seed).exponential(1, len(scores))):
+        mean, rating_variance = steps.moments(scores, variance)
+        assert mean.dtype == rating_variance.dtype == np.float32
+        np.testing.assert_allclose(mean, steps.expected(scores, variance), atol=1e-5 * size)
+        assert (mean >= np.float32(steps.values[0])).all() and (mean <= np.float32(steps.values[-1])).all()
+        exact = steps.variance_of_rating(scores, variance)
+        np.testing.assert_allclose(rating_variance, exact, rtol=1e-5, atol=3e-6 * width**2)
+        assert (rating_variance >= 0).all()
+
+
+def test_moments_by_hand():
+    """Two steps are a coin with the chance Phi(score - cut): mean low + width p, variance width^2 p (1 - p)."""
+    steps = OrderedSteps([3.0, 7.0], [0.5])
+    scores = np.array([-40, -1, 0.5, 2, 40])
+    for variance in (0.0, 3.0):
+        p = special.ndtr((scores - 0.5) / np.sqrt(1 + variance))
+        mean, rating_variance = steps.moments(scores, variance)
+        np.testing.assert_allclose(mean, 3 + 4 * p, rtol=1e-6)
+        np.testing.assert_allclose(rating_variance, 16 * p * (1 - p), atol=1e-5)
+        np.testing.assert_allclose(
+            steps.slope(scores, variance), 4 * stats.norm.pdf(scores, 0.5, np.sqrt(1 + variance))
+        )
+
+
 def test_a_whole_table_keeps_its_shape():
     table = np.random.default_rng(0).standard_normal((7, 11)).astype(np.float32)[:, ::2]
     score_variance = np.random.default_rng(1).exponential(1, 6).astype(np.float32)

@@ -2,13 +2,24 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import palate
+from helpers.data import rows_of
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models import propensity as _propensity
 from palate.models.implicit import ImplicitFactors
-from palate.models.propensity import Propensity, as_choices, fit_propensity, logistic
+from palate.models.propensity import (
+    HELD_OUT,
+    Propensity,
+    _held_out,
+    _logistic_loss,
+    as_choices,
+    fit_propensity,
+    logistic,
+)
 
 
 def test_logistic_is_logistic_regression():
@@ -23,6 +34,64 @@ def test_logistic_is_logistic_regression():
 @pytest.mark.parametrize("y", [np.zeros(50, bool), np.ones(50, bool), np.arange(50) > 25])
 def test_logistic_is_finite_if_x_separates_the_classes(y):
     assert np.isfinite(logistic(np.linspace(-1, 1, 50), y)).all()
+
+
+@pytest.mark.parametrize("beta", [(0.0, 0.0), (0.3, -0.8), (-2.0, 1.5), (60.0, 0.0), (-60.0, 0.0)])
+def test_the_loss_of_the_curve_its_gradient_and_its_hessian(beta):
+    """By the formula, and by central differences; where every chance is 0 or 1, the penalty is all that is left."""
+    rng = np.random.default_rng(2)
+    x, y, beta = rng.normal(1, 1.5, 40), rng.random(40) < 0.4, np.array(beta)
+
+    def loss(beta):
+        chances = 1 / (1 + np.exp(-(beta[0] + beta[1] * x)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            likelihood = np.where(y, np.log(chances), np.log1p(-chances)).sum()
+        return -likelihood + 1e-6 / 2 * (beta**2).sum()
+
+    found, gradient, hessian = _logistic_loss(beta, x, y)
+    h, steps = 1e-5, np.eye(2) * 1e-5
+    if np.isfinite(loss(beta)):
+        assert found == pytest.approx(loss(beta), rel=1e-12)
+        slopes = [(loss(beta + step) - loss(beta - step)) / (2 * h) for step in steps]
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-7)
+    up_and_down = [
+        (_logistic_loss(beta + step, x, y)[1] - _logistic_loss(beta - step, x, y)[1]) / (2 * h) for step in steps
+    ]
+    np.testing.assert_allclose(hessian, up_and_down, rtol=1e-6, atol=1e-8)
+    if abs(beta[0]) == 60:
+        wrong = ~y if beta[0] > 0 else y
+        np.testing.assert_allclose(hessian, 1e-6 * np.eye(2), atol=1e-15)
+        np.testing.assert_allclose(gradient, np.sign(beta[0]) * np.array([wrong.sum(), x[wrong].sum()]) + 1e-6 * beta)
+        assert found == pytest.approx(60 * wrong.sum() + 5e-7 * 3600, rel=1e-12)
+
+
+@given(st.integers(0, 2**32), st.integers(2, 60), st.floats(0, 1), st.sampled_from(["random", "separated"]))
+@settings(max_examples=40, deadline=None)
+def test_logistic_ends_where_no_small_step_lowers_the_loss(seed, n, share, kind):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 2, n)
+    y = rng.random(n) < share if kind == "random" else x > np.quantile(x, share)
+    beta = np.array(logistic(x, y))
+    loss, gradient, _ = _logistic_loss(beta, x, y)
+    assert np.abs(gradient).max() < 1e-5
+    for step in np.array([(1, 0), (0, 1), (1, 1), (1, -1)]) * 0.01 * np.maximum(1, np.abs(beta).max()):
+        assert _logistic_loss(beta + step, x, y)[0] >= loss <= _logistic_loss(beta - step, x, y)[0]
+
+
+@given(st.lists(st.integers(0, 23), min_size=1, max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_a_fixed_share_of_each_users_choices_is_held_out(counts):
+    rows = rows_of([list(range(n)) for n in counts])
+    held_out = _held_out(rows)
+    assert held_out.dtype == bool
+    users = np.repeat(np.arange(len(counts)), counts)
+    expected = [int(HELD_OUT * n) for n in counts]
+    assert np.bincount(users[held_out], minlength=len(counts)).tolist() == expected
+
+
+def test_any_of_a_users_choices_may_be_held_out():
+    held_out = _held_out(rows_of([list(range(10))] * 300)).reshape(300, 10)
+    assert (held_out.sum(axis=0) > 300 * HELD_OUT / 2).all()
 
 
 def blocs(n_users=200, n_items=80, seed=0):
@@ -63,7 +132,9 @@ def test_scores_below_the_minimum_have_the_same_probability():
 
 def test_two_ratings_are_enough():
     history = palate.read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 5]}).by_user()
-    assert np.isfinite(fit_propensity(history, 2).probabilities(np.array([0, -1], np.int32), history)).all()
+    fitted = fit_propensity(history, 2)
+    assert np.isfinite(fitted.probabilities(np.array([0, -1], np.int32), history)).all()
+    assert (fitted.intercept, fitted.slope) == (0, 1)  # nothing is held out: odds are scores
 
 
 def test_a_cold_start_user_gets_what_most_users_choose():

@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tomllib
 from collections import Counter, defaultdict
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -177,14 +179,19 @@ def verdict(code, note):
 
 
 def tests_for(mutant, reached, costs):
-    """The tests that run a change, by file: first that named like the changed file, then those of many cheap tests."""
+    """The tests that run a change, by file: first those of files that are named like the changed one or import from it.
+
+    Then those of files with many cheap tests.
+    """
     (first, last), is_imported = statement_lines(TREE, mutant.module, mutant.line)
     lines = reached[mutant.module]
     hits = lines.values() if is_imported else [lines[line] for line in range(first, last + 1) if line in lines]
-    stem = Path(mutant.module).stem
+    home, stem = str(Path(mutant.module).parent).removeprefix("src/").replace("/", "."), Path(mutant.module).stem
 
+    @cache
     def is_other(file):
-        return stem not in Path(file).stem
+        about = re.compile(rf"\b{home}\.{stem}\b|from {home} import [^(\n]*\b{stem}\b")
+        return stem not in Path(file).stem and not about.search((TREE / file).read_text())
 
     by_file, spent = defaultdict(list), 0.0
     tests = {test for hit in hits for test in hit if test in costs}

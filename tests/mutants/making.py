@@ -24,6 +24,10 @@ OPERATORS = (
     "core/ReplaceOrWithAnd",
     "core/AddNot",
 )
+AMOUNTS = (  # constants that say how much is computed, read, kept or looked at at a time: half or twice gives the same
+    *("BLOCK_SCORES", "BLOCK_FLOATS", "BLOCK_WEIGHTS", "BLOCK_ROWS", "DRAWN_WEIGHTS", "MAX_KEPT_WEIGHTS"),
+    *("MAX_COUNTERS", "ROWS_AT_ONCE", "AT_ONCE", "SLICE", "LARGEST", "HEAD", "SAMPLE", "N_TRIED"),
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,12 @@ def span_of(node):
 
 
 def spans_without_numbers(tree):
-    """(start, end) of what computes nothing: annotations, errors and their messages, imports for type checkers."""
+    """(start, end) of what no answer depends on.
+
+    Annotations, errors and their messages, imports for type checkers; the number of threads, which changes no byte;
+    what an object prints as (repr=); the constants in AMOUNTS, and the sizes of blocks made of them; fixed seeds, for
+    which any others will do.
+    """
     for node in ast.walk(tree):
         parts = []
         if isinstance(node, ast.FunctionDef):
@@ -121,11 +130,13 @@ def spans_without_numbers(tree):
             ]
             parts = [node.returns, *(argument.annotation for argument in arguments if argument), *node.decorator_list]
             defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            named = [*node.args.posonlyargs, *node.args.args]
+            defaults = [*defaults, *zip(named[len(named) - len(node.args.defaults) :], node.args.defaults, strict=True)]
             parts += [default for argument, default in defaults if argument.arg == "n_threads"]
             if any(isinstance(part, ast.Name) and part.id == "overload" for part in node.decorator_list):
                 parts = [node]
         elif isinstance(node, ast.AnnAssign):
-            parts = [node.annotation]
+            parts = [node.annotation, node.value if getattr(node.target, "id", "") == "n_threads" else None]
         elif isinstance(node, ast.ClassDef):
             parts = node.decorator_list
         elif isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr) or is_check(node):
@@ -134,11 +145,17 @@ def spans_without_numbers(tree):
 
 
 def is_check(node):
-    """True for aliases of types, imports of type checkers, strict= of zip, n_threads= (which changes no byte)."""
+    """True for aliases of types, imports of type checkers, amounts, seeds, strict= of zip, n_threads= and repr=."""
     if isinstance(node, ast.keyword):
-        return node.arg in ("strict", "n_threads")
+        return node.arg in ("strict", "n_threads", "repr")
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("Philox", "default_rng"):
+        return all(isinstance(seed, ast.Constant) for seed in node.args)
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in AMOUNTS:
+        return True
+    if isinstance(node, ast.Assign) and getattr(getattr(node.value, "func", None), "id", "") == "max":
+        return any(isinstance(part, ast.Name) and part.id in AMOUNTS for part in ast.walk(node.value))
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Subscript | ast.BinOp):
         return False
     names = {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)}

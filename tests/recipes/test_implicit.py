@@ -1,11 +1,14 @@
 """ImplicitALS: the optimum of the whole dense objective, exact shares, folding in, updates."""
 
+from itertools import islice, pairwise
+
 import numpy as np
 import pytest
 
 import palate
 from palate.data.rows import transpose_rows
-from palate.models.implicit import choice_signals, weighted_choices
+from palate.models import implicit
+from palate.models.implicit import choice_signals, default_problem, is_exact, start, sweeps, weighted_choices
 
 SMALL = {"n_factors": 6, "unobserved_weight": 0.2, "weight_decay": 0.01}
 
@@ -26,6 +29,39 @@ def problem_of(recipe, likes):
     W[users, rows.indices] = 1 if weights is None else weights
     mass = (R > 0).sum(axis=1) + recipe.unobserved_weight * likes.n_items
     return R, W, recipe.weight_decay * mass**recipe.count_exponent
+
+
+@pytest.mark.parametrize("k", [3, 64, 65])
+def test_only_the_last_of_many_sweeps_settles_users_and_a_sweep_of_few_factors_always(k):
+    """With at most 64 factors a sweep solves whole rows; with more, its users are on the way until the last sweep."""
+    likes = drawn()
+    by_user = likes.by_user()
+    by_item = transpose_rows(by_user, likes.n_items)
+    problem = default_problem(by_user, likes.n_items)
+    assert is_exact(k) == (k <= 64)
+    for last in (1, 3, None):
+        found = list(islice(sweeps(problem, by_user, by_item, start(60, 40, k, seed=1), last=last), 3))
+        assert [at.is_settled for at in found] == [k <= 64 or number == last for number in (1, 2, 3)]
+        for at in found:
+            settled = at.settled(problem, by_user)
+            assert settled.is_settled and (settled is at) == at.is_settled
+            best = problem.solve(by_user, at.items, problem.background(at.items))
+            assert (np.abs(at.users - best).max() < 1e-5) == at.is_settled
+            np.testing.assert_array_equal(settled.users, at.users if at.is_settled else best)
+        assert [np.abs(one.items - other.items).max() > 1e-3 for one, other in pairwise(found)] == [True, True]
+
+
+@pytest.mark.parametrize("n_pairs", [1, 7, 400, 10**6])
+def test_the_training_error_is_that_of_evenly_spaced_choices(n_pairs, monkeypatch):
+    likes = drawn()
+    by_user = likes.by_user()
+    at = start(60, 40, 4, seed=1)
+    at = at._replace(users=np.random.default_rng(2).normal(size=(60, 4)).astype(np.float32))
+    monkeypatch.setattr(implicit, "N_ERROR_PAIRS", n_pairs)
+    users, n = np.repeat(np.arange(60), by_user.counts), len(by_user.indices)
+    step = max(1, n // n_pairs)
+    scores = np.einsum("nk,nk->n", at.users[users], at.items[by_user.indices])[::step]
+    assert at.error(by_user) == pytest.approx(np.sqrt(np.mean((1 - scores) ** 2)), rel=1e-5)
 
 
 @pytest.mark.parametrize("confidence", ["equal", "relative"])

@@ -90,7 +90,7 @@ class HistoryFactors(Factors):
         """The signal x of each entry of histories, (n,); None for 1 everywhere. vectors: the users' biases, (m, 1)."""
         if self.damping is None:
             return choice_signals(histories, self.confidence)
-        biases = np.repeat(vectors[:, -1], histories.counts) + self.items[histories.indices, -1]
+        biases = np.repeat(vectors.ravel(), histories.counts) + self.items.ravel()[histories.indices]
         return np.asarray(histories.values - (self.mean + self.scale * biases), np.float32)
 
     def to_signals(self, histories: CompressedRows, codes: Codes) -> CompressedRows:

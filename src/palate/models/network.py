@@ -130,7 +130,7 @@ class Network(Factors):
             errors = (self.ratings_at(scores) - values).astype(np.float64) / self.span
             gradient = prior.alpha * slopes.T @ errors + precision @ (x - prior.mean)[:width]
             step = np.linalg.solve(precision + prior.alpha * slopes.T @ slopes, gradient)
-            for size in (1.0, 0.5, 0.25, 0.125, 0.0):
+            for size in (1.0, 0.5, 0.25, 0.125):
                 tried = x.copy()
                 tried[:width] -= size * step
                 if (new_loss := self._loss(tried, items, values)) < loss:

@@ -162,10 +162,11 @@ class OrderedSteps:
 
     def moments(self, scores: ArrayLike, variance: ArrayLike = 0.0, *, n_threads: int = 0) -> tuple[Floats, Floats]:
         """Mean and variance of the rating at each score, of the same shape, in float32: fast for many scores."""
-        mean = self.expected(scores, variance, n_threads=n_threads)
-        squares = np.diff(self.values**2)
-        square = _curve(scores, variance, self.cuts, squares, float(self.values[0] ** 2), n_threads)
-        return mean, np.maximum(square - mean**2, np.float32(0))
+        lowest = self.values[0]  # squares of what lies above it: those of years, such as 2020, would lose all digits
+        above = _curve(scores, variance, self.cuts, np.diff(self.values), 0.0, n_threads)
+        square = _curve(scores, variance, self.cuts, np.diff((self.values - lowest) ** 2), 0.0, n_threads)
+        mean = np.clip(np.float32(lowest) + above, np.float32(lowest), np.float32(self.values[-1]))
+        return mean, np.maximum(square - above**2, np.float32(0))
 
     def steps_of(self, values: ArrayLike) -> NDArray[np.uint8]:
         """The number of each rating's step, 0 to K - 1. Raise DataError for a rating that is no step."""

@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlglot import exp
 
 from palate.data.conditions import condition
-from palate.data.conditions.parsing import MAX_CHARACTERS, MAX_DEPTH
+from palate.data.conditions.evaluating import _Walk
+from palate.data.conditions.parsing import MAX_CHARACTERS, MAX_DEPTH, parsed
 from palate.errors import DataError, OptionError, PalateError
 
 FRAME = pl.DataFrame(
@@ -329,6 +331,32 @@ def test_texts_that_repeat_something_end_at_once(piece, end):
 def test_limits(text, match):
     with pytest.raises(OptionError, match=match):
         condition(text, FRAME)
+
+
+def test_a_tree_is_at_most_twice_as_deep_as_its_brackets_may_be():
+    """Brackets around one comparison, which with its column is two nodes deep itself; one node deeper is too deep."""
+    tree = parsed("n = 1 OR n > 2")
+    for deepest in (60, 61):
+        while len(list(leftmost(tree))) < deepest:
+            tree = exp.Paren(this=tree)
+        if deepest == 2 * MAX_DEPTH:
+            expected = condition("n = 1 OR n > 2", FRAME).tolist()
+            assert [value is True for value in _Walk(FRAME).value(tree).to_list()] == expected
+        else:
+            with pytest.raises(RecursionError):
+                _Walk(FRAME).value(tree)
+
+
+def leftmost(node):
+    """The nodes from a tree's root down its first branches."""
+    while node is not None:
+        yield node
+        node = None if isinstance(node, exp.Column) else node.this
+
+
+def test_what_stands_side_by_side_is_not_deep():
+    many = " OR ".join(["(NOT (NOT (n = 1)))"] * 80)
+    assert condition(many, FRAME).tolist() == condition("n = 1", FRAME).tolist()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate
+from palate.data.reading.columns import _Columns, _fits, choose_columns, position_of
 from palate.data.reading.looks import Column
 from palate.errors import DataError, OptionError
 
@@ -322,3 +323,100 @@ def test_a_third_column_of_an_array_is_the_rating_and_for_choices_the_time_if_it
     assert set(choices.times.tolist()) <= set(SECONDS.tolist())
     assert choices.report.columns == {"user": "column_1", "item": "column_2", "time": "column_3"}
     assert palate.read(np.column_stack([USERS, ITEMS, STARS]), kind="implicit").report.columns["count"] == "column_3"
+
+
+# ---- one decision at a time
+
+
+def chosen(kind="explicit", given=(), **columns):
+    """{field: name of its column} of a table with these values."""
+    names = list(columns)
+    given = {**dict.fromkeys(("user", "item", "rating", "time", "weight")), **dict(given)}
+
+    def sample(at):
+        return pl.Series(names[at], columns[names[at]])
+
+    found = choose_columns(names, given, named=True, source="it", sample=sample, kind=kind)
+    return {field: names[at] for field, at in found.at.items()}
+
+
+PAIRS = {"user": ["a", "b", "a", "c"], "item": ["x", "x", "y", "z"]}
+TIMES = [1_400_000_000, 1_400_000_100, 1_450_000_000, 1_460_000_000]
+
+
+def test_a_weight_may_look_like_a_time_and_a_rating_may_not():
+    for field, values, fits in (
+        ("rating", TIMES, False), ("weight", TIMES, True), ("count", TIMES, False), ("rating", ["2020-01-01"], False),
+        ("weight", ["2020-01-01"], False), ("rating", [1, 2, 3, 4], True), ("rating", ["4,5", "3", "2,5"], True),
+        ("rating", ["good", "bad"], False), ("weight", ["good", "bad"], False), ("rating", [[1], [2]], False),
+        ("time", TIMES, True), ("time", ["2020-01-01"], True), ("time", [3, 4], True), ("time", [None, ""], True),
+        ("time", ["12:30", "9:15"], False), ("time", ["good", "bad"], False), ("user", ["ann", "bob"], True),
+        ("user", ["a text that goes on and on " * 3], False), ("item", ["a text that goes on and on " * 3], True),
+    ):  # fmt: skip
+        assert _fits(Column("x", pl.Series("x", values)), field) == fits, (field, values)
+    assert chosen(**PAIRS, rating=[1, 2, 3, 4], weight=TIMES)["weight"] == "weight"
+
+
+def test_a_weight_that_each_item_has_one_of_is_what_the_item_weighs():
+    stars = [1, 2, 3, 4]
+    assert "weight" not in chosen(**PAIRS, rating=stars, weight=[5, 5, 7, 9])
+    assert "weight" in chosen(**PAIRS, rating=stars, weight=[5, 6, 7, 9])  # item x has two
+    assert "weight" in chosen(**PAIRS, rating=stars, weight=[5, 5, 5, 5])  # the same everywhere
+    assert "weight" in chosen(**PAIRS | {"item": ["x", "y", "z", "w"]}, rating=stars, weight=[5, 5, 7, 9])
+    assert "weight" in chosen(**PAIRS, rating=stars, weight=[5, 5, 7, 9], given={"weight": "weight"})
+
+
+def test_the_first_row_is_shown_with_at_most_twenty_columns():
+    for n in (1, 19, 20, 21):
+        columns = _Columns([f"c{at}" for at in range(n)], lambda at: pl.Series([f"v{at}"]))
+        shown = ", ".join(f"{at}: 'v{at}'" for at in range(min(n, 20)))
+        assert columns.first_row == shown + (", ..." if n == 21 else "")
+    values = [[None], [], ["x" * 30], ["y" * 31]]
+    odd = _Columns(["a", "b", "c", "d"], lambda at: pl.Series(values[at], dtype=pl.String))
+    assert odd.first_row == f"0: '', 1: '', 2: '{'x' * 30}', 3: '{'y' * 27}...'"
+
+
+def test_a_position_counts_from_either_end():
+    names = ["a", "b", "c"]
+    assert [position_of(names, "user", at, "it") for at in (0, 2, -1, -3, "b")] == [0, 2, 2, 0, 1]
+    for column in (3, -4, "d"):
+        with pytest.raises(DataError, match=rf"no column {column!r} for user="):
+            position_of(names, "user", column, "it")
+    for column in (True, 1.0, ["a"]):
+        with pytest.raises(OptionError, match="give a column's name or position"):
+            position_of(names, "user", column, "it")
+
+
+# ---- tables that may be of items
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "is_refused"),
+    [([5, 7], ["x", "y"], True), ([5, 7, 5], ["x", "y", "z"], True), ([5], ["x"], False),
+     ([5, 7, 5], ["x", "y", "x"], False),
+     (["5a", "7b"], ["x", "y"], False)],
+)  # fmt: skip
+def test_users_may_be_how_many_an_item_has(users, items, is_refused):
+    columns = {"users": users, "item": items, "rating": [3] * len(users)}
+    if is_refused:
+        with pytest.raises(DataError, match="'users' may be how many users it has"):
+            palate.read(columns)
+    else:
+        palate.read(columns)
+    assert palate.read(columns, user="users").n_items == len(set(items))
+
+
+@pytest.mark.parametrize(
+    ("authors", "items", "is_refused"),
+    [(["a", "b"], ["x", "y"], True), (["a"], ["x"], False), (["a", "b", "b"], ["x", "x", "y"], False),
+     (["a", "a", "b"], ["x", "x", "y"], True)],
+)  # fmt: skip
+def test_an_author_may_be_who_made_the_item(authors, items, is_refused):
+    columns = {"author": authors, "item": items, "rating": [3, 4, 5][: len(items)]}
+    options = {"duplicates": "last"}
+    if is_refused:
+        with pytest.raises(DataError, match="'author' may be who made an item"):
+            palate.read(columns, **options)
+    else:
+        palate.read(columns, **options)
+    assert palate.read(columns, user="author", **options).n_users == len(set(authors))

@@ -593,3 +593,16 @@ def test_times_beyond_64_bits_are_refused():
             read(columns, time="time")
         with contextlib.suppress(DataError):
             assert read(columns).times is None
+
+
+@pytest.mark.parametrize(
+    ("members", "is_one"),
+    [
+        (["mimetype", "content.xml"], True), (["mimetype", "content.xml", "meta.xml"], True), (["mimetype"], False),
+        (["content.xml"], False), (["xl/workbook.xml"], True), (["a.csv", "xl/workbook.bin"], True),
+        (["workbook.xml"], False), (["a.csv", "b.csv"], False), ([], False),
+    ],
+)  # fmt: skip
+def test_a_workbook_is_told_by_its_members(members, is_one):
+    assert containers.is_workbook(members) == is_one
+    assert containers.is_workbook(dict.fromkeys(members)) == is_one

@@ -6,6 +6,7 @@ import pytest
 
 from palate.data.reading import read
 from palate.data.reading import textfiles as _textfiles
+from palate.data.reading.layouts import find_layout
 from palate.errors import DataError
 
 
@@ -118,3 +119,39 @@ def test_items_of_a_netflix_file_end_where_the_next_begins(monkeypatch):
 def test_one_line_is_no_netflix_file():
     with pytest.raises(DataError, match="nothing separates the fields"):
         pairs("7:\n", kind="explicit")
+
+
+@pytest.mark.parametrize("banner", ["%%MatrixMarket", "%%matrixmarket"])
+def test_a_matrix_market_file_is_no_list_of_items(banner):
+    """Its comments and sizes are lines of many lengths."""
+    lines = [
+        f"{banner} matrix coordinate pattern general",
+        "% made",
+        "% by nobody in particular",
+        "2 3 2",
+        "1 1",
+        "2 3",
+    ]
+    given = dict.fromkeys(("user", "item", "count", "time"))
+    for above in ([], ["", " "]):
+        assert find_layout([*above, *lines], given, 2, "it") is None
+        assert find_layout([*above, *lines], given | {"user": 0}, 2, "it") is None
+    without = [" ".join(items) for items in LISTS]
+    assert find_layout(without, given | {"user": 0}, 2, "it").first == "user"
+    assert find_layout([], given, 2, "it") is None and find_layout([""], given, 2, "it") is None
+
+
+def test_a_netflix_file_begins_with_an_item_and_a_row():
+    given = dict.fromkeys(("user", "item", "rating", "time"))
+    for lines, is_one in (
+        (["1:", "5,3,2005-09-06"], True), (["1:"], False), (["1:", "2:"], False), (["", "1:", "5,3,2005-09-06"], True),
+        (["5,3,2005-09-06", "1:"], False),
+    ):  # fmt: skip
+        found = find_layout(lines, given, 3, "it")
+        assert (found is not None and found.names == ["item", "user", "rating", "time"]) == is_one
+
+
+def test_an_svmlight_file_is_refused():
+    given = dict.fromkeys(("user", "item", "rating", "time"))
+    with pytest.raises(DataError, match="svmlight"):
+        find_layout(["5 1:1 7:1", "3 2:1 9:0.5"], given, 3, "it")

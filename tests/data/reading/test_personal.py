@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import palate
 from palate.data.reading.exports import EXPORTS, export_of
+from palate.data.reading.frames import Table
+from palate.data.reading.personal import _own_item
 from palate.errors import DataError
 
 GOODREADS = '''Book Id,Title,Author,ISBN,ISBN13,My Rating,Year Published,Date Read,Date Added,Exclusive Shelf,My Review
@@ -337,3 +339,29 @@ def test_other_xml_is_refused_in_words(stored, text):
 def test_other_json_arrays_are_left_to_the_other_readers(stored, text):
     with pytest.raises(DataError):
         palate.read(stored(text, "json"), user="me")
+
+
+# ---- which column has the items of a person's own table
+
+
+def own_table(names, *, named=True):
+    return Table("it", names, pl.Series, pl.Series, named)
+
+
+@pytest.mark.parametrize("kind", ["explicit", "implicit"])
+def test_the_items_of_a_table_without_names_are_the_only_column(kind):
+    assert _own_item(own_table(["column_1"], named=False), kind) == 0
+    if kind == "explicit":
+        assert _own_item(own_table(["column_1", "column_2"], named=False), kind) == 0
+    else:
+        with pytest.raises(DataError, match=r"it has no column names\. .* item=0, for instance"):
+            _own_item(own_table(["column_1", "column_2"], named=False), kind)
+
+
+@pytest.mark.parametrize(
+    ("names", "item"),
+    [(["item", "title"], "item"), (["title", "Item"], "Item"), (["rating", "Title"], "Title"), (["name"], "name"),
+     (["rating", "year"], None), ([], None)],
+)  # fmt: skip
+def test_the_items_of_a_named_table_are_ids_before_titles(names, item):
+    assert _own_item(own_table(names), "explicit") == item

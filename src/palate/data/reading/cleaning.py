@@ -235,7 +235,7 @@ def is_blank(texts: pl.Series) -> pl.Series:
 
     if texts.null_count() == 0 and not ((texts < "!") | (texts > "~")).any():
         return pl.Series([False]).new_from_index(0, len(texts))
-    return texts.is_null() | (texts.str.strip_chars() == "").fill_null(True)
+    return texts.is_null() | (texts.str.strip_chars() == "")
 
 
 # ---- rows that hold no rating, and bad ones

@@ -36,7 +36,6 @@ from palate.data.reading.personal import (
 from palate.data.reading.selecting import Selection
 from palate.data.reading.tables import joined_table
 from palate.data.reading.wide import Blank, long_table
-from palate.data.reading.wide_looks import check_not_wide, check_sample_not_wide
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, LabelTypeError
 from palate.kernels.threads import ahead
@@ -109,12 +108,10 @@ class Collector:
         header, how = text.dialect.header, text.how
         return Table(self.source, names, column, column, header, height=frame.height, is_text=True, how=how)
 
-    def add_table(self, table: Table, given: dict[str, Any], *, check_wide: bool = False) -> None:
+    def add_table(self, table: Table, given: dict[str, Any]) -> None:
         """Add all rows of a source with columns."""
         import polars as pl
 
-        if check_wide:
-            check_not_wide(table, given, self.kind)
         table = exploded(table, given)
 
         chosen = choose_columns(
@@ -140,10 +137,8 @@ class Collector:
         self.decide([rows.frame])
         self.add(rows)
 
-    def add_text(self, text: TextFile, given: dict[str, Any], *, check_wide: bool = False) -> None:
+    def add_text(self, text: TextFile, given: dict[str, Any]) -> None:
         """Add all rows of a text file. A block is parsed the exact way only if the fast way fails or finds bad rows."""
-        if check_wide and not text.dialect.header:
-            check_sample_not_wide(text.sample, given, self.kind, self.source)
         chosen = choose_columns(
             text.dialect.names,
             given,

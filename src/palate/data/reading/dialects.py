@@ -172,8 +172,7 @@ def _matrix_market(lines: list[str], at: int, source: str) -> Opening:
             f"{source} is a {shape} Matrix Market file: it holds half of its entries, and ratings of users and items "
             "are not symmetric. If they are, load it with scipy.io.mmread and pass the sparse matrix."
         )
-    at += 1
-    while at < len(lines) and (not lines[at].strip() or lines[at].startswith("%")):
+    while at < len(lines) and (not lines[at].strip() or lines[at].startswith("%")):  # the banner begins so too
         at += 1
     sizes = lines[at].split() if at < len(lines) else []
     if len(sizes) != 3 or not all(size.isdecimal() for size in sizes):

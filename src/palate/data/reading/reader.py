@@ -33,6 +33,7 @@ from palate.data.reading.selecting import Selection, check_where
 from palate.data.reading.tables import UNRATED
 from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
 from palate.data.reading.wide import check_wide
+from palate.data.reading.wide_looks import check_not_wide, check_sample_not_wide
 from palate.options import check_choice
 
 if TYPE_CHECKING:
@@ -186,12 +187,16 @@ def read(
                 elif person := person_of(sample_table(text), given, kind):
                     collector.add_person(collector.whole(text), person, given, may_repeat=duplicates is not None)
                 else:
-                    collector.add_text(text, given, check_wide=wide is None)
+                    if wide is None and not text.dialect.header:
+                        check_sample_not_wide(text.sample, given, kind, collector.source)
+                    collector.add_text(text, given)
         elif wide:
             collector.add_wide(table, given, blank, rows)
         elif person := person_of(table, given, kind):
             collector.add_person(table, person, given, may_repeat=duplicates is not None)
         else:
-            collector.add_table(table, given, check_wide=wide is None)
+            if wide is None:
+                check_not_wide(table, given, kind)
+            collector.add_table(table, given)
     items = collector.item_table if items is None else items
     return collector.ratings(policy, users=users, items=items, unrated=unrated)

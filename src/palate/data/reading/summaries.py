@@ -138,7 +138,8 @@ def _agreeing(columns: list[Doubles]) -> int | None:
     """The first column that has the sum, mean or count of the others in each row, whatever it is called."""
     if len(columns) <= MIN_OTHERS:
         return None
-    total, count = np.zeros(len(columns[0])), np.zeros(len(columns[0]))
+    total = np.zeros_like(columns[0])
+    count = np.zeros_like(total)
     for column in columns:
         total += np.nan_to_num(column)
         count += ~np.isnan(column)
