@@ -254,6 +254,10 @@ def test_events_of_a_key_are_limited_and_it_is_told_when_to_come_back(ask):
         ("/v1/recommendations", [{"user": "u3", "n": -1}]),
         ("/v1/recommendations", [{"session": ["i1"] * 10_001}]),
         ("/v1/recommendations", [{"likes": {f"i{n}": 1 for n in range(10_001)}}]),
+        ("/v1/recommendations", [{"user": "u3", "n": 1_000}] * 101),
+        ("/v1/recommendations", [{"user": "u3", "n": 10, "explain": True}] * 11),
+        ("/v1/recommendations", [{"user": "u3", "n": 60, "scenario": "why"}] * 2),
+        ("/v1/recommendations", [{"user": "u3", "where": f"year > {n}"} for n in range(21)]),
         ("/v1/rank", {"user": "u3", "items": ["i1"] * 10_001}),
         ("/v1/ask", {"n": 101}),
         ("/v1/feedback", [rated("x" * 200, "u3")]),
@@ -264,7 +268,7 @@ def test_events_of_a_key_are_limited_and_it_is_told_when_to_come_back(ask):
     ],
 )
 def test_what_is_too_much_is_refused(ask, path, body):
-    assert ask().ask("POST", path, json=body).status_code == 422
+    assert ask(scenarios={"why": {"explain": True}}).ask("POST", path, json=body).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from msgspec import Meta, Struct, field
 
 MAX_ITEMS = 1_000  # in one list asked for
 MAX_BATCH = 1_000  # requests, pairs or events in one call
+MAX_TOTAL = 100_000  # items in all lists of one call
+MAX_EXPLAINED = 100  # items with reasons in one call, at some 3 ms each
+MAX_CONDITIONS = 20  # different ones in one call
 MAX_RATINGS = 10_000  # ratings or choices of one user in a request
 
 Label = str | int

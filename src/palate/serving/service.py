@@ -177,7 +177,7 @@ class Service:
         ready: dict[str, list[tuple[int, ListRequest, Served, Person]]] = defaultdict(list)
         for at, request in enumerate(asked):
             try:
-                options = self._in_scenario(request)
+                options = self.in_scenario(request)
                 served = self.models.of(request.user, options.model)
                 person = self.person(served, request.user, request.likes, request.session)
                 ready[served.id].append((at, options, served, person))
@@ -197,8 +197,8 @@ class Service:
                     found[at] = ListAnswer(answer_id(served), served.id, person.label, person.is_known, took, items)
         return [found[at] for at in range(len(asked))]
 
-    def _in_scenario(self, request: ListRequest) -> ListRequest:
-        """The request with the options of its scenario, where it does not give its own."""
+    def in_scenario(self, request: ListRequest) -> ListRequest:
+        """The request with the options of its scenario, where it does not give its own. Raises ProblemError."""
         if request.scenario is None:
             return request
         if request.scenario not in self.settings.scenarios:

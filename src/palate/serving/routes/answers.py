@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -12,10 +13,13 @@ from msgspec import Meta, Struct
 from palate.errors import UnknownLabelError
 from palate.serving.endpoints import Call, Endpoint
 from palate.serving.people import label_in, label_in_or_title
-from palate.serving.problems import problem_of
+from palate.serving.problems import ProblemError, problem_of
 from palate.serving.schema import (
     MAX_BATCH,
+    MAX_CONDITIONS,
+    MAX_EXPLAINED,
     MAX_ITEMS,
+    MAX_TOTAL,
     AskRequest,
     Count,
     ExplanationAnswer,
@@ -57,11 +61,14 @@ class SimilarQuery(ModelQuery, forbid_unknown_fields=True, kw_only=True):
 
 async def recommendations(call: Call) -> ListAnswer:
     """Recommend items to a user, best first; an unknown user gets what a new user gets."""
-    return await call.service.lists.ask(_request(call.query, user=call.path["user"]))
+    request = _request(call.query, user=call.path["user"])
+    _check_work(call, [request])
+    return await call.service.lists.ask(request)
 
 
 async def many_recommendations(call: Call) -> list[ListAnswer | Problem]:
     """Recommend to many users, known or described, in one pass; an answer or a problem each, in order."""
+    _check_work(call, call.body)
     asked = (call.service.lists.ask(request) for request in call.body)
     made = await asyncio.gather(*asked, return_exceptions=True)
     return [one if isinstance(one, ListAnswer) else problem_of(one) for one in made]
@@ -77,6 +84,21 @@ async def ranking(call: Call) -> ListAnswer:
     )
     items = served.ranked(asked.items, options, person)
     return ListAnswer(answer_id(served), served.id, person.label, person.is_known, _since(began), items)
+
+
+def _check_work(call: Call, requests: Sequence[ListRequest]) -> None:
+    """Raise ProblemError for a call that would keep all others waiting."""
+    asked = []
+    for request in requests:
+        with suppress(ProblemError):  # of its own, told in its place
+            asked.append(call.service.in_scenario(request))
+    for n, limit, what in (
+        (sum(one.n for one in asked), MAX_TOTAL, "items"),
+        (sum(one.n for one in asked if one.explain), MAX_EXPLAINED, "items with reasons"),
+        (len({one.where for one in asked if one.where is not None}), MAX_CONDITIONS, "different conditions"),
+    ):
+        if n > limit:
+            raise ProblemError(422, f"This asks for {n:,} {what}; at most {limit:,} may be in one call.")
 
 
 def _request(options: ListOptions, user: str) -> ListRequest:
