@@ -14,7 +14,8 @@ from palate.serving.store import Event
 
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95)
 WATCHED = 0.9  # the level by which drift is told
-MAX_PER_SECOND = 200  # ratings judged: enough to see drift, few enough to cost little
+MAX_AT_ONCE = 200  # ratings judged: enough to see drift, few enough to cost little
+AT_MOST_EVERY = 0.1  # seconds
 
 
 class Judged:
@@ -24,7 +25,7 @@ class Judged:
         self._metrics = metrics
         self._held = dict.fromkeys(LEVELS, 0)
         self._n = 0
-        self._second, self._spent = 0, 0
+        self._next = 0.0  # when to judge again
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -42,16 +43,18 @@ class Judged:
 
     def see(self, served: Served, events: Sequence[Event]) -> None:
         """Compare new ratings with their intervals, those of known users and items, as many as time allows."""
-        model = served.model
+        model, now = served.model, time.monotonic()
+        if now < self._next:
+            return
         if model.kind != "explicit" or not served.recommender.has_intervals:
             return
         users, items = model.user_vocabulary, model.item_vocabulary
         rated = [(code_of(users, one.user), code_of(items, one.item), one.value) for one in events]
         known = [(user, item, value) for user, item, value in rated if user >= 0 and item >= 0 and value is not None]
-        known = known[: self._allowance()]
+        known = known[:MAX_AT_ONCE]
         if not known:
             return
-        self._spent += len(known)
+        self._next = now + AT_MOST_EVERY
         user_codes, item_codes, values = (np.array(part) for part in zip(*known, strict=True))
         forecast = model.forecast(user_codes.astype(np.int32), item_codes.astype(np.int32))
         self._n += len(known)
@@ -63,9 +66,3 @@ class Judged:
             if level == WATCHED:
                 for place, count in (("below", below), ("inside", inside), ("above", above)):
                     self._metrics.judged.labels(place).inc(count)
-
-    def _allowance(self) -> int:
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._spent = second, 0
-        return MAX_PER_SECOND - self._spent

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import MutableMapping
 from http import HTTPStatus
+from itertools import count
 from pathlib import PurePath
 from traceback import extract_tb
 from typing import Any
@@ -21,6 +22,8 @@ from palate.serving.metrics import Metrics
 from palate.serving.problems import INTERNAL, MEDIA_TYPE
 from palate.serving.schema import Problem
 
+_PROCESS = secrets.token_hex(6)  # so that no two processes give the same id
+_NUMBERS = count(1)
 LOG = logging.getLogger("palate.serving")
 HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 NO_LIMIT = "palate.no_limit"  # a function that lifts the limit of time
@@ -56,7 +59,7 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, request_id = time.perf_counter(), 0, secrets.token_hex(8)
+        began, status, request_id = time.perf_counter(), 0, f"{_PROCESS}{next(_NUMBERS):x}"
         scope["palate.id"] = request_id
         # Routes see the path as it was sent, so that a label may have a slash in it: a%2Fb. They decode its parts.
         scope["path"] = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")

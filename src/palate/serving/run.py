@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from palate.serving.scenarios import read_scenarios
 from palate.serving.service import Service, Settings
 from palate.serving.store import GroupCommit, open_store
 
+COLLECT = 20_000, 20, 50  # objects before a collection: answers are freed without one
 OPTIONS = "PALATE_SERVE"  # the environment variable
 BACKLOG = 2048  # connections that may wait to be accepted
 
@@ -202,6 +204,9 @@ def made() -> Observed:
     service = service_of(options)
     app = application(service)
     _reload_on_hangup(service, options)
+    gc.collect()
+    gc.freeze()  # models stay: no collection need look at them
+    gc.set_threshold(*COLLECT)
     return app
 
 

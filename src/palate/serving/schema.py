@@ -111,7 +111,7 @@ class Feedback(Struct, forbid_unknown_fields=True, kw_only=True):
 # ---- answers ---------------------------------------------------------------------------------------------------------
 
 
-class Reason(Struct, omit_defaults=True):
+class Reason(Struct, omit_defaults=True, gc=False):
     """One of the user's own ratings, and how far it moves the prediction."""
 
     item: Label
@@ -120,7 +120,7 @@ class Reason(Struct, omit_defaults=True):
     contribution: float
 
 
-class Recommended(Struct):
+class Recommended(Struct, gc=False):
     """An item of a list. low and high are null where the model has no intervals."""
 
     item: Label
@@ -134,7 +134,7 @@ class Recommended(Struct):
     reasons: list[Reason] | None = None
 
 
-class ListAnswer(Struct):
+class ListAnswer(Struct, gc=False):
     """A list of items, best first."""
 
     id: str

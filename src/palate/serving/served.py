@@ -12,6 +12,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from palate.answers.elicitation import ask
 from palate.answers.explaining import explain_row
 from palate.answers.names import Names
 from palate.answers.predicting import check_distribution
-from palate.answers.ranking import BestItems, RecommendOptions, best_of, forecast_of
+from palate.answers.ranking import RecommendOptions, best_of, forecast_of
 from palate.answers.ranking.filters import Lists
 from palate.answers.ranking.queries import Query, query_of
 from palate.answers.results import Explanation
@@ -41,6 +42,7 @@ MAX_QUERIES = 256  # prepared ones that are kept
 Stamp = tuple[int, int, int]  # of a file: time of change in ns, inode, bytes
 MAX_CALLS = 1_000_000  # functions in a condition times items
 CALL = re.compile(r"\w\s*\(|\^@")
+N_DECIMALS = 6
 N_REASONS = 3  # with each item of a list
 
 
@@ -99,10 +101,15 @@ class Served:
         """The map of tastes. Raises OptionError for a model without factors."""
         return TasteMap.of(self.model)
 
-    def title(self, code: int) -> str | None:
-        """The title of an item; None in a model without titles."""
+    @cached_property
+    def titles(self) -> list[str | None]:
+        """The title of every item, in the order of the codes; None for one without."""
         titles = self.model.item_titles
-        return None if titles is None else titles[code]
+        return [None if titles is None else titles[code] for code in range(len(self.labels))]
+
+    def title(self, code: int) -> str | None:
+        """The title of an item; None for one without."""
+        return self.titles[code]
 
     # ---- lists
 
@@ -133,30 +140,25 @@ class Served:
         level = options.level if model.predicts_ratings and not math.isnan(model.noise) else None
         best = best_of(model, parts, query, level, options.at_least)
         if query.by == "mean" and model.predicts_ratings:
-            best = replace(best, mean=best.scores.astype(np.float64))
+            best = replace(best, mean=best.scores.astype(np.float64))  # what a prediction is, to the last digit
         lists: dict[int, list[Recommended]] = {}
-        for row, at in enumerate(order):
+        columns = [_numbers(one) for one in (best.scores, best.low, best.high, best.chance, best.mean)]
+        lengths = (best.codes >= 0).sum(axis=1).tolist()
+        for row, (at, codes) in enumerate(zip(order, best.codes.tolist(), strict=True)):
             options, person = asked[at]
-            codes = best.codes[row, : options.n]
-            codes = codes[codes >= 0].tolist()
-            lists[at] = self._listed(best, row, codes)
+            codes = codes[: min(options.n, lengths[row])]
+            lists[at] = self._listed(codes, [None if column is None else column[row] for column in columns])
             if options.explain:
                 self._give_reasons(lists[at], codes, row_of(model, person), person)
         return [lists[at] for at in range(len(asked))]
 
-    def _listed(self, best: BestItems, row: int, codes: list[int]) -> list[Recommended]:
-        """The items of one row, with what was asked for of each."""
-        n = len(codes)
-        nothing: list[Any] = [None] * n
-        low, high, chance, mean = (
-            nothing if column is None else column[row, :n].tolist()
-            for column in (best.low, best.high, best.chance, best.mean)
-        )
-        entries = zip(codes, best.scores[row, :n].tolist(), low, high, chance, mean, strict=True)
-        return [
-            Recommended(self.labels[code], self.title(code), rank, *rest)
-            for rank, (code, *rest) in enumerate(entries, 1)
-        ]
+    def _listed(self, codes: list[int], columns: Sequence[list[float] | None]) -> list[Recommended]:
+        """The items of these codes with score, low, high, chance and prediction of each; None where there is none."""
+        labels, titles = self.labels, self.titles
+        score, low, high, chance, mean = (repeat(None) if column is None else column for column in columns)
+        ranks = range(1, len(codes) + 1)
+        names = [labels[code] for code in codes], [titles[code] for code in codes]
+        return list(map(Recommended, *names, ranks, score, low, high, chance, mean))
 
     def _query(self, key: tuple[Any, ...], options: ListOptions) -> Query:
         """The options for this model, in codes; prepared once for all requests that share them."""
@@ -295,6 +297,11 @@ def _shared(options: ListOptions) -> tuple[Any, ...]:
         options.level,
         options.seed,
     )
+
+
+def _numbers(column: NDArray[np.floating] | None) -> list[list[float]] | None:
+    """A column as numbers with as many digits as mean anything: float32 has seven."""
+    return None if column is None else np.round(column.astype(np.float64), N_DECIMALS).tolist()
 
 
 def _number(value: float) -> float | None:

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Protocol
 
 import msgspec
@@ -32,6 +33,8 @@ from palate.serving.served import Served, Stamp
 from palate.serving.store import Item, Store
 
 LOG = logging.getLogger("palate.serving")
+_PROCESS = secrets.token_hex(6)  # so that no two processes give the same id
+_NUMBERS = count(1)
 LOOK_EVERY = 1.0  # seconds between looks at the models' files and the keys
 
 
@@ -212,4 +215,4 @@ class Service:
 
 def answer_id(served: Served) -> str:
     """The id of an answer. It begins with that of the model: feedback that names it says whose answer it was."""
-    return f"{served.id}.{secrets.token_hex(8)}"
+    return f"{served.id}.{_PROCESS}{next(_NUMBERS):x}"
