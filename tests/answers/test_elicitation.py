@@ -353,6 +353,7 @@ def test_a_neural_net_is_refused(data):
 # ---- real data
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_five_good_questions_beat_five_popular_ones(ml_100k):
     """Held-out users are asked about items of one half of their ratings, and tested on the other half."""

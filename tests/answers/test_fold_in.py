@@ -148,6 +148,7 @@ def half_folded_in(ratings, side, chosen, first):
     return np.array([np.clip(score, 1, 5) - asked.values for score in scores])
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_folding_in_users_of_movielens_knows_its_doubt(ml_100k):
     folded, unaware, refit = halves_folded_in(ml_100k, "user", [50, 50, 50, 50])
@@ -155,6 +156,7 @@ def test_folding_in_users_of_movielens_knows_its_doubt(ml_100k):
     assert folded <= refit + 0.003
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_folding_in_items_of_movielens_knows_its_doubt(ml_100k):
     folded, unaware, _ = halves_folded_in(ml_100k, "item", [300])

@@ -457,6 +457,7 @@ def test_popularity_by_the_published_protocol(ml_100k):
     assert report["recall@20"] == pytest.approx(0.1862, abs=5e-5)
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_popularity_on_ml_1m():
     folder = Path(os.environ.get("PALATE_DATA", "/nonexistent")) / "ml-1m"

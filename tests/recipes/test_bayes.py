@@ -192,6 +192,7 @@ def test_by_lower_orders_by_the_lower_ends():
 # ---- real data
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_folding_in_on_movielens_is_as_good_as_a_refit(ml_100k):
     folded, refit, values, coverage = fold_in_and_refit(ml_100k, 200, palate.Bayes(n_sweeps=100))

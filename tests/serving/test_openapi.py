@@ -53,6 +53,7 @@ def test_the_description_is_valid(api):
     assert all(operation["summary"].endswith(".") for operation in operations)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.path not in LONG], ids=lambda one: one.path)
 def test_every_answer_is_as_described(api, server, endpoint, mode):

@@ -305,6 +305,7 @@ def test_a_model_of_choices_has_no_stars(opened, likes):
     expect(page.locator("#map")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_a_server_with_keys_is_asked_with_one(opened, tmp_path):
     from palate.serving.guard import digest_of
 
@@ -344,6 +345,7 @@ def test_what_is_kept_may_be_anything(opened, films):
         ready(page)
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_films_of_movielens(opened, ml_100k):
     with serving(app_of(palate.Bayes(n_sweeps=6).fit(ml_100k))) as address:
@@ -406,6 +408,7 @@ def test_everything_can_be_done_by_keyboard(opened, films):
 AXE_STATES = [(320, "light"), (1280, "dark")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "scheme"), AXE_STATES)
 def test_axe_finds_nothing(opened, films, width, scheme):
     axe = pytest.importorskip(
@@ -442,6 +445,7 @@ COUNT_MOVES = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_motion_is_only_where_it_is_wanted(opened, films):
     for wish, moves in (("reduce", False), ("no-preference", True)):
         page = ready(opened(films, reduced_motion=wish))
