@@ -79,9 +79,9 @@ test: dev ## run the tests, but for the long ones
 	@echo "==> running the tests (make long runs those that take many seconds: the course, chains against brute force)"
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not long"  # whole files on each core: their tests share fits
 
-long: dev ## run the tests that take many seconds each
-	@echo "==> running the long tests"
-	@$(BIN)/python -m pytest -n auto --dist load -m long
+long: dev ## run the tests that take many seconds each, and properties on more examples
+	@echo "==> running the long tests, and properties on more examples"
+	@$(BIN)/python -m pytest -n auto --dist load -m "long or hypothesis" --hypothesis-profile=long
 
 FUZZ_SECONDS ?= 60
 fuzz: dev ## hostile files, conditions, model files and kernel calls (FUZZ_SECONDS=60 each; SEED=1 for others)
