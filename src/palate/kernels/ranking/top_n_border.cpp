@@ -66,7 +66,8 @@ nb::tuple pack_items(const Array& items, const Array& users, bool bias, int n_th
 // The arrays of pack_items, as a catalogue and its bounds.
 std::vector<Reach> unpack(const nb::tuple& packed, int64_t n_items, TopQuery& query) {
   if (packed.size() != 3) throw nb::value_error("packed must be what pack_items returns");
-  const auto codes = nb::cast<Array>(packed[0]), panels = nb::cast<Array>(packed[1]), reach = nb::cast<Array>(packed[2]);
+  const auto codes = nb::cast<Array>(packed[0]), panels = nb::cast<Array>(packed[1]),
+             reach = nb::cast<Array>(packed[2]);
   const int64_t width = level().panel_items, n_panels = (n_items + width - 1) / width;
   query.catalogue.n = n_panels * width;  // the last panel ends with scores that are NaN
   query.catalogue.codes = checked<int32_t>(codes, "packed[0]", {n_panels * width});
