@@ -25,7 +25,9 @@ def load_served(path: Path) -> Served:
             break
     learned = recommender.model.training.get("learned_up_to", 0)
     model_id = f"{path.stem}@{digest[:DIGEST_LETTERS]}"
-    return Served(recommender, path.stem, model_id, int(learned), stamp[0] / 1e9, path, stamp)
+    served = Served(recommender, path.stem, model_id, int(learned), stamp[0] / 1e9, path, stamp)
+    served.warm()
+    return served
 
 
 def stamp_of(path: Path) -> Stamp | None:

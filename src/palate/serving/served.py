@@ -111,6 +111,14 @@ class Served:
         """The title of an item; None for one without."""
         return self.titles[code]
 
+    def warm(self) -> None:
+        """Prepare what the first answers would wait for: a known user's list, and that of a new one."""
+        value = (
+            np.ones(1, np.float32) if self.model.kind == "implicit" else np.full(1, self.model.limits[1], np.float32)
+        )
+        one = CompressedRows(np.array([0, 1], np.int64), np.zeros(1, np.int32), value, None)
+        self.lists([(ListOptions(), Person(None, 0)), (ListOptions(), Person(None, -1, one))])
+
     # ---- lists
 
     def lists(self, asked: Sequence[tuple[ListOptions, Person]]) -> list[list[Recommended] | PalateError]:
