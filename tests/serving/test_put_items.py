@@ -4,6 +4,7 @@ import pytest
 
 import palate
 from helpers.serving import ADMIN, titled
+from palate.serving.gathering import gather
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,19 @@ def test_administration_alone_may(ask, file):
     client = ask(file)
     assert client.ask("PUT", "/v1/items", json=[NEW]).status_code == 403
     assert client.ask("PUT", "/v1/items", json=[{"item": "i1"}], headers=ADMIN).status_code == 422
+
+
+def test_a_fit_learns_what_was_put_and_misses_values_of_other_types(ask, file):
+    client = ask(file)
+    odd = {"item": "i901", "attributes": {"title": ["a", "list"], "genre": {"of": "things"}, "year": "soon"}}
+    put(client, NEW, odd, {"item": "i1", "attributes": {"genre": "opera"}})
+    rated = [{"id": f"e{n}", "user": "ann", "item": item, "value": 4} for n, item in enumerate(("i900", "i901"))]
+    client.post("/v1/feedback", rated)
+    store = client.service.store
+    before = palate.load(file).model
+    ratings = gather(before, store, store.last(), None).ratings()
+    table = dict(zip(ratings.item_vocabulary.labels.tolist(), ratings.item_table.to_dicts(), strict=True))
+    assert table["i900"]["genre"] == "western"
+    assert [table["i901"][name] for name in ("title", "genre", "year")] == [None, None, None]
+    i1 = before.item_table.to_dicts()[before.item_vocabulary.encode_one("i1")]
+    assert table["i1"] == i1 | {"genre": "opera"}

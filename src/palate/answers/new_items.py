@@ -34,7 +34,7 @@ def with_items(model: Model, attributes: Mapping[Label, Mapping[str, Any]]) -> M
     known = [(int(code), record) for code, record in zip(codes, records, strict=True) if code >= 0]
     new = [(label, record) for (label, record), code in zip(attributes.items(), codes, strict=True) if code < 0]
     if known and model.item_table is not None:
-        model = replace(model, item_table=_changed(model.item_table, known))
+        model = replace(model, item_table=with_values(model.item_table, known))
     return _with_new(model, [label for label, _ in new], [record for _, record in new]) if new else model
 
 
@@ -90,8 +90,8 @@ def _value(value: Any, kind: pl.DataType) -> Any:
         return None
 
 
-def _changed(table: pl.DataFrame, known: Sequence[tuple[int, Mapping[str, Any]]]) -> pl.DataFrame:
-    """A table with other values in some rows, given as (row, {column: value})."""
+def with_values(table: pl.DataFrame, known: Sequence[tuple[int, Mapping[str, Any]]]) -> pl.DataFrame:
+    """A table with other values in some rows, given as (row, {column: value}); one of another type is missing."""
     import polars as pl
 
     for name, kind in table.schema.items():

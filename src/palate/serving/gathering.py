@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palate.answers.new_items import with_values
 from palate.data.ratings import Ratings
 from palate.data.reading import read
 from palate.data.rows import row_codes
 from palate.data.vocabulary import Label, Vocabulary
 from palate.errors import OptionError, PalateError
 from palate.models.model import Model
-from palate.serving.people import label_in, says_something
+from palate.serving.people import code_of, label_in, says_something
 from palate.serving.store import Event, Item, Store
 
 if TYPE_CHECKING:
@@ -192,37 +193,10 @@ def _table_of(
 
     if attributes is None:
         return None
-    rows = dict(zip(old.labels.tolist(), attributes.rows(), strict=True)) if put else {}
-    names = attributes.columns
     codes = old.encode(new.labels, on_unknown="mark")
     table = attributes[np.maximum(codes, 0)]
     is_new = pl.Series("", codes < 0)
+    names = attributes.columns
     table = table.with_columns(pl.when(is_new).then(None).otherwise(pl.col(name)).alias(name) for name in names)
-    said: dict[Any, dict[str, Any]] = {}
-    for one in put:
-        label = _label(old, one.label)
-        if label is not None and new.find(label) >= 0:
-            before = dict(zip(names, rows.get(label, [None] * len(names)), strict=True))
-            said[new.find(label)] = before | {name: value for name, value in one.attributes.items() if name in names}
-    return _with_rows(table, said) if said else table
-
-
-def _label(vocabulary: Vocabulary, text: str) -> Label | None:
-    try:
-        return label_in(vocabulary, text)
-    except PalateError:
-        return None
-
-
-def _with_rows(table: pl.DataFrame, rows: dict[int, dict[str, Any]]) -> pl.DataFrame:
-    """A table with some of its rows replaced; values that do not fit a column's type are missing."""
-    import polars as pl
-
-    codes = list(rows)
-    columns = []
-    for name in table.columns:
-        values = pl.Series(name, [row[name] for row in rows.values()], strict=False).cast(
-            table[name].dtype, strict=False
-        )
-        columns.append(table[name].scatter(codes, values))
-    return table.with_columns(columns)
+    said = [(code_of(new, one.label), one.attributes) for one in put]
+    return with_values(table, [(code, values) for code, values in said if code >= 0])

@@ -171,6 +171,17 @@ def parts_of(model: Model, people: Sequence[Person]) -> tuple[list[UserRows], li
     return parts, trained + new
 
 
+def nth_row(parts: Sequence[UserRows], n: int) -> UserRows:
+    """The n-th of all rows in some parts, without its draws."""
+    for part in parts:
+        if n < len(part):
+            here = np.array([n])
+            features = None if part.features is None else take_rows(part.features, here)
+            return UserRows(part.codes[here], part.vectors[here], take_rows(part.history, here), None, features)
+        n -= len(part)
+    raise IndexError(n)
+
+
 def row_of(model: Model, person: Person) -> UserRows:
     """The row of one person."""
     parts, _ = parts_of(model, [person])

@@ -34,7 +34,7 @@ from palate.models.forecasts import Forecast
 from palate.models.model import Model, UserRows
 from palate.recommender import Recommender
 from palate.serving.maps import TasteMap
-from palate.serving.people import Person, label_in_or_title, parts_of, row_of
+from palate.serving.people import Person, label_in_or_title, nth_row, parts_of, row_of
 from palate.serving.schema import ListOptions, Prediction, Reason, Recommended
 from palate.serving.tables import Column, columns_of
 
@@ -157,7 +157,7 @@ class Served:
             codes = codes[: min(options.n, lengths[row])]
             lists[at] = self._listed(codes, [None if column is None else column[row] for column in columns])
             if options.explain:
-                self._give_reasons(lists[at], codes, row_of(model, person), person)
+                self._give_reasons(lists[at], codes, nth_row(parts, row), person)
         return [lists[at] for at in range(len(asked))]
 
     def _listed(self, codes: list[int], columns: Sequence[list[float] | None]) -> list[Recommended]:
