@@ -1,4 +1,6 @@
-"""All figures and the bars they are held against, measured in one run: `make bench` writes benchmarks/RESULTS.md.
+"""All figures and the bars they are held against: `make bench` writes benchmarks/RESULTS.md.
+
+Words of titles given as arguments choose sections; the others stay as they were.
 
 Protocols. ml-100k and ml-1m 90/10: rows in file order, a permutation by NumPy's default_rng(0), the first tenth tests.
 Likes: ratings of 4 and more, a fifth of each user's held out, the whole catalogue ranked.
@@ -10,16 +12,16 @@ search over settings for each, on the same split and the same kind of machine, o
 from __future__ import annotations
 
 import csv
-import datetime
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import report
 from gradient import all_of_sgd
 from known import IDS, all_of_known
-from measuring import Row, command_seconds, fit_timed, fresh, in_own_process, machine, rmse, split_90_10, timed
+from measuring import Row, command_seconds, fit_timed, fresh, in_own_process, rmse, split_90_10, timed
 from questions import all_of_questions
 from ranking import all_of_ranking
 from torch_loop import all_of_torch
@@ -28,8 +30,6 @@ from updating import all_of_updating
 import palate
 from palate import kernels
 from palate.recipes.gibbs import averaging
-
-RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def accuracy_bayes() -> list[Row]:
@@ -346,11 +346,6 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
 
 def main() -> None:
     wanted = sys.argv[1:]
-    parts = [
-        "# Results\n",
-        f"`make bench` wrote this on {datetime.date.today()}. {machine()}.\n",
-        "Protocols: top of benchmarks/run.py. On a shared machine seconds vary by a fifth.\n",
-    ]
     for title, section in SECTIONS.items():
         if wanted and not any(word.lower() in title.lower() for word in wanted):
             continue
@@ -358,16 +353,8 @@ def main() -> None:
         rows = section()
         for row in rows:
             print(f"   {row.what}: {row.measured}  [{row.bar}]  {row.met}", flush=True)
-        parts += [
-            f"## {title}\n",
-            "| what | measured | bar | met |",
-            "|---|---|---|---|",
-            *(r.line() for r in rows),
-            "",
-        ]
-    if not wanted:
-        RESULTS.write_text("\n".join(parts), encoding="utf-8")
-        print(f"wrote {RESULTS.name}")
+        report.put(title, rows, list(SECTIONS))
+        print(f"   in {report.RESULTS.name}", flush=True)
 
 
 if __name__ == "__main__":
