@@ -88,7 +88,7 @@ fuzz: dev ## hostile files, conditions, model files and kernel calls (FUZZ_SECON
 	@echo "==> hostile input, $(FUZZ_SECONDS) seconds for each target"
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_SECONDS)
 
-mutants: dev $(VENV)/.stamp-mutants ## change the code in small ways: do the tests notice? (MUTANTS=150 or all, SEED, MODULES, JOBS)
+mutants: dev $(VENV)/.stamp-mutants ## change the code in small ways: do the tests notice? (MUTANTS=150 or all, SEED, MODULES, TESTS, JOBS)
 	@echo "==> changing a copy of the code, one small change at a time"
 	@PYTHONPATH=tests $(BIN)/python -m mutants
 

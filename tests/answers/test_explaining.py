@@ -9,6 +9,7 @@ import pytest
 
 import palate
 from palate.answers.explaining import contributions, explain_row
+from palate.data.features import Features
 from palate.data.rows import CompressedRows
 from palate.models.model import take_rows
 
@@ -205,3 +206,15 @@ def test_rows_can_be_put_in_order(fits):
     for at, code in enumerate((12, 12, 10)):
         for one, two in zip(turned.row(at), everyone.history.row(code), strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+def test_a_table_of_users_is_encoded_once_however_many_explanations(tmp_path, monkeypatch):
+    ratings = palate.datasets.synthetic(30, 20, 400, seed=1)
+    table = pl.DataFrame({"user": ratings.user_vocabulary.labels.tolist(), "age": [20 + n % 7 for n in range(30)]})
+    rec = palate.Bayes(n_sweeps=10).fit(ratings.with_users(table), progress=False)
+    rec.save(tmp_path / "m.palate")
+    loaded, encode, calls = palate.load(tmp_path / "m.palate"), Features.encode, []
+    monkeypatch.setattr(Features, "encode", lambda self, rows: calls.append(len(rows)) or encode(self, rows))
+    for user in ("u1", "u2", "u3"):
+        assert str(loaded.explain(user, "i1")) == str(rec.explain(user, "i1"))
+    assert calls == [30]

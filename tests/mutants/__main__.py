@@ -1,7 +1,8 @@
 """`make mutants`: change the code in small ways and see whether the tests notice.
 
 MUTANTS=150 draws that many places, MUTANTS=all takes every one; SEED=1 draws others; MODULES="updating splitting" keeps
-to files with these names; JOBS=2 is how many run at once. Fails if less than 95% are seen. Changes that no test can see
+to files with these names; TESTS="data/reading/test_dates.py" keeps to these test files, and little has to be recorded;
+JOBS=2 is how many run at once. Fails if less than 95% are seen. Changes that no test can see
 are listed with their reasons in tests/mutants/unseen.toml and do not count. Survivors are written to build/mutants.
 """
 
@@ -94,7 +95,11 @@ def read_records(children):
     """{file: {line: tests}} and {test: cost}, recorded anew for test files that changed, or for all if the code did."""
     shared = [*(TREE / PALATE).rglob("*.py"), *(TREE / PALATE).rglob("*.so"), *(TREE / "tests/helpers").glob("*.py")]
     base = digest([*shared, *(TREE / "tests").glob("conftest.py")])
-    files = [file for pattern in TESTS for file in sorted((TREE / "tests").glob(pattern))]
+    files = [
+        file
+        for pattern in os.environ.get("TESTS", "").split() or TESTS
+        for file in sorted((TREE / "tests").glob(pattern))
+    ]
     kept = {str(file.relative_to(TREE)): BUILD / "records" / f"{base}-{digest([file])}.json" for file in files}
     missing = {file: path for file, path in kept.items() if not path.exists()}
     (BUILD / "records").mkdir(exist_ok=True)

@@ -1,76 +1,66 @@
-"""What is asked together is answered together, each with its own answer."""
+"""Batcher: who is answered together, who alone, and what a failure means for each."""
 
 import asyncio
-import time
 
 import pytest
+
+pytest.importorskip("msgspec")
 
 from palate.serving.batching import Batcher
 
 
-@pytest.fixture
-def passes():
-    """The sizes of the passes made."""
-    return []
+def passes_of(*turns):
+    """What each pass is asked when in each turn of the loop some more ask, and what everybody got."""
+    passes = []
 
-
-@pytest.fixture
-def batcher(passes):
     def answer(asked):
-        passes.append(len(asked))
-        return [ValueError(f"no {one}") if one < 0 else one * 10 for one in asked]
+        passes.append(list(asked))
+        return [ValueError(word) if word.startswith("bad") else word.upper() for word in asked]
 
-    return Batcher(answer)
-
-
-def test_those_of_one_turn_get_their_own_answers(batcher, passes):
-    async def all_of_them():
-        return await asyncio.gather(*(batcher.ask(one) for one in range(5)))
-
-    assert asyncio.run(all_of_them()) == [0, 10, 20, 30, 40]
-    assert passes == [5]
-
-
-def test_one_failure_is_the_failure_of_one(batcher):
-    async def all_of_them():
-        return await asyncio.gather(*(batcher.ask(one) for one in (1, -2, 3)), return_exceptions=True)
-
-    first, second, third = asyncio.run(all_of_them())
-    assert (first, third) == (10, 30)
-    assert str(second) == "no -2"
-
-
-def test_under_load_the_next_pass_waits_for_others_and_alone_it_does_not(batcher, passes):
-    async def two_in_a_row():
-        first = asyncio.ensure_future(batcher.ask(1))
-        for _ in range(3):  # turns of the loop
+    async def run():
+        batcher, tasks = Batcher(answer), []
+        for turn in turns:
+            tasks += [asyncio.ensure_future(batcher.ask(word)) for word in turn]
             await asyncio.sleep(0)
-        return await asyncio.gather(first, batcher.ask(2))
+        return await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert asyncio.run(two_in_a_row()) == [10, 20]
-    assert passes == [1, 1]
-    passes.clear()
-    batcher._took, batcher._ended = 10.0, time.perf_counter()  # a long pass that has just ended
-    assert asyncio.run(two_in_a_row()) == [10, 20]
-    assert passes == [2]
+    return passes, asyncio.run(run())
 
 
-def test_who_has_gone_disturbs_nobody(batcher):
-    async def one_leaves():
-        gone, stays = asyncio.ensure_future(batcher.ask(1)), asyncio.ensure_future(batcher.ask(2))
-        await asyncio.sleep(0)
-        gone.cancel()
-        return await stays
-
-    assert asyncio.run(one_leaves()) == 20
+def test_those_who_ask_in_one_turn_are_answered_in_one_pass():
+    assert passes_of(["a", "b", "c"]) == ([["a", "b", "c"]], ["A", "B", "C"])
 
 
-def test_a_pass_that_fails_as_a_whole_fails_for_all():
-    def fail(_):
-        raise RuntimeError("broken")
+def test_one_who_asks_alone_waits_for_nobody():
+    passes, answers = passes_of(["a"], [], [], ["b"])
+    assert passes == [["a"], ["b"]]
+    assert answers == ["A", "B"]
 
-    async def all_of_them():
-        asked = Batcher(fail)
-        return await asyncio.gather(asked.ask(1), asked.ask(2), return_exceptions=True)
 
-    assert [str(one) for one in asyncio.run(all_of_them())] == ["broken", "broken"]
+def test_those_who_come_while_each_turn_brings_more_join():
+    passes, answers = passes_of(["a", "b"], ["c"], ["d"], [], [], ["e"])
+    assert passes == [["a", "b", "c", "d"], ["e"]]
+    assert answers == list("ABCDE")
+
+
+def test_nobody_waits_forever_where_every_turn_brings_more(monkeypatch):
+    monkeypatch.setattr("palate.serving.batching.LONGEST", 0.0)
+    passes, _ = passes_of(["a", "b"], ["c", "d"], ["e", "f"])
+    assert [len(one) for one in passes] == [2, 2, 2]
+
+
+def test_a_failure_reaches_only_those_it_concerns():
+    _, (first, second, third) = passes_of(["a", "bad one", "c"])
+    assert (first, third) == ("A", "C")
+    assert isinstance(second, ValueError)
+
+
+def test_a_pass_that_fails_fails_for_everybody():
+    def answer(asked):
+        raise RuntimeError("no pass")
+
+    async def run():
+        batcher = Batcher(answer)
+        return await asyncio.gather(batcher.ask("a"), batcher.ask("b"), return_exceptions=True)
+
+    assert [str(error) for error in asyncio.run(run())] == ["no pass", "no pass"]

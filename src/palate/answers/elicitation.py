@@ -228,7 +228,7 @@ class UserPosteriors:
         self.S, self.G = start.S, start.G
         self.q, self.r = start.q.copy(), start.r.copy()
         if len(history.indices) <= FEW_RATINGS:
-            self.add_ratings(history.indices, history.weights, exact=True)
+            self.add_ratings(history.indices, history.weights)
         else:
             self._add_many(history.indices, history.weights)
 
@@ -243,8 +243,8 @@ class UserPosteriors:
         drops: Doubles = np.mean(np.maximum(alpha * self.r / (1 + alpha * self.q), 0), axis=0)
         return self.scale**2 * drops
 
-    def add_ratings(self, codes: Codes, weights: Floats | None = None, *, exact: bool = False) -> None:
-        """Go on as if the user had rated these few items, (m,). exact: in float64 throughout, which takes longer."""
+    def add_ratings(self, codes: Codes, weights: Floats | None = None) -> None:
+        """Go on as if the user had rated these few items, (m,)."""
         if len(codes) == 0:
             return
         roots = np.sqrt(self.alpha[:, None] * self._weights(codes, weights))  # (S, m)
@@ -252,7 +252,7 @@ class UserPosteriors:
         U: Doubles = self.S @ Z.swapaxes(1, 2)
         GU = self.G @ U
         M = np.asarray(np.linalg.inv(np.eye(len(codes)) + Z @ U), np.float64)
-        along, across = np.split(self._times(np.concatenate([U, self.S @ GU], axis=2), exact), 2, axis=1)
+        along, across = np.split(self._times(np.concatenate([U, self.S @ GU], axis=2)), 2, axis=1)
         turned = _product(M, along)
         self.q -= np.sum(turned * along, axis=1)
         self.r += np.sum(turned * (_product(U.swapaxes(1, 2) @ GU, turned) - 2 * across), axis=1)
@@ -281,16 +281,14 @@ class UserPosteriors:
     def _with_slopes(self, Z: Doubles, codes: Any) -> Doubles:
         return Z if self.slopes is None else Z * self.slopes[codes, None]
 
-    def _times(self, U: Doubles, exact: bool) -> Doubles:
-        """z_j . u of all items and the columns u of U (S, k, m), (S, m, n)."""
+    def _times(self, U: Doubles) -> Doubles:
+        """z_j . u of all items and the columns u of U (S, k, m), (S, m, n): products of float32, as items are kept."""
         rows, n = U.swapaxes(1, 2), self.items.shape[1]
-        kind: Any = np.float64 if exact else np.float32
         step = max(1, FEW_PRODUCTS // max(U[0].size, 1))
         product: Doubles = np.empty((*rows.shape[:2], n))
-        small = np.asarray(rows[:, :, :-1], kind)
+        small = rows[:, :, :-1].astype(np.float32)
         for start in range(0, n, step):
-            items = np.asarray(self.items[:, start : start + step, :-1], kind)
-            product[:, :, start : start + step] = small @ items.swapaxes(1, 2)
+            product[:, :, start : start + step] = small @ self.items[:, start : start + step, :-1].swapaxes(1, 2)
         product += rows[:, :, -1:]
         return product if self.slopes is None else product * self.slopes
 

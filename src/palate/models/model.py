@@ -394,7 +394,9 @@ class Model:
         """The feature matrix F of user rows, (m, n_features); None if the model has no side information."""
         if self.user_info is None or user_rows.features is not None:
             return user_rows.features
-        return self.user_info.matrix(user_rows.history, self.user_info.encode_some(self.user_table, user_rows.codes))
+        info = self.once(_user_info)
+        assert info is not None
+        return info.matrix(user_rows.history, info.encode_some(self.user_table, user_rows.codes))
 
     def user_rows(self, codes: Codes) -> UserRows:
         """Return user rows for codes (m,); -1 is a cold-start user."""
@@ -468,6 +470,11 @@ class Model:
 def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | None:
     texts = titles(table) if vocabulary.what == "item" else None
     return None if texts is None else Titles(texts)
+
+
+def _user_info(model: Model) -> SideInfo | None:
+    """The user_info of a model, with the encoding of its table: a loaded model has not encoded it yet."""
+    return None if model.user_info is None else model.user_info.learned_from(model.user_table)
 
 
 def _uses_attributes(info: SideInfo | None, posterior: Posterior | None) -> bool:

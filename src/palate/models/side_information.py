@@ -98,6 +98,8 @@ class SideInfo:
 
     def learned_from(self, table: pl.DataFrame | None) -> SideInfo:
         """Return this with the encoding of a table in its cache."""
+        if self.encoded is not None and self.encoded[0] is table:
+            return self
         design = self.encode(table)
         return self if design is None or table is None else replace(self, encoded=(table, design))
 
