@@ -29,13 +29,16 @@ RECIPES = {
     "ImplicitALS": palate.ImplicitALS(n_factors=8, seed=1),
     "BPR": palate.BPR(n_factors=8, n_epochs=60, seed=1),
     "EASE": palate.EASE(),
+    "SparseEASE": palate.SparseEASE(k=20),
     "Neighbors, likes": palate.Neighbors(),
     "Neighbors of users, likes": palate.Neighbors(by="users"),
     "Popularity, likes": palate.Popularity(),
 }
-IMPLICIT = {"ImplicitALS", "BPR", "EASE", "Neighbors, likes", "Neighbors of users, likes", "Popularity, likes"}
+IMPLICIT = {
+    "ImplicitALS", "BPR", "EASE", "SparseEASE", "Neighbors, likes", "Neighbors of users, likes", "Popularity, likes"
+}  # fmt: skip
 FACTORS = {"Bayes", "ALS", "SGD", "SGD in a range", "ImplicitALS", "BPR"}
-HISTORIES = {"Neighbors", "Neighbors of users", "EASE", "Neighbors, likes", "Neighbors of users, likes"}
+HISTORIES = {"Neighbors", "Neighbors of users", "EASE", "SparseEASE", "Neighbors, likes", "Neighbors of users, likes"}
 TASTES = {*FACTORS, *HISTORIES}
 RATES = {*TASTES, "Bias", "Mean"} - IMPLICIT
 INTERVALS = {"Bayes", "Bias", "Mean"}  # others claim them only when given ratings to validate on
@@ -45,6 +48,7 @@ THREADS = {*TASTES, "Bias"}
 SWEEPS = {*FACTORS, "Bias"}
 MEASURES = {  # what similar_items and similar_users call how similar they are, where it is not the cosine
     "EASE": ("weight", "cosine"),
+    "SparseEASE": ("weight", "cosine"),
     "Neighbors": ("similarity", "cosine"),
     "Neighbors, likes": ("similarity", "cosine"),
     "Neighbors of users": ("cosine", "pearson"),
@@ -888,7 +892,8 @@ COUNTS_IGNORED = {
     "ImplicitALS": palate.ImplicitALS(n_factors=8, confidence="equal", seed=1),
     "ImplicitALS in blocks": palate.ImplicitALS(n_factors=70, confidence="equal", seed=1),
     "EASE": palate.EASE(confidence="equal"),
-    **{name: RECIPES[name] for name in IMPLICIT - {"ImplicitALS", "EASE"}},
+    "SparseEASE": palate.SparseEASE(k=20, confidence="equal"),
+    **{name: RECIPES[name] for name in IMPLICIT - {"ImplicitALS", "EASE", "SparseEASE"}},
 }
 
 
@@ -927,7 +932,7 @@ def everything(rec):
     """What a model answers to everything, as one comparable value."""
     options = [{"by": by} for by in ("lower", "thompson") if rec.has_posterior]
     kind = rec.model.recipe["name"]
-    has_histories = kind in ("EASE", "Neighbors")
+    has_histories = kind in ("EASE", "SparseEASE", "Neighbors")
     new_item = as_given(rec, {"u1": 5, "u2": 1})
     frames = [
         rec.predict(pairs_of(rec)),

@@ -29,6 +29,7 @@ _HOMES = {
     "Ratings": "data.ratings",
     "Recommender": "recommender",
     "SGD": "recipes",
+    "SparseEASE": "recipes",
     "Vocabulary": "data.vocabulary",
     "check": "data.checking",
     "compare": "evaluation",
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     )
     from palate.data.vocabulary import Vocabulary
     from palate.evaluation import compare, cross_validate, evaluate
-    from palate.recipes import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity
+    from palate.recipes import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity, SparseEASE
     from palate.recommender import Recommender, load
     from palate.tuning import tune
 
@@ -83,6 +84,7 @@ __all__ = [
     "Popularity",
     "Ratings",
     "Recommender",
+    "SparseEASE",
     "Vocabulary",
     "check",
     "compare",

@@ -9,7 +9,7 @@ import palate
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError, TamperedModelError
 from palate.models.implicit import choice_signals
-from palate.recipes import closed_form, ease
+from palate.recipes import closed_form, costs, ease
 from palate.storing.container import read, write
 
 
@@ -223,22 +223,23 @@ def test_what_does_not_fit_is_refused_with_the_number():
 
 
 def test_what_the_machine_has_free_is_the_limit(monkeypatch):
-    monkeypatch.setattr(ease, "available_memory", lambda: 10_000)
+    monkeypatch.setattr(costs, "available_memory", lambda: 10_000)
     with pytest.raises(OptionError, match=r"needs 10\.4 KB, more than the 10 KB that this machine has free"):
-        palate.EASE().fit(choices([(0, at) for at in range(50)]))
-    monkeypatch.setattr(ease, "available_memory", lambda: None)  # a machine that does not say
+        costs.check_memory("EASE", 10_400, 50, None, "SparseEASE")
+    for module in (costs, ease):  # a machine that does not say
+        monkeypatch.setattr(module, "available_memory", lambda: None)
     palate.EASE().fit(choices([(0, at) for at in range(50)]))
 
 
 def test_amounts_of_memory():
-    assert [ease.bytes_of(text) for text in ("256MB", "2 gb", "1.5KB", "12", 12, "3B", "1TB")] == [
+    assert [costs.bytes_of(text) for text in ("256MB", "2 gb", "1.5KB", "12", 12, "3B", "1TB")] == [
         256_000_000, 2_000_000_000, 1500, 12, 12, 3, 10**12,
     ]  # fmt: skip
     for wrong in ("", "GB", "-1GB", "1PB", "1e9", "0", True, None, 0, "nan"):
         with pytest.raises(OptionError, match="give a size such as"):
-            ease.bytes_of(wrong)
-    assert ease.available_memory() > 10**6
-    assert [ease.as_bytes(n) for n in (12, 55_000_000, 1_240_000_000)] == ["12 bytes", "55 MB", "1.24 GB"]
+            costs.bytes_of(wrong)
+    assert costs.available_memory() > 10**6
+    assert [costs.as_bytes(n) for n in (12, 55_000_000, 1_240_000_000)] == ["12 bytes", "55 MB", "1.24 GB"]
 
 
 def test_the_memory_needed_is_shown_before_the_fit(capsys):
@@ -261,12 +262,12 @@ def test_a_large_fit_says_its_bytes_and_seconds_before_it_begins(monkeypatch, ca
     monkeypatch.setattr(closed_form, "invert", stop)  # the fit itself is never begun
     for patched in (False, True):
         if patched:
-            monkeypatch.setattr(ease, limit, value)
+            monkeypatch.setattr(costs, limit, value)
         with pytest.raises(InterruptedError):
             palate.EASE().fit(likes)
         said = capsys.readouterr().err
         assert bool(said) == patched
-    assert "EASE of" in said and "MB and about" in said and "second" in said and "ImplicitALS" in said
+    assert "EASE of" in said and "MB and about" in said and "second" in said and "SparseEASE" in said
     with pytest.raises(InterruptedError):
         palate.EASE().fit(likes, progress=False)
     assert capsys.readouterr().err == ""
@@ -279,19 +280,19 @@ def test_the_seconds_of_an_inversion_grow_with_the_cube():
 
 
 def test_times_in_words():
-    assert [ease.as_time(s) for s in (0.2, 40, 119, 120, 7199, 12_600, 10**6)] == [
+    assert [costs.as_time(s) for s in (0.2, 40, 119, 120, 7199, 12_600, 10**6)] == [
         "1 second", "40 seconds", "119 seconds", "2 minutes", "120 minutes", "3.5 hours", "278 hours",
     ]  # fmt: skip
 
 
 def test_the_limit_of_a_container_counts(tmp_path, monkeypatch):
-    assert ease._memory_of_container(tmp_path / "none") is None
+    assert costs._memory_of_container(tmp_path / "none") is None
     (tmp_path / "memory.current").write_text("300\n")
     for limit, free in (("max", None), ("1000", 700), ("200", 0)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
-        assert ease._memory_of_container(tmp_path) == free
-    monkeypatch.setattr(ease, "_memory_of_container", lambda: 700)
-    assert ease.available_memory() == 700
+        assert costs._memory_of_container(tmp_path) == free
+    monkeypatch.setattr(costs, "_memory_of_container", lambda: 700)
+    assert costs.available_memory() == 700
 
 
 # ---- files

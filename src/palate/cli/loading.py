@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palate.recipes.base import Recipe
     from palate.recommender import Recommender
 
-RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "ImplicitALS", "EASE", "Neighbors", "BPR", "Popularity")
+RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "ImplicitALS", "EASE", "SparseEASE", "Neighbors", "BPR", "Popularity")
 TUNABLE = (
     "Bayes",
     "ALS",
@@ -22,6 +22,7 @@ TUNABLE = (
     "Bias",
     "ImplicitALS",
     "EASE",
+    "SparseEASE",
     "Neighbors",
     "BPR",
 )  # the recipes that palate.tune has a search space for

@@ -205,21 +205,23 @@ FIT_OPTIONS: dict[str, Any] = {
         "count_exponent", float, "ALS, ImplicitALS: scale weight decay by (number of ratings) ^ exponent, from 0 to 1."
     ),
     "unobserved_weight": _number("unobserved_weight", float, "ImplicitALS: weight of the pairs that were not chosen."),
-    "dropout": _number("dropout", float, "EASE: probability that a choice is hidden during learning."),
+    "dropout": _number("dropout", float, "EASE, SparseEASE: probability that a choice is hidden during learning."),
     "user_exponent": _number(
-        "user_exponent", float, "EASE: weight users by (number of choices) ^ -exponent, exponent from 0 to 1."
+        "user_exponent",
+        float,
+        "EASE, SparseEASE: weight users by (number of choices) ^ -exponent, from 0 to 1.",
     ),
     "item_exponent": _number(
-        "item_exponent", float, "EASE: divide item scores by (number of choices) ^ exponent, from 0 to 1."
+        "item_exponent", float, "EASE, SparseEASE: divide item scores by (number of choices) ^ exponent."
     ),
     "confidence": _text(
         "confidence",
         LEARNING,
-        "ImplicitALS, EASE: weight counts relative to the user's mean count, or equal.",
+        "ImplicitALS, EASE, SparseEASE: weight counts relative to the user's mean count, or equal.",
         metavar="CHOICE",
     ),
     "by": _text("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
-    "k": _number("k", int, "Neighbors: number of neighbors of an item or user."),
+    "k": _number("k", int, "Neighbors, SparseEASE: number of neighbors of an item or user."),
     "shrinkage": _number(
         "shrinkage", float, "Neighbors: how strongly to shrink similarities that rest on few ratings."
     ),

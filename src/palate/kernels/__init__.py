@@ -1,10 +1,10 @@
 """The compiled kernels: arrays in, arrays out.
 
 A folder holds one story: rows (solving users given items, Gram matrices, predictions), blocks (the same for many
-factors), links (features), latent (ordered ratings), sgd, bpr, neighbors, ranking (top-n lists, ranks of targets) and
-random. In it x.cpp computes and x_border.cpp checks the arguments from Python and carries the docstring. levels,
-border and pool hold what all share: instruction sets, checks, threads. The same functions in plain NumPy stand in
-palate.kernels.reference.
+factors), links (features), latent (ordered ratings), sgd, bpr, neighbors, supports (regressions on a few items each),
+ranking (top-n lists, ranks of targets) and random. In it x.cpp computes and x_border.cpp checks the arguments from
+Python and carries the docstring. levels, border and pool hold what all share: instruction sets, checks, threads. The
+same functions in plain NumPy stand in palate.kernels.reference.
 
 Kernels run without Python's lock. Do not change arrays in another thread before the call returns: codes that were in
 range when they were checked may no longer be, and then the process may crash.
@@ -40,6 +40,8 @@ from palate.kernels._kernels import (
     solve_blocks,
     solve_draws,
     solve_rows,
+    solve_supports,
+    sparse_gram,
     step_curve,
     top_n,
     top_n_of,
@@ -75,6 +77,8 @@ __all__ = [
     "solve_blocks",
     "solve_draws",
     "solve_rows",
+    "solve_supports",
+    "sparse_gram",
     "step_curve",
     "top_n",
     "top_n_of",

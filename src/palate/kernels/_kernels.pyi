@@ -129,6 +129,28 @@ def expect_truncated(means: Floats, steps: Steps, cuts: Floats, *, n_threads: in
 def count_steps(
     means: Floats, steps: Steps, n_steps: int, *, low: float, width: float, n_bins: int, n_threads: int = 0
 ) -> NDArray[np.int64]: ...
+def sparse_gram(
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    values: Floats | None,
+    other_indptr: NDArray[np.int64],
+    other_indices: Codes,
+    other_values: Floats | None,
+    *,
+    n_threads: int = 0,
+) -> tuple[NDArray[np.int64], Codes, Floats]: ...
+def solve_supports(
+    gram_indptr: NDArray[np.int64],
+    gram_indices: Codes,
+    gram_values: Floats,
+    *,
+    diagonal: Floats,
+    ridges: Floats,
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    targets: Codes,
+    n_threads: int = 0,
+) -> Floats: ...
 def step_curve(
     scores: Floats,
     cuts: Floats,

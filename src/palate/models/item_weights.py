@@ -29,9 +29,12 @@ class ItemWeights(HistoryFactors):
     Attributes:
         weights (float32 array of shape (n_items, n_items), or CompressedRows): B; row j holds the weights from item j
             of a history to the items that are scored.
+        are_similarities (bool, default False): Whether the weights of an item are its similarities with the items it
+            is near to, as those of Neighbors, and not what a regression gave them.
     """
 
     weights: Floats | CompressedRows = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    are_similarities: bool = False
 
     def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """The part of the scores that histories contribute, (n_rows, n_items): X B, or the damped weighted mean."""
@@ -80,11 +83,14 @@ class ItemWeights(HistoryFactors):
 
     def most_similar_items(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n items with the largest weight above 0 for each of some items: codes, weights (m, n), and their name."""
-        if isinstance(self.weights, CompressedRows):  # an item's nearest neighbors are in its column
-            near = take_rows(transpose_rows(self.weights, len(self.items)), codes)
-            rows, name = to_dense(near, len(self.items)), "similarity"
+        weights = self.weights
+        if not isinstance(weights, CompressedRows):
+            rows = weights[codes]
+        elif self.are_similarities:  # an item's nearest neighbors are in its column
+            rows = to_dense(take_rows(transpose_rows(weights, len(self.items)), codes), len(self.items))
         else:
-            rows, name = self.weights[codes], "weight"
+            rows = to_dense(take_rows(weights, codes), len(self.items))
+        name = "similarity" if self.are_similarities else "weight"
         return *select_top(np.where(rows > 0, rows, -np.inf).astype(np.float32), n), name
 
 
@@ -92,6 +98,8 @@ def pack(factors: ItemWeights) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
     """Return what a model file holds besides biases and history: header and tensors."""
     header = {"confidence": factors.confidence, "damping": factors.damping}
     weights = factors.weights
+    if isinstance(weights, CompressedRows) and not factors.are_similarities:
+        header["regressed"] = True
     if not isinstance(weights, CompressedRows):
         return header, {"item.weights": weights}
     return header, {
@@ -111,7 +119,14 @@ def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[
         indptr, indices, values = (tensors[f"item.weights.{part}"] for part in ("indptr", "indices", "values"))
         weights = CompressedRows(indptr, indices, values, None)
     _check(weights, len(factors.items))
-    return ItemWeights.of(factors, confidence=header["confidence"], damping=damping, weights=weights)
+    are_similarities = isinstance(weights, CompressedRows) and not header.get("regressed", False)
+    return ItemWeights.of(
+        factors,
+        confidence=header["confidence"],
+        damping=damping,
+        weights=weights,
+        are_similarities=are_similarities,
+    )
 
 
 def _check(weights: Floats | CompressedRows, n_items: int) -> None:

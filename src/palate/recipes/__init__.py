@@ -2,7 +2,8 @@
 
 `base.py` holds what all recipes share, `monitor.py` what happens around each sweep, `checks.py` the checks of options.
 `bayes.py` rests on the Gibbs sampler in `gibbs/`; `sgd.py` and `bpr.py` share `gradient_descent.py`; `ease.py` inverts
-its matrix (`closed_form.py`) with `inverse.py` and chooses its weight decay in `ease_decay.py`.
+its matrix (`closed_form.py`) with `inverse.py` and chooses its weight decay in `ease_decay.py`; `sparse_ease.py` solves
+small systems (`sparse_closed_form.py`), whose settings `sparse_choice.py` chooses; `costs.py` says what a fit needs.
 """
 
 from palate.recipes.als import ALS
@@ -15,8 +16,9 @@ from palate.recipes.implicit import ImplicitALS
 from palate.recipes.monitor import Sweep
 from palate.recipes.neighbors import Neighbors
 from palate.recipes.sgd import SGD
+from palate.recipes.sparse_ease import SparseEASE
 
-ALL: tuple[type[Recipe], ...] = (Bayes, ALS, SGD, ImplicitALS, EASE, Neighbors, BPR, Bias, Mean, Popularity)
+ALL: tuple[type[Recipe], ...] = (Bayes, ALS, SGD, ImplicitALS, EASE, SparseEASE, Neighbors, BPR, Bias, Mean, Popularity)
 RECIPES = {recipe.__name__: recipe for recipe in ALL}
 
 __all__ = [
@@ -32,5 +34,6 @@ __all__ = [
     "Neighbors",
     "Popularity",
     "Recipe",
+    "SparseEASE",
     "Sweep",
 ]

@@ -37,7 +37,7 @@ class Chosen:
     @classmethod
     def of(cls, histories: CompressedRows, signals: Floats | None, chosen: Codes, user_exponent: float) -> Chosen:
         """X with these entries, (n,), or ones."""
-        column = np.zeros(int(chosen[-1]) + 1, np.int32)
+        column = np.zeros(int(chosen.max()) + 1, np.int32)
         column[chosen] = np.arange(len(chosen), dtype=np.int32)
         values = np.ones(len(histories.indices), np.float32) if signals is None else signals
         X = CompressedRows(histories.indptr, column[histories.indices], values, None)

@@ -8,16 +8,13 @@ stand in the docstring of `EASE`.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from palate.answers.ranking.memory import bytes_of
 from palate.data.ratings import Kind, Ratings
-from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Floats
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
@@ -25,14 +22,15 @@ from palate.models.item_weights import ItemWeights
 from palate.options import check_between, check_choice, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
 from palate.recipes.closed_form import Chosen, by_items, by_users, chosen_items
+from palate.recipes.costs import Needs, available_memory, check_memory
 from palate.recipes.ease_decay import choose_decay
 from palate.recipes.inverse import TRIAL, seconds_to_invert
 from palate.recipes.monitor import Monitor
+from palate.recipes.sparse_ease import SparseEASE, learn
 
-MANY_BYTES = 10**9  # a fit that needs more is announced ...
-MANY_SECONDS = 60  # ... and one that takes longer
 SECONDS_PER_PRODUCT = 1e-9  # of sparse matrices, on one thread
-CONTAINER = Path("/sys/fs/cgroup")  # where Linux tells a container its limits
+MEMORY_SHARE = 0.25  # of what is free: a fit that needs more than this ...
+PATIENCE = 120  # ... or more seconds is made on supports instead
 
 
 @dataclass(frozen=True)
@@ -133,14 +131,16 @@ class EASE(Recipe):
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         chosen = chosen_items(ratings)
-        need = memory_needed(ratings.n_users, ratings.n_items, len(chosen))
-        check_memory(need, ratings.n_items, self.memory)
         X = self._choices(ratings)
-        cost = needs(need, X, self.n_threads)
+        cost = needs(memory_needed(ratings.n_users, ratings.n_items, len(chosen)), X, self.n_threads)
+        if self.memory is None and _is_too_much(cost):
+            monitor.announce(f"EASE of {ratings.n_items:,} items {cost.text}: goes on as SparseEASE.")
+            return learn(self._sparse(), ratings, monitor)
+        check_memory("EASE", cost.n_bytes, ratings.n_items, self.memory, "SparseEASE")
         monitor.note(cost.text)
         if cost.is_large:
             monitor.announce(
-                f"EASE of {ratings.n_items:,} items {cost.text}. Ctrl-C stops it; ImplicitALS needs far less of both."
+                f"EASE of {ratings.n_items:,} items {cost.text}. Ctrl-C stops it; SparseEASE needs far less of both."
             )
         decay = self._decay(ratings)
         monitor.taken["weight_decay"] = decay
@@ -152,6 +152,11 @@ class EASE(Recipe):
         weights = _to_weights(P, X.popularities**-self.item_exponent, chosen, ratings.n_items)
         biases = no_biases(ratings.n_users, ratings.n_items)
         return Trained(ItemWeights.of(biases, history=ratings.by_user(), confidence=self.confidence, weights=weights))
+
+    def _sparse(self) -> SparseEASE:
+        """The recipe with the same options for catalogues that are too large for this one."""
+        shared = ("weight_decay", "dropout", "user_exponent", "item_exponent", "confidence", "n_threads")
+        return SparseEASE(**{name: getattr(self, name) for name in shared})
 
     def _choices(self, ratings: Ratings) -> Chosen:
         histories = ratings.by_user()
@@ -183,21 +188,18 @@ def memory_needed(n_users: int, n_items: int, n_chosen: int) -> int:
     return 4 * (n_chosen**2 + max(work, second))
 
 
-class Needs(NamedTuple):
-    """What a fit needs, in words, and whether that is so much that users must hear of it before the fit."""
-
-    text: str
-    is_large: bool
-
-
 def needs(n_bytes: int, X: Chosen, n_threads: int) -> Needs:
-    """The bytes of a fit and, if it inverts more than a small matrix, its seconds on this machine."""
+    """The bytes of a fit and, if it inverts more than a small matrix, about its seconds on this machine."""
     n = min(X.n_users, X.n_items)
     if n <= 2 * TRIAL:
-        return Needs(f"needs {as_bytes(n_bytes)}", n_bytes > MANY_BYTES)
+        return Needs(n_bytes, 0.0)
     seconds = seconds_to_invert(n, n_threads) + _products(X) * SECONDS_PER_PRODUCT / (n_threads or os.cpu_count() or 1)
-    text = f"needs {as_bytes(n_bytes)} and about {as_time(seconds)}"
-    return Needs(text, n_bytes > MANY_BYTES or seconds > MANY_SECONDS)
+    return Needs(n_bytes, seconds)
+
+
+def _is_too_much(cost: Needs) -> bool:
+    free = available_memory()
+    return cost.seconds > PATIENCE or (free is not None and cost.n_bytes > MEMORY_SHARE * free)
 
 
 def _products(X: Chosen) -> float:
@@ -206,58 +208,3 @@ def _products(X: Chosen) -> float:
         return float(np.square(X.by_user.counts, dtype=np.float64).sum())
     by_item = float(np.square(X.by_item.counts, dtype=np.float64).sum())
     return by_item + len(X.by_item.indices) * float(X.n_users + X.n_items)
-
-
-def check_memory(need: int, n_items: int, budget: str | int | None) -> None:
-    """Raise OptionError if the fit needs more memory than the budget; None: than the machine has free."""
-    allowed = available_memory() if budget is None else bytes_of(budget)
-    if allowed is None or need <= allowed:
-        return
-    source = "this machine has free" if budget is None else "memory= allows"
-    raise OptionError(
-        f"EASE of {n_items:,} items needs {as_bytes(need)}, more than the {as_bytes(allowed)} that {source}: "
-        "keep the most popular items, or use ImplicitALS."
-    )
-
-
-def available_memory() -> int | None:
-    """The bytes of memory that are free or can be freed; None if the system does not tell."""
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
-        free = int(found[1]) * 1024 if found else None
-    except OSError:
-        free = _physical_memory()
-    allowed = _memory_of_container()
-    return free if allowed is None else min(allowed, allowed if free is None else free)
-
-
-def _memory_of_container(folder: Path = CONTAINER) -> int | None:
-    """The bytes that the limit of a Linux container leaves; None without a limit."""
-    try:
-        limit, used = ((folder / f"memory.{name}").read_text("ascii").strip() for name in ("max", "current"))
-    except OSError:
-        return None
-    return max(0, int(limit) - int(used)) if limit.isdecimal() else None
-
-
-def _physical_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def as_time(seconds: float) -> str:
-    """Seconds in words: 40 seconds, 12 minutes, 3.5 hours."""
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.{int(seconds < 10 * size)}f} {unit}".replace(".0 ", " ")
-    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
-
-
-def as_bytes(amount: int) -> str:
-    """Bytes in words: 55 MB, 1.2 GB."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if amount >= size:
-            return f"{amount / size:.3g} {unit}"
-    return f"{amount} bytes"

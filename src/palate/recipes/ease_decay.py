@@ -103,7 +103,7 @@ class Hidden:
         n_parts = min(N_PARTS, max(1, N_ROWS // len(eligible)))
         users = np.sort(rng.permutation(eligible)[: N_ROWS // n_parts]).astype(np.int32)
         own = take_rows(X.by_user, users)
-        parts = (_shuffled_ranks(own, rng) % N_PARTS).astype(np.float32)
+        parts = (shuffled_ranks(own, rng) % N_PARTS).astype(np.float32)
         rows = np.repeat(np.arange(len(users), dtype=np.int32), n_parts)
         x = take_rows(own, rows)
         part_of_row = np.arange(len(rows)) % n_parts
@@ -138,7 +138,7 @@ class Hidden:
         return self.ndcg(P, scales, n_threads) if (np.diagonal(P) > 0).all() else 0.0
 
 
-def _shuffled_ranks(rows: CompressedRows, rng: np.random.Generator) -> NDArray[np.int64]:
+def shuffled_ranks(rows: CompressedRows, rng: np.random.Generator) -> NDArray[np.int64]:
     """The place of each entry in a random order of its row, from 0, whatever the order of the entries."""
     owners = row_codes(rows)
     keys, ranks = np.empty(len(owners)), np.empty(len(owners), np.int64)

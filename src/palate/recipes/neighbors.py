@@ -139,7 +139,7 @@ class Neighbors(Recipe):
         if self.by == "users":
             model = UserNeighbors.of(biases, damping=damping, similarity=similarity).with_history(ratings.by_user())
         else:
-            model = ItemWeights.of(biases, damping=damping, history=ratings.by_user())
+            model = ItemWeights.of(biases, damping=damping, history=ratings.by_user(), are_similarities=True)
             model = self._with_weights(model, similarity)
         if monitor.valid is None or ratings.is_implicit:
             return Trained(model)

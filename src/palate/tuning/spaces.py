@@ -28,6 +28,13 @@ SPACES: dict[str, dict[str, Any]] = {
         "item_exponent": [0.0, 0.05, 0.1, 0.2],
         "confidence": ["relative", "equal"],
     },
+    "SparseEASE": {
+        "k": (20, 500),
+        "weight_decay": (5.0, 500.0),
+        "user_exponent": [0.0, 0.25, 0.5, 0.75, 1.0],
+        "item_exponent": [-0.1, 0.0, 0.1, 0.2],
+        "confidence": ["relative", "equal"],
+    },
     "Neighbors": {"k": (5, 1000), "shrinkage": (0.1, 1000.0)},
     "BPR": {"n_factors": [31, 63, 127], "lr": (0.02, 0.5), "weight_decay": (0.002, 0.1)},
     "ALS": {

@@ -12,6 +12,7 @@
 #include "kernels/ranking/ranking.hpp"
 #include "kernels/rows/rows.hpp"
 #include "kernels/sgd/sgd.hpp"
+#include "kernels/supports/supports.hpp"
 
 namespace palate {
 
@@ -51,6 +52,9 @@ struct Level {
   RankTargetsScratch* rank_targets_scratch;
   RankTargets* rank_targets;
   RankTargets* rank_targets_of;
+  // supports
+  SolveSupportsScratch* solve_supports_scratch;
+  SolveSupports* solve_supports;
   // random
   Normals* normals;
 };

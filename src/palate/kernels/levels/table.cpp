@@ -54,6 +54,10 @@ TopN top_n, top_n_of;
 RankTargetsScratch rank_targets_scratch;
 RankTargets rank_targets, rank_targets_of;
 
+// supports/solve_supports.cpp
+SolveSupportsScratch solve_supports_scratch;
+SolveSupports solve_supports;
+
 // random/normals.cpp
 Normals normals;
 
@@ -94,6 +98,9 @@ const Level table = {
     rank_targets_scratch,
     rank_targets,
     rank_targets_of,
+    // supports
+    solve_supports_scratch,
+    solve_supports,
     // random
     normals,
 };

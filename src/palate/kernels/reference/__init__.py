@@ -21,6 +21,7 @@ from palate.kernels.reference.rows import (
     targets_of,
 )
 from palate.kernels.reference.sgd import descend
+from palate.kernels.reference.supports import solve_supports, sparse_gram
 
 __all__ = [
     "compress_rows",
@@ -47,6 +48,8 @@ __all__ = [
     "solve_blocks",
     "solve_draws",
     "solve_rows",
+    "solve_supports",
+    "sparse_gram",
     "step_curve",
     "targets_of",
     "top_n",
