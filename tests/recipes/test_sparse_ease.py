@@ -112,11 +112,14 @@ def test_few_users_with_enough_choices_get_the_usual_settings():
     }  # fmt: skip
 
 
-def test_another_setting_must_be_better_by_more_than_a_little():
+def test_another_setting_must_be_better_by_two_standard_errors():
     usual = sparse_choice.USUAL
     other = usual._replace(weight_decay=10.0)
-    assert sparse_choice._best({usual: 0.1, other: 0.1002}, usual) == usual
-    assert sparse_choice._best({usual: 0.1, other: 0.1004}, usual) == other
+    rng = np.random.default_rng(0)
+    ndcg, gains = rng.random(400), rng.normal(size=400)
+    gains = (gains - gains.mean()) / gains.std(ddof=1) / 20  # a standard error of 1/400
+    for errors, best in ((1.9, usual), (2.1, other)):
+        assert sparse_choice._best({usual: ndcg, other: ndcg + gains + errors / 400}, usual) == best
 
 
 def test_the_choice_is_that_of_the_settings_tried_by_hand():
@@ -125,7 +128,7 @@ def test_the_choice_is_that_of_the_settings_tried_by_hand():
     given = sparse_choice.Given(None, None, None, 0.33, 30)
     trial = sparse_choice.Trial(hidden, by_popularity(likes), given)
     settings = sparse_choice.Settings(0.5, 20.0, 0.1)
-    found = trial.ndcg(0.5, (20.0,), (0.1,))[settings]
+    found = trial.ndcg(0.5, (20.0,), (0.1,))[settings].mean()
     rest = palate.read(_pairs(hidden.rest), kind="implicit", user="user", item="item")
     rec = palate.SparseEASE(k=30, user_exponent=0.5, weight_decay=20.0, item_exponent=0.1).fit(rest, progress=False)
     gains = []

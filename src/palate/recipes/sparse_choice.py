@@ -3,7 +3,7 @@
 A fifth of the choices of sampled users is hidden, weights on small supports are learned from the rest, and the hidden
 choices are ranked among all items. First the weight decay is chosen, then the exponent of users at that decay; the
 exponent of items only scales scores, so all its values are tried each time. What is usual stays unless another setting
-is better by `GAIN`: the usual values are near the best on every data set looked at (docs/decisions.md).
+is better beyond doubt: the usual values are near the best on every data set looked at (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -12,23 +12,18 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows, row_codes, rows_of_entries, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, rows_of_entries, take_rows, transpose_rows
 from palate.kernels import multiply_sparse, rank_targets_of
 from palate.models.factors import Codes, Doubles, Floats
 from palate.recipes.closed_form import Chosen
-from palate.recipes.ease_decay import K, shuffled_ranks
+from palate.recipes.hidden import Hidden, is_better, ndcg_of
 from palate.recipes.sparse_closed_form import SparseGram, rising
 
 USER_EXPONENTS = (0.5, 0.0, 1.0)  # the usual one first
 ITEM_EXPONENTS = (0.0, -0.1, 0.1)
 DECAYS = (40.0, 10.0, 20.0, 80.0, 160.0)  # times the mean of x^2
-GAIN = 0.003  # by which share of the usual settings' NDCG others must be better
 SMALL = 30  # items of a support here
-N_USERS = 1000  # whose choices are hidden
-MIN_CHOICES = 5  # of such a user
-MIN_USERS = 100  # with fewer, the usual settings are taken
 BLOCK_SCORES = 20_000_000  # in memory at once
 
 
@@ -80,38 +75,10 @@ def choose(histories: CompressedRows, signals: Floats | None, chosen: Codes, giv
     return _best(found, usual)
 
 
-def _best(found: dict[Settings, float], usual: Settings) -> Settings:
-    best = max(found, key=lambda settings: found[settings])
-    return best if found[best] > (1 + GAIN) * found[usual] else usual
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """Choices of which some are hidden: `rest`, all users; and of the sampled `users` those left and those hidden."""
-
-    rest: CompressedRows
-    signals: Floats | None  # of the rest
-    users: Codes
-    targets: CompressedRows  # by user of the sample
-
-    @classmethod
-    def of(cls, histories: CompressedRows, signals: Floats | None) -> Hidden | None:
-        """Hide a fifth of the choices of a sample; None if too few users have enough of them."""
-        rng = np.random.Generator(np.random.Philox(0))
-        eligible = np.flatnonzero(histories.counts >= MIN_CHOICES)
-        if len(eligible) < MIN_USERS:
-            return None
-        users = np.sort(rng.permutation(eligible)[:N_USERS]).astype(np.int32)
-        is_sampled = np.zeros(histories.n_rows, bool)
-        is_sampled[users] = True
-        owners = row_codes(histories)
-        n_hidden = np.where(is_sampled, histories.counts // MIN_CHOICES, 0)
-        is_hidden = shuffled_ranks(histories, rng) < n_hidden[owners]
-        rest = rows_of_entries(histories, ~is_hidden)
-        return cls(
-            rest, None if signals is None else signals[~is_hidden], users,
-            take_rows(rows_of_entries(histories, is_hidden), users),
-        )  # fmt: skip
+def _best(found: dict[Settings, Doubles], usual: Settings) -> Settings:
+    """The settings with the largest mean NDCG, if it is beyond doubt that it is larger than that of the usual ones."""
+    best = max(found, key=lambda settings: float(found[settings].mean()))
+    return best if is_better(found[best], found[usual]) else usual
 
 
 class Trial:
@@ -125,8 +92,8 @@ class Trial:
 
     def ndcg(
         self, user_exponent: float, decays: tuple[float, ...], item_exponents: tuple[float, ...]
-    ) -> dict[Settings, float]:
-        """The mean NDCG@K of the hidden choices with each decay and exponent of items."""
+    ) -> dict[Settings, Doubles]:
+        """The NDCG@20 of each sampled user, (n_users,), with each decay and exponent of items."""
         given = self.given
         X = rising(self.hidden.rest, self.hidden.signals, self.chosen, user_exponent)
         G = SparseGram.of(X, given.n_threads)
@@ -135,15 +102,15 @@ class Trial:
         shares = given.dropout / (1 - given.dropout) * X.masses
         ridges = np.stack([decay * X.mean_square + shares for decay in decays]).astype(np.float32)
         scales = np.stack([X.popularities**-exponent for exponent in item_exponents])
-        found: dict[Settings, float] = {}
+        found: dict[Settings, Doubles] = {}
         for decay, weights in zip(decays, G.weights(self.supports, ridges, given.n_threads), strict=True):
             values = self._ndcg_of(X, transpose_rows(weights, X.n_items), scales)
             found |= {Settings(user_exponent, decay, e): v for e, v in zip(item_exponents, values, strict=True)}
         return found
 
-    def _ndcg_of(self, X: Chosen, weights: CompressedRows, scales: Doubles) -> list[float]:
-        """The mean NDCG@K for each scaling of scores, (n_scales, n_items)."""
-        gains = np.zeros(len(scales))
+    def _ndcg_of(self, X: Chosen, weights: CompressedRows, scales: Doubles) -> Doubles:
+        """The NDCG@20 for each scaling of scores (n_scales, n_items), (n_scales, n_users)."""
+        found = np.zeros((len(scales), len(self.hidden.users)))
         place = np.full(int(self.chosen.max()) + 1, -1, np.int32)
         place[self.chosen] = np.arange(len(self.chosen), dtype=np.int32)
         all_targets = self._targets(place)
@@ -160,8 +127,8 @@ class Trial:
                     scores * scale.astype(np.float32), targets.indptr, targets.indices,
                     seen_indptr=rows.indptr, seen_indices=rows.indices, n_threads=self.given.n_threads,
                 )[0]  # fmt: skip
-                gains[at] += _ndcg(targets, ranks).sum()
-        return [float(gain) for gain in gains / len(self.hidden.users)]
+                found[at, block] = ndcg_of(targets, ranks)
+        return found
 
     def _targets(self, place: Codes) -> CompressedRows:
         """The hidden choices of items that others have chosen too, as places."""
@@ -170,10 +137,3 @@ class Trial:
         known[known] = place[targets.indices[known]] >= 0
         kept = rows_of_entries(targets, known)
         return replace(kept, indices=place[kept.indices])
-
-
-def _ndcg(targets: CompressedRows, ranks: NDArray[np.int64]) -> Doubles:
-    """The NDCG@K of each row; 0 for a row without targets."""
-    gains = np.bincount(row_codes(targets), np.where(ranks <= K, 1 / np.log2(1 + ranks), 0.0), targets.n_rows)
-    ideal = np.concatenate([[1.0], np.cumsum(1 / np.log2(2.0 + np.arange(K)))])
-    return np.asarray(gains / ideal[np.minimum(targets.counts, K)])
