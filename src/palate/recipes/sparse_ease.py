@@ -50,6 +50,10 @@ class SparseEASE(Recipe):
     catalogue of 40,000 items takes seconds and some hundred megabytes. update() changes the histories of users but no
     weights; it refuses choices of new items, which would have none.
 
+    What is not given is chosen by hidden choices of the training data. Where fewer than 100 users have five choices, it
+    is a weight_decay of 40 times the mean of x^2, a user_exponent of 0.5 and an item_exponent of 0. The fit's training
+    says what was taken. A fit says before it begins what it needs.
+
     Parameters:
         k (int, default 120): The number of items in a support, 1 to 4096.
         weight_decay (float or None, default None): Regularisation, above 0. None: of 10, 20, 40, 80 and 160 (times the
@@ -65,9 +69,6 @@ class SparseEASE(Recipe):
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
             bytes. None: as much as the machine has free.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores. Any number gives the same bytes.
-
-    Where fewer than 100 users have five choices, what is not given is 0.5, 40 times the mean of x^2, and 0. The fit's
-    training says what was taken. A fit states before it begins what it needs.
 
     Raises:
         OptionError: An option is out of its range. fit() raises it if the fit does not fit into the memory.
