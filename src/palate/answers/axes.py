@@ -182,9 +182,9 @@ def _word_columns(series: pl.Series) -> Iterator[tuple[str, Doubles]]:
             yield word, column
 
 
-def _words(value: Any) -> set[str]:
-    """The words of a cell: "Action|Comedy" gives {"Action", "Comedy"}, a list its members."""
+def _words(value: Any) -> dict[str, None]:
+    """The different words of a cell, in order: "Action|Comedy" has Action and Comedy, a list its members."""
     if value is None:
-        return set()
+        return {}
     parts = value if isinstance(value, list) else str(value).split("|")
-    return {word for part in parts if part is not None and (word := str(part).strip())}
+    return dict.fromkeys(word for part in parts if part is not None and (word := str(part).strip()))
