@@ -118,6 +118,9 @@ def test_columns_of_the_item_table():
     assert list(part) == ["number of ratings (log)", "year", "grid", "released", "is_new", "a", "x"]
     own = dict(_metadata(model_of(table=table.with_columns(release_year=2000)), counts, fitted))
     assert "year" not in own and "release_year" in own
+    named = dict(_metadata(model_of(table=pl.DataFrame({"title": ["Up"] * n})), counts, fitted))
+    assert list(named) == ["number of ratings (log)", "year"]
+    assert "Up" in dict(_metadata(model_of(table=pl.DataFrame({"kind": ["Up"] * n})), counts, fitted))
 
 
 def test_the_strongest_correlation_stands_first():

@@ -152,7 +152,7 @@ def _metadata(model: Model, counts: NDArray[np.int64], fitted: Mask) -> Iterator
     for series in rows.iter_columns():
         if series.dtype.is_numeric() or series.dtype.is_temporal() or series.dtype == pl.Boolean:
             yield from _number_column(series)
-        elif names is None or series.to_list() != names:
+        elif series.to_list() != names:
             yield from _word_columns(series)
 
 
