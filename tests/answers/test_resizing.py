@@ -9,7 +9,7 @@ import pytest
 import palate
 from palate.answers.resizing import _kept_others, _kept_samples, _with_new_samples, _with_others, add_rows, keep_rows
 from palate.models.cold_start import ColdStart
-from palate.models.posterior import SideSamples
+from palate.models.posterior import Posterior, SideSamples
 from palate.models.side_information import SideInfo
 
 TABLE = pl.DataFrame({"age": [20, 30, 40], "city": ["a", "b", None]})
@@ -49,9 +49,9 @@ def test_new_rows_are_zeros_and_new_others_are_columns_if_all_have_one():
 
 
 def test_columns_go_with_the_others_that_go():
-    own, others = np.array([True, False, True]), np.array([True, True, False, False])
+    own, others = np.array([True, False, True]), np.array([True, False, False, True])
     for info, n_features, left in (
-        (ALL, 6, [0, 1, 4, 5]),
+        (ALL, 6, [0, 3, 4, 5]),
         (SOME, 4, [0, 2, 3]),
         (NO_HISTORY, 2, [0, 1]),
         (None, 6, range(6)),
@@ -76,6 +76,8 @@ def test_side_information_counts_the_others():
     assert _kept_others(None, others) is None
     fewer = _kept_others(SOME, np.array([False, True, True, True]))
     assert (fewer.n_history, fewer.columns.tolist()) == (1, [-1, 0, -1])
+    first = _kept_others(SOME, np.array([True, True, False, False]))
+    assert (first.n_history, first.columns.tolist()) == (1, [0, -1])
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +127,21 @@ def test_a_model_of_some_rows_only(model):
     np.testing.assert_allclose(found.user_noise, [0.5, 0.7])
     np.testing.assert_allclose(found.item_noise, [1.6, 1.7])
     assert keep_rows(replace(model, item_noise=None), users, items).item_noise is None
+
+
+def test_each_side_of_draws_and_side_information_gets_its_own_number(model):
+    sides = (samples_of(5), samples_of(5))
+    info = SideInfo(3, Attributes())
+    posterior = Posterior(3.0, 1.0, np.ones(2, np.float32), *sides)
+    model = replace(model, posterior=posterior, user_info=info, item_info=info)
+    more = add_rows(model, longer(model.user_vocabulary, "d", "e"), longer(model.item_vocabulary, 9))
+    fewer = keep_rows(model, np.array([True, False, False]), np.array([False, True, True]))
+    for found, n_users, n_items in ((more, 5, 4), (fewer, 1, 2)):
+        users, items = found.posterior.users, found.posterior.items
+        assert (users.vectors.shape, users.link.shape) == ((2, n_users, 2), (2, n_items + 2, 2))
+        assert (items.vectors.shape, items.link.shape) == ((2, n_items, 2), (2, n_users + 2, 2))
+        assert (found.user_info.n_history, found.item_info.n_history) == (n_items, n_users)
+    np.testing.assert_array_equal(fewer.posterior.users.vectors[:, 0], sides[0].vectors[:, 0])
+    np.testing.assert_array_equal(fewer.posterior.users.link, sides[0].link[:, [1, 2, 3, 4]])
+    np.testing.assert_array_equal(fewer.posterior.items.link, sides[1].link[:, [0, 3, 4]])
+    assert not more.posterior.users.link[:, 3].any() and not more.posterior.items.link[:, 3:5].any()
