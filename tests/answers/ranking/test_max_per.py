@@ -87,6 +87,9 @@ def test_more_is_fetched_only_for_lists_that_are_not_full():
     limited(fetched(np.tile(np.arange(100, dtype=np.int32), (1, 1)), calls), 1, 3, 100, limits)
     assert calls == [(1, 6), (1, 24), (1, 96), (1, 100)]
     calls.clear()
+    limited(fetched(np.tile(np.arange(100, dtype=np.int32), (3, 1)), calls), 3, 50, 100, limits)
+    assert calls == [(3, 100)]
+    calls.clear()
     assert limited(fetched(ranking, calls), 3, 0, 100, limits)[0].shape == (3, 0) and calls == []
 
 
