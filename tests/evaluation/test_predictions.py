@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import palate
+from palate.errors import OptionError
 from palate.evaluation import Measure, Report
 from palate.evaluation.matching import codes_in_model
 from palate.evaluation.predictions import _losses, _TestRows, _verdict
@@ -99,6 +100,18 @@ def test_both_ends_belong_to_an_interval():
     for level in LEVELS:
         parts = [found[f"{part}_{level}"].tolist() for part in ("below", "coverage", "above", "width")]
         assert parts == [[1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1], [2, 2, 2, 2, 2]]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"items": ["i1"]}, {"where": "item = 'i1'"}, {"keep_seen": True}),
+        *({"by": "lower"}, {"level": 0.8}, {"at_least": 4}),
+    ],
+)
+def test_each_option_of_lists_is_refused_for_ratings(world, option):
+    with pytest.raises(OptionError, match=r"apply to recommended lists, .* take test\.likes"):
+        palate.evaluate(world[0], world[2], **option)
 
 
 REPORT = Report(
