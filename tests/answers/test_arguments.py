@@ -79,6 +79,9 @@ def test_choices_with_and_without_counts():
         assert row.indices.tolist() == ITEMS.encode(["tea", "jam"]).tolist()
         assert row.indptr.tolist() == [0, 2] and row.values.tolist() == [1, 1]
         assert (row.weights is None) if counts is None else (row.weights.tolist() == counts)
+    assert choices_of(ITEMS, {"tea": None, "jam": 3}).weights.tolist() == [1, 3]
+    assert choices_of(ITEMS, {"tea": None}).weights is None
+    assert choices_of(ITEMS, []).counts.tolist() == history_of(ITEMS, {}).counts.tolist() == [0]
     with pytest.raises(DataError, match="is chosen 2 times; give counts instead"):
         choices_of(ITEMS, ["tea", "tea"])
 
@@ -121,6 +124,7 @@ def test_labels_of_one_many_or_a_frame():
     assert (marking("raise"), marking("nan"), marking("fallback")) == ("raise", "mark", "mark")
     numbers = Vocabulary([5, 7], what="item")
     assert label_array(np.array([7, 5]), numbers).tolist() == [7, 5] == label_array([7, 5], numbers).tolist()
+    assert label_array(np.array([7.0]), numbers).dtype == np.int64
     assert label_array([1, "b"], ITEMS).tolist() == ["1", "b"]
 
 
@@ -150,6 +154,7 @@ def test_times_of_a_frame():
         86_400,
         172_800,
     ]
+    assert frame_times(pl.DataFrame({"time": [1_600_000_000_000]})).tolist() == [1.6e9]  # of milliseconds
     with pytest.raises(DataError, match="1 of 2 values in the time column are missing"):
         frame_times(pl.DataFrame({"time": [1.0, None]}))
 
@@ -199,6 +204,10 @@ def test_a_frame_of_many_has_a_row_for_each():
     assert rows_in(rated | {"weight": [1.0, 1.0, 1.0, 1.0]}, "ccab")[1] == {"tea": (2, 1)}
     with pytest.raises(DataError, match="a weight or count is negative"):
         rows_in(rated | {"weight": [1.0, -1.0, 1.0, 1.0]}, "ccab")
+    with pytest.raises(DataError, match="a weight is NaN"):
+        rows_in(rated | {"weight": [1.0, np.nan, 1.0, 1.0]}, "ccab")
+    with pytest.raises(DataError, match="a count is NaN"):
+        rows_in({"item": ["tea"], "weight": [np.nan]}, "a", "implicit")
     with pytest.raises(DataError, match="'c': item 'tea' is rated 2 times"):
         rows_in(rated, "cabc")
 

@@ -58,7 +58,8 @@ def test_a_sweep_becomes_factors_without_biases():
         np.testing.assert_array_equal(whole, np.column_stack([part, np.zeros(len(part))]))
     assert (factors.mean, factors.unobserved_weight, factors.confidence) == (0, 0.5, "relative")
     np.testing.assert_allclose(factors.user_prior.mean, [*users.mean(axis=0), 0], rtol=1e-6)
-    assert not factors.item_prior.mean.any() and factors.problem == ImplicitProblem(0.5, 0.2, 0.75)
+    assert [prior.precision.shape for prior in (factors.user_prior, factors.item_prior)] == [(3, 3), (3, 3)]
+    assert factors.item_prior.mean.tolist() == [0, 0, 0] and factors.problem == ImplicitProblem(0.5, 0.2, 0.75)
     precision = np.zeros((3, 3))
     precision[:2, :2] = 0.5 * items.T.astype(float) @ items
     np.testing.assert_allclose(factors.row_precision(4), precision + 0.2 * (4 + 1.5) ** 0.75 * np.eye(3), rtol=1e-5)
