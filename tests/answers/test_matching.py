@@ -2,6 +2,7 @@
 
 import io
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate
+from palate.answers.matching import Found, Match, _agree, _without_conflicts
 from palate.answers.works import isbn13, works_of
 from palate.data.reading.exports import EXPORTS
 from palate.errors import DataError, OptionError
@@ -418,3 +420,64 @@ def test_an_error_names_the_file_or_says_the_source(tmp_path):
     for name, source in (*named.items(), ("the source", made)):
         with pytest.raises(DataError, match=f"^{name} has . users, not one person"):
             FILM_MODEL.match(source)
+
+
+# ---- what is found, and what is said of it
+
+
+def test_an_item_is_taken_if_it_is_the_only_one_and_not_doubtful():
+    assert (Found("title", [7]).code, Found("title", [7, 8]).code, Found("", []).code) == (7, -1, -1)
+    assert Found("title", [7], is_doubtful=True).code == -1
+
+
+@pytest.mark.parametrize(
+    ("year", "authors", "other_year", "other_authors", "told"),
+    [
+        (None, "", None, "", "title"), (1990, "", None, "", "title"), (None, "", None, "lee", "title"),
+        (1990, "", 1990, "", "title and year"), (1990, "", 1991, "", "title, one year apart"),
+        (1991, "", 1990, "", "title, one year apart"), (1990, "", 1992, "", "no"),
+        (1990, "lee", 1950, "lee ann", "title and author"), (1990, "lee", 1990, "bo", "no"),
+        (1990, "", None, "lee", "title, unchecked"), (None, "lee", 1990, "", "title, unchecked"),
+        (1990, "lee", 1990, "", "title and year"),
+    ],
+)  # fmt: skip
+def test_what_two_works_of_one_title_agree_in(year, authors, other_year, other_authors, told):
+    work = works_of(["Up"], None)[0]
+    one, other = (
+        replace(work, year=when, authors=frozenset(names.split()))
+        for when, names in ((year, authors), (other_year, other_authors))
+    )
+    assert _agree(one, other) == told
+
+
+def test_rivals_for_one_item_are_doubtful():
+    works = [replace(works_of(["Up"], None)[0], label=at, year=year) for at, year in enumerate((1, 2, 3, 3, 4))]
+    found = [Found("title", [5]), Found("title", [5]), Found("title", [6]), Found("title", [6]), Found("label", [5])]
+    assert [one.is_doubtful for one in _without_conflicts(works, found)] == [True, True, False, False, False]
+    found = [Found("title", [5]), Found("title and year", [5]), Found("title", [7, 8]), Found("title", [7]), found[-1]]
+    assert not any(one.is_doubtful for one in _without_conflicts(works, found))
+    assert _without_conflicts(works[:1], [Found("title", [5], is_doubtful=True)])[0].is_doubtful
+
+
+def test_a_report_lists_ten_of_each_kind():
+    titles = tuple(f"t{at}" for at in range(1, 1012))
+    found = Match(
+        {"a": 5.0}, ["a", "b"], 2000, {"title": 1000, "label": 5}, titles, {"x": ("1", "2", "3", "4")}, {"y": "z"},
+        "kept", "1 row was left out.",
+    )  # fmt: skip
+    assert str(found).splitlines() == [
+        "1,005 of 2,000 items matched: 1,000 by title, 5 by label.",
+        "1 of them used: kept.",
+        "1 row was left out.",
+        "1 by title alone or without its subtitle: 'y' as 'z'.",
+        "1 ambiguous, not taken: 'x' fits '1', '2', '3'.",
+        f"1,011 not in the model: {'; '.join(map(repr, titles[:10]))}; and 1,001 more.",
+    ]
+    assert str(Match([], [], 10, {}, titles[:10])).splitlines() == [
+        "0 of 10 items matched.",
+        f"10 not in the model: {'; '.join(map(repr, titles[:10]))}.",
+    ]
+    assert Match([], [], 11, {}, titles[:11]).to_dict() == {
+        "n_items": 11, "n_matched": 0, "n_used": 0, "by": {}, "unmatched": list(titles[:11]), "ambiguous": {},
+        "assumed": {}, "scale": "", "read": "",
+    }  # fmt: skip

@@ -355,9 +355,12 @@ def test_diversity_by_a_column_of_the_item_table():
 # ---- the report
 
 
-def test_popularity_stands_beside_every_model():
+def test_popularity_stands_beside_every_model(capsys):
     rec, test = fitted()
+    capsys.readouterr()
     report = evaluate(rec, test)
+    assert capsys.readouterr().err == ""  # no progress of the baseline
+    assert report.k == (5, 10, 20, 100)
     popular = evaluate(palate.Popularity().fit(training_ratings(rec)), test, baselines=False)
     assert report.baselines["Popularity"] == popular.measures
     lines = str(report).splitlines()

@@ -143,6 +143,21 @@ def test_strata_hold_about_a_tenth_of_the_ratings_each():
     assert min(shares) > 0.04 and max(shares) < 0.25
 
 
+def test_strata_by_hand():
+    """Items are cut at tenths of the ratings that fewer-rated items and half of their own kind hold."""
+    counts = np.array([0, 40, 1, 3, 1, 10, 3, 0, 2, 40, 100, 3])  # sums, from below: 2, 4, 13, 23, 103, 203
+    found = popularity_propensities(counts, np.array([0, 1, 2, 3, 8, 5, 10, -1], np.int32))
+    low = (2 + 2 + 9 + 10) / 9  # the kinds whose middle lies below 20.3, those without ratings among them
+    np.testing.assert_allclose(found, [low, 40, low, low, low, low, 100, low])
+    halves = np.array([10, 190, 1, 199, 1600])  # middles at 1/4000, 6/2000, 106/2000, 300.5/2000, 1200/2000
+    middle = (1 + 10 + 190) / 3
+    np.testing.assert_allclose(
+        popularity_propensities(halves, np.arange(5, dtype=np.int32)), [middle, middle, middle, 199, 1600]
+    )
+    tenths = np.array([1, 2, 3])  # middles at 1/12, 2/6 and 9/12
+    np.testing.assert_allclose(popularity_propensities(tenths, np.arange(3, dtype=np.int32)), [1, 2, 3])
+
+
 def test_popularity_mends_what_depends_on_popularity():
     """Items differ in how well they are predicted, and the more popular ones are rated more often, by anybody."""
     rng = np.random.default_rng(3)
@@ -252,6 +267,29 @@ def test_random_exposure_is_hardly_ever_taken_for_choice():
         assert sum(found) <= 1
     assert not is_self_selected(np.zeros(5, np.int32), 1)
     assert not is_self_selected(np.full(5, -1, np.int32), 9)
+
+
+def test_choice_is_told_from_six_standard_deviations_above_chance_on():
+    """With nine items there are 8 degrees of freedom, and the limit is 8 + 6 sqrt(16) = 32."""
+    rows = lambda *counts: np.repeat(np.arange(len(counts), dtype=np.int32), counts)  # noqa: E731
+    assert not is_self_selected(rows(6, 2, 1), 9)  # (25 + 1 + 0 + 6) / 1
+    assert is_self_selected(rows(6, 3), 9)  # (25 + 4 + 7) / 1
+    assert not is_self_selected(np.append(rows(6, 2, 1), [-1] * 99), 9)
+    assert is_self_selected(rows(40), 2) and not is_self_selected(rows(5), 1) and not is_self_selected(rows(), 0)
+
+
+@pytest.mark.parametrize(
+    ("n_effective", "n", "is_few"),
+    [(99.9, 500, True), (100.0, 500, False), (199.9, 2000, True), (200.0, 2000, False), (99.9, 1000, True)],
+)
+def test_few_are_fewer_than_a_hundred_or_a_tenth(n_effective, n, is_few):
+    told = propensities.notes_on("given", n_effective, n, "likes")
+    assert (
+        told[0] == f"snips: weighted by inverse propensities; {n:,} likes count as {n_effective:,.0f} of equal weight."
+    )
+    assert len(told) == 1 + is_few
+    assert propensities.notes_on("popularity", n_effective, n)[1 + is_few :] == [propensities.ONLY_POPULARITY]
+    assert propensities.notes_on("", None, n) == []
 
 
 WRONG = {

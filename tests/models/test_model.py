@@ -1,4 +1,4 @@
-"""Noise levels of users and items as weights, by hand."""
+"""What a model derives from its parts: weights by noise, steps of the scale, noise without draws, time, columns."""
 
 from dataclasses import replace
 
@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 import palate
+from palate.data.rows import CompressedRows
+from palate.models.effects import KeyedEffects, TimeEffects
+from palate.models.model import MAX_SCALE_STEPS
+from palate.models.ordinal import OrderedSteps
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,129 @@ def test_rows_without_ratings_answer_by_their_attributes_alone(told):
     is_mean = told.endswith("draws")  # the fit left the prior mean in rows without ratings
     found = model._answered_by(np.array([new, -1], np.int32)).tolist()
     assert found == [new if told == "attributes" or is_mean else -1, -1]
+
+
+def with_history(model, values=None, weights=None, items=None):
+    """The model with other ratings, all of its first user."""
+    n = len(values if values is not None else items)
+    indptr = np.append(0, np.full(len(model.user_vocabulary), n)).astype(np.int64)
+    items = np.zeros(n, np.int32) if items is None else np.asarray(items, np.int32)
+    values = np.ones(n, np.float32) if values is None else np.asarray(values, np.float32)
+    return replace(model, history=CompressedRows(indptr, items, values, weights))
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [([1, 2, 3, 3, 5, 4], 1.0), ([1, 1.5, 3], 1.0), ([0, 1, 3, 9], 2.0), ([2, 2], 0.0), ([2, 4], 2.0),
+     (range(MAX_SCALE_STEPS), 1.0), (range(MAX_SCALE_STEPS + 1), 0.0)],
+)  # fmt: skip
+def test_the_step_of_a_scale_is_the_median_distance_of_its_values(model, values, step):
+    assert with_history(model, list(values)).rating_step == step
+    assert MAX_SCALE_STEPS == 100
+
+
+def test_scores_that_only_rank_have_no_limits(model):
+    assert model.score_limits == model.limits
+    assert replace(model, predicts_ratings=False).score_limits == (-np.inf, np.inf)
+
+
+def test_the_fingerprint_is_that_of_the_ratings_in_any_order(model):
+    history = model.history
+    begin, end = history.indptr[:2]
+    order = np.r_[np.arange(begin, end)[::-1], np.arange(end, len(history.indices))]
+    turned = replace(history, indices=history.indices[order], values=history.values[order])
+    assert replace(model, history=turned).fingerprint == model.fingerprint
+    others = (
+        replace(model, history=replace(history, values=history.values + 1)),
+        replace(model, history=replace(history, weights=np.ones_like(history.values))),
+        replace(model, history=replace(history, indices=history.indices[::-1].copy())),
+        replace(model, user_vocabulary=palate.Vocabulary.in_order([f"v{at}" for at in range(20)], what="user")),
+    )
+    assert len({one.fingerprint for one in (model, *others)}) == 5
+
+
+def test_what_is_made_of_a_model_is_made_once_for_each_key(model):
+    model, calls = replace(model), []
+    make = lambda own: calls.append(own) or len(calls)  # noqa: E731
+    assert [model.once(make), model.once(make), model.once(make, 2), model.once(make, 2), model.once(make)] == [
+        *(1, 1, 2, 2, 1)
+    ]
+    assert calls == [model, model] and replace(model).once(make) == 3
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_without_draws_the_noise_holds_the_variance_of_the_average_pair(model, is_weighted):
+    """Pairs are drawn by the ratings of their user and of their item."""
+    rng = np.random.default_rng(0)
+    items = rng.choice(12, 5000, p=np.arange(12) / 66).astype(np.int32)
+    weights = np.where(items == 3, 1.0, 0.0).astype(np.float32) if is_weighted else None
+    own = replace(model, noise=0.7, user_noise=np.full(20, 0.5, np.float32), item_noise=np.full(12, 0.6, np.float32))
+    own = with_history(own, items=items, weights=weights)
+    compact = own.compact()
+    users, each = np.zeros(12, np.int32), np.arange(12, dtype=np.int32)
+    _, variance = own.posterior.predict(own.posterior.users.vectors, users, each)
+    added = variance[3] if is_weighted else np.average(variance, weights=np.bincount(items, minlength=12))
+    assert np.ptp(variance) > 0.1 * added > 0
+    for found, before in ((compact.noise, 0.7), (compact.user_noise[4], 0.5), (compact.item_noise[5], 0.6)):
+        assert found**2 - before**2 == pytest.approx(added, rel=0.02)
+    assert compact.posterior is None and compact.user_info is None and compact.item_info is None
+    assert compact.compact() is compact and model.compact().item_noise is None
+
+
+def test_an_exchanged_model_has_each_part_of_the_other_side(model):
+    turned = replace(model, item_noise=np.full(12, 0.6, np.float32)).transposed()
+    assert turned.user_vocabulary is model.item_vocabulary and turned.item_vocabulary is model.user_vocabulary
+    assert turned.user_noise[0] == np.float32(0.6) and turned.item_noise is model.user_noise
+    assert turned.factors.users is model.factors.items and turned.posterior.users is model.posterior.items
+    assert turned.history.n_rows == 12 and turned.transposed().fingerprint == model.fingerprint
+
+
+def test_a_time_shifts_ratings_and_takes_the_variance_of_unknown_times_from_the_noise(model):
+    users, items, when = np.zeros(3, np.int32), np.arange(3, dtype=np.int32), np.array([0.0, 86_400.0, np.nan])
+    days = KeyedEffects(0.16, np.array([1]), np.float32([0.5]), np.float32([0.04]))
+    none = model.effects_at(users, items, when)
+    assert (none.shift.tolist(), none.score_variance) == ([0, 0, 0], 0.0)
+    np.testing.assert_allclose(none.noise_variance, model.noise_of(users, items) ** 2)
+    for noise, left in ((0.5, 0.09), (0.3, 0.0)):
+        timed = replace(model, effects=TimeEffects(days=days), noise=noise, user_noise=None)
+        known = timed.effects_at(users, items, when)
+        np.testing.assert_allclose(known.shift, [0, 0.5, 0])
+        np.testing.assert_allclose(known.score_variance, [0.16, 0.04, 0.16], rtol=1e-6)
+        np.testing.assert_allclose(known.noise_variance, left, atol=1e-12)
+        now = timed.effects_at(users, items, None)
+        np.testing.assert_allclose(now.noise_variance, noise**2)
+        assert (now.shift.tolist(), now.score_variance) == ([0, 0, 0], 0.0)
+    stepped = replace(timed, factors=replace(timed.factors, steps=OrderedSteps([1, 2], [0.0])))
+    assert stepped.effects_at(users, items, None).score_variance == pytest.approx(0.16)
+    compact = replace(stepped, posterior=None)  # its score variance is that of unknown times
+    assert compact.effects_at(users, items, None).score_variance == 0
+    np.testing.assert_allclose(compact.effects_at(users, items, when).score_variance, [0, -0.12, 0], atol=1e-7)
+
+
+def test_columns_that_only_rows_without_ratings_use_are_not_compared(model):
+    """More than half zeros among the rated rows of either side, in a Bayesian fit of two factors or more."""
+    rated = np.arange(20) < 5
+    history = CompressedRows(np.append(0, np.cumsum(rated)).astype(np.int64), *np.zeros((2, 5), np.int32), None)
+    history = replace(history, indices=np.int32([0, 1, 2, 3, 3]), values=np.ones(5, np.float32))
+
+    def columns(user_zeros, item_zeros, n_factors=2, name="Bayes"):
+        users, items = (np.ones((n, n_factors + 1), np.float32) for n in (20, 12))
+        users[:user_zeros, -2] = 0
+        items[:item_zeros, -2] = 0
+        factors = replace(model.factors, users=users, items=items)
+        return replace(model, factors=factors, history=history, recipe={"name": name}, posterior=None).compared_columns
+
+    assert columns(2, 2) == slice(0, -1)
+    assert columns(3, 0) == columns(0, 3) == slice(0, -2)
+    assert columns(3, 0, n_factors=1) == columns(3, 0, name="ALS") == slice(0, -1)
+
+
+def test_rows_say_something_with_ratings_or_factors_of_their_own(model):
+    users = np.zeros((20, 3), np.float32)
+    users[:, -1] = 5  # a bias says nothing
+    users[1, 0], users[2], users[3] = 1, [0.5, 0.25, 5], [0.5, 0.26, 5]
+    prior = replace(model.factors.user_prior, mean=np.float32([0.5, 0.25, 0]))
+    history = CompressedRows(np.append(0, np.ones(20)).astype(np.int64), np.int32([0]), np.float32([3]), None)
+    factors = replace(model.factors, users=users, user_prior=prior)
+    found = replace(model, factors=factors, history=history, posterior=None).comparable_users
+    assert found.tolist() == [True, True, False, True] + [False] * 16

@@ -230,10 +230,10 @@ def rows_of_frame(model: Model, frame: Any, owners: list[Any], labels: list[Any]
 
 
 def _check_distinct_pairs(items: Vocabulary, labels: list[Any], rows: Any, codes: NDArray[np.int32]) -> None:
-    pairs, counts = np.unique(rows * max(len(items), 1) + codes, return_counts=True)
+    pairs, counts = np.unique(rows * len(items) + codes, return_counts=True)
     if counts.max(initial=1) > 1:
-        row, code = divmod(int(pairs[counts.argmax()]), max(len(items), 1))
-        label = items.decode([code]).tolist()[0]
+        row, code = divmod(int(pairs[counts.argmax()]), len(items))
+        (label,) = items.decode([code]).tolist()
         raise DataError(f"{labels[row]!r}: {items.what} {label!r} {RATED_TWICE.format(counts.max())}")
 
 
@@ -270,7 +270,7 @@ def _ratings_and_weights(what: str, given: Any) -> tuple[Any, Any, Any]:
 def _check_distinct(vocabulary: Vocabulary, codes: NDArray[np.int32], problem: str = RATED_TWICE) -> None:
     counts = np.bincount(codes, minlength=1)
     if counts.max() > 1:
-        label = vocabulary.decode([int(counts.argmax())]).tolist()[0]
+        (label,) = vocabulary.decode([int(counts.argmax())]).tolist()
         raise DataError(f"{vocabulary.what} {label!r} {problem.format(counts.max())}")
 
 
@@ -284,7 +284,7 @@ def check_range(vocabulary: Vocabulary, codes: NDArray[np.int32], values: Any, l
     outside = (values < low - width) | (values > high + width)
     if outside.any():
         at = int(np.argmax(outside))
-        label = vocabulary.decode([codes[at]]).tolist()[0]
+        (label,) = vocabulary.decode([codes[at]]).tolist()
         raise DataError(
             f"a rating is on another scale: {values[at]:g} for {vocabulary.what} {label!r}, where the model learned "
             f"from ratings between {low:g} and {high:g}."

@@ -152,7 +152,7 @@ def _metadata(model: Model, counts: NDArray[np.int64], fitted: Mask) -> Iterator
     for series in rows.iter_columns():
         if series.dtype.is_numeric() or series.dtype.is_temporal() or series.dtype == pl.Boolean:
             yield from _number_column(series)
-        elif names is None or series.to_list() != names:
+        elif series.to_list() != names:
             yield from _word_columns(series)
 
 
@@ -182,9 +182,9 @@ def _word_columns(series: pl.Series) -> Iterator[tuple[str, Doubles]]:
             yield word, column
 
 
-def _words(value: Any) -> set[str]:
-    """The words of a cell: "Action|Comedy" gives {"Action", "Comedy"}, a list its members."""
+def _words(value: Any) -> dict[str, None]:
+    """The different words of a cell, in order: "Action|Comedy" has Action and Comedy, a list its members."""
     if value is None:
-        return set()
+        return {}
     parts = value if isinstance(value, list) else str(value).split("|")
-    return {word for part in parts if part is not None and (word := str(part).strip())}
+    return dict.fromkeys(word for part in parts if part is not None and (word := str(part).strip()))

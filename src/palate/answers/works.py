@@ -75,7 +75,7 @@ class Work:
     authors: frozenset[str]
     ids: frozenset[str]
     is_episode: bool
-    is_other: bool = False
+    is_other: bool
 
     @property
     def imdb(self) -> frozenset[str]:

@@ -272,7 +272,7 @@ def _verdict(rows: _TestRows, losses: dict[str, Doubles], baseline_losses: dict[
     gain = baseline_losses[name]["rmse"] - losses["rmse"]
     if rows.mean(gain) <= 1e-6 * rows.mean(losses["rmse"]):  # equal up to rounding
         return f"This model is NOT better than the baseline {name}: use {name}, or look at the data with palate check."
-    sample = rows.means([gain], np.ones(len(gain), bool))[0]
+    (sample,) = rows.means([gain], np.ones(len(gain), bool))
     if np.nanquantile(sample, 0.025) <= 0:
         return f"This model is better than the baseline {name}, but not significantly (95% bootstrap)."
     return ""

@@ -132,10 +132,11 @@ def is_self_selected(item_codes: Codes, n_items: int) -> bool:
     Under random exposure the index of dispersion, sum (count - mean)^2 / mean, is chi-squared with n_items - 1 degrees
     of freedom. True if it lies more than N_DEVIATIONS of its standard deviations above its mean.
     """
-    counts = np.bincount(item_codes[item_codes >= 0], minlength=n_items)
-    mean = counts.mean() if n_items > 1 else 0.0
-    if mean == 0:
+    known = item_codes[item_codes >= 0]
+    if not known.size:
         return False
+    counts = np.bincount(known, minlength=n_items)
+    mean = counts.mean()
     freedom = n_items - 1
     dispersion = float(((counts - mean) ** 2).sum() / mean)
     return dispersion > freedom + N_DEVIATIONS * math.sqrt(2 * freedom)

@@ -120,7 +120,8 @@ class Resample:
 
 def measure_of(value: float, sample: Doubles) -> Measure:
     """Return a value with its percentile interval; sample: the value in each resampling, (n_bootstrap,)."""
-    return measures_of([value], sample[:, None])[0]
+    (measure,) = measures_of([value], sample[:, None])
+    return measure
 
 
 def measures_of(values: Iterable[float], samples: Doubles) -> list[Measure]:

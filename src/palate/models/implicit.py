@@ -144,7 +144,7 @@ def default_problem(
     """
     n = max(len(by_user.indices), 1)
     users = max(int(np.count_nonzero(by_user.counts)), 1)
-    items = max(int(np.count_nonzero(np.bincount(by_user.indices, minlength=1))), 1)
+    items = max(int(np.count_nonzero(np.bincount(by_user.indices))), 1)
     per_user, per_item = n / users, n / items
     weight = float(np.sqrt(per_user / items)) if unobserved_weight is None else unobserved_weight
     total_weight = np.sqrt((per_user + weight * n_items) * (per_item + weight * by_user.n_rows))

@@ -305,10 +305,8 @@ class Posterior:
 
 
 N_GIBBS_STEPS = 6  # Gibbs steps from the mode, for ordered ratings
-N_WARM_EM_STEPS, N_WARM_GIBBS_STEPS = (
-    4,
-    2,
-)  # steps to the mode, or Gibbs steps, from a start that few ratings have changed
+N_WARM_EM_STEPS = 4  # steps to the mode from a start that few ratings have changed
+N_WARM_GIBBS_STEPS = 2  # Gibbs steps from there
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,7 @@ def limited(fetch: Fetch, n_users: int, n: int, n_items: int, limits: tuple[Limi
 
     For users whose list does not fill, four times as many items are fetched, until it fills or no items are left.
     """
-    codes = np.full((n_users, n), -1, np.int32)
-    scores = np.full((n_users, n), -np.inf, np.float32)
+    codes, scores = np.empty((n_users, n), np.int32), np.empty((n_users, n), np.float32)
     left, depth = np.arange(n_users), min(2 * n, n_items)
     while len(left) and n:
         unfilled = []
