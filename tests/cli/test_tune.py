@@ -96,6 +96,7 @@ def test_it_goes_on_where_it_was(here):
     assert again == more
 
 
+@pytest.mark.long
 def test_refusals(here):
     (here / "bytes.jsonl").write_bytes(b"\xff\x00")
     (here / "binary.csv").write_bytes(b"\x00\x01\xff")

@@ -101,6 +101,7 @@ def test_costs_are_measured(stars):
         assert entry.memory is None or 0 <= entry.memory < 1e9
 
 
+@pytest.mark.long
 def test_memory_is_what_the_process_grew_by():
     blocks = []
     with Cost() as cost:
@@ -122,6 +123,7 @@ def test_size_is_that_of_the_file(whole, tmp_path):
     assert saved_size(rec) == (tmp_path / "m.palate").stat().st_size
 
 
+@pytest.mark.long
 def test_neighbors_among_users_have_a_name_of_their_own(whole, monkeypatch):
     from palate.evaluation import comparing
 

@@ -173,6 +173,7 @@ def test_ratings_of_one_user_are_not_independent():
         assert widths[0] == pytest.approx(widths[1], rel=0.1)
 
 
+@pytest.mark.long
 def test_intervals_hold_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(2)
     held = 0

@@ -112,6 +112,7 @@ def test_draws_have_the_exact_distribution(low, high, mean):
     assert away < 1.95 / math.sqrt(n)
 
 
+@pytest.mark.long
 def test_the_moments_are_those_of_the_truncated_normal():
     """Over all steps at once: the mean of (draw - expected) / sd is 0 within its error, for K = 2 and K = 20."""
     scipy_stats = pytest.importorskip("scipy.stats")

@@ -153,13 +153,17 @@ def test_more_and_fewer_items(name, kind):
     np.testing.assert_array_equal(found, matrix[np.ix_(kept, kept)])
 
 
+@pytest.mark.parametrize("are_similarities", [False, True])
 @each
-def test_similar_items_have_the_largest_weights(kind):
+def test_similar_items_have_the_largest_weights(kind, are_similarities):
+    if kind == "dense" and are_similarities:
+        return
     factors = model(PLAIN, DENSE if kind == "dense" else sparse(DENSE))
+    factors = replace(factors, are_similarities=are_similarities)
     codes, weights, name = factors.most_similar_items(np.array([3, 0], np.int32), 4)
-    assert name == ("weight" if kind == "dense" else "similarity")
+    assert name == ("similarity" if are_similarities else "weight")
     for row, item in enumerate((3, 0)):
-        own = DENSE[item] if kind == "dense" else DENSE[:, item]
+        own = DENSE[:, item] if are_similarities else DENSE[item]
         best = [code for code in np.argsort(-own, kind="stable") if own[code] > 0][:4]
         assert codes[row].tolist() == best + [-1] * (4 - len(best))
         np.testing.assert_array_equal(weights[row, : len(best)], own[best])

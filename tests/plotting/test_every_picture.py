@@ -90,6 +90,7 @@ def test_without_matplotlib_one_sentence_says_what_to_install():
         assert "During handling" not in done.stderr
 
 
+@pytest.mark.long
 def test_pyplot_and_torch_are_never_loaded():
     done = run("""
 import sys, palate, palate.plotting as p
@@ -204,6 +205,7 @@ def test_latex_of_the_user_does_not_touch_names():
 # ---- real data
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_movielens_looks_as_it_should(ml_100k_90_10):
     train, test = ml_100k_90_10

@@ -288,6 +288,7 @@ def post(client, number, user, item, value):
     return client.http.post("/v1/feedback", json=[{"id": f"e{number}", "user": user, "item": item, "value": value}])
 
 
+@pytest.mark.long
 def test_what_arrives_during_a_fit_is_kept_and_counts(refitting, ratings, tmp_path):
     client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings))
     client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "i2", "value": 5}])
@@ -353,6 +354,7 @@ def test_a_fit_under_way_ends_with_the_server(refitting, ratings, tmp_path):
     held.close()
 
 
+@pytest.mark.long
 def test_another_process_that_fits_is_left_alone(refitting, ratings, tmp_path):
     client, _ = refitting(palate.ALS(n_sweeps=3).fit(ratings))
     client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "i2", "value": 5}])
@@ -450,6 +452,7 @@ def test_every_so_many_seconds(serve, tmp_path):
     assert not list(tmp_path.glob(".plain-new*"))
 
 
+@pytest.mark.long
 def test_drift_and_a_fit_that_was_refused_is_not_tried_again(refitting, ratings):
     client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings), "drift")
     client.post("/v1/feedback", [{"id": "e1", "user": "ann", "item": "unheard-of", "event": "view"}])
@@ -485,6 +488,7 @@ def test_when_intervals_drift(serve, ratings):
     assert fit["n_held_out"] > 0
 
 
+@pytest.mark.long
 def test_never_fits_by_itself_but_when_asked(refitting, ratings, tmp_path):
     client, refitter = refitting(palate.ALS(n_sweeps=3).fit(ratings))
     refitter.start()  # without a policy there is nothing to watch

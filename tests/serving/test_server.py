@@ -71,6 +71,7 @@ def swapped(file, ratings, seed=5):
 # ---- start and end
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_it_ends_after_the_requests_under_way(serve, tmp_path, number):
     server = serve("ratings")
@@ -277,6 +278,7 @@ def test_a_missing_extra_is_told(folder, gone):
 # ---- keys
 
 
+@pytest.mark.long
 def test_keys_by_the_command_line(serve, tmp_path):
     (secret,) = run("keys", "add", "app", "--scope", "read", "--scope", "feedback", cwd=tmp_path).stdout.split()
     assert secret.startswith("palate_")
@@ -301,6 +303,7 @@ def test_keys_by_the_command_line(serve, tmp_path):
 # ---- the log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_log_has_a_line_a_request_and_nobody_in_it(serve, tmp_path, form):
     (secret,) = run("keys", "add", "app", "--scope", "read", cwd=tmp_path).stdout.split()

@@ -209,6 +209,7 @@ def test_cut_at_every_1000th_byte(tmp_path):
         assert type(caught.value).__name__ == "TruncatedModelError"
 
 
+@pytest.mark.long
 def test_every_flipped_bit_is_seen_or_changes_nothing(model):
     whole = model.read_bytes()
     wanted = container.read(model)

@@ -377,6 +377,7 @@ def test_a_killed_run_goes_on_where_it_stood(bayes, tmp_path, monkeypatch, endin
     assert found.drop("score").equals(expected.drop("score"))
 
 
+@pytest.mark.long
 def test_killed_at_any_moment(bayes, tmp_path):
     """A child that goes slowly is killed by the clock, again and again, until it is through."""
     bayes.save(tmp_path / "m.palate")

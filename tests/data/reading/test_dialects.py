@@ -262,7 +262,7 @@ def test_titles_with_commas_are_no_names_of_rows():
         triples("user,item,rating\nann,Tiger, Dragon,5\nbob,Cat, Dog,4\n")
 
 
-@pytest.mark.parametrize("n", [5, 8_000])
+@pytest.mark.parametrize("n", [5, pytest.param(8_000, marks=pytest.mark.long)])
 def test_headers_of_any_length(n):
     header = ",".join(["user", "item", "rating", *(f"column {at}" for at in range(n))])
     assert triples(f"{header}\n{','.join(['ann', 'tea', '5', *'x' * n])}\n") == [("ann", "tea", 5.0)]

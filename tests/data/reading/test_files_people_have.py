@@ -329,6 +329,7 @@ def test_dates_as_people_write_them(tmp_path, written, meant):
     assert (ratings.times if meant is None else ratings.times.tolist()) == meant
 
 
+@pytest.mark.long
 def test_the_command_line_speaks_its_own_words_of_every_file(tmp_path):
     commands = []
     for number, (content, *_) in enumerate((SERVICES | PROGRAMS).values()):

@@ -275,6 +275,7 @@ def test_an_absurd_line_is_named_and_can_be_left_out(write, monkeypatch, where):
     assert sum(ratings.report.bad_rows.values()) == 1
 
 
+@pytest.mark.long
 def test_a_line_of_200_mb_does_not_exhaust_memory(tmp_path):
     path = tmp_path / "long.csv"
     with path.open("wb") as file:

@@ -31,6 +31,7 @@ def chain(scores, steps, n_steps, n_draws, seed=0):
     return np.array([points.draw(*histogram, rng) for _ in range(n_draws)])[10:], points
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cuts", [[0.3], [-2.3, -1.3, -0.1, 1.3], np.linspace(-2.2, 2.2, 19)], ids=len)
 def test_draws_cover_the_truth(cuts):
     """Over many data sets (truth - mean) / sd of the draws has the variance 1, and proposals are accepted."""

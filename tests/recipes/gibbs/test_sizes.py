@@ -103,6 +103,7 @@ print(json.dumps([len(ratings), ratings.n_users + ratings.n_items, before, peak(
 """
 
 
+@pytest.mark.long
 def test_memory_of_many_rows_is_bounded():
     """Of the whole process: 650 bytes a row; with 15 factors and all ten draws they are 1,500."""
     done = subprocess.run(
