@@ -381,3 +381,20 @@ def test_what_the_fast_way_leaves_to_the_exact_one():
         ("a b 1 ", False),
     ):
         assert is_fast(text, separator=" ", quotes="none") is fast
+
+
+def test_a_twentieth_of_a_longer_line_may_be_odd():
+    _check_text(b"\x01" * 6 + b"a" * 114, "it")
+    with pytest.raises(DataError, match="it is no text"):
+        _check_text(b"\x01" * 6 + b"a" * 113, "it")
+
+
+def test_the_first_row_behind_the_header_keeps_its_reason():
+    rows = parse_exact(Block(1, b"a,b\nc,d\ne,f,1\n"), ROWS)
+    assert _without(1, rows).reasons == {0: "wrong number of fields"}
+
+
+def test_the_sample_is_read_with_the_quotes_of_the_file():
+    file = text_file('user,item,rating\n"a \\"b\\"",x,1\n"c \\"d\\", e",y,2\n')
+    assert file.sample[1:] == [['a "b"', "x", "1"], ['c "d", e', "y", "2"]]
+    assert text_file("a b 5\nd e 4\n", separator=" ", header=False).sample[0] == ["a", "b", "5"]
