@@ -517,3 +517,17 @@ def test_whether_a_file_has_users():
     assert has("user;x\na;1\n", separator=";") and not has("user;x\na;1\n", separator=",")
     assert not has(NETFLIX) and not has(LASTFM) and not has(f"Author,{GOODREADS}".replace("\n", "\nx,", 1))
     assert has(LETTERBOXD.replace("Date,", "user,"))
+
+
+def test_a_column_of_an_export_is_no_person():
+    given = dict.fromkeys(("user", "item", "rating", "time", "weight"))
+    for column in ("Title", 0, 1):
+        assert person_of(rows(["Title", "Date"], ["x"], ["y"]), given | {"user": column}, "implicit") is None
+
+
+def test_items_have_a_table_where_anything_is_known_of_them():
+    given = dict.fromkeys(("user", "item", "rating", "time", "weight"))
+    for name, is_known in (("title", True), ("item", False)):
+        found = rows_of_person(rows([name, "rating"], ["It"], [5]), Person("me", None), given, "explicit")
+        assert (found.items is not None) is is_known
+    assert read(IMDB, user="me").report.columns == {"item": "Const", "rating": "Your Rating", "time": "Date Rated"}
