@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate
-from palate.data.reading.columns import _Columns, _fits, choose_columns, position_of
+from palate.data.reading.columns import _Columns, _fits, choose_columns, fields_of_kind, position_of
 from palate.data.reading.looks import Column
 from palate.errors import DataError, OptionError
 
@@ -371,7 +371,7 @@ def test_the_first_row_is_shown_with_at_most_twenty_columns():
         columns = _Columns([f"c{at}" for at in range(n)], lambda at: pl.Series([f"v{at}"]))
         shown = ", ".join(f"{at}: 'v{at}'" for at in range(min(n, 20)))
         assert columns.first_row == shown + (", ..." if n == 21 else "")
-    values = [[None], [], ["x" * 30], ["y" * 31]]
+    values = [[None, "v"], [], ["x" * 30, None], ["y" * 31]]
     odd = _Columns(["a", "b", "c", "d"], lambda at: pl.Series(values[at], dtype=pl.String))
     assert odd.first_row == f"0: '', 1: '', 2: '{'x' * 30}', 3: '{'y' * 27}...'"
 
@@ -420,3 +420,137 @@ def test_an_author_may_be_who_made_the_item(authors, items, is_refused):
     else:
         palate.read(columns, **options)
     assert palate.read(columns, user="author", **options).n_users == len(set(authors))
+
+
+# ---- options, and columns without names, value by value
+
+
+def test_choices_have_a_count_that_rating_or_weight_names():
+    def count(rating, weight):
+        return fields_of_kind({"user": 0, "item": 1, "rating": rating, "weight": weight, "time": None}, "implicit")[
+            "count"
+        ]
+
+    found = {(rating, weight): count(rating, weight) for rating in (None, False, "r") for weight in (None, False)}
+    assert found == {
+        (None, None): None, (None, False): False, (False, None): False, (False, False): False, ("r", None): "r",
+        ("r", False): "r",
+    }  # fmt: skip
+    assert [count(rating, 0) for rating in (None, False)] == [0, 0]
+    with pytest.raises(OptionError, match="both name the column of counts"):
+        count(0, 1)
+    given = {"user": 0, "rating": 1, "weight": 2}
+    assert fields_of_kind(given, "explicit") is given
+
+
+def test_beside_how_many_were_bought_a_value_is_a_price():
+    numbers = {"value": [5, 7, 5, 9], "quantity": [1, 2, 1, 3]}
+    assert chosen(**PAIRS, value=[5, 4, 5, 3])["rating"] == "value"
+    with pytest.raises(DataError, match="'quantity' says how often"):
+        chosen(**PAIRS, **numbers)
+    assert chosen(**PAIRS, **numbers, stars=[1, 2, 3, 4])["rating"] == "stars"
+    assert chosen("implicit", **PAIRS, **numbers)["count"] == "quantity"
+    assert chosen(**PAIRS | {"values": ["x", "x", "y", "z"]}, **numbers, stars=[1, 2, 3, 4])["item"] == "item"
+
+
+def test_an_id_is_taken_before_a_name_unless_it_numbers_the_rows():
+    users, stars = {"user": ["a", "b", "a", "c"]}, {"rating": [1, 2, 3, 4]}
+
+    def item(track, track_id):
+        return chosen(**users, **stars, track=track, track_id=track_id)["item"]
+
+    same = ["x", "y", "x", "y"]
+    assert item(same, [1, 2, 1, 3]) == "track_id"  # two are called alike
+    assert item(same, [1, 2, 3, 4]) == "track"
+    assert item(["w", "x", "y", "z"], [1, 2, 3, 4]) == "track_id"
+    assert item(["w", "x", "y", "z"], [1, 2, 1, 2]) == "track_id"
+    assert item(same, [1, 2, 3, None]) == "track"
+    assert chosen(**users, **stars, id_produit=[1, 2, 1, 3], produit=same)["item"] == "id_produit"
+
+
+def placed(*columns, kind="explicit", given=(), **options):
+    """{field: position} of columns without names."""
+    given = {**dict.fromkeys(("user", "item", "rating", "time", "weight")), **dict(given)}
+    names = [f"column_{at + 1}" for at in range(len(columns))]
+
+    def sample(at):
+        return pl.Series(names[at], columns[at])
+
+    return choose_columns(names, given, named=False, source="it", sample=sample, kind=kind, **options).at
+
+
+WHO, WHAT = ["a", "b", "a", "c", "b"], ["x", "x", "y", "z", "z"]
+LARGE = [200, 300, 200, 300, 400]
+
+
+def test_whole_numbers_all_above_a_hundred_are_no_ratings():
+    assert placed(WHO, WHAT, [100, 300, 200, 300, 400]) == {"user": 0, "item": 1, "rating": 2}
+    with pytest.raises(DataError, match="column 2 has other numbers than ratings are"):
+        placed(WHO, WHAT, [101, 300, 200, 300, 400])
+    assert placed(WHO, WHAT, [101.5, 300, 200, 300, 400])["rating"] == 2
+    assert placed(WHO, WHAT, LARGE, is_ordered=True)["rating"] == 2
+
+
+def test_columns_without_names_are_taken_up_to_four():
+    stars, late = [1, 2, 3, 4, 5], [10**9 + at for at in range(5)]
+    assert placed(WHO, WHAT, stars, late) == {"user": 0, "item": 1, "rating": 2, "time": 3}
+    assert placed(WHO, WHAT, late, stars) == {"user": 0, "item": 1, "rating": 3, "time": 2}
+    assert placed(WHO, WHAT, stars, late, given={"time": False}) == {"user": 0, "item": 1, "rating": 2}
+    assert placed(WHO, WHAT, stars, [7, 8, 9, 10, 1000]) == {"user": 0, "item": 1, "rating": 2, "time": 3}
+    assert placed(WHO, WHAT, stars, [7.5, 8, 9, 10, 1000]) == {"user": 0, "item": 1, "rating": 2}
+    for five in ({"user": 0}, {}, {"user": 0, "item": 1}):
+        with pytest.raises(DataError, match="it has 5 columns"):
+            placed(WHO, WHAT, stars, late, WHO, given=five)
+    named = {"user": 0, "item": 1, "rating": 2}
+    assert placed(WHO, WHAT, stars, late, WHO, given=named) == named
+    assert placed(WHO, WHAT, LARGE, kind="implicit") == {"user": 0, "item": 1, "count": 2}
+    assert placed(WHO, WHAT, late, kind="implicit") == {"user": 0, "item": 1, "time": 2}
+    with pytest.raises(DataError, match="column 2 is neither a count nor a time"):
+        placed(WHO, WHAT, [5001, 6000, 6000, 7000, 8000], kind="implicit")
+    assert placed(WHO, WHAT, [5001, 6000, 6000, 7000, 8000], kind="implicit", given={"weight": 2})["count"] == 2
+    with pytest.raises(DataError, match="columns 2 and 3 can both be the rating"):
+        placed(WHO, WHAT, stars, stars)
+
+
+def test_dates_are_no_users_or_items_nor_are_times_that_hardly_repeat():
+    stars, days = [1, 2, 3, 4, 5], ["2020-01-01", "2020-01-01", "2020-01-02", "2020-01-03", "2020-01-03"]
+    for columns, at in (((days, WHAT, stars), 0), ((WHO, days, stars), 1)):
+        with pytest.raises(DataError, match=f"column {at} has times"):
+            placed(*columns)
+    late = [10**9, 10**9, 10**9 + 1, 10**9 + 1, 10**9 + 2]  # three of five
+    with pytest.raises(DataError, match="column 0 has times"):
+        placed(late, WHAT, stars)
+    assert placed(late[:4], WHAT[:4], stars[:4])["user"] == 0  # few rows tell nothing
+    assert placed([10**9, 10**9, 10**9, 10**9 + 1, 10**9 + 1], WHAT, stars)["user"] == 0
+    assert placed([10**9, 10**9, 10**9 + 1] * 2, [*WHAT, "w"], [*stars, 1])["user"] == 0
+    assert placed(days, WHAT, stars, given={"user": 0}) == placed(days, WHAT, stars, is_ordered=True)
+
+
+def test_a_column_before_the_rating_that_is_not_used_may_be_ids():
+    stars = [7.5, 2, 3, 2, 5]
+    with pytest.raises(DataError, match="column 2 may be the users or the items too"):
+        placed(WHO, WHAT, ["p", "q", "p", "q", "q"], stars)
+    assert placed(WHO, WHAT, ["p"] * 5, stars) == {"user": 0, "item": 1, "rating": 3}
+    assert placed(WHO, WHAT, stars, ["p", "q", "p", "q", "q"]) == {"user": 0, "item": 1, "rating": 2}
+
+
+def test_the_ids_of_amazon_turn_users_and_items_only_together():
+    items, reviewers = (
+        ["B00004TNWD", "043902348X", "B00004TNWD"],
+        ["A2ILVLPLA72IDZ", "A3NBBBBBBBBBBB", "A3NBBBBBBBBBBB"],
+    )
+    stars, other = [5, 4, 3], ["p", "q", "p"]
+    assert placed(items, reviewers, stars) == {"item": 0, "user": 1, "rating": 2}
+    for columns in ((reviewers, items, stars), (items, other, stars), (other, reviewers, stars)):
+        assert placed(*columns) == {"user": 0, "item": 1, "rating": 2}
+    assert placed(items, reviewers, stars, given={"item": 1})["user"] == 0
+
+
+def test_lines_of_one_field_get_advice():
+    for name, told in (
+        ("a,b", "stands in quotes"), ("a|b", "stands in quotes"), ("a^b", r"separator='\^'"), ("a b-c", None)
+    ):  # fmt: skip
+        with pytest.raises(DataError) as error:
+            choose_columns([name], dict.fromkeys(("user", "item", "rating", "time", "weight")), named=True, source="it",
+                           sample=lambda _: pl.Series(["x"]))  # fmt: skip
+        assert (re.search(told, str(error.value)) if told else "no column found" in str(error.value)) is not None

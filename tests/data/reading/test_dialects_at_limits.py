@@ -6,14 +6,21 @@ import pytest
 
 from palate.data.reading import read
 from palate.data.reading.dialects import (
+    Dialect,
+    _agreement,
+    _n_broken,
+    _n_needed,
     find_quotes,
     find_separator,
+    has_opening_quote,
     is_comment,
     most_common_width,
+    odd_quotes,
     quoted_records,
     sample_rows,
 )
 from palate.data.reading.headers import ends_in_separators, has_header, names_of_rows
+from palate.data.reading.looks import N_SAMPLED
 from palate.errors import DataError
 
 NONE_GIVEN = dict.fromkeys(("user", "item", "rating", "time", "weight"))
@@ -154,6 +161,44 @@ def test_after_a_broken_record_reading_goes_on_at_the_next_line():
 def test_a_sample_has_no_blank_lines_and_splits_broken_ones():
     assert sample_rows(["a,b", "", "  ", ",", 'c,"d"x'], ",", "csv") == [["a", "b"], ["", ""], ["c", '"d"x']]
     assert sample_rows(["a  b", " c d "], " ", "none") == [["a", "b"], ["c", "d"]]
+
+
+def test_a_dialect_is_csv_unless_it_is_said_otherwise():
+    assert Dialect(",", True, []) == Dialect(",", True, [], "csv", False, None)
+    assert [Dialect(",", True, [], quotes).quoting for quotes in ("csv", "backslash", "none")] == [True, True, False]
+
+
+def test_how_well_a_separator_fits_is_the_share_of_lines_of_the_most_common_width():
+    lines = ["a,b,c", "d,e,f", "g h,i"]
+    assert _agreement(lines, ",", 3) == (2 / 3, True, 3)
+    assert _agreement(lines, ",", 4) == (0.0, True, 3)
+    assert _agreement(lines, " ", 1) == (2 / 3, False, 1)
+
+
+def test_a_record_that_the_sample_cuts_off_is_not_broken():
+    broken, open_one = 'a,"b"x\n', 'a,"b\n'
+    assert _n_broken([broken, "c,d\n"], ",", "csv") == 1
+    assert _n_broken(["c,d\n", open_one], ",", "csv") == 1
+    assert _n_broken(["c,d\n"] * (N_SAMPLED - 1) + [open_one], ",", "csv") == 0
+    assert _n_broken(["c,d\n"] * (N_SAMPLED - 2) + [open_one], ",", "csv") == 1
+    assert _n_broken(["c,d\n"] * (N_SAMPLED - 2) + [broken, "c,d\n"], ",", "csv") == 1
+
+
+def test_quotes_are_needed_around_separators_quotes_and_line_ends_or_where_most_lines_have_some():
+    lines = ['"a,b","c","d""e"\n', '"f\n', 'g","h"x\n']
+    assert _n_needed(lines, ",", 10) == 3
+    assert [_n_needed(lines, ",", n) for n in (7, 8)] == [4, 3]
+    assert _n_needed(['"a;b"\r\n', ';"c"'], ";", 9) == 1
+    assert _n_needed(['"a"\r\n', ';"c"'], ";", 3) == 2
+
+
+def test_a_quote_opens_a_field_at_the_start_behind_a_line_end_or_a_separator():
+    for data in (b'"a"', b'a\n"b"', b'a,"b"'):
+        assert has_opening_quote(data, ",")
+    for data in (b"a,b", b'a;"b"', b'a"b', b""):
+        assert not has_opening_quote(data, ",")
+    for data, n in ((b'"a"b,c', 1), (b'a,"b"c\n"d"e', 2), (b'"a","b""c"\r\n"d"', 0), (b'"a";b', 1), (b'x"a"b', 0)):
+        assert len(odd_quotes(",").findall(data)) == n
 
 
 # ---- headers

@@ -52,11 +52,18 @@ def test_no_more_than_twenty_titles_are_looked_through():
 
 def test_comments_above_the_rows_and_names_in_them():
     rows = "1,2,5\n3,4,4"
+    assert opening(rows) == opening("#1fan,2,5\n" + rows) == Opening(0, ",", None, None, None) == Opening(separator=",")
     assert opening("# made by hand\n" + rows) == Opening(1, ",", None, "#")
     assert opening("# user,item,rating\n" + rows) == Opening(1, ",", ["user", "item", "rating"], "#")
     assert opening("#user,item,rating\n" + rows) == Opening(1, ",", ["user", "item", "rating"], None)
     assert opening("# a\n#user,item,rating\n" + rows) == Opening(2, ",", ["user", "item", "rating"], "#")
     assert opening("# user,item\n" + rows).names is None
+    assert opening("# a\n\n# user,item,rating\n" + rows) == Opening(3, ",", ["user", "item", "rating"], "#")
+    assert opening("# user,item,rating\n# b\n" + rows) == Opening(2, ",", None, "#")
+    assert opening("# user,item,rating\nuser,2,5\n" + rows).names == ["user", "item", "rating"]  # one known name
+    assert opening('# "user" , item,rating\n' + rows).names == ["user", "item", "rating"]
+    assert opening("# who,what,liking\n" + rows, given=NOTHING | {"rating": "liking"}).names is not None
+    assert opening("# who,what,liking\n" + rows, given=NOTHING | {"rating": 2}).names is None
     assert opening("# who,what,rating\n" + rows).names is None
     assert opening("% x\n%\n" + rows) == Opening(2, ",", None, "%")
     assert opening("# user,item,rating\nuser,item,stars\n" + rows) == Opening(1, ",", None, "#")  # a header follows
@@ -87,3 +94,22 @@ def test_the_opening_of_a_matrix_market_file():
     ):  # fmt: skip
         with pytest.raises(DataError, match=words):
             opening(text)
+
+
+def test_a_title_of_one_field_stands_above_three_columns_of_rows_alike():
+    rows = "a,b,5\nc,d,4"
+    assert opening("Mine\n\n" + rows).n_lines == 2
+    assert opening("Mine\nof today\n" + rows).n_lines == 0  # one title only
+    assert opening("Mine,,\n" + rows).n_lines == 1
+    assert opening("Mine,of today\n" + rows).n_lines == 0
+    assert opening("Mine\na,b,5").n_lines == 0  # one row may be a title too
+    assert opening("Mine\n" + rows + "\ne,f").n_lines == 0
+    assert opening('Mine\n"a,b",c,5\n' + rows).n_lines == 1
+    assert opening("Mine\na,b\nc,d", min_columns=2).n_lines == 0
+    assert opening("Mine\n" + rows, min_columns=4).n_lines == 0
+    assert opening("Mine\na,b,5,6\nc,d,4,6", min_columns=4).n_lines == 1
+    assert opening("1,2,3\nuser,item,rating\n" + rows).n_lines == 0  # a row is no title
+
+
+def test_a_known_header_may_have_names_that_are_numbers():
+    assert opening("Mine, all\nuser,item,3\na,b,5\nc,d,4").n_lines == 1

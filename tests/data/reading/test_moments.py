@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.data.reading import read
-from palate.data.reading.moments import are_moments, seconds_of_column, time_form_of
+from palate.data.reading import moments, read
+from palate.data.reading.moments import are_moments, looks_like_date, seconds_of_column, time_form_of
 from palate.errors import DataError, OptionError
 
 
@@ -397,3 +397,100 @@ def test_a_type_that_is_no_time_has_none():
     assert seconds_of_column(pl.Series([datetime(2026, 11, 29, 5, 36, 31)])).to_list() == [MOMENT]
     assert seconds_of_column(pl.Series([1588687728.9, None])).to_list() == [1588687728, None]
     assert seconds_of_column(pl.Series([None, None])).to_list() == [None, None]
+
+
+# ---- one column at a time
+
+
+def read_as(values, **options):
+    form = time_form_of(pl.Series("t", values), **options)
+    return form.read(pl.Series("t", values)).to_list()
+
+
+def says(*values):
+    form = time_form_of(pl.Series("t", values, dtype=pl.String))
+    return form.says or form.problem
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1970, 2100], [0, seconds(2100, 1, 1)]),
+        ([1969, 2000], [1969, 2000]),
+        ([1970, 2101], [1970, 2101]),
+        ([1999.5, 2000.0], [1999, 2000]),
+        ([10**8] * 3 + [5 * 10**9], [10**8] * 3 + [None]),
+        ([10**8 - 1] * 3 + [5 * 10**9], [10**8 - 1] * 3 + [5 * 10**9]),
+        ([4_200_000_000] * 3 + [4_200_000_001], [4_200_000_000] * 3 + [None]),
+        ([4_200_000_001] * 3 + [5 * 10**9], [4_200_000_001] * 3 + [5 * 10**9]),
+        ([10**9 + 0.5, None, -1.5], [10**9, None, -2]),
+        ([10**9, None, -1], [10**9, None, -1]),
+        (["1588687728", "1588687729", "soon"], [1588687728, 1588687729, None]),
+        (["1588687728", "soon"], [1588687728, None]),
+        (["1588687728", None, "soon", "late"], [None] * 4),
+        (["5", "6", "7", "2020-01-01"], [None, None, None, 1577836800]),
+        (["5", "6", "7", "x"], [5, 6, 7, None]),
+        (["5", "NA", " ", None, "-"], [5, None, None, None, None]),
+        ([1588687728923457] * 2, [1588687728] * 2),
+    ],
+)
+def test_numbers_are_years_seconds_or_what_they_are(values, expected):
+    assert read_as(values) == expected
+
+
+def test_years_and_days_are_only_in_columns_called_times():
+    for values in ([1970, 2100], [18000], [43689.5], [7305, 25567]):
+        assert read_as(values, is_named=False) == [int(value) for value in values]
+    assert read_as([20260131], is_named=False) == [seconds(2026, 1, 31)]
+    assert read_as([1588687728923], is_named=False) == [1588687728]
+
+
+def test_what_is_told_of_a_form():
+    assert [says(text) for text in ("2020-01-31", "soon", "13/2/2026", "2/13/2026", "99/8/18", "31/12/31")] == [
+        "dates", "dates", "day/month/year", "month/day/year", "year/month/day", "day/month/year"
+    ]  # fmt: skip
+    assert says("") == says(None) == ""
+    assert says("1.2.2026") == says("1.2.03") == "day/month/year"
+    for text, formats in (
+        ("1/2/2026", '"%d/%m/%Y" or time_format="%m/%d/%Y"'), ("1/2/26", '"%d/%m/%y" or time_format="%m/%d/%y"'),
+        ("1-2-2026 5:00", '"%d-%m-%Y" or time_format="%m-%d-%Y"'),
+    ):  # fmt: skip
+        assert says(text).endswith(formats)
+    assert "'2/1/2026' may have" in says("2026-01-31", "2/1/2026", "1/2/2026")
+
+
+def test_the_order_that_reads_the_most_is_that_of_the_column():
+    assert read_as(["2026-01-31", "1/13/2026", "2/13/2026", "13/1/2026"]) == [
+        seconds(2026, 1, 31), seconds(2026, 1, 13), seconds(2026, 2, 13), None
+    ]  # fmt: skip
+    assert read_as(["13/1/2026", "14/1/2026", "1/13/2026", "x"]) == [
+        seconds(2026, 1, 13), seconds(2026, 1, 14), None, None
+    ]  # fmt: skip
+
+
+def test_a_given_format_reads_dates_and_numbers_too():
+    day = seconds(2026, 1, 2)
+    for values in ([20260102], [20260102.0], ["20260102 "], [datetime(2026, 1, 2)], [datetime(2026, 1, 2).date()]):
+        assert read_as(values, time_format="%Y%m%d") == [day]
+    assert read_as(["2026-01-02 10:00:00 +01:00"], time_format="%Y-%m-%d %H:%M:%S %:z") == [day + 9 * 3600]
+    assert read_as([-1, 1999, 2000], time_format="ms") == [-1, 1, 2]
+    assert read_as([1.5], time_format="days") == [129600]
+
+
+def test_seconds_of_any_column():
+    assert moments.seconds(pl.Series([1.5, None, -0.5])).to_list() == [1, None, -1]
+    assert moments.seconds(pl.Series(["5", "2026-01-02", "1/2/2026", None])).to_list() == [
+        5, seconds(2026, 1, 2), None, None
+    ]  # fmt: skip
+    assert moments.seconds(pl.Series([[1], None])).to_list() == [None, None]
+    assert moments.seconds(pl.Series([{"a": 1}])).to_list() == [None]
+    assert moments.seconds(pl.Series([datetime(1970, 1, 2)])).to_list() == [86400]
+
+
+def test_texts_with_the_parts_of_a_date_look_like_one():
+    for text in ("32/13/2026", "1.2.26 10:00", "5:30", "5:30:07 pm", "on Sept 5", "MAY 5", "2026-01-31T10"):
+        assert looks_like_date(text), text
+    for text in ("5", "1/2", "may", "5:3", "mayor", "12345-1-1"):
+        assert not looks_like_date(text), text
+    assert not are_moments(["soon", "2026-01-31"]) and not are_moments(["soon"])
+    assert are_moments(["1/2/2026"]) and not are_moments(["1/2/2026", "13/13/2026"])

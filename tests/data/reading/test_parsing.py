@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from palate.data.reading import parsing
 from palate.data.reading.dialects import Dialect
 from palate.data.reading.parsing import (
+    Rows,
     TextFile,
+    _check_text,
     _without,
     _without_last_separators,
     _without_lines,
@@ -259,3 +262,139 @@ def test_names_in_a_comment_are_a_header_of_their_own():
 def test_until_a_quote_is_met_separators_say_what_it_would_mean(separator, quotes):
     row = separator.join(["u1", "i1", "5"])
     assert text_file(f"{row}\n{row}\n", separator=separator, header=False).dialect.quotes == quotes
+
+
+# ---- what is found out about a file
+
+
+class Packed(Iterator):
+    """Chunks that say how they were packed and what separates their fields."""
+
+    separator = ";"
+
+    def __init__(self, *chunks):
+        self.how = {"packed": "by hand"}
+        self.chunks = iter([chunk.encode() for chunk in chunks])
+
+    def __next__(self):
+        return next(self.chunks)
+
+
+def test_a_workbook_says_what_separates_its_fields():
+    file = TextFile(Packed("", "\n\n", "a,b,c;d;5\n", "e,f,g;h;4\n"), "it", None, False, given={})
+    assert file.dialect.separator == ";"
+    assert file.how == {"separator": '";"', "header": "no", "packed": "by hand"}
+    assert [row for fast, slow in file.rows() for row in (fast or slow()).frame.rows()] == [
+        ("a,b,c", "d", "5"), ("e,f,g", "h", "4")
+    ]  # fmt: skip
+    assert TextFile(Packed("a,b,c;d;5\n"), "it", ",", False, given={}).dialect.separator == ","
+    lists = TextFile(Packed("1 a b c\n2 a\n3 b c\n4 a b c d\n"), "it", None, None, given=ASKED, min_columns=2)
+    assert lists.how["layout"] == "lists of items, the first field is the user" and lists.how["packed"] == "by hand"
+    assert not lists.quotes_are_met and lists.n_header == 0
+    assert lists.sample[0] == ["1", "a"] and lists.dialect.names == lists.layout.names
+
+
+ASKED = dict.fromkeys(("user", "item", "count", "time"))
+
+
+def test_lines_that_all_begin_like_comments_may_be_rows():
+    assert text_file("#a,b,5\n#c,d,4\n", header=False).dialect.separator == ","
+
+
+def test_texts_of_other_formats_are_refused_unless_it_is_said_how_they_are_written():
+    text = "outs:\na b 5\nc d 4\n"
+    for options in ({"header": False}, {"separator": " "}, {"header": True, "separator": " "}):
+        text_file(text, **options)
+    with pytest.raises(DataError, match="a pointer of DVC"):
+        text_file(text)
+
+
+def test_which_bytes_are_odd_in_a_text():
+    odd = {*range(9), *range(14, 28), 127}
+    for byte in range(256):
+        if byte in odd:
+            with pytest.raises(DataError, match="it is no text"):
+                _check_text(bytes([byte]) * 5, "it")
+        else:
+            _check_text(bytes([byte]) * 5, "it")
+
+
+def test_columns_of_the_sample_are_without_blanks_and_short_rows():
+    file = text_file("user,item,rating\na, b ,5\nc,,4\nd,e\n")
+    assert [file.column(at).to_list() for at in range(3)] == [["a", "c", "d"], ["b", None, "e"], ["5", "4", None]]
+    assert file.column(1).name == "item"
+    file.name_columns(["x", "y", "z"], header=False)
+    assert file.column(0).to_list() == ["user", "a", "c", "d"] and file.dialect.names == ["x", "y", "z"]
+    rows = [row for fast, slow in file.rows() for row in (fast or slow()).frame.rows()]
+    assert rows[0] == ("user", "item", "rating") and len(rows) == 4
+    assert Rows(file.column(0).to_frame(), str).n_left_out == 0
+
+
+def test_rows_of_all_blocks_are_counted_and_the_header_is_cut_off_once():
+    market = "%%MatrixMarket matrix coordinate real general\n3 3 {}\n1 1 5\n"
+    for n, fits in ((3, True), (2, False), (4, False)):
+        chunks = iter([market.format(n).encode(), b"2 2 4\n", b"3 3 1\n"])
+        file = TextFile(chunks, "it", None, None, given={})
+        if fits:
+            assert sum((fast or slow()).frame.height for fast, slow in file.rows()) == 3
+        else:
+            with pytest.raises(DataError, match=f"it announces {n} entries and has 3"):
+                list(file.rows())
+    chunks = [b"\nuser,item,rating\na,b,5\n", b"user,item,1\n", b"c,d\n"]
+    file = TextFile(iter(chunks), "it", None, None, given={})
+    parts = [fast or slow() for fast, slow in file.rows()]
+    assert [row for part in parts for row in part.frame.rows()] == [
+        ("a", "b", "5"), ("user", "item", "1"), (None, None, None)
+    ]  # fmt: skip
+    assert (
+        parts[0].where(0) == "line 3"
+        and parts[-1].where(0) == "line 5: 'c,d'"
+        and parts[-1].reasons == {0: "wrong number of fields"}
+    )
+
+
+def test_how_quotes_are_read_is_told_where_some_are_met():
+    for text, told in (
+        ('a\t"b" x\t5\nc\t"d" x\t4\n', "part of the text"), ('a,"b",5\nc,d,4\n', None), ("a b 5\nc d 4\n", None),
+        ('a::"b"::5\nc::d::4\n', None),
+    ):  # fmt: skip
+        assert text_file(text, header=False).how.get("quotes") == told
+
+
+def test_what_the_fast_way_leaves_to_the_exact_one():
+    def is_fast(text, *, quotes="csv", comment=None, separator=","):
+        return (
+            parse_fast(Block(1, text.encode()), Dialect(separator, False, [*"abc"], quotes, comment=comment))
+            is not None
+        )
+
+    assert is_fast("a,b,1\nc,#d,2\n", comment="#") and is_fast("#a,b,1\n")
+    assert not is_fast("#a,b,1\nc,d,2\n", comment="#") and not is_fast("a,b,1\n#c,d,2\n", comment="#")
+    assert is_fast('a,"b\\c",1\n') and is_fast('"a",b,1\n', quotes="backslash")
+    assert not is_fast('a,"b\\"c",1\n', quotes="backslash") and not is_fast('a,"b"c,1\n')
+    assert is_fast('a,"b"c,1\n', quotes="none") and not is_fast("a,b,\n") and is_fast("a,,1\n")
+    for text, fast in (
+        ("a b 1\n", True),
+        ("a  b 1\n", False),
+        (" a b 1\n", False),
+        ("a b 1 \n", False),
+        ("a b 1 ", False),
+    ):
+        assert is_fast(text, separator=" ", quotes="none") is fast
+
+
+def test_a_twentieth_of_a_longer_line_may_be_odd():
+    _check_text(b"\x01" * 6 + b"a" * 114, "it")
+    with pytest.raises(DataError, match="it is no text"):
+        _check_text(b"\x01" * 6 + b"a" * 113, "it")
+
+
+def test_the_first_row_behind_the_header_keeps_its_reason():
+    rows = parse_exact(Block(1, b"a,b\nc,d\ne,f,1\n"), ROWS)
+    assert _without(1, rows).reasons == {0: "wrong number of fields"}
+
+
+def test_the_sample_is_read_with_the_quotes_of_the_file():
+    file = text_file('user,item,rating\n"a \\"b\\"",x,1\n"c \\"d\\", e",y,2\n')
+    assert file.sample[1:] == [['a "b"', "x", "1"], ['c "d", e', "y", "2"]]
+    assert text_file("a b 5\nd e 4\n", separator=" ", header=False).sample[0] == ["a", "b", "5"]

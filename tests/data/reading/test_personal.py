@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 import palate
 from palate.data.reading.exports import EXPORTS, export_of
 from palate.data.reading.frames import Table
-from palate.data.reading.personal import _own_item
+from palate.data.reading.personal import (
+    Person,
+    _complete_times,
+    _export_without_users,
+    _labels,
+    _may_be_column,
+    _own_item,
+    _without,
+    has_users,
+    person_of,
+    rows_of_person,
+)
 from palate.errors import DataError
 
 GOODREADS = '''Book Id,Title,Author,ISBN,ISBN13,My Rating,Year Published,Date Read,Date Added,Exclusive Shelf,My Review
@@ -365,3 +376,158 @@ def test_the_items_of_a_table_without_names_are_the_only_column(kind):
 )  # fmt: skip
 def test_the_items_of_a_named_table_are_ids_before_titles(names, item):
     assert _own_item(own_table(names), "explicit") == item
+
+
+# ---- one decision at a time
+
+
+def rows(names, *values, named=True):
+    """A Table of these columns."""
+    columns = [pl.Series(name, column) for name, column in zip(names, values, strict=True)]
+    return Table("it", names, columns.__getitem__, columns.__getitem__, named, height=len(values[0]))
+
+
+@pytest.mark.parametrize(
+    ("typed", "names", "expected"),
+    [
+        ("user", ["who"], True), ("my_id", ["who"], True), ("aId", ["who"], True), ("ID", ["who"], False),
+        ("Al", ["al", "x"], True), ("al", ["all", "x"], False), ("ale", ["all", "x"], False), ("alel", ["alle"], True),
+        ("titel", ["x", "title"], True), ("tilte", ["title"], True), ("abc", ["cab"], True), ("abc", ["abd"], False),
+        ("abcd", ["abce"], True), ("abcdefgh", ["abcdefxy"], True), ("abcdefgh", ["abcdexyz"], False),
+        ("Zoë", ["zoe"], True), ("me", [], False),
+    ],
+)  # fmt: skip
+def test_a_name_a_letter_or_two_from_a_columns_is_that_column(typed, names, expected):
+    """Of names of three letters or more a quarter may differ, or their order; shorter ones are taken as they are."""
+    assert _may_be_column(typed, names) is expected
+
+
+def test_who_is_a_person_and_who_a_column():
+    def person(user, names=("who", "what"), kind="implicit"):
+        given = dict.fromkeys(("user", "item", "rating", "time", "weight")) | {"user": user}
+        found = person_of(rows(list(names), *([["x"]] * len(names))), given, kind)
+        return None if found is None else found.name
+
+    assert person("ann") == "ann"
+    for column in (0, True, "who", "what", "whoo", None, False, "", "  ", ["ann"], 1.5):
+        assert person(column) is None
+    assert person("ann", ("user", "what")) is None and person("ann", ("author", "what")) == "ann"
+    assert person("ann", ("title", "date")) == "ann"
+    for nobody in (None, "", " ", 1.5):
+        with pytest.raises(DataError, match='name that person: user="me"'):
+            person(nobody, ("title", "date"))
+    with pytest.raises(DataError, match='pass kind="implicit"'):
+        person("ann", ("title", "date"), "explicit")
+
+
+def test_an_export_with_one_account_is_one_persons():
+    names = ["ts", "master_metadata_track_name", "master_metadata_album_artist_name", "username"]
+    for accounts, expected in ((["ann", "ann"], True), (["ann", "bob"], False), ([], True)):
+        made = rows(names, *([["x"] * len(accounts)] * 3), accounts)
+        assert (_export_without_users(made) is not None) is expected
+    assert _export_without_users(rows([*names[:3], "user"], *[["x"]] * 4)) is None
+    assert _export_without_users(rows([*names, "user"], *[["x"]] * 5)) is None
+    assert _export_without_users(rows(["Title", "Date"], ["x"], ["y"])).name == "a Netflix viewing history"
+    assert _export_without_users(rows(["Title", "Day"], ["x"], ["y"])) is None
+
+
+def test_items_are_ids_or_titles_with_what_tells_them_apart():
+    def labels(**columns):
+        none = dict.fromkeys(("item", "title", "year", "author"))
+        return _labels(none | {name: pl.Series(values) for name, values in columns.items()}).to_list()
+
+    titles = {"title": [" Up ", "It", None]}
+    assert labels(item=[3, 1, 2], **titles) == [3, 1, 2]
+    assert labels(item=[3, None, 2], **titles) == ["3", "It", "2"]
+    assert labels(item=["a", " ", None], **titles) == ["a", "It", None]
+    assert labels(item=["a", " ", "b "]) == ["a", None, "b"]
+    assert labels(**titles) == ["Up", "It", None]
+    assert labels(**titles, year=["2009", "", "1990"]) == ["Up (2009)", "It", None]
+    assert labels(**titles, year=[2009.0, None, 1990.0], author=["x", "y", "z"]) == ["Up (2009)", "It", None]
+    assert labels(**titles, author=["Ann", None, "Bob"]) == ["Ann - Up", "It", None]
+    assert labels(item=[None, "a", "b"], **titles, author=["Ann", None, "Bob"]) == ["Ann - Up", "a", "b"]
+
+
+def test_rows_are_left_out_for_the_first_reason_that_holds():
+    first, second = pl.Series([True, True, False, False]), pl.Series([True, False, True, False])
+    kept, left_out = _without([(first, "a"), (second, "b"), (first, "c")], 4)
+    assert (kept.to_list(), left_out) == ([False, False, False, True], {"a": 2, "b": 1})
+    kept, left_out = _without([], 2)
+    assert (kept.to_list(), left_out) == ([True, True], {})
+
+
+def test_a_play_of_half_a_minute_is_a_choice():
+    history = pl.DataFrame(
+        {"artistName": ["Ann"] * 4, "trackName": [*"abcd"], "msPlayed": [30_000, 29_999, None, 30_001]}
+    )
+    ratings = palate.read(history, user="me", kind="implicit")
+    assert by_item(ratings) == {"Ann - a": 1, "Ann - d": 1}
+    assert ratings.report.left_out == {"played for less than 30 seconds": 2}
+
+
+def test_times_of_the_rows_that_are_kept_are_taken_if_all_can_be_read():
+    kept = pl.Series([True, False, True])
+    assert _complete_times(pl.Series(["2020-01-01", None, "1970-01-02"]), kept).to_list() == [1577836800, 86400]
+    for odd in ("", None, "0000-00-00", "soon"):
+        assert _complete_times(pl.Series(["2020-01-01", "2020-01-01", odd]), kept) is None
+    assert _complete_times(pl.Series(["1/2/2020"] * 3), kept) is None
+    assert _complete_times(None, kept) is None
+
+
+def test_a_table_of_ones_own_gets_a_column_of_users_and_one_of_titles_with_years():
+    given = dict.fromkeys(("user", "item", "rating", "time", "weight"))
+
+    def own(made, kind="explicit", **options):
+        found = rows_of_person(made, Person("me", None), given | options, kind)
+        values = [
+            (found.table.column(at).to_list(), found.table.label(at).to_list()) for at in range(len(found.table.names))
+        ]
+        assert all(column == label for column, label in values)
+        return found, dict(zip(found.table.names, (column for column, _ in values), strict=True))
+
+    films = rows(["title", "year", "rating"], ["It", "It"], [1990, 2017], [5, 4])
+    found, columns = own(films)
+    assert columns["user"] == ["me", "me"] and columns["title and year"] == ["It (1990)", "It (2017)"]
+    assert (found.given["user"], found.given["item"], found.given["rating"]) == (3, 4, None)
+    assert found.items.to_dicts() == [
+        {"item": "It (1990)", "title": "It", "year": 1990}, {"item": "It (2017)", "title": "It", "year": 2017}
+    ]  # fmt: skip
+    found, columns = own(films, item="title")
+    assert list(columns) == ["title", "year", "rating", "user"] and found.given["item"] == "title"
+    assert found.items.height == 1
+    found, columns = own(rows(["title", "rating"], ["It", "Up"], [5, 4]))
+    assert list(columns) == ["title", "rating", "user"] and (found.given["user"], found.given["item"]) == (2, "title")
+    for values, kind, options, rating in (
+        ((["It"], [5]), "explicit", {}, 1), ((["It"],), "explicit", {}, None), ((["It"],), "implicit", {}, None),
+        ((["It"], [5]), "explicit", {"item": 1}, None), ((["It"], [5]), "implicit", {"item": 0}, None),
+        ((["It"], [5], [4]), "explicit", {"rating": 2}, 2),
+    ):  # fmt: skip
+        names = [f"column_{at + 1}" for at in range(len(values))]
+        found, columns = own(rows(names, *values, named=False), kind, **options)
+        assert found.given["rating"] == rating and list(columns) == [*names, "user"]
+
+
+def test_whether_a_file_has_users():
+    def has(text, **options):
+        return has_users(io.BytesIO(text.encode()), options)
+
+    assert has("user,item,rating\na,b,1\n") and has_users({"user": ["a"], "item": ["b"]}, {})
+    assert not has("title,rating\na,1\n") and not has("a,b,1\nc,d,2\n")
+    assert not has("user,item,rating\na,b,1\n", header=False)
+    assert has("user;x\na;1\n", separator=";") and not has("user;x\na;1\n", separator=",")
+    assert not has(NETFLIX) and not has(LASTFM) and not has(f"Author,{GOODREADS}".replace("\n", "\nx,", 1))
+    assert has(LETTERBOXD.replace("Date,", "user,"))
+
+
+def test_a_column_of_an_export_is_no_person():
+    given = dict.fromkeys(("user", "item", "rating", "time", "weight"))
+    for column in ("Title", 0, 1):
+        assert person_of(rows(["Title", "Date"], ["x"], ["y"]), given | {"user": column}, "implicit") is None
+
+
+def test_items_have_a_table_where_anything_is_known_of_them():
+    given = dict.fromkeys(("user", "item", "rating", "time", "weight"))
+    for name, is_known in (("title", True), ("item", False)):
+        found = rows_of_person(rows([name, "rating"], ["It"], [5]), Person("me", None), given, "explicit")
+        assert (found.items is not None) is is_known
+    assert read(IMDB, user="me").report.columns == {"item": "Const", "rating": "Your Rating", "time": "Date Rated"}

@@ -12,6 +12,17 @@ from hypothesis import strategies as st
 
 import palate
 from helpers.command_line import ask as run
+from palate.data.reading.frames import Table
+from palate.data.reading.wide import (
+    _check_columns,
+    _check_scale,
+    _counts_rated,
+    _is_text,
+    _label_position,
+    _what_rows_are,
+    check_wide,
+    long_table,
+)
 from palate.data.reading.wide_looks import looks_wide
 from palate.errors import DataError, OptionError, PalateError
 
@@ -444,3 +455,173 @@ def test_an_index_called_like_items_makes_rows_items_whatever_the_columns_are_ca
     numbered = MOVIES.set_index("movie").set_axis([11, 12], axis=1)
     expected = {({"ann": 11, "bob": 12}[user], movie, rating) for user, movie, rating in OF_MOVIES}
     assert triples(palate.read(numbered, wide=True)) == expected
+
+
+# ---- one decision at a time
+
+
+def table(columns, **options):
+    """A Table of these columns, with names unless it is said otherwise."""
+    series = [pl.Series(name, values) for name, values in columns.items()]
+    options = {"height": len(series[0])} | options
+    return Table("it", list(columns), series.__getitem__, series.__getitem__, **options)
+
+
+GIVEN = dict.fromkeys(("user", "item", "rating", "time", "weight"))
+
+
+def cells(table, kind="explicit", blank=None, **options):
+    """(the long table's rows, the LongTable)."""
+    long = long_table(table, GIVEN | options, blank, kind)
+    return list(zip(*(long.table.column(at).to_list() for at in range(3)), strict=True)), long
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"wide": 1}, "wide must be"), ({"wide": 0}, "wide must be"), ({"wide": True, "blank": True}, "blank must be"),
+     ({"wide": False, "blank": 0}, "blank= is for wide"), ({"wide": False, "blank": False}, "blank= is for wide"),
+     ({"rows": "items"}, "rows= is for wide"), ({"wide": True, "rows": "user"}, "rows must be"),
+     ({"wide": True, "source": ([1], [2])}, "a tuple is"), ({"wide": True, "blank": 0, "rows": "users"}, None),
+     ({"wide": True, "blank": False}, None), ({"wide": False, "source": ([1], [2])}, None), ({}, None),
+     ({"wide": True, "blank": -1.5}, None)],
+)  # fmt: skip
+def test_which_options_go_together(options, told):
+    options = {"wide": None, "blank": None, "rows": None, "source": "it"} | options
+    if told is None:
+        check_wide(**options)
+    else:
+        with pytest.raises(OptionError, match=told):
+            check_wide(**options)
+
+
+def test_a_column_beyond_five_times_half_the_others_is_no_item():
+    """Texts and columns without a value say nothing of the scale."""
+    texts, none = pl.Series(["ten", "x"]), pl.Series([None, None], dtype=pl.Float64)
+
+    def check(*largest):
+        columns = [texts, none, *(pl.Series([float(most), None, 1.0]) for most in largest)]
+        _check_scale(columns, ["text", "none", *"abcde"[: len(largest)]], "it")
+
+    for fine in ((4, 4, 20), (4, 4, -20), (1, 100), (100,), (), (4, 30, 20, 20), (1, 1, 5)):
+        check(*fine)
+    for odd, told in (
+        ((4, 21, 4), "'b' goes up to 21, and half the others stay at 4 or"),
+        ((4, 4, -21), "'c' goes up to 21"),
+        ((30, 1, 40, 2), "'a' goes up to 30, and half the others stay at 2 or"),
+    ):
+        with pytest.raises(DataError, match=told):
+            check(*odd)
+    _check_scale([pl.Series([0.0]), pl.Series([0.0]), pl.Series([7.0])], ["a", "b", "c"], "it")
+
+
+def test_a_column_that_counts_the_rated_cells_of_each_row():
+    rated = [pl.Series([True, True, False]), pl.Series([True, False, False])]
+    for column, expected in (([2, 1, 0], True), ([2, 1, 1], False), (["2", "1", "0"], True), (["a", "b", "c"], False)):
+        assert _counts_rated(pl.Series(column), rated) is expected
+    assert not _counts_rated(pl.Series([1, 1, 0]), rated[:1])  # of one item each count is a flag
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(["ann", "bob"], True), (["ann", "3"], False), (["yes", "no"], False), (["", "NA", None], False), ([1, 2], False),
+     (["ann", None, "NA", " "], True), (["3,5", "4"], False), ([1.5], False)],
+)  # fmt: skip
+def test_columns_of_texts_are_those_without_any_number(values, expected):
+    assert _is_text(pl.Series(values)) is expected
+    assert _is_text(pl.Series(["2020-01-01"]).str.to_date()) is True
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "expected"),
+    [("movie a b", {}, "item"), ("user a b", {}, "user"), ("movie user b", {}, "user"), ("x movie b", {}, "user"),
+     ("movie a b", {"named": False}, "user"), ("x a b", {"index": pl.Series("movie", [1, 2])}, "item"),
+     ("movie a b", {"index": pl.Series("x", [1, 2])}, "user"),
+     ("x a b", {"index": pl.Series("movie", [1, 2]), "named": False}, "item")],
+)  # fmt: skip
+def test_rows_are_items_if_their_labels_are_called_so_and_no_column_has_users(names, options, expected):
+    made = table({name: [1, 2] for name in names.split()}, **options)
+    assert _what_rows_are(made, GIVEN, None) == expected
+    assert [_what_rows_are(made, GIVEN, rows) for rows in ("users", "items")] == ["user", "item"]
+    assert _what_rows_are(made, GIVEN | {"item": 1}, None) == "item"
+    assert _what_rows_are(made, GIVEN | {"item": 1, "user": 0}, None) == expected
+
+
+def test_where_the_labels_of_rows_are():
+    numbers = {"n": [1, 2], "x": [3, 4], "y": [5, 6]}
+    index = pl.Series("who", ["a", "b"])
+    for made, expected in (
+        (table(numbers, named=False, is_text=True), 0),
+        (table(numbers, named=False), None),
+        (table({"n": [1], "user": [2], "member": [3]}), 1),
+        (table({"n": [1], "user": [2]}, index=index), 1),
+        (table(numbers, index=index), None),
+        (table(numbers, is_text=True), 0),
+        (table({" Index": [1, 2], "x": [3, 4]}), 0),
+        (table({"n": ["a", "b"], "x": [3, 4]}), 0),
+    ):
+        assert _label_position(made, "user", None) == expected
+    assert _label_position(table(numbers), "user", -1) == 2
+    with pytest.raises(DataError, match="no column is called user"):
+        _label_position(table(numbers), "user", None)
+    with pytest.raises(DataError, match="the first column, 'n', has times"):
+        _label_position(table({"n": ["2020-01-31", "2021-02-28"], "x": [1, 2]}, is_text=True), "user", None)
+    times = {"n": ["1400000000", "1400000100"], "x": ["1", "2"]}  # numbers may be ids
+    assert _label_position(table(times, is_text=True), "user", None) == 0
+
+
+def test_each_rated_cell_is_a_row_that_says_where_it_is():
+    wide = {"user": ["a", "b", "c"], "x": [5.0, None, 4.0], "y": ["1", "bad", "NA"], "z": [2, 1, 3]}
+    rows, long = cells(table(wide))
+    assert rows == [
+        ("a", "x", "5.0"), ("c", "x", "4.0"), ("a", "y", "1"), ("b", "y", "bad"), ("a", "z", "2.0"), ("b", "z", "1.0"),
+        ("c", "z", "3.0"),
+    ]  # fmt: skip
+    told = [long.table.where(row) for row in range(len(rows))]
+    assert [text.partition(": ")[0] for text in told] == [
+        f"row {row} (from 0), column {column!r}"
+        for row, column in ((0, "x"), (2, "x"), (0, "y"), (1, "y"), (0, "z"), (1, "z"), (2, "z"))
+    ]
+    assert told[3].endswith(": 'bad'")
+    assert (long.n_blank, long.table.height) == (2, 7)
+    assert long.how == {"wide": "a row for each user"}
+    assert long.columns == {"user": "user", "item": "the names of the columns", "rating": "the cells"}
+
+
+def test_what_means_no_rating_is_left_out_and_told():
+    wide = {"user": ["a", "b"], "x": [5, 0], "y": [0, 1], "z": [-1, -1]}
+    _, long = cells(table(wide), blank=0)
+    assert (long.table.height, long.n_blank, long.how["blank"]) == (4, 2, "0")
+    assert cells(table(wide), blank=-1)[1].n_blank == 2
+    assert cells(table(wide), blank=False)[1].how == {"wide": "a row for each user"}
+    rows, long = cells(table({"user": ["a", "b"], "x": [5, 0], "y": [0, 1]}), kind="implicit")
+    assert rows == [("a", "x", 5.0), ("b", "y", 1.0)] and long.n_blank == 2
+    with pytest.raises(DataError, match="0 stands apart"):
+        cells(table({"user": ["a", "b"], "x": [5, 0], "y": [0, 1]}))
+
+
+def test_labels_of_rows_are_a_column_an_index_or_positions():
+    numbers = {0: [5.0, None], 1: [4.0, 3.0]}
+    columns = {str(name): values for name, values in numbers.items()}
+    for options, users, told in (
+        ({"index": pl.Series("who", ["a", "b"])}, ["a", "a", "b"], "the index"),
+        ({}, [0, 0, 1], "the position of the row"),
+    ):
+        rows, long = cells(table(columns, named=False, **options))
+        assert [user for user, _, _ in rows] == users
+        assert [item for _, item, _ in rows] == [0, 1, 1]
+        assert long.columns == {"user": told, "item": "the position of the column", "rating": "the cells"}
+    rows, _ = cells(table({"a": ["u", "v"], "b": ["5", None], "c": ["4", "3"]}, named=False, is_text=True))
+    assert rows == [("u", "0", 5.0), ("u", "1", 4.0), ("v", "1", 3.0)]
+    with pytest.raises(DataError, match="'u' has several"):
+        cells(table({"user": ["u", "v", "u"], "b": [5, None, 1], "c": [4, 3, 1]}))
+    assert len(cells(table({"user": ["u", None, None], "b": [5, None, 1], "c": [4, 3, 1]}))[0]) == 5
+    with pytest.raises(DataError, match="several columns are called 'b'"):
+        _check_columns(["a", "b", "b"], "it", "item")
+
+
+def test_columns_of_texts_are_unused_unless_all_are():
+    wide = {"user": ["a", "b"], "note": ["good", "so so"], "x": [1, None], "y": [2, 1]}
+    rows, long = cells(table(wide))
+    assert [item for _, item, _ in rows] == ["x", "y", "y"] and list(long.unused) == ["note"]
+    rows, _ = cells(table({"user": ["a", "b"], "x": ["good", "bad"], "y": ["bad", None]}))
+    assert len(rows) == 3

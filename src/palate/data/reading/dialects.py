@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -204,9 +204,9 @@ def find_separator(lines: list[str], min_columns: int) -> str:
 
 def _agreement(lines: list[str], separator: str, min_columns: int) -> tuple[float, bool, int]:
     """(share of lines with the most common number of fields, whether the separator is not a blank, that number)."""
-    counts = Counter(len(split(line, separator)) for line in lines)
-    width, n_lines = counts.most_common(1)[0]
-    return (n_lines / len(lines) if width >= min_columns else 0.0, separator != " ", width)
+    widths = [len(split(line, separator)) for line in lines]
+    width = most_common(widths)
+    return (widths.count(width) / len(lines) if width >= min_columns else 0.0, separator != " ", width)
 
 
 def split(line: str, separator: str) -> list[str]:
@@ -216,7 +216,13 @@ def split(line: str, separator: str) -> list[str]:
 
 def most_common_width(lines: list[str], separator: str) -> int:
     """The number of fields that most lines have."""
-    return Counter(len(split(line, separator)) for line in without_quotes(lines)).most_common(1)[0][0]
+    return most_common(len(split(line, separator)) for line in without_quotes(lines))
+
+
+def most_common(numbers: Iterable[int]) -> int:
+    """The number that occurs most often; of several the first."""
+    counts = Counter(numbers)
+    return max(counts, key=counts.__getitem__)
 
 
 # ---- quotes

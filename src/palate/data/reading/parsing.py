@@ -7,7 +7,6 @@ the csv module of the standard library parses the block again, since it knows th
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +22,7 @@ from palate.data.reading.dialects import (
     find_quotes,
     find_separator,
     is_comment,
+    most_common,
     odd_quotes,
     plain_records,
     quoted_records,
@@ -70,7 +70,7 @@ class TextFile:
         is_header: Callable[[list[list[str]]], bool] | None = None,
     ) -> None:
         first = next((chunk for chunk in chunks if chunk.strip(b"\r\n")), b"")
-        _check_text(first.lstrip()[:SAMPLE].split(b"\n", 1)[0], source)
+        _check_text(first.lstrip()[:SAMPLE].partition(b"\n")[0], source)
         lines = sample_lines(first)
         if not any(line.strip() for line in lines):
             raise DataError(f"{source} is empty: there are no ratings in it.")
@@ -123,7 +123,7 @@ class TextFile:
         self.n_header = int(header)
         trailing = ends_in_separators(self.sample, header, min_columns)
         if trailing:
-            width = Counter(map(len, self.sample[self.n_header :])).most_common(1)[0][0]
+            width = most_common(map(len, self.sample[self.n_header :]))
             self.sample = [row[:-1] if len(row) == width else row for row in self.sample]
         names, self.how_header = self._names(header, named, separator)
         self.dialect = Dialect(
@@ -135,7 +135,7 @@ class TextFile:
             return names_of_rows(self.sample[0], self.sample[1:], separator)
         if named:
             return named, ""
-        width = Counter(map(len, self.sample)).most_common(1)[0][0]
+        width = most_common(map(len, self.sample))
         return [f"column_{at + 1}" for at in range(width)], ""
 
     def name_columns(self, names: list[str], *, header: bool) -> None:

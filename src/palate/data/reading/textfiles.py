@@ -28,6 +28,7 @@ CACHED = 1 << 17  # bytes that are counted at a time
 SAMPLE = 1 << 12  # bytes that tell the encoding
 QUOTED = re.compile(rb'"[^"]*"')
 ESCAPES = re.compile(rb"\x1b\$\)?[@A-Z]")  # of ISO 2022
+CUT_CHARACTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{0,2}\Z")  # the beginning of one in UTF-8
 WINDOWS_1252 = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
 
 
@@ -76,16 +77,19 @@ class Chunks(Iterator[bytes]):
             yield from _transcoded(first, content, found, name)
             return
         recode, unchecked = Recoder(), ""
-        chunk = first.removeprefix(codecs.BOM_UTF8)
+        chunk, is_last = first.removeprefix(codecs.BOM_UTF8), False
         while chunk:
             check_no_escapes(chunk, name)
-            text = recode(chunk)
+            cut = CUT_CHARACTER.search(chunk, len(chunk) - 3) if recode.is_windows is None and not is_last else None
+            whole = chunk[: cut.start()] if cut else chunk
+            text = recode(whole)
             if recode.is_windows and b"\0" not in text[:SAMPLE]:  # which no text has
                 self.how["encoding"] = "windows-1252"
                 lines, newline, unchecked = (unchecked + text.decode()).rpartition("\n")
                 check_western(lines + newline, name)
             yield text
-            chunk = _read(content, name)
+            more = _read(content, name)
+            chunk, is_last = chunk[len(whole) :] + more, not more
         check_western(unchecked, name)
 
 
