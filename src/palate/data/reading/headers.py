@@ -38,7 +38,7 @@ def has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int)
 def _numbers_begin(sample: list[list[str]]) -> bool:
     """True if a column has only numbers except in the first row."""
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
-    return len(sample) > 1 and any(_are_numbers(column[1:]) for column in columns if not is_number(column[0]))
+    return any(_are_numbers(column[1:]) for column in columns if not is_number(column[0]))
 
 
 def _are_numbers(texts: Sequence[str]) -> bool:
