@@ -110,6 +110,7 @@ def test_ratings_that_are_the_same_in_all_rows_of_an_item_are_asked_about():
     assert rated(columns(u=users, i=items, rating=[item % 3 for item in items], price=prices))
     assert rated(columns(u=users, i=items, rating=ratings, notes=[7] * 24, price=prices), match="'price'")
     assert not rated(full, time=3)
+    assert not rated(columns(u=users[:-1], i=items[:-1], rating=ratings[:-1], price=prices[:-1]))  # 19 pairs more
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,8 @@ def test_bad_rows_of_a_text_file_are_raised_or_noted():
 
 
 def test_ids_of_text_files_are_read_as_meant():
+    assert joined("item,x,\na,1,\nb,2,\n").table.to_dict(as_series=False) == {"x": [1, 2, None]}
+    assert joined("c\na\n").table.shape == (3, 0)
     assert joined('item,x\n" a",1\nb ,2\n').table["x"].to_list() == [1, 2, None]
     assert joined("item,x\n7.0,1\n8.0,2\n", NUMBERS).table["x"].to_list() == [1, 2, None]
 
@@ -223,3 +225,10 @@ def test_columns_of_text_become_numbers_if_all_values_are(texts, values):
 )  # fmt: skip
 def test_the_first_row_of_a_table_has_names_or_values(rows, label, expected):
     assert has_header([row.split(",") for row in rows.split("/")], TEXTS, label) is expected
+
+
+def test_an_id_with_digits_is_a_value_like_those_below():
+    labels = Vocabulary(["7", "8"], what="item")
+    assert not has_header([["9", "x"], ["7", "y"]], labels)
+    assert has_header([["n", "x"], ["7", "y"]], labels)
+    assert joined("9,1\n7,2\n", labels).table.to_dict(as_series=False) == {"column_2": [2, None]}

@@ -116,7 +116,7 @@ def _goes_with(table: Table, lists: pl.Series, at: int, given: dict[str, Any], l
 
 def _values(lists: pl.Series) -> pl.Series:
     """The values of all lists, one after another."""
-    return lists.filter(lists.list.len().fill_null(0) > 0).explode()
+    return lists.filter(lists.list.len() > 0).explode()
 
 
 def _of_records(table: Table, lists: pl.Series, at: int) -> Table:
