@@ -219,3 +219,24 @@ def test_a_file_may_be_called_like_a_query(tmp_path, monkeypatch):
 def test_a_query_is_text():
     with pytest.raises(OptionError, match="give an SQL query as text, not int"):
         table_of(5, connection=object())
+
+
+# ---- labels and lists
+
+
+def test_labels_are_of_one_type_in_every_source():
+    mixed = {"user": [1, "a"], "item": ["x", "y"]}
+    sources = mixed, pd.DataFrame(mixed), tuple(mixed.values()), [(1, "x"), ("a", "y")], opened(json.dumps(mixed))
+    for source in sources:
+        table = table_of(source)
+        assert table.column(0).to_list() == ["1", "a"]
+        with pytest.raises(LabelTypeError, match="int, str"):
+            table.label(0)
+
+
+def test_lists_stay_lists_in_every_source_but_arrays():
+    lists = {"user": ["a", "b"], "items": [["x", "y"], ["z"]]}
+    for source in (lists, pd.DataFrame(lists), tuple(lists.values()), opened(json.dumps(lists))):
+        table = table_of(source)
+        assert table.column(1).to_list() == table.sample(1).to_list() == lists["items"]
+    assert table_of([("a", ["x", "y"]), ("b", ["z"])]).column(1).to_list() == ["['x', 'y']", "['z']"]

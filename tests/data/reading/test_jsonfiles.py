@@ -259,7 +259,7 @@ def test_rows_and_columns_have_one_length():
             of(value)
     with pytest.raises(DataError, match="the columns have different lengths"):
         of({"user": {"0": "ann", "1": "bob"}, "item": {"0": "tea"}})
-    for value in ([], [1, 2], [{"a": 1}, [1]]):
+    for value in ([], [1, 2], [{"a": 1}, [1]], {"n": 2, "all": [RATING, 5]}):
         with pytest.raises(DataError, match="JSON of another form"):
             of(value)
     with pytest.raises(DataError, match="has no JSON objects"):
