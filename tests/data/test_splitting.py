@@ -206,6 +206,38 @@ def test_same_seed_same_split_and_another_seed_another(whole, seed):
     assert rows(split_folds(whole, 2, seed)[0][1]) != rows(split_folds(whole, 2, seed + 1)[0][1])
 
 
+def test_what_is_held_out_where_nothing_is_said():
+    whole = make(200, 6, 9, 0)
+    for default, said in (
+        (split_random(whole), split_random(whole, 0.1, 0, keep_all=False)),
+        (split_users(whole, 0.5), split_users(whole, 0.5, 0)),
+        (split_within_users(whole), split_within_users(whole, 0.2, 0)),
+        (split_last(whole), split_last(whole, 1)),
+        *zip(split_folds(whole), split_folds(whole, 5, 0), strict=True),
+        *zip(split_folds_within_users(whole), split_folds_within_users(whole, 5, 0), strict=True),
+    ):
+        assert rows(default[0]) == rows(said[0]) and rows(default[1]) == rows(said[1])
+    many = make(200, 40, 9, 0)
+    assert len(set(split_users(many)[1].user_codes)) == int(0.1 * len(set(many.user_codes)))
+
+
+def test_the_first_held_out_rating_of_a_user_or_item_moves_back():
+    """In the order of the draw; whoever has a rating in train needs none."""
+    whole = Ratings(
+        np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 2]), np.arange(5),
+        user_vocabulary=Vocabulary(range(3), what="user"), item_vocabulary=Vocabulary(range(3), what="item"),
+    )  # fmt: skip
+    for seed in range(20):
+        drawn = rows(split_random(whole, 0.8, seed)[1])
+        kept = {row for row in range(5) if row not in drawn}
+        for codes in (whole.user_codes, whole.item_codes):
+            before = {int(codes[row]) for row in kept}
+            for row in drawn:
+                if row not in kept and int(codes[row]) not in before | {int(codes[other]) for other in kept}:
+                    kept.add(row)
+        assert rows(split_random(whole, 0.8, seed, keep_all=True)[1]) == [row for row in drawn if row not in kept]
+
+
 def test_no_global_random_state_is_touched():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     split_random(make(50, 5, 5, 0), seed=3)

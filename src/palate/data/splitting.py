@@ -115,9 +115,7 @@ def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) ->
     if len(dealt) == 0:
         raise DataError("no user has two of these ratings, so none can be held out within users: use split_folds.")
     _check_folds(folds, len(dealt), "the number of ratings of users who have several")
-    fold_of = np.full(len(ratings), -1)
-    fold_of[dealt] = np.arange(len(dealt)) % folds
-    return [_split_by_mask(ratings, fold_of == fold) for fold in range(folds)]
+    return [_split_by_mask(ratings, _mask_of(dealt[fold::folds], len(ratings))) for fold in range(folds)]
 
 
 def split_rows(ratings: Ratings, test_rows: Any) -> Split:
@@ -289,9 +287,7 @@ def _split_by_mask(ratings: Ratings, is_test: NDArray[np.bool_]) -> Split:
 
 def _first_of_missing(codes: NDArray[np.int32], is_test: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Position of the first rating of each code whose ratings are all in test."""
-    has_train = np.zeros(codes.max(initial=-1) + 1, dtype=bool)
-    has_train[codes[~is_test]] = True
-    missing = np.flatnonzero(~has_train[codes])
+    missing = np.flatnonzero(~np.isin(codes, codes[~is_test]))
     _, first = np.unique(codes[missing], return_index=True)
     return missing[first]
 

@@ -176,6 +176,23 @@ def test_the_rows_are_those_of_sqlite(text, table):
         ("CAST('2001-01-01 12:34:56' AS DATE) = day", [1]),
         ("quarter(day) = 2 OR month(day) = 12", [0, 3]),
         ("IF(n > 1, TRUE, free)", [0, 1, 3, 4]),
+        ("IF(n > 1, 'a') = 'a'", [1, 4]),
+        ("CASE WHEN n > 1 THEN 'big' WHEN n > 0 THEN 'small' END = 'small'", [0]),
+        ("CASE n WHEN 1 THEN 'one' ELSE 'other' END = 'other'", [1, 2, 3, 4]),
+        ("substr(title, 0, 2) = 'H' OR substr(title, -5, 7) = 'i'", [0, 1]),
+        ("substr(title, -5, 6) = '' AND substr(title, 3) = 'at (1995)'", [0]),
+        ("right(title, 0) = '' AND left(title, 0) = '' AND left(title, -9) = 'He'", [0]),
+        ("right(title, 3) = '95)' AND strpos(title, 'H') = 1 AND strpos(title, 'h') = 0", [0]),
+        ("trim(TRAILING ')' FROM title) LIKE '%5' AND trim(BOTH 'H)' FROM title) = 'eat (1995'", [0]),
+        ("floor(x) = 1 AND ceil(x) = 2", [0]),
+        ("n IS NOT DISTINCT FROM NULL", [2]),
+        ("n IN (x, 1) OR n IN (0 - 3)", [0, 3]),
+        ("NULL IN (1) OR NULL LIKE 'a'", []),
+        ("title IN ('', NULL)", [3]),
+        ("NOT title IN ('', NULL)", []),
+        ("EXTRACT(SECOND FROM CAST('2001-01-01 12:34:56' AS TIMESTAMP)) = 56 AND DATE('2001-01-01') = day", [1]),
+        ("CAST('2001-01-01 00:00:01' AS TIMESTAMP) > day AND CAST(day AS TEXT) LIKE '2001%'", [1]),
+        ("CAST(NULL AS INTEGER) IS NULL AND CAST(NULL AS DATE) IS NULL AND -n = 3 AND -x = 0.5", [3]),
         ("TRUE", [0, 1, 2, 3, 4]),
         ("NULL", []),
         ("1 = 1 AND 'a' < 'b'", [0, 1, 2, 3, 4]),
@@ -191,7 +208,9 @@ def test_rows(text, expected):
 
 
 def test_a_frame_without_rows():
-    assert rows("n > 1 OR title LIKE '%a%' OR TRUE", FRAME.clear()) == []
+    for text in ("n > 1 OR title LIKE '%a%' OR TRUE", "n > 1", "free", "TRUE", "NULL"):
+        mask = condition(text, FRAME.clear())
+        assert (mask.dtype, mask.shape) == (bool, (0,))
 
 
 def test_types_that_numbers_and_texts_come_in():
@@ -205,6 +224,8 @@ def test_types_that_numbers_and_texts_come_in():
         }
     )
     assert rows("big > small AND big > 1", frame) == [0]
+    assert rows("greatest(big, small) > 1 AND coalesce(big, small) = greatest(small, big)", frame) == [0]
+    assert rows("big = 18446744073709551615 OR abs(small) = 1 AND big = 1", frame) == [1]
     assert rows("small = real AND category = 'b'", frame) == [1]
     assert rows("moment < '1970-01-02'", frame) == [0]
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.data.reading.cleaning import is_blank
-from palate.data.reading.coding import LARGEST, Labels, whole_numbers
+from palate.data.reading.coding import LARGEST, TRANSLATED, Labels, translate, whole_numbers
+from palate.errors import LabelTypeError
 
 WRITTEN = st.one_of(
     st.integers(0, 30).map(str),
@@ -68,3 +69,55 @@ def test_blanks_are_texts_without_anything_else(texts):
     series = pl.Series(texts, dtype=pl.String)
     expected = [text is None or text == "" or series.str.strip_chars()[row] == "" for row, text in enumerate(texts)]
     assert is_blank(series).to_list() == expected
+
+
+@pytest.mark.parametrize("number", [0, *(10**n + more for n in range(1, 8) for more in (-1, 0)), LARGEST - 1])
+def test_a_whole_number_is_known_by_its_length(number):
+    assert whole_numbers(pl.Series([str(number)])).tolist() == [number]
+    assert whole_numbers(pl.Series([str(number), "5"])).tolist() == [number, 5]
+    assert whole_numbers(pl.Series([f"0{number}"])) is None
+
+
+def vocabulary(texts, *, is_text):
+    """The labels, the code of each text, and what was taken off."""
+    labels = Labels("user")
+    codes = labels.codes(pl.Series(texts))
+    made, final = labels.vocabulary(is_text=is_text)
+    translate(codes, final)
+    return made.labels.tolist(), codes.tolist(), labels.how
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_text", "labels", "codes", "how"),
+    [
+        (["b", "a", "b"], True, ["a", "b"], [1, 0, 1], ""), (["8.0", "7.0"], True, ["7", "8"], [1, 0],
+        "17850.0 as 17850"),
+        (["8.0", "7.0"], False, ["7", "8"], [1, 0], "17850.0 as 17850"), (["8.0", "x"], True, ["8.0", "x"], [0, 1],
+        ""),
+        ([" b", "a", "b"], True, ["a", "b"], [1, 0, 1], "without the blanks around them"),
+        ([" b", "a", "b"], False, [" b", "a", "b"], [0, 1, 2], ""),
+        (["'b'", "'a'"], True, ["a", "b"], [1, 0], "without the quotes around them"),
+        ([" 8.0", "7.0"], True, ["7", "8"], [1, 0], "17850.0 as 17850"), ([8, 7, 8], True, [7, 8], [1, 0, 1], ""),
+        (["x", "8.0"], True, ["8.0", "x"], [1, 0], ""),
+    ],
+)  # fmt: skip
+def test_labels_become_a_vocabulary(texts, is_text, labels, codes, how):
+    assert vocabulary(texts, is_text=is_text) == (labels, codes, how)
+
+
+def test_without_labels_there_is_a_vocabulary_all_the_same():
+    made, final = Labels("user").vocabulary(is_text=True)
+    assert (len(made), len(final)) == (0, 0)
+
+
+def test_rounded_labels_are_refused_in_text_only():
+    assert vocabulary(["7.65612E+16"], is_text=False)[0] == ["7.65612E+16"]
+    with pytest.raises(LabelTypeError, match="rounded by a spreadsheet"):
+        vocabulary(["7.65612E+16"], is_text=True)
+
+
+def test_codes_are_translated_in_place_part_by_part():
+    codes = np.arange(2 * TRANSLATED + 3, dtype=np.int32) % 5
+    expected = np.array([3, 1, 4, 0, 2], np.int32)[codes]
+    translate(codes, np.array([3, 1, 4, 0, 2], np.int32))
+    assert (codes == expected).all()

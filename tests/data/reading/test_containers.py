@@ -606,3 +606,113 @@ def test_times_beyond_64_bits_are_refused():
 def test_a_workbook_is_told_by_its_members(members, is_one):
     assert containers.is_workbook(members) == is_one
     assert containers.is_workbook(dict.fromkeys(members)) == is_one
+
+
+# ---- function by function
+
+
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        (b"a,b,c\n1;2;3;4\n", ["a", "b", "c"]), (b'"a"; "b" ;c,d', ["a", "b", "c,d"]), (b"a\tb,c", ["a", "b,c"]),
+        (b"\xef\xbb\xbf\r\n\na|b", ["a", "b"]), (b"", [""]), (b"one", ["one"]), (b" a , b ", ["a", "b"]),
+    ],
+)  # fmt: skip
+def test_the_names_in_the_first_line_of_a_text(head, names):
+    assert containers.names_in(head) == names
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [({}, []), ({"a": 0}, []), ({"a": 1}, ["a"]), ({"a": 1, "b": 2, "c": 2}, ["b", "c"]), ({"a": -1}, [])],
+)
+def test_the_best_have_the_highest_score_above_0(scores, best):
+    assert containers.best_of(scores) == best
+
+
+@pytest.mark.parametrize(
+    ("head", "is_one"),
+    [
+        (b'{"a": 1}', True), (b"\xef\xbb\xbf [ {", True), (b"[[1]]", True), (b"[1]", False), (b"{}", True),
+        (b"{a}", False),
+        ('[{"a": 1}]'.encode("utf-16"), True), ('{"a": 1}'.encode("utf-32"), True), (b"{'a': 'b'}", True),
+        (b"user,item", False),
+        (b" " * 398 + b"[[", True), (b" " * 399 + b"[[", False), (b" " * 999 + b"{'a': 'b'}", True),
+    ],
+)  # fmt: skip
+def test_json_is_told_by_its_first_signs(head, is_one):
+    assert containers.begins_like_json(head) is is_one
+
+
+@pytest.mark.parametrize(
+    ("source", "is_one"),
+    [("https://x.org/a", True), ("s3://a", True), ("a.csv", False), ("C:/a", False), ("/a://b", False), (5, False),
+    ("a+b.c-d://", True)],
+)  # fmt: skip
+def test_addresses_are_told_by_their_scheme(source, is_one):
+    assert containers.is_url(source) is is_one
+
+
+def test_whole_files_have_a_largest_size(monkeypatch):
+    monkeypatch.setattr(containers, "MAX_WHOLE", 4)
+    assert containers.Content(io.BytesIO(b"1234"), "it", b"").whole() == b"1234"
+    with pytest.raises(DataError, match="it unpacks to more than"):
+        containers.Content(io.BytesIO(b"12345"), "it", b"").whole()
+    rest = containers.Content(io.BytesIO(b"12345"), "it", b"")
+    assert (rest.read(2), rest.read()) == (b"12", b"345")
+
+
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_files_that_are_no_data_are_passed_over(tmp_path, pack):
+    path = tmp_path / "all"
+    others = ["README", "docs/licence.txt", "a.PDF", ".hidden", "__MACOSX/x.csv", "x/.y", "b.html", "notice"]
+    path.write_bytes(pack({**dict.fromkeys(others, b"nothing"), "own.csv": CSV}))
+    assert read(path).report.how["member"] == "own.csv"
+    path.write_bytes(pack({"README.csv": CSV}))
+    assert len(read(path)) == len(ROWS)  # the only one there is
+    path.write_bytes(pack({}))
+    with pytest.raises(DataError, match=r"is an archive without a file in it|is no text, and no file of another kind"):
+        read(path)
+
+
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+@pytest.mark.parametrize("n", [20, 21])
+def test_a_file_that_is_not_there_is_told_beside_those_that_are(tmp_path, pack, n):
+    path = tmp_path / "all.x"
+    path.write_bytes(pack({f"f{at:02}.csv": CSV for at in range(n)}))
+    with pytest.raises(DataError, match=r"has no file 'none\.csv'\. Its files are 'f00.csv', ") as told:
+        read(path / "none.csv")
+    assert str(told.value).endswith("'f19.csv', ...." if n > 20 else "'f19.csv'.")
+    assert read(path / "f03.csv").report.how["member"] == "f03.csv"
+
+
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+@pytest.mark.parametrize("most", [2, 3])
+def test_columns_are_looked_at_in_archives_of_few_files(tmp_path, monkeypatch, pack, most):
+    monkeypatch.setattr(containers, "MAX_MEMBERS", most)
+    path = tmp_path / "all"
+    path.write_bytes(pack({"a.csv": OTHER, "b.csv": OTHER, "own.csv": CSV}))
+    if most == 3:
+        assert read(path).report.how["member"] == "own.csv"
+    else:
+        with pytest.raises(DataError, match="holds several files"):
+            read(path)
+
+
+def test_packings_are_told_from_outside_in(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(gzip.compress(tar_of({"own.csv": bz2.compress(CSV)})))
+    assert read(path).report.how["compression"] == "bzip2 in gzip"
+    path.write_bytes(gzip.compress(zip_of({"own.csv": CSV})))
+    with pytest.raises(DataError, match="is a zip archive in gzip: unpack it"):
+        read(path)
+    path.write_bytes(zip_of({"own.csv": tar_of({"own.csv": CSV})}))
+    with pytest.raises(DataError, match="is an archive in an archive"):
+        read(path)
+
+
+def test_an_archive_may_begin_anywhere_in_an_open_file():
+    for pack in (zip_of, tar_of):
+        stream = io.BytesIO(b"before" + pack({"own.csv": CSV}) if pack is tar_of else pack({"own.csv": CSV}))
+        stream.seek(6 if pack is tar_of else 0)
+        assert len(read(stream)) == len(ROWS)

@@ -1,9 +1,13 @@
 """Events: views, carts and purchases of one column become counts; none is dropped unsaid."""
 
+import numpy as np
 import polars as pl
 import pytest
 
 import palate
+from palate.data.reading.events import EventWeights, event_column
+from palate.data.reading.events import plain as plain_name
+from palate.data.reading.looks import Column
 from palate.errors import DataError, OptionError
 
 SHOP = pl.DataFrame(
@@ -155,3 +159,37 @@ def test_events_are_told_by_their_name_or_by_two_known_words(name, words, is_ask
 def test_worths_that_make_no_sense(event):
     with pytest.raises(OptionError, match="event="):
         palate.read(SHOP, kind="implicit", user="visitor", event=event)
+
+
+# ---- function by function
+
+
+def position(words, event, *, name="what", other=("x", "y")):
+    columns = [Column("first", pl.Series(other)), Column(name, pl.Series(words))]
+    return event_column(columns, ["first", plain_name(name)], event, "it")
+
+
+def test_the_column_of_events_is_found_by_its_name_or_its_words():
+    assert position(["view", "buy"], True) == 1
+    assert position(["view", "buy"], False) is None
+    assert position(["x", "y"], None) is None
+    assert position(["x", "y"], {"y": 1}) == 0  # the first that has one of the words
+    assert position(["x", "z"], {"Z ": 1}) == 1
+    assert position(["view", "buy"], True, other=["like", "buy"]) == 0
+    assert position(["view", "buy"], None, name="item") is None  # a thing called so
+    with pytest.raises(DataError, match="it has no column of events: leave out event=True"):
+        position(["x", "y"], True)
+    with pytest.raises(DataError, match="no column has 'z', which event= names"):
+        position(["x", "y"], {"z": 1})
+    times = Column("event", pl.Series(["2020-01-02", "2020-01-03"]))
+    assert event_column([times], ["event"], None, "it") is None
+
+
+def test_each_row_has_the_worth_of_its_event():
+    weights = EventWeights.of({"View": 2, "add to cart": 3.5, "x": "ignore"}, "it")
+    found = weights(pl.Series(["view", "Add-To-Cart", "X", "view"]))
+    assert found[[0, 1, 3]].tolist() == [2, 3.5, 2] and np.isnan(found[2])
+    assert weights(pl.Series(["view"], dtype=pl.Categorical)).tolist() == [2]
+    assert EventWeights.of(True, "it")(pl.Series(["purchase", "click"])).tolist() == [10, 1]
+    with pytest.raises(DataError, match="it: event= has no weight for '', 'y'"):
+        weights(pl.Series(["view", "y", None]))

@@ -6,12 +6,14 @@ import sqlite3
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.checking import check
 from palate.data.reading import read
+from palate.data.reading.ids import as_meant, labels, without_point_zero, without_words
 from palate.errors import DataError, LabelTypeError
 
 
@@ -182,3 +184,84 @@ def test_the_count_follows_the_table_that_is_joined_last():
     ratings = read({"user": ["a", "b"], "item": ["x", "y"], "rating": [1, 2]}, items={"item": ["x"], "title": ["X"]})
     assert ratings.report.lacking == {"item": (1, 2, "")}
     assert ratings.with_items({"item": ["x", "y"], "title": ["X", "Y"]}).report.lacking == {}
+
+
+# ---- function by function
+
+
+@pytest.mark.parametrize(
+    ("series", "expected", "dtype"),
+    [
+        (pl.Series(["a", None]), ["a", None], pl.String), (pl.Series(["a"], dtype=pl.Categorical), ["a"], pl.String),
+        (pl.Series([1, None], dtype=pl.Int8), [1, None], pl.Int64), (pl.Series([2.0, np.nan, None]),
+        [2, None, None], pl.Int64),
+        (pl.Series([None, None], dtype=pl.Boolean), [None, None], pl.String), (pl.Series([np.nan, np.nan]),
+        [None] * 2, pl.String),
+        (pl.Series([], dtype=pl.Int64), [], pl.String), (pl.Series([2**63 - 1], dtype=pl.UInt64), [2**63 - 1],
+        pl.Int64),
+        (pl.Series([-(2.0**53) + 1]), [1 - 2**53], pl.Int64),
+    ],
+)  # fmt: skip
+def test_ids_are_texts_or_integers(series, expected, dtype):
+    made = labels(series, "user", "it")
+    assert (made.to_list(), made.dtype) == (expected, dtype)
+
+
+@pytest.mark.parametrize(
+    ("series", "told"),
+    [
+        (pl.Series([2**63, None], dtype=pl.UInt64), "a user id is beyond 64 bits"), (pl.Series([True]),
+        "not Boolean"),
+        (pl.Series([1.5, 2]), r"floats like \[1.5\]"), (pl.Series([2.0**53]), "as large as 9007199254740992"),
+        (pl.Series([-(2.0**53)]), "as large as -9007199254740992"), (pl.Series([np.inf]), "floats as large as inf"),
+        (pl.Series([2.0**24], dtype=pl.Float32), "from 16,777,216 on"),
+    ],
+)  # fmt: skip
+def test_other_ids_are_refused(series, told):
+    with pytest.raises(LabelTypeError if "beyond" not in told else DataError, match=told):
+        labels(series, "user", "it")
+
+
+def test_words_for_a_missing_id():
+    ids = pl.Series(["a", "NULL", "NaN", "\\N", "NA", " - ", None])
+    assert without_words(ids, everywhere=False).to_list() == ["a", None, None, None, "NA", " - ", None]
+    assert without_words(ids, everywhere=True).to_list() == ["a", None, None, None, None, None, None]
+    for same in (pl.Series(["7", None]), pl.Series(["a"]), pl.Series([7])):
+        assert without_words(same, everywhere=True).equals(same, null_equal=True)
+        assert without_words(same, everywhere=False).equals(same, null_equal=True)
+
+
+@pytest.mark.parametrize(
+    ("ids", "bare"),
+    [
+        (["7.0", "-8.0", None], ["7", "-8", None]), (["7.0", "8"], ["7.0", "8"]), (["x.0"], ["x.0"]), (["7.00"],
+        ["7.00"]),
+        ([None], [None]),
+    ],
+)  # fmt: skip
+def test_a_closing_point_zero_is_taken_off_all_or_none(ids, bare):
+    assert without_point_zero(pl.Series(ids, dtype=pl.String)).to_list() == bare
+
+
+@pytest.mark.parametrize(
+    ("ids", "bare", "how"),
+    [
+        (["a", "b"], ["a", "b"], ""), ([" a", "b"], ["a", "b"], "without the blanks around them"),
+        (["'a'", " 'b' ", None], ["a", "b", None], "without the quotes around them"), (['"a"'], ["a"],
+        "without the quotes around them"),
+        (['="7"', '="8"'], ["7", "8"], "without the quotes around them"), (["“a”"], ["a"],
+        "without the quotes around them"),
+        (["'a'", "b"], ["'a'", "b"], ""), (["'a'", '"b"'], ["'a'", '"b"'], ""), (["''", "'a'"], ["''", "'a'"], ""),
+        ([None], [None], ""), (["=a", "'b'"], ["=a", "'b'"], ""), ([7], [7], ""),
+    ],
+)  # fmt: skip
+def test_what_stands_around_ids_of_text_is_taken_off(ids, bare, how):
+    made, told = as_meant(pl.Series(ids, dtype=None if ids == [7] else pl.String))
+    assert (made.to_list(), told) == (bare, how)
+
+
+@pytest.mark.parametrize("text", ["7.65612E+16", "1.0E+10"])
+def test_ids_that_a_spreadsheet_rounded_are_refused(text):
+    with pytest.raises(LabelTypeError, match=re.escape(f"ids such as {text!r} were rounded")):
+        as_meant(pl.Series(["a", None, text]))
+    assert as_meant(pl.Series([f"x{text}", "7E+16", "0.5E+16"]))[1] == ""

@@ -6,7 +6,8 @@ import pytest
 
 from palate.data.reading import read
 from palate.data.reading import textfiles as _textfiles
-from palate.data.reading.layouts import find_layout
+from palate.data.reading.layouts import ItemLists, NetflixPrize, find_layout
+from palate.data.reading.textfiles import Block
 from palate.errors import DataError
 
 
@@ -144,7 +145,8 @@ def test_a_matrix_market_file_is_no_list_of_items(banner):
 def test_a_netflix_file_begins_with_an_item_and_a_row():
     given = dict.fromkeys(("user", "item", "rating", "time"))
     for lines, is_one in (
-        (["1:", "5,3,2005-09-06"], True), (["1:"], False), (["1:", "2:"], False), (["", "1:", "5,3,2005-09-06"], True),
+        (["1:", "5,3,2005-09-06"], True), (["1:"], False), (["1:", "2:"], False), (["", "1:", "5,3,2005-09-06"],
+        True),
         (["5,3,2005-09-06", "1:"], False),
     ):  # fmt: skip
         found = find_layout(lines, given, 3, "it")
@@ -155,3 +157,106 @@ def test_an_svmlight_file_is_refused():
     given = dict.fromkeys(("user", "item", "rating", "time"))
     with pytest.raises(DataError, match="svmlight"):
         find_layout(["5 1:1 7:1", "3 2:1 9:0.5"], given, 3, "it")
+
+
+# ---- function by function
+
+GIVEN = dict.fromkeys(("user", "item", "count", "time"))
+
+
+def block(text, line=1):
+    return Block(line, text if isinstance(text, bytes) else text.encode())
+
+
+def shown(found):
+    return found.frame.rows(), found.lines, found.reasons
+
+
+def test_rows_of_a_netflix_file_go_on_where_the_block_before_ended():
+    layout = NetflixPrize()
+    assert layout.rows(block("5,3,2005-01-01\n")).frame.rows() == [(None, "5", "3", "2005-01-01")]
+    found = layout.rows(block("7:\r\n5,3,2005-01-01 \n6,x\n8: \n9,1,2005-01-02,y,z\n", 11))
+    assert found.frame["item"].to_list() == ["7", "7", "8"]
+    assert found.frame["user"].to_list() == ["5", "6", "9"]
+    assert (found.lines, found.reasons) == ([12, 13, 15], {1: "not user,rating,date", 2: "not user,rating,date"})
+    assert layout.rows(block("5,3,2005-01-01\n")).frame.rows() == [("8", "5", "3", "2005-01-01")]
+    assert layout.fresh().item is None and layout.how == {"layout": "Netflix Prize, item by item"}
+
+
+@pytest.mark.parametrize(
+    ("first", "text", "rows", "lines", "reasons"),
+    [
+        ("user", "u,a,b\nv,c\n", [("u", "a"), ("u", "b"), ("v", "c")], [5, 5, 6], {}),
+        ("item", "u,a\nv\n", [("u", "4"), ("a", "4"), ("v", "5")], [5, 5, 6], {}),
+        ("count", "2,a,b\n1,c\n", [("4", "a"), ("4", "b"), ("5", "c")], [5, 5, 6], {}),
+        ("count", "2,a\n1,c\n", [(None, None), ("5", "c")], [5, 6], {0: "the first field is not the number of items"}),
+        ("user", "u, a ,,b\n\nv\n", [("u", "a"), ("u", "b")], [5, 5], {}),
+        ("user", 'u,"a,b",c\n', [("u", "a,b"), ("u", "c")], [5, 5], {}),
+        ("user", "# x,y\nu,a\n", [("u", "a")], [6], {}),
+        ("user", b"u,\xff\nv,b\n", [(None, None), ("v", "b")], [5, 6], {0: "not UTF-8 text"}),
+    ],
+)
+def test_lines_become_choices(first, text, rows, lines, reasons):
+    layout = ItemLists(",", first, "#")
+    found = layout.rows(block(text, 5))
+    assert layout.names == (["item", "user"] if first == "item" else ["user", "item"])
+    assert (found.lines, found.reasons) == (lines, reasons)
+    assert found.frame.columns == layout.names
+    assert found.frame.select("user", "item").rows() == [row[::-1] if first == "item" else row for row in rows]
+    assert layout.fresh() is layout
+
+
+def test_without_a_mark_for_comments_there_are_none():
+    assert ItemLists(",", "user").rows(block("#u,a\n")).frame.rows() == [("#u", "a")]
+
+
+def test_how_lists_are_read_is_told():
+    assert ItemLists(",", "user").how["layout"] == "lists of items, the first field is the user"
+    assert ItemLists(",", "count").how["layout"].endswith("the first field counts them, the line is the user (from 0)")
+    assert ItemLists("\t", "item").how == {
+        "separator": "tab",
+        "layout": "lists of items, the line is the user (from 0)",
+    }
+
+
+def first_of(text, given=None, min_columns=2):
+    found = find_layout(text.split("/"), GIVEN | (given or {}), min_columns, "it")
+    return found and (found.separator, found.first, found.comment)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7 a b c/8 d/9 e f/10 g", (" ", "user", None)), ("3 a b c/1 d/2 e f/1 g", (" ", "count", None)),
+        ("a,b,c/c,d/e,f,g,h/i,j", (",", "item", None)), ("# x/7 a b c/8 d/9 e f/10 g", (" ", "user", "#")),
+        ("7|a|b|c/8|d/9|e|f/10|g", ("|", "user", None)), ("7;a;b;c/8;d/9;e;f/10;g", (";", "user", None)),
+        ("7\ta b\tb\tc/8\td/9\te\tf/10\tg", ("\t", "user", None)), ("7 a/8 d/9 e/10 g", None),
+        ("7 a b/8 d/9 e f/10 g", None),
+        ("7 a b c/8 d/9 e f/10 g/11 h/12 i", None),
+    ],
+)  # fmt: skip
+def test_what_the_first_field_of_lists_is(text, expected):
+    assert first_of(text) == expected
+
+
+def test_lists_are_asked_about_or_said():
+    text = "a b c d/e f/g h i/j k"
+    with pytest.raises(DataError, match="pass user=0; if each line is a basket"):
+        first_of(text)
+    with pytest.raises(DataError, match='pass kind="implicit"'):
+        first_of(text + "/l m n o p", min_columns=3)
+    assert first_of(text, min_columns=3) is None
+    assert first_of(text, {"user": 0}) == (" ", "user", None)
+    assert first_of(text, {"user": 0, "item": 1}) == (" ", "user", None)
+    assert first_of(text, {"item": 0}) == (" ", "item", None)
+    for given in ({"user": "a"}, {"user": 0, "item": "b"}):
+        assert first_of(text, given) is None
+    for given in ({"user": 1}, {"user": 0, "item": 2}, {"item": 1}, {"item": False}, {"user": False}):
+        with pytest.raises(DataError, match="pass user=0"):
+            first_of(text, given)
+
+
+def test_only_the_first_thousand_lines_are_looked_at():
+    lists = ["7 a b c", "8 d", "9 e f", "10 g"] + [f"{at} x y z w"[: 4 + at % 3 * 2] for at in range(11, 20)]
+    lines = [f"u{at} i{at}" for at in range(1000)]
+    assert find_layout([*lines, *lists * 200], GIVEN, 2, "it") is None

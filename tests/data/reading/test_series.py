@@ -34,7 +34,8 @@ def test_what_is_not_missing(value):
         (["a", None, NAN], ["a", None, None], pl.String), ([1, None, 3], [1, None, 3], pl.Int64),
         ([None, None], [None, None], pl.String), ([], [], pl.String), ([np.int8(1), 2], [1, 2], pl.Int64),
         ([1, 2.5], [1.0, 2.5], pl.Float64), ([1, "NA", NAN], [1, None, None], pl.Int64),
-        ([1, "x"], ["1", "x"], pl.String), ([True, 1], ["True", "1"], pl.String), ([[1], "x"], ["[1]", "x"], pl.String),
+        ([1, "x"], ["1", "x"], pl.String), ([True, 1], ["True", "1"], pl.String), ([[1], "x"], ["[1]", "x"],
+        pl.String),
     ],
 )  # fmt: skip
 def test_objects_become_a_column(values, expected, kind):
@@ -75,3 +76,34 @@ def test_arrays_become_a_column():
         of_objects([2**70], "x", labels=False)
     with pytest.raises(DataError, match=r"row 1 \(from 0\): .* half of a pair"):
         of_objects(["a", "\ud800"], "x", labels=False)
+
+
+def test_types_that_polars_has_not_become_text():
+    assert series_of_values(np.array([1j]), "x").to_list() == ["1j"]
+    assert series_of_values(np.array([(1, 2.5)], dtype=[("a", int), ("b", float)]), "x").to_list() == ["(1, 2.5)"]
+    assert of_objects([True, 1, "NA"], "x", labels=False).to_list() == ["True", "1", None]
+    assert of_objects([np.str_("a"), "NA"], "x", labels=False).to_list() == ["a", "NA"]
+    assert of_objects([np.bool_(True), 1], "x", labels=False).dtype == pl.String
+    days = of_objects([np.datetime64("2020-01-02"), None], "x", labels=False)
+    assert days.to_list()[0].date() == date(2020, 1, 2) and days[1] is None
+    assert of_objects([(1, 2), np.array([3])], "x", labels=False, lists=True).to_list() == [[1, 2], [3]]
+    assert of_objects([[1], 2], "x", labels=False, lists=True).to_list() == ["[1]", "2"]
+    foreign = pl.Series([object()], dtype=pl.Object)
+    assert series_of_values(foreign, "x").dtype == pl.String
+    assert series_of_values(pl.Series([1.5, None]), "x").to_list() == [1.5, None]
+    assert series_of_values([1, "NA"], "x").to_list() == [1, None]
+    assert series_of_values([1, "NA"], "x", words=False).to_list() == ["1", "NA"]
+    assert series_of_values([[1]], "x").to_list() == ["[1]"]
+    assert series_of_values([[1]], "x", lists=True).to_list() == [[1]]
+    with pytest.raises(LabelTypeError):
+        series_of_values([1, "NA"], "x", labels=True)
+    for wrong in ([2**63], [-(2**63) - 1]):
+        with pytest.raises(DataError, match="beyond 64 bits"):
+            of_objects(wrong, "x", labels=False)
+    assert of_objects([2**63 - 1, -(2**63)], "x", labels=False).to_list() == [2**63 - 1, -(2**63)]
+
+
+def test_half_characters_are_found_in_any_row():
+    for texts, row in ((["\udfff", None], 0), ([None, "a", "x\ud800"], 2)):
+        with pytest.raises(DataError, match=rf"row {row} \(from 0\)"):
+            of_objects(texts, "x", labels=False)

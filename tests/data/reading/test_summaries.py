@@ -1,12 +1,24 @@
 """Columns that add up others: sums, means and counts of each row, with blanks, on both sides of each limit."""
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.data.reading.summaries import MIN_OTHERS, MIN_ROWS, _agreeing, _numbers, _rounding, _says, _stacked
+from palate.data.reading.frames import table_of
+from palate.data.reading.summaries import (
+    MIN_OTHERS,
+    MIN_ROWS,
+    _agreeing,
+    _numbers,
+    _rounding,
+    _says,
+    _stacked,
+    without_summaries,
+)
+from palate.errors import DataError
 
 NAN = np.nan
 N = MIN_ROWS + 4
@@ -118,3 +130,90 @@ def test_a_row_of_two_is_enough_and_of_one_is_not():
     assert _agreeing([*table, own]) == 3
     own[4] += 1
     assert _agreeing([*table, own]) is None
+
+
+# ---- tables without them
+
+
+def kept(columns, *, at=0, named=True, blank=None):
+    """What is left of a table whose labels stand in the first column: names of columns, rows, and what is told."""
+    table = table_of(pl.DataFrame(columns, strict=False))
+    positions = [position for position in range(len(columns)) if position != at]
+    found = without_summaries(table, at, positions, list(columns) if named else None, blank)
+    rows = found.table.column(positions[0] if at is not None else 0).to_list()
+    return [table.names[position] for position in found.positions], rows, found.unused, found.how
+
+
+PEOPLE = {"user": ["ann", "bob", "cid", "dan"], "tea": [5, 3, 4, 1], "jam": [1, 2, 2, 4], "egg": [4, 4, 1, 2]}
+SUMS = [own[0] + own[1] + own[2] for own in zip(*list(PEOPLE.values())[1:], strict=True)]
+
+
+def test_a_column_of_sums_by_name_and_values_is_left_out():
+    assert kept(PEOPLE) == (["tea", "jam", "egg"], PEOPLE["tea"], {}, {})
+    assert kept(PEOPLE | {"Total": SUMS}) == (
+        ["tea", "jam", "egg"], PEOPLE["tea"], {"Total": "sums of the others"}, {},
+    )  # fmt: skip
+    assert kept(PEOPLE | {"Total": SUMS}, named=False)[0] == ["tea", "jam", "egg", "Total"]
+    assert kept(PEOPLE | {"max": [5, 4, 4, 4]})[2] == {"max": "largest of the others"}
+    assert kept(PEOPLE | {"max": [5, 4, 4, 1]})[0] == ["tea", "jam", "egg", "max"]  # a short name may be an item
+    assert kept({name: PEOPLE[name] for name in ("user", "tea", "jam")} | {"max": [5, 3, 4, 4]})[2] == {}
+    assert kept({name: PEOPLE[name] for name in ("user", "tea", "jam")} | {"sum": [6, 5, 6, 5]})[2] == {
+        "sum": "sums of the others"
+    }
+    assert kept(PEOPLE | {"note": ["a", "b", "c", "d"], "Total": SUMS})[2] == {"Total": "sums of the others"}
+
+
+@pytest.mark.parametrize("name", ["Total", "mean", "age", "count", "Zip"])
+def test_a_column_that_may_be_no_item_by_its_name_only_is_refused(name):
+    with pytest.raises(DataError, match=f"the column {name!r} may be no item by its name"):
+        kept(PEOPLE | {name: [9, 1, 9, 2]})
+
+
+def test_a_column_of_another_name_that_sums_the_others_is_refused():
+    rng = np.random.default_rng(0)
+    many = {f"i{at}": rng.integers(1, 6, 12) for at in range(4)}
+    columns = {"user": [f"u{at}" for at in range(12)]} | many
+    assert kept(columns)[2:] == ({}, {})
+    with pytest.raises(DataError, match="the column 'thing' has the sum, the mean or the count"):
+        kept(columns | {"thing": sum(many.values())})
+
+
+def with_row(label, *values):
+    return {name: [*own, value] for (name, own), value in zip(PEOPLE.items(), (label, *values), strict=True)}
+
+
+def test_last_rows_of_sums_are_left_out():
+    means = with_row("Mean", 3.25, 2.25, 2.75)
+    assert kept(means) == (
+        ["tea", "jam", "egg"], [5, 3, 4, 1], {}, {"rows left out": "'Mean' (means of the others)"},
+    )  # fmt: skip
+    both = {name: [*own, value] for (name, own), value in zip(means.items(), ("Total", 13, 9, 11), strict=True)}
+    assert kept(both)[1] == [5, 3, 4, 1]
+    assert kept(both)[3] == {"rows left out": "'Total' (sums of the others), 'Mean' (means of the others)"}
+    assert kept(with_row("max", 5, 4, 4))[3] == {"rows left out": "'max' (largest of the others)"}
+    assert kept(with_row("max", 4, 4, 3))[1] == [5, 3, 4, 1, 4]  # a person may be called so
+    assert kept(with_row("eve", 13, 9, 11))[1] == [5, 3, 4, 1, 13]
+    for odd in (with_row("Total", 2, 2, 9), {name: own[::-1] for name, own in means.items()}):
+        with pytest.raises(DataError, match="may be nobody's ratings by its label"):
+            kept(odd)
+    few = {name: [*own[:2], value] for (name, own), value in zip(PEOPLE.items(), ("max", 5, 2, 4), strict=True)}
+    assert kept(few)[1] == [5, 3, 5]
+    few["user"] = ["ann", "bob", "Sum"]
+    assert kept(few | {"tea": [5, 3, 8], "jam": [1, 2, 3], "egg": [4, 4, 8]})[1] == [5, 3]
+    assert kept({"user": ["Total"], "tea": [5], "jam": [3]})[1] == [5]
+    assert kept(with_row("Total", 13, 9, 11) | {"note": ["a", "b", "c", "d", "e"]})[1] == [5, 3, 4, 1, 13]
+
+
+def test_numbers_that_mean_no_rating_are_no_part_of_a_sum():
+    zeros = {"user": ["a", "b", "c", "mean"], "tea": [5, 0, 3, 4], "jam": [0, 2, 4, 3], "egg": [1, 0, 0, 1]}
+    assert kept(zeros, blank=0)[1] == [5, 0, 3]
+    with pytest.raises(DataError, match="nobody's ratings"):
+        kept(zeros)
+
+
+def test_a_shorter_table_is_shorter_in_all_its_parts():
+    frame = pd.DataFrame({name: own for name, own in with_row("Total", 13, 9, 11).items() if name != "user"})
+    frame.index = [*PEOPLE["user"], "Total"]
+    found = without_summaries(table_of(frame), None, [0, 1, 2], None, None).table
+    assert (found.height, found.index.to_list()) == (4, PEOPLE["user"])
+    assert found.label(0).to_list() == found.column(0).to_list() == found.sample(0).to_list() == PEOPLE["tea"]

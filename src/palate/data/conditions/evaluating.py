@@ -74,7 +74,7 @@ def condition(text: str, frame: pl.DataFrame) -> NDArray[np.bool_]:
         raise DataError(f"where={shown(text)} fails: {first_line(error)}") from None
     if kind_of(holds) not in ("boolean", "nothing"):
         raise DataError(f"where={shown(text)} gives {holds.dtype}, not true or false: compare it with something.")
-    mask = np.array([value is True for value in holds.to_list()]) if len(holds) < 2 else _mask(holds)
+    mask = _mask(holds)
     return np.broadcast_to(mask, frame.height).copy() if len(mask) == 1 else mask
 
 
@@ -135,7 +135,7 @@ class _Walk:
     def literal(self, node: Node) -> pl.Series:
         if node.args["is_string"]:
             return constant(node.this)
-        integer = whole(node.this) if node.this.isdigit() and len(node.this) < 20 else None
+        integer = whole(node.this) if node.this.isdigit() else None
         return constant(integer if integer is not None else float(node.this))
 
     def boolean(self, node: Node) -> pl.Series:
@@ -187,8 +187,8 @@ class _Walk:
             return constant(None).cast(pl.Boolean)
         pairs = [alike(value, one) for one in wanted if kind_of(one) != "nothing"]
         if answer is False and not has_lost_threads() and all(same.dtype == value.dtype for same, _ in pairs):
-            return value.is_in([one[0] for _, one in pairs])
-        known = {one[0] for _, one in pairs}
+            return value.is_in([one.item() for _, one in pairs])
+        known = {one.item() for _, one in pairs}
         return mapped(value, lambda one: True if one in known else answer, pl.Boolean)
 
     def state(self, node: Node) -> pl.Series:

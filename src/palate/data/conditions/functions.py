@@ -209,7 +209,7 @@ def _number(series: pl.Series, name: str) -> pl.Series:
 def _one(series: pl.Series, name: str) -> Any:
     if len(series) != 1:
         raise DataError(f"{name}: its last argument is one value, not a column")
-    return series[0]
+    return series.item()
 
 
 def _text(series: pl.Series, name: str) -> str:

@@ -114,7 +114,7 @@ def alike(left: pl.Series, right: pl.Series) -> tuple[pl.Series, pl.Series]:
         return moments(left), right
     if kinds[0] == kinds[1] == "number" and left.dtype != right.dtype:
         common = (
-            (pl.Int128 if pl.UInt64 in (left.dtype, right.dtype) else pl.Int64)
+            (pl.Int128 if {pl.UInt64, pl.Int128} & {left.dtype, right.dtype} else pl.Int64)
             if _are_whole(left, right)
             else pl.Float64
         )
@@ -196,7 +196,7 @@ def moments(series: pl.Series) -> pl.Series:
         raise DataError(f"{WORDS[kind_of(series)]} is no date: write one as '1990-05-31'")
     result = mapped(series, _moment, pl.Datetime("us"))
     if len(series) == 1 and result.null_count() > series.null_count():
-        raise DataError(f"{shown(series[0])} is no date: write it as '1990-05-31'")
+        raise DataError(f"{shown(series.item())} is no date: write it as '1990-05-31'")
     return result
 
 

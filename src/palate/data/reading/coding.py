@@ -110,7 +110,7 @@ class Labels:
         if labels and str(labels[0]).endswith(".0"):
             whole = without_point_zero(pl.Series(labels)).to_list()
             self.how, labels = "17850.0 as 17850" if whole != labels else self.how, whole
-        vocabulary = Vocabulary(list(dict.fromkeys(labels)) if self.how else labels, what=self.what)
+        vocabulary = Vocabulary(labels, what=self.what)
         return vocabulary, vocabulary.encode(labels)
 
 

@@ -109,7 +109,7 @@ def _check_no_average(columns: Columns, chosen: dict[str, int], source: str) -> 
 def _is_of(items: list[Any], column: Column) -> bool:
     """True if each item has one value of a column in all its rows."""
     pairs = set(zip(items, map(str, column.values.to_list()), strict=False))
-    return len(pairs) == len(set(items)) and len(column.values) > 0
+    return len(pairs) == len(set(items))
 
 
 def check_one_person(names: Sequence[str], given: dict[str, Any], rating: str | None, source: str) -> None:

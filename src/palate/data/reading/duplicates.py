@@ -66,7 +66,7 @@ def join_duplicates(
     columns: Columns, policy: Duplicates, vocabularies: tuple[Vocabulary, Vocabulary]
 ) -> tuple[Columns, int, int]:
     """(columns with one row per pair, number of rows dropped, number of pairs with differing values), in row order."""
-    sizes = len(vocabularies[0]), max(len(vocabularies[1]), 1)
+    sizes = len(vocabularies[0]), len(vocabularies[1])
     keys = _keys(columns, *sizes)
     keys.sort()  # in place, and made again if needed: most sources repeat no pair, and new memory costs time
     if not (keys[1:] == keys[:-1]).any():
@@ -141,7 +141,7 @@ def _averaged(columns: Columns, order: Rows, starts: Rows, last: Rows) -> Column
     if weights is not None:
         by_pair = weights[order].astype(np.float64)
         total = np.add.reduceat(by_pair, starts)
-        mean = np.where(total > 0, np.add.reduceat(by_pair * values, starts) / np.where(total > 0, total, 1), mean)
+        np.divide(np.add.reduceat(by_pair * values, starts), total, out=mean, where=total > 0)
         weights = weights.copy()
         weights[last] = total
     averaged = columns.values.copy()

@@ -99,9 +99,8 @@ def _goes_with(table: Table, lists: pl.Series, at: int, given: dict[str, Any], l
     """True for lists of ratings, counts, times or weights, as many as there are items."""
     if _is_of_records(lists):
         return False
-    is_named = any(
-        given.get(field) in (at, table.names[at]) for field in FIELDS_IN_STEP if given.get(field) is not None
-    )
+    asked = [given.get(field) for field in FIELDS_IN_STEP]
+    is_named = any(one in (at, table.names[at]) for one in asked if one is not False)  # which is no position 0
     if not is_named and not any(_is_common(table.names[at], field) for field in FIELDS_IN_STEP):
         return False
     own = lists.list.len().fill_null(0)
@@ -117,7 +116,7 @@ def _goes_with(table: Table, lists: pl.Series, at: int, given: dict[str, Any], l
 
 def _values(lists: pl.Series) -> pl.Series:
     """The values of all lists, one after another."""
-    return lists.filter(lists.list.len().fill_null(0) > 0).explode()
+    return lists.filter(lists.list.len() > 0).explode()
 
 
 def _of_records(table: Table, lists: pl.Series, at: int) -> Table:

@@ -38,7 +38,7 @@ def has_header(sample: list[list[str]], given: dict[str, Any], min_columns: int)
 def _numbers_begin(sample: list[list[str]]) -> bool:
     """True if a column has only numbers except in the first row."""
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
-    return len(sample) > 1 and any(_are_numbers(column[1:]) for column in columns if not is_number(column[0]))
+    return any(_are_numbers(column[1:]) for column in columns if not is_number(column[0]))
 
 
 def _are_numbers(texts: Sequence[str]) -> bool:
@@ -54,7 +54,7 @@ def _begins_with_flag(sample: list[list[str]]) -> bool:
     """
     columns = zip(*(row for row in sample if len(row) == len(sample[0])), strict=True)
     words = [column for column in columns if len(column[0]) > 1 and plain(column[0]) not in FLAG_NAMES]
-    return len(sample) > 1 and any(are_flags([column[0]]) and are_flags(list(column)) for column in words)
+    return len(sample) > 1 and any(are_flags(list(column)) for column in words)
 
 
 def is_number(text: str) -> bool:
@@ -71,7 +71,9 @@ def is_number(text: str) -> bool:
 def ends_in_separators(sample: list[list[str]], header: bool, min_columns: int) -> bool:
     """True if each line but perhaps the header ends in a separator, after which nothing stands."""
     body = sample[int(header) :]
-    width = Counter(map(len, body)).most_common(1)[0][0] if body else 0
+    if not body:
+        return False
+    width = Counter(map(len, body)).most_common(1)[0][0]
     if width <= min_columns or any(row[-1].strip() for row in body if len(row) == width):
         return False
     return not header or len(sample[0]) == width - 1 or (len(sample[0]) == width and not sample[0][-1].strip())

@@ -173,7 +173,7 @@ def _values(chunks: Iterable[bytes], name: str) -> Iterator[Any]:
             if at == len(text) or (in_array and text[at] == "]"):
                 break
             try:
-                value, at = decoder.raw_decode(text, at)
+                value, end = decoder.raw_decode(text, at)
             except RecursionError:
                 raise DataError(f"{name} is JSON that is nested too deeply to be ratings.") from None
             except json.JSONDecodeError as error:
@@ -182,8 +182,9 @@ def _values(chunks: Iterable[bytes], name: str) -> Iterator[Any]:
                 raise DataError(f"{name} is not JSON to its end: {error.msg} at {text[error.pos :][:40]!r}.") from None
             except ValueError:
                 raise DataError(f"{name} has a number of more digits than can be read.") from None
-            if at == len(text) and chunk and not isinstance(value, list | dict):
+            if end == len(text) and chunk and not isinstance(value, list | dict):
                 break  # a number may go on
+            at = end
             yield value
     if in_array and text[at : at + 1] != "]":
         raise DataError(f"{name} is not JSON to its end: the array is not closed.")

@@ -238,7 +238,8 @@ def _text_table(
             good = pl.Series([row not in rows.reasons for row in range(rows.frame.height)], dtype=pl.Boolean)
             parts.append(rows.frame.filter(good))
     names = distinct_names(text.dialect.names)
-    frame = pl.concat(parts).rename(dict(zip(parts[0].columns, names, strict=True)))
+    frame = pl.concat(parts)
+    frame.columns = names
     at = _id_position(names, vocabulary.what, label, name, named=text.dialect.header)
     frame = frame.with_columns(as_meant(frame.to_series(at))[0].alias(names[at]))
     guessed = [column if number == at else typed_column(column) for number, column in enumerate(frame.get_columns())]
