@@ -51,7 +51,8 @@ class ImplicitALS(Recipe):
         weight_decay (float or None, default None): Regularisation of both sides, above 0. None: such that a typical row
             is regularised by 0.45 (sqrt(choices per user) + sqrt(choices per item)), or by an eighth to eight times as
             much, whatever ranks best what is hidden of 3,000 users in short trials, which take longer than the rest of
-            the fit. With fewer than 100 users of five choices there is no trial. The fit's training["weight_decay"] says which it was.
+            the fit. With fewer than 100 users of five choices there is no trial. The fit's training["weight_decay"]
+            says which it was.
         count_exponent (float, default 1.0): How weight decay grows with the choices of a row, from 0 (the same for all
             rows) to 1 (in proportion).
         confidence ("relative" or "equal", default "relative"): The weight w of a choice made `count` times. "relative":
