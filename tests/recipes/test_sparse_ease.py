@@ -8,6 +8,7 @@ import palate
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models.history_factors import to_dense
+from palate.models.item_weights import check_rows
 from palate.recipes import ease, sparse_choice
 from palate.recipes.sparse_closed_form import SparseGram, by_popularity, rising
 
@@ -81,6 +82,12 @@ def test_items_are_numbered_by_popularity_and_the_lower_code_goes_first():
     frame = pl.DataFrame({"user": list("abcab"), "item": list("zzzyx")})
     likes = palate.read(frame, kind="implicit")
     assert likes.item_vocabulary.decode(by_popularity(likes)).tolist()[0] == "z"
+
+
+def test_the_columns_of_the_weights_rise_as_a_file_wants_them():
+    likes = choices(400, 90, 9000)
+    weights = palate.SparseEASE(k=20).fit(likes, progress=False).model.factors.weights
+    check_rows("item weights", weights, likes.n_items, likes.n_items)
 
 
 def test_same_bytes_at_any_number_of_threads():

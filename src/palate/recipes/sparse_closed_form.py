@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, pointers_of, row_codes, take_rows, transpose_rows
-from palate.kernels import nearest_rows, solve_supports, sparse_gram
+from palate.data.rows import CompressedRows, pointers_of, transpose_rows
+from palate.kernels import compress_rows, nearest_rows, solve_supports, sparse_gram
 from palate.models.factors import Codes, Doubles, Floats
 from palate.recipes.closed_form import Chosen, KernelRows
 
@@ -82,14 +82,7 @@ def in_codes(weights: CompressedRows, scales: Doubles, chosen: Codes, n_items: i
 
     scales: what the scores of each item are multiplied by, (n,). chosen: the codes of the items, (n,).
     """
-    targets = row_codes(weights)
-    values = (weights.values * scales[targets]).astype(np.float32)
-    by_source = transpose_rows(replace(weights, values=values), len(chosen))  # columns are targets
-    place = np.full(n_items, -1, np.int64)
-    place[chosen] = np.arange(len(chosen))
-    rows = take_rows(by_source, np.maximum(place, 0))
-    kept = np.repeat(place >= 0, rows.counts)
-    counts = np.where(place >= 0, rows.counts, 0)
-    columns = chosen[rows.indices[kept]]
-    order = np.lexsort((columns, np.repeat(np.arange(n_items), counts)))
-    return CompressedRows(pointers_of(counts), columns[order].astype(np.int32), rows.values[kept][order], None)
+    values = (weights.values * np.repeat(scales, weights.counts)).astype(np.float32)
+    targets, sources = np.repeat(chosen, weights.counts), chosen[weights.indices]
+    by_target = CompressedRows(*compress_rows(targets, sources, values, None, n_items))
+    return transpose_rows(by_target, n_items)

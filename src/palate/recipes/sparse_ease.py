@@ -157,13 +157,20 @@ def learn(recipe: SparseEASE, ratings: Ratings, monitor: Monitor) -> Trained:
     monitor.taken |= {"k": recipe.k, **settings._asdict()}
     monitor.note(f"weight decay {settings.weight_decay:.3g}; {cost.text}")
     X = rising(histories, signals, chosen, settings.user_exponent)
+    weights = in_codes(
+        _on_supports(recipe, X, settings), X.popularities**-settings.item_exponent, chosen, ratings.n_items
+    )
+    biases = no_biases(ratings.n_users, ratings.n_items)
+    return Trained(ItemWeights.of(biases, history=histories, confidence=recipe.confidence, weights=weights))
+
+
+def _on_supports(recipe: SparseEASE, X: Chosen, settings: Settings) -> CompressedRows:
+    """The weights of each item on its support."""
     G = SparseGram.of(X, recipe.n_threads)
     decays = settings.weight_decay + recipe.dropout / (1 - recipe.dropout) * X.masses
     supports = G.supports(recipe.k, recipe.n_threads)
-    (on_supports,) = G.weights(supports, decays.astype(np.float32)[None], recipe.n_threads)
-    weights = in_codes(on_supports, X.popularities**-settings.item_exponent, chosen, ratings.n_items)
-    biases = no_biases(ratings.n_users, ratings.n_items)
-    return Trained(ItemWeights.of(biases, history=histories, confidence=recipe.confidence, weights=weights))
+    (weights,) = G.weights(supports, decays.astype(np.float32)[None], recipe.n_threads)
+    return weights
 
 
 def needs(recipe: SparseEASE, X: Chosen) -> Needs:
