@@ -55,7 +55,7 @@ void block_row(const float* const* rows, int n, int ld, int i0, float sign, floa
 }
 
 // A += rows^T rows, (ld, ld): the upper triangle and whole diagonal blocks.
-void rank_update(const float* const* rows, int n, int ld, float* A) {
+[[maybe_unused]] void rank_update(const float* const* rows, int n, int ld, float* A) {
   for (int i0 = 0; i0 < ld; i0 += W) block_row(rows, n, ld, i0, 1.0f, A);
 }
 

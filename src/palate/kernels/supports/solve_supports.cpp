@@ -60,9 +60,9 @@ int64_t at_least(const int32_t* columns, int64_t from, int64_t last, int32_t col
   return low;
 }
 
-// Sets the line to the entries of row s of the Gram matrix in the first n columns of a support, and at n_all + 1 to that
-// of the target. A short row is read from end to end, with the places of its columns looked up; in a long one the columns
-// are looked for.
+// Sets the line to the entries of row s of the Gram matrix in the first n columns of a support, and at n_all + 1 to
+// that of the target. A short row is read from end to end, with the places of its columns looked up; in a long one the
+// columns are looked for.
 void read_line(const Rows& gram, int32_t s, const int32_t* support, int n, int n_all, int32_t target,
                const Scratch& scratch) {
   const auto& [system, right, gathered, rows, line, places] = scratch;
@@ -112,7 +112,8 @@ void gather(const SupportProblem& p, const int32_t* support, int n, int32_t targ
   for (int i = 0; i < ld; ++i)
     for (int j = i + 1; j < ld; ++j)
       U[static_cast<int64_t>(i) * ld + j] = j < n ? U[static_cast<int64_t>(j) * ld + i] : 0.0f;
-  for (int i = n; i < ld; ++i) std::memset(U + static_cast<int64_t>(i) * ld, 0, sizeof(float) * static_cast<size_t>(ld));
+  for (int i = n; i < ld; ++i)
+    std::memset(U + static_cast<int64_t>(i) * ld, 0, sizeof(float) * static_cast<size_t>(ld));
 }
 
 // B = G_SS + diag(ridge_S), padded with ones on the diagonal, and v.

@@ -29,9 +29,9 @@ void fill_gram_row(const GramProblem& p, int64_t row, GramScratchRow& scratch, i
 
 // For each ridge and each row j with the support S: b = (G_SS + diag(ridge_S))^-1 G_Sj.
 struct SupportProblem {
-  Rows gram;               // (n, n) below the diagonal, rows rising
-  const float* diagonal;   // (n,)
-  const float* ridges;     // (n_ridges, n)
+  Rows gram;              // (n, n) below the diagonal, rows rising
+  const float* diagonal;  // (n,)
+  const float* ridges;    // (n_ridges, n)
   int64_t n_ridges, n;
   Rows supports;           // (n_rows, n), rows rising; only columns count
   int64_t n_entries;       // of supports

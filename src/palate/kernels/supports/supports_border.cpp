@@ -51,7 +51,7 @@ nb::tuple sparse_gram(const Array& indptr, const Array& indices, const MaybeArra
   check_rows_rise(p.X, n_middle, "X");
   const int threads = checked_threads(n_threads);
   std::vector<std::unique_ptr<GramScratchRow>> scratch(static_cast<size_t>(threads));
-  const auto for_rows = [&](const std::function<void(int64_t row, GramScratchRow & own)>& visit) {
+  const auto for_rows = [&](const std::function<void(int64_t row, GramScratchRow& own)>& visit) {
     run_ranges(n, kRowsPerTask, threads, [&](int64_t first, int64_t last, int worker) {
       auto& own = scratch[static_cast<size_t>(worker)];
       if (!own) own = std::make_unique<GramScratchRow>(n);
@@ -134,8 +134,8 @@ nb::object solve_supports(const Array& gram_indptr, const Array& gram_indices, c
   });
   for (const int64_t row : failed)
     if (row >= 0)
-      throw nb::value_error(("the matrix of row " + std::to_string(row) + " is not positive definite: raise the ridges")
-                                .c_str());
+      throw nb::value_error(
+          ("the matrix of row " + std::to_string(row) + " is not positive definite: raise the ridges").c_str());
   return out.array({p.n_ridges, p.n_entries});
 }
 
