@@ -5,6 +5,7 @@ A fifth of the choices of sampled users is hidden; what learns from the rest is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from palate.recipes.ease_decay import K, shuffled_ranks
 N_USERS = 1000  # whose choices are hidden, if nothing else is said
 MIN_CHOICES = 5  # of such a user
 MIN_USERS = 100  # with fewer, nothing is chosen
+BLOCK_SCORES = 20_000_000  # in memory at once
 DOUBT = 2.0  # standard errors by which another setting must be better
 
 
@@ -47,6 +49,13 @@ class Hidden:
             rest, None if signals is None else signals[~is_hidden], users,
             take_rows(rows_of_entries(histories, is_hidden), users),
         )  # fmt: skip
+
+
+def blocks(n_users: int, n_items: int) -> Iterator[NDArray[np.int64]]:
+    """Users by number, so many at once that the scores of all items fit into memory."""
+    step = max(1, BLOCK_SCORES // n_items)
+    for first in range(0, n_users, step):
+        yield np.arange(first, min(first + step, n_users))
 
 
 def ndcg_of(targets: CompressedRows, ranks: NDArray[np.int64]) -> Doubles:

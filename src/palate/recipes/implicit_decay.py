@@ -16,13 +16,12 @@ from palate.data.rows import CompressedRows, take_rows, transpose_rows
 from palate.kernels import rank_targets_of
 from palate.models.factors import Doubles
 from palate.models.implicit import Confidence, ImplicitProblem, Sweep, start, sweeps, weighted_choices
-from palate.recipes.hidden import Hidden, is_better, ndcg_of
+from palate.recipes.hidden import Hidden, blocks, is_better, ndcg_of
 
 N_FACTORS = 128  # of a trial, or fewer, where the fit has fewer
 N_SWEEPS = 4
 N_USERS = 3000  # whose choices are hidden
 LARGEST = 8  # times smaller or larger than usual
-BLOCK_SCORES = 20_000_000  # in memory at once
 
 
 def choose_decay(
@@ -70,9 +69,8 @@ class _Trial:
             state = next(passes)
         users, items = take_rows(self.by_user, self.hidden.users), state.items
         vectors = problem.solve(users, items, problem.background(items), self.n_threads)
-        found, step = [], max(1, BLOCK_SCORES // len(items))
-        for first in range(0, len(vectors), step):
-            block = np.arange(first, min(first + step, len(vectors)))
+        found = []
+        for block in blocks(len(vectors), len(items)):
             targets, seen = take_rows(self.hidden.targets, block), take_rows(users, block)
             ranks = rank_targets_of(
                 np.ascontiguousarray(vectors[block] @ items.T), targets.indptr, targets.indices,

@@ -17,14 +17,13 @@ from palate.data.rows import CompressedRows, rows_of_entries, take_rows, transpo
 from palate.kernels import multiply_sparse, rank_targets_of
 from palate.models.factors import Codes, Doubles, Floats
 from palate.recipes.closed_form import Chosen
-from palate.recipes.hidden import Hidden, is_better, ndcg_of
+from palate.recipes.hidden import Hidden, blocks, is_better, ndcg_of
 from palate.recipes.sparse_closed_form import SparseGram, rising
 
 USER_EXPONENTS = (0.5, 0.0, 1.0)  # the usual one first
 ITEM_EXPONENTS = (0.0, -0.1, 0.1)
 DECAYS = (40.0, 10.0, 20.0, 80.0, 160.0)  # times the mean of x^2
 SMALL = 30  # items of a support here
-BLOCK_SCORES = 20_000_000  # in memory at once
 
 
 class Settings(NamedTuple):
@@ -33,9 +32,6 @@ class Settings(NamedTuple):
     user_exponent: float
     weight_decay: float
     item_exponent: float
-
-
-USUAL = Settings(USER_EXPONENTS[0], DECAYS[0], ITEM_EXPONENTS[0])
 
 
 @dataclass(frozen=True)
@@ -114,9 +110,7 @@ class Trial:
         place = np.full(int(self.chosen.max()) + 1, -1, np.int32)
         place[self.chosen] = np.arange(len(self.chosen), dtype=np.int32)
         all_targets = self._targets(place)
-        step = max(1, BLOCK_SCORES // X.n_items)
-        for start in range(0, len(self.hidden.users), step):
-            block = np.arange(start, min(start + step, len(self.hidden.users)))
+        for block in blocks(len(self.hidden.users), X.n_items):
             rows, targets = take_rows(X.by_user, self.hidden.users[block]), take_rows(all_targets, block)
             scores = multiply_sparse(
                 rows.indptr, rows.indices, None if X.is_binary else rows.values,
