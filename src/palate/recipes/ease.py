@@ -59,8 +59,9 @@ class EASE(Recipe):
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
-            bytes. None: as much as the machine has free. A fit of more than 1 GB or a minute says so before it begins,
-            unless progress is False.
+            bytes. None: a fit that needs more than a quarter of what the machine has free, or two minutes, goes on as
+            SparseEASE with the same options, and says so; training["k"] tells. A fit of more than 1 GB or a minute is
+            announced before it begins, unless progress is False.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores. Any number gives the same bytes.
 
     Raises:
