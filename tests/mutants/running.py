@@ -137,8 +137,9 @@ class Chosen:
 
 
 def enter(tree: Path):
-    """Work in the copy of the tree, whose palate is imported."""
+    """Work in the copy of the tree, whose palate is imported: not that of an editable install."""
     os.chdir(tree)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("_editable")]
     sys.path[:0] = [str(tree / "src"), str(tree / "tests")]
     os.environ["PYTHONPATH"] = str(tree / "src")
 
