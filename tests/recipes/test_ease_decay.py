@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 import palate
 from palate.data.rows import row_codes
+from palate.models.chosen import Chosen
 from palate.models.implicit import choice_signals
 from palate.recipes import ease_decay
-from palate.recipes.closed_form import Chosen, by_items, chosen_items
+from palate.recipes.closed_form import by_items, chosen_items
 from palate.recipes.ease_decay import DECAYS, Hidden, decay_of_lengths, peak
 
 

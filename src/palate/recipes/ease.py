@@ -15,18 +15,20 @@ import numpy as np
 
 from palate.answers.ranking.memory import bytes_of
 from palate.data.ratings import Kind, Ratings
+from palate.models.chosen import Chosen
 from palate.models.factors import Codes, Doubles, Floats
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
+from palate.models.regression import Regression
 from palate.options import check_between, check_choice, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.closed_form import Chosen, by_items, by_users, chosen_items
+from palate.recipes.closed_form import by_items, by_users, chosen_items
 from palate.recipes.costs import Needs, available_memory, check_memory
 from palate.recipes.ease_decay import choose_decay
 from palate.recipes.inverse import TRIAL, seconds_to_invert
 from palate.recipes.monitor import Monitor
-from palate.recipes.sparse_ease import SparseEASE, learn
+from palate.recipes.sparse_ease import K_ITEMS, SparseEASE, learn
 
 SECONDS_PER_PRODUCT = 1e-9  # of sparse matrices, on one thread
 MEMORY_SHARE = 0.25  # of what is free: a fit that needs more than this ...
@@ -43,7 +45,8 @@ class EASE(Recipe):
 
     by B_ij = -P_ij / P_jj with P = (X'WX + L)^-1. The score of an item is x_u B. predict() gives the score, without an
     interval. With dropout, user_exponent and item_exponent 0 it is EASE as published in 2019. update() changes the
-    histories of users but no weights; it refuses choices of new items, which would have none.
+    histories of users, and gives items that are new since the fit weights from and to the 120 items that go with them
+    most; other weights stay.
 
     Parameters:
         weight_decay (float or None, default None): Regularisation, above 0. None: the one that ranks best what is
@@ -152,7 +155,9 @@ class EASE(Recipe):
             raise ValueError(f"a weight decay of {decay:g} vanishes beside the counts")
         weights = _to_weights(P, X.popularities**-self.item_exponent, chosen, ratings.n_items)
         biases = no_biases(ratings.n_users, ratings.n_items)
-        return Trained(ItemWeights.of(biases, history=ratings.by_user(), confidence=self.confidence, weights=weights))
+        taken = Regression(decay, self.dropout, self.user_exponent, self.item_exponent, K_ITEMS)
+        made = {"history": ratings.by_user(), "confidence": self.confidence, "weights": weights, "regression": taken}
+        return Trained(ItemWeights.of(biases, **made))
 
     def _sparse(self) -> SparseEASE:
         """The recipe with the same options for catalogues that are too large for this one."""
