@@ -376,7 +376,7 @@ def test_a_weight_decay_lost_in_rounding_is_an_error():
 
 
 @pytest.mark.parametrize("options", [
-    {"dropout": 1.0}, {"dropout": "0.3"}, {"user_exponent": -0.1}, {"user_exponent": True}, {"item_exponent": None},
+    {"dropout": 1.0}, {"dropout": "0.3"}, {"user_exponent": -0.1}, {"user_exponent": True}, {"item_exponent": "0.1"},
     {"item_exponent": 2},
 ])  # fmt: skip
 def test_shares_and_exponents_are_numbers_in_their_range(options):

@@ -199,7 +199,11 @@ def test_ease_goes_on_with_supports_where_memory_is_short(monkeypatch, capsys):
     assert "EASE of 90 items needs" in (said := capsys.readouterr().err)
     assert "goes on as SparseEASE" in said
     assert rec.model.training["k"] == 120
-    expected = palate.SparseEASE(weight_decay=30.0, user_exponent=0.5, item_exponent=0.1).fit(likes, progress=False)
+    expected = palate.SparseEASE(weight_decay=30.0).fit(likes, progress=False)
+    taken = {name: rec.model.training[name] for name in ("user_exponent", "item_exponent")}
+    assert palate.EASE(weight_decay=30.0).data_defaults(likes) == taken
+    given = palate.EASE(weight_decay=30.0, user_exponent=0.25, item_exponent=0.3).fit(likes, progress=False)
+    assert given.model.training["user_exponent"], given.model.training["item_exponent"] == (0.25, 0.3)
     assert isinstance(rec.model.factors.weights, CompressedRows)
     assert rec.model.factors.weights.values.tobytes() == expected.model.factors.weights.values.tobytes()
     assert str(rec).startswith("<EASE")

@@ -122,7 +122,7 @@ def test_table_frame_and_picture(optuna, tmp_path):
     ("recipe", "ratings", "names"),
     [
         (RECIPE, PLAYS, {"weight_decay", "unobserved_weight"}),
-        (palate.EASE(), PLAYS, {"weight_decay"}),
+        (palate.EASE(), PLAYS, {"weight_decay", "user_exponent", "item_exponent"}),
         (palate.Neighbors(k=9), PLAYS, {"similarity", "shrinkage"}),
         (palate.Bayes(n_sweeps=4), palate.datasets.synthetic(60, 40, 1500, seed=1), {"n_factors", "n_samples"}),
         (palate.ALS(n_factors=3), palate.datasets.synthetic(60, 40, 1500, seed=1), set()),
