@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 import palate
 from palate.data.rows import row_codes
+from palate.models.chosen import Chosen
 from palate.models.implicit import choice_signals
 from palate.recipes import ease_decay
-from palate.recipes.closed_form import Chosen, by_items, chosen_items
+from palate.recipes.closed_form import by_items, chosen_items
 from palate.recipes.ease_decay import DECAYS, Hidden, decay_of_lengths, peak
 
 
@@ -135,7 +136,8 @@ def test_what_was_taken_is_known(capsys):
     assert f"weight decay {taken:.3g}" in capsys.readouterr().err
     same = palate.EASE(weight_decay=taken).fit(likes)
     np.testing.assert_array_equal(same.model.factors.weights, rec.model.factors.weights)
-    assert palate.EASE(weight_decay=7.0).data_defaults(likes) == {}
+    assert palate.EASE(weight_decay=7.0).data_defaults(likes) == {"user_exponent": 0.5, "item_exponent": 0.1}
+    assert palate.EASE(weight_decay=7.0, user_exponent=0.0, item_exponent=1.0).data_defaults(likes) == {}
     assert palate.EASE(weight_decay=7.0).fit(likes).model.training["weight_decay"] == 7.0
 
 

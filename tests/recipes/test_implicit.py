@@ -134,7 +134,7 @@ def test_a_folded_in_item_is_where_the_next_half_step_takes_it(confidence):
     rec = recipe.fit(likes)
     users = np.ascontiguousarray(rec.model.factors.users[:, :-1])
     by_item = transpose_rows(weighted_choices(likes.by_user(), confidence), likes.n_items)
-    problem = recipe.problem(likes)
+    problem = recipe.resolved(likes)._problem(likes)
     expected = problem.solve(by_item, users, problem.background(users))
     for code, item in enumerate(likes.item_vocabulary):
         own = likes.to_frame().filter(item=item)

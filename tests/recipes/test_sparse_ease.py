@@ -8,9 +8,9 @@ import palate
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models.history_factors import to_dense
+from palate.models.item_supports import SparseGram, by_popularity, rising
 from palate.models.item_weights import check_rows
 from palate.recipes import ease, sparse_choice
-from palate.recipes.sparse_closed_form import SparseGram, by_popularity, rising
 
 GIVEN = {"weight_decay": 5.0, "user_exponent": 0.5, "item_exponent": 0.1}
 
@@ -47,7 +47,7 @@ def test_two_items_that_nobody_chose_together_are_in_no_support_of_each_other():
 
 def test_a_support_holds_the_items_of_the_largest_cosines():
     likes = choices()
-    chosen = by_popularity(likes)
+    chosen = by_popularity(likes.item_codes)
     X = rising(likes.by_user(), None, chosen, 0.5)
     G = SparseGram.of(X)
     dense = to_dense(X.by_user, X.n_items).astype(float)
@@ -84,10 +84,10 @@ def test_weights_solve_the_equations_on_their_supports():
 
 def test_items_are_numbered_by_popularity_and_the_lower_code_goes_first():
     likes = palate.read(pl.DataFrame({"user": list("aabbcd"), "item": list("xyxzzy")}), kind="implicit")
-    assert likes.item_vocabulary.decode(by_popularity(likes)).tolist() == ["x", "y", "z"]
+    assert likes.item_vocabulary.decode(by_popularity(likes.item_codes)).tolist() == ["x", "y", "z"]
     frame = pl.DataFrame({"user": list("abcab"), "item": list("zzzyx")})
     likes = palate.read(frame, kind="implicit")
-    assert likes.item_vocabulary.decode(by_popularity(likes)).tolist()[0] == "z"
+    assert likes.item_vocabulary.decode(by_popularity(likes.item_codes)).tolist()[0] == "z"
 
 
 def test_the_columns_of_the_weights_rise_as_a_file_wants_them():
@@ -139,7 +139,7 @@ def test_the_choice_is_that_of_the_settings_tried_by_hand():
     likes = choices(500, 80, 9000, seed=4)
     hidden = sparse_choice.Hidden.of(likes.by_user(), None)
     given = sparse_choice.Given(None, None, None, 0.33, 30)
-    trial = sparse_choice.Trial(hidden, by_popularity(likes), given)
+    trial = sparse_choice.Trial(hidden, by_popularity(likes.item_codes), given)
     settings = sparse_choice.Settings(0.5, 20.0, 0.1)
     found = trial.ndcg(0.5, (20.0,), (0.1,))[settings].mean()
     rest = palate.read(_pairs(hidden.rest), kind="implicit", user="user", item="item")
@@ -176,7 +176,7 @@ def test_a_fifth_of_the_choices_of_sampled_users_is_hidden():
 
 def test_what_a_fit_needs_is_near_what_it_takes():
     likes = choices(800, 300, 40_000)
-    X = rising(likes.by_user(), None, by_popularity(likes), 0.5)
+    X = rising(likes.by_user(), None, by_popularity(likes.item_codes), 0.5)
     from palate.recipes.sparse_ease import needs
 
     cost = needs(palate.SparseEASE(k=50), X)
@@ -199,7 +199,11 @@ def test_ease_goes_on_with_supports_where_memory_is_short(monkeypatch, capsys):
     assert "EASE of 90 items needs" in (said := capsys.readouterr().err)
     assert "goes on as SparseEASE" in said
     assert rec.model.training["k"] == 120
-    expected = palate.SparseEASE(weight_decay=30.0, user_exponent=0.5, item_exponent=0.1).fit(likes, progress=False)
+    expected = palate.SparseEASE(weight_decay=30.0).fit(likes, progress=False)
+    taken = {name: rec.model.training[name] for name in ("user_exponent", "item_exponent")}
+    assert palate.EASE(weight_decay=30.0).data_defaults(likes) == taken
+    given = palate.EASE(weight_decay=30.0, user_exponent=0.25, item_exponent=0.3).fit(likes, progress=False)
+    assert given.model.training["user_exponent"], given.model.training["item_exponent"] == (0.25, 0.3)
     assert isinstance(rec.model.factors.weights, CompressedRows)
     assert rec.model.factors.weights.values.tobytes() == expected.model.factors.weights.values.tobytes()
     assert str(rec).startswith("<EASE")

@@ -122,7 +122,7 @@ def test_table_frame_and_picture(optuna, tmp_path):
     ("recipe", "ratings", "names"),
     [
         (RECIPE, PLAYS, {"weight_decay", "unobserved_weight"}),
-        (palate.EASE(), PLAYS, {"weight_decay"}),
+        (palate.EASE(), PLAYS, {"weight_decay", "user_exponent", "item_exponent"}),
         (palate.Neighbors(k=9), PLAYS, {"similarity", "shrinkage"}),
         (palate.Bayes(n_sweeps=4), palate.datasets.synthetic(60, 40, 1500, seed=1), {"n_factors", "n_samples"}),
         (palate.ALS(n_factors=3), palate.datasets.synthetic(60, 40, 1500, seed=1), set()),
@@ -143,7 +143,7 @@ def test_the_values_chosen_from_the_ratings_are_shown(optuna, tmp_path):
     options = {"trials": 4, "space": {"n_factors": [2, 4]}}
     found = palate.tune(RECIPE, PLAYS, **options, storage=tmp_path / "t.jsonl")
     inner, _ = palate.split_within_users(PLAYS, test=0.2, seed=0)
-    problem = RECIPE.problem(inner)
+    problem = RECIPE.resolved(inner)._problem(inner)
     assert found.entries[0].taken == {
         "unobserved_weight": problem.unobserved_weight,
         "weight_decay": problem.weight_decay,

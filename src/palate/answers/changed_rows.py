@@ -21,6 +21,8 @@ from palate.kernels.blas import single_threaded_blas
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, weighted_choices, with_confidence_of, with_given_weights
+from palate.models.item_weights import ItemWeights
+from palate.models.late_items import with_late_items
 from palate.models.model import Model
 from palate.models.posterior import Posterior, Projection
 from palate.models.step_distribution import StepDistribution
@@ -48,6 +50,8 @@ def with_changed_ratings(
     training = model.training | {"updates": [*updates, note]}
     steps = _steps_of(model, history)
     whole = replace(model, history=history, limits=limits, training=training, metrics={}, step_distribution=steps)
+    if isinstance(model.factors, ItemWeights) and model.factors.regression is not None:
+        return replace(whole, factors=with_late_items(model.factors, history, changed[1]))
     if model.factors.user_prior.alpha == 0:
         return whole if isinstance(model.factors, HistoryFactors) else _recounted(whole)
     n_items, all_users = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)

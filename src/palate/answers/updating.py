@@ -141,8 +141,8 @@ def _check_kind(model: Model, ratings: Ratings) -> None:
 
 
 def _check_items(model: Model, items: Vocabulary, codes: Codes) -> None:
-    """Raise OptionError for choices of items that had none before, if the model's item-item weights come from a fit."""
-    if not isinstance(model.factors, ItemWeights) or model.kind == "explicit":
+    """Raise OptionError for choices of items that had none before, if only a fit can give them item-item weights."""
+    if not isinstance(model.factors, ItemWeights) or model.factors.regression is not None or model.kind == "explicit":
         return
     counts = np.bincount(model.history.indices, minlength=len(items))
     new = np.unique(codes[counts[codes] == 0])

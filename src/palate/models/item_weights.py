@@ -20,6 +20,7 @@ from palate.data.rows import CompressedRows, columns_where, row_codes, take_rows
 from palate.kernels import multiply_sparse, multiply_wide, select_top
 from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.history_factors import HistoryFactors, to_dense
+from palate.models.regression import Regression
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class ItemWeights(HistoryFactors):
             of a history to the items that are scored.
         are_similarities (bool, default False): Whether the weights of an item are its similarities with the items it
             is near to, as those of Neighbors, and not what a regression gave them.
+        regression (Regression, default None): How the fit learned the weights; None: otherwise, or unknown.
+        is_late (bool array of shape (n_items,), default empty): Items whose weights an update computed; empty: none.
     """
 
     weights: Floats | CompressedRows = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     are_similarities: bool = False
+    regression: Regression | None = None
+    is_late: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """The part of the scores that histories contribute, (n_rows, n_items): X B, or the damped weighted mean."""
@@ -70,7 +75,9 @@ class ItemWeights(HistoryFactors):
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> ItemWeights:
         """Return the model with other biases: more items at the end (of weight 0), or those of the mask `kept`."""
-        weights = self.weights
+        weights, is_late = self.weights, self.is_late
+        if len(is_late):
+            is_late = np.pad(is_late, (0, len(items) - len(is_late))) if kept is None else is_late[kept]
         if not isinstance(weights, CompressedRows):
             n_new = 0 if kept is not None else len(items) - len(self.items)
             weights = np.pad(weights, (0, n_new)) if kept is None else weights[np.ix_(kept, kept)]
@@ -79,7 +86,7 @@ class ItemWeights(HistoryFactors):
             weights = replace(weights, indptr=np.concatenate([weights.indptr, ends]))
         else:
             weights = columns_where(take_rows(weights, np.flatnonzero(kept).astype(np.int32)), kept)
-        return replace(self, users=users, items=items, weights=weights)
+        return replace(self, users=users, items=items, weights=weights, is_late=is_late)
 
     def most_similar_items(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n items with the largest weight above 0 for each of some items: codes, weights (m, n), and their name."""
@@ -96,16 +103,20 @@ class ItemWeights(HistoryFactors):
 
 def pack(factors: ItemWeights) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return what a model file holds besides biases and history: header and tensors."""
-    header = {"confidence": factors.confidence, "damping": factors.damping}
+    header: dict[str, Any] = {"confidence": factors.confidence, "damping": factors.damping}
     weights = factors.weights
     if isinstance(weights, CompressedRows) and not factors.are_similarities:
         header["regressed"] = True
+    if factors.regression is not None:
+        header["regression"] = factors.regression._asdict()
+    late = {"item.weights.late": np.flatnonzero(factors.is_late).astype(np.int32)} if factors.is_late.any() else {}
     if not isinstance(weights, CompressedRows):
-        return header, {"item.weights": weights}
+        return header, {"item.weights": weights, **late}
     return header, {
         "item.weights.indptr": weights.indptr,
         "item.weights.indices": weights.indices,
         "item.weights.values": weights.values,
+        **late,
     }
 
 
@@ -126,7 +137,20 @@ def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[
         damping=damping,
         weights=weights,
         are_similarities=are_similarities,
+        regression=Regression.of(header["regression"]) if "regression" in header else None,
+        is_late=_late_items(tensors.get("item.weights.late"), len(factors.items)),
     )
+
+
+def _late_items(codes: NDArray[Any] | None, n_items: int) -> NDArray[np.bool_]:
+    """The mask of late items, (n_items,), or an empty one. Raise ValueError for codes that no item has."""
+    if codes is None:
+        return np.zeros(0, bool)
+    if codes.dtype != np.int32 or codes.ndim != 1 or (len(codes) and not 0 <= codes.min() <= codes.max() < n_items):
+        raise ValueError("item weights: late items that are no items")
+    is_late = np.zeros(n_items, bool)
+    is_late[codes] = True
+    return is_late
 
 
 def _check(weights: Floats | CompressedRows, n_items: int) -> None:

@@ -3,7 +3,7 @@
 `base.py` holds what all recipes share, `monitor.py` what happens around each sweep, `checks.py` the checks of options.
 `bayes.py` rests on the Gibbs sampler in `gibbs/`; `sgd.py` and `bpr.py` share `gradient_descent.py`; `ease.py` inverts
 its matrix (`closed_form.py`) with `inverse.py` and chooses its weight decay in `ease_decay.py`; `sparse_ease.py` solves
-small systems (`sparse_closed_form.py`), whose settings `sparse_choice.py` chooses; `costs.py` says what a fit needs.
+small systems (`models/item_supports.py`), whose settings `sparse_choice.py` chooses; `costs.py` says what a fit needs.
 """
 
 from palate.recipes.als import ALS

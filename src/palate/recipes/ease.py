@@ -8,27 +8,31 @@ stand in the docstring of `EASE`.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from palate.answers.ranking.memory import bytes_of
 from palate.data.ratings import Kind, Ratings
+from palate.models.chosen import Chosen
 from palate.models.factors import Codes, Doubles, Floats
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
+from palate.models.regression import Regression
 from palate.options import check_between, check_choice, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.closed_form import Chosen, by_items, by_users, chosen_items
+from palate.recipes.closed_form import by_items, by_users, chosen_items
 from palate.recipes.costs import Needs, available_memory, check_memory
 from palate.recipes.ease_decay import choose_decay
 from palate.recipes.inverse import TRIAL, seconds_to_invert
 from palate.recipes.monitor import Monitor
-from palate.recipes.sparse_ease import SparseEASE, learn
+from palate.recipes.sparse_ease import K_ITEMS, SparseEASE, learn
 
 SECONDS_PER_PRODUCT = 1e-9  # of sparse matrices, on one thread
+USER_EXPONENT, ITEM_EXPONENT = 0.5, 0.1  # where nothing is said
+CHOSEN = ("weight_decay", "user_exponent", "item_exponent")  # options that may be None
 MEMORY_SHARE = 0.25  # of what is free: a fit that needs more than this ...
 PATIENCE = 120  # ... or more seconds is made on supports instead
 
@@ -43,7 +47,8 @@ class EASE(Recipe):
 
     by B_ij = -P_ij / P_jj with P = (X'WX + L)^-1. The score of an item is x_u B. predict() gives the score, without an
     interval. With dropout, user_exponent and item_exponent 0 it is EASE as published in 2019. update() changes the
-    histories of users but no weights; it refuses choices of new items, which would have none.
+    histories of users, and gives items that are new since the fit weights from and to the 120 items that go with them
+    most; other weights stay.
 
     Parameters:
         weight_decay (float or None, default None): Regularisation, above 0. None: the one that ranks best what is
@@ -52,10 +57,10 @@ class EASE(Recipe):
             The fit's training["weight_decay"] says which it was.
         dropout (float, default 0.33): Learn as if each choice were hidden with this probability, on average over all
             ways to hide choices; 0 to 0.99. It sets l_i = weight_decay + dropout / (1 - dropout) (X'WX)_ii.
-        user_exponent (float, default 0.5): A user with n choices has a weight w_u in proportion to n^-user_exponent; 0
-            to 1.
-        item_exponent (float, default 0.1): Scores of an item with n choices are divided by (n / mean n)^item_exponent;
-            0 to 1.
+        user_exponent (float or None, default None): A user with n choices has a weight w_u in proportion to
+            n^-user_exponent; 0 to 1. None: 0.5.
+        item_exponent (float or None, default None): Scores of an item with n choices are divided by
+            (n / mean n)^item_exponent; 0 to 1. None: 0.1.
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
@@ -83,8 +88,8 @@ class EASE(Recipe):
 
     weight_decay: float | None = None
     dropout: float = 0.33
-    user_exponent: float = 0.5
-    item_exponent: float = 0.1
+    user_exponent: float | None = None
+    item_exponent: float | None = None
     confidence: Confidence = "relative"
     memory: str | int | None = None
     n_threads: int = 0
@@ -93,20 +98,21 @@ class EASE(Recipe):
         if self.weight_decay is not None:
             check_positive(weight_decay=self.weight_decay)
         check_between(0, 0.99, dropout=self.dropout)
-        check_between(0, 1, user_exponent=self.user_exponent, item_exponent=self.item_exponent)
+        exponents = {"user_exponent": self.user_exponent, "item_exponent": self.item_exponent}
+        check_between(0, 1, **{name: value for name, value in exponents.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)
         check_whole(n_threads=self.n_threads)
         if self.memory is not None:
             bytes_of(self.memory)
 
     def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
-        """Return the weight_decay that a fit uses if it is None.
+        """Return the weight_decay, user_exponent and item_exponent that a fit uses where they are None.
 
         Parameters:
             ratings (Ratings): What a fit would learn from.
 
         Returns:
-            dict: {"weight_decay": float}; empty if weight_decay is given.
+            dict: Values by option name; only options that are None have one.
 
         Example:
             >>> import palate
@@ -114,27 +120,37 @@ class EASE(Recipe):
             >>> round(palate.EASE().data_defaults(likes)["weight_decay"])
             118
         """
-        return {"weight_decay": self._decay(ratings)} if self.weight_decay is None else {}
+        dense = self._dense()
+        if self._is_too_much(dense._cost(ratings, dense._choices(ratings))):
+            return self._sparse().data_defaults(ratings)
+        taken = {**dense.options(), "weight_decay": dense._decay(ratings)}
+        return {name: taken[name] for name in CHOSEN if getattr(self, name) is None}
 
-    def _decay(self, ratings: Ratings) -> float:
-        """The weight decay given, or chosen by the data."""
-        if self.weight_decay is not None:
-            return self.weight_decay
-        histories = ratings.by_user()
-        return choose_decay(
-            histories,
-            choice_signals(histories, self.confidence),
-            user_exponent=self.user_exponent,
-            item_exponent=self.item_exponent,
-            dropout=self.dropout,
-            n_threads=self.n_threads,
+    def _dense(self) -> EASE:
+        """The recipe with exponents in place of None."""
+        user, item = self.user_exponent, self.item_exponent
+        return replace(
+            self,
+            user_exponent=USER_EXPONENT if user is None else user,
+            item_exponent=ITEM_EXPONENT if item is None else item,
         )
 
+    def _sparse(self) -> SparseEASE:
+        """The recipe with the same options for catalogues that are too large for this one."""
+        shared = (*CHOSEN, "dropout", "confidence", "n_threads")
+        return SparseEASE(**{name: getattr(self, name) for name in shared})
+
+    def _is_too_much(self, cost: Needs) -> bool:
+        """Whether a fit goes on as SparseEASE."""
+        free = available_memory()
+        is_large = free is not None and cost.n_bytes > MEMORY_SHARE * free
+        return self.memory is None and (is_large or cost.seconds > PATIENCE)
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        chosen = chosen_items(ratings)
-        X = self._choices(ratings)
-        cost = needs(memory_needed(ratings.n_users, ratings.n_items, len(chosen)), X, self.n_threads)
-        if self.memory is None and _is_too_much(cost):
+        dense = self._dense()
+        X = dense._choices(ratings)
+        cost = dense._cost(ratings, X)
+        if self._is_too_much(cost):
             monitor.announce(f"EASE of {ratings.n_items:,} items {cost.text}: goes on as SparseEASE.")
             return learn(self._sparse(), ratings, monitor)
         check_memory("EASE", cost.n_bytes, ratings.n_items, self.memory, "SparseEASE")
@@ -143,26 +159,55 @@ class EASE(Recipe):
             monitor.announce(
                 f"EASE of {ratings.n_items:,} items {cost.text}. Ctrl-C stops it; SparseEASE needs far less of both."
             )
-        decay = self._decay(ratings)
+        decay = dense._decay(ratings)
         monitor.taken["weight_decay"] = decay
         monitor.note(f"weight decay {decay:.3g}; {cost.text}")
+        return Trained(dense._learned(ratings, X, decay))
+
+    # ---- the dense closed form: of a recipe whose exponents are numbers ----
+
+    def _learned(self, ratings: Ratings, X: Chosen, decay: float) -> ItemWeights:
+        user_exponent, item_exponent = self._exponents
+        chosen = chosen_items(ratings)
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
         if not (np.diagonal(P) > 0).all():
             raise ValueError(f"a weight decay of {decay:g} vanishes beside the counts")
-        weights = _to_weights(P, X.popularities**-self.item_exponent, chosen, ratings.n_items)
-        biases = no_biases(ratings.n_users, ratings.n_items)
-        return Trained(ItemWeights.of(biases, history=ratings.by_user(), confidence=self.confidence, weights=weights))
+        return ItemWeights.of(
+            no_biases(ratings.n_users, ratings.n_items),
+            history=ratings.by_user(),
+            confidence=self.confidence,
+            weights=_to_weights(P, X.popularities**-item_exponent, chosen, ratings.n_items),
+            regression=Regression(decay, self.dropout, user_exponent, item_exponent, K_ITEMS),
+        )
 
-    def _sparse(self) -> SparseEASE:
-        """The recipe with the same options for catalogues that are too large for this one."""
-        shared = ("weight_decay", "dropout", "user_exponent", "item_exponent", "confidence", "n_threads")
-        return SparseEASE(**{name: getattr(self, name) for name in shared})
+    @property
+    def _exponents(self) -> tuple[float, float]:
+        assert self.user_exponent is not None
+        assert self.item_exponent is not None
+        return self.user_exponent, self.item_exponent
+
+    def _decay(self, ratings: Ratings) -> float:
+        """The weight decay given, or chosen by the data."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        histories, (user_exponent, item_exponent) = ratings.by_user(), self._exponents
+        return choose_decay(
+            histories,
+            choice_signals(histories, self.confidence),
+            user_exponent=user_exponent,
+            item_exponent=item_exponent,
+            dropout=self.dropout,
+            n_threads=self.n_threads,
+        )
 
     def _choices(self, ratings: Ratings) -> Chosen:
         histories = ratings.by_user()
         signals = choice_signals(histories, self.confidence)
-        return Chosen.of(histories, signals, chosen_items(ratings), self.user_exponent)
+        return Chosen.of(histories, signals, chosen_items(ratings), self._exponents[0])
+
+    def _cost(self, ratings: Ratings, X: Chosen) -> Needs:
+        return needs(memory_needed(ratings.n_users, ratings.n_items, X.n_items), X, self.n_threads)
 
 
 def _to_weights(P: Floats, scales: Doubles, chosen: Codes, n_items: int) -> Floats:
@@ -196,11 +241,6 @@ def needs(n_bytes: int, X: Chosen, n_threads: int) -> Needs:
         return Needs(n_bytes, 0.0)
     seconds = seconds_to_invert(n, n_threads) + _products(X) * SECONDS_PER_PRODUCT / (n_threads or os.cpu_count() or 1)
     return Needs(n_bytes, seconds)
-
-
-def _is_too_much(cost: Needs) -> bool:
-    free = available_memory()
-    return cost.seconds > PATIENCE or (free is not None and cost.n_bytes > MEMORY_SHARE * free)
 
 
 def _products(X: Chosen) -> float:

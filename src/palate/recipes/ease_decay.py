@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, row_codes, rows_of_entries, take_rows
 from palate.kernels import multiply_sparse, multiply_wide, rank_targets_of
+from palate.models.chosen import Chosen
 from palate.models.factors import Doubles, Floats
-from palate.recipes.closed_form import Chosen
 from palate.recipes.inverse import invert
 
 N_ITEMS = 300  # the most chosen ones

@@ -25,8 +25,10 @@ from palate.models.implicit import (
 )
 from palate.options import MAX_SEED, check_between, check_choice, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, compress_both
-from palate.recipes.implicit_decay import choose_decay
+from palate.recipes.implicit_choice import Choice, choose
 from palate.recipes.monitor import Monitor
+
+NAMES = {"n_factors": "the number of factors", "weight_decay": "the weight decay"}
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,15 @@ class ImplicitALS(Recipe):
     predict() gives the score, without an interval.
 
     Parameters:
-        n_factors (int, default 128): Latent factors, 1 or more.
+        n_factors (int or None, default None): Latent factors, 1 or more. None: 128, or 256 where 128 are all in use and
+            256 rank better what is hidden of 3,000 users in short trials. The fit's training["n_factors"] says which.
         n_sweeps (int, default 8): Sweeps over users and items, 1 or more.
         unobserved_weight (float or None, default None): Weight of the target 0, above 0. None: sqrt(p), where p is the
             share of observed cells among the users and items with choices.
         weight_decay (float or None, default None): Regularisation of both sides, above 0. None: such that a typical row
             is regularised by 0.45 (sqrt(choices per user) + sqrt(choices per item)), or by an eighth to eight times as
-            much, whatever ranks best what is hidden of 3,000 users in short trials, which take longer than the rest of
-            the fit. With fewer than 100 users of five choices there is no trial. The fit's training["weight_decay"]
-            says which it was.
+            much, whatever ranks best in the same trials, which take longer than the rest of the fit. With fewer than
+            100 users of five choices there is no trial. The fit's training["weight_decay"] says which it was.
         count_exponent (float, default 1.0): How weight decay grows with the choices of a row, from 0 (the same for all
             rows) to 1 (in proportion).
         confidence ("relative" or "equal", default "relative"): The weight w of a choice made `count` times. "relative":
@@ -79,7 +81,7 @@ class ImplicitALS(Recipe):
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
 
-    n_factors: int = 128
+    n_factors: int | None = None
     n_sweeps: int = 8
     unobserved_weight: float | None = None
     weight_decay: float | None = None
@@ -89,7 +91,8 @@ class ImplicitALS(Recipe):
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        check_whole(1, n_factors=self.n_factors, n_sweeps=self.n_sweeps)
+        check_whole(1, n_sweeps=self.n_sweeps)
+        check_whole(1, or_none=True, n_factors=self.n_factors)
         check_whole(n_threads=self.n_threads)
         check_seed(self.seed, MAX_SEED)
         given = {"unobserved_weight": self.unobserved_weight, "weight_decay": self.weight_decay}
@@ -98,7 +101,7 @@ class ImplicitALS(Recipe):
         check_between(0, 1, count_exponent=self.count_exponent)
 
     def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
-        """Return the unobserved_weight and weight_decay that a fit uses where they are None.
+        """Return the n_factors, unobserved_weight and weight_decay that a fit uses where they are None.
 
         Parameters:
             ratings (Ratings): What a fit would learn from.
@@ -109,36 +112,48 @@ class ImplicitALS(Recipe):
         Example:
             >>> import palate
             >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
-            >>> sorted(palate.ImplicitALS().data_defaults(likes))
-            ['unobserved_weight', 'weight_decay']
+            >>> list(palate.ImplicitALS().data_defaults(likes))
+            ['n_factors', 'unobserved_weight', 'weight_decay']
         """
-        problem = self.problem(ratings)
-        names = ("unobserved_weight", "weight_decay")
-        return {name: getattr(problem, name) for name in names if getattr(self, name) is None}
+        taken = self.resolved(ratings)
+        names = ("n_factors", "unobserved_weight", "weight_decay")
+        return {name: getattr(taken, name) for name in names if getattr(self, name) is None}
 
-    def problem(self, ratings: Ratings) -> ImplicitProblem:
-        """Return the least-squares problem that a fit on these ratings solves.
+    def resolved(self, ratings: Ratings) -> ImplicitALS:
+        """Return the recipe with the values that a fit uses in place of options left at None.
 
         Parameters:
-            ratings (Ratings): Implicit feedback.
+            ratings (Ratings): What a fit would learn from.
 
         Returns:
-            ImplicitProblem: The unobserved weight, the weight decay and the count exponent.
+            ImplicitALS: None of its options is None. It fits the same model.
+
+        Example:
+            >>> import palate
+            >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
+            >>> palate.ImplicitALS(weight_decay=0.01).resolved(likes).n_factors
+            128
         """
+        problem = self._problem(ratings)
+        taken = self._choice(ratings, problem)
+        return replace(self, **taken._asdict(), unobserved_weight=problem.unobserved_weight)
+
+    def _problem(self, ratings: Ratings) -> ImplicitProblem:
+        """The least-squares problem with the usual values of what is not given."""
         given = self.unobserved_weight, self.weight_decay, self.count_exponent
-        problem = default_problem(ratings.by_user(), ratings.n_items, *given)
-        if self.weight_decay is not None:
-            return problem
-        decay = choose_decay(
+        return default_problem(ratings.by_user(), ratings.n_items, *given)
+
+    def _choice(self, ratings: Ratings, problem: ImplicitProblem) -> Choice:
+        return choose(
             ratings.by_user(),
             ratings.n_items,
             problem,
             n_factors=self.n_factors,
+            chooses_decay=self.weight_decay is None,
             confidence=self.confidence,
             seed=self.seed,
             n_threads=self.n_threads,
         )
-        return replace(problem, weight_decay=decay)
 
     def sweeps(self, ratings: Ratings) -> Iterator[Sweep]:
         """Yield the state after each sweep of a fit, without end; n_sweeps does not stop it.
@@ -149,14 +164,16 @@ class ImplicitALS(Recipe):
         Returns:
             Iterator of palate.models.implicit.Sweep: Factors of users (n_users, k) and of items (n_items, k).
         """
+        recipe = self.resolved(ratings)
+        assert recipe.n_factors is not None
         compress_both(ratings)
         by_user = weighted_choices(ratings.by_user(), self.confidence)
         if by_user.weights is None:
             by_item = replace(ratings.by_item(), weights=None)
         else:
             by_item = transpose_rows(by_user, ratings.n_items)
-        state = start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
-        return sweeps(self.problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
+        state = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
+        return sweeps(recipe._problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
 
     def factors(self, state: Sweep, ratings: Ratings) -> ImplicitFactors:
         """Return the factors of a model after a sweep, every user solved exactly for the items there.
@@ -168,16 +185,16 @@ class ImplicitALS(Recipe):
         Returns:
             ImplicitFactors: The factors, with what fold-in users need.
         """
-        problem = self.problem(ratings)
+        problem = self.resolved(ratings)._problem(ratings)
         by_user = weighted_choices(ratings.by_user(), self.confidence)
         return state.settled(problem, by_user, self.n_threads).factors(problem, self.confidence)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        monitor.note("choosing the weight decay" if self.weight_decay is None else "")
-        problem = self.problem(ratings)
-        recipe = replace(self, unobserved_weight=problem.unobserved_weight, weight_decay=problem.weight_decay)
-        monitor.taken["weight_decay"] = problem.weight_decay
-        monitor.note(f"weight decay {problem.weight_decay:.3g}")
+        chosen = [name for name in ("n_factors", "weight_decay") if getattr(self, name) is None]
+        monitor.note("choosing " + " and ".join(NAMES[name] for name in chosen) if chosen else "")
+        recipe = self.resolved(ratings)
+        monitor.taken |= {name: getattr(recipe, name) for name in NAMES}
+        monitor.note(f"{recipe.n_factors} factors, weight decay {recipe.weight_decay:.3g}")
         state: Sweep | None = None
         try:
             for state in recipe.sweeps(ratings):

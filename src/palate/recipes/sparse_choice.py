@@ -15,10 +15,10 @@ import numpy as np
 
 from palate.data.rows import CompressedRows, rows_of_entries, take_rows, transpose_rows
 from palate.kernels import multiply_sparse, rank_targets_of
+from palate.models.chosen import Chosen
 from palate.models.factors import Codes, Doubles, Floats
-from palate.recipes.closed_form import Chosen
+from palate.models.item_supports import SparseGram, rising
 from palate.recipes.hidden import Hidden, blocks, is_better, ndcg_of
-from palate.recipes.sparse_closed_form import SparseGram, rising
 
 USER_EXPONENTS = (0.5, 0.0, 1.0)  # the usual one first
 ITEM_EXPONENTS = (0.0, -0.1, 0.1)

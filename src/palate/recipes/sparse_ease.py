@@ -1,6 +1,6 @@
 """SparseEASE: item-item weights on a few items each, for catalogues too large for EASE.
 
-The closed form is in sparse_closed_form.py, the choice of settings that are not given in sparse_choice.py.
+The closed form is in models/item_supports.py, the choice of settings that are not given in sparse_choice.py.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from palate.answers.ranking.memory import bytes_of
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, pointers_of
 from palate.kernels import sparse_gram
+from palate.models.chosen import Chosen
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
+from palate.models.item_supports import SparseGram, by_popularity, in_codes, rising
 from palate.models.item_weights import ItemWeights
+from palate.models.regression import Regression
 from palate.options import check_between, check_choice, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
-from palate.recipes.closed_form import Chosen
 from palate.recipes.costs import Needs, check_memory
 from palate.recipes.monitor import Monitor
 from palate.recipes.sparse_choice import Given, Settings, choose
-from palate.recipes.sparse_closed_form import SparseGram, by_popularity, in_codes, rising
 
 K_ITEMS = 120  # of a support; 200 gain less than 0.5% on the data sets of docs/decisions.md
 N_PROBED = 400  # items whose rows of the Gram matrix tell how large it will be
@@ -47,8 +48,8 @@ class SparseEASE(Recipe):
 
     by B_Sj = (G_SS + L_SS)^-1 G_Sj with G = X'WX. The score of an item is x_u B. predict() gives the score, without an
     interval. What EASE does with an inverse of n_items^2 numbers, this does with n_items systems of k equations: a
-    catalogue of 40,000 items takes seconds and some hundred megabytes. update() changes the histories of users but no
-    weights; it refuses choices of new items, which would have none.
+    catalogue of 40,000 items takes seconds and some hundred megabytes. update() changes the histories of users, and
+    gives items that are new since the fit weights from and to the k items that go with them most; other weights stay.
 
     What is not given is chosen by hidden choices of the training data. Where fewer than 100 users have five choices, it
     is a weight_decay of 40 times the mean of x^2, a user_exponent of 0.5 and an item_exponent of 0. The fit's training
@@ -126,7 +127,7 @@ class SparseEASE(Recipe):
             {'user_exponent': 0.5, 'item_exponent': 0.0}
         """
         histories, signals = self._choices(ratings)
-        settings = self._settings(histories, signals, by_popularity(ratings))._asdict()
+        settings = self._settings(histories, signals, by_popularity(ratings.item_codes))._asdict()
         return {name: settings[name] for name in settings if getattr(self, name) is None}
 
     def _choices(self, ratings: Ratings) -> tuple[CompressedRows, Any]:
@@ -147,7 +148,7 @@ class SparseEASE(Recipe):
 
 def learn(recipe: SparseEASE, ratings: Ratings, monitor: Monitor) -> Trained:
     """The fit, telling the monitor what it needs and which settings it took."""
-    (histories, signals), chosen = recipe._choices(ratings), by_popularity(ratings)
+    (histories, signals), chosen = recipe._choices(ratings), by_popularity(ratings.item_codes)
     cost = needs(recipe, rising(histories, signals, chosen, 0.5))
     check_memory("SparseEASE", cost.n_bytes, ratings.n_items, recipe.memory, "a smaller k, or ImplicitALS")
     monitor.note(cost.text)
@@ -161,7 +162,10 @@ def learn(recipe: SparseEASE, ratings: Ratings, monitor: Monitor) -> Trained:
         _on_supports(recipe, X, settings), X.popularities**-settings.item_exponent, chosen, ratings.n_items
     )
     biases = no_biases(ratings.n_users, ratings.n_items)
-    return Trained(ItemWeights.of(biases, history=histories, confidence=recipe.confidence, weights=weights))
+    taken = Regression(settings.weight_decay, recipe.dropout, settings.user_exponent, settings.item_exponent, recipe.k)
+    return Trained(
+        ItemWeights.of(biases, history=histories, confidence=recipe.confidence, weights=weights, regression=taken)
+    )
 
 
 def _on_supports(recipe: SparseEASE, X: Chosen, settings: Settings) -> CompressedRows:

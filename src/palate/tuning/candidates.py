@@ -75,6 +75,8 @@ class Candidate:
 
 def _resumable(recipe: ImplicitALS, ratings: Ratings) -> Callable[[int | None], Recommender]:
     """Return a function of the number of sweeps that continues from the sweep where its last call stopped."""
+    options = recipe.options()
+    recipe = recipe.resolved(ratings)
     sweeps = enumerate(recipe.sweeps(ratings), 1)
     number, state = next(sweeps)
 
@@ -86,7 +88,7 @@ def _resumable(recipe: ImplicitALS, ratings: Ratings) -> Callable[[int | None], 
             ratings,
             factors=recipe.factors(state, ratings),
             predicts_ratings=False,
-            recipe={"name": type(recipe).__name__, **recipe.options()},
+            recipe={"name": type(recipe).__name__, **options},
         )
 
     return resume

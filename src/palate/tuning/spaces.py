@@ -16,7 +16,7 @@ from palate.tuning.results import Trial, sign
 # By recipe and option: (lowest, highest) of a number, searched on a logarithmic scale, or a list of choices.
 SPACES: dict[str, dict[str, Any]] = {
     "ImplicitALS": {
-        "n_factors": [16, 32, 64, 96, 128],
+        "n_factors": [16, 32, 64, 128, 256],
         "weight_decay": (0.001, 0.1),
         "unobserved_weight": (0.01, 1.0),
         "confidence": ["relative", "equal"],

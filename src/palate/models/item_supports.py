@@ -17,16 +17,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, pointers_of, transpose_rows
+from palate.data.rows import CompressedRows, pointers_of, take_rows, transpose_rows
 from palate.kernels import compress_rows, nearest_rows, solve_supports, sparse_gram
+from palate.models.chosen import Chosen, KernelRows
 from palate.models.factors import Codes, Doubles, Floats
-from palate.recipes.closed_form import Chosen, KernelRows
+from palate.models.history_factors import without_self
 
 
-def by_popularity(ratings: Ratings) -> Codes:
-    """The codes of the items with choices, the most chosen first; of equally chosen ones, the lower code."""
-    counts = np.bincount(ratings.item_codes)
+def by_popularity(item_codes: Codes) -> Codes:
+    """The codes of the items with choices, the most chosen first; of equally chosen ones, the lower code.
+
+    item_codes: of all choices, (n,).
+    """
+    counts = np.bincount(item_codes)
     order = np.argsort(-counts, kind="stable").astype(np.int32)
     return order[: np.count_nonzero(counts)]
 
@@ -53,28 +56,50 @@ class SparseGram:
 
     def supports(self, k: int, n_threads: int = 0) -> CompressedRows:
         """The k items that go with each item most, rising; fewer where fewer go with it at all. Values are cosines."""
-        by_item = self.X.by_item
-        roots = np.sqrt(self.X.user_weights)[by_item.indices] / np.repeat(np.sqrt(self.diagonal), by_item.counts)
-        rows = replace(by_item, values=(by_item.values * roots).astype(np.float32))
-        columns = transpose_rows(rows, self.X.n_users)
-        codes, cosines = nearest_rows(
-            rows.indptr, rows.indices, rows.values, columns.indptr, columns.indices, columns.values, rows.n_rows,
-            k=k, n_threads=n_threads,
-        )  # fmt: skip
-        order = np.argsort(np.where(codes < 0, rows.n_rows, codes), axis=1, kind="stable")
-        rising_codes, values = np.take_along_axis(codes, order, axis=1), np.take_along_axis(cosines, order, axis=1)
-        is_item = rising_codes >= 0
-        return CompressedRows(pointers_of(is_item.sum(axis=1)), rising_codes[is_item], values[is_item], None)
+        return supports_of(self.X, self.diagonal, k, n_threads=n_threads)
 
-    def weights(self, supports: CompressedRows, decays: Floats, n_threads: int = 0) -> list[CompressedRows]:
-        """The weights b of each item on its support, for each row of decays: diagonals of L, (n_decays, n)."""
+    def weights(
+        self, supports: CompressedRows, decays: Floats, n_threads: int = 0, targets: Codes | None = None
+    ) -> list[CompressedRows]:
+        """The weights b of each item on its support, for each row of decays: diagonals of L, (n_decays, n).
+
+        targets: the item of each support; None: they are those of all items, in order.
+        """
         indptr, indices, values = self.below
         assert values is not None
+        targets = np.arange(supports.n_rows, dtype=np.int32) if targets is None else targets
         found = solve_supports(
             indptr, indices, values, diagonal=self.diagonal, ridges=decays, indptr=supports.indptr,
-            indices=supports.indices, targets=np.arange(supports.n_rows, dtype=np.int32), n_threads=n_threads,
+            indices=supports.indices, targets=targets, n_threads=n_threads,
         )  # fmt: skip
         return [replace(supports, values=weights) for weights in found]
+
+
+def supports_of(X: Chosen, masses: Floats, k: int, rows: Codes | None = None, n_threads: int = 0) -> CompressedRows:
+    """The k items that go with each item of X most, or with some of them; see SparseGram.supports().
+
+    masses: the diagonal of G, (n,).
+    """
+    by_item, n = X.by_item, X.n_items
+    roots = np.sqrt(X.user_weights)[by_item.indices] / np.repeat(np.sqrt(masses), by_item.counts)
+    scaled = replace(by_item, values=(by_item.values * roots).astype(np.float32))
+    columns = transpose_rows(scaled, X.n_users)
+    others = columns.indptr, columns.indices, columns.values
+    if rows is None:
+        codes, cosines = nearest_rows(
+            scaled.indptr, scaled.indices, scaled.values, *others, n, k=k, n_threads=n_threads
+        )  # fmt: skip
+    else:
+        some = take_rows(scaled, rows)
+        nearest = nearest_rows(
+            some.indptr, some.indices, some.values, *others, n, k=min(k + 1, n), sizes=np.full(n, -1, np.int32),
+            n_threads=n_threads,
+        )  # fmt: skip
+        codes, cosines = without_self(*nearest, rows, k)
+    order = np.argsort(np.where(codes < 0, n, codes), axis=1, kind="stable")
+    rising_codes, values = np.take_along_axis(codes, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+    is_item = rising_codes >= 0
+    return CompressedRows(pointers_of(is_item.sum(axis=1)), rising_codes[is_item], values[is_item], None)
 
 
 def in_codes(weights: CompressedRows, scales: Doubles, chosen: Codes, n_items: int) -> CompressedRows:
