@@ -13,9 +13,11 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 import palate
@@ -51,14 +53,45 @@ def measured(data: str, recipe: str) -> dict[str, float]:
     return {"recall": report["recall@20"], "ndcg": report["ndcg@20"], "seconds": seconds, "MB": peak}
 
 
+def write_parts(data: str, folder: Path) -> None:
+    """The parts that the other libraries learn from and are measured on, as codes."""
+    train, test = SETS[data]()
+    inner = palate.split_within_users(train, test=0.2, seed=1)
+    for name, part in zip(("fit", "valid", "train", "test"), (*inner, train, test), strict=True):
+        users = train.user_vocabulary.encode(part.user_vocabulary.labels)[part.user_codes]
+        items = train.item_vocabulary.encode(part.item_vocabulary.labels)[part.item_codes]
+        known = (users >= 0) & (items >= 0)
+        np.save(folder / f"{name}.npy", np.stack([users[known], items[known]], axis=1))
+
+
+def peers(python: str) -> None:
+    """Print the lines of the other libraries."""
+    for data in SETS:
+        with tempfile.TemporaryDirectory() as folder:
+            write_parts(data, Path(folder))
+            command = [python, str(Path(__file__).with_name("catalogue_peers.py")), folder]
+            for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+                found = json.loads(line)
+                settings = ", ".join(f"{name} {value}" for name, value in found["setting"].items())
+                what = f"{found['library']}, best of {found['tried']}: {settings}"
+                print(
+                    f"| {data} | {what} | {found['recall']:.4f} | {found['ndcg']:.4f} | {found['seconds']:.1f} | |",
+                    flush=True,
+                )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--one", nargs=2, metavar=("SET", "RECIPE"), help="measure in this process, print JSON")
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
+    parser.add_argument("--peers", metavar="PYTHON", help="measure other libraries with this Python instead")
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measured(*arguments.one)))
+        return
+    if arguments.peers:
+        peers(arguments.peers)
         return
     print("| set | recipe | Recall@20 | NDCG@20 | fit, s | peak, MB |\n|---|---|--:|--:|--:|--:|")
     for data in SETS:
