@@ -74,6 +74,11 @@ def test_what_can_be_read_in_two_ways_is_asked_about(written):
         values(written)
 
 
+def test_a_number_that_can_be_read_in_two_ways_is_shown_in_both():
+    with pytest.raises(DataError, match=r"the rating '1,234' can be read as 1234 or 1\.234: a comma"):
+        values(["1,234"])
+
+
 def test_two_decimal_marks_in_one_column_are_told():
     with pytest.raises(DataError, match="other ratings have the other decimal mark"):
         values(["4,5", "4.5"])

@@ -245,8 +245,6 @@ def find_quotes(data: bytes, separator: str) -> Quotes | None:
     n_broken = _n_broken(lines, separator, "csv")
     if n_broken == 0 and len(lines) == N_SAMPLED:
         n_broken = sum(1 for _ in islice(odd_quotes(separator).finditer(data), N_SAMPLED))  # anywhere in the block
-    if n_broken == 0:
-        return "csv"
     if any('\\"' in line for line in lines) and _n_broken(lines, separator, "backslash") < n_broken:
         return "backslash"
     n_lines = data.count(b"\n", 0, matches[-1].end()) or 1
