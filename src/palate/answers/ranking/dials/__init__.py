@@ -13,5 +13,6 @@ Behind the pool the ranking goes on in the model's order.
 
 from palate.answers.ranking.dials.options import BOOST, CALIBRATED, DialOptions
 from palate.answers.ranking.dials.pools import POOL, Dials, depth_of, dials_of, with_dials
+from palate.answers.ranking.dials.similarity import BLOCK_FLOATS
 
-__all__ = ["BOOST", "CALIBRATED", "POOL", "DialOptions", "Dials", "depth_of", "dials_of", "with_dials"]
+__all__ = ["BLOCK_FLOATS", "BOOST", "CALIBRATED", "POOL", "DialOptions", "Dials", "depth_of", "dials_of", "with_dials"]

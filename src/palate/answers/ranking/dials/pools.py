@@ -11,7 +11,7 @@ from palate.answers.ranking.classes import item_classes, pairs_of
 from palate.answers.ranking.dials.calibration import Calibration, ListMixes, mixes
 from palate.answers.ranking.dials.options import DialOptions
 from palate.answers.ranking.dials.places import lift, relevance
-from palate.answers.ranking.dials.similarity import Similarity, by_classes, similarity_of
+from palate.answers.ranking.dials.similarity import BLOCK_FLOATS, Similarity, by_classes, similarity_of
 from palate.answers.ranking.filters import boosts_of
 from palate.answers.ranking.max_per import Choose, Limit, in_order
 from palate.data.rows import CompressedRows, take_rows
@@ -19,7 +19,6 @@ from palate.models.factors import Codes, Doubles, Floats
 from palate.models.model import Model
 
 POOL = 500  # items that a list is made of
-BLOCK_FLOATS = 4_000_000  # numbers held for the pools of some users at once
 CELL_FLOATS = 24  # of these, for each item of a pool: places, gains, penalties and their copies
 
 
@@ -46,11 +45,15 @@ class Dials:
         return float((1 - self.diversity) * np.prod([1 - one.strength for one in self.calibrations]))
 
     @property
+    def width(self) -> int:
+        """Numbers held of each item of a pool."""
+        return CELL_FLOATS + (0 if self.similarity is None else self.similarity.width)
+
+    @property
     def users_at_once(self) -> int:
         """How many users are worked on together."""
-        width = CELL_FLOATS + (0 if self.similarity is None else self.similarity.width)
         classes = sum(one.classes.n_classes for one in self.calibrations)
-        return max(1, BLOCK_FLOATS // (POOL * width + 8 * classes))
+        return max(1, BLOCK_FLOATS // (POOL * self.width + 8 * classes))
 
 
 def dials_of(model: Model, options: DialOptions) -> Dials | None:

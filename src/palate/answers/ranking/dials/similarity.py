@@ -19,7 +19,7 @@ from palate.models.factors import Codes, Floats
 from palate.models.history_factors import HistoryFactors, TransposedHistory
 from palate.models.model import Model
 
-BLOCK_FLOATS = 4_000_000  # similarities to all items at once
+BLOCK_FLOATS = 4_000_000  # numbers held at once: of the pools of some users, or similarities to all items
 
 Beside = Callable[[Codes], Floats]  # an item for each pool (m,) -> the similarity of the pool's items to it, (m, M)
 
