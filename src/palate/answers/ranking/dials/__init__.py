@@ -11,8 +11,23 @@ with this item, its length t, and KL from calibration.py. Nothing in it depends 
 Behind the pool the ranking goes on in the model's order.
 """
 
-from palate.answers.ranking.dials.options import BOOST, CALIBRATED, DialOptions
+from palate.answers.ranking.dials.calibration import divergence
+from palate.answers.ranking.dials.options import BOOST, CALIBRATED, DialOptions, is_expression
 from palate.answers.ranking.dials.pools import POOL, Dials, depth_of, dials_of, with_dials
-from palate.answers.ranking.dials.similarity import BLOCK_FLOATS
+from palate.answers.ranking.dials.similarity import BLOCK_FLOATS, SetSimilarity, by_users
 
-__all__ = ["BLOCK_FLOATS", "BOOST", "CALIBRATED", "POOL", "DialOptions", "Dials", "depth_of", "dials_of", "with_dials"]
+__all__ = [
+    "BLOCK_FLOATS",
+    "BOOST",
+    "CALIBRATED",
+    "POOL",
+    "DialOptions",
+    "Dials",
+    "SetSimilarity",
+    "by_users",
+    "depth_of",
+    "dials_of",
+    "divergence",
+    "is_expression",
+    "with_dials",
+]

@@ -53,8 +53,7 @@ class DialOptions:
                 raise OptionError(f"boost={given!r}: {_USAGE}")
             _check_strengths("boost", given, -1)
             return [(text, float(strength)) for text, strength in given.items() if strength]
-        is_expression = type(given).__name__ == "Expr" and type(given).__module__.startswith("polars")
-        if not is_expression and (not isinstance(given, str) or not given.strip()):
+        if not is_expression(given) and (not isinstance(given, str) or not given.strip()):
             raise OptionError(f"boost={given!r}: {_USAGE}")
         return [(given, BOOST)]
 
@@ -63,6 +62,11 @@ _USAGE = (
     'give a column or an expression on columns, such as "margin", or how much each counts, such as {"margin": 0.2, '
     '"year >= 2020": 0.1}.'
 )
+
+
+def is_expression(value: Any) -> bool:
+    """True for a polars expression."""
+    return type(value).__name__ == "Expr" and type(value).__module__.startswith("polars")
 
 
 def _check_strengths(option: str, given: Mapping[str, Any], lowest: float) -> None:

@@ -113,7 +113,7 @@ Similarity = VectorSimilarity | SetSimilarity
 def similarity_of(model: Model) -> Similarity:
     """How alike the items of a model are, by what it learned of them; made once for each model."""
     has_factors = model.factors.n_factors > 0 and not isinstance(model.factors, HistoryFactors | TransposedHistory)
-    return model.once(_by_vectors) if has_factors else model.once(_by_users)
+    return model.once(_by_vectors) if has_factors else model.once(by_users)
 
 
 def by_classes(classes: ItemClasses) -> SetSimilarity:
@@ -130,8 +130,11 @@ def _by_vectors(model: Model) -> VectorSimilarity:
     return VectorSimilarity(unit, model.comparable_items & (lengths[:, 0] > 0))
 
 
-def _by_users(model: Model) -> SetSimilarity:
-    """Each value is 1 / root of the number of users, so that products of rows are cosines."""
+def by_users(model: Model) -> SetSimilarity:
+    """How alike items are by the users who rated or chose them.
+
+    Each value is 1 / root of the number of users, so that products of rows are cosines.
+    """
     n_items = len(model.item_vocabulary)
     roots = (1 / np.sqrt(np.maximum(model.item_counts, 1))).astype(np.float32)
     users = CompressedRows(model.history.indptr, model.history.indices, roots[model.history.indices], None)
