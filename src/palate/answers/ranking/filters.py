@@ -137,9 +137,7 @@ def boosts_of(
     for boost, strength in given:
         rows = _labelled(table, vocabulary, f"boost={shown(boost)}")
         if isinstance(boost, str):
-            name = boost if boost in rows.columns else boost.strip()
-            text = f'"{name}"' if name in rows.columns and '"' not in name else boost
-            found.append((strength, numbers(text, rows, "boost")))
+            found.append((strength, numbers(boost, rows, "boost")))
         else:
             found.append((strength, _expression_numbers(boost, rows)))
     return found

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from palate.data.conditions.evaluating import value_of
 from palate.data.conditions.parsing import MAX_SHOWN, parsed, shown
-from palate.data.conditions.values import WORDS, constant, kind_of
+from palate.data.conditions.values import WORDS, constant, kind_of, plain
 from palate.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ def condition(text: str, frame: pl.DataFrame) -> NDArray[np.bool_]:
 def numbers(text: str, frame: pl.DataFrame, option: str) -> NDArray[np.float64]:
     """The number that an expression gives each row of a frame, (n,): nan if it is missing, 1 and 0 for true and false.
 
-    The expression is made of what conditions are made of. option: what errors call it. Raises as condition().
+    The expression is the name of a column, or is made of what conditions are made of. option: what errors call it.
+    Raises as condition().
     """
     import polars as pl
 
-    found = _value_of(text, frame, option)
+    found = plain(frame[text]) if text in frame.columns else _value_of(text, frame, option)
     if kind_of(found) not in ("number", "boolean", "nothing"):
         raise DataError(
             f"{option}={shown(text)} gives {WORDS[kind_of(found)]}, not a number or true or false: compare it with "

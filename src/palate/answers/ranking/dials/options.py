@@ -73,4 +73,4 @@ def _check_strengths(option: str, given: Mapping[str, Any], lowest: float) -> No
     """Raise OptionError unless each strength is a number from `lowest` to 1."""
     for name, strength in given.items():
         if not is_number(strength) or not lowest <= strength <= 1:
-            raise OptionError(f"{option}={{{name!r}: {strength!r}}}: give a number from {lowest} to 1.")
+            raise OptionError(f"{option}={strength!r} for {name!r}: give a number from {lowest} to 1.")
