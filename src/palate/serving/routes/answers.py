@@ -94,6 +94,7 @@ def _check_work(call: Call, requests: Sequence[ListRequest]) -> None:
     for request in requests:
         with suppress(ProblemError):  # of its own, told in its place
             asked.append(call.service.in_scenario(request))
+    conditions = {text for one in asked for text in (one.where, *one.boost) if text}
     for n, limit, what in (
         (sum(one.n for one in asked), MAX_TOTAL, "items"),
         (sum(one.n for one in asked if one.explain), MAX_EXPLAINED, "items with reasons"),

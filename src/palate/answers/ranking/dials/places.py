@@ -17,13 +17,13 @@ from palate.models.factors import Doubles, Floats
 
 
 def relevance(scores: Floats, size: int) -> Doubles:
-    """Return r of each item of some pools, (m, M); -inf where there is no item.
+    """Return r of each item of some pools, (m, M); 0 where there is no item.
 
     The pools are best first, with -inf at the end where there is no item. size: of a full pool, 2 or more.
     """
     higher = _begin_of_ties(scores)
     found: Doubles = 1 - np.log1p(higher) / np.log(size)
-    return np.where(np.isneginf(scores), -np.inf, found)
+    return np.where(np.isneginf(scores), 0.0, found)
 
 
 def lift(values: Doubles) -> Doubles:

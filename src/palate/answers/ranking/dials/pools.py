@@ -174,12 +174,12 @@ class _Lists:
 
 
 def _gains(dials: Dials, pools: Codes, scores: Floats) -> Doubles:
-    """What each item of some pools is worth by itself, (m, M); -inf where there is no item."""
+    """What each item of some pools is worth by itself, (m, M); 0 where there is no item."""
     is_item = ~np.isneginf(scores)
     gains = dials.weight_of_scores * relevance(scores, POOL)
     for strength, values in dials.lifts:
         gains = gains + strength * lift(np.where(is_item, values[pools], np.nan))
-    return np.where(is_item, gains, -np.inf)
+    return gains
 
 
 def depth_of(n: int, limits: tuple[Limit, ...]) -> int:
