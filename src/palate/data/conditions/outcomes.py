@@ -39,7 +39,9 @@ def numbers(text: str, frame: pl.DataFrame, option: str) -> NDArray[np.float64]:
     import polars as pl
 
     found = plain(frame[text]) if text in frame.columns else _value_of(text, frame, option)
-    if kind_of(found) not in ("number", "boolean", "nothing"):
+    if found.null_count() == len(found):
+        return np.full(frame.height, np.nan)
+    if kind_of(found) not in ("number", "boolean"):
         raise DataError(
             f"{option}={shown(text)} gives {WORDS[kind_of(found)]}, not a number or true or false: compare it with "
             "something, or CAST(... AS DOUBLE)."

@@ -99,11 +99,7 @@ def _check_work(call: Call, requests: Sequence[ListRequest]) -> None:
         (sum(one.n for one in asked), MAX_TOTAL, "items"),
         (sum(one.n for one in asked if one.explain), MAX_EXPLAINED, "items with reasons"),
         (sum(min(one.n, POOL) for one in asked if _has_dials(one)), MAX_REORDERED, "items of lists with dials"),
-        (
-            len({text for one in asked for text in (one.where, *one.boost) if text}),
-            MAX_CONDITIONS,
-            "different conditions",
-        ),
+        (len(conditions), MAX_CONDITIONS, "different conditions"),
     ):
         if n > limit:
             raise ProblemError(422, f"This asks for {n:,} {what}; at most {limit:,} may be in one call.")
