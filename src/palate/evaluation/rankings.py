@@ -217,9 +217,15 @@ def evaluate_rankings(
 
 def dials_in_use(options: RecommendOptions) -> dict[str, Any]:
     """Return the dials that are not at 0, and max_per, as they were given."""
-    given = {name: getattr(options, name) for name in ("diversity", "popularity", "calibrated", "boost", "max_per")}
-    found = {name: value for name, value in given.items() if isinstance(value, str) or is_expression(value) or value}
-    return found | ({"diversity_by": options.diversity_by} if options.diversity and options.diversity_by else {})
+    given = {
+        "diversity": options.diversity,
+        "diversity_by": options.diversity and options.diversity_by,
+        "popularity": options.popularity,
+        "calibrated": options.calibrations() and options.calibrated,
+        "boost": options.boosts() and options.boost,
+        "max_per": options.max_per,
+    }
+    return {name: value for name, value in given.items() if is_expression(value) or value}
 
 
 def _sets(model: Model, attribute: str | None, options: RecommendOptions) -> dict[str, Mask]:

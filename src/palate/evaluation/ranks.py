@@ -98,7 +98,8 @@ def _ranked_behind(
 ) -> Ranked:
     """Rank items of users where given lists come first, and all other candidates follow in the order of the scores.
 
-    An item behind the list has its rank by the scores, and one place more for each listed item with a lower score.
+    An item behind the list has its rank by the scores, and one place more for each listed item with a lower score. It
+    ranks behind the places that a short list (max_per) leaves empty; these are no candidates, so mean ranks skip them.
     """
     indptr, items = held_out
     owners = _row_numbers(indptr)
@@ -122,7 +123,9 @@ def _ranked_behind(
     if len(keys):
         is_listed = (keys[by_key][at] == wanted) & (items >= 0)
         behind = np.where(is_listed, places[by_key][at] + 1, behind)
-    return behind, behind.astype(np.float64), found[2], lists
+    empty = lists.shape[1] - np.bincount(listed_owners, minlength=len(lists))
+    ranks = np.where(behind > (lists.shape[1] - empty)[owners], behind + empty[owners], behind)
+    return ranks, behind.astype(np.float64), found[2], lists
 
 
 def _hidden(history: CompressedRows, query: Query) -> CompressedRows:
