@@ -269,10 +269,20 @@ class Recommender:
         resume: bool = False,
         index: Literal["ann"] | None = None,
         on_unknown: OnUnknown = "fallback",
+        diversity: float = 0.0,
+        diversity_by: str | None = None,
+        popularity: float = 0.0,
+        calibrated: Any = None,
+        boost: Any = None,
     ) -> Frame:
         """Recommend the n items that each user would like best.
 
         Ties go to the item with the lower code. A user gets fewer than n rows when fewer items are left.
+
+        Five dials change the order: `diversity`, `diversity_by`, `popularity`, `calibrated` and `boost`. They choose
+        among the 500 items of the model's ranking that the user may get (the pool), and work with places in it, not
+        with scores: a strength means the same for every recipe. `score` stays the model's, so it does not fall with the
+        rank. `docs/guide.md` has the formula and what each dial costs.
 
         Parameters:
             users (label, list of labels, or frame, default None): Who to recommend to; None for all users.
@@ -306,28 +316,49 @@ class Recommender:
                 a million items.
             on_unknown (str, default "fallback"): What an unknown user gets: "fallback" the items that users in general
                 like best, "nan" no rows, "raise" an error.
+            diversity (float, default 0.0): How little the items of a list should be alike, from 0 to 1 (maximal
+                marginal relevance). Alike are items whose factors have a large cosine, or in models without factors
+                those that the same users rated or chose.
+            diversity_by (str, default None): Alike are items with the same values of this column of the item table,
+                such as "genres". It changes nothing without `diversity`.
+            popularity (float, default 0.0): Towards popular items, up to 1, or away from them, down to -1, by their
+                numbers of training ratings.
+            calibrated (str or mapping, default None): A column such as "genres", whose mix in the list should follow
+                the mix in the user's history; {"genres": 0.3} says how much, from 0 to 1 (a name alone counts 0.1).
+            boost (str, mapping or polars expression, default None): A column of the item table, or an expression on
+                its columns as in `where`, whose high values are lifted; true is lifted, false is not. {"margin": 0.2,
+                "year >= 2020": 0.1} says how much, from -1 to 1 (one alone counts 0.3). Missing values are not lifted.
 
         Returns:
             Frame or path: A frame of user, item, (title,) score, rank, of the kind asked with; with `out` its path.
 
         Raises:
             OptionError: An option is out of range, the model has no answer for it, or `resume` meets other options.
-            DataError: `where` is no condition, or names a column that the item table lacks.
+            DataError: `where` is no condition, or a column is named that the item table lacks.
             UnknownLabelError: An unknown user or item with on_unknown="raise"; a title that several items have, or
                 words that are spelt nearly like one.
 
         Source:
-            by="thompson": Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling.
+            by="thompson": Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling. diversity: Carbonell &
+            Goldstein (1998), The Use of MMR, Diversity-Based Reranking. calibrated: Steck (2018), Calibrated
+            Recommendations.
 
         Example:
             >>> import palate
             >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
             >>> rec.recommend(["u0", "u40"], n=3, exclude={"u40": ["i2"]}).height
             6
+            >>> rec.recommend("u0", n=3, diversity=0.5, popularity=-0.2).height
+            3
         """
         options = RecommendOptions(
             *(n, items, exclude, where, max_per, keep_seen, by, level, at_least, seed),
             *(out, memory, resume, index, on_unknown),
+            diversity=diversity,
+            diversity_by=diversity_by,
+            popularity=popularity,
+            calibrated=calibrated,
+            boost=boost,
         )
         return recommend(self.model, users, options, None if index is None else self.item_index)
 

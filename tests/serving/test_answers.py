@@ -38,12 +38,20 @@ def same(items, frame):
         {"exclude": ["i5", "The Film 6 (1986)"]},
         {"keep_seen": True},
         {"n": 4, "max_per": "genre:1"},
+        {"n": 4, "diversity": 0.4},
+        {"n": 4, "diversity": 0.4, "diversity_by": "genre", "popularity": -0.3},
+        {"n": 4, "calibrated": "genre:0.3", "boost": "year:0.2,genre = 'drama':-0.1", "max_per": "genre:2"},
     ],
     ids=str,
 )
 def test_a_list_is_that_of_recommend(ask, rec, options):
     answer = ask().get(f"/v1/users/{USER}/recommendations", **options)
-    given = options | ({"max_per": {"genre": 1}} if "max_per" in options else {})
+    given = options | {
+        name: {column: float(number) if "." in number else int(number) for column, _, number in pairs}
+        for name in ("max_per", "calibrated", "boost")
+        if name in options
+        for pairs in [[part.rpartition(":") for part in options[name].split(",")]]
+    }
     same(answer["items"], rec.recommend(USER, **given))
     assert answer["user"] == USER
     assert answer["known"] is True
@@ -188,6 +196,12 @@ def test_scenarios_are_named_options(ask, rec):
         ("GET", "/v1/users/u1/recommendations?n=3&n=4", 422, "twice"),
         ("GET", "/v1/users/u1/recommendations?max_per=genre", 422, "genre:2"),
         ("GET", "/v1/users/u1/recommendations?max_per=colour:2", 422, "colour"),
+        ("GET", "/v1/users/u1/recommendations?diversity=2", 422, "diversity"),
+        ("GET", "/v1/users/u1/recommendations?popularity=-1.5", 422, "popularity"),
+        ("GET", "/v1/users/u1/recommendations?diversity=0.1&diversity_by=colour", 422, "colour"),
+        ("GET", "/v1/users/u1/recommendations?calibrated=genre", 422, "calibrated=genre:0.3"),
+        ("GET", "/v1/users/u1/recommendations?calibrated=genre:3", 422, "from 0 to 1"),
+        ("GET", "/v1/users/u1/recommendations?boost=colour:0.1", 422, "colour"),
         ("GET", "/v1/users/u1/recommendations?where=price<3", 422, "price"),
         ("GET", "/v1/users/u1/recommendations?where=1;DROP TABLE x", 422, "where"),
         ("GET", "/v1/users/u1/recommendations?by=chance", 422, "at_least"),

@@ -261,6 +261,11 @@ class FoldIns(Mapping[Any, FoldIn]):
         level: float = 0.9,
         at_least: float | None = None,
         seed: int = 0,
+        diversity: float = 0.0,
+        diversity_by: str | None = None,
+        popularity: float = 0.0,
+        calibrated: Any = None,
+        boost: Any = None,
     ) -> Frame:
         """Recommend to each new user the n items that the user would like best, as FoldIn.recommend does.
 
@@ -275,13 +280,20 @@ class FoldIns(Mapping[Any, FoldIn]):
             level (float, default 0.9): Probability of the interval for by="lower", between 0 and 1.
             at_least (float, default None): The rating for by="chance" and by="likely".
             seed (int, default 0): Seed of by="thompson", 0 or more.
+            diversity (float, default 0.0): How little the items of a list should be alike, from 0 to 1.
+            diversity_by (str, default None): Alike are items with the same values of this column of the item table.
+            popularity (float, default 0.0): Towards popular items, up to 1, or away from them, down to -1.
+            calibrated (str or mapping, default None): A column whose mix in the list should follow the mix in the
+                ratings; {"genres": 0.3} says how much, from 0 to 1.
+            boost (str, mapping or polars expression, default None): A column, or an expression on columns, whose high
+                values are lifted; {"margin": 0.2} says how much, from -1 to 1.
 
         Returns:
             Frame: A polars frame of user, item, (title,) score and rank, user by user, best first.
 
         Raises:
             OptionError: An option is out of range, or the model has no answer for it.
-            DataError: `where` is no condition, or names a column that the item table lacks.
+            DataError: `where` is no condition, or a column is named that the item table lacks.
 
         Example:
             >>> import palate
@@ -289,7 +301,14 @@ class FoldIns(Mapping[Any, FoldIn]):
             >>> rec.fold_in([{"i2": 5}, {"i3": 4}]).recommend(n=3)["user"].to_list()
             [0, 0, 0, 1, 1, 1]
         """
-        options = RecommendOptions(n, items, exclude, where, max_per, keep_seen, by, level, at_least, seed)
+        options = RecommendOptions(
+            *(n, items, exclude, where, max_per, keep_seen, by, level, at_least, seed),
+            diversity=diversity,
+            diversity_by=diversity_by,
+            popularity=popularity,
+            calibrated=calibrated,
+            boost=boost,
+        )
         query = query_of(self._model, options)
         return rank(self._model, self._subset, self._vocabulary.labels, self._rows.codes, query, options)
 

@@ -137,6 +137,7 @@ def forget(
 
 
 @app.command()
+@opt.takes("dials", opt.DIAL_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def evaluate(
     model: opt.ModelFile,
@@ -149,19 +150,23 @@ def evaluate(
     seed: opt.Seed = 0,
     json: opt.Json = False,
     reading: dict[str, Any],
+    dials: dict[str, Any],
 ) -> None:
     """Measure a model on held-out ratings, beside baselines. With --likes, measure its lists, ranked by --by."""
-    from palate.cli.lists import in_kind_of
+    from palate.cli.lists import dials_of, in_kind_of
 
     rec = load_model(model)
     ratings = read_ratings(data, reading, rec.model.kind)
     propensities = propensities_of(propensity, data, reading, ratings)
     test = in_kind_of(ratings, rec)
+    if not test.is_implicit and dials:
+        raise OptionError(f"--{next(iter(dials)).replace('_', '-')} applies to lists; add --likes 4 to measure lists.")
     if not test.is_implicit and (by, at_least, level) != ("mean", None, 0.9):
         raise OptionError("--by, --at-least and --level apply to lists; add --likes 4 to measure lists.")
     if by in ("likely", "chance") and at_least is None:
         at_least = reading.get("likes")  # rank by the threshold that is measured
-    report = _evaluate(rec, test, by=by, at_least=at_least, level=level, propensity=propensities, seed=seed)
+    options: dict[str, Any] = {"by": by, "at_least": at_least, "level": level, "seed": seed, **dials_of(dials)}
+    report = _evaluate(rec, test, propensity=propensities, **options)
     if json:
         printing.print_json(report.to_dict())
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palate.answers.names import Names
+from palate.answers.ranking.dials import BOOST, CALIBRATED
 from palate.cli.printing import note, printable
 from palate.errors import DataError, OptionError, UnknownLabelError
 
@@ -133,10 +134,9 @@ def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
 def recommend_filters(
     items: Sequence[str] | None, exclude: Sequence[str] | None, choosing: Mapping[str, Any], rec: Recommender
 ) -> dict[str, Any]:
-    """Return the filters of recommend(): items, exclude, where, max_per, index."""
+    """Return the filters of recommend(), and what changes the order: items, exclude, where, index, and the dials."""
     options: dict[str, Any] = {name: choosing[name] for name in ("where", "index") if name in choosing}
-    if "max_per" in choosing:
-        options["max_per"] = dict(_limit(text) for text in choosing["max_per"])
+    options |= dials_of(choosing)
     for name, typed in (("items", items), ("exclude", exclude)):
         file = _file_or_none(name, typed, choosing)
         if typed:
@@ -147,6 +147,36 @@ def recommend_filters(
             is_list = isinstance(options[name], list)
             _note_unknown(options[name] if is_list else options[name][vocabulary.what], vocabulary, file)
     return options
+
+
+def dials_of(choosing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what changes the order of lists: max_per, diversity, diversity_by, popularity, calibrated, boost."""
+    options = {name: choosing[name] for name in ("diversity", "diversity_by", "popularity") if name in choosing}
+    if "diversity_by" in options and "diversity" not in options:
+        raise OptionError(f"--diversity-by {options['diversity_by']}: say how much, such as --diversity 0.3.")
+    if "max_per" in choosing:
+        options["max_per"] = dict(_limit(text) for text in choosing["max_per"])
+    for name, lowest, default in (("calibrated", 0, CALIBRATED), ("boost", -1, BOOST)):
+        if name in choosing:
+            options[name] = dict(_with_strength(text, name, lowest, default) for text in choosing[name])
+    return options
+
+
+def _with_strength(text: str, option: str, lowest: int, default: float) -> tuple[str, float]:
+    """Parse a text NAME=S, without blanks before the sign; any other text is the whole name, and counts `default`.
+
+    So "year >= 2020" and "stock = 1" are conditions, and "stock=1" is a column that counts 1.
+    """
+    name, equals, strength = text.rpartition("=")
+    is_comparison = not name or name[-1] in "<>!= "
+    if not equals or is_comparison or not _is_number(strength):
+        return text, default
+    if not lowest <= float(strength) <= 1:
+        raise OptionError(
+            f"--{option} {text!r}: how much it counts is a number from {lowest} to 1. A condition has blanks: "
+            f'"{name} = {strength}".'
+        )
+    return name, float(strength)
 
 
 def _note_unknown(labels: Iterable[Label], side: Vocabulary, path: Path) -> None:

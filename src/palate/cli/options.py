@@ -84,6 +84,18 @@ def _switch(name: str, text: str) -> Any:
     return Annotated[bool | None, option]
 
 
+def _repeated(name: str, panel: str, text: str, *, metavar: str) -> Any:
+    option = Option(
+        f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel
+    )
+    return Annotated[list[str] | None, option]
+
+
+def _strength(name: str, minimum: float, text: str) -> Any:
+    option = Option(f"--{name}", min=minimum, max=1, help=text, show_default=False, rich_help_panel=CHOOSING)
+    return Annotated[float | None, option]
+
+
 def _number(name: str, kind: type, text: str) -> Any:
     option = Option(f"--{name.replace('_', '-')}", help=text, show_default=False, rich_help_panel=LEARNING)
     return Annotated[kind | None, option]
@@ -252,19 +264,33 @@ FIT_OPTIONS: dict[str, Any] = {
 }
 
 
+DIAL_OPTIONS: dict[str, Any] = {
+    "max_per": _repeated(
+        "max_per", CHOOSING, "At most K items of each value of a column: genres=2.", metavar="COLUMN=K"
+    ),
+    "diversity": _strength("diversity", 0, "How little the items of a list should be alike."),
+    "diversity_by": _text("diversity_by", CHOOSING, "Alike are items with the same values of this column."),
+    "popularity": _strength("popularity", -1, "Towards popular items, or below 0 away from them."),
+    "calibrated": _repeated(
+        "calibrated",
+        CHOOSING,
+        "A column whose mix in the list follows the user's history, and how much: genres=0.3.",
+        metavar="COLUMN[=S]",
+    ),
+    "boost": _repeated(
+        "boost",
+        CHOOSING,
+        'A column or expression whose high values are lifted, and how much: "margin=0.2", "(year >= 2020)=0.1".',
+        metavar="EXPRESSION[=S]",
+    ),
+}
+
+
 CHOOSE_OPTIONS: dict[str, Any] = {
     "where": _text(
         "where", CHOOSING, 'Only items whose columns meet this SQL condition: "year >= 1990".', metavar="CONDITION"
     ),
-    "max_per": Annotated[
-        list[str] | None,
-        Option(
-            "--max-per",
-            metavar="COLUMN=K",
-            help="At most K items of each value of a column: genres=2.",
-            rich_help_panel=CHOOSING,
-        ),
-    ],
+    **DIAL_OPTIONS,
     "items_file": _text(
         "items_file",
         CHOOSING,

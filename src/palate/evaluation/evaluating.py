@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from palate.answers.ranking import By, RecommendOptions
@@ -30,6 +30,12 @@ def evaluate(
     items: Any = None,
     where: Any = None,
     keep_seen: bool = False,
+    max_per: Mapping[str, int] | None = None,
+    diversity: float = 0.0,
+    diversity_by: str | None = None,
+    popularity: float = 0.0,
+    calibrated: Any = None,
+    boost: Any = None,
     propensity: Any = None,
     baselines: bool = True,
     n_bootstrap: int = N_BOOTSTRAP,
@@ -71,6 +77,15 @@ def evaluate(
         where (str or polars expression, default None): The same with a condition on the item table, as in
             Recommender.recommend.
         keep_seen (bool, default False): Make lists of seen items too, for data where users choose again.
+        max_per (mapping, default None): Make lists with at most so many items of each value of a column, as in
+            Recommender.recommend.
+        diversity (float, default 0.0): Make lists with this dial, as in Recommender.recommend. With a dial or max_per
+            the report also has the measures without (`without`) and what the dials change (`difference`). In the
+            full ranking, which "auc" needs, all other items follow the longest list in the model's order.
+        diversity_by (str or None, default None): The column that `diversity` goes by.
+        popularity (float, default 0.0): Make lists with this dial.
+        calibrated (str or mapping, default None): Make lists with this dial.
+        boost (str, mapping or polars expression, default None): Make lists with this dial.
         propensity (array of numbers, "popularity" or None, default None): The probability that the user of each test
             rating chose its item, above 0, in the order of the test ratings; only proportions count. "popularity"
             estimates it by the item's number of training ratings, in ten strata. None: no weighted measures.
@@ -110,6 +125,13 @@ def evaluate(
         >>> palate.evaluate(rec, test.likes(at_least=4), by="likely", at_least=4).by
         'likely'
     """
+    dials: dict[str, Any] = {
+        "diversity": diversity,
+        "diversity_by": diversity_by,
+        "popularity": popularity,
+        "calibrated": calibrated,
+        "boost": boost,
+    }
     check_type("recommender", recommender, Recommender, "as a recipe's fit() or palate.load() returns")
     check_type("test", test, Ratings, "as palate.read() or a split returns")
     check_whole(1, n_bootstrap=n_bootstrap)
@@ -126,15 +148,26 @@ def evaluate(
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")
         options = RecommendOptions(
-            items=items, where=where, keep_seen=keep_seen, by=by, level=level, at_least=at_least, seed=seed
+            items=items,
+            where=where,
+            max_per=max_per,
+            keep_seen=keep_seen,
+            by=by,
+            level=level,
+            at_least=at_least,
+            seed=seed,
+            **dials,
         )
         return evaluate_rankings(recommender, test, ks, attribute=attribute, options=options, **shared)
     check_attribute(test, attribute)
-    is_plain = items is None and where is None and not keep_seen
+    is_plain = items is None and where is None and not keep_seen and not max_per
+    is_plain = is_plain and calibrated is None and boost is None
+    is_plain = is_plain and (diversity, diversity_by, popularity) == (0, None, 0)
     if not is_plain or (by, level, at_least) != ("mean", 0.9, None):
         raise OptionError(
-            "by=, level=, at_least=, items=, where= and keep_seen= apply to recommended lists, and explicit ratings "
-            "measure predictions: take test.likes(at_least=4)."
+            "by=, level=, at_least=, items=, where=, keep_seen=, max_per= and the dials (diversity=, popularity=, "
+            "calibrated=, boost=) apply to recommended lists, and explicit ratings measure predictions: take "
+            "test.likes(at_least=4)."
         )
     if not recommender.model.predicts_ratings:
         raise OptionError(

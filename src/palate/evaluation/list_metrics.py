@@ -1,4 +1,4 @@
-"""Beyond-accuracy metrics of recommended lists: coverage, novelty, popularity bias, diversity.
+"""Beyond-accuracy metrics of recommended lists: coverage, novelty, popularity bias, diversity, miscalibration.
 
 Lists are (n_users, n) item codes, best first, -1 where a list is shorter. The users are those with held-out items. `ks`
 are the list lengths at which a metric is computed, in ascending order.
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.answers.ranking.dials import SetSimilarity, by_users, divergence
+from palate.data.rows import pointers_of, row_codes, take_rows
 from palate.errors import OptionError
 from palate.evaluation.resampling import Doubles
-from palate.kernels import multiply_rows
+from palate.kernels import multiply_rows, multiply_sparse
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model
 
@@ -116,6 +118,66 @@ def diversity(lists: Codes, ks: Sequence[int], factors: Floats) -> list[Doubles]
     totals = accumulate(_vector_sums(part, unit) for part in _parts(lists, ks))
     similar = [np.einsum("uk,uk->u", total, total).astype(np.float64) for total in totals]
     return [1 - np.clip(_per_pair(*of_k), -1, 1) for of_k in zip(np.subtract(similar, own), sizes, strict=True)]
+
+
+def diversity_by_users(lists: Codes, ks: Sequence[int], model: Model) -> list[Doubles]:
+    """diversity@k of a model without factors: the cosine is that of the sets of users who rated or chose the items.
+
+    An item nobody chose has the cosine 0 with all others. nan as in diversity().
+    """
+    sets = model.once(by_users)
+    is_known = (model.item_counts > 0).astype(np.float64)
+    step = max(1, BLOCK_FLOATS // max(sets.owners.n_rows, 1))
+    blocks = [_squares(lists[at : at + step], ks, sets) for at in range(0, len(lists), step)]
+    similar, own = np.concatenate(blocks, axis=1), _sums(lists, ks, is_known)
+    return [
+        1 - np.clip(_per_pair(*of_k), -1, 1) for of_k in zip(np.subtract(similar, own), _sizes(lists, ks), strict=True)
+    ]
+
+
+def _squares(lists: Codes, ks: Sequence[int], sets: SetSimilarity) -> Doubles:
+    """The squared length of the sum of the items' vectors of users over the first k of each list, (len(ks), m)."""
+    members, total, found = sets.members, np.zeros((len(lists), sets.owners.n_rows), np.float32), []
+    for part in _parts(lists, ks):
+        is_item = part >= 0
+        rows = pointers_of(is_item.sum(axis=1)), np.ascontiguousarray(part[is_item]), None
+        total += multiply_sparse(*rows, members.indptr, members.indices, members.values, total.shape[1])
+        found.append(np.einsum("uk,uk->u", total, total).astype(np.float64))
+    return np.array(found)
+
+
+def miscalibration(
+    model: Model, users: Codes, lists: Codes, ks: Sequence[int], sets: NDArray[np.bool_]
+) -> list[Doubles]:
+    """miscalibration_ATTRIBUTE@k = KL(p, q~) of the mix p of the user's history and the mix q of the list, in nats.
+
+    Steck (2018), Calibrated Recommendations: an item counts in equal parts for its classes, and q~ = 0.99 q + 0.01 p.
+    At 0 the list has the mix of the history. sets: (n_items, n_classes), as in attribute_diversity(). nan for users
+    without a history that has classes; such users are left out of the mean. Source: equations 2 to 6.
+    """
+    parts = sets / np.maximum(sets.sum(axis=1, keepdims=True), 1)
+    step = max(1, BLOCK_FLOATS // max(sets.shape[1] * lists.shape[1], 1))
+    blocks = [
+        _divergences(model, users[at : at + step], lists[at : at + step], ks, parts)
+        for at in range(0, len(lists), step)
+    ]
+    return list(np.concatenate(blocks, axis=1))
+
+
+def _divergences(model: Model, users: Codes, lists: Codes, ks: Sequence[int], parts: Doubles) -> Doubles:
+    """KL of some users for each k, (len(ks), m)."""
+    histories = take_rows(model.history, np.maximum(users, 0))
+    own = np.zeros((len(users), parts.shape[1]))
+    np.add.at(own, row_codes(histories), parts[histories.indices])
+    own[users < 0] = 0
+    listed = np.cumsum(np.where((lists >= 0)[:, :, None], parts[lists], 0.0), axis=1)
+    found = [divergence(_shares(own), _shares(listed[:, min(k, lists.shape[1]) - 1])) for k in ks]
+    return np.where(own.any(axis=1), np.array(found), np.nan)
+
+
+def _shares(sums: Doubles) -> Doubles:
+    shares: Doubles = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-300)
+    return shares
 
 
 def _vector_sums(lists: Codes, vectors: Floats) -> Floats:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import is_many
 from palate.answers.ranking import By, Query, RecommendOptions, query_of
+from palate.answers.ranking.classes import item_classes
+from palate.answers.ranking.dials import is_expression
 from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
@@ -30,6 +32,7 @@ from palate.recommender import Recommender
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
 MAX_K = 2**20
+MAX_CELLS = 50_000_000  # items times classes of a column that a dial goes by; larger ones are not measured
 Mask = NDArray[np.bool_]
 UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a numerator and a denominator
 
@@ -48,8 +51,9 @@ class RankingReport(Measured):
             the user has seen them in training. They count as misses.
         k (tuple of int): The list lengths at which measures are given, in ascending order.
         measures (dict of str to Measure): "ndcg@k", "recall@k", "precision@k", "hit_rate@k", "map@k", "mrr@k",
-            "coverage@k", "novelty@k" and "popularity_bias@k" for each k; "diversity@k" for models with factors;
-            "diversity_genres@k" where attribute="genres" was given; "auc". With propensity= also "snips_recall@k" and
+            "coverage@k", "novelty@k" and "popularity_bias@k" for each k; "diversity@k" for models with factors,
+            and with dials for all; "diversity_genres@k" and "miscalibration_genres@k" where attribute="genres" was
+            given, or a dial goes by genres; "auc". With propensity= also "snips_recall@k" and
             "snips_dcg@k", in which a held-out item weighs 1 / propensity among those of its user.
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         verdict (str, default ""): A sentence if the model is not significantly better than the baseline.
@@ -58,6 +62,11 @@ class RankingReport(Measured):
         n_learned (int, default 0): The number of held-out items that the user has seen in training.
         propensity (str, default ""): Where the propensities are from: "popularity", "given", or "" without any.
         n_effective (float or None, default None): The effective sample size of the weights, (sum w)^2 / sum w^2.
+        dials (dict, default empty): The dials of the lists, and max_per, as they were given.
+        without (dict of str to Measure, default empty): The measures of the same model without dials, where there are
+            any.
+        difference (dict of str to Measure, default empty): What the dials change: `measures` less `without`, with
+            bootstrap intervals of the difference.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
 
     Example:
@@ -82,6 +91,9 @@ class RankingReport(Measured):
     n_learned: int = 0
     propensity: str = ""
     n_effective: float | None = None
+    dials: dict[str, Any] = field(default_factory=dict)
+    without: dict[str, Measure] = field(default_factory=dict)
+    difference: dict[str, Measure] = field(default_factory=dict)
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,10 +116,16 @@ class RankingReport(Measured):
             "n_learned": self.n_learned,
             "propensity": self.propensity,
             "n_effective": self.n_effective,
+            "dials": {name: str(value) if is_expression(value) else value for name, value in self.dials.items()},
+            "without": plain_measures(self.without),
+            "difference": plain_measures(self.difference),
         }
 
     def __str__(self) -> str:
         ranked_by = "" if self.by == "mean" else f' by="{self.by}"'
+        ranked_by += (
+            f" with {', '.join(f'{name}={value!r}' for name, value in self.dials.items())}" if self.dials else ""
+        )
         seen = "seen ones included" if self.keep_seen else "but those the user had seen in training"
         head = (
             f"{self.n:,} held-out items of {self.n_users:,} users, ranked{ranked_by} among all {self.n_items:,} items "
@@ -151,7 +169,8 @@ def evaluate_rankings(
 ) -> RankingReport:
     """Return the report on held-out implicit ratings; see evaluate(). options: what to rank by."""
     query = query_of(recommender.model, options)
-    sets = None if attribute is None else list_metrics.attribute_sets(recommender.model.item_table, attribute)
+    dials, plain = dials_in_use(options), replace(query, dials=None, limits=())
+    sets = _sets(recommender.model, attribute, options)
     held_out = held_out_of(recommender, test, None if inverse is None else inverse.weights)
     if not query.allowed.all():
         held_out = among(held_out, query.allowed)
@@ -160,8 +179,12 @@ def evaluate_rankings(
     def measured(rec: Recommender, query: Query) -> UserMeasures:
         ranks, lists = rank_held_out(rec.model, held_out, min(ks[-1], rec.n_items), query)
         found = UserMeasures(ks, ranks, lists, user_values(rec.model, held_out, ranks, lists, ks))
-        if sets is not None:
-            found.add(f"diversity_{attribute}", list_metrics.attribute_diversity(lists, ks, sets))
+        for name, classes in sets.items():
+            found.add(f"diversity_{name}", list_metrics.attribute_diversity(lists, ks, classes))
+            mixed = list_metrics.miscalibration(recommender.model, held_out.users, lists, ks, classes)
+            found.add(f"miscalibration_{name}", mixed)
+        if dials and rec.model.factors.n_factors == 0:
+            found.add("diversity", list_metrics.diversity_by_users(lists, ks, rec.model))
         return found
 
     learned = learned_from(recommender, np.repeat(held_out.users, np.diff(held_out.indptr)), held_out.items)
@@ -169,7 +192,8 @@ def evaluate_rankings(
     baseline = None
     if baselines:
         popularity = Popularity().fit(training_ratings(recommender), progress=False)
-        baseline = measured(popularity, replace(query, by="mean"))
+        baseline = measured(popularity, replace(plain, by="mean"))
+    without = measured(recommender, plain) if dials else None
     return RankingReport(
         n=len(held_out.items),
         n_users=len(held_out.users),
@@ -184,8 +208,36 @@ def evaluate_rankings(
         n_learned=int(learned.sum()),
         propensity="" if inverse is None else inverse.source,
         n_effective=None if held_out.weights is None else effective_size(held_out.weights),
+        dials=dials,
+        without={} if without is None else without.measures(resample, query.allowed),
+        difference={} if without is None else model.difference(without, resample, query.allowed),
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
+
+
+def dials_in_use(options: RecommendOptions) -> dict[str, Any]:
+    """Return the dials that are not at 0, and max_per, as they were given."""
+    given = {
+        "diversity": options.diversity,
+        "diversity_by": options.diversity and options.diversity_by,
+        "popularity": options.popularity,
+        "calibrated": options.calibrations() and options.calibrated,
+        "boost": options.boosts() and options.boost,
+        "max_per": options.max_per,
+    }
+    return {name: value for name, value in given.items() if is_expression(value) or value}
+
+
+def _sets(model: Model, attribute: str | None, options: RecommendOptions) -> dict[str, Mask]:
+    """Return the classes of the items by each column that lists are measured by: `attribute`, and those of dials."""
+    found = {} if attribute is None else {attribute: list_metrics.attribute_sets(model.item_table, attribute)}
+    by = [*options.calibrations(), *([options.diversity_by] if options.diversity and options.diversity_by else [])]
+    for name in dict.fromkeys(by):
+        classes = item_classes(model.item_table, name, "attribute", model.item_vocabulary.what)
+        if name not in found and len(classes.counts) * classes.n_classes <= MAX_CELLS:
+            found[name] = np.zeros((len(classes.counts) - 1, max(classes.n_classes, 1)), bool)
+            found[name][np.repeat(np.arange(len(found[name])), classes.counts[:-1]), classes.classes] = True
+    return found
 
 
 @dataclass(frozen=True)
@@ -207,15 +259,28 @@ class UserMeasures:
 
     def measures(self, resample: Resample, allowed: Mask) -> dict[str, Measure]:
         """Return the means over users with their intervals; coverage, of the allowed items, is no mean and has none."""
+        found = dict(zip(self.values, measures_of(*self._estimates(resample)), strict=True))
+        return found | {name: Measure(share) for name, share in self._coverage(allowed).items()}
+
+    def difference(self, other: UserMeasures, resample: Resample, allowed: Mask) -> dict[str, Measure]:
+        """Return the measures less those of other lists for the same users, with intervals of the difference."""
+        (own, own_samples), (values, samples) = self._estimates(resample), other._estimates(resample)
+        found = dict(zip(self.values, measures_of(own - values, own_samples - samples), strict=True))
+        shares = other._coverage(allowed)
+        return found | {name: Measure(share - shares[name]) for name, share in self._coverage(allowed).items()}
+
+    def _estimates(self, resample: Resample) -> tuple[Doubles, Doubles]:
+        """Return each mean over users, (n,), and the same in each resampling, (n_bootstrap, n)."""
         sums, counts = (np.array(part).T for part in zip(*map(_as_ratio, self.values.values()), strict=True))
         shifts = [-1.0 if isinstance(values, tuple) else 0.0 for values in self.values.values()]
         with np.errstate(invalid="ignore", divide="ignore"):
             values = sums.sum(axis=0) / counts.sum(axis=0) + shifts
-        samples = resample.ratios(sums, counts) + shifts
-        found = dict(zip(self.values, measures_of(values, samples), strict=True))
+        return values, resample.ratios(sums, counts) + shifts
+
+    def _coverage(self, allowed: Mask) -> dict[str, float]:
         shares = list_metrics.coverage(self.lists, self.ks, len(allowed))
-        scale = len(allowed) / allowed.sum()
-        return found | {f"coverage@{k}": Measure(share * scale) for k, share in zip(self.ks, shares, strict=True)}
+        scale = float(len(allowed) / allowed.sum())
+        return {f"coverage@{k}": share * scale for k, share in zip(self.ks, shares, strict=True)}
 
 
 def user_values(
@@ -281,6 +346,9 @@ def _table(report: RankingReport) -> list[str]:
         for baseline, measures in report.baselines.items():
             if any(own.partition("@")[0] == name for own in measures):
                 rows.append([f"  {baseline}", *_cells(name, measures, report.k)])
+        for row, measures in (("without", report.without), ("difference", report.difference)):
+            if measures:
+                rows.append([f"  {row}", *_cells(name, measures, report.k)])
     return aligned(rows)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.ranking import Query, scores_of
-from palate.data.rows import CompressedRows, row_codes, rows_of_entries
+from palate.answers.ranking import Query, best_items, scores_of
+from palate.data.rows import CompressedRows, pointers_of, row_codes, rows_of_entries
 from palate.evaluation.matching import HeldOut
 from palate.evaluation.rank_metrics import UNREACHABLE, HeldOutRanks
 from palate.evaluation.resampling import Doubles
@@ -29,7 +29,7 @@ def rank_held_out(model: Model, held_out: HeldOut, n: int, query: Query | None =
     expected rating.
     """
     step = len(held_out.users)
-    is_plain = query is None or (query.by == "mean" and query.allowed.all())
+    is_plain = query is None or (query.by == "mean" and query.allowed.all() and query.dials is None)
     if not is_plain or not _is_dot_product(model.factors):
         step = max(1, BLOCK_SCORES // max(len(model.item_vocabulary), 1))
     blocks = [
@@ -72,11 +72,60 @@ def _rank_block(model: Model, held_out: HeldOut, users: slice, n: int, query: Qu
     seen: dict[str, Any] = {"seen_indptr": hidden.indptr, "seen_indices": hidden.indices}
     indptr = held_out.indptr[users.start : users.stop + 1]
     items = held_out.items[indptr[0] : indptr[-1]]
+    if query is not None and (query.dials is not None or query.limits):
+        lists = best_items(model, user_rows, replace(query, n=n))[0]
+        return _ranked_behind(scores, lists, (indptr - indptr[0], items), len(model.item_vocabulary), seen)
+    return _ranked(scores, indptr, items, n, seen)
+
+
+def _ranked(
+    scores: Scores | DotProducts | SharedScores, indptr: Integers, items: Codes, n: int, seen: dict[str, Any]
+) -> Ranked:
+    """Rank items of users, some of which the model may not know (code -1, rank 0), by scores."""
     in_model = items >= 0
     begins = np.append(0, np.cumsum(in_model))[indptr - indptr[0]]
     ranks, mean_ranks = np.zeros(len(items), np.int64), np.zeros(len(items))
     ranks[in_model], mean_ranks[in_model], n_candidates, lists = scores.ranked(begins, items[in_model], n, **seen)
     return ranks, mean_ranks, n_candidates, lists
+
+
+def _ranked_behind(
+    scores: Scores | DotProducts | SharedScores,
+    lists: Codes,
+    held_out: tuple[Integers, Codes],
+    n_items: int,
+    seen: dict[str, Any],
+) -> Ranked:
+    """Rank items of users where given lists come first, and all other candidates follow in the order of the scores.
+
+    An item behind the list has its rank by the scores, and one place more for each listed item with a lower score. It
+    ranks behind the places that a short list (max_per) leaves empty; these are no candidates, so mean ranks skip them.
+    """
+    indptr, items = held_out
+    owners = _row_numbers(indptr)
+    listed_owners, places = np.nonzero(lists >= 0)
+    listed = lists[listed_owners, places]
+    both = np.argsort(np.concatenate([owners, listed_owners]), kind="stable")  # held-out items, then listed ones
+    counts = np.diff(indptr) + np.bincount(listed_owners, minlength=len(lists))
+    found = _ranked(scores, pointers_of(counts), np.concatenate([items, listed])[both], 0, seen)
+    ranks = np.empty(len(both), np.int64)
+    ranks[both] = found[0]
+    ranks, listed_ranks = ranks[: len(items)], ranks[len(items) :]
+    width = n_items + 1
+    ordered = np.sort(listed_owners * width + listed_ranks)
+    n_before = np.searchsorted(ordered, owners * width + ranks)
+    n_lower = np.searchsorted(ordered, (owners + 1) * width) - n_before
+    behind = np.where(ranks > 0, ranks + n_lower, 0)
+    keys = listed_owners * width + listed
+    by_key = np.argsort(keys)
+    wanted = owners * width + np.maximum(items, 0)
+    at = np.minimum(np.searchsorted(keys[by_key], wanted), max(len(keys) - 1, 0))
+    if len(keys):
+        is_listed = (keys[by_key][at] == wanted) & (items >= 0)
+        behind = np.where(is_listed, places[by_key][at] + 1, behind)
+    empty = lists.shape[1] - np.bincount(listed_owners, minlength=len(lists))
+    ranks = np.where(behind > (lists.shape[1] - empty)[owners], behind + empty[owners], behind)
+    return ranks, behind.astype(np.float64), found[2], lists
 
 
 def _hidden(history: CompressedRows, query: Query) -> CompressedRows:

@@ -201,7 +201,8 @@ class Model:
         return read_only(np.ones(len(self.item_vocabulary), bool))
 
     @cached_property
-    def _item_counts(self) -> NDArray[np.int64]:
+    def item_counts(self) -> NDArray[np.int64]:
+        """The number of training ratings of each item, (n_items,)."""
         return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
 
     @cached_property
@@ -221,7 +222,7 @@ class Model:
 
     @cached_property
     def _is_rated_item(self) -> NDArray[np.bool_]:
-        return np.append(self._item_counts > 0, False)
+        return np.append(self.item_counts > 0, False)
 
     def rated_users(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of users without training ratings."""
@@ -341,10 +342,12 @@ class Model:
     @cached_property
     def comparable_users(self) -> NDArray[np.bool_]:
         """The users whose factors say something, (n_users,): with ratings, or neither zero nor the prior mean."""
-        factors, mean = self.factors.users[:, :-1], self.factors.user_prior.mean[:-1]
-        is_typical = np.isclose(factors, mean, rtol=1e-4, atol=1e-6).all(axis=1)
-        comparable: NDArray[np.bool_] = (self.history.counts > 0) | (factors.any(axis=1) & ~is_typical)
-        return comparable
+        return _comparable(self.factors.users, self.factors.user_prior.mean, self.history.counts)
+
+    @cached_property
+    def comparable_items(self) -> NDArray[np.bool_]:
+        """The items whose factors say something, (n_items,), as comparable_users."""
+        return _comparable(self.factors.items, self.factors.item_prior.mean, self.item_counts)
 
     @cached_property
     def compared_columns(self) -> slice:
@@ -353,7 +356,7 @@ class Model:
         That is the last one of a Bayesian fit, if it holds own levels (recipes/gibbs/own_levels.py): then it is 0 in
         most of the items with ratings, which are the users of a transposed model.
         """
-        rated = self.factors.users[self.history.counts > 0], self.factors.items[self._item_counts > 0]
+        rated = self.factors.users[self.history.counts > 0], self.factors.items[self.item_counts > 0]
         has_own_levels = self.recipe.get("name") == "Bayes" and any(
             2 * np.count_nonzero(rows[:, -2] == 0) > len(rows) for rows in rated
         )
@@ -465,6 +468,14 @@ class Model:
         }
         noise = float(np.sqrt(self.noise**2 + score_variance))
         return replace(self, posterior=None, noise=noise, user_info=None, item_info=None, **wider)  # no draws, no link
+
+
+def _comparable(vectors: Floats, prior_mean: Floats, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows of one side have ratings, or factors that are neither zero nor the prior mean, (n,)."""
+    factors, mean = vectors[:, :-1], prior_mean[:-1]
+    is_typical = np.isclose(factors, mean, rtol=1e-4, atol=1e-6).all(axis=1)
+    comparable: NDArray[np.bool_] = (counts > 0) | (factors.any(axis=1) & ~is_typical)
+    return comparable
 
 
 def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | None:

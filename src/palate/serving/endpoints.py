@@ -39,6 +39,14 @@ class Call(NamedTuple):
     key: str
 
 
+# Parameters of a query that hold columns with a number each: what the number is, and an example.
+PAIRS = {
+    "max_per": ("a count", "genre:2"),
+    "calibrated": ("how much it counts", "genre:0.3"),
+    "boost": ("how much it counts", "margin:0.2"),
+}
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One method of one path.
@@ -105,8 +113,8 @@ class Endpoint:
         for name, value in request.query_params.multi_items():
             if name in self.names:
                 given.setdefault(name, []).append(value)
-            elif name == "max_per":
-                given[name] = _limits_of(value)
+            elif name in PAIRS:
+                given[name] = _pairs_of(name, value)
             elif name in given:
                 raise ProblemError(422, f"{name} is given twice; give it once.")
             else:
@@ -127,11 +135,12 @@ def _decoded(path: Mapping[str, str]) -> dict[str, str]:
         raise ProblemError(400, "The address is no UTF-8: write labels in UTF-8, percent-encoded.") from None
 
 
-def _limits_of(text: str) -> dict[str, str]:
-    """The limits in "genre:2,decade:3"."""
+def _pairs_of(name: str, text: str) -> dict[str, str]:
+    """The columns and numbers in "genre:2,decade:3"."""
     pairs = [part.rpartition(":") for part in text.split(",")]
     if not all(column and count for column, _, count in pairs):
-        raise ProblemError(422, f"max_per={text!r}: write a column and a count, such as max_per=genre:2.")
+        what, number = PAIRS[name]
+        raise ProblemError(422, f"{name}={text!r}: write a column and {what}, such as {name}={number}.")
     return {column: count for column, _, count in pairs}
 
 

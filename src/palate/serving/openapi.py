@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from palate.serving.endpoints import JSON, Endpoint
+from palate.serving.endpoints import JSON, PAIRS, Endpoint
 from palate.serving.problems import MEDIA_TYPE
 from palate.serving.schema import Problem
 from palate.version import __version__
@@ -87,8 +87,9 @@ def _operation(each: Endpoint, of_type: dict[str, Any], components: dict[str, An
 
 def _parameter(name: str, part: dict[str, Any]) -> dict[str, Any]:
     """A query parameter."""
-    if name == "max_per":
-        part = {"type": "string", "description": "Columns and counts, such as genre:2,decade:3."}
+    if name in PAIRS:
+        what, example = PAIRS[name]
+        part = {"type": "string", "description": f"Columns, and {what} for each, such as {example}."}
     return {"name": name, "in": "query", "required": False, "schema": _without_null(part)}
 
 

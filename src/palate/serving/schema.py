@@ -10,7 +10,9 @@ MAX_ITEMS = 1_000  # in one list asked for
 MAX_BATCH = 1_000  # requests, pairs or events in one call
 MAX_TOTAL = 100_000  # items in all lists of one call
 MAX_EXPLAINED = 100  # items with reasons in one call, at some 3 ms each
+MAX_REORDERED = 5_000  # items of lists with dials in one call, at some 0.2 ms each
 MAX_CONDITIONS = 20  # different ones in one call
+MAX_DIALS = 10  # columns that calibrate one list, or that lift its items
 MAX_RATINGS = 10_000  # ratings or choices of one user in a request
 
 Label = str | int
@@ -20,6 +22,8 @@ Level = Annotated[float, Meta(gt=0, lt=1)]
 Where = Annotated[
     str, Meta(max_length=2_000, description="A condition in SQL on the item table, such as year >= 1990.")
 ]
+Strengths = Annotated[dict[str, float], Meta(max_length=MAX_DIALS)]
+Boosts = Annotated[dict[Where, float], Meta(max_length=MAX_DIALS)]
 Labels = Annotated[list[Label], Meta(max_length=MAX_RATINGS)]
 Ratings = Annotated[dict[str, float], Meta(max_length=MAX_RATINGS)]
 
@@ -34,6 +38,15 @@ class ListOptions(Struct, forbid_unknown_fields=True, kw_only=True):
     by: By = "mean"
     where: Where | None = None
     max_per: Annotated[dict[str, int], Meta(description="At most so many items of each value of a column.")] = field(
+        default_factory=dict
+    )
+    diversity: Annotated[float, Meta(ge=0, le=1, description="How little the items should be alike.")] = 0.0
+    diversity_by: Annotated[str, Meta(description="The column by whose values items are alike.")] | None = None
+    popularity: Annotated[float, Meta(ge=-1, le=1, description="Towards popular items, below 0 away from them.")] = 0.0
+    calibrated: Annotated[Strengths, Meta(description="Columns whose mix follows the user's, and how much.")] = field(
+        default_factory=dict
+    )
+    boost: Annotated[Boosts, Meta(description="Columns or expressions that are lifted, and how much.")] = field(
         default_factory=dict
     )
     exclude: Labels = field(default_factory=list)

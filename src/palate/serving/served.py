@@ -173,13 +173,19 @@ class Served:
         if key in self._queries:
             self._queries.move_to_end(key)
             return self._queries[key]
-        check_cost(options.where, len(self.model.item_vocabulary))
+        for text in (options.where, *options.boost):
+            check_cost(text, len(self.model.item_vocabulary))
         query = query_of(
             self.model,
             RecommendOptions(
                 where=options.where,
                 max_per=options.max_per,
                 keep_seen=options.keep_seen,
+                diversity=options.diversity,
+                diversity_by=options.diversity_by,
+                popularity=options.popularity,
+                calibrated=options.calibrated,
+                boost=options.boost,
                 **_ranking_of(options),
             ),
         )
@@ -300,6 +306,11 @@ def _shared(options: ListOptions) -> tuple[Any, ...]:
         options.by,
         options.where,
         tuple(sorted(options.max_per.items())),
+        options.diversity,
+        options.diversity_by,
+        options.popularity,
+        tuple(options.calibrated.items()),
+        tuple(options.boost.items()),
         options.keep_seen,
         options.at_least,
         options.level,

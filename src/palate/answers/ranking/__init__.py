@@ -3,7 +3,7 @@
 from palate.answers.ranking.files import WRITERS
 from palate.answers.ranking.index import ItemIndex, build_index
 from palate.answers.ranking.queries import By, Query, RecommendOptions, query_of
-from palate.answers.ranking.recommending import rank, recommend
+from palate.answers.ranking.recommending import best_items, rank, recommend
 from palate.answers.ranking.scoring import scores_of
 from palate.answers.ranking.serving import BestItems, best_of, forecast_of
 from palate.answers.ranking.similar import SimilarOptions, similar, similar_rows
@@ -16,6 +16,7 @@ __all__ = [
     "Query",
     "RecommendOptions",
     "SimilarOptions",
+    "best_items",
     "best_of",
     "build_index",
     "forecast_of",

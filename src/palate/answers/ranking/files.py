@@ -47,6 +47,7 @@ DIFFERENCES = {  # how an error names an entry of the manifest that differs
     "allowed": "other items (items, exclude or where)",
     "lists": "other lists of items for users",
     "limits": "another max_per",
+    "dials": "another diversity, popularity, calibrated or boost",
 }
 
 
@@ -279,6 +280,7 @@ def manifest_of(model: Model, query: Query, labels: Any, block: int) -> dict[str
         "allowed": digest_of(query.allowed),
         "lists": digest_of(query.included_lists, query.excluded_lists),
         "limits": digest_of(query.limits),
+        "dials": None if query.dials is None else digest_of(query.dials, model.item_counts),
         **plain,
         "index": None if query.index is None else f"{query.index.n_probes} of {query.index.n_cells} cells",
         "block": block,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from palate.answers.arguments import frame_columns
 from palate.answers.frames import is_frame
 from palate.answers.names import Names, OnUnknown
-from palate.data.conditions import condition, first_line, shown
+from palate.data.conditions import condition, first_line, numbers, shown
 from palate.data.forking import check_threads
 from palate.data.rows import CompressedRows, take_rows
 from palate.data.vocabulary import Vocabulary
@@ -121,17 +121,37 @@ def where_mask(where: Any, table: pl.DataFrame | None, vocabulary: Vocabulary) -
     from anybody; an expression is a program of the caller's. Raises DataError for missing columns and for text that
     is no condition, and OptionError for text beyond the limits of conditions.
     """
+    _check_kind(where)
+    rows = _labelled(table, vocabulary, f"where={shown(where)}")
+    return condition(where, rows) if isinstance(where, str) else _expression_mask(where, rows)
+
+
+def boosts_of(
+    given: list[tuple[Any, float]], table: pl.DataFrame | None, vocabulary: Vocabulary
+) -> list[tuple[float, NDArray[np.float64]]]:
+    """How much each boost counts, and its value for each row of a table, (n,); nan where it is missing.
+
+    given: columns, expressions in SQL or polars expressions, with how much each counts. Raises as where_mask().
+    """
+    found = []
+    for boost, strength in given:
+        rows = _labelled(table, vocabulary, f"boost={shown(boost)}")
+        if isinstance(boost, str):
+            found.append((strength, numbers(boost, rows, "boost")))
+        else:
+            found.append((strength, _expression_numbers(boost, rows)))
+    return found
+
+
+def _labelled(table: pl.DataFrame | None, vocabulary: Vocabulary, option: str) -> pl.DataFrame:
+    """A table with a column of the labels. Raises DataError that names the option if there is no table."""
     import polars as pl
 
     what = vocabulary.what
-    _check_kind(where)
     if table is None:
-        raise DataError(
-            f"where={shown(where)} needs a table of {what}s, and the model has none: fit on ratings with one."
-        )
+        raise DataError(f"{option} needs a table of {what}s, and the model has none: fit on ratings with one.")
     labels = pl.Series(what, vocabulary.labels.tolist(), dtype=pl.String if vocabulary.kind == "string" else pl.Int64)
-    rows = table if what in table.columns else table.hstack([labels])
-    return condition(where, rows) if isinstance(where, str) else _expression_mask(where, rows)
+    return table if what in table.columns else table.hstack([labels])
 
 
 def _check_kind(where: Any) -> None:
@@ -144,24 +164,41 @@ def _check_kind(where: Any) -> None:
 def _expression_mask(where: pl.Expr, rows: pl.DataFrame) -> Mask:
     """Which rows meet a polars expression, (n,)."""
     import polars as pl
-    import polars.selectors as cs
 
-    check_threads("a polars expression in where=")
-    try:
-        _check_columns(where, rows.columns, where)
-        holds = rows.with_columns(cs.float().fill_nan(None)).with_columns(where.alias(CONDITION))[CONDITION]
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(f"where={shown(where)} fails: {first_line(error)}") from None
+    holds = _expression_values(where, rows, "where")
     if holds.dtype not in (pl.Boolean, pl.Null):
         raise DataError(f"where={shown(where)} gives {holds.dtype}, not true or false: compare it with something.")
     mask: Mask = holds.cast(pl.Boolean).fill_null(False).to_numpy()
     return mask.copy()
 
 
-def _check_columns(condition: pl.Expr, columns: list[str], where: Any) -> None:
-    for name in condition.meta.root_names():
+def _expression_numbers(boost: pl.Expr, rows: pl.DataFrame) -> NDArray[np.float64]:
+    """The number that a polars expression gives each row, (n,); nan where it is missing."""
+    import polars as pl
+
+    found = _expression_values(boost, rows, "boost")
+    if not found.dtype.is_numeric() and found.dtype not in (pl.Boolean, pl.Null):
+        raise DataError(f"boost={shown(boost)} gives {found.dtype}, not a number or true or false.")
+    return np.array(found.cast(pl.Float64).fill_null(np.nan).to_numpy(), np.float64)
+
+
+def _expression_values(expression: pl.Expr, rows: pl.DataFrame, option: str) -> pl.Series:
+    """The values of a polars expression, one for each row. option: what errors call it."""
+    import polars as pl
+    import polars.selectors as cs
+
+    check_threads(f"a polars expression in {option}=")
+    try:
+        _check_columns(expression, rows.columns, option)
+        return rows.with_columns(cs.float().fill_nan(None)).with_columns(expression.alias(CONDITION))[CONDITION]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DataError(f"{option}={shown(expression)} fails: {first_line(error)}") from None
+
+
+def _check_columns(expression: pl.Expr, columns: list[str], option: str) -> None:
+    for name in expression.meta.root_names():
         if name not in columns:
             raise DataError(
-                f"where={shown(where)}: there is no column {name!r}. The columns are "
+                f"{option}={shown(expression)}: there is no column {name!r}. The columns are "
                 f"{', '.join(map(repr, columns))}; a text stands in single quotes: 'Drama'."
             )

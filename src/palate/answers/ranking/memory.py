@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.answers.ranking.dials import BLOCK_FLOATS as DIAL_FLOATS
+from palate.answers.ranking.dials import POOL
 from palate.answers.ranking.index import N_EXTRA
 from palate.answers.ranking.max_per import MAX_COUNTERS
 from palate.answers.ranking.queries import Query
@@ -84,7 +86,15 @@ def _fixed_bytes(model: Model, query: Query) -> int:
     """Bytes that a call takes whatever the size of its blocks: the packed catalogue, the writer, counters."""
     n_items, width = model.factors.items.shape
     packed = 4 * n_items * (width + 2) if ranks_by_products(model, query) else 0
-    return WRITER_BYTES + packed + (32 * MAX_COUNTERS if query.limits else 0)
+    return WRITER_BYTES + packed + (32 * MAX_COUNTERS if query.limits else 0) + _dial_bytes(query)
+
+
+def _dial_bytes(query: Query) -> int:
+    """Bytes that the dials take: the pools of the users worked on together, and similarities to all items."""
+    if query.dials is None:
+        return 0
+    similarities = 0 if query.dials.similarity is None else DIAL_FLOATS + len(query.allowed) * query.dials.width
+    return 8 * (DIAL_FLOATS + similarities)
 
 
 def _bytes_of_user(model: Model, query: Query) -> int:
@@ -94,7 +104,7 @@ def _bytes_of_user(model: Model, query: Query) -> int:
     if not ranks_by_products(model, query):
         size += 4 * SCORE_COPIES * n_items
     if query.index is not None:
-        size += FOUND_BYTES * (query.n + N_EXTRA)
+        size += FOUND_BYTES * (max(query.n, POOL if query.dials is not None else 0) + N_EXTRA)
     if query.by == "likely":
         size += 12 * n_items
     if query.by == "lower" and model.step_distribution is not None:

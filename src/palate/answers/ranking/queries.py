@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown
 from palate.answers.names import Names
+from palate.answers.ranking.dials import DialOptions, Dials, dials_of
 from palate.answers.ranking.filters import Lists, allowed_rows, are_lists, lists_of
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Limit, limits_of
@@ -27,7 +28,7 @@ MAX_RATING = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
-class RecommendOptions:
+class RecommendOptions(DialOptions):
     """The options of Recommender.recommend(), described there. Raises OptionError for values that no model takes."""
 
     n: int = 10
@@ -53,6 +54,7 @@ class RecommendOptions:
         check_seed(self.seed)
         check_choice("on_unknown", self.on_unknown, get_args(OnUnknown))
         _check_at_least(self.by, self.at_least)
+        super().__post_init__()
         if self.resume and self.out is None:
             raise OptionError("resume=True continues a file: name it with out=.")
         if self.index is None:
@@ -79,6 +81,7 @@ class Query:
     included_lists: Lists | None = None  # the only items that each user may get, if they differ from user to user
     excluded_lists: Lists | None = None  # items that each user may not get, if they differ from user to user
     index: ItemIndex | None = None  # look the best items up here instead of ranking all
+    dials: Dials | None = None  # what changes the order of lists
 
 
 def query_of(
@@ -115,6 +118,7 @@ def query_of(
         included_lists=included,
         excluded_lists=excluded,
         index=index,
+        dials=dials_of(model, options),
     )
 
 

@@ -3,7 +3,8 @@
 recommend() turns labels into codes. rank() goes through the users in blocks that fit into memory (memory.py) and makes
 a frame, or a file (files.py). ranked() answers for one block, without frames: this is what a server calls. best_items()
 ranks the items: scores (scoring.py), without the items that each user has seen or may not get (filters.py), the best n
-of them (top_n.py; ties go to the item with the lower code), within the limits of max_per (max_per.py).
+of them (top_n.py; ties go to the item with the lower code), within the limits of max_per (max_per.py), in the order
+that the dials give them (dials/).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown, encode, label_array, labels_of
 from palate.answers.frames import Frame, as_kind, is_frame, item_series, rank_series, series_of_labels
+from palate.answers.ranking.dials import depth_of, with_dials
 from palate.answers.ranking.files import Parts, check_path, errors_in_words, manifest_of, write
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Fetch, limited
@@ -164,8 +166,13 @@ def best_items(model: Model, user_rows: UserRows, query: Query, rows: slice = sl
         fetch = _by_products(model, user_rows, query, hidden)
     else:
         fetch = _by_scores(model, user_rows, query, hidden, rows)
+    sizes = len(user_rows), query.n, len(query.allowed)
+    if query.dials is not None:
+        choose = with_dials(query.dials, user_rows.history, query.n, query.limits)
+        depth, at_once = depth_of(query.n, query.limits), query.dials.users_at_once
+        return limited(fetch, *sizes, query.limits, choose=choose, depth=depth, at_once=at_once)
     if query.limits:
-        return limited(fetch, len(user_rows), query.n, len(query.allowed), query.limits)
+        return limited(fetch, *sizes, query.limits)
     return fetch(np.arange(len(user_rows)), query.n)
 
 

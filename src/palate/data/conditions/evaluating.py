@@ -1,4 +1,4 @@
-"""Which rows of a frame meet a condition: the tree is walked, and only what is listed here is known.
+"""The value of a condition on the rows of a frame: its tree is walked, and only what is listed here is known.
 
 Conditions have three outcomes, as in SQL: true, false, and missing where a value that they need is missing.
 """
@@ -13,11 +13,8 @@ from functools import reduce
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from palate.data.conditions.functions import FUNCTIONS, NAMES, PARTS_OF_DATES, part_of_date, trimmed
-from palate.data.conditions.parsing import DIALECT, MAX_DEPTH, MAX_SHOWN, parsed, shown
+from palate.data.conditions.parsing import DIALECT, MAX_DEPTH, shown
 from palate.data.conditions.patterns import check_regex, like, like_regex
 from palate.data.conditions.values import (
     WORDS,
@@ -54,33 +51,13 @@ MAX_TIMES = {"patterns": 50, "calculations": 200}  # each costs a pass over the 
 ARITHMETIC = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "IntDiv": "//", "Mod": "%"}
 
 
-def condition(text: str, frame: pl.DataFrame) -> NDArray[np.bool_]:
-    """Which rows of a frame meet a condition in SQL, (n,). Rows for which it is missing do not.
+def value_of(tree: Node, frame: pl.DataFrame) -> pl.Series:
+    """The value of a tree: a row for each row of the frame, or one for a constant.
 
     Only comparisons, AND, OR, NOT, arithmetic, LIKE, IN, BETWEEN, IS, CASE, regular expressions and the functions in
-    NAMES are known. Raises DataError for text that is no such condition, or that does not suit the columns, and
-    OptionError for text that is too long or nests too deep.
+    NAMES are known. Raises DataError for what does not suit the columns, and OptionError beyond a limit.
     """
-    import polars as pl
-
-    tree = parsed(text)
-    try:
-        holds = _Walk(frame).value(tree)
-    except DataError as error:
-        raise DataError(f"where={shown(text)}: {str(error).rstrip('.')}.") from None
-    except RecursionError:
-        raise OptionError(f"where={shown(text)} nests too deep: write it with fewer brackets.") from None
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise DataError(f"where={shown(text)} fails: {first_line(error)}") from None
-    if kind_of(holds) not in ("boolean", "nothing"):
-        raise DataError(f"where={shown(text)} gives {holds.dtype}, not true or false: compare it with something.")
-    mask = _mask(holds)
-    return np.broadcast_to(mask, frame.height).copy() if len(mask) == 1 else mask
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error, cut where it is long."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:MAX_SHOWN]
+    return _Walk(frame).value(tree)
 
 
 class _Walk:
@@ -358,12 +335,6 @@ CASTS = {
     "DATE": "moment",
     "TIMESTAMP": "moment",
 }
-
-
-def _mask(holds: pl.Series) -> NDArray[np.bool_]:
-    """True where a series is true, not false or missing."""
-    mask: NDArray[np.bool_] = holds.eq_missing(constant(True)).to_numpy()
-    return mask.copy()
 
 
 def _function_node(name: str) -> tuple[Callable[[_Walk, Node], pl.Series], tuple[str, ...]] | None:

@@ -20,21 +20,24 @@ MAX_SHOWN = 200  # characters of a condition or message that an error quotes
 Fault = tuple[type[OptionError] | type[DataError], str]
 
 
-def parsed(text: str) -> exp.Expression:
-    """The tree of a condition. Raises OptionError beyond a limit, and DataError for text that is no condition."""
+def parsed(text: str, option: str = "where") -> exp.Expression:
+    """The tree of a condition. Raises OptionError beyond a limit, and DataError for text that is no condition.
+
+    option: what errors call the option that the text was given for.
+    """
     import sqlglot
     from sqlglot import exp
 
-    _check_text(text)
+    _check_text(text, option)
     try:
-        _check_tokens(text, sqlglot.tokenize(text, dialect=DIALECT))
+        _check_tokens(text, sqlglot.tokenize(text, dialect=DIALECT), option)
         statements = sqlglot.parse(f"({text}\n)", dialect=DIALECT)  # in brackets it cannot begin a statement
     except (sqlglot.errors.SqlglotError, ValueError, RecursionError) as error:
         if isinstance(error, DataError | OptionError):
             raise
-        raise DataError(f"where={shown(text)} is no condition in SQL: {_reason(error)}.") from None
+        raise DataError(f"{option}={shown(text)} is no condition in SQL: {_reason(error)}.") from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Paren):
-        raise DataError(f"where={shown(text)} is no condition in SQL: write one, such as year >= 1990.")
+        raise DataError(f"{option}={shown(text)} is no condition in SQL: write one, such as year >= 1990.")
     inner: exp.Expression = statements[0].this
     return inner
 
@@ -45,21 +48,21 @@ def shown(text: Any) -> str:
     return quoted if len(quoted) <= MAX_SHOWN else quoted[: MAX_SHOWN - 3] + "..."
 
 
-def _check_text(text: str) -> None:
+def _check_text(text: str, option: str) -> None:
     if len(text) > MAX_CHARACTERS:
         raise OptionError(
-            f"where={shown(text)} has {len(text):,} characters, and may have {MAX_CHARACTERS:,}. Long lists of "
+            f"{option}={shown(text)} has {len(text):,} characters, and may have {MAX_CHARACTERS:,}. Long lists of "
             "labels go into items= or exclude=, or into a polars expression."
         )
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"where={shown(text)} is no text in Unicode: character {error.start + 1} is half a pair."
+            f"{option}={shown(text)} is no text in Unicode: character {error.start + 1} is half a pair."
         ) from None
 
 
-def _check_tokens(text: str, tokens: list[Any]) -> None:
+def _check_tokens(text: str, tokens: list[Any], option: str) -> None:
     """Raise unless brackets match, nesting is within MAX_DEPTH and there is one statement."""
     from sqlglot import TokenType
 
@@ -70,7 +73,7 @@ def _check_tokens(text: str, tokens: list[Any]) -> None:
     for token in tokens:
         kind = token.token_type
         if kind == TokenType.SEMICOLON:
-            raise DataError(f"where={shown(text)} is no condition in SQL: there is a semicolon in it.")
+            raise DataError(f"{option}={shown(text)} is no condition in SQL: there is a semicolon in it.")
         brackets += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
         depth += (kind in openers) - (kind in closers)
         prefixes = prefixes + 1 if kind in prefix_kinds else 0
@@ -78,10 +81,10 @@ def _check_tokens(text: str, tokens: list[Any]) -> None:
             break
         if max(depth, prefixes) > MAX_DEPTH:
             raise OptionError(
-                f"where={shown(text)} nests deeper than {MAX_DEPTH} levels: write it with fewer brackets."
+                f"{option}={shown(text)} nests deeper than {MAX_DEPTH} levels: write it with fewer brackets."
             )
     if brackets != 0:
-        raise DataError(f"where={shown(text)} is no condition in SQL: its brackets do not match.")
+        raise DataError(f"{option}={shown(text)} is no condition in SQL: its brackets do not match.")
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from palate.answers.ranking.dials import POOL
 from palate.errors import UnknownLabelError
 from palate.serving.endpoints import Call, Endpoint
 from palate.serving.people import label_in, label_in_or_title
@@ -19,6 +20,7 @@ from palate.serving.schema import (
     MAX_CONDITIONS,
     MAX_EXPLAINED,
     MAX_ITEMS,
+    MAX_REORDERED,
     MAX_TOTAL,
     AskRequest,
     Count,
@@ -92,13 +94,19 @@ def _check_work(call: Call, requests: Sequence[ListRequest]) -> None:
     for request in requests:
         with suppress(ProblemError):  # of its own, told in its place
             asked.append(call.service.in_scenario(request))
+    conditions = {text for one in asked for text in (one.where, *one.boost) if text}
     for n, limit, what in (
         (sum(one.n for one in asked), MAX_TOTAL, "items"),
         (sum(one.n for one in asked if one.explain), MAX_EXPLAINED, "items with reasons"),
-        (len({one.where for one in asked if one.where is not None}), MAX_CONDITIONS, "different conditions"),
+        (sum(min(one.n, POOL) for one in asked if _has_dials(one)), MAX_REORDERED, "items of lists with dials"),
+        (len(conditions), MAX_CONDITIONS, "different conditions"),
     ):
         if n > limit:
             raise ProblemError(422, f"This asks for {n:,} {what}; at most {limit:,} may be in one call.")
+
+
+def _has_dials(options: ListOptions) -> bool:
+    return bool(options.diversity or options.popularity or options.calibrated or options.boost)
 
 
 def _request(options: ListOptions, user: str) -> ListRequest:
