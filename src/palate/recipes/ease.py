@@ -136,7 +136,7 @@ class EASE(Recipe):
         cost = needs(memory_needed(ratings.n_users, ratings.n_items, len(chosen)), X, self.n_threads)
         if self.memory is None and _is_too_much(cost):
             monitor.announce(f"EASE of {ratings.n_items:,} items {cost.text}: goes on as SparseEASE.")
-            return learn(self._sparse(), ratings, monitor)
+            return learn(self.sparse(), ratings, monitor)
         check_memory("EASE", cost.n_bytes, ratings.n_items, self.memory, "SparseEASE")
         monitor.note(cost.text)
         if cost.is_large:
@@ -154,8 +154,12 @@ class EASE(Recipe):
         biases = no_biases(ratings.n_users, ratings.n_items)
         return Trained(ItemWeights.of(biases, history=ratings.by_user(), confidence=self.confidence, weights=weights))
 
-    def _sparse(self) -> SparseEASE:
-        """The recipe with the same options for catalogues that are too large for this one."""
+    def sparse(self) -> SparseEASE:
+        """Return the recipe with the same options for catalogues that are too large for this one.
+
+        Returns:
+            SparseEASE: What a fit goes on with that would take too long, or too much memory.
+        """
         shared = ("weight_decay", "dropout", "user_exponent", "item_exponent", "confidence", "n_threads")
         return SparseEASE(**{name: getattr(self, name) for name in shared})
 
