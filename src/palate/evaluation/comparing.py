@@ -13,6 +13,7 @@ import numpy as np
 from palate.answers.results import aligned
 from palate.data.ratings import Kind, Ratings
 from palate.errors import DataError, OptionError, PalateError
+from palate.evaluation.budget import Budget, tested
 from palate.evaluation.cost import Cost, saved_size
 from palate.evaluation.evaluating import check_attribute, evaluate
 from palate.evaluation.list_metrics import attribute_sets
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
 Recipes = Mapping[str, Recipe] | Iterable[Recipe | str]
 MB = 1e6
+NUMBERS = ("kind", "measure", "n_train", "n_test", "n_users", "n_items", "n_tested")  # plain values
+SECONDS = 1800.0  # that a comparison may take, if nothing else is said
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The result of one recipe in a comparison: its report and what it cost, or why it failed.
+    """The result of one recipe in a comparison: its report and what it cost, or why it failed or was left out.
 
     Attributes:
         name (str): The name in the comparison.
@@ -45,6 +48,7 @@ class Entry:
             where the system does not report it.
         size (int or None, default None): The size of the saved model in bytes.
         failed (str, default ""): The error of a failed recipe; else empty.
+        left_out (str, default ""): Why the recipe was not fitted: there was no time or memory for it; else empty.
 
     Example:
         >>> import palate
@@ -61,6 +65,12 @@ class Entry:
     memory: int | None = None
     size: int | None = None
     failed: str = ""
+    left_out: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """True if the recipe was fitted and measured."""
+        return self.report is not None
 
     def measure(self, name: str) -> Measure:
         """Return a measure of the report.
@@ -69,7 +79,8 @@ class Entry:
             name (str): A measure, such as "rmse" or "ndcg@10".
 
         Returns:
-            Measure: The measure with its interval; nan if the recipe failed or the report has no such measure.
+            Measure: The measure with its interval; nan if the recipe was not measured, or the report has no such
+                measure.
         """
         return Measure(math.nan) if self.report is None else self.report.measures.get(name, Measure(math.nan))
 
@@ -86,6 +97,7 @@ class Entry:
             "memory": self.memory,
             "size": self.size,
             "failed": self.failed or None,
+            "left_out": self.left_out or None,
             "report": None if self.report is None else self.report.to_dict(),
         }
 
@@ -98,7 +110,7 @@ class Comparison:
     OptionError. palate.plotting.compared draws a comparison; palate.plotting.write_page writes it as an HTML page.
 
     Attributes:
-        entries (tuple of Entry): One entry for each recipe, the best first, failed ones last.
+        entries (tuple of Entry): One entry for each recipe, the best first, those that were not measured last.
         kind (str): The kind of the ratings, "explicit" or "implicit".
         measure (str): The measure that entries are sorted by: "rmse", or "ndcg@10" (ndcg at the k nearest to 10).
         k (tuple of int): The list lengths at which measures are given.
@@ -108,6 +120,7 @@ class Comparison:
         n_items (int): The number of items.
         verdict (str): Which recipe is best, and which others are not significantly worse.
         read (dict, default empty): Which column of the source became what, and how it was read: ReadReport.reading.
+        n_tested (int or None, default None): The number of test users who were drawn, where not all are measured.
 
     Example:
         >>> import palate
@@ -127,6 +140,7 @@ class Comparison:
     n_items: int
     verdict: str
     read: dict[str, Any] = field(default_factory=dict)
+    n_tested: int | None = None
 
     def __getitem__(self, name: str) -> Entry:
         for entry in self.entries:
@@ -136,25 +150,30 @@ class Comparison:
 
     @property
     def best(self) -> Entry:
-        """The entry with the best quality; OptionError if every recipe failed."""
-        if self.entries[0].failed:
-            raise OptionError(f"every recipe failed; {self.entries[0].name}: {self.entries[0].failed}")
-        return self.entries[0]
+        """The entry with the best quality; OptionError if no recipe was measured."""
+        first = self.entries[0]
+        if first.failed:
+            raise OptionError(f"every recipe failed; {first.name}: {first.failed}")
+        if first.left_out:
+            raise OptionError(f"every recipe was left out; {first.name}: {first.left_out}")
+        return first
 
     @property
     def heading(self) -> str:
         """The line above the table: the sizes of the data."""
         noun = "likes" if self.kind == "implicit" else "ratings"
+        drawn = "" if self.n_tested is None else f" (of {self.n_tested:,} users, drawn at random)"
         return (
-            f"{self.n_train:,} {noun} to learn from, {self.n_test:,} to test on; {self.n_users:,} users, "
+            f"{self.n_train:,} {noun} to learn from, {self.n_test:,} to test on{drawn}; {self.n_users:,} users, "
             f"{self.n_items:,} items"
         )
 
     @property
     def notes(self) -> list[str]:
-        """The lines below the table: the verdict, and the error of each failed recipe."""
+        """The lines below the table: the verdict, the error of each failed recipe, and why others were left out."""
         failed = [f"{entry.name} failed: {entry.failed}" for entry in self.entries if entry.failed]
-        return [*([self.verdict] if self.verdict else []), *failed]
+        left_out = [f"{entry.name} was left out: {entry.left_out}" for entry in self.entries if entry.left_out]
+        return [*([self.verdict] if self.verdict else []), *failed, *left_out]
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -171,7 +190,7 @@ class Comparison:
             dict of str to list: The recipes' names, the measures as text, seconds, and memory and size in MB; None for
                 unknown values.
         """
-        fitted = [None if entry.failed else entry for entry in self.entries]
+        fitted = [entry if entry.is_measured else None for entry in self.entries]
         quality: dict[str, list[str | float | None]] = {
             name: [None if entry is None else str(entry.measure(name)) for entry in fitted] for name in self.shown
         }
@@ -201,7 +220,7 @@ class Comparison:
         Returns:
             dict: All attributes; each entry as its to_dict().
         """
-        plain = {name: getattr(self, name) for name in ("kind", "measure", "n_train", "n_test", "n_users", "n_items")}
+        plain = {name: getattr(self, name) for name in NUMBERS}
         entries = [entry.to_dict() for entry in self.entries]
         return {**plain, "k": list(self.k), "verdict": self.verdict, "read": self.read, "entries": entries}
 
@@ -210,7 +229,7 @@ class Comparison:
 
         Returns:
             polars.DataFrame: One row for each recipe, the best first. Columns: recipe, seconds, memory and size in
-                bytes, failed, and for each measure its value and interval (rmse, rmse_low, rmse_high).
+                bytes, failed, left_out, and for each measure its value and interval (rmse, rmse_low, rmse_high).
         """
         import polars as pl
 
@@ -221,6 +240,7 @@ class Comparison:
             "memory": pl.Series([entry.memory for entry in self.entries], dtype=pl.Int64),
             "size": pl.Series([entry.size for entry in self.entries], dtype=pl.Int64),
             "failed": pl.Series([entry.failed or None for entry in self.entries], dtype=pl.String),
+            "left_out": pl.Series([entry.left_out or None for entry in self.entries], dtype=pl.String),
         }
         for name in names:
             measures = [entry.measure(name) for entry in self.entries]
@@ -243,6 +263,7 @@ def compare(
     *,
     k: int | Sequence[int] = KS,
     attribute: str | None = None,
+    seconds: float | None = SECONDS,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
     progress: Progress = "auto",
@@ -252,6 +273,11 @@ def compare(
 
     A recipe that fails becomes an entry with its error, and the comparison goes on. Ctrl-C during a fit ends that fit
     only; what it has learned is measured.
+
+    The comparison ends in bounded time on ratings of any size. With more than 400,000 training ratings each recipe is
+    first fitted to two small samples of the users, whose times say how long the whole fit will take. Recipes that there
+    is no time for, or no memory, become entries with the reason; the quickest ones go first. Implicit test ratings of
+    more than 2,000,000,000 pairs of a user and an item are measured on a random part of the test users.
 
     Parameters:
         train (Ratings): What the recipes learn from.
@@ -263,6 +289,8 @@ def compare(
             implicit ratings.
         attribute (str or None, default None): A column of the item table by which the diversity of lists is measured
             too. Only for implicit ratings.
+        seconds (float or None, default 1800): How long the comparison may take, above 0; a fit that was estimated too
+            short is not stopped. None: all recipes are compared, on all test users, however long it takes.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap; 0 or more.
         progress (bool or "auto", default "auto"): Print a line on standard error for each recipe, and a progress line
@@ -293,28 +321,59 @@ def compare(
     show = sys.stderr.isatty() if progress == "auto" else progress
     options: dict[str, Any] = {"k": ks, "attribute": attribute, "n_bootstrap": n_bootstrap, "seed": seed}
     measure = main_measure(ks) if train.is_implicit else "rmse"
+    some = test if seconds is None else tested(test, train.n_items)
+    n_tested = len(np.unique(some.user_codes))  # users
+    budget, left_out = _budget(seconds, n_tested * train.n_items if test.is_implicit else 0), {}
+    if budget is not None:
+        left_out = budget.plan(named, train, _shown if show else _not_shown)
     entries: list[Entry] = []
     for name, recipe in named.items():
-        entry = _fit_and_measure(name, recipe, train, test, options, progress)
+        reason = left_out.get(name) or ("" if budget is None else budget.has_run_out(name))
+        if reason:
+            entry = Entry(name, recipe.label(), left_out=reason)
+        else:
+            entry = _fit_and_measure(name, recipe, train, some, options, progress)
         entries.append(entry)
         if show:
-            print(f"{len(entries)} of {len(named)}: {_entry_line(entry, measure)}", file=sys.stderr)  # noqa: T201
+            _shown(f"{len(entries)} of {len(named)}: {_entry_line(entry, measure)}")
         if callback is not None:
             callback(entry)
     sign = -1 if train.is_implicit else 1
-    ordered = sorted(entries, key=lambda entry: (bool(entry.failed), sign * entry.measure(measure).value))
+
+    def place(entry: Entry) -> tuple[bool, bool, float]:
+        return bool(entry.left_out), bool(entry.failed), sign * entry.measure(measure).value
+
+    ordered = sorted(entries, key=place)
     return Comparison(
         entries=tuple(ordered),
         kind=train.kind,
         measure=measure,
         k=ks,
         n_train=len(train),
-        n_test=len(test),
+        n_test=len(some),
         n_users=train.n_users,
         n_items=train.n_items,
         verdict=_verdict(ordered, measure, n_bootstrap, seed),
         read=train.report.reading,
+        n_tested=n_tested if len(some) < len(test) else None,
     )
+
+
+def _budget(seconds: float | None, n_scores: int) -> Budget | None:
+    """The time of a comparison; None without a limit. Raises OptionError for seconds that are none."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not seconds > 0:
+        raise OptionError(f"seconds must be a number above 0, or None, got {seconds!r}.")
+    return Budget(float(seconds), n_scores)
+
+
+def _shown(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+def _not_shown(line: str) -> None:
+    pass
 
 
 def _check_parts(train: Ratings, test: Ratings, attribute: str | None) -> None:
@@ -394,8 +453,8 @@ def _fit_and_measure(
 
 def _entry_line(entry: Entry, measure: str) -> str:
     """Return an entry as one line of progress."""
-    if entry.failed:
-        return f"{entry.name} failed: {entry.failed}"
+    if entry.failed or entry.left_out:
+        return f"{entry.name} failed: {entry.failed}" if entry.failed else f"{entry.name} is left out: {entry.left_out}"
     return f"{entry.name}, {measure} {entry.measure(measure)} in {entry.seconds:.2f} s"
 
 

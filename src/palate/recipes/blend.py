@@ -6,7 +6,7 @@ every part is fitted once more to what is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -34,7 +34,7 @@ from palate.recipes.sparse_ease import SparseEASE
 PARTS: dict[str, type[Recipe]] = {
     recipe.__name__: recipe for recipe in (EASE, SparseEASE, ImplicitALS, Neighbors, BPR, Popularity)
 }
-DEFAULT = EASE(), ImplicitALS()
+DEFAULT = SparseEASE(), ImplicitALS()
 MAX_PARTS = 8
 
 
@@ -53,8 +53,8 @@ class Blend(Recipe):
     that item only, similar_users() by the cosine of histories.
 
     Parameters:
-        parts (list of Recipe or str, default (EASE(), ImplicitALS())): Two to eight different recipes that learn from
-            implicit feedback, or their names: EASE, SparseEASE, ImplicitALS, Neighbors, BPR, Popularity.
+        parts (list of Recipe or str, default (SparseEASE(), ImplicitALS())): Two to eight different recipes that learn
+            from implicit feedback, or their names: EASE, SparseEASE, ImplicitALS, Neighbors, BPR, Popularity.
         weights (list of float or None, default None): A weight of each part, 0 or more; in proportion. None: those that
             rank best what is hidden of 2,000 users, in tenths for two parts; every part is fitted twice for that. With
             fewer than 100 users of five choices all weights are equal. A part of weight 0 is left out of the model. The
@@ -100,7 +100,7 @@ class Blend(Recipe):
     def recipes(self) -> dict[str, Recipe]:
         """The parts by name, with the seed and the threads of the blend: "EASE", or "EASE(dropout=0.5)" if two are."""
         changed = {"seed": self.seed, "n_threads": self.n_threads or None}
-        given = [part for part in self.parts if isinstance(part, Recipe)]
+        given = _recipes_in(self.parts)
         names = [type(part).__name__ for part in given]
         named = [
             name if names.count(name) == 1 else part.label() for name, part in zip(names, given, strict=True)
@@ -116,11 +116,51 @@ class Blend(Recipe):
         Example:
             >>> import palate
             >>> [part["name"] for part in palate.Blend().options()["parts"]]
-            ['EASE', 'ImplicitALS']
+            ['SparseEASE', 'ImplicitALS']
         """
-        parts = [{"name": type(part).__name__, **part.options()} for part in self.parts if isinstance(part, Recipe)]
+        parts = [{"name": type(part).__name__, **part.options()} for part in _recipes_in(self.parts)]
         weights = None if self.weights is None else list(self.weights)
         return {"parts": parts, "weights": weights, "seed": self.seed, "n_threads": self.n_threads}
+
+    def with_options(self, options: Mapping[str, Any]) -> Blend:
+        """Return the blend with some other options, its own or those of its parts.
+
+        Parameters:
+            options (mapping): Values by option name; "EASE.dropout" is the dropout of the part named EASE.
+
+        Returns:
+            Blend: A blend of the same recipes.
+
+        Raises:
+            OptionError: There is no such part or option, or its value is out of range.
+
+        Example:
+            >>> import palate
+            >>> palate.Blend(["EASE", "BPR"]).with_options({"BPR.n_factors": 31}).label()
+            'Blend([EASE(), BPR(n_factors=31)])'
+        """
+        own = {name: value for name, value in options.items() if "." not in name}
+        parts = dict(zip(self.recipes, _recipes_in(self.parts), strict=True))
+        for option in options.keys() - own.keys():
+            name, _, inner = option.rpartition(".")
+            if name not in parts:
+                raise OptionError(f"this blend has no part {name!r}; there are {', '.join(parts)}.")
+            parts[name] = parts[name].with_options({inner: options[option]})
+        changed = super().with_options({"parts": tuple(parts.values()), **own})
+        assert isinstance(changed, Blend)
+        return changed
+
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes of all parts, twice if the weights are to be chosen.
+        """
+        once = sum(part.bytes_needed(ratings) for part in self.recipes.values())
+        return once if self.weights is not None else 2 * once
 
     def label(self) -> str:
         """Return the recipe as one would type it.
@@ -133,7 +173,7 @@ class Blend(Recipe):
             >>> palate.Blend(["EASE", palate.ImplicitALS(n_factors=64)]).label(), palate.Blend().label()
             ('Blend([EASE(), ImplicitALS(n_factors=64)])', 'Blend()')
         """
-        parts = ", ".join(part.label() for part in self.parts if isinstance(part, Recipe))
+        parts = ", ".join(part.label() for part in _recipes_in(self.parts))
         given = [] if self.parts == DEFAULT else [f"[{parts}]"]
         given += [] if self.weights is None else [f"weights={list(self.weights)}"]
         given += [] if self.seed is None else [f"seed={self.seed}"]
@@ -169,6 +209,11 @@ class Blend(Recipe):
         models = [_fitted(name, recipe, rest, monitor)[0] for name, recipe in zip(again, recipes, strict=True)]
         hidden = replace(hidden, rest=rest.by_user())
         return choose_weights(models, hidden, self.n_threads)
+
+
+def _recipes_in(parts: Iterable[Recipe | str]) -> list[Recipe]:
+    """The parts of a blend, which are recipes since it was made."""
+    return [part for part in parts if isinstance(part, Recipe)]
 
 
 def _parts_of(given: Any) -> tuple[Recipe, ...]:

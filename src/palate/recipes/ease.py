@@ -116,6 +116,18 @@ class EASE(Recipe):
         """
         return {"weight_decay": self._decay(ratings)} if self.weight_decay is None else {}
 
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes; those of SparseEASE where the fit may go on as that.
+        """
+        dense = memory_needed(ratings.n_users, ratings.n_items, len(chosen_items(ratings)))
+        return dense if self.memory is not None else min(dense, self.sparse().bytes_needed(ratings))
+
     def _decay(self, ratings: Ratings) -> float:
         """The weight decay given, or chosen by the data."""
         if self.weight_decay is not None:
