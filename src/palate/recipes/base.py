@@ -219,11 +219,7 @@ class Recipe(ABC):
             >>> palate.ImplicitALS().with_options({"n_factors": 64}).label()
             'ImplicitALS(n_factors=64)'
         """
-        own = {field.name for field in fields(self)}
-        for name in options:
-            if name not in own:
-                raise OptionError(f"{type(self).__name__} has no option {name!r}; there are {', '.join(sorted(own))}.")
-        return replace(self, **options)
+        return replace(self, **self._checked(options))
 
     def label(self) -> str:
         """Return the recipe as one would type it: its name, and the options that differ from their defaults.
@@ -238,6 +234,14 @@ class Recipe(ABC):
         """
         changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _checked(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options, if the recipe has them all. Raises OptionError."""
+        own = {field.name for field in fields(self)}
+        for name in options:
+            if name not in own:
+                raise OptionError(f"{type(self).__name__} has no option {name!r}; there are {', '.join(sorted(own))}.")
+        return options
 
     @abstractmethod
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...

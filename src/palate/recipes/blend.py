@@ -53,8 +53,9 @@ class Blend(Recipe):
     that item only, similar_users() by the cosine of histories.
 
     Parameters:
-        parts (list of Recipe or str, default (SparseEASE(), ImplicitALS())): Two to eight different recipes that learn
-            from implicit feedback, or their names: EASE, SparseEASE, ImplicitALS, Neighbors, BPR, Popularity.
+        parts (list of Recipe or str, or None, default None): Two to eight different recipes that learn from implicit
+            feedback, or their names: EASE, SparseEASE, ImplicitALS, Neighbors, BPR, Popularity. None: SparseEASE() and
+            ImplicitALS().
         weights (list of float or None, default None): A weight of each part, 0 or more; in proportion. None: those that
             rank best what is hidden of 2,000 users, in tenths for two parts; every part is fitted twice for that. With
             fewer than 100 users of five choices all weights are equal. A part of weight 0 is left out of the model. The
@@ -83,24 +84,30 @@ class Blend(Recipe):
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
 
-    parts: Sequence[Recipe | str] = DEFAULT
+    parts: Sequence[Recipe | str] | None = None
     weights: Sequence[float] | None = None
     seed: int | None = None
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", _parts_of(self.parts))
+        if self.parts is not None:
+            object.__setattr__(self, "parts", _parts_of(self.parts))
         if self.weights is not None:
-            object.__setattr__(self, "weights", _weights_of(self.weights, len(self.parts)))
+            object.__setattr__(self, "weights", _weights_of(self.weights, len(self._given)))
         if self.seed is not None:
             check_seed(self.seed, MAX_SEED)
         check_whole(n_threads=self.n_threads)
 
     @property
+    def _given(self) -> list[Recipe]:
+        """The parts as they are given; names have become recipes when the blend was made."""
+        return [part for part in (DEFAULT if self.parts is None else self.parts) if isinstance(part, Recipe)]
+
+    @property
     def recipes(self) -> dict[str, Recipe]:
         """The parts by name, with the seed and the threads of the blend: "EASE", or "EASE(dropout=0.5)" if two are."""
         changed = {"seed": self.seed, "n_threads": self.n_threads or None}
-        given = _recipes_in(self.parts)
+        given = self._given
         names = [type(part).__name__ for part in given]
         named = [
             name if names.count(name) == 1 else part.label() for name, part in zip(names, given, strict=True)
@@ -118,7 +125,7 @@ class Blend(Recipe):
             >>> [part["name"] for part in palate.Blend().options()["parts"]]
             ['SparseEASE', 'ImplicitALS']
         """
-        parts = [{"name": type(part).__name__, **part.options()} for part in _recipes_in(self.parts)]
+        parts = [{"name": type(part).__name__, **part.options()} for part in self._given]
         weights = None if self.weights is None else list(self.weights)
         return {"parts": parts, "weights": weights, "seed": self.seed, "n_threads": self.n_threads}
 
@@ -140,15 +147,14 @@ class Blend(Recipe):
             'Blend([EASE(), BPR(n_factors=31)])'
         """
         own = {name: value for name, value in options.items() if "." not in name}
-        parts = dict(zip(self.recipes, _recipes_in(self.parts), strict=True))
+        parts = dict(zip(self.recipes, self._given, strict=True))
         for option in options.keys() - own.keys():
             name, _, inner = option.rpartition(".")
             if name not in parts:
                 raise OptionError(f"this blend has no part {name!r}; there are {', '.join(parts)}.")
             parts[name] = parts[name].with_options({inner: options[option]})
-        changed = super().with_options({"parts": tuple(parts.values()), **own})
-        assert isinstance(changed, Blend)
-        return changed
+        is_changed = len(own) < len(options)
+        return replace(self, **self._checked({**({"parts": tuple(parts.values())} if is_changed else {}), **own}))
 
     def bytes_needed(self, ratings: Ratings) -> int:
         """Return about how many bytes of memory a fit needs besides the ratings.
@@ -173,8 +179,8 @@ class Blend(Recipe):
             >>> palate.Blend(["EASE", palate.ImplicitALS(n_factors=64)]).label(), palate.Blend().label()
             ('Blend([EASE(), ImplicitALS(n_factors=64)])', 'Blend()')
         """
-        parts = ", ".join(part.label() for part in _recipes_in(self.parts))
-        given = [] if self.parts == DEFAULT else [f"[{parts}]"]
+        parts = ", ".join(part.label() for part in self._given)
+        given = [] if self.parts is None else [f"[{parts}]"]
         given += [] if self.weights is None else [f"weights={list(self.weights)}"]
         given += [] if self.seed is None else [f"seed={self.seed}"]
         given += [f"n_threads={self.n_threads}"] if self.n_threads else []
@@ -209,11 +215,6 @@ class Blend(Recipe):
         models = [_fitted(name, recipe, rest, monitor)[0] for name, recipe in zip(again, recipes, strict=True)]
         hidden = replace(hidden, rest=rest.by_user())
         return choose_weights(models, hidden, self.n_threads)
-
-
-def _recipes_in(parts: Iterable[Recipe | str]) -> list[Recipe]:
-    """The parts of a blend, which are recipes since it was made."""
-    return [part for part in parts if isinstance(part, Recipe)]
 
 
 def _parts_of(given: Any) -> tuple[Recipe, ...]:
