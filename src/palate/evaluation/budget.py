@@ -98,7 +98,7 @@ def extrapolated(timed: list[tuple[int, float]], n_ratings: int) -> float:
     return max(quick, slow) + slope * (n_ratings - more)
 
 
-def tested(test: Ratings, n_items: int) -> Ratings:
+def drawn(test: Ratings, n_items: int) -> Ratings:
     """The test ratings of as many users as MAX_SCORES allows, drawn at random, always the same; all where it can be."""
     users = np.unique(test.user_codes)
     n = max(MIN_TESTED, MAX_SCORES // max(n_items, 1))

@@ -13,7 +13,7 @@ import numpy as np
 from palate.answers.results import aligned
 from palate.data.ratings import Kind, Ratings
 from palate.errors import DataError, OptionError, PalateError
-from palate.evaluation.budget import Budget, tested
+from palate.evaluation.budget import Budget, drawn
 from palate.evaluation.cost import Cost, saved_size
 from palate.evaluation.evaluating import check_attribute, evaluate
 from palate.evaluation.list_metrics import attribute_sets
@@ -70,7 +70,7 @@ class Entry:
     @property
     def is_measured(self) -> bool:
         """True if the recipe was fitted and measured."""
-        return self.report is not None
+        return not self.failed and not self.left_out
 
     def measure(self, name: str) -> Measure:
         """Return a measure of the report.
@@ -162,9 +162,9 @@ class Comparison:
     def heading(self) -> str:
         """The line above the table: the sizes of the data."""
         noun = "likes" if self.kind == "implicit" else "ratings"
-        drawn = "" if self.n_tested is None else f" (of {self.n_tested:,} users, drawn at random)"
+        of_users = "" if self.n_tested is None else f" (of {self.n_tested:,} users, drawn at random)"
         return (
-            f"{self.n_train:,} {noun} to learn from, {self.n_test:,} to test on{drawn}; {self.n_users:,} users, "
+            f"{self.n_train:,} {noun} to learn from, {self.n_test:,} to test on{of_users}; {self.n_users:,} users, "
             f"{self.n_items:,} items"
         )
 
@@ -321,7 +321,7 @@ def compare(
     show = sys.stderr.isatty() if progress == "auto" else progress
     options: dict[str, Any] = {"k": ks, "attribute": attribute, "n_bootstrap": n_bootstrap, "seed": seed}
     measure = main_measure(ks) if train.is_implicit else "rmse"
-    some = test if seconds is None else tested(test, train.n_items)
+    some = test if seconds is None else drawn(test, train.n_items)
     n_tested = len(np.unique(some.user_codes))  # users
     budget, left_out = _budget(seconds, n_tested * train.n_items if test.is_implicit else 0), {}
     if budget is not None:
