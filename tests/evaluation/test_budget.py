@@ -50,7 +50,7 @@ def likes():
 def small_samples(monkeypatch):
     """Every set is large, and samples are small."""
     monkeypatch.setattr(budget, "FEW", 10)
-    monkeypatch.setattr(budget, "SAMPLES", (100, 200))
+    monkeypatch.setattr(budget, "SAMPLES", (20, 40))
 
 
 def left_out_of(found):
@@ -63,6 +63,7 @@ def test_the_line_through_two_times_tells_the_whole():
     assert extrapolated([(100, 1.0), (200, 1.0)], 10**9) == 1.0  # the same whatever the ratings
     assert extrapolated([(100, 1.0), (200, 0.8)], 10**9) == 1.0  # a clock that was disturbed
     assert extrapolated([(100, 0.0), (100, 0.0)], 500) == 0.0
+    assert extrapolated([(100, 0.5)], 1000) == 5.0
 
 
 def test_few_ratings_are_compared_without_estimates(likes, monkeypatch):
@@ -76,7 +77,7 @@ def test_few_ratings_are_compared_without_estimates(likes, monkeypatch):
 def test_estimates_are_those_of_samples_of_whole_users(likes, small_samples):
     train = likes[0]
     Sleeps.sizes.clear()
-    plan = Budget(60.0, n_scores=0)
+    plan = Budget(1.0, n_scores=0)
     assert plan.plan({"slow": Sleeps(seconds=200.0)}, train, lambda _: None) == {}
     assert plan.needs["slow"].seconds == pytest.approx(200e-6 * len(train), rel=0.5)
     counts = np.sort(train.by_user().counts)
@@ -85,18 +86,18 @@ def test_estimates_are_those_of_samples_of_whole_users(likes, small_samples):
 
 
 def test_what_would_not_end_is_left_out_and_said_so(likes, small_samples, capsys):
-    recipes = {"quick": Sleeps(), "slow": Sleeps(seconds=1e5), "popular": palate.Popularity()}
+    recipes = {"quick": Sleeps(), "slow": Sleeps(seconds=2e4), "popular": palate.Popularity()}
     Sleeps.sizes.clear()
     seen = []
-    found = compare(*likes, recipes, seconds=60, n_bootstrap=5, progress=True, callback=seen.append)
+    found = compare(*likes, recipes, seconds=6, n_bootstrap=5, progress=True, callback=seen.append)
     assert list(left_out_of(found)) == ["slow"]
     assert re.fullmatch(
-        r"it would take about .*, and of the 60 seconds that the comparison may take, .* are left; "
+        r"it would take about .*, and of the 6 seconds that the comparison may take, .* are left; "
         r"give more seconds, or compare fewer recipes\.",
         found["slow"].left_out,
     )
     assert max(Sleeps.sizes) == len(likes[0])  # of the quick one; of the slow one there were samples only
-    assert len(Sleeps.sizes) == 5
+    assert len(Sleeps.sizes) == 4  # the quick one needs one sample only
     assert [entry.name for entry in seen] == ["quick", "slow", "popular"]
     assert found.entries[-1].name == "slow" and not found["slow"].is_measured and found["quick"].is_measured
     assert found.notes[-1] == f"slow was left out: {found['slow'].left_out}" == str(found).splitlines()[-1]

@@ -22,6 +22,7 @@ SAMPLES = 50_000, 100_000  # ratings of the users whose fits are timed
 FEW = 400_000  # ratings to learn from: with no more than these, no fit is left out beforehand
 MAX_SCORES = 2_000_000_000  # pairs of a test user and an item that are ranked for each recipe
 MIN_TESTED = 1000  # users, whatever the number of items
+SMALL_SHARE = 0.02  # of the time: a fit that takes no more, in proportion to one sample, needs no other
 SECONDS_PER_SCORE = 1e-8  # of ranking, with everything around it
 
 
@@ -87,12 +88,25 @@ class Budget:
                 self.needs[name] = Needs(n_bytes, np.inf)
                 return f"the {as_time(self.seconds)} that the comparison may take were over before its turn."
             timed.append(_timed(recipe, _of_some_users(train, size)))
+            if in_proportion(timed[0], len(train)) < SMALL_SHARE * self.seconds:
+                break  # it needs no closer look
         self.needs[name] = Needs(n_bytes, measuring + extrapolated(timed, len(train)))
         return ""
 
 
+def in_proportion(timed: tuple[int, float], n_ratings: int) -> float:
+    """The seconds of a fit to n_ratings, if they grew with the ratings: more than they do, as some work is the same."""
+    few, seconds = timed
+    return seconds * n_ratings / max(few, 1)
+
+
 def extrapolated(timed: list[tuple[int, float]], n_ratings: int) -> float:
-    """The seconds of a fit to n_ratings: a straight line through two (ratings, seconds), and never below the larger."""
+    """The seconds of a fit to n_ratings: a straight line through two (ratings, seconds), and never below the larger.
+
+    In proportion if there is only one.
+    """
+    if len(timed) == 1:
+        return in_proportion(timed[0], n_ratings)
     (few, quick), (more, slow) = timed
     slope = max(slow - quick, 0.0) / max(more - few, 1)
     return max(quick, slow) + slope * (n_ratings - more)
