@@ -12,7 +12,7 @@ import pytest
 import palate
 from palate.errors import OptionError
 from palate.evaluation import budget, compare
-from palate.evaluation.budget import Budget, drawn, extrapolated
+from palate.evaluation.budget import Budget, drawn, extrapolated, of_some_users
 from palate.recipes.base import Recipe
 
 
@@ -25,7 +25,7 @@ class Sleeps(palate.Popularity):
 
     def _fit(self, ratings, monitor):
         self.sizes.append(len(ratings))
-        time.sleep(self.seconds * len(ratings) / 1e6)
+        time.sleep(self.seconds * len(ratings) / 1e6 if self.seconds < 1000 else 0)  # longer ones are not waited for
         return super()._fit(ratings, monitor)
 
 
@@ -40,6 +40,14 @@ class Large(palate.Popularity):
         raise AssertionError("it was not to be fitted")
 
 
+@dataclass(frozen=True)
+class Breaks(palate.Popularity):
+    """A recipe with a bug."""
+
+    def _fit(self, ratings, monitor):  # noqa: ARG002
+        raise RuntimeError("a bug")
+
+
 @pytest.fixture(scope="module")
 def likes():
     whole = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1500, seed=1).likes(at_least=4)
@@ -48,9 +56,16 @@ def likes():
 
 @pytest.fixture
 def small_samples(monkeypatch):
-    """Every set is large, and samples are small."""
+    """Every set is large, and samples are small. What Sleeps says that it takes is what the clock shows."""
+
+    fit_timed = budget._timed
+
+    def timed(recipe, ratings):
+        return fit_timed(recipe, ratings)[0], getattr(recipe, "seconds", 0.0) * len(ratings) / 1e6
+
     monkeypatch.setattr(budget, "FEW", 10)
     monkeypatch.setattr(budget, "SAMPLES", (20, 40))
+    monkeypatch.setattr(budget, "_timed", timed)
 
 
 def left_out_of(found):
@@ -74,25 +89,43 @@ def test_few_ratings_are_compared_without_estimates(likes, monkeypatch):
     assert found.n_tested is None
 
 
-def test_estimates_are_those_of_samples_of_whole_users(likes, small_samples):
+@pytest.mark.parametrize("seconds", [5000.0, 10.0])
+def test_estimates_are_those_of_samples_of_whole_users(likes, small_samples, seconds):
+    """Of two samples, or of one where the fit is quick in proportion to it."""
     train = likes[0]
     Sleeps.sizes.clear()
-    plan = Budget(1.0, n_scores=0)
-    assert plan.plan({"slow": Sleeps(seconds=200.0)}, train, lambda _: None) == {}
-    assert plan.needs["slow"].seconds == pytest.approx(200e-6 * len(train), rel=0.5)
+    plan = Budget(10.0, n_scores=1000)
+    assert plan.plan({"some": Sleeps(seconds=seconds)}, train, lambda _: None) == {}
+    expected = seconds * len(train) / 1e6 + 1000 * budget.SECONDS_PER_SCORE
+    assert plan.needs["some"].seconds == pytest.approx(expected, rel=1e-6)
+    assert len(Sleeps.sizes) == (2 if seconds > 1000 else 1)
     counts = np.sort(train.by_user().counts)
-    for size, wanted in zip(Sleeps.sizes, budget.SAMPLES, strict=True):
+    for size, wanted in zip(Sleeps.sizes, budget.SAMPLES, strict=False):
         assert wanted <= size <= wanted + counts[-1]
 
 
+def test_a_sample_holds_some_users_with_all_that_is_theirs_and_no_others():
+    frame = palate.datasets.synthetic(50, 20, 600, seed=2).to_frame()
+    users = pl.DataFrame({"user": frame["user"].unique(maintain_order=True)}).with_row_index("age")
+    times = frame.with_columns(time=pl.int_range(1000, 1000 + len(frame)))
+    whole = palate.read(times, users=users)
+    some = of_some_users(whole, 90)
+    assert 90 <= len(some) < 150
+    assert set(some.user_vocabulary) == set(some.to_frame()["user"]) and some.n_items == whole.n_items
+    own = whole.to_frame().filter(pl.col("user").is_in(list(some.user_vocabulary)))
+    assert some.to_frame().sort("user", "item").equals(own.sort("user", "item"))
+    ages = dict(users.select("user", "age").iter_rows())
+    assert some.user_table["age"].to_list() == [ages[user] for user in some.user_vocabulary]
+
+
 def test_what_would_not_end_is_left_out_and_said_so(likes, small_samples, capsys):
-    recipes = {"quick": Sleeps(), "slow": Sleeps(seconds=2e4), "popular": palate.Popularity()}
+    recipes = {"quick": Sleeps(), "slow": Sleeps(seconds=1e6), "popular": palate.Popularity()}
     Sleeps.sizes.clear()
     seen = []
-    found = compare(*likes, recipes, seconds=6, n_bootstrap=5, progress=True, callback=seen.append)
+    found = compare(*likes, recipes, seconds=60, n_bootstrap=5, progress=True, callback=seen.append)
     assert list(left_out_of(found)) == ["slow"]
     assert re.fullmatch(
-        r"it would take about .*, and of the 6 seconds that the comparison may take, .* are left; "
+        r"it would take about .*, and of the 60 seconds that the comparison may take, .* are left; "
         r"give more seconds, or compare fewer recipes\.",
         found["slow"].left_out,
     )
@@ -113,11 +146,11 @@ def test_what_would_not_end_is_left_out_and_said_so(likes, small_samples, capsys
 
 def test_the_quickest_are_compared_first(likes, small_samples):
     """Each would end in the time, but not all of them."""
-    names = {f"{seconds}": Sleeps(seconds=seconds) for seconds in (4000.0, 500.0, 3000.0)}
-    plan = Budget(5.0, n_scores=0)
-    left_out = plan.plan(names, likes[0], lambda _: None)
-    assert "500.0" not in left_out
-    assert "4000.0" in left_out
+    whole = 1e6 / len(likes[0])  # Sleeps(seconds=whole) takes a second
+    names = {f"{seconds} s": Sleeps(seconds=whole * seconds) for seconds in (50, 5, 30)}
+    left_out = Budget(70.0, n_scores=0).plan(names, likes[0], lambda _: None)
+    assert list(left_out) == ["50 s"]
+    assert "about 50 seconds" in left_out["50 s"]
 
 
 def test_too_much_memory_is_left_out(likes):
@@ -143,8 +176,10 @@ def test_without_a_limit_everything_is_compared(likes, small_samples):
 
 
 def test_what_fails_on_a_sample_fails_in_the_comparison(likes, small_samples):
-    found = compare(*likes, {"als": palate.ALS(), "popular": palate.Popularity()}, n_bootstrap=5)
+    recipes = {"als": palate.ALS(), "breaks": Breaks(), "popular": palate.Popularity()}
+    found = compare(*likes, recipes, n_bootstrap=5)
     assert "implicit feedback" in found["als"].failed
+    assert found["breaks"].failed == "RuntimeError: a bug"
     assert found.best.name == "popular"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from palate.data.ratings import Ratings
-from palate.errors import PalateError
+from palate.data.vocabulary import Vocabulary
 from palate.recipes.base import Recipe
 from palate.recipes.costs import Needs, as_bytes, as_time, available_memory
 
@@ -87,7 +87,7 @@ class Budget:
             if self.left <= 0:
                 self.needs[name] = Needs(n_bytes, np.inf)
                 return f"the {as_time(self.seconds)} that the comparison may take were over before its turn."
-            timed.append(_timed(recipe, _of_some_users(train, size)))
+            timed.append(_timed(recipe, of_some_users(train, size)))
             if in_proportion(timed[0], len(train)) < SMALL_SHARE * self.seconds:
                 break  # it needs no closer look
         self.needs[name] = Needs(n_bytes, measuring + extrapolated(timed, len(train)))
@@ -123,13 +123,27 @@ def drawn(test: Ratings, n_items: int) -> Ratings:
     return test[kept[test.user_codes]]
 
 
-def _of_some_users(ratings: Ratings, size: int) -> Ratings:
-    """All ratings of random users, who have about `size` ratings together."""
+def of_some_users(ratings: Ratings, size: int) -> Ratings:
+    """All ratings of random users, who have about `size` ratings together, and of no other users; all items stay."""
     order = np.random.Generator(np.random.Philox(0)).permutation(ratings.n_users)
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)[order]
     kept = np.zeros(ratings.n_users, bool)
     kept[order[: 1 + int(np.searchsorted(np.cumsum(counts), size))]] = True
-    return ratings[kept[ratings.user_codes]]
+    some = ratings[kept[ratings.user_codes]]
+    codes = np.cumsum(kept) - 1
+    return Ratings(
+        codes[some.user_codes],
+        some.item_codes,
+        some.values,
+        user_vocabulary=Vocabulary.in_order(ratings.user_vocabulary.labels[kept], what="user"),
+        item_vocabulary=ratings.item_vocabulary,
+        times=some.times,
+        weights=some.weights,
+        user_table=None if ratings.user_table is None else ratings.user_table.filter(kept),
+        item_table=ratings.item_table,
+        kind=ratings.kind,
+        like_threshold=ratings.like_threshold,
+    )
 
 
 def _timed(recipe: Recipe, ratings: Ratings) -> tuple[int, float]:
@@ -137,6 +151,6 @@ def _timed(recipe: Recipe, ratings: Ratings) -> tuple[int, float]:
     start = time.perf_counter()
     try:
         recipe.fit(ratings, progress=False)
-    except PalateError:
+    except Exception:  # the comparison reports it, whatever it is
         return len(ratings), 0.0
     return len(ratings), time.perf_counter() - start

@@ -60,7 +60,7 @@ def compare(
             implicit ratings.
         attribute (str or None, default None): A column of the item table by which the diversity of lists is measured
             too. Only for implicit ratings.
-        seconds (float or None, default 1800): How long the comparison may take, above 0; a fit that was estimated too
+        seconds (float or None, default 1800.0): How long the comparison may take, above 0; a fit that was estimated too
             short is not stopped. None: all recipes are compared, on all test users, however long it takes.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap; 0 or more.
