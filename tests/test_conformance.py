@@ -30,32 +30,43 @@ RECIPES = {
     "BPR": palate.BPR(n_factors=8, n_epochs=60, seed=1),
     "EASE": palate.EASE(),
     "SparseEASE": palate.SparseEASE(k=20),
+    "Blend": palate.Blend([palate.EASE(), palate.ImplicitALS(n_factors=8, seed=1)]),
     "Neighbors, likes": palate.Neighbors(),
     "Neighbors of users, likes": palate.Neighbors(by="users"),
     "Popularity, likes": palate.Popularity(),
 }
 IMPLICIT = {
-    "ImplicitALS", "BPR", "EASE", "SparseEASE", "Neighbors, likes", "Neighbors of users, likes", "Popularity, likes"
-}  # fmt: skip
-FACTORS = {"Bayes", "ALS", "SGD", "SGD in a range", "ImplicitALS", "BPR"}
-HISTORIES = {"Neighbors", "Neighbors of users", "EASE", "SparseEASE", "Neighbors, likes", "Neighbors of users, likes"}
+    *("ImplicitALS", "BPR", "EASE", "SparseEASE", "Blend"),
+    *("Neighbors, likes", "Neighbors of users, likes", "Popularity, likes"),
+}
+SAMPLED = {"Bayes", "ALS", "SGD", "SGD in a range", "ImplicitALS", "BPR"}  # random numbers begin or make the fit
+FACTORS = {*SAMPLED, "Blend"}
+HISTORIES = {
+    *("Neighbors", "Neighbors of users", "EASE", "SparseEASE", "Blend"),
+    *("Neighbors, likes", "Neighbors of users, likes"),
+}
 TASTES = {*FACTORS, *HISTORIES}
 RATES = {*TASTES, "Bias", "Mean"} - IMPLICIT
 INTERVALS = {"Bayes", "Bias", "Mean"}  # others claim them only when given ratings to validate on
 POSTERIOR = {"Bayes"}
 SEEDS = FACTORS
 THREADS = {*TASTES, "Bias"}
-SWEEPS = {*FACTORS, "Bias"}
+SWEEPS = {*SAMPLED, "Bias"}
 MEASURES = {  # what similar_items and similar_users call how similar they are, where it is not the cosine
     "EASE": ("weight", "cosine"),
     "SparseEASE": ("weight", "cosine"),
+    "Blend": ("score", "cosine"),
     "Neighbors": ("similarity", "cosine"),
     "Neighbors, likes": ("similarity", "cosine"),
     "Neighbors of users": ("cosine", "pearson"),
 }
 
 # Models that cannot fold in an item, and how their error begins.
-REFUSED_ITEMS = {**dict.fromkeys(HISTORIES, "cannot compute those of a new item"), "BPR": "BPR cannot fold in an item"}
+REFUSED_ITEMS = {
+    **dict.fromkeys(HISTORIES, "cannot compute those of a new item"),
+    "BPR": "BPR cannot fold in an item",
+    "Blend": "this model is a blend",
+}
 IGNORES_COUNTS = {"BPR"}  # only whether an item was chosen matters, not how often
 
 # Given the items, a user's vector follows from the user's ratings alone.
@@ -893,7 +904,8 @@ COUNTS_IGNORED = {
     "ImplicitALS in blocks": palate.ImplicitALS(n_factors=70, confidence="equal", seed=1),
     "EASE": palate.EASE(confidence="equal"),
     "SparseEASE": palate.SparseEASE(k=20, confidence="equal"),
-    **{name: RECIPES[name] for name in IMPLICIT - {"ImplicitALS", "EASE", "SparseEASE"}},
+    "Blend": palate.Blend([palate.EASE(confidence="equal"), palate.ImplicitALS(n_factors=8, confidence="equal")]),
+    **{name: RECIPES[name] for name in IMPLICIT - {"ImplicitALS", "EASE", "SparseEASE", "Blend"}},
 }
 
 
@@ -932,7 +944,7 @@ def everything(rec):
     """What a model answers to everything, as one comparable value."""
     options = [{"by": by} for by in ("lower", "thompson") if rec.has_posterior]
     kind = rec.model.recipe["name"]
-    has_histories = kind in ("EASE", "SparseEASE", "Neighbors")
+    has_histories = kind in ("EASE", "SparseEASE", "Blend", "Neighbors")
     new_item = as_given(rec, {"u1": 5, "u2": 1})
     frames = [
         rec.predict(pairs_of(rec)),

@@ -21,6 +21,7 @@ _HOMES = {
     "BPR": "recipes",
     "Bayes": "recipes",
     "Bias": "recipes",
+    "Blend": "recipes",
     "EASE": "recipes",
     "ImplicitALS": "recipes",
     "Mean": "recipes",
@@ -67,7 +68,20 @@ if TYPE_CHECKING:
     )
     from palate.data.vocabulary import Vocabulary
     from palate.evaluation import compare, cross_validate, evaluate
-    from palate.recipes import ALS, BPR, EASE, SGD, Bayes, Bias, ImplicitALS, Mean, Neighbors, Popularity, SparseEASE
+    from palate.recipes import (
+        ALS,
+        BPR,
+        EASE,
+        SGD,
+        Bayes,
+        Bias,
+        Blend,
+        ImplicitALS,
+        Mean,
+        Neighbors,
+        Popularity,
+        SparseEASE,
+    )
     from palate.recommender import Recommender, load
     from palate.tuning import tune
 
@@ -78,6 +92,7 @@ __all__ = [
     "SGD",
     "Bayes",
     "Bias",
+    "Blend",
     "ImplicitALS",
     "Mean",
     "Neighbors",

@@ -14,7 +14,9 @@ from helpers.command_line import answer, many, palate, parsed, refusal
 from palate.cli import options as opt
 from palate.cli.loading import RECIPES, TUNABLE, make_recipe
 from palate.cli.model_selection import fit_command
+from palate.errors import OptionError
 from palate.tuning import SPACES
+from palate.tuning.spaces import space_of
 
 pytest.importorskip("optuna", reason="needs palate[tune]")
 
@@ -126,6 +128,9 @@ def test_refusals(here):
         "tune stars.csv --resume t.csv --out t.csv": "give each a file of its own",
         "tune stars.csv --recipe Bias --weight-decay 3": "--weight-decay are given, so nothing is left",
         "tune stars.csv --recipe Bias --k 3": "Bias has no --k",
+        "tune stars.csv --likes 4 --recipe Blend --parts EASE": "2 to 8 recipes, got 1",
+        "tune stars.csv --likes 4 --recipe Blend --parts EASE,KNN": "there is no recipe 'KNN'",
+        "tune stars.csv --likes 4 --recipe Blend --parts EASE(": "give recipes with their options",
     }
     for done, (line, said) in zip(many(*told, cwd=here), told.items(), strict=True):
         assert said in refusal(done), line
@@ -175,8 +180,54 @@ def test_the_line_says_the_recipe_and_how_to_read(recipe, reading):
     assert given(words[2:]) == (recipe, reading)
 
 
+PARTS = [
+    ("ease, ImplicitALS(n_factors=64)", [library.EASE(), library.ImplicitALS(n_factors=64)]),
+    ("Neighbors(by='users', k=7), BPR(seed=3)", [library.Neighbors(by="users", k=7), library.BPR(seed=3)]),
+]
+
+
+@pytest.mark.parametrize(("text", "parts"), PARTS)
+def test_the_parts_of_a_blend_can_be_typed(text, parts):
+    recipe = library.Blend(parts)
+    assert make_recipe("blend", {"parts": text}) == recipe
+    words = shlex.split(fit_command("plays.csv", recipe, {"kind": "implicit"}, {}))
+    assert given(words[2:]) == (recipe, {"kind": "implicit"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "EASE(",
+            "[",
+            "EASE(1)",
+            "EASE(*[1])",
+            "EASE(**{'k': 1})",
+            "os.system('x')",
+            "EASE()()",
+            "3",
+            "\0",
+            "(" * 9000,
+        ),
+        *("EASE(dropout=open('x'))", "EASE(k=3)", "EASE(dropout=7)", "Foo", "", "EASE", "EASE, Blend", "(" * 9000),
+    ],
+)
+def test_parts_that_are_no_recipes_are_refused(text):
+    with pytest.raises(OptionError):
+        make_recipe("Blend", {"parts": text})
+
+
+def test_the_parts_of_a_blend_are_tuned_but_for_what_each_fit_chooses():
+    space = space_of(library.Blend(), library.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4), None)
+    assert set(space) == {
+        *("SparseEASE.k", "SparseEASE.user_exponent", "SparseEASE.item_exponent"),
+        *("ImplicitALS.n_factors", "ImplicitALS.unobserved_weight"),
+    }
+
+
 def test_every_option_that_is_tuned_can_be_typed():
     typed = set(opt.for_recipe(opt.FIT_OPTIONS))
     assert set(TUNABLE) == set(SPACES) <= set(RECIPES)
     for name, space in SPACES.items():
+        assert name != "Blend" or space == {}  # its parts have spaces
         assert set(space) <= typed & {field.name for field in fields(library.recipes.RECIPES[name])}

@@ -365,13 +365,13 @@ def test_the_table_by_columns_rows_and_lines():
 def test_an_entry_as_plain_values_has_none_for_what_is_missing():
     plain = by_hand().to_dict()
     assert [list(entry.values()) for entry in plain["entries"]] == [
-        ["one", "One()", 1.5, 3_000_000, 250_000, None, None],
-        ["two", "Two()", 0.25, None, None, None, None],
-        ["bad", "Bad()", None, None, None, "it broke", None],
+        ["one", "One()", 1.5, 3_000_000, 250_000, None, None, None],
+        ["two", "Two()", 0.25, None, None, None, None, None],
+        ["bad", "Bad()", None, None, None, "it broke", None, None],
     ]
     assert (plain["kind"], plain["measure"], plain["k"], plain["read"]) == ("explicit", "rmse", [5, 10, 20], {})
     frame = by_hand().to_frame()
-    assert frame.columns == ["recipe", "seconds", "memory", "size", "failed"]
+    assert frame.columns == ["recipe", "seconds", "memory", "size", "failed", "left_out"]
     assert frame["seconds"].to_list() == [1.5, 0.25, None]
     assert frame["failed"].to_list() == [None, None, "it broke"]
     assert math.isnan(by_hand()["one"].measure("rmse").value)

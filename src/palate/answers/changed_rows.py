@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, take_rows, transpose_rows, weighted_deviation, weighted_mean
 from palate.kernels.blas import single_threaded_blas
+from palate.models.blend import BlendedFactors
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, weighted_choices, with_confidence_of, with_given_weights
@@ -52,6 +53,10 @@ def with_changed_ratings(
     whole = replace(model, history=history, limits=limits, training=training, metrics={}, step_distribution=steps)
     if isinstance(model.factors, ItemWeights) and model.factors.regression is not None:
         return replace(whole, factors=with_late_items(model.factors, history, changed[1]))
+    if isinstance(model.factors, BlendedFactors):
+        alone = (replace(model, factors=part.factors) for part in model.factors.parts)
+        parts = [with_changed_ratings(one, history, targets, changed, note).factors for one in alone]
+        return replace(whole, factors=replace(model.factors, history=history).with_parts(parts))
     if model.factors.user_prior.alpha == 0:
         return whole if isinstance(model.factors, HistoryFactors) else _recounted(whole)
     n_items, all_users = len(model.item_vocabulary), np.arange(len(model.user_vocabulary), dtype=np.int32)

@@ -27,6 +27,7 @@ from palate.data.timestamps import Timestamp
 from palate.data.titles import Titles
 from palate.data.vocabulary import Label
 from palate.errors import OptionError
+from palate.models.blend import BlendedFactors
 from palate.models.factors import Codes, Doubles, Factors, as_partner
 from palate.models.history_factors import HistoryFactors
 from palate.models.model import Model, UserRows
@@ -69,8 +70,10 @@ def explain_row(
     row_what, column_what = model.user_vocabulary.what, model.item_vocabulary.what
     mean, scale = model.factors.mean, model.factors.scale
     own, known = contributions(model, user_rows, item_code)
-    inner = scale * (x[:-1] @ y[:-1])
-    if isinstance(model.factors, HistoryFactors):
+    inner, blend = scale * (x[:-1] @ y[:-1]), _shares_of_blend(model, user_rows, item_code)
+    if blend:
+        inner = sum(blend.values())
+    elif isinstance(model.factors, HistoryFactors):
         inner = own.sum() + model.factors.cold_start_part(user_rows.history, item_code)
     score_parts = {row_what: scale * x[-1], column_what: scale * y[-1], "factors": inner, **(effects or {})}
     curve = model.factors if score_variance is None else replace(model.factors, score_variance=float(score_variance[0]))
@@ -92,7 +95,17 @@ def explain_row(
         known=_by_name(model.user_info, known),
         rest=float(parts[row_what] + parts["factors"] - own.sum() - known.sum()),
         kind=model.kind,
+        blend=blend,
     )
+
+
+def _shares_of_blend(model: Model, user_rows: UserRows, item_code: int) -> dict[str, float]:
+    """What each part of a blend adds to the score, by name; empty for other models."""
+    if not isinstance(model.factors, BlendedFactors):
+        return {}
+    users = model.factors.with_users(user_rows.vectors, user_rows.history)
+    parts = users.score_parts(user_rows.vectors, _one(0), _one(item_code))
+    return {name: float(share[0]) for name, share in parts.items()}
 
 
 def _reasons(model: Model, history: CompressedRows, shares: Doubles, titles: Titles | None) -> list[Reason]:
@@ -128,6 +141,8 @@ def _by_name(info: SideInfo | None, shares: Doubles) -> dict[str, float]:
 
 def contributions(model: Model, user_rows: UserRows, item_code: int) -> tuple[Doubles, Doubles]:
     """How far each own rating (n_ratings,) and each group of features (n_groups,) moves the score of an item."""
+    if isinstance(model.factors, BlendedFactors):
+        return _of_blend(model, model.factors, user_rows, item_code), np.zeros(0)
     if isinstance(model.factors, PairwiseFactors):
         return model.factors.contributions(user_rows.history, user_rows.vectors[0], item_code), np.zeros(0)
     if isinstance(model.factors, HistoryFactors):
@@ -136,6 +151,15 @@ def contributions(model: Model, user_rows: UserRows, item_code: int) -> tuple[Do
     if model.posterior is None:
         return _under_prior(model, user_rows, item_code), np.zeros(0)
     return _under_draws(model, model.posterior, user_rows, item_code)
+
+
+def _of_blend(model: Model, blend: BlendedFactors, user_rows: UserRows, item_code: int) -> Doubles:
+    """Contributions of own choices, (n,): the sum over the parts, each asked as if it were alone."""
+    total = np.zeros(len(user_rows.history.indices))
+    for part, vectors in zip(blend.parts, blend.vectors_of(user_rows.vectors), strict=True):
+        alone = replace(model, factors=part.factors)
+        total += part.multiplier * contributions(alone, replace(user_rows, vectors=vectors), item_code)[0]
+    return total
 
 
 def _under_prior(model: Model, user_rows: UserRows, item_code: int) -> Doubles:

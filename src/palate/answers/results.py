@@ -120,6 +120,7 @@ class Explanation:
         known (dict): {name: share} of the user's side information: "history" (which items were rated, whatever the
             ratings) and the columns of the user table. CrossTab.known is something else: observed ratings.
         kind (str): "explicit" or "implicit", as the training ratings were.
+        blend (dict): Of a blend: {name: share} of its parts, which add up to the prediction. Empty for other models.
 
     Example:
         >>> import palate
@@ -139,11 +140,14 @@ class Explanation:
     rest: float
     known: dict[str, float] = field(default_factory=dict)
     kind: Kind = "explicit"
+    blend: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         name = self.title or str(self.item)
         if self.kind == "implicit":
-            return "\n".join([f"{name} for {self.user}: score {self.prediction:.3f}", *self._reason_lines()])
+            shares = ", ".join(f"{part} {share:+.3f}" for part, share in self.blend.items())
+            score = f"score {self.prediction:.3f}" + (f" ({shares})" if shares else "")
+            return "\n".join([f"{name} for {self.user}: {score}", *self._reason_lines()])
         lines = [f"{name} for {self.user}: {self.prediction:.2f}"]
         lines += [
             f"  {part:>8} {value:+.2f}" for part, value in self.parts.items() if part != "limit" or abs(value) >= 0.005
@@ -193,6 +197,7 @@ class Explanation:
             "known": self.known,
             "rest": self.rest,
             "kind": self.kind,
+            "blend": self.blend,
         }
 
 

@@ -21,7 +21,8 @@ from palate.data.rows import CompressedRows, entries_at, row_codes, rows_of_entr
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
-from palate.models.factors import Codes, Floats
+from palate.models.blend import BlendedFactors
+from palate.models.factors import Codes, Factors, Floats
 from palate.models.fitted_prior import is_fitted, with_fitted_priors
 from palate.models.item_weights import ItemWeights
 from palate.models.model import Model
@@ -104,8 +105,13 @@ def forget(model: Model, users: Any, items: Any) -> Model:
 def _check_updatable(model: Model) -> None:
     if isinstance(model.factors, Network):
         raise OptionError("a neural net cannot be updated row by row; train it again on all ratings.")
-    if isinstance(model.factors, PairwiseFactors):
+    if any(isinstance(factors, PairwiseFactors) for factors in _alone(model.factors)):
         raise OptionError("BPR cannot be updated item by item; train it again on all choices.")
+
+
+def _alone(factors: Factors) -> list[Factors]:
+    """The factors of a model, or those of each part of a blend."""
+    return [part.factors for part in factors.parts] if isinstance(factors, BlendedFactors) else [factors]
 
 
 def _with_prior_of_today(model: Model) -> Model:
@@ -142,7 +148,8 @@ def _check_kind(model: Model, ratings: Ratings) -> None:
 
 def _check_items(model: Model, items: Vocabulary, codes: Codes) -> None:
     """Raise OptionError for choices of items that had none before, if only a fit can give them item-item weights."""
-    if not isinstance(model.factors, ItemWeights) or model.factors.regression is not None or model.kind == "explicit":
+    alone = [factors for factors in _alone(model.factors) if isinstance(factors, ItemWeights)]
+    if model.kind == "explicit" or all(factors.regression is not None for factors in alone):
         return
     counts = np.bincount(model.history.indices, minlength=len(items))
     new = np.unique(codes[counts[codes] == 0])

@@ -161,9 +161,15 @@ def _counts(model: Model) -> dict[str, str]:
 
 def recipe_of(rec: Recommender) -> str:
     """Return the recipe's name with the options that are set."""
-    options = {name: value for name, value in rec.model.recipe.items() if name != "name" and value is not None}
-    name = rec.model.recipe.get("name", "a model")
-    return f"{name}({', '.join(f'{option}={value}' for option, value in options.items())})"
+    return _recipe_in(rec.model.recipe)
+
+
+def _recipe_in(stored: dict[str, Any]) -> str:
+    """Return a stored recipe as text; the parts of a blend are recipes too."""
+    options = {name: value for name, value in stored.items() if name != "name" and value is not None}
+    if isinstance(parts := options.get("parts"), list):
+        options["parts"] = f"[{', '.join(_recipe_in(part) for part in parts)}]"
+    return f"{stored.get('name', 'a model')}({', '.join(f'{option}={value}' for option, value in options.items())})"
 
 
 def size_of(path: Path) -> str:
@@ -182,6 +188,8 @@ def _training(model: Model) -> str:
     parts = [f"{passes}in {training.get('seconds', 0):.2f} s"]
     parts += [f"train rmse {error:.4f}"] if isinstance(error, float) else []
     parts += [f"weight decay {training['weight_decay']:.3g}"] if "weight_decay" in training else []
+    if isinstance(weights := training.get("weights"), dict):
+        parts += ["weights " + ", ".join(f"{part} {weight:.2g}" for part, weight in weights.items())]
     ended = training.get("ended", "finished")
     return ", ".join(parts + ([str(ended)] if ended != "finished" else []))
 

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from palate.recipes.base import Recipe
     from palate.recommender import Recommender
 
-RECIPES = ("Bayes", "ALS", "SGD", "Bias", "Mean", "ImplicitALS", "EASE", "SparseEASE", "Neighbors", "BPR", "Popularity")
+RECIPES = (
+    *("Bayes", "ALS", "SGD", "Bias", "Mean", "Blend", "ImplicitALS", "EASE", "SparseEASE", "Neighbors", "BPR"),
+    "Popularity",
+)
 TUNABLE = (
     "Bayes",
     "ALS",
     "SGD",
     "Bias",
+    "Blend",
     "ImplicitALS",
     "EASE",
     "SparseEASE",
@@ -154,7 +158,33 @@ def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
     if foreign:
         has = ", ".join(map(typed, sorted(own & set(for_recipe(FIT_OPTIONS))))) or "none"
         raise OptionError(f"{recipe.__name__} has no {', '.join(foreign)}; its options: {has}.")
-    return recipe(**{option: value for option, value in options.items() if option in own})
+    given = {option: value for option, value in options.items() if option in own}
+    return recipe(**given | ({"parts": parts_of(given["parts"])} if "parts" in given else {}))
+
+
+def parts_of(text: str) -> list[Recipe]:
+    """Return the recipes in a text such as "EASE, ImplicitALS(n_factors=64)"; raise OptionError for anything else."""
+    import ast
+
+    try:
+        listed = ast.parse(f"[{text}]", mode="eval").body
+        return [_call_of(node) for node in listed.elts] if isinstance(listed, ast.List) else []
+    except OptionError:  # of a recipe
+        raise
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise OptionError(
+            f'--parts {text[:80]!r}: give recipes with their options, such as "EASE, ImplicitALS(n_factors=64)".'
+        ) from None
+
+
+def _call_of(node: Any) -> Recipe:
+    """Return the recipe in a parsed name, or call with plain values; raise ValueError for other code."""
+    import ast
+
+    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+    if not isinstance(call.func, ast.Name) or call.args:
+        raise ValueError("no recipe")
+    return make_recipe(call.func.id, {str(key.arg): ast.literal_eval(key.value) for key in call.keywords})
 
 
 def default_recipe(reading: dict[str, Any]) -> str:

@@ -55,6 +55,9 @@ def compare(
     attribute: Annotated[
         str | None, Option(metavar="COLUMN", help="Implicit ratings: column of --items to measure diversity by.")
     ] = None,
+    seconds: Annotated[
+        float, Option(help="How long it may take; recipes that there is no time for are left out.")
+    ] = 1800.0,
     seed: Annotated[int, Option(help="Seed of the held-out part and of the bootstrap.")] = 0,
     out: opt.Report = None,
     json: opt.Json = False,
@@ -69,7 +72,8 @@ def compare(
     ratings = read_ratings(data, reading)
     train, held_out = hold_out(ratings, test, seed)
     check_held_out(test, held_out)
-    comparison = compare_recipes(train, held_out, names or None, k=tuple(k or KS), attribute=attribute, seed=seed)
+    options: dict[str, Any] = {"k": tuple(k or KS), "attribute": attribute, "seconds": seconds, "seed": seed}
+    comparison = compare_recipes(train, held_out, names or None, **options)
     if json:
         printing.print_json(comparison.to_dict())
     else:
@@ -78,8 +82,8 @@ def compare(
         _print_comparison(comparison)
     if out is not None:
         printing.write_report("comparison", comparison, comparison.to_frame(), out)
-    if comparison.entries[0].failed:
-        raise OptionError("every recipe failed.")
+    if not comparison.entries[0].is_measured:
+        raise OptionError(f"every recipe {'failed' if comparison.entries[0].failed else 'was left out'}.")
 
 
 def _print_comparison(comparison: Comparison) -> None:

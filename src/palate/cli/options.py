@@ -232,6 +232,12 @@ FIT_OPTIONS: dict[str, Any] = {
         "ImplicitALS, EASE, SparseEASE: weight counts relative to the user's mean count, or equal.",
         metavar="CHOICE",
     ),
+    "parts": _text(
+        "parts",
+        LEARNING,
+        'Blend: which recipes it adds up, such as "EASE, ImplicitALS(n_factors=64)".',
+        metavar="RECIPES",
+    ),
     "by": _text("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
     "k": _number("k", int, "Neighbors, SparseEASE: number of neighbors of an item or user."),
     "shrinkage": _number(
@@ -379,6 +385,8 @@ def _words(name: str, value: Any) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, bool):
         return [flag] if value else [f"--{'without-time' if name == 'with_time' else 'no-' + flag[2:]}"]
+    if name == "parts":
+        return [flag, ", ".join(part.label().removesuffix("()") for part in value)]
     if isinstance(value, list):  # of an option that is repeated
         return [word for one in value for word in (flag, str(one))]
     values = value if isinstance(value, tuple) else [value]

@@ -1,6 +1,7 @@
 """Evaluation: how good a model is on held-out ratings, with bootstrap intervals, beside trivial baselines."""
 
-from palate.evaluation.comparing import Comparison, Entry, compare
+from palate.evaluation.comparing import compare
+from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cross_validation import CrossValidation, cross_validate
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.matching import training_ratings

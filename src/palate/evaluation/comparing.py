@@ -2,238 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from palate.answers.results import aligned
-from palate.data.ratings import Kind, Ratings
+from palate.data.ratings import Ratings
 from palate.errors import DataError, OptionError, PalateError
+from palate.evaluation.budget import Budget, drawn
+from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cost import Cost, saved_size
 from palate.evaluation.evaluating import check_attribute, evaluate
 from palate.evaluation.list_metrics import attribute_sets
 from palate.evaluation.matching import check_type
-from palate.evaluation.predictions import Report
-from palate.evaluation.rankings import KS, RankingReport, check_ks, main_measure
-from palate.evaluation.resampling import N_BOOTSTRAP, TAIL_QUANTILES, Measure, Resample
+from palate.evaluation.rankings import KS, check_ks, main_measure
+from palate.evaluation.resampling import N_BOOTSTRAP, TAIL_QUANTILES, Resample
 from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
 from palate.recipes.base import Recipe
 from palate.recipes.monitor import Progress
 
-if TYPE_CHECKING:
-    import polars as pl
-
 Recipes = Mapping[str, Recipe] | Iterable[Recipe | str]
-MB = 1e6
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The result of one recipe in a comparison: its report and what it cost, or why it failed.
-
-    Attributes:
-        name (str): The name in the comparison.
-        recipe (str): The recipe with its options, as text.
-        report (Report or RankingReport or None, default None): What evaluate() returned; None for a failed recipe.
-        seconds (float, default nan): The duration of fit().
-        memory (int or None, default None): How far the resident memory of the process rose during fit(), in bytes; None
-            where the system does not report it.
-        size (int or None, default None): The size of the saved model in bytes.
-        failed (str, default ""): The error of a failed recipe; else empty.
-
-    Example:
-        >>> import palate
-        >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.2, seed=0)
-        >>> entry = palate.compare(train, test, ["Bias"])["Bias"]
-        >>> entry.recipe, entry.failed
-        ('Bias()', '')
-    """
-
-    name: str
-    recipe: str
-    report: Report | RankingReport | None = None
-    seconds: float = math.nan
-    memory: int | None = None
-    size: int | None = None
-    failed: str = ""
-
-    def measure(self, name: str) -> Measure:
-        """Return a measure of the report.
-
-        Parameters:
-            name (str): A measure, such as "rmse" or "ndcg@10".
-
-        Returns:
-            Measure: The measure with its interval; nan if the recipe failed or the report has no such measure.
-        """
-        return Measure(math.nan) if self.report is None else self.report.measures.get(name, Measure(math.nan))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the entry as plain values, ready for JSON.
-
-        Returns:
-            dict: All attributes; the report as its to_dict(), and None for what is missing.
-        """
-        return {
-            "name": self.name,
-            "recipe": self.recipe,
-            "seconds": None if math.isnan(self.seconds) else self.seconds,
-            "memory": self.memory,
-            "size": self.size,
-            "failed": self.failed or None,
-            "report": None if self.report is None else self.report.to_dict(),
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The result of compare(), the best recipe first.
-
-    comparison["Bayes"] is an Entry; print(comparison) prints a table. A name that was not compared raises
-    OptionError. palate.plotting.compared draws a comparison; palate.plotting.write_page writes it as an HTML page.
-
-    Attributes:
-        entries (tuple of Entry): One entry for each recipe, the best first, failed ones last.
-        kind (str): The kind of the ratings, "explicit" or "implicit".
-        measure (str): The measure that entries are sorted by: "rmse", or "ndcg@10" (ndcg at the k nearest to 10).
-        k (tuple of int): The list lengths at which measures are given.
-        n_train (int): The number of training ratings.
-        n_test (int): The number of test ratings.
-        n_users (int): The number of users.
-        n_items (int): The number of items.
-        verdict (str): Which recipe is best, and which others are not significantly worse.
-        read (dict, default empty): Which column of the source became what, and how it was read: ReadReport.reading.
-
-    Example:
-        >>> import palate
-        >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.2, seed=0)
-        >>> comparison = palate.compare(train, test, ["Mean", "Bias"])
-        >>> comparison.best.name, comparison.measure
-        ('Bias', 'rmse')
-    """
-
-    entries: tuple[Entry, ...]
-    kind: Kind
-    measure: str
-    k: tuple[int, ...]
-    n_train: int
-    n_test: int
-    n_users: int
-    n_items: int
-    verdict: str
-    read: dict[str, Any] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> Entry:
-        for entry in self.entries:
-            if entry.name == name:
-                return entry
-        raise OptionError(f"no recipe {name!r} was compared; there are {', '.join(e.name for e in self.entries)}.")
-
-    @property
-    def best(self) -> Entry:
-        """The entry with the best quality; OptionError if every recipe failed."""
-        if self.entries[0].failed:
-            raise OptionError(f"every recipe failed; {self.entries[0].name}: {self.entries[0].failed}")
-        return self.entries[0]
-
-    @property
-    def heading(self) -> str:
-        """The line above the table: the sizes of the data."""
-        noun = "likes" if self.kind == "implicit" else "ratings"
-        return (
-            f"{self.n_train:,} {noun} to learn from, {self.n_test:,} to test on; {self.n_users:,} users, "
-            f"{self.n_items:,} items"
-        )
-
-    @property
-    def notes(self) -> list[str]:
-        """The lines below the table: the verdict, and the error of each failed recipe."""
-        failed = [f"{entry.name} failed: {entry.failed}" for entry in self.entries if entry.failed]
-        return [*([self.verdict] if self.verdict else []), *failed]
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        """The names of the measures in the table."""
-        if self.kind == "explicit":
-            return "rmse", "mae"
-        nearest = {wanted: min(self.k, key=lambda k: (abs(k - wanted), k)) for wanted in (10, 20)}
-        return f"ndcg@{nearest[10]}", f"recall@{nearest[20]}", f"coverage@{nearest[10]}"
-
-    def columns(self) -> dict[str, list[str | float | None]]:
-        """Return the table by columns.
-
-        Returns:
-            dict of str to list: The recipes' names, the measures as text, seconds, and memory and size in MB; None for
-                unknown values.
-        """
-        fitted = [None if entry.failed else entry for entry in self.entries]
-        quality: dict[str, list[str | float | None]] = {
-            name: [None if entry is None else str(entry.measure(name)) for entry in fitted] for name in self.shown
-        }
-        return {
-            "recipe": [entry.name for entry in self.entries],
-            **quality,
-            "seconds": [None if entry is None else entry.seconds for entry in fitted],
-            "memory MB": [None if entry is None or entry.memory is None else entry.memory / MB for entry in fitted],
-            "size MB": [None if entry is None or entry.size is None else entry.size / MB for entry in fitted],
-        }
-
-    def cells(self) -> list[list[str]]:
-        """Return the table by rows, as text.
-
-        Returns:
-            list of list of str: The head row, then one row for each recipe.
-        """
-        columns = [[name, *map(_cell, values)] for name, values in self.columns().items()]
-        return [list(row) for row in zip(*columns, strict=True)]
-
-    def __str__(self) -> str:
-        return "\n".join([self.heading, *aligned(self.cells()), *self.notes])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain values, ready for JSON.
-
-        Returns:
-            dict: All attributes; each entry as its to_dict().
-        """
-        plain = {name: getattr(self, name) for name in ("kind", "measure", "n_train", "n_test", "n_users", "n_items")}
-        entries = [entry.to_dict() for entry in self.entries]
-        return {**plain, "k": list(self.k), "verdict": self.verdict, "read": self.read, "entries": entries}
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return the comparison as a frame.
-
-        Returns:
-            polars.DataFrame: One row for each recipe, the best first. Columns: recipe, seconds, memory and size in
-                bytes, failed, and for each measure its value and interval (rmse, rmse_low, rmse_high).
-        """
-        import polars as pl
-
-        names = dict.fromkeys(name for entry in self.entries if entry.report for name in entry.report.measures)
-        columns: dict[str, pl.Series] = {
-            "recipe": pl.Series([entry.name for entry in self.entries], dtype=pl.String),
-            "seconds": pl.Series([entry.seconds for entry in self.entries], dtype=pl.Float64).fill_nan(None),
-            "memory": pl.Series([entry.memory for entry in self.entries], dtype=pl.Int64),
-            "size": pl.Series([entry.size for entry in self.entries], dtype=pl.Int64),
-            "failed": pl.Series([entry.failed or None for entry in self.entries], dtype=pl.String),
-        }
-        for name in names:
-            measures = [entry.measure(name) for entry in self.entries]
-            for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-                values = [getattr(measure, part) for measure in measures]
-                columns[name + suffix] = pl.Series(values, dtype=pl.Float64).fill_nan(None)
-        return pl.DataFrame(columns)
-
-
-def _cell(value: str | float | None) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else f"{value:.2f}"
+SECONDS = 1800.0  # that a comparison may take, if nothing else is said
 
 
 def compare(
@@ -243,6 +34,7 @@ def compare(
     *,
     k: int | Sequence[int] = KS,
     attribute: str | None = None,
+    seconds: float | None = SECONDS,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
     progress: Progress = "auto",
@@ -252,6 +44,11 @@ def compare(
 
     A recipe that fails becomes an entry with its error, and the comparison goes on. Ctrl-C during a fit ends that fit
     only; what it has learned is measured.
+
+    The comparison ends in bounded time on ratings of any size. With more than 400,000 training ratings each recipe is
+    first fitted to two small samples of the users, whose times say how long the whole fit will take. Recipes that there
+    is no time for, or no memory, become entries with the reason; the quickest ones go first. Implicit test ratings of
+    more than 2,000,000,000 pairs of a user and an item are measured on a random part of the test users.
 
     Parameters:
         train (Ratings): What the recipes learn from.
@@ -263,6 +60,8 @@ def compare(
             implicit ratings.
         attribute (str or None, default None): A column of the item table by which the diversity of lists is measured
             too. Only for implicit ratings.
+        seconds (float or None, default 1800.0): How long the comparison may take, above 0; a fit that was estimated too
+            short is not stopped. None: all recipes are compared, on all test users, however long it takes.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap; 0 or more.
         progress (bool or "auto", default "auto"): Print a line on standard error for each recipe, and a progress line
@@ -293,28 +92,59 @@ def compare(
     show = sys.stderr.isatty() if progress == "auto" else progress
     options: dict[str, Any] = {"k": ks, "attribute": attribute, "n_bootstrap": n_bootstrap, "seed": seed}
     measure = main_measure(ks) if train.is_implicit else "rmse"
+    some = test if seconds is None else drawn(test, train.n_items)
+    n_tested = len(np.unique(some.user_codes))  # users
+    budget, left_out = _budget(seconds, n_tested * train.n_items if test.is_implicit else 0), {}
+    if budget is not None:
+        left_out = budget.plan(named, train, _shown if show else _not_shown)
     entries: list[Entry] = []
     for name, recipe in named.items():
-        entry = _fit_and_measure(name, recipe, train, test, options, progress)
+        reason = left_out.get(name) or ("" if budget is None else budget.has_run_out(name))
+        if reason:
+            entry = Entry(name, recipe.label(), left_out=reason)
+        else:
+            entry = _fit_and_measure(name, recipe, train, some, options, progress)
         entries.append(entry)
         if show:
-            print(f"{len(entries)} of {len(named)}: {_entry_line(entry, measure)}", file=sys.stderr)  # noqa: T201
+            _shown(f"{len(entries)} of {len(named)}: {_entry_line(entry, measure)}")
         if callback is not None:
             callback(entry)
     sign = -1 if train.is_implicit else 1
-    ordered = sorted(entries, key=lambda entry: (bool(entry.failed), sign * entry.measure(measure).value))
+
+    def place(entry: Entry) -> tuple[bool, bool, float]:
+        return bool(entry.left_out), bool(entry.failed), sign * entry.measure(measure).value
+
+    ordered = sorted(entries, key=place)
     return Comparison(
         entries=tuple(ordered),
         kind=train.kind,
         measure=measure,
         k=ks,
         n_train=len(train),
-        n_test=len(test),
+        n_test=len(some),
         n_users=train.n_users,
         n_items=train.n_items,
         verdict=_verdict(ordered, measure, n_bootstrap, seed),
         read=train.report.reading,
+        n_tested=n_tested if len(some) < len(test) else None,
     )
+
+
+def _budget(seconds: float | None, n_scores: int) -> Budget | None:
+    """The time of a comparison; None without a limit. Raises OptionError for seconds that are none."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not seconds > 0:
+        raise OptionError(f"seconds must be a number above 0, or None, got {seconds!r}.")
+    return Budget(float(seconds), n_scores)
+
+
+def _shown(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+def _not_shown(line: str) -> None:
+    pass
 
 
 def _check_parts(train: Ratings, test: Ratings, attribute: str | None) -> None:
@@ -394,8 +224,8 @@ def _fit_and_measure(
 
 def _entry_line(entry: Entry, measure: str) -> str:
     """Return an entry as one line of progress."""
-    if entry.failed:
-        return f"{entry.name} failed: {entry.failed}"
+    if entry.failed or entry.left_out:
+        return f"{entry.name} failed: {entry.failed}" if entry.failed else f"{entry.name} is left out: {entry.left_out}"
     return f"{entry.name}, {measure} {entry.measure(measure)} in {entry.seconds:.2f} s"
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class HistoryFactors(Factors):
         shares_of_users (float32 array of shape (n_items,)): The share of users who chose each item, its popularity: the
             score for a user without a history.
     """
+
+    no_new_items: ClassVar[str] = (  # why fold_in(side="item") is refused
+        'this model has item-item weights, and fold_in(side="item") cannot compute those of a new item.'
+    )
 
     history: CompressedRows = field(default_factory=lambda: CompressedRows.empty(0))
     confidence: Confidence = "equal"
@@ -95,6 +99,8 @@ class HistoryFactors(Factors):
 
     def to_signals(self, histories: CompressedRows, codes: Codes) -> CompressedRows:
         """Return histories with signals as values. codes: of the users (m,); -1 is new, and its bias is folded in."""
+        if self.damping is None:  # choices have signals of their own, whatever the biases
+            return self.with_signals(histories, self.signals(histories, self.users))
         biases = self.users[codes].copy()
         if (codes < 0).any():
             biases[codes < 0] = self.fold_in(histories)[codes < 0]
@@ -192,10 +198,7 @@ class TransposedHistory(Factors):
 
     def fold_in(self, histories: CompressedRows) -> Floats:  # noqa: ARG002
         """Raise OptionError: the users of a new item do not determine its weights."""
-        raise OptionError(
-            'this model has item-item weights, and fold_in(side="item") cannot compute those of a new item. '
-            "Fit again with its ratings, or use ImplicitALS or Bayes."
-        )
+        raise OptionError(f"{self._model.no_new_items} Fit again with its ratings, or use ImplicitALS or Bayes.")
 
     def most_similar(self, histories: CompressedRows, codes: Codes, n: int) -> tuple[Codes, Floats, str]:  # noqa: ARG002
         """The n items most similar to some items: codes, similarities (m, n), the measure's name."""

@@ -20,6 +20,7 @@ from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, read_only, row_codes, rows_where, take_rows, transpose_rows
 from palate.data.titles import Titles, titles
 from palate.data.vocabulary import Vocabulary
+from palate.models.blend import BlendedFactors
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.forecasts import Forecast, TimeShift
@@ -246,10 +247,11 @@ class Model:
     def _answered_by(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of users whose own vectors do not answer for them.
 
-        Fits leave the prior mean, which an unknown user gets, in rows without ratings. But implicit ALS leaves zeros,
-        which item factors are solved for, and draws of cold-start users are as random as those of an unknown one.
+        Fits leave the prior mean, which an unknown user gets, in rows without ratings. But implicit ALS, alone or in a
+        blend, leaves zeros, which item factors are solved for, and draws of cold-start users are as random as those of
+        an unknown one.
         """
-        is_mean = self.posterior is None and not isinstance(self.factors, ImplicitFactors)
+        is_mean = self.posterior is None and not isinstance(self.factors, ImplicitFactors | BlendedFactors)
         return codes if is_mean else self.users_with_data(codes)
 
     def forecast(self, user_codes: Codes, item_codes: Codes, when: Doubles | None = None) -> Forecast:

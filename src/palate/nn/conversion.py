@@ -14,6 +14,7 @@ from palate.data.ratings import Ratings
 from palate.data.rows import weighted_mean
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
+from palate.models.blend import BlendedFactors
 from palate.models.factors import Factors, Floats, empirical_prior
 from palate.models.fitted_prior import with_fitted_priors
 from palate.models.network import Layer, Network
@@ -57,8 +58,10 @@ def to_torch(recommender: Recommender) -> DotProductBias:
         raise OptionError("this model is a neural net; to_torch() gives a dot product with biases.")
     if factors.steps is not None:
         raise OptionError('ordered ratings are more than a dot product; fit Bayes with likelihood="gaussian" for that.')
+    name = recommender.model.recipe.get("name", "this model")
+    if isinstance(factors, BlendedFactors):
+        raise OptionError(f"{name} adds up several models; to_torch() takes one of them, like ImplicitALS.")
     if factors.n_factors == 0:
-        name = recommender.model.recipe.get("name", "this model")
         raise OptionError(f"{name} has no factors, so there is no dot product; fit one that has, like SGD.")
     module = DotProductBias(
         recommender.n_users,

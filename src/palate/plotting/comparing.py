@@ -56,7 +56,7 @@ def compared(comparison: Comparison) -> Figure:
         >>> palate.plotting.compared(comparison).axes[0].get_ylabel()
         'RMSE on held-out ratings'
     """
-    entries = [entry for entry in comparison.entries if not entry.failed]
+    entries = [entry for entry in comparison.entries if entry.is_measured]
     if not entries:
         raise OptionError("every recipe failed, so there is nothing to draw.")
     points, bounds = _points(comparison, entries)

@@ -4,12 +4,14 @@
 `bayes.py` rests on the Gibbs sampler in `gibbs/`; `sgd.py` and `bpr.py` share `gradient_descent.py`; `ease.py` inverts
 its matrix (`closed_form.py`) with `inverse.py` and chooses its weight decay in `ease_decay.py`; `sparse_ease.py` solves
 small systems (`models/item_supports.py`), whose settings `sparse_choice.py` chooses; `costs.py` says what a fit needs.
+`blend.py` fits several recipes and adds up their scores, with the weights of `blend_weights.py`.
 """
 
 from palate.recipes.als import ALS
 from palate.recipes.base import Recipe
 from palate.recipes.baselines import Bias, Mean, Popularity
 from palate.recipes.bayes import Bayes
+from palate.recipes.blend import Blend
 from palate.recipes.bpr import BPR
 from palate.recipes.ease import EASE
 from palate.recipes.implicit import ImplicitALS
@@ -18,7 +20,9 @@ from palate.recipes.neighbors import Neighbors
 from palate.recipes.sgd import SGD
 from palate.recipes.sparse_ease import SparseEASE
 
-ALL: tuple[type[Recipe], ...] = (Bayes, ALS, SGD, ImplicitALS, EASE, SparseEASE, Neighbors, BPR, Bias, Mean, Popularity)
+ALL: tuple[type[Recipe], ...] = (
+    *(Bayes, ALS, SGD, Blend, ImplicitALS, EASE, SparseEASE, Neighbors, BPR, Bias, Mean, Popularity),
+)
 RECIPES = {recipe.__name__: recipe for recipe in ALL}
 
 __all__ = [
@@ -29,6 +33,7 @@ __all__ = [
     "SGD",
     "Bayes",
     "Bias",
+    "Blend",
     "ImplicitALS",
     "Mean",
     "Neighbors",

@@ -8,7 +8,8 @@ unfitted model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from palate.models.step_distribution import StepDistribution
 from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
+COPIES, RATING_BYTES = 3, 64  # of vectors, and of a rating by user and by item, while a fit goes on
 MAX_RATING = 1e30  # in absolute value; float32 ends at 3e38
 
 
@@ -152,6 +154,24 @@ class Recipe(ABC):
         """
         return {}
 
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes, of vectors and the copies that are made of them.
+
+        Example:
+            >>> import palate
+            >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+            >>> palate.ALS(n_factors=31).bytes_needed(ratings) < palate.ALS(n_factors=63).bytes_needed(ratings)
+            True
+        """
+        n_columns = 1 + int(getattr(self, "n_factors", 0))
+        return COPIES * 4 * n_columns * (ratings.n_users + ratings.n_items) + RATING_BYTES * len(ratings)
+
     def predicts(self, ratings: Ratings) -> bool:  # noqa: ARG002
         """Tell whether a model fitted to these ratings predicts ratings, or only ranks items.
 
@@ -182,6 +202,25 @@ class Recipe(ABC):
         """
         return {name: _plain(value) for name, value in asdict(self).items()}
 
+    def with_options(self, options: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with some other options.
+
+        Parameters:
+            options (mapping): Values by option name; of a Blend also "EASE.dropout", the option of a part.
+
+        Returns:
+            Recipe: A recipe of the same class.
+
+        Raises:
+            OptionError: There is no such option, or its value is out of range.
+
+        Example:
+            >>> import palate
+            >>> palate.ImplicitALS().with_options({"n_factors": 64}).label()
+            'ImplicitALS(n_factors=64)'
+        """
+        return replace(self, **self._checked(options))
+
     def label(self) -> str:
         """Return the recipe as one would type it: its name, and the options that differ from their defaults.
 
@@ -195,6 +234,14 @@ class Recipe(ABC):
         """
         changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _checked(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options, if the recipe has them all. Raises OptionError."""
+        own = {field.name for field in fields(self)}
+        for name in options:
+            if name not in own:
+                raise OptionError(f"{type(self).__name__} has no option {name!r}; there are {', '.join(sorted(own))}.")
+        return options
 
     @abstractmethod
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...

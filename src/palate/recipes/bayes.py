@@ -24,7 +24,7 @@ from palate.errors import OptionError
 from palate.models.ordinal import MAX_STEPS
 from palate.models.side_information import SideInfo
 from palate.options import MAX_SEED, check_choice, check_flags, check_seed, check_whole
-from palate.recipes.base import Recipe, Trained
+from palate.recipes.base import COPIES, RATING_BYTES, Recipe, Trained
 from palate.recipes.gibbs.averaging import Average, Probe
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.sizes import Sizes, history_of
@@ -154,6 +154,19 @@ class Bayes(Recipe):
             "user": self._side_information(ratings.by_user(), ratings.n_items, ratings.user_table),
             "item": self._side_information(ratings.by_item(), ratings.n_users, ratings.item_table),
         }
+
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes, most of them of the draws that are kept.
+        """
+        sizes = self.options() | self.data_defaults(ratings)
+        rows = 4 * (int(sizes["n_factors"]) + 1) * (ratings.n_users + ratings.n_items)
+        return rows * (COPIES + int(sizes["n_samples"])) + RATING_BYTES * len(ratings)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         if self.time and ratings.times is None:

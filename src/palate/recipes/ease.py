@@ -122,9 +122,21 @@ class EASE(Recipe):
         """
         dense = self._dense()
         if self._is_too_much(dense._cost(ratings, dense._choices(ratings))):
-            return self._sparse().data_defaults(ratings)
+            return self.sparse().data_defaults(ratings)
         taken = {**dense.options(), "weight_decay": dense._decay(ratings)}
         return {name: taken[name] for name in CHOSEN if getattr(self, name) is None}
+
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes; those of SparseEASE where the fit may go on as that.
+        """
+        dense = memory_needed(ratings.n_users, ratings.n_items, len(chosen_items(ratings)))
+        return dense if self.memory is not None else min(dense, self.sparse().bytes_needed(ratings))
 
     def _dense(self) -> EASE:
         """The recipe with exponents in place of None."""
@@ -135,8 +147,12 @@ class EASE(Recipe):
             item_exponent=ITEM_EXPONENT if item is None else item,
         )
 
-    def _sparse(self) -> SparseEASE:
-        """The recipe with the same options for catalogues that are too large for this one."""
+    def sparse(self) -> SparseEASE:
+        """Return the recipe with the same options for catalogues that are too large for this one.
+
+        Returns:
+            SparseEASE: What a fit goes on with that would take too long, or too much memory.
+        """
         shared = (*CHOSEN, "dropout", "confidence", "n_threads")
         return SparseEASE(**{name: getattr(self, name) for name in shared})
 
@@ -152,7 +168,7 @@ class EASE(Recipe):
         cost = dense._cost(ratings, X)
         if self._is_too_much(cost):
             monitor.announce(f"EASE of {ratings.n_items:,} items {cost.text}: goes on as SparseEASE.")
-            return learn(self._sparse(), ratings, monitor)
+            return learn(self.sparse(), ratings, monitor)
         check_memory("EASE", cost.n_bytes, ratings.n_items, self.memory, "SparseEASE")
         monitor.note(cost.text)
         if cost.is_large:

@@ -25,7 +25,7 @@ from palate.models.implicit import (
 )
 from palate.options import MAX_SEED, check_between, check_choice, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, compress_both
-from palate.recipes.implicit_choice import Choice, choose
+from palate.recipes.implicit_choice import N_WIDE, Choice, choose
 from palate.recipes.monitor import Monitor
 
 NAMES = {"n_factors": "the number of factors", "weight_decay": "the weight decay"}
@@ -118,6 +118,18 @@ class ImplicitALS(Recipe):
         taken = self.resolved(ratings)
         names = ("n_factors", "unobserved_weight", "weight_decay")
         return {name: getattr(taken, name) for name in names if getattr(self, name) is None}
+
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes; those of the widest model where the fit chooses.
+        """
+        widest = self if self.n_factors is not None else replace(self, n_factors=N_WIDE)
+        return Recipe.bytes_needed(widest, ratings)
 
     def resolved(self, ratings: Ratings) -> ImplicitALS:
         """Return the recipe with the values that a fit uses in place of options left at None.

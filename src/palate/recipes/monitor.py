@@ -71,7 +71,7 @@ class Monitor:
     ended: str = "finished"
     sweeps: list[Sweep] = field(default_factory=list)
     kept: int | None = None
-    taken: dict[str, float] = field(default_factory=dict)
+    taken: dict[str, Any] = field(default_factory=dict)
 
     @property
     def kept_sweep(self) -> Sweep | None:
@@ -105,6 +105,10 @@ class Monitor:
         """Print a line before a long fit if no progress line is shown; nothing with progress=False."""
         if self.progress == "auto" and not self._line.is_shown:
             print(text, file=sys.stderr)  # noqa: T201
+
+    def part(self, label: str) -> Monitor:
+        """Return the monitor of a fit within this fit: it shows no line of its own, and its notes stand in this one."""
+        return _PartMonitor(label, None, self.limits, False, None, self.unit, whole=self)
 
     def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
         """Record a sweep and show it. True if the callback asks to end the fit here."""
@@ -147,6 +151,23 @@ class Monitor:
                 for sweep in self.sweeps
             ],
         }
+
+
+@dataclass
+class _PartMonitor(Monitor):
+    """The monitor of a fit within another fit."""
+
+    whole: Monitor | None = None
+
+    def note(self, text: str) -> None:
+        """Print a note in the progress line of the whole fit."""
+        assert self.whole is not None
+        self.whole.note(f"{self.label}: {text}" if text else self.label)
+
+    def announce(self, text: str) -> None:
+        """Print a line as the whole fit would."""
+        assert self.whole is not None
+        self.whole.announce(text)
 
 
 class ProgressLine:

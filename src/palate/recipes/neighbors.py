@@ -22,6 +22,7 @@ from palate.recipes.baselines import Bias
 from palate.recipes.monitor import Monitor
 
 By = Literal["items", "users"]
+NEIGHBOR_BYTES = 24  # a code and a similarity, found, sorted into rows and turned over
 DAMPING = 0.1  # pulls the weighted mean of deviations towards 0; chosen on an inner split of ml-100k
 
 
@@ -119,6 +120,18 @@ class Neighbors(Recipe):
         similarity = self._similarity(ratings.kind)
         used = {"similarity": similarity.measure, "k": similarity.k, "shrinkage": similarity.shrinkage}
         return {name: value for name, value in used.items() if getattr(self, name) is None}
+
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes, most of them of the neighbors of items.
+        """
+        near = self._similarity(ratings.kind).k * ratings.n_items if self.by == "items" else 0
+        return super().bytes_needed(ratings) + NEIGHBOR_BYTES * near
 
     def predicts(self, ratings: Ratings) -> bool:
         """Tell whether a model fitted to these ratings predicts ratings, or only ranks items.

@@ -130,6 +130,17 @@ class SparseEASE(Recipe):
         settings = self._settings(histories, signals, by_popularity(ratings.item_codes))._asdict()
         return {name: settings[name] for name in settings if getattr(self, name) is None}
 
+    def bytes_needed(self, ratings: Ratings) -> int:
+        """Return about how many bytes of memory a fit needs besides the ratings.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            int: Bytes, without those of the Gram matrix, which the fit itself tells.
+        """
+        return ratings.n_items * min(self.k, ratings.n_items) * SUPPORT_BYTES + len(ratings) * CHOICE_BYTES
+
     def _choices(self, ratings: Ratings) -> tuple[CompressedRows, Any]:
         histories = ratings.by_user()
         return histories, choice_signals(histories, self.confidence)

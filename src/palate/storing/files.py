@@ -7,7 +7,6 @@ PairwiseFactors, "histories" is HistoryFactors, and COLD_START below names the C
 from __future__ import annotations
 
 from os import PathLike, fspath
-from typing import Any
 
 import numpy as np
 
@@ -17,15 +16,10 @@ from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import ModelFileError, OptionError, TamperedModelError
 from palate.kernels import has_repeats
-from palate.models import effects, neighborhood, network
+from palate.models import effects
 from palate.models.cold_start import ColdStart
-from palate.models.factors import Factors, Prior
-from palate.models.history_factors import HistoryFactors
-from palate.models.implicit import ImplicitFactors
 from palate.models.model import Model
-from palate.models.network import Network
 from palate.models.ordinal import OrderedSteps
-from palate.models.pairwise import PairwiseFactors
 from palate.models.posterior import Posterior, SideSamples
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
@@ -38,6 +32,7 @@ from palate.storing.consistency import (
     check_tensors,
     check_texts,
 )
+from palate.storing.factors import pack_factors, pack_priors, unpack_factors
 from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 
 # Files of another kind in the same container, by `kind` in their header, and what reads them.
@@ -46,7 +41,6 @@ OTHER_KINDS = {
     "palate.nn.book.Learner": "an export of palate.nn.book, not a model: load_learner reads it",
 }
 NOISE_LEVELS = ("user_noise", "item_noise")  # a model has at most one of them
-PRIOR_NUMBERS = ("alpha", "ridge", "count_exponent")
 COLD_START = "strangers"  # the name in files
 COLD_START_PARTS = ("mean", "covariance", "intercept", "link", "residual")  # the tensors of a ColdStart
 
@@ -63,7 +57,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         "training": model.training,
         "metrics": model.metrics,
         "fingerprint": model.fingerprint,
-        "factors": _pack_factors(model.factors, tensors),
+        "factors": pack_factors(model.factors, tensors),
         "user": _pack_vocabulary(model.user_vocabulary, "user", tensors),
         "item": _pack_vocabulary(model.item_vocabulary, "item", tensors),
         "user_info": _pack_info(model.user_info, "user", tensors),
@@ -76,12 +70,8 @@ def save(model: Model, path: str | PathLike[str]) -> None:
     _pack_rows(model.history, tensors)
     if has_repeats(model.history.indptr, model.history.indices, len(model.item_vocabulary)):
         header["repeats"] = True  # ratings that were made by hand may hold a pair twice
-    for side, vectors, prior in (
-        ("user", model.factors.users, model.factors.user_prior),
-        ("item", model.factors.items, model.factors.item_prior),
-    ):
-        tensors |= {f"{side}.factors": vectors, f"{side}.precision": prior.precision, f"{side}.mean": prior.mean}
-        header[f"{side}_prior"] = {name: getattr(prior, name) for name in PRIOR_NUMBERS}
+    tensors |= {"user.factors": model.factors.users, "item.factors": model.factors.items}
+    header |= pack_priors(model.factors, tensors)
     if model.posterior is not None:
         header["posterior"] = _pack_posterior(model.posterior, tensors)
     for name in NOISE_LEVELS:
@@ -120,29 +110,6 @@ def load(path: str | PathLike[str], *, copy: bool | None = None) -> Model:
     return model
 
 
-def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
-    header: Header = {"mean": factors.mean, "scale": factors.scale}
-    if factors.y_range is not None:
-        header["y_range"] = list(factors.y_range)
-    if (steps := factors.steps) is not None:
-        header["steps"] = {
-            "values": steps.values.tolist(),
-            "cuts": steps.cuts.tolist(),
-            "doubt": factors.score_variance,
-        }
-    if isinstance(factors, Network):
-        header["network"], parts = network.pack(factors)
-        tensors |= parts
-    if isinstance(factors, HistoryFactors):
-        header["histories"], parts = neighborhood.pack(factors)
-        tensors |= parts
-    if isinstance(factors, ImplicitFactors):
-        header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
-    if isinstance(factors, PairwiseFactors):
-        header["paired"] = {"n_candidates": factors.n_candidates}
-    return header
-
-
 def _pack_posterior(posterior: Posterior, tensors: Tensors) -> Header:
     tensors["posterior.alpha"] = posterior.alpha
     if posterior.cuts is not None:
@@ -156,7 +123,7 @@ def _pack_posterior(posterior: Posterior, tensors: Tensors) -> Header:
 
 def _unpack(tensors: Tensors, header: Header) -> Model:
     low, high = header["limits"]
-    factors = _unpack_factors(tensors, header)
+    factors = unpack_factors(tensors, header)
     users, items = (_unpack_vocabulary(header[side], side, tensors) for side in ("user", "item"))
     history = _unpack_rows(tensors)
     check_factors(factors, len(users), len(items))  # before Model.__post_init__ combines them
@@ -185,37 +152,6 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
     )
 
 
-def _unpack_factors(tensors: Tensors, header: Header) -> Factors:
-    user_prior, item_prior = (
-        Prior(
-            tensors[f"{side}.precision"],
-            tensors[f"{side}.mean"],
-            **{name: float(header[f"{side}_prior"][name]) for name in PRIOR_NUMBERS},
-        )
-        for side in ("user", "item")
-    )
-    header = header["factors"]
-    factors = Factors(
-        float(header["mean"]),
-        tensors["user.factors"],
-        tensors["item.factors"],
-        user_prior,
-        item_prior,
-        float(header["scale"]),
-        _unpack_range(header.get("y_range")),
-        **_unpack_steps(header.get("steps")),
-    )
-    if "network" in header:
-        factors = network.unpack(factors, header["network"], tensors)
-    if "implicit" in header:
-        factors = ImplicitFactors.of(factors, **header["implicit"])
-    if "paired" in header:
-        factors = PairwiseFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
-    if "histories" in header:
-        factors = neighborhood.unpack(factors, header["histories"], tensors)
-    return factors
-
-
 def _pack_info(info: SideInfo | None, side: str, tensors: Tensors) -> Header | None:
     if info is None:
         return None
@@ -230,15 +166,6 @@ def _unpack_info(header: Header | None, side: str, tensors: Tensors) -> SideInfo
         return None
     attributes = None if header["attributes"] is None else Features.from_dict(header["attributes"])
     return SideInfo(int(header["n_history"]), attributes, tensors.get(f"{side}.history_columns"))
-
-
-def _unpack_steps(header: Header | None) -> dict[str, Any]:
-    if header is None:
-        return {}
-    score_variance = float(header["doubt"])
-    if not 0 <= score_variance < np.inf:
-        raise ValueError(f"score variance {score_variance} is not valid")
-    return {"steps": OrderedSteps(header["values"], header["cuts"]), "score_variance": score_variance}
 
 
 def _pack_distribution(distribution: StepDistribution, learned: OrderedSteps | None) -> Header:
@@ -263,15 +190,6 @@ def _unpack_kind(kind: str) -> Kind:
         if kind == known:
             return known
     raise ValueError(f"unknown kind of ratings {kind!r}")
-
-
-def _unpack_range(y_range: list[float] | None) -> tuple[float, float] | None:
-    if y_range is None:
-        return None
-    low, high = map(float, y_range)
-    if not -np.inf < low < high < np.inf:
-        raise ValueError(f"y_range {low:g}..{high:g} is not a range")
-    return low, high
 
 
 def _unpack_posterior(tensors: Tensors, header: Header | None, steps: OrderedSteps | None) -> Posterior | None:

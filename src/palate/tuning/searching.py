@@ -169,13 +169,13 @@ class Search:
 
     def _with_taken(self, trial: Trial) -> Trial:
         """Return a stored trial with the values that its recipe chooses from the ratings."""
-        recipe = replace(self.recipe, **trial.params)
+        recipe = self.recipe.with_options(trial.params)
         return trial if trial.value is None else replace(trial, taken=recipe.data_defaults(self.inner))
 
     def _candidates(self, number: int, n: int) -> list[Candidate]:
         """Return n new candidates for a round."""
         proposed = [{}] if number == 0 else proposals(self.space, self.trials, n, self.metric, (self.seed, number))
-        return [Candidate(params, replace(self.recipe, **params), self.inner) for params in proposed]
+        return [Candidate(params, self.recipe.with_options(params), self.inner) for params in proposed]
 
     def _halve(self, candidates: list[Candidate], deadline: float) -> None:
         """Measure the candidates of one round by successive halving."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
+from palate.recipes import Blend
 from palate.recipes.base import Recipe
 from palate.tuning.results import Trial, sign
 
@@ -35,6 +36,7 @@ SPACES: dict[str, dict[str, Any]] = {
         "item_exponent": [-0.1, 0.0, 0.1, 0.2],
         "confidence": ["relative", "equal"],
     },
+    "Blend": {},  # those of its parts: space_of_parts()
     "Neighbors": {"k": (5, 1000), "shrinkage": (0.1, 1000.0)},
     "BPR": {"n_factors": [31, 63, 127], "lr": (0.02, 0.5), "weight_decay": (0.002, 0.1)},
     "ALS": {
@@ -52,20 +54,32 @@ N_RANDOM = 9  # trials before proposals follow the estimator
 def space_of(recipe: Recipe, train: Ratings, given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the checked search space; raise OptionError for a recipe without one, and for an invalid space."""
     name, options = type(recipe).__name__, recipe.options()
-    space = dict(SPACES.get(name, {}) if given is None else given)
+    space = dict(
+        (space_of_parts(recipe) if isinstance(recipe, Blend) else SPACES.get(name, {})) if given is None else given
+    )
     if given is None and train.weights is None:
-        space.pop("confidence", None)
+        space = {option: values for option, values in space.items() if option.rpartition(".")[2] != "confidence"}
     if not space:
         tunable = ", ".join(SPACES)
         raise OptionError(f"{name} has nothing to tune here; give space=, or one of the recipes {tunable}.")
     for option, values in space.items():
-        if option not in options:
+        if option not in options and not (isinstance(recipe, Blend) and "." in option):
             raise OptionError(f"{name} has no option {option!r}; there are {', '.join(options)}.")
         if not _is_range(values) and not (isinstance(values, list) and values):
             raise OptionError(
                 f"space[{option!r}]={values!r}: give (lowest, highest), both above 0, or a list of choices."
             )
     return space
+
+
+def space_of_parts(blend: Blend) -> dict[str, Any]:
+    """Return the options of the parts of a blend as "EASE.dropout", without weight decays: each fit chooses these."""
+    return {
+        f"{name}.{option}": values
+        for name, part in blend.recipes.items()
+        for option, values in SPACES.get(type(part).__name__, {}).items()
+        if option != "weight_decay" or part.options()["weight_decay"] is not None
+    }
 
 
 def _is_range(values: Any) -> bool:
