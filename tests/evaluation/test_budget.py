@@ -236,7 +236,6 @@ def test_a_large_set_ends_in_bounded_time():
     found = compare(train, test, seconds=seconds, n_bootstrap=20, progress=False)
     took = time.perf_counter() - start
     assert {entry.name for entry in found.entries} >= {"Blend", "SparseEASE", "ImplicitALS", "Popularity"}
-    assert found["Popularity"].is_measured
     assert all(entry.is_measured or entry.left_out for entry in found.entries)
     assert found.n_tested == max(budget.MIN_TESTED, budget.MAX_SCORES // found.n_items)
     assert took < 2 * seconds

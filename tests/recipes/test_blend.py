@@ -231,10 +231,23 @@ def test_what_one_part_cannot_update_is_refused():
     likes = choices(60, 20, 500)
     new = palate.read({"user": ["u1"], "item": ["unheard of"]}, kind="implicit")
     with pytest.raises(OptionError, match="Blend computes item-item weights in a fit only"):
-        fitted(palate.Blend([EASE, ALS]), likes).update(new)
+        fitted(palate.Blend([palate.Neighbors(k=5), ALS]), likes).update(new)
     with pytest.raises(OptionError, match="BPR cannot be updated"):
         fitted(palate.Blend([ALS, BPR]), likes).update(new)
-    assert fitted(palate.Blend([ALS, POPULARITY]), likes).update(new).n_items == likes.n_items + 1
+    for part in (POPULARITY, EASE):
+        assert fitted(palate.Blend([ALS, part]), likes).update(new).n_items == likes.n_items + 1
+
+
+def test_each_part_is_updated_with_choices_of_new_items_as_if_it_were_alone():
+    likes = choices(60, 20, 500)
+    new = palate.read({"user": ["u1", "u2", "u3", "u9"], "item": ["unheard of"] * 4}, kind="implicit")
+    after = fitted(palate.Blend([EASE, ALS], weights=[1, 3]), likes).update(new)
+    alone = [fitted(part, likes).update(new) for part in (EASE, ALS)]
+    for part, rec in zip(after.model.factors.parts, alone, strict=True):
+        np.testing.assert_array_equal(part.factors.items, rec.model.factors.items)
+    weights, own = after.model.factors.parts[0].factors.weights, alone[0].model.factors.weights
+    np.testing.assert_array_equal(weights, own)
+    assert weights[:, -1].any()
 
 
 # ---- similar, files, other rooms
