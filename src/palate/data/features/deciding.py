@@ -184,8 +184,7 @@ def _decided_of_text(series: pl.Series) -> Field:
     if _are_amounts(texts):
         return _decided_of_numbers(series)
     separator = _separator(series)
-    values = parts_of(series, separator)["label"].drop_nulls() if separator else texts
-    if n_distinct > min(MAX_CODE_VALUES, n / 2) and are_prose(values):
+    if n_distinct > min(MAX_CODE_VALUES, n / 2) and are_prose(texts, "," if separator == "[" else separator):
         return Text(name)
     if separator:
         return Classes(name, separator=separator)

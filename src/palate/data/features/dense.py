@@ -30,6 +30,7 @@ Floats = NDArray[np.float32]
 
 N_DIMENSIONS = 64  # of a text or a vector, at most
 ROWS_PER_DIMENSION = 10  # with fewer rows, a dimension is one row's own
+MIN_ROWS = 20  # texts or vectors to learn from
 MAX_LENGTH = 10.0  # times the median length: longer vectors are shortened
 VECTORS_LEARNED = 20_000  # vectors that the directions are learned from, evenly spaced
 NONE = np.zeros((0, 0), np.float32)
@@ -76,10 +77,11 @@ class Text:
         filled = weights.counts > 0
         starts = np.append(weights.indptr[:-1][filled], weights.indptr[-1])
         rows = sparse_rows(replace(weights, indptr=starts), len(words))
-        n = min(N_DIMENSIONS, max(1, rows.n // ROWS_PER_DIMENSION))
-        components = principal_components(rows, n)
+        if rows.n < MIN_ROWS:
+            return LeftOut(self.name, f"{rows.n:,} texts with words of others, where {MIN_ROWS} are needed")
+        components = principal_components(rows, min(N_DIMENSIONS, rows.n // ROWS_PER_DIMENSION))
         if components.shape[1] == 0:
-            return LeftOut(self.name, f"{rows.n:,} texts with words that others have: too few to learn from")
+            return LeftOut(self.name, "the same words on every row that has any")
         shift = (rows.mean @ components).astype(np.float32)
         return replace(self, words=tuple(words), idf=idf, components=components, shift=shift)
 
@@ -148,8 +150,9 @@ class Vector:
             return LeftOut(self.name, "vectors of zeros, or with missing numbers, only")
         unit = float(np.median(lengths[lengths > 0]))
         rows = dense_rows(np.concatenate([_shortened(block, unit)[block.lengths > 0] for block in blocks]))
-        n = min(N_DIMENSIONS, max(1, rows.n // ROWS_PER_DIMENSION))
-        components = principal_components(rows, n)
+        if rows.n < MIN_ROWS:
+            return LeftOut(self.name, f"{rows.n:,} vectors, where {MIN_ROWS} are needed")
+        components = principal_components(rows, min(N_DIMENSIONS, rows.n // ROWS_PER_DIMENSION))
         if components.shape[1] == 0:
             return LeftOut(self.name, "the same value on every row that has one")
         return replace(self, unit=unit, mean=rows.mean.astype(np.float32), components=components)

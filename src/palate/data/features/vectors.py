@@ -58,8 +58,13 @@ def are_vectors(series: pl.Series) -> bool:
 
 
 def vectors_of(series: pl.Series) -> pl.Series:
-    """A column of vectors as lists of numbers; itself if it has other values."""
-    return _as_lists(series) if are_vectors(series) else series
+    """A column of vectors as lists of floats; itself if it has other values."""
+    import polars as pl
+
+    if not are_vectors(series):
+        return series
+    lists = _as_lists(series)
+    return lists if lists.dtype in (pl.List(pl.Float32), pl.List(pl.Float64)) else lists.cast(pl.List(pl.Float64))
 
 
 def width_of(series: pl.Series) -> int | None:

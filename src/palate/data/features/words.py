@@ -34,6 +34,8 @@ ROWS_LEARNED = 50_000  # words are learned from so many texts, evenly spaced
 CHARACTERS_LEARNED = 60_000_000  # ... and characters
 MAX_WORDS = 20_000  # the words of most texts
 MIN_WORDS = 8  # of most texts of a column that is prose; titles and names have fewer
+MIN_WORDS_OF_A_PART = 4  # of a text between separators; classes have fewer
+MIN_SHARED = 0.2  # of the words of prose stand in other texts too; of hashes and codes none
 ROWS_LOOKED_AT, CHARACTERS_LOOKED_AT = 1_000, 500
 MAX_SHARE = 0.5  # of the texts that a word may stand in
 
@@ -44,13 +46,22 @@ def sampled(texts: pl.Series) -> pl.Series:
     return texts.gather_every(1 + max(len(texts) // ROWS_LEARNED, n_characters // CHARACTERS_LEARNED))
 
 
-def are_prose(texts: pl.Series) -> bool:
-    """True if most texts have MIN_WORDS words or more. texts: without nulls."""
+def are_prose(texts: pl.Series, separator: str = "") -> bool:
+    """True if most texts have MIN_WORDS words or more, many of them words of other texts too. texts: without nulls.
+
+    Texts with a separator are prose only if they have MIN_WORDS_OF_A_PART words or more between two of them.
+    """
     sample = texts.gather_every(1 + len(texts) // ROWS_LOOKED_AT)
-    counts = np.zeros(len(sample), np.int64)
-    found = _words(sample.str.head(CHARACTERS_LOOKED_AT))["row"].to_numpy()
-    counts += np.bincount(found, minlength=len(sample))
-    return bool(len(counts) and np.median(counts) >= MIN_WORDS)
+    words = _words(sample.str.head(CHARACTERS_LOOKED_AT))
+    counts = np.bincount(words["row"].to_numpy(), minlength=len(sample))
+    if len(counts) == 0 or np.median(counts) < MIN_WORDS:
+        return False
+    n_parts = len(sample) + int(sample.str.head(CHARACTERS_LOOKED_AT).str.count_matches(separator, literal=True).sum())
+    if separator and words.height < MIN_WORDS_OF_A_PART * n_parts:
+        return False
+    n_texts = words.unique()["word"].value_counts(name="n")
+    n_shared = words.join(n_texts.filter(n_texts["n"] > 1), on="word").height
+    return n_shared >= MIN_SHARED * words.height
 
 
 def learned_words(texts: pl.Series, min_rows: int) -> tuple[list[str], NDArray[np.float32]]:
