@@ -85,7 +85,7 @@ def test_sentence_vectors_of_films_help_where_there_are_no_ratings(ml_100k_90_10
 
 
 def test_words_of_articles_tell_who_keeps_those_that_nobody_has_kept():
-    """Choices as 1, and as many pairs at random as 0: the error of articles that the model knows by their words alone."""
+    """Choices as 1 and as many pairs at random as 0: errors of articles that are known by their words alone."""
     folder = folder_of("citeulike-t")
     rng = np.random.default_rng(0)
     choices = pl.read_parquet(folder / "interactions.parquet")
