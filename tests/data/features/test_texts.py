@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import uuid
 
 import numpy as np
@@ -276,3 +279,27 @@ def test_stored_words_are_distinct_and_their_weights_positive():
     for change in ({"idf": [-1.0] * n}, {"words": ["a"] * n}, {"idf": [1e9] * n}):
         with pytest.raises(DataError, match="not a description of features"):
             Features.from_dict(stored | {"fields": [field | change]})
+
+
+def test_the_same_bytes_at_any_number_of_threads(tmp_path):
+    """Learned and encoded in processes of 1 and 3 threads of polars, of BLAS and of the kernels."""
+    code = (
+        "import hashlib, json, sys\n"
+        "import numpy as np, polars as pl\n"
+        "from palate.data.features import Features\n"
+        "table = pl.read_parquet(sys.argv[1])\n"
+        "features = Features.learned(table)\n"
+        "design = features.encode(table)\n"
+        "print(hashlib.sha256(json.dumps(features.to_dict()).encode() + design.values.tobytes()).hexdigest())"
+    )
+    vectors = np.random.default_rng(0).standard_normal((900, 40), dtype=np.float32)
+    pl.DataFrame({"x": prose(900, 40), "v": vectors}).write_parquet(tmp_path / "table.parquet")
+    found = set()
+    for threads in ("1", "3"):
+        variables = dict.fromkeys(("POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), threads)
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "table.parquet")],
+            capture_output=True, text=True, check=True, env=os.environ | variables,
+        )  # fmt: skip
+        found.add(run.stdout)
+    assert len(found) == 1
