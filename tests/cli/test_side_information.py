@@ -60,7 +60,7 @@ def test_texts_and_vectors_of_a_file_are_used_and_told(here, tmp_path):
     write(tmp_path / "told.csv", [("item", "plot", "embedding"), *rows])
     fit = ["fit", here / "ratings.csv", "--items", tmp_path / "told.csv", "--n-sweeps", 5]
     answer(*fit, "-o", "told.palate", cwd=tmp_path)
-    used = ask("show", "told.palate", cwd=tmp_path)["features"]["item"]
+    used = parsed("show", "told.palate", cwd=tmp_path)["features"]["item"]
     assert used == {"plot": "text, 3 dimensions of 15 words", "embedding": "vectors of 4 numbers, 3 dimensions"}
 
 

@@ -171,10 +171,10 @@ def _pack_numbers(series: pl.Series, place: str, tensors: Tensors) -> None:
     """Add lists of floats: all their numbers, NaN where one is missing, and the length of each list, -1 for none."""
     import polars as pl
 
-    lengths = series.list.len().cast(pl.Int64).fill_null(-1).to_numpy()
-    numbers = series.filter(pl.Series(lengths > 0)).explode().fill_null(float("nan"))
+    lengths = np.nan_to_num(series.list.len().to_numpy().astype(np.float64), nan=-1).astype(np.int64)
+    numbers = series.filter(pl.Series(lengths > 0)).explode().to_numpy()  # NaN where one is missing
     tensors[f"{place}.lengths"] = lengths
-    tensors[place] = numbers.to_numpy().astype(np.float32 if numbers.dtype != pl.Float64 else np.float64)
+    tensors[place] = numbers if numbers.dtype == np.float64 else numbers.astype(np.float32)
 
 
 def _unpack_numbers(name: str, numbers: NDArray[Any], lengths: NDArray[Any]) -> pl.Series:
