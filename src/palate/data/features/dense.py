@@ -72,7 +72,8 @@ class Text:
         texts = sampled(texts_of(column_of(table, self.name)).drop_nulls())
         words, idf = learned_words(texts, limits.min_rows)
         if not words:
-            return LeftOut(self.name, f"no word is on {limits.min_rows} rows" if len(texts) else "no value on any row")
+            why = f"no word is on {max(limits.min_rows, 2)} rows or more, but on half of them at most"
+            return LeftOut(self.name, why if len(texts) else "no value on any row")
         weights = stack_rows(list(weighted_words(texts, codes_of(words), idf)))
         filled = weights.counts > 0
         starts = np.append(weights.indptr[:-1][filled], weights.indptr[-1])
