@@ -57,6 +57,62 @@ def test_nobody_else_changes(rec, ratings):
     assert larger.predict(pairs).equals(rec.predict(pairs))
 
 
+@pytest.fixture(scope="module")
+def of_vectors(ratings):
+    """A model of items with a vector and a text that say their kind."""
+    kinds = ratings.item_table["kind"].to_list()
+    noise = np.random.default_rng(0).normal(size=(len(kinds), 3))
+    words = {"tea": "leaves of the green camellia", "jam": "sugar and boiled berries", "milk": "white from a happy cow"}
+    table = pl.DataFrame(
+        {
+            "item": ratings.item_vocabulary.labels.tolist(),
+            "emb": [[float(kind == one) for one in ("tea", "jam", "milk")] for kind in kinds] + 0.1 * noise,
+            "about": [f"{words[kind]} with number and more besides, {words[kind]}" for kind in kinds],
+        }
+    )
+    bare = palate.read(ratings.to_frame().select("user", "item", "rating"), items=table)
+    return palate.Bayes(n_sweeps=30).fit(bare)
+
+
+NEW = {"emb": [0, 0, 1], "about": "white from a happy cow"}
+
+
+def test_vectors_and_texts_of_new_items_count_as_in_a_fold_in(of_vectors, tmp_path):
+    assert of_vectors.model.item_info.attributes.group_names == ["emb", "about"]
+    of_vectors.save(tmp_path / "vectors.palate")
+    users = of_vectors.model.user_vocabulary.labels.tolist()
+    for rec in (of_vectors, palate.load(tmp_path / "vectors.palate")):
+        larger = Recommender(with_items(rec.model, {"new": NEW}))
+        assert larger.model.item_table["emb"].to_list()[-1] == [0, 0, 1]
+        got = larger.predict(users, ["new"] * len(users))["prediction"]
+        want = rec.fold_in({}, side="item", features=NEW).predict(users)["prediction"]
+        np.testing.assert_allclose(got, want, atol=0.02)
+        none = rec.fold_in({}, side="item", features={}).predict(users)["prediction"]
+        assert np.abs(want - none).max() > 0.1
+
+
+@pytest.mark.parametrize("wrong", [[1.0], [1.0] * 4, "text", 5, [None, None, 1.0], [["a"]] * 3, {"a": 1}])
+def test_a_vector_of_another_length_is_missing(of_vectors, wrong):
+    larger = with_items(of_vectors.model, {"new": {"emb": wrong}, "plain": {}})
+    user = larger.user_vocabulary.labels[:1].tolist()[0]
+    rec = Recommender(larger)
+    assert rec.predict(user, "new").prediction == rec.predict(user, "plain").prediction
+
+
+def test_a_known_item_gets_another_vector(of_vectors):
+    known = of_vectors.model.item_vocabulary.labels[:2].tolist()
+    larger = with_items(of_vectors.model, {known[1]: {"emb": [1, 2.5, 3]}, known[0]: {"emb": [7]}})
+    before, after = (model.item_table["emb"].to_list() for model in (of_vectors.model, larger))
+    assert after == [None, [1.0, 2.5, 3.0], *before[2:]]
+
+
+def test_vectors_arrive_with_an_update(of_vectors):
+    arrived = palate.read({"user": ["u1", "u2"], "item": ["new", "new"], "rating": [5.0, 1.0]})
+    items = pl.DataFrame({"item": ["new"], "emb": np.ones((1, 3), np.float32), "about": ["a happy cow"]})
+    larger = of_vectors.update(arrived, items=items)
+    assert larger.model.item_table["emb"].to_list()[-1] == [1.0, 1.0, 1.0]
+
+
 def test_a_known_item_gets_other_attributes(rec):
     item = rec.model.item_vocabulary.labels[:1].tolist()[0]
     changed = with_items(rec.model, {item: {"kind": "cheese"}})

@@ -50,6 +50,19 @@ def write(path, rows):
         csv.writer(file).writerows(rows)
 
 
+def test_texts_and_vectors_of_a_file_are_used_and_told(here, tmp_path):
+    rng = np.random.default_rng(0)
+    words = [first + middle + last for first in "bdg" for middle in "aeiou" for last in ("lan", "mor", "net")]
+    rows = [
+        (item, " ".join(rng.permutation(words)[:11]), rng.normal(size=4).round(3).tolist()) for item in range(1, 31)
+    ]
+    write(tmp_path / "told.csv", [("item", "plot", "embedding"), *rows])
+    fit = ["fit", here / "ratings.csv", "--items", tmp_path / "told.csv", "--n-sweeps", 5]
+    answer(*fit, "-o", "told.palate", cwd=tmp_path)
+    used = parsed("show", "told.palate", cwd=tmp_path)["features"]["item"]
+    assert used == {"plot": "text, 3 dimensions of 45 words", "embedding": "vectors of 4 numbers, 3 dimensions"}
+
+
 @pytest.fixture(scope="module")
 def rec(here):
     return library.load(here / "all.palate")

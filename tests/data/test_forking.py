@@ -61,6 +61,7 @@ def ratings():
         "title": [f"Film {k}" for k in range(30)],
         "year": [None, *range(1991, 2020)],
         "genres": [["Drama"], ["Drama", "Comedy"], None] * 10,
+        "embedding": [None, *([0.5, k / 7] for k in range(29))],
     }
     return palate.read(pairs | {"rating": rng.integers(1, 6, 600)}, users=users, items=items, duplicates="last")
 

@@ -1,5 +1,7 @@
 """Items that are put are known at once, and after a new start."""
 
+import numpy as np
+import polars as pl
 import pytest
 
 import palate
@@ -80,3 +82,40 @@ def test_a_fit_learns_what_was_put_and_misses_values_of_other_types(ask, file):
     assert [table["i901"][name] for name in ("title", "genre", "year")] == [None, None, None]
     i1 = before.item_table.to_dicts()[before.item_vocabulary.encode_one("i1")]
     assert table["i1"] == i1 | {"genre": "opera"}
+
+
+@pytest.fixture(scope="module")
+def file_of_vectors(tmp_path_factory):
+    """A model that has learned from vectors of items."""
+    path = tmp_path_factory.mktemp("put") / "vectors.palate"
+    ratings = titled()
+    rng = np.random.default_rng(0)
+    table = ratings.item_table.with_columns(
+        emb=rng.normal(size=(ratings.n_items, 4)), item=pl.Series(ratings.item_vocabulary.labels.tolist())
+    )
+    palate.Bayes(n_sweeps=10).fit(ratings.with_items(table)).save(path)
+    return path
+
+
+def test_vectors_are_put_and_learned_but_not_sent(ask, file_of_vectors):
+    client = ask(file_of_vectors)
+    right = {"item": "i900", "attributes": {"title": "New (2026)", "year": 2026, "emb": [1, 0, 0.5, 2]}}
+    short = {"item": "i901", "attributes": {"title": "Newer (2026)", "year": 2026, "emb": [1]}}
+    known = {"item": "i1", "attributes": {"emb": [0, 0, 0, 1]}}
+    assert put(client, right, short, known).json() == {"kept": 3}
+    listed = client.get("/v1/users/u1/recommendations", where="year >= 2026")["items"]
+    assert {one["item"] for one in listed} == {"i900", "i901"}
+    (shown,) = [one for one in client.get("/v1/items", query="New (2026)")["items"] if one["item"] == "i900"]
+    assert shown["attributes"]["year"] == 2026
+    assert "emb" not in shown["attributes"]
+    rated = [{"id": f"e{n}", "user": "ann", "item": item, "value": 4} for n, item in enumerate(("i900", "i901"))]
+    client.post("/v1/feedback", rated)
+    store = client.service.store
+    ratings = gather(palate.load(file_of_vectors).model, store, store.last(), None).ratings()
+    table = dict(zip(ratings.item_vocabulary.labels.tolist(), ratings.item_table["emb"].to_list(), strict=True))
+    assert table["i900"] == [1, 0, 0.5, 2]
+    assert table["i901"] is None
+    assert table["i1"] == [0, 0, 0, 1]
+    assert (
+        palate.Bayes().side_information(ratings)["item"][0].attributes.report["emb"].startswith("vectors of 4 numbers")
+    )

@@ -60,6 +60,8 @@ labels = st.one_of(
 COLUMNS = {
     "text": (pl.String, st.text(st.characters(exclude_categories=["Cs"]), max_size=8)),
     "lists": (pl.List(pl.String), st.lists(st.one_of(st.none(), st.text("aé|,\n😀", max_size=3)), max_size=4)),
+    "vectors": (pl.List(pl.Float32), st.lists(st.floats(width=32, allow_nan=False), max_size=3)),
+    "long vectors": (pl.List(pl.Float64), st.just([0.1, 2.5, -1e300])),
     "booleans": (pl.Boolean, st.booleans()),
     "whole": (pl.Int64, st.integers(-(2**63), 2**63 - 1)),
     "reals": (pl.Float64, st.floats(allow_nan=True, allow_infinity=True)),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.answers.resizing import add_rows
+from palate.data.features.vectors import width_of
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label, Vocabulary
 from palate.models.history_factors import HistoryFactors
@@ -62,25 +63,44 @@ def _known_columns(model: Model, records: Sequence[Mapping[str, Any]]) -> list[M
     info, table = model.item_info, model.item_table
     if info is None or info.attributes is None or table is None:
         return None
-    return [{name: value for name, value in record.items() if name in table.columns} for record in records]
+    widths = _widths(table)
+    known = [{name: value for name, value in record.items() if name in table.columns} for record in records]
+    return [
+        {
+            name: _value(value, table.schema[name], widths[name]) if name in widths else value
+            for name, value in one.items()
+        }
+        for one in known
+    ]
+
+
+def _widths(table: pl.DataFrame) -> dict[str, int]:
+    """The columns of vectors, and the length of their vectors."""
+    widths = {column.name: width_of(column) for column in table}
+    return {name: width for name, width in widths.items() if width is not None}
 
 
 def _frame(table: pl.DataFrame, records: list[dict[str, Any]]) -> pl.DataFrame:
     """Records in the columns and types of a table."""
     import polars as pl
 
+    widths = _widths(table)
     columns = {
-        name: pl.Series(name, [_value(record.get(name), kind) for record in records], dtype=kind)
+        name: pl.Series(name, [_value(record.get(name), kind, widths.get(name)) for record in records], dtype=kind)
         for name, kind in table.schema.items()
     }
     return pl.DataFrame(columns, schema=table.schema)
 
 
-def _value(value: Any, kind: pl.DataType) -> Any:
-    """A value as a column of this type holds it; None if it cannot."""
+def _value(value: Any, kind: pl.DataType, width: int | None = None) -> Any:
+    """A value as a column of this type holds it, a vector of this width; None if it cannot."""
     import polars as pl
 
-    if isinstance(value, float) and kind.is_integer() and value.is_integer():
+    if width is not None:
+        if not isinstance(value, list | tuple) or len(value) != width:
+            return None
+        value = [float(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in value]
+    elif isinstance(value, float) and kind.is_integer() and value.is_integer():
         value = int(value)
     elif isinstance(value, int) and not isinstance(value, bool) and kind.is_float():
         value = float(value)
@@ -94,10 +114,17 @@ def with_values(table: pl.DataFrame, known: Sequence[tuple[int, Mapping[str, Any
     """A table with other values in some rows, given as (row, {column: value}); one of another type is missing."""
     import polars as pl
 
+    widths = _widths(table)
     for name, kind in table.schema.items():
         given = [(at, record[name]) for at, record in known if name in record]
         if given:
-            values = pl.Series([_value(value, kind) for _, value in given], dtype=kind)
-            column = table[name].scatter([at for at, _ in given], values)
-            table = table.with_columns(column.alias(name))
+            values = pl.Series([_value(value, kind, widths.get(name)) for _, value in given], dtype=kind)
+            table = table.with_columns(_scattered(table[name], [at for at, _ in given], values).alias(name))
     return table
+
+
+def _scattered(column: pl.Series, rows: list[int], values: pl.Series) -> pl.Series:
+    """The column with other values in some rows; the last one of a row counts."""
+    places = np.arange(len(column))
+    places[rows] = len(column) + np.arange(len(rows))  # scatter() of polars knows no lists
+    return column.clone().append(values).gather(places)

@@ -91,8 +91,9 @@ def _values(words: pl.Series) -> list[Value]:
 
 
 def item_of(model: Model, code: int, n_ratings: int) -> Item:
-    """An item with its row of the item table, as JSON has it."""
-    row: Mapping[str, Any] = {} if model.item_table is None else model.item_table.row(code, named=True)
+    """An item with its row of the item table, as JSON has it. Vectors, which may be long, are left out."""
+    table = model.item_table
+    row: Mapping[str, Any] = {} if table is None else _without_vectors(table).row(code, named=True)
     texts = model.item_titles
     label = model.item_vocabulary.decode([code]).tolist()[0]
     return Item(
@@ -101,6 +102,13 @@ def item_of(model: Model, code: int, n_ratings: int) -> Item:
         n_ratings,
         {name: _plain(value) for name, value in row.items()},
     )
+
+
+def _without_vectors(table: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    kinds = table.schema.items()
+    return table.drop([name for name, kind in kinds if isinstance(kind, pl.List) and kind.inner.is_float()])
 
 
 def _plain(value: Any) -> Any:

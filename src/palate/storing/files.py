@@ -10,7 +10,6 @@ from os import PathLike, fspath
 
 import numpy as np
 
-from palate.data.features import Features
 from palate.data.ratings import KINDS, Kind
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
@@ -33,6 +32,7 @@ from palate.storing.consistency import (
     check_texts,
 )
 from palate.storing.factors import pack_factors, pack_priors, unpack_factors
+from palate.storing.features import pack_features, unpack_features
 from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpack_table, unpack_texts
 
 # Files of another kind in the same container, by `kind` in their header, and what reads them.
@@ -157,14 +157,15 @@ def _pack_info(info: SideInfo | None, side: str, tensors: Tensors) -> Header | N
         return None
     if info.columns is not None:
         tensors[f"{side}.history_columns"] = info.columns
-    attributes = None if info.attributes is None else info.attributes.to_dict()
+    attributes = None if info.attributes is None else pack_features(info.attributes, f"{side}.attributes", tensors)
     return {"n_history": info.n_history, "attributes": attributes}
 
 
 def _unpack_info(header: Header | None, side: str, tensors: Tensors) -> SideInfo | None:
     if header is None:
         return None
-    attributes = None if header["attributes"] is None else Features.from_dict(header["attributes"])
+    attributes = header["attributes"]
+    attributes = None if attributes is None else unpack_features(attributes, f"{side}.attributes", tensors)
     return SideInfo(int(header["n_history"]), attributes, tensors.get(f"{side}.history_columns"))
 
 

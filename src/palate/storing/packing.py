@@ -61,7 +61,8 @@ def pack_table(table: pl.DataFrame | None, name: str, tensors: Tensors) -> list[
 
     Nothing here needs the threads of polars, so that a forked process can save a model too.
 
-    A column becomes booleans, 64-bit numbers, strings or lists of strings; a date or time becomes a number of its kind.
+    A column becomes booleans, 64-bit numbers, strings, lists of strings or of numbers; a date or time becomes a number
+    of its kind, and an array a list.
     Raise OptionError for a column that cannot become one of these.
     """
     if table is None:
@@ -84,8 +85,11 @@ def unpack_table(columns: list[Header] | None, name: str, tensors: Tensors) -> p
 def _pack_column(series: pl.Series, place: str, tensors: Tensors) -> Header:
     import polars as pl
 
+    series = series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
     kind = _kind_of(series.dtype)
-    if kind == "lists":
+    if kind == "numbers":
+        _pack_numbers(series, place, tensors)
+    elif kind == "lists":
         lists = series.cast(pl.List(pl.String)).to_list()
         tensors[f"{place}.lengths"] = np.array([-1 if texts is None else len(texts) for texts in lists], np.int64)
         pack_texts([text for texts in lists if texts is not None for text in texts], place, tensors)
@@ -109,6 +113,8 @@ def _unpack_column(column: Header, place: str, tensors: Tensors) -> pl.Series:
         return pl.Series(name, unpack_texts(place, tensors), dtype=pl.String)
     if kind == "lists":
         return pl.Series(name, _lists(unpack_texts(place, tensors), tensors[f"{place}.lengths"]), pl.List(pl.String))
+    if kind == "numbers":
+        return _unpack_numbers(name, tensors[place], tensors[f"{place}.lengths"])
     physical, _ = _STORED[kind]
     values = pl.Series(name, np.array(tensors[place])).cast(getattr(pl, physical))
     if kind in _TEMPORAL:
@@ -145,7 +151,9 @@ def _kind_of(dtype: pl.DataType) -> str:
         return "float"
     if dtype.is_temporal():
         return str(dtype.base_type()).lower()
-    return "lists" if isinstance(dtype, pl.List) and not dtype.inner.is_nested() else "text"
+    if not isinstance(dtype, pl.List) or dtype.inner.is_nested():
+        return "text"
+    return "numbers" if dtype.inner.is_float() else "lists"
 
 
 def _as_text(series: pl.Series) -> pl.Series:
@@ -159,13 +167,50 @@ def _as_text(series: pl.Series) -> pl.Series:
         ) from error
 
 
+def _pack_numbers(series: pl.Series, place: str, tensors: Tensors) -> None:
+    """Add lists of floats: all their numbers, NaN where one is missing, and the length of each list, -1 for none."""
+    import polars as pl
+
+    lengths = np.nan_to_num(series.list.len().to_numpy().astype(np.float64), nan=-1).astype(np.int64)
+    numbers = series.filter(pl.Series(lengths > 0)).explode().to_numpy()  # NaN where one is missing
+    tensors[f"{place}.lengths"] = lengths
+    tensors[place] = numbers if numbers.dtype == np.float64 else numbers.astype(np.float32)
+
+
+def _unpack_numbers(name: str, numbers: NDArray[Any], lengths: NDArray[Any]) -> pl.Series:
+    """Lists of floats of the given lengths; -1 is a missing list."""
+    if numbers.ndim != 1 or numbers.dtype.kind != "f":
+        raise ValueError(f"{name}: {numbers.dtype} {numbers.shape} are no numbers of lists")
+    import polars as pl
+
+    sizes = _sizes(lengths, len(numbers), "numbers")
+    kind = pl.List(pl.Float32 if numbers.dtype == np.float32 else pl.Float64)
+    width, filled = int(sizes.max(initial=0)), sizes > 0
+    if len(numbers) == 0 or width * filled.sum() != len(numbers) or (lengths == 0).any():
+        starts = np.cumsum(sizes) - sizes
+        parts = [None if n < 0 else numbers[at : at + n].tolist() for at, n in zip(starts, lengths, strict=True)]
+        return pl.Series(name, parts, dtype=kind)
+    table = np.zeros((len(lengths), width), numbers.dtype)
+    table[filled] = numbers.reshape(-1, width)
+    lists = pl.Series(name, table).arr.to_list()
+    return (
+        lists if filled.all() else lists.zip_with(pl.Series(filled), pl.Series(name, [None] * len(lists), dtype=kind))
+    )
+
+
 def _lists(texts: list[str | None], lengths: NDArray[Any]) -> list[list[str | None] | None]:
     """Cut strings into lists of the given lengths; -1 is a missing list."""
-    if lengths.dtype != np.int64 or lengths.ndim != 1 or lengths.max(initial=0) > len(texts):
-        raise ValueError(f"lists that do not fit {len(texts)} strings")  # a sum of larger ones could wrap around
-    sizes = np.maximum(lengths, 0)
-    if sizes.sum() != len(texts):
-        raise ValueError(f"lists of {sizes.sum()} strings in all, but {len(texts)} strings")
+    sizes = _sizes(lengths, len(texts), "strings")
     starts = np.cumsum(sizes) - sizes
     pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
     return [None if length < 0 else texts[start : start + length] for start, length in pairs]
+
+
+def _sizes(lengths: NDArray[Any], n: int, what: str) -> NDArray[np.int64]:
+    """The number of values of each list, of n in all. Raise ValueError if the lengths do not fit."""
+    if lengths.dtype != np.int64 or lengths.ndim != 1 or lengths.max(initial=0) > n:
+        raise ValueError(f"lists that do not fit {n} {what}")  # a sum of larger ones could wrap around
+    sizes: NDArray[np.int64] = np.maximum(lengths, 0)
+    if sizes.sum() != n:
+        raise ValueError(f"lists of {sizes.sum()} {what} in all, but {n} {what}")
+    return sizes

@@ -1,18 +1,20 @@
 """What each column of a table becomes: as the caller declared, or decided from its type and values.
 
-A column becomes classes, a scale, or is left out (see fields.py). Nothing is learned here yet.
+A column becomes classes or a scale (fields.py), text or vectors (dense.py), or is left out. Nothing is learned here.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any
 
-from palate.data.features.fields import SEPARATORS, Classes, Field, LeftOut, Scale
+from palate.data.features.base import Field, LeftOut
+from palate.data.features.dense import Text, Vector
+from palate.data.features.fields import SEPARATORS, Classes, Scale
 from palate.data.features.values import (
     NO_NUMBER,
     NUMBER,
@@ -24,6 +26,8 @@ from palate.data.features.values import (
     texts_of,
     years_in_titles_of,
 )
+from palate.data.features.vectors import are_vectors
+from palate.data.features.words import are_prose
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -31,25 +35,29 @@ if TYPE_CHECKING:
 
 MAX_CODE_VALUES = 32  # whole numbers with at most this many values may be codes of classes ...
 ROWS_PER_CODE = 10  # ... if there are this many rows per value, enough to learn an effect of each
+FIELDS: dict[str, Callable[[str], Field]] = {
+    "continuous": Scale,
+    "text": Text,
+    "vectors": Vector,
+    "exclude": lambda name: LeftOut(name, "as told"),
+}
 YEARS = (1000, 2200)  # whole numbers in this range may be years
 CODE = r"^[+-]?0[0-9]"  # digits that are a code and not a number, such as 007
 TITLE_NAME = r"(?i)((^|[^a-z])|item|movie|film|book|product)(title|name)$"
 ID_NAME = r"(?i)((^|[^a-z])id|(user|item|movie|film|book|imdb|tmdb|product|artist)id|zip|code|isbn|asin|phone)$"
 
 
-def declared_fields(
-    frame: pl.DataFrame, categorical: Any, multivalued: Any, continuous: Any, exclude: Any
-) -> list[Field]:
+def declared_fields(frame: pl.DataFrame, categorical: Any, multivalued: Any, others: Mapping[str, Any]) -> list[Field]:
     """The fields that the caller declared. Raise OptionError for columns that are not there or declared twice."""
     groups = multivalued if isinstance(multivalued, Mapping) else {}
-    options = {"categorical": categorical, "multivalued": multivalued, "continuous": continuous, "exclude": exclude}
+    options = {"categorical": categorical, "multivalued": multivalued, **others}
     for option, names in (options | dict(groups)).items():
         if isinstance(names, str):
             raise OptionError(f"{option}={names!r} is one text: give a list of columns, such as [{names!r}].")
     declared: list[Field] = [Classes(name) for name in categorical]
     declared += [Classes(name, columns=tuple(columns)) for name, columns in groups.items()]
     declared += [Classes(name, separator="|") for name in multivalued if not groups]
-    declared += [Scale(name) for name in continuous] + [LeftOut(name, "as told") for name in exclude]
+    declared += [FIELDS[option](name) for option, names in others.items() for name in names]
     columns = Counter(name for field in declared for name in field.sources)
     existing = set(frame.columns)
     for name, count in columns.items():
@@ -129,6 +137,8 @@ def _decided(series: pl.Series) -> Field:
         return LeftOut(name, "no value on any row")
     if isinstance(kind, pl.List | pl.Array):
         inner = kind.inner
+        if are_vectors(series):
+            return Vector(name)
         has_no_labels = inner.is_float() or is_not_text(inner)
         return LeftOut(name, f"holds lists of {inner}") if has_no_labels else Classes(name, separator="|")
     if kind in (pl.Date, pl.Datetime):
@@ -158,20 +168,28 @@ def _decided_of_numbers(series: pl.Series) -> Field:
 
 
 def _decided_of_text(series: pl.Series) -> Field:
-    name, texts = series.name, texts_of(series).drop_nulls()
+    import polars as pl
+
+    name = series.name
+    if series.dtype == pl.String and are_vectors(series):
+        return Vector(name)
+    texts = texts_of(series).drop_nulls()
     n, n_distinct = len(texts), texts.n_unique()
     if _are_dates(series):
         return Scale(name, reads="date")
     if n and texts.str.contains("^https?://").all():
         return LeftOut(name, "web addresses")
-    if 2 * n_distinct > n and _are_titles_with_years(series):
+    if 2 * n_distinct > n and _are_titles_with_years(series) and not are_prose(texts):
         return Scale(name, reads="year in title")
     if _are_amounts(texts):
         return _decided_of_numbers(series)
-    if separator := _separator(series):
+    separator = _separator(series)
+    if n_distinct > min(MAX_CODE_VALUES, n / 2) and are_prose(texts, "," if separator == "[" else separator):
+        return Text(name)
+    if separator:
         return Classes(name, separator=separator)
     if n_distinct > (n / 2 if re.search(TITLE_NAME, name) else max(MAX_CODE_VALUES, n / 2)):
-        return LeftOut(name, f"{n_distinct:,} different texts on {n:,} rows: names, ids or prose")
+        return LeftOut(name, f"{n_distinct:,} different texts on {n:,} rows: names or ids")
     return Classes(name)
 
 

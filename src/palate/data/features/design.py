@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.features.base import Field, LeftOut, Limits
 from palate.data.features.deciding import declared_fields, found_fields
-from palate.data.features.fields import Classes, Field, LeftOut, Limits
-from palate.data.features.stored import restored_fields, stored_field, whole
+from palate.data.features.fields import Classes
+from palate.data.features.stored import restored_fields, stored_field, whole, without_arrays
 from palate.data.features.values import frame_of, series_of
 from palate.data.forking import check_threads
 from palate.errors import DataError, OptionError
@@ -74,7 +75,7 @@ class Design:
 
 @dataclass(frozen=True, repr=False)
 class Features:
-    """What the columns of a table became: classes, numbers, or left out. Prints as a report.
+    """What the columns of a table became: classes, numbers, text, vectors, or left out. Prints as a report.
 
     Make one with `Features.learned`.
 
@@ -106,16 +107,19 @@ class Features:
         categorical: Sequence[str] = (),
         multivalued: Sequence[str] | Mapping[str, Sequence[str]] = (),
         continuous: Sequence[str] = (),
+        text: Sequence[str] = (),
+        vectors: Sequence[str] = (),
         exclude: Sequence[str] = (),
         min_rows: int = 2,
         n_knots: int = 7,
     ) -> Features:
-        """Decide what each column of a table becomes, and learn its classes or its scale.
+        """Decide what each column of a table becomes, and learn its classes, its scale or its dimensions.
 
         Categorical: texts, truth values and whole numbers with few values. Multi-valued: lists, texts with | ; or ,
         between values, and three or more neighboring columns of 0 and 1. Continuous: other numbers, years, dates and
-        the years in titles such as "Alien (1979)". Left out: constant columns, and those where most rows have a value
-        of their own (names, ids, addresses).
+        the years in titles such as "Alien (1979)". Text: columns of sentences, whose words become 64 dimensions at
+        most. Vectors: lists of decimals of one length, likewise. Left out: constant columns, and those where most rows
+        have a value of their own (names, ids, addresses).
 
         Parameters:
             table (frame or mapping): A frame of any kind or a mapping of columns.
@@ -123,8 +127,11 @@ class Features:
             multivalued (sequence of str, or mapping, default ()): Columns to take as multi-valued. A mapping
                 {field: columns} makes fields of columns of 0 and 1.
             continuous (sequence of str, default ()): Columns to take as continuous.
+            text (sequence of str, default ()): Columns to take as text, such as titles.
+            vectors (sequence of str, default ()): Columns to take as vectors: lists of numbers of one length.
             exclude (sequence of str, default ()): Columns to leave out.
-            min_rows (int, default 2): Rows that a class needs for a feature, and missing values too; 1 or more.
+            min_rows (int, default 2): Rows that a class needs for a feature, and missing values too; 1 or more. A word
+                needs 2 at least.
             n_knots (int, default 7): Maximum number of knots of a continuous field; 0 for straight lines.
 
         Returns:
@@ -138,7 +145,8 @@ class Features:
         check_whole(1, min_rows=min_rows)
         check_whole(n_knots=n_knots)
         frame = frame_of(table)
-        declared = declared_fields(frame, categorical, multivalued, continuous, exclude)
+        kinds = {"continuous": continuous, "text": text, "vectors": vectors, "exclude": exclude}
+        declared = declared_fields(frame, categorical, multivalued, kinds)
         free = frame.drop([name for field in declared for name in field.sources])
         position = {name: at for at, name in enumerate(frame.columns)}
         fields = sorted([*declared, *found_fields(free, position)], key=lambda field: position[field.sources[0]])
@@ -247,7 +255,7 @@ class Features:
         Returns:
             dict: Numbers, texts and lists.
         """
-        return {"n_rows": self.n_rows, "fields": [stored_field(field) for field in self.fields]}
+        return {"n_rows": self.n_rows, "fields": [without_arrays(stored_field(field)) for field in self.fields]}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Features:

@@ -1,7 +1,4 @@
-"""Fields: what a column becomes. `Classes` (one feature per class), `Scale` (a number, bent at knots) or `LeftOut`.
-
-A field learns its classes or its scale from one table, then encodes any table with the same columns.
-"""
+"""Fields of classes and of numbers: `Classes` (one feature per class) and `Scale` (a number, bent at knots)."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.features.base import Entries, Field, LeftOut, Limits
 from palate.data.features.values import (
     column_of,
     dates_of,
@@ -33,60 +31,6 @@ if TYPE_CHECKING:
 MAX_DEVIATION = 10.0  # standard deviations from the mean: values further out, such as typing errors, are clipped
 ROWS_PER_KNOT = 10  # with fewer rows near a knot, the height of the curve there cannot be learned
 SEPARATORS = ("|", ";", ",")
-
-
-class Limits(NamedTuple):
-    """How many rows a class needs, and how many knots a continuous field may have."""
-
-    min_rows: int = 2
-    n_knots: int = 7
-
-
-class Entries(NamedTuple):
-    """The nonzero cells of one field (row, feature from 0 in the field, value), and the number of unknown values."""
-
-    rows: NDArray[np.int64]
-    features: NDArray[np.int64]
-    values: NDArray[np.float64]
-    n_unknown: int = 0
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A column without features, and why."""
-
-    name: str
-    why: str = ""
-
-    def __str__(self) -> str:
-        return f"left out: {self.why}"
-
-    @property
-    def names(self) -> list[str]:
-        """No feature names."""
-        return []
-
-    @property
-    def heading(self) -> str:
-        """Name of the field in explanations."""
-        return self.name
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The column of the table."""
-        return (self.name,)
-
-    def learned(self, _table: pl.DataFrame, _limits: Limits) -> Field:
-        """The field itself: there is nothing to learn."""
-        return self
-
-    def encode(self, _table: pl.DataFrame) -> Entries:
-        """No cells; the column may be missing."""
-        return Entries(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-
-    def column_from(self, _rows: Sequence[Mapping[str, Any]]) -> list[Any] | None:
-        """No column of values."""
-        return None
 
 
 @dataclass(frozen=True)
@@ -287,9 +231,6 @@ class Scale:
         amounts = how.read(series)
         bad = (amounts.is_null() & ~is_missing(series)).arg_true().to_numpy()
         return amounts.fill_null(float("nan")).to_numpy(), bad[: len(bad) * how.is_strict]
-
-
-Field = Classes | Scale | LeftOut
 
 
 class Amounts(NamedTuple):

@@ -1,26 +1,43 @@
-"""Stored fields: fields as numbers, texts and lists, fit for JSON, and back.
+"""Stored fields: fields as numbers, texts, lists and arrays, and back.
 
-Model files hold fields in this form. Whatever `stored_field` cannot have written is refused.
+Model files hold fields in this form, with the arrays beside the header. Whatever `stored_field` cannot have written is
+refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from palate.data.features.fields import AMOUNTS, SEPARATORS, Classes, Field, LeftOut, Scale
+from palate.data.features.base import Field, LeftOut
+from palate.data.features.dense import Text, Vector
+from palate.data.features.fields import AMOUNTS, SEPARATORS, Classes, Scale
 
-KINDS: dict[str, type[Field]] = {"classes": Classes, "scale": Scale, "left out": LeftOut}
+KINDS: dict[str, type[Any]] = {
+    "classes": Classes,
+    "scale": Scale,
+    "text": Text,
+    "vector": Vector,
+    "left out": LeftOut,
+}
+MAX_NUMBER = 1e7  # in an array; learned ones are far smaller
 
 
 def stored_field(field: Field) -> dict[str, Any]:
-    """A field as plain data: its kind and everything it learned."""
+    """A field as plain data: its kind and everything it learned. Arrays stay arrays."""
     kind = next(name for name, kind in KINDS.items() if isinstance(field, kind))
-    return {"kind": kind} | {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(field).items()}
+    values = {part.name: getattr(field, part.name) for part in fields(KINDS[kind])}
+    return {"kind": kind} | {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def without_arrays(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored field with lists in place of its arrays, fit for JSON."""
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in stored.items()}
 
 
 def restored_fields(stored: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
@@ -47,7 +64,9 @@ def _restored(kind: str, **stored: Any) -> Field:
         _check_classes(field)
     if isinstance(field, Scale):
         _check_scale(field)
-    return field
+    if isinstance(field, Text | Vector):
+        _check_dense(field)
+    return field  # type: ignore[no-any-return]
 
 
 def _check_classes(field: Classes) -> None:
@@ -62,6 +81,21 @@ def _check_scale(field: Scale) -> None:
         raise ValueError(f"{field.name!r} reads {field.reads!r}")
     if field.deviation <= 0 or len(field.knots) == 1 or any(a >= b for a, b in pairwise(field.knots)):
         raise ValueError(f"the deviation or the knots of {field.name!r} are impossible")
+
+
+def _check_dense(field: Text | Vector) -> None:
+    rows = len(field.idf if isinstance(field, Text) else field.mean)
+    if field.components.ndim != 2 or len(field.components) != rows or not field.components.size:
+        raise ValueError(f"the components of {field.name!r} have shape {field.components.shape}")
+    if isinstance(field, Vector):
+        if field.mean.ndim != 1 or field.unit <= 0:
+            raise ValueError(f"the mean or the unit of {field.name!r} is impossible")
+        return
+    shapes = field.idf.shape, field.shift.shape
+    if shapes != ((len(field.words),), (field.components.shape[1],)) or (field.idf <= 0).any():
+        raise ValueError(f"the words of {field.name!r} and their weights do not fit together")
+    if len(set(field.words)) < len(field.words):
+        raise ValueError(f"the words of {field.name!r} are not distinct")
 
 
 def _text(value: Any) -> str:
@@ -82,6 +116,15 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _array(value: Any) -> NDArray[np.float32]:
+    if isinstance(value, np.ndarray) and value.dtype != np.float32:
+        raise TypeError(f"{value.dtype} where float32 is expected")
+    array = np.asarray(value if isinstance(value, np.ndarray) else _listed(value), np.float32)
+    if not (np.abs(array) <= MAX_NUMBER).all():
+        raise ValueError("an array with a number that is not finite or too large")
+    return array
+
+
 def _listed(value: Any) -> Sequence[Any]:
     if type(value) not in (list, tuple):
         raise TypeError(f"{value!r} is not a list")
@@ -93,6 +136,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "int": whole,
     "bool": _flag,
     "float": _number,
+    "Floats": _array,
     "tuple[str, ...]": lambda value: tuple(map(_text, _listed(value))),
     "tuple[float, ...]": lambda value: tuple(map(_number, _listed(value))),
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.features.vectors import vectors_of
 from palate.data.native import distinct_names, opened
 from palate.errors import DataError
 
@@ -65,7 +66,7 @@ def series_of(name: str, values: Any) -> pl.Series:
             return values.to_polars().alias(name)
     if isinstance(values, pl.Series):
         return values.alias(name)
-    if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+    if isinstance(values, np.ndarray) and values.dtype.kind != "O" and values.ndim <= 2:
         return pl.Series(name, in_known_unit(values))
     return _of_objects(name, values)
 
@@ -116,7 +117,7 @@ def is_word_for_missing(value: Any) -> bool:
 def with_nulls(table: pl.DataFrame | None) -> pl.DataFrame | None:
     """The table with nulls for what is missing: NaN, and words such as NA among texts that are numbers or dates.
 
-    Among other texts such a word stays: NA may be Namibia.
+    Arrays and vectors become lists. Among other texts such a word stays: NA may be Namibia.
     """
     return table if table is None else table.with_columns(column_with_nulls(column) for column in table)
 
@@ -149,11 +150,13 @@ PER_DAY = {"day": 1, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_00
 
 
 def column_with_nulls(column: pl.Series) -> pl.Series:
-    """One column with nulls for what is missing, as in with_nulls()."""
+    """One column with nulls for what is missing, as in with_nulls(). Arrays and vectors become lists."""
     import polars as pl
 
     if column.dtype.is_float():
         return column.fill_nan(None)
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return vectors_of(column.arr.to_list() if isinstance(column.dtype, pl.Array) else column)
     if column.dtype.is_temporal():
         check_temporal(column)
     if column.dtype != pl.String:

@@ -34,6 +34,8 @@ def series_of_values(
     array = values if isinstance(values, np.ndarray) and values.dtype.kind != "O" else None
     if array is None:
         return of_objects(list(values), name, labels=labels, words=words, lists=lists)
+    if lists and array.ndim == 2 and array.dtype.kind in "iuf":
+        return pl.Series(name, array.astype(np.float32) if array.dtype == np.float16 else array)
     if array.ndim != 1:
         raise DataError(f"column {name!r} has shape {array.shape}: give one dimension.")
     if array.dtype.kind in "UT":
@@ -96,14 +98,38 @@ def is_text(text: str) -> bool:
 
 
 def _of_lists(values: list[Any], name: str) -> pl.Series | None:
-    """Lists as a column of lists; None if their values are of several types."""
+    """Lists as a column of lists; None if their values are of several types other than numbers."""
     import polars as pl
 
+    if (vectors := _of_arrays(values, name)) is not None:
+        return vectors
+    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
+    kinds = {type(one) for value in plain if value is not None for one in value}
+    kind = pl.List(pl.Float64) if kinds - {type(None)} == {int, float} else None
     try:
-        series = pl.Series(name, [None if value is None else list(value) for value in values])
+        series = pl.Series(
+            name, [None if value is None else list(value) for value in plain], dtype=kind, strict=not kind
+        )
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     return series if isinstance(series.dtype, pl.List) else None
+
+
+def _of_arrays(values: list[Any], name: str) -> pl.Series | None:
+    """Arrays of numbers of one length as a column of lists; None for other values."""
+    import polars as pl
+
+    present = [value for value in values if value is not None]
+    if not all(isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iuf" for value in present):
+        return None
+    if len({(len(value), value.dtype) for value in present}) != 1 or present[0].dtype == np.float16:
+        return None
+    lists = pl.Series(name, np.stack(present)).arr.to_list()
+    at = np.cumsum([value is not None for value in values]) - 1
+    places = pl.Series(
+        [None if value is None else n for value, n in zip(values, at.tolist(), strict=True)], dtype=pl.Int64
+    )
+    return lists.gather(places)
 
 
 def _integers(values: list[Any], name: str) -> pl.Series:
@@ -118,7 +144,7 @@ def _integers(values: list[Any], name: str) -> pl.Series:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or (not isinstance(value, (str, int)) and bool(_is_not_itself(value)))
+    return value is None or (not isinstance(value, (str, int, list, tuple, np.ndarray)) and bool(_is_not_itself(value)))
 
 
 def _is_not_itself(value: Any) -> Any:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from palate.data.features.values import column_with_nulls
+from palate.data.features.vectors import vectors_of
 from palate.data.native import distinct_names, is_foreign, polars_errors_in_words
 from palate.data.reading.cleaning import BadRows
 from palate.data.reading.columns import position_of
@@ -262,7 +263,10 @@ def _id_position(names: list[str], what: str, label: str | int | None, source: s
 
 
 def typed_column(text: pl.Series) -> pl.Series:
-    """A column of text, as integers or decimals if all its values are; "01" is neither, and NA is missing there."""
+    """A column of text as integers, decimals or vectors if all its values are.
+
+    "01" is neither an integer nor a decimal. Where all others are numbers, NA is missing.
+    """
     import polars as pl
 
     values = column_with_nulls(text.set(text == "", None))
@@ -270,7 +274,7 @@ def typed_column(text: pl.Series) -> pl.Series:
         return values
     if values.str.contains(INTEGER).all():
         return values.cast(pl.Int64)
-    return values.cast(pl.Float64) if _are_decimals(values) else values
+    return values.cast(pl.Float64) if _are_decimals(values) else vectors_of(values)
 
 
 def _are_decimals(text: pl.Series) -> bool:
