@@ -15,6 +15,7 @@ import typer
 
 from palate.cli import messages, printing
 from palate.cli import options as opt
+from palate.cli import parameters as par
 from palate.cli.loading import (
     RECIPES,
     check_kind,
@@ -56,16 +57,16 @@ app = typer.Typer(
 @opt.takes("learning", opt.FIT_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def fit(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
     *,
-    out: opt.ModelOut,
+    out: par.ModelOut,
     recipe: Annotated[
-        str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME", show_default=opt.DEFAULT_RECIPES)
+        str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME", show_default=par.DEFAULT_RECIPES)
     ] = "",
     test: Annotated[
         float | None, typer.Option(help="Share of ratings to hold out and evaluate on.", metavar="SHARE")
     ] = None,
-    json: opt.Json = False,
+    json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
 ) -> None:
@@ -92,11 +93,11 @@ def fit(
 @app.command()
 @opt.takes("reading", opt.READ_OPTIONS)
 def update(
-    model: opt.ModelFile,
+    model: par.ModelFile,
     data: Annotated[str, typer.Argument(metavar="RATINGS", help="New ratings; their users and items may be new.")],
     *,
-    out: opt.ModelOut,
-    json: opt.Json = False,
+    out: par.ModelOut,
+    json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
     """Add new ratings to a model, much faster than a new fit. A pair that is rated again gets the new rating."""
@@ -112,7 +113,7 @@ def update(
 
 @app.command()
 def forget(
-    model: opt.ModelFile,
+    model: par.ModelFile,
     *,
     user: Annotated[
         list[str] | None, typer.Option(metavar="USER", help="A user to remove; repeat for several.")
@@ -120,8 +121,8 @@ def forget(
     item: Annotated[
         list[str] | None, typer.Option(metavar="ITEM", help="An item to remove: id or title; repeat for several.")
     ] = None,
-    out: opt.ModelOut,
-    json: opt.Json = False,
+    out: par.ModelOut,
+    json: par.Json = False,
 ) -> None:
     """Remove users or items from a model: labels, ratings, and their influence on all others."""
     from palate.cli import lists
@@ -140,15 +141,15 @@ def forget(
 @opt.takes("dials", opt.DIAL_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def evaluate(
-    model: opt.ModelFile,
+    model: par.ModelFile,
     data: Annotated[str, typer.Argument(metavar="TEST", help="Ratings that were not trained on.")],
     *,
-    by: opt.By = "mean",
-    at_least: opt.AtLeast = None,
-    level: opt.Level = 0.9,
-    propensity: opt.Propensity = None,
-    seed: opt.Seed = 0,
-    json: opt.Json = False,
+    by: par.By = "mean",
+    at_least: par.AtLeast = None,
+    level: par.Level = 0.9,
+    propensity: par.Propensity = None,
+    seed: par.Seed = 0,
+    json: par.Json = False,
     reading: dict[str, Any],
     dials: dict[str, Any],
 ) -> None:
@@ -195,7 +196,7 @@ app.add_typer(keys, name="keys")
 
 
 @app.command()
-def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
+def show(model: par.ModelFile, *, json: par.Json = False) -> None:
     """Show a model: recipe, size, training, metrics, fingerprint, highest and lowest item biases."""
     from palate.cli import describing
 
@@ -209,10 +210,10 @@ def show(model: opt.ModelFile, *, json: opt.Json = False) -> None:
 @app.command()
 @opt.takes("reading", opt.READ_OPTIONS)
 def check(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 on warnings too.")] = False,
-    json: opt.Json = False,
+    json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
     """Check ratings for problems. Print what was found, what it means, and what to do; exit with 1 on problems."""
@@ -236,7 +237,7 @@ def check(
 
 
 @app.command()
-def datasets(*, json: opt.Json = False) -> None:
+def datasets(*, json: par.Json = False) -> None:
     """List the public data sets that palate can read by name: size, licence, and where they are."""
     from palate.cli import describing
 

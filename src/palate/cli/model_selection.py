@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from palate.cli import options as opt
+from palate.cli import parameters as par
 from palate.cli import printing
 from palate.cli.loading import (
     TUNABLE,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 @opt.takes("reading", opt.READ_OPTIONS)
 def compare(
-    data: Annotated[str, Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
+    data: Annotated[str, Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
     *,
     recipes: Annotated[
         list[str] | None,
@@ -59,8 +60,8 @@ def compare(
         float, Option(help="How long it may take; recipes that there is no time for are left out.")
     ] = 1800.0,
     seed: Annotated[int, Option(help="Seed of the held-out part and of the bootstrap.")] = 0,
-    out: opt.Report = None,
-    json: opt.Json = False,
+    out: par.Report = None,
+    json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
     """Fit every recipe that learns from such ratings. Print quality with intervals, seconds, memory and file size."""
@@ -100,10 +101,10 @@ def _print_comparison(comparison: Comparison) -> None:
 @opt.takes("learning", opt.FIT_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def tune(
-    data: Annotated[str, Argument(metavar="RATINGS", help=opt.DATA_HELP, show_default=False)],
+    data: Annotated[str, Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
     *,
     recipe: Annotated[
-        str, Option(help=f"{', '.join(TUNABLE)}.", metavar="NAME", show_default=opt.DEFAULT_RECIPES)
+        str, Option(help=f"{', '.join(TUNABLE)}.", metavar="NAME", show_default=par.DEFAULT_RECIPES)
     ] = "",
     metric: Annotated[
         str | None,
@@ -121,8 +122,8 @@ def tune(
     resume: Annotated[
         Path | None, Option("--resume", metavar="FILE", help="Keep finished trials in FILE, and resume from it.")
     ] = None,
-    out: opt.Report = None,
-    json: opt.Json = False,
+    out: par.Report = None,
+    json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
 ) -> None:

@@ -8,68 +8,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, BadParameter, Option
+from typer import BadParameter, Option
 
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "What to choose from, and how"
-
-DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
-ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
-ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
-Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
-Out = Annotated[
-    Path | None, Option("--out", "-o", metavar="FILE", help="Write to a .csv, .parquet or .jsonl file instead.")
-]
-Report = Annotated[
-    Path | None, Option("--out", "-o", metavar="FILE", help="Also write to a .html, .png, .svg, .json or .csv file.")
-]
-N = Annotated[int, Option("--n", "-n", max=2**31 - 1, help="How many to list.")]
-Items = Annotated[
-    list[str] | None, Option("--items", metavar="ITEM", help="Restrict to this item: id or title; repeat for several.")
-]
-Exclude = Annotated[
-    list[str] | None, Option("--exclude", metavar="ITEM", help="Leave out this item: id or title; repeat for several.")
-]
-KeepSeen = Annotated[bool, Option("--keep-seen", help="Include items that the user has rated or chosen already.")]
-DEFAULT_RECIPES = "Bayes; for implicit ratings ImplicitALS"  # as the help of --recipe shows them
-By = Annotated[
-    str,
-    Option(
-        "--by",
-        help="Rank by mean: the expected rating; lower: the lower end of its --level interval; thompson: one posterior "
-        "draw; chance: the probability of --at-least or more; likely: that of choosing and liking the item.",
-    ),
-]
-AtLeast = Annotated[
-    float | None, Option("--at-least", metavar="RATING", help="The rating to reach, with --by chance or likely.")
-]
-When = Annotated[
-    str | None,
-    Option("--when", metavar="TIME", help="2026-01-31, 2026-01-31T20:15 or seconds since 1970."),
-]
-Distribution = Annotated[
-    bool, Option("--distribution", help="Also the probability of each rating, for Bayes models of steps.")
-]
-Level = Annotated[float, Option("--level", help="Probability that an interval holds the true rating.")]
-Propensity = Annotated[
-    str | None,
-    Option(
-        "--propensity",
-        metavar="COLUMN",
-        help="Also estimate errors on pairs drawn at random: a column of TEST with the probability that the user chose "
-        "the item, or popularity: by the item's number of training ratings.",
-        show_default=False,
-    ),
-]
-RatingsOf = Annotated[
-    Path | None,
-    Option(
-        "--ratings-of",
-        metavar="FILE",
-        help="For the person whose ratings or choices are in this file, in place of a user of the model.",
-    ),
-]
-OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
-Seed = Annotated[int, Option("--seed", min=0, help="Seed of random numbers, such as those of --by thompson.")]
 
 
 def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, BadParameter, Option
 
 from palate.cli import options as opt
+from palate.cli import parameters as par
 from palate.cli import printing
 from palate.cli.loading import load_model
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: opt.ModelFile,
+    model: par.ModelFile,
     user: Annotated[str | None, Argument(metavar="USER", help="The user's id.", show_default=False)] = None,
     item: Annotated[str | None, Argument(metavar="ITEM", help="The item's id or title.", show_default=False)] = None,
     *,
@@ -25,13 +26,13 @@ def predict(
         Path | None,
         Option(metavar="FILE", help="A file with a user and an item in each row, instead of USER and ITEM."),
     ] = None,
-    ratings_of: opt.RatingsOf = None,
-    when: opt.When = None,
-    level: opt.Level = 0.9,
-    distribution: opt.Distribution = False,
-    on_unknown: opt.OnUnknown = "fallback",
-    json: opt.Json = False,
-    out: opt.Out = None,
+    ratings_of: par.RatingsOf = None,
+    when: par.When = None,
+    level: par.Level = 0.9,
+    distribution: par.Distribution = False,
+    on_unknown: par.OnUnknown = "fallback",
+    json: par.Json = False,
+    out: par.Out = None,
 ) -> None:
     """Predict a rating, with the interval that holds the true one with probability --level."""
     from palate.cli import lists, personal
@@ -67,7 +68,7 @@ def predict(
 
 @opt.takes("choosing", opt.CHOOSE_OPTIONS)
 def recommend(
-    model: opt.ModelFile,
+    model: par.ModelFile,
     users: Annotated[list[str] | None, Argument(metavar="USERS", help="The users' ids.", show_default=False)] = None,
     *,
     everyone: Annotated[bool, Option("--everyone", "--all", help="Recommend for all users.")] = False,
@@ -91,17 +92,17 @@ def recommend(
             "Letterboxd or IMDb; items are matched by id, ISBN, or title and year.",
         ),
     ] = None,
-    n: opt.N = 10,
-    items: opt.Items = None,
-    exclude: opt.Exclude = None,
-    keep_seen: opt.KeepSeen = False,
-    by: opt.By = "mean",
-    at_least: opt.AtLeast = None,
-    level: opt.Level = 0.9,
-    seed: opt.Seed = 0,
-    on_unknown: opt.OnUnknown = "fallback",
-    json: opt.Json = False,
-    out: opt.Out = None,
+    n: par.N = 10,
+    items: par.Items = None,
+    exclude: par.Exclude = None,
+    keep_seen: par.KeepSeen = False,
+    by: par.By = "mean",
+    at_least: par.AtLeast = None,
+    level: par.Level = 0.9,
+    seed: par.Seed = 0,
+    on_unknown: par.OnUnknown = "fallback",
+    json: par.Json = False,
+    out: par.Out = None,
     choosing: dict[str, Any],
 ) -> None:
     """Recommend the best items among those that a user has not rated or chosen yet."""
@@ -149,13 +150,13 @@ def recommend(
 
 @opt.takes("choosing", opt.SIMILAR_OPTIONS)
 def similar(
-    model: opt.ModelFile,
+    model: par.ModelFile,
     label: Annotated[str, Argument(metavar="ITEM", help="An item's id or title; with --users a user's id.")],
     *,
     users: Annotated[bool, Option("--users", help="List users similar to a user.")] = False,
-    n: opt.N = 10,
-    json: opt.Json = False,
-    out: opt.Out = None,
+    n: par.N = 10,
+    json: par.Json = False,
+    out: par.Out = None,
     choosing: dict[str, Any],
 ) -> None:
     """List the items most similar to an item; with --users, the users most similar to a user."""
@@ -174,13 +175,13 @@ def similar(
 
 
 def explain(
-    model: opt.ModelFile,
+    model: par.ModelFile,
     user: Annotated[str | None, Argument(metavar="USER", help="The user's id.", show_default=False)] = None,
     item: Annotated[str | None, Argument(metavar="ITEM", help="The item's id or title.", show_default=False)] = None,
     *,
-    ratings_of: opt.RatingsOf = None,
-    when: opt.When = None,
-    json: opt.Json = False,
+    ratings_of: par.RatingsOf = None,
+    when: par.When = None,
+    json: par.Json = False,
 ) -> None:
     """Explain a prediction by the user's own ratings, side information and the time."""
     from palate.cli import lists, personal
