@@ -12,6 +12,7 @@ import typer
 import palate as library
 from helpers.command_line import answer, many, palate, parsed, refusal
 from palate.cli import options as opt
+from palate.cli import parameters as par
 from palate.cli.loading import RECIPES, TUNABLE, make_recipe
 from palate.cli.model_selection import fit_command
 from palate.errors import OptionError
@@ -155,7 +156,7 @@ def given(words):
     @opt.takes("learning", opt.FIT_OPTIONS)
     @opt.takes("reading", opt.READ_OPTIONS)
     def fit(
-        data: Annotated[str, typer.Argument()], *, out: opt.ModelOut, recipe: str = "", reading: dict, learning: dict
+        data: Annotated[str, typer.Argument()], *, out: par.ModelOut, recipe: str = "", reading: dict, learning: dict
     ) -> None:
         seen.append((make_recipe(recipe, learning), reading))
 
