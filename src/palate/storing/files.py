@@ -17,11 +17,12 @@ from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Vocabulary
 from palate.errors import ModelFileError, OptionError, TamperedModelError
 from palate.kernels import has_repeats
-from palate.models import effects, neighborhood, network
+from palate.models import effects, implicit_links, neighborhood, network
 from palate.models.cold_start import ColdStart
 from palate.models.factors import Factors, Prior
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors
+from palate.models.implicit_links import LinkedFactors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.ordinal import OrderedSteps
@@ -138,6 +139,8 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
         tensors |= parts
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
+    if isinstance(factors, LinkedFactors):
+        tensors |= implicit_links.pack(factors)
     if isinstance(factors, PairwiseFactors):
         header["paired"] = {"n_candidates": factors.n_candidates}
     return header
@@ -208,7 +211,7 @@ def _unpack_factors(tensors: Tensors, header: Header) -> Factors:
     if "network" in header:
         factors = network.unpack(factors, header["network"], tensors)
     if "implicit" in header:
-        factors = ImplicitFactors.of(factors, **header["implicit"])
+        factors = implicit_links.unpack(ImplicitFactors.of(factors, **header["implicit"]), tensors)
     if "paired" in header:
         factors = PairwiseFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
     if "histories" in header:
