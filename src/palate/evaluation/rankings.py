@@ -16,6 +16,7 @@ from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
+from palate.evaluation.cold_items import cold_items, cold_values, is_cold
 from palate.evaluation.matching import HeldOut, among, held_out_of, learned_from, training_ratings
 from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
 from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, WEIGHTED_AT_K, HeldOutRanks, auc
@@ -50,12 +51,14 @@ class RankingReport(Measured):
         measures (dict of str to Measure): "ndcg@k", "recall@k", "precision@k", "hit_rate@k", "map@k", "mrr@k",
             "coverage@k", "novelty@k" and "popularity_bias@k" for each k; "diversity@k" for models with factors;
             "diversity_genres@k" where attribute="genres" was given; "auc". With propensity= also "snips_recall@k" and
-            "snips_dcg@k", in which a held-out item weighs 1 / propensity among those of its user.
+            "snips_dcg@k", in which a held-out item weighs 1 / propensity among those of its user. Where some held-out
+            items have no training choices, "cold_ndcg@k" and "cold_recall@k" rank such items among each other alone.
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         verdict (str, default ""): A sentence if the model is not significantly better than the baseline.
         by (str, default "mean"): What the lists are ranked by, as in recommend().
         keep_seen (bool, default False): Whether lists may hold items that the user has seen in training.
         n_learned (int, default 0): The number of held-out items that the user has seen in training.
+        n_cold (int, default 0): The number of held-out items that have no training choices at all.
         propensity (str, default ""): Where the propensities are from: "popularity", "given", or "" without any.
         n_effective (float or None, default None): The effective sample size of the weights, (sum w)^2 / sum w^2.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
@@ -80,6 +83,7 @@ class RankingReport(Measured):
     by: By = "mean"
     keep_seen: bool = False
     n_learned: int = 0
+    n_cold: int = 0
     propensity: str = ""
     n_effective: float | None = None
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
@@ -102,6 +106,7 @@ class RankingReport(Measured):
             "by": self.by,
             "keep_seen": self.keep_seen,
             "n_learned": self.n_learned,
+            "n_cold": self.n_cold,
             "propensity": self.propensity,
             "n_effective": self.n_effective,
         }
@@ -115,7 +120,8 @@ class RankingReport(Measured):
         )
         missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training; they count as misses."
         learned = f"The model was trained on {self.n_learned:,} of them."
-        notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned)
+        cold = f"{self.n_cold:,} of them are of items without training choices, ranked by themselves in cold_ measures."
+        notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned) + [cold] * bool(self.n_cold)
         notes += notes_on(self.propensity, self.n_effective, self.n, "held-out items")
         return "\n".join([head, *_table(self), *notes, *([self.verdict] if self.verdict else [])])
 
@@ -156,10 +162,12 @@ def evaluate_rankings(
     if not query.allowed.all():
         held_out = among(held_out, query.allowed)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
+    cold = cold_items(recommender.model, query)
 
     def measured(rec: Recommender, query: Query) -> UserMeasures:
         ranks, lists = rank_held_out(rec.model, held_out, min(ks[-1], rec.n_items), query)
         found = UserMeasures(ks, ranks, lists, user_values(rec.model, held_out, ranks, lists, ks))
+        found.values.update(cold_values(rec.model, held_out, ks, query, cold))
         if sets is not None:
             found.add(f"diversity_{attribute}", list_metrics.attribute_diversity(lists, ks, sets))
         return found
@@ -182,6 +190,7 @@ def evaluate_rankings(
         by=query.by,
         keep_seen=query.keep_seen,
         n_learned=int(learned.sum()),
+        n_cold=int(is_cold(held_out, cold).sum()),
         propensity="" if inverse is None else inverse.source,
         n_effective=None if held_out.weights is None else effective_size(held_out.weights),
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),

@@ -26,7 +26,7 @@ from palate.data.features import Features
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows, rows_where, transpose_rows
 from palate.kernels import draw_link, multiply_rows
-from palate.models.factors import Doubles, Floats
+from palate.models.factors import Floats
 from palate.models.implicit import ImplicitFactors, ImplicitProblem, Sweep, without_bias
 from palate.models.implicit_links import LinkedFactors, RowLink, solve_around
 from palate.models.side_information import SideInfo
@@ -103,8 +103,7 @@ class LinkFit:
         no_noise = np.zeros((k, k), np.float32)
         for _ in range(N_PASSES):
             residuals = vectors - self._shift()
-            import os
-            if not (os.environ.get('NOI')=='both' or (os.environ.get('NOI')=='users' and self.attributes.features.n_rows<1000)): self.mean = (self.weights @ residuals / self.weights.sum()).astype(np.float32)
+            self.mean = (self.weights @ residuals / self.weights.sum()).astype(np.float32)
             scaled = np.ascontiguousarray(self.roots[:, None] * (residuals - self.mean), np.float32)
             draw_link(
                 self._by_feature.indptr,
