@@ -160,8 +160,9 @@ def _check_items(model: Model, items: Vocabulary, codes: Codes) -> None:
     """Raise OptionError for choices of items that had none before, if the model's item-item weights come from a fit."""
     if not isinstance(model.factors, ItemWeights) or model.kind == "explicit":
         return
-    counts = np.bincount(model.history.indices, minlength=len(items))
-    new = np.unique(codes[counts[codes] == 0])
+    has_none = np.bincount(model.history.indices, minlength=len(items)) == 0
+    has_none[: len(model.item_vocabulary)] &= ~model.factors.are_weighted  # a table may have given items weights
+    new = np.unique(codes[has_none[codes]])
     if len(new) == 0:
         return
     name, label = model.recipe.get("name", "this model"), items.decode(new[:1]).tolist()[0]

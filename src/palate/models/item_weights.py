@@ -20,6 +20,7 @@ from palate.data.rows import CompressedRows, columns_where, row_codes, take_rows
 from palate.kernels import multiply_sparse, multiply_wide, select_top
 from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.history_factors import HistoryFactors, to_dense
+from palate.models.row_blocks import row_blocks
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,18 @@ class ItemWeights(HistoryFactors):
         else:
             weights = columns_where(take_rows(weights, np.flatnonzero(kept).astype(np.int32)), kept)
         return replace(self, users=users, items=items, weights=weights)
+
+    @property
+    def are_weighted(self) -> NDArray[np.bool_]:
+        """Which items have a weight from another item, so that they can be recommended, (n_items,)."""
+        mask = np.zeros(len(self.items), bool)
+        weights = self.weights
+        if isinstance(weights, CompressedRows):
+            mask[weights.indices[weights.values != 0]] = True
+            return mask
+        for rows in row_blocks(len(weights)):
+            mask |= weights[rows].any(axis=0)
+        return mask
 
     def most_similar_items(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n items with the largest weight above 0 for each of some items: codes, weights (m, n), and their name."""

@@ -19,11 +19,13 @@ from palate.models.factors import Codes, Doubles, Floats
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
-from palate.options import check_between, check_choice, check_positive, check_whole
+from palate.options import check_between, check_choice, check_flags, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
 from palate.recipes.closed_form import Chosen, by_items, by_users, chosen_items
 from palate.recipes.costs import Needs, available_memory, check_memory
+from palate.recipes.ease_cold import alike, fill_cold
 from palate.recipes.ease_decay import choose_decay
+from palate.recipes.ease_features import ItemFeatures, Setting, choose_weight, scales_of
 from palate.recipes.inverse import TRIAL, seconds_to_invert
 from palate.recipes.monitor import Monitor
 from palate.recipes.sparse_ease import SparseEASE, learn
@@ -45,6 +47,10 @@ class EASE(Recipe):
     interval. With dropout, user_exponent and item_exponent 0 it is EASE as published in 2019. update() changes the
     histories of users but no weights; it refuses choices of new items, which would have none.
 
+    With a table of items, X has a row more for each feature of the table, which holds the items that have it, so
+    that items that look alike get weights too. How much such a row weighs, beside a user, is chosen by hidden choices
+    of the training data. An item without choices has the mean score of the items that it looks like.
+
     Parameters:
         weight_decay (float or None, default None): Regularisation, above 0. None: the one that ranks best what is
             hidden of users left out of the fit, among the 300 most chosen items, drawn towards 30 sqrt(n), n being the
@@ -58,6 +64,8 @@ class EASE(Recipe):
             0 to 1.
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
+        features (bool, default True): Use as side information the columns of ratings.item_table, where there is such a
+            table. The fit's training["feature_weight"] says how much they count.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
             bytes. None: a fit that needs more than a quarter of what the machine has free, or two minutes, goes on as
             SparseEASE with the same options, and says so; training["k"] tells. A fit of more than 1 GB or a minute is
@@ -69,7 +77,8 @@ class EASE(Recipe):
 
     Source:
         Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, equation 8; Steck (2020), Autoencoders that
-        don't overfit towards the Identity (dropout).
+        don't overfit towards the Identity (dropout); Jeunen, Van Balen & Goethals (2020), Closed-Form Models for
+        Collaborative Filtering with Side-Information (features).
 
     Example:
         >>> import palate
@@ -86,6 +95,7 @@ class EASE(Recipe):
     user_exponent: float = 0.5
     item_exponent: float = 0.1
     confidence: Confidence = "relative"
+    features: bool = True
     memory: str | int | None = None
     n_threads: int = 0
 
@@ -96,6 +106,7 @@ class EASE(Recipe):
         check_between(0, 1, user_exponent=self.user_exponent, item_exponent=self.item_exponent)
         check_choice("confidence", self.confidence, CONFIDENCES)
         check_whole(n_threads=self.n_threads)
+        check_flags(features=self.features)
         if self.memory is not None:
             bytes_of(self.memory)
 
@@ -131,9 +142,12 @@ class EASE(Recipe):
         )
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        chosen = chosen_items(ratings)
-        X = self._choices(ratings)
-        cost = needs(memory_needed(ratings.n_users, ratings.n_items, len(chosen)), X, self.n_threads)
+        features = ItemFeatures.of(ratings) if self.features else None
+        chosen, X = chosen_items(ratings), self._choices(ratings)
+        n_rows, n_columns = X.n_users, len(chosen)
+        if features is not None:
+            n_rows, n_columns = n_rows + features.rows.n_rows, len(features.known(ratings.by_user()))
+        cost = needs(memory_needed(n_rows, ratings.n_items, n_columns), X, self.n_threads)
         if self.memory is None and _is_too_much(cost):
             monitor.announce(f"EASE of {ratings.n_items:,} items {cost.text}: goes on as SparseEASE.")
             return learn(self._sparse(), ratings, monitor)
@@ -146,17 +160,35 @@ class EASE(Recipe):
         decay = self._decay(ratings)
         monitor.taken["weight_decay"] = decay
         monitor.note(f"weight decay {decay:.3g}; {cost.text}")
+        scales = X.popularities**-self.item_exponent
+        if features is not None:
+            chosen, X, scales = self._with_features(ratings, features, decay, monitor)
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
         if not (np.diagonal(P) > 0).all():
             raise ValueError(f"a weight decay of {decay:g} vanishes beside the counts")
-        weights = _to_weights(P, X.popularities**-self.item_exponent, chosen, ratings.n_items)
+        weights = _to_weights(P, scales, chosen, ratings.n_items)
+        if features is not None:
+            fill_cold(weights, *alike(features, ratings.by_user()))
         biases = no_biases(ratings.n_users, ratings.n_items)
         return Trained(ItemWeights.of(biases, history=ratings.by_user(), confidence=self.confidence, weights=weights))
 
+    def _with_features(
+        self, ratings: Ratings, features: ItemFeatures, decay: float, monitor: Monitor
+    ) -> tuple[Codes, Chosen, Doubles]:
+        """The items with choices or features, X with a row for each feature, and the scales of scores."""
+        histories = ratings.by_user()
+        signals = choice_signals(histories, self.confidence)
+        setting = Setting(decay, self.dropout, self.user_exponent, self.item_exponent)
+        weight = choose_weight(histories, signals, features, setting, self.n_threads)
+        monitor.taken["feature_weight"] = weight
+        known = np.sort(features.known(histories))
+        X = features.choices_and_features(histories, signals, known, self.user_exponent, weight)
+        return known, X, scales_of(histories, known, self.item_exponent)
+
     def _sparse(self) -> SparseEASE:
         """The recipe with the same options for catalogues that are too large for this one."""
-        shared = ("weight_decay", "dropout", "user_exponent", "item_exponent", "confidence", "n_threads")
+        shared = ("weight_decay", "dropout", "user_exponent", "item_exponent", "confidence", "features", "n_threads")
         return SparseEASE(**{name: getattr(self, name) for name in shared})
 
     def _choices(self, ratings: Ratings) -> Chosen:

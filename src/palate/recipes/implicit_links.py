@@ -1,6 +1,6 @@
 """The links of ImplicitALS from attributes to factors: learned between its sweeps, with strengths from the data.
 
-A link is a ridge regression of the vectors on the features of their rows, each row weighed by its weight decay r:
+A link is a ridge regression of the vectors on the features of their rows, each row of weight r, its weight decay:
 
     sum_r r |y_r - m - F_r beta|^2 + sum_f l_g(f) |beta_f|^2
 
