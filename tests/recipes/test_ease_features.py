@@ -10,7 +10,7 @@ from palate.errors import OptionError
 from palate.models.item_weights import check_rows
 from palate.recipes.closed_form import by_items
 from palate.recipes.ease_cold import alike, fill_cold, with_cold
-from palate.recipes.ease_features import UNTRIED, WEIGHTS, ItemFeatures, Setting, choose_weight, scales_of
+from palate.recipes.ease_features import UNTRIED, WEIGHTS, ItemFeatures, Setting, affordable, choose_weight, scales_of
 
 KINDS = ["tea", "jam", "milk", "bun"]
 RECIPES = {"EASE": palate.EASE(weight_decay=20.0), "SparseEASE": palate.SparseEASE(k=30, weight_decay=20.0)}
@@ -143,6 +143,16 @@ def test_features_that_tell_much_weigh_more_than_noise(likes):
     assert told > untold
     few = likes[likes.user_codes < 60]
     assert choose_weight(few.by_user(), None, ItemFeatures.of(few), setting) == UNTRIED
+
+
+def test_features_of_too_many_items_are_left_out_the_most_frequent_first():
+    rows = CompressedRows.of(
+        np.array([0] * 5 + [1] * 2 + [2] * 3, np.int32), np.array([*range(5), 0, 1, 0, 1, 2], np.int32),
+        np.ones(10, np.float32), None, 3,
+    )  # fmt: skip
+    assert affordable(rows, 38).counts.tolist() == [5, 2, 3]
+    assert affordable(rows, 37).counts.tolist() == [0, 2, 3]
+    assert affordable(rows, 12).counts.tolist() == [0, 2, 0]
 
 
 def test_a_table_without_features_is_no_table(likes):

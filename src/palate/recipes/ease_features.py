@@ -20,7 +20,7 @@ import numpy as np
 
 from palate.data.features import Features
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, rows_where, take_rows, transpose_rows
 from palate.kernels import multiply_sparse, rank_targets_of
 from palate.models.factors import Codes, Doubles, Floats
 from palate.recipes.closed_form import Chosen
@@ -29,6 +29,7 @@ from palate.recipes.sparse_closed_form import SparseGram, in_codes, rising
 
 WEIGHTS = (1.0, 5.0, 25.0, 125.0)
 UNTRIED = 5.0  # where too few users have enough choices
+MAX_PAIRS = 2e8  # of items that share a feature, each counted twice: the Gram matrix takes 4 bytes for each at most
 EXPONENT = 0.5  # a feature of n items weighs n^-EXPONENT
 SMALL = 30  # items of a support in a trial
 FAR_BELOW = np.float32(-1e30)  # the score of items that nobody has chosen, in a trial
@@ -64,7 +65,7 @@ class ItemFeatures:
             return None
         design = learned.encode(table)
         by_item = CompressedRows(design.indptr, design.indices, design.values, None)
-        return cls(transpose_rows(by_item, learned.n_features), table.height)
+        return cls(affordable(transpose_rows(by_item, learned.n_features)), table.height)
 
     def known(self, histories: CompressedRows) -> Codes:
         """The codes of the items with choices or features, the most chosen first; then by code."""
@@ -88,6 +89,17 @@ class ItemFeatures:
         by_item = transpose_rows(CompressedRows(indptr, indices, values, None), len(known))
         weights = np.concatenate([X.user_weights, own]).astype(np.float32)
         return Chosen(transpose_rows(by_item, len(indptr) - 1), by_item, weights, is_binary=False)
+
+
+def affordable(rows: CompressedRows, max_pairs: float = MAX_PAIRS) -> CompressedRows:
+    """Return features, a row each, without those of so many items that the pairs of items would fill the memory.
+
+    What nearly all items have says least, so the most frequent features are left out first.
+    """
+    order = np.argsort(rows.counts, kind="stable")
+    keep = np.zeros(rows.n_rows, bool)
+    keep[order[np.cumsum(rows.counts[order].astype(np.float64) ** 2) <= max_pairs]] = True
+    return rows_where(rows, keep)
 
 
 def scales_of(histories: CompressedRows, known: Codes, item_exponent: float) -> Doubles:
