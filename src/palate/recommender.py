@@ -578,7 +578,7 @@ class Recommender:
 
     # ---- ratings that arrive or go -----------------------------------------------------------------------------------
 
-    def update(self, ratings: Any, *, users: Any = None, items: Any = None) -> Recommender:
+    def update(self, ratings: Any = None, *, users: Any = None, items: Any = None) -> Recommender:
         """Learn from new ratings without a new fit, and return a new Recommender.
 
         Only users and items whose ratings change are solved again, so that this is far quicker than a fit and nearly as
@@ -586,20 +586,22 @@ class Recommender:
         the ratings have doubled.
 
         Parameters:
-            ratings (Ratings, or whatever palate.read takes): New ratings of known and new users and items. A pair rated
-                again replaces its old rating; counts of implicit feedback add up. A weight of 1 is the average of the
-                training; ratings of weight 0 are left out. A model of likes takes Ratings.likes() of the same
-                threshold, or pairs without counts.
-            users (frame, default None): A table of attributes of the new users.
-            items (frame, default None): A table of attributes of the new items.
+            ratings (Ratings, or whatever palate.read takes, default None): New ratings of known and new users and
+                items. A pair rated again replaces its old rating; counts of implicit feedback add up. A weight of 1 is
+                the average of the training; ratings of weight 0 are left out. A model of likes takes Ratings.likes()
+                of the same threshold, or pairs without counts. None: only tables are given.
+            users (frame, default None): A table of attributes of the new users. Where the model has learned from a
+                table of users, those without ratings come in too, as the table describes them.
+            items (frame, default None): The same of the new items: they can be recommended at once.
 
         Returns:
             Recommender: The updated model; this one stays as it is.
 
         Raises:
             DataError: There are no new ratings, or they are on another scale.
-            OptionError: The model cannot be updated (a neural net, BPR), the ratings are of another kind, or there are
-                choices of new items for a model of EASE or Neighbors(by="items"), which only a fit can weight.
+            OptionError: Nothing is given, the model cannot be updated (a neural net, BPR), the ratings are of another
+                kind, or there are choices of new items for a model of EASE or Neighbors(by="items"), which only a fit
+                can weight.
             LabelTypeError: Labels of another type than those of the model.
 
         Example:

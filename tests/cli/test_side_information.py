@@ -220,3 +220,39 @@ def test_show_leaves_out_what_was_not_learned_from(here, rec):
     rec.compact().save(here / "small.palate")  # leaves the links behind
     told = parsed("show", "small.palate", cwd=here)
     assert (told["history"], told["features"], told["likelihood"]) == ([], {}, "ordinal")
+
+
+# ---- likes
+
+
+def test_likes_learn_from_tables_and_an_update_brings_items_that_only_a_table_names(here):
+    fit = [
+        "fit",
+        "ratings.csv",
+        "--likes",
+        3,
+        "--recipe",
+        "ImplicitALS",
+        "--n-factors",
+        4,
+        "--weight-decay",
+        0.1,
+        *TABLES,
+    ]
+    answer(*fit, "-o", "likes.palate", cwd=here)
+    answer(*fit, "--no-features", "-o", "plain.palate", cwd=here)
+    ratings = library.read(here / "ratings.csv", users=here / "people.csv", items=here / "things.csv", unrated="keep")
+    same = library.ImplicitALS(n_factors=4, weight_decay=0.1).fit(ratings.likes(at_least=3))
+    told, plain = (library.load(here / name) for name in ("likes.palate", "plain.palate"))
+    np.testing.assert_array_equal(told.item_factors, same.item_factors)
+    assert told.model.item_info is not None and plain.model.item_info is None
+    assert set(told.recommend("44", n=35)["item"]) == {str(n) for n in range(1, 36)}  # 44 and 31 to 35: no ratings
+    assert told.recommend("44", n=35)["score"].n_unique() > 3
+    write(here / "later.csv", [("user", "item", "rating"), (1, 3, 5), (1, 30, 4)])
+    write(here / "new things.csv", [("item", "title", "kinds"), (3, "Thing 3", "jam"), (99, "Thing 99", "tea")])
+    update = ["update", "likes.palate", "later.csv", "--likes", 3, "--items", "new things.csv", "--unrated", "keep"]
+    answer(*update, "-o", "later.palate", cwd=here)
+    later = library.load(here / "later.palate")
+    assert later.n_items == told.n_items + 1
+    at = later.model.item_vocabulary.encode(["99"])[0]
+    assert np.abs(later.item_factors[at]).max() > 0

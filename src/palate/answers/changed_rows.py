@@ -22,6 +22,7 @@ from palate.models.blend import BlendedFactors
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, weighted_choices, with_confidence_of, with_given_weights
+from palate.models.implicit_links import folded
 from palate.models.item_weights import ItemWeights
 from palate.models.late_items import with_late_items
 from palate.models.model import Model
@@ -167,8 +168,9 @@ def _moved_factors(factors: Factors, users: Change, items: Change) -> Factors:
 def _moved_users(before: Factors, after: Factors, change: Change) -> Factors:
     """The factors `after` with the changed users moved; users without ratings before or after are folded in anew."""
     users, is_rated = after.users.copy(), change.is_rated
-    moved = after.fold_in(change.after)
-    moved[is_rated] += before.users[change.codes[is_rated]] - before.fold_in(change.subset(is_rated).before)
+    moved = folded(after, change.after, change.features_after)
+    rated = change.subset(is_rated)
+    moved[is_rated] += before.users[rated.codes] - folded(before, rated.before, rated.features_before)
     users[change.codes] = moved
     return replace(after, users=users)
 

@@ -30,6 +30,7 @@ from palate.errors import OptionError
 from palate.models.blend import BlendedFactors
 from palate.models.factors import Codes, Doubles, Factors, as_partner
 from palate.models.history_factors import HistoryFactors
+from palate.models.implicit_links import LinkedFactors
 from palate.models.model import Model, UserRows
 from palate.models.network import Network
 from palate.models.pairwise import PairwiseFactors
@@ -149,7 +150,7 @@ def contributions(model: Model, user_rows: UserRows, item_code: int) -> tuple[Do
         signals = model.factors.signals(user_rows.history, user_rows.vectors)
         return model.factors.contributions(user_rows.history, signals, item_code), np.zeros(0)
     if model.posterior is None:
-        return _under_prior(model, user_rows, item_code), np.zeros(0)
+        return _under_prior(model, user_rows, item_code)
     return _under_draws(model, model.posterior, user_rows, item_code)
 
 
@@ -162,8 +163,8 @@ def _of_blend(model: Model, blend: BlendedFactors, user_rows: UserRows, item_cod
     return total
 
 
-def _under_prior(model: Model, user_rows: UserRows, item_code: int) -> Doubles:
-    """Contributions of own ratings, (n_ratings,), in a model without draws."""
+def _under_prior(model: Model, user_rows: UserRows, item_code: int) -> tuple[Doubles, Doubles]:
+    """Contributions of own ratings (n_ratings,) and of groups of features, in a model without draws."""
     factors = model.factors
     history = model.weighted(factors.linearised(user_rows.history, user_rows.vectors), user_rows.codes)
     rated, values = history.row(0)
@@ -175,7 +176,18 @@ def _under_prior(model: Model, user_rows: UserRows, item_code: int) -> Doubles:
         _weights_of(history),
     )
     targets = (values - np.float64(factors.mean)) / factors.scale
-    return factors.scale * problem.contributions(targets, problem.solve(factors.partners(_one(item_code))[0]))
+    partner = factors.partners(_one(item_code))[0]
+    solved = problem.solve(partner)
+    own = factors.scale * problem.contributions(targets, solved)
+    return own, _known_by_link(model, user_rows, partner, solved)
+
+
+def _known_by_link(model: Model, user_rows: UserRows, partner: Doubles, solved: Doubles) -> Doubles:
+    """Contributions of groups of features, (n_groups,), by the link of a model without draws; none without a link."""
+    features, info = model.features_of(user_rows), model.user_info
+    if features is None or info is None or not isinstance(model.factors, LinkedFactors):
+        return np.zeros(0)
+    return model.factors.known_parts(user_rows.history, features, info.groups, partner, solved)
 
 
 def _under_draws(model: Model, posterior: Posterior, user_rows: UserRows, item_code: int) -> tuple[Doubles, Doubles]:

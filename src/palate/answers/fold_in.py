@@ -303,6 +303,6 @@ def check_features(model: Model, history: CompressedRows, features: Any) -> None
         return
     what = model.user_vocabulary.what
     raise OptionError(
-        f"this model has learned nothing from attributes of {what}s, or compact() removed it; fit Bayes on "
-        f"ratings that have a table of them (ratings.with_{what}s)."
+        f"this model has learned nothing from attributes of {what}s, or compact() removed it; fit Bayes, or "
+        f"ImplicitALS, on ratings that have a table of them (ratings.with_{what}s)."
     )

@@ -14,11 +14,13 @@ import numpy as np
 
 from palate.answers.resizing import add_rows
 from palate.data.features.vectors import width_of
+from palate.data.ratings import Ratings, Unrated
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label, Vocabulary
 from palate.models.history_factors import HistoryFactors
 from palate.models.model import Model
 from palate.models.network import Network
+from palate.models.side_information import SideInfo
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,6 +39,28 @@ def with_items(model: Model, attributes: Mapping[Label, Mapping[str, Any]]) -> M
     if known and model.item_table is not None:
         model = replace(model, item_table=with_values(model.item_table, known))
     return _with_new(model, [label for label, _ in new], [record for _, record in new]) if new else model
+
+
+def unrated_of(info: SideInfo | None) -> Unrated:
+    """What becomes of rows of a table without ratings: they are kept where the model has learned from attributes."""
+    return "drop" if info is None or info.attributes is None else "keep"
+
+
+def with_described(model: Model, given: Ratings) -> Model:
+    """The model with the users and items that only the tables of some ratings name, described by these tables."""
+    model = _with_others(model, given.item_vocabulary, given.item_table)
+    if given.user_table is None or unrated_of(model.user_info) == "drop":
+        return model
+    return _with_others(model.transposed(), given.user_vocabulary, given.user_table).transposed()
+
+
+def _with_others(model: Model, given: Vocabulary, table: pl.DataFrame | None) -> Model:
+    """The model with those items of a vocabulary and its table that it lacks, if it learned from such attributes."""
+    if table is None or unrated_of(model.item_info) == "drop":
+        return model
+    new = np.flatnonzero(model.item_vocabulary.encode(given.labels, on_unknown="mark") < 0)
+    labels, records = given.labels[new].tolist(), table[new].to_dicts()
+    return with_items(model, dict(zip(labels, records, strict=True))) if labels else model
 
 
 def _with_new(model: Model, labels: list[Label], records: list[Mapping[str, Any]]) -> Model:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from palate.answers.arguments import check_range, is_many
 from palate.answers.changed_rows import with_changed_ratings
 from palate.answers.names import Names
+from palate.answers.new_items import unrated_of, with_described
 from palate.answers.resizing import add_rows, keep_rows
 from palate.data.ratings import Ratings, with_positive_weights
 from palate.data.reading import read
+from palate.data.reading.tables import joined_table
 from palate.data.rows import CompressedRows, entries_at, row_codes, rows_of_entries
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -36,19 +38,33 @@ Mask = NDArray[np.bool_]
 
 
 def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
-    """The model with new ratings, given as palate.read takes them, and tables of new users and items.
+    """The model with new ratings, given as palate.read takes them (None: none), and tables of new users and items.
 
     Raises OptionError for a neural net, for BPR, for ratings of another kind, and for choices of new items of a model
     with item-item weights. Raises DataError if there are no ratings or they are on another scale, and LabelTypeError
     for labels of another type.
     """
-    given = ratings if isinstance(ratings, Ratings) else read(ratings, kind=model.kind)
-    given = given if users is None else given.with_users(users)
-    return _updated(model, given if items is None else given.with_items(items))
+    _check_updatable(model)
+    if ratings is None:
+        if users is None and items is None:
+            raise OptionError("update needs new ratings, or a table of new users or items: rec.update(items=table).")
+        none = np.zeros(0, np.int32)
+        values, (users_known, items_known) = none.astype(np.float32), (model.user_vocabulary, model.item_vocabulary)
+        given = Ratings(none, none, values, user_vocabulary=users_known, item_vocabulary=items_known, kind=model.kind)
+    else:
+        given = ratings if isinstance(ratings, Ratings) else read(ratings, kind=model.kind)
+    for table, info, vocabulary, join in (
+        (users, model.user_info, given.user_vocabulary, Ratings.with_users),
+        (items, model.item_info, given.item_vocabulary, Ratings.with_items),
+    ):
+        if table is not None and unrated_of(info) == "keep":
+            given = given._joined(joined_table(table, vocabulary, strict=True, unrated="keep", may_all_be_new=True))
+        elif table is not None:
+            given = join(given, table)
+    return with_described(model if ratings is None else _updated(model, given), given)
 
 
 def _updated(model: Model, ratings: Ratings) -> Model:
-    _check_updatable(model)
     _check_kind(model, ratings)
     model = _with_prior_of_today(model)
     ratings = with_positive_weights(ratings)

@@ -193,7 +193,9 @@ FIT_OPTIONS: dict[str, Any] = {
     ),
     "lr": _number("lr", float, "SGD, BPR: learning rate."),
     "history": _switch("history", "Bayes: learn from which items a user has rated, whatever the rating."),
-    "features": _switch("features", "Bayes: learn from the attributes in --users and --items."),
+    "features": _switch(
+        "features", "Bayes, ImplicitALS, EASE, SparseEASE: learn from the attributes in --users and --items."
+    ),
     "likelihood": _text("likelihood", LEARNING, "Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
     "with_time": Annotated[
         bool | None,

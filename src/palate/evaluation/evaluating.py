@@ -48,7 +48,8 @@ def evaluate(
 
     Implicit ratings measure recommended lists, beside Popularity. For each user the model ranks all items that the user
     has not seen in training. Accuracy metrics say how high the held-out items stand; other metrics say how diverse,
-    novel and popular the lists are. RankingReport lists the measures. A model of explicit ratings can be measured in
+    novel and popular the lists are. Held-out items without any training choices are also ranked among each other
+    ("cold_ndcg@k", "cold_recall@k"). RankingReport lists the measures. A model of explicit ratings can be measured in
     this way too, on test.likes(at_least=4).
 
     Users choose what they rate, so these measures hold for what users choose. With propensity=, the report also

@@ -18,6 +18,7 @@ from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
+from palate.evaluation.cold_items import cold_items, cold_values, is_cold
 from palate.evaluation.matching import HeldOut, among, held_out_of, learned_from, training_ratings
 from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
 from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, WEIGHTED_AT_K, HeldOutRanks, auc
@@ -54,12 +55,14 @@ class RankingReport(Measured):
             "coverage@k", "novelty@k" and "popularity_bias@k" for each k; "diversity@k" for models with factors,
             and with dials for all; "diversity_genres@k" and "miscalibration_genres@k" where attribute="genres" was
             given, or a dial goes by genres; "auc". With propensity= also "snips_recall@k" and
-            "snips_dcg@k", in which a held-out item weighs 1 / propensity among those of its user.
+            "snips_dcg@k", in which a held-out item weighs 1 / propensity among those of its user. Where some held-out
+            items have no training choices, "cold_ndcg@k" and "cold_recall@k" rank such items among each other alone.
         baselines (dict of str to dict, default empty): The measures of each baseline, by its name.
         verdict (str, default ""): A sentence if the model is not significantly better than the baseline.
         by (str, default "mean"): What the lists are ranked by, as in recommend().
         keep_seen (bool, default False): Whether lists may hold items that the user has seen in training.
         n_learned (int, default 0): The number of held-out items that the user has seen in training.
+        n_cold (int, default 0): The number of held-out items that have no training choices at all.
         propensity (str, default ""): Where the propensities are from: "popularity", "given", or "" without any.
         n_effective (float or None, default None): The effective sample size of the weights, (sum w)^2 / sum w^2.
         dials (dict, default empty): The dials of the lists, and max_per, as they were given.
@@ -89,6 +92,7 @@ class RankingReport(Measured):
     by: By = "mean"
     keep_seen: bool = False
     n_learned: int = 0
+    n_cold: int = 0
     propensity: str = ""
     n_effective: float | None = None
     dials: dict[str, Any] = field(default_factory=dict)
@@ -114,6 +118,7 @@ class RankingReport(Measured):
             "by": self.by,
             "keep_seen": self.keep_seen,
             "n_learned": self.n_learned,
+            "n_cold": self.n_cold,
             "propensity": self.propensity,
             "n_effective": self.n_effective,
             "dials": {name: str(value) if is_expression(value) else value for name, value in self.dials.items()},
@@ -133,7 +138,8 @@ class RankingReport(Measured):
         )
         missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training; they count as misses."
         learned = f"The model was trained on {self.n_learned:,} of them."
-        notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned)
+        cold = f"{self.n_cold:,} of them are of items without training choices, ranked by themselves in cold_ measures."
+        notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned) + [cold] * bool(self.n_cold)
         notes += notes_on(self.propensity, self.n_effective, self.n, "held-out items")
         return "\n".join([head, *_table(self), *notes, *([self.verdict] if self.verdict else [])])
 
@@ -175,10 +181,12 @@ def evaluate_rankings(
     if not query.allowed.all():
         held_out = among(held_out, query.allowed)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
+    cold = cold_items(recommender.model, query)
 
     def measured(rec: Recommender, query: Query) -> UserMeasures:
         ranks, lists = rank_held_out(rec.model, held_out, min(ks[-1], rec.n_items), query)
         found = UserMeasures(ks, ranks, lists, user_values(rec.model, held_out, ranks, lists, ks))
+        found.values.update(cold_values(rec.model, held_out, ks, query, cold))
         for name, classes in sets.items():
             found.add(f"diversity_{name}", list_metrics.attribute_diversity(lists, ks, classes))
             mixed = list_metrics.miscalibration(recommender.model, held_out.users, lists, ks, classes)
@@ -206,6 +214,7 @@ def evaluate_rankings(
         by=query.by,
         keep_seen=query.keep_seen,
         n_learned=int(learned.sum()),
+        n_cold=int(is_cold(held_out, cold).sum()),
         propensity="" if inverse is None else inverse.source,
         n_effective=None if held_out.weights is None else effective_size(held_out.weights),
         dials=dials,

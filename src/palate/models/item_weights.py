@@ -21,6 +21,7 @@ from palate.kernels import multiply_sparse, multiply_wide, select_top
 from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.history_factors import HistoryFactors, to_dense
 from palate.models.regression import Regression
+from palate.models.row_blocks import row_blocks
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,15 @@ class ItemWeights(HistoryFactors):
             is near to, as those of Neighbors, and not what a regression gave them.
         regression (Regression, default None): How the fit learned the weights; None: otherwise, or unknown.
         is_late (bool array of shape (n_items,), default empty): Items whose weights an update computed; empty: none.
+        is_described (bool array of shape (n_items,), default empty): Items that had no choices in the fit and have some
+            now, but whose weights are still those that a table gave them; empty: none.
     """
 
     weights: Floats | CompressedRows = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     are_similarities: bool = False
     regression: Regression | None = None
     is_late: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    is_described: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """The part of the scores that histories contribute, (n_rows, n_items): X B, or the damped weighted mean."""
@@ -75,9 +79,11 @@ class ItemWeights(HistoryFactors):
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> ItemWeights:
         """Return the model with other biases: more items at the end (of weight 0), or those of the mask `kept`."""
-        weights, is_late = self.weights, self.is_late
-        if len(is_late):
-            is_late = np.pad(is_late, (0, len(items) - len(is_late))) if kept is None else is_late[kept]
+        weights = self.weights
+        is_late, is_described = (
+            np.pad(mask, (0, len(items) - len(mask))) if kept is None else mask[kept] if len(mask) else mask
+            for mask in (self.is_late, self.is_described)
+        )
         if not isinstance(weights, CompressedRows):
             n_new = 0 if kept is not None else len(items) - len(self.items)
             weights = np.pad(weights, (0, n_new)) if kept is None else weights[np.ix_(kept, kept)]
@@ -86,7 +92,19 @@ class ItemWeights(HistoryFactors):
             weights = replace(weights, indptr=np.concatenate([weights.indptr, ends]))
         else:
             weights = columns_where(take_rows(weights, np.flatnonzero(kept).astype(np.int32)), kept)
-        return replace(self, users=users, items=items, weights=weights, is_late=is_late)
+        return replace(self, users=users, items=items, weights=weights, is_late=is_late, is_described=is_described)
+
+    @property
+    def are_weighted(self) -> NDArray[np.bool_]:
+        """Which items have a weight from another item, so that they can be recommended, (n_items,)."""
+        mask = np.zeros(len(self.items), bool)
+        weights = self.weights
+        if isinstance(weights, CompressedRows):
+            mask[weights.indices[weights.values != 0]] = True
+            return mask
+        for rows in row_blocks(len(weights)):
+            mask |= weights[rows].any(axis=0)
+        return mask
 
     def most_similar_items(self, codes: Codes, n: int) -> tuple[Codes, Floats, str]:
         """The n items with the largest weight above 0 for each of some items: codes, weights (m, n), and their name."""
@@ -109,7 +127,11 @@ def pack(factors: ItemWeights) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
         header["regressed"] = True
     if factors.regression is not None:
         header["regression"] = factors.regression._asdict()
-    late = {"item.weights.late": np.flatnonzero(factors.is_late).astype(np.int32)} if factors.is_late.any() else {}
+    late = {
+        f"item.weights.{name}": np.flatnonzero(mask).astype(np.int32)
+        for name, mask in (("late", factors.is_late), ("described", factors.is_described))
+        if mask.any()
+    }
     if not isinstance(weights, CompressedRows):
         return header, {"item.weights": weights, **late}
     return header, {
@@ -138,19 +160,20 @@ def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[
         weights=weights,
         are_similarities=are_similarities,
         regression=Regression.of(header["regression"]) if "regression" in header else None,
-        is_late=_late_items(tensors.get("item.weights.late"), len(factors.items)),
+        is_late=_mask_of(tensors.get("item.weights.late"), len(factors.items)),
+        is_described=_mask_of(tensors.get("item.weights.described"), len(factors.items)),
     )
 
 
-def _late_items(codes: NDArray[Any] | None, n_items: int) -> NDArray[np.bool_]:
-    """The mask of late items, (n_items,), or an empty one. Raise ValueError for codes that no item has."""
+def _mask_of(codes: NDArray[Any] | None, n_items: int) -> NDArray[np.bool_]:
+    """The mask of some items, (n_items,), or an empty one. Raise ValueError for codes that no item has."""
     if codes is None:
         return np.zeros(0, bool)
     if codes.dtype != np.int32 or codes.ndim != 1 or (len(codes) and not 0 <= codes.min() <= codes.max() < n_items):
         raise ValueError("item weights: late items that are no items")
-    is_late = np.zeros(n_items, bool)
-    is_late[codes] = True
-    return is_late
+    mask = np.zeros(n_items, bool)
+    mask[codes] = True
+    return mask
 
 
 def _check(weights: Floats | CompressedRows, n_items: int) -> None:

@@ -30,17 +30,47 @@ from palate.models.regression import Regression
 def with_late_items(factors: ItemWeights, history: CompressedRows, changed: NDArray[np.bool_]) -> ItemWeights:
     """Return the model with this history, the weights of late items solved again where their choices changed.
 
-    changed: the items whose choices changed, (n_items,). Those that had no choices before are late from now on.
+    changed: the items whose choices changed, (n_items,). Those that had no choices before are late from now on; or if
+    they have weights by what a table says of them, as soon as their choices outweigh the weight decay.
     """
-    n_items = len(factors.items)
-    before, after = (np.bincount(rows.indices, minlength=n_items) for rows in (factors.history, history))
-    was_late = factors.is_late if len(factors.is_late) else np.zeros(n_items, bool)
-    is_late = was_late | (changed & (before == 0))
+    is_late, is_described = _masks(factors, history, changed)
     codes = np.flatnonzero(is_late & changed).astype(np.int32)
     others = (_without(factors, codes) if len(codes) else factors).with_history(history)
-    codes = codes[after[codes] > 0]
+    codes = codes[np.isin(codes, history.indices)]
     solved = _with_weights(others, *_entries(_Late.of(others, codes))) if len(codes) else others
-    return replace(solved, is_late=is_late)
+    return replace(solved, is_late=is_late, is_described=is_described)
+
+
+def _masks(
+    factors: ItemWeights, history: CompressedRows, changed: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The late items, and those with choices that have the weights of a table still, (n_items,) each."""
+    n_items = len(factors.items)
+    is_late, is_described = (
+        mask.copy() if len(mask) else np.zeros(n_items, bool) for mask in (factors.is_late, factors.is_described)
+    )
+    is_first = changed & (np.bincount(factors.history.indices, minlength=n_items) == 0) & ~is_late
+    if is_first.any():
+        has_weights = factors.are_weighted
+        is_late |= is_first & ~has_weights
+        is_described |= is_first & has_weights
+    if is_described.any():
+        assert factors.regression is not None
+        X, chosen = _choices(replace(factors, history=history))
+        outweighs = np.zeros(n_items, bool)
+        outweighs[chosen] = X.masses >= factors.regression.weight_decay
+        is_late |= is_described & outweighs
+        is_described &= ~outweighs
+    return is_late, is_described
+
+
+def _choices(factors: ItemWeights) -> tuple[Chosen, Codes]:
+    """X of the model's history, items by popularity, and the codes of these items."""
+    assert factors.regression is not None
+    history = factors.history
+    chosen = by_popularity(history.indices)
+    signals = choice_signals(history, factors.confidence)
+    return rising(history, signals, chosen, factors.regression.user_exponent), chosen
 
 
 @dataclass(frozen=True)
@@ -58,10 +88,7 @@ class _Late:
     def of(cls, factors: ItemWeights, codes: Codes) -> _Late:
         """Find the supports."""
         assert factors.regression is not None
-        history = factors.history
-        chosen = by_popularity(history.indices)
-        signals = choice_signals(history, factors.confidence)
-        X = rising(history, signals, chosen, factors.regression.user_exponent)
+        X, chosen = _choices(factors)
         places = np.flatnonzero(np.isin(chosen, codes)).astype(np.int32)
         k = min(factors.regression.k, max(X.n_items - 1, 1))
         supports = supports_of(X, X.masses.astype(np.float32), k, places)

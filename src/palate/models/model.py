@@ -26,6 +26,7 @@ from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.forecasts import Forecast, TimeShift
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, with_mean_counts
+from palate.models.implicit_links import LinkedFactors, folded
 from palate.models.ordinal import latent_deviation
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
@@ -122,6 +123,8 @@ class Model:
 
     def __post_init__(self) -> None:
         if isinstance(self.factors, HistoryFactors) and not self.factors.has_history(self.history):
+            object.__setattr__(self, "factors", self.factors.with_history(self.history))
+        if isinstance(self.factors, LinkedFactors) and self.factors.learned is not self.history:
             object.__setattr__(self, "factors", self.factors.with_history(self.history))
         if self.step_distribution is None and self.factors.steps is not None:
             object.__setattr__(self, "step_distribution", StepDistribution(self.factors.steps))
@@ -247,11 +250,12 @@ class Model:
     def _answered_by(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of users whose own vectors do not answer for them.
 
-        Fits leave the prior mean, which an unknown user gets, in rows without ratings. But implicit ALS, alone or in a
-        blend, leaves zeros, which item factors are solved for, and draws of cold-start users are as random as those of
-        an unknown one.
+        Fits leave the prior mean, which an unknown user gets, in rows without ratings. But implicit ALS without links,
+        alone or in a blend, leaves zeros, which item factors are solved for, and draws of cold-start users are as
+        random as those of an unknown one.
         """
-        is_mean = self.posterior is None and not isinstance(self.factors, ImplicitFactors | BlendedFactors)
+        has_zeros = isinstance(self.factors, ImplicitFactors | BlendedFactors)
+        is_mean = self.posterior is None and (not has_zeros or isinstance(self.factors, LinkedFactors))
         return codes if is_mean else self.users_with_data(codes)
 
     def forecast(self, user_codes: Codes, item_codes: Codes, when: Doubles | None = None) -> Forecast:
@@ -383,9 +387,9 @@ class Model:
         """
         codes = np.full(history.n_rows, -1, np.int32)
         posterior = self.posterior
-        if posterior is None:
-            return UserRows(codes, self.factors.fold_in(history), history, None)
         features = None if self.user_info is None else self.user_info.matrix(history, self.user_info.encode(attributes))
+        if posterior is None:
+            return UserRows(codes, folded(self.factors, history, features), history, None, features)
         weighted = self.weighted(history, codes)
         vectors = self._projection(posterior.solve_new(weighted, features))
         is_cold = history.counts == 0

@@ -21,11 +21,13 @@ from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
 from palate.models.regression import Regression
-from palate.options import check_between, check_choice, check_positive, check_whole
+from palate.options import check_between, check_choice, check_flags, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
 from palate.recipes.closed_form import by_items, by_users, chosen_items
 from palate.recipes.costs import Needs, available_memory, check_memory
+from palate.recipes.ease_cold import alike, fill_cold
 from palate.recipes.ease_decay import choose_decay
+from palate.recipes.ease_features import ItemFeatures, Setting, choose_weight, scales_of
 from palate.recipes.inverse import TRIAL, seconds_to_invert
 from palate.recipes.monitor import Monitor
 from palate.recipes.sparse_ease import K_ITEMS, SparseEASE, learn
@@ -50,6 +52,10 @@ class EASE(Recipe):
     histories of users, and gives items that are new since the fit weights from and to the 120 items that go with them
     most; other weights stay.
 
+    With a table of items, X has a row more for each feature of the table, which holds the items that have it, so
+    that items that look alike get weights too. How much such a row weighs, beside a user, is chosen by hidden choices
+    of the training data. An item without choices has the mean score of the items that it looks like.
+
     Parameters:
         weight_decay (float or None, default None): Regularisation, above 0. None: the one that ranks best what is
             hidden of users left out of the fit, among the 300 most chosen items, drawn towards 30 sqrt(n), n being the
@@ -63,6 +69,8 @@ class EASE(Recipe):
             (n / mean n)^item_exponent; 0 to 1. None: 0.1.
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
+        features (bool, default True): Use as side information the columns of ratings.item_table, where there is such a
+            table. The fit's training["feature_weight"] says how much they count.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
             bytes. None: a fit that needs more than a quarter of what the machine has free, or two minutes, goes on as
             SparseEASE with the same options, and says so; training["k"] tells. A fit of more than 1 GB or a minute is
@@ -74,7 +82,8 @@ class EASE(Recipe):
 
     Source:
         Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, equation 8; Steck (2020), Autoencoders that
-        don't overfit towards the Identity (dropout).
+        don't overfit towards the Identity (dropout); Jeunen, Van Balen & Goethals (2020), Closed-Form Models for
+        Collaborative Filtering with Side-Information (features).
 
     Example:
         >>> import palate
@@ -91,6 +100,7 @@ class EASE(Recipe):
     user_exponent: float | None = None
     item_exponent: float | None = None
     confidence: Confidence = "relative"
+    features: bool = True
     memory: str | int | None = None
     n_threads: int = 0
 
@@ -102,6 +112,7 @@ class EASE(Recipe):
         check_between(0, 1, **{name: value for name, value in exponents.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)
         check_whole(n_threads=self.n_threads)
+        check_flags(features=self.features)
         if self.memory is not None:
             bytes_of(self.memory)
 
@@ -121,7 +132,8 @@ class EASE(Recipe):
             118
         """
         dense = self._dense()
-        if self._is_too_much(dense._cost(ratings, dense._choices(ratings))):
+        features = ItemFeatures.of(ratings) if self.features else None
+        if self._is_too_much(dense._cost(ratings, dense._choices(ratings), features)):
             return self.sparse().data_defaults(ratings)
         taken = {**dense.options(), "weight_decay": dense._decay(ratings)}
         return {name: taken[name] for name in CHOSEN if getattr(self, name) is None}
@@ -153,7 +165,7 @@ class EASE(Recipe):
         Returns:
             SparseEASE: What a fit goes on with that would take too long, or too much memory.
         """
-        shared = (*CHOSEN, "dropout", "confidence", "n_threads")
+        shared = (*CHOSEN, "dropout", "confidence", "features", "n_threads")
         return SparseEASE(**{name: getattr(self, name) for name in shared})
 
     def _is_too_much(self, cost: Needs) -> bool:
@@ -165,7 +177,8 @@ class EASE(Recipe):
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         dense = self._dense()
         X = dense._choices(ratings)
-        cost = dense._cost(ratings, X)
+        features = ItemFeatures.of(ratings) if self.features else None
+        cost = dense._cost(ratings, X, features)
         if self._is_too_much(cost):
             monitor.announce(f"EASE of {ratings.n_items:,} items {cost.text}: goes on as SparseEASE.")
             return learn(self.sparse(), ratings, monitor)
@@ -178,24 +191,45 @@ class EASE(Recipe):
         decay = dense._decay(ratings)
         monitor.taken["weight_decay"] = decay
         monitor.note(f"weight decay {decay:.3g}; {cost.text}")
-        return Trained(dense._learned(ratings, X, decay))
+        return Trained(dense._learned(ratings, X, features, decay, monitor))
 
     # ---- the dense closed form: of a recipe whose exponents are numbers ----
 
-    def _learned(self, ratings: Ratings, X: Chosen, decay: float) -> ItemWeights:
+    def _learned(
+        self, ratings: Ratings, X: Chosen, features: ItemFeatures | None, decay: float, monitor: Monitor
+    ) -> ItemWeights:
         user_exponent, item_exponent = self._exponents
-        chosen = chosen_items(ratings)
+        chosen, scales = chosen_items(ratings), X.popularities**-item_exponent
+        if features is not None:
+            chosen, X, scales = self._with_features(ratings, features, decay, monitor)
         decays = (decay + self.dropout / (1 - self.dropout) * X.masses).astype(np.float32)
         P = by_users(X, decays, self.n_threads) if X.n_users < len(chosen) else by_items(X, decays, self.n_threads)
         if not (np.diagonal(P) > 0).all():
             raise ValueError(f"a weight decay of {decay:g} vanishes beside the counts")
+        weights = _to_weights(P, scales, chosen, ratings.n_items)
+        if features is not None:
+            fill_cold(weights, *alike(features, ratings.by_user()))
         return ItemWeights.of(
             no_biases(ratings.n_users, ratings.n_items),
             history=ratings.by_user(),
             confidence=self.confidence,
-            weights=_to_weights(P, X.popularities**-item_exponent, chosen, ratings.n_items),
+            weights=weights,
             regression=Regression(decay, self.dropout, user_exponent, item_exponent, K_ITEMS),
         )
+
+    def _with_features(
+        self, ratings: Ratings, features: ItemFeatures, decay: float, monitor: Monitor
+    ) -> tuple[Codes, Chosen, Doubles]:
+        """The items with choices or features, X with a row for each feature, and the scales of scores."""
+        histories = ratings.by_user()
+        signals = choice_signals(histories, self.confidence)
+        user_exponent, item_exponent = self._exponents
+        setting = Setting(decay, self.dropout, user_exponent, item_exponent)
+        weight = choose_weight(histories, signals, features, setting, self.n_threads)
+        monitor.taken["feature_weight"] = weight
+        known = np.sort(features.known(histories))
+        X = features.choices_and_features(histories, signals, known, user_exponent, weight)
+        return known, X, scales_of(histories, known, item_exponent)
 
     @property
     def _exponents(self) -> tuple[float, float]:
@@ -222,8 +256,11 @@ class EASE(Recipe):
         signals = choice_signals(histories, self.confidence)
         return Chosen.of(histories, signals, chosen_items(ratings), self._exponents[0])
 
-    def _cost(self, ratings: Ratings, X: Chosen) -> Needs:
-        return needs(memory_needed(ratings.n_users, ratings.n_items, X.n_items), X, self.n_threads)
+    def _cost(self, ratings: Ratings, X: Chosen, features: ItemFeatures | None) -> Needs:
+        n_rows, n_columns = X.n_users, X.n_items
+        if features is not None:
+            n_rows, n_columns = n_rows + features.rows.n_rows, len(features.known(ratings.by_user()))
+        return needs(memory_needed(n_rows, ratings.n_items, n_columns), X, self.n_threads)
 
 
 def _to_weights(P: Floats, scales: Doubles, chosen: Codes, n_items: int) -> Floats:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import transpose_rows
+from palate.data.rows import CompressedRows, transpose_rows
 from palate.models.implicit import (
     CONFIDENCES,
     Confidence,
@@ -23,9 +23,10 @@ from palate.models.implicit import (
     sweeps,
     weighted_choices,
 )
-from palate.options import MAX_SEED, check_between, check_choice, check_positive, check_seed, check_whole
+from palate.options import MAX_SEED, check_between, check_choice, check_flags, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, compress_both
 from palate.recipes.implicit_choice import N_WIDE, Choice, choose
+from palate.recipes.implicit_links import LinkedSweeps, Tables
 from palate.recipes.monitor import Monitor
 
 NAMES = {"n_factors": "the number of factors", "weight_decay": "the weight decay"}
@@ -45,6 +46,11 @@ class ImplicitALS(Recipe):
     where n_u and n_i are numbers of choices. Above 64 factors a sweep solves for 32 of them at a time (iALS++).
     predict() gives the score, without an interval.
 
+    With a table of users or of items, x_u and y_i are regularised towards m + F beta in place of 0, where F are the
+    features of the table, and the link (m, beta) of its side is a ridge regression that is learned between the sweeps;
+    its strength follows from the data, for each column of the table. So users and items without choices get lists and
+    places in lists by what the table says of them. A sweep then solves for all factors at once.
+
     Parameters:
         n_factors (int or None, default None): Latent factors, 1 or more. None: 128, or 256 where 128 are all in use and
             256 rank better what is hidden of 3,000 users in short trials. The fit's training["n_factors"] says which.
@@ -59,6 +65,8 @@ class ImplicitALS(Recipe):
             rows) to 1 (in proportion).
         confidence ("relative" or "equal", default "relative"): The weight w of a choice made `count` times. "relative":
             (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Choices without counts have weight 1.
+        features (bool, default True): Use as side information the columns of ratings.user_table and ratings.item_table,
+            where there are such tables.
         seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
             machine, at any n_threads.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
@@ -69,7 +77,8 @@ class ImplicitALS(Recipe):
     Source:
         Hu, Koren & Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets; Rendle, Krichene, Zhang &
         Koren (2022), Revisiting the Performance of iALS on Item Recommendation Benchmarks, equation 4; Rendle,
-        Krichene, Zhang & Koren (2021), iALS++: Speeding up Matrix Factorization with Subspace Optimization.
+        Krichene, Zhang & Koren (2021), iALS++: Speeding up Matrix Factorization with Subspace Optimization. Fang & Si
+        (2011), Matrix Co-factorization for Recommendation with Rich Side Information and Implicit Feedback (links).
 
     Example:
         >>> import palate
@@ -87,6 +96,7 @@ class ImplicitALS(Recipe):
     weight_decay: float | None = None
     count_exponent: float = 1.0
     confidence: Confidence = "relative"
+    features: bool = True
     seed: int = 0
     n_threads: int = 0
 
@@ -98,6 +108,7 @@ class ImplicitALS(Recipe):
         given = {"unobserved_weight": self.unobserved_weight, "weight_decay": self.weight_decay}
         check_positive(**{name: value for name, value in given.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)
+        check_flags(features=self.features)
         check_between(0, 1, count_exponent=self.count_exponent)
 
     def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
@@ -178,14 +189,17 @@ class ImplicitALS(Recipe):
         """
         recipe = self.resolved(ratings)
         assert recipe.n_factors is not None
+        by_user, by_item = self._rows(ratings)
+        state = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
+        return sweeps(recipe._problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
+
+    def _rows(self, ratings: Ratings) -> tuple[CompressedRows, CompressedRows]:
+        """The choices with their weights, by user and by item."""
         compress_both(ratings)
         by_user = weighted_choices(ratings.by_user(), self.confidence)
         if by_user.weights is None:
-            by_item = replace(ratings.by_item(), weights=None)
-        else:
-            by_item = transpose_rows(by_user, ratings.n_items)
-        state = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
-        return sweeps(recipe._problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
+            return by_user, replace(ratings.by_item(), weights=None)
+        return by_user, transpose_rows(by_user, ratings.n_items)
 
     def factors(self, state: Sweep, ratings: Ratings) -> ImplicitFactors:
         """Return the factors of a model after a sweep, every user solved exactly for the items there.
@@ -207,9 +221,16 @@ class ImplicitALS(Recipe):
         recipe = self.resolved(ratings)
         monitor.taken |= {name: getattr(recipe, name) for name in NAMES}
         monitor.note(f"{recipe.n_factors} factors, weight decay {recipe.weight_decay:.3g}")
+        assert recipe.n_factors is not None
+        problem = recipe._problem(ratings)
+        tables = Tables.of(ratings) if self.features else None
+        begun = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
+        linked: LinkedSweeps | None = None
+        if tables is not None:
+            linked = LinkedSweeps(problem, recipe._rows(ratings), tables, begun, self.n_threads)
         state: Sweep | None = None
         try:
-            for state in recipe.sweeps(ratings):
+            for state in linked or recipe.sweeps(ratings):
                 error = state.error(ratings.by_user())
                 if monitor.after_sweep(self.n_sweeps, error) or len(monitor.sweeps) == self.n_sweeps:
                     break
@@ -218,4 +239,6 @@ class ImplicitALS(Recipe):
                 raise
             monitor.interrupted()
         assert state is not None
+        if linked is not None:
+            return linked.trained(state.factors(problem, self.confidence))
         return Trained(recipe.factors(state, ratings))

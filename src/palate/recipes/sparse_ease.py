@@ -22,9 +22,11 @@ from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_supports import SparseGram, by_popularity, in_codes, rising
 from palate.models.item_weights import ItemWeights
 from palate.models.regression import Regression
-from palate.options import check_between, check_choice, check_positive, check_whole
+from palate.options import check_between, check_choice, check_flags, check_positive, check_whole
 from palate.recipes.base import Recipe, Trained
 from palate.recipes.costs import Needs, check_memory
+from palate.recipes.ease_cold import alike, with_cold
+from palate.recipes.ease_features import ItemFeatures, Setting, choose_weight, scales_of
 from palate.recipes.monitor import Monitor
 from palate.recipes.sparse_choice import Given, Settings, choose
 
@@ -51,6 +53,10 @@ class SparseEASE(Recipe):
     catalogue of 40,000 items takes seconds and some hundred megabytes. update() changes the histories of users, and
     gives items that are new since the fit weights from and to the k items that go with them most; other weights stay.
 
+    With a table of items, X has a row more for each feature of the table, which holds the items that have it, so
+    that items that look alike get weights too. How much such a row weighs, beside a user, is chosen by hidden choices
+    of the training data. An item without choices has the mean score of the items that it looks like.
+
     What is not given is chosen by hidden choices of the training data. Where fewer than 100 users have five choices, it
     is a weight_decay of 40 times the mean of x^2, a user_exponent of 0.5 and an item_exponent of 0. The fit's training
     says what was taken. A fit says before it begins what it needs.
@@ -67,6 +73,8 @@ class SparseEASE(Recipe):
             (n / mean n)^item_exponent; -1 to 1. None: chosen from 0, -0.1 and 0.1 in the same way.
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
+        features (bool, default True): Use as side information the columns of ratings.item_table, where there is such a
+            table. The fit's training["feature_weight"] says how much they count.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
             bytes. None: as much as the machine has free.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores. Any number gives the same bytes.
@@ -76,7 +84,8 @@ class SparseEASE(Recipe):
 
     Source:
         Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, restricted to a support; Ning & Karypis
-        (2011), SLIM: Sparse Linear Methods for Top-N Recommender Systems (fsSLIM: the support is selected first).
+        (2011), SLIM: Sparse Linear Methods for Top-N Recommender Systems (fsSLIM: the support is selected first);
+        Jeunen, Van Balen & Goethals (2020), Closed-Form Models for Collaborative Filtering with Side-Information.
 
     Example:
         >>> import palate
@@ -94,12 +103,14 @@ class SparseEASE(Recipe):
     user_exponent: float | None = None
     item_exponent: float | None = None
     confidence: Confidence = "relative"
+    features: bool = True
     memory: str | int | None = None
     n_threads: int = 0
 
     def __post_init__(self) -> None:
         check_whole(1, 4096, k=self.k)
         check_whole(n_threads=self.n_threads)
+        check_flags(features=self.features)
         check_between(0, 0.99, dropout=self.dropout)
         if self.weight_decay is not None:
             check_positive(weight_decay=self.weight_decay)
@@ -168,10 +179,20 @@ def learn(recipe: SparseEASE, ratings: Ratings, monitor: Monitor) -> Trained:
     settings = recipe._settings(histories, signals, chosen)
     monitor.taken |= {"k": recipe.k, **settings._asdict()}
     monitor.note(f"weight decay {settings.weight_decay:.3g}; {cost.text}")
-    X = rising(histories, signals, chosen, settings.user_exponent)
-    weights = in_codes(
-        _on_supports(recipe, X, settings), X.popularities**-settings.item_exponent, chosen, ratings.n_items
-    )
+    features = ItemFeatures.of(ratings) if recipe.features else None
+    if features is None:
+        X = rising(histories, signals, chosen, settings.user_exponent)
+        scales = X.popularities**-settings.item_exponent
+    else:
+        chosen = features.known(histories)
+        setting = Setting(settings.weight_decay, recipe.dropout, settings.user_exponent, settings.item_exponent)
+        weight = choose_weight(histories, signals, features, setting, recipe.n_threads)
+        monitor.taken["feature_weight"] = weight
+        X = features.choices_and_features(histories, signals, chosen, settings.user_exponent, weight)
+        scales = scales_of(histories, chosen, settings.item_exponent)
+    weights = in_codes(_on_supports(recipe, X, settings), scales, chosen, ratings.n_items)
+    if features is not None:
+        weights = with_cold(weights, *alike(features, histories))
     biases = no_biases(ratings.n_users, ratings.n_items)
     taken = Regression(settings.weight_decay, recipe.dropout, settings.user_exponent, settings.item_exponent, recipe.k)
     return Trained(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from palate.data.rows import CompressedRows
 from palate.kernels import has_repeats
 from palate.models.factors import Factors
+from palate.models.implicit_links import LinkedFactors
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.posterior import Posterior, SideSamples
@@ -72,8 +73,8 @@ def check_model(model: Model) -> None:
         _check_posterior(model.posterior, n_users, n_items)
         _check_side(model.posterior.users, model.user_info, n_items)
         _check_side(model.posterior.items, model.item_info, n_users)
-    if model.posterior is None and (model.user_info is not None or model.item_info is not None):
-        raise ValueError("features without a posterior")
+    if model.posterior is None:
+        _check_links(model)
     for levels, n in ((model.user_noise, n_users), (model.item_noise, n_items)):
         if levels is not None:
             _expect("noise", levels, (n,), np.float32)
@@ -88,6 +89,24 @@ def check_model(model: Model) -> None:
     for table, n in ((model.user_table, n_users), (model.item_table, n_items)):
         if table is not None and table.height != n:
             raise ValueError(f"a table has {table.height} rows for {n} labels")
+
+
+def _check_links(model: Model) -> None:
+    """Raise ValueError unless a model without a posterior has features just where it has a link of this shape."""
+    factors = model.factors
+    links = (factors.user_link, factors.item_link) if isinstance(factors, LinkedFactors) else (None, None)
+    for link, info in zip(links, (model.user_info, model.item_info), strict=True):
+        if link is None or info is None:
+            if link is not None or info is not None:
+                raise ValueError("features without a posterior or a link, or a link without features")
+            continue
+        if info.n_history or info.columns is not None:
+            raise ValueError("a link of implicit feedback has columns of history")
+        k = factors.users.shape[1]
+        _expect("link", link.mean, (k,), np.float32)
+        _expect("link", link.beta, (info.n_features, k), np.float32)
+        if link.mean[-1] or link.beta[:, -1].any():
+            raise ValueError("a link of implicit feedback has a bias")
 
 
 def check_factors(factors: Factors, n_users: int, n_items: int) -> None:

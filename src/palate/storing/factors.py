@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from palate.models import neighborhood, network
+from palate.models import implicit_links, neighborhood, network
 from palate.models.blend import BlendedFactors, BlendPart, split_columns
 from palate.models.factors import Factors, Prior
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors
+from palate.models.implicit_links import LinkedFactors
 from palate.models.network import Network
 from palate.models.ordinal import OrderedSteps
 from palate.models.pairwise import PairwiseFactors
@@ -45,6 +46,8 @@ def pack_factors(factors: Factors, tensors: Tensors) -> Header:
         tensors |= parts
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
+    if isinstance(factors, LinkedFactors):
+        tensors |= implicit_links.pack(factors)
     if isinstance(factors, PairwiseFactors):
         header["paired"] = {"n_candidates": factors.n_candidates}
     return header
@@ -83,7 +86,7 @@ def unpack_factors(tensors: Tensors, header: Header) -> Factors:
     if "network" in header:
         factors = network.unpack(factors, header["network"], tensors)
     if "implicit" in header:
-        factors = ImplicitFactors.of(factors, **header["implicit"])
+        factors = implicit_links.unpack(ImplicitFactors.of(factors, **header["implicit"]), tensors)
     if "paired" in header:
         factors = PairwiseFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
     if "blend" in header.get("histories", {}):

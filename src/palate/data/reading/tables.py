@@ -95,12 +95,13 @@ def joined_table(
     strict: bool,
     label: str | int | None = None,
     unrated: str = "drop",
+    may_all_be_new: bool = False,
 ) -> Joined:
     """Join a file or frame to the labels by its ids. Labels that it lacks get nulls.
 
     `label` names the column of ids. `unrated` says what to do with ids that are not labels: "drop" them, or "keep" them
     as labels of a larger vocabulary. Ids are compared as text if the labels are strings. Raises DataError if no id is a
-    label and, if strict, at the first row of a text file that cannot be read.
+    label (unless may_all_be_new) and, if strict, at the first row of a text file that cannot be read.
     """
     import polars as pl
 
@@ -114,7 +115,7 @@ def joined_table(
     ids = _keys(given, vocabulary)
     named = frame.drop(frame.columns[at]).with_columns(ids.alias(ID)).filter(pl.col(ID).is_not_null())
     rated = named.filter(pl.col(ID).is_in(_as_column(vocabulary).implode()))
-    if len(vocabulary) and rated.height == 0:
+    if len(vocabulary) and rated.height == 0 and not may_all_be_new:
         raise DataError(
             f"{name} has none of the {len(vocabulary):,} {vocabulary.what}s. They are like "
             f"{vocabulary.labels[:3].tolist()}; the ids in its column {frame.columns[at]!r} are like "
