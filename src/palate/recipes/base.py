@@ -202,6 +202,22 @@ class Recipe(ABC):
         """
         return {name: _plain(value) for name, value in asdict(self).items()}
 
+    def option(self, name: str) -> Any:
+        """Return the value of one option.
+
+        Parameters:
+            name (str): The name of an option; of a Blend also "EASE.dropout", the option of a part.
+
+        Returns:
+            value: As it was given, or its default.
+
+        Example:
+            >>> import palate
+            >>> palate.Blend(["EASE", "BPR"]).option("EASE.dropout"), palate.EASE().option("dropout")
+            (0.33, 0.33)
+        """
+        return getattr(self, name)
+
     def with_options(self, options: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some other options.
 
