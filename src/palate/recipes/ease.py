@@ -128,6 +128,21 @@ class EASE(Recipe):
         dense = memory_needed(ratings.n_users, ratings.n_items, len(chosen_items(ratings)))
         return dense if self.memory is not None else min(dense, self.sparse().bytes_needed(ratings))
 
+    def seconds_needed(self, ratings: Ratings) -> float | None:
+        """Return about how many seconds a fit takes on this machine.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            float: Seconds; those of SparseEASE where the fit goes on as that.
+        """
+        n_bytes = memory_needed(ratings.n_users, ratings.n_items, len(chosen_items(ratings)))
+        cost = needs(n_bytes, self._choices(ratings), self.n_threads)
+        if self.memory is None and _is_too_much(cost):
+            return self.sparse().seconds_needed(ratings)
+        return cost.seconds
+
     def _decay(self, ratings: Ratings) -> float:
         """The weight decay given, or chosen by the data."""
         if self.weight_decay is not None:
