@@ -126,7 +126,7 @@ def test_what_would_not_end_is_left_out_and_said_so(likes, small_samples, capsys
     found = compare(*likes, recipes, seconds=60, n_bootstrap=5, progress=True, callback=seen.append)
     assert list(left_out_of(found)) == ["slow"]
     assert re.fullmatch(
-        r"it would take about .*, and of the 60 seconds that the comparison may take, .* are left; "
+        r"it would take about .*, and there is time for .* more, of 60 seconds in all; "
         r"give more seconds, or compare fewer recipes\.",
         found["slow"].left_out,
     )
@@ -167,7 +167,7 @@ def test_no_more_than_a_quarter_of_the_time_goes_into_estimates(likes, small_sam
     plan._start -= 2.6
     left_out = plan.plan({"popular": palate.Popularity(), "blend": palate.Blend()}, likes[0], lambda _: None)
     assert left_out["popular"] == (
-        "a quarter of the 10 seconds that it may take all in all was over before it was estimated."
+        "a quarter of the 10 seconds in all was over before it was estimated; give more seconds."
     )
     assert list(left_out) == ["popular", "blend"]
 
@@ -199,7 +199,7 @@ def test_a_recipe_whose_turn_comes_too_late_is_left_out(likes):
     """Estimates may be wrong: what is left of the time is looked at before each fit."""
     found = compare(*likes, {"slow": Sleeps(seconds=800.0), "late": palate.Popularity()}, seconds=0.4, n_bootstrap=5)
     assert found["slow"].is_measured
-    assert "of the 1 second that the comparison may take" in found["late"].left_out
+    assert "there is time for 1 second more, of 1 second in all" in found["late"].left_out
 
 
 def test_without_a_limit_everything_is_compared(likes, small_samples):

@@ -59,11 +59,13 @@ class Budget:
             reason = self._estimate(name, recipe, train)
             if reason:
                 left_out[name] = reason
-        planned, left = 0.0, self.left
-        for name in sorted(self.needs, key=lambda name: self.needs[name].seconds):
-            planned += self.needs[name].seconds
-            if name not in left_out and planned > left:
+        left = self.left
+        wanted = [name for name in recipes if name not in left_out]
+        for name in sorted(wanted, key=lambda name: self.needs[name].seconds):
+            if self.needs[name].seconds > left:
                 left_out[name] = self._too_long(name, left)
+            else:
+                left -= self.needs[name].seconds
         return left_out
 
     def has_run_out(self, name: str) -> str:
@@ -71,9 +73,11 @@ class Budget:
         return self._too_long(name, self.left) if self.left < self.needs[name].seconds else ""
 
     def _too_long(self, name: str, left: float) -> str:
-        needed, left_text = as_time(self.needs[name].seconds), as_time(max(left, 0))
-        rest = f"of the {as_time(self.seconds)} that the comparison may take, {left_text} are left"
-        return f"it would take about {needed}, and {rest}; give more seconds, or compare fewer recipes."
+        needed, rest, whole = map(as_time, (self.needs[name].seconds, max(left, 0), self.seconds))
+        return (
+            f"it would take about {needed}, and there is time for {rest} more, of {whole} in all; give more seconds, "
+            "or compare fewer recipes."
+        )
 
     def _estimate(self, name: str, recipe: Recipe, train: Ratings) -> str:
         """Estimate what a recipe needs. Returns why it cannot be compared, or an empty text."""
@@ -86,9 +90,7 @@ class Budget:
         self.needs[name] = Needs(n_bytes, measuring + seconds)
         if seconds < np.inf:
             return ""
-        return (
-            f"a quarter of the {as_time(self.seconds)} that the comparison may take was over before it was estimated."
-        )
+        return f"a quarter of the {as_time(self.seconds)} in all was over before it was estimated; give more seconds."
 
     def _seconds_of(self, recipe: Recipe, train: Ratings) -> float:
         """About how many seconds a fit takes; infinity where there is no time left to find out."""
