@@ -141,7 +141,7 @@ class EASE(Recipe):
         cost = needs(n_bytes, self._choices(ratings), self.n_threads)
         if self.memory is None and _is_too_much(cost):
             return self.sparse().seconds_needed(ratings)
-        return cost.seconds
+        return float(cost.seconds)
 
     def _decay(self, ratings: Ratings) -> float:
         """The weight decay given, or chosen by the data."""
