@@ -34,6 +34,7 @@ FITS: tuple[tuple[str, Any, tuple[float, float, float] | None], ...] = (
     ("ml-1m", palate.ImplicitALS(), (0.330, 0.300, 0.6)),
     ("ml-1m", palate.ImplicitALS(n_factors=192, n_sweeps=14, unobserved_weight=0.2, weight_decay=0.01), (0.335, 0, 60)),
     ("ml-1m", palate.EASE(), (0.3290, 0.295, 0.45)),
+    ("ml-1m", palate.Blend(), (0.345, 0, 60)),
     ("ml-1m", palate.BPR(), None),
     ("ml-1m", palate.Neighbors(), None),
     ("ml-1m", palate.Neighbors(by="users"), None),

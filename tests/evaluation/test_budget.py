@@ -111,7 +111,8 @@ def test_a_sample_holds_some_users_with_all_that_is_theirs_and_no_others():
     whole = palate.read(times, users=users)
     some = of_some_users(whole, 90)
     assert 90 <= len(some) < 150
-    assert set(some.user_vocabulary) == set(some.to_frame()["user"]) and some.n_items == whole.n_items
+    assert set(some.user_vocabulary) == set(some.to_frame()["user"])
+    assert set(some.item_vocabulary) == set(some.to_frame()["item"])
     own = whole.to_frame().filter(pl.col("user").is_in(list(some.user_vocabulary)))
     assert some.to_frame().sort("user", "item").equals(own.sort("user", "item"))
     ages = dict(users.select("user", "age").iter_rows())
@@ -125,7 +126,7 @@ def test_what_would_not_end_is_left_out_and_said_so(likes, small_samples, capsys
     found = compare(*likes, recipes, seconds=60, n_bootstrap=5, progress=True, callback=seen.append)
     assert list(left_out_of(found)) == ["slow"]
     assert re.fullmatch(
-        r"it would take about .*, and of the 60 seconds that the comparison may take, .* are left; "
+        r"it would take about .*, and there is time for .* more, of 60 seconds in all; "
         r"give more seconds, or compare fewer recipes\.",
         found["slow"].left_out,
     )
@@ -161,11 +162,44 @@ def test_too_much_memory_is_left_out(likes):
         _ = alone.best
 
 
+def test_no_more_than_a_quarter_of_the_time_goes_into_estimates(likes, small_samples):
+    plan = Budget(10.0, n_scores=0)
+    plan._start -= 2.6
+    left_out = plan.plan({"popular": palate.Popularity(), "blend": palate.Blend()}, likes[0], lambda _: None)
+    assert left_out["popular"] == (
+        "a quarter of the 10 seconds in all was over before it was estimated; give more seconds."
+    )
+    assert list(left_out) == ["popular", "blend"]
+
+
+def test_a_blend_takes_twice_what_its_parts_take(likes, small_samples, monkeypatch):
+    monkeypatch.setattr(palate.SparseEASE, "seconds_needed", lambda *_: 3.0)
+    monkeypatch.setattr(palate.ImplicitALS, "seconds_needed", lambda *_: 4.0)
+    plan = Budget(1000.0, n_scores=0)
+    assert plan.plan({"blend": palate.Blend(), "sparse": palate.SparseEASE()}, likes[0], lambda _: None) == {}
+    assert (plan.needs["blend"].seconds, plan.needs["sparse"].seconds) == (14.0, 3.0)
+
+
+@pytest.mark.parametrize("recipe", [palate.EASE(), palate.SparseEASE()], ids=["EASE", "SparseEASE"])
+def test_a_recipe_that_can_tell_is_not_fitted(recipe, likes, small_samples, monkeypatch):
+    monkeypatch.setattr(type(recipe), "_fit", None)
+    plan = Budget(1000.0, n_scores=0)
+    assert plan.plan({"some": recipe}, likes[0], lambda _: None) == {}
+    assert 0 <= plan.needs["some"].seconds < 60
+
+
+def test_where_ease_goes_on_as_sparse_ease_that_is_what_it_takes(likes, monkeypatch):
+    monkeypatch.setattr("palate.recipes.ease.PATIENCE", -1)
+    monkeypatch.setattr(palate.SparseEASE, "seconds_needed", lambda *_: 7.0)
+    assert palate.EASE().seconds_needed(likes[0]) == 7.0
+    assert palate.EASE(memory="1GB").seconds_needed(likes[0]) < 7.0
+
+
 def test_a_recipe_whose_turn_comes_too_late_is_left_out(likes):
     """Estimates may be wrong: what is left of the time is looked at before each fit."""
     found = compare(*likes, {"slow": Sleeps(seconds=800.0), "late": palate.Popularity()}, seconds=0.4, n_bootstrap=5)
     assert found["slow"].is_measured
-    assert "of the 1 second that the comparison may take" in found["late"].left_out
+    assert "there is time for 1 second more, of 1 second in all" in found["late"].left_out
 
 
 def test_without_a_limit_everything_is_compared(likes, small_samples):

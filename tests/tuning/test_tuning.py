@@ -86,6 +86,24 @@ def test_recipes_without_passes_are_measured_whole(optuna):
     assert {(trial.passes, trial.state) for trial in found.entries} == {(None, "finished")}
 
 
+def test_the_parts_of_a_blend_are_tuned(optuna, tmp_path):
+    """Their options have the part's name; the best recipe, and a file that is gone on with, are those of the blend."""
+    likes = palate.datasets.synthetic(60, 40, 1500, seed=1).likes(at_least=4)
+    blend = palate.Blend([palate.EASE(weight_decay=20.0), palate.ImplicitALS(n_factors=4, n_sweeps=2)], weights=[1, 1])
+    space = {"EASE.dropout": [0.5], "ImplicitALS.n_factors": [3]}
+    found = palate.tune(blend, likes, trials=2, space=space, storage=tmp_path / "t.jsonl", progress=False)
+    assert [trial.params for trial in found.entries] == [{}, {"EASE.dropout": 0.5, "ImplicitALS.n_factors": 3}]
+    assert {"EASE.dropout", "ImplicitALS.n_factors"} <= set(found.trials.columns)
+    assert "ImplicitALS.n_factors" in str(found)
+    tried = blend.with_options({"EASE.dropout": 0.5, "ImplicitALS.n_factors": 3})
+    assert found.best in (blend, tried)
+    again = palate.tune(blend, likes, trials=2, space=space, storage=tmp_path / "t.jsonl", progress=False)
+    assert again.best == found.best
+    for wrong in ("EASE.k", "BPR.lr"):
+        with pytest.raises(OptionError, match="has no"):
+            palate.tune(blend, likes, trials=2, space={wrong: [1]}, progress=False)
+
+
 def test_candidates_that_cannot_be_fitted_are_noted(optuna):
     space = {"weight_decay": [0.01], "n_factors": [3, -1]}
     found = palate.tune(palate.ImplicitALS(n_sweeps=2), PLAYS, trials=2, space={"n_factors": [3, 4]})

@@ -1,8 +1,9 @@
 """What a comparison has time and memory for: which recipes are left out, and on which users the others are tested.
 
-How long a fit takes follows from the ratings, the recipe and the machine. So each recipe is first fitted to two samples
-of the users, one twice as large as the other; a straight line through both times, over the number of ratings, says how
-long the whole fit would take. Fits to so few ratings that nobody would wait for them are not estimated.
+How long a fit takes follows from the ratings, the recipe and the machine. Some recipes can tell. The others are first
+fitted to two samples of the users and their items, one twice as large as the other; a straight line through both times,
+over the number of ratings, says how long the whole fit would take. That is rather too long, since there are not as many
+times more items as there are ratings. Fits to so few ratings that nobody would wait for them are not estimated.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import numpy as np
 
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Vocabulary
+from palate.recipes import Blend
 from palate.recipes.base import Recipe
 from palate.recipes.costs import Needs, as_bytes, as_time, available_memory
 
-SAMPLES = 50_000, 100_000  # ratings of the users whose fits are timed
+SAMPLES = 20_000, 40_000  # ratings of the users whose fits are timed
 FEW = 400_000  # ratings to learn from: with no more than these, no fit is left out beforehand
+ESTIMATING = 0.25  # of the time: no more of it goes into estimates
 MAX_SCORES = 2_000_000_000  # pairs of a test user and an item that are ranked for each recipe
 MIN_TESTED = 1000  # users, whatever the number of items
 SMALL_SHARE = 0.02  # of the time: a fit that takes no more, in proportion to one sample, needs no other
@@ -56,11 +59,13 @@ class Budget:
             reason = self._estimate(name, recipe, train)
             if reason:
                 left_out[name] = reason
-        planned, left = 0.0, self.left
-        for name in sorted(self.needs, key=lambda name: self.needs[name].seconds):
-            planned += self.needs[name].seconds
-            if name not in left_out and planned > left:
+        left = self.left
+        wanted = [name for name in recipes if name not in left_out]
+        for name in sorted(wanted, key=lambda name: self.needs[name].seconds):
+            if self.needs[name].seconds > left:
                 left_out[name] = self._too_long(name, left)
+            else:
+                left -= self.needs[name].seconds
         return left_out
 
     def has_run_out(self, name: str) -> str:
@@ -68,9 +73,11 @@ class Budget:
         return self._too_long(name, self.left) if self.left < self.needs[name].seconds else ""
 
     def _too_long(self, name: str, left: float) -> str:
-        needed, left_text = as_time(self.needs[name].seconds), as_time(max(left, 0))
-        rest = f"of the {as_time(self.seconds)} that the comparison may take, {left_text} are left"
-        return f"it would take about {needed}, and {rest}; give more seconds, or compare fewer recipes."
+        needed, rest, whole = map(as_time, (self.needs[name].seconds, max(left, 0), self.seconds))
+        return (
+            f"it would take about {needed}, and there is time for {rest} more, of {whole} in all; give more seconds, "
+            "or compare fewer recipes."
+        )
 
     def _estimate(self, name: str, recipe: Recipe, train: Ratings) -> str:
         """Estimate what a recipe needs. Returns why it cannot be compared, or an empty text."""
@@ -79,19 +86,25 @@ class Budget:
         if free is not None and n_bytes > free:
             self.needs[name] = Needs(n_bytes, measuring)
             return f"it would need about {as_bytes(n_bytes)}, and this machine has {as_bytes(free)} free."
-        if len(train) <= FEW:
-            self.needs[name] = Needs(n_bytes, measuring)
+        seconds = 0.0 if len(train) <= FEW else self._seconds_of(recipe, train)
+        self.needs[name] = Needs(n_bytes, measuring + seconds)
+        if seconds < np.inf:
             return ""
-        timed: list[tuple[int, float]] = []
-        for size in SAMPLES:
-            if self.left <= 0:
-                self.needs[name] = Needs(n_bytes, np.inf)
-                return f"the {as_time(self.seconds)} that the comparison may take were over before its turn."
-            timed.append(_timed(recipe, of_some_users(train, size)))
-            if in_proportion(timed[0], len(train)) < SMALL_SHARE * self.seconds:
-                break  # it needs no closer look
-        self.needs[name] = Needs(n_bytes, measuring + extrapolated(timed, len(train)))
-        return ""
+        return f"a quarter of the {as_time(self.seconds)} in all was over before it was estimated; give more seconds."
+
+    def _seconds_of(self, recipe: Recipe, train: Ratings) -> float:
+        """About how many seconds a fit takes; infinity where there is no time left to find out."""
+        if isinstance(recipe, Blend):
+            return 2 * sum(self._seconds_of(part, train) for part in recipe.recipes.values())
+        if self.seconds - self.left > ESTIMATING * self.seconds:
+            return np.inf
+        told = recipe.seconds_needed(train)
+        if told is not None:
+            return told
+        timed = [_timed(recipe, of_some_users(train, SAMPLES[0]))]
+        if in_proportion(timed[0], len(train)) >= SMALL_SHARE * self.seconds:  # otherwise it needs no closer look
+            timed.append(_timed(recipe, of_some_users(train, SAMPLES[1])))
+        return extrapolated(timed, len(train))
 
 
 def in_proportion(timed: tuple[int, float], n_ratings: int) -> float:
@@ -124,23 +137,23 @@ def drawn(test: Ratings, n_items: int) -> Ratings:
 
 
 def of_some_users(ratings: Ratings, size: int) -> Ratings:
-    """All ratings of random users, who have about `size` ratings together, and of no other users; all items stay."""
+    """All ratings of random users, who have about `size` ratings together; no other users, and no items but theirs."""
     order = np.random.Generator(np.random.Philox(0)).permutation(ratings.n_users)
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)[order]
     kept = np.zeros(ratings.n_users, bool)
     kept[order[: 1 + int(np.searchsorted(np.cumsum(counts), size))]] = True
     some = ratings[kept[ratings.user_codes]]
-    codes = np.cumsum(kept) - 1
+    chosen = np.bincount(some.item_codes, minlength=ratings.n_items) > 0
     return Ratings(
-        codes[some.user_codes],
-        some.item_codes,
+        (np.cumsum(kept) - 1)[some.user_codes],
+        (np.cumsum(chosen) - 1)[some.item_codes],
         some.values,
         user_vocabulary=Vocabulary.in_order(ratings.user_vocabulary.labels[kept], what="user"),
-        item_vocabulary=ratings.item_vocabulary,
+        item_vocabulary=Vocabulary.in_order(ratings.item_vocabulary.labels[chosen], what="item"),
         times=some.times,
         weights=some.weights,
         user_table=None if ratings.user_table is None else ratings.user_table.filter(kept),
-        item_table=ratings.item_table,
+        item_table=None if ratings.item_table is None else ratings.item_table.filter(chosen),
         kind=ratings.kind,
         like_threshold=ratings.like_threshold,
     )

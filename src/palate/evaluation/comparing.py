@@ -45,10 +45,11 @@ def compare(
     A recipe that fails becomes an entry with its error, and the comparison goes on. Ctrl-C during a fit ends that fit
     only; what it has learned is measured.
 
-    The comparison ends in bounded time on ratings of any size. With more than 400,000 training ratings each recipe is
-    first fitted to two small samples of the users, whose times say how long the whole fit will take. Recipes that there
-    is no time for, or no memory, become entries with the reason; the quickest ones go first. Implicit test ratings of
-    more than 2,000,000,000 pairs of a user and an item are measured on a random part of the test users.
+    The comparison ends in bounded time on ratings of any size. With more than 400,000 training ratings it first
+    estimates how long each fit takes, in no more than a quarter of the time: most recipes by fits to small samples.
+    Recipes that there is no time for, or no memory, become entries with the reason; the quickest go first. Lists of
+    implicit test ratings with more than 2,000,000,000 pairs of a user and an item are measured on some of the test
+    users, drawn at random.
 
     Parameters:
         train (Ratings): What the recipes learn from.

@@ -172,6 +172,23 @@ class Recipe(ABC):
         n_columns = 1 + int(getattr(self, "n_factors", 0))
         return COPIES * 4 * n_columns * (ratings.n_users + ratings.n_items) + RATING_BYTES * len(ratings)
 
+    def seconds_needed(self, ratings: Ratings) -> float | None:  # noqa: ARG002
+        """Return about how many seconds a fit takes on this machine, where a recipe can tell without fitting.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            float or None: Seconds; None where only a fit to some of the ratings could tell.
+
+        Example:
+            >>> import palate
+            >>> likes = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
+            >>> palate.SparseEASE().seconds_needed(likes) < 60, palate.BPR().seconds_needed(likes)
+            (True, None)
+        """
+        return None
+
     def predicts(self, ratings: Ratings) -> bool:  # noqa: ARG002
         """Tell whether a model fitted to these ratings predicts ratings, or only ranks items.
 
@@ -201,6 +218,22 @@ class Recipe(ABC):
             {'weight_decay': 5.0, 'n_sweeps': 10, 'n_threads': 0}
         """
         return {name: _plain(value) for name, value in asdict(self).items()}
+
+    def option(self, name: str) -> Any:
+        """Return the value of one option.
+
+        Parameters:
+            name (str): The name of an option; of a Blend also "EASE.dropout", the option of a part.
+
+        Returns:
+            value: As it was given, or its default.
+
+        Example:
+            >>> import palate
+            >>> palate.Blend(["EASE", "BPR"]).option("EASE.dropout"), palate.EASE().option("dropout")
+            (0.33, 0.33)
+        """
+        return getattr(self, name)
 
     def with_options(self, options: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some other options.

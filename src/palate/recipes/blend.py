@@ -129,6 +129,18 @@ class Blend(Recipe):
         weights = None if self.weights is None else list(self.weights)
         return {"parts": parts, "weights": weights, "seed": self.seed, "n_threads": self.n_threads}
 
+    def option(self, name: str) -> Any:
+        """Return the value of one option, its own or that of a part.
+
+        Parameters:
+            name (str): The name of an option; "EASE.dropout" is the dropout of the part named EASE.
+
+        Returns:
+            value: As it was given, or its default.
+        """
+        part, _, inner = name.rpartition(".")
+        return getattr(dict(zip(self.recipes, self._given, strict=True))[part], inner) if part else getattr(self, name)
+
     def with_options(self, options: Mapping[str, Any]) -> Blend:
         """Return the blend with some other options, its own or those of its parts.
 

@@ -131,10 +131,9 @@ class EASE(Recipe):
             >>> round(palate.EASE().data_defaults(likes)["weight_decay"])
             118
         """
-        dense = self._dense()
-        features = ItemFeatures.of(ratings) if self.features else None
-        if self._is_too_much(dense._cost(ratings, dense._choices(ratings), features)):
+        if self._is_too_much(self._needs(ratings)):
             return self.sparse().data_defaults(ratings)
+        dense = self._dense()
         taken = {**dense.options(), "weight_decay": dense._decay(ratings)}
         return {name: taken[name] for name in CHOSEN if getattr(self, name) is None}
 
@@ -149,6 +148,24 @@ class EASE(Recipe):
         """
         dense = memory_needed(ratings.n_users, ratings.n_items, len(chosen_items(ratings)))
         return dense if self.memory is not None else min(dense, self.sparse().bytes_needed(ratings))
+
+    def seconds_needed(self, ratings: Ratings) -> float | None:
+        """Return about how many seconds a fit takes on this machine.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            float: Seconds; those of SparseEASE where the fit goes on as that.
+        """
+        cost = self._needs(ratings)
+        return self.sparse().seconds_needed(ratings) if self._is_too_much(cost) else float(cost.seconds)
+
+    def _needs(self, ratings: Ratings) -> Needs:
+        """What the dense closed form needs."""
+        dense = self._dense()
+        features = ItemFeatures.of(ratings) if self.features else None
+        return dense._cost(ratings, dense._choices(ratings), features)
 
     def _dense(self) -> EASE:
         """The recipe with exponents in place of None."""

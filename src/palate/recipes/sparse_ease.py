@@ -152,6 +152,17 @@ class SparseEASE(Recipe):
         """
         return ratings.n_items * min(self.k, ratings.n_items) * SUPPORT_BYTES + len(ratings) * CHOICE_BYTES
 
+    def seconds_needed(self, ratings: Ratings) -> float | None:
+        """Return about how many seconds a fit takes on this machine, from some rows of the Gram matrix.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            float: Seconds.
+        """
+        return float(needs(self, rising(*self._choices(ratings), by_popularity(ratings), 0.5)).seconds)
+
     def _choices(self, ratings: Ratings) -> tuple[CompressedRows, Any]:
         histories = ratings.by_user()
         return histories, choice_signals(histories, self.confidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from palate.answers.results import aligned
@@ -102,7 +102,7 @@ class Tuning:
     @property
     def best(self) -> Recipe:
         """The recipe with the best options found; the recipe as given if nothing was better."""
-        return replace(self.recipe, **self.ranked[0].params)
+        return self.recipe.with_options(self.ranked[0].params)
 
     def options(self, trials: Sequence[Trial]) -> list[str]:
         """Return the names of the options that differ between trials.
@@ -126,7 +126,9 @@ class Tuning:
         Returns:
             value: The value used by the fit.
         """
-        return trial.params[name] if name in trial.params else trial.taken.get(name, getattr(self.recipe, name))
+        if name in trial.params:
+            return trial.params[name]
+        return trial.taken[name] if name in trial.taken else self.recipe.option(name)
 
     @property
     def trials(self) -> pl.DataFrame:

@@ -63,12 +63,15 @@ def space_of(recipe: Recipe, train: Ratings, given: Mapping[str, Any] | None) ->
         tunable = ", ".join(SPACES)
         raise OptionError(f"{name} has nothing to tune here; give space=, or one of the recipes {tunable}.")
     for option, values in space.items():
-        if option not in options and not (isinstance(recipe, Blend) and "." in option):
+        is_of_part = isinstance(recipe, Blend) and "." in option
+        if option not in options and not is_of_part:
             raise OptionError(f"{name} has no option {option!r}; there are {', '.join(options)}.")
         if not _is_range(values) and not (isinstance(values, list) and values):
             raise OptionError(
                 f"space[{option!r}]={values!r}: give (lowest, highest), both above 0, or a list of choices."
             )
+        if is_of_part:
+            recipe.with_options({option: values[0]})  # raises OptionError for an option of no part
     return space
 
 
