@@ -84,6 +84,10 @@ ANSWERED = {
     "explain": lambda rec, _: str(rec.explain("u1", "i1")),
     "fold in": lambda rec, _: rec.fold_in({"i1": 5}).recommend(where="year > 2000"),
     "title": lambda rec, _: rec.similar_items("Film 3"),
+    "boost": lambda rec, _: rec.recommend("u1", boost="year"),
+    "dials": lambda rec, _: rec.recommend(
+        "u1", diversity=0.3, popularity=-0.2, boost={"year": 0.1, "year > 2000": 0.1}
+    ),
     "history": lambda rec, _: rec.history("u1"),
     "save and load": lambda rec, path: (rec.save(path / "m.palate"), palate.load(path / "m.palate").recommend("u1")),
 }
@@ -91,6 +95,8 @@ REFUSED = {
     "regular expression": lambda rec, _: rec.recommend("u1", where="title ~ '1'"),
     "expression": lambda rec, _: rec.recommend("u1", where=pl.col("year") > 2000),
     "max_per": lambda rec, _: rec.recommend("u1", max_per={"genres": 1}),
+    "calibrated": lambda rec, _: rec.recommend("u1", calibrated="genres"),
+    "boost": lambda rec, _: rec.recommend("u1", boost=pl.col("year")),
     "features": lambda rec, _: rec.fold_in({"i1": 5}, features={"job": "cook"}),
     "update": lambda rec, _: rec.update({"user": ["u1"], "item": ["i1"], "rating": [4]}),
     "out": lambda rec, path: rec.recommend(out=path / "out.csv"),

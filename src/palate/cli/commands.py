@@ -16,6 +16,7 @@ import typer
 from palate.cli import messages, printing
 from palate.cli import options as opt
 from palate.cli import parameters as par
+from palate.cli.choosing import DIAL_OPTIONS
 from palate.cli.loading import (
     RECIPES,
     check_kind,
@@ -138,7 +139,7 @@ def forget(
 
 
 @app.command()
-@opt.takes("dials", opt.DIAL_OPTIONS)
+@opt.takes("dials", DIAL_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def evaluate(
     model: par.ModelFile,

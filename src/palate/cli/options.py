@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 from typing import Annotated, Any
 
 from typer import BadParameter, Option
@@ -13,7 +12,8 @@ from typer import BadParameter, Option
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "What to choose from, and how"
 
 
-def _text(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
+def text_option(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
+    """Return the type of an option with a text."""
     option = Option(
         f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel
     )
@@ -25,25 +25,13 @@ def _switch(name: str, text: str) -> Any:
     return Annotated[bool | None, option]
 
 
-def _repeated(name: str, panel: str, text: str, *, metavar: str) -> Any:
-    option = Option(
-        f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel
-    )
-    return Annotated[list[str] | None, option]
-
-
-def _strength(name: str, minimum: float, text: str) -> Any:
-    option = Option(f"--{name}", min=minimum, max=1, help=text, show_default=False, rich_help_panel=CHOOSING)
-    return Annotated[float | None, option]
-
-
 def _number(name: str, kind: type, text: str) -> Any:
     option = Option(f"--{name.replace('_', '-')}", help=text, show_default=False, rich_help_panel=LEARNING)
     return Annotated[kind | None, option]
 
 
 READ_OPTIONS: dict[str, Any] = {
-    "kind": _text(
+    "kind": text_option(
         "kind",
         READING,
         "explicit: ratings on a scale; implicit: clicks, plays, purchases, with or without counts.",
@@ -59,18 +47,20 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
-    "user": _text(
+    "user": text_option(
         "user",
         READING,
         "User column: its name, or its position from 0. Without users: a person's name.",
     ),
-    "item": _text("item", READING, "Item column."),
-    "rating": _text("rating", READING, 'Rating column; for implicit ratings the counts. "false": none.'),
-    "time": _text("time", READING, 'Time column. "false": none.'),
-    "weight": _text("weight", READING, 'Weight column. "false": none.'),
-    "items": _text("items", READING, "A file with a row for each item: titles and other attributes.", metavar="FILE"),
-    "users": _text("users", READING, "A file with a row for each user: attributes such as age.", metavar="FILE"),
-    "unrated": _text(
+    "item": text_option("item", READING, "Item column."),
+    "rating": text_option("rating", READING, 'Rating column; for implicit ratings the counts. "false": none.'),
+    "time": text_option("time", READING, 'Time column. "false": none.'),
+    "weight": text_option("weight", READING, 'Weight column. "false": none.'),
+    "items": text_option(
+        "items", READING, "A file with a row for each item: titles and other attributes.", metavar="FILE"
+    ),
+    "users": text_option("users", READING, "A file with a row for each user: attributes such as age.", metavar="FILE"),
+    "unrated": text_option(
         "unrated", READING, "Users and items in these files without ratings: drop or keep.", metavar="CHOICE"
     ),
     "event": Annotated[
@@ -84,7 +74,7 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
-    "where": _text(
+    "where": text_option(
         "where", READING, "Read only the rows that meet this condition on the file's columns.", metavar="SQL"
     ),
     "wide": Annotated[
@@ -96,13 +86,13 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
-    "blank": _text(
+    "blank": text_option(
         "blank",
         READING,
         'With --wide, a number that means no rating, such as 0 or 99. "false": none does.',
         metavar="NUMBER",
     ),
-    "rows": _text(
+    "rows": text_option(
         "rows",
         READING,
         'With --wide, what the rows are: "users" or "items"; the columns are the others.',
@@ -118,14 +108,14 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
-    "decimal": _text("decimal", READING, 'Decimal mark: "." or ","; detected if not given.', metavar="MARK"),
-    "time_format": _text(
+    "decimal": text_option("decimal", READING, 'Decimal mark: "." or ","; detected if not given.', metavar="MARK"),
+    "time_format": text_option(
         "time_format",
         READING,
         "How times are written: %d/%m/%Y and the like, or s, ms, us, ns or days since 1970; detected if not given.",
         metavar="FORMAT",
     ),
-    "separator": _text(
+    "separator": text_option(
         "separator", READING, r'Field separator: "," "::" "\t" ...; detected if not given.', metavar="TEXT"
     ),
     "header": Annotated[
@@ -136,11 +126,13 @@ READ_OPTIONS: dict[str, Any] = {
             rich_help_panel=READING,
         ),
     ],
-    "encoding": _text("encoding", READING, "Text encoding: utf-8, latin-1 ...; detected if not given.", metavar="NAME"),
-    "on_bad_rows": _text(
+    "encoding": text_option(
+        "encoding", READING, "Text encoding: utf-8, latin-1 ...; detected if not given.", metavar="NAME"
+    ),
+    "on_bad_rows": text_option(
         "on_bad_rows", READING, "raise an error, or report: leave bad rows out and count them.", metavar="CHOICE"
     ),
-    "duplicates": _text(
+    "duplicates": text_option(
         "duplicates",
         READING,
         "Repeated pairs of user and item: last, mean or error; for counts sum, last or error.",
@@ -167,24 +159,24 @@ FIT_OPTIONS: dict[str, Any] = {
     "item_exponent": _number(
         "item_exponent", float, "EASE, SparseEASE: divide item scores by (number of choices) ^ exponent."
     ),
-    "confidence": _text(
+    "confidence": text_option(
         "confidence",
         LEARNING,
         "ImplicitALS, EASE, SparseEASE: weight counts relative to the user's mean count, or equal.",
         metavar="CHOICE",
     ),
-    "parts": _text(
+    "parts": text_option(
         "parts",
         LEARNING,
         'Blend: which recipes it adds up, such as "EASE, ImplicitALS(n_factors=64)".',
         metavar="RECIPES",
     ),
-    "by": _text("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
+    "by": text_option("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
     "k": _number("k", int, "Neighbors, SparseEASE: number of neighbors of an item or user."),
     "shrinkage": _number(
         "shrinkage", float, "Neighbors: how strongly to shrink similarities that rest on few ratings."
     ),
-    "similarity": _text("similarity", LEARNING, "Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),
+    "similarity": text_option("similarity", LEARNING, "Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),
     "n_candidates": _number(
         "n_candidates", int, "BPR: negatives drawn for each choice, of which the one with the highest score is used."
     ),
@@ -196,7 +188,7 @@ FIT_OPTIONS: dict[str, Any] = {
     "features": _switch(
         "features", "Bayes, ImplicitALS, EASE, SparseEASE: learn from the attributes in --users and --items."
     ),
-    "likelihood": _text("likelihood", LEARNING, "Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
+    "likelihood": text_option("likelihood", LEARNING, "Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
     "with_time": Annotated[
         bool | None,
         Option("--with-time/--without-time", help="Bayes: learn from timestamps.", rich_help_panel=LEARNING),
@@ -206,103 +198,12 @@ FIT_OPTIONS: dict[str, Any] = {
         tuple[float, float] | None,
         Option("--y-range", metavar="LOW HIGH", help="SGD: range of predictions.", rich_help_panel=LEARNING),
     ],
-    "optimizer": _text("optimizer", LEARNING, "SGD: sgd or adagrad.", metavar="CHOICE"),
-    "schedule": _text("schedule", LEARNING, "SGD: one-cycle, constant or 1/t.", metavar="CHOICE"),
+    "optimizer": text_option("optimizer", LEARNING, "SGD: sgd or adagrad.", metavar="CHOICE"),
+    "schedule": text_option("schedule", LEARNING, "SGD: one-cycle, constant or 1/t.", metavar="CHOICE"),
     "seed": _number("seed", int, "Seed of the model and of the part that --test holds out."),
     "n_threads": _number("n_threads", int, "Number of threads; 0: all cores."),
 }
 
-
-DIAL_OPTIONS: dict[str, Any] = {
-    "max_per": _repeated(
-        "max_per", CHOOSING, "At most K items of each value of a column: genres=2.", metavar="COLUMN=K"
-    ),
-    "diversity": _strength("diversity", 0, "How little the items of a list should be alike."),
-    "diversity_by": _text("diversity_by", CHOOSING, "Alike are items with the same values of this column."),
-    "popularity": _strength("popularity", -1, "Towards popular items, or below 0 away from them."),
-    "calibrated": _repeated(
-        "calibrated",
-        CHOOSING,
-        "A column whose mix in the list follows the user's history, and how much: genres=0.3.",
-        metavar="COLUMN[=S]",
-    ),
-    "boost": _repeated(
-        "boost",
-        CHOOSING,
-        'A column or expression whose high values are lifted, and how much: "margin=0.2", "(year >= 2020)=0.1".',
-        metavar="EXPRESSION[=S]",
-    ),
-}
-
-
-CHOOSE_OPTIONS: dict[str, Any] = {
-    "where": _text(
-        "where", CHOOSING, 'Only items whose columns meet this SQL condition: "year >= 1990".', metavar="CONDITION"
-    ),
-    **DIAL_OPTIONS,
-    "items_file": _text(
-        "items_file",
-        CHOOSING,
-        "Only the items in this file; with a user column, only those of each user.",
-        metavar="FILE",
-    ),
-    "exclude_file": _text(
-        "exclude_file",
-        CHOOSING,
-        "None of the items in this file; with a user column, none of those of each user.",
-        metavar="FILE",
-    ),
-    "index": _text(
-        "index", CHOOSING, "ann: approximate search, for catalogues of more than a million items.", metavar="ann"
-    ),
-    "memory": _text(
-        "memory", CHOOSING, "With --everyone and --out: memory to use; 256MB if not given.", metavar="SIZE"
-    ),
-    "resume": Annotated[
-        bool | None,
-        Option(
-            "--resume",
-            help="With --everyone and --out: continue the same file after an interruption.",
-            rich_help_panel=CHOOSING,
-        ),
-    ],
-}
-
-
-SIMILAR_OPTIONS: dict[str, Any] = {
-    "where": _text(
-        "where",
-        CHOOSING,
-        'Only items (with --users: users) whose columns meet this SQL condition: "year >= 1990".',
-        metavar="CONDITION",
-    ),
-    "among": Annotated[
-        list[str] | None,
-        Option(
-            "--among",
-            "--items",
-            metavar="NAME",
-            help="Restrict to this item (with --users: user); repeat for several.",
-            rich_help_panel=CHOOSING,
-        ),
-    ],
-    "exclude": Annotated[
-        list[str] | None,
-        Option(
-            "--exclude",
-            metavar="NAME",
-            help="Leave out this item (with --users: user); repeat for several.",
-            rich_help_panel=CHOOSING,
-        ),
-    ],
-    "among_file": Annotated[
-        Path | None,
-        Option(
-            "--among-file", "--items-file", metavar="FILE", help="Only those in this file.", rich_help_panel=CHOOSING
-        ),
-    ],
-    "exclude_file": _text("exclude_file", CHOOSING, "None of those in this file.", metavar="FILE"),
-}
 
 PYTHON_NAMES = {"with_time": "time"}  # --time is taken: it names the time column
 

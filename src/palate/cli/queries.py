@@ -11,6 +11,7 @@ from typer import Argument, BadParameter, Option
 from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli import printing
+from palate.cli.choosing import CHOOSE_OPTIONS, SIMILAR_OPTIONS
 from palate.cli.loading import load_model
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def predict(
     printing.emit(frame, as_json=json, out=out, heading=heading, one=True)
 
 
-@opt.takes("choosing", opt.CHOOSE_OPTIONS)
+@opt.takes("choosing", CHOOSE_OPTIONS)
 def recommend(
     model: par.ModelFile,
     users: Annotated[list[str] | None, Argument(metavar="USERS", help="The users' ids.", show_default=False)] = None,
@@ -148,7 +149,7 @@ def recommend(
     printing.emit(_rank_first(frame), as_json=json, out=out, heading=heading, hide=hide)
 
 
-@opt.takes("choosing", opt.SIMILAR_OPTIONS)
+@opt.takes("choosing", SIMILAR_OPTIONS)
 def similar(
     model: par.ModelFile,
     label: Annotated[str, Argument(metavar="ITEM", help="An item's id or title; with --users a user's id.")],

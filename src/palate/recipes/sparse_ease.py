@@ -161,7 +161,7 @@ class SparseEASE(Recipe):
         Returns:
             float: Seconds.
         """
-        return float(needs(self, rising(*self._choices(ratings), by_popularity(ratings), 0.5)).seconds)
+        return float(needs(self, rising(*self._choices(ratings), by_popularity(ratings.item_codes), 0.5)).seconds)
 
     def _choices(self, ratings: Ratings) -> tuple[CompressedRows, Any]:
         histories = ratings.by_user()

@@ -179,7 +179,7 @@ def _expression_numbers(boost: pl.Expr, rows: pl.DataFrame) -> NDArray[np.float6
     found = _expression_values(boost, rows, "boost")
     if not found.dtype.is_numeric() and found.dtype not in (pl.Boolean, pl.Null):
         raise DataError(f"boost={shown(boost)} gives {found.dtype}, not a number or true or false.")
-    return np.array(found.cast(pl.Float64).fill_null(np.nan).to_numpy(), np.float64)
+    return np.array(found.cast(pl.Float64).to_numpy(), np.float64)
 
 
 def _expression_values(expression: pl.Expr, rows: pl.DataFrame, option: str) -> pl.Series:

@@ -46,7 +46,7 @@ def numbers(text: str, frame: pl.DataFrame, option: str) -> NDArray[np.float64]:
             f"{option}={shown(text)} gives {WORDS[kind_of(found)]}, not a number or true or false: compare it with "
             "something, or CAST(... AS DOUBLE)."
         )
-    values = np.array(found.cast(pl.Float64).fill_null(np.nan).to_numpy(), np.float64)
+    values = np.array(found.cast(pl.Float64).to_numpy(), np.float64)
     return np.broadcast_to(values, frame.height).copy() if len(values) == 1 else values
 
 

@@ -183,6 +183,16 @@ def test_everybody_gets_the_list_of_one(recipe, monkeypatch, tmp_path):
     assert pl.read_parquet(path).equals(everyone)
 
 
+def test_a_net_takes_dials_too():
+    nn = pytest.importorskip("palate.nn")
+    loaders = nn.RatingLoaders.from_ratings(DATA, batch_size=64)
+    net = nn.EmbeddingNet([(DATA.n_users, 3), (DATA.n_items, 3)], layers=(4,), y_range=(0.5, 5.5))
+    rec = nn.from_torch(net, loaders.ratings)
+    everyone = rec.recommend(n=5, **EVERY)
+    assert rec.recommend(["u3"], n=5, **EVERY).equals(everyone.filter(pl.col("user") == "u3"))
+    assert not everyone.equals(rec.recommend(n=5))
+
+
 def test_scores_stay_those_of_the_model(als):
     plain = dict(als.recommend("u4", n=40).select("item", "score").iter_rows())
     found = als.recommend("u4", n=9, **EVERY)
