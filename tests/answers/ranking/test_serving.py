@@ -133,7 +133,7 @@ def test_attributes_alone_are_something_told():
 
 
 def test_the_chance_of_a_rating_as_high_goes_with_the_steps_of_a_scale(rec):
-    """It is the sum over the steps from there on, the rating itself included, and no column where there are no steps."""
+    """The sum over the steps from there on, the rating itself included; there is none where there are no steps."""
     query = query_of(rec.model, RecommendOptions(n=4))
     parts = parts_of(rec)
     assert best_of(rec.model, parts, query, LEVEL).chance is None
