@@ -121,9 +121,10 @@ def test_whoever_told_something_is_foreseen_by_it_and_nobody_else(rec):
 
 def test_attributes_alone_are_something_told():
     data = palate.datasets.synthetic(30, 20, 300, seed=4)
-    table = {"user": list(data.user_vocabulary), "age": [20 + at % 7 for at in range(30)]}
-    rec = palate.Bayes(n_factors=2, n_sweeps=8).fit(data.with_users(table), progress=False)
-    new = rec.model.fold_in(CompressedRows.empty(1), [{"age": 23}])
+    table = {"user": list(data.user_vocabulary), "job": ["cook" if at % 3 else "smith" for at in range(30)]}
+    rec = palate.Bayes(n_factors=2, n_sweeps=8, history=False).fit(data.with_users(table), progress=False)
+    new = rec.model.fold_in(CompressedRows.empty(1), [{"job": "cook"}])
+    assert new.features.counts.tolist() == [1]
     items, rows = np.arange(20, dtype=np.int32), np.zeros(20, np.int32)
     told = rec.model.forecast_new(new, items, has_data=True, rows=rows)
     silent = rec.model.forecast_new(new, items, has_data=False, rows=rows)
