@@ -317,6 +317,58 @@ def ml_titles(data):
     return palate.Recommender(replace(rec.model, item_table=table))
 
 
+def test_only_items_that_may_be_asked_about_matter(fits):
+    """Their importance is how often they are rated, made to sum to one among themselves."""
+    items, counts = [0.5, 2.0, 1.0, -1.5], [4, 1, 2, 3]
+    rec = toy(items, counts, precision=(1.0, 2.0))
+    vectors = np.column_stack([items, np.zeros(4)])
+    for asked, popularity in (([0, 1, 2, 3], 1.0), ([0, 2, 3], 1.0), ([1, 2], 1.0), ([0, 1, 3], 0.5), ([2], 0.0)):
+        importance = np.zeros(4)
+        importance[asked] = (np.array(counts)[asked] / 4) ** popularity
+        importance /= importance.sum()
+        before, *after = (
+            variance_again(vectors, np.diag([1.0, 2.0]), 1.0, rated, [1.0] * len(rated), importance, 1.0)
+            for rated in ([], *([at] for at in asked))
+        )
+        for at, left in zip(asked, after, strict=True):
+            others = set(range(4)) - {at}
+            found = rec.ask(1, items=[f"i{i}" for i in asked], exclude=[f"i{i}" for i in others], popularity=popularity)
+            assert found["item"].to_list() == [f"i{at}"]
+            assert found["gain"][0] == pytest.approx(before - left, rel=1e-5)
+    assert fits["Bayes"].ask(9).equals(fits["Bayes"].ask(9, popularity=1))
+    assert fits["Bayes"].ask(9).equals(fits["Bayes"].ask(9, items=list(fits["Bayes"].model.item_vocabulary)))
+
+
+def test_items_that_nobody_rated_are_asked_about_last_and_once():
+    rec = toy([0.1, 1.0, 2.0, 3.0], [0, 3, 0, 1])
+    found = rec.ask(9)
+    assert found["item"].to_list()[2:] == ["i0", "i2"] and sorted(found["item"])[2:] == ["i2", "i3"]
+    assert found["known"].to_list()[2:] == [0, 0] and sorted(found["known"].to_list())[2:] == pytest.approx([1 / 3, 1])
+    assert rec.ask(9, exclude=["i0"])["item"].to_list()[2:] == ["i2"]
+    nobody = rec.ask(2, items=["i0", "i2"])  # of these alone, nothing can be said to matter
+    assert nobody["item"].to_list() == ["i0", "i2"] and nobody["gain"].to_list() == [0, 0]
+    assert rated_shares(toy([1.0, 2.0], [1, 0]).model).tolist() == [1, 0]
+
+
+def test_a_prior_that_is_flat_in_one_direction_is_refused():
+    assert toy([1.0, 2.0], [1, 1], precision=(0.1, 0.1)).ask(1).height == 1
+    for precision in ((1e-7, 1.0), (1.0, 1e-7)):
+        with pytest.raises(palate.errors.OptionError, match="weight_decay"):
+            toy([1.0, 2.0], [1, 1], precision=precision).ask(1)
+
+
+def test_ordered_ratings_are_asked_for_by_the_variance_of_their_latents(data):
+    rec = palate.Bayes(n_factors=2, n_sweeps=10, n_samples=3, likelihood="ordinal").fit(data, progress=False).compact()
+    own, factors = posteriors_of(rec, {"i1": 4.0}), rec.model.factors
+    assert own.slopes is None and own.scale == factors.scale
+    prior = factors.user_prior
+    expected = variance_again(
+        factors.items, prior.precision, prior.alpha, [rec.model.item_vocabulary.encode_one("i1")], [1.0],
+        rated_shares(rec.model) / rated_shares(rec.model).sum(), factors.scale,
+    )  # fmt: skip
+    assert own.variance == pytest.approx(expected, rel=1e-4)
+
+
 # ---- what it refuses
 
 
