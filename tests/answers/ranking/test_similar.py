@@ -93,7 +93,11 @@ def test_no_cosine_lies_beyond_one_whatever_is_rounded(rec):
     labels = palate.Vocabulary.in_order([f"w{at}" for at in range(len(users))], what="user")
     rows = CompressedRows(np.arange(len(users) + 1), np.zeros(len(users), np.int32), np.ones(len(users), "f4"), None)
     model = replace(
-        rec.model, factors=replace(rec.model.factors, users=users), history=rows, user_vocabulary=labels, user_table=None
+        rec.model,
+        factors=replace(rec.model.factors, users=users),
+        history=rows,
+        user_vocabulary=labels,
+        user_table=None,
     )
     found = palate.Recommender(model).similar_users(labels.labels[:400].tolist(), n=len(users))["cosine"]
     assert (found.min(), found.max()) == (-1, 1)
