@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from helpers.data import rows_of
 from palate.answers.elicitation import (
     FEW_RATINGS,
     Start,
@@ -339,6 +340,14 @@ def test_only_items_that_may_be_asked_about_matter(fits):
     assert fits["Bayes"].ask(9).equals(fits["Bayes"].ask(9, items=list(fits["Bayes"].model.item_vocabulary)))
 
 
+def test_the_variance_under_draws_is_that_of_each_item_weighted_by_its_importance(fits):
+    model, rows = fits["Bayes"].model, fits["Bayes"].fold_in({"i1": 5.0})._rows
+    alone = [user_posteriors(model, rows, np.eye(50)[at]).variance for at in range(50)]
+    shares = rated_shares(model)
+    assert user_posteriors(model, rows).variance == pytest.approx(shares @ alone / shares.sum(), rel=1e-5)
+    assert max(alone) > 1.05 * min(alone)
+
+
 def test_items_that_nobody_rated_are_asked_about_last_and_once():
     rec = toy([0.1, 1.0, 2.0, 3.0], [0, 3, 0, 1])
     found = rec.ask(9)
@@ -347,7 +356,10 @@ def test_items_that_nobody_rated_are_asked_about_last_and_once():
     assert rec.ask(9, exclude=["i0"])["item"].to_list()[2:] == ["i2"]
     nobody = rec.ask(2, items=["i0", "i2"])  # of these alone, nothing can be said to matter
     assert nobody["item"].to_list() == ["i0", "i2"] and nobody["gain"].to_list() == [0, 0]
-    assert rated_shares(toy([1.0, 2.0], [1, 0]).model).tolist() == [1, 0]
+    model = toy([1.0, 2.0], [1, 0]).model
+    assert rated_shares(model).tolist() == [1, 0]
+    for lists, shares in (([[0], [], [0, 1]], [1, 0.5]), ([[], []], [0, 0])):  # of the users with ratings
+        assert rated_shares(replace(model, history=rows_of(lists))).tolist() == shares
 
 
 def test_a_prior_that_is_flat_in_one_direction_is_refused():
