@@ -197,7 +197,7 @@ def test_the_variance_is_that_of_draws(fits):
 # ---- what it says
 
 
-def toy(items, counts, precision=(1.0, 1.0)):
+def toy(items, counts, precision=(1.0, 1.0), alpha=1.0):
     """A Recommender whose items have these factors, rated by `counts[i]` users."""
     users, codes = zip(*[(user, item) for item, count in enumerate(counts) for user in range(count)], strict=True)
     ratings = palate.Ratings(
@@ -208,7 +208,7 @@ def toy(items, counts, precision=(1.0, 1.0)):
         item_vocabulary=palate.Vocabulary([f"i{i}" for i in range(len(counts))]),
     )
     vectors = np.column_stack([items, np.zeros(len(items))]).astype(np.float32)
-    prior = Prior(np.diag(precision).astype(np.float32), np.zeros(2, np.float32), 1.0)
+    prior = Prior(np.diag(precision).astype(np.float32), np.zeros(2, np.float32), alpha)
     user_rows = np.zeros((ratings.n_users, 2), np.float32)
     return palate.Recommender.from_training(ratings, factors=Factors(3.0, user_rows, vectors, prior, prior), noise=1.0)
 
@@ -367,6 +367,24 @@ def test_a_prior_that_is_flat_in_one_direction_is_refused():
     for precision in ((1e-7, 1.0), (1.0, 1e-7)):
         with pytest.raises(palate.errors.OptionError, match="weight_decay"):
             toy([1.0, 2.0], [1, 1], precision=precision).ask(1)
+    with pytest.raises(palate.errors.OptionError, match="weight_decay"):  # beside what a rating says
+        toy([1.0, 2.0], [1, 1], precision=(5e-4, 1.0), alpha=100.0).ask(1)
+    assert toy([1.0, 2.0], [1, 1], precision=(1e-6, 1.0), alpha=0.01).ask(1).height == 1
+
+
+def test_in_a_range_a_rating_moves_with_the_slope_of_its_sigmoid(fits):
+    rec = fits["SGD in a range"]
+    factors = replace(rec.model.factors, scale=1.7)
+    new = rec.fold_in({"i1": 5.0, "i2": 1.0})._rows
+    found = user_posteriors(replace(rec.model, factors=factors), new)
+    vector, items = new.vectors[0].astype(np.float64), factors.items.astype(np.float64)
+    scores = factors.mean + 1.7 * (items[:, :-1] @ vector[:-1] + items[:, -1] + vector[-1])
+    share = 1 / (1 + np.exp(-scores))
+    np.testing.assert_allclose(found.slopes, 1.7 * share * (1 - share), rtol=1e-4)
+    assert found.scale == 5.0
+    for name in ("ALS", "SGD", "Bias"):
+        own = posteriors_of(fits[name], {"i1": 5.0})
+        assert own.slopes is None and own.scale == fits[name].model.factors.scale
 
 
 def test_ordered_ratings_are_asked_for_by_the_variance_of_their_latents(data):
