@@ -8,6 +8,7 @@ import pytest
 
 import palate
 from palate.data.rows import CompressedRows
+from palate.errors import OptionError
 
 N_USERS, N_ITEMS, K = 12, 9, 3
 SILENT, ONE_RATING, NO_RATINGS = 4, 6, 8  # without ratings or factors; one rating, no factors; factors, no ratings
@@ -84,6 +85,14 @@ def test_items_come_with_their_titles_and_users_with_none(rec):
     assert items.columns == ["item", "title", "cosine", "rank"]
     assert items["title"].to_list() == [f"T{label[1:]}" for label in items["item"]]
     assert rec.similar_users("u3", n=1).columns == ["user", "cosine", "rank"]
+
+
+def test_a_model_without_factors_has_nothing_to_compare_and_one_factor_is_enough():
+    data = palate.datasets.synthetic(N_USERS, N_ITEMS, 60, seed=1)
+    with pytest.raises(OptionError, match="Bias has no factors to compare; fit a model that has some"):
+        palate.Bias().fit(data, progress=False).similar_users("u1")
+    one = palate.ALS(n_factors=1, n_sweeps=2).fit(data, progress=False).similar_items("i1", n=3)
+    np.testing.assert_allclose(one["cosine"].abs(), 1, rtol=1e-5)
 
 
 def test_no_cosine_lies_beyond_one_whatever_is_rounded(rec):
