@@ -157,14 +157,28 @@ def test_neighbors_as_rows():
     assert rows.weights is None
 
 
-def test_cosines_lie_within_one_and_bm25_may_not():
-    rows = rows_of([list(range(40)), list(range(40)), [0, 41]])
-    rows = replace(rows, values=np.random.default_rng(0).uniform(1, 9, len(rows.indices)).astype(np.float32))
-    _, cosine = NeighborIndex(rows, 42, Similarity("cosine", 2)).nearest_neighbors()
-    assert cosine.max() <= 1
+def test_cosines_lie_within_one_whatever_is_rounded_and_bm25_may_not():
+    rng = np.random.default_rng(0)
+    lists = [sorted(rng.choice(60, size=rng.integers(1, 50), replace=False).tolist()) for _ in range(300)]
+    rows = rows_of(lists * 2)
+    values = rng.uniform(1, 9, len(rows.indices) // 2).astype(np.float32)
+    rows = replace(rows, values=np.tile(values, 2))
+    _, cosine = NeighborIndex(rows, 60, Similarity("cosine", 2)).nearest_neighbors()
+    assert cosine.max() == 1
+
+
+def test_bm25_where_few_columns_are_filled_and_where_a_row_fills_them_all():
     few = replace(rows_of([[0, 1], [0, 1], *[[2, 3]] * 4]), values=np.full(12, 9, np.float32))
-    _, bm25 = NeighborIndex(few, 300, Similarity("bm25", 1)).nearest_neighbors()
-    assert bm25.max() > 1
+    codes, found = NeighborIndex(few, 300, Similarity("bm25", 1)).nearest_neighbors()
+    idf, lengths = np.log(300) - np.log(3), np.repeat([18, 36], 2)
+    weights = idf * 9 * (K1 + 1) / (K1 * ((1 - B) + B * lengths / (108 / 300)) + 9)
+    assert codes[:3, 0].tolist() == [1, 0, 3]
+    np.testing.assert_allclose(found[[0, 2], 0], [2 * weights[0] ** 2, 2 * weights[2] ** 2], rtol=1e-5)
+    assert found.max() > 1
+    whole = rows_of([[0, 1, 2], [0, 1, 2], [0], [1]])  # whoever chose everything is like nobody
+    index = NeighborIndex(whole, 3, Similarity("bm25", 3))
+    codes, _ = index.most_similar(whole, np.arange(4, dtype=np.int32), 3)
+    assert (codes[:2] == -1).all()
 
 
 def test_what_is_no_similarity():
