@@ -68,7 +68,7 @@ def test_the_start_has_scores_of_a_tenth(k):
 
 def test_a_sweep_becomes_factors_without_biases():
     rng = np.random.default_rng(0)
-    users, items = (rng.standard_normal((n, 2)).astype(np.float32) for n in (4, 3))
+    users, items = (rng.standard_normal((n, 2)).astype(np.float32) for n in (4, 5))
     factors = Sweep(users, items).factors(ImplicitProblem(0.5, 0.2, 0.75), "relative")
     for whole, part in ((factors.users, users), (factors.items, items)):
         np.testing.assert_array_equal(whole, np.column_stack([part, np.zeros(len(part))]))
@@ -78,7 +78,7 @@ def test_a_sweep_becomes_factors_without_biases():
     assert factors.item_prior.mean.tolist() == [0, 0, 0] and factors.problem == ImplicitProblem(0.5, 0.2, 0.75)
     precision = np.zeros((3, 3))
     precision[:2, :2] = 0.5 * items.T.astype(float) @ items
-    np.testing.assert_allclose(factors.row_precision(4), precision + 0.2 * (4 + 1.5) ** 0.75 * np.eye(3), rtol=1e-5)
+    np.testing.assert_allclose(factors.row_precision(4), precision + 0.2 * (4 + 2.5) ** 0.75 * np.eye(3), rtol=1e-5)
     np.testing.assert_array_equal(factors.partners(np.array([2, 0])), factors.items[[2, 0]])
 
 
