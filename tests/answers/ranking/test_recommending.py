@@ -14,12 +14,15 @@ from palate.answers.ranking.filters import Lists
 from palate.answers.ranking.recommending import (
     FrameMaker,
     _finished_or_ranked,
+    _labels_and_codes,
     _slices,
     best_items,
     hidden_items,
     rank,
     ranked,
+    recommend,
 )
+from palate.errors import UnknownLabelError
 
 N_USERS, N_ITEMS = 6, 7
 SEEN = [[0, 2], [], [6], [1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6], [3]]
@@ -120,13 +123,36 @@ def test_only_items_that_are_allowed(model, chosen):
     ]
 
 
+def test_users_are_all_or_those_asked_about_and_unknown_ones_as_the_caller_says(model):
+    labels, codes = _labels_and_codes(model, None, "fallback")
+    assert labels.tolist() == [f"u{at}" for at in range(N_USERS)] and codes.tolist() == list(range(N_USERS))
+    asked = ["u3", "nobody", "u0"]
+    labels, codes = _labels_and_codes(model, asked, "fallback")
+    assert (labels.tolist(), codes.tolist()) == (asked, [3, -1, 0])
+    labels, codes = _labels_and_codes(model, asked, "nan")
+    assert (labels.tolist(), codes.tolist()) == (["u3", "u0"], [3, 0])
+    with pytest.raises(UnknownLabelError, match="nobody"):
+        _labels_and_codes(model, asked, "raise")
+
+
+def test_an_answer_is_a_frame_of_the_kind_the_users_came_in(model):
+    pandas = pytest.importorskip("pandas")
+    plain = recommend(model, ["u1", "u0"], RecommendOptions(2), None)
+    assert plain["user"].to_list() == ["u1", "u1", "u0", "u0"] and plain["rank"].to_list() == [1, 2, 1, 2]
+    assert recommend(model, pl.DataFrame({"user": ["u1", "u0"]}), RecommendOptions(2), None).equals(plain)
+    found = recommend(model, pandas.DataFrame({"user": ["u1", "u0"]}), RecommendOptions(2), None)
+    assert isinstance(found, pandas.DataFrame) and pl.from_pandas(found).equals(plain)
+    whole = recommend(model, None, RecommendOptions(2), None)
+    assert isinstance(whole, pl.DataFrame) and whole.filter(user="u1").equals(plain.head(2))
+
+
 # ---- frames and blocks
 
 
 def test_slices_cover_all_users_once_and_nobody_is_one_empty_slice():
     assert list(_slices(7, 3)) == [slice(0, 3), slice(3, 6), slice(6, 7)]
     assert list(_slices(6, 3)) == [slice(0, 3), slice(3, 6)]
-    assert list(_slices(1, 5)) == [slice(0, 1)] and list(_slices(0, 5)) == [slice(0, 0)]
+    assert list(_slices(1, 1)) == list(_slices(1, 5)) == [slice(0, 1)] and list(_slices(0, 5)) == [slice(0, 0)]
 
 
 CODES = np.array([[3, 1], [2, -1], [-1, -1]], np.int32)
@@ -160,9 +186,12 @@ def test_blocks_of_any_size_make_the_same_frame_and_file(model, step, monkeypatc
     whole = answer(options)
     monkeypatch.setattr(recommending, "users_at_once", lambda *_: step)
     assert answer(options).equals(whole)
-    for resume in (False, True):
+    kept, put = [], Parts.put
+    monkeypatch.setattr(Parts, "put", lambda *given: kept.append(given[1]) or put(*given))
+    for resume in (False, True):  # only a run that may be resumed keeps its blocks
         path = answer(RecommendOptions(3, out=tmp_path / f"{resume}.parquet", resume=resume))
         assert pl.read_parquet(path).equals(whole)
+        assert kept == (list(range(-(-N_USERS // step))) if resume else [])
     assert sorted(file.name for file in tmp_path.iterdir()) == ["False.parquet", "True.parquet"]
 
 
