@@ -32,7 +32,8 @@ SEEN = [[0, 2], [], [6], [1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6], [3]]
 def model():
     """Factors at random, ratings from 1 to 5, and predictions beyond both."""
     data = palate.datasets.synthetic(N_USERS, N_ITEMS, 30, n_factors=2, seed=1)
-    titles = pl.DataFrame({"item": [f"i{at}" for at in range(N_ITEMS)], "title": [f"T{at}" for at in range(N_ITEMS)]})
+    items = {"item": [f"i{at}" for at in range(N_ITEMS)], "title": [f"T{at}" for at in range(N_ITEMS)]}
+    titles = pl.DataFrame(items | {"kind": ["even" if at % 2 == 0 else "odd" for at in range(N_ITEMS)]})
     own = palate.ALS(n_factors=2, n_sweeps=1).fit(data.with_items(titles), progress=False).model
     rng = np.random.default_rng(0)
     users, items = (rng.normal(0, 1.2, (n, 3)).astype(np.float32) for n in (N_USERS, N_ITEMS))
@@ -121,6 +122,14 @@ def test_only_items_that_are_allowed(model, chosen):
     assert [[code for code in row if code >= 0] for row in codes.tolist()] == [
         [code for code in row if code >= 0] for row in wanted
     ]
+
+
+def test_a_limit_to_each_kind_leaves_the_best_of_each(model):
+    rows, query = everyone(model, n=3, keep_seen=True, max_per={"kind": 1})
+    codes, _ = best_items(model, rows, query)
+    for row, found in zip(scores_of(model), codes.tolist(), strict=True):
+        best = [max(range(start, N_ITEMS, 2), key=lambda item, row=row: row[item]) for start in (0, 1)]
+        assert found == [*sorted(best, key=lambda item, row=row: -row[item]), -1]
 
 
 def test_users_are_all_or_those_asked_about_and_unknown_ones_as_the_caller_says(model):
