@@ -10,7 +10,16 @@ import pytest
 import palate
 from helpers.data import rows_of
 from palate.answers.ranking import top_n
-from palate.answers.ranking.index import MAX_LOOKUP, N_EXTRA, _best_of, _cells_of, _recall, _without, build_index
+from palate.answers.ranking.index import (
+    MAX_LOOKUP,
+    N_EXTRA,
+    ItemIndex,
+    _best_of,
+    _cells_of,
+    _recall,
+    _without,
+    build_index,
+)
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 
@@ -40,6 +49,16 @@ def test_it_finds_most_of_the_best_and_says_how_many(indexed):
     assert index.n_probes <= index.n_cells and index.seconds > 0
     assert f"recall@10 {index.recall:.3f}" in repr(index)
     assert indexed.item_index is index  # built once
+
+
+def test_it_is_asked_with_and_without_a_choice_of_items_and_only_where_it_is_named(indexed, monkeypatch):
+    asked, top = [], ItemIndex.top
+    monkeypatch.setattr(ItemIndex, "top", lambda *given: asked.append(given[2]) or top(*given))
+    indexed.recommend("u1", n=3)
+    assert asked == []
+    indexed.recommend("u1", n=3, index="ann")
+    indexed.recommend("u1", n=4, index="ann", where="kind = 'k3'")
+    assert asked == [3, 4]
 
 
 def test_all_cells_are_the_exact_answer(indexed):

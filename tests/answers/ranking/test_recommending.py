@@ -124,12 +124,18 @@ def test_only_items_that_are_allowed(model, chosen):
     ]
 
 
-def test_a_limit_to_each_kind_leaves_the_best_of_each(model):
-    rows, query = everyone(model, n=3, keep_seen=True, max_per={"kind": 1})
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("by", ["products", "scores"])
+def test_a_limit_to_each_kind_leaves_the_best_of_each(model, n, by):
+    """Also where some of the lists fill at once and others have to be looked through further."""
+    rows, query = everyone(model, n=n, keep_seen=True, max_per={"kind": 1})
+    if by == "scores":
+        lists = Lists(rows_of([list(range(N_ITEMS))] * N_USERS), np.arange(N_USERS, dtype=np.int64))
+        query = replace(query, included_lists=lists)
     codes, _ = best_items(model, rows, query)
     for row, found in zip(scores_of(model), codes.tolist(), strict=True):
         best = [max(range(start, N_ITEMS, 2), key=lambda item, row=row: row[item]) for start in (0, 1)]
-        assert found == [*sorted(best, key=lambda item, row=row: -row[item]), -1]
+        assert found == [*sorted(best, key=lambda item, row=row: -row[item]), -1][:n]
 
 
 def test_users_are_all_or_those_asked_about_and_unknown_ones_as_the_caller_says(model):
