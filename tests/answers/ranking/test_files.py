@@ -11,8 +11,18 @@ import pytest
 
 import palate
 from palate.answers.ranking import RecommendOptions, query_of
-from palate.answers.ranking.files import MANIFEST, OWN_FILE, Parts, _fault_of, check_path, digest_of, manifest_of, write
-from palate.errors import DataError, OptionError
+from palate.answers.ranking.files import (
+    MANIFEST,
+    OWN_FILE,
+    Parts,
+    _fault_of,
+    check_path,
+    digest_of,
+    errors_in_words,
+    manifest_of,
+    write,
+)
+from palate.errors import DataError, DatasetError, OptionError
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +45,17 @@ def test_a_file_can_be_written_where_its_folder_is(tmp_path):
                         ("no/best.csv", "there is no folder")):  # fmt: skip
         with pytest.raises(OptionError, match=words):
             check_path(str(tmp_path / name))
+
+
+def test_what_the_disk_refuses_is_told_in_words_and_nothing_else_is_hidden(tmp_path):
+    for error in (OSError("disk full"), pl.exceptions.ComputeError("disk full")):
+        words = r"out='.*best.csv' cannot be written: .*disk full"
+        with pytest.raises(OptionError, match=words), errors_in_words(tmp_path / "best.csv"):
+            raise error
+    for error in (DatasetError("own words"), KeyError("a defect")):
+        with pytest.raises(type(error)) as told, errors_in_words(tmp_path / "best.csv"):
+            raise error
+        assert told.value is error
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "ndjson"])
