@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -154,6 +155,23 @@ def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
 
 
 # ---- parts that are no answer
+
+
+class Touching:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_part_that_would_run_code_is_made_again_and_runs_none(tmp_path):
+    parts, marker = Parts(tmp_path), tmp_path / "ran"
+    np.savez(tmp_path / "00000000.npz", codes=np.array([Touching(marker)], object), scores=np.zeros(1, np.float32))
+    assert parts.get(0, 1, SimpleNamespace(n=1, allowed=np.ones(3, bool))) is None
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(
