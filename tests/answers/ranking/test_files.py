@@ -154,6 +154,17 @@ def test_a_folder_is_held_by_one_run_at_a_time(tmp_path):
             pass
 
 
+def test_a_file_system_without_locks_lets_everybody_write(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def unsupported(*_):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with Parts(tmp_path / "p").held(make=True), Parts(tmp_path / "p").held(make=True):
+        pass
+
+
 # ---- parts that are no answer
 
 
@@ -185,7 +196,7 @@ def test_a_part_that_would_run_code_is_made_again_and_runs_none(tmp_path):
         ([[-1, 0]], [[0, 1]], "has lists with a gap"),
         ([[2, 1, -1], [1, -1, 2]], [[1] * 3] * 2, "has lists with a gap"),
         ([[1, 2, 1]], [[3, 2, 1]], "has an item twice in a list"), ([[0, 0]], [[1, 1]], "has an item twice in a list"),
-        ([[1, 2], [1, 2]], [[1, 0], [1, 0]], ""),
+        ([[1, 2], [1, 2]], [[1, 0], [1, 0]], ""), ([[0, 2, 2]], [[3, 2, 1]], "has an item twice in a list"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_right_in_a_part(codes, scores, fault):
