@@ -337,7 +337,10 @@ def test_only_items_that_may_be_asked_about_matter(fits):
             assert found["item"].to_list() == [f"i{at}"]
             assert found["gain"][0] == pytest.approx(before - left, rel=1e-5)
     assert fits["Bayes"].ask(9).equals(fits["Bayes"].ask(9, popularity=1))
-    assert fits["Bayes"].ask(9).equals(fits["Bayes"].ask(9, items=list(fits["Bayes"].model.item_vocabulary)))
+    everything = list(fits["Bayes"].model.item_vocabulary)
+    for popularity in (1.0, 0.5):
+        found = fits["Bayes"].ask(9, popularity=popularity)
+        assert found.equals(fits["Bayes"].ask(9, popularity=popularity, items=everything))
 
 
 def test_the_variance_under_draws_is_that_of_each_item_weighted_by_its_importance(fits):
