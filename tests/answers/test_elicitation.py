@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from helpers.data import rows_of
 from palate.answers.elicitation import (
     FEW_RATINGS,
     Start,
@@ -196,7 +197,7 @@ def test_the_variance_is_that_of_draws(fits):
 # ---- what it says
 
 
-def toy(items, counts, precision=(1.0, 1.0)):
+def toy(items, counts, precision=(1.0, 1.0), alpha=1.0):
     """A Recommender whose items have these factors, rated by `counts[i]` users."""
     users, codes = zip(*[(user, item) for item, count in enumerate(counts) for user in range(count)], strict=True)
     ratings = palate.Ratings(
@@ -207,7 +208,7 @@ def toy(items, counts, precision=(1.0, 1.0)):
         item_vocabulary=palate.Vocabulary([f"i{i}" for i in range(len(counts))]),
     )
     vectors = np.column_stack([items, np.zeros(len(items))]).astype(np.float32)
-    prior = Prior(np.diag(precision).astype(np.float32), np.zeros(2, np.float32), 1.0)
+    prior = Prior(np.diag(precision).astype(np.float32), np.zeros(2, np.float32), alpha)
     user_rows = np.zeros((ratings.n_users, 2), np.float32)
     return palate.Recommender.from_training(ratings, factors=Factors(3.0, user_rows, vectors, prior, prior), noise=1.0)
 
@@ -315,6 +316,90 @@ def ml_titles(data):
     rec = palate.Bias().fit(data)
     table = pl.DataFrame({"item": list(data.item_vocabulary), "title": [f"T {i}" for i in data.item_vocabulary]})
     return palate.Recommender(replace(rec.model, item_table=table))
+
+
+def test_only_items_that_may_be_asked_about_matter(fits):
+    """Their importance is how often they are rated, made to sum to one among themselves."""
+    items, counts = [0.5, 2.0, 1.0, -1.5], [4, 1, 2, 3]
+    rec = toy(items, counts, precision=(1.0, 2.0))
+    vectors = np.column_stack([items, np.zeros(4)])
+    for asked, popularity in (([0, 1, 2, 3], 1.0), ([0, 2, 3], 1.0), ([1, 2], 1.0), ([0, 1, 3], 0.5), ([2], 0.0)):
+        importance = np.zeros(4)
+        importance[asked] = (np.array(counts)[asked] / 4) ** popularity
+        importance /= importance.sum()
+        before, *after = (
+            variance_again(vectors, np.diag([1.0, 2.0]), 1.0, rated, [1.0] * len(rated), importance, 1.0)
+            for rated in ([], *([at] for at in asked))
+        )
+        for at, left in zip(asked, after, strict=True):
+            others = set(range(4)) - {at}
+            found = rec.ask(1, items=[f"i{i}" for i in asked], exclude=[f"i{i}" for i in others], popularity=popularity)
+            assert found["item"].to_list() == [f"i{at}"]
+            assert found["gain"][0] == pytest.approx(before - left, rel=1e-5)
+    assert fits["Bayes"].ask(9).equals(fits["Bayes"].ask(9, popularity=1))
+    everything = list(fits["Bayes"].model.item_vocabulary)
+    for popularity in (1.0, 0.5):
+        found = fits["Bayes"].ask(9, popularity=popularity)
+        assert found.equals(fits["Bayes"].ask(9, popularity=popularity, items=everything))
+
+
+def test_the_variance_under_draws_is_that_of_each_item_weighted_by_its_importance(fits):
+    model, rows = fits["Bayes"].model, fits["Bayes"].fold_in({"i1": 5.0})._rows
+    alone = [user_posteriors(model, rows, np.eye(50)[at]).variance for at in range(50)]
+    shares = rated_shares(model)
+    assert user_posteriors(model, rows).variance == pytest.approx(shares @ alone / shares.sum(), rel=1e-5)
+    assert max(alone) > 1.05 * min(alone)
+
+
+def test_items_that_nobody_rated_are_asked_about_last_and_once():
+    rec = toy([0.1, 1.0, 2.0, 3.0], [0, 3, 0, 1])
+    found = rec.ask(9)
+    assert found["item"].to_list()[2:] == ["i0", "i2"] and sorted(found["item"])[2:] == ["i2", "i3"]
+    assert found["known"].to_list()[2:] == [0, 0] and sorted(found["known"].to_list())[2:] == pytest.approx([1 / 3, 1])
+    assert rec.ask(9, exclude=["i0"])["item"].to_list()[2:] == ["i2"]
+    nobody = rec.ask(2, items=["i0", "i2"])  # of these alone, nothing can be said to matter
+    assert nobody["item"].to_list() == ["i0", "i2"] and nobody["gain"].to_list() == [0, 0]
+    model = toy([1.0, 2.0], [1, 0]).model
+    assert rated_shares(model).tolist() == [1, 0]
+    for lists, shares in (([[0], [], [0, 1]], [1, 0.5]), ([[], []], [0, 0])):  # of the users with ratings
+        assert rated_shares(replace(model, history=rows_of(lists))).tolist() == shares
+
+
+def test_a_prior_that_is_flat_in_one_direction_is_refused():
+    assert toy([1.0, 2.0], [1, 1], precision=(0.1, 0.1)).ask(1).height == 1
+    for precision in ((1e-7, 1.0), (1.0, 1e-7)):
+        with pytest.raises(palate.errors.OptionError, match="weight_decay"):
+            toy([1.0, 2.0], [1, 1], precision=precision).ask(1)
+    with pytest.raises(palate.errors.OptionError, match="weight_decay"):  # beside what a rating says
+        toy([1.0, 2.0], [1, 1], precision=(5e-4, 1.0), alpha=100.0).ask(1)
+    assert toy([1.0, 2.0], [1, 1], precision=(1e-6, 1.0), alpha=0.01).ask(1).height == 1
+
+
+def test_in_a_range_a_rating_moves_with_the_slope_of_its_sigmoid(fits):
+    rec = fits["SGD in a range"]
+    factors = replace(rec.model.factors, scale=1.7)
+    new = rec.fold_in({"i1": 5.0, "i2": 1.0})._rows
+    found = user_posteriors(replace(rec.model, factors=factors), new)
+    vector, items = new.vectors[0].astype(np.float64), factors.items.astype(np.float64)
+    scores = factors.mean + 1.7 * (items[:, :-1] @ vector[:-1] + items[:, -1] + vector[-1])
+    share = 1 / (1 + np.exp(-scores))
+    np.testing.assert_allclose(found.slopes, 1.7 * share * (1 - share), rtol=1e-4)
+    assert found.scale == 5.0
+    for name in ("ALS", "SGD", "Bias"):
+        own = posteriors_of(fits[name], {"i1": 5.0})
+        assert own.slopes is None and own.scale == fits[name].model.factors.scale
+
+
+def test_ordered_ratings_are_asked_for_by_the_variance_of_their_latents(data):
+    rec = palate.Bayes(n_factors=2, n_sweeps=10, n_samples=3, likelihood="ordinal").fit(data, progress=False).compact()
+    own, factors = posteriors_of(rec, {"i1": 4.0}), rec.model.factors
+    assert own.slopes is None and own.scale == factors.scale
+    prior = factors.user_prior
+    expected = variance_again(
+        factors.items, prior.precision, prior.alpha, [rec.model.item_vocabulary.encode_one("i1")], [1.0],
+        rated_shares(rec.model) / rated_shares(rec.model).sum(), factors.scale,
+    )  # fmt: skip
+    assert own.variance == pytest.approx(expected, rel=1e-4)
 
 
 # ---- what it refuses

@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ import palate
 from helpers.command_line import ask, many, refusal
 from palate.errors import DataError, OptionError
 from palate.evaluation import Comparison, Entry, compare, evaluate
+from palate.evaluation.comparing import _is_close, _verdict
 from palate.evaluation.cost import Cost, saved_size
 from palate.recipes.base import Recipe
 
@@ -375,6 +377,27 @@ def test_an_entry_as_plain_values_has_none_for_what_is_missing():
     assert frame["seconds"].to_list() == [1.5, 0.25, None]
     assert frame["failed"].to_list() == [None, None, "it broke"]
     assert math.isnan(by_hand()["one"].measure("rmse").value)
+
+
+def judged(name, *sums):
+    """An entry with these sums of errors, one user each."""
+    per_user = SimpleNamespace(sums=np.array(sums, float), counts=np.ones(len(sums)))
+    return Entry(name, name, SimpleNamespace(per_user=per_user))
+
+
+def test_a_recipe_is_close_where_the_interval_of_the_difference_holds_zero():
+    own, clear = np.linspace(1, 9, 40), np.linspace(0.5, 1.5, 40)
+    split = np.where(np.arange(40) % 2, 3.0, -2.0)  # 0.5 on average, and far from clear
+    best = judged("best", *own)
+    for shift, is_close in ((0 * clear, True), (clear, False), (-clear, False), (split, True), (-split, True)):
+        assert _is_close(best, judged("other", *(own + shift)), 200, 0) == is_close
+    failed, names = Entry("bad", "bad", failed="it broke"), ["b", "c", "d"]
+    others = [judged(name, *(own + shift)) for name, shift in zip(names, (split, clear, split / 2), strict=True)]
+    told = _verdict([best, *others, failed], "rmse", 200, 0)
+    assert told == "Best by rmse: best, not significantly better than b, d (95% bootstrap)."
+    told = _verdict([best, others[1], failed], "rmse", 200, 0)
+    assert told == "Best by rmse: best, significantly better than all others (95% bootstrap)."
+    assert _verdict([best, failed], "rmse", 200, 0) == _verdict([failed], "rmse", 200, 0) == ""
 
 
 # ---- at the command line

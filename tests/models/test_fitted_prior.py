@@ -116,3 +116,13 @@ def test_a_column_of_zeros_gets_a_variance():
     assert found.user_prior.precision[2, 2] == pytest.approx(1 / floor, rel=1e-3)
     nothing = with_fitted_priors(replace(factors, users=0 * users, items=0 * items), history)
     np.testing.assert_allclose(nothing.user_prior.precision, 1e8 * np.eye(3), rtol=1e-4)
+
+
+def test_a_row_of_one_rating_counts_and_one_without_does_not():
+    factors, _ = learned(4)
+    history = rows_of([[0, 1], [0], [0, 1], [0, 1, 2], [1], [0, 1], [0], []])
+    found = with_fitted_priors(factors, history)
+    for prior, rows in ((found.user_prior, factors.users[:7]), (found.item_prior, factors.items[:3])):
+        rows = rows.astype(np.float64)
+        inverse = np.linalg.inv(floored(rows.T @ rows / len(rows)))
+        np.testing.assert_allclose(prior.precision, inverse, rtol=1e-4, atol=1e-5 * np.abs(inverse).max())

@@ -125,7 +125,7 @@ def test_an_unknown_row_varies_as_a_sample_of_trained_ones(net):
     sample = [rng.integers(0, n, N_OTHERS) for n in (6, 5)]
     others = rows_with_inputs(8, 3)
     for users in (None, others):
-        asked = [(0, 1), (2, -1), (-1, 3), (-1, -1), (5 if users is None else 7, -1)]
+        asked = [(0, 1), (2, -1), (-1, 3), (-1, -1), (0, -1), (-1, 0), (5 if users is None else 7, -1)]
         codes = [np.array(side, np.int32) for side in zip(*asked, strict=True)]
         found = net.unknown_variance(*codes, **({} if users is None else {"users": users}))
         for (user, item), variance in zip(asked, found, strict=True):
@@ -177,3 +177,22 @@ def test_parts_that_do_not_fit_are_refused(name):
     with pytest.raises(ValueError, match=message):
         unpack(NET, header | more, without(tensors, **changes))
     unpack(NET, header | {"learned": [3, 0]}, tensors)
+
+
+def test_one_input_a_side_and_one_layer_are_solved_in_one_step(monkeypatch):
+    """Without ReLU and range the loss is a parabola: the first step ends at its minimum."""
+    weight, bias = floats(1, 2), floats(1)
+    net = Network(
+        0.0, rows_with_inputs(4, 1), rows_with_inputs(5, 1), prior(1, 1.7), prior(1, 0.6), layers=((weight, bias),),
+        user_places=np.array([1]), item_places=np.array([0]), constants=np.zeros(2, np.float32), learned=(1, 1),
+    )  # fmt: skip
+    assert unpack(net, *pack(net)).user_places.tolist() == [1]
+    losses, loss_of = [], Network._loss
+    monkeypatch.setattr(Network, "_loss", lambda *given: losses.append(loss_of(*given)) or losses[-1])
+    items, values = np.array([0, 2, 4], np.int32), np.float32([1, 4.5, 3])
+    folded = net._fitted(items, values)
+    slope, rest = float(weight[0, 1]), weight[0, 0] * net.items[items, 0].astype(float) + bias[0] - values
+    mean, precision = float(net.user_prior.mean[0]), float(net.user_prior.precision[0, 0])
+    minimum = (precision * mean - 1.7 * slope * rest.sum()) / (precision + 1.7 * 3 * slope**2)
+    assert folded[0] == pytest.approx(minimum, rel=1e-5)
+    assert losses[1] < losses[0] and losses[1] == pytest.approx(min(losses), rel=1e-5)

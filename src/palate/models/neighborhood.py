@@ -121,7 +121,7 @@ class NeighborIndex:
             sizes=sizes,
             n_threads=n_threads,
         )
-        return found, similarities if self.similarity.measure == "bm25" else np.clip(similarities, -1, 1)
+        return found, similarities if self.similarity.measure == "bm25" else np.minimum(similarities, 1)
 
 
 def neighbor_rows(codes: Codes, similarities: Floats) -> CompressedRows:
@@ -194,7 +194,7 @@ class UserNeighbors(HistoryFactors):
             users, values = index.columns.row(int(code))
             parts[at, users] = value * values.astype(np.float64)
             n_shared[users] += 1
-        return np.asarray(parts * (n_shared / np.maximum(n_shared + self.similarity.shrinkage, 1e-30)))
+        return np.asarray(parts * (n_shared / np.maximum(n_shared + self.similarity.shrinkage, 1)))
 
     def resized(self, users: Floats, items: Floats, kept: NDArray[np.bool_] | None = None) -> UserNeighbors:  # noqa: ARG002
         """Return the model with other biases. The neighbors follow from the next with_history()."""

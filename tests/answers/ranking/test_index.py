@@ -1,14 +1,25 @@
 """The approximate index of the items: what it finds, what it leaves out, what it says of itself. Needs faiss."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
 import palate
+from helpers.data import rows_of
 from palate.answers.ranking import top_n
-from palate.answers.ranking.index import _best_of, _recall
+from palate.answers.ranking.index import (
+    MAX_LOOKUP,
+    N_EXTRA,
+    ItemIndex,
+    _best_of,
+    _cells_of,
+    _recall,
+    _without,
+    build_index,
+)
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 
@@ -38,6 +49,16 @@ def test_it_finds_most_of_the_best_and_says_how_many(indexed):
     assert index.n_probes <= index.n_cells and index.seconds > 0
     assert f"recall@10 {index.recall:.3f}" in repr(index)
     assert indexed.item_index is index  # built once
+
+
+def test_it_is_asked_with_and_without_a_choice_of_items_and_only_where_it_is_named(indexed, monkeypatch):
+    asked, top = [], ItemIndex.top
+    monkeypatch.setattr(ItemIndex, "top", lambda *given: asked.append(given[2]) or top(*given))
+    indexed.recommend("u1", n=3)
+    assert asked == []
+    indexed.recommend("u1", n=3, index="ann")
+    indexed.recommend("u1", n=4, index="ann", where="kind = 'k3'")
+    assert asked == [3, 4]
 
 
 def test_all_cells_are_the_exact_answer(indexed):
@@ -121,3 +142,51 @@ def test_recall_is_the_share_of_the_best_that_are_found():
     assert _recall(np.array([[1, 2, 3], [4, 5, 6]]), exact) == 1
     assert _recall(np.array([[3, 7, 8], [-1, -1, -1]]), exact) == 0.2
     assert _recall(np.full((2, 3), -1), np.full((2, 3), -1)) == 0
+
+
+def test_what_is_on_the_list_of_a_row_is_taken_out_of_that_row_alone():
+    found = np.array([[0, 3, 5, -1], [3, 0, 4, 5], [5, 4, 3, 2]], np.int32)
+    lists = [[3, 1], [], [5, 2, 0]]
+    expected = [[-1 if item in own else item for item in row] for row, own in zip(found.tolist(), lists, strict=True)]
+    assert _without(found, rows_of(lists), 6).tolist() == expected
+    assert _without(found, None, 6) is found
+
+
+@pytest.mark.parametrize(("n_items", "n_cells"), [(1, 1), (15, 1), (16, 2), (800, 100), (4000, 252)])
+def test_cells_hold_eight_items_or_more_and_are_four_times_the_root_of_their_number(n_items, n_cells):
+    pytest.importorskip("faiss")
+    items = np.random.default_rng(0).standard_normal((n_items, 3)).astype(np.float32)
+    assert _cells_of(items)[1] == n_cells
+
+
+@pytest.mark.parametrize("n_items", [1, 3, 12, 40])
+def test_a_small_catalogue_is_searched_whole(indexed, n_items):
+    factors = replace(indexed.model.factors, items=indexed.model.factors.items[:n_items])
+    index = build_index(factors)
+    assert index.recall == 1
+    assert index.n_probes == index.n_cells == max(1, n_items // 8)
+    assert 0 <= index.seconds < 60
+
+
+def test_long_lists_are_made_without_the_index(indexed, monkeypatch):
+    """Up to MAX_LOOKUP items are looked up, those that may turn out to be seen included, and no more than there are."""
+
+    def looked_up(*_):
+        raise LookupError
+
+    monkeypatch.setattr("palate.answers.ranking.index._nearest", looked_up)
+    index = indexed.item_index
+    small = replace(index, factors=replace(index.factors, items=index.factors.items[:40]))
+    hidden = rows_of([[1], [2]])
+    for own, n, lists, is_looked_up in (
+        *((index, 1, None, True), (index, MAX_LOOKUP, None, True), (index, MAX_LOOKUP + 1, None, False)),
+        *((index, 0, None, False), (index, 0, hidden, False), (index, MAX_LOOKUP - N_EXTRA, hidden, True)),
+        *((index, MAX_LOOKUP - N_EXTRA + 1, hidden, False), (small, 40, None, True), (small, 41, None, False)),
+    ):
+        allowed = np.ones(len(own.factors.items), bool)
+        if is_looked_up:
+            with pytest.raises(LookupError):
+                own.top(own.factors.users[:2], n, lists, allowed)
+        else:
+            codes, _ = own.top(own.factors.users[:2], n, lists, allowed)
+            assert codes.shape == (2, min(n, len(allowed)))

@@ -22,12 +22,12 @@ from palate.data.reading.cleaning import (
 from palate.data.reading.numbers import PLAIN, Notation
 from palate.errors import DataError, OptionError
 
-FLOAT = 3.4028234e38  # just below the largest number of single precision
+FLOAT = (2 - 2**-23) * 2.0**127  # the largest number of single precision
 
 
 def forms(asked=None, **columns):
     frame = pl.DataFrame({"user": ["a"] * len(next(iter(columns.values()))), "item": "b"} | columns, strict=False)
-    return frame, forms_of(frame, "it", asked or Asked())
+    return frame, forms_of(frame, "it", asked or Asked(), is_named=True)
 
 
 # ---- the report of bad rows
@@ -61,7 +61,7 @@ def test_the_first_bad_row_is_an_error_if_rows_must_be_good(reason, hint):
         (["1", "0", "1"], True), (["1", "-1"], True), (["0"], True), (["-1", "0", None], True),
         (["1", "1"], False), (["-1"], False), (["1", "0", "2"], False), (["1", "0", "-2"], False), ([None, ""], False),
         ([1, 0], True), ([1, 2], False), ([True, False], True), ([True, True], True), ([1.0, 0.5], False),
-        (["yes", "no"], True), (["yes", "yes"], True),
+        (["yes", "no"], True), (["yes", "yes"], True), (["1", "0", "-1"], True),
     ],
 )  # fmt: skip
 def test_counts_that_are_only_yes_and_no(counts, zero_is_none):
@@ -103,6 +103,27 @@ def test_what_is_blank(texts):
 )  # fmt: skip
 def test_ids_that_are_numbers_but_for_words_that_mean_none(ids, numeric):
     assert _looks_numeric(pl.Series(ids, dtype=pl.Int64 if ids == [1, 2] else pl.String)) == numeric
+
+
+@pytest.mark.parametrize(
+    ("cells", "given"),
+    [(["1", "x", "", " ", None, "2"], [True, True, False, False, False, True]), ([1, None], [True, False]),
+     (["1", "2"], [True, True]), ([None, None], [False, False]), (["1", "-"], [True, True])],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["rating", "weight", "count"])
+def test_a_value_is_given_where_a_cell_is_not_blank_whether_or_not_it_can_be_read(name, cells, given):
+    frame, found = forms(**{name: pl.Series(cells, dtype=pl.String if "1" in cells else pl.Int64)})
+    assert typed(frame, "it", found)[f"{name}_text"].to_list() == given
+    if "1" in cells:
+        category = frame.with_columns(pl.col(name).cast(pl.Categorical))
+        assert typed(category, "it", found)[f"{name}_text"].to_list() == given
+
+
+def test_what_the_caller_calls_missing_says_nothing_about_the_notation():
+    """Neither a text, with blanks around it, nor a number."""
+    told = Asked((" n/k ", 99, 9.5))
+    frame, found = forms(told, rating=["1,5", "n/k", "99", "2,5", "9.5"])
+    assert typed(frame, "it", found)["rating"].to_list()[::3] == [1.5, 2.5]
 
 
 def test_numbers_of_every_type():
@@ -148,6 +169,21 @@ def test_what_the_caller_says_is_missing(missing, values):
 )
 def test_times_that_were_asked_for_must_be_there(time, time_format, must):
     assert asked_of(None, ",", time_format, time).must_read_times == must
+
+
+def test_times_that_cannot_be_read_are_left_out_unless_they_were_asked_for():
+    assert not Asked().must_read_times
+    _, found = forms(time=["01/02/2020", "03/04/2020"])
+    assert found.time is None and found.how["times"].startswith("left out (")
+    with pytest.raises(DataError, match="it: the times cannot be read: "):
+        forms(Asked(time=True), time=["01/02/2020", "03/04/2020"])
+    with pytest.raises(DataError, match="time_format= is given, and no column of times is found"):
+        forms(Asked(time_format="%Y"), rating=["1"])
+    frame, found = forms(time=["1990-05-31", None, "1990-06-02"])
+    assert "left out" not in found.how.get("times", "")
+    read = typed(frame, "it", found)
+    assert read["time"].to_list() == [644112000, None, 644284800]
+    assert read["time_text"].to_list() == [True, False, True]
 
 
 @pytest.mark.parametrize(

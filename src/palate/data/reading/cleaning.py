@@ -109,7 +109,7 @@ def asked_of(missing: Any, decimal: Any, time_format: Any, time: Any) -> Asked:
     return Asked(tuple(values), decimal, time_format, time is not None and time is not False)
 
 
-def forms_of(frame: pl.DataFrame, source: str, asked: Asked, *, is_named: bool = True) -> Forms:
+def forms_of(frame: pl.DataFrame, source: str, asked: Asked, *, is_named: bool) -> Forms:
     """How the columns user, item, rating, ... are written, decided on the first rows.
 
     Raises DataError if numbers can be read in two ways, and if times can and were asked for.
