@@ -140,6 +140,8 @@ def _pack_factors(factors: Factors, tensors: Tensors) -> Header:
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
     if isinstance(factors, PairwiseFactors):
         header["paired"] = {"n_candidates": factors.n_candidates}
+        if factors.loss != "bpr":
+            header["paired"] |= {"loss": factors.loss, "temperature": factors.temperature}
     return header
 
 
@@ -210,7 +212,9 @@ def _unpack_factors(tensors: Tensors, header: Header) -> Factors:
     if "implicit" in header:
         factors = ImplicitFactors.of(factors, **header["implicit"])
     if "paired" in header:
-        factors = PairwiseFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
+        factors = PairwiseFactors.of(
+            factors, **header["paired"] | {"n_candidates": int(header["paired"]["n_candidates"])}
+        )
     if "histories" in header:
         factors = neighborhood.unpack(factors, header["histories"], tensors)
     return factors
