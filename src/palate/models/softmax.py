@@ -26,14 +26,14 @@ TOLERANCE = 1e-9  # stop after a step that lowers the loss by a smaller fraction
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares in the denominators of n choices, w_i (n,); those of others are the products slope_i other_j.
+    """Shares in the denominators of n choices: w_i (n,), of all others (n,), and of each among the others (m,).
 
-    losses: (n,) of the choices, in units of the temperature. slope: (n,). other: (m,).
+    losses: (n,) of the choices, divided by the temperature.
     """
 
     losses: Doubles
     own: Doubles
-    slope: Doubles
+    rest: Doubles
     other: Doubles
 
 
@@ -52,17 +52,17 @@ class Terms:
         """The shares at p."""
         chosen = (self.chosen @ p + self.chosen_biases) / self.temperature
         others = (self.others @ p + self.others_biases) / self.temperature
-        highest = max(chosen.max(), others.max())
-        mass = self.each * np.exp(others - highest)
-        own = np.exp(chosen - highest)
-        both = own + mass.sum()
-        return Shares(np.log(both) - (chosen - highest), own / both, 1 / both, mass)
+        highest = others.max()
+        mass = np.exp(others - highest)
+        rest = highest + np.log(self.each * mass.sum())
+        both = np.logaddexp(chosen, rest)
+        return Shares(both - chosen, np.exp(chosen - both), np.exp(rest - both), mass / mass.sum())
 
     def pulls(self, p: Doubles) -> Doubles:
         """The negative gradient of each choice's loss, (n, k)."""
         shares = self.shares(p)
         away = shares.other @ self.others
-        pulls: Doubles = (1 - shares.own)[:, None] * self.chosen - shares.slope[:, None] * away
+        pulls: Doubles = (1 - shares.own)[:, None] * self.chosen - shares.rest[:, None] * away
         return pulls
 
     def data_loss(self, p: Doubles) -> float:
@@ -72,9 +72,9 @@ class Terms:
     def curvature(self, p: Doubles) -> Doubles:
         """Its second derivatives, (k, k): covariances of the items under the shares, summed over the choices."""
         shares = self.shares(p)
-        means = shares.own[:, None] * self.chosen + shares.slope[:, None] * (shares.other @ self.others)
+        means = shares.own[:, None] * self.chosen + shares.rest[:, None] * (shares.other @ self.others)
         squares = (self.chosen.T * shares.own) @ self.chosen
-        squares += (self.others.T * (shares.slope.sum() * shares.other)) @ self.others
+        squares += (self.others.T * (shares.rest.sum() * shares.other)) @ self.others
         curvature: Doubles = (squares - means.T @ means) / self.temperature
         return curvature
 
