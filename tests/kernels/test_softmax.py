@@ -17,13 +17,12 @@ few = settings(max_examples=7, deadline=None)  # the reference implementation is
 
 
 def softmax_epoch(seed, cosine=False, n_negatives=5, temperature=0.7, **more):
-    """The arguments of one epoch, as of epoch_of; with cosine rows of length 1."""
+    """The arguments of one epoch, as of epoch_of; with cosine factors of length 1."""
     arguments, options = epoch_of(seed, **more)
     users, items, *rest = arguments
     if cosine:
         for table in (users, items):
-            table[:, -1] = 0
-            table /= np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9)
+            table[:, :-1] /= np.maximum(np.linalg.norm(table[:, :-1], axis=1, keepdims=True), 1e-9)
     dropped = ("own", "accept", "alias", "n_candidates")
     options = {name: value for name, value in options.items() if name not in dropped}
     options |= {"cosine": cosine, "n_negatives": n_negatives, "temperature": temperature}
@@ -73,7 +72,7 @@ def test_an_epoch_leaves_constants_padding_and_lengths_alone(epoch):
         padding = ~before[:, :-1].any(axis=0)
         assert not after[:, :-1][:, padding].any()
         if epoch[1]["cosine"]:
-            np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1, atol=1e-5)
+            np.testing.assert_allclose(np.linalg.norm(after[:, :-1], axis=1), 1, atol=1e-5)
     assert (users_after[:, -1] == users[:, -1]).all()
 
 
@@ -144,14 +143,15 @@ def test_a_cosine_step_turns_rows_along_the_gradient():
     torch = pytest.importorskip("torch")
     arguments, options = one_step(np.random.default_rng(3), decay=0.0)
     rate = 1e-3
-    users, items = ((array * (np.arange(16) < 15)).astype(np.float32) for array in arguments[:2])
+    users, items = (array.copy() for array in arguments[:2])
     for table in (users, items):
-        table /= np.linalg.norm(table, axis=1, keepdims=True)
+        table[:, :-1] /= np.linalg.norm(table[:, :-1], axis=1, keepdims=True)
     arguments = (users, items, *arguments[2:-1], np.array([rate], np.float32))
     _, _, users_after, items_after = run(kernels.descend_softmax, arguments, options | {"cosine": True})
     x, z = (torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in (users, items))
-    cosines = torch.nn.functional.normalize(x) @ torch.nn.functional.normalize(z).T
-    (0.5 * torch.nn.functional.cross_entropy(cosines / 0.5, torch.arange(3), reduction="sum")).backward()
+    cosines = torch.nn.functional.normalize(x[:, :-1]) @ torch.nn.functional.normalize(z[:, :-1]).T
+    scores = cosines + z[:, -1]
+    (0.5 * torch.nn.functional.cross_entropy(scores / 0.5, torch.arange(3), reduction="sum")).backward()
     np.testing.assert_allclose((users - users_after) / rate, x.grad.numpy(), atol=3e-3)
     np.testing.assert_allclose((items - items_after) / rate, z.grad.numpy(), atol=3e-3)
 

@@ -13,6 +13,7 @@ from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Prior
 from palate.models.pairwise import PairwiseFactors, PairwiseProblem
+from palate.recipes.bpr import Given
 from palate.recipes.pair_grid import Choices, PairGrid, alias_tables, relative_counts
 
 SMALL = palate.BPR(n_factors=4, n_epochs=120, n_candidates=1, seed=1)
@@ -183,7 +184,7 @@ def test_a_learning_rate_too_large_is_an_error():
 
 
 def test_options_that_are_not_given_follow_the_loss():
-    for loss, lr in (("bpr", 0.2), ("softmax", 0.1), ("cosine", 1.0)):
+    for loss, lr in (("bpr", 0.2), ("softmax", 0.1), ("cosine", 0.5)):
         plain, given = (
             palate.BPR(loss=loss, n_factors=4, n_epochs=2),
             palate.BPR(loss=loss, n_factors=4, n_epochs=2, lr=lr),
@@ -197,18 +198,20 @@ def test_options_that_are_not_given_follow_the_loss():
         assert plain.label().replace("loss='bpr', ", "").startswith("BPR(" if loss == "bpr" else f"BPR(loss='{loss}'")
 
 
-def test_cosines_are_cosines_and_a_user_without_choices_gets_the_mean_user():
-    data = checkerboard()
-    names = [*data.user_vocabulary, "nobody"]
-    wider = palate.Ratings(
-        data.user_codes, data.item_codes, data.values, kind="implicit",
-        user_vocabulary=palate.Vocabulary.in_order(np.array(names)), item_vocabulary=data.item_vocabulary,
-    )  # fmt: skip
-    factors = replace(SMALL, loss="cosine").fit(wider, progress=False).model.factors
-    for table in (factors.users[:-1], factors.items):
-        np.testing.assert_allclose(np.linalg.norm(table, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(factors.users[-1], factors.users[:-1].mean(axis=0), atol=1e-6)
-    np.testing.assert_array_equal(factors.fold_in(CompressedRows.empty(1))[0], factors.users[-1])
+def test_cosines_are_cosines_and_have_biases():
+    factors = fitted(replace(SMALL, loss="cosine")).model.factors
+    for table in (factors.users, factors.items):
+        np.testing.assert_allclose(np.linalg.norm(table[:, :-1], axis=1), 1, atol=1e-5)
+    assert not factors.users[:, -1].any()
+    assert factors.items[:, -1].any()
+
+
+def test_the_temperature_of_cosines_falls_with_the_fourth_root_of_the_number_of_items():
+    cosine = palate.BPR(loss="cosine")
+    assert Given.of(cosine, 100).temperature == Given.of(cosine, 3000).temperature == 0.2
+    assert Given.of(cosine, 48_000).temperature == pytest.approx(0.1)
+    assert Given.of(replace(cosine, temperature=0.3), 48_000).temperature == 0.3
+    assert Given.of(palate.BPR(loss="softmax"), 48_000).temperature == 1
 
 
 # ---- fold-in and explanations ------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ choices are visited and where their negatives come from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -36,9 +36,9 @@ MAX_CANDIDATES = 1024
 MAX_NEGATIVES = 4096
 
 # What an option that is not given is, by loss.
-LR = {"bpr": 0.2, "softmax": 0.1, "cosine": 1.0}
+LR = {"bpr": 0.2, "softmax": 0.1, "cosine": 0.5}
 WEIGHT_DECAY = {"bpr": 0.018, "softmax": 0.1, "cosine": 0.0}
-TEMPERATURE = {"bpr": 1.0, "softmax": 1.0, "cosine": 0.2}
+FEW_ITEMS = 3000  # up to which cosines have a temperature of 0.2
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,14 @@ class Given:
     temperature: float
 
     @classmethod
-    def of(cls, recipe: BPR) -> Given:
-        """Those of a recipe; what is None gets the default of its loss."""
+    def of(cls, recipe: BPR, n_items: int = FEW_ITEMS) -> Given:
+        """Those of a recipe; what is None gets the default of its loss, the temperature by the number of items."""
         loss = recipe.loss
+        usual = 0.2 * (FEW_ITEMS / max(n_items, FEW_ITEMS)) ** 0.25 if loss == "cosine" else 1.0
         return cls(
             LR[loss] if recipe.lr is None else recipe.lr,
             WEIGHT_DECAY[loss] if recipe.weight_decay is None else recipe.weight_decay,
-            TEMPERATURE[loss] if recipe.temperature is None else recipe.temperature,
+            usual if recipe.temperature is None else recipe.temperature,
         )
 
 
@@ -70,7 +71,7 @@ class BPR(Recipe):
       choose: the one with the highest score among n_candidates sampled ones.
     - "softmax": -T ln(e^(x_ui / T) / (e^(x_ui / T) + n / m sum_j e^(x_uj / T))), over m sampled negatives j, where T is
       the temperature and n the number of items that u did not choose.
-    - "cosine": the same of cosines. All vectors have length 1, and there are no biases.
+    - "cosine": the same, where all p_u and q_i have length 1, so that p_u . q_i is a cosine.
 
     To the first two is added weight_decay (|p_u|^2 + |q_i|^2 + b_i^2 + |q_j|^2 + b_j^2), for many negatives their mean.
     The learning rate rises for a quarter of the epochs and then falls to 0. Counts of choices are ignored, except
@@ -85,8 +86,8 @@ class BPR(Recipe):
             are thousands of items, and takes longer.
         n_factors (int, default 63): Latent factors, 1 or more.
         n_epochs (int, default 40): Passes over the choices, 1 or more.
-        lr (float or None, default None): The highest learning rate, above 0. None: 0.2 for "bpr", 0.1 for "softmax", 1
-            for "cosine".
+        lr (float or None, default None): The highest learning rate, above 0. None: 0.2 for "bpr", 0.1 for "softmax",
+            0.5 for "cosine".
         weight_decay (float or None, default None): Regularisation, 0 or more, applied in each step to its rows. None:
             0.018 for "bpr", 0.1 for "softmax". "cosine" has none.
         popularity_exponent (float, default 0.0): "bpr": candidates are sampled with a probability in proportion to
@@ -95,7 +96,8 @@ class BPR(Recipe):
             negative; 1 to 1024. 1 is BPR as published, which often does better with less weight decay.
         n_negatives (int, default 256): "softmax" and "cosine": negatives of a step, which 32 choices share; 1 to 4096.
         temperature (float or None, default None): "softmax" and "cosine": what scores are divided by, above 0. The
-            lower it is, the more the negatives of the highest scores count. None: 1 for "softmax", 0.2 for "cosine".
+            lower it is, the more the negatives of the highest scores count. None: 1 for "softmax"; for "cosine" 0.2 up
+            to 3000 items, and less with more, by the fourth root of their number: 0.1 for 48,000.
         seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
             machine, at any n_threads.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
@@ -161,21 +163,20 @@ class Training:
     """The state of a training: the tables that the kernel changes in place, and the choices in the order of its visits.
 
     A row of the users' table holds [p, zeros, 1], a row of the items' table [q, zeros, b]; the zeros are padding. With
-    cosines the last columns are 0 too, and rows have length 1.
+    cosines p and q have length 1.
     """
 
     def __init__(self, recipe: BPR, choices: Choices, rng: np.random.Generator) -> None:
-        self.recipe, self.choices, self.given = recipe, choices, Given.of(recipe)
+        self.recipe, self.choices, self.given = recipe, choices, Given.of(recipe, choices.n_items)
         self.grid = PairGrid.of(choices, recipe.popularity_exponent, rng)
         self.users = random_table(np.diff(choices.indptr), recipe.n_factors, rng, n_more=1)
         self.items = random_table(choices.negative_mass(recipe.popularity_exponent), recipe.n_factors, rng, n_more=1)
-        if recipe.loss == "cosine":
-            for table in (self.users, self.items):
+        for table in (self.users, self.items):
+            if recipe.loss == "cosine":
                 table /= np.maximum(np.linalg.norm(table, axis=1, keepdims=True), np.float32(1e-20))
-        else:
-            for table in (self.users, self.items):
+            else:
                 table *= np.float32(START / FACTORS_START / np.sqrt(recipe.n_factors))
-            self.users[:, -1] = 1
+        self.users[:, -1] = 1
         self.user_codes = choices.user_codes[self.grid.order]
         self.item_codes = choices.item_codes[self.grid.order]
 
@@ -223,13 +224,8 @@ class Training:
         k, recipe = self.recipe.n_factors, self.recipe
         users, items = (np.ascontiguousarray(table[:, [*range(k), -1]]) for table in (self.users, self.items))
         users[:, -1] = 0
-        item_prior = user_prior = Prior.flat(k + 1, ridge=max(self.given.weight_decay, 1e-6), count_exponent=1.0)
-        if recipe.loss == "cosine":  # a user without choices gets the mean of those who have some
-            has_choices = np.diff(self.choices.indptr) > 0
-            mean = users[has_choices].mean(axis=0, dtype=np.float64).astype(np.float32)
-            users[~has_choices] = mean
-            user_prior = replace(user_prior, mean=mean)
+        prior = Prior.flat(k + 1, ridge=max(self.given.weight_decay, 1e-6), count_exponent=1.0)
         return PairwiseFactors(
-            0.0, users, items, user_prior, item_prior,
+            0.0, users, items, prior, prior,
             n_candidates=recipe.n_candidates, loss=recipe.loss, temperature=self.given.temperature,
         )  # fmt: skip

@@ -52,7 +52,7 @@ struct SoftmaxPairs {
   int64_t n_items;
   int n_negatives;    // of a step; all items of the two blocks if these are fewer
   float temperature;  // scores are divided by it
-  bool cosine;        // rows have length 1, before and after each step
+  bool cosine;        // factors have length 1, before and after each step
 };
 
 // One pass over two cells of positives, at rate lr. task: the number of the pair of cells within the epoch, for the

@@ -78,11 +78,14 @@ inline float product(const float* x, const float* z, int ld) {
   return sum(xz);
 }
 
-// Gives a row the length 1; a row of zeros stays one.
+// Gives the factors of a row, all but its last number, the length 1; zeros stay zeros.
 inline void normalize(float* row, int ld) {
+  const float last = row[ld - 1];
+  row[ld - 1] = 0;
   const float length = std::sqrt(product(row, row, ld));
   const float factor = length > 0 ? 1 / length : 0;
   for (int j = 0; j < ld; j += W) store(row + j, load(row + j) * factor);
+  row[ld - 1] = last;
 }
 
 // The items of both blocks in random order. Returns how many there are.
@@ -235,10 +238,10 @@ int64_t descend_softmax_scratch(int ld, int n_negatives) {
 //     + weight_decay (|p_u|^2 + |q_i|^2 + b_i^2 + mean_j (|q_j|^2 + b_j^2)),   x_ui = p_u . q_i + b_i,
 //
 // with t the temperature. The sum is over the m negatives that the user does not have; n is the number of items that
-// the user does not have. So n / m times the sum is an estimate of that over all of them. With `cosine` the rows that
-// a step has changed are given the length 1 again. Negatives are the items of both blocks in random order, one after
-// the other. Of a positive whose user has all negatives only the weight decay is left. Returns the sum of the losses
-// divided by t, without weight decay.
+// the user does not have. So n / m times the sum is an estimate of that over all of them. With `cosine` the p and q
+// that a step has changed are given the length 1 again. Negatives are the items of both blocks in random order, one
+// after the other. Of a positive whose user has all negatives only the weight decay is left. Returns the sum of the
+// losses divided by t, without weight decay.
 PairSum descend_softmax(const SoftmaxPairs& s, const PairCells& cells, float lr, uint32_t task, float* memory,
                         int32_t* items) {
   int32_t *places = items, *shuffled = places + s.n_items;

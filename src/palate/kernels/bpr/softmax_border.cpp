@@ -21,8 +21,7 @@ negatives, and goes against the gradient of the sum over the positives i of
         + weight_decay (|p|^2 + |z_i|^2 + mean_j |z_j|^2)
 
 with t the temperature, j the m negatives that the user does not have, and n the number of items that the user does not
-have. With cosine, the last columns are 0 and rows have length 1: each row that a step changes is given it again. Of a
-positive whose user has all negatives only the weight decay is left.
+have. With cosine, p and q have length 1: what a step changes is given it again. Of a positive whose user has all negatives only the weight decay is left.
 
 Positives lie in cells, and pairs of cells in strata, as for descend_pairs. Negatives are the items of both blocks of a
 pair, in a random order, one after the other and from the start again.
@@ -39,7 +38,7 @@ Parameters:
     block_items (int32 array (n_items,)): The items, block by block, each once.
     n_negatives (int): Negatives of a step, between 1 and 4096; all items of both blocks if these are fewer.
     temperature (float, default 1): Above 0.
-    cosine (bool, default False): Keep rows at length 1.
+    cosine (bool, default False): Keep p and q at length 1.
     weight_decay (float, default 0): 0 or more.
     seed (int, default 0), epoch (int, default 0): Key and counter of the random order, below 2^64 and 2^32.
     n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.

@@ -122,8 +122,8 @@ def descend_softmax(
             + weight_decay (|p|^2 + |z_i|^2 + mean_j |z_j|^2)
 
     with t the temperature, j the m negatives that the user does not have, n the number of items that the user does not
-    have. With cosine, each row that a step changes is given the length 1 again. Negatives are the items of both blocks
-    of a pair, in a random order, one after the other and from the start again.
+    have. With cosine, each p or q that a step changes is given the length 1 again. Negatives are the items of both
+    blocks of a pair, in a random order, one after the other and from the start again.
     """
     loss, steps = 0.0, 0
     pairs = ((lr, pair) for lr, stratum in zip(rates, strata, strict=True) for pair in stratum)
@@ -160,7 +160,8 @@ def descend_softmax(
             users[u], items[i], items[negatives] = new_users[u], new_items[i], new_items[negatives]
             if cosine:
                 for table, rows in ((users, u), (items, i), (items, negatives)):
-                    table[rows] /= np.maximum(np.linalg.norm(table[rows], axis=1, keepdims=True), 1e-30)
+                    lengths = np.linalg.norm(table[rows, :-1], axis=1, keepdims=True)
+                    table[rows, :-1] /= np.maximum(lengths, 1e-30)
     return loss, steps
 
 
