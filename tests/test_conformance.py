@@ -1041,7 +1041,8 @@ def test_a_callback_sees_and_ends_the_fit(name, capsys):
     passes = getattr(RECIPES[name], f"n_{unit}s")
     assert [sweep.number for sweep in seen] == list(range(1, passes + 1))
     assert {sweep.total for sweep in seen} == {passes}
-    assert all(0 < sweep.train_rmse < 3 for sweep in seen)
+    most = 20 if name in PAIRWISE else 3  # that of many negatives is the logarithm of a number of items
+    assert all(0 < sweep.train_rmse < most for sweep in seen)
     predicted = whole.predict(valid.to_frame().select("user", "item"))["prediction"].to_numpy()
     rmse = np.sqrt(np.mean((predicted - valid.values) ** 2))
     if name in RATES:

@@ -85,7 +85,7 @@ class BPR(Recipe):
         loss ("bpr", "softmax" or "cosine", default "bpr"): What a step lowers. "cosine" is the best of them where there
             are thousands of items, and takes longer.
         n_factors (int, default 63): Latent factors, 1 or more.
-        n_epochs (int, default 40): Passes over the choices, 1 or more.
+        n_epochs (int, default 40): Passes over the choices, 1 or more. "softmax" is often better after 20.
         lr (float or None, default None): The highest learning rate, above 0. None: 0.2 for "bpr", 0.1 for "softmax",
             0.5 for "cosine".
         weight_decay (float or None, default None): Regularisation, 0 or more, applied in each step to its rows. None:
