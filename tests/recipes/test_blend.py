@@ -250,6 +250,15 @@ def test_each_part_is_updated_with_choices_of_new_items_as_if_it_were_alone():
     assert weights[:, -1].any()
 
 
+def test_parts_leave_tables_aside(tmp_path):
+    likes = choices(60, 20, 500)
+    kinds = pl.DataFrame({"item": likes.item_vocabulary.labels, "kind": ["a", "b"] * (likes.n_items // 2)})
+    told, plain = (fitted(palate.Blend([EASE, ALS]), each) for each in (likes.with_items(kinds), likes))
+    assert told.predict("u1", "i2") == plain.predict("u1", "i2")
+    told.save(tmp_path / "m.palate")
+    assert palate.load(tmp_path / "m.palate").recommend("u1", n=3, where="kind = 'a'").height == 3
+
+
 # ---- similar, files, other rooms
 
 

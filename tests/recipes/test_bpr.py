@@ -13,7 +13,8 @@ from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.factors import Factors, Prior
 from palate.models.pairwise import PairwiseFactors, PairwiseProblem
-from palate.recipes.bpr import Choices, PairGrid, alias_tables, relative_counts
+from palate.recipes.bpr import Given
+from palate.recipes.pair_grid import Choices, PairGrid, alias_tables, relative_counts
 
 SMALL = palate.BPR(n_factors=4, n_epochs=120, n_candidates=1, seed=1)
 
@@ -44,7 +45,13 @@ def fitted(recipe=SMALL, data=checkerboard):
     return recipe.fit(data(), progress=False)
 
 
-@pytest.mark.parametrize("recipe", [SMALL, replace(SMALL, n_candidates=4), replace(SMALL, popularity_exponent=1.0)])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        SMALL, replace(SMALL, n_candidates=4), replace(SMALL, popularity_exponent=1.0),
+        replace(SMALL, loss="softmax", n_negatives=8), replace(SMALL, loss="cosine", n_negatives=8),
+    ],
+)  # fmt: skip
 def test_the_checkerboard_has_an_obvious_answer(recipe):
     rec = fitted(recipe)
     for u in range(24):
@@ -53,15 +60,21 @@ def test_the_checkerboard_has_an_obvious_answer(recipe):
         assert set(rec.recommend(f"u{u}", n=len(held_back))["item"]) == held_back
 
 
-def test_the_default_learns_too():
+@pytest.mark.parametrize(("loss", "falls_to", "begins_at"), [
+    ("bpr", 0.7, np.log(2)), ("softmax", 0.95, np.log(110)), ("cosine", 0.95, np.log(110)),
+])  # fmt: skip
+def test_the_defaults_learn_too(loss, falls_to, begins_at):
     train = drawn()
-    rec = palate.BPR().fit(train, progress=False)
+    rec = palate.BPR(loss=loss).fit(train, progress=False)
     losses = [sweep["train_rmse"] for sweep in rec.model.training["epochs"]]
-    assert losses[-1] < 0.7 * losses[0]
-    assert losses[0] == pytest.approx(np.log(2), rel=0.5)
+    assert losses[-1] < falls_to * losses[0]
+    assert losses[0] == pytest.approx(begins_at, rel=0.5)
 
 
-@pytest.mark.parametrize("options", [{}, {"popularity_exponent": 0.75}, {"n_candidates": 1}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"popularity_exponent": 0.75}, {"n_candidates": 1}, {"loss": "softmax"}, {"loss": "cosine"}],
+)
 def test_same_seed_same_bytes_at_any_number_of_threads(options):
     recipe = palate.BPR(n_factors=5, n_epochs=3, seed=3, **options)
     one, *others = (replace(recipe, n_threads=n).fit(drawn(), progress=False).model.factors for n in (1, 2, 3))
@@ -156,7 +169,8 @@ def test_choices_of_weight_zero_are_none_and_counts_do_not_matter():
     [
         {"n_factors": 0}, {"n_epochs": 0}, {"n_epochs": None}, {"lr": 0}, {"lr": np.nan}, {"weight_decay": -1},
         {"weight_decay": "no"}, {"popularity_exponent": -0.5}, {"popularity_exponent": np.inf}, {"n_candidates": 0},
-        {"n_candidates": 1025}, {"seed": -1}, {"n_threads": -1}, {"weight_decay": True},
+        {"n_candidates": 1025}, {"loss": "hinge"}, {"loss": None}, {"n_negatives": 0}, {"n_negatives": 4097},
+        {"temperature": 0}, {"temperature": np.inf}, {"seed": -1}, {"n_threads": -1}, {"weight_decay": True},
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense(options):
@@ -167,6 +181,37 @@ def test_options_that_make_no_sense(options):
 def test_a_learning_rate_too_large_is_an_error():
     with pytest.raises(OptionError, match="smaller lr"):
         replace(SMALL, lr=1e6, weight_decay=0.1).fit(checkerboard(), progress=False)
+
+
+def test_options_that_are_not_given_follow_the_loss():
+    for loss, lr in (("bpr", 0.2), ("softmax", 0.1), ("cosine", 0.5)):
+        plain, given = (
+            palate.BPR(loss=loss, n_factors=4, n_epochs=2),
+            palate.BPR(loss=loss, n_factors=4, n_epochs=2, lr=lr),
+        )
+        one, two, other = (
+            recipe.fit(checkerboard(), progress=False).model.factors
+            for recipe in (plain, given, replace(given, lr=0.05))
+        )
+        assert one.items.tobytes() == two.items.tobytes()
+        assert one.items.tobytes() != other.items.tobytes()
+        assert plain.label().replace("loss='bpr', ", "").startswith("BPR(" if loss == "bpr" else f"BPR(loss='{loss}'")
+
+
+def test_cosines_are_cosines_and_have_biases():
+    factors = fitted(replace(SMALL, loss="cosine")).model.factors
+    for table in (factors.users, factors.items):
+        np.testing.assert_allclose(np.linalg.norm(table[:, :-1], axis=1), 1, atol=1e-5)
+    assert not factors.users[:, -1].any()
+    assert factors.items[:, -1].any()
+
+
+def test_the_temperature_of_cosines_falls_with_the_fourth_root_of_the_number_of_items():
+    cosine = palate.BPR(loss="cosine")
+    assert Given.of(cosine, 100).temperature == Given.of(cosine, 3000).temperature == 0.2
+    assert Given.of(cosine, 48_000).temperature == pytest.approx(0.1)
+    assert Given.of(replace(cosine, temperature=0.3), 48_000).temperature == 0.3
+    assert Given.of(palate.BPR(loss="softmax"), 48_000).temperature == 1
 
 
 # ---- fold-in and explanations ------------------------------------------------------------------------------------
@@ -205,16 +250,26 @@ def test_the_probability_of_the_highest_candidate():
     np.testing.assert_allclose(chances, np.bincount(highest) / len(drawn), atol=0.005)
 
 
-def test_folding_in_a_known_history_gives_nearly_that_user():
-    rec = fitted()
+@pytest.mark.parametrize("loss", ["bpr", "softmax", "cosine"])
+def test_folding_in_a_known_history_gives_nearly_that_user(loss):
+    rec = fitted(replace(SMALL, loss=loss))
     factors, history = rec.model.factors, rec.model.history
     folded = factors.fold_in(history)
     scores = factors.scores(factors.users), factors.scores(folded)
     assert np.mean([np.corrcoef(one, two)[0, 1] for one, two in zip(*scores, strict=True)]) > 0.98
 
 
-def test_a_fold_in_user_is_recommended_their_colour():
-    new_user = fitted().fold_in(["i0", "i2"])
+@pytest.mark.parametrize("loss", ["softmax", "cosine"])
+def test_explanations_of_many_negatives_add_up(loss):
+    told = fitted(replace(SMALL, loss=loss)).fold_in(["i0", "i2"]).explain("i4")
+    assert {reason.item for reason in told.because} == {"i0", "i2"}
+    assert sum(reason.contribution for reason in told.because) == pytest.approx(told.parts["factors"], abs=1e-3)
+    assert sum(told.parts.values()) == pytest.approx(told.prediction, abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "softmax"}, {"loss": "cosine", "temperature": 1.0}])
+def test_a_fold_in_user_is_recommended_their_colour(options):
+    new_user = fitted(replace(SMALL, **options)).fold_in(["i0", "i2"])
     assert all(int(item[1:]) % 2 == 0 for item in new_user.recommend(n=6)["item"])
     nobody = fitted().model.factors.fold_in(CompressedRows.empty(2))
     assert (nobody == 0).all()
@@ -242,11 +297,13 @@ def test_what_it_cannot_do_is_an_error():
         palate.BPR().fit(palate.datasets.synthetic(n_users=20, n_items=20, n_ratings=100))
 
 
-def test_a_saved_model_answers_the_same(tmp_path):
-    rec = fitted(replace(SMALL, n_candidates=4))
+@pytest.mark.parametrize("loss", ["bpr", "softmax", "cosine"])
+def test_a_saved_model_answers_the_same(tmp_path, loss):
+    rec = fitted(replace(SMALL, n_candidates=4, loss=loss))
     rec.save(tmp_path / "bpr.palate")
     loaded = palate.load(tmp_path / "bpr.palate")
     assert isinstance(loaded.model.factors, PairwiseFactors)
+    assert (loaded.model.factors.loss, loaded.model.factors.temperature) == (loss, rec.model.factors.temperature)
     assert loaded.fold_in(["i0", "i2"]).vector.tobytes() == rec.fold_in(["i0", "i2"]).vector.tobytes()
     assert loaded.recommend("u3").equals(rec.recommend("u3"))
 
@@ -255,6 +312,10 @@ def test_no_candidates_are_refused():
     flat, prior = np.zeros((2, 2), np.float32), Prior(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
     with pytest.raises(ValueError, match="candidates"):
         PairwiseFactors.of(Factors(0.0, flat, flat, prior, prior), n_candidates=0)
+    with pytest.raises(ValueError, match="loss"):
+        PairwiseFactors.of(Factors(0.0, flat, flat, prior, prior), loss="hinge")
+    with pytest.raises(ValueError, match="temperature"):
+        PairwiseFactors.of(Factors(0.0, flat, flat, prior, prior), loss="softmax", temperature=0.0)
 
 
 @pytest.mark.data

@@ -183,6 +183,16 @@ FIT_OPTIONS: dict[str, Any] = {
     "popularity_exponent": _number(
         "popularity_exponent", float, "BPR: draw negatives by (number of choices) ^ exponent; 0: uniformly."
     ),
+    "loss": text_option(
+        "loss",
+        LEARNING,
+        "BPR: bpr (a choice against one other item), softmax or cosine (against many).",
+        metavar="CHOICE",
+    ),
+    "n_negatives": _number(
+        "n_negatives", int, "BPR with --loss softmax or cosine: negatives, shared by the 32 choices of a step."
+    ),
+    "temperature": _number("temperature", float, "BPR with --loss softmax or cosine: what scores are divided by."),
     "lr": _number("lr", float, "SGD, BPR: learning rate."),
     "history": _switch("history", "Bayes: learn from which items a user has rated, whatever the rating."),
     "features": _switch(

@@ -111,6 +111,27 @@ def descend_pairs(
     epoch: int = 0,
     n_threads: int = 0,
 ) -> tuple[float, int]: ...
+def descend_softmax(
+    users: Floats,
+    items: Floats,
+    user_codes: Codes,
+    item_codes: Codes,
+    indptr: NDArray[np.int64],
+    indices: Codes,
+    cells: NDArray[np.int64],
+    strata: Codes,
+    rates: Floats,
+    *,
+    blocks: NDArray[np.int64],
+    block_items: Codes,
+    n_negatives: int,
+    temperature: float = 1.0,
+    cosine: bool = False,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    epoch: int = 0,
+    n_threads: int = 0,
+) -> tuple[float, int]: ...
 def predict_pairs(
     users: Floats,
     items: Floats,

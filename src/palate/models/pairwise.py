@@ -1,6 +1,7 @@
 """Pairwise factors (BPR): learned so that each item a user chose ranks above the items the user did not choose.
 
-Given the items, the vector p of a user with n choices minimizes a convex loss,
+Here is the problem of one user by the pairwise loss; models/softmax.py has those of the losses of many negatives. Given
+the items, the vector p of a user with n choices minimizes a convex loss,
 
     sum_chosen E_j softplus(s_j - s_i) + n weight_decay |p|^2,    s_i = p . q_i + b_i
 
@@ -25,8 +26,11 @@ from numpy.typing import NDArray
 from palate.data.rows import CompressedRows
 from palate.errors import OptionError
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.softmax import CosineProblem, SoftmaxProblem
 
+LOSSES = ("bpr", "softmax", "cosine")
 N_NEGATIVES = 1024  # sample of the items that were not chosen
+N_SOFTMAX_NEGATIVES = 4096  # likewise, for the losses of many negatives
 MAX_STEPS = 15  # of Newton's method
 TOLERANCE = 1e-7  # stop after a step that lowers the loss by a smaller fraction
 MIN_DECAY = 1e-4  # without decay, the vector of a user whose choices can be separated perfectly would be infinite
@@ -83,6 +87,11 @@ class PairwiseProblem:
         pulls: Doubles = self.chosen * weights.sum(axis=1)[:, None] - weights @ self.others
         return pulls
 
+    def contributions(self, p: Doubles, item: Doubles) -> Doubles:
+        """The contribution of each choice to the score of an item with these factors (k,), (n,)."""
+        contributions: Doubles = self.pulls(p) @ item / (2 * self.decay)
+        return contributions
+
     def step(self, p: Doubles) -> Doubles:
         """The Newton step at p, (k,), with the probabilities held constant."""
         margins, probabilities = self.margins(p)
@@ -130,39 +139,48 @@ class PairwiseFactors(Factors):
 
     Attributes:
         n_candidates (int, default 1): Of so many random other items, the one of the highest score is compared.
+        loss (str, default "bpr"): What the factors were learned by, one of LOSSES.
+        temperature (float, default 1.0): What scores are divided by, in the losses of many negatives.
         by_user (bool, default True): False if users and items have been exchanged.
     """
 
     n_candidates: int = 1
+    loss: str = "bpr"
+    temperature: float = 1.0
     by_user: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_candidates < np.inf:
             raise ValueError(f"n_candidates {self.n_candidates!r} is not valid")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss {self.loss!r} is not valid")
+        if not 0 < self.temperature < np.inf:
+            raise ValueError(f"temperature {self.temperature!r} is not valid")
 
     @cached_property
     def sample(self) -> NDArray[np.int64]:
         """All items in a fixed random order, (n_items,): the first that were not chosen are the sample of others."""
         return np.random.Generator(np.random.Philox(0)).permutation(len(self.items))
 
-    def problem_of(self, chosen: Codes) -> PairwiseProblem:
-        """The pairwise problem of a user who chose these items."""
+    def problem_of(self, chosen: Codes) -> PairwiseProblem | SoftmaxProblem | CosineProblem:
+        """The problem of a user who chose these items: the loss as a function of the user's factors."""
         is_chosen = np.zeros(len(self.items), bool)
         is_chosen[chosen] = True
-        others = np.sort(self.sample[~is_chosen[self.sample]][:N_NEGATIVES])
-        items = self.items.astype(np.float64)
-        return PairwiseProblem(
-            items[chosen, :-1],
-            items[chosen, -1],
-            items[others, :-1],
-            items[others, -1],
-            self.n_candidates,
-            max(self.user_prior.ridge, MIN_DECAY),
-        )
+        most = N_NEGATIVES if self.loss == "bpr" else N_SOFTMAX_NEGATIVES
+        others = np.sort(self.sample[~is_chosen[self.sample]][:most])
+        one, other = (self.items[codes].astype(np.float64) for codes in (chosen, others))
+        q, b, others_q, others_b = one[:, :-1], one[:, -1], other[:, :-1], other[:, -1]
+        decay = max(self.user_prior.ridge, MIN_DECAY)
+        if self.loss == "bpr":
+            return PairwiseProblem(q, b, others_q, others_b, self.n_candidates, decay)
+        each = (len(self.items) - len(chosen)) / max(len(others), 1)
+        if self.loss == "softmax":
+            return SoftmaxProblem(q, b, others_q, others_b, each, self.temperature, decay)
+        return CosineProblem(q, b, others_q, others_b, each, self.temperature)
 
     def fold_in(self, histories: CompressedRows) -> Floats:
         """Fold in new users from their choices: vectors (n, k + 1), bias 0. Raise OptionError for new items."""
-        vectors = np.zeros((histories.n_rows, self.items.shape[1]), np.float32)
+        vectors = np.tile(self.user_prior.mean, (histories.n_rows, 1)).astype(np.float32)
         for row in np.flatnonzero(histories.counts).tolist():
             if not self.by_user:
                 raise OptionError("BPR cannot fold in an item: its choices do not show how it ranks for other users.")
@@ -179,9 +197,8 @@ class PairwiseFactors(Factors):
         problem = self.problem_of(history.indices)
         if len(problem.others) == 0:
             return np.zeros(len(history.indices))
-        pulls = problem.pulls(vector[:-1].astype(np.float64))
-        contributions: Doubles = pulls @ self.items[item_code, :-1].astype(np.float64) / (2 * problem.decay)
-        return contributions
+        p, item = vector[:-1].astype(np.float64), self.items[item_code, :-1].astype(np.float64)
+        return problem.contributions(p, item)
 
     def transposed(self) -> PairwiseFactors:
         """Return the factors with users and items exchanged."""

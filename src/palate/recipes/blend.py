@@ -50,7 +50,8 @@ class Blend(Recipe):
     Models that err in different ways rank better together than each alone. An explanation names what each part adds to
     the score, and how far each choice moves it. A new user is folded in by each part, and update() updates each as if
     it were alone; it refuses what one of them refuses. similar_items() ranks by the score for somebody who has chosen
-    that item only, similar_users() by the cosine of histories.
+    that item only, similar_users() by the cosine of histories. Parts learn from choices alone: tables of users and items
+    serve as filters and titles.
 
     Parameters:
         parts (list of Recipe or str, or None, default None): Two to eight different recipes that learn from implicit
@@ -106,7 +107,7 @@ class Blend(Recipe):
     @property
     def recipes(self) -> dict[str, Recipe]:
         """The parts by name, with the seed and the threads of the blend: "EASE", or "EASE(dropout=0.5)" if two are."""
-        changed = {"seed": self.seed, "n_threads": self.n_threads or None}
+        changed = {"seed": self.seed, "n_threads": self.n_threads or None, "features": False}
         given = self._given
         names = [type(part).__name__ for part in given]
         named = [

@@ -33,7 +33,7 @@ class Sweep:
         total (int or None): How many sweeps the fit will make; None if it decides that itself.
         seconds (float): Seconds since the fit began.
         train_rmse (float): The training error: the RMSE of the ratings on their scale for SGD, ALS and Bayes; the root
-            of the mean of (1 - score)^2 over choices for ImplicitALS; the mean pairwise loss for BPR.
+            of the mean of (1 - score)^2 over choices for ImplicitALS; the mean loss for BPR.
         valid_rmse (float or None): RMSE of the validation ratings; None without them, or if not measured yet.
 
     Example:

@@ -50,6 +50,8 @@ def pack_factors(factors: Factors, tensors: Tensors) -> Header:
         tensors |= implicit_links.pack(factors)
     if isinstance(factors, PairwiseFactors):
         header["paired"] = {"n_candidates": factors.n_candidates}
+        if factors.loss != "bpr":
+            header["paired"] |= {"loss": factors.loss, "temperature": factors.temperature}
     return header
 
 
@@ -88,7 +90,9 @@ def unpack_factors(tensors: Tensors, header: Header) -> Factors:
     if "implicit" in header:
         factors = implicit_links.unpack(ImplicitFactors.of(factors, **header["implicit"]), tensors)
     if "paired" in header:
-        factors = PairwiseFactors.of(factors, n_candidates=int(header["paired"]["n_candidates"]))
+        factors = PairwiseFactors.of(
+            factors, **header["paired"] | {"n_candidates": int(header["paired"]["n_candidates"])}
+        )
     if "blend" in header.get("histories", {}):
         factors = _unpack_blend(factors, header["histories"]["blend"], tensors)
     elif "histories" in header:

@@ -207,15 +207,15 @@ inline int threads_for(int64_t n_tasks, int n_threads) {
   return static_cast<int>(std::min<int64_t>(n_threads, std::max<int64_t>(n_tasks, 1)));
 }
 
-// Runs visit(stratum, at) for all `side` cells of each stratum, one stratum after the other. Cells of a stratum share
-// no row that they change, so that any number of threads gives the same bytes. A thread takes the same blocks of users
-// in every stratum: their rows stay in its cache.
+// Runs visit(stratum, at, worker) for all `side` cells of each stratum, one stratum after the other. Cells of a stratum
+// share no row that they change, so that any number of threads gives the same bytes. A thread takes the same blocks of
+// users in every stratum: their rows stay in its cache.
 template <typename Visit>
 void run_strata(int64_t n_strata, int64_t side, int n_threads, Visit visit) {
   const int threads = threads_for(side, n_threads);
   for (int64_t s = 0; s < n_strata; ++s)
-    run(threads, threads, [&](int64_t first, int) {
-      for (int64_t at = first; at < side; at += threads) visit(s, at);
+    run(threads, threads, [&](int64_t first, int worker) {
+      for (int64_t at = first; at < side; at += threads) visit(s, at, worker);
     });
 }
 

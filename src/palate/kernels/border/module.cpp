@@ -26,6 +26,7 @@ void add_draw_link(nb::module_& m);      // links/draw_link_border.cpp
 void add_latent(nb::module_& m);         // latent/latent_border.cpp
 void add_sgd(nb::module_& m);            // sgd/sgd_border.cpp
 void add_bpr(nb::module_& m);            // bpr/bpr_border.cpp
+void add_softmax(nb::module_& m);        // bpr/softmax_border.cpp
 void add_neighbors(nb::module_& m);      // neighbors/neighbors_border.cpp
 void add_supports(nb::module_& m);       // supports/supports_border.cpp
 void add_top_n(nb::module_& m);          // ranking/top_n_border.cpp
@@ -69,6 +70,7 @@ NB_MODULE(_kernels, m) {
   add_latent(m);
   add_sgd(m);
   add_bpr(m);
+  add_softmax(m);
   add_neighbors(m);
   add_supports(m);
   add_top_n(m);

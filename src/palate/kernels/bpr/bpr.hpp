@@ -1,4 +1,4 @@
-// Arguments of descend_pairs: Bayesian personalized ranking, a pairwise loss.
+// Arguments of descend_pairs (Bayesian personalized ranking, a pairwise loss) and descend_softmax (many negatives).
 #pragma once
 #include <cstdint>
 
@@ -36,11 +36,29 @@ struct PairCells {
 };
 
 struct PairSum {
-  double loss;    // sum of -ln sigmoid(margin)
+  double loss;    // sum over the steps, each before it changes its rows
   int64_t steps;  // positives for which a negative was found
 };
 
 // One pass over two cells of positives, at rate lr.
 using DescendPairs = PairSum(const Pairs& pairs, const PairCells& cells, float lr);
+
+constexpr int kBatch = 32;  // positives of a step of descend_softmax, which share their negatives
+
+// The equation stands above `descend_softmax` in softmax.cpp. Of the pairs, what tells how single negatives are drawn
+// (accept, alias, own, n_candidates) is not used.
+struct SoftmaxPairs {
+  Pairs pairs;
+  int64_t n_items;
+  int n_negatives;    // of a step; all items of the two blocks if these are fewer
+  float temperature;  // scores are divided by it
+  bool cosine;        // factors have length 1, before and after each step
+};
+
+// One pass over two cells of positives, at rate lr. task: the number of the pair of cells within the epoch, for the
+// random numbers. items: (3 n_items,), of which the first third is -1 before and after.
+using DescendSoftmax = PairSum(const SoftmaxPairs& problem, const PairCells& cells, float lr, uint32_t task,
+                               float* scratch, int32_t* items);
+using DescendSoftmaxScratch = int64_t(int ld, int n_negatives);  // floats
 
 }  // namespace palate

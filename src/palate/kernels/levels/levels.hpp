@@ -41,6 +41,8 @@ struct Level {
   // sgd, bpr
   Descend* descend;
   DescendPairs* descend_pairs;
+  DescendSoftmaxScratch* descend_softmax_scratch;
+  DescendSoftmax* descend_softmax;
   // ranking
   int panel_items;  // items of a panel
   int tile_users;   // users whose scores are computed together

@@ -42,9 +42,11 @@ ExpectTruncated expect_truncated;
 CountSteps count_steps;
 StepCurve step_curve;
 
-// sgd/sgd.cpp, bpr/bpr.cpp
+// sgd/sgd.cpp, bpr/bpr.cpp, bpr/softmax.cpp
 Descend descend;
 DescendPairs descend_pairs;
+DescendSoftmaxScratch descend_softmax_scratch;
+DescendSoftmax descend_softmax;
 
 // ranking/catalogue.cpp, ranking/top_n.cpp, ranking/rank_targets.cpp
 PackPanels pack_panels;
@@ -87,6 +89,8 @@ const Level table = {
     // sgd, bpr
     descend,
     descend_pairs,
+    descend_softmax_scratch,
+    descend_softmax,
     // ranking
     kPanel,
     kTileUsers,

@@ -5,7 +5,7 @@ compare the kernels with them.
 """
 
 from palate.kernels.reference.blocks import solve_blocks
-from palate.kernels.reference.bpr import descend_pairs
+from palate.kernels.reference.bpr import descend_pairs, descend_softmax
 from palate.kernels.reference.latent import count_steps, draw_truncated, expect_truncated, log_cdf, step_curve
 from palate.kernels.reference.links import draw_link, multiply_rows
 from palate.kernels.reference.neighbors import multiply_sparse, multiply_wide, nearest_rows
@@ -28,6 +28,7 @@ __all__ = [
     "count_steps",
     "descend",
     "descend_pairs",
+    "descend_softmax",
     "draw_link",
     "draw_truncated",
     "expect_truncated",

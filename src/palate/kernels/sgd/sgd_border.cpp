@@ -95,7 +95,7 @@ double descend(const Mutable& users, const Mutable& items, const Array& user_cod
 
   std::vector<double> losses(static_cast<size_t>(size_of({n_strata, side})), 0.0);
   const Level& kernels = level();
-  run_strata(n_strata, side, checked_threads(n_threads), [&](int64_t s, int64_t at) {
+  run_strata(n_strata, side, checked_threads(n_threads), [&](int64_t s, int64_t at, int) {
     const int32_t cell = cell_of[s * side + at];
     losses[s * side + at] = kernels.descend(d, begin[cell], begin[cell + 1], lr[s]);
   });
