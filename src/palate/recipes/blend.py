@@ -50,8 +50,8 @@ class Blend(Recipe):
     Models that err in different ways rank better together than each alone. An explanation names what each part adds to
     the score, and how far each choice moves it. A new user is folded in by each part, and update() updates each as if
     it were alone; it refuses what one of them refuses. similar_items() ranks by the score for somebody who has chosen
-    that item only, similar_users() by the cosine of histories. Parts learn from choices alone: tables of users and items
-    serve as filters and titles.
+    that item only, similar_users() by the cosine of histories. Parts learn from choices alone: tables of users and of
+    items serve as filters and titles.
 
     Parameters:
         parts (list of Recipe or str, or None, default None): Two to eight different recipes that learn from implicit
