@@ -127,6 +127,8 @@ def test_choices_of_described_items_arrive_by_update(name, likes, tmp_path):
     assert np.mean([kinds[int(item[1:])] == kinds[75] for item in top]) >= 0.8
     with pytest.raises(OptionError, match="'i79'"):
         rec.update({"user": ["new"], "item": ["i79"]})
+    with pytest.raises(OptionError, match="learned nothing from attributes of items"):
+        rec.update(items={"item": ["new"], "kind": ["tea"]})
     larger.save(tmp_path / "model.palate")
     assert palate.load(tmp_path / "model.palate").recommend("new", n=5).equals(larger.recommend("new", n=5))
     why = larger.explain("new", "i75" if top[0] == "i75" else top[0])
