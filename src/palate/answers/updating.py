@@ -30,6 +30,7 @@ from palate.models.item_weights import ItemWeights
 from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.pairwise import PairwiseFactors
+from palate.models.side_information import SideInfo
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,6 +49,8 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
     if ratings is None:
         if users is None and items is None:
             raise OptionError("update needs new ratings, or a table of new users or items: rec.update(items=table).")
+        _check_learns(users, model.user_info, "users")
+        _check_learns(items, model.item_info, "items")
         none = np.zeros(0, np.int32)
         values, (users_known, items_known) = none.astype(np.float32), (model.user_vocabulary, model.item_vocabulary)
         given = Ratings(none, none, values, user_vocabulary=users_known, item_vocabulary=items_known, kind=model.kind)
@@ -62,6 +65,15 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
         elif table is not None:
             given = join(given, table)
     return with_described(model if ratings is None else _updated(model, given), given)
+
+
+def _check_learns(table: Any, info: SideInfo | None, what: str) -> None:
+    """Raise OptionError for a table without ratings where the model has learned nothing from such a table."""
+    if table is not None and unrated_of(info) == "drop":
+        raise OptionError(
+            f"this model has learned nothing from attributes of {what}, so a table alone tells it nothing of new ones: "
+            f"fit Bayes or ImplicitALS on ratings.with_{what}(...), or give ratings of them."
+        )
 
 
 def _updated(model: Model, ratings: Ratings) -> Model:
