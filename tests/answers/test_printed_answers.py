@@ -37,7 +37,7 @@ def test_an_explanation_prints_its_parts_and_reasons():
     assert str(bare).splitlines() == ["i0 for u1: 4.25", "      mean +4.25", "  +0.000  prior, the same for all users"]
     assert bare.to_dict() == {
         "user": "u1", "item": "i0", "title": None, "prediction": 4.25, "parts": {"mean": 4.25, "limit": 0.0049},
-        "because": [], "known": {}, "rest": 0.0, "kind": "explicit",
+        "because": [], "known": {}, "rest": 0.0, "kind": "explicit", "blend": {},
     }  # fmt: skip
     assert WHY.to_dict()["because"][0] == {"item": "i9", "title": "Nine", "rating": 5, "contribution": -1.5}
 

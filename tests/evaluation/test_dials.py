@@ -24,7 +24,7 @@ DIALS = {"diversity": 0.5, "popularity": -0.3, "calibrated": {"genres": 0.2}, "b
 
 @pytest.fixture(scope="module", params=["ImplicitALS", "EASE", "Popularity"])
 def rec(request):
-    options = {"ImplicitALS": {"n_factors": 4, "n_sweeps": 3}, "EASE": {"weight_decay": 5}}
+    options = {"ImplicitALS": {"n_factors": 4, "n_sweeps": 3, "features": False}, "EASE": {"weight_decay": 5}}
     return getattr(palate, request.param)(**options.get(request.param, {})).fit(TRAIN, progress=False)
 
 

@@ -19,7 +19,7 @@ def comparison(seconds, errors):
         SimpleNamespace(
             name=f"Recipe {at}",
             seconds=second,
-            failed=False,
+            is_measured=True,
             measure=lambda _, error=error: SimpleNamespace(value=error, low=error - 0.03, high=error + 0.03),
         )
         for at, (second, error) in enumerate(zip(seconds, errors, strict=True))

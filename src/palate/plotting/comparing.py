@@ -47,7 +47,7 @@ def compared(comparison: Comparison) -> Figure:
             axis.
 
     Raises:
-        OptionError: Every recipe failed.
+        OptionError: Every recipe failed or was left out.
 
     Example:
         >>> import palate, palate.plotting
@@ -58,7 +58,7 @@ def compared(comparison: Comparison) -> Figure:
     """
     entries = [entry for entry in comparison.entries if entry.is_measured]
     if not entries:
-        raise OptionError("every recipe failed, so there is nothing to draw.")
+        raise OptionError("every recipe failed or was left out, so there is nothing to draw.")
     points, bounds = _points(comparison, entries)
     picture = Picture()
     name = comparison.measure.upper()
