@@ -21,9 +21,18 @@ import numpy as np
 import polars as pl
 
 import palate
+import palate.recipes
 
 DATA = Path(os.environ.get("PALATE_DATA", "../shared/data"))
-RECIPES = ("SparseEASE", "ImplicitALS", "Neighbors", "BPR")
+RECIPES: dict[str, palate.recipes.Recipe] = {
+    "SparseEASE()": palate.SparseEASE(),
+    "EASE()": palate.EASE(),
+    "ImplicitALS()": palate.ImplicitALS(),
+    "BPR(loss='cosine')": palate.BPR(loss="cosine"),
+    "BPR()": palate.BPR(),
+    "Neighbors()": palate.Neighbors(),
+    "Blend()": palate.Blend(),
+}
 
 
 def gowalla() -> tuple[palate.Ratings, palate.Ratings]:
@@ -46,7 +55,7 @@ def measured(data: str, recipe: str) -> dict[str, float]:
     """Recall and NDCG at 20, seconds of the fit and megabytes."""
     train, test = SETS[data]()
     begun = time.perf_counter()
-    rec = getattr(palate, recipe)().fit(train, progress=False)
+    rec = RECIPES[recipe].fit(train, progress=False)
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     report = palate.evaluate(rec, test, k=20)
@@ -84,7 +93,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--one", nargs=2, metavar=("SET", "RECIPE"), help="measure in this process, print JSON")
-    parser.add_argument("--recipes", nargs="+", default=RECIPES)
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
     parser.add_argument("--peers", metavar="PYTHON", help="measure other libraries with this Python instead")
     arguments = parser.parse_args()
     if arguments.one:
@@ -99,7 +108,7 @@ def main() -> None:
             command = [sys.executable, __file__, "--one", data, recipe]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             told = f"{found['recall']:.4f} | {found['ndcg']:.4f} | {found['seconds']:.1f} | {found['MB']:.0f}"
-            print(f"| {data} | `{recipe}()` | {told} |", flush=True)
+            print(f"| {data} | `{recipe}` | {told} |", flush=True)
 
 
 if __name__ == "__main__":
