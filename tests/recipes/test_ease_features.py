@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 import palate
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, rows_where
 from palate.errors import OptionError
 from palate.models.item_weights import check_rows
+from palate.recipes import ease_features
 from palate.recipes.closed_form import by_items
 from palate.recipes.ease_cold import alike, fill_cold, with_cold
 from palate.recipes.ease_features import UNTRIED, WEIGHTS, ItemFeatures, Setting, affordable, choose_weight, scales_of
@@ -92,6 +93,17 @@ def test_items_without_choices_are_recommended_to_those_who_like_their_kind(name
     pairs = [(tastes[int(u[1:])], kinds[int(i[1:])]) for u, i in lists.select("user", "item").rows()]
     assert np.mean([taste == kind for taste, kind in pairs if taste in present]) > 0.8
     assert rec.model.factors.are_weighted[72:79].all() and not rec.model.factors.are_weighted[79]
+
+
+@each
+def test_features_that_the_closed_form_has_no_room_for_still_say_what_items_look_like(name, likes, monkeypatch):
+    """Texts and vectors of a large catalogue: every item has each of their features."""
+    monkeypatch.setattr(ease_features, "affordable", lambda rows: rows_where(rows, np.zeros(rows.n_rows, bool)))
+    rec = RECIPES[name].fit(likes, progress=False)
+    assert rec.model.training["feature_weight"] == UNTRIED
+    assert rec.model.factors.are_weighted[72:79].all() and not rec.model.factors.are_weighted[79]
+    plain = RECIPES[name].fit(without_table(likes), progress=False)
+    np.testing.assert_allclose(weights_of(rec)[:72, :72], weights_of(plain)[:72, :72], rtol=1e-5, atol=1e-7)
 
 
 @each

@@ -30,8 +30,8 @@ BLOCK_NUMBERS = 20_000_000  # in memory at once
 def alike(features: ItemFeatures, histories: CompressedRows) -> tuple[Codes, CompressedRows]:
     """The codes of the cold items that have features, and their shares a of the items they look like, a row each."""
     counts = np.bincount(histories.indices, minlength=features.n_items)
-    roots = np.maximum(features.rows.counts, 1.0) ** (-EXPONENT / 2)
-    by_item = transpose_rows(features.rows, features.n_items)
+    roots = np.maximum(features.all_rows.counts, 1.0) ** (-EXPONENT / 2)
+    by_item = transpose_rows(features.all_rows, features.n_items)
     weighted = replace(by_item, values=(by_item.values * roots[by_item.indices]).astype(np.float32))
     cold = np.flatnonzero((counts == 0) & (by_item.counts > 0)).astype(np.int32)
     of_warm = rows_where(weighted, counts > 0)

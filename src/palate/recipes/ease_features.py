@@ -49,11 +49,14 @@ class ItemFeatures:
     """The features of the items of some ratings.
 
     Attributes:
-        rows (CompressedRows of n_features rows): The items that have each feature, and its values.
+        rows (CompressedRows of n_features rows): The items that have each feature, and its values; empty for a feature
+            of so many items that the Gram matrix would not fit into memory.
+        all_rows (CompressedRows of n_features rows): The same with these features, such as those of texts and vectors.
         n_items (int): The number of all items.
     """
 
     rows: CompressedRows
+    all_rows: CompressedRows
     n_items: int
 
     @classmethod
@@ -65,7 +68,8 @@ class ItemFeatures:
             return None
         design = learned.encode(table)
         by_item = CompressedRows(design.indptr, design.indices, design.values, None)
-        return cls(affordable(transpose_rows(by_item, learned.n_features)), table.height)
+        rows = transpose_rows(by_item, learned.n_features)
+        return cls(affordable(rows), rows, table.height)
 
     def known(self, histories: CompressedRows) -> Codes:
         """The codes of the items with choices or features, the most chosen first; then by code."""
@@ -114,7 +118,7 @@ def choose_weight(
 ) -> float:
     """How much features count, for these choices; signals: the entries of X, None if all are 1."""
     hidden = Hidden.of(histories, signals)
-    if hidden is None:
+    if hidden is None or len(features.rows.indices) == 0:
         return UNTRIED
     trial = _Trial(hidden, features, setting, n_threads)
     usual = trial.ndcg(0.0)

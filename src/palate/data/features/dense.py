@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-N_DIMENSIONS = 64  # of a text or a vector, at most
+TEXT_DIMENSIONS = 128  # at most
+VECTOR_DIMENSIONS = 64  # at most
 ROWS_PER_DIMENSION = 10  # with fewer rows, a dimension is one row's own
 MIN_ROWS = 20  # texts or vectors to learn from
 MAX_LENGTH = 10.0  # times the median length: longer vectors are shortened
@@ -80,7 +81,7 @@ class Text:
         rows = sparse_rows(replace(weights, indptr=starts), len(words))
         if rows.n < MIN_ROWS:
             return LeftOut(self.name, f"{rows.n:,} texts with words of others, where {MIN_ROWS} are needed")
-        components = principal_components(rows, min(N_DIMENSIONS, rows.n // ROWS_PER_DIMENSION))
+        components = principal_components(rows, min(TEXT_DIMENSIONS, rows.n // ROWS_PER_DIMENSION))
         if components.shape[1] == 0:
             return LeftOut(self.name, "the same words on every row that has any")
         shift = (rows.mean @ components).astype(np.float32)
@@ -153,7 +154,7 @@ class Vector:
         rows = dense_rows(np.concatenate([_shortened(block, unit)[block.lengths > 0] for block in blocks]))
         if rows.n < MIN_ROWS:
             return LeftOut(self.name, f"{rows.n:,} vectors, where {MIN_ROWS} are needed")
-        components = principal_components(rows, min(N_DIMENSIONS, rows.n // ROWS_PER_DIMENSION))
+        components = principal_components(rows, min(VECTOR_DIMENSIONS, rows.n // ROWS_PER_DIMENSION))
         if components.shape[1] == 0:
             return LeftOut(self.name, "the same value on every row that has one")
         return replace(self, unit=unit, mean=rows.mean.astype(np.float32), components=components)
