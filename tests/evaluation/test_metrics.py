@@ -340,6 +340,9 @@ def test_diversity_by_a_column_of_the_item_table():
     assert 0 < report["diversity_genres@5"] < 1
     assert report.baselines["Popularity"]["diversity_genres@10"].value > 0
     assert "diversity_genres" in str(report)
+    vectors = pl.DataFrame({"emb": [[0.5, -1.0], [2.0, 0.25]]})
+    with pytest.raises(OptionError, match="attribute='emb' is a column of vectors"):
+        list_metrics.attribute_sets(vectors, "emb")
     with pytest.raises(OptionError, match=r"attribute='genre' is not a column .* has genres, year"):
         evaluate(Recommender(model), test, attribute="genre")
     with pytest.raises(OptionError, match="there is no item table"):

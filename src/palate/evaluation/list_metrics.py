@@ -225,11 +225,14 @@ def attribute_sets(table: pl.DataFrame | None, name: str) -> NDArray[np.bool_]:
     A text may hold several classes, separated by | or ;. Raises OptionError if there is no such column.
     """
     from palate.data.features.values import parts_of
+    from palate.data.features.vectors import are_vectors
 
     if table is None or name not in table.columns:
         found = "there is no item table" if table is None else f"the item table has {', '.join(table.columns)}"
         raise OptionError(f"attribute={name!r} is not a column of the item table; {found}.")
     texts = table[name]
+    if are_vectors(texts):
+        raise OptionError(f"attribute={name!r} is a column of vectors; name one of texts, numbers, or lists of texts.")
     separator = "|" if texts.dtype.is_nested() or not _contain(texts, ";") or _contain(texts, "|") else ";"
     pairs = parts_of(texts, separator).drop_nulls()
     classes, codes = np.unique(pairs["label"].to_numpy(), return_inverse=True)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.answers.ranking import max_per
+from palate.answers.ranking.classes import item_classes
 from palate.answers.ranking.max_per import limited, limits_of
 from palate.errors import DataError, OptionError
 
@@ -116,3 +117,13 @@ def test_columns_of_noughts_and_ones_are_the_classes_of_one():
     (limit,) = limits_of({"genre": 1}, table, "item")
     assert limit.indptr.tolist() == [0, 1, 2, 5, 5, 5] and limit.classes.tolist() == [0, 1, 0, 1, 2]
     assert limit.n_classes == 3
+
+
+@pytest.mark.parametrize("kind", [pl.List(pl.Float64), pl.Array(pl.Float64, 2), pl.Struct({"x": pl.Int64})])
+def test_columns_of_vectors_hold_no_classes(kind):
+    values = [{"x": 1}, {"x": 2}] if isinstance(kind, pl.Struct) else [[0.5, -1.0], [2.0, 0.25]]
+    table = pl.DataFrame({"v": pl.Series(values, dtype=kind)})
+    with pytest.raises(DataError, match=r"^max_per: the column 'v' holds vectors .* lists of texts"):
+        limits_of({"v": 1}, table, "item")
+    with pytest.raises(DataError, match=r"^diversity_by: the column 'v' holds"):
+        item_classes(table, "v", "diversity_by", "item")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from palate.data.features.deciding import found_fields
 from palate.data.features.fields import Classes
-from palate.data.features.values import flags_of, parts_of
+from palate.data.features.values import flags_of, is_not_text, parts_of
 from palate.data.forking import check_threads
 from palate.errors import DataError, OptionError
 from palate.models.factors import Codes
@@ -69,6 +69,11 @@ def _classes_of(table: pl.DataFrame, name: str, option: str) -> tuple[NDArray[np
         return _flagged(table, name, option)
     decided = found_fields(table.select(name), ())[0]
     separator = decided.separator if isinstance(decided, Classes) else ""
+    if not separator and is_not_text(table[name].dtype):
+        raise DataError(
+            f"{option}: the column {name!r} holds vectors or other values that are no classes; name one of texts, "
+            "numbers, or lists of texts."
+        )
     pairs = parts_of(table[name], separator).drop_nulls().unique().sort("row", "label")
     codes = pairs["label"].rank("dense").cast(pl.Int32) - 1
     return pairs["row"].to_numpy(), codes.to_numpy()
