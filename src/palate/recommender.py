@@ -590,18 +590,21 @@ class Recommender:
                 items. A pair rated again replaces its old rating; counts of implicit feedback add up. A weight of 1 is
                 the average of the training; ratings of weight 0 are left out. A model of likes takes Ratings.likes()
                 of the same threshold, or pairs without counts. None: only tables are given.
-            users (frame, default None): A table of attributes of the new users. Where the model has learned from a
-                table of users, those without ratings come in too, as the table describes them.
-            items (frame, default None): The same of the new items: they can be recommended at once.
+            users (frame, mapping of columns or path, default None): A table of attributes of the new users. A model of
+                Bayes or ImplicitALS that learned from a table of users takes those without ratings too.
+            items (frame, mapping of columns or path, default None): The same for the new items. They can be recommended
+                at once. Models of EASE and SparseEASE take new items only with choices: their attributes then serve as
+                titles and filters, and the choices alone give the weights.
 
         Returns:
             Recommender: The updated model; this one stays as it is.
 
         Raises:
-            DataError: There are no new ratings, or they are on another scale.
-            OptionError: Nothing is given, the model cannot be updated (a neural net, BPR), the ratings are of another
-                kind, or there are choices of new items for a model of EASE or Neighbors(by="items"), which only a fit
-                can weight.
+            DataError: There are no new ratings, or they are on another scale. A column of a table has lists where that
+                of the fit had single values, or the other way round.
+            OptionError: Nothing is given, the model cannot be updated (a neural net, BPR), or the ratings are of
+                another kind. A table is given alone to another model than Bayes or ImplicitALS, or to one fitted
+                without such a table. There are choices of new items for Neighbors(by="items"), alone or in a Blend.
             LabelTypeError: Labels of another type than those of the model.
 
         Example:
@@ -653,7 +656,8 @@ class Recommender:
     def compact(self) -> Recommender:
         """Return the same model without its posterior draws.
 
-        The file gets smaller and the predictions stay the same; intervals then have one width for all pairs.
+        The file gets smaller and the predictions stay the same. Intervals then have one width for all pairs, and a
+        Bayes model can no longer place new users and items by attributes.
 
         Returns:
             Recommender: The smaller model.

@@ -140,3 +140,16 @@ def test_models_of_choices_take_it_and_never_recommend_it_first(recipe):
 def test_values_of_other_types_are_missing(rec):
     changed = with_items(rec.model, {"new": {"kind": ["a", "list"]}, "newer": {"kind": 3}})
     assert changed.item_table["kind"].tail(2).to_list() == [None, None]
+
+
+@pytest.mark.parametrize(("known", "given"), [(["tea", "jam"], [["tea"]]), ([["tea"], ["jam", "tea"]], ["tea|jam"])])
+def test_lists_in_place_of_single_values_are_refused_in_words(known, given):
+    likes = palate.datasets.synthetic(30, 20, 300, seed=1).likes(at_least=3)
+    likes = likes.with_items({"item": likes.item_vocabulary.labels, "kind": known * (likes.n_items // 2)})
+    choices = {"user": ["u1"], "item": ["new"]}
+    for rec in (palate.EASE().fit(likes), palate.ImplicitALS(n_factors=4).fit(likes)):
+        with pytest.raises(palate.errors.DataError, match="in the column 'kind', where the model has"):
+            rec.update(choices, items={"item": ["new"], "kind": given})
+        assert rec.update(choices, items={"item": ["new"], "kind": [None]}).n_items == likes.n_items + 1
+    with pytest.raises(palate.errors.DataError, match="give the column as it was"):
+        rec.update(items={"item": ["new"], "kind": given})

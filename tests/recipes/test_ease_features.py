@@ -157,7 +157,7 @@ def test_choices_of_described_items_arrive_by_update(name, likes, tmp_path):
     order = at_once.model.user_vocabulary.encode(known.model.user_vocabulary.labels)
     assert (order >= 0).all()
     np.testing.assert_allclose(weights_of(at_once), weights_of(known), rtol=1e-3, atol=1e-5)
-    with pytest.raises(OptionError, match="learned nothing from attributes of items"):
+    with pytest.raises(OptionError, match="cannot place new items by a table alone"):
         rec.update(items={"item": ["new"], "kind": ["tea"]})
     larger.save(tmp_path / "model.palate")
     assert palate.load(tmp_path / "model.palate").recommend("new", n=5).equals(larger.recommend("new", n=5))

@@ -303,6 +303,6 @@ def check_features(model: Model, history: CompressedRows, features: Any) -> None
         return
     what = model.user_vocabulary.what
     raise OptionError(
-        f"this model has learned nothing from attributes of {what}s, or compact() removed it; fit Bayes, or "
-        f"ImplicitALS, on ratings that have a table of them (ratings.with_{what}s)."
+        f"this model cannot place a new {what} by attributes. Bayes and ImplicitALS can, fitted on ratings that have a "
+        f"table of {what}s (ratings.with_{what}s); a Bayes model cannot any more after compact()."
     )

@@ -41,9 +41,9 @@ Mask = NDArray[np.bool_]
 def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
     """The model with new ratings, given as palate.read takes them (None: none), and tables of new users and items.
 
-    Raises OptionError for a neural net, for BPR, for ratings of another kind, and for choices of new items of a model
-    with item-item weights. Raises DataError if there are no ratings or they are on another scale, and LabelTypeError
-    for labels of another type.
+    Raises OptionError for a neural net, for BPR, for ratings of another kind, and for choices of new items of
+    Neighbors by items. Raises DataError if there are no ratings, if they are on another scale or if a column has lists
+    where the model has single values, and LabelTypeError for labels of another type.
     """
     _check_updatable(model)
     if ratings is None:
@@ -64,16 +64,32 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
             given = given._joined(joined_table(table, vocabulary, strict=True, unrated="keep", may_all_be_new=True))
         elif table is not None:
             given = join(given, table)
+    _check_forms(given.user_table, model.user_table, "users")
+    _check_forms(given.item_table, model.item_table, "items")
     return with_described(model if ratings is None else _updated(model, given), given)
 
 
 def _check_learns(table: Any, info: SideInfo | None, what: str) -> None:
-    """Raise OptionError for a table without ratings where the model has learned nothing from such a table."""
+    """Raise OptionError for a table without ratings where the model has no link from such a table."""
     if table is not None and unrated_of(info) == "drop":
         raise OptionError(
-            f"this model has learned nothing from attributes of {what}, so a table alone tells it nothing of new ones: "
-            f"fit Bayes or ImplicitALS on ratings.with_{what}(...), or give ratings of them."
+            f"this model cannot place new {what} by a table alone. Bayes and ImplicitALS can, fitted on "
+            f"ratings.with_{what}(...); with any other recipe, fit again, or give ratings of the new {what}."
         )
+
+
+def _check_forms(table: pl.DataFrame | None, known: pl.DataFrame | None, what: str) -> None:
+    """Raise DataError where a column has lists and the model has single values in it, or the other way round."""
+    if table is None or known is None:
+        return
+    for column in table:
+        given, kind = column.dtype, known.schema.get(column.name)
+        if kind is not None and given.is_nested() != kind.is_nested() and column.null_count() < len(column):
+            has, wants = ("lists", "single values") if given.is_nested() else ("single values", "lists")
+            raise DataError(
+                f"the table of {what} has {has} in the column {column.name!r}, where the model has {wants}: give the "
+                f"column as it was in the table of the fit, or leave it out."
+            )
 
 
 def _updated(model: Model, ratings: Ratings) -> Model:
