@@ -10,7 +10,7 @@ from palate.errors import OptionError
 from palate.models.item_weights import check_rows
 from palate.recipes import ease_features
 from palate.recipes.closed_form import by_items
-from palate.recipes.ease_cold import alike, fill_cold, with_cold
+from palate.recipes.ease_cold import TRUST, alike, fill_cold, with_cold
 from palate.recipes.ease_features import UNTRIED, WEIGHTS, ItemFeatures, Setting, affordable, choose_weight, scales_of
 
 KINDS = ["tea", "jam", "milk", "bun"]
@@ -192,13 +192,13 @@ def test_a_table_without_features_is_no_table(likes):
     assert ItemFeatures.of(likes.with_items(pl.DataFrame({"name": [f"x{n}q" for n in range(80)]}))) is None
 
 
-def test_a_cold_item_has_the_mean_score_of_the_items_it_looks_like(likes):
+def test_a_cold_item_has_half_the_mean_score_of_the_items_it_looks_like(likes):
     """With one column of kinds all cosines are 1: the mean over all items of its kind, the item itself counting 1."""
     rec = RECIPES["EASE"].fit(likes, progress=False)
     kinds, W = np.array(likes.item_table["kind"].to_list()), rec.model.factors.weights.astype(np.float64)
     for cold in (72, 75, 78):
         like = np.flatnonzero(kinds[:72] == kinds[cold])
-        wanted = (W[:, like] + np.eye(80)[:, like]).mean(axis=1)
+        wanted = TRUST * (W[:, like] + np.eye(80)[:, like]).mean(axis=1)
         wanted[cold] = 0
         np.testing.assert_allclose(W[:, cold], wanted, atol=1e-5)
 
@@ -209,7 +209,7 @@ def test_columns_of_cold_items_are_the_same_in_both_kinds_of_weights(likes):
     weights = (rng.standard_normal((80, 80)) * (rng.random((80, 80)) < 0.3)).astype(np.float32)
     cold, shares = alike(features, histories)
     assert cold.tolist() == list(range(72, 79))
-    np.testing.assert_allclose(dense(shares, 80).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(dense(shares, 80).sum(axis=1), TRUST, rtol=1e-5)
     users, items = np.nonzero(weights)
     sparse = CompressedRows.of(users.astype(np.int32), items.astype(np.int32), weights[users, items], None, 80)
     sparse = with_cold(sparse, cold, shares)

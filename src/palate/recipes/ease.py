@@ -54,7 +54,7 @@ class EASE(Recipe):
 
     With a table of items, X has a row more for each feature of the table, which holds the items that have it, so
     that items that look alike get weights too. How much such a row weighs, beside a user, is chosen by hidden choices
-    of the training data. An item without choices has the mean score of the items that it looks like.
+    of the training data. An item without choices has half the mean score of the items that it looks like.
 
     Parameters:
         weight_decay (float or None, default None): Regularisation, above 0. None: the one that ranks best what is

@@ -3,10 +3,10 @@
 With a_ci the cosine of the features of a cold item c and an item i with choices, over the N_ALIKE items with the
 largest, the weights from the items j to c are
 
-    B_jc = sum_i a_ci (B_ji + 1 if i = j, else 0) / sum_i a_ci
+    B_jc = TRUST sum_i a_ci (B_ji + 1 if i = j, else 0) / sum_i a_ci
 
-so its score is the mean score of the items that it looks like, and a choice of one of these counts as a score of 1 of
-it. What the closed form itself gives to a cold item rests on features alone, and ranks worse (docs/decisions.md).
+so its score is a part of the mean score of the items that it looks like, where a choice of one of these counts as a
+score of 1. Only a part, since what nobody has chosen is chosen less than what it looks like. What the closed form itself gives to a cold item rests on features alone, and ranks worse (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from palate.models.history_factors import cosines
 from palate.models.row_blocks import row_blocks
 from palate.recipes.ease_features import EXPONENT, ItemFeatures
 
+TRUST = 0.5  # in what an item looks like, beside what is chosen
 N_ALIKE = 120  # items that a cold item takes its weights from
 N_KEPT = 1000  # of the weights to a cold item, in a sparse matrix
 BLOCK_NUMBERS = 20_000_000  # in memory at once
@@ -39,7 +40,7 @@ def alike(features: ItemFeatures, histories: CompressedRows) -> tuple[Codes, Com
     found, cosine = cosines(take_rows(weighted, cold), np.full(len(cold), -1, np.int32), of_warm, len(roots), n)
     is_item = (found >= 0) & (cosine > 0)
     shares = np.where(is_item, cosine, 0)
-    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
+    shares *= TRUST / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
     owners = np.repeat(np.arange(len(cold), dtype=np.int32), is_item.sum(axis=1))
     rows = CompressedRows.of(owners, found[is_item], shares[is_item].astype(np.float32), None, len(cold))
     return cold, replace(rows, weights=None)

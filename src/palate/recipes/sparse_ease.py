@@ -55,7 +55,7 @@ class SparseEASE(Recipe):
 
     With a table of items, X has a row more for each feature of the table, which holds the items that have it, so
     that items that look alike get weights too. How much such a row weighs, beside a user, is chosen by hidden choices
-    of the training data. An item without choices has the mean score of the items that it looks like.
+    of the training data. An item without choices has half the mean score of the items that it looks like.
 
     What is not given is chosen by hidden choices of the training data. Where fewer than 100 users have five choices, it
     is a weight_decay of 40 times the mean of x^2, a user_exponent of 0.5 and an item_exponent of 0. The fit's training
