@@ -6,7 +6,8 @@ largest, the weights from the items j to c are
     B_jc = TRUST sum_i a_ci (B_ji + 1 if i = j, else 0) / sum_i a_ci
 
 so its score is a part of the mean score of the items that it looks like, where a choice of one of these counts as a
-score of 1. Only a part, since what nobody has chosen is chosen less than what it looks like. What the closed form itself gives to a cold item rests on features alone, and ranks worse (docs/decisions.md).
+score of 1: only a part, since what nobody has chosen is chosen less than what it looks like. What the closed form
+itself gives to a cold item rests on features alone, and ranks worse (docs/decisions.md).
 """
 
 from __future__ import annotations
