@@ -89,9 +89,9 @@ def test_unknown_classes_and_fields(rec):
     "recipe", [palate.Bayes(n_sweeps=4, features=False), palate.ALS(n_factors=2), palate.Mean()], ids=repr
 )
 def test_a_model_without_attributes_takes_none(recipe, data):
-    with pytest.raises(OptionError, match=r"nothing from attributes of users.*ratings\.with_users"):
+    with pytest.raises(OptionError, match=r"cannot place a new user by attributes.*ratings\.with_users"):
         recipe.fit(data).fold_in({"i1": 4.0}, features={"job": "cook"})
-    with pytest.raises(OptionError, match="attributes of items"):
+    with pytest.raises(OptionError, match=r"cannot place a new item by attributes.*ratings\.with_items"):
         recipe.fit(data).fold_in({"u1": 4.0}, side="item", features={})
 
 
@@ -102,7 +102,7 @@ def test_a_compact_model_has_no_links(rec, tmp_path):
         why = compact.explain(user, "i3")
         assert_adds_up(why)
         assert why.known == {}
-    with pytest.raises(OptionError, match=r"compact\(\) removed it"):
+    with pytest.raises(OptionError, match=r"any more after compact\(\)"):
         compact.fold_in({}, features={"job": "cook"})
     compact.save(tmp_path / "compact.palate")
     assert (
