@@ -498,3 +498,9 @@ def test_list_lengths_are_sorted_and_lie_between_one_and_a_million():
 @pytest.mark.parametrize(("ks", "k"), [((5, 10), 10), ((3,), 3), ((8, 12), 8), ((1, 11, 100), 11)])
 def test_models_are_compared_at_the_length_nearest_to_ten(ks, k):
     assert main_measure(ks) == f"ndcg@{k}"
+
+
+def test_lists_have_as_many_items_as_they_are_long_and_not_as_there_are_users():
+    lists, shares = np.array([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]], np.int32), np.array([0.5, 0.25, 0.125, 0.5, 0.25])
+    for k, found in zip((3, 5), list_metrics.novelty(lists, (3, 5), shares), strict=True):
+        np.testing.assert_allclose(found, (-np.log2(shares[lists[:, :k]])).mean(axis=1))
