@@ -81,6 +81,22 @@ def test_fit_is_the_same_as_in_python(here, rec):
     np.testing.assert_array_equal(ids.item_factors, library.load(here / "ids.palate").item_factors)
 
 
+def test_update_takes_tables_of_what_is_new_with_ratings_and_without(here, rec, tmp_path):
+    write(tmp_path / "new.csv", [("item", "title", "kinds"), (901, "Thing 901", "tea"), (902, "Thing 902", "jam")])
+    write(tmp_path / "more.csv", [("user", "item", "rating"), (1, 901, 5)])
+    model, items = str(here / "all.palate"), ["--items", "new.csv"]
+    answer("update", model, *items, "-o", "tables.palate", cwd=tmp_path)
+    told = library.load(tmp_path / "tables.palate")
+    assert set(told.model.item_vocabulary.labels.tolist()) >= {"901", "902"}
+    np.testing.assert_array_equal(told.item_factors, rec.update(items=tmp_path / "new.csv").item_factors)
+    answer("update", model, "more.csv", *items, "-o", "both.palate", cwd=tmp_path)
+    both = library.load(tmp_path / "both.palate")
+    assert len(both.model.history.indices) == len(told.model.history.indices) + 1
+    assert both.n_items == told.n_items
+    assert "--items" in refused("update", model, "-o", "none.palate", cwd=tmp_path)
+    assert "table alone" in refused("update", str(here / "bias.palate"), *items, "-o", "none.palate", cwd=tmp_path)
+
+
 def test_what_a_fit_cannot_learn_is_refused(here):
     (here / "untimed.csv").write_text("user,item,rating\n1,1,3\n1,2,4\n2,1,5\n")
     fine = "\n".join(f"{user},{item},{1 + (user * 7 + item) / 100}" for user in range(9) for item in range(9))

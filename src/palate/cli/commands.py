@@ -95,19 +95,33 @@ def fit(
 @opt.takes("reading", opt.READ_OPTIONS)
 def update(
     model: par.ModelFile,
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help="New ratings; their users and items may be new.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="[RATINGS]", help="New ratings; their users and items may be new.")
+    ] = None,
     *,
     out: par.ModelOut,
     json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """Add new ratings to a model, much faster than a new fit. A pair that is rated again gets the new rating."""
+    """Add new ratings to a model, much faster than a new fit. A pair that is rated again gets the new rating.
+
+    Without ratings, --items and --users name new items and users, for a model that learned from such tables.
+    """
     from palate.cli.lists import in_kind_of
 
-    printing.check_place(out, data)
+    tables = {name: reading.pop(name) for name in ("users", "items") if reading.get(name) is not None}
+    if data is None and not tables:
+        raise OptionError("give new ratings, or tables of what is new with --items and --users.")
     rec = load_model(model)
+    if data is None:
+        printing.check_folder(out)
+        updated = rec.update(**tables)
+        updated.save(out)
+        _print_fit(updated, out, 0, None, json, {})
+        return
+    printing.check_place(out, data)
     new = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
-    updated = rec.update(new)
+    updated = rec.update(new, **tables)
     updated.save(out)
     _print_fit(updated, out, len(new), None, json, new.report.reading)
 
