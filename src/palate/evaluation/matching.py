@@ -73,10 +73,14 @@ def learned_from(recommender: Recommender, users: Codes, items: Codes) -> NDArra
     known = (users >= 0) & (items >= 0)
     if not known.any():
         return known
-    owners = np.unique(users[known])
+    owners = np.flatnonzero(np.bincount(users[known])).astype(np.int32)
     history, n_items = take_rows(recommender.model.history, owners), recommender.n_items
-    cells = owners[row_codes(history)].astype(np.int64) * n_items + history.indices
-    return known & np.isin(users.astype(np.int64) * n_items + items, cells)
+    cells = np.sort(owners[row_codes(history)].astype(np.int64) * n_items + history.indices)
+    if len(cells) == 0:
+        return np.zeros(len(users), bool)
+    pairs = users.astype(np.int64) * n_items + items
+    found: NDArray[np.bool_] = cells[np.minimum(np.searchsorted(cells, pairs), len(cells) - 1)] == pairs
+    return known & found
 
 
 @dataclass(frozen=True)
