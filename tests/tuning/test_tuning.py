@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 import palate
@@ -365,3 +366,17 @@ def test_without_optuna_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(OptionError, match=r"pip install 'palate\[tune\]'"):
         palate.tune(RECIPE, PLAYS)
+
+
+def test_a_candidate_with_a_table_is_measured_as_it_is_fitted():
+    kinds = pl.DataFrame({"item": PLAYS.item_vocabulary.labels, "kind": ["a", "b", "c", "d"] * (PLAYS.n_items // 4)})
+    train, valid = palate.split_within_users(PLAYS.with_items(kinds), test=0.2, seed=0)
+    recipe = palate.ImplicitALS(n_factors=4, n_sweeps=3, weight_decay=0.05)
+    measured = {}
+    for each in (recipe, replace(recipe, features=False)):
+        candidate = Candidate({}, each, train, 3)
+        candidate.measure(1, valid, "ndcg@10")
+        report = palate.evaluate(each.fit(train, progress=False), valid, k=10, baselines=False, n_bootstrap=1)
+        assert candidate.value == pytest.approx(report["ndcg@10"])
+        measured[each.features] = candidate.value
+    assert measured[True] != measured[False]

@@ -142,6 +142,17 @@ class ImplicitALS(Recipe):
         widest = self if self.n_factors is not None else replace(self, n_factors=N_WIDE)
         return Recipe.bytes_needed(widest, ratings)
 
+    def learns_from_tables(self, ratings: Ratings) -> bool:
+        """Tell whether a fit learns from tables too, which sweeps() does not.
+
+        Parameters:
+            ratings (Ratings): What a fit would learn from.
+
+        Returns:
+            bool: True with features=True and a table of users or of items.
+        """
+        return self.features and (ratings.user_table is not None or ratings.item_table is not None)
+
     def resolved(self, ratings: Ratings) -> ImplicitALS:
         """Return the recipe with the values that a fit uses in place of options left at None.
 

@@ -37,7 +37,10 @@ class Candidate:
     def __post_init__(self) -> None:
         found = [name for name in PASSES if getattr(self.recipe, name, None) is not None]
         self.passes_option = found[0] if found else None
-        self._resume = _resumable(self.recipe, self.ratings) if isinstance(self.recipe, ImplicitALS) else None
+        recipe, ratings = self.recipe, self.ratings
+        self._resume = None
+        if isinstance(recipe, ImplicitALS) and not recipe.learns_from_tables(ratings):
+            self._resume = _resumable(recipe, ratings)
 
     @property
     def has_passes(self) -> bool:
