@@ -37,18 +37,11 @@ VECTORS_LEARNED = 20_000  # vectors that the directions are learned from, evenly
 NONE = np.zeros((0, 0), np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class Text:
-    """A field of texts: the principal components of the TF-IDF weights of their words."""
+class _OfComponents:
+    """What fields of principal components of one column have in common."""
 
     name: str
-    words: tuple[str, ...] = ()
-    idf: Floats = field(default_factory=lambda: NONE.ravel())  # (n_words,)
-    components: Floats = field(default_factory=lambda: NONE)  # (n_words, d)
-    shift: Floats = field(default_factory=lambda: NONE.ravel())  # (d,), taken from each row
-
-    def __str__(self) -> str:
-        return f"text, {_dimensions(self)} of {len(self.words):,} words"
+    components: Floats
 
     def __eq__(self, other: object) -> bool:
         return _are_equal(self, other)
@@ -67,6 +60,24 @@ class Text:
     def sources(self) -> tuple[str, ...]:
         """The column of the table."""
         return (self.name,)
+
+    def column_from(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The column of the field, from rows given as mappings."""
+        return [row.get(self.name) for row in rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Text(_OfComponents):
+    """A field of texts: the principal components of the TF-IDF weights of their words."""
+
+    name: str
+    words: tuple[str, ...] = ()
+    idf: Floats = field(default_factory=lambda: NONE.ravel())  # (n_words,)
+    components: Floats = field(default_factory=lambda: NONE)  # (n_words, d)
+    shift: Floats = field(default_factory=lambda: NONE.ravel())  # (d,), taken from each row
+
+    def __str__(self) -> str:
+        return f"text, {_dimensions(self)} of {len(self.words):,} words"
 
     def learned(self, table: pl.DataFrame, limits: Limits) -> Field:
         """The field with the words and directions of its texts."""
@@ -99,17 +110,13 @@ class Text:
             n_unknown += int((~known).sum())
         return _entries(rows, blocks, n_unknown)
 
-    def column_from(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """The column of the field, from rows given as mappings."""
-        return [row.get(self.name) for row in rows]
-
     @cached_property
     def _codes(self) -> pl.DataFrame:
         return codes_of(self.words)
 
 
 @dataclass(frozen=True, eq=False)
-class Vector:
+class Vector(_OfComponents):
     """A field of vectors of one length: their principal components. A zero vector is a missing one."""
 
     name: str
@@ -119,24 +126,6 @@ class Vector:
 
     def __str__(self) -> str:
         return f"vectors of {len(self.mean):,} numbers, {_dimensions(self)}"
-
-    def __eq__(self, other: object) -> bool:
-        return _are_equal(self, other)
-
-    @property
-    def names(self) -> list[str]:
-        """Feature names "field 1", "field 2" and so on."""
-        return [f"{self.name} {at + 1}" for at in range(self.components.shape[1])]
-
-    @property
-    def heading(self) -> str:
-        """Name of the field in explanations."""
-        return self.name
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The column of the table."""
-        return (self.name,)
 
     def learned(self, table: pl.DataFrame, _limits: Limits) -> Field:
         """The field with the directions of its vectors."""
@@ -169,10 +158,6 @@ class Vector:
                 n_unknown += int(block.incomplete.sum())
         return _entries(np.arange(len(column)), blocks, n_unknown)
 
-    def column_from(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """The column of the field, from rows given as mappings."""
-        return [row.get(self.name) for row in rows]
-
 
 def _shortened(block: Vectors, unit: float) -> Floats:
     """The vectors in units of the median length, at most MAX_LENGTH long, (n, m)."""
@@ -191,7 +176,7 @@ def _entries(rows: NDArray[np.int64], blocks: list[Floats], n_unknown: int) -> E
     return Entries(rows[at], features, dense[at, features].astype(np.float64), n_unknown)
 
 
-def _are_equal(field: Text | Vector, other: object) -> bool:
+def _are_equal(field: Any, other: object) -> bool:
     if type(field) is not type(other):
         return False
     return all(np.array_equal(getattr(field, part.name), getattr(other, part.name)) for part in fields(field))
