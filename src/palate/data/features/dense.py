@@ -44,7 +44,9 @@ class _OfComponents:
     components: Floats
 
     def __eq__(self, other: object) -> bool:
-        return _are_equal(self, other)
+        if not isinstance(self, Text | Vector) or type(other) is not type(self):
+            return False
+        return all(np.array_equal(getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
 
     @property
     def names(self) -> list[str]:
@@ -174,12 +176,6 @@ def _entries(rows: NDArray[np.int64], blocks: list[Floats], n_unknown: int) -> E
     np.clip(dense, -MAX_LENGTH, MAX_LENGTH, out=dense)
     at, features = np.nonzero(dense)
     return Entries(rows[at], features, dense[at, features].astype(np.float64), n_unknown)
-
-
-def _are_equal(field: Any, other: object) -> bool:
-    if type(field) is not type(other):
-        return False
-    return all(np.array_equal(getattr(field, part.name), getattr(other, part.name)) for part in fields(field))
 
 
 def _dimensions(of: Text | Vector) -> str:
