@@ -105,9 +105,9 @@ def test_the_words_of_25_000_articles_are_few_numbers(tmp_path):
 
     table = pl.read_parquet(folder_of("citeulike-t") / "items.parquet")
     features = Features.learned(table.select("words"))
-    assert features.report["words"].startswith("text, 64 dimensions of ")
+    assert features.report["words"].startswith("text, 128 dimensions of ")
     design = features.encode(table)
-    assert design.shape == (25_975, 64)
+    assert design.shape == (25_975, 128)
     assert (np.diff(design.indptr) > 0).mean() > 0.99
     sample = table[:: table.height // 50]
     np.testing.assert_allclose(features.encode(sample).to_dense(), design.to_dense()[:: table.height // 50], atol=1e-6)

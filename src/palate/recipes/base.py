@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.order import oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
@@ -116,7 +117,7 @@ class Recipe(ABC):
         with monitor, single_threaded_blas():
             trained = self._fit_or_explain(ratings, monitor)
         return Recommender.from_training(
-            ratings,
+            oldest_first(ratings) if ratings.is_implicit else ratings,
             **vars(trained),
             predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},

@@ -117,7 +117,7 @@ class Features:
 
         Categorical: texts, truth values and whole numbers with few values. Multi-valued: lists, texts with | ; or ,
         between values, and three or more neighboring columns of 0 and 1. Continuous: other numbers, years, dates and
-        the years in titles such as "Alien (1979)". Text: columns of sentences, whose words become 64 dimensions at
+        the years in titles such as "Alien (1979)". Text: columns of sentences, whose words become 128 dimensions at
         most. Vectors: lists of decimals of one length, likewise. Left out: constant columns, and those where most rows
         have a value of their own (names, ids, addresses).
 
