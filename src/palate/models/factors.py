@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, row_codes
+from palate.errors import OptionError
 from palate.kernels import expect_truncated, predict_pairs, solve_rows
+from palate.models.fading import Fading
 from palate.models.least_squares import LeastSquares
 from palate.models.ordinal import OrderedSteps
 from palate.models.row_blocks import row_blocks
@@ -100,6 +102,12 @@ def empirical_prior(vectors: Floats, alpha: float) -> Prior:
     return Prior(precision.astype(np.float32), mean.astype(np.float32), alpha)
 
 
+NOT_FADED = (
+    "recent= weighs the events of a user, and this model cannot: models of EASE, SparseEASE, ImplicitALS, Neighbors "
+    "fitted to implicit feedback, and blends of these can."
+)
+
+
 @dataclass(frozen=True)
 class Factors:
     """User and item vectors, with the bias in the last column, in units of `scale` around `mean`.
@@ -116,6 +124,8 @@ class Factors:
         steps (OrderedSteps, default None): The rating steps of an ordered probit and its cut points, in score units.
         score_variance (float, default 0.0): With steps: the typical variance of a score, in squared score units.
     """
+
+    reads_order: ClassVar[bool] = False  # True if a history may hold an item twice, as events of their own
 
     mean: float
     users: Floats
@@ -270,6 +280,15 @@ class Factors:
         cuts = root * self.steps.cuts.astype(np.float32)
         latents: Floats = expect_truncated(scores, self.steps.steps_of(histories.values), cuts) / root
         return latents
+
+    def faded(self, fading: Fading) -> Factors:  # noqa: ARG002
+        """Return factors that answer with this fading of events, whatever they learned with. Raise OptionError."""
+        raise OptionError(NOT_FADED)
+
+    @property
+    def fades_by_age(self) -> bool:
+        """True if these factors, or parts of them, weigh events by their age."""
+        return False
 
     def transposed(self) -> Factors:
         """Return the same factors with users and items exchanged."""
