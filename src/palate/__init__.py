@@ -30,6 +30,7 @@ _HOMES = {
     "Ratings": "data.ratings",
     "Recommender": "recommender",
     "SGD": "recipes",
+    "Sequence": "recipes",
     "SparseEASE": "recipes",
     "Vocabulary": "data.vocabulary",
     "check": "data.checking",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
         Mean,
         Neighbors,
         Popularity,
+        Sequence,
         SparseEASE,
     )
     from palate.recommender import Recommender, load
@@ -99,6 +101,7 @@ __all__ = [
     "Popularity",
     "Ratings",
     "Recommender",
+    "Sequence",
     "SparseEASE",
     "Vocabulary",
     "check",

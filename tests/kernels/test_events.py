@@ -18,12 +18,15 @@ def histories(n_users, n_items, seed, longest=12):
     return indptr, rng.integers(0, n_items, indptr[-1]).astype(np.int32)
 
 
-@given(st.integers(1, 8), st.integers(1, 12), st.integers(1, 15), st.integers(0, 10**6), st.integers(1, 3))
-def test_grams_of_events_are_those_of_the_reference(n_users, n_items, length, seed, n_threads):
+@given(
+    *(st.integers(1, 8), st.integers(1, 12), st.integers(1, 15), st.integers(0, 10**6)), st.integers(1, 3),
+    st.integers(0, 5),
+)  # fmt: skip
+def test_grams_of_events_are_those_of_the_reference(n_users, n_items, length, seed, n_threads, k):
     indptr, items = histories(n_users, n_items, seed)
     memory = np.random.default_rng(seed).integers(0, 4, length).astype(np.float32)  # whole numbers: exact sums
-    found = kernels.event_grams(indptr, items, memory, n_items=n_items, n_threads=n_threads)
-    expected = reference.event_grams(indptr, items, memory, n_items=n_items)
+    found = kernels.event_grams(indptr, items, memory, n_items=n_items, k=k, n_threads=n_threads)
+    expected = reference.event_grams(indptr, items, memory, n_items=n_items, k=k)
     np.testing.assert_array_equal(found[1], expected[1])
     for rows, others in ((found[0], expected[0]), (found[2], expected[2])):
         np.testing.assert_array_equal(dense(*rows, n_items), dense(*others, n_items))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from palate.recommender import Recommender
 
 RECIPES = (
-    *("Bayes", "ALS", "SGD", "Bias", "Mean", "Blend", "ImplicitALS", "EASE", "SparseEASE", "Neighbors", "BPR"),
-    "Popularity",
+    *("Bayes", "ALS", "SGD", "Bias", "Mean", "Blend", "ImplicitALS", "EASE", "SparseEASE", "Sequence"),
+    *("Neighbors", "BPR", "Popularity"),
 )
 TUNABLE = (
     "Bayes",
@@ -27,6 +27,7 @@ TUNABLE = (
     "ImplicitALS",
     "EASE",
     "SparseEASE",
+    "Sequence",
     "Neighbors",
     "BPR",
 )  # the recipes that palate.tune has a search space for

@@ -47,15 +47,7 @@ std::vector<float> overlaps_of(const float* memory, int64_t length) {
   return overlaps;
 }
 
-int64_t count_past_row(const EventProblem& p, int64_t item, SparseRow& scratch) {
-  for_pairs(p, item, [&](int32_t other, float) {
-    if (other < item) scratch.touch(other);
-  });
-  return scratch.count();
-}
-
-void fill_past_row(const EventProblem& p, int64_t item, SparseRow& scratch, int32_t* columns, float* values,
-                   float* diagonal) {
+void fill_past_row(const EventProblem& p, int64_t item, SparseRow& scratch, SparseEntries& entries, float* diagonal) {
   float own = 0.0f;
   for_pairs(p, item, [&](int32_t other, float value) {
     if (other < item)
@@ -64,17 +56,14 @@ void fill_past_row(const EventProblem& p, int64_t item, SparseRow& scratch, int3
       own += value;
   });
   *diagonal = own;
-  scratch.write(item, columns, values);
+  scratch.write(item, entries);
 }
 
-int64_t count_before_row(const EventProblem& p, int64_t item, SparseRow& scratch) {
-  for_past(p, item, [&](int32_t other, float) { scratch.touch(other); });
-  return scratch.count();
-}
-
-void fill_before_row(const EventProblem& p, int64_t item, SparseRow& scratch, int32_t* columns, float* values) {
+void fill_before_row(const EventProblem& p, int64_t item, int64_t k, const float* diagonal, SparseRow& scratch,
+                     SparseEntries& entries) {
   for_past(p, item, [&](int32_t other, float value) { scratch.add(other, value); });
-  scratch.write(p.n_items, columns, values);
+  scratch.keep_best(k, [&](int32_t other, float value) { return diagonal[other] > 0 ? value * value / diagonal[other] : 0.0f; });
+  scratch.write(p.n_items, entries);
 }
 
 }  // namespace palate

@@ -27,13 +27,12 @@ struct EventProblem {
 // The sums overlaps of a memory, (length, length + 1).
 std::vector<float> overlaps_of(const float* memory, int64_t length);
 
-// Row `item` of the gram, columns before the item: how many entries; columns, rising, and values.
-int64_t count_past_row(const EventProblem& p, int64_t item, SparseRow& scratch);
-void fill_past_row(const EventProblem& p, int64_t item, SparseRow& scratch, int32_t* columns, float* values,
-                   float* diagonal);
+// Appends row `item` of the gram, columns before the item, and writes its diagonal.
+void fill_past_row(const EventProblem& p, int64_t item, SparseRow& scratch, SparseEntries& entries, float* diagonal);
 
-// Row `item` of the transposed transitions: the items that came before events of this one.
-int64_t count_before_row(const EventProblem& p, int64_t item, SparseRow& scratch);
-void fill_before_row(const EventProblem& p, int64_t item, SparseRow& scratch, int32_t* columns, float* values);
+// Appends row `item` of the transposed transitions: the items that came before events of this one. Where there are more
+// than k, those that came before it most, for how much they are in any past: the largest T_ij^2 / diagonal_i.
+void fill_before_row(const EventProblem& p, int64_t item, int64_t k, const float* diagonal, SparseRow& scratch,
+                     SparseEntries& entries);
 
 }  // namespace palate

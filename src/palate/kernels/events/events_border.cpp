@@ -47,6 +47,8 @@ Parameters:
     items (int32 array (n_events,)): The item of each event, each user's oldest first.
     memory (float32 array (length,)): What an event counts when it is the last, the last but one, ...; 1 to 1024 long.
     n_items (int): More than every item.
+    k (int, default 0): How many entries a row of T' may have; 0: any number. The ones with the largest T_ij^2 / G_ii,
+        of equal ones the lower items.
     n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.
 
 Returns:
@@ -55,16 +57,18 @@ Returns:
 
 Raises:
     TypeError: An array has another dtype, shape or layout.
-    ValueError: An indptr does not rise from 0 to the number of entries, or memory is empty, too long or not finite.
+    ValueError: An indptr does not rise from 0 to the number of entries, memory is empty, too long or not finite, or k < 0.
     IndexError: An item is out of range.)";
 
-nb::tuple event_grams(const Array& indptr, const Array& items, const Array& memory, int64_t n_items, int n_threads) {
+nb::tuple event_grams(const Array& indptr, const Array& items, const Array& memory, int64_t n_items, int64_t k,
+                      int n_threads) {
   const int64_t n_users = rows_of(indptr), length = static_cast<int64_t>(memory.size());
   if (n_items < 1 || n_items > INT32_MAX) throw nb::value_error("n_items must be between 1 and 2^31 - 1");
   const Rows rows = checked_matrix(indptr, items, {}, n_users, n_items);
   const float* weights = checked<float>(memory, "memory", {length});
   if (length < 1 || length > kLongest) throw nb::value_error("memory must hold between 1 and 1024 numbers");
   check_not_negative(weights, length, "memory");
+  if (k < 0) throw nb::value_error("k must be 0 (all) or more");
   const int threads = checked_threads(n_threads);
   const std::vector<float> overlaps = overlaps_of(weights, length);
   const Places places(rows, n_users, n_items);
@@ -72,24 +76,20 @@ nb::tuple event_grams(const Array& indptr, const Array& items, const Array& memo
       n_users, n_items,         rows.indptr[n_users], rows.indptr,          rows.indices,       weights,
       length,  overlaps.data(), places.begin.data(),  places.events.data(), places.users.data()};
   const Owned<float> diagonal(n_items);
-  const nb::tuple below = sparse_rows(
-      n_items, n_items, threads, [&](int64_t item, SparseRow& own) { return count_past_row(p, item, own); },
-      [&](int64_t item, SparseRow& own, int32_t* columns, float* values) {
-        fill_past_row(p, item, own, columns, values, diagonal.data + item);
-      });
-  const nb::tuple before = sparse_rows(
-      n_items, n_items, threads, [&](int64_t item, SparseRow& own) { return count_before_row(p, item, own); },
-      [&](int64_t item, SparseRow& own, int32_t* columns, float* values) {
-        fill_before_row(p, item, own, columns, values);
-      });
+  const nb::tuple below = sparse_rows(n_items, n_items, threads, [&](int64_t item, SparseRow& own, SparseEntries& to) {
+    fill_past_row(p, item, own, to, diagonal.data + item);
+  });
+  const nb::tuple before = sparse_rows(n_items, n_items, threads, [&](int64_t item, SparseRow& own, SparseEntries& to) {
+    fill_before_row(p, item, k == 0 ? n_items : k, diagonal.data, own, to);
+  });
   return nb::make_tuple(below, diagonal.array({n_items}), before);
 }
 
 }  // namespace
 
 void add_events(nb::module_& m) {
-  m.def("event_grams", &event_grams, "indptr"_a, "items"_a, "memory"_a, nb::kw_only(), "n_items"_a, "n_threads"_a = 0,
-        kDoc);
+  m.def("event_grams", &event_grams, "indptr"_a, "items"_a, "memory"_a, nb::kw_only(), "n_items"_a, "k"_a = 0,
+        "n_threads"_a = 0, kDoc);
 }
 
 }  // namespace palate

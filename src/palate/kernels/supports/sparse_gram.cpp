@@ -20,14 +20,7 @@ void for_products(const GramProblem& p, int64_t row, Visit visit) {
 
 }  // namespace
 
-int64_t SparseRow::count() {
-  const auto n = static_cast<int64_t>(touched.size());
-  for (const int32_t column : touched) seen[static_cast<size_t>(column)] = 0;
-  touched.clear();
-  return n;
-}
-
-void SparseRow::write(int64_t end, int32_t* columns, float* values) {
+void SparseRow::write(int64_t end, SparseEntries& entries) {
   constexpr int64_t kDense = 16;  // a row with more than this share of the columns is read off instead of sorted
   if (kDense * static_cast<int64_t>(touched.size()) > end) {
     touched.clear();
@@ -37,22 +30,16 @@ void SparseRow::write(int64_t end, int32_t* columns, float* values) {
     std::sort(touched.begin(), touched.end());
   }
   for (const int32_t column : touched) {
-    *columns++ = column;
-    *values++ = sums[static_cast<size_t>(column)];
-    sums[static_cast<size_t>(column)] = 0.0f;
-    seen[static_cast<size_t>(column)] = 0;
+    entries.columns.push_back(column);
+    entries.values.push_back(sums[static_cast<size_t>(column)]);
+    clear(column);
   }
   touched.clear();
 }
 
-int64_t count_gram_row(const GramProblem& p, int64_t row, SparseRow& scratch) {
-  for_products(p, row, [&](int32_t column, float) { scratch.touch(column); });
-  return scratch.count();
-}
-
-void fill_gram_row(const GramProblem& p, int64_t row, SparseRow& scratch, int32_t* columns, float* values) {
+void fill_gram_row(const GramProblem& p, int64_t row, SparseRow& scratch, SparseEntries& entries) {
   for_products(p, row, [&](int32_t column, float product) { scratch.add(column, product); });
-  scratch.write(row, columns, values);
+  scratch.write(row, entries);
 }
 
 }  // namespace palate

@@ -48,11 +48,8 @@ nb::tuple sparse_gram(const Array& indptr, const Array& indices, const MaybeArra
                       checked_matrix(other_indptr, other_indices, other_values, n_middle, n)};
   check_rows_rise(p.X, n_middle, "X");
   const int threads = checked_threads(n_threads);
-  return sparse_rows(
-      n, n, threads, [&](int64_t row, SparseRow& own) { return count_gram_row(p, row, own); },
-      [&](int64_t row, SparseRow& own, int32_t* columns, float* values) {
-        fill_gram_row(p, row, own, columns, values);
-      });
+  return sparse_rows(n, n, threads,
+                     [&](int64_t row, SparseRow& own, SparseEntries& entries) { fill_gram_row(p, row, own, entries); });
 }
 
 constexpr char kSolveDoc[] = R"(Ridge regressions of columns of a Gram matrix G, each on a few others: its support S.
