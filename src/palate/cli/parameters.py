@@ -45,6 +45,18 @@ Distribution = Annotated[
     bool, Option("--distribution", help="Also the probability of each rating, for Bayes models of steps.")
 ]
 Level = Annotated[float, Option("--level", help="Probability that an interval holds the true rating.")]
+NextItem = Annotated[
+    bool, Option("--next-item", help="Measure what users choose next: each test event's item, ranked just before it.")
+]
+Split = Annotated[
+    str | None,
+    Option(
+        "--split",
+        metavar="CHOICE",
+        help="What to hold out: random, the --test share; time, the latest --test share; last, each user's last event.",
+        show_default="random; last with --next-item",
+    ),
+]
 Propensity = Annotated[
     str | None,
     Option(

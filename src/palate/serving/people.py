@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -167,7 +166,8 @@ def parts_of(model: Model, people: Sequence[Person]) -> tuple[list[UserRows], li
     if new:
         described = [people[at] for at in new]
         histories = stack_rows([person.history for person in described if person.history is not None])
-        parts.append(model.fold_in(histories, _attributes(model, described)))
+        codes = np.array([person.code for person in described], np.int32)
+        parts.append(model.fold_in(histories, model.attributes_of(codes)))
     return parts, trained + new
 
 
@@ -186,10 +186,3 @@ def row_of(model: Model, person: Person) -> UserRows:
     """The row of one person."""
     parts, _ = parts_of(model, [person])
     return parts[0]
-
-
-def _attributes(model: Model, people: Sequence[Person]) -> list[Mapping[str, Any]] | None:
-    """What the user table says of each person, {column: value}; None where the model learned from no table."""
-    if model.user_table is None or model.user_info is None or model.user_info.attributes is None:
-        return None
-    return [{} if person.code < 0 else model.user_table.row(person.code, named=True) for person in people]

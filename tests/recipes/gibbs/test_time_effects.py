@@ -1,6 +1,5 @@
 """Effects of time in the chain: their draws against closed forms, sessions by hand, and whole fits."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
