@@ -16,10 +16,12 @@ from palate.answers.changed_rows import with_changed_ratings
 from palate.answers.names import Names
 from palate.answers.new_items import unrated_of, with_described
 from palate.answers.resizing import add_rows, keep_rows
+from palate.data.order import joined, oldest_first
 from palate.data.ratings import Ratings, with_positive_weights
 from palate.data.reading import read
+from palate.data.reading.duplicates import Duplicates
 from palate.data.reading.tables import joined_table
-from palate.data.rows import CompressedRows, entries_at, row_codes, rows_of_entries
+from palate.data.rows import CompressedRows, Times, entries_at, row_codes, rows_of_entries
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.kernels import compress_rows
@@ -55,7 +57,8 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
         values, (users_known, items_known) = none.astype(np.float32), (model.user_vocabulary, model.item_vocabulary)
         given = Ratings(none, none, values, user_vocabulary=users_known, item_vocabulary=items_known, kind=model.kind)
     else:
-        given = ratings if isinstance(ratings, Ratings) else read(ratings, kind=model.kind)
+        duplicates: Duplicates | None = "keep" if model.factors.reads_order else None
+        given = ratings if isinstance(ratings, Ratings) else read(ratings, kind=model.kind, duplicates=duplicates)
     for table, info, vocabulary, join in (
         (users, model.user_info, given.user_vocabulary, Ratings.with_users),
         (items, model.item_info, given.item_vocabulary, Ratings.with_items),
@@ -96,6 +99,8 @@ def _updated(model: Model, ratings: Ratings) -> Model:
     _check_kind(model, ratings)
     model = _with_prior_of_today(model)
     ratings = with_positive_weights(ratings)
+    if model.kind == "implicit":
+        ratings = oldest_first(ratings) if model.factors.reads_order else joined(oldest_first(ratings))
     if len(ratings) == 0:
         raise DataError("there are no new ratings (of a weight above 0) to update the model with.")
     users, user_codes = _extended(model.user_vocabulary, ratings.user_vocabulary, ratings.user_codes)
@@ -109,10 +114,9 @@ def _updated(model: Model, ratings: Ratings) -> Model:
         _new_records(ratings.item_table, ratings.item_vocabulary, items, len(model.item_vocabulary)),
     )
     larger = add_rows(model, users, items, tables)
-    left = _without_pairs(larger.history, user_codes, item_codes)
     codes = user_codes, item_codes
-    weights = ratings.weights if model.kind == "explicit" else _added_counts(larger.history, codes, ratings.weights)
-    history = _merged(left, codes, ratings.values, weights)
+    left, weights = _left_and_weights(larger, codes, ratings)
+    history = _merged(left, codes, ratings.values, weights, ratings.times)
     values = _without_effects(model, ratings, codes, larger)
     targets = history if values is ratings.values else _merged(left, codes, values, weights)
     changed = _mask(user_codes, len(users)), _mask(item_codes, len(items))
@@ -246,14 +250,37 @@ def _item_counts(model: Model, history: CompressedRows) -> NDArray[np.int64]:
     return np.bincount(history.indices, minlength=len(model.item_vocabulary))
 
 
+def _left_and_weights(
+    model: Model, codes: tuple[Codes, Codes], ratings: Ratings
+) -> tuple[CompressedRows, Floats | None]:
+    """The ratings that stay beside new ones of these codes, and the weights of the new ones, (n,) or None.
+
+    A rating takes the place of the one before it, and a choice adds to its count, unless both stay as events.
+    """
+    if model.factors.reads_order:
+        return model.history, ratings.weights
+    left = _without_pairs(model.history, *codes)
+    explicit = model.kind == "explicit"
+    return left, ratings.weights if explicit else _added_counts(model.history, codes, ratings.weights)
+
+
 def _without_pairs(rows: CompressedRows, user_codes: Codes, item_codes: Codes) -> CompressedRows:
     """The ratings without those of pairs that are rated again."""
     found = entries_at(rows, user_codes, item_codes)
     return rows_of_entries(rows, ~found) if found.any() else rows
 
 
-def _merged(rows: CompressedRows, codes: tuple[Codes, Codes], values: Floats, weights: Floats | None) -> CompressedRows:
-    """Ratings with new ones added, (n,) each. If only one of both has weights, those of the other are 1."""
+def _merged(
+    rows: CompressedRows,
+    codes: tuple[Codes, Codes],
+    values: Floats,
+    weights: Floats | None,
+    times: Times | None = None,
+) -> CompressedRows:
+    """Ratings with new ones added, (n,) each. If only one of both has weights, those of the other are 1.
+
+    Of one user, the new ones come last, or by time where all have times; if only one of both has, the result has none.
+    """
     arrays = (
         np.concatenate([row_codes(rows), codes[0]]),
         np.concatenate([rows.indices, codes[1]]),
@@ -263,7 +290,13 @@ def _merged(rows: CompressedRows, codes: tuple[Codes, Codes], values: Floats, we
     if rows.weights is not None or weights is not None:
         parts = (rows.weights, rows.values), (weights, values)
         merged_weights = np.concatenate([np.ones_like(like) if own is None else own for own, like in parts])
-    return CompressedRows(*compress_rows(*arrays, merged_weights, rows.n_rows))
+    if rows.times is None or times is None:
+        return CompressedRows(*compress_rows(*arrays, merged_weights, rows.n_rows))
+    merged_times = np.concatenate([rows.times, times])
+    order = np.lexsort((merged_times, arrays[0]))
+    owners, columns, merged_values = (array[order] for array in arrays)
+    own = None if merged_weights is None else merged_weights[order]
+    return CompressedRows.of(owners, columns, merged_values, own, rows.n_rows, merged_times[order])
 
 
 def _added_counts(rows: CompressedRows, codes: tuple[Codes, Codes], counts: Floats | None) -> Floats | None:

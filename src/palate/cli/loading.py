@@ -77,7 +77,8 @@ def propensities_of(given: str | None, data: str, reading: dict[str, Any], ratin
     is_count = ratings.is_implicit and "likes" not in reading  # whose own column is left out: there is one of numbers
     left_out = {"likes", "duplicates", *(("rating", "weight", "kind") if is_count else ())}
     options = {name: value for name, value in reading.items() if name not in left_out}
-    options |= {"weight": given, "duplicates": "last", **({"kind": "implicit"} if is_count else {})}
+    kept = "keep" if reading.get("duplicates") == "keep" else "last"
+    options |= {"weight": given, "duplicates": kept, **({"kind": "implicit"} if is_count else {})}
     try:
         rows = read(data, **for_read(options))
         rows = rows.likes(reading["likes"]) if "likes" in reading else rows

@@ -135,7 +135,7 @@ READ_OPTIONS: dict[str, Any] = {
     "duplicates": text_option(
         "duplicates",
         READING,
-        "Repeated pairs of user and item: last, mean or error; for counts sum, last or error.",
+        "Repeated pairs of user and item: last, mean or error; for choices sum, last, keep (as events) or error.",
         metavar="CHOICE",
     ),
 }

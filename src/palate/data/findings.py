@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.order import joined
 from palate.data.ratings import Ratings
 from palate.data.scale import apart_in, step_of, values_apart
 from palate.data.vocabulary import plain_label
@@ -56,7 +57,8 @@ def find(ratings: Ratings) -> tuple[Finding, ...]:
         empty = Finding("size", "problem", "There are no ratings.", "Look at the file and at its columns.")
         found: list[Finding | None] = [_columns(ratings), empty, _bad_rows(ratings), _tables(ratings)]
     else:
-        found = [look(ratings) for look in _looks(ratings)]
+        pairs = joined(ratings) if ratings.is_implicit else ratings
+        found = [look(pairs) for look in _looks(pairs)] + [_events(ratings, pairs)]
     return tuple(finding for finding in found if finding)
 
 
@@ -254,6 +256,14 @@ def _repeats(ratings: Ratings) -> Finding | None:
     summed = ratings.report.summed
     says = f"{summed:,} rows were added to the count of their (user, item)."
     return Finding("repeats", "info", says) if summed else None
+
+
+def _events(ratings: Ratings, pairs: Ratings) -> Finding | None:
+    """Repeated pairs that stay events of their own; all other looks count a pair once."""
+    n = len(ratings) - len(pairs)
+    says = f"{n:,} of {len(ratings):,} rows repeat a (user, item), each an event of its own."
+    do = "Recipes that know no order take a pair once, with the sum of its counts; so do these findings."
+    return Finding("events", "info", says, do) if n else None
 
 
 def _chosen_by_all(ratings: Ratings) -> Finding | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import with_nulls
-from palate.data.rows import Codes, CompressedRows, Floats, read_only, weighted_mean
+from palate.data.rows import Codes, CompressedRows, Floats, distinct, read_only, weighted_mean
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
 from palate.options import check_choice, is_number
@@ -119,7 +119,9 @@ class Ratings:
 
     `palate.read` makes them from files and frames; call this class only for codes of your own. Arrays are copied and
     cannot be written to. `len(ratings)` is their number; `ratings[rows]` selects some by a slice, positions or a mask,
-    and keeps the vocabularies and tables. A rating takes 32 bytes with times and both groupings built.
+    and keeps the vocabularies and tables. A rating takes 32 bytes with times and both groupings built, an
+    implicit one 40. A pair may have several ratings; implicit ones are then events of their own (duplicates="keep" of
+    `palate.read`).
 
     Parameters:
         user_codes (int array): User code of each rating, shape (n,), between 0 and n_users - 1.
@@ -256,7 +258,8 @@ class Ratings:
 
     @cached_property
     def _by_user(self) -> CompressedRows:
-        return CompressedRows.of(self.user_codes, self.item_codes, self.values, self.weights, self.n_users)
+        times = self.times if self.is_implicit else None
+        return CompressedRows.of(self.user_codes, self.item_codes, self.values, self.weights, self.n_users, times)
 
     @cached_property
     def _by_item(self) -> CompressedRows:
@@ -266,7 +269,8 @@ class Ratings:
         """Return the ratings grouped by user. Built once, then kept.
 
         Returns:
-            CompressedRows: One row per user code; its indices are item codes.
+            CompressedRows: One row per user code; its indices are item codes. Rows of implicit ratings have times, if
+                the ratings do.
 
         Example:
             >>> import palate
@@ -507,7 +511,8 @@ class Ratings:
         if len(self) == 0:
             return "No ratings."
         low, high = self.range
-        density = len(self) / (self.n_users * self.n_items)
+        n_pairs = len(distinct(self.by_user(), self.n_items).indices) if self.is_implicit else len(self)
+        density = n_pairs / (self.n_users * self.n_items)
         lines = [
             f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
         ]

@@ -17,6 +17,7 @@ from palate.kernels import compress_rows, has_repeats
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float32]
+Times = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class CompressedRows:
         indices (int32 array): Item code of each rating (user code if rows are items), shape (n_ratings,).
         values (float32 array): Value of each rating, shape (n_ratings,).
         weights (float32 array or None): Weight or count of each rating, shape (n_ratings,); None if all are 1.
+        times (int64 array or None, default None): When each rating was given, shape (n_ratings,); None if unknown.
 
     Example:
         >>> import palate
@@ -45,6 +47,7 @@ class CompressedRows:
     indices: Codes
     values: Floats
     weights: Floats | None
+    times: Times | None = None
 
     @property
     def n_rows(self) -> int:
@@ -74,7 +77,15 @@ class CompressedRows:
         return self.indices[here], self.values[here]
 
     @classmethod
-    def of(cls, rows: Codes, columns: Codes, values: Floats, weights: Floats | None, n_rows: int) -> CompressedRows:
+    def of(
+        cls,
+        rows: Codes,
+        columns: Codes,
+        values: Floats,
+        weights: Floats | None,
+        n_rows: int,
+        times: Times | None = None,
+    ) -> CompressedRows:
         """Group ratings by their row codes. Ratings of one row keep their order; the arrays are read-only.
 
         Parameters:
@@ -83,12 +94,13 @@ class CompressedRows:
             values (float32 array): Value of each rating, shape (n,).
             weights (float32 array or None): Weight of each rating, shape (n,).
             n_rows (int): Number of rows; larger than every row code.
+            times (int64 array or None, default None): When each rating was given, shape (n,).
 
         Returns:
             CompressedRows: With n_rows rows.
         """
-        grouped = cls(*compress_rows(rows, columns, values, weights, n_rows))
-        for array in (grouped.indptr, grouped.indices, grouped.values, grouped.weights):
+        grouped = cls(*compress_rows(rows, columns, values, weights, n_rows), _grouped(times, rows))
+        for array in (grouped.indptr, grouped.indices, grouped.values, grouped.weights, grouped.times):
             if array is not None:
                 read_only(array)
         return grouped
@@ -131,6 +143,11 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+def _grouped(times: Times | None, rows: Codes) -> Times | None:
+    """The times (n,) in the order of compress_rows: by row, those of one row in their order."""
+    return None if times is None else times[np.argsort(rows, kind="stable")]
+
+
 MARKS_PER_ENTRY = 32  # up to this many cells per entry, marking every cell is faster than searching
 
 
@@ -139,24 +156,45 @@ def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> Compress
     if len(codes) == 1:
         here = slice(int(rows.indptr[codes[0]]), int(rows.indptr[int(codes[0]) + 1]))
         indptr = np.array([0, here.stop - here.start], np.int64)
-        weights = None if rows.weights is None else rows.weights[here]
-        return CompressedRows(indptr, rows.indices[here], rows.values[here], weights)
-    counts = rows.counts[codes]
+        return CompressedRows(indptr, rows.indices[here], rows.values[here], *_extras(rows, here))
+    return first_of_rows(rows, codes, rows.counts[codes])
+
+
+def first_of_rows(
+    rows: CompressedRows, codes: NDArray[np.integer[Any]], counts: NDArray[np.integer[Any]]
+) -> CompressedRows:
+    """The first entries of the given rows, (n,), in the given order: as many of each as `counts`, (n,), says."""
     indptr = pointers_of(counts)
     at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])
-    return CompressedRows(indptr, rows.indices[at], rows.values[at], None if rows.weights is None else rows.weights[at])
+    return replace(entries_of(rows, at), indptr=indptr)
+
+
+def entries_of(rows: CompressedRows, at: Any) -> CompressedRows:
+    """Some entries, (n,) positions or a mask, all in one row."""
+    indices = rows.indices[at]
+    return CompressedRows(np.array([0, len(indices)], np.int64), indices, rows.values[at], *_extras(rows, at))
+
+
+def _extras(rows: CompressedRows, at: Any) -> tuple[Floats | None, Times | None]:
+    """The weights and the times of some entries."""
+    return None if rows.weights is None else rows.weights[at], None if rows.times is None else rows.times[at]
 
 
 def stack_rows(parts: Sequence[CompressedRows]) -> CompressedRows:
-    """The rows of all parts, one part below the other; at least one part."""
+    """The rows of all parts, one part below the other; at least one part.
+
+    If only some have weights, those of the others are 1; if only some have times, those of the others are all 0.
+    """
     if len(parts) == 1:
         return parts[0]
-    weights = None
+    weights, times = None, None
     if any(part.weights is not None for part in parts):
         weights = np.concatenate([np.ones_like(p.values) if p.weights is None else p.weights for p in parts])
+    if any(part.times is not None for part in parts):
+        times = np.concatenate([np.zeros(len(p.indices), np.int64) if p.times is None else p.times for p in parts])
     indptr = pointers_of(np.concatenate([part.counts for part in parts]))
     indices, values = np.concatenate([part.indices for part in parts]), np.concatenate([part.values for part in parts])
-    return CompressedRows(indptr, indices, values, weights)
+    return CompressedRows(indptr, indices, values, weights, times)
 
 
 def row_codes(rows: CompressedRows) -> Codes:
@@ -178,7 +216,8 @@ def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
             np.ascontiguousarray(rows.values),
             rows.weights,
             n_columns,
-        )
+        ),
+        _grouped(rows.times, rows.indices),
     )
 
 
@@ -196,8 +235,8 @@ def columns_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRo
 
 def rows_of_entries(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
     """The same rows with only the entries where the mask, shape (n_ratings,), is True."""
-    weights = None if rows.weights is None else rows.weights[keep]
-    return CompressedRows(pointers_of(keep)[rows.indptr], rows.indices[keep], rows.values[keep], weights)
+    indptr = pointers_of(keep)[rows.indptr]
+    return CompressedRows(indptr, rows.indices[keep], rows.values[keep], *_extras(rows, keep))
 
 
 def entries_at(rows: CompressedRows, owners: Codes, columns: Codes) -> NDArray[np.bool_]:
@@ -217,7 +256,7 @@ def entries_at(rows: CompressedRows, owners: Codes, columns: Codes) -> NDArray[n
 
 
 def distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
-    """Each cell once, with its first value. If any cell was repeated, the result has no weights."""
+    """Each cell once, with its first value. If any cell was repeated, the result has no weights and no times."""
     if not has_repeats(rows.indptr, rows.indices, n_columns):
         return rows
     turned = transpose_rows(rows, n_columns)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.order import oldest_first
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, pointers_of, row_codes, rows_where, stack_rows, take_rows
+from palate.data.rows import (
+    CompressedRows,
+    entries_of,
+    first_of_rows,
+    pointers_of,
+    row_codes,
+    rows_of_entries,
+    rows_where,
+    stack_rows,
+    take_rows,
+)
 from palate.data.sessions import session_levels
 from palate.evaluation.matching import code_maps
 from palate.kernels import has_repeats
@@ -76,16 +86,16 @@ def events_of(recommender: Recommender, test: Ratings) -> Events:
 
 def _rows_of(test: Ratings, items: Codes) -> CompressedRows:
     """Test events as one row of choices, with these codes of items."""
-    return CompressedRows(np.array([0, len(items)]), items, np.ones(len(items), np.float32), test.weights)
+    return CompressedRows(np.array([0, len(items)]), items, np.ones(len(items), np.float32), test.weights, test.times)
 
 
 def _followed_by(rows: CompressedRows, owners: Integers, more: CompressedRows) -> CompressedRows:
     """Rows with more entries at their ends: one row of them, (n,), and the row that each belongs to, rising."""
     order = np.argsort(np.concatenate([row_codes(rows), owners]), kind="stable")
-    both = stack_rows([rows, more])
-    weights = None if both.weights is None else both.weights[order]
+    if rows.times is None or more.times is None:
+        rows, more = replace(rows, times=None), replace(more, times=None)
     counts = rows.counts + np.bincount(owners, minlength=rows.n_rows)
-    return CompressedRows(pointers_of(counts), both.indices[order], both.values[order], weights)
+    return replace(entries_of(stack_rows([rows, more]), order), indptr=pointers_of(counts))
 
 
 # ---- who is asked about
@@ -117,14 +127,11 @@ def _folded(model: Model, events: Events, block: Integers) -> UserRows:
 
 def history_before(model: Model, events: Events, block: Integers) -> CompressedRows:
     """What came before each event of a block, a row for each."""
-    owners, counts = events.owners[block], events.n_before[block]
-    indptr, past = pointers_of(counts), events.past
-    at = np.repeat(past.indptr[owners] - indptr[:-1], counts) + np.arange(indptr[-1])
-    weights = None if past.weights is None else past.weights[at]
-    return joined(model, CompressedRows(indptr, past.indices[at], past.values[at], weights))
+    before = first_of_rows(events.past, events.owners[block], events.n_before[block])
+    return before if model.factors.reads_order else _joined(model, before)
 
 
-def joined(model: Model, rows: CompressedRows) -> CompressedRows:
+def _joined(model: Model, rows: CompressedRows) -> CompressedRows:
     """Rows in which each item stands once, where its last event was, with the sum of its counts; likes have none."""
     n_items = len(model.item_vocabulary)
     if not has_repeats(rows.indptr, rows.indices, n_items):
@@ -133,11 +140,11 @@ def joined(model: Model, rows: CompressedRows) -> CompressedRows:
     _, first, of_cell = np.unique(cells[::-1], return_index=True, return_inverse=True)
     keep = np.zeros(len(cells), bool)
     keep[len(cells) - 1 - first] = True
-    weights = rows.weights
-    if weights is not None or model.like_threshold is None:
-        sums = np.bincount(of_cell[::-1], weights)
-        weights = sums[of_cell[::-1]].astype(np.float32)[keep]
-    return CompressedRows(pointers_of(keep)[rows.indptr], rows.indices[keep], rows.values[keep], weights)
+    kept = rows_of_entries(rows, keep)
+    if rows.weights is None and model.like_threshold is not None:
+        return kept
+    sums = np.bincount(of_cell[::-1], rows.weights)
+    return replace(kept, weights=sums[of_cell[::-1]][keep].astype(np.float32))
 
 
 # ---- sessions
@@ -148,7 +155,7 @@ def session_starts(model: Model, events: Events) -> tuple[float, Mask] | None:
 
     The sessions are the longest that Bayes(time=True) finds, in training and test events together.
     """
-    learned = getattr(model.history, "times", None)
+    learned = model.history.times
     if events.times is None or learned is None:
         return None
     n_users = model.history.n_rows

@@ -17,7 +17,7 @@ def n_older_than_learned(model: Model, users: Codes, times: NDArray[np.int64] | 
 
     users: the model's code of the user of each event, (n,), -1 for unknown. times: (n,), or None.
     """
-    learned = getattr(model.history, "times", None)
+    learned = model.history.times
     if times is None or learned is None:
         return 0
     newest = np.full(model.history.n_rows + 1, NEVER)  # the last one for code -1

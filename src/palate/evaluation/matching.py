@@ -28,7 +28,7 @@ def training_ratings(recommender: Recommender) -> Ratings:
         recommender (Recommender): A trained model.
 
     Returns:
-        Ratings: The training ratings, grouped by user, without timestamps.
+        Ratings: The training ratings, grouped by user; with times only if they are implicit.
 
     Example:
         >>> import palate
@@ -41,6 +41,7 @@ def training_ratings(recommender: Recommender) -> Ratings:
         row_codes(model.history),
         model.history.indices,
         model.history.values,
+        times=model.history.times,
         weights=model.history.weights,
         user_vocabulary=model.user_vocabulary,
         item_vocabulary=model.item_vocabulary,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,8 @@ class Factors:
         steps (OrderedSteps, default None): The rating steps of an ordered probit and its cut points, in score units.
         score_variance (float, default 0.0): With steps: the typical variance of a score, in squared score units.
     """
+
+    reads_order: ClassVar[bool] = False  # True if a history may hold an item twice, as events of their own
 
     mean: float
     users: Floats

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.order import oldest_first
+from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
@@ -62,11 +62,14 @@ class Recipe(ABC):
         predicts_ratings (bool): True if its models predict ratings; False if they only rank items by a score.
         kinds (tuple of str): The kinds of ratings it learns from: "explicit" (ratings), "implicit" (choices), or both.
         unit (str): What one pass over the ratings is called: "sweep" or "epoch".
+        reads_order (bool): True if it learns from repeated choices as events of their own. Others take each pair of
+            implicit ratings once, with the sum of its counts, at the place and time of its last event.
     """
 
     predicts_ratings: ClassVar[bool] = True
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit",)
     unit: ClassVar[str] = "sweep"
+    reads_order: ClassVar[bool] = False
 
     def fit(
         self,
@@ -112,12 +115,12 @@ class Recipe(ABC):
         _check_fit(ratings, valid)
         self._check_kind(ratings)
         ratings, valid = _counted(ratings), None if valid is None else _counted(valid)
-        ratings = ratings if ratings.is_implicit else with_unit_weights(ratings)
+        ratings = self._as_events(ratings) if ratings.is_implicit else with_unit_weights(ratings)
         monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit)
         with monitor, single_threaded_blas():
             trained = self._fit_or_explain(ratings, monitor)
         return Recommender.from_training(
-            oldest_first(ratings) if ratings.is_implicit else ratings,
+            ratings,
             **vars(trained),
             predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},
@@ -290,6 +293,11 @@ class Recipe(ABC):
             f"{name} learns from implicit feedback, and these are ratings: fit it on ratings.likes(at_least=4), or "
             'read them with kind="implicit" if the numbers are counts.'
         )
+
+    def _as_events(self, ratings: Ratings) -> Ratings:
+        """Implicit ratings with the events of each user oldest first; each pair once, unless the recipe reads order."""
+        ordered = oldest_first(ratings)
+        return ordered if self.reads_order else joined(ordered)
 
     def _fit_or_explain(self, ratings: Ratings, monitor: Monitor) -> Trained:
         try:

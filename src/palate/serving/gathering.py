@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.answers.new_items import with_values
+from palate.data.order import joined
 from palate.data.ratings import Ratings
 from palate.data.reading import read
+from palate.data.reading.duplicates import Duplicates
 from palate.data.rows import row_codes
 from palate.data.vocabulary import Label, Vocabulary
 from palate.errors import OptionError, PalateError
 from palate.models.model import Model
-from palate.serving.people import code_of, label_in, says_something
+from palate.serving.people import adds_up, code_of, label_in, says_something
 from palate.serving.store import Event, Item, Store
 
 if TYPE_CHECKING:
@@ -58,14 +60,8 @@ class Gathered:
 
     def _read(self, table: pl.DataFrame) -> Ratings:
         """Ratings of the model's kind, with its tables. A later rating of a pair counts; counts add up."""
-        import polars as pl
-
         model = self.model
-        if adds_up(model):
-            columns = [pl.col("rating").first(), pl.col("weight").sum()]
-            columns += [pl.col("time").max()] if "time" in table.columns else []
-            table = table.group_by(PAIR, maintain_order=True).agg(columns)
-        else:
+        if not adds_up(model):
             table = table.unique(PAIR, keep="last", maintain_order=True)
         users = Vocabulary({*model.user_vocabulary.labels.tolist(), *table["user"]} - self.forgotten)
         items = Vocabulary({*model.item_vocabulary.labels.tolist(), *table["item"]})
@@ -82,12 +78,9 @@ class Gathered:
             item_table=_table_of(model.item_table, model.item_vocabulary, items, self.items),
             kind="implicit" if adds_up(model) else "explicit",
         )
-        return ratings if model.like_threshold is None else ratings.likes(model.like_threshold)
-
-
-def adds_up(model: Model) -> bool:
-    """True for a model of choices, whose counts add up. Likes are ratings of the threshold or more."""
-    return model.kind == "implicit" and model.like_threshold is None
+        if model.like_threshold is not None:
+            return ratings.likes(model.like_threshold)
+        return joined(ratings) if adds_up(model) and not model.factors.reads_order else ratings
 
 
 def gather(model: Model, store: Store, up_to: int, file: str | None) -> Gathered:
@@ -125,24 +118,21 @@ def _of_model(model: Model) -> pl.DataFrame:
 
     history, ones = model.history, np.ones(len(model.history.indices), np.float32)
     rating = ones * np.float32(model.like_threshold) if model.like_threshold is not None else history.values
-    return _frame(
-        model,
-        pl.DataFrame(
-            {
-                "user": model.user_vocabulary.labels[row_codes(history)].tolist(),
-                "item": model.item_vocabulary.labels[history.indices].tolist(),
-                "rating": rating,
-                "weight": ones if history.weights is None else history.weights,
-            }
-        ),
-    )
+    columns = {
+        "user": model.user_vocabulary.labels[row_codes(history)].tolist(),
+        "item": model.item_vocabulary.labels[history.indices].tolist(),
+        "rating": rating,
+        "weight": ones if history.weights is None else history.weights,
+    }
+    return _frame(model, pl.DataFrame(columns | ({} if history.times is None else {"time": history.times})))
 
 
 def _of_file(model: Model, file: str) -> pl.DataFrame:
     """The ratings of a file."""
     import polars as pl
 
-    table = read(file, kind="implicit" if adds_up(model) else "explicit").to_frame()
+    duplicates: Duplicates | None = "keep" if adds_up(model) and model.factors.reads_order else None
+    table = read(file, kind="implicit" if adds_up(model) else "explicit", duplicates=duplicates).to_frame()
     ones = [pl.lit(1.0).alias(name) for name in ("rating", "weight") if name not in table.columns]
     return _frame(model, table.with_columns(ones))
 

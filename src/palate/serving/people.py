@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,15 @@ class Person:
     def is_known(self) -> bool:
         """True if the model, or the request, says anything of the user."""
         return self.code >= 0 or (self.history is not None and len(self.history.indices) > 0)
+
+
+class Entry(NamedTuple):
+    """A rating or a choice of one user: item code, rating, weight or count, and when."""
+
+    item: int
+    value: float
+    weight: float
+    time: int
 
 
 def label_in(vocabulary: Vocabulary, given: Label) -> Label:
@@ -93,28 +103,40 @@ def label_in_or_title(model: Model, given: Label) -> Label:
 def with_events(model: Model, code: int, events: Sequence[Stored]) -> CompressedRows | None:
     """A user's ratings with what arrived since, as one row; None if nothing that the model knows did.
 
-    A later rating of an item takes the place of one before it; choices of an item add up. Events without a value count
-    one choice in a model of choices, and nothing in a model of ratings.
+    A later rating of an item takes the place of one before it; choices of an item add up, or stay events of their own
+    where the model reads order. What arrived comes last. Events without a value count one choice in a model of choices,
+    and nothing in a model of ratings.
     """
     learned = take_rows(model.history, np.array([code])) if code >= 0 else CompressedRows.empty(1)
-    values = dict(zip(learned.indices.tolist(), learned.values.tolist(), strict=True))
-    weights = [] if learned.weights is None else learned.weights.tolist()
-    counts = dict(zip(learned.indices.tolist(), weights, strict=True)) if weights else dict.fromkeys(values, 1.0)
+    weights = np.ones_like(learned.values) if learned.weights is None else learned.weights
+    times = np.zeros(len(weights), np.int64) if learned.times is None else learned.times
+    columns = (learned.indices, learned.values, weights, times)
+    entries = (Entry(*entry) for entry in zip(*(column.tolist() for column in columns), strict=True))
+    row: dict[Any, Entry] = {_place(model, entry.item, at): entry for at, entry in enumerate(entries)}
     changed = False
-    for _, event in events:
+    for number, event in events:
         item = code_of(model.item_vocabulary, event.item)
         if item < 0 or not says_something(model, event.value):
             continue
         changed = True
+        place = _place(model, item, -number)
+        earlier = row.pop(place, None)
         if model.kind == "explicit":
-            values[item], counts[item] = float(event.value or 0.0), 1.0
-        elif model.like_threshold is not None:
-            _like(values, counts, item, is_like=event.value is None or event.value >= model.like_threshold)
-        else:
-            values[item], counts[item] = 1.0, counts.get(item, 0.0) + (1.0 if event.value is None else event.value)
+            row[place] = Entry(item, float(event.value or 0.0), 1.0, event.time)
+        elif model.like_threshold is None:
+            count = (1.0 if event.value is None else event.value) + (0.0 if earlier is None else earlier.weight)
+            row[place] = Entry(item, 1.0, count, event.time)
+        elif event.value is None or event.value >= model.like_threshold:
+            row[place] = Entry(item, 1.0, 1.0, event.time)
     if not changed:
         return None
-    return _row(values, counts if weights or model.kind == "implicit" else None)
+    is_timed = learned.times is not None or code < 0
+    return _row(list(row.values()), is_timed=is_timed, in_order=model.kind == "implicit")
+
+
+def _place(model: Model, item: int, number: int) -> Any:
+    """What an entry of a row is known by: its item, of which there is one, or else its number."""
+    return (item, number) if model.factors.reads_order else item
 
 
 def says_something(model: Model, value: float | None) -> bool:
@@ -127,22 +149,23 @@ def says_something(model: Model, value: float | None) -> bool:
     return model.like_threshold is not None or value > 0
 
 
-def _like(values: dict[int, float], counts: dict[int, float], item: int, *, is_like: bool) -> None:
-    """Add a like, or take one back."""
-    if is_like:
-        values[item], counts[item] = 1.0, 1.0
-    else:
-        values.pop(item, None)
-        counts.pop(item, None)
+def adds_up(model: Model) -> bool:
+    """True for a model of choices, whose counts add up. Likes are ratings of the threshold or more."""
+    return model.kind == "implicit" and model.like_threshold is None
 
 
-def _row(values: dict[int, float], counts: dict[int, float] | None) -> CompressedRows:
-    """One row, by item code."""
-    codes = np.array(sorted(values), np.int32)
-    ratings = np.array([values[code] for code in codes.tolist()], np.float32)
-    weights = None if counts is None else np.array([counts[code] for code in codes.tolist()], np.float32)
-    weights = None if weights is None or (weights == 1).all() else weights
-    return CompressedRows(np.array([0, len(codes)], np.int64), codes, ratings, weights)
+def _row(row: list[Entry], *, is_timed: bool, in_order: bool) -> CompressedRows:
+    """One row: oldest first if the order counts, else by item code."""
+    row = sorted(row, key=(lambda entry: entry.time if is_timed else 0) if in_order else (lambda entry: entry.item))
+    items, values, given, times = zip(*row, strict=True) if row else ((), (), (), ())
+    weights = None if all(weight == 1 for weight in given) else np.array(given, np.float32)
+    return CompressedRows(
+        np.array([0, len(items)], np.int64),
+        np.array(items, np.int32),
+        np.array(values, np.float32),
+        weights,
+        np.array(times, np.int64) if is_timed and in_order else None,
+    )
 
 
 def code_of(vocabulary: Vocabulary, text: str) -> int:

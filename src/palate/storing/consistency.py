@@ -138,12 +138,20 @@ def check_history(rows: CompressedRows, n_users: int, n_items: int, *, repeats: 
     _expect("history", rows.values, (len(rows.indices),), np.float32)
     if rows.weights is not None:
         _expect("history", rows.weights, rows.values.shape, np.float32)
+    if rows.times is not None:
+        _expect("history", rows.times, rows.values.shape, np.int64)
     if rows.indptr[0] != 0 or rows.indptr[-1] != len(rows.indices) or (np.diff(rows.indptr) < 0).any():
         raise ValueError("history: the row pointers do not rise from 0 to the number of ratings")
     if len(rows.indices) and (rows.indices.min() < 0 or rows.indices.max() >= n_items):
         raise ValueError("history: an item code out of range")
     if rows.weights is not None and (rows.weights < 0).any():
         raise ValueError("history: a weight below 0")
+    if rows.times is not None:
+        falls = np.append(True, rows.times[1:] < rows.times[:-1])
+        starts = rows.indptr[:-1]
+        falls[starts[starts < len(rows.times)]] = False
+        if falls[: len(rows.times)].any():
+            raise ValueError("history: the times of a row fall")
     if not repeats and has_repeats(rows.indptr, rows.indices, n_items):
         raise ValueError("history: an item twice in a row")
 

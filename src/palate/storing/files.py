@@ -236,11 +236,13 @@ def _pack_rows(rows: CompressedRows, tensors: Tensors) -> None:
     tensors |= {"history.indptr": rows.indptr, "history.indices": rows.indices, "history.values": rows.values}
     if rows.weights is not None:
         tensors["history.weights"] = rows.weights
+    if rows.times is not None:
+        tensors["history.times"] = rows.times
 
 
 def _unpack_rows(tensors: Tensors) -> CompressedRows:
     indptr, indices, values = (tensors[f"history.{part}"] for part in ("indptr", "indices", "values"))
-    return CompressedRows(indptr, indices, values, tensors.get("history.weights"))
+    return CompressedRows(indptr, indices, values, tensors.get("history.weights"), tensors.get("history.times"))
 
 
 def _pack_vocabulary(vocabulary: Vocabulary, name: str, tensors: Tensors) -> Header:

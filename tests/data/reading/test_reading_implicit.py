@@ -168,7 +168,7 @@ def test_a_count_beside_a_rating_is_the_count_and_either_can_be_named():
 def test_options_that_make_no_sense():
     with pytest.raises(OptionError, match="'explicit', 'implicit'"):
         palate.read(FRAME, kind="plays")
-    with pytest.raises(OptionError, match="'sum', 'last', 'error'"):
+    with pytest.raises(OptionError, match="'sum', 'last', 'keep', 'error'"):
         palate.read(FRAME, kind="implicit", duplicates="mean")
     with pytest.raises(OptionError, match="'last', 'mean', 'error'"):
         palate.read(FRAME, duplicates="sum")

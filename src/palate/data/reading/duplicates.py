@@ -1,7 +1,7 @@
 """Duplicates: rows that repeat a (user, item) pair become one, by the policy that `read` was given.
 
-The last of them is kept, or their values are averaged, or their counts are summed, or they are an error. Rows are
-columns of codes here, with times and weights if there are any.
+The last of them is kept, or their values are averaged, or their counts are summed, or all stay, each an event of its
+own, or they are an error. Rows are columns of codes here, with times and weights if there are any.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from palate.data.ratings import Kind
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError
 
-Duplicates = Literal["last", "mean", "sum", "error"]
+Duplicates = Literal["last", "mean", "sum", "keep", "error"]
 DUPLICATES: dict[Kind, tuple[Duplicates, ...]] = {  # the first is the default
     "explicit": ("last", "mean", "error"),
-    "implicit": ("sum", "last", "error"),
+    "implicit": ("sum", "last", "keep", "error"),
 }
 Rows = NDArray[np.intp]  # row numbers
 
@@ -65,7 +65,12 @@ class Growing:
 def join_duplicates(
     columns: Columns, policy: Duplicates, vocabularies: tuple[Vocabulary, Vocabulary]
 ) -> tuple[Columns, int, int]:
-    """(columns with one row per pair, number of rows dropped, number of pairs with differing values), in row order."""
+    """(columns with one row per pair, number of rows dropped, number of pairs with differing values), in row order.
+
+    With "keep" the columns stay as they are.
+    """
+    if policy == "keep":
+        return columns, 0, 0
     sizes = len(vocabularies[0]), len(vocabularies[1])
     keys = _keys(columns, *sizes)
     keys.sort()  # in place, and made again if needed: most sources repeat no pair, and new memory costs time

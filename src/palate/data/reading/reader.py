@@ -137,7 +137,9 @@ def read(
             and count them in `ratings.report`.
         duplicates (str, default None): What to do with rows that repeat a (user, item) pair. "last" keeps the latest by
             time, or else by row; "mean" averages them (explicit only); "sum" adds the counts, each row counting 1 if
-            there are none (implicit only); "error" raises. None means "last" if explicit, "sum" if implicit.
+            there are none (implicit only); "keep" lets each row stay an event of its own (implicit only), which
+            recipes that know no order add up in a fit; "error" raises. None means "last" if explicit, "sum" if
+            implicit.
         connection (database connection, default None): An open connection for an SQL query.
 
     Returns:
