@@ -150,8 +150,8 @@ def check_next_item(test: Ratings, recommender: Recommender | None = None, **oth
     given = [f"{name}=" for name, value in others.items() if value is not None]
     if given:
         raise OptionError(
-            f"next_item=True ranks the whole catalogue in the order of the model: leave out {', '.join(given)} or "
-            "next_item."
+            f"next_item=True ranks the whole catalogue in the order of the model: leave out {', '.join(given)}, or "
+            "next_item=True."
         )
     if not test.is_implicit:
         raise OptionError(
