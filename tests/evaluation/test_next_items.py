@@ -1,8 +1,6 @@
 """Next items: reports against a slow loop that asks and sorts, event by event; what is a miss; sessions; refusals."""
 
 import json
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,14 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.data.rows import CompressedRows
+from helpers.ordered import Ordered
 from palate.errors import DataError, OptionError
 from palate.evaluation.events import blocks_of, events_of, history_before, session_starts
 from palate.evaluation.next_items import EventMeasures, NextItemReport, rank_next
 from palate.evaluation.rank_metrics import UNREACHABLE
 from palate.evaluation.resampling import Measure, Resample
-from palate.models.factors import Factors
-from palate.recipes.base import Trained
 
 RECIPES = [
     palate.EASE(),
@@ -214,36 +210,6 @@ def test_blocks_ask_about_each_event_once(monkeypatch):
 # ---- a model that reads order
 
 
-@dataclass(frozen=True)
-class LastFactors(Factors):
-    """Scores an item 1 if it follows the last one of the history (in the alphabet), else 0."""
-
-    reads_order: ClassVar[bool] = True
-    history: CompressedRows | None = None
-
-    def with_users(self, vectors, history):
-        return LastFactors(self.mean, vectors, self.items, self.user_prior, self.item_prior, history=history)
-
-    def user_scores(self):
-        scores = np.zeros((self.history.n_rows, len(self.items)), np.float32)
-        for row in range(self.history.n_rows):
-            codes, _ = self.history.row(row)
-            if len(codes):
-                scores[row, (codes[-1] + 1) % len(self.items)] = 1
-        return scores
-
-
-@dataclass(frozen=True)
-class Ordered(palate.Popularity):
-    """The recipe of such a model."""
-
-    reads_order: ClassVar[bool] = True
-
-    def _fit(self, ratings, monitor):
-        plain = super()._fit(ratings, monitor).factors
-        return Trained(LastFactors(plain.mean, plain.users, plain.items, plain.user_prior, plain.item_prior))
-
-
 def test_a_model_that_reads_order_is_given_it():
     """Each user walks along the alphabet from another letter: who knows the last one knows the next one."""
     letters, walks = "abcdefgh", [(start, 6 + start % 3) for start in range(8)]
@@ -322,6 +288,23 @@ def test_a_test_part_that_is_not_the_latest_is_told():
         rec = palate.Popularity().fit(train, progress=False)
         for report in (palate.evaluate(rec, test, next_item=True), palate.evaluate(rec, test)):
             assert report.n_older == 0 and "docs/time.md" not in str(report)
+
+
+def test_predictions_are_told_to_be_hindsight_where_newer_ratings_were_learned():
+    whole = palate.datasets.synthetic(30, 20, 300, seed=0)
+    stars = palate.Ratings(
+        whole.user_codes, whole.item_codes, whole.values, times=np.arange(300) // 2,
+        user_vocabulary=whole.user_vocabulary, item_vocabulary=whole.item_vocabulary,
+    )  # fmt: skip
+    train, test = palate.split_random(stars, test=0.2, seed=0)
+    report = palate.evaluate(palate.Bias().fit(train), test, n_bootstrap=5)
+    assert report.n_older == report.to_dict()["n_older"] == (test.times < train.times.max()).sum() > 50
+    assert f"{report.n_older} of the test part are older than the newest training rating" in str(report)
+    later = palate.evaluate(palate.Bias().fit(test), train, n_bootstrap=5)
+    assert later.n_older == (train.times < test.times.max()).sum()
+    assert "docs/time.md" not in str(palate.evaluate(palate.Bias().fit(whole), whole, n_bootstrap=5))
+    train, test = palate.split_time(stars, test=0.2)
+    assert palate.evaluate(palate.Bias().fit(train), test, n_bootstrap=5).n_older == 0
 
 
 def times_of(ratings):

@@ -236,18 +236,26 @@ def show(model: par.ModelFile, *, json: par.Json = False) -> None:
 def check(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
     *,
+    order: Annotated[
+        bool | None,
+        typer.Option(
+            "--order/--no-order",
+            help="Implicit ratings: tell whether the order of events matters, by a few fits; by default if dated.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 on warnings too.")] = False,
     json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
     """Check ratings for problems. Print what was found, what it means, and what to do; exit with 1 on problems."""
-    from palate.data.checking import check as check_ratings
+    from palate.evaluation import check as check_ratings
 
     if is_data_set(data) or "likes" in reading:
         options = reading if is_data_set(data) else {"on_bad_rows": "report", **reading}
-        found = check_ratings(read_ratings(data, options))
+        found = check_ratings(read_ratings(data, options), order=order)
     else:
-        found = check_ratings(data, **for_read(reading))
+        found = check_ratings(data, order=order, **for_read(reading))
     words = messages.options_of(app, ["palate", "check"])
     found = replace(found, findings=tuple(replace(one, do=messages.as_typed(one.do, words)) for one in found.findings))
     if json:

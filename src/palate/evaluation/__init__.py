@@ -3,6 +3,7 @@
 from palate.evaluation.comparing import compare
 from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cross_validation import CrossValidation, cross_validate
+from palate.evaluation.doctor import check
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.next_items import NextItemReport
@@ -18,6 +19,7 @@ __all__ = [
     "NextItemReport",
     "RankingReport",
     "Report",
+    "check",
     "compare",
     "cross_validate",
     "evaluate",

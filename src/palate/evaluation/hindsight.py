@@ -1,4 +1,4 @@
-"""Hindsight: test events that are older than what the model learned of the same user, as a random split leaves them."""
+"""Hindsight: test ratings that are older than what the model has learned from, as a random split leaves them."""
 
 from __future__ import annotations
 
@@ -37,11 +37,20 @@ def n_older_than_train(train: Ratings, test: Ratings) -> int:
     return int((test.times < newest[users[test.user_codes]]).sum())
 
 
-def hindsight_note(n_older: int) -> list[str]:
+def n_older_than_newest(model: Model, test: Ratings) -> int:
+    """How many test ratings are older than the newest training rating; 0 if nobody knows.
+
+    A model of ratings keeps no times but this one, training["until"].
+    """
+    until = model.training.get("until")
+    return 0 if until is None or test.times is None else int((test.times < until).sum())
+
+
+def hindsight_note(n_older: int, than: str = "training ratings of the same user") -> list[str]:
     """What a report says of it, as a list of at most one line."""
     if n_older == 0:
         return []
     return [
-        f"These ratings are dated, and {n_older:,} of the test part are older than training ratings of the same user: "
-        "the model has seen what came later. What such figures may claim: docs/time.md."
+        f"These ratings are dated, and {n_older:,} of the test part are older than {than}: the model has seen what "
+        "came later. What such figures may claim: docs/time.md."
     ]
