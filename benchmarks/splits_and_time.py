@@ -34,8 +34,18 @@ def one_at_random(ratings: palate.Ratings) -> Split:
     return palate.split_rows(ratings, np.sort(order[(np.cumsum(counts) - 1)[counts > 1]]))
 
 
+def the_same_without_its_future(ratings: palate.Ratings) -> Split:
+    """The same test events; what the users did later is in neither part."""
+    train, test = one_at_random(ratings)
+    assert train.times is not None and test.times is not None
+    when = np.full(ratings.n_users, np.iinfo(np.int64).max)
+    when[test.user_codes] = test.times
+    return train[train.times <= when[train.user_codes]], test
+
+
 SPLITS: dict[str, Callable[[palate.Ratings], Split]] = {
     "one of each user, at random": one_at_random,
+    "the same, what the user did later left out": the_same_without_its_future,
     "the last of each user": palate.split_last,
     "the latest tenth of all": lambda ratings: palate.split_time(ratings, test=0.1),
 }

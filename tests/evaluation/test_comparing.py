@@ -486,7 +486,7 @@ def test_fit_reports_on_likes_it_held_out(folder):
 # ---- next items
 
 
-def test_recipes_are_compared_by_the_next_item(whole):
+def test_recipes_are_compared_by_the_next_item(whole, tmp_path):
     train, test = palate.split_last(whole.likes(at_least=4), 2)
     found = compare(train, test, ["EASE", "Popularity", palate.Bias()], next_item=True, n_bootstrap=50)
     assert (found.next_item, found.measure, found.k, found.n_test) == (True, "ndcg@10", (1, 5, 10, 20), len(test))
@@ -498,6 +498,8 @@ def test_recipes_are_compared_by_the_next_item(whole):
     assert found.verdict.startswith("Best by ndcg@10: ")
     assert {"ndcg@1", "mrr", "mrr_low"} < set(found.to_frame().columns)
     assert json.loads(json.dumps(found.to_dict()))["next_item"] is True
+    pytest.importorskip("matplotlib", reason="needs palate[plot]")
+    assert "hit_rate@10" in palate.plotting.write_page(found, tmp_path / "page.html").read_text(encoding="utf-8")
     with pytest.raises(OptionError, match="next_item=True ranks what users choose next"):
         compare(*palate.split_last(whole), ["Bias"], next_item=True)
 

@@ -30,10 +30,10 @@ class Candidate:
     params: dict[str, Any]
     recipe: Recipe
     ratings: Ratings
-    next_item: bool = False
     passes: int | None = None
     value: float | None = None
     seconds: float = 0.0
+    next_item: bool = False
 
     def __post_init__(self) -> None:
         found = [name for name in PASSES if getattr(self.recipe, name, None) is not None]

@@ -192,7 +192,10 @@ class Search:
     def _candidates(self, number: int, n: int) -> list[Candidate]:
         """Return n new candidates for a round."""
         proposed = [{}] if number == 0 else proposals(self.space, self.trials, n, self.metric, (self.seed, number))
-        return [Candidate(params, self.recipe.with_options(params), self.inner, self.next_item) for params in proposed]
+        return [
+            Candidate(params, self.recipe.with_options(params), self.inner, next_item=self.next_item)
+            for params in proposed
+        ]
 
     def _halve(self, candidates: list[Candidate], deadline: float) -> None:
         """Measure the candidates of one round by successive halving."""
