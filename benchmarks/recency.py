@@ -1,9 +1,9 @@
-"""What recency= gains on the next item, on inner splits: no weights, weights in the fit and the question, or only there.
+"""What recency= gains on the next item, on inner splits: in the fit and the question, or in the question alone.
 
 `python benchmarks/recency.py` prints a table for each set; `python benchmarks/recency.py ml-100k` for one. The last
 event of each user is left out, the one before it is the target, and recipes learn from the others. All items that the
-user has not had are ranked; a target that the user had before, or that nobody else had, counts as a miss. NDCG@10, mean
-over the users with a target; on the largest set over 10,000 of them. The data sets are read from the folder PALATE_DATA.
+user has not had are ranked; a target that the user had before, or that nobody else had, counts as a miss. NDCG@10, the
+mean over users with a target, on the largest set over 10,000 of them. The sets are read from the folder PALATE_DATA.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ from palate.data.rows import CompressedRows, Floats
 
 Doubles = NDArray[np.float64]
 
+MOST_HALVINGS = 40.0  # an event counts 1e-12 at least: sums of squares then stay above 0 in float32
+
 
 @dataclass(frozen=True)
 class Fading:
@@ -55,7 +57,7 @@ class Fading:
         if self.half_life is not None and histories.times is not None:
             by_age = _ages(histories) / self.half_life
             exponents = by_age if exponents is None else exponents + by_age
-        return None if exponents is None else np.exp2(-exponents).astype(np.float32)
+        return None if exponents is None else np.exp2(-np.minimum(exponents, MOST_HALVINGS)).astype(np.float32)
 
     def times_signals(self, histories: CompressedRows, signals: Floats | None) -> Floats | None:
         """The signals of events, (n,), times their weights; None for 1 everywhere."""
