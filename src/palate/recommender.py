@@ -15,7 +15,7 @@ from palate import storing
 from palate.answers import updating
 from palate.answers.arguments import Doubles, OnUnknown
 from palate.answers.explaining import explain
-from palate.answers.fold_in import FoldIn, fold_in
+from palate.answers.fold_in import FoldIn, fold_in, recommend_for_session
 from palate.answers.fold_in_many import FoldIns, are_many, fold_in_many
 from palate.answers.frames import Frame
 from palate.answers.matching import Match, match
@@ -27,6 +27,7 @@ from palate.answers.results import CrossTab, Distribution, Explanation, Predicti
 from palate.data.ratings import Ratings
 from palate.data.timestamps import Timestamp
 from palate.data.vocabulary import Label
+from palate.errors import OptionError
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.model import Model
 from palate.options import check_choice
@@ -274,6 +275,8 @@ class Recommender:
         popularity: float = 0.0,
         calibrated: Any = None,
         boost: Any = None,
+        recent: Any = None,
+        session: Iterable[Label] | None = None,
     ) -> Frame:
         """Recommend the n items that each user would like best.
 
@@ -328,13 +331,22 @@ class Recommender:
             boost (str, mapping or polars expression, default None): A column of the item table, or an expression on
                 its columns as in `where`, whose high values are lifted; true is lifted, false is not. {"margin": 0.2,
                 "year >= 2020": 0.1} says how much, from -1 to 1 (one alone counts 0.3). Missing values are not lifted.
+            recent (number, str or timedelta, default None): Weigh what users chose: with a number, a choice with k
+                later ones counts 0.5^(k / recent); with a time such as "30d", one that is so much older than the user's
+                last counts half. It takes the place of the recency and half_life of the fit. For EASE, SparseEASE,
+                ImplicitALS, Neighbors fitted to implicit feedback, and blends of these.
+            session (list of labels, default None): Recommend to somebody unknown, in place of users, who has just
+                chosen these items, oldest first; as fold_in(session) does. For models of implicit feedback.
 
         Returns:
-            Frame or path: A frame of user, item, (title,) score, rank, of the kind asked with; with `out` its path.
+            Frame or path: A frame of user, item, (title,) score, rank, of the kind asked with; with `out` its path. The
+                frame for a session has no column of users.
 
         Raises:
-            OptionError: An option is out of range, the model has no answer for it, or `resume` meets other options.
-            DataError: `where` is no condition, or a column is named that the item table lacks.
+            OptionError: An option is out of range, the model has no answer for it, `resume` meets other options, or
+                both users and a session are given.
+            DataError: `where` is no condition, a column is named that the item table lacks, or `recent` is a time and
+                the model has learned from choices without times.
             UnknownLabelError: An unknown user or item with on_unknown="raise"; a title that several items have, or
                 words that are spelt nearly like one.
 
@@ -359,7 +371,12 @@ class Recommender:
             popularity=popularity,
             calibrated=calibrated,
             boost=boost,
+            recent=recent,
         )
+        if session is not None:
+            if users is not None or index is not None:
+                raise OptionError("session= is somebody unknown: leave users and index out.")
+            return recommend_for_session(self.model, session, options)
         return recommend(self.model, users, options, None if index is None else self.item_index)
 
     @cached_property
@@ -488,19 +505,24 @@ class Recommender:
 
     # ---- fold-in -----------------------------------------------------------------------------------------------------
 
-    def fold_in(self, ratings: Any, side: Literal["user", "item"] = "user", *, features: Any = None) -> Any:
+    def fold_in(
+        self, ratings: Any, side: Literal["user", "item"] = "user", *, features: Any = None, times: Any = None
+    ) -> Any:
         """Fold in a user the model was not trained on, or many, from a few ratings each. Nothing is retrained.
 
         Parameters:
             ratings (mapping, list or frame): What the user rated: {item: rating}, or a frame of items, ratings and
                 perhaps weights, where a weight of 1 is the average of the training. For a model of implicit feedback a
-                list of the items chosen, {item: count}, or a frame of items and perhaps counts; for a model of likes
-                (Ratings.likes) a list of the items liked. For many new users {user: {item: rating}}, a list of such
+                list of the items chosen, oldest first, {item: count}, or a frame of items and perhaps counts and
+                times; for a model of likes (Ratings.likes) a list of the items liked. An item listed twice was chosen
+                twice, the last time at its last place. For many new users {user: {item: rating}}, a list of such
                 mappings (users are then called 0, 1, ...), or a frame with a user column; {user: [items]} or a list of
                 lists for implicit feedback.
             side (str, default "user"): "item" folds in a new item instead, from {user: rating}.
             features (mapping or list, default None): Attributes of the new user, {column: value}, in the columns of
                 the user table that the model learned from; of many {user: {column: value}}, or a list in their order.
+            times (list of timestamps, default None): When the new user chose each item, in seconds since 1970 or as
+                dates: the items are then ordered by them, and weigh by their age where the model has a half_life.
 
         Returns:
             FoldIn or FoldIns: Answers for the new user: predict, recommend, explain, similar_users, ask. Of many a
@@ -509,10 +531,10 @@ class Recommender:
 
         Raises:
             UnknownLabelError: An item that the model does not know.
-            DataError: An item named twice, a value that is no rating or lies far outside the training range, or one of
-                many new users that the model knows already.
-            OptionError: Features for a model that learned from none, a model that cannot fold in a new item, or ratings
-                for a model of likes.
+            DataError: An item rated twice, a time that is none, a value that is no rating or lies far outside the
+                training range, or one of many new users that the model knows already.
+            OptionError: Features for a model that learned from none, a model that cannot fold in a new item, ratings
+                for a model of likes, or times that are not one for each choice.
 
         Example:
             >>> import palate
@@ -521,7 +543,12 @@ class Recommender:
             3
         """
         model = self._model_of(side)
-        return fold_in_many(model, ratings, features) if are_many(model, ratings) else fold_in(model, ratings, features)
+        is_many = are_many(model, ratings)
+        if times is not None and (is_many or side == "item"):
+            raise OptionError(
+                "times= goes with the choices of one new user; give those of many in a frame with a column of times."
+            )
+        return fold_in_many(model, ratings, features) if is_many else fold_in(model, ratings, features, times)
 
     def match(self, source: Any, **options: Any) -> Match:
         """Match the items of one person's file with those of the model, and bring the ratings onto its scale.

@@ -82,8 +82,24 @@ def test_choices_with_and_without_counts():
     assert choices_of(ITEMS, {"tea": None, "jam": 3}).weights.tolist() == [1, 3]
     assert choices_of(ITEMS, {"tea": None}).weights is None
     assert choices_of(ITEMS, []).counts.tolist() == history_of(ITEMS, {}).counts.tolist() == [0]
-    with pytest.raises(DataError, match="is chosen 2 times; give counts instead"):
-        choices_of(ITEMS, ["tea", "tea"])
+
+
+def test_an_item_that_is_listed_twice_counts_twice_at_its_last_place():
+    row = choices_of(ITEMS, ["tea", "jam", "tea", "milk"])
+    assert ITEMS.decode(row.indices).tolist() == ["jam", "tea", "milk"]
+    assert row.weights.tolist() == [1, 2, 1]
+    as_events = choices_of(ITEMS, ["tea", "jam", "tea"], each_once=False)
+    assert ITEMS.decode(as_events.indices).tolist() == ["tea", "jam", "tea"] and as_events.weights is None
+    assert choices_of(ITEMS, ["tea", "jam", "tea"], 4.0).weights is None  # likes have no counts
+    frame = pl.DataFrame({"item": ["tea", "jam", "tea"], "weight": [3.0, 1.0, 0.5], "time": [1, 2, 3]})
+    row = choices_of(ITEMS, frame)
+    assert (row.weights.tolist(), row.times.tolist()) == ([1, 3.5], [2, 3])
+
+
+def test_times_put_choices_in_order():
+    row = choices_of(ITEMS, ["tea", "jam", "milk"], times=[30, 10.9, 30])
+    assert (ITEMS.decode(row.indices).tolist(), row.times.tolist()) == (["jam", "tea", "milk"], [10, 30, 30])
+    assert choices_of(ITEMS, ["tea", "jam"]).times is None
 
 
 def test_a_model_of_likes_takes_lists_alone():
@@ -184,7 +200,8 @@ def test_ratings_are_finite_numbers():
 
 
 def rows_in(columns, owners, kind="explicit", like_threshold=None, labels=("a", "b", "c")):
-    model = SimpleNamespace(item_vocabulary=ITEMS, kind=kind, like_threshold=like_threshold)
+    factors = SimpleNamespace(reads_order=False)
+    model = SimpleNamespace(item_vocabulary=ITEMS, kind=kind, like_threshold=like_threshold, factors=factors)
     rows = rows_of_frame(model, pl.DataFrame(columns), list(owners), list(labels))
     return [
         dict(zip(ITEMS.decode(codes).tolist(), zip(*parts, strict=True), strict=True))

@@ -7,6 +7,7 @@ folder see arrays only. palate.options checks the options.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from palate.answers.frames import is_frame
 from palate.data.native import opened
 from palate.data.reading.frames import table_of
 from palate.data.reading.names import is_common, there_are
-from palate.data.rows import CompressedRows, pointers_of, rows_of_entries
+from palate.data.rows import CompressedRows, in_order, last_of_each, pointers_of, rows_of_entries
 from palate.data.timestamps import seconds_of
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
@@ -175,10 +176,19 @@ def history_of(vocabulary: Vocabulary, given: Any) -> CompressedRows:
     return row if weights is None else rows_of_entries(row, weights > 0)
 
 
-def choices_of(vocabulary: Vocabulary, given: Any, like_threshold: float | None = None) -> CompressedRows:
+def choices_of(
+    vocabulary: Vocabulary,
+    given: Any,
+    like_threshold: float | None = None,
+    *,
+    times: Any = None,
+    each_once: bool = True,
+) -> CompressedRows:
     """The choices of one user as one row, from a list of items, {item: count}, or a frame of items and perhaps counts.
 
-    Counts stand in a column called weight or rating. Raises as history_of does, and DataError for a count of 0 or less.
+    They are ordered, oldest first; by times where these are given, or where a frame has a column of them. Counts stand
+    in a column called weight or rating. each_once: an item that is listed twice counts as two choices at its last
+    place, and a like as one. Raises as history_of does, but for repeats, and DataError for a count of 0 or less.
     like_threshold: of a model of likes, which takes no ratings (OptionError); a weight of each like is none.
     """
     is_list = not isinstance(given, Mapping) and not is_frame(given)
@@ -189,11 +199,26 @@ def choices_of(vocabulary: Vocabulary, given: Any, like_threshold: float | None 
             f"list of the {vocabulary.what}s that are rated {like_threshold:g} or more."
         )
     codes = vocabulary.encode(labels)
-    _check_distinct(vocabulary, codes, "is chosen {} times; give counts instead." if is_list else RATED_TWICE)
     counts = None if values is None else ratings_of(values, "count")
     if counts is not None and not (counts > 0).all():
         raise DataError("a count is 0 or negative; leave out what was not chosen.")
-    return CompressedRows(np.array([0, len(codes)], np.int64), codes, np.ones(len(codes), np.float32), counts)
+    when = _times_of(given, times, len(codes))
+    ends = np.array([0, len(codes)], np.int64)
+    row = in_order(CompressedRows(ends, codes, np.ones(len(codes), np.float32), counts, when))
+    return last_of_each(row, counted=like_threshold is None) if each_once else row
+
+
+def _times_of(given: Any, times: Any, n: int) -> NDArray[np.int64] | None:
+    """Whole seconds of n choices: as given, or from a column of the frame they are in; None without any."""
+    if times is None:
+        found = frame_times(given) if is_frame(given) else None
+        return None if found is None else np.floor(found).astype(np.int64)
+    seconds = seconds_of(list(times) if is_many(times) else [times], "times")
+    if len(seconds) != n:
+        raise OptionError(f"times has {len(seconds)} times for {n} choices; give one for each.")
+    if not np.isfinite(seconds).all():
+        raise DataError("a time is missing: give one for each choice, or no times= at all.")
+    return np.floor(seconds).astype(np.int64)
 
 
 def rows_of_frame(model: Model, frame: Any, owners: list[Any], labels: list[Any]) -> CompressedRows:
@@ -217,16 +242,21 @@ def rows_of_frame(model: Model, frame: Any, owners: list[Any], labels: list[Any]
         raise DataError("a weight or count is negative.")
     row_of = {label: row for row, label in enumerate(labels)}
     rows = np.array([row_of[owner] for owner in owners], np.int64)
-    _check_distinct_pairs(items, labels, rows, codes)
+    if model.kind == "explicit":
+        _check_distinct_pairs(items, labels, rows, codes)
     order = np.argsort(rows, kind="stable")
     numbers = np.ones(len(codes), np.float32) if values is None else ratings_of(values)
     indptr = pointers_of(np.bincount(rows, minlength=len(labels)))
     whole = CompressedRows(indptr, codes[order], numbers[order], None if weights is None else weights[order])
-    if whole.weights is None or whole.weights.all():
-        return whole
-    if model.kind == "implicit":
+    if model.kind == "explicit":
+        return whole if whole.weights is None else rows_of_entries(whole, whole.weights > 0)
+    if weights is not None and not weights.all():
         raise DataError("a count is 0; leave out what was not chosen.")
-    return rows_of_entries(whole, whole.weights > 0)
+    times = _times_of(frame, None, len(codes))
+    whole = in_order(replace(whole, times=None if times is None else times[order]))
+    if model.factors.reads_order:
+        return whole
+    return last_of_each(whole, counted=model.like_threshold is None)
 
 
 def _check_distinct_pairs(items: Vocabulary, labels: list[Any], rows: Any, codes: NDArray[np.int32]) -> None:
@@ -267,11 +297,11 @@ def _ratings_and_weights(what: str, given: Any) -> tuple[Any, Any, Any]:
     return labels, values, _frame_column(given, "weight", needed=False)
 
 
-def _check_distinct(vocabulary: Vocabulary, codes: NDArray[np.int32], problem: str = RATED_TWICE) -> None:
+def _check_distinct(vocabulary: Vocabulary, codes: NDArray[np.int32]) -> None:
     counts = np.bincount(codes, minlength=1)
     if counts.max() > 1:
         (label,) = vocabulary.decode([int(counts.argmax())]).tolist()
-        raise DataError(f"{vocabulary.what} {label!r} {problem.format(counts.max())}")
+        raise DataError(f"{vocabulary.what} {label!r} {RATED_TWICE.format(counts.max())}")
 
 
 def check_range(vocabulary: Vocabulary, codes: NDArray[np.int32], values: Any, limits: tuple[float, float]) -> None:

@@ -21,11 +21,12 @@ from palate.kernels.blas import single_threaded_blas
 from palate.models.blend import BlendedFactors
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.history_factors import HistoryFactors
-from palate.models.implicit import ImplicitFactors, weighted_choices, with_confidence_of, with_given_weights
+from palate.models.implicit import ImplicitFactors, with_confidence_of, with_given_weights
 from palate.models.implicit_links import folded
 from palate.models.item_weights import ItemWeights
 from palate.models.late_items import with_late_items
 from palate.models.model import Model
+from palate.models.popular import PopularFactors
 from palate.models.posterior import Posterior, Projection
 from palate.models.step_distribution import StepDistribution
 
@@ -107,15 +108,17 @@ def _recounted(model: Model) -> Model:
     if model.predicts_ratings:
         mean, deviation = weighted_mean(values, weights), weighted_deviation(values, weights)
         return replace(model, factors=replace(model.factors, mean=mean), noise=deviation)
+    if isinstance(model.factors, PopularFactors):
+        return replace(model, factors=model.factors.recounted(model.history))
     items = model.factors.items.copy()
     items[:, 0] = np.bincount(model.history.indices, minlength=len(items))
     return replace(model, factors=replace(model.factors, items=items))
 
 
 def _weighted(model: Model, rows: CompressedRows, users: Codes) -> CompressedRows:
-    """Ratings with their weights by user and item. The weights of choices follow from the counts of their user."""
+    """Ratings with their weights by user and item. Those of choices follow from all choices of their user."""
     if isinstance(model.factors, ImplicitFactors):
-        return weighted_choices(rows, model.factors.confidence)
+        return model.factors.weighted(rows)
     return model.weighted(rows, users)
 
 

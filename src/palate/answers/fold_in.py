@@ -22,7 +22,7 @@ from palate.answers.explaining import explain_row
 from palate.answers.frames import Frame, make_frame
 from palate.answers.names import Names
 from palate.answers.predicting import check_distribution, columns_of, one_of
-from palate.answers.ranking import By, RecommendOptions, SimilarOptions, query_of, rank, similar_rows
+from palate.answers.ranking import By, RecommendOptions, SimilarOptions, recommend_new, similar_rows
 from palate.answers.results import Distribution, Explanation, Prediction
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
@@ -32,15 +32,29 @@ from palate.models.model import Model, UserRows
 from palate.options import check_choice, check_level
 
 
-def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None) -> FoldIn:
+def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None, times: Any = None) -> FoldIn:
     """A new user of the model, from ratings or choices of items; see Recommender.fold_in."""
-    return FoldIn(model, history_of_one(model, ratings), features)
+    return FoldIn(model, history_of_one(model, ratings, times), features)
 
 
-def history_of_one(model: Model, ratings: Any) -> CompressedRows:
-    """The ratings or choices of one new user as one row."""
+def history_of_one(model: Model, ratings: Any, times: Any = None) -> CompressedRows:
+    """The ratings or choices of one new user as one row; times: when each choice was made."""
     given, items = Names.of_items(model).keys(ratings), model.item_vocabulary
-    return choices_of(items, given, model.like_threshold) if model.kind == "implicit" else history_of(items, given)
+    if model.kind == "implicit":
+        return choices_of(items, given, model.like_threshold, times=times, each_once=not model.factors.reads_order)
+    if times is not None:
+        raise OptionError("times= orders the choices of implicit feedback, and this model learned from ratings.")
+    return history_of(items, given)
+
+
+def recommend_for_session(model: Model, session: Any, options: RecommendOptions) -> Frame:
+    """The best items for somebody unknown who has just chosen these items, oldest first: a frame without users."""
+    if model.kind == "explicit":
+        raise OptionError(
+            "session= lists what somebody chose, and this model learned from ratings: "
+            "rec.fold_in({item: rating}).recommend()."
+        )
+    return recommend_new(model, model.fold_in(history_of_one(model, session)), options)
 
 
 class FoldIn:
@@ -154,6 +168,7 @@ class FoldIn:
         popularity: float = 0.0,
         calibrated: Any = None,
         boost: Any = None,
+        recent: Any = None,
     ) -> Frame:
         """Recommend the n items that the new user would like best. Ties go to the item with the lower code.
 
@@ -177,6 +192,9 @@ class FoldIn:
                 ratings; {"genres": 0.3} says how much, from 0 to 1.
             boost (str, mapping or polars expression, default None): A column, or an expression on columns, whose high
                 values are lifted; {"margin": 0.2} says how much, from -1 to 1.
+            recent (number, str or timedelta, default None): Weigh what the user chose: with a number, a choice with k
+                later ones counts 0.5^(k / recent); with a time such as "30d", one that is so much older than the last
+                counts half. It takes the place of the recency and half_life of the fit; models of implicit feedback.
 
         Returns:
             Frame: A polars frame of item, (title,) score and rank, best first, at most n rows.
@@ -199,9 +217,9 @@ class FoldIn:
             popularity=popularity,
             calibrated=calibrated,
             boost=boost,
+            recent=recent,
         )
-        query = query_of(self._model, options)
-        return rank(self._model, lambda _: self._rows, None, self._rows.codes, query, options)
+        return recommend_new(self._model, self._rows, options)
 
     def ask(
         self,

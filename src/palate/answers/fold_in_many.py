@@ -26,7 +26,7 @@ from palate.answers.ranking import By, RecommendOptions, query_of, rank
 from palate.answers.results import Explanation
 from palate.data.native import opened
 from palate.data.reading.names import is_common
-from palate.data.rows import CompressedRows, pointers_of, take_rows
+from palate.data.rows import CompressedRows, stack_rows, take_rows
 from palate.data.vocabulary import Label, Vocabulary, plain_label
 from palate.errors import DataError, OptionError, PalateError, UnknownLabelError
 from palate.models.factors import Floats
@@ -53,7 +53,7 @@ def fold_in_many(model: Model, ratings: Any, features: Any) -> FoldIns:
         is_mapping = isinstance(ratings, Mapping)
         labels = list(ratings) if is_mapping else list(range(len(ratings)))
         given = list(ratings.values()) if is_mapping else ratings
-        history = _stacked([_one(model, label, own) for label, own in zip(labels, given, strict=True)])
+        history = stack_rows([_one(model, label, own) for label, own in zip(labels, given, strict=True)])
     if is_frame(ratings) or isinstance(ratings, Mapping):
         _check_new(model, labels)
     return FoldIns(model, labels, history, _features_of(model, labels, features))
@@ -95,19 +95,6 @@ def _features_of(model: Model, labels: list[Any], features: Any) -> list[Mapping
     if not isinstance(features, list) or len(features) != len(labels):
         raise OptionError(f"features of many new {what}s must be a mapping by {what}, or a list with one mapping each.")
     return features
-
-
-def _stacked(rows: Sequence[CompressedRows]) -> CompressedRows:
-    """One-row histories below each other; if only some have weights, those of the others are 1."""
-    weights = None
-    if any(row.weights is not None for row in rows):
-        weights = np.concatenate([np.ones_like(row.values) if row.weights is None else row.weights for row in rows])
-    return CompressedRows(
-        pointers_of(np.array([len(row.indices) for row in rows])),
-        np.concatenate([row.indices for row in rows]),
-        np.concatenate([row.values for row in rows]),
-        weights,
-    )
 
 
 class FoldIns(Mapping[Any, FoldIn]):
@@ -266,6 +253,7 @@ class FoldIns(Mapping[Any, FoldIn]):
         popularity: float = 0.0,
         calibrated: Any = None,
         boost: Any = None,
+        recent: Any = None,
     ) -> Frame:
         """Recommend to each new user the n items that the user would like best, as FoldIn.recommend does.
 
@@ -287,6 +275,9 @@ class FoldIns(Mapping[Any, FoldIn]):
                 ratings; {"genres": 0.3} says how much, from 0 to 1.
             boost (str, mapping or polars expression, default None): A column, or an expression on columns, whose high
                 values are lifted; {"margin": 0.2} says how much, from -1 to 1.
+            recent (number, str or timedelta, default None): Weigh what the user chose: with a number, a choice with k
+                later ones counts 0.5^(k / recent); with a time such as "30d", one that is so much older than the last
+                counts half. It takes the place of the recency and half_life of the fit; models of implicit feedback.
 
         Returns:
             Frame: A polars frame of user, item, (title,) score and rank, user by user, best first.
@@ -308,6 +299,7 @@ class FoldIns(Mapping[Any, FoldIn]):
             popularity=popularity,
             calibrated=calibrated,
             boost=boost,
+            recent=recent,
         )
         query = query_of(self._model, options)
         return rank(self._model, self._subset, self._vocabulary.labels, self._rows.codes, query, options)

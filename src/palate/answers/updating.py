@@ -97,6 +97,10 @@ def _check_forms(table: pl.DataFrame | None, known: pl.DataFrame | None, what: s
 
 def _updated(model: Model, ratings: Ratings) -> Model:
     _check_kind(model, ratings)
+    if ratings.times is None and model.factors.fades_by_age:
+        raise DataError(
+            "this model weighs events by their age (half_life), and these have no times: give them a column of times."
+        )
     model = _with_prior_of_today(model)
     ratings = with_positive_weights(ratings)
     if model.kind == "implicit":

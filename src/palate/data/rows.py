@@ -267,6 +267,30 @@ def distinct(rows: CompressedRows, n_columns: int) -> CompressedRows:
     return transpose_rows(CompressedRows(indptr, turned.indices[keep], turned.values[keep], None), rows.n_rows)
 
 
+def in_order(rows: CompressedRows) -> CompressedRows:
+    """The same rows, each oldest first; of equal times, in their order. Without times, as they are."""
+    if rows.times is None:
+        return rows
+    at = np.lexsort((rows.times, row_codes(rows)))
+    return CompressedRows(rows.indptr, rows.indices[at], rows.values[at], *_extras(rows, at))
+
+
+def last_of_each(rows: CompressedRows, *, counted: bool) -> CompressedRows:
+    """Each cell once, at its last place, with the sum of its weights; not counted: with its last weight."""
+    cells = np.stack([row_codes(rows), rows.indices])
+    _, first_from_end, cell = np.unique(cells[:, ::-1], axis=1, return_index=True, return_inverse=True)
+    if len(first_from_end) == len(rows.indices):
+        return rows
+    last = len(rows.indices) - 1 - first_from_end
+    if counted:
+        weights = np.ones_like(rows.values) if rows.weights is None else rows.weights.copy()
+        weights[last] = np.bincount(cell.ravel(), weights[::-1], len(last))
+        rows = replace(rows, weights=weights)
+    is_last = np.zeros(len(rows.indices), bool)
+    is_last[last] = True
+    return rows_of_entries(rows, is_last)
+
+
 def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
     """The same rows, emptied where the mask, shape (n_rows,), is False."""
     return rows if keep.all() else rows_of_entries(rows, np.repeat(keep, rows.counts))

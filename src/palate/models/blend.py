@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from palate.data.rows import CompressedRows
 from palate.kernels import select_top
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
+from palate.models.fading import Fading
 from palate.models.history_factors import HistoryFactors, no_biases
 from palate.models.implicit import Confidence
 
@@ -123,6 +124,20 @@ class BlendedFactors(HistoryFactors):
     def fold_in(self, histories: CompressedRows) -> Floats:
         """Fold in new users: what each part makes of their choices, side by side, (n, k)."""
         return side_by_side([part.factors.fold_in(histories) for part in self.parts])
+
+    def faded(self, fading: Fading) -> BlendedFactors:
+        """Return the blend whose parts answer with this fading; popularity is the same for all users."""
+        parts = tuple(
+            part if part.factors.n_factors == 0 and not isinstance(part.factors, HistoryFactors)
+            else part._replace(factors=part.factors.faded(fading))
+            for part in self.parts
+        )  # fmt: skip
+        return replace(self, parts=parts)
+
+    @property
+    def fades_by_age(self) -> bool:
+        """True if a part weighs choices by their age."""
+        return any(part.factors.fades_by_age for part in self.parts)
 
     def history_scores(self, histories: CompressedRows, signals: Floats | None) -> Floats:  # noqa: ARG002
         """The scores of every item for users with these histories, folded in, (n_rows, n_items)."""

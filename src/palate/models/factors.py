@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, row_codes
+from palate.errors import OptionError
 from palate.kernels import expect_truncated, predict_pairs, solve_rows
+from palate.models.fading import Fading
 from palate.models.least_squares import LeastSquares
 from palate.models.ordinal import OrderedSteps
 from palate.models.row_blocks import row_blocks
@@ -98,6 +100,12 @@ def empirical_prior(vectors: Floats, alpha: float) -> Prior:
     floor = 1e-4 * max(float(np.trace(covariance)) / max(len(covariance), 1), 1e-8)
     precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
     return Prior(precision.astype(np.float32), mean.astype(np.float32), alpha)
+
+
+NOT_FADED = (
+    "recent= weighs the events of a user, and this model cannot: models of EASE, SparseEASE, ImplicitALS, Neighbors "
+    "fitted to implicit feedback, and blends of these can."
+)
 
 
 @dataclass(frozen=True)
@@ -272,6 +280,15 @@ class Factors:
         cuts = root * self.steps.cuts.astype(np.float32)
         latents: Floats = expect_truncated(scores, self.steps.steps_of(histories.values), cuts) / root
         return latents
+
+    def faded(self, fading: Fading) -> Factors:  # noqa: ARG002
+        """Return factors that answer with this fading of events, whatever they learned with. Raise OptionError."""
+        raise OptionError(NOT_FADED)
+
+    @property
+    def fades_by_age(self) -> bool:
+        """True if these factors, or parts of them, weigh events by their age."""
+        return False
 
     def transposed(self) -> Factors:
         """Return the same factors with users and items exchanged."""

@@ -5,7 +5,8 @@ With signals x of the items j in a user's history, and weights B_ji from them to
     score_ui = sum_j x_uj B_ji                                                 for choices
     score_ui = mean + b_u + c_i + sum_j w_uj x_uj B_ji / (sum_j w_uj B_ji + damping)     for ratings of weight w
 
-The signal of a choice is 1, or more if it was made often. The signal of a rating is the rating less mean and biases.
+The signal of a choice is 1, or more if it was made often; in a model with a fading it falls with later choices and with
+age. The signal of a rating is the rating less mean and biases.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from palate.data.rows import CompressedRows, row_codes, take_rows, transpose_rows
 from palate.errors import OptionError
 from palate.kernels import nearest_rows
-from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
+from palate.models.factors import NOT_FADED, Codes, Doubles, Factors, Floats, Prior
+from palate.models.fading import NO_FADING, Fading
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 
 BLOCK_SCORES = 4_000_000  # scores computed at a time
@@ -34,6 +36,7 @@ class HistoryFactors(Factors):
         history (CompressedRows of n_users rows): The histories of the users.
         confidence ("equal" or "relative", default "equal"): How counts of choices become signals.
         damping (float, default None): For ratings: how strongly the weighted mean is shrunk towards 0. None: choices.
+        fading (Fading, default none): For choices: how their weight falls with later ones and with age.
         shares_of_users (float32 array of shape (n_items,)): The share of users who chose each item, its popularity: the
             score for a user without a history.
     """
@@ -45,6 +48,7 @@ class HistoryFactors(Factors):
     history: CompressedRows = field(default_factory=lambda: CompressedRows.empty(0))
     confidence: Confidence = "equal"
     damping: float | None = None
+    fading: Fading = NO_FADING
     shares_of_users: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
@@ -90,10 +94,21 @@ class HistoryFactors(Factors):
         """Return the model with other users, who have these biases (m, 1) and histories."""
         return replace(self, users=vectors, history=history)
 
+    def faded(self, fading: Fading) -> Self:
+        """Return the model with this fading, for choices; raise OptionError for ratings."""
+        if self.damping is not None:
+            raise OptionError(NOT_FADED)
+        return replace(self, fading=fading)
+
+    @property
+    def fades_by_age(self) -> bool:
+        """True if choices count by their age."""
+        return self.fading.half_life is not None
+
     def signals(self, histories: CompressedRows, vectors: Floats) -> Floats | None:
         """The signal x of each entry of histories, (n,); None for 1 everywhere. vectors: the users' biases, (m, 1)."""
         if self.damping is None:
-            return choice_signals(histories, self.confidence)
+            return choice_signals(histories, self.confidence, fading=self.fading)
         biases = np.repeat(vectors.ravel(), histories.counts) + self.items.ravel()[histories.indices]
         return np.asarray(histories.values - (self.mean + self.scale * biases), np.float32)
 

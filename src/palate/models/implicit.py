@@ -20,13 +20,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
 from palate.data.rows import CompressedRows, row_codes
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
+from palate.models.fading import NO_FADING, Fading
 
 Confidence = Literal["equal", "relative", "given"]
 CONFIDENCES: tuple[Confidence, ...] = ("equal", "relative")  # "given" is internal: weights are confidences already
@@ -38,18 +39,27 @@ BLOCK = 32  # columns solved at a time if there are many (Rendle et al. 2021, "i
 
 
 def choice_signals(
-    histories: CompressedRows, confidence: Confidence, mean_counts: Doubles | None = None
+    histories: CompressedRows,
+    confidence: Confidence,
+    mean_counts: Doubles | None = None,
+    fading: Fading = NO_FADING,
 ) -> Floats | None:
     """The confidence of each choice, (n,): 1, or (1 + ln(1 + count / mean count)) / (1 + ln 2). None: 1 everywhere.
 
     The mean is over the counts of the same user, so an item chosen as often as the user's average has confidence 1.
     mean_counts: if rows are items, the mean count of each user, which are columns then; 0 for a user without choices,
-    for whom the count itself is the mean.
+    for whom the count itself is the mean. Their choices do not fade, since the order within each user is not known.
     """
-    if histories.weights is None or confidence == "equal":
-        return None
     if confidence == "given":
         return histories.weights
+    confidences = _confidences(histories, confidence, mean_counts)
+    return confidences if mean_counts is not None else fading.times_signals(histories, confidences)
+
+
+def _confidences(histories: CompressedRows, confidence: Confidence, mean_counts: Doubles | None) -> Floats | None:
+    """The same without fading."""
+    if histories.weights is None or confidence == "equal":
+        return None
     counts = histories.weights.astype(np.float64)
     means = mean_counts_of(histories)[row_codes(histories)] if mean_counts is None else mean_counts[histories.indices]
     means = np.where(means > 0, means, counts if mean_counts is not None else 1)
@@ -64,10 +74,13 @@ def mean_counts_of(histories: CompressedRows) -> Doubles:
 
 
 def weighted_choices(
-    histories: CompressedRows, confidence: Confidence, mean_counts: Doubles | None = None
+    histories: CompressedRows,
+    confidence: Confidence,
+    mean_counts: Doubles | None = None,
+    fading: Fading = NO_FADING,
 ) -> CompressedRows:
     """Return choices weighted by their confidence in place of their count; see choice_signals()."""
-    return replace(histories, weights=choice_signals(histories, confidence, mean_counts))
+    return replace(histories, weights=choice_signals(histories, confidence, mean_counts, fading))
 
 
 @dataclass(frozen=True)
@@ -183,8 +196,8 @@ class Sweep(NamedTuple):
             return self
         return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items, True)
 
-    def factors(self, problem: ImplicitProblem, confidence: Confidence) -> ImplicitFactors:
-        """Return these vectors as factors of a model; confidence: how counts become weights at fold-in."""
+    def factors(self, problem: ImplicitProblem, confidence: Confidence, fading: Fading = NO_FADING) -> ImplicitFactors:
+        """Return these vectors as factors of a model; confidence, fading: how choices become weights at fold-in."""
         k = self.users.shape[1] + 1
         item_prior = Prior.flat(k, ridge=problem.weight_decay, count_exponent=problem.count_exponent)
         users = without_bias(self.users)
@@ -197,6 +210,7 @@ class Sweep(NamedTuple):
             item_prior,
             unobserved_weight=problem.unobserved_weight,
             confidence=confidence,
+            fading=fading,
         )
 
 
@@ -238,11 +252,13 @@ class ImplicitFactors(Factors):
         unobserved_weight (float, default 1.0): a0, the weight of a pair that was not chosen.
         confidence ("equal", "relative" or "given", default "equal"): How counts become weights; see choice_signals().
         mean_counts (float64 array, default None): In the transposed model: the mean count of each user's choices.
+        fading (Fading, default none): How the weight of a user's choices falls with later ones and with age.
     """
 
     unobserved_weight: float = 1.0
     confidence: Confidence = "equal"
     mean_counts: Doubles | None = None
+    fading: Fading = NO_FADING
 
     def __post_init__(self) -> None:
         if not 0 < self.unobserved_weight < np.inf or self.confidence not in (*CONFIDENCES, "given"):
@@ -272,13 +288,25 @@ class ImplicitFactors(Factors):
 
     def linearised(self, histories: CompressedRows, vectors: Floats) -> CompressedRows:  # noqa: ARG002
         """Return choices weighted by their confidence."""
-        return weighted_choices(histories, self.confidence, self.mean_counts)
+        return self.weighted(histories)
+
+    def weighted(self, histories: CompressedRows) -> CompressedRows:
+        """Return choices weighted by their confidence, faded, in place of their count."""
+        return weighted_choices(histories, self.confidence, self.mean_counts, self.fading)
+
+    def faded(self, fading: Fading) -> Self:
+        """Return factors that fold in with this fading, whatever they learned with."""
+        return replace(self, fading=fading)
+
+    @property
+    def fades_by_age(self) -> bool:
+        """True if choices count by their age."""
+        return self.fading.half_life is not None
 
     def fold_in(self, histories: CompressedRows) -> Floats:
         """Fold in new users from their choices: vectors (n, k + 1); the mean user vector for a user without any."""
         others = np.ascontiguousarray(self.items[:, :-1])
-        weighted = weighted_choices(histories, self.confidence, self.mean_counts)
-        vectors = without_bias(self.problem.solve(weighted, others, self.background))
+        vectors = without_bias(self.problem.solve(self.weighted(histories), others, self.background))
         vectors[histories.counts == 0] = self.user_prior.mean
         return vectors
 

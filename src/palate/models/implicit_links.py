@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from palate.data.rows import CompressedRows
 from palate.kernels import multiply_rows, solve_rows
 from palate.models.factors import Doubles, Factors, Floats
-from palate.models.implicit import ImplicitFactors, weighted_choices
+from palate.models.implicit import ImplicitFactors
 
 Mask = NDArray[np.bool_]
 
@@ -95,10 +95,10 @@ class LinkedFactors(ImplicitFactors):
 
     def _solved(self, histories: CompressedRows, means: Floats) -> Floats:
         """The optimal vectors around prior means, (n, k + 1) both."""
-        weighted = weighted_choices(histories, self.confidence, self.mean_counts)
         others = np.ascontiguousarray(self.items[:, :-1])
         ridge = self.problem.ridge(histories.counts, len(self.items))
-        vectors = solve_around(weighted, others, np.ascontiguousarray(means[:, :-1]), ridge, self.background)
+        prior_means = np.ascontiguousarray(means[:, :-1])
+        vectors = solve_around(self.weighted(histories), others, prior_means, ridge, self.background)
         return np.pad(vectors, ((0, 0), (0, 1)))
 
     def known_parts(
@@ -175,5 +175,9 @@ def unpack(factors: ImplicitFactors, tensors: dict[str, NDArray[Any]]) -> Implic
     if not links:
         return factors
     return LinkedFactors.of(
-        factors, unobserved_weight=factors.unobserved_weight, confidence=factors.confidence, **links
+        factors,
+        unobserved_weight=factors.unobserved_weight,
+        confidence=factors.confidence,
+        fading=factors.fading,
+        **links,
     )

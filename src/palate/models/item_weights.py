@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from palate.data.rows import CompressedRows, columns_where, row_codes, take_rows, transpose_rows
 from palate.kernels import multiply_sparse, multiply_wide, select_top
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.fading import Fading
 from palate.models.history_factors import HistoryFactors, to_dense
 from palate.models.regression import Regression
 from palate.models.row_blocks import row_blocks
@@ -122,6 +123,7 @@ class ItemWeights(HistoryFactors):
 def pack(factors: ItemWeights) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return what a model file holds besides biases and history: header and tensors."""
     header: dict[str, Any] = {"confidence": factors.confidence, "damping": factors.damping}
+    header |= {} if factors.fading.is_none else {"fading": factors.fading.header()}
     weights = factors.weights
     if isinstance(weights, CompressedRows) and not factors.are_similarities:
         header["regressed"] = True
@@ -157,6 +159,7 @@ def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[
         factors,
         confidence=header["confidence"],
         damping=damping,
+        fading=Fading.of(header.get("fading")),
         weights=weights,
         are_similarities=are_similarities,
         regression=Regression.of(header["regression"]) if "regression" in header else None,

@@ -21,7 +21,6 @@ from palate.kernels import compress_rows
 from palate.models.chosen import Chosen
 from palate.models.factors import Codes, Doubles, Floats
 from palate.models.history_factors import BLOCK_SCORES
-from palate.models.implicit import choice_signals
 from palate.models.item_supports import SparseGram, by_popularity, rising, supports_of
 from palate.models.item_weights import ItemWeights
 from palate.models.regression import Regression
@@ -69,7 +68,7 @@ def _choices(factors: ItemWeights) -> tuple[Chosen, Codes]:
     assert factors.regression is not None
     history = factors.history
     chosen = by_popularity(history.indices)
-    signals = choice_signals(history, factors.confidence)
+    signals = factors.signals(history, factors.users)
     return rising(history, signals, chosen, factors.regression.user_exponent), chosen
 
 
@@ -139,7 +138,7 @@ class _Late:
     def _residuals(self, users: Codes) -> Doubles:
         """The scaled choices of some users less their scores, (m, n), by place."""
         history = take_rows(self.factors.history, users)
-        signals = choice_signals(history, self.factors.confidence)
+        signals = self.factors.signals(history, self.factors.users)
         residuals = -self.factors.history_scores(history, signals)[:, self.chosen].astype(np.float64)
         own = take_rows(self.X.by_user, users)
         residuals[row_codes(own), own.indices] += own.values * self.scales[own.indices]

@@ -25,6 +25,7 @@ from palate.data.rows import CompressedRows, pointers_of, row_codes, transpose_r
 from palate.kernels import multiply_sparse, nearest_rows
 from palate.models import item_weights
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.fading import Fading
 from palate.models.history_factors import HistoryFactors, unit_values, without_self
 from palate.models.item_weights import ItemWeights
 
@@ -226,10 +227,14 @@ def _pack_users(factors: UserNeighbors) -> dict[str, Any]:
         "measure": similarity.measure,
         "k": similarity.k,
         "shrinkage": similarity.shrinkage,
+        **({} if factors.fading.is_none else {"fading": factors.fading.header()}),
     }
 
 
 def _unpack_users(factors: Factors, header: dict[str, Any]) -> UserNeighbors:
     damping = None if header["damping"] is None else float(header["damping"])
     similarity = Similarity(header["measure"], int(header["k"]), float(header["shrinkage"]))
-    return UserNeighbors.of(factors, confidence=header["confidence"], damping=damping, similarity=similarity)
+    fading = Fading.of(header.get("fading"))
+    return UserNeighbors.of(
+        factors, confidence=header["confidence"], damping=damping, fading=fading, similarity=similarity
+    )

@@ -7,12 +7,15 @@ from typing import ClassVar
 
 import numpy as np
 
+from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import weighted_deviation, weighted_mean
 from palate.models.history_factors import no_biases
+from palate.models.popular import PopularFactors
 from palate.options import check_positive, check_whole
 from palate.recipes.als import ALS
 from palate.recipes.base import Recipe, Trained
+from palate.recipes.fading import checked_half_life, fading_of
 from palate.recipes.monitor import Monitor, rmse
 
 
@@ -91,21 +94,45 @@ class Bias(Recipe):
 class Popularity(Recipe):
     """Ranks items by their number of ratings (or of choices, whatever their counts), the same for all users.
 
-    It predicts no ratings: predict() gives the number of ratings of the item, without an interval. Popularity has no
-    options.
+    It predicts no ratings: predict() gives the number of ratings of the item, without an interval. With half_life it
+    ranks by what is popular now; predict() then gives the sum of the weights.
+
+    Parameters:
+        recency (float or None, default None): For choices: a choice counts 0.5^(k / recency), k being the number of
+            later ones of the same user. None: the order counts nothing.
+        half_life (str, timedelta, float or None, default None): For choices: a choice counts 0.5^(age / half_life), the
+            age being how much older it is than the last choice of all; "30d", "12h", a timedelta or seconds. With
+            recency, by the product of both. None: ages count nothing.
+
+    Raises:
+        OptionError: An option is out of its range. fit() raises it if the options are given for ratings.
+        DataError: fit() raises it for half_life where the choices have no times.
 
     Example:
         >>> import palate
         >>> likes = palate.read({"user": ["ann", "bob", "bob"], "item": ["tea", "tea", "jam"]}, kind="implicit")
         >>> palate.Popularity().fit(likes).recommend("ann", keep_seen=True)["item"].to_list()
         ['tea', 'jam']
+        >>> dated = {"user": ["ann", "bob", "bob"], "item": ["tea", "tea", "jam"], "time": [0, 0, 86400]}
+        >>> now = palate.Popularity(half_life="6h").fit(palate.read(dated, kind="implicit", time_format="s"))
+        >>> now.recommend("ann", keep_seen=True)["item"].to_list()
+        ['jam', 'tea']
     """
 
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
 
+    recency: float | None = None
+    half_life: Duration | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "half_life", checked_half_life(self.recency, self.half_life))
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:  # noqa: ARG002
+        fading = fading_of(self.recency, self.half_life, ratings)
         factors = no_biases(ratings.n_users, ratings.n_items)
+        if not fading.is_none:
+            return Trained(PopularFactors.of(factors, fading=fading).recounted(ratings.by_user()))
         factors.items[:, 0] = np.bincount(ratings.item_codes, minlength=ratings.n_items)
         return Trained(factors)
 

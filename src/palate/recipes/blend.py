@@ -303,6 +303,7 @@ def _ratings_of(rows: CompressedRows, ratings: Ratings) -> Ratings:
         row_codes(rows),
         rows.indices,
         rows.values,
+        times=rows.times,
         weights=rows.weights,
         user_vocabulary=ratings.user_vocabulary,
         item_vocabulary=ratings.item_vocabulary,

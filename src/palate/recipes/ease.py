@@ -14,9 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from palate.answers.ranking.memory import bytes_of
+from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.models.chosen import Chosen
 from palate.models.factors import Codes, Doubles, Floats
+from palate.models.fading import Fading
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_weights import ItemWeights
@@ -28,6 +30,7 @@ from palate.recipes.costs import Needs, available_memory, check_memory
 from palate.recipes.ease_cold import alike, fill_cold
 from palate.recipes.ease_decay import choose_decay
 from palate.recipes.ease_features import ItemFeatures, Setting, choose_weight, scales_of
+from palate.recipes.fading import checked_half_life, fading_of
 from palate.recipes.inverse import TRIAL, seconds_to_invert
 from palate.recipes.monitor import Monitor
 from palate.recipes.sparse_ease import K_ITEMS, SparseEASE, learn
@@ -69,6 +72,12 @@ class EASE(Recipe):
             (n / mean n)^item_exponent; 0 to 1. None: 0.1.
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
+        recency (float or None, default None): The number of later choices of the same user after which a choice counts
+            half: its entry of X is multiplied by 0.5^(k / recency), k being the number of later ones, in the fit and in
+            answers. None: the order counts nothing.
+        half_life (str, timedelta, float or None, default None): The age at which a choice counts half, "30d", "12h", a
+            timedelta or seconds: its entry of X is multiplied by 0.5^(age / half_life), the age being how much older it
+            is than the user's last. With recency, by the product of both. None: ages count nothing.
         features (bool, default True): Use as side information the columns of ratings.item_table, where there is such a
             table. The fit's training["feature_weight"] says how much they count.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
@@ -79,6 +88,7 @@ class EASE(Recipe):
 
     Raises:
         OptionError: An option is out of its range. fit() raises it if there are too many items for the memory.
+        DataError: fit() raises it for half_life where the ratings have no times.
 
     Source:
         Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, equation 8; Steck (2020), Autoencoders that
@@ -100,6 +110,8 @@ class EASE(Recipe):
     user_exponent: float | None = None
     item_exponent: float | None = None
     confidence: Confidence = "relative"
+    recency: float | None = None
+    half_life: Duration | None = None
     features: bool = True
     memory: str | int | None = None
     n_threads: int = 0
@@ -111,6 +123,7 @@ class EASE(Recipe):
         exponents = {"user_exponent": self.user_exponent, "item_exponent": self.item_exponent}
         check_between(0, 1, **{name: value for name, value in exponents.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)
+        object.__setattr__(self, "half_life", checked_half_life(self.recency, self.half_life))
         check_whole(n_threads=self.n_threads)
         check_flags(features=self.features)
         if self.memory is not None:
@@ -131,6 +144,7 @@ class EASE(Recipe):
             >>> round(palate.EASE().data_defaults(likes)["weight_decay"])
             118
         """
+        ratings = self._as_events(ratings)
         if self._is_too_much(self._needs(ratings)):
             return self.sparse().data_defaults(ratings)
         dense = self._dense()
@@ -182,7 +196,7 @@ class EASE(Recipe):
         Returns:
             SparseEASE: What a fit goes on with that would take too long, or too much memory.
         """
-        shared = (*CHOSEN, "dropout", "confidence", "features", "n_threads")
+        shared = (*CHOSEN, "dropout", "confidence", "recency", "half_life", "features", "n_threads")
         return SparseEASE(**{name: getattr(self, name) for name in shared})
 
     def _is_too_much(self, cost: Needs) -> bool:
@@ -230,6 +244,7 @@ class EASE(Recipe):
             no_biases(ratings.n_users, ratings.n_items),
             history=ratings.by_user(),
             confidence=self.confidence,
+            fading=self._fading(ratings),
             weights=weights,
             regression=Regression(decay, self.dropout, user_exponent, item_exponent, K_ITEMS),
         )
@@ -239,7 +254,7 @@ class EASE(Recipe):
     ) -> tuple[Codes, Chosen, Doubles]:
         """The items with choices or features, X with a row for each feature, and the scales of scores."""
         histories = ratings.by_user()
-        signals = choice_signals(histories, self.confidence)
+        signals = self._signals(ratings)
         user_exponent, item_exponent = self._exponents
         setting = Setting(decay, self.dropout, user_exponent, item_exponent)
         weight = choose_weight(histories, signals, features, setting, self.n_threads)
@@ -261,16 +276,23 @@ class EASE(Recipe):
         histories, (user_exponent, item_exponent) = ratings.by_user(), self._exponents
         return choose_decay(
             histories,
-            choice_signals(histories, self.confidence),
+            self._signals(ratings),
             user_exponent=user_exponent,
             item_exponent=item_exponent,
             dropout=self.dropout,
             n_threads=self.n_threads,
         )
 
+    def _fading(self, ratings: Ratings) -> Fading:
+        return fading_of(self.recency, self.half_life, ratings)
+
+    def _signals(self, ratings: Ratings) -> Floats | None:
+        """The entries of X, (n,); None for 1 everywhere."""
+        return choice_signals(ratings.by_user(), self.confidence, fading=self._fading(ratings))
+
     def _choices(self, ratings: Ratings) -> Chosen:
         histories = ratings.by_user()
-        signals = choice_signals(histories, self.confidence)
+        signals = self._signals(ratings)
         return Chosen.of(histories, signals, chosen_items(ratings), self._exponents[0])
 
     def _cost(self, ratings: Ratings, X: Chosen, features: ItemFeatures | None) -> Needs:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, transpose_rows
+from palate.models.fading import Fading
 from palate.models.implicit import (
     CONFIDENCES,
     Confidence,
@@ -25,6 +27,7 @@ from palate.models.implicit import (
 )
 from palate.options import MAX_SEED, check_between, check_choice, check_flags, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, compress_both
+from palate.recipes.fading import checked_half_life, fading_of
 from palate.recipes.implicit_choice import N_WIDE, Choice, choose
 from palate.recipes.implicit_links import LinkedSweeps, Tables
 from palate.recipes.monitor import Monitor
@@ -65,6 +68,12 @@ class ImplicitALS(Recipe):
             rows) to 1 (in proportion).
         confidence ("relative" or "equal", default "relative"): The weight w of a choice made `count` times. "relative":
             (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Choices without counts have weight 1.
+        recency (float or None, default None): The number of later choices of the same user after which a choice counts
+            half: its weight w is multiplied by 0.5^(k / recency), k being the number of later ones, in the fit and in
+            answers. None: the order counts nothing.
+        half_life (str, timedelta, float or None, default None): The age at which a choice counts half, "30d", "12h", a
+            timedelta or seconds: its weight w is multiplied by 0.5^(age / half_life), the age being how much older it
+            is than the user's last. With recency, by the product of both. None: ages count nothing.
         features (bool, default True): Use as side information the columns of ratings.user_table and ratings.item_table,
             where there are such tables.
         seed (int, default 0): Seed of all random numbers, 0 to 2^64 - 1. The same seed gives the same bytes on the same
@@ -73,6 +82,7 @@ class ImplicitALS(Recipe):
 
     Raises:
         OptionError: An option is out of its range.
+        DataError: fit() raises it for half_life where the ratings have no times.
 
     Source:
         Hu, Koren & Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets; Rendle, Krichene, Zhang &
@@ -96,6 +106,8 @@ class ImplicitALS(Recipe):
     weight_decay: float | None = None
     count_exponent: float = 1.0
     confidence: Confidence = "relative"
+    recency: float | None = None
+    half_life: Duration | None = None
     features: bool = True
     seed: int = 0
     n_threads: int = 0
@@ -108,6 +120,7 @@ class ImplicitALS(Recipe):
         given = {"unobserved_weight": self.unobserved_weight, "weight_decay": self.weight_decay}
         check_positive(**{name: value for name, value in given.items() if value is not None})
         check_choice("confidence", self.confidence, CONFIDENCES)
+        object.__setattr__(self, "half_life", checked_half_life(self.recency, self.half_life))
         check_flags(features=self.features)
         check_between(0, 1, count_exponent=self.count_exponent)
 
@@ -126,7 +139,7 @@ class ImplicitALS(Recipe):
             >>> list(palate.ImplicitALS().data_defaults(likes))
             ['n_factors', 'unobserved_weight', 'weight_decay']
         """
-        taken = self.resolved(ratings)
+        taken = self.resolved(self._as_events(ratings))
         names = ("n_factors", "unobserved_weight", "weight_decay")
         return {name: getattr(taken, name) for name in names if getattr(self, name) is None}
 
@@ -178,13 +191,14 @@ class ImplicitALS(Recipe):
         return default_problem(ratings.by_user(), ratings.n_items, *given)
 
     def _choice(self, ratings: Ratings, problem: ImplicitProblem) -> Choice:
+        is_plain = self._fading(ratings).is_none
         return choose(
-            ratings.by_user(),
+            ratings.by_user() if is_plain else self._weighted(ratings),
             ratings.n_items,
             problem,
             n_factors=self.n_factors,
             chooses_decay=self.weight_decay is None,
-            confidence=self.confidence,
+            confidence=self.confidence if is_plain else "given",
             seed=self.seed,
             n_threads=self.n_threads,
         )
@@ -207,10 +221,17 @@ class ImplicitALS(Recipe):
     def _rows(self, ratings: Ratings) -> tuple[CompressedRows, CompressedRows]:
         """The choices with their weights, by user and by item."""
         compress_both(ratings)
-        by_user = weighted_choices(ratings.by_user(), self.confidence)
+        by_user = self._weighted(ratings)
         if by_user.weights is None:
             return by_user, replace(ratings.by_item(), weights=None)
         return by_user, transpose_rows(by_user, ratings.n_items)
+
+    def _fading(self, ratings: Ratings) -> Fading:
+        return fading_of(self.recency, self.half_life, ratings)
+
+    def _weighted(self, ratings: Ratings) -> CompressedRows:
+        """The choices with their weights, by user."""
+        return weighted_choices(ratings.by_user(), self.confidence, fading=self._fading(ratings))
 
     def factors(self, state: Sweep, ratings: Ratings) -> ImplicitFactors:
         """Return the factors of a model after a sweep, every user solved exactly for the items there.
@@ -223,8 +244,9 @@ class ImplicitALS(Recipe):
             ImplicitFactors: The factors, with what fold-in users need.
         """
         problem = self.resolved(ratings)._problem(ratings)
-        by_user = weighted_choices(ratings.by_user(), self.confidence)
-        return state.settled(problem, by_user, self.n_threads).factors(problem, self.confidence)
+        by_user = self._weighted(ratings)
+        settled = state.settled(problem, by_user, self.n_threads)
+        return settled.factors(problem, self.confidence, self._fading(ratings))
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         chosen = [name for name in ("n_factors", "weight_decay") if getattr(self, name) is None]
@@ -251,5 +273,5 @@ class ImplicitALS(Recipe):
             monitor.interrupted()
         assert state is not None
         if linked is not None:
-            return linked.trained(state.factors(problem, self.confidence))
+            return linked.trained(state.factors(problem, self.confidence, self._fading(ratings)))
         return Trained(recipe.factors(state, ratings))

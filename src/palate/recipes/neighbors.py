@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
+from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import transpose_rows
 from palate.errors import OptionError
@@ -19,6 +20,7 @@ from palate.models.neighborhood import MEASURES, Measure, NeighborIndex, Similar
 from palate.options import check_choice, check_not_negative, check_whole
 from palate.recipes.base import Recipe, Trained
 from palate.recipes.baselines import Bias
+from palate.recipes.fading import checked_half_life, fading_of
 from palate.recipes.monitor import Monitor
 
 By = Literal["items", "users"]
@@ -51,10 +53,18 @@ class Neighbors(Recipe):
             choices.
         shrinkage (float or None, default None): Similarities are multiplied by n / (n + shrinkage), where n is the
             number of users or items that both have in common; 0 or more. None: 50 for ratings, 0 for choices.
+        recency (float or None, default None): For choices: the number of later ones of the same user after which a
+            choice counts half: its signal is multiplied by 0.5^(k / recency), k being the number of later ones, in the
+            fit and in answers. None: the order counts nothing.
+        half_life (str, timedelta, float or None, default None): For choices: the age at which a choice counts half,
+            "30d", "12h", a timedelta or seconds: its signal is multiplied by 0.5^(age / half_life), the age being how
+            much older it is than the user's last. With recency, by the product of both. None: ages count nothing.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores.
 
     Raises:
-        OptionError: An option is out of its range. fit() raises it if the similarity does not suit the ratings.
+        OptionError: An option is out of its range. fit() raises it if the similarity does not suit the ratings, and for
+            recency and half_life where these are no choices.
+        DataError: fit() raises it for half_life where the choices have no times.
 
     Source:
         Koren (2010), Factor in the Neighbors: Scalable and Accurate Collaborative Filtering, section 2.2 (shrinkage);
@@ -74,6 +84,8 @@ class Neighbors(Recipe):
     similarity: Measure | None = None
     k: int | None = None
     shrinkage: float | None = None
+    recency: float | None = None
+    half_life: Duration | None = None
     n_threads: int = 0
 
     def __post_init__(self) -> None:
@@ -84,6 +96,7 @@ class Neighbors(Recipe):
         check_whole(n_threads=self.n_threads)
         if self.shrinkage is not None:
             check_not_negative(shrinkage=self.shrinkage)
+        object.__setattr__(self, "half_life", checked_half_life(self.recency, self.half_life))
 
     @classmethod
     def defaults(cls) -> list[Recipe]:
@@ -148,11 +161,14 @@ class Neighbors(Recipe):
         similarity = self._similarity(ratings.kind)
         biases = self._biases(ratings)
         damping = None if ratings.is_implicit else DAMPING
+        fading = fading_of(self.recency, self.half_life, ratings)
         model: HistoryFactors
         if self.by == "users":
-            model = UserNeighbors.of(biases, damping=damping, similarity=similarity).with_history(ratings.by_user())
+            model = UserNeighbors.of(biases, damping=damping, fading=fading, similarity=similarity)
+            model = model.with_history(ratings.by_user())
         else:
-            model = ItemWeights.of(biases, damping=damping, history=ratings.by_user(), are_similarities=True)
+            history = ratings.by_user()
+            model = ItemWeights.of(biases, damping=damping, fading=fading, history=history, are_similarities=True)
             model = self._with_weights(model, similarity)
         if monitor.valid is None or ratings.is_implicit:
             return Trained(model)

@@ -13,10 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from palate.answers.ranking.memory import bytes_of
+from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, pointers_of
 from palate.kernels import sparse_gram
 from palate.models.chosen import Chosen
+from palate.models.fading import Fading
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 from palate.models.item_supports import SparseGram, by_popularity, in_codes, rising
@@ -27,6 +29,7 @@ from palate.recipes.base import Recipe, Trained
 from palate.recipes.costs import Needs, check_memory
 from palate.recipes.ease_cold import alike, with_cold
 from palate.recipes.ease_features import ItemFeatures, Setting, choose_weight, scales_of
+from palate.recipes.fading import checked_half_life, fading_of
 from palate.recipes.monitor import Monitor
 from palate.recipes.sparse_choice import Given, Settings, choose
 
@@ -73,6 +76,12 @@ class SparseEASE(Recipe):
             (n / mean n)^item_exponent; -1 to 1. None: chosen from 0, -0.1 and 0.1 in the same way.
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
+        recency (float or None, default None): The number of later choices of the same user after which a choice counts
+            half: its entry of X is multiplied by 0.5^(k / recency), k being the number of later ones, in the fit and in
+            answers. None: the order counts nothing.
+        half_life (str, timedelta, float or None, default None): The age at which a choice counts half, "30d", "12h", a
+            timedelta or seconds: its entry of X is multiplied by 0.5^(age / half_life), the age being how much older it
+            is than the user's last. With recency, by the product of both. None: ages count nothing.
         features (bool, default True): Use as side information the columns of ratings.item_table, where there is such a
             table. The fit's training["feature_weight"] says how much they count.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
@@ -81,6 +90,7 @@ class SparseEASE(Recipe):
 
     Raises:
         OptionError: An option is out of its range. fit() raises it if the fit does not fit into the memory.
+        DataError: fit() raises it for half_life where the ratings have no times.
 
     Source:
         Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data, restricted to a support; Ning & Karypis
@@ -103,6 +113,8 @@ class SparseEASE(Recipe):
     user_exponent: float | None = None
     item_exponent: float | None = None
     confidence: Confidence = "relative"
+    recency: float | None = None
+    half_life: Duration | None = None
     features: bool = True
     memory: str | int | None = None
     n_threads: int = 0
@@ -119,6 +131,7 @@ class SparseEASE(Recipe):
         if self.item_exponent is not None:
             check_between(-1, 1, item_exponent=self.item_exponent)
         check_choice("confidence", self.confidence, CONFIDENCES)
+        object.__setattr__(self, "half_life", checked_half_life(self.recency, self.half_life))
         if self.memory is not None:
             bytes_of(self.memory)
 
@@ -137,6 +150,7 @@ class SparseEASE(Recipe):
             >>> palate.SparseEASE(weight_decay=20).data_defaults(likes)
             {'user_exponent': 0.5, 'item_exponent': 0.0}
         """
+        ratings = self._as_events(ratings)
         histories, signals = self._choices(ratings)
         settings = self._settings(histories, signals, by_popularity(ratings.item_codes))._asdict()
         return {name: settings[name] for name in settings if getattr(self, name) is None}
@@ -165,7 +179,10 @@ class SparseEASE(Recipe):
 
     def _choices(self, ratings: Ratings) -> tuple[CompressedRows, Any]:
         histories = ratings.by_user()
-        return histories, choice_signals(histories, self.confidence)
+        return histories, choice_signals(histories, self.confidence, fading=self._fading(ratings))
+
+    def _fading(self, ratings: Ratings) -> Fading:
+        return fading_of(self.recency, self.half_life, ratings)
 
     def _settings(self, histories: CompressedRows, signals: Any, chosen: Any) -> Settings:
         """What a fit learns with; the weight decay as it stands in the equations."""
@@ -207,7 +224,14 @@ def learn(recipe: SparseEASE, ratings: Ratings, monitor: Monitor) -> Trained:
     biases = no_biases(ratings.n_users, ratings.n_items)
     taken = Regression(settings.weight_decay, recipe.dropout, settings.user_exponent, settings.item_exponent, recipe.k)
     return Trained(
-        ItemWeights.of(biases, history=histories, confidence=recipe.confidence, weights=weights, regression=taken)
+        ItemWeights.of(
+            biases,
+            history=histories,
+            confidence=recipe.confidence,
+            fading=recipe._fading(ratings),
+            weights=weights,
+            regression=taken,
+        )
     )
 
 

@@ -76,14 +76,14 @@ def described(model: Model, likes: Mapping[str, float] | None, session: Sequence
     """
     names, items = Names.of_items(model), model.item_vocabulary
     if session is not None:
-        chosen = names.labels([label_in_or_title(model, item) for item in dict.fromkeys(session)])
+        chosen = names.labels([label_in_or_title(model, item) for item in session])
         given = chosen if model.kind == "implicit" else dict.fromkeys(chosen, model.limits[1])
     else:
         given = names.keys({label_in_or_title(model, item): value for item, value in (likes or {}).items()})
         if model.kind == "implicit" and model.like_threshold is not None:
             given = [item for item, value in given.items() if value >= model.like_threshold]
     if model.kind == "implicit":
-        history = choices_of(items, given, model.like_threshold)
+        history = choices_of(items, given, model.like_threshold, each_once=not model.factors.reads_order)
     else:
         history = history_of(items, given)
         check_range(items, history.indices, history.values, model.limits)

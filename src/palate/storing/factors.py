@@ -13,12 +13,14 @@ import numpy as np
 from palate.models import implicit_links, neighborhood, network
 from palate.models.blend import BlendedFactors, BlendPart, split_columns
 from palate.models.factors import Factors, Prior
+from palate.models.fading import Fading
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors
 from palate.models.implicit_links import LinkedFactors
 from palate.models.network import Network
 from palate.models.ordinal import OrderedSteps
 from palate.models.pairwise import PairwiseFactors
+from palate.models.popular import PopularFactors
 from palate.storing.consistency import check_factors
 from palate.storing.packing import Header, Tensors
 
@@ -46,6 +48,9 @@ def pack_factors(factors: Factors, tensors: Tensors) -> Header:
         tensors |= parts
     if isinstance(factors, ImplicitFactors):
         header["implicit"] = {"unobserved_weight": factors.unobserved_weight, "confidence": factors.confidence}
+        header["implicit"] |= {} if factors.fading.is_none else {"fading": factors.fading.header()}
+    if isinstance(factors, PopularFactors):
+        header["popular"] = factors.fading.header()
     if isinstance(factors, LinkedFactors):
         tensors |= implicit_links.pack(factors)
     if isinstance(factors, PairwiseFactors):
@@ -88,7 +93,10 @@ def unpack_factors(tensors: Tensors, header: Header) -> Factors:
     if "network" in header:
         factors = network.unpack(factors, header["network"], tensors)
     if "implicit" in header:
-        factors = implicit_links.unpack(ImplicitFactors.of(factors, **header["implicit"]), tensors)
+        own = header["implicit"] | {"fading": Fading.of(header["implicit"].get("fading"))}
+        factors = implicit_links.unpack(ImplicitFactors.of(factors, **own), tensors)
+    if "popular" in header:
+        factors = PopularFactors.of(factors, fading=Fading.of(header["popular"]))
     if "paired" in header:
         factors = PairwiseFactors.of(
             factors, **header["paired"] | {"n_candidates": int(header["paired"]["n_candidates"])}

@@ -3,7 +3,7 @@
 from palate.answers.ranking.files import WRITERS
 from palate.answers.ranking.index import ItemIndex, build_index
 from palate.answers.ranking.queries import By, Query, RecommendOptions, query_of
-from palate.answers.ranking.recommending import best_items, rank, recommend
+from palate.answers.ranking.recommending import best_items, rank, recommend, recommend_new
 from palate.answers.ranking.scoring import scores_of
 from palate.answers.ranking.serving import BestItems, best_of, forecast_of
 from palate.answers.ranking.similar import SimilarOptions, similar, similar_rows
@@ -23,6 +23,7 @@ __all__ = [
     "query_of",
     "rank",
     "recommend",
+    "recommend_new",
     "scores_of",
     "similar",
     "similar_rows",

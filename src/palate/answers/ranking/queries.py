@@ -15,6 +15,7 @@ from palate.answers.ranking.dials import DialOptions, Dials, dials_of
 from palate.answers.ranking.filters import Lists, allowed_rows, are_lists, lists_of
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Limit, limits_of
+from palate.answers.recent import fading_of
 from palate.data.rows import weighted_mean
 from palate.errors import OptionError
 from palate.models.model import Model
@@ -46,6 +47,7 @@ class RecommendOptions(DialOptions):
     resume: bool = False
     index: Literal["ann"] | None = None
     on_unknown: OnUnknown = "fallback"
+    recent: Any = None
 
     def __post_init__(self) -> None:
         check_count(self.n)
@@ -54,6 +56,8 @@ class RecommendOptions(DialOptions):
         check_seed(self.seed)
         check_choice("on_unknown", self.on_unknown, get_args(OnUnknown))
         _check_at_least(self.by, self.at_least)
+        if self.recent is not None:
+            fading_of(self.recent)
         super().__post_init__()
         if self.resume and self.out is None:
             raise OptionError("resume=True continues a file: name it with out=.")

@@ -26,6 +26,7 @@ from palate.answers.ranking.memory import users_at_once
 from palate.answers.ranking.queries import Query, RecommendOptions, query_of
 from palate.answers.ranking.scoring import ranks_by_products, ratings_of_products, scores_of
 from palate.answers.ranking.top_n import packed_items, top_of_products, top_of_scores
+from palate.answers.recent import asked, seen_by
 from palate.data.rows import CompressedRows, row_codes, take_rows
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
@@ -42,6 +43,11 @@ def recommend(model: Model, users: Any, options: RecommendOptions, index: ItemIn
     query = query_of(model, options, (labels, codes), index=index)
     like = users if is_frame(users) else None
     return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, options, like=like)
+
+
+def recommend_new(model: Model, user_rows: UserRows, options: RecommendOptions) -> Frame:
+    """The best items of one new user: a frame without a column of users, or the path of a file."""
+    return rank(model, lambda _: user_rows, None, user_rows.codes, query_of(model, options), options)
 
 
 def _labels_and_codes(model: Model, users: Any, on_unknown: OnUnknown) -> tuple[NDArray[Any], Codes]:
@@ -70,6 +76,9 @@ def rank(
     user_rows: returns the rows of a slice of the users. labels, codes: of the users, (m,) each; labels is None for one
     fold-in user. like: a frame whose kind the answer takes.
     """
+    if options.recent is not None:
+        model, as_they_were = asked(model, options.recent), user_rows
+        user_rows = lambda rows: seen_by(model, as_they_were(rows))  # noqa: E731
     path = None if options.out is None else check_path(options.out)
     step = users_at_once(model, query, codes, options.memory)
     frames = FrameMaker(model, labels)
