@@ -22,6 +22,9 @@ RECIPES = [
     palate.Neighbors(k=6),
     palate.BPR(n_factors=4, n_epochs=3),
     palate.Popularity(),
+    palate.EASE(recency=2),
+    palate.ImplicitALS(n_factors=3, recency=3),
+    palate.SparseEASE(k=5, half_life=40_000),
 ]
 
 
@@ -39,13 +42,14 @@ def choices(n_users=12, n_items=15, n=100, seed=0, *, times=True, counts=False, 
 
 
 def in_order(ratings):
-    """{user: [(item, count), ...]} by label, oldest first."""
+    """{user: [(item, count, time), ...]} by label, oldest first; all times are 0 where there are none."""
     frame = ratings.to_frame().with_row_index("row")
     frame = frame.sort("user", *(["time"] if ratings.times is not None else []), "row")
     counts = frame["weight"].to_list() if "weight" in frame.columns else [1.0] * len(frame)
+    times = frame["time"].to_list() if ratings.times is not None else [0] * len(frame)
     found = {}
-    for user, item, count in zip(frame["user"].to_list(), frame["item"].to_list(), counts, strict=True):
-        found.setdefault(user, []).append((item, count))
+    for user, *event in zip(frame["user"].to_list(), frame["item"].to_list(), counts, times, strict=True):
+        found.setdefault(user, []).append(tuple(event))
     return found
 
 
@@ -53,19 +57,20 @@ def slow_ranks(rec, train, test, *, keep_seen=False):
     """The rank of each test event's item, 0 for one that is not in the list: ask, then look where it stands."""
     before, ranks = in_order(train), {}
     has_counts = train.weights is not None or test.weights is not None
+    is_aged = rec.model.recipe.get("half_life") is not None
     for user, events in in_order(test).items():
-        past, is_new, ranks[user] = {}, False, []
-        for item, count in before.get(user, []):
-            past[item] = past.get(item, 0) + count
-        for item, count in events:
+        past, when, is_new, ranks[user] = {}, {}, False, []
+        for item, count, time in before.get(user, []):
+            past[item], when[item] = past.get(item, 0) + count, time
+        for item, count, time in events:
             given = past if has_counts or max(past.values(), default=1) > 1 else list(past)
-            asked = (
-                rec.fold_in(given).recommend if is_new else lambda user=user, **options: rec.recommend(user, **options)
-            )
-            items = asked(n=rec.n_items, keep_seen=keep_seen)["item"].to_list()
+            options = {"n": rec.n_items, "keep_seen": keep_seen}
+            times = {"times": [when[one] for one in past]} if is_aged else {}
+            listed = rec.fold_in(given, **times).recommend(**options) if is_new else rec.recommend(user, **options)
+            items = listed["item"].to_list()
             ranks[user].append(items.index(item) + 1 if item in items else 0)
             if item in rec.model.item_vocabulary:
-                past[item], is_new = past.get(item, 0) + count, True
+                past[item], when[item], is_new = past.get(item, 0) + count, time, True
     return ranks
 
 
@@ -106,11 +111,11 @@ def test_every_event_is_asked_about_after_those_before_it(recipe):
 def test_counts_add_up_and_repeated_pairs_are_events(split, keep_seen, kind):
     train, test = split(choices(**kind))
     report = check(palate.EASE().fit(train, progress=False), train, test, keep_seen=keep_seen)
-    had = {user: {item for item, _ in own} for user, own in in_order(train).items()}
+    had = {user: {item for item, *_ in own} for user, own in in_order(train).items()}
     n_repeated = 0
     for user, events in in_order(test).items():
         past = set(had.get(user, ()))
-        for item, _ in events:
+        for item, *_ in events:
             n_repeated += item in past
             past.add(item)
     assert report.n_repeated == n_repeated
@@ -153,7 +158,7 @@ def test_a_user_table_counts_for_users_who_are_folded_in():
     assert rec.model.attributes_of(np.array([3, -1]))[0]["town"] == "d"
     second = []
     for user, (first, then) in in_order(test).items():
-        past = [item for item, _ in in_order(train)[user]] + [first[0]]
+        past = [item for item, *_ in in_order(train)[user]] + [first[0]]
         folded = rec.fold_in(past, features={"town": "abcd"[int(user[1:]) % 4]})
         second.append(folded.recommend(n=rec.n_items)["item"].to_list().index(then[0]) + 1)
     events = events_of(rec, test)
@@ -183,14 +188,14 @@ def test_histories_are_what_came_before_in_order(seed, n, times, counts, reads_o
     rows = history_before(rec.model, events, np.arange(len(events)))
     for row, (user, at) in enumerate(asked):
         past = before.get(user, []) + after[user][:at]
-        last = {item: place for place, (item, _) in enumerate(past)}
+        last = {item: place for place, (item, *_) in enumerate(past)}
         kept = [entry for place, entry in enumerate(past) if reads_order or last[entry[0]] == place]
         if not reads_order:
-            kept = [(item, sum(count for other, count in past if other == item)) for item, _ in kept]
+            kept = [(item, sum(count for other, count, _ in past if other == item)) for item, *_ in kept]
         here = slice(rows.indptr[row], rows.indptr[row + 1])
         found = [str(labels[code]) for code in rows.indices[here]]
         weights = np.ones(len(found)) if rows.weights is None else rows.weights[here]
-        assert list(zip(found, weights.tolist(), strict=True)) == kept
+        assert list(zip(found, weights.tolist(), strict=True)) == [(item, count) for item, count, *_ in kept]
         if times:
             assert (np.diff(rows.times[here]) >= 0).all() or train.times.max() > test.times.min()
 
