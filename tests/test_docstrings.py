@@ -17,7 +17,17 @@ SECTIONS = ["Parameters", "Attributes", "Returns", "Raises", "Source", "Example"
 ENTRY = re.compile(r"(?P<name>\*{0,2}\w+) \((?P<type>.+?)(?:, default (?P<default>.+?))?\): (?P<meaning>.+)")
 # Classes that are answers: users meet them, but make none themselves.
 ANSWERS = [
-    *("CrossValidation", "Comparison", "Entry", "Measure", "RankingReport", "Report", "Trial", "Tuning"),
+    *(
+        "CrossValidation",
+        "Comparison",
+        "Entry",
+        "Measure",
+        "NextItemReport",
+        "RankingReport",
+        "Report",
+        "Trial",
+        "Tuning",
+    ),
     *("Epoch", "LrSearch", "PrincipalAxes", "RatingLoaders", "Recorder"),
     *("DataSet", "SyntheticFactors"),
 ]

@@ -33,7 +33,7 @@ _HOMES = {
     "Sequence": "recipes",
     "SparseEASE": "recipes",
     "Vocabulary": "data.vocabulary",
-    "check": "data.checking",
+    "check": "evaluation",
     "compare": "evaluation",
     "cross_validate": "evaluation",
     "evaluate": "evaluation",
@@ -54,7 +54,6 @@ _MODULES = {"datasets": "data.datasets", "errors": "errors", "nn": "nn", "plotti
 if TYPE_CHECKING:
     from palate import errors
     from palate.data import datasets
-    from palate.data.checking import check
     from palate.data.ratings import Ratings
     from palate.data.reading import read
     from palate.data.splitting import (
@@ -68,7 +67,7 @@ if TYPE_CHECKING:
         split_within_users,
     )
     from palate.data.vocabulary import Vocabulary
-    from palate.evaluation import compare, cross_validate, evaluate
+    from palate.evaluation import check, compare, cross_validate, evaluate
     from palate.recipes import (
         ALS,
         BPR,

@@ -171,6 +171,14 @@ def test_last_is_what_sorting_each_user_gives(whole, n):
     assert set(held_out.user_codes) <= set(train.user_codes)
 
 
+@given(whole_ratings.map(lambda whole: make(len(whole), whole.n_users, 5, len(whole), times=False)), st.integers(1, 6))
+def test_last_without_times_is_by_the_order_of_rows(whole, n):
+    own = [[row for row in range(len(whole)) if whole.user_codes[row] == user] for user in range(whole.n_users)]
+    train, held_out = split_last(whole, n)
+    assert rows(held_out) == sorted(row for one in own if len(one) > n for row in one[-n:])
+    assert rows(train) == sorted(set(range(len(whole))) - set(rows(held_out)))
+
+
 @given(whole_ratings, st.one_of(st.integers(98, 107), st.floats(98, 107)))
 def test_time_cuts_at_the_moment(whole, at):
     train, held_out = split_time(whole, at=at)
@@ -301,6 +309,6 @@ def test_bad_moments_are_refused(options):
 
 def test_splits_by_time_need_times():
     timeless = make(20, 3, 3, 0, times=False)
-    for split in (split_last, lambda whole: split_time(whole, at=3), lambda whole: split_time(whole, test=0.5)):
+    for split in (lambda whole: split_time(whole, at=3), lambda whole: split_time(whole, test=0.5)):
         with pytest.raises(DataError, match="no times"):
             split(timeless)

@@ -247,6 +247,20 @@ def test_users_are_drawn_where_there_are_too_many_pairs(likes, monkeypatch):
     assert drawn(stars, 10) is stars  # errors of predictions rank nothing
 
 
+def test_of_next_items_each_event_is_a_list(likes, monkeypatch):
+    train, test = likes
+    monkeypatch.setattr(budget, "MIN_TESTED", 7)
+    monkeypatch.setattr(budget, "MAX_SCORES", 50 * train.n_items)
+    some = drawn(test, train.n_items, each_event=True)
+    n_users = len(np.unique(some.user_codes))
+    assert n_users == 50 * len(np.unique(test.user_codes)) // len(test)
+    for user in np.unique(some.user_codes):
+        assert (some.user_codes == user).sum() == (test.user_codes == user).sum()
+    found = compare(train, test, ["Popularity"], next_item=True, n_bootstrap=5)
+    assert (found.n_tested, found.n_test) == (n_users, len(some)) and found.best.report.n == len(some)
+    assert len(drawn(test[:0], train.n_items, each_event=True)) == 0
+
+
 @pytest.mark.parametrize("recipe", [kind() for kind in palate.recipes.RECIPES.values()], ids=lambda r: type(r).__name__)
 def test_every_recipe_says_what_memory_it_needs(recipe):
     """More for more users and items; and less than nobody has, for a small set."""

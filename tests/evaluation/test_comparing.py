@@ -481,3 +481,42 @@ def test_fit_reports_on_likes_it_held_out(folder):
     assert done.returncode == 0, done.stderr
     assert "held-out items" in done.stdout
     assert palate.load(folder / "m.palate").model.metrics["measures"]["ndcg@10"]["value"] > 0
+
+
+# ---- next items
+
+
+def test_recipes_are_compared_by_the_next_item(whole, tmp_path):
+    train, test = palate.split_last(whole.likes(at_least=4), 2)
+    found = compare(train, test, ["EASE", "Popularity", palate.Bias()], next_item=True, n_bootstrap=50)
+    assert (found.next_item, found.measure, found.k, found.n_test) == (True, "ndcg@10", (1, 5, 10, 20), len(test))
+    for recipe in (palate.EASE(), palate.Popularity()):
+        own = evaluate(recipe.fit(train), test, next_item=True, baselines=False, n_bootstrap=50)
+        assert found[type(recipe).__name__].report.to_dict() == own.to_dict()
+    assert "learns from ratings" in found["Bias"].failed
+    assert found.cells()[0][:4] == ["recipe", "ndcg@10", "hit_rate@10", "mrr"]
+    assert found.verdict.startswith("Best by ndcg@10: ")
+    assert {"ndcg@1", "mrr", "mrr_low"} < set(found.to_frame().columns)
+    assert json.loads(json.dumps(found.to_dict()))["next_item"] is True
+    pytest.importorskip("matplotlib", reason="needs palate[plot]")
+    assert "hit_rate@10" in palate.plotting.write_page(found, tmp_path / "page.html").read_text(encoding="utf-8")
+    with pytest.raises(OptionError, match="next_item=True ranks what users choose next"):
+        compare(*palate.split_last(whole), ["Bias"], next_item=True)
+
+
+def test_a_comparison_says_that_it_saw_what_came_later():
+    rng = np.random.default_rng(0)
+    columns = {"user": rng.integers(0, 20, 300), "item": rng.integers(0, 15, 300), "rating": rng.integers(1, 6, 300)}
+    ratings = palate.read(columns | {"time": np.arange(300)}, duplicates="last")
+    train, test = palate.split_random(ratings, test=0.3, seed=0)
+    found = compare(train, test, ["Mean"], n_bootstrap=5)
+    newest = {user: train.times[train.user_codes == user].max(initial=-1) for user in range(20)}
+    n_older = sum(time < newest[user] for user, time in zip(test.user_codes, test.times, strict=True))
+    assert found.n_older == n_older > 0
+    assert f"{n_older} of the test part are older" in str(found)
+    later = compare(*palate.split_time(ratings, test=0.3), ["Mean"], n_bootstrap=5)
+    assert later.n_older == 0 and "docs/time.md" not in str(later)
+    folds = palate.cross_validate(palate.Mean(), ratings, folds=3)
+    assert folds.n_older == folds.to_dict()["n_older"] > 0 and "docs/time.md" in str(folds)
+    timeless = palate.read(columns, duplicates="last")
+    assert "docs/time.md" not in str(palate.cross_validate(palate.Mean(), timeless, folds=3))

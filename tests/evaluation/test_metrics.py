@@ -402,7 +402,7 @@ def test_which_report_fits():
         evaluate(rec, test.likes(4)[:0])
 
 
-@pytest.mark.parametrize("k", [0, -1, 2.5, True, (), (5, 0), "ten", None, 2**40])
+@pytest.mark.parametrize("k", [0, -1, 2.5, True, (), (5, 0), "ten", 2**40])
 def test_lengths_of_lists_that_make_no_sense(k):
     rec, test = fitted()
     with pytest.raises(OptionError, match="k"):

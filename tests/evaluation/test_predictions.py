@@ -160,7 +160,7 @@ def test_a_report_prints_nothing_that_it_does_not_know():
     assert str(replace(plain, verdict="So.")).splitlines()[3:] == ["So."]
     assert plain.to_dict() == {
         "n": 2, "n_users": 1, "baselines": {}, "groups": {}, "verdict": "", "n_learned": 0, "propensity": "",
-        "n_effective": None, "is_self_selected": False,
+        "n_effective": None, "is_self_selected": False, "n_older": 0,
         "measures": {name: {"value": value, "low": None, "high": None} for name, value in errors},
     }  # fmt: skip
     assert plain.per_user is None

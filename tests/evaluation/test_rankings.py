@@ -67,7 +67,7 @@ def test_a_report_as_plain_values():
     assert PLAIN.to_dict() == {
         "n": 2, "n_users": 1, "n_items": 3, "n_missed": 0, "k": [5], "measures": {"auc": auc}, "baselines": {},
         "verdict": "", "by": "mean", "keep_seen": False, "n_learned": 0, "n_cold": 0, "propensity": "",
-        "n_effective": None, "dials": {}, "without": {}, "difference": {},
+        "n_effective": None, "dials": {}, "without": {}, "difference": {}, "n_older": 0,
     }  # fmt: skip
     plain = KNOWN.to_dict()
     assert [plain[name] for name in ("n_missed", "k", "by", "keep_seen", "n_learned", "n_effective")] == [

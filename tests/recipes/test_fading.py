@@ -48,8 +48,8 @@ def choices(**options):
 def weight(k, age, recency=None, half_life=None):
     """The weight of an event, from its definition."""
     half_life = 20 * DAY if half_life == "20d" else half_life
-    found = 1.0 if recency is None else 0.5 ** (k / recency)
-    return found * (1.0 if half_life is None else 0.5 ** (age / half_life))
+    halvings = (0 if recency is None else k / recency) + (0 if half_life is None else age / half_life)
+    return 0.5 ** min(halvings, 40)
 
 
 def signals_of(history, **fading):
@@ -345,6 +345,13 @@ def test_data_defaults_are_what_a_fit_takes():
         assert {name: taken[name] for name in recipe.data_defaults(ratings) if name in taken}
         for name, value in recipe.data_defaults(ratings).items():
             assert name not in taken or taken[name] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("recipe", [*WEIGHED, palate.Popularity()], ids=by_label)
+def test_events_of_long_ago_count_next_to_nothing_and_break_nothing(recipe):
+    rec = recipe.with_options({"recency": 0.01, "half_life": "1s"}).fit(choices(), progress=False)
+    found = rec.recommend(n=5)
+    assert np.isfinite(found["score"].to_numpy()).all() and len(found)
 
 
 def test_an_empty_history_has_no_weights():

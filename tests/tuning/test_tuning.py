@@ -57,6 +57,27 @@ def test_values_are_those_of_fits_on_the_inner_split(optuna):
         assert trial.value == palate.evaluate(rec, valid, k=5, baselines=False, n_bootstrap=1)["recall@5"]
 
 
+def test_trials_may_go_by_the_next_item(optuna, tmp_path):
+    kept = tmp_path / "trials.jsonl"
+    options = {"trials": 4, "space": SPACE, "next_item": True, "storage": kept}
+    found = palate.tune(RECIPE, PLAYS, "hit_rate@5", **options)
+    inner, valid = palate.split_last(PLAYS)
+    for trial in found.entries:
+        options_of = trial.params | {"n_sweeps": trial.passes, "n_threads": 1}
+        rec = palate.ImplicitALS(**{"n_factors": 4} | options_of).fit(inner)
+        assert trial.value == palate.evaluate(rec, valid, next_item=True, k=5, n_bootstrap=1)["hit_rate@5"]
+    assert values_of(palate.tune(RECIPE, PLAYS, "hit_rate@5", **options)) == values_of(found)
+    with pytest.raises(OptionError, match="does not hold trials of this tuning"):
+        palate.tune(RECIPE, PLAYS, "ndcg@5", **options | {"next_item": False})
+    for metric in ("recall@5", "auc", "mrr@5"):
+        with pytest.raises(OptionError, match=r"is none of hit_rate@k, ndcg@k .*, mrr\."):
+            palate.tune(RECIPE, PLAYS, metric, trials=1, next_item=True)
+    with pytest.raises(OptionError, match="next_item=True ranks what users choose next"):
+        palate.tune(palate.Bias(), palate.datasets.synthetic(60, 40, 900), trials=1, next_item=True)
+    with pytest.raises(DataError, match="no user has two ratings"):
+        palate.tune(RECIPE, PLAYS[np.unique(PLAYS.user_codes, return_index=True)[1]], trials=1, next_item=True)
+
+
 def test_a_round_is_thinned_by_thirds(optuna):
     found = palate.tune(RECIPE, PLAYS, trials=10, space=SPACE)
     passes = [trial.passes for trial in found.entries[1:]]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from palate.data.durations import duration_of
+from palate.data.durations import duration_of, is_duration
 from palate.data.rows import CompressedRows
 from palate.errors import DataError, OptionError
 from palate.models.fading import Fading
@@ -21,11 +20,13 @@ from palate.options import is_number
 def fading_of(recent: Any) -> Fading:
     """The fading that recent= says: a number of events, or a length of time. Raises OptionError for anything else."""
     number = _number(recent)
-    if number is None:
-        return Fading(half_life=duration_of(recent, "recent"))
-    if not 0 < number < float("inf"):
-        raise OptionError(f'recent={recent!r}: give a number of events above 0, such as 5, or a time such as "30d".')
-    return Fading(recency=number)
+    if number is not None and 0 < number < float("inf"):
+        return Fading(recency=number)
+    if number is not None or not is_duration(recent):
+        raise OptionError(
+            f'recent={recent!r}: give a number of events above 0, such as 5, or a time, such as "30d" or "12h".'
+        )
+    return Fading(half_life=duration_of(recent, "recent"))
 
 
 def _number(recent: Any) -> float | None:
@@ -40,26 +41,21 @@ def _number(recent: Any) -> float | None:
         return None
 
 
-def asked(model: Model, rows_of: Callable[[slice], UserRows], recent: Any) -> tuple[Model, Callable[[slice], UserRows]]:
-    """The model that answers with recent= (None: as it is), and the rows of a slice of the users as it sees them.
+def asked(model: Model, recent: Any) -> Model:
+    """The model that answers with recent=, for users as seen_by() makes them. Raises OptionError if it cannot.
 
-    Raises OptionError for a model that cannot weigh events, and DataError for ages of events without times.
+    What is made once for a model is not made again.
     """
-    if recent is None:
-        return model, rows_of
-    faded = _with_fading(model, fading_of(recent))
-    return faded, lambda some: seen_by(faded, rows_of(some))
-
-
-def _with_fading(model: Model, fading: Fading) -> Model:
-    """The model that answers with this fading; what is made once for a model is not made again."""
     other = copy(model)
-    other.__dict__.update(factors=model.factors.faded(fading), _made=model._made)
+    other.__dict__.update(factors=model.factors.faded(fading_of(recent)), _made=model._made)
     return other
 
 
 def seen_by(model: Model, rows: UserRows) -> UserRows:
-    """The same users as a model with another fading sees them: their vectors are solved again."""
+    """The same users as a model with another fading sees them: their vectors are solved again.
+
+    Raises DataError for ages of events without times.
+    """
     if model.factors.fades_by_age:
         _check_times(rows.history)
     if model.factors.n_factors == 0:  # the history alone answers

@@ -49,6 +49,12 @@ CHOOSE_OPTIONS: dict[str, Any] = {
         "where", CHOOSING, 'Only items whose columns meet this SQL condition: "year >= 1990".', metavar="CONDITION"
     ),
     **DIAL_OPTIONS,
+    "recent": text_option(
+        "recent",
+        CHOOSING,
+        "Weigh what was chosen: 5 counts a choice half 5 choices later, 30d one that is 30 days older than the last.",
+        metavar="N|TIME",
+    ),
     "items_file": text_option(
         "items_file",
         CHOOSING,

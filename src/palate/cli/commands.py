@@ -19,10 +19,10 @@ from palate.cli import parameters as par
 from palate.cli.choosing import DIAL_OPTIONS
 from palate.cli.loading import (
     RECIPES,
+    HoldOut,
     check_kind,
     check_test,
     default_recipe,
-    hold_out,
     is_data_set,
     load_model,
     make_recipe,
@@ -38,7 +38,7 @@ from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.data.ratings import Ratings
-    from palate.evaluation import RankingReport, Report
+    from palate.evaluation import NextItemReport, RankingReport, Report
     from palate.recommender import Recommender
 
 app = typer.Typer(
@@ -67,6 +67,8 @@ def fit(
     test: Annotated[
         float | None, typer.Option(help="Share of ratings to hold out and evaluate on.", metavar="SHARE")
     ] = None,
+    split: par.Split = None,
+    next_item: par.NextItem = False,
     json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
@@ -74,17 +76,18 @@ def fit(
     """Train a model on ratings and save it. Ctrl-C ends the training and keeps what was learned."""
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
     learner = make_recipe(recipe or default_recipe(reading), learning)
+    parts = HoldOut.of(test, learning.get("seed", 0), split, next_item=next_item)
     train, held_out = read_ratings(data, reading), None
     check_kind(learner, train)
     note_values_apart(train)
-    if test is not None:
-        train, held_out = hold_out(train, test, learning.get("seed", 0))
-        check_test(learner, test, held_out)
+    if parts is not None:
+        train, held_out = parts.parts(train)
+        check_test(learner, held_out)
     rec = learner.fit(train)
     rec.save(out)
     if rec.model.training.get("ended", "").startswith("interrupted"):
         printing.note(f"interrupted; what was learned until then is saved in {out}.")
-    report = None if held_out is None else _evaluate(rec, held_out)
+    report = None if held_out is None else _evaluate(rec, held_out, next_item=next_item)
     if report is not None:
         rec = rec.with_metrics(report.to_dict())
         rec.save(out)
@@ -163,6 +166,8 @@ def evaluate(
     at_least: par.AtLeast = None,
     level: par.Level = 0.9,
     propensity: par.Propensity = None,
+    next_item: par.NextItem = False,
+    keep_seen: par.KeepSeen = None,
     seed: par.Seed = 0,
     json: par.Json = False,
     reading: dict[str, Any],
@@ -181,7 +186,11 @@ def evaluate(
         raise OptionError("--by, --at-least and --level apply to lists; add --likes 4 to measure lists.")
     if by in ("likely", "chance") and at_least is None:
         at_least = reading.get("likes")  # rank by the threshold that is measured
-    options: dict[str, Any] = {"by": by, "at_least": at_least, "level": level, "seed": seed, **dials_of(dials)}
+    if not test.is_implicit and (next_item or keep_seen):
+        option = "--next-item" if next_item else "--keep-seen"
+        raise OptionError(f"{option} applies to lists; add --likes 4 to measure lists.")
+    options: dict[str, Any] = {"next_item": next_item, "keep_seen": keep_seen}
+    options |= {"by": by, "at_least": at_least, "level": level, "seed": seed, **dials_of(dials)}
     report = _evaluate(rec, test, propensity=propensities, **options)
     if json:
         printing.print_json(report.to_dict())
@@ -227,18 +236,26 @@ def show(model: par.ModelFile, *, json: par.Json = False) -> None:
 def check(
     data: Annotated[str, typer.Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
     *,
+    order: Annotated[
+        bool | None,
+        typer.Option(
+            "--order/--no-order",
+            help="Implicit ratings: tell whether the order of events matters, by a few fits; by default if dated.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 on warnings too.")] = False,
     json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
     """Check ratings for problems. Print what was found, what it means, and what to do; exit with 1 on problems."""
-    from palate.data.checking import check as check_ratings
+    from palate.evaluation import check as check_ratings
 
     if is_data_set(data) or "likes" in reading:
         options = reading if is_data_set(data) else {"on_bad_rows": "report", **reading}
-        found = check_ratings(read_ratings(data, options))
+        found = check_ratings(read_ratings(data, options), order=order)
     else:
-        found = check_ratings(data, **for_read(reading))
+        found = check_ratings(data, order=order, **for_read(reading))
     words = messages.options_of(app, ["palate", "check"])
     found = replace(found, findings=tuple(replace(one, do=messages.as_typed(one.do, words)) for one in found.findings))
     if json:
@@ -291,7 +308,7 @@ def _about(
 # ---- steps
 
 
-def _evaluate(rec: Recommender, test: Ratings, **options: Any) -> Report | RankingReport:
+def _evaluate(rec: Recommender, test: Ratings, **options: Any) -> Report | RankingReport | NextItemReport:
     from palate.evaluation import evaluate as evaluate_model
 
     return evaluate_model(rec, test, **options)
@@ -301,7 +318,7 @@ def _print_fit(
     rec: Recommender,
     out: Path,
     n_ratings: int,
-    report: Report | RankingReport | None,
+    report: Report | RankingReport | NextItemReport | None,
     json: bool,
     reading: dict[str, Any],
 ) -> None:

@@ -17,7 +17,7 @@ from palate.data.titles import YEAR
 
 if TYPE_CHECKING:
     from palate.data.ratings import Ratings
-    from palate.evaluation import RankingReport, Report
+    from palate.evaluation import NextItemReport, RankingReport, Report
     from palate.recommender import Recommender
 
 USER = "196"
@@ -76,7 +76,7 @@ def _fit(train: Ratings) -> Recommender:
     return rec
 
 
-def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport:
+def _evaluate(rec: Recommender, test: Ratings) -> Report | RankingReport | NextItemReport:
     import palate
 
     report = palate.evaluate(rec, test)

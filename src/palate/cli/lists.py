@@ -94,6 +94,19 @@ def given_ratings(texts: Sequence[str], rec: Recommender) -> dict[Label, float |
     return given
 
 
+def session_of(texts: Sequence[str], rec: Recommender) -> list[Label]:
+    """Parse texts such as "a,b,c" into labels, oldest first. What is a label or a title as it stands is one item."""
+    import csv
+
+    names = Names.of_items(rec.model)
+    found: list[Label] = []
+    for text in texts:
+        (whole,) = names.labels([text], "mark")
+        parts = [text] if whole in names.vocabulary else next(csv.reader([text], skipinitialspace=True), [])
+        found += items_of([part.strip() for part in parts if part.strip()], rec)
+    return found
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -135,7 +148,7 @@ def recommend_filters(
     items: Sequence[str] | None, exclude: Sequence[str] | None, choosing: Mapping[str, Any], rec: Recommender
 ) -> dict[str, Any]:
     """Return the filters of recommend(), and what changes the order: items, exclude, where, index, and the dials."""
-    options: dict[str, Any] = {name: choosing[name] for name in ("where", "index") if name in choosing}
+    options: dict[str, Any] = {name: choosing[name] for name in ("where", "index", "recent") if name in choosing}
     options |= dials_of(choosing)
     for name, typed in (("items", items), ("exclude", exclude)):
         file = _file_or_none(name, typed, choosing)
@@ -368,10 +381,12 @@ def new_users(path: Path, rec: Recommender) -> pl.DataFrame:
             f"{path} has numbers, and the model learned from likes, ratings of {model.like_threshold:g} or more: give "
             "a file of users and the items they like."
         )
-    frame = ratings.to_frame().drop("time", strict=False)
-    columns = [name for name in ("user", "item", "rating", "weight") if name in frame.columns]
+    frame = ratings.to_frame()
+    columns = [name for name in ("user", "item", "rating", "weight", "time") if name in frame.columns]
     frame = frame.select(columns)
-    if model.kind == "implicit":
+    if model.kind == "explicit":
+        frame = frame.drop("time", strict=False)
+    else:
         frame = frame.drop("rating", strict=False)
         if ratings.weights is not None:
             frame = frame.with_columns(pl.Series("weight", ratings.weights))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palate.cli.printing import note
 from palate.cli.reading import for_read
 from palate.errors import DataError, OptionError
+from palate.options import check_choice
 
 if TYPE_CHECKING:
     from palate.data.ratings import Kind, Ratings
@@ -18,6 +20,7 @@ RECIPES = (
     *("Bayes", "ALS", "SGD", "Bias", "Mean", "Blend", "ImplicitALS", "EASE", "SparseEASE", "Sequence"),
     *("Neighbors", "BPR", "Popularity"),
 )
+SPLITS = ("random", "time", "last")
 TUNABLE = (
     "Bayes",
     "ALS",
@@ -135,12 +138,74 @@ def _data_set(name: str, reading: dict[str, Any]) -> Ratings:
     return load(name)
 
 
-def hold_out(ratings: Ratings, test: float, seed: int) -> tuple[Ratings, Ratings]:
-    """Split into (train, test): test is a share of the ratings, or for implicit ones of each user's choices."""
-    from palate.data.splitting import split_random, split_within_users
+@dataclass(frozen=True)
+class HoldOut:
+    """What to hold out: a share of the ratings at random (of implicit ones, of each user's choices); or the latest.
 
-    split = split_within_users if ratings.is_implicit else split_random
-    return split(ratings, test=test, seed=seed)
+    Attributes:
+        test (float or None): The share; None for split="last".
+        seed (int): Of a random split.
+        split ("random", "time" or "last", default "random"): Which ratings; "last" takes each user's last one.
+
+    Raises OptionError for values that do not go together.
+    """
+
+    test: float | None
+    seed: int
+    split: str = "random"
+
+    def __post_init__(self) -> None:
+        check_choice("split", self.split, SPLITS)
+        if self.split == "last" and self.test is not None:
+            raise OptionError("--split last holds out each user's last event, whatever the share: leave out --test.")
+        if self.split != "last" and self.test is None:
+            raise OptionError(f"--split {self.split} holds out a share: give it with --test, such as --test 0.1.")
+
+    @classmethod
+    def of(
+        cls, test: float | None, seed: int, split: str | None, *, next_item: bool, default: float | None = None
+    ) -> HoldOut | None:
+        """From what was typed; None if nothing is to be held out. default: the share if none was typed."""
+        split = split or ("last" if next_item and test is None else None)
+        if split != "last":
+            test = default if test is None else test
+        if split is None and test is None:
+            return None
+        held_out = cls(test, seed, split or "random")
+        held_out.check_latest(next_item=next_item)
+        return held_out
+
+    def check_latest(self, *, next_item: bool) -> None:
+        """Raise OptionError if random events are held out to measure next items by."""
+        if next_item and self.split == "random":
+            raise OptionError("--next-item goes by the order of events, and no random ones: add --split last, or time.")
+
+    def parts(self, ratings: Ratings) -> tuple[Ratings, Ratings]:
+        """Split into (train, test). Raises OptionError if no rating is held out."""
+        from palate.data.splitting import split_last, split_random, split_time, split_within_users
+
+        if self.test is None:
+            train, held_out = split_last(ratings)
+        elif self.split == "time":
+            train, held_out = split_time(ratings, test=self.test)
+        else:
+            split = split_within_users if ratings.is_implicit else split_random
+            train, held_out = split(ratings, test=self.test, seed=self.seed)
+        if len(held_out) == 0:
+            raise OptionError(self._nothing)
+        return train, held_out
+
+    def typed(self, *, next_item: bool) -> dict[str, Any]:
+        """The options of palate fit that hold out the same, by name."""
+        given: dict[str, Any] = {} if self.split == "random" else {"split": self.split}
+        given |= {} if self.test is None else {"test": self.test, "seed": self.seed}
+        return given | ({"next_item": True} if next_item else {})
+
+    @property
+    def _nothing(self) -> str:
+        if self.test is None:
+            return "--split last holds out not a single rating, since no user has two; leave it out."
+        return f"--test {self.test:g} holds out not a single rating; give a larger share, or leave it out."
 
 
 def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
@@ -209,14 +274,7 @@ def check_kind(recipe: Recipe, ratings: Ratings) -> None:
     )
 
 
-def check_test(recipe: Recipe, test: float, held_out: Ratings) -> None:
+def check_test(recipe: Recipe, held_out: Ratings) -> None:
     """Raise OptionError, before the work, if the recipe cannot be measured on what is held out."""
     if not recipe.predicts_ratings and not held_out.is_implicit:
         raise OptionError(f"{type(recipe).__name__} ranks items and predicts no ratings; leave out --test.")
-    check_held_out(test, held_out)
-
-
-def check_held_out(test: float, held_out: Ratings) -> None:
-    """Raise OptionError if no rating is held out."""
-    if len(held_out) == 0:
-        raise OptionError(f"--test {test:g} holds out not a single rating; give a larger share, or leave it out.")

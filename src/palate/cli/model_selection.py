@@ -15,10 +15,9 @@ from palate.cli import parameters as par
 from palate.cli import printing
 from palate.cli.loading import (
     TUNABLE,
-    check_held_out,
+    HoldOut,
     check_kind,
     default_recipe,
-    hold_out,
     make_recipe,
     read_ratings,
 )
@@ -48,8 +47,15 @@ def compare(
         ),
     ] = None,
     test: Annotated[
-        float, Option(help="Share of ratings to hold out; of implicit ratings, of each user's.", metavar="SHARE")
-    ] = 0.2,
+        float | None,
+        Option(
+            help="Share of ratings to hold out; of implicit ratings, of each user's.",
+            metavar="SHARE",
+            show_default="0.2",
+        ),
+    ] = None,
+    split: par.Split = None,
+    next_item: par.NextItem = False,
     k: Annotated[
         list[int] | None, Option("--k", "-k", help="Implicit ratings: list length to measure at; repeat for several.")
     ] = None,
@@ -66,14 +72,20 @@ def compare(
 ) -> None:
     """Fit every recipe that learns from such ratings. Print quality with intervals, seconds, memory and file size."""
     from palate.evaluation import compare as compare_recipes
-    from palate.evaluation.rankings import KS
 
     printing.check_report(out)
+    parts = HoldOut.of(test, seed, split, next_item=next_item, default=0.2)
+    assert parts is not None
     names = [name.strip() for text in recipes or () for name in text.split(",") if name.strip()]
     ratings = read_ratings(data, reading)
-    train, held_out = hold_out(ratings, test, seed)
-    check_held_out(test, held_out)
-    options: dict[str, Any] = {"k": tuple(k or KS), "attribute": attribute, "seconds": seconds, "seed": seed}
+    train, held_out = parts.parts(ratings)
+    options: dict[str, Any] = {
+        "k": tuple(k) if k else None,
+        "next_item": next_item,
+        "attribute": attribute,
+        "seconds": seconds,
+        "seed": seed,
+    }
     comparison = compare_recipes(train, held_out, names or None, **options)
     if json:
         printing.print_json(comparison.to_dict())
@@ -119,6 +131,13 @@ def tune(
         float | None,
         Option(help="Share of ratings to set apart first; the same that palate fit --test holds out.", metavar="SHARE"),
     ] = None,
+    split: Annotated[
+        str | None,
+        Option(help="What to set apart first: random, time or last, as palate fit does.", metavar="CHOICE"),
+    ] = None,
+    next_item: Annotated[
+        bool, Option("--next-item", help="Tune for what users choose next: each user's last event is held out.")
+    ] = False,
     resume: Annotated[
         Path | None, Option("--resume", metavar="FILE", help="Keep finished trials in FILE, and resume from it.")
     ] = None,
@@ -134,10 +153,14 @@ def tune(
     base, seed = make_recipe(recipe or default_recipe(reading), learning), learning.get("seed", 0)
     ratings = read_ratings(data, reading)
     check_kind(base, ratings)
-    train = ratings if test is None else _training_part(ratings, test, seed)
+    apart = HoldOut.of(test, seed, split, next_item=False)
+    if apart is not None:
+        apart.check_latest(next_item=next_item)
+    train = ratings if apart is None else apart.parts(ratings)[0]
     space = _space(base, train, opt.for_recipe(learning))
-    found = tune_recipe(base, train, metric, seconds=seconds, trials=trials, space=space, storage=resume, seed=seed)
-    command = fit_command(data, found.best, reading, {} if test is None else {"test": test, "seed": seed})
+    limits: dict[str, Any] = {"seconds": seconds, "trials": trials, "next_item": next_item}
+    found = tune_recipe(base, train, metric, space=space, storage=resume, seed=seed, **limits)
+    command = fit_command(data, found.best, reading, {} if apart is None else apart.typed(next_item=next_item))
     if json:
         printing.print_json(found.to_dict() | {"command": command, "python": _in_python(found.best)})
     else:
@@ -153,12 +176,6 @@ def _check_places(data: str, out: Path | None, resume: Path | None) -> None:
     printing.check_place(resume, data, noun="the trials")
     if out is not None and out.absolute() == resume.absolute():
         raise OptionError(f"--out and --resume both name {out}; give each a file of its own.")
-
-
-def _training_part(ratings: Ratings, test: float, seed: int) -> Ratings:
-    train, held_out = hold_out(ratings, test, seed)
-    check_held_out(test, held_out)
-    return train
 
 
 def _space(recipe: Recipe, train: Ratings, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,7 +202,7 @@ def fit_command(data: str, recipe: Recipe, reading: Mapping[str, Any], more: Map
     }
     source = f"./{data}" if data.startswith("-") else data
     words = ["palate", "fit", source, *opt.as_typed(reading, opt.READ_OPTIONS), "--recipe", name]
-    words += opt.as_typed({**more, **changed}, {**opt.FIT_OPTIONS, "test": None})
+    words += opt.as_typed({**more, **changed}, {**opt.FIT_OPTIONS, "test": None, "split": None, "next_item": None})
     return shlex.join([*words, "--out", "model.palate"])
 
 

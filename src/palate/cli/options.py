@@ -165,6 +165,14 @@ FIT_OPTIONS: dict[str, Any] = {
         "ImplicitALS, EASE, SparseEASE: weight counts relative to the user's mean count, or equal.",
         metavar="CHOICE",
     ),
+    "recency": _number(
+        "recency",
+        float,
+        "EASE, SparseEASE, ImplicitALS, Neighbors, Popularity: a choice so many later ones counts half.",
+    ),
+    "half_life": text_option(
+        "half_life", LEARNING, "The same recipes: a choice counts half at this age, such as 30d or 12h.", metavar="TIME"
+    ),
     "parts": text_option(
         "parts",
         LEARNING,
@@ -219,8 +227,10 @@ PYTHON_NAMES = {"with_time": "time"}  # --time is taken: it names the time colum
 
 
 def for_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return typed options under the names that recipes use."""
-    return {PYTHON_NAMES.get(name, name): value for name, value in given.items()}
+    """Return typed options under the names that recipes use, and seconds as a number."""
+    half_life = given.get("half_life")
+    seconds = {"half_life": float(half_life)} if half_life and half_life.replace(".", "", 1).isdecimal() else {}
+    return {PYTHON_NAMES.get(name, name): value for name, value in {**given, **seconds}.items()}
 
 
 def typed(name: str) -> str:

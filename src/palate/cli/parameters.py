@@ -24,7 +24,15 @@ Items = Annotated[
 Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="ITEM", help="Leave out this item: id or title; repeat for several.")
 ]
-KeepSeen = Annotated[bool, Option("--keep-seen", help="Include items that the user has rated or chosen already.")]
+KeepSeen = Annotated[
+    bool | None,
+    Option(
+        "--keep-seen/--leave-out-seen",
+        help="Include items that the user has rated or chosen already, or not; by default only if a model of Sequence "
+        "found that users come back to items.",
+        show_default=False,
+    ),
+]
 DEFAULT_RECIPES = "Bayes; for implicit ratings ImplicitALS"  # as the help of --recipe shows them
 By = Annotated[
     str,
@@ -45,6 +53,18 @@ Distribution = Annotated[
     bool, Option("--distribution", help="Also the probability of each rating, for Bayes models of steps.")
 ]
 Level = Annotated[float, Option("--level", help="Probability that an interval holds the true rating.")]
+NextItem = Annotated[
+    bool, Option("--next-item", help="Measure what users choose next: each test event's item, ranked just before it.")
+]
+Split = Annotated[
+    str | None,
+    Option(
+        "--split",
+        metavar="CHOICE",
+        help="What to hold out: random, the --test share; time, the latest --test share; last, each user's last event.",
+        show_default="random; last with --next-item",
+    ),
+]
 Propensity = Annotated[
     str | None,
     Option(

@@ -80,6 +80,13 @@ def recommend(
             help="Recommend for a new user who gave this rating, or chose ITEM; repeat for several.",
         ),
     ] = None,
+    session: Annotated[
+        list[str] | None,
+        Option(
+            metavar='"ITEM,ITEM"',
+            help="Recommend for somebody who has just chosen these items, oldest first; repeat for names with commas.",
+        ),
+    ] = None,
     new: Annotated[
         Path | None,
         Option(metavar="FILE", help="Recommend for new users, whose ratings or choices are in this file."),
@@ -96,7 +103,7 @@ def recommend(
     n: par.N = 10,
     items: par.Items = None,
     exclude: par.Exclude = None,
-    keep_seen: par.KeepSeen = False,
+    keep_seen: par.KeepSeen = None,
     by: par.By = "mean",
     at_least: par.AtLeast = None,
     level: par.Level = 0.9,
@@ -109,12 +116,12 @@ def recommend(
     """Recommend the best items among those that a user has not rated or chosen yet."""
     from palate.cli import lists, personal
 
-    if bool(users) + everyone + bool(like) + (new is not None) + (ratings_of is not None) != 1:
+    if bool(users) + everyone + bool(like) + bool(session) + (new is not None) + (ratings_of is not None) != 1:
         raise BadParameter(
-            'name users, or give --everyone, or --like "ITEM=RATING" for a new user, or --new FILE for several, or '
-            "--ratings-of FILE for one person's own file."
+            'name users, or give --everyone, or --like "ITEM=RATING" or --session "ITEM,ITEM" for a new user, or --new '
+            "FILE for several, or --ratings-of FILE for one person's own file."
         )
-    if (like or new or ratings_of) and "index" in choosing:
+    if (like or session or new or ratings_of) and "index" in choosing:
         raise BadParameter("--index goes with users, or --everyone.")
     into_file = everyone and out is not None and not json
     opt.check_everyone_options(choosing, into_file=into_file)
@@ -125,6 +132,10 @@ def recommend(
     if like:
         frame = rec.fold_in(lists.given_ratings(like, rec)).recommend(**options)
         printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for a new user")
+        return
+    if session:
+        frame = rec.recommend(session=lists.session_of(session, rec), **options)
+        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended after these")
         return
     if new is not None:
         frame = rec.fold_in(lists.new_users(new, rec)).recommend(**options)

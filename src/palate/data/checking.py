@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -76,34 +77,16 @@ class Check:
 
 
 def check(source: Any, **options: Any) -> Check:
-    """Check ratings for problems, and say what each means and what to do about it.
+    """What palate.check finds without fitting anything: see there."""
+    return checked(source, options)[0]
 
-    Looks at the size and density, bad rows and duplicates, the scale or the counts, labels that differ only in case or
-    blanks, users who always give the same rating, users and items with one rating or none, the cold rows to expect in a
-    random split, and times. Bad rows and duplicates are known only while reading: pass the file, or ratings that still
-    carry their report.
 
-    Parameters:
-        source (Ratings, or a source for `palate.read`): What to look at. Bad rows are reported, not raised.
-        options (keyword arguments): Options of `palate.read`, such as kind=. Not used if the source is Ratings.
-
-    Returns:
-        Check: All findings. Prints as a table.
-
-    Raises:
-        DataError: The source cannot be read at all.
-        OptionError: An option of `palate.read` is not valid.
-
-    Example:
-        >>> import palate
-        >>> found = palate.check({"user": ["ann", "ann", "bob"], "item": ["tea", "jam", "tea"], "rating": [5, 3, 5]})
-        >>> found["scale"].says
-        '2 different values from 3 to 5 in steps of 2, mean 4.33.'
-    """
+def checked(source: Any, options: Mapping[str, Any]) -> tuple[Check, Ratings | None]:
+    """The check of a source for palate.read, and the ratings in it; None if they cannot be told apart by their ids."""
     if isinstance(source, Ratings):
-        return Check(find(source), source.report.source)
+        return Check(find(source), source.report.source), source
     try:
         ratings = read(source, **{"on_bad_rows": "report", **options})
     except LabelTypeError as error:
-        return Check((Finding("labels", "problem", str(error), "Give all ids of a column one type."),))
-    return Check(find(ratings), ratings.report.source)
+        return Check((Finding("labels", "problem", str(error), "Give all ids of a column one type."),)), None
+    return Check(find(ratings), ratings.report.source), ratings

@@ -21,13 +21,17 @@ def duration_of(given: Any, option: str) -> float:
 
     Raises OptionError, naming the option, for anything else, and unless they are above 0.
     """
-    seconds = _seconds(given)
-    if not 0 < seconds < math.inf:
+    if not is_duration(given):
         raise OptionError(
             f'{option}={given!r} is no length of time: give a text such as "30d", "12h", "30min", "90s" or "2w", a '
             "timedelta, or seconds, above 0."
         )
-    return seconds
+    return _seconds(given)
+
+
+def is_duration(given: Any) -> bool:
+    """True for what duration_of() takes."""
+    return 0 < _seconds(given) < math.inf
 
 
 def _seconds(given: Any) -> float:

@@ -157,10 +157,22 @@ def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> Compress
         here = slice(int(rows.indptr[codes[0]]), int(rows.indptr[int(codes[0]) + 1]))
         indptr = np.array([0, here.stop - here.start], np.int64)
         return CompressedRows(indptr, rows.indices[here], rows.values[here], *_extras(rows, here))
-    counts = rows.counts[codes]
+    return first_of_rows(rows, codes, rows.counts[codes])
+
+
+def first_of_rows(
+    rows: CompressedRows, codes: NDArray[np.integer[Any]], counts: NDArray[np.integer[Any]]
+) -> CompressedRows:
+    """The first entries of the given rows, (n,), in the given order: as many of each as `counts`, (n,), says."""
     indptr = pointers_of(counts)
     at = np.repeat(rows.indptr[:-1][codes] - indptr[:-1], counts) + np.arange(indptr[-1])
-    return CompressedRows(indptr, rows.indices[at], rows.values[at], *_extras(rows, at))
+    return replace(entries_of(rows, at), indptr=indptr)
+
+
+def entries_of(rows: CompressedRows, at: Any) -> CompressedRows:
+    """Some entries, (n,) positions or a mask, all in one row."""
+    indices = rows.indices[at]
+    return CompressedRows(np.array([0, len(indices)], np.int64), indices, rows.values[at], *_extras(rows, at))
 
 
 def _extras(rows: CompressedRows, at: Any) -> tuple[Floats | None, Times | None]:

@@ -144,20 +144,21 @@ def split_rows(ratings: Ratings, test_rows: Any) -> Split:
 
 
 def split_last(ratings: Ratings, n: int = 1) -> Split:
-    """Hold out the last ratings of each user by time.
+    """Hold out the last ratings of each user: the split for next items (palate.evaluate(..., next_item=True)).
 
-    Among equal times, the later row is later. A user with n ratings or fewer stays in train, so every user in test is
-    known. Both parts keep the row order.
+    The last ones are those with the latest times; among equal times, the later row is later. Ratings without times are
+    taken in the order of their rows, the oldest first. A pair that stands in several rows is several events, and each
+    counts. A user with n ratings or fewer stays in train, so every user in test is known. Both parts keep the row
+    order. Train still holds what other users did later: docs/time.md says what that allows.
 
     Parameters:
-        ratings (Ratings): The ratings to split; they need times.
+        ratings (Ratings): The ratings to split, with times or in the order of events.
         n (int, default 1): Ratings of each user to hold out, 1 or more.
 
     Returns:
         tuple of two Ratings: (train, test).
 
     Raises:
-        DataError: The ratings have no times.
         OptionError: `n` is out of its range.
 
     Example:
@@ -167,9 +168,13 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
         >>> train, test = palate.split_last(ratings)
         >>> test.to_frame()["item"].to_list()
         ['jam']
+        >>> train, test = palate.split_last(palate.read(columns))
+        >>> test.to_frame()["item"].to_list()
+        ['egg']
     """
     check_whole(1, n=n)
-    order = np.lexsort((_times(ratings), ratings.user_codes))  # by user, then by time; stable
+    keys = (ratings.user_codes,) if ratings.times is None else (ratings.times, ratings.user_codes)
+    order = np.lexsort(keys)  # by user, then by time; stable
     counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
     ends = np.cumsum(counts)
     user = ratings.user_codes[order]
@@ -325,7 +330,7 @@ def _times(ratings: Ratings) -> NDArray[np.int64]:
     if ratings.times is None:
         raise DataError(
             "these ratings have no times. Name the column of times when reading them "
-            '(palate.read(..., time="...")), or use split_random or split_within_users.'
+            '(palate.read(..., time="...")), or use split_last, which then goes by the order of rows, or split_random.'
         )
     return ratings.times
 

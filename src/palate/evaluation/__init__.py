@@ -3,8 +3,10 @@
 from palate.evaluation.comparing import compare
 from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cross_validation import CrossValidation, cross_validate
+from palate.evaluation.doctor import check
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.matching import training_ratings
+from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.resampling import Measure
@@ -14,8 +16,10 @@ __all__ = [
     "CrossValidation",
     "Entry",
     "Measure",
+    "NextItemReport",
     "RankingReport",
     "Report",
+    "check",
     "compare",
     "cross_validate",
     "evaluate",

@@ -125,10 +125,15 @@ def extrapolated(timed: list[tuple[int, float]], n_ratings: int) -> float:
     return max(quick, slow) + slope * (n_ratings - more)
 
 
-def drawn(test: Ratings, n_items: int) -> Ratings:
-    """The test ratings of as many users as MAX_SCORES allows, drawn at random, always the same; all where it can be."""
+def drawn(test: Ratings, n_items: int, *, each_event: bool = False) -> Ratings:
+    """The test ratings of as many users as MAX_SCORES allows, drawn at random, always the same; all where it can be.
+
+    each_event: every test event is a list of its own, not only every user.
+    """
     users = np.unique(test.user_codes)
     n = max(MIN_TESTED, MAX_SCORES // max(n_items, 1))
+    if each_event and len(users):
+        n = max(1, n * len(users) // len(test))
     if not test.is_implicit or len(users) <= n:
         return test
     kept = np.zeros(test.n_users, bool)

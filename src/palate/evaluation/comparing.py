@@ -13,10 +13,12 @@ from palate.errors import DataError, OptionError, PalateError
 from palate.evaluation.budget import Budget, drawn
 from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cost import Cost, saved_size
-from palate.evaluation.evaluating import check_attribute, evaluate
+from palate.evaluation.evaluating import check_attribute, evaluate, ks_of
+from palate.evaluation.hindsight import n_older_than_train
 from palate.evaluation.list_metrics import attribute_sets
 from palate.evaluation.matching import check_type
-from palate.evaluation.rankings import KS, check_ks, main_measure
+from palate.evaluation.next_items import check_next_item
+from palate.evaluation.rankings import main_measure
 from palate.evaluation.resampling import N_BOOTSTRAP, TAIL_QUANTILES, Resample
 from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
@@ -32,7 +34,8 @@ def compare(
     test: Ratings,
     recipes: Recipes | None = None,
     *,
-    k: int | Sequence[int] = KS,
+    k: int | Sequence[int] | None = None,
+    next_item: bool = False,
     attribute: str | None = None,
     seconds: float | None = SECONDS,
     n_bootstrap: int = N_BOOTSTRAP,
@@ -57,8 +60,10 @@ def compare(
         recipes (list of Recipe or str, mapping of str to Recipe, or None, default None): Recipes, their names, or a
             mapping from names of your choice to recipes. None compares every recipe that learns from ratings of this
             kind, with default options, and also Neighbors(by="users").
-        k (int or sequence of int, default (5, 10, 20, 100)): List lengths to measure at, between 1 and 2**20. Only for
-            implicit ratings.
+        k (int or sequence of int or None, default None): List lengths to measure at, between 1 and 2**20; None: 5, 10,
+            20 and 100, and with next_item=True 1, 5, 10 and 20. Only for implicit ratings.
+        next_item (bool, default False): Compare by what users choose next, as palate.evaluate measures it: recipes that
+            know the order of events and recipes that do not, side by side. Split with palate.split_last or split_time.
         attribute (str or None, default None): A column of the item table by which the diversity of lists is measured
             too. Only for implicit ratings.
         seconds (float or None, default 1800.0): How long the comparison may take, above 0; a fit that was estimated too
@@ -87,15 +92,19 @@ def compare(
     """
     check_whole(1, n_bootstrap=n_bootstrap)
     check_seed(seed)
-    ks = check_ks(k)
+    ks = ks_of(k, next_item=next_item)
     _check_parts(train, test, attribute)
+    if next_item:
+        check_next_item(test, attribute=attribute)
     named = named_recipes(recipes, train)
     show = sys.stderr.isatty() if progress == "auto" else progress
-    options: dict[str, Any] = {"k": ks, "attribute": attribute, "n_bootstrap": n_bootstrap, "seed": seed}
+    options: dict[str, Any] = {"k": ks, "next_item": next_item, "attribute": attribute}
+    options |= {"n_bootstrap": n_bootstrap, "seed": seed}
     measure = main_measure(ks) if train.is_implicit else "rmse"
-    some = test if seconds is None else drawn(test, train.n_items)
+    some = test if seconds is None else drawn(test, train.n_items, each_event=next_item)
     n_tested = len(np.unique(some.user_codes))  # users
-    budget, left_out = _budget(seconds, n_tested * train.n_items if test.is_implicit else 0), {}
+    n_lists = len(some) if next_item else n_tested if test.is_implicit else 0
+    budget, left_out = _budget(seconds, n_lists * train.n_items), {}
     if budget is not None:
         left_out = budget.plan(named, train, _shown if show else _not_shown)
     entries: list[Entry] = []
@@ -128,6 +137,8 @@ def compare(
         verdict=_verdict(ordered, measure, n_bootstrap, seed),
         read=train.report.reading,
         n_tested=n_tested if len(some) < len(test) else None,
+        next_item=next_item,
+        n_older=n_older_than_train(train, some),
     )
 
 

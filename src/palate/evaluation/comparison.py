@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from palate.answers.results import aligned
 from palate.data.ratings import Kind
 from palate.errors import OptionError
+from palate.evaluation.hindsight import hindsight_note
+from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.resampling import Measure
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 MB = 1e6
-NUMBERS = ("kind", "measure", "n_train", "n_test", "n_users", "n_items", "n_tested")  # plain values
+NUMBERS = (
+    *("kind", "measure", "n_train", "n_test", "n_users", "n_items", "n_tested", "next_item", "n_older"),
+)  # plain values
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Entry:
     Attributes:
         name (str): The name in the comparison.
         recipe (str): The recipe with its options, as text.
-        report (Report or RankingReport or None, default None): What evaluate() returned; None for a failed recipe.
+        report (Report, RankingReport, NextItemReport or None, default None): What evaluate() returned; None for a
+            failed recipe.
         seconds (float, default nan): The duration of fit().
         memory (int or None, default None): How far the resident memory of the process rose during fit(), in bytes; None
             where the system does not report it.
@@ -45,7 +50,7 @@ class Entry:
 
     name: str
     recipe: str
-    report: Report | RankingReport | None = None
+    report: Report | RankingReport | NextItemReport | None = None
     seconds: float = math.nan
     memory: int | None = None
     size: int | None = None
@@ -106,6 +111,9 @@ class Comparison:
         verdict (str): Which recipe is best, and which others are not significantly worse.
         read (dict, default empty): Which column of the source became what, and how it was read: ReadReport.reading.
         n_tested (int or None, default None): The number of test users who were drawn, where not all are measured.
+        next_item (bool, default False): Whether recipes are compared by what users choose next.
+        n_older (int, default 0): The number of test ratings that are older than a training rating of the same user; 0
+            too if they have no times.
 
     Example:
         >>> import palate
@@ -126,6 +134,8 @@ class Comparison:
     verdict: str
     read: dict[str, Any] = field(default_factory=dict)
     n_tested: int | None = None
+    next_item: bool = False
+    n_older: int = 0
 
     def __getitem__(self, name: str) -> Entry:
         for entry in self.entries:
@@ -155,10 +165,11 @@ class Comparison:
 
     @property
     def notes(self) -> list[str]:
-        """The lines below the table: the verdict, the error of each failed recipe, and why others were left out."""
+        """The lines below the table: the verdict, why recipes failed or were left out, and what the split allows."""
         failed = [f"{entry.name} failed: {entry.failed}" for entry in self.entries if entry.failed]
         left_out = [f"{entry.name} was left out: {entry.left_out}" for entry in self.entries if entry.left_out]
-        return [*([self.verdict] if self.verdict else []), *failed, *left_out]
+        verdict = [self.verdict] if self.verdict else []
+        return [*verdict, *failed, *left_out, *hindsight_note(self.n_older)]
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -166,6 +177,8 @@ class Comparison:
         if self.kind == "explicit":
             return "rmse", "mae"
         nearest = {wanted: min(self.k, key=lambda k: (abs(k - wanted), k)) for wanted in (10, 20)}
+        if self.next_item:
+            return f"ndcg@{nearest[10]}", f"hit_rate@{nearest[10]}", "mrr"
         return f"ndcg@{nearest[10]}", f"recall@{nearest[20]}", f"coverage@{nearest[10]}"
 
     def columns(self) -> dict[str, list[str | float | None]]:

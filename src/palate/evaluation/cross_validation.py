@@ -11,7 +11,9 @@ import numpy as np
 from palate.data.ratings import Ratings
 from palate.data.splitting import split_folds, split_folds_within_users
 from palate.evaluation.evaluating import evaluate
+from palate.evaluation.hindsight import hindsight_note, n_older_than_train
 from palate.evaluation.matching import check_type
+from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.recipes.base import Recipe
@@ -24,6 +26,8 @@ class CrossValidation:
     Attributes:
         recipe (str): The recipe with its options, as text.
         reports (list of Report or of RankingReport): The report of each fold.
+        n_older (int, default 0): The number of held-out ratings, of all folds, that are older than a rating of the same
+            user in the folds learned from; 0 too if they have no times.
 
     Example:
         >>> import palate
@@ -33,7 +37,8 @@ class CrossValidation:
     """
 
     recipe: str
-    reports: Sequence[Report | RankingReport]
+    reports: Sequence[Report | RankingReport | NextItemReport]
+    n_older: int = 0
 
     def __getitem__(self, name: str) -> float:
         return float(np.mean([report[name] for report in self.reports]))
@@ -56,17 +61,18 @@ class CrossValidation:
         """Return the means and the reports as plain values, ready for JSON.
 
         Returns:
-            dict: The recipe, the means over folds by measure, and the folds: each report's to_dict().
+            dict: The recipe, the means over folds by measure, n_older, and the folds: each report's to_dict().
         """
         means = {name: self[name] for name in self.reports[0].measures}
-        return {"recipe": self.recipe, "means": means, "folds": [report.to_dict() for report in self.reports]}
+        folds = [report.to_dict() for report in self.reports]
+        return {"recipe": self.recipe, "means": means, "n_older": self.n_older, "folds": folds}
 
     def __str__(self) -> str:
         lines = [f"{self.recipe}, {len(self.reports)} folds"]
         for name in self.reports[0].measures:
             folds = "  ".join(f"{report[name]:.4f}" for report in self.reports)
             lines.append(f"{name:<12} {self[name]:.4f} +- {self.std(name):.4f}   {folds}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *hindsight_note(self.n_older)])
 
 
 def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0) -> CrossValidation:
@@ -102,8 +108,6 @@ def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: in
     check_type("recipe", recipe, Recipe, "such as palate.Bayes()")
     check_type("ratings", ratings, Ratings, "as palate.read() returns")
     split = split_folds_within_users if ratings.is_implicit else split_folds
-    reports = [
-        evaluate(recipe.fit(train, progress=False), test, baselines=False)
-        for train, test in split(ratings, folds=folds, seed=seed)
-    ]
-    return CrossValidation(recipe.label(), reports)
+    parts = split(ratings, folds=folds, seed=seed)
+    reports = [evaluate(recipe.fit(train, progress=False), test, baselines=False) for train, test in parts]
+    return CrossValidation(recipe.label(), reports, sum(n_older_than_train(*part) for part in parts))

@@ -10,6 +10,7 @@ from palate.answers.ranking.filters import are_lists
 from palate.data.ratings import Ratings, with_positive_weights
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
+from palate.evaluation.next_items import NEXT_KS, NextItemReport, check_next_item, evaluate_next_items
 from palate.evaluation.predictions import Report, evaluate_predictions
 from palate.evaluation.propensities import InversePropensities
 from palate.evaluation.rankings import KS, RankingReport, check_ks, evaluate_rankings
@@ -22,14 +23,15 @@ def evaluate(
     recommender: Recommender,
     test: Ratings,
     *,
-    k: int | Sequence[int] = KS,
+    k: int | Sequence[int] | None = None,
+    next_item: bool = False,
     attribute: str | None = None,
     by: By = "mean",
     level: float = 0.9,
     at_least: float | None = None,
     items: Any = None,
     where: Any = None,
-    keep_seen: bool = False,
+    keep_seen: bool | None = None,
     max_per: Mapping[str, int] | None = None,
     diversity: float = 0.0,
     diversity_by: str | None = None,
@@ -40,7 +42,7 @@ def evaluate(
     baselines: bool = True,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
-) -> Report | RankingReport:
+) -> Report | RankingReport | NextItemReport:
     """Measure a model on held-out ratings, with bootstrap intervals, beside baselines fitted on the same data.
 
     Explicit ratings measure predictions: RMSE, MAE, and the coverage and width of intervals, beside Mean and Bias. A
@@ -51,6 +53,13 @@ def evaluate(
     novel and popular the lists are. Held-out items without any training choices are also ranked among each other
     ("cold_ndcg@k", "cold_recall@k"). RankingReport lists the measures. A model of explicit ratings can be measured in
     this way too, on test.likes(at_least=4).
+
+    With next_item=True the report is on what users chose next. The test events of a user are taken in their order. Of
+    each, the one item is ranked among all items, given everything that the user did before it: the training history and
+    the earlier test events. So palate.split_last and palate.split_time are the splits for it. Means are over events. An
+    item that nobody had in training is ranked by what the model knows of it. One that the model does not know at all is
+    a miss. Where training and test ratings have times, the report also has the measures of the events that begin a
+    session and of those within one. NextItemReport lists the measures.
 
     Users choose what they rate, so these measures hold for what users choose. With propensity=, the report also
     estimates them for pairs of a user and an item drawn at random: weighted means, self-normalised by the sum of their
@@ -63,7 +72,10 @@ def evaluate(
     Parameters:
         recommender (Recommender): The trained model.
         test (Ratings): The held-out ratings; at least one.
-        k (int or sequence of int, default (5, 10, 20, 100)): List lengths to measure at, between 1 and 2**20.
+        k (int or sequence of int or None, default None): List lengths to measure at, between 1 and 2**20; None: 5, 10,
+            20 and 100, and with next_item=True 1, 5, 10 and 20.
+        next_item (bool, default False): Measure how high each test event's item stands in the list made just before it.
+            Only for implicit test ratings; keep_seen goes with it, and no other option of lists.
         attribute (str or None, default None): A column of the item table, such as "genres", by which the diversity of
             lists is measured too. Only for implicit test ratings.
         by (str, default "mean"): What lists are ranked by, as in Recommender.recommend: "mean" ranks by the expected
@@ -77,7 +89,8 @@ def evaluate(
             Only for implicit test ratings.
         where (str or polars expression, default None): The same with a condition on the item table, as in
             Recommender.recommend.
-        keep_seen (bool, default False): Make lists of seen items too, for data where users choose again.
+        keep_seen (bool or None, default None): Make lists of seen items too, for data where users choose again. None:
+            no; with next_item=True as the model says, and a model that knows no order says no.
         max_per (mapping, default None): Make lists with at most so many items of each value of a column, as in
             Recommender.recommend.
         diversity (float, default 0.0): Make lists with this dial, as in Recommender.recommend. With a dial or max_per
@@ -95,7 +108,8 @@ def evaluate(
         seed (int, default 0): Seed of the bootstrap, and of by="thompson"; 0 or more.
 
     Returns:
-        Report or RankingReport: A Report for explicit test ratings, a RankingReport for implicit ones.
+        Report, RankingReport or NextItemReport: A Report for explicit test ratings, a RankingReport for implicit ones,
+            a NextItemReport with next_item=True.
 
     Raises:
         DataError: There are no test ratings, or none of the held-out items is among those to rank.
@@ -121,50 +135,42 @@ def evaluate(
         >>> train, test = palate.split_within_users(ratings.likes(at_least=4), test=0.2, seed=0)
         >>> palate.evaluate(palate.ImplicitALS(n_factors=8).fit(train), test)["ndcg@10"] > 0.1
         True
+        >>> train, test = palate.split_last(ratings.likes(at_least=4))
+        >>> report = palate.evaluate(palate.EASE().fit(train), test, next_item=True)
+        >>> 0 < report["ndcg@10"] <= report["hit_rate@10"] < 1
+        True
         >>> train, test = palate.split_within_users(ratings, test=0.2, seed=0)
         >>> rec = palate.Bayes(n_sweeps=30).fit(train)
         >>> palate.evaluate(rec, test.likes(at_least=4), by="likely", at_least=4).by
         'likely'
     """
-    dials: dict[str, Any] = {
-        "diversity": diversity,
-        "diversity_by": diversity_by,
-        "popularity": popularity,
-        "calibrated": calibrated,
+    lists: dict[str, Any] = {
+        "items": items, "where": where, "max_per": max_per, "by": by, "level": level, "at_least": at_least,
+        "diversity": diversity, "diversity_by": diversity_by, "popularity": popularity, "calibrated": calibrated,
         "boost": boost,
-    }
+    }  # fmt: skip
     check_type("recommender", recommender, Recommender, "as a recipe's fit() or palate.load() returns")
     check_type("test", test, Ratings, "as palate.read() or a split returns")
     check_whole(1, n_bootstrap=n_bootstrap)
     check_seed(seed)
-    ks = check_ks(k)
+    ks = ks_of(k, next_item=next_item)
     inverse = InversePropensities.of(recommender, test, propensity)
     if inverse is not None and test.weights is not None:
         inverse = inverse.of_rows(test.weights > 0)
     test = with_positive_weights(test)
     if len(test) == 0:
         raise DataError("there are no test ratings (of a weight above 0) to evaluate on.")
-    shared: dict[str, Any] = {"baselines": baselines, "n_bootstrap": n_bootstrap, "seed": seed, "inverse": inverse}
+    shared: dict[str, Any] = {"baselines": baselines, "n_bootstrap": n_bootstrap, "seed": seed}
+    if next_item:
+        check_next_item(test, recommender, **_given(lists | {"attribute": attribute, "propensity": propensity}))
+        return evaluate_next_items(recommender, test, ks, keep_seen=keep_seen, **shared)
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")
-        options = RecommendOptions(
-            items=items,
-            where=where,
-            max_per=max_per,
-            keep_seen=keep_seen,
-            by=by,
-            level=level,
-            at_least=at_least,
-            seed=seed,
-            **dials,
-        )
-        return evaluate_rankings(recommender, test, ks, attribute=attribute, options=options, **shared)
+        options = RecommendOptions(keep_seen=bool(keep_seen), seed=seed, **lists)
+        return evaluate_rankings(recommender, test, ks, attribute=attribute, options=options, inverse=inverse, **shared)
     check_attribute(test, attribute)
-    is_plain = items is None and where is None and not keep_seen and not max_per
-    is_plain = is_plain and calibrated is None and boost is None
-    is_plain = is_plain and (diversity, diversity_by, popularity) == (0, None, 0)
-    if not is_plain or (by, level, at_least) != ("mean", 0.9, None):
+    if keep_seen or _given(lists):
         raise OptionError(
             "by=, level=, at_least=, items=, where=, keep_seen=, max_per= and the dials (diversity=, popularity=, "
             "calibrated=, boost=) apply to recommended lists, and explicit ratings measure predictions: take "
@@ -175,7 +181,19 @@ def evaluate(
             f"{recommender!r} ranks items and predicts no ratings, so there is no error to measure: evaluate its "
             "lists, on test.likes(at_least=4)."
         )
-    return evaluate_predictions(recommender, test, **shared)
+    return evaluate_predictions(recommender, test, inverse=inverse, **shared)
+
+
+def ks_of(k: Any, *, next_item: bool) -> tuple[int, ...]:
+    """Return the list lengths to measure at, in ascending order; raise OptionError for values that are none."""
+    return check_ks(k if k is not None else NEXT_KS if next_item else KS)
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are not at their defaults."""
+    usual = {"by": "mean", "level": 0.9, "diversity": 0.0, "popularity": 0.0, "max_per": {}}
+    given = {name: value for name, value in options.items() if value is not None}
+    return {name: value for name, value in given.items() if name not in usual or value != usual[name]}
 
 
 def check_attribute(test: Ratings, attribute: str | None) -> None:

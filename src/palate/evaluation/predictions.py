@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.data.rows import weighted_mean
+from palate.evaluation.hindsight import hindsight_note, n_older_than_newest
 from palate.evaluation.matching import codes_in_model, learned_from, training_ratings
 from palate.evaluation.propensities import (
     SELF_SELECTED,
@@ -60,6 +61,8 @@ class Report(Measured):
             sum w^2.
         is_self_selected (bool, default False): Whether users seem to have chosen what they rated: test ratings vary
             more between items than under random exposure.
+        n_older (int, default 0): The number of test ratings that are older than the newest training rating; 0 too if
+            they have no times.
         per_user (PerUser or None, default None): The squared errors, split by user.
 
     Example:
@@ -81,6 +84,7 @@ class Report(Measured):
     propensity: str = ""
     n_effective: float | None = None
     is_self_selected: bool = False
+    n_older: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +105,7 @@ class Report(Measured):
             "propensity": self.propensity,
             "n_effective": self.n_effective,
             "is_self_selected": self.is_self_selected,
+            "n_older": self.n_older,
         }
 
     def __str__(self) -> str:
@@ -120,6 +125,7 @@ class Report(Measured):
             learned = f"{self.n_learned:,} of them are pairs of a user and an item that the model was trained on"
             notes.append(f"{learned}: errors there say nothing about new ratings.")
         notes += [SELF_SELECTED] * self.is_self_selected
+        notes += hindsight_note(self.n_older, "the newest training rating")
         return [*self._misses(), *notes, self.verdict] if self.verdict else [*self._misses(), *notes]
 
     def _misses(self) -> list[str]:
@@ -177,6 +183,7 @@ def evaluate_predictions(
         propensity="" if inverse is None else inverse.source,
         n_effective=None if weighted is None else weighted.effective_size,
         is_self_selected=is_self_selected(item_codes, recommender.n_items),
+        n_older=n_older_than_newest(recommender.model, test),
         per_user=rows.per_user(losses["rmse"]),
     )
 

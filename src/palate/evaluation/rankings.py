@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,14 +13,15 @@ from palate.answers.arguments import is_many
 from palate.answers.ranking import By, Query, RecommendOptions, query_of
 from palate.answers.ranking.classes import item_classes
 from palate.answers.ranking.dials import is_expression
-from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
 from palate.evaluation.cold_items import cold_items, cold_values, is_cold
-from palate.evaluation.matching import HeldOut, among, held_out_of, learned_from, training_ratings
+from palate.evaluation.hindsight import hindsight_note, n_older_than_learned
+from palate.evaluation.matching import HeldOut, among, codes_in_model, held_out_of, learned_from, training_ratings
 from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
 from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, WEIGHTED_AT_K, HeldOutRanks, auc
+from palate.evaluation.rank_tables import table
 from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
 from palate.models.factors import Codes
@@ -70,6 +70,8 @@ class RankingReport(Measured):
             any.
         difference (dict of str to Measure, default empty): What the dials change: `measures` less `without`, with
             bootstrap intervals of the difference.
+        n_older (int, default 0): The number of held-out items that the user chose before a choice of the training
+            ratings; 0 too if they have no times.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
 
     Example:
@@ -98,6 +100,7 @@ class RankingReport(Measured):
     dials: dict[str, Any] = field(default_factory=dict)
     without: dict[str, Measure] = field(default_factory=dict)
     difference: dict[str, Measure] = field(default_factory=dict)
+    n_older: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,6 +127,7 @@ class RankingReport(Measured):
             "dials": {name: str(value) if is_expression(value) else value for name, value in self.dials.items()},
             "without": plain_measures(self.without),
             "difference": plain_measures(self.difference),
+            "n_older": self.n_older,
         }
 
     def __str__(self) -> str:
@@ -141,7 +145,11 @@ class RankingReport(Measured):
         cold = f"{self.n_cold:,} of them are of items without training choices, ranked by themselves in cold_ measures."
         notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned) + [cold] * bool(self.n_cold)
         notes += notes_on(self.propensity, self.n_effective, self.n, "held-out items")
-        return "\n".join([head, *_table(self), *notes, *([self.verdict] if self.verdict else [])])
+        notes += hindsight_note(self.n_older)
+        others = {**self.baselines, "without": self.without, "difference": self.difference}
+        return "\n".join(
+            [head, *table(self.measures, self.k, others), *notes, *([self.verdict] if self.verdict else [])]
+        )
 
 
 def check_ks(k: Any) -> tuple[int, ...]:
@@ -220,6 +228,7 @@ def evaluate_rankings(
         dials=dials,
         without={} if without is None else without.measures(resample, query.allowed),
         difference={} if without is None else model.difference(without, resample, query.allowed),
+        n_older=n_older_than_learned(recommender.model, codes_in_model(recommender, test)[0], test.times),
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
 
@@ -331,42 +340,19 @@ def _verdict(resample: Resample, model: UserMeasures, baseline: UserMeasures, na
     own, other = model.values[name], baseline.values[name]
     assert not isinstance(own, tuple) and not isinstance(other, tuple)
     gain = own - other
-    if gain.mean() <= 1e-9:
+    return verdict_on(name, float(gain.mean()), resample.ratios(gain[:, None], np.ones((len(gain), 1))))
+
+
+def verdict_on(name: str, gain: float, sample: Doubles) -> str:
+    """Return a sentence if a model is not significantly better than the baseline by a measure; empty otherwise.
+
+    gain: by how much the model is better; sample: the same in each resampling, (n_bootstrap, 1).
+    """
+    if gain <= 1e-9:
         return (
             f"By {name} this model is NOT better than the baseline {BASELINE}: use {BASELINE}, or look at the data "
             "with palate check."
         )
-    sample = resample.ratios(gain[:, None], np.ones((len(gain), 1)))
     if np.nanquantile(sample, 0.025) <= 0:
         return f"By {name} this model is better than the baseline {BASELINE}, but not significantly (95% bootstrap)."
     return ""
-
-
-# ---- the table
-
-
-def _table(report: RankingReport) -> list[str]:
-    """Return the lines of the table: a column for each k; below each measure a row for each baseline."""
-    names = list(dict.fromkeys(name.partition("@")[0] for name in report.measures))
-    names = [*(name for name in names if name != "auc"), "auc"]
-    rows = [["", *(f"@{k}" for k in report.k)]]
-    for name in names:
-        rows.append([name, *_cells(name, report.measures, report.k)])
-        for baseline, measures in report.baselines.items():
-            if any(own.partition("@")[0] == name for own in measures):
-                rows.append([f"  {baseline}", *_cells(name, measures, report.k)])
-        for row, measures in (("without", report.without), ("difference", report.difference)):
-            if measures:
-                rows.append([f"  {row}", *_cells(name, measures, report.k)])
-    return aligned(rows)
-
-
-def _cells(name: str, measures: dict[str, Measure], ks: Sequence[int]) -> list[str]:
-    cell: Callable[[str], str] = lambda key: _cell(measures[key]) if key in measures else "-"  # noqa: E731
-    return [cell(name)] if name in measures else [cell(f"{name}@{k}") for k in ks]
-
-
-def _cell(measure: Measure) -> str:
-    if math.isnan(measure.low):
-        return f"{measure.value:.4f}"
-    return f"{measure.value:.4f} ({measure.low:.3f} .. {measure.high:.3f})"

@@ -40,6 +40,17 @@ def rank_held_out(model: Model, held_out: HeldOut, n: int, query: Query | None =
     return _held_out_ranks(held_out, ranks, mean_ranks, n_candidates), lists
 
 
+def ranks_of(model: Model, user_rows: UserRows, items: Codes, hidden: CompressedRows) -> Integers:
+    """Return the rank of one item for each user row, (m,): from 1, UNREACHABLE for an item that is hidden from the row.
+
+    items: (m,) codes; -1, unknown, is UNREACHABLE too. hidden: the items that are no candidates of each row.
+    """
+    indptr = np.arange(len(items) + 1)
+    seen = {"seen_indptr": hidden.indptr, "seen_indices": hidden.indices}
+    ranks = _ranked(_block_scores(model, user_rows, None), indptr, items, 0, seen)[0]
+    return np.where(ranks > 0, ranks, UNREACHABLE)
+
+
 def _is_dot_product(factors: Factors) -> bool:
     """True if the order of scores is that of the dot products of user and item vectors, so no scores need be stored."""
     kind = type(factors)

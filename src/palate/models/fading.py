@@ -22,6 +22,8 @@ from palate.data.rows import CompressedRows, Floats
 
 Doubles = NDArray[np.float64]
 
+MOST_HALVINGS = 40.0  # an event counts 1e-12 at least: sums of squares then stay above 0 in float32
+
 
 @dataclass(frozen=True)
 class Fading:
@@ -54,7 +56,7 @@ class Fading:
         if self.recency is not None:
             weights = 1 / (1 + _later(histories) / self.recency)
         if self.half_life is not None and histories.times is not None:
-            by_age = np.exp2(-_ages(histories) / self.half_life)
+            by_age = np.exp2(-np.minimum(_ages(histories) / self.half_life, MOST_HALVINGS))
             weights = by_age if weights is None else weights * by_age
         return None if weights is None else weights.astype(np.float32)
 

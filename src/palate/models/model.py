@@ -30,6 +30,7 @@ from palate.models.implicit_links import LinkedFactors, folded
 from palate.models.ordinal import latent_deviation
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
+from palate.models.sequences import SequenceWeights
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
 
@@ -171,6 +172,11 @@ class Model:
     def score_limits(self) -> tuple[float, float]:
         """The range that predictions are clipped to: the rating range, or no limits if scores only rank."""
         return self.limits if self.predicts_ratings else (-np.inf, np.inf)
+
+    @property
+    def keeps_seen(self) -> bool:
+        """Whether the items of a user's history are ranked too, where the question leaves it open."""
+        return isinstance(self.factors, SequenceWeights) and self.factors.keeps_seen
 
     @cached_property
     def item_titles(self) -> Titles | None:
@@ -398,6 +404,15 @@ class Model:
         is_blank = is_cold & (True if features is None else features.counts == 0)
         vectors[is_blank] = self.factors.user_prior.mean  # as in predictions; the projection gives nearly the same
         return UserRows(codes, vectors, history, lambda: posterior.solve(weighted, features, draw=True), features)
+
+    def attributes_of(self, codes: Codes) -> list[Mapping[str, Any]] | None:
+        """Return what the user table says of users, {column: value} each, for fold_in(); code -1 is unknown.
+
+        None for a model that learned from no table of users.
+        """
+        if self.user_table is None or self.user_info is None or self.user_info.attributes is None:
+            return None
+        return [{} if code < 0 else self.user_table.row(code, named=True) for code in codes.tolist()]
 
     def features_of(self, user_rows: UserRows) -> CompressedRows | None:
         """The feature matrix F of user rows, (m, n_features); None if the model has no side information."""

@@ -211,7 +211,7 @@ def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any
     """Return what a model file holds besides biases and history: header and tensors."""
     if isinstance(factors, SequenceWeights):
         header, tensors = item_weights.pack(factors)
-        return {"sequence": {"repeats": factors.repeats, "weights": header}}, tensors
+        return {"sequence": {"keeps_seen": factors.keeps_seen, "weights": header}}, tensors
     if isinstance(factors, ItemWeights):
         return item_weights.pack(factors)
     assert isinstance(factors, UserNeighbors)
@@ -230,7 +230,7 @@ def _unpack_sequence(factors: Factors, header: dict[str, Any], tensors: dict[str
     if weights.regression is None or weights.fading.recency is None or weights.damping is not None:
         raise ValueError("transition weights without a regression or a recency, or of ratings")
     own = {part.name: getattr(weights, part.name) for part in fields(ItemWeights)}
-    return SequenceWeights(**own, repeats=header["repeats"] is True)
+    return SequenceWeights(**own, keeps_seen=header["keeps_seen"] is True)
 
 
 def _pack_users(factors: UserNeighbors) -> dict[str, Any]:

@@ -36,12 +36,12 @@ class SequenceWeights(ItemWeights):
     """A model of what comes next.
 
     Attributes:
-        repeats (bool, default False): Whether users come back to items, so that those of a history are ranked too.
+        keeps_seen (bool, default False): Whether users come back to items, so that those of a history are ranked too.
     """
 
     reads_order: ClassVar[bool] = True
 
-    repeats: bool = False
+    keeps_seen: bool = False
 
 
 def with_late_events(factors: SequenceWeights, history: CompressedRows, changed: NDArray[np.bool_]) -> SequenceWeights:

@@ -124,7 +124,7 @@ class Recipe(ABC):
             **vars(trained),
             predicts_ratings=self.predicts(ratings),
             recipe={"name": type(self).__name__, **self.options()},
-            training=monitor.summary() | ({"read": ratings.report.reading} if ratings.report.reading else {}),
+            training=monitor.summary() | _about(ratings),
         )
 
     @classmethod
@@ -316,6 +316,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _about(ratings: Ratings) -> dict[str, Any]:
+    """What a fit reports of its ratings: how they were read; and of dated ratings, whose times it drops, the newest."""
+    read = {"read": ratings.report.reading} if ratings.report.reading else {}
+    times = None if ratings.is_implicit else ratings.times
+    return read | ({} if times is None else {"until": int(times.max())})
 
 
 def center_and_scale(ratings: Ratings) -> tuple[float, float]:

@@ -70,7 +70,7 @@ class Sequence(Recipe):
             chosen from 100 and 300.
         similarity (float or None, default None): The share of the weights of EASE, 0 or more. None: chosen from 0,
             0.03, 0.1, 0.3 and 1.
-        repeats (bool or None, default None): Whether users come back to items, so that recommend() leaves none of a
+        keep_seen (bool or None, default None): Whether users come back to items, so that recommend() leaves none of a
             history out, unless keep_seen=False. None: if that finds more of the hidden events.
         dropout (float, default 0.33): Learn as if each event of a past were hidden with this probability; 0 to 0.99.
         k (int or None, default None): The number of items that each is regressed on, 1 to 4096; with as many as there
@@ -104,7 +104,7 @@ class Sequence(Recipe):
     recency: float | None = None
     weight_decay: float | None = None
     similarity: float | None = None
-    repeats: bool | None = None
+    keep_seen: bool | None = None
     dropout: float = 0.33
     k: int | None = None
     features: bool = True
@@ -118,8 +118,8 @@ class Sequence(Recipe):
             check_positive(weight_decay=self.weight_decay)
         if self.similarity is not None:
             check_not_negative(similarity=self.similarity)
-        if self.repeats is not None:
-            check_flags(repeats=self.repeats)
+        if self.keep_seen is not None:
+            check_flags(keep_seen=self.keep_seen)
         check_between(0, 0.99, dropout=self.dropout)
         check_whole(1, 4096, or_none=True, k=self.k)
         check_flags(features=self.features)
@@ -128,7 +128,7 @@ class Sequence(Recipe):
             bytes_of(self.memory)
 
     def data_defaults(self, ratings: Ratings) -> dict[str, Any]:
-        """Return the recency, weight_decay, similarity, repeats and k that a fit uses where they are None.
+        """Return the recency, weight_decay, similarity, keep_seen and k that a fit uses where they are None.
 
         Parameters:
             ratings (Ratings): What a fit would learn from.
@@ -140,7 +140,7 @@ class Sequence(Recipe):
             >>> import palate
             >>> events = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1).likes(at_least=4)
             >>> palate.Sequence(recency=3).data_defaults(events)
-            {'weight_decay': 300.0, 'similarity': 0.1, 'repeats': False, 'k': 40}
+            {'weight_decay': 300.0, 'similarity': 0.1, 'keep_seen': False, 'k': 40}
         """
         events, chosen = _events(oldest_first(ratings))
         taken = {**self._settings(events, len(chosen))._asdict(), "k": self._k(len(chosen))}
@@ -174,7 +174,7 @@ class Sequence(Recipe):
         return min(n_items, self.k or (n_items if n_items <= MAX_DENSE else K_ITEMS))
 
     def _settings(self, events: CompressedRows, n_items: int) -> Settings:
-        given = Given(self.recency, self.weight_decay, self.similarity, self.repeats, self.dropout, self.n_threads)
+        given = Given(self.recency, self.weight_decay, self.similarity, self.keep_seen, self.dropout, self.n_threads)
         return choose(events, n_items, given)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
@@ -195,7 +195,7 @@ class Sequence(Recipe):
             history=ratings.by_user(),
             weights=weights,
             fading=Fading(settings.recency),
-            repeats=settings.repeats,
+            keeps_seen=settings.keep_seen,
             regression=Regression(settings.weight_decay, self.dropout, 0.0, 0.0, self.k or K_ITEMS),
         )
         return Trained(learned)

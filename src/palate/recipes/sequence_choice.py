@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     recency: float
     weight_decay: float
     similarity: float
-    repeats: bool
+    keep_seen: bool
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,27 @@ class Given:
     recency: float | None
     weight_decay: float | None
     similarity: float | None
-    repeats: bool | None
+    keep_seen: bool | None
     dropout: float
     n_threads: int = 0
 
 
 def choose(events: CompressedRows, n_items: int, given: Given) -> Settings:
     """The settings for these events, each row oldest first."""
-    repeats = given.repeats if has_repeats(events.indptr, events.indices, n_items) else bool(given.repeats)
+    keep_seen = given.keep_seen if has_repeats(events.indptr, events.indices, n_items) else bool(given.keep_seen)
     usual = Settings(
         RECENCY if given.recency is None else given.recency,
         USUAL_DECAY if given.weight_decay is None else given.weight_decay,
         USUAL_SIMILARITY if given.similarity is None else given.similarity,
-        bool(repeats),
+        bool(keep_seen),
     )
-    if None not in (given.recency, given.weight_decay, given.similarity, repeats):
+    if None not in (given.recency, given.weight_decay, given.similarity, keep_seen):
         return usual
     trial = Trial.of(events, n_items, given)
     if trial is None:
         return usual
-    if repeats is None:
-        usual = usual._replace(repeats=trial.finds_more_with_repeats(usual))
+    if keep_seen is None:
+        usual = usual._replace(keep_seen=trial.finds_more_with_seen(usual))
     if given.recency is None:
         usual = usual._replace(recency=trial.best_recency(usual))
     decays = DECAYS if given.weight_decay is None else (given.weight_decay,)
@@ -131,9 +131,9 @@ class Trial:
                 break
         return best
 
-    def finds_more_with_repeats(self, usual: Settings) -> bool:
+    def finds_more_with_seen(self, usual: Settings) -> bool:
         """Whether ranking the items of histories too finds more of the hidden events."""
-        without, with_them = (self._mean_ndcg(usual._replace(repeats=repeats)) for repeats in (False, True))
+        without, with_them = (self._mean_ndcg(usual._replace(keep_seen=keep_seen)) for keep_seen in (False, True))
         return with_them > without
 
     def _mean_ndcg(self, settings: Settings) -> float:
@@ -187,7 +187,7 @@ class Trial:
         self, scores: Floats, rows: CompressedRows, block: NDArray[np.int64], settings: Settings
     ) -> NDArray[np.int64]:
         """The rank of the hidden item of each user of a block; one among those left out ranks last."""
-        seen = CompressedRows.empty(rows.n_rows) if settings.repeats else rows
+        seen = CompressedRows.empty(rows.n_rows) if settings.keep_seen else rows
         targets = self.targets[block]
         ranks = rank_targets_of(
             scores, np.arange(len(block) + 1, dtype=np.int64), targets, seen_indptr=seen.indptr,

@@ -189,7 +189,8 @@ def parts_of(model: Model, people: Sequence[Person]) -> tuple[list[UserRows], li
     if new:
         described = [people[at] for at in new]
         histories = stack_rows([person.history for person in described if person.history is not None])
-        parts.append(model.fold_in(histories, _attributes(model, described)))
+        codes = np.array([person.code for person in described], np.int32)
+        parts.append(model.fold_in(histories, model.attributes_of(codes)))
     return parts, trained + new
 
 
@@ -208,10 +209,3 @@ def row_of(model: Model, person: Person) -> UserRows:
     """The row of one person."""
     parts, _ = parts_of(model, [person])
     return parts[0]
-
-
-def _attributes(model: Model, people: Sequence[Person]) -> list[Mapping[str, Any]] | None:
-    """What the user table says of each person, {column: value}; None where the model learned from no table."""
-    if model.user_table is None or model.user_info is None or model.user_info.attributes is None:
-        return None
-    return [{} if person.code < 0 else model.user_table.row(person.code, named=True) for person in people]

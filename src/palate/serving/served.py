@@ -26,6 +26,8 @@ from palate.answers.predicting import check_distribution
 from palate.answers.ranking import RecommendOptions, best_of, forecast_of
 from palate.answers.ranking.filters import Lists
 from palate.answers.ranking.queries import Query, query_of
+from palate.answers.recent import asked as weighing
+from palate.answers.recent import seen_by
 from palate.answers.results import Explanation
 from palate.data.rows import CompressedRows, pointers_of
 from palate.data.vocabulary import Label
@@ -143,6 +145,9 @@ class Served:
         """The lists of a prepared query, in the order of the requests. Their level and at_least are the same."""
         model, options = self.model, asked[0][0]
         parts, order = parts_of(model, [person for _, person in asked])
+        if options.recent is not None:
+            model = weighing(model, options.recent)
+            parts = [seen_by(model, part) for part in parts]
         if any(one.exclude for one, _ in asked):
             query = replace(query, excluded_lists=self._excluded([asked[at][0].exclude for at in order]))
         level = options.level if model.predicts_ratings and not math.isnan(model.noise) else None
@@ -157,7 +162,7 @@ class Served:
             codes = codes[: min(options.n, lengths[row])]
             lists[at] = self._listed(codes, [None if column is None else column[row] for column in columns])
             if options.explain:
-                self._give_reasons(lists[at], codes, nth_row(parts, row), person)
+                _give_reasons(model, lists[at], codes, nth_row(parts, row), person)
         return [lists[at] for at in range(len(asked))]
 
     def _listed(self, codes: list[int], columns: Sequence[list[float] | None]) -> list[Recommended]:
@@ -206,12 +211,6 @@ class Served:
             pointers_of(np.array([len(some) for some in lists])), indices, np.ones(len(indices), np.float32), None
         )
         return Lists(rows, np.arange(len(given)))
-
-    def _give_reasons(self, items: list[Recommended], codes: list[int], row: UserRows, person: Person) -> None:
-        """Add to each item of a list the own ratings that raise it most."""
-        for item, code in zip(items, codes, strict=True):
-            because = explain_row(self.model, row, person.label, code).because
-            item.reasons = [Reason(*reason) for reason in because if reason.contribution > 0][:N_REASONS]
 
     def ranked(self, items: Sequence[Label], options: ListOptions, person: Person) -> list[Recommended]:
         """Given items in the order in which a user would like them; those that the model does not know are left out."""
@@ -294,6 +293,13 @@ def check_cost(where: str | None, n_items: int) -> None:
         )
 
 
+def _give_reasons(model: Model, items: list[Recommended], codes: list[int], row: UserRows, person: Person) -> None:
+    """Add to each item of a list the own ratings that raise it most."""
+    for item, code in zip(items, codes, strict=True):
+        because = explain_row(model, row, person.label, code).because
+        item.reasons = [Reason(*reason) for reason in because if reason.contribution > 0][:N_REASONS]
+
+
 def _ranking_of(options: ListOptions) -> dict[str, Any]:
     """What items are ranked by, as RecommendOptions takes it."""
     at_least = options.at_least if options.by in ("chance", "likely") else None
@@ -312,6 +318,7 @@ def _shared(options: ListOptions) -> tuple[Any, ...]:
         tuple(options.calibrated.items()),
         tuple(options.boost.items()),
         options.keep_seen,
+        options.recent,
         options.at_least,
         options.level,
         options.seed,

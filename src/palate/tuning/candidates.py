@@ -24,7 +24,7 @@ PASSES = ("n_sweeps", "n_epochs")  # the options that set the length of a fit
 class Candidate:
     """A recipe with options to try, and what is known of it so far: passes, value, seconds.
 
-    ratings: what it is fitted to.
+    ratings: what it is fitted to. next_item: whether it is measured by what users choose next.
     """
 
     params: dict[str, Any]
@@ -33,6 +33,7 @@ class Candidate:
     passes: int | None = None
     value: float | None = None
     seconds: float = 0.0
+    next_item: bool = False
 
     def __post_init__(self) -> None:
         found = [name for name in PASSES if getattr(self.recipe, name, None) is not None]
@@ -53,7 +54,7 @@ class Candidate:
         n_passes = None if self.passes_option is None else getattr(self.recipe, self.passes_option)
         self.passes = None if n_passes is None else math.ceil(n_passes / divisor)
         try:
-            self.value = _measure(self._fitted(), valid, metric)
+            self.value = _measure(self._fitted(), valid, metric, next_item=self.next_item)
         except (OptionError, DataError):
             self.value = None
         self.seconds += time.perf_counter() - begin
@@ -97,7 +98,7 @@ def _resumable(recipe: ImplicitALS, ratings: Ratings) -> Callable[[int | None], 
     return resume
 
 
-def _measure(recommender: Recommender, valid: Ratings, metric: str) -> float | None:
+def _measure(recommender: Recommender, valid: Ratings, metric: str, *, next_item: bool) -> float | None:
     k = int(metric.partition("@")[2] or 10)
-    value = evaluate(recommender, valid, k=k, baselines=False, n_bootstrap=1)[metric]
+    value = evaluate(recommender, valid, k=k, next_item=next_item, baselines=False, n_bootstrap=1)[metric]
     return value if math.isfinite(value) else None

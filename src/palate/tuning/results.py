@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
+from palate.evaluation.next_items import NEXT_AT_K, check_next_item
 from palate.evaluation.rank_metrics import AT_K
 from palate.evaluation.rankings import MAX_K
 from palate.recipes.base import Recipe
@@ -211,15 +212,18 @@ def sign(metric: str) -> int:
     return -1 if metric in ERRORS else 1
 
 
-def check_metric(metric: str, train: Ratings) -> None:
+def check_metric(metric: str, train: Ratings, *, next_item: bool = False) -> None:
     """Raise OptionError, which names the valid metrics, unless ratings of this kind are measured by this one."""
     name, _, k = str(metric).partition("@")
+    if next_item:
+        check_next_item(train)
     if not train.is_implicit:
         if metric not in ERRORS:
             raise OptionError(
                 f"metric={metric!r} is none of {', '.join(map(repr, ERRORS))}, the metrics of explicit ratings."
             )
         return
-    if metric != "auc" and not (name in AT_K and re.fullmatch("[1-9][0-9]{0,6}", k) and int(k) <= MAX_K):
-        valid = ", ".join(f"{name}@k" for name in AT_K)
-        raise OptionError(f"metric={metric!r} is none of {valid} (with a number as k, such as ndcg@10), auc.")
+    at_k, alone = (NEXT_AT_K, "mrr") if next_item else (tuple(AT_K), "auc")
+    if metric != alone and not (name in at_k and re.fullmatch("[1-9][0-9]{0,6}", k) and int(k) <= MAX_K):
+        valid = ", ".join(f"{name}@k" for name in at_k)
+        raise OptionError(f"metric={metric!r} is none of {valid} (with a number as k, such as ndcg@10), {alone}.")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from palate.data.ratings import Ratings
-from palate.data.splitting import split_random, split_within_users
+from palate.data.splitting import split_last, split_random, split_within_users
 from palate.errors import DataError, OptionError
 from palate.options import check_seed, check_whole
 from palate.recipes.base import Recipe
@@ -43,6 +43,7 @@ def tune(
     *,
     seconds: float = 60.0,
     trials: int | None = None,
+    next_item: bool = False,
     space: Mapping[str, Any] | None = None,
     storage: str | PathLike[str] | None = None,
     seed: int = 0,
@@ -50,17 +51,21 @@ def tune(
 ) -> Tuning:
     """Find the best options of a recipe for these ratings, measured on a held-out part of them.
 
-    The held-out part is 20% of each user's choices for implicit ratings, and a random 10% for explicit ones. Keep a
-    test set apart: tune on the training ratings, fit the best recipe on all of them, and evaluate on the test set.
+    The held-out part is 20% of each user's choices for implicit ratings, and a random 10% for explicit ones. With
+    next_item=True it is each user's last event, and trials are measured by how high its item stands. Keep a test set
+    apart: tune on the training ratings, fit the best recipe on all of them, and evaluate on the test set.
     Trial 0 is the recipe as given. Ctrl-C keeps what was found. Needs Optuna: pip install 'palate[tune]'.
 
     Parameters:
         recipe (Recipe): What to tune; options outside the search space stay as they are.
         train (Ratings): The training ratings.
         metric (str or None, default None): "ndcg@10", "recall@20" and the like, or "auc", for implicit ratings (None:
-            "ndcg@10"); "rmse" or "mae" for explicit ones (None: "rmse").
+            "ndcg@10"); with next_item=True "ndcg@10", "hit_rate@10" and the like, or "mrr"; "rmse" or "mae" for
+            explicit ones (None: "rmse").
         seconds (float, default 60.0): When to stop, in seconds; above 0. Ignored if `trials` is given.
         trials (int or None, default None): The number of trials instead of a time; 1 or more.
+        next_item (bool, default False): Tune for what users choose next, as palate.evaluate(..., next_item=True)
+            measures it. Only for implicit ratings.
         space (mapping or None, default None): {option: (lowest, highest)}, both above 0 and searched on a logarithmic
             scale, or {option: [values]}. None takes palate.tuning.SPACES[recipe name].
         storage (str or path or None, default None): A file (JSON lines) that keeps finished rounds. The same call with
@@ -91,18 +96,28 @@ def tune(
     """
     _check(recipe, train, seconds, trials, seed)
     metric = metric or ("ndcg@10" if train.is_implicit else "rmse")
-    check_metric(metric, train)
+    check_metric(metric, train, next_item=next_item)
     search_space = space_of(recipe, train, space)
     optuna_module()
-    split = partial(split_within_users, test=0.2) if train.is_implicit else partial(split_random, keep_all=True)
-    inner, valid = split(train, seed=seed)
-    if len(valid) == 0:
-        raise DataError("no ratings can be held out to tune by: no user has five ratings or more.")
+    inner, valid = _parts(train, seed, next_item=next_item)
     show = sys.stderr.isatty() if progress == "auto" else bool(progress)
     deadline = time.monotonic() + seconds if trials is None else math.inf
-    search = Search(recipe, search_space, inner, valid, metric, seed, deadline, show)
+    search = Search(recipe, search_space, inner, valid, metric, seed, deadline, show, next_item)
     finished = None if storage is None else Storage(Path(storage), search.header(train), search_space)
     return search.run(math.inf if trials is None else trials, finished)
+
+
+def _parts(train: Ratings, seed: int, *, next_item: bool) -> tuple[Ratings, Ratings]:
+    """What trials learn from and what they are measured on. Raises DataError if nothing can be held out."""
+    if next_item:
+        inner, valid = split_last(train)
+    else:
+        split = partial(split_within_users, test=0.2) if train.is_implicit else partial(split_random, keep_all=True)
+        inner, valid = split(train, seed=seed)
+    if len(valid) == 0:
+        few = "two" if next_item else "five"
+        raise DataError(f"no ratings can be held out to tune by: no user has {few} ratings or more.")
+    return inner, valid
 
 
 def _check(recipe: Any, train: Any, seconds: Any, trials: Any, seed: Any) -> None:
@@ -131,6 +146,7 @@ class Search:
     seed: int
     deadline: float
     show: bool
+    next_item: bool = False
     trials: list[Trial] = field(default_factory=list)
 
     def header(self, train: Ratings) -> dict[str, Any]:
@@ -139,6 +155,7 @@ class Search:
         columns = (train.user_codes, train.item_codes, train.values, train.weights)
         digest = hashlib.sha256(b"".join(b"" if column is None else column.tobytes() for column in columns))
         header = {"palate": "tuning 1", "recipe": about, "space": self.space, "metric": self.metric, "seed": self.seed}
+        header |= {"next_item": True} if self.next_item else {}
         plain: dict[str, Any] = json.loads(json.dumps({**header, "train": digest.hexdigest()}))
         return plain
 
@@ -175,7 +192,10 @@ class Search:
     def _candidates(self, number: int, n: int) -> list[Candidate]:
         """Return n new candidates for a round."""
         proposed = [{}] if number == 0 else proposals(self.space, self.trials, n, self.metric, (self.seed, number))
-        return [Candidate(params, self.recipe.with_options(params), self.inner) for params in proposed]
+        return [
+            Candidate(params, self.recipe.with_options(params), self.inner, next_item=self.next_item)
+            for params in proposed
+        ]
 
     def _halve(self, candidates: list[Candidate], deadline: float) -> None:
         """Measure the candidates of one round by successive halving."""

@@ -26,7 +26,7 @@ from palate.answers.ranking.memory import users_at_once
 from palate.answers.ranking.queries import Query, RecommendOptions, query_of
 from palate.answers.ranking.scoring import ranks_by_products, ratings_of_products, scores_of
 from palate.answers.ranking.top_n import packed_items, top_of_products, top_of_scores
-from palate.answers.recent import asked
+from palate.answers.recent import asked, seen_by
 from palate.data.rows import CompressedRows, row_codes, take_rows
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
@@ -76,7 +76,9 @@ def rank(
     user_rows: returns the rows of a slice of the users. labels, codes: of the users, (m,) each; labels is None for one
     fold-in user. like: a frame whose kind the answer takes.
     """
-    model, user_rows = asked(model, user_rows, options.recent)
+    if options.recent is not None:
+        model, as_they_were = asked(model, options.recent), user_rows
+        user_rows = lambda rows: seen_by(model, as_they_were(rows))  # noqa: E731
     path = None if options.out is None else check_path(options.out)
     step = users_at_once(model, query, codes, options.memory)
     frames = FrameMaker(model, labels)

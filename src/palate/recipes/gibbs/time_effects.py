@@ -25,14 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
+from palate.data.sessions import MAX_GROUPS, session_levels
 from palate.models.effects import YEAR, Drift, KeyedEffects, Sessions, TimeEffects, days_of, periods_of
 from palate.models.factors import Doubles, Floats
 
-Positions = NDArray[np.intp]
-
-SHARES = (0.5, 0.8, 0.95, 0.99)  # by level, the share of gaps between a user's ratings that lie within a session
 MAX_PERIODS = 1000  # older ratings belong to the oldest period
-MAX_GROUPS = 0.9  # per rating; a kind of effect with more groups than that is left out
 FIRST_PRECISION = 10.0
 PRIOR_DEVIATION = 0.25  # median of the prior of an effect's standard deviation, in standard deviations of the ratings
 GRID_STEP = 1.15
@@ -315,28 +312,6 @@ class TimeEffectsSampler:
             None if self.days is None else self.days.result(self._scale, current=current),
             None if drift is None else Drift(self._latest, self._n_periods, drift),
         )
-
-
-def session_levels(users: NDArray[np.int32], times: NDArray[np.int64]) -> tuple[list[float], list[Positions]]:
-    """The gap of each level, from the longest to the shortest, and the ratings that its sessions start with.
-
-    users and times: of all ratings, sorted by user and then by time. The gaps are quantiles of the times between
-    neighbouring ratings of a user, so any unit of time will do. A level is left out if it equals the one before, if its
-    sessions are whole users, or if nearly every session is a single rating.
-    """
-    gaps_between = np.diff(times)
-    same_user = users[1:] == users[:-1]
-    if not same_user.any():
-        return [], []
-    gaps, firsts = list[float](), list[Positions]()
-    n_before = len(users) - int(np.count_nonzero(same_user))  # one session per user
-    for gap in np.quantile(gaps_between[same_user], sorted(SHARES, reverse=True), method="lower"):
-        first = np.flatnonzero(np.concatenate([[True], ~same_user | (gaps_between > gap)]))
-        if n_before < len(first) <= MAX_GROUPS * len(users):
-            gaps.append(float(gap))
-            firsts.append(first)
-            n_before = len(first)
-    return gaps, firsts
 
 
 def _n_periods(times: NDArray[np.int64]) -> int:
