@@ -103,6 +103,9 @@ def test_a_score_is_the_sum_of_weights_by_recency():
     reasons = {reason.item: reason.contribution for reason in rec.fold_in(session).explain("i05").because}
     shares = [W[code, vocabulary.index("i05")] / part for code, part in zip(codes, (2, 1.5, 1), strict=True)]
     np.testing.assert_allclose([reasons[item] for item in session], shares, rtol=1e-4, atol=1e-7)
+    why = str(rec.fold_in(session).explain("i05"))
+    assert "chose i04, the last" in why
+    assert "chose i03, 2 before the last" in why
 
 
 def test_what_follows_is_recommended_where_the_order_tells():

@@ -23,9 +23,9 @@ from palate.models.item_supports import SparseGram, by_popularity, rising
 from palate.models.transitions import Transitions, by_place
 from palate.recipes.hidden import MIN_USERS, blocks
 
-RECENCY, MIN_RECENCY, MAX_RECENCY = 2.0, 0.5, 64.0
+RECENCY, MIN_RECENCY, MAX_RECENCY = 2.0, 0.5, 256.0
 DECAYS = (100.0, 300.0)
-SIMILARITIES = (0.1, 0.0, 0.03, 0.3, 1.0)
+SIMILARITIES = (0.1, 0.0, 0.03, 0.3, 1.0, 3.0)
 USUAL_DECAY, USUAL_SIMILARITY = 300.0, 0.1  # where nothing can be tried, and while the recency is chosen
 N_USERS = 2000  # whose last events are hidden
 MIN_EVENTS = 3  # of such a user
