@@ -79,8 +79,8 @@ def weighted_choices(
     mean_counts: Doubles | None = None,
     fading: Fading = NO_FADING,
 ) -> CompressedRows:
-    """Return choices weighted by their confidence in place of their count; see choice_signals()."""
-    return replace(histories, weights=choice_signals(histories, confidence, mean_counts, fading))
+    """Return choices weighted by their confidence in place of their count; see choice_signals(). Times are left out."""
+    return replace(histories, weights=choice_signals(histories, confidence, mean_counts, fading), times=None)
 
 
 @dataclass(frozen=True)
