@@ -213,7 +213,7 @@ def evaluate_next_items(
 
 def keeps_seen(model: Model) -> bool:
     """Whether lists of a model hold items that the user has had before, if nothing else is said."""
-    return bool(getattr(model.factors, "keeps_seen", False))
+    return bool(getattr(model.factors, "repeats", False))
 
 
 def rank_next(model: Model, events: Events, *, keep_seen: bool) -> tuple[Integers, Mask]:
