@@ -30,6 +30,7 @@ _HOMES = {
     "Ratings": "data.ratings",
     "Recommender": "recommender",
     "SGD": "recipes",
+    "Sequence": "recipes",
     "SparseEASE": "recipes",
     "Vocabulary": "data.vocabulary",
     "check": "evaluation",
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         Mean,
         Neighbors,
         Popularity,
+        Sequence,
         SparseEASE,
     )
     from palate.recommender import Recommender, load
@@ -98,6 +100,7 @@ __all__ = [
     "Popularity",
     "Ratings",
     "Recommender",
+    "Sequence",
     "SparseEASE",
     "Vocabulary",
     "check",

@@ -260,7 +260,7 @@ class Recommender:
         exclude: Any = (),
         where: Any = None,
         max_per: Mapping[str, int] | None = None,
-        keep_seen: bool = False,
+        keep_seen: bool | None = None,
         by: By = "mean",
         level: float = 0.9,
         at_least: float | None = None,
@@ -300,7 +300,8 @@ class Recommender:
                 some functions, which the error for an unknown one names, in up to 10,000 characters.
             max_per (mapping, default None): {"genre": 2} takes at most two items of each genre, in the order of the
                 ranking. An item with several genres counts in each.
-            keep_seen (bool, default False): Also recommend what the user has rated or chosen already.
+            keep_seen (bool or None, default None): Also recommend what the user has rated or chosen already. None: only
+                if the model found that users come back to items (Sequence).
             by (str, default "mean"): What to rank by. "mean": the predicted rating. "lower": the lower end of its
                 interval (cautious). "thompson": the rating under one posterior draw of the user (exploring, see
                 seed). "chance": the probability of a rating of at_least or more; Bayes with steps only. "likely":

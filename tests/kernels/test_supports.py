@@ -173,3 +173,23 @@ def test_a_support_has_4096_columns_at_most():
     problem |= {"indptr": np.array([0, 4097]), "indices": np.arange(4097, dtype=np.int32)}
     with pytest.raises(ValueError, match="4096"):
         kernels.solve_supports(*gram, **problem, targets=np.full(1, n - 1, np.int32))
+
+
+@given(st.integers(2, 30), st.integers(1, 8), st.integers(0, 10**6))
+def test_another_right_hand_side_is_solved_and_a_support_may_hold_its_target(n_items, longest, seed):
+    rng = np.random.default_rng(seed)
+    X = choices(20, n_items, seed)
+    below = kernels.sparse_gram(*rows_of(X.T), *rows_of(X))
+    rows = [np.sort(rng.permutation(n_items)[: rng.integers(0, longest + 1)]) for _ in range(n_items)]
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    arguments = {
+        "diagonal": (X**2).sum(axis=0).astype(np.float32),
+        "ridges": np.full((1, n_items), 5, np.float32),
+        "indptr": indptr,
+        "indices": np.concatenate(rows).astype(np.int32),
+        "targets": np.arange(n_items, dtype=np.int32),
+        "right": rng.standard_normal(indptr[-1]).astype(np.float32),
+    }
+    np.testing.assert_allclose(
+        kernels.solve_supports(*below, **arguments), reference.solve_supports(*below, **arguments), rtol=2e-4, atol=2e-5
+    )

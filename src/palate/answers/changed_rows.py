@@ -28,6 +28,7 @@ from palate.models.late_items import with_late_items
 from palate.models.model import Model
 from palate.models.popular import PopularFactors
 from palate.models.posterior import Posterior, Projection
+from palate.models.sequences import SequenceWeights, with_late_events
 from palate.models.step_distribution import StepDistribution
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def with_changed_ratings(
     training = model.training | {"updates": [*updates, note]}
     steps = _steps_of(model, history)
     whole = replace(model, history=history, limits=limits, training=training, metrics={}, step_distribution=steps)
+    if isinstance(model.factors, SequenceWeights):
+        return replace(whole, factors=with_late_events(model.factors, history, changed[1]))
     if isinstance(model.factors, ItemWeights) and model.factors.regression is not None:
         return replace(whole, factors=with_late_items(model.factors, history, changed[1]))
     if isinstance(model.factors, BlendedFactors):

@@ -158,7 +158,7 @@ class FoldIn:
         exclude: Iterable[Label] = (),
         where: Any = None,
         max_per: Mapping[str, int] | None = None,
-        keep_seen: bool = False,
+        keep_seen: bool | None = None,
         by: By = "mean",
         level: float = 0.9,
         at_least: float | None = None,
@@ -179,7 +179,8 @@ class FoldIn:
             where (str or polars expression, default None): A condition on the item table, in SQL, such as
                 "year >= 1990". Items with a missing value do not meet it.
             max_per (mapping, default None): {"genre": 2} takes at most two items of each genre.
-            keep_seen (bool, default False): Also recommend the items of the fold-in ratings.
+            keep_seen (bool or None, default None): Also recommend the items of the fold-in ratings. None: only if the
+                model found that users come back to items (Sequence).
             by (str, default "mean"): What to rank by: "mean", "lower", "thompson", "chance" or "likely", as in
                 Recommender.recommend.
             level (float, default 0.9): Probability of the interval for by="lower", between 0 and 1.

@@ -243,7 +243,7 @@ class FoldIns(Mapping[Any, FoldIn]):
         exclude: Iterable[Label] = (),
         where: Any = None,
         max_per: Mapping[str, int] | None = None,
-        keep_seen: bool = False,
+        keep_seen: bool | None = None,
         by: By = "mean",
         level: float = 0.9,
         at_least: float | None = None,
@@ -263,7 +263,8 @@ class FoldIns(Mapping[Any, FoldIn]):
             exclude (list, default ()): None of these items; unknown ones count nothing.
             where (str or polars expression, default None): A condition on the item table, in SQL.
             max_per (mapping, default None): {"genre": 2} takes at most two items of each genre.
-            keep_seen (bool, default False): Also recommend the items of the fold-in ratings.
+            keep_seen (bool or None, default None): Also recommend the items of the fold-in ratings. None: only if the
+                model found that users come back to items (Sequence).
             by (str, default "mean"): What to rank by: "mean", "lower", "thompson", "chance" or "likely".
             level (float, default 0.9): Probability of the interval for by="lower", between 0 and 1.
             at_least (float, default None): The rating for by="chance" and by="likely".

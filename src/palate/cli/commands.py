@@ -167,7 +167,7 @@ def evaluate(
     level: par.Level = 0.9,
     propensity: par.Propensity = None,
     next_item: par.NextItem = False,
-    keep_seen: par.KeepSeen = False,
+    keep_seen: par.KeepSeen = None,
     seed: par.Seed = 0,
     json: par.Json = False,
     reading: dict[str, Any],
@@ -189,7 +189,7 @@ def evaluate(
     if not test.is_implicit and (next_item or keep_seen):
         option = "--next-item" if next_item else "--keep-seen"
         raise OptionError(f"{option} applies to lists; add --likes 4 to measure lists.")
-    options: dict[str, Any] = {"next_item": next_item, "keep_seen": keep_seen or None}
+    options: dict[str, Any] = {"next_item": next_item, "keep_seen": keep_seen}
     options |= {"by": by, "at_least": at_least, "level": level, "seed": seed, **dials_of(dials)}
     report = _evaluate(rec, test, propensity=propensities, **options)
     if json:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from palate.recommender import Recommender
 
 RECIPES = (
-    *("Bayes", "ALS", "SGD", "Bias", "Mean", "Blend", "ImplicitALS", "EASE", "SparseEASE", "Neighbors", "BPR"),
-    "Popularity",
+    *("Bayes", "ALS", "SGD", "Bias", "Mean", "Blend", "ImplicitALS", "EASE", "SparseEASE", "Sequence"),
+    *("Neighbors", "BPR", "Popularity"),
 )
 SPLITS = ("random", "time", "last")
 TUNABLE = (
@@ -30,6 +30,7 @@ TUNABLE = (
     "ImplicitALS",
     "EASE",
     "SparseEASE",
+    "Sequence",
     "Neighbors",
     "BPR",
 )  # the recipes that palate.tune has a search space for

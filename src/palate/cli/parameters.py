@@ -24,7 +24,15 @@ Items = Annotated[
 Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="ITEM", help="Leave out this item: id or title; repeat for several.")
 ]
-KeepSeen = Annotated[bool, Option("--keep-seen", help="Include items that the user has rated or chosen already.")]
+KeepSeen = Annotated[
+    bool | None,
+    Option(
+        "--keep-seen/--leave-out-seen",
+        help="Include items that the user has rated or chosen already, or not; by default only if a model of Sequence "
+        "found that users come back to items.",
+        show_default=False,
+    ),
+]
 DEFAULT_RECIPES = "Bayes; for implicit ratings ImplicitALS"  # as the help of --recipe shows them
 By = Annotated[
     str,

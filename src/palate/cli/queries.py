@@ -103,7 +103,7 @@ def recommend(
     n: par.N = 10,
     items: par.Items = None,
     exclude: par.Exclude = None,
-    keep_seen: par.KeepSeen = False,
+    keep_seen: par.KeepSeen = None,
     by: par.By = "mean",
     at_least: par.AtLeast = None,
     level: par.Level = 0.9,

@@ -291,6 +291,19 @@ def last_of_each(rows: CompressedRows, *, counted: bool) -> CompressedRows:
     return rows_of_entries(rows, is_last)
 
 
+def added_rows(rows: CompressedRows, others: CompressedRows, share: np.float32, n_columns: int) -> CompressedRows:
+    """The sum of two matrices of one shape, the others times share; the columns of each row rise."""
+    owners = np.concatenate([row_codes(rows), row_codes(others)]).astype(np.int64)
+    cells = owners * n_columns + np.concatenate([rows.indices, others.indices])
+    values = np.concatenate([rows.values, share * others.values])
+    order = np.argsort(cells, kind="stable")
+    cells = cells[order]
+    first = np.flatnonzero(np.append(True, cells[1:] != cells[:-1])[: len(cells)])
+    indptr = np.searchsorted(cells[first], np.arange(rows.n_rows + 1, dtype=np.int64) * n_columns).astype(np.int64)
+    sums = np.add.reduceat(values[order], first) if len(first) else values
+    return CompressedRows(indptr, (cells[first] % n_columns).astype(np.int32), sums.astype(np.float32), None)
+
+
 def rows_where(rows: CompressedRows, keep: NDArray[np.bool_]) -> CompressedRows:
     """The same rows, emptied where the mask, shape (n_rows,), is False."""
     return rows if keep.all() else rows_of_entries(rows, np.repeat(keep, rows.counts))

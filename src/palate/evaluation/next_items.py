@@ -177,7 +177,7 @@ def evaluate_next_items(
 ) -> NextItemReport:
     """Return the report on the next items of implicit test ratings; see evaluate()."""
     model = recommender.model
-    keeps = keeps_seen(model) if keep_seen is None else keep_seen
+    keeps = model.keeps_seen if keep_seen is None else keep_seen
     events = events_of(recommender, test)
     resample = Resample(len(events.users), n_bootstrap, seed)
     ranks, was_seen = rank_next(model, events, keep_seen=keeps)
@@ -209,11 +209,6 @@ def evaluate_next_items(
         n_older=n_older_than_learned(model, events.users[events.owners], events.times),
         per_user=PerUser(own.sums(main_measure(ks)), events.sums(np.ones(len(events)))),
     )
-
-
-def keeps_seen(model: Model) -> bool:
-    """Whether lists of a model hold items that the user has had before, if nothing else is said."""
-    return bool(getattr(model.factors, "repeats", False))
 
 
 def rank_next(model: Model, events: Events, *, keep_seen: bool) -> tuple[Integers, Mask]:

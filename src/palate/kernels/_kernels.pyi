@@ -170,8 +170,12 @@ def solve_supports(
     indptr: NDArray[np.int64],
     indices: Codes,
     targets: Codes,
+    right: Floats | None = None,
     n_threads: int = 0,
 ) -> Floats: ...
+def event_grams(
+    indptr: NDArray[np.int64], items: Codes, memory: Floats, *, n_items: int, k: int = 0, n_threads: int = 0
+) -> tuple[tuple[NDArray[np.int64], Codes, Floats], Floats, tuple[NDArray[np.int64], Codes, Floats]]: ...
 def step_curve(
     scores: Floats,
     cuts: Floats,

@@ -12,6 +12,7 @@ An item stays late: an update that changes its choices solves its weights again.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from palate.models.item_supports import SparseGram, by_popularity, rising, suppo
 from palate.models.item_weights import ItemWeights
 from palate.models.regression import Regression
 
+AnyWeights = TypeVar("AnyWeights", bound=ItemWeights)
+
 
 def with_late_items(factors: ItemWeights, history: CompressedRows, changed: NDArray[np.bool_]) -> ItemWeights:
     """Return the model with this history, the weights of late items solved again where their choices changed.
@@ -34,9 +37,9 @@ def with_late_items(factors: ItemWeights, history: CompressedRows, changed: NDAr
     """
     is_late, is_described = _masks(factors, history, changed)
     codes = np.flatnonzero(is_late & changed).astype(np.int32)
-    others = (_without(factors, codes) if len(codes) else factors).with_history(history)
+    others = (without_items(factors, codes) if len(codes) else factors).with_history(history)
     codes = codes[np.isin(codes, history.indices)]
-    solved = _with_weights(others, *_entries(_Late.of(others, codes))) if len(codes) else others
+    solved = with_entries(others, *_entries(_Late.of(others, codes))) if len(codes) else others
     return replace(solved, is_late=is_late, is_described=is_described)
 
 
@@ -160,7 +163,7 @@ def _entries(late: _Late) -> tuple[Codes, Codes, Floats]:
     return late.chosen[sources], late.chosen[targets], weights
 
 
-def _without(factors: ItemWeights, codes: Codes) -> ItemWeights:
+def without_items(factors: AnyWeights, codes: Codes) -> AnyWeights:
     """The model without the weights from and to some items."""
     weights = factors.weights
     if isinstance(weights, CompressedRows):
@@ -172,11 +175,11 @@ def _without(factors: ItemWeights, codes: Codes) -> ItemWeights:
     return replace(factors, weights=weights)
 
 
-def _with_weights(factors: ItemWeights, sources: Codes, targets: Codes, values: Floats) -> ItemWeights:
-    """The model with more entries of B."""
+def with_entries(factors: AnyWeights, sources: Codes, targets: Codes, values: Floats) -> AnyWeights:
+    """The model with more entries of B; a dense B is changed in place, so it must be of without_items()."""
     weights = factors.weights
     if not isinstance(weights, CompressedRows):
-        weights[sources, targets] = values  # _without() made the copy
+        weights[sources, targets] = values
         return factors
     rows = np.concatenate([row_codes(weights), sources]).astype(np.int32)
     columns = np.concatenate([weights.indices, targets]).astype(np.int32)

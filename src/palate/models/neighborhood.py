@@ -14,7 +14,7 @@ Source: Koren (2010), Factor in the Neighbors, for the shrinkage by n; Robertson
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -28,6 +28,7 @@ from palate.models.factors import Codes, Doubles, Factors, Floats
 from palate.models.fading import Fading
 from palate.models.history_factors import HistoryFactors, unit_values, without_self
 from palate.models.item_weights import ItemWeights
+from palate.models.sequences import SequenceWeights
 
 Measure = Literal["cosine", "bm25", "pearson"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -208,6 +209,9 @@ class UserNeighbors(HistoryFactors):
 
 def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return what a model file holds besides biases and history: header and tensors."""
+    if isinstance(factors, SequenceWeights):
+        header, tensors = item_weights.pack(factors)
+        return {"sequence": {"keeps_seen": factors.keeps_seen, "weights": header}}, tensors
     if isinstance(factors, ItemWeights):
         return item_weights.pack(factors)
     assert isinstance(factors, UserNeighbors)
@@ -216,7 +220,17 @@ def pack(factors: HistoryFactors) -> tuple[dict[str, Any], dict[str, NDArray[Any
 
 def unpack(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> HistoryFactors:
     """Return a history-based model from a file, without history. Raise ValueError if the parts do not fit together."""
+    if "sequence" in header:
+        return _unpack_sequence(factors, header["sequence"], tensors)
     return _unpack_users(factors, header) if "measure" in header else item_weights.unpack(factors, header, tensors)
+
+
+def _unpack_sequence(factors: Factors, header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> SequenceWeights:
+    weights = item_weights.unpack(factors, header["weights"], tensors)
+    if weights.regression is None or weights.fading.recency is None or weights.damping is not None:
+        raise ValueError("transition weights without a regression or a recency, or of ratings")
+    own = {part.name: getattr(weights, part.name) for part in fields(ItemWeights)}
+    return SequenceWeights(**own, keeps_seen=header["keeps_seen"] is True)
 
 
 def _pack_users(factors: UserNeighbors) -> dict[str, Any]:

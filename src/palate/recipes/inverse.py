@@ -1,4 +1,4 @@
-"""The inverse of a symmetric positive definite matrix, in place and on several threads.
+"""The inverse of a symmetric positive definite matrix, in place and on several threads, and products.
 
 With S = L L' and R = L^-1, S^-1 = R' R. R is computed by halves:
 
@@ -35,6 +35,18 @@ def invert(S: Floats, n_threads: int = 0) -> None:
         run = _Runner(pool)
         _inverse_factor(S, run)
         _square(S, run)
+
+
+def multiply(S: Floats, T: Floats, n_threads: int = 0) -> Floats:
+    """The product S T, (n, m), on several threads."""
+    out = np.empty((len(S), T.shape[1]), np.float32)
+
+    def of_rows(tile: Tile) -> None:
+        np.matmul(S[tile[0]], T, out=out[tile[0]])
+
+    with thread_pool(n_threads or os.cpu_count() or 1) as pool:
+        _Runner(pool)(of_rows, [(rows, slice(0, T.shape[1])) for rows in _blocks(len(S))])
+    return out
 
 
 def seconds_to_invert(n: int, n_threads: int = 0) -> float:
@@ -109,5 +121,8 @@ def _square(R: Floats, run: _Runner) -> None:
 
 
 def _tiles(n_rows: int, n_columns: int) -> list[Tile]:
-    rows, columns = ([slice(at, min(at + TILE, n)) for at in range(0, n, TILE)] for n in (n_rows, n_columns))
-    return [(row, column) for row in rows for column in columns]
+    return [(row, column) for row in _blocks(n_rows) for column in _blocks(n_columns)]
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(at, min(at + TILE, n)) for at in range(0, n, TILE)]

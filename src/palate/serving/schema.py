@@ -50,7 +50,7 @@ class ListOptions(Struct, forbid_unknown_fields=True, kw_only=True):
         default_factory=dict
     )
     exclude: Labels = field(default_factory=list)
-    keep_seen: bool = False
+    keep_seen: bool | None = None
     recent: (
         Annotated[str, Meta(max_length=20, description="5: a choice counts half 5 choices later; 30d: by age.")] | None
     ) = None

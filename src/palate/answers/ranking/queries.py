@@ -37,7 +37,7 @@ class RecommendOptions(DialOptions):
     exclude: Any = ()
     where: Any = None
     max_per: Mapping[str, int] | None = None
-    keep_seen: bool = False
+    keep_seen: bool | None = None
     by: By = "mean"
     level: float = 0.9
     at_least: float | None = None
@@ -113,7 +113,7 @@ def query_of(
     return Query(
         n=min(int(options.n), len(allowed)),
         allowed=allowed,
-        keep_seen=bool(options.keep_seen),
+        keep_seen=model.keeps_seen if options.keep_seen is None else bool(options.keep_seen),
         by=options.by,
         level=float(options.level),
         seed=int(options.seed),

@@ -29,6 +29,7 @@ void add_bpr(nb::module_& m);            // bpr/bpr_border.cpp
 void add_softmax(nb::module_& m);        // bpr/softmax_border.cpp
 void add_neighbors(nb::module_& m);      // neighbors/neighbors_border.cpp
 void add_supports(nb::module_& m);       // supports/supports_border.cpp
+void add_events(nb::module_& m);         // events/events_border.cpp
 void add_top_n(nb::module_& m);          // ranking/top_n_border.cpp
 void add_rank_targets(nb::module_& m);   // ranking/rank_targets_border.cpp
 void add_random(nb::module_& m);         // random/random_border.cpp
@@ -73,6 +74,7 @@ NB_MODULE(_kernels, m) {
   add_softmax(m);
   add_neighbors(m);
   add_supports(m);
+  add_events(m);
   add_top_n(m);
   add_rank_targets(m);
   add_random(m);

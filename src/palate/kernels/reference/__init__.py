@@ -6,6 +6,7 @@ compare the kernels with them.
 
 from palate.kernels.reference.blocks import solve_blocks
 from palate.kernels.reference.bpr import descend_pairs, descend_softmax
+from palate.kernels.reference.events import event_grams
 from palate.kernels.reference.latent import count_steps, draw_truncated, expect_truncated, log_cdf, step_curve
 from palate.kernels.reference.links import draw_link, multiply_rows
 from palate.kernels.reference.neighbors import multiply_sparse, multiply_wide, nearest_rows
@@ -31,6 +32,7 @@ __all__ = [
     "descend_softmax",
     "draw_link",
     "draw_truncated",
+    "event_grams",
     "expect_truncated",
     "gram",
     "has_repeats",

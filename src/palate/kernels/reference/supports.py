@@ -37,9 +37,13 @@ def solve_supports(
     indptr: Pointers,
     indices: Codes,
     targets: Codes,
+    right: Floats | None = None,
     n_threads: int = 0,  # noqa: ARG001
 ) -> Doubles:
-    """(G_SS + diag(ridge_S))^-1 G_Sj for each ridge and each row's support S and target j, (n_ridges, n_entries)."""
+    """(G_SS + diag(ridge_S))^-1 G_Sj for each ridge and each row's support S and target j, (n_ridges, n_entries).
+
+    right: in place of G_Sj.
+    """
     below = dense(gram_indptr, gram_indices, gram_values, len(diagonal))
     G = below + below.T
     out = np.zeros((len(ridges), len(indices)))
@@ -48,5 +52,5 @@ def solve_supports(
         S = indices[here]
         for ridge, weights in zip(ridges.astype(np.float64), out, strict=True):
             B = G[np.ix_(S, S)] + np.diag(diagonal[S] + ridge[S])
-            weights[here] = np.linalg.solve(B, G[S, target])
+            weights[here] = np.linalg.solve(B, G[S, target] if right is None else right[here].astype(np.float64))
     return out

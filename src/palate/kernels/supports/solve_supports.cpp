@@ -98,7 +98,7 @@ void gather(const SupportProblem& p, const int32_t* support, int n, int32_t targ
   int before = 0;  // how many of the support come before the target
   while (before < n && support[before] < target) ++before;
   for (int i = 0; i < n; ++i) places[support[i]] = i + 1;
-  places[target] = n + 1;
+  if (!p.right) places[target] = n + 1;  // with a right-hand side of its own, a target may be in its support
   read_line(p.gram, target, support, before, n, target, scratch);
   for (int i = 0; i < ld; ++i) right[i] = i < n ? line[i + 1] : 0.0f;
   for (int i = 0; i < n; ++i) {
@@ -141,6 +141,7 @@ int64_t solve_supports(const SupportProblem& p, int64_t first_row, int64_t last_
     const Scratch scratch = split(memory, ld, places);
     const int32_t* support = p.supports.indices + first;
     gather(p, support, size, p.targets[row], ld, scratch);
+    if (p.right) std::memcpy(scratch.right, p.right + first, sizeof(float) * static_cast<size_t>(size));
     for (int64_t r = 0; r < p.n_ridges; ++r) {
       normal_equations(p, p.ridges + r * p.n, support, size, ld, scratch);
       if (cholesky_and_lower<1>(&scratch.system, ld, scratch.rows) >= 0) return row;

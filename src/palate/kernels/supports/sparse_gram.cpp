@@ -20,40 +20,26 @@ void for_products(const GramProblem& p, int64_t row, Visit visit) {
 
 }  // namespace
 
-int64_t count_gram_row(const GramProblem& p, int64_t row, GramScratchRow& scratch) {
-  auto& touched = scratch.touched;
-  for_products(p, row, [&](int32_t column, float) {
-    if (!scratch.seen[column]) touched.push_back(column);
-    scratch.seen[column] = 1;
-  });
-  const auto count = static_cast<int64_t>(touched.size());
-  for (const int32_t column : touched) scratch.seen[column] = 0;
-  touched.clear();
-  return count;
-}
-
-void fill_gram_row(const GramProblem& p, int64_t row, GramScratchRow& scratch, int32_t* columns, float* values) {
-  auto& touched = scratch.touched;
-  for_products(p, row, [&](int32_t column, float product) {
-    if (!scratch.seen[column]) touched.push_back(column);
-    scratch.seen[column] = 1;
-    scratch.sums[column] += product;
-  });
+void SparseRow::write(int64_t end, SparseEntries& entries) {
   constexpr int64_t kDense = 16;  // a row with more than this share of the columns is read off instead of sorted
-  if (kDense * static_cast<int64_t>(touched.size()) > row) {
+  if (kDense * static_cast<int64_t>(touched.size()) > end) {
     touched.clear();
-    for (int64_t column = 0; column < row; ++column)
-      if (scratch.seen[column]) touched.push_back(static_cast<int32_t>(column));
+    for (int64_t column = 0; column < end; ++column)
+      if (seen[static_cast<size_t>(column)]) touched.push_back(static_cast<int32_t>(column));
   } else {
     std::sort(touched.begin(), touched.end());
   }
   for (const int32_t column : touched) {
-    *columns++ = column;
-    *values++ = scratch.sums[column];
-    scratch.sums[column] = 0.0f;
-    scratch.seen[column] = 0;
+    entries.columns.push_back(column);
+    entries.values.push_back(sums[static_cast<size_t>(column)]);
+    clear(column);
   }
   touched.clear();
+}
+
+void fill_gram_row(const GramProblem& p, int64_t row, SparseRow& scratch, SparseEntries& entries) {
+  for_products(p, row, [&](int32_t column, float product) { scratch.add(column, product); });
+  scratch.write(row, entries);
 }
 
 }  // namespace palate

@@ -1,14 +1,12 @@
 // The Python border of the support kernels.
 #include <algorithm>
 #include <cstdint>
-#include <functional>
-#include <memory>
-#include <numeric>
 #include <vector>
 
 #include "kernels/border/border.hpp"
 #include "kernels/levels/levels.hpp"
 #include "kernels/rows/rows_border.hpp"
+#include "kernels/supports/sparse_rows_border.hpp"
 #include "kernels/supports/supports.hpp"
 
 using namespace nanobind::literals;
@@ -50,25 +48,8 @@ nb::tuple sparse_gram(const Array& indptr, const Array& indices, const MaybeArra
                       checked_matrix(other_indptr, other_indices, other_values, n_middle, n)};
   check_rows_rise(p.X, n_middle, "X");
   const int threads = checked_threads(n_threads);
-  std::vector<std::unique_ptr<GramScratchRow>> scratch(static_cast<size_t>(threads));
-  const auto for_rows = [&](const std::function<void(int64_t row, GramScratchRow& own)>& visit) {
-    run_ranges(n, kRowsPerTask, threads, [&](int64_t first, int64_t last, int worker) {
-      auto& own = scratch[static_cast<size_t>(worker)];
-      if (!own) own = std::make_unique<GramScratchRow>(n);
-      for (int64_t row = first; row < last; ++row) visit(row, *own);
-    });
-  };
-  const Owned<int64_t> begin(size_of({n + 1}));
-  begin.data[0] = 0;
-  for_rows([&](int64_t row, GramScratchRow& own) { begin.data[row + 1] = count_gram_row(p, row, own); });
-  std::partial_sum(begin.data, begin.data + n + 1, begin.data);
-  const int64_t n_entries = begin.data[n];
-  const Owned<int32_t> columns(size_of({n_entries}));
-  const Owned<float> products(size_of({n_entries}));
-  for_rows([&](int64_t row, GramScratchRow& own) {
-    fill_gram_row(p, row, own, columns.data + begin.data[row], products.data + begin.data[row]);
-  });
-  return nb::make_tuple(begin.array({n + 1}), columns.array({n_entries}), products.array({n_entries}));
+  return sparse_rows(n, n, threads,
+                     [&](int64_t row, SparseRow& own, SparseEntries& entries) { fill_gram_row(p, row, own, entries); });
 }
 
 constexpr char kSolveDoc[] = R"(Ridge regressions of columns of a Gram matrix G, each on a few others: its support S.
@@ -82,6 +63,7 @@ Parameters:
     indptr (int64 array (n_rows + 1,)): Where the support of each row begins.
     indices (int32 array (n_entries,)): The columns of supports, rising, at most 4096 a row, without the target.
     targets (int32 array (n_rows,)): The column j of each row.
+    right (float32 array (n_entries,), default None): In place of G_Sj. A support may then hold its target.
     n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.
 
 Returns:
@@ -94,7 +76,7 @@ Raises:
 
 nb::object solve_supports(const Array& gram_indptr, const Array& gram_indices, const Array& gram_values,
                           const Array& diagonal, const Array& ridges, const Array& indptr, const Array& indices,
-                          const Array& targets, int n_threads) {
+                          const Array& targets, const MaybeArray& right, int n_threads) {
   const int64_t n = rows_of(gram_indptr), n_rows = rows_of(indptr);
   SupportProblem p{};
   p.gram = checked_matrix(gram_indptr, gram_indices, gram_values, n, n);
@@ -115,10 +97,13 @@ nb::object solve_supports(const Array& gram_indptr, const Array& gram_indices, c
     const int32_t *first = p.supports.indices + p.supports.indptr[row],
                   *last = p.supports.indices + p.supports.indptr[row + 1];
     longest = std::max<int64_t>(longest, last - first);
-    if (std::binary_search(first, last, p.targets[row])) throw nb::value_error("a support holds its own target");
+    if (!right && std::binary_search(first, last, p.targets[row]))
+      throw nb::value_error("a support holds its own target");
   }
   if (longest > kMaxFactors) throw nb::value_error("a support may have 4096 columns at most");
   p.n_entries = p.supports.indptr[n_rows];
+  p.right = checked<float>(right, "right", {p.n_entries});
+  check_finite(p.right, p.n_entries, "right");
   const Owned<float> out(size_of({p.n_ridges, p.n_entries}));
   p.out = out.data;
   const int threads = checked_threads(n_threads);
@@ -145,7 +130,8 @@ void add_supports(nb::module_& m) {
   m.def("sparse_gram", &sparse_gram, "indptr"_a, "indices"_a, "values"_a.none(), "other_indptr"_a, "other_indices"_a,
         "other_values"_a.none(), nb::kw_only(), "n_threads"_a = 0, kGramDoc);
   m.def("solve_supports", &solve_supports, "gram_indptr"_a, "gram_indices"_a, "gram_values"_a, nb::kw_only(),
-        "diagonal"_a, "ridges"_a, "indptr"_a, "indices"_a, "targets"_a, "n_threads"_a = 0, kSolveDoc);
+        "diagonal"_a, "ridges"_a, "indptr"_a, "indices"_a, "targets"_a, "right"_a = nb::none(), "n_threads"_a = 0,
+        kSolveDoc);
 }
 
 }  // namespace palate
