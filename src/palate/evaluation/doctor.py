@@ -24,7 +24,7 @@ from palate.options import check_flags
 from palate.recipes import EASE, Popularity, Sequence, SparseEASE
 from palate.recipes.base import Recipe
 
-EVENTS = 150_000  # of the users whose last events are looked at
+EVENTS = 100_000  # of the users whose last events are looked at
 MIN_USERS = 100  # with a last event; with fewer nothing is said
 MAX_DENSE = 3000  # items of a dense EASE that takes no more than a second or two
 DOUBT = 2.0  # standard errors by which the other must be better
