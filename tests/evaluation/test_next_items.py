@@ -278,13 +278,14 @@ def timed(gaps):
 
 
 def test_sessions_begin_after_the_longest_pauses_and_the_report_splits_by_them():
-    gaps = [10] * 20 + [5000] + [10] * 20 + [9000] + [10] * 20 + [9000] + [10] * 3
+    """99 in 100 pauses are no longer than 5,000 seconds; there are levels of shorter sessions too."""
+    gaps = [10] * 148 + [100] * 44 + [5000] * 7 + [10, 100, 90_000, 5000, 10]
     train, test = palate.split_last(timed(gaps), 6)
     rec = palate.Popularity().fit(train, progress=False)
     events = events_of(rec, test)
     gap, begins = session_starts(rec.model, events)
-    assert gap == 9000 or gap == 5000 or gap == 10
-    by_pause = [pause > gap for pause in gaps[-6:]]
+    by_pause = [pause > 5000 for pause in gaps[-6:]]
+    assert gap == 5000 and sum(by_pause) == 1
     np.testing.assert_array_equal(begins, by_pause * 2)
     report = palate.evaluate(rec, test, next_item=True, n_bootstrap=20)
     sizes = report.session_sizes
