@@ -245,6 +245,16 @@ def test_an_update_weighs_as_if_the_histories_had_been_learned(recipe):
         np.testing.assert_allclose(known["score"], told["score"], rtol=1e-4)
 
 
+def test_a_table_of_new_users_leaves_histories_in_their_order():
+    users = {"user": sorted(set(frame()["user"])), "job": ["cook", "clerk"] * (N_USERS // 2)}
+    rec = palate.ImplicitALS(n_factors=4, recency=3).fit(choices().with_users(users), progress=False)
+    more = rec.update(users={"user": ["new"], "job": ["cook"]})
+    assert more.n_users == N_USERS + 1
+    np.testing.assert_array_equal(more.model.history.indices, rec.model.history.indices)
+    np.testing.assert_array_equal(more.model.history.times, rec.model.history.times)
+    assert more.recommend("u05").equals(rec.recommend("u05"))
+
+
 def test_an_update_of_a_model_that_goes_by_age_needs_times():
     rec = palate.EASE(half_life="9d").fit(choices(), progress=False)
     with pytest.raises(DataError, match="have no times"):

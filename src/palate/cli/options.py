@@ -228,8 +228,8 @@ PYTHON_NAMES = {"with_time": "time"}  # --time is taken: it names the time colum
 
 def for_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return typed options under the names that recipes use, and seconds as a number."""
-    half_life = given.get("half_life")
-    seconds = {"half_life": float(half_life)} if half_life and half_life.replace(".", "", 1).isdecimal() else {}
+    half_life = str(given.get("half_life", ""))
+    seconds = {"half_life": float(half_life)} if half_life.replace(".", "", 1).isdecimal() else {}
     return {PYTHON_NAMES.get(name, name): value for name, value in {**given, **seconds}.items()}
 
 

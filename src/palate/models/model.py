@@ -194,7 +194,7 @@ class Model:
         digest = hashlib.sha256()
         for vocabulary in (self.user_vocabulary, self.item_vocabulary):
             digest.update(repr(vocabulary.labels.tolist()).encode())
-        by_item = transpose_rows(self.history, len(self.item_vocabulary))
+        by_item = transpose_rows(replace(self.history, times=None), len(self.item_vocabulary))
         rows = transpose_rows(by_item, len(self.user_vocabulary))  # transposed twice: each user's items in rising order
         for array in (rows.indptr, rows.indices, rows.values, rows.weights):
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
