@@ -228,9 +228,14 @@ PYTHON_NAMES = {"with_time": "time"}  # --time is taken: it names the time colum
 
 def for_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return typed options under the names that recipes use, and seconds as a number."""
-    half_life = str(given.get("half_life", ""))
-    seconds = {"half_life": float(half_life)} if half_life.replace(".", "", 1).isdecimal() else {}
-    return {PYTHON_NAMES.get(name, name): value for name, value in {**given, **seconds}.items()}
+    return {
+        PYTHON_NAMES.get(name, name): _seconds(value) if name == "half_life" else value for name, value in given.items()
+    }
+
+
+def _seconds(typed: Any) -> Any:
+    """A number of seconds in place of its text; anything else as it is."""
+    return float(typed) if isinstance(typed, str) and typed.replace(".", "", 1).isdecimal() else typed
 
 
 def typed(name: str) -> str:
