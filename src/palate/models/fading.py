@@ -3,9 +3,10 @@
 In a history of n events, oldest first, the event at position p (from 0) has k = n - 1 - p later ones, and an age: how
 much older it is than the last. It counts
 
-    0.5^(k / recency) * 0.5^(age / half_life)
+    1 / (1 + k / recency) * 0.5^(age / half_life)
 
-so the last event counts 1, and one that is `recency` events, or `half_life` seconds, before it counts half.
+so the last event counts 1, and one that is `recency` events, or `half_life` seconds, before it counts half. By position
+the weight falls as a hyperbola, whose long tail ranks the next item better than an exponential (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ class Fading:
 
         Without times all events are as old as the last.
         """
-        exponents: Doubles | None = None
+        weights: Doubles | None = None
         if self.recency is not None:
-            exponents = _later(histories) / self.recency
+            weights = 1 / (1 + _later(histories) / self.recency)
         if self.half_life is not None and histories.times is not None:
-            by_age = _ages(histories) / self.half_life
-            exponents = by_age if exponents is None else exponents + by_age
-        return None if exponents is None else np.exp2(-np.minimum(exponents, MOST_HALVINGS)).astype(np.float32)
+            by_age = np.exp2(-np.minimum(_ages(histories) / self.half_life, MOST_HALVINGS))
+            weights = by_age if weights is None else weights * by_age
+        return None if weights is None else weights.astype(np.float32)
 
     def times_signals(self, histories: CompressedRows, signals: Floats | None) -> Floats | None:
         """The signals of events, (n,), times their weights; None for 1 everywhere."""
