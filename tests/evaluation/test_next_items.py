@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import palate
 from helpers.ordered import Ordered
+from palate.answers.observed import attributes_of
 from palate.errors import DataError, OptionError
 from palate.evaluation.events import blocks_of, events_of, history_before, session_starts
 from palate.evaluation.next_items import EventMeasures, NextItemReport, rank_next
@@ -156,7 +157,7 @@ def test_a_user_table_counts_for_users_who_are_folded_in():
     ratings = choices().with_users({"user": [f"u{n:02}" for n in range(12)], "town": ["a", "b", "c", "d"] * 3})
     train, test = palate.split_last(ratings, 2)
     rec = palate.ImplicitALS(n_factors=2, n_sweeps=3).fit(train, progress=False)
-    assert rec.model.attributes_of(np.array([3, -1]))[0]["town"] == "d"
+    assert attributes_of(rec.model, np.array([3, -1]))[0]["town"] == "d"
     second = []
     for user, (first, then) in in_order(test).items():
         past = [item for item, *_ in in_order(train)[user]] + [first[0]]
