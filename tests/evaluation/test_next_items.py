@@ -30,7 +30,7 @@ RECIPES = [
 ]
 
 
-def choices(n_users=12, n_items=15, n=100, seed=0, *, times=True, counts=False, repeats=False):
+def choices(n_users=12, n_items=15, n=100, seed=0, *, times=True, counts=False, repeats=False, n_times=400):
     """Choices of users u00, u01, ... of items i00, i01, ...; the rows in no order of users or times."""
     rng = np.random.default_rng(seed)
     cells = rng.choice(n_users * n_items, n, replace=repeats)
@@ -38,7 +38,7 @@ def choices(n_users=12, n_items=15, n=100, seed=0, *, times=True, counts=False, 
         "user": [f"u{cell // n_items:02}" for cell in cells],
         "item": [f"i{int((cell % n_items) ** 2 / n_items):02}" for cell in cells],  # some items are chosen more
     }
-    columns |= {"time": rng.integers(0, 400, n) * 1000} if times else {}
+    columns |= {"time": rng.integers(0, n_times, n) * 1000} if times else {}
     columns |= {"plays": rng.integers(1, 5, n)} if counts else {}
     return palate.read(columns, kind="implicit", duplicates="keep" if repeats else "sum")
 
@@ -90,6 +90,7 @@ def check(rec, train, test, **options):
         expected = slow_measures(ranks, k)
         assert (report[f"hit_rate@{k}"], report[f"ndcg@{k}"], report["mrr"]) == pytest.approx(expected)
     assert report.n == len(test) == sum(map(len, ranks.values()))
+    assert report.n_unknown == len(set(ranks) - set(in_order(train)))
     assert report.n_missed == sum(rank == 0 for own in ranks.values() for rank in own)
     return report
 
@@ -158,20 +159,19 @@ def test_a_user_table_counts_for_users_who_are_folded_in():
     train, test = palate.split_last(ratings, 2)
     rec = palate.ImplicitALS(n_factors=2, n_sweeps=3).fit(train, progress=False)
     assert attributes_of(rec.model, np.array([3, -1]))[0]["town"] == "d"
-    second = []
+    places, vectors, without = [], [], []
     for user, (first, then) in in_order(test).items():
-        past = [item for item, *_ in in_order(train)[user]] + [first[0]]
+        past = {item: count for item, count, _ in [*in_order(train)[user], first]}
         folded = rec.fold_in(past, features={"town": "abcd"[int(user[1:]) % 4]})
-        second.append(folded.recommend(n=rec.n_items)["item"].to_list().index(then[0]) + 1)
+        places.append(folded.recommend(n=rec.n_items)["item"].to_list().index(then[0]) + 1)
+        vectors.append(folded.vector)
+        without.append(rec.fold_in(past).vector)
     events = events_of(rec, test)
-    ranks = dict(
-        zip(
-            zip(events.owners, events.is_new, strict=True),
-            rank_next(rec.model, events, keep_seen=False)[0],
-            strict=True,
-        )
-    )
-    assert [ranks[user, True] for user in range(12)] == second
+    assert rank_next(rec.model, events, keep_seen=False)[0][events.is_new].tolist() == places
+    _, (block, rows) = blocks_of(rec.model, events)
+    np.testing.assert_array_equal(block, np.flatnonzero(events.is_new))
+    np.testing.assert_allclose(rows.vectors, vectors, atol=1e-5)
+    assert not np.allclose(rows.vectors, without, atol=1e-4)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.booleans(), st.booleans(), st.booleans())
@@ -300,7 +300,7 @@ def test_sessions_begin_after_the_longest_pauses_and_the_report_splits_by_them()
 
 
 def test_a_test_part_that_is_not_the_latest_is_told():
-    ratings = choices(n=110)
+    ratings = choices(n=110, n_times=9)  # many events have the same time, and are not older
     train, test = palate.split_within_users(ratings, test=0.2, seed=0)
     rec = palate.Popularity().fit(train, progress=False)
     newest = {user: max(own) for user, own in times_of(train).items()}
