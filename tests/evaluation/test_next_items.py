@@ -230,7 +230,7 @@ def test_sequences_with_repeats_are_asked_with_every_event(keep_seen):
             session.append(item)
     report = palate.evaluate(rec, test, next_item=True, k=4, keep_seen=keep_seen, n_bootstrap=5)
     assert (report["hit_rate@4"], report["ndcg@4"], report["mrr"]) == pytest.approx(slow_measures(ranks, 4))
-    assert report.keep_seen == (rec.model.keeps_seen if keep_seen is None else keep_seen)
+    assert report.keep_seen == (rec.model.factors.keeps_seen if keep_seen is None else keep_seen)
 
 
 def test_a_model_that_reads_order_is_given_it():

@@ -30,7 +30,6 @@ from palate.models.implicit_links import LinkedFactors, folded
 from palate.models.ordinal import latent_deviation
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
-from palate.models.sequences import SequenceWeights
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
 
@@ -172,11 +171,6 @@ class Model:
     def score_limits(self) -> tuple[float, float]:
         """The range that predictions are clipped to: the rating range, or no limits if scores only rank."""
         return self.limits if self.predicts_ratings else (-np.inf, np.inf)
-
-    @property
-    def keeps_seen(self) -> bool:
-        """Whether the items of a user's history are ranked too, where the question leaves it open."""
-        return isinstance(self.factors, SequenceWeights) and self.factors.keeps_seen
 
     @cached_property
     def item_titles(self) -> Titles | None:
