@@ -233,6 +233,20 @@ def test_sequences_with_repeats_are_asked_with_every_event(keep_seen):
     assert report.keep_seen == (rec.model.factors.keeps_seen if keep_seen is None else keep_seen)
 
 
+def test_lists_count_an_item_that_was_had_twice_as_one():
+    """AUC, which counts candidates, by hand."""
+    train, test = palate.split_last(choices(n=140, repeats=True), 2)
+    rec = palate.Sequence(recency=2, weight_decay=3, similarity=0).fit(train, progress=False)
+    shares = []
+    for user, events in in_order(test).items():
+        listed = rec.recommend(user, n=rec.n_items, keep_seen=False)["item"].to_list()
+        held = {item for item, *_ in events}
+        others = [place for place, item in enumerate(listed) if item not in held]
+        won = [sum(place > listed.index(item) for place in others) if item in listed else 0 for item in held]
+        shares.append(sum(won) / (len(held) * len(others)))
+    assert palate.evaluate(rec, test, keep_seen=False, n_bootstrap=5)["auc"] == pytest.approx(np.mean(shares), abs=1e-6)
+
+
 def test_a_model_that_reads_order_is_given_it():
     """Each user walks along the alphabet from another letter: who knows the last one knows the next one."""
     letters, walks = "abcdefgh", [(start, 6 + start % 3) for start in range(8)]
