@@ -77,7 +77,7 @@ def fit(
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
     learner = make_recipe(recipe or default_recipe(reading), learning)
     parts = HoldOut.of(test, learning.get("seed", 0), split, next_item=next_item)
-    train, held_out = read_ratings(data, reading), None
+    train, held_out = read_ratings(data, reading, reads_order=learner.reads_order), None
     check_kind(learner, train)
     note_values_apart(train)
     if parts is not None:
@@ -123,7 +123,8 @@ def update(
         _print_fit(updated, out, 0, None, json, {})
         return
     printing.check_place(out, data)
-    new = in_kind_of(read_ratings(data, reading, rec.model.kind), rec)
+    reads_order = rec.model.factors.reads_order
+    new = in_kind_of(read_ratings(data, reading, rec.model.kind, reads_order=reads_order), rec)
     updated = rec.update(new, **tables)
     updated.save(out)
     _print_fit(updated, out, len(new), None, json, new.report.reading)
@@ -177,7 +178,8 @@ def evaluate(
     from palate.cli.lists import dials_of, in_kind_of
 
     rec = load_model(model)
-    ratings = read_ratings(data, reading, rec.model.kind)
+    reads_order = next_item and rec.model.factors.reads_order
+    ratings = read_ratings(data, reading, rec.model.kind, reads_order=reads_order)
     propensities = propensities_of(propensity, data, reading, ratings)
     test = in_kind_of(ratings, rec)
     if not test.is_implicit and dials:

@@ -365,7 +365,10 @@ def in_kind_of(ratings: Ratings, rec: Recommender) -> Ratings:
     source = ratings.report.source or "the ratings"
     sides = {"user": rec.model.user_vocabulary, "item": rec.model.item_vocabulary}
     converted = frame.with_columns(_as_kind(frame[name], side, source) for name, side in sides.items())
-    return read(converted, kind=ratings.kind)._with(like_threshold=ratings.like_threshold)
+    options: dict[str, Any] = (
+        {"duplicates": "keep"} if ratings.is_implicit else {}
+    )  # what is repeated here is meant to be
+    return read(converted, kind=ratings.kind, **options)._with(like_threshold=ratings.like_threshold)
 
 
 def new_users(path: Path, rec: Recommender) -> pl.DataFrame:
@@ -375,7 +378,7 @@ def new_users(path: Path, rec: Recommender) -> pl.DataFrame:
     from palate.cli.loading import read_ratings
 
     model = rec.model
-    ratings = read_ratings(str(path), {}, model.kind)
+    ratings = read_ratings(str(path), {}, model.kind, reads_order=model.factors.reads_order)
     if model.like_threshold is not None and ratings.weights is not None:
         raise OptionError(
             f"{path} has numbers, and the model learned from likes, ratings of {model.like_threshold:g} or more: give "

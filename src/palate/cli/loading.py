@@ -50,16 +50,22 @@ def load_model(model: Path) -> Recommender:
     return load(model)
 
 
-def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None) -> Ratings:
+def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None, *, reads_order: bool = False) -> Ratings:
     """Read the ratings of a file or of a data set; notes on standard error count left-out rows and duplicates.
 
-    kind: the kind of the model that they are for; it holds unless --kind or --likes is given.
+    kind: the kind of the model that they are for; it holds unless --kind or --likes is given. reads_order: whether
+    they are for a recipe that reads the order of events: repeated choices stay, unless --duplicates is given.
     """
     options = {name: value for name, value in reading.items() if name != "likes"}
     likes = reading.get("likes")
     if likes is None:
         options = {"kind": kind, **options} if kind == "implicit" else options
-    ratings = _data_set(data, options) if is_data_set(data) else _file(data, options)
+    keeps = reads_order and likes is None and options.get("kind") == "implicit" and "duplicates" not in options
+    if keeps and not is_data_set(data):
+        ratings = _file(data, {**options, "duplicates": "keep"})
+        _note_repeats(ratings)
+    else:
+        ratings = _data_set(data, options) if is_data_set(data) else _file(data, options)
     if not is_data_set(data) and likes is None and kind is None and "kind" not in options:
         _note_if_counts(ratings)
     return ratings if likes is None else ratings.likes(likes)
@@ -115,6 +121,18 @@ def note_values_apart(ratings: Ratings) -> None:
     if apart:
         options = " ".join(f"--missing {value}" for value in apart)
         note(f"ratings of {' and '.join(apart)} stand apart from the others: if they mean 'not rated', pass {options}.")
+
+
+def _note_repeats(ratings: Ratings) -> None:
+    """Print a note if choices are repeated and each was kept."""
+    from palate.data.order import joined
+
+    n_repeats = len(ratings) - len(joined(ratings))
+    if n_repeats:
+        note(
+            f"{n_repeats:,} choices repeat an earlier one of their user; each stays an event of its own. "
+            "--duplicates sum adds them up."
+        )
 
 
 def _note_if_counts(ratings: Ratings) -> None:

@@ -77,7 +77,7 @@ def compare(
     parts = HoldOut.of(test, seed, split, next_item=next_item, default=0.2)
     assert parts is not None
     names = [name.strip() for text in recipes or () for name in text.split(",") if name.strip()]
-    ratings = read_ratings(data, reading)
+    ratings = read_ratings(data, reading, reads_order=next_item and _any_reads_order(names))
     train, held_out = parts.parts(ratings)
     options: dict[str, Any] = {
         "k": tuple(k) if k else None,
@@ -97,6 +97,14 @@ def compare(
         printing.write_report("comparison", comparison, comparison.to_frame(), out)
     if not comparison.entries[0].is_measured:
         raise OptionError(f"every recipe {'failed' if comparison.entries[0].failed else 'was left out'}.")
+
+
+def _any_reads_order(names: list[str]) -> bool:
+    """Whether one of these recipes reads the order of events, or of all where there are no names."""
+    from palate.recipes import RECIPES
+
+    given = {name.lower() for name in names}
+    return any(recipe.reads_order for name, recipe in RECIPES.items() if not given or name.lower() in given)
 
 
 def _print_comparison(comparison: Comparison) -> None:
@@ -151,7 +159,7 @@ def tune(
 
     _check_places(data, out, resume)
     base, seed = make_recipe(recipe or default_recipe(reading), learning), learning.get("seed", 0)
-    ratings = read_ratings(data, reading)
+    ratings = read_ratings(data, reading, reads_order=base.reads_order)
     check_kind(base, ratings)
     apart = HoldOut.of(test, seed, split, next_item=False)
     if apart is not None:

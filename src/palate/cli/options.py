@@ -150,7 +150,9 @@ FIT_OPTIONS: dict[str, Any] = {
         "count_exponent", float, "ALS, ImplicitALS: scale weight decay by (number of ratings) ^ exponent, from 0 to 1."
     ),
     "unobserved_weight": _number("unobserved_weight", float, "ImplicitALS: weight of the pairs that were not chosen."),
-    "dropout": _number("dropout", float, "EASE, SparseEASE: probability that a choice is hidden during learning."),
+    "dropout": _number(
+        "dropout", float, "EASE, SparseEASE, Sequence: probability that a choice is hidden during learning."
+    ),
     "user_exponent": _number(
         "user_exponent",
         float,
@@ -168,10 +170,13 @@ FIT_OPTIONS: dict[str, Any] = {
     "recency": _number(
         "recency",
         float,
-        "EASE, SparseEASE, ImplicitALS, Neighbors, Popularity: a choice so many later ones counts half.",
+        "Sequence, EASE, SparseEASE, ImplicitALS, Neighbors, Popularity: a choice with so many later ones counts half.",
     ),
     "half_life": text_option(
-        "half_life", LEARNING, "The same recipes: a choice counts half at this age, such as 30d or 12h.", metavar="TIME"
+        "half_life",
+        LEARNING,
+        "The same, but Sequence: a choice counts half at this age, such as 30d or 12h.",
+        metavar="TIME",
     ),
     "parts": text_option(
         "parts",
@@ -180,11 +185,25 @@ FIT_OPTIONS: dict[str, Any] = {
         metavar="RECIPES",
     ),
     "by": text_option("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
-    "k": _number("k", int, "Neighbors, SparseEASE: number of neighbors of an item or user."),
+    "k": _number("k", int, "Neighbors, SparseEASE, Sequence: number of neighbors of an item or user."),
     "shrinkage": _number(
         "shrinkage", float, "Neighbors: how strongly to shrink similarities that rest on few ratings."
     ),
-    "similarity": text_option("similarity", LEARNING, "Neighbors: cosine, bm25 or pearson.", metavar="CHOICE"),
+    "similarity": text_option(
+        "similarity",
+        LEARNING,
+        "Neighbors: cosine, bm25 or pearson. Sequence: the share of the weights of EASE, such as 0.1.",
+        metavar="CHOICE",
+    ),
+    "keep_seen": Annotated[
+        bool | None,
+        Option(
+            "--keep-seen/--leave-out-seen",
+            help="Sequence: whether users come back to items, so that lists hold them; by default as the data say.",
+            show_default=False,
+            rich_help_panel=LEARNING,
+        ),
+    ],
     "n_candidates": _number(
         "n_candidates", int, "BPR: negatives drawn for each choice, of which the one with the highest score is used."
     ),
@@ -204,7 +223,7 @@ FIT_OPTIONS: dict[str, Any] = {
     "lr": _number("lr", float, "SGD, BPR: learning rate."),
     "history": _switch("history", "Bayes: learn from which items a user has rated, whatever the rating."),
     "features": _switch(
-        "features", "Bayes, ImplicitALS, EASE, SparseEASE: learn from the attributes in --users and --items."
+        "features", "Bayes, ImplicitALS, EASE, SparseEASE, Sequence: learn from the attributes in --users and --items."
     ),
     "likelihood": text_option("likelihood", LEARNING, "Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
     "with_time": Annotated[
@@ -224,18 +243,14 @@ FIT_OPTIONS: dict[str, Any] = {
 
 
 PYTHON_NAMES = {"with_time": "time"}  # --time is taken: it names the time column
+TURNED_OFF = {"with_time": "--without-time", "keep_seen": "--leave-out-seen"}  # others by --no- before the name
 
 
 def for_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return typed options under the names that recipes use, and seconds as a number."""
-    return {
-        PYTHON_NAMES.get(name, name): _seconds(value) if name == "half_life" else value for name, value in given.items()
-    }
-
-
-def _seconds(typed: Any) -> Any:
-    """A number of seconds in place of its text; anything else as it is."""
-    return float(typed) if isinstance(typed, str) and typed.replace(".", "", 1).isdecimal() else typed
+    """Return typed options under the names that recipes use, and as numbers those that may be texts too."""
+    typed = {name: given[name] for name in ("half_life", "similarity") if name in given}
+    numbers = {name: float(text) for name, text in typed.items() if str(text).replace(".", "", 1).isdecimal()}
+    return {PYTHON_NAMES.get(name, name): value for name, value in {**given, **numbers}.items()}
 
 
 def typed(name: str) -> str:
@@ -253,7 +268,7 @@ def as_typed(given: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
 def _words(name: str, value: Any) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, bool):
-        return [flag] if value else [f"--{'without-time' if name == 'with_time' else 'no-' + flag[2:]}"]
+        return [flag if value else TURNED_OFF.get(name, f"--no-{flag[2:]}")]
     if name == "parts":
         return [flag, ", ".join(part.label().removesuffix("()") for part in value)]
     if isinstance(value, list):  # of an option that is repeated

@@ -36,6 +36,12 @@ SPACES: dict[str, dict[str, Any]] = {
         "item_exponent": [-0.1, 0.0, 0.1, 0.2],
         "confidence": ["relative", "equal"],
     },
+    "Sequence": {
+        "recency": (0.5, 64.0),
+        "weight_decay": (10.0, 3000.0),
+        "similarity": [0.0, 0.03, 0.1, 0.3, 1.0],
+        "dropout": [0.0, 0.2, 0.33, 0.5],
+    },
     "Blend": {},  # those of its parts: space_of_parts()
     "Neighbors": {"k": (5, 1000), "shrinkage": (0.1, 1000.0)},
     "BPR": {"n_factors": [31, 63, 127], "lr": (0.02, 0.5), "weight_decay": (0.002, 0.1)},
