@@ -15,6 +15,7 @@ from palate.answers.ranking.memory import bytes_of
 from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, added_rows
+from palate.kernels.threads import thread_pool
 from palate.models.factors import Codes, Floats
 from palate.models.fading import Fading
 from palate.models.history_factors import no_biases
@@ -59,7 +60,7 @@ class Sequence(Recipe):
     In catalogues of more than 5,000 items each item is regressed on the 120 items that come before it most.
     update() changes the histories of users, and gives items that are new since the fit weights; other weights stay.
 
-    What is not given is chosen on the last events of 1,500 users of the training data, hidden from the rest; where
+    What is not given is chosen on the last events of 600 users of the training data, hidden from the rest; where
     fewer than 100 users have three events, it is a recency of 2, a weight_decay of 300 and a similarity of 0.1. The
     fit's training says what was taken.
 
@@ -184,12 +185,15 @@ class Sequence(Recipe):
         monitor.note(cost.text)
         if cost.is_large:
             monitor.announce(f"Sequence of {ratings.n_items:,} items {cost.text}. Ctrl-C stops it.")
-        settings = self._settings(events, len(chosen))
-        monitor.taken |= {**settings._asdict(), "k": self._k(len(chosen))}
-        monitor.note(f"recency {settings.recency:g}, weight decay {settings.weight_decay:g}")
-        weights = self._transition_weights(events, chosen, ratings.n_items, settings)
+        with thread_pool(1) as pool:  # the similarity is learned meanwhile, where there is a second thread
+            similar = pool.submit(self._similar, ratings) if self.similarity != 0 and self.n_threads != 1 else None
+            settings = self._settings(events, len(chosen))
+            monitor.taken |= {**settings._asdict(), "k": self._k(len(chosen))}
+            monitor.note(f"recency {settings.recency:g}, weight decay {settings.weight_decay:g}")
+            weights = self._transition_weights(events, chosen, ratings.n_items, settings)
         if settings.similarity:
-            weights = _plus(weights, self._similar(ratings), np.float32(settings.similarity))
+            added = self._similar(ratings) if similar is None else similar.result()
+            weights = _plus(weights, added, np.float32(settings.similarity))
         learned = SequenceWeights.of(
             no_biases(ratings.n_users, ratings.n_items),
             history=ratings.by_user(),

@@ -2,8 +2,8 @@
 
 The last events of a sample of users are hidden, three at most and no more than a third; weights on small supports are
 learned from all other events; and the item of each hidden event is ranked among all, after all events before it. First
-the recency is chosen, by steps of a factor of two as long as they help, then the weight decay and the share of
-similarity at that recency. Whether users come back to items is decided by whether ranking the items of a history too
+the recency is chosen, by steps of a factor of two as long as they help, then the share of similarity at that recency,
+and then the weight decay. Whether users come back to items is decided by whether ranking the items of a history too
 finds more of the hidden events.
 """
 
@@ -36,10 +36,10 @@ RECENCY, MIN_RECENCY, MAX_RECENCY = 2.0, 0.5, 256.0
 DECAYS = (100.0, 300.0)
 SIMILARITIES = (0.1, 0.0, 0.03, 0.3, 1.0, 3.0)
 USUAL_DECAY, USUAL_SIMILARITY = 300.0, 0.1  # where nothing can be tried, and while the recency is chosen
-N_USERS = 1500  # whose last events are hidden,
+N_USERS = 600  # whose last events are hidden,
 N_HIDDEN = 3  # so many at most,
 MIN_EVENTS = 3  # and one of each so many
-MAX_EVENTS = 200_000  # of the users from whom weights are learned here
+MAX_EVENTS = 120_000  # of the users from whom weights are learned here
 SMALL, SHORT = 40, 32  # items of a support, and events that a past reaches back, here
 K = 10  # of the NDCG
 EASE_DECAY, EASE_DROPOUT, EASE_EXPONENT = 40.0, 0.33, 0.5  # the usual settings of SparseEASE
@@ -84,16 +84,11 @@ def choose(events: CompressedRows, n_items: int, given: Given) -> Settings:
         usual = usual._replace(keep_seen=trial.finds_more_with_seen(usual))
     if given.recency is None:
         usual = usual._replace(recency=trial.best_recency(usual))
-    decays = DECAYS if given.weight_decay is None else (given.weight_decay,)
-    similarities = SIMILARITIES if given.similarity is None else (given.similarity,)
-    found = {
-        usual._replace(weight_decay=decay, similarity=similarity): ndcg
-        for decay in decays
-        for similarity, ndcg in zip(
-            similarities, trial.ndcg(usual._replace(weight_decay=decay), similarities), strict=True
-        )
-    }
-    return max(found, key=lambda settings: found[settings])
+    if given.similarity is None:
+        usual = usual._replace(similarity=SIMILARITIES[int(trial.ndcg(usual, SIMILARITIES).argmax())])
+    if given.weight_decay is None:
+        usual = max((usual._replace(weight_decay=decay) for decay in DECAYS), key=trial.mean_ndcg)
+    return usual
 
 
 @dataclass(frozen=True)
@@ -133,10 +128,10 @@ class Trial:
 
     def best_recency(self, usual: Settings) -> float:
         """The recency to which steps of a factor of two lead, as long as they help."""
-        best, found = usual.recency, self._mean_ndcg(usual)
+        best, found = usual.recency, self.mean_ndcg(usual)
         for factor in (2.0, 0.5):
             while MIN_RECENCY <= best * factor <= MAX_RECENCY:
-                tried = self._mean_ndcg(usual._replace(recency=best * factor))
+                tried = self.mean_ndcg(usual._replace(recency=best * factor))
                 if tried <= found:
                     break
                 best, found = best * factor, tried
@@ -146,10 +141,11 @@ class Trial:
 
     def finds_more_with_seen(self, usual: Settings) -> bool:
         """Whether ranking the items of histories too finds more of the hidden events."""
-        without, with_them = (self._mean_ndcg(usual._replace(keep_seen=keep_seen)) for keep_seen in (False, True))
+        without, with_them = (self.mean_ndcg(usual._replace(keep_seen=keep_seen)) for keep_seen in (False, True))
         return with_them > without
 
-    def _mean_ndcg(self, settings: Settings) -> float:
+    def mean_ndcg(self, settings: Settings) -> float:
+        """The mean NDCG@10 of the hidden events."""
         return float(self.ndcg(settings, (settings.similarity,))[0])
 
     def ndcg(self, settings: Settings, similarities: tuple[float, ...]) -> Doubles:
