@@ -32,6 +32,8 @@ RECIPES = {
     "BPR, cosine": palate.BPR(loss="cosine", n_factors=8, n_epochs=60, seed=1),
     "EASE": palate.EASE(),
     "SparseEASE": palate.SparseEASE(k=20),
+    "Sequence": palate.Sequence(),
+    "Sequence, sparse": palate.Sequence(k=10),
     "Blend": palate.Blend([palate.EASE(), palate.ImplicitALS(n_factors=8, seed=1)]),
     "Neighbors, likes": palate.Neighbors(),
     "Neighbors of users, likes": palate.Neighbors(by="users"),
@@ -40,13 +42,13 @@ RECIPES = {
 PAIRWISE = {"BPR", "BPR, softmax", "BPR, cosine"}
 IMPLICIT = {
     *PAIRWISE,
-    *("ImplicitALS", "EASE", "SparseEASE", "Blend"),
+    *("ImplicitALS", "EASE", "SparseEASE", "Sequence", "Sequence, sparse", "Blend"),
     *("Neighbors, likes", "Neighbors of users, likes", "Popularity, likes"),
 }
 SAMPLED = {"Bayes", "ALS", "SGD", "SGD in a range", "ImplicitALS", *PAIRWISE}  # random numbers begin or make the fit
 FACTORS = {*SAMPLED, "Blend"}
 HISTORIES = {
-    *("Neighbors", "Neighbors of users", "EASE", "SparseEASE", "Blend"),
+    *("Neighbors", "Neighbors of users", "EASE", "SparseEASE", "Sequence", "Sequence, sparse", "Blend"),
     *("Neighbors, likes", "Neighbors of users, likes"),
 }
 TASTES = {*FACTORS, *HISTORIES}
@@ -59,6 +61,8 @@ SWEEPS = {*SAMPLED, "Bias"}
 MEASURES = {  # what similar_items and similar_users call how similar they are, where it is not the cosine
     "EASE": ("weight", "cosine"),
     "SparseEASE": ("weight", "cosine"),
+    "Sequence": ("weight", "cosine"),
+    "Sequence, sparse": ("weight", "cosine"),
     "Blend": ("score", "cosine"),
     "Neighbors": ("similarity", "cosine"),
     "Neighbors, likes": ("similarity", "cosine"),
@@ -71,7 +75,8 @@ REFUSED_ITEMS = {
     **dict.fromkeys(PAIRWISE, "BPR cannot fold in an item"),
     "Blend": "this model is a blend",
 }
-IGNORES_COUNTS = PAIRWISE  # only whether an item was chosen matters, not how often
+ORDERED = {"Sequence", "Sequence, sparse"}  # an item twice is two events
+IGNORES_COUNTS = PAIRWISE | ORDERED  # of those who are folded in: only whether and when an item was chosen matters
 
 # Given the items, a user's vector follows from the user's ratings alone.
 EXACT = {*HISTORIES, "ALS", "ImplicitALS", "Bias", "Mean", "Popularity", "Popularity, likes"}
@@ -799,7 +804,8 @@ def test_which_choices_cannot_be_folded_in(name):
         rec.fold_in(["nothing"])
     with pytest.raises(OptionError, match="fold_in takes a list of items"):
         rec.fold_in("i0")
-    assert rec.fold_in(["i0", "i1", "i0"]).recommend().equals(rec.fold_in({"i1": 1, "i0": 2}).recommend())
+    twice = rec.fold_in(["i0", "i1", "i0"]).recommend()
+    assert twice.equals(rec.fold_in({"i1": 1, "i0": 2}).recommend()) is (name not in ORDERED)
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in IMPLICIT])
@@ -908,7 +914,7 @@ COUNTS_IGNORED = {
     "EASE": palate.EASE(confidence="equal"),
     "SparseEASE": palate.SparseEASE(k=20, confidence="equal"),
     "Blend": palate.Blend([palate.EASE(confidence="equal"), palate.ImplicitALS(n_factors=8, confidence="equal")]),
-    **{name: RECIPES[name] for name in IMPLICIT - {"ImplicitALS", "EASE", "SparseEASE", "Blend"}},
+    **{name: RECIPES[name] for name in IMPLICIT - {"ImplicitALS", "EASE", "SparseEASE", "Blend", *ORDERED}},
 }
 
 
@@ -947,7 +953,7 @@ def everything(rec):
     """What a model answers to everything, as one comparable value."""
     options = [{"by": by} for by in ("lower", "thompson") if rec.has_posterior]
     kind = rec.model.recipe["name"]
-    has_histories = kind in ("EASE", "SparseEASE", "Blend", "Neighbors")
+    has_histories = kind in ("EASE", "SparseEASE", "Sequence", "Blend", "Neighbors")
     new_item = as_given(rec, {"u1": 5, "u2": 1})
     frames = [
         rec.predict(pairs_of(rec)),

@@ -617,7 +617,9 @@ class Recommender:
             ratings (Ratings, or whatever palate.read takes, default None): New ratings of known and new users and
                 items. A pair rated again replaces its old rating; counts of implicit feedback add up. A weight of 1 is
                 the average of the training; ratings of weight 0 are left out. A model of likes takes Ratings.likes()
-                of the same threshold, or pairs without counts. None: only tables are given.
+                of the same threshold, or pairs without counts. Choices come after those before, or in the order of
+                times where all have some; without times, the model knows no times from then on. None: only tables are
+                given.
             users (frame, mapping of columns or path, default None): A table of attributes of the new users. A model of
                 Bayes or ImplicitALS that learned from a table of users takes those without ratings too.
             items (frame, mapping of columns or path, default None): The same for the new items. They can be recommended
@@ -628,8 +630,9 @@ class Recommender:
             Recommender: The updated model; this one stays as it is.
 
         Raises:
-            DataError: There are no new ratings, or they are on another scale. A column of a table has lists where that
-                of the fit had single values, or the other way round.
+            DataError: There are no new ratings, they are on another scale, or they have no times and the model a
+                half_life. A column of a table has lists where that of the fit had single values, or the other way
+                round.
             OptionError: Nothing is given, the model cannot be updated (a neural net, BPR), or the ratings are of
                 another kind. A table is given alone to another model than Bayes or ImplicitALS, or to one fitted
                 without such a table. There are choices of new items for Neighbors(by="items"), alone or in a Blend.

@@ -149,7 +149,7 @@ def test_messages_show_labels_as_python_writes_them(numbered, label):
         lambda: rec.explain(1, np.float64(99)),
         lambda: palate.Vocabulary(np.array([99.5])),
         lambda: palate.Vocabulary(["a"]).encode([label]),
-        lambda: numbered.fold_in([np.int64(3), np.int64(3)]),
+        lambda: rec.fold_in(pl.DataFrame({"item": [5, 5], "rating": [5, 4]})),
         lambda: palate.Bias().fit(titled).fold_in({np.int64(5): 5, "alien": 4}),
         lambda: rec.fold_in({np.int64(5): 900}),
         lambda: palate.read({"user": [99, 99], "item": [5, 5], "rating": [1, 2]}, duplicates="error"),

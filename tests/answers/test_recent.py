@@ -151,6 +151,15 @@ def test_others_say_which_recipes_can(rec):
         rec.recommend(rec.model.user_vocabulary.labels[:1].tolist(), recent=3)
 
 
+def test_those_who_chose_an_item_are_in_no_order():
+    rec = palate.ImplicitALS(n_factors=4, recency=3).fit(choices(), progress=False)
+    plain = palate.ImplicitALS(n_factors=4, recency=3).fit(choices(), progress=False)
+    new = rec.fold_in(["u03", "u05"], side="item")
+    assert new.recommend().equals(plain.fold_in(["u05", "u03"], side="item").recommend())
+    with pytest.raises(OptionError, match="in none"):
+        new.recommend(recent=3)
+
+
 @pytest.mark.parametrize("recent", [0, -2, float("nan"), float("inf"), "soon", "5m", "-3d", [], True, "0"])
 def test_what_is_no_number_of_events_and_no_time_is_refused(recent):
     rec = palate.EASE(weight_decay=5.0).fit(choices(), progress=False)

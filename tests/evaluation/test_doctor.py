@@ -26,7 +26,7 @@ def walks(n_users=150, n=12, *, times=True, shuffled=False, seed=0):
 
 @pytest.fixture
 def with_toy(monkeypatch):
-    monkeypatch.setitem(doctor.RECIPES, doctor.AWARE, Ordered)
+    monkeypatch.setattr(doctor, "Sequence", Ordered)
 
 
 def test_order_matters_where_the_last_item_tells_the_next_one():

@@ -25,6 +25,7 @@ RECIPES = [
     palate.EASE(recency=2),
     palate.ImplicitALS(n_factors=3, recency=3),
     palate.SparseEASE(k=5, half_life=40_000),
+    palate.Sequence(),
 ]
 
 
@@ -215,6 +216,22 @@ def test_blocks_ask_about_each_event_once(monkeypatch):
 # ---- a model that reads order
 
 
+@pytest.mark.parametrize("keep_seen", [None, False, True])
+def test_sequences_with_repeats_are_asked_with_every_event(keep_seen):
+    train, test = palate.split_last(choices(n=140, repeats=True), 3)
+    rec = palate.Sequence(recency=2, weight_decay=3).fit(train, progress=False)
+    ranks, before = {}, in_order(train)
+    for user, events in in_order(test).items():
+        session, ranks[user] = [item for item, *_ in before[user]], []
+        for item, *_ in events:
+            listed = rec.fold_in(list(session)).recommend(n=rec.n_items, keep_seen=keep_seen)["item"].to_list()
+            ranks[user].append(listed.index(item) + 1 if item in listed else 0)
+            session.append(item)
+    report = palate.evaluate(rec, test, next_item=True, k=4, keep_seen=keep_seen, n_bootstrap=5)
+    assert (report["hit_rate@4"], report["ndcg@4"], report["mrr"]) == pytest.approx(slow_measures(ranks, 4))
+    assert report.keep_seen == (rec.model.factors.keeps_seen if keep_seen is None else keep_seen)
+
+
 def test_a_model_that_reads_order_is_given_it():
     """Each user walks along the alphabet from another letter: who knows the last one knows the next one."""
     letters, walks = "abcdefgh", [(start, 6 + start % 3) for start in range(8)]
@@ -261,13 +278,14 @@ def timed(gaps):
 
 
 def test_sessions_begin_after_the_longest_pauses_and_the_report_splits_by_them():
-    gaps = [10] * 20 + [5000] + [10] * 20 + [9000] + [10] * 20 + [9000] + [10] * 3
+    """99 in 100 pauses are no longer than 5,000 seconds; there are levels of shorter sessions too."""
+    gaps = [10] * 148 + [100] * 44 + [5000] * 7 + [10, 100, 90_000, 5000, 10]
     train, test = palate.split_last(timed(gaps), 6)
     rec = palate.Popularity().fit(train, progress=False)
     events = events_of(rec, test)
     gap, begins = session_starts(rec.model, events)
-    assert gap == 9000 or gap == 5000 or gap == 10
-    by_pause = [pause > gap for pause in gaps[-6:]]
+    by_pause = [pause > 5000 for pause in gaps[-6:]]
+    assert gap == 5000 and sum(by_pause) == 1
     np.testing.assert_array_equal(begins, by_pause * 2)
     report = palate.evaluate(rec, test, next_item=True, n_bootstrap=20)
     sizes = report.session_sizes

@@ -52,6 +52,7 @@ def files():
         (palate.Neighbors(), stars),
         (palate.ImplicitALS(n_factors=2), likes),
         (palate.EASE(), likes),
+        (palate.Sequence(k=2), likes),
         (palate.Neighbors(by="users"), likes),
         (palate.BPR(n_factors=2, n_epochs=2), likes),
         (palate.Popularity(), likes),

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import palate
 from palate.data.rows import CompressedRows
-from palate.errors import DataError, OptionError
+from palate.errors import DataError, OptionError, TamperedModelError
 from palate.models.fading import Fading
 from palate.recipes.baselines import Popularity
+from palate.storing import container
 
 DAY = 86_400
 N_USERS, N_ITEMS = 40, 12
@@ -245,6 +246,16 @@ def test_an_update_weighs_as_if_the_histories_had_been_learned(recipe):
         np.testing.assert_allclose(known["score"], told["score"], rtol=1e-4)
 
 
+def test_a_table_of_new_users_leaves_histories_in_their_order():
+    users = {"user": sorted(set(frame()["user"])), "job": ["cook", "clerk"] * (N_USERS // 2)}
+    rec = palate.ImplicitALS(n_factors=4, recency=3).fit(choices().with_users(users), progress=False)
+    more = rec.update(users={"user": ["new"], "job": ["cook"]})
+    assert more.n_users == N_USERS + 1
+    np.testing.assert_array_equal(more.model.history.indices, rec.model.history.indices)
+    np.testing.assert_array_equal(more.model.history.times, rec.model.history.times)
+    assert more.recommend("u05").equals(rec.recommend("u05"))
+
+
 def test_an_update_of_a_model_that_goes_by_age_needs_times():
     rec = palate.EASE(half_life="9d").fit(choices(), progress=False)
     with pytest.raises(DataError, match="have no times"):
@@ -356,3 +367,57 @@ def test_events_of_long_ago_count_next_to_nothing_and_break_nothing(recipe):
 
 def test_an_empty_history_has_no_weights():
     assert len(Fading(2.0).weights(CompressedRows.empty(3))) == 0
+
+
+# ---- files
+
+
+@pytest.mark.parametrize(
+    "fading", [{"recency": -1}, {"recency": 0}, {"half_life": -5.0}, {"other": 1}, {"recency": "much"}, [1]], ids=str
+)
+@pytest.mark.parametrize("recipe", [WEIGHED[0], WEIGHED[2], WEIGHED[4], palate.Popularity()], ids=by_label)
+def test_a_file_with_a_fading_that_cannot_be_is_refused(recipe, fading, tmp_path):
+    path = tmp_path / "m.palate"
+    recipe.with_options({"recency": 3}).fit(choices(), progress=False).save(path)
+    tensors, header = container.read(path)
+    place = header["factors"]
+    (where,) = {"histories", "implicit", "popular"} & set(place)
+    if where == "popular":
+        place["popular"] = fading
+    else:
+        place[where]["fading"] = fading
+    container.write(path, tensors, header)
+    with pytest.raises(TamperedModelError):
+        palate.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda times: times[::-1],
+        lambda times: times[:-1],
+        lambda times: times.astype(np.int32),
+        lambda times: times.astype(np.float64),
+        lambda times: times.reshape(1, -1),
+    ],
+)
+def test_a_file_with_times_that_cannot_be_is_refused(change, tmp_path):
+    path = tmp_path / "m.palate"
+    palate.EASE(weight_decay=5.0, half_life="9d").fit(choices(), progress=False).save(path)
+    tensors, header = container.read(path)
+    changed = {**tensors, "history.times": np.ascontiguousarray(change(tensors["history.times"]))}
+    container.write(path, changed, header)
+    with pytest.raises(TamperedModelError):
+        palate.load(path)
+
+
+def test_a_file_of_before_has_neither_times_nor_fading(tmp_path):
+    path = tmp_path / "m.palate"
+    rec = palate.EASE(weight_decay=5.0).fit(choices(), progress=False)
+    rec.save(path)
+    tensors, header = container.read(path)
+    assert "fading" not in header["factors"]["histories"]
+    container.write(path, {name: one for name, one in tensors.items() if name != "history.times"}, header)
+    old = palate.load(path)
+    assert old.model.history.times is None
+    assert old.recommend("u05", recent=3).equals(rec.recommend("u05", recent=3))

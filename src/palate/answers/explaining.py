@@ -14,6 +14,7 @@ rating. Where a sigmoid keeps predictions in a range, the problem is linearised 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +30,7 @@ from palate.data.vocabulary import Label
 from palate.errors import OptionError
 from palate.models.blend import BlendedFactors
 from palate.models.factors import Codes, Doubles, Factors, as_partner
+from palate.models.fading import NO_FADING
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit_links import LinkedFactors
 from palate.models.model import Model, UserRows
@@ -115,9 +117,11 @@ def _reasons(model: Model, history: CompressedRows, shares: Doubles, titles: Tit
     if model.kind == "implicit" and history.weights is not None:
         values = history.weights
     labels = model.item_vocabulary.decode(rated).tolist()
+    fading = getattr(model.factors, "fading", NO_FADING)
+    later: Iterable[int | None] = [None] * len(rated) if fading.is_none else range(len(rated) - 1, -1, -1)
     reasons = [
-        Reason(label, None if titles is None else titles[code], float(value), float(share))
-        for label, code, value, share in zip(labels, rated, values, shares, strict=True)
+        Reason(label, None if titles is None else titles[code], float(value), float(share), behind)
+        for label, code, value, share, behind in zip(labels, rated, values, shares, later, strict=True)
     ]
     return sorted(reasons, key=lambda reason: -abs(reason.contribution))
 

@@ -51,7 +51,15 @@ def with_described(model: Model, given: Ratings) -> Model:
     model = _with_others(model, given.item_vocabulary, given.item_table)
     if given.user_table is None or unrated_of(model.user_info) == "drop":
         return model
-    return _with_others(model.transposed(), given.user_vocabulary, given.user_table).transposed()
+    turned = _with_others(model.transposed(), given.user_vocabulary, given.user_table).transposed()
+    return replace(turned, history=_in_their_order(model, turned))
+
+
+def _in_their_order(model: Model, larger: Model) -> CompressedRows:
+    """The history of a model for a larger one, whose new users have none: two transpositions lose the order of rows."""
+    n_new = len(larger.user_vocabulary) - len(model.user_vocabulary)
+    ends = np.full(n_new, model.history.indptr[-1])
+    return replace(model.history, indptr=np.concatenate([model.history.indptr, ends]))
 
 
 def _with_others(model: Model, given: Vocabulary, table: pl.DataFrame | None) -> Model:

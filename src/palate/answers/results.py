@@ -92,12 +92,15 @@ class Reason(NamedTuple):
         title (str or None): Its title, where the model has titles.
         rating (float): The rating. Of implicit feedback, how often the item was chosen (1 where there are no counts).
         contribution (float): How far this rating moves the prediction, in units of the prediction.
+        later (int or None, default None): In models that weigh events by their order or age: how many later events the
+            user has; 0 for the last.
     """
 
     item: Any
     title: str | None
     rating: float
     contribution: float
+    later: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,8 @@ class Explanation:
         if self.kind == "explicit":
             return f"rated {name} {reason.rating:g}"
         has_counts = any(other.rating != 1 for other in self.because)
-        return f"chose {name} ({reason.rating:g})" if has_counts else f"chose {name}"
+        chose = f"chose {name} ({reason.rating:g})" if has_counts else f"chose {name}"
+        return chose if reason.later is None else f"{chose}, {_place(reason.later)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as plain values, ready for JSON.
@@ -193,7 +197,10 @@ class Explanation:
             "title": self.title,
             "prediction": self.prediction,
             "parts": self.parts,
-            "because": [reason._asdict() for reason in self.because],
+            "because": [
+                {name: value for name, value in reason._asdict().items() if name != "later" or value is not None}
+                for reason in self.because
+            ],
             "known": self.known,
             "rest": self.rest,
             "kind": self.kind,
@@ -266,6 +273,11 @@ def aligned(rows: Sequence[Sequence[str]], just: Callable[[str, int], str] = str
     """Lines of text in which the cells of each column stand below each other. No row is longer than the first."""
     widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(len(rows[0]))]
     return ["  ".join(map(just, row, widths)).rstrip() for row in rows]
+
+
+def _place(later: int) -> str:
+    """Where an event stands that so many have followed."""
+    return f"{later} before the last" if later else "the last"
 
 
 def _cell(known: float, predicted: float, decimals: int) -> str:

@@ -30,7 +30,7 @@ def matched(path: Path, rec: Recommender) -> Match:
 def recommended(rec: Recommender, found: Match, options: Mapping[str, Any]) -> pl.DataFrame:
     """Return recommendations for the person; what was matched is left out, rated or not, unless keep_seen is given."""
     exclude = options.get("exclude", ())
-    keep_seen = rec.model.keeps_seen if options["keep_seen"] is None else options["keep_seen"]
+    keep_seen = rec.model.factors.keeps_seen if options["keep_seen"] is None else options["keep_seen"]
     if not keep_seen and isinstance(exclude, list | tuple):
         options = {**options, "exclude": [*exclude, *found.seen]}
     frame: pl.DataFrame = rec.fold_in(found.ratings).recommend(**options)

@@ -21,11 +21,10 @@ from palate.evaluation.budget import of_some_users
 from palate.evaluation.next_items import evaluate_next_items
 from palate.evaluation.resampling import Doubles
 from palate.options import check_flags
-from palate.recipes import EASE, RECIPES, Popularity, SparseEASE
+from palate.recipes import EASE, Popularity, Sequence, SparseEASE
 from palate.recipes.base import Recipe
 
-AWARE = "Sequence"  # the recipe that reads order
-EVENTS = 150_000  # of the users whose last events are looked at
+EVENTS = 100_000  # of the users whose last events are looked at
 MIN_USERS = 100  # with a last event; with fewer nothing is said
 MAX_DENSE = 3000  # items of a dense EASE that takes no more than a second or two
 DOUBT = 2.0  # standard errors by which the other must be better
@@ -91,10 +90,7 @@ def order_finding(ratings: Ratings, aware: Recipe | None = None) -> Finding | No
 
     aware: a recipe that reads order; Sequence() by default.
     """
-    if aware is None:
-        if AWARE not in RECIPES:
-            return None
-        aware = RECIPES[AWARE]()
+    aware = Sequence() if aware is None else aware
     inner, last = split_last(of_some_users(ratings, EVENTS))
     if len(last) < MIN_USERS:
         return None

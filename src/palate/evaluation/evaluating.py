@@ -90,7 +90,7 @@ def evaluate(
         where (str or polars expression, default None): The same with a condition on the item table, as in
             Recommender.recommend.
         keep_seen (bool or None, default None): Make lists of seen items too, for data where users choose again. None:
-            no; with next_item=True as the model says, and a model that knows no order says no.
+            as the model says; only a Sequence that has found users to come back to items says yes.
         max_per (mapping, default None): Make lists with at most so many items of each value of a column, as in
             Recommender.recommend.
         diversity (float, default 0.0): Make lists with this dial, as in Recommender.recommend. With a dial or max_per
@@ -167,7 +167,7 @@ def evaluate(
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")
-        options = RecommendOptions(keep_seen=bool(keep_seen), seed=seed, **lists)
+        options = RecommendOptions(keep_seen=keep_seen, seed=seed, **lists)
         return evaluate_rankings(recommender, test, ks, attribute=attribute, options=options, inverse=inverse, **shared)
     check_attribute(test, attribute)
     if keep_seen or _given(lists):

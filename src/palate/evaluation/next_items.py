@@ -177,7 +177,7 @@ def evaluate_next_items(
 ) -> NextItemReport:
     """Return the report on the next items of implicit test ratings; see evaluate()."""
     model = recommender.model
-    keeps = model.keeps_seen if keep_seen is None else keep_seen
+    keeps = model.factors.keeps_seen if keep_seen is None else keep_seen
     events = events_of(recommender, test)
     resample = Resample(len(events.users), n_bootstrap, seed)
     ranks, was_seen = rank_next(model, events, keep_seen=keeps)

@@ -143,6 +143,11 @@ class Factors:
         return cls(**{part.name: getattr(factors, part.name) for part in fields(Factors)}, **more)
 
     @property
+    def keeps_seen(self) -> bool:
+        """Whether the items of a user's history are ranked too, where a question leaves that open."""
+        return False
+
+    @property
     def is_linear(self) -> bool:
         """True if scores are ratings."""
         return self.y_range is None and self.steps is None

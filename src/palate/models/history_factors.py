@@ -135,10 +135,15 @@ class HistoryFactors(Factors):
 
     def user_scores(self) -> Floats:
         """Scores of every item for every user, (n_users, n_items)."""
-        scores = super().raw_scores(self.users)
-        scores += self.history_scores(self.history, self.signals(self.history, self.users))
+        scores = self.history_scores(self.history, self.signals(self.history, self.users))
+        if self.damping is not None:  # choices have no biases
+            scores += super().raw_scores(self.users)
         scores[self.history.counts == 0] += self.cold_start_scores(slice(None))
         return scores
+
+    def fold_in(self, histories: CompressedRows) -> Floats:
+        """The biases of new users from their ratings, (n_rows, 1); 0 for choices."""
+        return super().fold_in(histories) if self.damping is not None else np.zeros((histories.n_rows, 1), np.float32)
 
     def scores(self, vectors: Floats) -> Floats:
         """Not available: scores need histories, not vectors. Use user_scores()."""

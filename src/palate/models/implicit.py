@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 
 from palate.data.rows import CompressedRows, row_codes
+from palate.errors import OptionError
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.models.fading import NO_FADING, Fading
@@ -79,8 +80,8 @@ def weighted_choices(
     mean_counts: Doubles | None = None,
     fading: Fading = NO_FADING,
 ) -> CompressedRows:
-    """Return choices weighted by their confidence in place of their count; see choice_signals()."""
-    return replace(histories, weights=choice_signals(histories, confidence, mean_counts, fading))
+    """Return choices weighted by their confidence in place of their count; see choice_signals(). Times are left out."""
+    return replace(histories, weights=choice_signals(histories, confidence, mean_counts, fading), times=None)
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,12 @@ class ImplicitFactors(Factors):
         return weighted_choices(histories, self.confidence, self.mean_counts, self.fading)
 
     def faded(self, fading: Fading) -> Self:
-        """Return factors that fold in with this fading, whatever they learned with."""
+        """Return factors that fold in with this fading, whatever they learned with.
+
+        Raises OptionError in a transposed model: those who chose an item are in no order.
+        """
+        if self.mean_counts is not None:
+            raise OptionError("recent= weighs what a user chose, in order; those who chose an item are in none.")
         return replace(self, fading=fading)
 
     @property

@@ -24,6 +24,8 @@ from palate.models.history_factors import HistoryFactors, to_dense
 from palate.models.regression import Regression
 from palate.models.row_blocks import row_blocks
 
+SMALL_SHARE = 4  # histories of so few entries, times this, as there are items take only the rows of weights they need
+
 
 @dataclass(frozen=True)
 class ItemWeights(HistoryFactors):
@@ -56,10 +58,14 @@ class ItemWeights(HistoryFactors):
 
     def _times(self, histories: CompressedRows, signals: Floats | None) -> Floats:
         """X B, (n_rows, n_items), where X holds the signals, or the weights; None for 1 everywhere."""
-        rows, weights = (histories.indptr, histories.indices, signals), self.weights
-        if isinstance(weights, CompressedRows):
-            return multiply_sparse(*rows, weights.indptr, weights.indices, weights.values, len(self.items))
-        return multiply_wide(*rows, weights)
+        indptr, indices, weights = histories.indptr, histories.indices, self.weights
+        if not isinstance(weights, CompressedRows):
+            return multiply_wide(indptr, indices, signals, weights)
+        if SMALL_SHARE * len(indices) < len(self.items):  # the kernel reads all rows that it is given, to check them
+            weights, indices = take_rows(weights, indices), np.arange(len(indices), dtype=np.int32)
+        return multiply_sparse(
+            indptr, indices, signals, weights.indptr, weights.indices, weights.values, len(self.items)
+        )
 
     def contributions(self, history: CompressedRows, signals: Floats | None, item_code: int) -> Doubles:
         """The contribution of each entry of one history to the score of an item, (n,)."""

@@ -30,7 +30,6 @@ from palate.models.implicit_links import LinkedFactors, folded
 from palate.models.ordinal import latent_deviation
 from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
-from palate.models.sequences import SequenceWeights
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
 
@@ -173,11 +172,6 @@ class Model:
         """The range that predictions are clipped to: the rating range, or no limits if scores only rank."""
         return self.limits if self.predicts_ratings else (-np.inf, np.inf)
 
-    @property
-    def keeps_seen(self) -> bool:
-        """Whether the items of a user's history are ranked too, where the question leaves it open."""
-        return isinstance(self.factors, SequenceWeights) and self.factors.keeps_seen
-
     @cached_property
     def item_titles(self) -> Titles | None:
         """The titles of the items; None without a title column, or if the model is transposed."""
@@ -194,7 +188,7 @@ class Model:
         digest = hashlib.sha256()
         for vocabulary in (self.user_vocabulary, self.item_vocabulary):
             digest.update(repr(vocabulary.labels.tolist()).encode())
-        by_item = transpose_rows(self.history, len(self.item_vocabulary))
+        by_item = transpose_rows(replace(self.history, times=None), len(self.item_vocabulary))
         rows = transpose_rows(by_item, len(self.user_vocabulary))  # transposed twice: each user's items in rising order
         for array in (rows.indptr, rows.indices, rows.values, rows.weights):
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)

@@ -75,7 +75,7 @@ class BPR(Recipe):
 
     To the first two is added weight_decay (|p_u|^2 + |q_i|^2 + b_i^2 + |q_j|^2 + b_j^2), for many negatives their mean.
     The learning rate rises for a quarter of the epochs and then falls to 0. Counts of choices are ignored, except
-    that a choice of weight 0 is left out.
+    that a choice of weight 0 is left out, and so is their order: there is no recency, and recommend() refuses recent=.
 
     predict() gives the score, which only ranks. fold_in() finds the vector of a new user that minimises the loss; items
     cannot be folded in. explain() shares out a score among the user's choices: exactly for fold-in users, and

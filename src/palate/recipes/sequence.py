@@ -59,17 +59,17 @@ class Sequence(Recipe):
     In catalogues of more than 5,000 items each item is regressed on the 120 items that come before it most.
     update() changes the histories of users, and gives items that are new since the fit weights; other weights stay.
 
-    What is not given is chosen on the last events of 2,000 users of the training data, hidden from the rest; where
+    What is not given is chosen on the last events of 1,500 users of the training data, hidden from the rest; where
     fewer than 100 users have three events, it is a recency of 2, a weight_decay of 300 and a similarity of 0.1. The
     fit's training says what was taken.
 
     Parameters:
         recency (float or None, default None): The number of later events after which an event counts half, above 0.
-            None: chosen from 0.5, 1, 2, ... 64.
+            None: chosen from 0.5, 1, 2, ... 256.
         weight_decay (float or None, default None): Regularisation of transition weights, above 0, in events. None:
             chosen from 100 and 300.
         similarity (float or None, default None): The share of the weights of EASE, 0 or more. None: chosen from 0,
-            0.03, 0.1, 0.3 and 1.
+            0.03, 0.1, 0.3, 1 and 3.
         keep_seen (bool or None, default None): Whether users come back to items, so that recommend() leaves none of a
             history out, unless keep_seen=False. None: if that finds more of the hidden events.
         dropout (float, default 0.33): Learn as if each event of a past were hidden with this probability; 0 to 0.99.

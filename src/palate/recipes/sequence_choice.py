@@ -1,21 +1,30 @@
 """The settings of Sequence that are not given: those that best rank the last events of users, hidden from the rest.
 
-The last event of a sample of users is hidden, weights on small supports are learned from all other events, and each
-hidden event is ranked among all items. First the recency is chosen, by steps of a factor of two as long as they help,
-then the weight decay and the share of similarity at that recency. Whether users come back to items is decided by
-whether ranking the items of a history too finds more of the hidden events.
+The last events of a sample of users are hidden, three at most and no more than a third; weights on small supports are
+learned from all other events; and the item of each hidden event is ranked among all, after all events before it. First
+the recency is chosen, by steps of a factor of two as long as they help, then the weight decay and the share of
+similarity at that recency. Whether users come back to items is decided by whether ranking the items of a history too
+finds more of the hidden events.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows, distinct, row_codes, rows_of_entries, take_rows, transpose_rows
+from palate.data.rows import (
+    CompressedRows,
+    distinct,
+    pointers_of,
+    row_codes,
+    rows_of_entries,
+    take_rows,
+    transpose_rows,
+)
 from palate.kernels import has_repeats, multiply_sparse, rank_targets_of
 from palate.models.factors import Codes, Doubles, Floats
 from palate.models.fading import Fading
@@ -23,12 +32,13 @@ from palate.models.item_supports import SparseGram, by_popularity, rising
 from palate.models.transitions import Transitions, by_place
 from palate.recipes.hidden import MIN_USERS, blocks
 
-RECENCY, MIN_RECENCY, MAX_RECENCY = 2.0, 0.5, 64.0
+RECENCY, MIN_RECENCY, MAX_RECENCY = 2.0, 0.5, 256.0
 DECAYS = (100.0, 300.0)
-SIMILARITIES = (0.1, 0.0, 0.03, 0.3, 1.0)
+SIMILARITIES = (0.1, 0.0, 0.03, 0.3, 1.0, 3.0)
 USUAL_DECAY, USUAL_SIMILARITY = 300.0, 0.1  # where nothing can be tried, and while the recency is chosen
-N_USERS = 2000  # whose last events are hidden
-MIN_EVENTS = 3  # of such a user
+N_USERS = 1500  # whose last events are hidden,
+N_HIDDEN = 3  # so many at most,
+MIN_EVENTS = 3  # and one of each so many
 MAX_EVENTS = 200_000  # of the users from whom weights are learned here
 SMALL, SHORT = 40, 32  # items of a support, and events that a past reaches back, here
 K = 10  # of the NDCG
@@ -88,12 +98,12 @@ def choose(events: CompressedRows, n_items: int, given: Given) -> Settings:
 
 @dataclass(frozen=True)
 class Trial:
-    """Learns from the events that are not hidden, and ranks those that are."""
+    """Learns from the events that are not hidden, and ranks those that are, each after all events before it."""
 
     rest: CompressedRows
     n_items: int
-    users: Codes  # whose last events are hidden
-    targets: Codes  # their items, one each
+    pasts: CompressedRows  # a row for each hidden event
+    targets: Codes  # the items of the hidden events, one each
     given: Given
     learned: dict[tuple[float, float], CompressedRows] = field(default_factory=dict)  # by recency and weight decay
 
@@ -105,18 +115,21 @@ class Trial:
             return None
         rng = np.random.Generator(np.random.Philox(0))
         drawn = rng.permutation(eligible)
-        n_learned = np.searchsorted(np.cumsum(events.counts[drawn]), MAX_EVENTS)
+        n_learned = int(np.searchsorted(np.cumsum(events.counts[drawn]), MAX_EVENTS))
         events = take_rows(events, np.sort(drawn[: max(n_learned, MIN_USERS)]))
-        users = np.sort(rng.permutation(events.n_rows)[:N_USERS]).astype(np.int32)
-        last = events.indptr[users + 1] - 1
-        is_hidden = np.zeros(len(events.indices), bool)
-        is_hidden[last] = True
-        rest, targets = rows_of_entries(events, ~is_hidden), events.indices[last]
+        n_hidden = np.minimum(events.counts // MIN_EVENTS, N_HIDDEN)
+        n_hidden[rng.permutation(events.n_rows)[N_USERS:]] = 0
+        owners = row_codes(events)
+        at = np.flatnonzero(np.arange(len(owners)) >= (events.indptr[1:] - n_hidden)[owners])
+        is_hidden = np.zeros(len(owners), bool)
+        is_hidden[at] = True
+        rest = rows_of_entries(events, ~is_hidden)
         chosen = by_popularity(rest.indices)
-        is_known = np.isin(targets, chosen)  # others cannot be found
-        place = np.zeros(n_items, np.int32)
+        place = np.full(n_items, -1, np.int32)
         place[chosen] = np.arange(len(chosen), dtype=np.int32)
-        return cls(by_place(rest, chosen), len(chosen), users[is_known], place[targets[is_known]], given)
+        at = at[place[events.indices[at]] >= 0]  # others cannot be found
+        pasts = _known(_pasts(events, at, owners), place)
+        return cls(by_place(rest, chosen), len(chosen), pasts, place[events.indices[at]], given)
 
     def best_recency(self, usual: Settings) -> float:
         """The recency to which steps of a factor of two lead, as long as they help."""
@@ -141,17 +154,16 @@ class Trial:
 
     def ndcg(self, settings: Settings, similarities: tuple[float, ...]) -> Doubles:
         """The mean NDCG@10 of the hidden events for each share of similarity, (n_similarities,)."""
-        weights, rows = self._weights(settings), take_rows(self.rest, self.users)
-        signals = Fading(settings.recency).weights(rows)
-        rows = rows_with(rows, signals)
+        weights, signals = self._weights(settings), Fading(settings.recency).weights(self.pasts)
+        rows = self.pasts if signals is None else replace(self.pasts, values=signals)
         gains = np.zeros(len(similarities))
-        for block in blocks(len(self.users), self.n_items):
+        for block in blocks(rows.n_rows, self.n_items):
             some = take_rows(rows, block)
             scores, similar = (self._times(some, B) for B in (weights, self._similarity))
             for at, share in enumerate(similarities):
                 ranks = self._ranks(scores + np.float32(share) * similar if share else scores, some, block, settings)
                 gains[at] += (np.where(ranks <= K, 1 / np.log2(1.0 + ranks), 0)).sum()
-        return gains / len(self.users)
+        return gains / max(rows.n_rows, 1)
 
     def _weights(self, settings: Settings) -> CompressedRows:
         """Transition weights on small supports, rows of the items they come from."""
@@ -197,6 +209,15 @@ class Trial:
         return np.where(is_seen, self.n_items, ranks)
 
 
-def rows_with(rows: CompressedRows, values: Floats | None) -> CompressedRows:
-    """Rows with other values; None: as they are."""
-    return rows if values is None else CompressedRows(rows.indptr, rows.indices, values, None)
+def _pasts(events: CompressedRows, at: NDArray[np.int64], owners: Codes) -> CompressedRows:
+    """The events before each of some, a row each. owners: the user of each event."""
+    starts = events.indptr[owners[at]]
+    indptr = pointers_of(at - starts)
+    entries = np.repeat(starts - indptr[:-1], at - starts) + np.arange(indptr[-1])
+    return CompressedRows(indptr, events.indices[entries], events.values[entries], None)
+
+
+def _known(rows: CompressedRows, place: Codes) -> CompressedRows:
+    """Rows with items by place, those without a place left out."""
+    kept = rows_of_entries(rows, place[rows.indices] >= 0)
+    return replace(kept, indices=place[kept.indices])

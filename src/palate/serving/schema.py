@@ -134,6 +134,7 @@ class Reason(Struct, omit_defaults=True, gc=False):
     title: str | None
     rating: float
     contribution: float
+    later: int | None = None
 
 
 class Recommended(Struct, gc=False):

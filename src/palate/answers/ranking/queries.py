@@ -113,7 +113,7 @@ def query_of(
     return Query(
         n=min(int(options.n), len(allowed)),
         allowed=allowed,
-        keep_seen=model.keeps_seen if options.keep_seen is None else bool(options.keep_seen),
+        keep_seen=model.factors.keeps_seen if options.keep_seen is None else bool(options.keep_seen),
         by=options.by,
         level=float(options.level),
         seed=int(options.seed),
