@@ -333,9 +333,9 @@ class Recommender:
                 its columns as in `where`, whose high values are lifted; true is lifted, false is not. {"margin": 0.2,
                 "year >= 2020": 0.1} says how much, from -1 to 1 (one alone counts 0.3). Missing values are not lifted.
             recent (number, str or timedelta, default None): Weigh what users chose: with a number, a choice with k
-                later ones counts 0.5^(k / recent); with a time such as "30d", one that is so much older than the user's
-                last counts half. It takes the place of the recency and half_life of the fit. For EASE, SparseEASE,
-                ImplicitALS, Neighbors fitted to implicit feedback, and blends of these.
+                later ones counts 1 / (1 + k / recent); with a time such as "30d", one that is so much older than the
+                user's last counts half. It takes the place of the recency and half_life of the fit. For EASE,
+                SparseEASE, ImplicitALS, Neighbors fitted to implicit feedback, and blends of these.
             session (list of labels, default None): Recommend to somebody unknown, in place of users, who has just
                 chosen these items, oldest first; as fold_in(session) does. For models of implicit feedback.
 

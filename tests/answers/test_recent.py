@@ -46,7 +46,7 @@ def own(rec, user):
 
 def weights_by_hand(recent, times):
     if isinstance(recent, int | float):
-        return 0.5 ** (np.arange(len(times))[::-1] / recent)
+        return 1 / (1 + np.arange(len(times))[::-1] / recent)
     return 0.5 ** ((times[-1] - np.array(times)) / (20 * DAY))
 
 

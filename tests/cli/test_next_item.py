@@ -83,7 +83,24 @@ def test_tune_goes_by_the_next_item(here):
     assert "--split last --next-item" in told["command"]
 
 
+def test_check_looks_at_order_where_it_is_asked_to(here):
+    rng = np.random.default_rng(0)
+    walks = pl.DataFrame({
+        "user": np.repeat(np.arange(120), 8),
+        "item": ((rng.integers(0, 30, 120)[:, None] + np.arange(8)) % 30).ravel(),
+        "time": np.tile(np.arange(8) * 60, 120),
+    })  # fmt: skip
+    walks.write_csv(here / "walks.csv")
+    walks.drop("time").write_csv(here / "walks-in-rows.csv")
+    for args, is_told in ((("walks.csv",), True), (("walks.csv", "--no-order"), False),
+                          (("walks-in-rows.csv",), False), (("walks-in-rows.csv", "--order"), True)):  # fmt: skip
+        told = parsed("check", *args, "--kind", "implicit", cwd=here)
+        says = [finding["says"] for finding in told["findings"] if finding["name"] == "order"]
+        assert len(says) == is_told and all(text.startswith("Order matters: order-aware ") for text in says)
+
+
 REFUSED = {
+    ("check", "stars.csv", "--order"): "--order looks at the order of choices, and these are ratings",
     ("compare", "plays.csv", "--kind", "implicit", "--next-item", "--split", "random"): "add --split last, or time",
     ("compare", "plays.csv", "--kind", "implicit", "--next-item", "--test", "0.1"): "add --split last, or time",
     ("compare", "plays.csv", "--kind", "implicit", "--split", "last", "--test", "0.1"): "leave out --test",

@@ -507,7 +507,7 @@ def test_recipes_are_compared_by_the_next_item(whole, tmp_path):
 def test_a_comparison_says_that_it_saw_what_came_later():
     rng = np.random.default_rng(0)
     columns = {"user": rng.integers(0, 20, 300), "item": rng.integers(0, 15, 300), "rating": rng.integers(1, 6, 300)}
-    ratings = palate.read(columns | {"time": np.arange(300)}, duplicates="last")
+    ratings = palate.read(columns | {"time": np.arange(300) // 30}, duplicates="last")
     train, test = palate.split_random(ratings, test=0.3, seed=0)
     found = compare(train, test, ["Mean"], n_bootstrap=5)
     newest = {user: train.times[train.user_codes == user].max(initial=-1) for user in range(20)}

@@ -59,6 +59,15 @@ def test_a_recipe_that_is_no_better_is_told_so():
     assert order_finding(walks(), palate.EASE()).says.startswith("Order does not matter here")
 
 
+def test_two_standard_errors_decide():
+    blind, gains = np.full(400, 0.25), np.where(np.arange(400) % 2, 0.5, -0.5)
+    error = gains.std(ddof=1) / 20
+    for gain, begins in ((1.9 * error, "Order does not matter here: "), (2.1 * error, "Order matters: ")):
+        says = doctor._told(doctor.Foreseen("A", blind + gain + gains), doctor.Foreseen("B", blind)).says
+        assert says.startswith(f"{begins}order-aware {0.25 + gain:.3f}, order-blind 0.250 NDCG@10 on the last items")
+        assert says.endswith(f"of 400 users (A and B; difference {gain:.3f}, standard error {error:.3f}).")
+
+
 @pytest.mark.usefixtures("with_toy")
 def test_only_choices_with_an_order_are_looked_at():
     assert "order" in palate.check(walks())
@@ -81,6 +90,7 @@ def test_only_choices_with_an_order_are_looked_at():
 @pytest.mark.usefixtures("with_toy")
 def test_hostile_ratings_say_nothing_of_order():
     assert "order" not in palate.check(walks(n_users=99))  # too few users
+    assert "order" in palate.check(walks(n_users=100))
     assert "order" not in palate.check(walks(n=1))  # nobody has two events
     assert "order" not in palate.check(walks()[:0])
     assert palate.check({"user": [1, "a"], "item": [1, 2]}, kind="implicit").worst == "problem"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import palate
 from helpers.ordered import Ordered
+from palate.answers.observed import attributes_of
 from palate.errors import DataError, OptionError
 from palate.evaluation.events import blocks_of, events_of, history_before, session_starts
 from palate.evaluation.next_items import EventMeasures, NextItemReport, rank_next
@@ -29,7 +30,7 @@ RECIPES = [
 ]
 
 
-def choices(n_users=12, n_items=15, n=100, seed=0, *, times=True, counts=False, repeats=False):
+def choices(n_users=12, n_items=15, n=100, seed=0, *, times=True, counts=False, repeats=False, n_times=400):
     """Choices of users u00, u01, ... of items i00, i01, ...; the rows in no order of users or times."""
     rng = np.random.default_rng(seed)
     cells = rng.choice(n_users * n_items, n, replace=repeats)
@@ -37,7 +38,7 @@ def choices(n_users=12, n_items=15, n=100, seed=0, *, times=True, counts=False, 
         "user": [f"u{cell // n_items:02}" for cell in cells],
         "item": [f"i{int((cell % n_items) ** 2 / n_items):02}" for cell in cells],  # some items are chosen more
     }
-    columns |= {"time": rng.integers(0, 400, n) * 1000} if times else {}
+    columns |= {"time": rng.integers(0, n_times, n) * 1000} if times else {}
     columns |= {"plays": rng.integers(1, 5, n)} if counts else {}
     return palate.read(columns, kind="implicit", duplicates="keep" if repeats else "sum")
 
@@ -89,6 +90,7 @@ def check(rec, train, test, **options):
         expected = slow_measures(ranks, k)
         assert (report[f"hit_rate@{k}"], report[f"ndcg@{k}"], report["mrr"]) == pytest.approx(expected)
     assert report.n == len(test) == sum(map(len, ranks.values()))
+    assert report.n_unknown == len(set(ranks) - set(in_order(train)))
     assert report.n_missed == sum(rank == 0 for own in ranks.values() for rank in own)
     return report
 
@@ -156,21 +158,20 @@ def test_a_user_table_counts_for_users_who_are_folded_in():
     ratings = choices().with_users({"user": [f"u{n:02}" for n in range(12)], "town": ["a", "b", "c", "d"] * 3})
     train, test = palate.split_last(ratings, 2)
     rec = palate.ImplicitALS(n_factors=2, n_sweeps=3).fit(train, progress=False)
-    assert rec.model.attributes_of(np.array([3, -1]))[0]["town"] == "d"
-    second = []
+    assert attributes_of(rec.model, np.array([3, -1]))[0]["town"] == "d"
+    places, vectors, without = [], [], []
     for user, (first, then) in in_order(test).items():
-        past = [item for item, *_ in in_order(train)[user]] + [first[0]]
+        past = {item: count for item, count, _ in [*in_order(train)[user], first]}
         folded = rec.fold_in(past, features={"town": "abcd"[int(user[1:]) % 4]})
-        second.append(folded.recommend(n=rec.n_items)["item"].to_list().index(then[0]) + 1)
+        places.append(folded.recommend(n=rec.n_items)["item"].to_list().index(then[0]) + 1)
+        vectors.append(folded.vector)
+        without.append(rec.fold_in(past).vector)
     events = events_of(rec, test)
-    ranks = dict(
-        zip(
-            zip(events.owners, events.is_new, strict=True),
-            rank_next(rec.model, events, keep_seen=False)[0],
-            strict=True,
-        )
-    )
-    assert [ranks[user, True] for user in range(12)] == second
+    assert rank_next(rec.model, events, keep_seen=False)[0][events.is_new].tolist() == places
+    _, (block, rows) = blocks_of(rec.model, events)
+    np.testing.assert_array_equal(block, np.flatnonzero(events.is_new))
+    np.testing.assert_allclose(rows.vectors, vectors, atol=1e-5)
+    assert not np.allclose(rows.vectors, without, atol=1e-4)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.booleans(), st.booleans(), st.booleans())
@@ -230,6 +231,20 @@ def test_sequences_with_repeats_are_asked_with_every_event(keep_seen):
     report = palate.evaluate(rec, test, next_item=True, k=4, keep_seen=keep_seen, n_bootstrap=5)
     assert (report["hit_rate@4"], report["ndcg@4"], report["mrr"]) == pytest.approx(slow_measures(ranks, 4))
     assert report.keep_seen == (rec.model.factors.keeps_seen if keep_seen is None else keep_seen)
+
+
+def test_lists_count_an_item_that_was_had_twice_as_one():
+    """AUC, which counts candidates, by hand."""
+    train, test = palate.split_last(choices(n=140, repeats=True), 2)
+    rec = palate.Sequence(recency=2, weight_decay=3, similarity=0).fit(train, progress=False)
+    shares = []
+    for user, events in in_order(test).items():
+        listed = rec.recommend(user, n=rec.n_items, keep_seen=False)["item"].to_list()
+        held = {item for item, *_ in events}
+        others = [place for place, item in enumerate(listed) if item not in held]
+        won = [sum(place > listed.index(item) for place in others) if item in listed else 0 for item in held]
+        shares.append(sum(won) / (len(held) * len(others)))
+    assert palate.evaluate(rec, test, keep_seen=False, n_bootstrap=5)["auc"] == pytest.approx(np.mean(shares), abs=1e-6)
 
 
 def test_a_model_that_reads_order_is_given_it():
@@ -299,7 +314,7 @@ def test_sessions_begin_after_the_longest_pauses_and_the_report_splits_by_them()
 
 
 def test_a_test_part_that_is_not_the_latest_is_told():
-    ratings = choices(n=110)
+    ratings = choices(n=110, n_times=9)  # many events have the same time, and are not older
     train, test = palate.split_within_users(ratings, test=0.2, seed=0)
     rec = palate.Popularity().fit(train, progress=False)
     newest = {user: max(own) for user, own in times_of(train).items()}

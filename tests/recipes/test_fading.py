@@ -49,8 +49,8 @@ def choices(**options):
 def weight(k, age, recency=None, half_life=None):
     """The weight of an event, from its definition."""
     half_life = 20 * DAY if half_life == "20d" else half_life
-    halvings = (0 if recency is None else k / recency) + (0 if half_life is None else age / half_life)
-    return 0.5 ** min(halvings, 40)
+    by_place = 1 if recency is None else 1 / (1 + k / recency)
+    return by_place * (1 if half_life is None else 0.5 ** min(age / half_life, 40))
 
 
 def signals_of(history, **fading):
@@ -108,7 +108,7 @@ def test_weights_are_those_of_a_loop(times, recency, half_life):
 def test_without_times_all_are_as_old_as_the_last():
     one = CompressedRows(np.array([0, 3]), np.arange(3, dtype=np.int32), np.ones(3, np.float32), None)
     assert Fading(half_life=5.0).weights(one) is None
-    np.testing.assert_allclose(Fading(1.0, 5.0).weights(one), [0.25, 0.5, 1])
+    np.testing.assert_allclose(Fading(1.0, 5.0).weights(one), [1 / 3, 0.5, 1])
 
 
 # ---- fits and answers, from the formulas

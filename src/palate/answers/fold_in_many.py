@@ -277,8 +277,9 @@ class FoldIns(Mapping[Any, FoldIn]):
             boost (str, mapping or polars expression, default None): A column, or an expression on columns, whose high
                 values are lifted; {"margin": 0.2} says how much, from -1 to 1.
             recent (number, str or timedelta, default None): Weigh what the user chose: with a number, a choice with k
-                later ones counts 0.5^(k / recent); with a time such as "30d", one that is so much older than the last
-                counts half. It takes the place of the recency and half_life of the fit; models of implicit feedback.
+                later ones counts 1 / (1 + k / recent); with a time such as "30d", one that is so much older than the
+                last counts half. It takes the place of the recency and half_life of the fit; models of implicit
+                feedback.
 
         Returns:
             Frame: A polars frame of user, item, (title,) score and rank, user by user, best first.

@@ -1,8 +1,8 @@
-"""The ratings a model was trained on: a user's history, and a cross table of observed ratings beside predictions."""
+"""What a model was trained on: a user's history and attributes, and a cross table of ratings beside predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,16 @@ def history_frame(model: Model, user: Label) -> Frame:
     if model.kind == "explicit":
         return make_frame(columns | {"rating": values[order]})
     return make_frame(columns if model.history.weights is None else columns | {"count": values[order]})
+
+
+def attributes_of(model: Model, codes: Codes) -> list[Mapping[str, Any]] | None:
+    """What the user table says of users, {column: value} each, as a fold-in takes it; code -1 is unknown.
+
+    None for a model that learned from no table of users.
+    """
+    if model.user_table is None or model.user_info is None or model.user_info.attributes is None:
+        return None
+    return [{} if code < 0 else model.user_table.row(code, named=True) for code in codes.tolist()]
 
 
 def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label] | None) -> CrossTab:

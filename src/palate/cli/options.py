@@ -248,15 +248,9 @@ TURNED_OFF = {"with_time": "--without-time", "keep_seen": "--leave-out-seen"}  #
 
 def for_recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return typed options under the names that recipes use, and as numbers those that may be texts too."""
-    return {
-        PYTHON_NAMES.get(name, name): _number_in(value) if name in ("half_life", "similarity") else value
-        for name, value in given.items()
-    }
-
-
-def _number_in(typed: Any) -> Any:
-    """The number in a text; anything else as it is."""
-    return float(typed) if isinstance(typed, str) and typed.replace(".", "", 1).isdecimal() else typed
+    typed = {name: given[name] for name in ("half_life", "similarity") if name in given}
+    numbers = {name: float(text) for name, text in typed.items() if str(text).replace(".", "", 1).isdecimal()}
+    return {PYTHON_NAMES.get(name, name): value for name, value in {**given, **numbers}.items()}
 
 
 def typed(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.answers.observed import attributes_of
 from palate.data.order import oldest_first
 from palate.data.ratings import Ratings
 from palate.data.rows import (
@@ -115,14 +116,14 @@ def blocks_of(model: Model, events: Events) -> Iterator[tuple[Integers, UserRows
         for part in np.split(chosen, cuts):
             for start in range(0, len(part), by_scores):
                 block = part[start : start + by_scores]
-                yield (
-                    block,
-                    _folded(model, events, block) if is_new else model.user_rows(events.users[events.owners[block]]),
-                )
+                yield block, _user_rows(model, events, block, is_new=is_new)
 
 
-def _folded(model: Model, events: Events, block: Integers) -> UserRows:
-    return model.fold_in(history_before(model, events, block), model.attributes_of(events.users[events.owners[block]]))
+def _user_rows(model: Model, events: Events, block: Integers, *, is_new: bool) -> UserRows:
+    users = events.users[events.owners[block]]
+    if not is_new:
+        return model.user_rows(users)
+    return model.fold_in(history_before(model, events, block), attributes_of(model, users))
 
 
 def history_before(model: Model, events: Events, block: Integers) -> CompressedRows:

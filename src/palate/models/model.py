@@ -399,15 +399,6 @@ class Model:
         vectors[is_blank] = self.factors.user_prior.mean  # as in predictions; the projection gives nearly the same
         return UserRows(codes, vectors, history, lambda: posterior.solve(weighted, features, draw=True), features)
 
-    def attributes_of(self, codes: Codes) -> list[Mapping[str, Any]] | None:
-        """Return what the user table says of users, {column: value} each, for fold_in(); code -1 is unknown.
-
-        None for a model that learned from no table of users.
-        """
-        if self.user_table is None or self.user_info is None or self.user_info.attributes is None:
-            return None
-        return [{} if code < 0 else self.user_table.row(code, named=True) for code in codes.tolist()]
-
     def features_of(self, user_rows: UserRows) -> CompressedRows | None:
         """The feature matrix F of user rows, (m, n_features); None if the model has no side information."""
         if self.user_info is None or user_rows.features is not None:

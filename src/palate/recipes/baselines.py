@@ -98,7 +98,7 @@ class Popularity(Recipe):
     ranks by what is popular now; predict() then gives the sum of the weights.
 
     Parameters:
-        recency (float or None, default None): For choices: a choice counts 0.5^(k / recency), k being the number of
+        recency (float or None, default None): For choices: a choice counts 1 / (1 + k / recency), k being the number of
             later ones of the same user. None: the order counts nothing.
         half_life (str, timedelta, float or None, default None): For choices: a choice counts 0.5^(age / half_life), the
             age being how much older it is than the last choice of all; "30d", "12h", a timedelta or seconds. With

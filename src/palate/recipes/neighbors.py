@@ -54,8 +54,8 @@ class Neighbors(Recipe):
         shrinkage (float or None, default None): Similarities are multiplied by n / (n + shrinkage), where n is the
             number of users or items that both have in common; 0 or more. None: 50 for ratings, 0 for choices.
         recency (float or None, default None): For choices: the number of later ones of the same user after which a
-            choice counts half: its signal is multiplied by 0.5^(k / recency), k being the number of later ones, in the
-            fit and in answers. None: the order counts nothing.
+            choice counts half: its signal is multiplied by 1 / (1 + k / recency), k being the number of later ones, in
+            the fit and in answers. None: the order counts nothing.
         half_life (str, timedelta, float or None, default None): For choices: the age at which a choice counts half,
             "30d", "12h", a timedelta or seconds: its signal is multiplied by 0.5^(age / half_life), the age being how
             much older it is than the user's last. With recency, by the product of both. None: ages count nothing.

@@ -77,8 +77,8 @@ class SparseEASE(Recipe):
         confidence ("relative" or "equal", default "relative"): The entry of X for a choice made `count` times.
             "relative": (1 + ln(1 + count / the user's mean count)) / (1 + ln 2). "equal": 1. Without counts it is 1.
         recency (float or None, default None): The number of later choices of the same user after which a choice counts
-            half: its entry of X is multiplied by 0.5^(k / recency), k being the number of later ones, in the fit and in
-            answers. None: the order counts nothing.
+            half: its entry of X is multiplied by 1 / (1 + k / recency), k being the number of later ones, in the fit
+            and in answers. None: the order counts nothing.
         half_life (str, timedelta, float or None, default None): The age at which a choice counts half, "30d", "12h", a
             timedelta or seconds: its entry of X is multiplied by 0.5^(age / half_life), the age being how much older it
             is than the user's last. With recency, by the product of both. None: ages count nothing.

@@ -10,6 +10,7 @@ import numpy as np
 
 from palate.answers.arguments import check_range, choices_of, history_of
 from palate.answers.names import Names
+from palate.answers.observed import attributes_of
 from palate.data.rows import CompressedRows, stack_rows, take_rows
 from palate.data.vocabulary import Label, Vocabulary
 from palate.errors import UnknownLabelError
@@ -190,7 +191,7 @@ def parts_of(model: Model, people: Sequence[Person]) -> tuple[list[UserRows], li
         described = [people[at] for at in new]
         histories = stack_rows([person.history for person in described if person.history is not None])
         codes = np.array([person.code for person in described], np.int32)
-        parts.append(model.fold_in(histories, model.attributes_of(codes)))
+        parts.append(model.fold_in(histories, attributes_of(model, codes)))
     return parts, trained + new
 
 
