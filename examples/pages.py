@@ -29,6 +29,7 @@ ORDER = (
     "two-engines",
     "side-information",
     "likes-and-lists",
+    "what-comes-next",
 )
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"!\[[^]]*\]\(([\w-]+\.png)\)")
