@@ -60,7 +60,7 @@ class Sequence(Recipe):
     In catalogues of more than 5,000 items each item is regressed on the 120 items that come before it most.
     update() changes the histories of users, and gives items that are new since the fit weights; other weights stay.
 
-    What is not given is chosen on the last events of 600 users of the training data, hidden from the rest; where
+    What is not given is chosen on the last events of 1,500 users of the training data, hidden from the rest; where
     fewer than 100 users have three events, it is a recency of 2, a weight_decay of 300 and a similarity of 0.1. The
     fit's training says what was taken.
 
