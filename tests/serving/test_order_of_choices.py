@@ -99,3 +99,27 @@ def test_a_new_user_is_what_the_events_say_in_order(ask, made):
     found = client.get("/v1/users/ann/recommendations", n=3)["items"]
     want = rec.fold_in(["i3", "i7", "i3"], times=[START, START + 9 * DAY, START + 12 * DAY]).recommend(3)
     same(found, want)
+
+
+def test_a_later_rating_takes_a_like_back_where_the_model_reads_order_too(ask, tmp_path):
+    likes = palate.datasets.synthetic(40, 12, 300, seed=1).likes(at_least=4)
+    palate.Sequence(recency=2, weight_decay=5, similarity=0).fit(likes, progress=False).save(tmp_path / "likes.palate")
+    client, rec = ask(tmp_path / "likes.palate"), palate.load(tmp_path / "likes.palate")
+    rows = [("i1", 5), ("i2", 5), ("i3", 4), ("i2", 1), ("i1", 4)]
+    sent = [{"id": f"e{n}", "user": "777", "item": item, "value": value} for n, (item, value) in enumerate(rows)]
+    client.post("/v1/feedback", sent)
+    same(client.get("/v1/users/777/recommendations", n=4)["items"], rec.recommend(session=["i3", "i1"], n=4))
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_feedback_to_sequence_is_a_session_that_goes_on(ask, tmp_path, timed):
+    file = tmp_path / "sequence.palate"
+    palate.Sequence(recency=2, weight_decay=5, similarity=0.1).fit(choices(timed), progress=False).save(file)
+    client, rec = ask(file), palate.load(file)
+    history = rec.model.history
+    code = rec.model.user_vocabulary.encode_one("u3")
+    here = slice(*history.indptr[code : code + 2].tolist())
+    items, last = rec.model.item_vocabulary.decode(history.indices[here]).tolist(), START + 70 * DAY
+    client.post("/v1/feedback", events("u3", ("i5", last), ("i5", last + 1)))
+    found = client.get("/v1/users/u3/recommendations", n=3, keep_seen=True)["items"]
+    same(found, rec.recommend(session=[*items, "i5", "i5"], n=3, keep_seen=True))

@@ -104,9 +104,9 @@ def label_in_or_title(model: Model, given: Label) -> Label:
 def with_events(model: Model, code: int, events: Sequence[Stored]) -> CompressedRows | None:
     """A user's ratings with what arrived since, as one row; None if nothing that the model knows did.
 
-    A later rating of an item takes the place of one before it; choices of an item add up, or stay events of their own
-    where the model reads order. What arrived comes last. Events without a value count one choice in a model of choices,
-    and nothing in a model of ratings.
+    A later rating of an item, or like, takes the place of one before it; choices of an item add up, or stay events of
+    their own where the model reads order. What arrived comes last. Events without a value count one choice in a model
+    of choices, and nothing in a model of ratings.
     """
     learned = take_rows(model.history, np.array([code])) if code >= 0 else CompressedRows.empty(1)
     weights = np.ones_like(learned.values) if learned.weights is None else learned.weights
@@ -136,8 +136,11 @@ def with_events(model: Model, code: int, events: Sequence[Stored]) -> Compressed
 
 
 def _place(model: Model, item: int, number: int) -> Any:
-    """What an entry of a row is known by: its item, of which there is one, or else its number."""
-    return (item, number) if model.factors.reads_order else item
+    """What an entry of a row is known by: its item, of which there is one, or else its number.
+
+    Likes stand for ratings, so a later rating of an item takes the place of one before it whatever the model reads.
+    """
+    return (item, number) if model.factors.reads_order and adds_up(model) else item
 
 
 def says_something(model: Model, value: float | None) -> bool:
