@@ -62,7 +62,7 @@ def test_choices_print_their_counts_if_any_is_not_one():
     counted = replace(chosen, because=[chosen.because[0], Reason("b", None, 2, 0.125)])
     assert str(counted).splitlines()[2:] == ["  +0.250  chose A (1)", "  +0.125  chose b (2)"]
     many = replace(chosen, because=[Reason("a", None, 1, 0.25)] * 9)
-    assert str(many).splitlines()[-1] == "  +0.250  the 1 other choices"
+    assert str(many).splitlines()[-1] == "  +0.250  the other choice"
 
 
 def test_a_cross_table_prints_what_is_known_beside_what_is_predicted():

@@ -178,6 +178,11 @@ def test_whether_users_come_back_is_found_in_the_data(repeats, expected):
     assert seen <= set(rec.recommend("u0", n=40, keep_seen=True)["item"])
 
 
+def test_keep_seen_is_true_false_or_left_open():
+    with pytest.raises(OptionError, match="keep_seen must be True or False"):
+        palate.Sequence(**GIVEN).fit(events(), progress=False).recommend("u1", keep_seen="no")
+
+
 @pytest.mark.parametrize(
     "options",
     [{"recency": 0}, {"weight_decay": -1}, {"similarity": -0.1}, {"dropout": 1}, {"k": 0}, {"keep_seen": 2}],

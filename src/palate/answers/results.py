@@ -166,9 +166,11 @@ class Explanation:
         lines += [f"  {reason.contribution:+.3f}  {self._text_of(reason)}" for reason in self.because[:N_REASONS]]
         others = self.because[N_REASONS:]
         if others:
-            noun = "choices" if self.kind == "implicit" else "ratings"
+            noun = "choice" if self.kind == "implicit" else "rating"
             share = sum(reason.contribution for reason in others)
-            lines.append(f"  {share:+.3f}  the {len(others)} other {noun}")
+            lines.append(
+                f"  {share:+.3f}  " + (f"the {len(others)} other {noun}s" if len(others) > 1 else f"the other {noun}")
+            )
         return lines
 
     def _text_of(self, reason: Reason) -> str:

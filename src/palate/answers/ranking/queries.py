@@ -19,7 +19,7 @@ from palate.answers.recent import fading_of
 from palate.data.rows import weighted_mean
 from palate.errors import OptionError
 from palate.models.model import Model
-from palate.options import check_choice, check_count, check_level, check_seed, is_number
+from palate.options import check_choice, check_count, check_flags, check_level, check_seed, is_number
 
 By = Literal["mean", "lower", "thompson", "chance", "likely"]
 BYS: tuple[By, ...] = get_args(By)
@@ -56,6 +56,8 @@ class RecommendOptions(DialOptions):
         check_seed(self.seed)
         check_choice("on_unknown", self.on_unknown, get_args(OnUnknown))
         _check_at_least(self.by, self.at_least)
+        if self.keep_seen is not None:
+            check_flags(keep_seen=self.keep_seen)
         if self.recent is not None:
             fading_of(self.recent)
         super().__post_init__()
