@@ -11,6 +11,7 @@ from palate.answers.explaining import _blocks, _rating_per_score, _reasons, _Row
 from palate.answers.ranking.filters import _rows, are_lists
 from palate.answers.ranking.queries import RecommendOptions, _check_model, _rating_to_reach
 from palate.data.vocabulary import Vocabulary
+from palate.models.fading import Fading
 from palate.errors import OptionError
 from palate.models.factors import Factors, Prior
 
@@ -65,15 +66,19 @@ def test_reasons_are_ratings_or_counts_the_strongest_first():
     items = Vocabulary.in_order(["x", "y", "z"], what="item")
     history = rows_of([[2, 0, 1]], [7, 8, 9])
     for kind, values in (("explicit", [3, 3, 3]), ("implicit", [8, 7, 9])):
-        model = SimpleNamespace(kind=kind, item_vocabulary=items)
+        model = SimpleNamespace(kind=kind, item_vocabulary=items, factors=None)
         found = _reasons(model, history, np.array([-0.5, 0.75, 0.25]), ["X", "Y", "Z"])
         assert [tuple(one) for one in found] == [
-            ("x", "X", values[0], 0.75),
-            ("z", "Z", values[1], -0.5),
-            ("y", "Y", values[2], 0.25),
+            ("x", "X", values[0], 0.75, None),
+            ("z", "Z", values[1], -0.5, None),
+            ("y", "Y", values[2], 0.25, None),
         ]
-    plain = _reasons(SimpleNamespace(kind="implicit", item_vocabulary=items), rows_of([[1]]), np.ones(1), None)
+    plain = _reasons(
+        SimpleNamespace(kind="implicit", item_vocabulary=items, factors=None), rows_of([[1]]), np.ones(1), None
+    )
     assert (plain[0].title, plain[0].item) == (None, "y")
+    faded = SimpleNamespace(kind="implicit", item_vocabulary=items, factors=SimpleNamespace(fading=Fading(2.0)))
+    assert [reason.later for reason in _reasons(faded, history, np.array([-0.5, 0.75, 0.25]), None)] == [1, 2, 0]
 
 
 def ranked_by(values, weights=None, **options):
