@@ -11,9 +11,9 @@ from palate.answers.explaining import _blocks, _rating_per_score, _reasons, _Row
 from palate.answers.ranking.filters import _rows, are_lists
 from palate.answers.ranking.queries import RecommendOptions, _check_model, _rating_to_reach
 from palate.data.vocabulary import Vocabulary
-from palate.models.fading import Fading
 from palate.errors import OptionError
 from palate.models.factors import Factors, Prior
+from palate.models.fading import Fading
 
 RNG = np.random.default_rng(0)
 PRIOR = Prior(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
