@@ -62,7 +62,8 @@ void fill_past_row(const EventProblem& p, int64_t item, SparseRow& scratch, Spar
 void fill_before_row(const EventProblem& p, int64_t item, int64_t k, const float* diagonal, SparseRow& scratch,
                      SparseEntries& entries) {
   for_past(p, item, [&](int32_t other, float value) { scratch.add(other, value); });
-  scratch.keep_best(k, [&](int32_t other, float value) { return diagonal[other] > 0 ? value * value / diagonal[other] : 0.0f; });
+  scratch.keep_best(
+      k, [&](int32_t other, float value) { return diagonal[other] > 0 ? value * value / diagonal[other] : 0.0f; });
   scratch.write(p.n_items, entries);
 }
 
