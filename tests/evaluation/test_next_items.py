@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -421,3 +422,13 @@ def test_one_event_of_one_user_is_enough():
     report = palate.evaluate(palate.Popularity().fit(train, progress=False), unknown, next_item=True)
     assert report["mrr"] == 0 and (report.n_missed, report.n_new, report.n_unknown) == (1, 1, 1)
     assert "NOT better" in report.verdict
+
+
+def test_events_of_one_moment_are_no_sessions():
+    rng = np.random.default_rng(0)
+    rows = [(f"u{user}", f"i{item}", 5) for user in range(30) for item in rng.permutation(12)[:6]]
+    train, test = palate.split_last(
+        palate.read(pl.DataFrame(rows, schema=["user", "item", "time"], orient="row"), kind="implicit")
+    )
+    report = palate.evaluate(palate.Popularity().fit(train), test, next_item=True)
+    assert report.session_gap is None and report.sessions == {}

@@ -165,7 +165,7 @@ def session_starts(model: Model, events: Events) -> tuple[float, Mask] | None:
     all_times = np.concatenate([learned, events.times])
     order = np.lexsort((all_times, all_users))  # stable: of equal times, the training event is earlier
     gaps, firsts = session_levels(all_users[order], all_times[order])
-    if not gaps:
+    if not gaps or gaps[0] == 0:  # a pause of no time is none
         return None
     begins = np.zeros(len(order), bool)
     begins[order[firsts[0]]] = True

@@ -77,7 +77,7 @@ class Sequence(Recipe):
         k (int or None, default None): The number of items that each is regressed on, 1 to 4096; with as many as there
             are items, all of them. None: all, up to 5,000 items, or 120.
         features (bool, default True): Use as side information the columns of ratings.item_table, as EASE does, where
-            there is such a table.
+            there is such a table and similarity is above 0.
         memory (str, int or None, default None): The maximum memory that a fit may need, such as "2GB" or a number of
             bytes. None: as much as the machine has free.
         n_threads (int, default 0): Threads to use, 0 or more; 0: all cores. Any number gives the same bytes.
