@@ -424,11 +424,11 @@ def test_one_event_of_one_user_is_enough():
     assert "NOT better" in report.verdict
 
 
-def test_events_of_one_moment_are_no_sessions():
+def test_where_hardly_anybody_pauses_there_are_no_sessions():
     rng = np.random.default_rng(0)
-    rows = [(f"u{user}", f"i{item}", 5) for user in range(30) for item in rng.permutation(12)[:6]]
-    train, test = palate.split_last(
-        palate.read(pl.DataFrame(rows, schema=["user", "item", "time"], orient="row"), kind="implicit")
-    )
+    rows = [(f"u{user}", f"i{item}", 5) for user in range(60) for item in rng.permutation(12)[:6]]
+    rows[5] = (*rows[5][:2], 9000)  # one pause among 300
+    frame = pl.DataFrame(rows, schema=["user", "item", "time"], orient="row")
+    train, test = palate.split_last(palate.read(frame, kind="implicit"))
     report = palate.evaluate(palate.Popularity().fit(train), test, next_item=True)
     assert report.session_gap is None and report.sessions == {}
