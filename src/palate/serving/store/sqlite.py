@@ -64,18 +64,23 @@ class SqliteStore:
         self._seen: int | None = None
         self._last = 0
         self._readers = Pool(self._connect_to_read)
-        with in_words(self._path, busy_seconds):
-            self._writer = connected(self._path, busy_seconds)
-            try:
+        opened: list[sqlite3.Connection] = []
+        try:
+            with in_words(self._path, busy_seconds):
+                self._writer = connected(self._path, busy_seconds)
+                opened.append(self._writer)
                 self._writer.execute(f"PRAGMA cache_size = -{WRITER_MEMORY}")
                 self._writer.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}").fetchall()
                 prepare(self._writer, self._path, busy_seconds)
                 self._digests = Digests(self._one(self._writer, "SELECT secret FROM state")[0])
                 self._watcher = self._connect_to_read()
-            except BaseException:
-                self._writer.close()
-                raise
-        self._clean_up_after_a_kill()
+                opened.append(self._watcher)
+            self._clean_up_after_a_kill()
+        except BaseException:  # a connection that is left open would lock the file
+            self._readers.close()
+            for connection in opened:
+                connection.close()
+            raise
 
     def add(self, events: Sequence[Event]) -> Added:
         """Keep events in one transaction; those whose id is known already are left as they are."""

@@ -123,7 +123,7 @@ def _use_log(connection: sqlite3.Connection, path: Path, busy_seconds: float) ->
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchall()[0]
         except sqlite3.OperationalError as error:
-            if _name(error) not in ("SQLITE_BUSY", "SQLITE_LOCKED") or time.monotonic() > give_up:
+            if _name(error) != "SQLITE_BUSY" or time.monotonic() > give_up:
                 raise
             time.sleep(0.01)
             continue
@@ -146,7 +146,7 @@ def in_words(path: Path, busy_seconds: float) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         name = _name(error)
-        if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+        if name == "SQLITE_BUSY":  # SQLITE_LOCKED is no other process: two tables of a damaged file share a page
             raise StoreBusyError(
                 f"another process has locked {path} for {busy_seconds:g} s. Try again, or end that process."
             ) from error
