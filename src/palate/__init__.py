@@ -49,11 +49,17 @@ _HOMES = {
     "split_within_users": "data.splitting",
     "tune": "tuning",
 }
-_MODULES = {"datasets": "data.datasets", "errors": "errors", "nn": "nn", "plotting": "plotting"}
+_MODULES = {
+    "blocks": "data.blocks",
+    "datasets": "data.datasets",
+    "errors": "errors",
+    "nn": "nn",
+    "plotting": "plotting",
+}
 
 if TYPE_CHECKING:
     from palate import errors
-    from palate.data import datasets
+    from palate.data import blocks, datasets
     from palate.data.ratings import Ratings
     from palate.data.reading import read
     from palate.data.splitting import (
@@ -103,6 +109,7 @@ __all__ = [
     "Sequence",
     "SparseEASE",
     "Vocabulary",
+    "blocks",
     "check",
     "compare",
     "cross_validate",

@@ -69,6 +69,14 @@ class ForkError(PalateError, RuntimeError):
     """
 
 
+class BlocksError(PalateError, ValueError):
+    """A folder of ratings on disk that cannot be opened or written.
+
+    Raised when there is no such folder, when writing it was not finished, when a file in it is damaged, or when the
+    disk refuses. The message names the file: write the blocks again, or copy the folder again. Also a ValueError.
+    """
+
+
 class ModelFileError(PalateError, ValueError):
     """A model file that cannot be loaded or saved.
 

@@ -211,6 +211,9 @@ class Ratings:
         check_choice("kind", self.kind, KINDS)
         if self.is_implicit and not (self.values == 1).all():
             raise DataError("a value of implicit ratings is not 1: pass ones as values, and counts as weights.")
+        self._check_tables()
+
+    def _check_tables(self) -> None:
         for table, vocabulary in (
             (self.user_table, self.user_vocabulary),
             (self.item_table, self.item_vocabulary),
