@@ -42,7 +42,7 @@ USER_SPREAD, ITEM_SPREAD = 1.25, 2.3  # standard deviations of the logarithms of
 MOST_OF_ITEMS, MOST_OF_USERS = 0.98, 0.5  # that a user rates, and that rate an item
 TASTE = 1.5  # how much more a group chooses of what it likes
 MEAN, USER_BIAS, ITEM_BIAS, FACTORS, NOISE = 3.4, 0.4, 0.45, 0.5, 0.87  # mean and standard deviations of a rating
-DENSE = 4  # points of a user for each item, from which on a number is drawn for each item instead
+DENSE = 0.25  # points of a user for each item, from which on a number is drawn for each item instead
 DRAWN_AT_ONCE, PART = 1_500_000, 1_000_000  # points in a block of users; ratings in a file
 ROW = np.dtype([("user", "<i4"), ("item", "<i4"), ("rating", "i1")])
 Rows = np.ndarray[Any, np.dtype[np.void]]  # of ROW
@@ -110,7 +110,7 @@ class Planted:
             own = users[self.groups[users] == group]
             is_dense = self.activities[own] * totals[group] > DENSE * len(self.items)
             pairs.append(_sparse(rng, own[~is_dense], self.activities[own[~is_dense]], self.weights[group]))
-            pairs += [_dense(rng, user, self.activities[user] * self.weights[group]) for user in own[is_dense]]
+            pairs.append(_dense(rng, own[is_dense], self.activities[own[is_dense]], self.weights[group]))
         rows = np.empty(sum(len(items) for _, items in pairs), ROW)
         rows["user"] = np.concatenate([users for users, _ in pairs])
         rows["item"] = np.concatenate([items for _, items in pairs])
@@ -187,10 +187,11 @@ def _sparse(rng: np.random.Generator, users: Any, activities: Doubles, weights: 
     return users[row[is_new]], items[is_new]
 
 
-def _dense(rng: np.random.Generator, user: int, rates: Doubles) -> tuple[Any, Any]:
-    """The pairs of a user who rates a large part of all items: one number for each item."""
-    items = np.flatnonzero(rng.random(len(rates)) < -np.expm1(-rates))
-    return np.full(len(items), user), items
+def _dense(rng: np.random.Generator, users: Any, activities: Doubles, weights: Doubles) -> tuple[Any, Any]:
+    """The pairs of users who rate a large part of all items: one number for each item."""
+    rates = np.multiply.outer(activities.astype(np.float32), weights.astype(np.float32))
+    row, items = np.nonzero(rng.random(rates.shape, np.float32) < -np.expm1(-rates))
+    return users[row], items
 
 
 def shuffled(planted: Planted, folder: Path, n_parts: int) -> Iterator[tuple[str, Rows]]:
