@@ -147,7 +147,7 @@ def test_a_ladder_takes_the_regularisation_that_is_best_at_this_size(peers, fold
     numbers = peers.ALL["LIBMF"].steps[1]
     assert [fit["setting"]["lambda"] for fit in ladder[-len(numbers) :]] == [0.5 * chosen] * len(numbers)
     assert [fit["setting"]["nr_iters"] for fit in ladder[-len(numbers) :]] == numbers
-    assert len(ladder) == len(numbers) + 3  # and the other three that were tried
+    assert len(ladder) == len(numbers) + 4  # and those that were tried
 
 
 def test_a_recipe_without_regularisation_has_one_setting(peers):
@@ -155,7 +155,7 @@ def test_a_recipe_without_regularisation_has_one_setting(peers):
         def __call__(self, _, setting):
             return {"setting": setting, **fit_of(1.0, 0.9)}
 
-    numbers = peers.ALL["palate Bayes"].steps[1]
+    numbers = [15, *peers.ALL["palate Bayes"].steps[1]]
     ladder = peers.ladder(Asked(), "palate Bayes")
     assert [fit["setting"] for fit in ladder] == [
         {"recipe": "Bayes", "n_factors": 31, "history": False, "n_sweeps": n} for n in numbers
