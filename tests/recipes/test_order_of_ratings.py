@@ -8,6 +8,8 @@ import pytest
 import palate
 from palate.data import plan
 from palate.data.datasets import synthetic
+from palate.data.order import oldest_first
+from palate.data.rows import CompressedRows
 
 BAYES = palate.Bayes(n_sweeps=6, n_samples=3, n_factors=3, history=False, user_noise=False)
 EXPLICIT = {
@@ -89,6 +91,30 @@ def test_ratings_of_different_users_may_stand_in_any_order(name, weighted, tmp_p
 @pytest.mark.parametrize("name", IMPLICIT)
 def test_choices_of_different_users_may_stand_in_any_order(name, weighted, tmp_path):
     same_bytes(IMPLICIT[name], data(weighted=weighted, implicit=True), tmp_path)
+
+
+def mapped(ratings, folder):
+    """The same ratings, their rows in files that are mapped and cannot be written to."""
+    for side in ("_by_user", "_by_item"):
+        rows = {}
+        for name, array in vars(getattr(ratings, side.removeprefix("_"))()).items():
+            if isinstance(array, np.ndarray):
+                np.save(folder / f"{side}{name}.npy", array)
+                rows[name] = np.load(folder / f"{side}{name}.npy", mmap_mode="r")
+        vars(ratings)[side] = CompressedRows(**{"weights": None} | rows)
+    return ratings
+
+
+@pytest.mark.parametrize(
+    ("recipe", "implicit"),
+    [(recipe, False) for recipe in EXPLICIT.values()] + [(recipe, True) for recipe in IMPLICIT.values()],
+    ids=[*EXPLICIT, *(f"{name}, choices" for name in IMPLICIT)],
+)
+def test_rows_may_lie_in_mapped_files(recipe, implicit, tmp_path):
+    ratings = oldest_first(data(weighted=implicit, implicit=implicit))
+    expected = bytes_of(recipe, ratings, tmp_path / "one")
+    ratings = mapped(ratings[:], tmp_path)
+    assert bytes_of(recipe, ratings, tmp_path / "other") == expected
 
 
 def test_what_stands_in_another_order_is_the_same():

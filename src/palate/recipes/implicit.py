@@ -21,6 +21,7 @@ from palate.models.implicit import (
     ImplicitProblem,
     Sweep,
     default_problem,
+    mean_counts_of,
     start,
     sweeps,
     weighted_choices,
@@ -237,6 +238,9 @@ class ImplicitALS(Recipe):
         by_user = self._weighted(ratings)
         if by_user.weights is None:
             return by_user, replace(ratings.by_item(), weights=None)
+        if self._fading(ratings).is_none:  # the weight of a choice follows from its count and its user's mean count
+            mean_counts = mean_counts_of(ratings.by_user())
+            return by_user, weighted_choices(ratings.by_item(), self.confidence, mean_counts)
         return by_user, transpose_rows(by_user, ratings.n_items)
 
     def _fading(self, ratings: Ratings) -> Fading:
