@@ -12,7 +12,7 @@ sweep draws and what is kept of the draws.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -102,6 +102,8 @@ class Bayes(Recipe):
         True
     """
 
+    keeps_checkpoints: ClassVar[bool] = True
+
     n_factors: int | None = None
     n_sweeps: int | None = None
     n_samples: int | None = None
@@ -188,9 +190,12 @@ class Bayes(Recipe):
         # So few sweeps are all made. Where a fit may end sooner, the number of draws is not known.
         n_draws = sizes.max_sweeps - BURN_IN if self.n_sweeps is None and sizes.max_sweeps < Probe.MIN_DRAWS else 0
         average = Average(chain, ratings, monitor, rank, n_samples, n_draws)
+        state = _State(chain, average)
+        is_resumed = monitor.resume(state)
         try:
-            chain.warm_up()
-            for number in range(1, (self.n_sweeps or sizes.max_sweeps) + 1):
+            if not is_resumed:
+                chain.warm_up()
+            for number in range(len(monitor.sweeps) + 1, (self.n_sweeps or sizes.max_sweeps) + 1):
                 chain.draw_sweep(number)
                 if number > BURN_IN:
                     average.add()
@@ -198,6 +203,7 @@ class Bayes(Recipe):
                     break
                 if self.n_sweeps is None and average.is_settled():
                     break
+                monitor.keep(state)
         except KeyboardInterrupt:
             monitor.interrupted()
         return replace(average.trained(), user_info=user_info, item_info=item_info)
@@ -236,3 +242,12 @@ class Bayes(Recipe):
         if info.n_features == 0:
             return None
         return info, info.matrix(rows, None if info.encoded is None else info.encoded[1])
+
+
+@dataclass
+class _State:
+    """What a fit goes on from."""
+
+    STATE: ClassVar = ("chain", "average")
+    chain: Chain
+    average: Average

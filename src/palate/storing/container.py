@@ -45,6 +45,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_FILE_ORDER = [DTYPES[name] for name in ("I64", "F64", "F32", "I32", "U8", "BOOL")]  # as safetensors has it
 _RESERVED = ("format", "palate", "digest")
 _LENGTH_BYTES = 8
 _MAX_DIMENSIONS = 32
@@ -148,9 +150,20 @@ def _check_header_size(arrays: Tensors, text: str) -> None:
 
 
 def _write_tensors(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
-    from safetensors.numpy import save_file
-
-    save_file(arrays, path, metadata=metadata)
+    """Write the file one array after the other, as they lie in memory or are mapped: none is copied."""
+    table: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    names = sorted(arrays, key=lambda name: (_FILE_ORDER.index(arrays[name].dtype), name))
+    for name in names:
+        begin, end = end, end + arrays[name].nbytes
+        array = arrays[name]
+        table[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # so that every array is aligned
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
+        for name in names:
+            file.write(arrays[name].reshape(-1).view(np.uint8).data)
 
 
 def _is_file(path: PathLike) -> bool:

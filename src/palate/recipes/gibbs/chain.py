@@ -23,6 +23,7 @@ of a user's n ratings with weights w, g_u ~ Gamma((A + n) / 2, rate = (A + alpha
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,8 @@ class Chain:
     side_infos: for "user" and "item", the features and the matrix F of all rows, or None. time: draw effects of time.
     ordinal: ratings are ordered steps, not numbers. user_noise: each user's ratings have a precision of their own.
     """
+
+    STATE: ClassVar = ("targets", "users", "items", "noise", "user_means", "alpha", "errors", "rng")
 
     def __init__(
         self,
@@ -208,6 +211,8 @@ class UserNoise:
 
     counts: the number of ratings of each user, (n_users,).
     """
+
+    STATE: ClassVar = ("precisions", "_variances", "_n_kept", "_is_drawn")
 
     def __init__(self, counts: NDArray[np.int64]) -> None:
         self._counts = counts

@@ -12,7 +12,7 @@ iterations, needs no tolerance, and mixes as well (docs/decisions.md).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Side:
     rows: the ratings of each row; start: the vectors to start from; side_info: the features and the matrix F of all
     rows, or None; seed, stream: of the side's random numbers.
     """
+
+    STATE: ClassVar = ("vectors", "mean", "precision", "link", "_rng")
 
     def __init__(
         self,
@@ -100,6 +102,8 @@ class Side:
 
 class Link:
     """The state of one side's link: beta (n_features, k), the precisions l (n_groups,), and shift = F beta (n, k)."""
+
+    STATE: ClassVar = ("precisions", "beta", "shift", "is_drawn", "_products")
 
     def __init__(self, info: SideInfo, features: CompressedRows, k: int) -> None:
         self.info = info
