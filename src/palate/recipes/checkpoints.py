@@ -30,6 +30,7 @@ from palate.version import __version__
 KIND = "checkpoint of a fit"
 STATE_FILE = "state.palate"
 PARTS = "draw-*.palate"
+HALF_WRITTEN = ".*.palate.*.tmp"  # by a process that was killed
 WORDS = {"recipe": "another recipe or other options", "ratings": "other ratings", "valid": "other validation ratings"}
 WORDS |= {"palate": "another version of palate"}
 
@@ -116,7 +117,7 @@ class Checkpoint:
         return self.folder / f"{part}.palate"
 
     def _remove_parts(self, kept: Any) -> None:
-        for path in self.folder.glob(PARTS):
+        for path in (*self.folder.glob(PARTS), *self.folder.glob(HALF_WRITTEN)):
             if path.stem not in kept:
                 path.unlink(missing_ok=True)
                 self._written.discard(path.stem)
