@@ -151,3 +151,12 @@ def test_twenty_million_ratings_fit_into_600_megabytes(expression, twenty_millio
         assert done.stdout == "140000\n", done.stderr
         saved.append(out.read_bytes())
     assert saved[0] == saved[1]
+
+
+def test_bytes_needed_count_what_a_fit_holds_in_memory(tmp_path):
+    blocks = palate.blocks.write(tmp_path / "made.blocks", RATINGS, progress=False)
+    for recipe in (palate.ALS(), palate.Bias(), palate.Bayes()):
+        assert recipe.bytes_needed(blocks) < recipe.bytes_needed(RATINGS)
+    assert palate.SGD().bytes_needed(blocks) == palate.SGD().bytes_needed(RATINGS)
+    plain, ordinal = (palate.Bayes(likelihood=name).bytes_needed(blocks) for name in ("gaussian", "ordinal"))
+    assert ordinal == plain + 64 * len(RATINGS)

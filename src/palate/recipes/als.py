@@ -56,6 +56,7 @@ class ALS(Recipe):
     """
 
     keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
 
     n_factors: int = 31
     n_sweeps: int = 10

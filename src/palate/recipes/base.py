@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks import Blocks
 from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.errors import DataError, OptionError, PalateError
@@ -68,6 +69,8 @@ class Recipe(ABC):
         reads_order (bool): True if it learns from repeated choices as events of their own. Others take each pair of
             implicit ratings once, with the sum of its counts, at the place and time of its last event.
         keeps_checkpoints (bool): True if its fits can go on after their process has ended: fit(checkpoint=...).
+        leaves_on_disk (bool): True if its fits read Blocks from the disk again and again. Other recipes hold all
+            ratings in memory, also those of Blocks.
     """
 
     predicts_ratings: ClassVar[bool] = True
@@ -75,6 +78,7 @@ class Recipe(ABC):
     unit: ClassVar[str] = "sweep"
     reads_order: ClassVar[bool] = False
     keeps_checkpoints: ClassVar[bool] = False
+    leaves_on_disk: ClassVar[bool] = False
 
     def fit(
         self,
@@ -192,7 +196,11 @@ class Recipe(ABC):
             True
         """
         n_columns = 1 + int(getattr(self, "n_factors", 0))
-        return COPIES * 4 * n_columns * (ratings.n_users + ratings.n_items) + RATING_BYTES * len(ratings)
+        return COPIES * 4 * n_columns * (ratings.n_users + ratings.n_items) + self._rating_bytes(ratings)
+
+    def _rating_bytes(self, ratings: Ratings) -> int:
+        """The bytes of memory that a fit needs for the ratings, besides these."""
+        return 0 if self.leaves_on_disk and isinstance(ratings, Blocks) else RATING_BYTES * len(ratings)
 
     def seconds_needed(self, ratings: Ratings) -> float | None:  # noqa: ARG002
         """Return about how many seconds a fit takes on this machine, where a recipe can tell without fitting.

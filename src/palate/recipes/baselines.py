@@ -32,6 +32,8 @@ class Mean(Recipe):
         4.0
     """
 
+    leaves_on_disk: ClassVar[bool] = True
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         mean = weighted_mean(ratings.values, ratings.weights)
         deviation = weighted_deviation(ratings.values, ratings.weights)
@@ -69,6 +71,7 @@ class Bias(Recipe):
     """
 
     keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
 
     weight_decay: float = 5.0
     n_sweeps: int = 10
@@ -123,6 +126,7 @@ class Popularity(Recipe):
 
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
+    leaves_on_disk: ClassVar[bool] = True
 
     recency: float | None = None
     half_life: Duration | None = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from palate.data.blocks import Blocks
 from palate.data.blocks.scratch import Scratch
 from palate.data.features import Features
 from palate.data.ratings import Ratings
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 BURN_IN = 2  # draws left out before averaging
 AUTO_RATINGS, AUTO_SWEEPS = 100_000, 25  # ratings and sweeps by which likelihood="auto" decides, at most
+DISTILLED_COPIES = 8  # of vectors, in the mean of the draws while it grows
 DISTILLED_RANK = 31  # of the mean of the draws, unless n_factors is larger
 
 
@@ -107,6 +109,7 @@ class Bayes(Recipe):
     """
 
     keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
 
     n_factors: int | None = None
     n_sweeps: int | None = None
@@ -183,11 +186,16 @@ class Bayes(Recipe):
             ratings (Ratings): What a fit would learn from.
 
         Returns:
-            int: Bytes, most of them of the draws that are kept.
+            int: Bytes, most of them of the draws that are kept; those of a fit to Blocks lie on the disk. Effects of
+                time and ordinal ratings need memory for every rating, also of Blocks.
         """
         sizes = self.options() | self.data_defaults(ratings)
         rows = 4 * (int(sizes["n_factors"]) + 1) * (ratings.n_users + ratings.n_items)
-        return rows * (COPIES + int(sizes["n_samples"])) + RATING_BYTES * len(ratings)
+        is_on_disk = isinstance(ratings, Blocks)
+        held = DISTILLED_COPIES if is_on_disk else int(sizes["n_samples"])
+        has_targets = self.time or self.likelihood != "gaussian"
+        targets = RATING_BYTES * len(ratings) if is_on_disk and has_targets else 0
+        return rows * (COPIES + held) + self._rating_bytes(ratings) + targets
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         if self.time and ratings.times is None:

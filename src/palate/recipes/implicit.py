@@ -101,6 +101,7 @@ class ImplicitALS(Recipe):
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
     keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
 
     n_factors: int | None = None
     n_sweeps: int = 8

@@ -115,13 +115,19 @@ class Monitor:
     # ---- checkpoints
 
     @property
-    def record(self) -> list[tuple[Any, ...]]:
-        """The sweeps as plain values; setting them also sets the clock back by the seconds they took."""
-        return [(one.number, one.total, one.seconds, one.train_rmse, one.valid_rmse) for one in self.sweeps]
+    def record(self) -> NDArray[np.float64]:
+        """The sweeps as numbers, (n_sweeps, 4): total, seconds and the errors, nan for None.
+
+        Setting it also sets the clock back by the seconds they took.
+        """
+        rows = [(one.total, one.seconds, one.train_rmse, one.valid_rmse) for one in self.sweeps]
+        return np.array(rows, np.float64).reshape(-1, 4)
 
     @record.setter
-    def record(self, sweeps: list[tuple[Any, ...]]) -> None:
-        self.sweeps = [Sweep(*one) for one in sweeps]
+    def record(self, sweeps: NDArray[np.float64]) -> None:
+        for number, (total, seconds, train, valid) in enumerate(sweeps.tolist(), 1):
+            whole, error = (None if np.isnan(total) else int(total)), (None if np.isnan(valid) else valid)
+            self.sweeps.append(Sweep(number, whole, seconds, train, error))
         self._start -= self.sweeps[-1].seconds if self.sweeps else 0.0
 
     def begin(self, *, resume: bool) -> None:
