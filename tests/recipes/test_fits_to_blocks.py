@@ -115,6 +115,7 @@ if int(limit):
 rec = eval("palate." + expression).fit(blocks, progress=False)
 rec.model.training["seconds"] = 0
 rec.save(out)
+del rec
 print(palate.load(out).n_users)
 """
 N_RATINGS, LIMIT = 20_000_000, 600 << 20

@@ -13,6 +13,7 @@ import mmap
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from os import fspath
@@ -80,7 +81,7 @@ def read(path: PathLike, *, verify: bool = True, copy: bool | None = None) -> tu
     """Return the arrays (read-only) and the header of a file that write() made.
 
     The arrays are a copy, or with copy=False memory-mapped: then the file must not change while they are in use. None
-    copies files of up to MAX_COPIED_BYTES and maps larger ones.
+    copies files of up to MAX_COPIED_BYTES for which there is memory, and maps others.
 
     With `verify`, every byte is checked against the digest. The table is always checked, so that no offset leads
     outside the file. Raise a subclass of ModelFileError that says what is wrong with the file.
@@ -199,8 +200,11 @@ def _block_of(path: Path, copy: bool | None) -> Block:
             size = os.fstat(file.fileno()).st_size
             if size <= _LENGTH_BYTES:
                 raise TruncatedModelError(f"{path} has only {size} bytes: {_COPY_AGAIN}")
-            if copy or (copy is None and size <= MAX_COPIED_BYTES):
+            if copy:
                 return file.read()
+            if copy is None and size <= MAX_COPIED_BYTES:
+                with suppress(MemoryError):  # then it is mapped
+                    return file.read()
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no file {path}.") from error
