@@ -69,6 +69,8 @@ def fit(
     ] = None,
     split: par.Split = None,
     next_item: par.NextItem = False,
+    checkpoint: par.Checkpoint = None,
+    resume: par.Resume = False,
     json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
@@ -83,10 +85,11 @@ def fit(
     if parts is not None:
         train, held_out = parts.parts(train)
         check_test(learner, held_out)
-    rec = learner.fit(train)
+    rec = learner.fit(train, checkpoint=checkpoint, resume=resume)
     rec.save(out)
     if rec.model.training.get("ended", "").startswith("interrupted"):
-        printing.note(f"interrupted; what was learned until then is saved in {out}.")
+        later = "" if checkpoint is None else f" The same command with --resume goes on from {checkpoint}."
+        printing.note(f"interrupted; what was learned until then is saved in {out}.{later}")
     report = None if held_out is None else _evaluate(rec, held_out, next_item=next_item)
     if report is not None:
         rec = rec.with_metrics(report.to_dict())

@@ -84,4 +84,17 @@ RatingsOf = Annotated[
     ),
 ]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
+Checkpoint = Annotated[
+    Path | None,
+    Option(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="Keep the state of the training in this folder from time to time: ALS, Bayes, Bias, ImplicitALS.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool,
+    Option("--resume", help="Go on from the --checkpoint, to the same model; begin anew if there is none."),
+]
 Seed = Annotated[int, Option("--seed", min=0, help="Seed of random numbers, such as those of --by thompson.")]

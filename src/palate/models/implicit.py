@@ -238,13 +238,16 @@ def sweeps(
     n_threads: int = 0,
     *,
     last: int | None = None,
+    done: int = 0,
 ) -> Iterator[Sweep]:
     """Yield the state after each sweep, without end: users given items; before the next, items given users.
 
-    last: the number of the last sweep that will be used; its users are settled.
+    last: the number of the last sweep that will be used; its users are settled. done: sweeps that lead to this state.
     """
     is_settled = is_exact(at.items.shape[1])
-    for number in count(1):
+    if done:
+        at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads))
+    for number in count(done + 1):
         if number == last:
             at = Sweep(at.users, at.items).settled(problem, by_user, n_threads)
         else:

@@ -7,6 +7,7 @@ all items, then for all users. The equation stands in the docstring of `ALS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -54,6 +55,9 @@ class ALS(Recipe):
         8
     """
 
+    keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
+
     n_factors: int = 31
     n_sweeps: int = 10
     weight_decay: float = 1.0
@@ -75,8 +79,12 @@ class ALS(Recipe):
         users = np.zeros((ratings.n_users, k), np.float32)
         items = rng.standard_normal((ratings.n_items, k), np.float32) * np.float32(0.1)
         prior = Prior.flat(k, ridge=self.weight_decay, count_exponent=self.count_exponent)
+        state = _State(items)
+        if monitor.resume(state):
+            items = state.items
+            users, _errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads)
         try:
-            for _ in range(self.n_sweeps):
+            for _ in range(len(monitor.sweeps), self.n_sweeps):
                 # Users last, so that each user is the exact solution for the final items, as in a fold-in.
                 if monitor.sweeps:
                     items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads)
@@ -84,9 +92,18 @@ class ALS(Recipe):
                 train_rmse = scale * float(np.sqrt(errors.sum() / n_weighted(ratings)))
                 if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
                     break
+                monitor.keep(_State(items))
         except KeyboardInterrupt:
             monitor.interrupted()
         return Trained(Factors(center, users, items, prior, prior, scale), noise=monitor.noise)
+
+
+@dataclass
+class _State:
+    """What a fit goes on from: the items. The users follow from them."""
+
+    STATE: ClassVar = ("items",)
+    items: Floats
 
 
 def _valid_rmse(monitor: Monitor, users: Floats, items: Floats, center: float, scale: float) -> float | None:

@@ -33,6 +33,8 @@ class Mean(Recipe):
         4.0
     """
 
+    leaves_on_disk: ClassVar[bool] = True
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         mean, deviation = mean_and_deviation(ratings.by_user())
         monitor.after_sweep(1, deviation, _constant_error(monitor, mean))
@@ -67,6 +69,9 @@ class Bias(Recipe):
         >>> rec.n_factors, rec.user_bias.shape, rec.item_bias.shape
         (0, (60,), (40,))
     """
+
+    keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
 
     weight_decay: float = 5.0
     n_sweeps: int = 10
@@ -120,6 +125,7 @@ class Popularity(Recipe):
 
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
+    leaves_on_disk: ClassVar[bool] = True
 
     recency: float | None = None
     half_life: Duration | None = None

@@ -9,6 +9,7 @@ points between the steps (`cutpoints.py`).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ MAX_ERRORS = 65_536  # ratings by which the training error of ordinal ratings is
 class Targets:
     """The targets of all ratings, as values of the rows of both sides."""
 
+    STATE: ClassVar = ("_ordinal", "time_effects", "_before_time")
+
     def __init__(self, ratings: Ratings, seed: int, n_threads: int, *, time: bool, ordinal: bool) -> None:
         self._rows = {"user": ratings.by_user(), "item": ratings.by_item()}
         self.center, self.scale = (0.0, 1.0) if ordinal else center_and_scale(ratings)
@@ -43,6 +46,7 @@ class Targets:
         self._seed, self._n_threads = seed, n_threads
         self._ordinal = _OrdinalTargets(self._rows["user"]) if ordinal else None
         self.time_effects = TimeEffectsSampler(ratings, self.scale, seed) if time else None
+        self._before_time = np.zeros(0, np.float32)  # of plain ratings: they stay as they are
         if self._ordinal is None and self.time_effects is None:
             return
         self._by_item = np.argsort(self._rows["user"].indices, kind="stable")  # by item -> position by user
@@ -51,6 +55,12 @@ class Targets:
         if self._ordinal is not None:
             self._before_time = self._ordinal.expect(np.zeros_like(self._before_time), n_threads)
         self._set(self._before_time)
+
+    def restored(self) -> None:
+        """Set the values of the rows after a restored state."""
+        if len(self._before_time):
+            effects = self.time_effects
+            self._set(self._before_time if effects is None else self._before_time - effects.offsets.astype(np.float32))
 
     @property
     def is_ordinal(self) -> bool:
@@ -126,6 +136,8 @@ class Targets:
 
 class _OrdinalTargets:
     """Ordinal ratings in a chain: the step of each rating, the cut points, and the training error."""
+
+    STATE: ClassVar = ("_cuts", "rmse")
 
     def __init__(self, rows: CompressedRows) -> None:
         self._values = ordinal_values(rows)
