@@ -171,6 +171,11 @@ def _check_file(path: Path, entry: dict[str, Any], *, verify: bool) -> None:
         raise BlocksError(f"cannot read {path}: {reason(error)}. Copy the folder again, or write it anew.") from error
 
 
+def entry_of(path: Path) -> dict[str, Any]:
+    """What the manifest says of a file that is there."""
+    return {"bytes": path.stat().st_size, "crc32": crc_of(path)}
+
+
 def crc_of(path: Path) -> int:
     """The CRC-32 of a file."""
     crc = 0

@@ -86,7 +86,7 @@ class Blocks(Ratings):
     @cached_property
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of a weight above 0, as (low, high)."""
-        low, high = self.folder.manifest["range"]
+        low, high = self.folder.manifest["range"] or (float("nan"), float("nan"))
         return low, high
 
     @cached_property
@@ -166,7 +166,8 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Blocks:  # no
     """
     folder = Folder.read(path, verify=verify)
     base = Path(folder.manifest.get("base", folder.path))
-    sides = {side: labels_and_table(base / f"{side}s.arrow", side) for side in ("user", "item")}
+    sizes = {side: folder.manifest[f"n_{side}s"] for side in ("user", "item")}
+    sides = {side: labels_and_table(base / f"{side}s.arrow", side, n) for side, n in sizes.items()}
     return Blocks._of(folder, sides)
 
 

@@ -72,10 +72,10 @@ class Labels:
 
     def _codes_of_each(self, series: pl.Series) -> NDArray[np.int32]:
         if self.kind == "integer":
-            written = series.to_numpy()
-            if written.min() >= 0 and written.max() < LARGEST:
-                return self._codes_of_numbers(written)
-            numbers, local = np.unique(written, return_inverse=True)
+            integers = series.to_numpy()
+            if integers.min() >= 0 and integers.max() < LARGEST:
+                return self._codes_of_numbers(integers)
+            numbers, local = np.unique(integers, return_inverse=True)
             of_numbers: NDArray[np.int32] = self._coded(numbers.tolist())[local]
             return of_numbers
         if (written := whole_numbers(series)) is not None:
