@@ -1,5 +1,6 @@
 """Writing blocks: what is on the disk is what palate.read gives of the same rows, sorted by user."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.data.blocks import joining, sorting, spilling, vocabularies
+from palate.data.blocks import sorting, spilling, vocabularies
 from palate.data.order import oldest_first
-from palate.errors import BlocksError, DataError, LabelTypeError, OptionError
+from palate.errors import DataError, LabelTypeError, OptionError
 
 IDS = [
     st.integers(-3, 12),
@@ -89,7 +90,7 @@ def the_same(source, options, frame, folder, **changed):
     return "", ""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(sources())
 def test_a_frame_is_written_as_it_is_read(small_once, made):
     frame, options, _ = made
@@ -97,12 +98,12 @@ def test_a_frame_is_written_as_it_is_read(small_once, made):
     assert here == there
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(sources())
 def test_frames_one_after_another_are_one_source(small_once, made):
     frame, options, cuts = made
     edges = [0, *cuts, frame.height]
-    parts = [frame[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    parts = [frame[a:b] for a, b in itertools.pairwise(edges) if a < b]
     the_same(iter(parts), options, frame, small_once)
 
 
@@ -113,4 +114,5 @@ def small_once(tmp_path_factory):
         patch.setattr(spilling, "MOST_LABELS", 3)
         patch.setattr(spilling, "ROWS_AT_ONCE", 5)
         patch.setattr(vocabularies, "RANGE", 2)
+        patch.setattr("os.fsync", lambda _: None)
         yield tmp_path_factory.mktemp("small")

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.manifests import check_manifest
 from palate.data.whole_files import reason, replacing
 from palate.errors import BlocksError
 from palate.version import __version__
@@ -129,19 +130,24 @@ def _manifest_of(path: Path) -> dict[str, Any]:
         raise BlocksError(_why_not_a_folder(path, error)) from error
     try:
         manifest = json.loads(text)
-        version = manifest["format"]
-        if version != FORMAT:
-            raise BlocksError(
-                f"{path} was written by palate {manifest['palate']} in format {version}; this palate ({__version__}) "
-                f"reads format {FORMAT}. Upgrade palate, or write the blocks again."
-            )
-        manifest["files"].items()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        _check_format(path, manifest)
+        check_manifest(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         if isinstance(error, BlocksError):
             raise
-        raise BlocksError(f"the manifest of {path} is damaged ({error}): write the blocks again.") from error
+        why = f"{type(error).__name__}: {error}"
+        raise BlocksError(f"the manifest of {path} is damaged ({why[:200]}): write the blocks again.") from error
     checked: dict[str, Any] = manifest
     return checked
+
+
+def _check_format(path: Path, manifest: Any) -> None:
+    version = manifest["format"]
+    if version != FORMAT:
+        raise BlocksError(
+            f"{path} was written by palate {manifest['palate']} in format {version}; this palate ({__version__}) "
+            f"reads format {FORMAT}. Upgrade palate, or write the blocks again."
+        )
 
 
 def _why_not_a_folder(path: Path, error: Exception) -> str:
