@@ -90,6 +90,8 @@ class Place:
     def finish(self) -> None:
         """Put the folder, whose manifest is written, in its place."""
         shutil.rmtree(self.scratch)
+        for stray in self.part.glob(".*.tmp"):  # which a killed process was writing
+            stray.unlink()
         if self.target.exists():
             former = self.target.with_name(self.target.name + ".former")
             shutil.rmtree(former, ignore_errors=True)
