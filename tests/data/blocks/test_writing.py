@@ -1,17 +1,15 @@
 """Writing blocks: what is on the disk is what palate.read gives of the same rows, sorted by user."""
 
 import itertools
-from dataclasses import replace
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
+from helpers.blocks import check_same
 from palate.data.blocks import sorting, spilling, vocabularies
-from palate.data.order import oldest_first
 from palate.errors import DataError, LabelTypeError, OptionError
 
 IDS = [
@@ -53,26 +51,6 @@ def sources(draw):
         if draw(st.booleans()):
             options["time"] = "time"
     return pl.DataFrame(columns), options, sorted(draw(st.lists(st.integers(0, n), max_size=3)))
-
-
-def sorted_by_user(ratings):
-    ratings = oldest_first(ratings) if ratings.is_implicit else ratings
-    return ratings[np.argsort(ratings.user_codes, kind="stable")]
-
-
-def check_same(blocks, ratings, **changed):
-    """Blocks hold what was read, in their order."""
-    ratings = sorted_by_user(ratings)
-    assert blocks.same_vocabulary(ratings)
-    assert blocks.kind == ratings.kind
-    for name in ("user_codes", "item_codes", "values", "times", "weights"):
-        here, there = getattr(ratings, name), getattr(blocks, name)
-        assert (here is None) == (there is None), name
-        assert here is None or np.array_equal(here, there), name
-    for name in ("indptr", "indices", "values"):
-        assert np.array_equal(getattr(blocks.by_item(), name), getattr(ratings.by_item(), name)), name
-    assert blocks.report == replace(ratings.report, **changed)
-    assert np.array_equal(blocks.range, ratings.range, equal_nan=True)
 
 
 def the_same(source, options, frame, folder, **changed):

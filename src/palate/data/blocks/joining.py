@@ -84,17 +84,20 @@ def write_by_user(
     folder: Path, scratch: Path, rows: Coded, policy: Policy, told: Callable[[int], None] = lambda _: None
 ) -> Joined:
     """Write the files by user. told gets the number of rows that were put into buckets."""
-    buckets = Buckets(scratch, rows.counts, weights=rows.weights, times=rows.times)
-    for part in ahead(iter(rows.parts)):
-        buckets.add(part)
-        told(len(part.users))
-    joined = Joined({})
     adds_counts = policy.duplicates == "sum" and not rows.weights  # of which there are none if no pair is repeated
-    files = RowFiles(folder, "by_user", weights=rows.weights or adds_counts, times=rows.times)
-    for row_range in ahead(_joined(buckets, rows.n_items, policy, joined)):
-        files.append(row_range)
-        joined.count(row_range)
-    joined.files = files.close()
+    has = {"weights": rows.weights or adds_counts, "times": rows.times}
+    joined = Joined({})
+    with (
+        Buckets(scratch, rows.counts, weights=rows.weights, times=rows.times) as buckets,
+        RowFiles(folder, "by_user", **has) as files,
+    ):
+        for part in ahead(iter(rows.parts)):
+            buckets.add(part)
+            told(len(part.users))
+        for row_range in ahead(_joined(buckets, rows.n_items, policy, joined)):
+            files.append(row_range)
+            joined.count(row_range)
+        joined.files = files.close()
     if adds_counts and joined.n_dropped == 0:
         del joined.files["by_user.weights"]
         (folder / "by_user.weights").unlink()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,13 @@ class Buckets:
         self._folder = folder
         self._files = [(folder / f"bucket.{at}").open("wb") for at in range(len(self.bounds) - 1)]
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for file in self._files:
+            file.close()
+
     def add(self, ratings: Columns) -> None:
         """Add ratings of any rows; `users` are the rows."""
         records = packed(ratings, self._record)
@@ -99,6 +107,12 @@ class RowFiles:
         self._files = {name: FlatFile(folder / f"{side}.{name}") for name in names}
         self._n = 0
         self._starts.append(np.zeros(1, np.int64))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def append(self, rows: CompressedRows) -> None:
         """Add the next rows."""
@@ -138,15 +152,15 @@ def transpose_to(
     Returns the entries of the files in the manifest. Times are left out. told gets the number of ratings that were put
     into buckets.
     """
-    buckets = Buckets(scratch, counts, weights=weights, times=False)
-    for first, rows in blocks:
-        users = np.repeat(np.arange(first, first + rows.n_rows, dtype=np.int32), rows.counts)
-        buckets.add(Columns(rows.indices, users, rows.values, None, rows.weights))
-        told(len(users))
-    files = RowFiles(folder, "by_item", weights=weights, times=False)
-    for rows in ahead(compressed(first, last, ratings) for first, last, ratings in buckets.sorted()):
-        files.append(rows)
-    return files.close()
+    has = {"weights": weights, "times": False}
+    with Buckets(scratch, counts, **has) as buckets, RowFiles(folder, "by_item", **has) as files:
+        for first, rows in blocks:
+            users = np.repeat(np.arange(first, first + rows.n_rows, dtype=np.int32), rows.counts)
+            buckets.add(Columns(rows.indices, users, rows.values, None, rows.weights))
+            told(len(users))
+        for rows in ahead(compressed(first, last, ratings) for first, last, ratings in buckets.sorted()):
+            files.append(rows)
+        return files.close()
 
 
 def counts_of(codes: NDArray[np.int32], n: int) -> NDArray[np.int64]:

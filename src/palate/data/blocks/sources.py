@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from palate.data.reading.batches import parts_of
 from palate.data.reading.containers import Fits, is_url
@@ -91,10 +93,19 @@ def _is_frame(value: Any) -> bool:
     return hasattr(value, "columns") or hasattr(value, "__arrow_c_stream__")
 
 
+def _are_columns(value: Any) -> bool:
+    """True for what may be a part of an iterator: a frame, columns by name, or an array for each column."""
+    if isinstance(value, tuple):
+        return all(hasattr(column, "__len__") and not isinstance(column, str) for column in value)
+    return _is_frame(value) or isinstance(value, (Mapping, np.ndarray))
+
+
 def _frames(frames: Iterator[Any], source: Any, connection: Any, fits: Fits) -> Iterator[Table]:  # noqa: ARG001
     """Frames, each a part of one source."""
     for number, frame in enumerate(frames):
-        table = table_of(frame, None, fits)
-        if table is None or isinstance(frame, (str, Path)):
-            raise DataError(f"the iterator gave {frame!r} at place {number}: give frames, or a list of files.")
+        table = table_of(frame, None, fits) if _are_columns(frame) else None
+        if table is None:
+            raise DataError(
+                f"the iterator gave {str(frame)[:80]!r} at place {number}: give frames, or a list of files."
+            )
         yield table

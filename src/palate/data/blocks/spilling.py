@@ -101,6 +101,12 @@ class Spill:
         self.parts.append(Part(self._n, dict(self._tables)))
         self._file, self._n = None, 0
 
+    def close(self) -> None:
+        """Close what is open; rows since the last part are lost."""
+        if self._file is not None:
+            self._file.close()
+            self._file, self._n = None, 0
+
     @property
     def n_rows(self) -> int:
         """Rows in all parts."""

@@ -58,9 +58,16 @@ class Steps:
 
     def read(self) -> None:
         """Read the sources that are not read yet, and spill their rows."""
-        n_done, n = self.place.state["n_sources"], len(self.sources)
+        n_done = self.place.state["n_sources"]
         if n_done:
             self._go_on()
+        try:
+            self._read_from(n_done)
+        finally:
+            self.spill.close()
+
+    def _read_from(self, n_done: int) -> None:
+        n = len(self.sources)
         saved = monotonic()
         for number in range(n_done, n):
             source = self.sources[number]
