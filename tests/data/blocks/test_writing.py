@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import palate
 from helpers.blocks import check_same
-from palate.data.blocks import sorting, spilling, vocabularies
+from palate.data.blocks import sorting, spilling, steps, vocabularies
 from palate.errors import DataError, LabelTypeError, OptionError
 
 IDS = [
@@ -92,5 +92,6 @@ def small_once(tmp_path_factory):
         patch.setattr(spilling, "MOST_LABELS", 3)
         patch.setattr(spilling, "ROWS_AT_ONCE", 5)
         patch.setattr(vocabularies, "RANGE", 2)
+        patch.setattr(steps, "TYPED_AT_ONCE", 7)
         patch.setattr("os.fsync", lambda _: None)
         yield tmp_path_factory.mktemp("small")
