@@ -201,3 +201,27 @@ def test_a_disk_that_is_full_or_read_only(tmp_path, monkeypatch):
     monkeypatch.setattr(steps, "write_by_user", no_room)
     with pytest.raises(BlocksError, match="No space left"):
         palate.blocks.write(tmp_path / "x.blocks", rows, progress=False)
+
+
+FULL = """
+import resource, sys
+import palate
+from palate.data.blocks import steps
+steps.SECONDS_AT_RISK = 0.0
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    palate.blocks.write(f"{sys.argv[1]}/x.blocks", f"{sys.argv[1]}/*.csv", on_bad_rows="report", progress=False)
+except palate.errors.BlocksError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits of file sizes")
+@pytest.mark.parametrize("most", [200, 2600])
+def test_files_that_grow_too_large(sources, tmp_path, most):
+    shutil.copytree(sources, tmp_path / "f")
+    typed = [sys.executable, "-W", "error", "-c", FULL, tmp_path / "f", str(most)]
+    made = subprocess.run(typed, capture_output=True, text=True, check=True)
+    assert "x.blocks: File too large" in made.stdout and made.stderr == ""
+    assert ("make room, and call again" in made.stdout) == (tmp_path / "f/x.blocks.part").exists()
+    assert len(written(tmp_path / "f", progress=False)) > 0

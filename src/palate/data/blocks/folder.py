@@ -56,8 +56,7 @@ class FlatFile:
         data = np.ascontiguousarray(array, self._dtype).data.cast("B")
         self.crc = zlib.crc32(data, self.crc)
         self.n_bytes += len(data)
-        while data:
-            data = data[self._file.write(data) :]
+        write_all(self._file, data)
 
     def close(self) -> None:
         """Write all to the disk and close the file."""
@@ -75,6 +74,12 @@ class FlatFile:
     def entry(self) -> dict[str, Any]:
         """What the manifest says of the file."""
         return {"bytes": self.n_bytes, "crc32": self.crc}
+
+
+def write_all(file: BinaryIO, data: memoryview) -> None:
+    """Write bytes into a file without a buffer, which may take some at a time."""
+    while data:
+        data = data[file.write(data) :]
 
 
 def dtype_of(name: str) -> np.dtype[Any]:

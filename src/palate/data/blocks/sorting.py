@@ -15,13 +15,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.blocks.folder import FlatFile
+from palate.data.blocks.folder import FlatFile, write_all
 from palate.data.reading.duplicates import Columns
 from palate.data.rows import CompressedRows
 from palate.kernels.threads import ahead
 
 BUCKET_RATINGS = 1 << 21  # in a bucket, about: 50 MB at most while it is sorted
-MAX_BUCKETS = 1000  # files open at once, at most
+MAX_BUCKETS = 400  # files open at once, at most
 
 
 def record_of(*, weights: bool, times: bool) -> np.dtype[Any]:
@@ -63,8 +63,9 @@ class Buckets:
         n = int(np.clip(-(-total // BUCKET_RATINGS), 1, MAX_BUCKETS))
         last = np.searchsorted(ends, np.arange(1, n) * (total / n), side="left") + 1
         self.bounds = np.unique(np.concatenate([[0], last, [len(counts)]])).astype(np.int64)
+        self._bucket_of = np.repeat(np.arange(len(self.bounds) - 1, dtype=np.uint16), np.diff(self.bounds))
         self._folder = folder
-        self._files = [(folder / f"bucket.{at}").open("wb") for at in range(len(self.bounds) - 1)]
+        self._files = [(folder / f"bucket.{at}").open("wb", buffering=0) for at in range(len(self.bounds) - 1)]
 
     def __enter__(self) -> Self:
         return self
@@ -76,12 +77,12 @@ class Buckets:
     def add(self, ratings: Columns) -> None:
         """Add ratings of any rows; `users` are the rows."""
         records = packed(ratings, self._record)
-        bucket = np.searchsorted(self.bounds, ratings.users, side="right") - 1
-        order = np.argsort(bucket.astype(np.uint16), kind="stable")  # of 16 bits: a radix sort
+        bucket = self._bucket_of[ratings.users]
+        order = np.argsort(bucket, kind="stable")  # of 16 bits: a radix sort
         records, sizes = records[order], np.bincount(bucket, minlength=len(self._files))
         for file, end, size in zip(self._files, np.cumsum(sizes), sizes, strict=True):
             if size:
-                file.write(records[end - size : end].data.cast("B"))
+                write_all(file, records[end - size : end].data.cast("B"))
 
     def sorted(self) -> Iterator[tuple[int, int, Columns]]:
         """Each range of rows, (first, last), with its ratings as they came.

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from palate.data.blocks.folder import write_all
 from palate.data.blocks.sorting import fields_of, packed, record_of
 from palate.data.reading.coding import Labels
 from palate.data.reading.duplicates import Columns
@@ -71,9 +72,7 @@ class Spill:
             return
         if self._file is None:
             self._file = self._path(len(self.parts)).open("wb", buffering=0)
-        data = packed(rows, record_of(**self.has)).view(np.uint8).data
-        while data:
-            data = data[self._file.write(data) :]
+        write_all(self._file, packed(rows, record_of(**self.has)).data.cast("B"))
         self._n += len(rows.users)
         self.told(len(rows.users))
         if any(len(labels.code_of) > MOST_LABELS for labels in self.labels.values()):

@@ -147,9 +147,11 @@ def _failures_in_words(place: Place, line: Line) -> Iterator[None]:
     """Say what stays, and remove what is of no use, if writing ends early."""
     try:
         yield
-    except OSError as error:
-        stays = f" What is done stays in {place.part}: make room, and call again." if place.can_go_on else ""
+    except Exception as error:
         _clear(place)
+        if not isinstance(error, OSError) and not _is_of_polars(error):
+            raise
+        stays = f" What is done stays in {place.part}: make room, and call again." if place.can_go_on else ""
         raise BlocksError(f"cannot write {place.target}: {reason(error)}.{stays}") from error
     except KeyboardInterrupt:
         if place.can_go_on:
@@ -159,6 +161,13 @@ def _failures_in_words(place: Place, line: Line) -> Iterator[None]:
     except BaseException:
         _clear(place)
         raise
+
+
+def _is_of_polars(error: Exception) -> bool:
+    """True for what polars raises where it cannot write; its errors in reading are DataErrors before."""
+    import polars as pl
+
+    return isinstance(error, pl.exceptions.PolarsError)
 
 
 def _clear(place: Place) -> None:
