@@ -189,6 +189,25 @@ def test_a_folder_is_replaced_only_if_asked(tmp_path):
         palate.blocks.write(tmp_path / "own", rows, progress=False, overwrite=True)
 
 
+def test_two_writers_keep_out_of_each_others_way(tmp_path):
+    rows = {"user": [1], "item": [1], "rating": [1]}
+
+    def frames():
+        yield rows
+        with pytest.raises(BlocksError, match="another process is writing"):
+            palate.blocks.write(tmp_path / "x.blocks", rows, progress=False)
+
+    assert len(palate.blocks.write(tmp_path / "x.blocks", frames(), progress=False)) == 1
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "x.blocks.part").mkdir()
+    (tmp_path / "x.blocks.part/thesis.txt").write_text("all of it")
+    with pytest.raises(BlocksError, match="in the way"):
+        palate.blocks.write(tmp_path / "x.blocks", {"user": [1], "item": [1], "rating": [1]}, progress=False)
+    assert (tmp_path / "x.blocks.part/thesis.txt").read_text() == "all of it"
+
+
 def test_a_disk_that_is_full_or_read_only(tmp_path, monkeypatch):
     rows = {"user": [1], "item": [1], "rating": [1]}
     with pytest.raises(BlocksError, match="cannot write"):

@@ -7,7 +7,10 @@ there besides belongs to a step that was not finished, and is written over. A la
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,34 @@ class Place:
         if not overwrite:
             raise BlocksError(f"{self.target} exists: palate.blocks.open opens it, and overwrite=True writes it anew.")
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the unfinished folder and keep other writers out of it. Raises BlocksError if one is there.
+
+        On Windows nobody is kept out.
+        """
+        self.part.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.part, os.O_RDONLY) if os.name == "posix" else None
+        try:
+            if handle is not None:
+                self._lock(handle)
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+            with suppress(OSError):  # it is removed if nothing is in it
+                self.part.rmdir()
+
+    def _lock(self, handle: int) -> None:
+        import fcntl
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlocksError(
+                f"another process is writing {self.target}: wait for it, or choose another path."
+            ) from error
+
     def begin(self, wanted: dict[str, Any]) -> str:
         """Go on where a writer stopped that wanted the same, or begin anew. Returns what to tell, if anything.
 
@@ -54,7 +85,7 @@ class Place:
         if found and _is_same(found, wanted):
             self.state = found | {"wanted": wanted}
             return f"going on with what is done of {self.target.name}."
-        self.clear()
+        self._empty()
         self.scratch.mkdir(parents=True)
         self.state = {"wanted": wanted, "n_sources": 0}
         return f"the sources or options of {self.target.name} changed: beginning anew." if found else ""
@@ -71,6 +102,17 @@ class Place:
         self.state |= done
         with replacing(self.scratch / STATE, in_own_folder=True) as temporary:
             temporary.write_text(json.dumps(self.state), encoding="utf-8")
+
+    def _empty(self) -> None:
+        """Remove what a former writer left. Raises BlocksError for a folder that no writer made."""
+        left = list(self.part.iterdir())
+        if left and not (self.scratch.is_dir() or (self.part / MANIFEST).is_file()):
+            raise BlocksError(f"{self.part} is in the way, and not palate's: remove it, or choose another path.")
+        for path in left:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def clear(self) -> None:
         """Remove what is not finished."""

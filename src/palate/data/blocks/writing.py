@@ -133,7 +133,7 @@ def write(
     options = {name: value for name, value in locals().items() if name not in OWN}
     place = Place(Path(path).absolute())
     place.check(overwrite=overwrite)
-    with Line(progress) as line, _failures_in_words(place, line):
+    with Line(progress) as line, _failures_in_words(place, line), place.locked():
         if isinstance(source, Ratings) or wide:
             _write_ratings(place, _ratings_of(source, options), line)
         else:
