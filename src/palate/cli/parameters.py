@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
+DATA_HELP = "A file of ratings, a folder that palate blocks has written, or the name of a data set such as ml-100k."
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]

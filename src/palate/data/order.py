@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
-from palate.data.reading.duplicates import Columns, join_duplicates
-from palate.data.rows import CompressedRows, Times
+from palate.data.reading.duplicates import Columns, Duplicates, join_pairs
+from palate.data.rows import CompressedRows, Times, row_codes
 from palate.kernels import has_repeats
 
 
@@ -54,9 +55,11 @@ def joined(ratings: Ratings) -> Ratings:
     if not has_repeats(rows.indptr, rows.indices, ratings.n_items):
         return ratings
     is_like = ratings.like_threshold is not None and ratings.weights is None
+    policy: Duplicates = "last" if is_like else "sum"
+    if isinstance(ratings, Blocks):
+        return ratings.changed(lambda _, some: _joined_rows(some, policy, ratings.n_items))
     columns = Columns(ratings.user_codes, ratings.item_codes, ratings.values, ratings.times, ratings.weights)
-    vocabularies = ratings.user_vocabulary, ratings.item_vocabulary
-    found, *_ = join_duplicates(columns, "last" if is_like else "sum", vocabularies)
+    found, *_ = join_pairs(columns, policy, (ratings.n_users, ratings.n_items))
     return Ratings(
         found.users,
         found.items,
@@ -71,3 +74,12 @@ def joined(ratings: Ratings) -> Ratings:
         kind=ratings.kind,
         like_threshold=ratings.like_threshold,
     )
+
+
+def _joined_rows(rows: CompressedRows, policy: Duplicates, n_items: int) -> CompressedRows:
+    """The same of some rows."""
+    columns = Columns(row_codes(rows), rows.indices, rows.values, rows.times, rows.weights)
+    found, *_ = join_pairs(columns, policy, (rows.n_rows, n_items))
+    if policy == "sum" and found.weights is None:  # other rows have pairs that are repeated
+        found = found._replace(weights=np.ones(len(found.values), np.float32))
+    return CompressedRows.of(found.users, found.items, found.values, found.weights, rows.n_rows, found.times)

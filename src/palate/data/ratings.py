@@ -18,6 +18,7 @@ from palate.data.plan import chunks
 from palate.data.rows import Codes, CompressedRows, Floats, distinct, read_only, transpose_rows, weighted_mean
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
+from palate.kernels import has_repeats
 from palate.options import check_choice, is_number
 
 if TYPE_CHECKING:
@@ -530,7 +531,9 @@ class Ratings:
         if len(self) == 0:
             return "No ratings."
         low, high = self.range
-        n_pairs = len(distinct(self.by_user(), self.n_items).indices) if self.is_implicit else len(self)
+        rows, n_pairs = self.by_user(), len(self)
+        if self.is_implicit and has_repeats(rows.indptr, rows.indices, self.n_items):
+            n_pairs = len(distinct(rows, self.n_items).indices)
         density = n_pairs / (self.n_users * self.n_items)
         lines = [
             f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",

@@ -238,7 +238,7 @@ class ImplicitALS(Recipe):
             return replace(ratings.by_user(), weights=None, times=None), replace(ratings.by_item(), weights=None)
         if isinstance(ratings, Blocks):  # weights are as long as the ratings: they go to the disk as well
             fading = self._fading(ratings)
-            weighted = ratings.changed(lambda rows: weighted_choices(rows, self.confidence, fading=fading))
+            weighted = ratings.changed(lambda _, rows: weighted_choices(rows, self.confidence, fading=fading))
             return weighted.by_user(), weighted.by_item()
         by_user = self._weighted(ratings)
         return by_user, transpose_rows(by_user, ratings.n_items)

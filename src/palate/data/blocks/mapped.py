@@ -8,7 +8,7 @@ of their own beside the first (`views.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from palate.data.blocks.folder import Folder
 from palate.data.blocks.labels import labels_and_table
-from palate.data.blocks.views import View, changed, complete, selected
+from palate.data.blocks.views import Change, View, changed, complete, selected
 from palate.data.ratings import COLUMNS, Ratings, ReadReport
 from palate.data.rows import Codes, CompressedRows, read_only
 from palate.data.vocabulary import Vocabulary
-from palate.errors import OptionError
+from palate.errors import BlocksError, OptionError
+
+STARTS_AT_ONCE = 1 << 20
 
 
 class Blocks(Ratings):
@@ -87,7 +89,7 @@ class Blocks(Ratings):
     @cached_property
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of a weight above 0, as (low, high)."""
-        low, high = self.folder.manifest["range"]
+        low, high = self.folder.manifest["range"] or (float("nan"), float("nan"))
         return low, high
 
     @cached_property
@@ -115,9 +117,9 @@ class Blocks(Ratings):
             return self._viewed(*selected(self.folder, rows))
         return super().__getitem__(rows)
 
-    def changed(self, change: Callable[[CompressedRows], CompressedRows]) -> Blocks:
-        """Blocks in which the ratings of each user are changed, some users at a time."""
-        return self._viewed(*changed(self.folder, lambda _, rows: change(rows)))
+    def changed(self, change: Change, **about: Any) -> Blocks:
+        """Blocks in which the rows of each user are changed, as a view."""
+        return self._viewed(*changed(self.folder, change, **about))
 
     def _viewed(self, folder: Folder, view: View) -> Blocks:
         """The Blocks of a view, with the vocabularies and tables of these."""
@@ -170,9 +172,26 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Blocks:  # no
         Blocks(1,200 ratings, 60 users, 40 items)
     """
     folder = Folder.read(path, verify=verify)
+    _check_starts(folder)
     base = Path(folder.manifest.get("base", folder.path))
-    sides = {side: labels_and_table(base / f"{side}s.arrow", side) for side in ("user", "item")}
+    sizes = {side: folder.manifest[f"n_{side}s"] for side in ("user", "item")}
+    sides = {side: labels_and_table(base / f"{side}s.arrow", side, n) for side, n in sizes.items()}
     return Blocks._of(folder, sides)
+
+
+def _check_starts(folder: Folder) -> None:
+    """Raise BlocksError unless the rows of each side follow each other and have all ratings."""
+    n = folder.manifest["n_ratings"]
+    for name in ("by_user.starts", "by_item.starts"):
+        if folder.has(name):
+            starts = folder.map(name)
+            falls = any((part[1:] < part[:-1]).any() for part in _overlapping(starts))
+            if starts[0] != 0 or starts[-1] != n or falls:
+                raise BlocksError(f"{folder.path / name} is damaged: copy the folder again, or write it anew.")
+
+
+def _overlapping(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    return (starts[at : at + STARTS_AT_ONCE + 1] for at in range(0, len(starts), STARTS_AT_ONCE))
 
 
 def _reopened(path: str, user_table: Any, item_table: Any) -> Blocks:

@@ -86,7 +86,7 @@ def complete(folder: Folder, n_items: int) -> Folder:
     for at, _, _ in ranges_of(rows):
         counts += counts_of(rows.indices[at], n_items)
     parts = ((first, part_of(rows, first, last)) for _, first, last in ranges_of(rows))
-    entries = transpose_to(folder.path, folder.path, parts, counts)
+    entries = transpose_to(folder.path, folder.path, parts, counts, weights=rows.weights is not None)
     manifest = {**folder.manifest, "files": folder.manifest["files"] | entries}
     write_manifest(folder.path, manifest)
     return Folder(folder.path, manifest)
