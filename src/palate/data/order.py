@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
 from palate.data.reading.duplicates import Columns, join_duplicates
+from palate.data.rows import CompressedRows, pointers_of, row_codes
 from palate.kernels import has_repeats
 
 
@@ -16,7 +18,11 @@ def oldest_first(ratings: Ratings) -> Ratings:
     Without times, or if they are in order already, the same ratings.
     """
     times = ratings.times
-    if times is None or _is_in_order(ratings.user_codes, times):
+    if (
+        times is None
+        or (isinstance(ratings, Blocks) and ratings.is_implicit)
+        or _is_in_order(ratings.user_codes, times)
+    ):
         return ratings
     return ratings[np.lexsort((times, ratings.user_codes))]
 
@@ -39,6 +45,8 @@ def joined(ratings: Ratings) -> Ratings:
     if not has_repeats(rows.indptr, rows.indices, ratings.n_items):
         return ratings
     is_like = ratings.like_threshold is not None and ratings.weights is None
+    if isinstance(ratings, Blocks):
+        return ratings.changed(lambda _, rows: _joined_rows(rows, is_like=is_like, ratings=ratings))
     columns = Columns(ratings.user_codes, ratings.item_codes, ratings.values, ratings.times, ratings.weights)
     vocabularies = ratings.user_vocabulary, ratings.item_vocabulary
     found, *_ = join_duplicates(columns, "last" if is_like else "sum", vocabularies)
@@ -56,3 +64,12 @@ def joined(ratings: Ratings) -> Ratings:
         kind=ratings.kind,
         like_threshold=ratings.like_threshold,
     )
+
+
+def _joined_rows(rows: CompressedRows, *, is_like: bool, ratings: Ratings) -> CompressedRows:
+    """The same for the rows of some users."""
+    given = Columns(row_codes(rows), rows.indices, rows.values, rows.times, rows.weights)
+    found, *_ = join_duplicates(given, "last" if is_like else "sum", (ratings.user_vocabulary, ratings.item_vocabulary))
+    weights = np.ones_like(found.values) if found.weights is None and not is_like else found.weights
+    indptr = pointers_of(np.bincount(found.users, minlength=rows.n_rows))
+    return CompressedRows(indptr, found.items, found.values, weights, found.times)

@@ -206,8 +206,8 @@ class Ratings:
                 raise DataError(f"{name} has shape {column.shape}, but there are {n:,} values: give one for each.")
         if not np.isfinite(self.values).all():
             raise DataError("a rating is NaN or infinite, or too large for float32: leave such rows out.")
-        if self.weights is not None and not ((self.weights >= 0) & np.isfinite(self.weights)).all():
-            raise DataError("a weight is negative, NaN or infinite: weights are finite numbers from 0.")
+        if self.weights is not None:
+            checked_weights(self.weights)
         check_choice("kind", self.kind, KINDS)
         if self.is_implicit and not (self.values == 1).all():
             raise DataError("a value of implicit ratings is not 1: pass ones as values, and counts as weights.")
@@ -344,13 +344,11 @@ class Ratings:
             >>> ratings.likes(at_least=4)
             Ratings(1 implicit ratings, 1 users, 2 items)
         """
-        if not is_number(at_least) or np.isnan(at_least):
-            raise OptionError(f"at_least={at_least!r}: give a number, the lowest value that is a like.")
+        check_at_least(at_least)
         measure = self.values if not self.is_implicit or self.weights is None else self.weights
         is_like = measure >= np.float32(at_least)
         if not is_like.any():
-            highest = f"; the highest is {measure.max():g}" if len(self) else ""
-            raise DataError(f"no rating is {at_least:g} or more{highest}.")
+            raise no_likes(at_least, measure)
         liked = self[is_like]
         threshold = self.like_threshold if self.is_implicit else float(at_least)
         return liked._with(kind="implicit", values=np.ones(len(liked), np.float32), like_threshold=threshold)
@@ -377,6 +375,17 @@ class Ratings:
             return self._with(weights=None)
         threshold = None if self.is_implicit else self.like_threshold
         return self._with(weights=_floats("weights", weights), like_threshold=threshold)
+
+    def with_weights_divided(self, by: float) -> Ratings:
+        """Return the same ratings with their weights divided by a number.
+
+        Parameters:
+            by (float): A number above 0.
+
+        Returns:
+            Ratings: With these weights; as they are if they have none.
+        """
+        return self._with(weights=None if self.weights is None else _divided(self.weights, by))
 
     def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """Return the same ratings with a table of item attributes, joined by label.
@@ -456,11 +465,14 @@ class Ratings:
             f"{what}_table": with_nulls(join.table),
             "report": replace(self.report, table_notes=(*others, *join.notes), lacking=lacking),
         }
-        former = getattr(self, f"{what}_vocabulary")
-        if join.vocabulary is not former:
-            codes = join.vocabulary.encode(former.labels)[getattr(self, f"{what}_codes")]
-            changed |= {f"{what}_vocabulary": join.vocabulary, f"{what}_codes": codes}
-        return self._with(**changed)
+        if join.vocabulary is getattr(self, f"{what}_vocabulary"):
+            return self._with(**changed)
+        return self._recoded(what, join.vocabulary, **changed)
+
+    def _recoded(self, what: str, vocabulary: Vocabulary, **changed: Any) -> Ratings:
+        """The same ratings in the codes of another vocabulary, with what else changes."""
+        codes = vocabulary.encode(getattr(self, f"{what}_vocabulary").labels)[getattr(self, f"{what}_codes")]
+        return self._with(**changed, **{f"{what}_vocabulary": vocabulary, f"{what}_codes": codes})
 
     def _with(self, **changed: Any) -> Ratings:
         other = _restored(self._state() | changed)
@@ -574,6 +586,35 @@ def with_positive_weights(ratings: Ratings) -> Ratings:
     if ratings.weights is None or ratings.weights.all():
         return ratings
     return ratings[ratings.weights > 0]
+
+
+def check_at_least(at_least: Any) -> None:
+    """Raise OptionError unless this is a value that a like may be at least."""
+    if not is_number(at_least) or np.isnan(at_least):
+        raise OptionError(f"at_least={at_least!r}: give a number, the lowest value that is a like.")
+
+
+def no_likes(at_least: float, measure: Floats) -> DataError:
+    """The error of ratings, (n,), of which none is high enough for a like."""
+    highest = f"; the highest is {measure.max():g}" if len(measure) else ""
+    return DataError(f"no rating is {at_least:g} or more{highest}.")
+
+
+def checked_weights(given: Any) -> Floats:
+    """Weights as float32. Raises DataError for some that are negative or not finite."""
+    weights = _floats("weights", given)
+    if not ((weights >= 0) & np.isfinite(weights)).all():
+        raise DataError("a weight is negative, NaN or infinite: weights are finite numbers from 0.")
+    return weights
+
+
+def divided_weights(rows: CompressedRows, by: float) -> CompressedRows:
+    """The same rows with their weights divided by a number."""
+    return rows if rows.weights is None else replace(rows, weights=_divided(rows.weights, by))
+
+
+def _divided(weights: Floats, by: float) -> Floats:
+    return read_only((weights / np.float64(by)).astype(np.float32))
 
 
 def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:

@@ -28,6 +28,7 @@ from palate.models.step_distribution import StepDistribution
 from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
+AT_ONCE = 1 << 20  # weights that are summed at once; the sums are added one after the other
 COPIES, RATING_BYTES = 3, 64  # of vectors, and of a rating by user and by item, while a fit goes on
 MAX_RATING = 1e30  # in absolute value; float32 ends at 3e38
 
@@ -343,8 +344,12 @@ def with_unit_weights(ratings: Ratings) -> Ratings:
     """The same ratings, with weights that are 1 on average over those above 0."""
     if ratings.weights is None:
         return ratings
-    positive = ratings.weights[ratings.weights > 0]
-    return ratings.with_weights((ratings.weights / positive.mean(dtype=np.float64)).astype(np.float32))
+    total, count = 0.0, 0
+    for start in range(0, len(ratings), AT_ONCE):
+        weights = ratings.weights[start : start + AT_ONCE]
+        positive = weights[weights > 0]
+        total, count = total + float(positive.sum(dtype=np.float64)), count + len(positive)
+    return ratings.with_weights_divided(total / count)
 
 
 def _counted(ratings: Ratings) -> Ratings:
