@@ -132,6 +132,14 @@ def weighted_deviation(values: NDArray[Any], weights: NDArray[Any] | None) -> fl
     return float(np.sqrt(weighted_mean((values - weighted_mean(values, weights)) ** 2, weights)))
 
 
+def counts_of(codes: Codes, n: int) -> NDArray[np.int64]:
+    """How often each of n codes occurs, (n,); codes are read some at a time, as they may lie on disk."""
+    counts = np.zeros(n, np.int64)
+    for start in range(0, len(codes), COUNTED_AT_ONCE):
+        counts += np.bincount(codes[start : start + COUNTED_AT_ONCE], minlength=n)
+    return counts
+
+
 def pointers_of(counts: NDArray[Any]) -> NDArray[np.int64]:
     """The indptr, shape (n + 1,), of rows with these numbers of entries, shape (n,)."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -148,6 +156,7 @@ def _grouped(times: Times | None, rows: Codes) -> Times | None:
     return None if times is None else times[np.argsort(rows, kind="stable")]
 
 
+COUNTED_AT_ONCE = 1 << 20  # codes
 MARKS_PER_ENTRY = 32  # up to this many cells per entry, marking every cell is faster than searching
 
 

@@ -120,7 +120,7 @@ def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) ->
         >>> [len(test) for _, test in palate.split_folds_within_users(likes, folds=3)]
         [202, 202, 201]
     """
-    counts = _counts_of_users(ratings)
+    counts = parting.counts_of_users(ratings)
     n_dealt = int(counts[counts > 1].sum())
     if n_dealt == 0:
         raise DataError("no user has two of these ratings, so none can be held out within users: use split_folds.")
@@ -275,10 +275,10 @@ def split_users(ratings: Ratings, test: float = 0.1, seed: int = 0) -> Split:
         (6, set())
     """
     _check_share(test)
-    users = np.flatnonzero(_counts_of_users(ratings))
+    users = np.flatnonzero(parting.counts_of_users(ratings))
     drawn = users[_permutation(len(users), seed)[: int(len(users) * test)]]
     held_out = _mask_of(drawn, ratings.n_users)
-    return _split_by_mask(ratings, parting.by_users(ratings, bool, lambda users, codes, _: held_out[codes][users]))
+    return _split_by_mask(ratings, parting.of_users(ratings, held_out))
 
 
 def split_within_users(ratings: Ratings, test: float = 0.2, seed: int = 0) -> Split:
@@ -322,13 +322,6 @@ def _split_by_mask(ratings: Ratings, is_test: NDArray[np.bool_]) -> Split:
     if isinstance(ratings, Blocks):
         return ratings.divided(is_test)
     return ratings[~is_test], ratings[is_test]
-
-
-def _counts_of_users(ratings: Ratings) -> NDArray[np.int64]:
-    """The number of ratings of each user, (n_users,)."""
-    if isinstance(ratings, Blocks):
-        return ratings.by_user().counts
-    return np.bincount(ratings.user_codes, minlength=ratings.n_users)
 
 
 def _first_of_missing(codes: NDArray[np.int32], is_test: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -37,6 +37,8 @@ def training_ratings(recommender: Recommender) -> Ratings:
         1200
     """
     model = recommender.model
+    if isinstance(model.learned_blocks, Ratings):
+        return model.learned_blocks
     return Ratings(
         row_codes(model.history),
         model.history.indices,
@@ -96,6 +98,17 @@ class HeldOut:
     indptr: NDArray[np.int64]
     items: Codes
     weights: NDArray[np.float64] | None = None
+
+    def part(self, first: int, last: int) -> HeldOut:
+        """Return the held-out items of the users from first to last (exclusive)."""
+        at = slice(int(self.indptr[first]), int(self.indptr[last]))
+        weights = None if self.weights is None else self.weights[at]
+        return HeldOut(self.users[first:last], self.indptr[first : last + 1] - at.start, self.items[at], weights)
+
+    @property
+    def owners(self) -> Codes:
+        """The user of each held-out item, (n,)."""
+        return np.repeat(self.users, np.diff(self.indptr))
 
 
 def among(held_out: HeldOut, allowed: NDArray[np.bool_]) -> HeldOut:

@@ -78,7 +78,7 @@ def _inverse(propensities: Doubles) -> Doubles:
 
 def training_counts(recommender: Recommender) -> NDArray[np.int64]:
     """Return the number of training ratings of each item, (n_items,)."""
-    return np.bincount(recommender.model.history.indices, minlength=recommender.n_items)
+    return recommender.model.item_counts
 
 
 def popularity_propensities(counts: NDArray[np.int64], item_codes: Codes) -> Doubles:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import CompressedRows, read_only, row_codes, rows_where, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, counts_of, read_only, row_codes, rows_where, take_rows, transpose_rows
 from palate.data.titles import Titles, titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.blend import BlendedFactors
@@ -140,7 +141,7 @@ class Model:
         **more: Any,
     ) -> Model:
         """Return the model of a fit: what it learned, and vocabularies, tables and history of its ratings."""
-        return cls(
+        model = cls(
             factors=factors,
             posterior=posterior,
             noise=noise,
@@ -154,6 +155,13 @@ class Model:
             item_table=ratings.item_table,
             **more,
         )
+        model._made["ratings on disk"] = ratings if isinstance(ratings, Blocks) else None
+        return model
+
+    @property
+    def learned_blocks(self) -> Any:
+        """The Blocks that it was fitted to; None for a fit to ratings in memory, and for a loaded model."""
+        return self._made.get("ratings on disk")
 
     def once(self, make: Callable[[Model], T], *key: Any) -> T:
         """Return what `make` makes of this model: made on first use, then kept with the model, for each key."""
@@ -207,7 +215,7 @@ class Model:
     @cached_property
     def item_counts(self) -> NDArray[np.int64]:
         """The number of training ratings of each item, (n_items,)."""
-        return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
+        return counts_of(self.history.indices, len(self.item_vocabulary))
 
     @cached_property
     def propensity(self) -> Propensity:
@@ -480,8 +488,7 @@ def _comparable(vectors: Floats, prior_mean: Floats, counts: NDArray[np.int64]) 
     """Which rows of one side have ratings, or factors that are neither zero nor the prior mean, (n,)."""
     factors, mean = vectors[:, :-1], prior_mean[:-1]
     is_typical = np.isclose(factors, mean, rtol=1e-4, atol=1e-6).all(axis=1)
-    comparable: NDArray[np.bool_] = (counts > 0) | (factors.any(axis=1) & ~is_typical)
-    return comparable
+    return np.asarray((counts > 0) | (factors.any(axis=1) & ~is_typical))
 
 
 def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | None:

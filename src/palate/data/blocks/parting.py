@@ -35,6 +35,18 @@ def by_users(ratings: Ratings, dtype: Any, rule: Rule) -> NDArray[Any]:
     return found
 
 
+def of_users(ratings: Ratings, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask, (n,), of the ratings of the users that are chosen, (n_users,)."""
+    return by_users(ratings, bool, lambda users, codes, _: chosen[codes][users])
+
+
+def counts_of_users(ratings: Ratings) -> NDArray[np.int64]:
+    """The number of ratings of each user, (n_users,)."""
+    if isinstance(ratings, Blocks):
+        return ratings.by_user().counts
+    return np.bincount(ratings.user_codes, minlength=ratings.n_users)
+
+
 def drawn(n: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     """A mask, (n,), of int(n * share) ratings drawn at random: of each AT_ONCE ratings, the share of these."""
     mask = np.zeros(n, bool)
