@@ -1,5 +1,7 @@
 """Evaluation in blocks: of ratings in memory, of ratings on disk and on workers, the report is one and the same."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,14 @@ def test_baselines_learn_from_the_ratings_on_disk(blocks):
     found = training_ratings(rec)
     assert isinstance(found, palate.blocks.Blocks)
     assert np.array_equal(found.item_codes, rec.model.history.indices)
+
+
+def test_baselines_learn_from_a_copy_where_the_folder_is_gone(tmp_path):
+    blocks = palate.blocks.write(tmp_path / "made.blocks", rated(), progress=False)
+    rec, test = palate.Bias().fit(blocks, progress=False), blocks[:50]
+    before = palate.evaluate(rec, test, n_bootstrap=5)
+    shutil.rmtree(blocks.path)
+    assert palate.evaluate(rec, test, n_bootstrap=5).to_dict() == before.to_dict()
 
 
 def test_comparing_and_cross_validation(blocks):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
 from palate.data.rows import distinct, pointers_of, row_codes, take_rows
 from palate.errors import DataError, OptionError
@@ -28,7 +29,8 @@ def training_ratings(recommender: Recommender) -> Ratings:
         recommender (Recommender): A trained model.
 
     Returns:
-        Ratings: The training ratings, grouped by user; with times only if they are implicit.
+        Ratings: The training ratings, grouped by user; with times only if they are implicit. Of a fit to Blocks these
+            Blocks, as long as their folder is there.
 
     Example:
         >>> import palate
@@ -37,8 +39,9 @@ def training_ratings(recommender: Recommender) -> Ratings:
         1200
     """
     model = recommender.model
-    if isinstance(model.learned_blocks, Ratings):
-        return model.learned_blocks
+    blocks = model.learned_blocks
+    if isinstance(blocks, Blocks) and blocks.path.is_dir():
+        return blocks
     return Ratings(
         row_codes(model.history),
         model.history.indices,
