@@ -82,6 +82,12 @@ def test_the_parts_are_the_frame_cut_in_pieces(rec, tmp_path, options):
         assert pl.read_parquet(path / name).height == entry["rows"]
 
 
+def test_nobody_gets_an_empty_part(rec, tmp_path):
+    path = rec.recommend([], n=4, out=f"{tmp_path}/lists/")
+    assert read(path).equals(rec.recommend([], n=4))
+    assert list(json.loads((path / "manifest.json").read_text())["parts"]) == ["part-00000.parquet"]
+
+
 def test_workers_change_no_byte(rec, tmp_path):
     paths = [tmp_path / name for name in "abc"]
     rec.recommend(n=4, out=f"{paths[0]}/")

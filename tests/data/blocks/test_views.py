@@ -283,6 +283,23 @@ def test_another_process_opens_a_view(blocks):
     assert test.path.is_dir()
 
 
+BY_ITEM = "import sys, palate; print(palate.blocks.open(sys.argv[1]).by_item().indices.tolist())"
+
+
+def test_several_processes_write_the_ratings_by_item(blocks):
+    _, test = SPLITS["last"](blocks)
+    command = [sys.executable, "-c", BY_ITEM, test.path]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [child.communicate()[0] for child in children]
+    assert told == [f"{SPLITS['last'](blocks.in_memory())[1].by_item().indices.tolist()}\n"] * 2
+    before = {path.name: path.stat().st_mtime_ns for path in test.path.iterdir()}
+    assert {name for name in before if name.startswith("by_item")} == {
+        f"by_item.{name}" for name in ("starts", "users", "values", "weights")
+    }
+    assert test.by_item().indices.tolist() == palate.blocks.open(test.path, verify=True).by_item().indices.tolist()
+    assert {path.name: path.stat().st_mtime_ns for path in test.path.iterdir()} == before
+
+
 def test_pickling(blocks):
     import pickle
 

@@ -38,6 +38,7 @@ from palate.answers.ranking.queries import Query, RecommendOptions, query_of
 from palate.answers.ranking.recommending import FrameMaker, ranked
 from palate.answers.recent import asked, seen_by
 from palate.data.blocks.folder import crc_of
+from palate.data.forking import check_threads
 from palate.data.whole_files import replacing
 from palate.distributed import Exchange, Local
 from palate.errors import OptionError
@@ -95,9 +96,10 @@ class Lists:
         """Write the lists of the users from first to last (exclusive); return the entry of the part in the manifest."""
         import polars as pl
 
+        check_threads("out=")
         frames = FrameMaker(self.model, self.users.labels)
         made = []
-        for start in range(first, last, self.block):
+        for start in range(first, max(last, first + 1), self.block):  # also nobody gets a frame
             rows = slice(start, min(start + self.block, last))
             user_rows = self.model.user_rows(self.users.codes[rows])
             user_rows = seen_by(self.model, user_rows) if self.is_recent else user_rows

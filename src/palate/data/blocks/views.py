@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.blocks.folder import Folder, write_manifest
-from palate.data.blocks.sorting import RowFiles, counts_of, row_ranges, transpose_to
-from palate.data.rows import CompressedRows, first_of_rows, in_order, pointers_of, rows_of_entries
+from palate.data.blocks.sorting import RowFiles, row_ranges, transpose_to
+from palate.data.rows import CompressedRows, counts_of, first_of_rows, in_order, pointers_of, rows_of_entries
 from palate.data.whole_files import host, is_alive, reason
 from palate.errors import BlocksError, OptionError
 
@@ -146,17 +146,27 @@ def _new_views(folder: Folder, n: int, about: dict[str, Any]) -> Iterator[list[_
 
 
 def complete(folder: Folder, n_items: int) -> Folder:
-    """The folder with the files by item, which a view has only from here on."""
+    """The folder with the files by item, which a view has only from here on.
+
+    Several processes may do it at once: each writes files of its own, of the same bytes, and renames them.
+    """
     if folder.has("by_item.starts"):
         return folder
+    now = Folder.read(folder.path)
+    if now.has("by_item.starts"):  # another process, or other Blocks of this view, have written them
+        return now
     rows = rows_by_user(folder)
-    counts = np.zeros(n_items, np.int64)
-    for at, _, _ in ranges_of(rows):
-        counts += counts_of(rows.indices[at], n_items)
+    counts = counts_of(rows.indices, n_items)
     parts = ((first, part_of(rows, first, last)) for _, first, last in ranges_of(rows))
-    entries = transpose_to(folder.path, folder.path, parts, counts)
-    manifest = {**folder.manifest, "files": folder.manifest["files"] | entries}
-    write_manifest(folder.path, manifest)
+    try:
+        with tempfile.TemporaryDirectory(prefix="by_item.", dir=folder.path) as scratch:
+            entries = transpose_to(Path(scratch), Path(scratch), parts, counts)
+            for name in entries:
+                (Path(scratch) / name).replace(folder.path / name)
+        manifest = {**folder.manifest, "files": folder.manifest["files"] | entries}
+        write_manifest(folder.path, manifest)
+    except OSError as error:
+        raise BlocksError(f"cannot write the ratings by item to {folder.path}: {reason(error)}.") from error
     return Folder(folder.path, manifest)
 
 
