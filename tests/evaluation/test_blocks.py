@@ -8,7 +8,7 @@ import pytest
 import palate
 from palate.data.blocks import parting, views
 from palate.data.ratings import with_positive_weights
-from palate.evaluation import hindsight, predictions, rankings
+from palate.evaluation import doctor, hindsight, predictions, rankings
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.rankings import UserMeasures
 
@@ -169,3 +169,11 @@ def test_next_items(blocks):
 def test_the_doctor_looks_at_order_too(blocks):
     likes = blocks.likes(2)
     assert palate.check(likes).findings == palate.check(likes.in_memory()).findings
+
+
+def test_the_doctor_looks_at_some_users_of_many(blocks, monkeypatch):
+    monkeypatch.setattr(doctor, "SAMPLED", 300)
+    found = palate.check(blocks)
+    assert found.findings[0].name == "sample"
+    assert found["sample"].says.startswith("1,500 ratings lie on disk: what follows is of 3")
+    assert "30 items" in found["size"].says
