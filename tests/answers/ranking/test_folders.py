@@ -174,6 +174,11 @@ def test_errors(rec, tmp_path):
         rec.recommend(n=4, out=tmp_path / "a.csv", overwrite=True)
     with pytest.raises(OptionError, match="go with a folder"):
         rec.recommend(n=4, on=Local())
+    with pytest.raises(OptionError, match="Lists of known users may go to a folder"):
+        rec.recommend(n=4, out=tmp_path / "lists")
+    likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=3)
+    with pytest.raises(OptionError, match="go with a folder of known users"):
+        palate.EASE().fit(likes, progress=False).recommend(session=["i1"], out=f"{tmp_path}/lists/", overwrite=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(OptionError, match="File exists"):
         rec.recommend(n=4, out=f"{tmp_path}/file/")

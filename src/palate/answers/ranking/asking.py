@@ -13,7 +13,6 @@ from palate.answers.ranking.folders import Users, is_folder, recommend_into
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.queries import RecommendOptions, query_of
 from palate.answers.ranking.recommending import rank
-from palate.errors import OptionError
 from palate.models.factors import Codes
 from palate.models.model import Model
 
@@ -23,8 +22,6 @@ def recommend(model: Model, users: Any, options: RecommendOptions, index: ItemIn
     labels, codes = _labels_and_codes(model, users, options.on_unknown)
     if is_folder(options.out):
         return recommend_into(model, Users(labels, codes), options, index)
-    if options.on is not None or options.overwrite:
-        raise OptionError('on= and overwrite= go with a folder: name one with out=, such as out="lists/".')
     query = query_of(model, options, (labels, codes), index=index)
     like = users if is_frame(users) else None
     return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, options, like=like)

@@ -59,8 +59,10 @@ def check_path(out: Any) -> Path:
     path = Path(out)
     if path.suffix not in WRITERS:
         endings = ", ".join(WRITERS)
+        endings = ", ".join(WRITERS)
         raise OptionError(
-            f"out={str(path)!r}: the ending must be one of {endings}; a folder for all users ends with /."
+            f"out={str(path)!r}: the ending must be one of {endings}. Lists of known users may go to a folder, "
+            "which ends with /."
         )
     if "\0" in str(path):
         raise OptionError(f"out={str(path)!r}: no file can have a NUL in its name.")

@@ -26,6 +26,7 @@ from palate.answers.ranking.scoring import ranks_by_products, ratings_of_product
 from palate.answers.ranking.top_n import packed_items, top_of_products, top_of_scores
 from palate.answers.recent import asked, seen_by
 from palate.data.rows import CompressedRows, row_codes, take_rows
+from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
 
@@ -55,6 +56,8 @@ def rank(
     user_rows: returns the rows of a slice of the users. labels, codes: of the users, (m,) each; labels is None for one
     fold-in user. like: a frame whose kind the answer takes.
     """
+    if options.on is not None or options.overwrite:
+        raise OptionError('on= and overwrite= go with a folder of known users: out="lists/".')
     if options.recent is not None:
         model, as_they_were = asked(model, options.recent), user_rows
         user_rows = lambda rows: seen_by(model, as_they_were(rows))  # noqa: E731
