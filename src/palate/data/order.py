@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
 from palate.data.reading.duplicates import Columns, join_duplicates
-from palate.data.rows import CompressedRows, pointers_of, row_codes
+from palate.data.rows import CompressedRows, Times, pointers_of, row_codes
 from palate.kernels import has_repeats
 
 
@@ -17,22 +16,33 @@ def oldest_first(ratings: Ratings) -> Ratings:
 
     Without times, or if they are in order already, the same ratings.
     """
-    times = ratings.times
-    if (
-        times is None
-        or (isinstance(ratings, Blocks) and ratings.is_implicit)
-        or _is_in_order(ratings.user_codes, times)
-    ):
+    if ratings.time_range is None or (isinstance(ratings, Blocks) and ratings.is_implicit):
         return ratings
-    return ratings[np.lexsort((times, ratings.user_codes))]
+    rows = ratings.by_user()
+    times = _times_by_user(ratings) if rows.times is None else rows.times
+    if _is_in_order(rows, times):
+        return ratings
+    return ratings[np.lexsort((_times_of(ratings), ratings.user_codes))]
 
 
-def _is_in_order(users: NDArray[np.int32], times: NDArray[np.int64]) -> bool:
-    """Whether no user's time falls from one row to a later one."""
-    order = np.argsort(users, kind="stable")
-    falls = np.diff(times[order]) < 0
-    falls &= users[order[1:]] == users[order[:-1]]
-    return not falls.any()
+def _times_of(ratings: Ratings) -> Times:
+    assert ratings.times is not None
+    return ratings.times
+
+
+def _times_by_user(ratings: Ratings) -> Times:
+    """The times in the order of the users' rows, where these have none: explicit ratings."""
+    return _times_of(ratings)[np.argsort(ratings.user_codes, kind="stable")]
+
+
+def _is_in_order(rows: CompressedRows, times: Times) -> bool:
+    """Whether in no row a time falls from one rating to the next; looked at block by block."""
+    for block, entries in zip(rows.plan.blocks, rows.plan.entries, strict=True):
+        falls = np.append(np.diff(times[entries]) < 0, False)  # from each rating to the next
+        falls[rows.indptr[block.start + 1 : block.stop + 1] - entries.start - 1] = False  # from the last of a row
+        if falls.any():
+            return False
+    return True
 
 
 def joined(ratings: Ratings) -> Ratings:

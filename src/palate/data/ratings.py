@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.features.values import with_nulls
-from palate.data.rows import Codes, CompressedRows, Floats, distinct, read_only, weighted_mean
+from palate.data.plan import chunks
+from palate.data.rows import Codes, CompressedRows, Floats, distinct, read_only, transpose_rows, weighted_mean
 from palate.data.vocabulary import Vocabulary, plain_label
 from palate.errors import DataError, OptionError
 from palate.options import check_choice, is_number
@@ -254,10 +255,20 @@ class Ratings:
     @cached_property
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of a weight above 0, as (low, high); (nan, nan) without such ratings."""
-        values = with_positive_weights(self).values
-        if len(values) == 0:
-            return (float("nan"), float("nan"))
-        return (float(values.min()), float(values.max()))
+        low, high = float("inf"), -float("inf")
+        for some in chunks(len(self)):
+            values = self.values[some] if self.weights is None else self.values[some][self.weights[some] > 0]
+            low = min(low, float(values.min(initial=np.inf)))
+            high = max(high, float(values.max(initial=-np.inf)))
+        return (low, high) if low <= high else (float("nan"), float("nan"))
+
+    @property
+    def time_range(self) -> tuple[int, int] | None:
+        """Earliest and latest time, as (first, last); None without times or ratings."""
+        offsets = self._time_offsets
+        if offsets is None or len(offsets) == 0:
+            return None
+        return self._time_start + int(offsets.min()), self._time_start + int(offsets.max())
 
     @cached_property
     def _by_user(self) -> CompressedRows:
@@ -266,7 +277,12 @@ class Ratings:
 
     @cached_property
     def _by_item(self) -> CompressedRows:
-        return CompressedRows.of(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
+        # from the users' rows, so that ratings of different users may stand in any order
+        by_item = transpose_rows(replace(self.by_user(), times=None), self.n_items)
+        for array in (by_item.indptr, by_item.indices, by_item.values, by_item.weights):
+            if array is not None:
+                read_only(array)
+        return by_item
 
     def by_user(self) -> CompressedRows:
         """Return the ratings grouped by user. Built once, then kept.
@@ -287,7 +303,7 @@ class Ratings:
         """Return the ratings grouped by item. Built once, then kept.
 
         Returns:
-            CompressedRows: One row per item code; its indices are user codes.
+            CompressedRows: One row per item code; its indices are user codes, which rise in each row.
 
         Example:
             >>> import palate
@@ -385,7 +401,7 @@ class Ratings:
         Returns:
             Ratings: With these weights; as they are if they have none.
         """
-        return self._with(weights=None if self.weights is None else _divided(self.weights, by))
+        return self._with(weights=None if self.weights is None else divided_by(self.weights, by))
 
     def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """Return the same ratings with a table of item attributes, joined by label.
@@ -532,16 +548,14 @@ class Ratings:
             f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
         ]
         if not self.is_implicit:
-            counted = with_positive_weights(self)
-            mean = weighted_mean(counted.values, counted.weights) if len(counted) else float("nan")
+            mean = float("nan") if np.isnan(low) else weighted_mean(self.values, self.weights)
             lines.append(f"values from {low:g} to {high:g}, mean {mean:.3f}")
         elif self.weights is not None:
             lines.append(
                 f"counts from {self.weights.min():g} to {self.weights.max():g}, {self.weights.sum():,.0f} in all"
             )
-        times = self.times
-        if times is not None:
-            lines.append(f"times from {times.min()} to {times.max()}")
+        if self.time_range is not None:
+            lines.append("times from {} to {}".format(*self.time_range))
         if not self.report.is_clean:
             lines.append(str(self.report))
         return "\n".join(lines)
@@ -608,13 +622,9 @@ def checked_weights(given: Any) -> Floats:
     return weights
 
 
-def divided_weights(rows: CompressedRows, by: float) -> CompressedRows:
-    """The same rows with their weights divided by a number."""
-    return rows if rows.weights is None else replace(rows, weights=_divided(rows.weights, by))
-
-
-def _divided(weights: Floats, by: float) -> Floats:
-    return read_only((weights / np.float64(by)).astype(np.float32))
+def divided_by(weights: Floats, by: float) -> Floats:
+    """Weights divided by a number, as float32."""
+    return read_only(weights / np.float32(by))
 
 
 def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:

@@ -7,7 +7,6 @@ the two vocabularies; palate.answers translates them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.blocks.mapped import Blocks
+from palate.data.plan import count_codes, distinct_values
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import CompressedRows, counts_of, read_only, row_codes, rows_where, take_rows, transpose_rows
+from palate.data.rows import CompressedRows, read_only, row_codes, rows_where, take_rows, transpose_rows
 from palate.data.titles import Titles, titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.blend import BlendedFactors
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.fingerprint import fingerprint_of
 from palate.models.forecasts import Forecast, TimeShift
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, with_mean_counts
@@ -193,14 +194,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the ratings learned from, in any order: labels, codes, values and weights."""
-        digest = hashlib.sha256()
-        for vocabulary in (self.user_vocabulary, self.item_vocabulary):
-            digest.update(repr(vocabulary.labels.tolist()).encode())
-        by_item = transpose_rows(replace(self.history, times=None), len(self.item_vocabulary))
-        rows = transpose_rows(by_item, len(self.user_vocabulary))  # transposed twice: each user's items in rising order
-        for array in (rows.indptr, rows.indices, rows.values, rows.weights):
-            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return fingerprint_of(self.history, (self.user_vocabulary, self.item_vocabulary))
 
     @cached_property
     def _projection(self) -> Projection:
@@ -215,7 +209,7 @@ class Model:
     @cached_property
     def item_counts(self) -> NDArray[np.int64]:
         """The number of training ratings of each item, (n_items,)."""
-        return counts_of(self.history.indices, len(self.item_vocabulary))
+        return count_codes(self.history.indices, len(self.item_vocabulary))
 
     @cached_property
     def propensity(self) -> Propensity:
@@ -225,7 +219,7 @@ class Model:
     @cached_property
     def rating_step(self) -> float:
         """The step of the rating scale: the median distance of neighboring values; 0 if there is no scale."""
-        values = np.unique(self.history.values)
+        values = distinct_values(self.history.values, MAX_SCALE_STEPS)
         return float(np.median(np.diff(values))) if 1 < len(values) <= MAX_SCALE_STEPS else 0.0
 
     @cached_property

@@ -14,7 +14,7 @@ from palate.data.ratings import Ratings
 from palate.kernels import predict_pairs
 from palate.models.factors import Factors, Floats, Prior
 from palate.options import MAX_SEED, check_between, check_positive, check_seed, check_whole
-from palate.recipes.base import Recipe, Trained, center_and_scale, compress_both, n_weighted
+from palate.recipes.base import Recipe, Trained, center_and_scale, n_weighted
 from palate.recipes.monitor import Monitor
 
 
@@ -69,7 +69,6 @@ class ALS(Recipe):
         check_between(0, 1, count_exponent=self.count_exponent)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        compress_both(ratings)
         center, scale = center_and_scale(ratings)
         k = self.n_factors + 1
         rng = np.random.Generator(np.random.Philox(self.seed))

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
+from palate.data.rows import CompressedRows, mean_and_deviation, mean_over, row_codes
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
-from palate.kernels.threads import thread_pool
 from palate.models.effects import TimeEffects
 from palate.models.factors import Factors
 from palate.models.posterior import Posterior
@@ -28,7 +28,6 @@ from palate.models.step_distribution import StepDistribution
 from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
-AT_ONCE = 1 << 20  # weights that are summed at once; the sums are added one after the other
 COPIES, RATING_BYTES = 3, 64  # of vectors, and of a rating by user and by item, while a fit goes on
 MAX_RATING = 1e30  # in absolute value; float32 ends at 3e38
 
@@ -322,21 +321,21 @@ def _plain(value: Any) -> Any:
 def _about(ratings: Ratings) -> dict[str, Any]:
     """What a fit reports of its ratings: how they were read; and of dated ratings, whose times it drops, the newest."""
     read = {"read": ratings.report.reading} if ratings.report.reading else {}
-    times = None if ratings.is_implicit else ratings.times
-    return read | ({} if times is None else {"until": int(times.max())})
+    times = None if ratings.is_implicit else ratings.time_range
+    return read | ({} if times is None else {"until": times[1]})
 
 
 def center_and_scale(ratings: Ratings) -> tuple[float, float]:
     """Weighted mean and standard deviation of the values; the latter is 1 if they are equal up to rounding.
 
+    Sums are taken by blocks of users, so the order of the ratings of different users does not matter.
+
     Raises DataError if a value is so large that float32 cannot compute with it.
     """
-    largest = float(np.abs(ratings.values).max())
+    largest = max(-float(ratings.values.min()), float(ratings.values.max()))
     if largest > MAX_RATING:
         raise DataError(f"ratings as large as {largest:.3g} cannot be computed with; divide all by {largest:.0e}.")
-    values = ratings.values.astype(np.float64)
-    center = float(np.average(values, weights=ratings.weights))
-    scale = float(np.sqrt(np.average((values - center) ** 2, weights=ratings.weights)))
+    center, scale = mean_and_deviation(ratings.by_user())
     return center, scale if scale > max(1e-6 * largest, 1 / MAX_RATING) else 1.0
 
 
@@ -344,12 +343,10 @@ def with_unit_weights(ratings: Ratings) -> Ratings:
     """The same ratings, with weights that are 1 on average over those above 0."""
     if ratings.weights is None:
         return ratings
-    total, count = 0.0, 0
-    for start in range(0, len(ratings), AT_ONCE):
-        weights = ratings.weights[start : start + AT_ONCE]
-        positive = weights[weights > 0]
-        total, count = total + float(positive.sum(dtype=np.float64)), count + len(positive)
-    return ratings.with_weights_divided(total / count)
+    rows = ratings.by_user()
+    assert rows.weights is not None
+    total = sum(float(rows.weights[some].sum(dtype=np.float64)) for some in rows.plan.entries)
+    return ratings.with_weights_divided(total / n_weighted(ratings))
 
 
 def _counted(ratings: Ratings) -> Ratings:
@@ -361,17 +358,19 @@ def _counted(ratings: Ratings) -> Ratings:
     return counted
 
 
+def train_rmse(factors: Factors, ratings: Ratings) -> float:
+    """Root mean squared error of predictions for the ratings learned from, by blocks of users."""
+
+    def squares(block: slice, some: CompressedRows) -> NDArray[np.float64]:
+        users = np.int32(block.start) + row_codes(some)
+        return (factors.predict(users, some.indices).astype(np.float64) - some.values) ** 2
+
+    return float(np.sqrt(mean_over(ratings.by_user(), squares)))
+
+
 def n_weighted(ratings: Ratings) -> int:
     """The number of ratings with a weight above 0."""
     return len(ratings) if ratings.weights is None else int(np.count_nonzero(ratings.weights))
-
-
-def compress_both(ratings: Ratings) -> None:
-    """Build the ratings by user and by item at once, on two threads; Ratings caches them."""
-    with thread_pool(1) as pool:
-        by_user = pool.submit(ratings.by_user)
-        ratings.by_item()
-        by_user.result()
 
 
 def _check_fit(ratings: Ratings, valid: Ratings | None) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from palate.data.features import Features
+from palate.data.plan import distinct_values
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows
 from palate.data.splitting import split_random
@@ -206,14 +207,15 @@ class Bayes(Recipe):
         """True for ordinal ratings. "auto" tries both likelihoods on a held-out tenth of at most about AUTO_RATINGS."""
         if self.likelihood != "auto":
             return self.likelihood == "ordinal"
-        if not 2 <= len(np.unique(ratings.values)) <= MAX_STEPS:
+        if not 2 <= len(distinct_values(ratings.values, MAX_STEPS)) <= MAX_STEPS:
             return False
         sample = ratings
         if len(ratings) > AUTO_RATINGS:  # all ratings of the users with most: they decide in the shortest time
             kept = np.argsort(-ratings.by_user().counts, kind="stable")
             n_users = int(np.searchsorted(np.cumsum(ratings.by_user().counts[kept]), AUTO_RATINGS)) + 1
             sample = ratings[np.isin(ratings.user_codes, kept[:n_users])]
-        train, valid = split_random(sample, test=0.1, seed=self.seed)
+        by_user = sample[np.argsort(sample.user_codes, kind="stable")]  # whatever the order of the ratings
+        train, valid = split_random(by_user, test=0.1, seed=self.seed)
         if len(np.unique(train.values)) < 2 or len(valid) == 0:
             return False
         errors = {}

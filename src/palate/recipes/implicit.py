@@ -21,13 +21,15 @@ from palate.models.implicit import (
     ImplicitProblem,
     Sweep,
     default_problem,
+    mean_counts_of,
     start,
     sweeps,
     weighted_choices,
 )
 from palate.options import MAX_SEED, check_between, check_choice, check_flags, check_positive, check_seed, check_whole
-from palate.recipes.base import Recipe, Trained, compress_both
+from palate.recipes.base import Recipe, Trained
 from palate.recipes.fading import checked_half_life, fading_of
+from palate.recipes.hidden import some_users
 from palate.recipes.implicit_choice import N_WIDE, Choice, choose
 from palate.recipes.implicit_links import LinkedSweeps, Tables
 from palate.recipes.monitor import Monitor
@@ -187,15 +189,28 @@ class ImplicitALS(Recipe):
 
     def _problem(self, ratings: Ratings) -> ImplicitProblem:
         """The least-squares problem with the usual values of what is not given."""
+        return self._usual_problem(ratings.by_user(), ratings.n_items)
+
+    def _usual_problem(self, by_user: CompressedRows, n_items: int) -> ImplicitProblem:
         given = self.unobserved_weight, self.weight_decay, self.count_exponent
-        return default_problem(ratings.by_user(), ratings.n_items, *given)
+        return default_problem(by_user, n_items, *given)
 
     def _choice(self, ratings: Ratings, problem: ImplicitProblem) -> Choice:
+        """The width and the decay; of very many choices, by some users: as many times the usual decay as is best."""
         is_plain = self._fading(ratings).is_none
+        rows = ratings.by_user() if is_plain else self._weighted(ratings)
+        sample, _ = some_users(rows, None)
+        if sample is rows:
+            return self._choice_of(rows, ratings.n_items, problem, is_plain=is_plain)
+        usual = self._usual_problem(sample, ratings.n_items)
+        choice = self._choice_of(sample, ratings.n_items, usual, is_plain=is_plain)
+        return choice._replace(weight_decay=choice.weight_decay / usual.weight_decay * problem.weight_decay)
+
+    def _choice_of(self, rows: CompressedRows, n_items: int, usual: ImplicitProblem, *, is_plain: bool) -> Choice:
         return choose(
-            ratings.by_user() if is_plain else self._weighted(ratings),
-            ratings.n_items,
-            problem,
+            rows,
+            n_items,
+            usual,
             n_factors=self.n_factors,
             chooses_decay=self.weight_decay is None,
             confidence=self.confidence if is_plain else "given",
@@ -220,10 +235,12 @@ class ImplicitALS(Recipe):
 
     def _rows(self, ratings: Ratings) -> tuple[CompressedRows, CompressedRows]:
         """The choices with their weights, by user and by item."""
-        compress_both(ratings)
         by_user = self._weighted(ratings)
         if by_user.weights is None:
             return by_user, replace(ratings.by_item(), weights=None)
+        if self._fading(ratings).is_none:  # the weight of a choice follows from its count and its user's mean count
+            mean_counts = mean_counts_of(ratings.by_user())
+            return by_user, weighted_choices(ratings.by_item(), self.confidence, mean_counts)
         return by_user, transpose_rows(by_user, ratings.n_items)
 
     def _fading(self, ratings: Ratings) -> Fading:

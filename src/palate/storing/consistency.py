@@ -167,11 +167,17 @@ def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:
             raise ValueError("posterior: the cut points do not rise")
     for samples, n in ((posterior.users, n_users), (posterior.items, n_items)):
         _expect("posterior", samples.vectors, (draws, n, k), np.float32)
-        if max(samples.vectors.max(initial=0), -samples.vectors.min(initial=0)) > MAX_VECTOR:
-            raise ValueError(f"posterior: vectors beyond {MAX_VECTOR:g}, which no ratings give")
+        _check_sizes("posterior: vectors", samples.vectors)
         _expect("posterior", samples.precision, (draws, k, k), np.float32)
         _expect("posterior", samples.mean, (draws, k), np.float32)
+        _check_sizes("posterior: means", samples.mean)
         _expect_positive("posterior", samples.precision)
+
+
+def _check_sizes(what: str, vectors: NDArray[np.float32] | None) -> None:
+    """Raise ValueError if a number is so large that what is solved with its square overflows."""
+    if vectors is not None and max(vectors.max(initial=0), -vectors.min(initial=0)) > MAX_VECTOR:
+        raise ValueError(f"{what} beyond {MAX_VECTOR:g}, which no ratings give")
 
 
 def _check_tails(tails: NDArray[np.float64]) -> None:
@@ -198,6 +204,8 @@ def _check_side(samples: SideSamples, info: SideInfo | None, n_others: int) -> N
     has_attributes = n_features > n_history
     _expect_if("cold_start", cold_start.intercept, (draws, k), expected=has_attributes)
     _expect_if("cold_start", cold_start.link, (draws, n_features - n_history, k), expected=has_attributes)
+    for part in (samples.link, cold_start.mean, cold_start.intercept, cold_start.link):
+        _check_sizes("links and cold starts", part)
     _expect_if("cold_start", cold_start.residual, (draws, k, k), expected=has_attributes)
     for covariances in (cold_start.covariance, cold_start.residual):
         if covariances is not None:

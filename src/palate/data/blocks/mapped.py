@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from palate.data.blocks.folder import Folder
 from palate.data.blocks.labels import labels_and_table, write_labels
 from palate.data.blocks.views import Change, View, base_of, changed, complete, divided, ranges_of, remove_left, selected
-from palate.data.ratings import COLUMNS, Ratings, ReadReport, check_at_least, checked_weights, divided_weights, no_likes
+from palate.data.ratings import COLUMNS, Ratings, ReadReport, check_at_least, checked_weights, divided_by, no_likes
 from palate.data.rows import Codes, CompressedRows, read_only, rows_of_entries
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
@@ -228,7 +228,12 @@ class Blocks(Ratings):
 
     def with_weights_divided(self, by: float) -> Blocks:
         """Return the same ratings with their weights divided by a number, as Ratings.with_weights_divided does."""
-        return self.changed(lambda _, rows: divided_weights(rows, by))
+        weights = self.weights
+        return (
+            self
+            if weights is None
+            else self.changed(lambda at, rows: replace(rows, weights=divided_by(weights[at], by)))
+        )
 
     def changed(self, change: Change, **about: Any) -> Blocks:
         """Return a view with other ratings of each user.

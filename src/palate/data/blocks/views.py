@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from palate.data.blocks.folder import Folder, write_manifest
 from palate.data.blocks.sorting import RowFiles, row_ranges, transpose_to
-from palate.data.rows import CompressedRows, counts_of, first_of_rows, in_order, pointers_of, rows_of_entries
+from palate.data.plan import count_codes
+from palate.data.rows import CompressedRows, first_of_rows, in_order, pointers_of, rows_of_entries
 from palate.data.whole_files import host, is_alive, reason
 from palate.errors import BlocksError, OptionError
 
@@ -156,7 +157,7 @@ def complete(folder: Folder, n_items: int) -> Folder:
     if now.has("by_item.starts"):  # another process, or other Blocks of this view, have written them
         return now
     rows = rows_by_user(folder)
-    counts = counts_of(rows.indices, n_items)
+    counts = count_codes(rows.indices, n_items)
     parts = ((first, part_of(rows, first, last)) for _, first, last in ranges_of(rows))
     try:
         with tempfile.TemporaryDirectory(prefix="by_item.", dir=folder.path) as scratch:

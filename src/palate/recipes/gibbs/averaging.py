@@ -156,8 +156,10 @@ class Probe:
 
     def __init__(self, ratings: Ratings, seed: int) -> None:
         rng = np.random.Generator(np.random.Philox([seed, 1]))
-        self.user_codes = rng.choice(ratings.user_codes, self.SIZE)
-        self.item_codes = rng.choice(ratings.item_codes, self.SIZE)
+        rows = ratings.by_user()  # not as they came: the order of different users' ratings must not matter
+        owners, chosen = rng.integers(0, len(rows.indices), self.SIZE), rng.integers(0, len(rows.indices), self.SIZE)
+        self.user_codes = (np.searchsorted(rows.indptr, owners, side="right") - 1).astype(np.int32)
+        self.item_codes = rows.indices[chosen]
         self._sum = np.zeros(self.SIZE)
         self._sums: dict[int, Doubles] = {}  # by number of draws
         self._train_errors: list[float] = []

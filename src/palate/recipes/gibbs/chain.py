@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, row_codes, rows_between
 from palate.kernels import predict_pairs, solve_rows
 from palate.kernels.threads import thread_pool
 from palate.models.factors import Doubles, Floats
@@ -199,8 +199,11 @@ def _n_weighted_by_row(rows: CompressedRows) -> NDArray[np.int64]:
     """The number of ratings with a weight above 0 of each row, (n_rows,)."""
     if rows.weights is None:
         return rows.counts
-    owners = np.repeat(np.arange(rows.n_rows), rows.counts)
-    return np.bincount(owners[rows.weights > 0], minlength=rows.n_rows)
+    counts = np.zeros(rows.n_rows, np.int64)
+    for block, entries in zip(rows.plan.blocks, rows.plan.entries, strict=True):
+        owners = row_codes(rows_between(rows, block))
+        counts[block] = np.bincount(owners[rows.weights[entries] > 0], minlength=len(counts[block]))
+    return counts
 
 
 class UserNoise:

@@ -11,16 +11,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from palate.data.plan import distinct_values
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, row_codes, weighted_deviation
+from palate.data.rows import CompressedRows, mean_and_deviation, row_codes
 from palate.errors import DataError
 from palate.kernels import draw_truncated, expect_truncated, predict_pairs
 from palate.kernels.threads import thread_pool
 from palate.models.factors import Floats
 from palate.models.ordinal import MAX_STEPS, OrderedSteps
-from palate.recipes.base import center_and_scale, compress_both
+from palate.recipes.base import center_and_scale
 from palate.recipes.gibbs.cutpoints import CutPoints
 from palate.recipes.gibbs.time_effects import TimeEffectsSampler
 
@@ -37,7 +37,6 @@ class Targets:
     """The targets of all ratings, as values of the rows of both sides."""
 
     def __init__(self, ratings: Ratings, seed: int, n_threads: int, *, time: bool, ordinal: bool) -> None:
-        compress_both(ratings)
         self._rows = {"user": ratings.by_user(), "item": ratings.by_item()}
         self.center, self.scale = (0.0, 1.0) if ordinal else center_and_scale(ratings)
         self._center_and_scale = self.center, self.scale  # of the values of the rows
@@ -46,8 +45,7 @@ class Targets:
         self.time_effects = TimeEffectsSampler(ratings, self.scale, seed) if time else None
         if self._ordinal is None and self.time_effects is None:
             return
-        by_user = np.argsort(ratings.user_codes, kind="stable")
-        self._by_item = positions_by_item(ratings.item_codes, by_user)
+        self._by_item = np.argsort(self._rows["user"].indices, kind="stable")  # by item -> position by user
         self._codes = row_codes(self._rows["user"]), np.ascontiguousarray(self._rows["user"].indices)
         self._before_time = ((self._rows["user"].values - self.center) / self.scale).astype(np.float32)  # by user
         if self._ordinal is not None:
@@ -137,7 +135,7 @@ class _OrdinalTargets:
         self._cuts = CutPoints(np.bincount(self._codes, rows.weights), FIRST_VARIANCE)
         weighted = np.arange(len(rows.values)) if rows.weights is None else np.flatnonzero(rows.weights)
         self._sample = weighted[np.linspace(0, len(weighted) - 1, min(MAX_ERRORS, len(weighted))).astype(np.int64)]
-        self.rmse = weighted_deviation(rows.values, rows.weights)
+        _, self.rmse = mean_and_deviation(rows)
 
     @property
     def steps(self) -> OrderedSteps:
@@ -164,17 +162,11 @@ class _OrdinalTargets:
 
 def ordinal_values(rows: CompressedRows) -> Floats:
     """The distinct ratings, ascending. Raises DataError unless there are 2 to 20 of them."""
-    values: Floats = np.unique(rows.values)
+    values: Floats = distinct_values(rows.values, MAX_STEPS)
     if not 2 <= len(values) <= MAX_STEPS:
+        found = "more different values" if len(values) > MAX_STEPS else "one value alone"
         raise DataError(
-            f'likelihood="ordinal" needs ratings in 2 to {MAX_STEPS} steps, and these have {len(values):,} different '
-            'values; round them, or leave likelihood="gaussian".'
+            f'likelihood="ordinal" needs ratings in 2 to {MAX_STEPS} steps, and these have {found}; round them, or '
+            'leave likelihood="gaussian".'
         )
     return values
-
-
-def positions_by_item(item_codes: NDArray[np.int32], by_user: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each rating in the order of ratings.by_item(), its position in ratings.by_user(), (n,)."""
-    position = np.empty(len(by_user), np.intp)
-    position[by_user] = np.arange(len(by_user))
-    return position[np.argsort(item_codes, kind="stable")]
