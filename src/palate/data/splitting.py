@@ -162,7 +162,10 @@ def split_rows(ratings: Ratings, test_rows: Any) -> Split:
         >>> float(train.values.max())
         4.0
     """
-    rows = _as_rows(np.asarray(test_rows), len(ratings))
+    given = np.asarray(test_rows)
+    if isinstance(ratings, Blocks) and given.dtype == np.bool_:
+        return ratings.divided(given)  # as it is: positions take eight bytes each
+    rows = _as_rows(given, len(ratings))
     if isinstance(ratings, Blocks):
         return ratings.divided(_mask_of(rows, len(ratings)))
     return ratings[_mask_of(rows, len(ratings), inverted=True)], ratings[rows]

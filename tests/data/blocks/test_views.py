@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -105,6 +106,33 @@ def test_a_split_loses_nothing_and_doubles_nothing(name, blocks):
     both = [part.to_frame() for part in (train, test)]
     columns = both[0].columns
     assert both[0].vstack(both[1]).sort(columns).equals(blocks.to_frame().sort(columns))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    made = palate.Ratings(
+        np.repeat(np.arange(4000), 100),
+        rng.integers(0, 500, 400_000),
+        rng.integers(1, 6, 400_000),
+        user_vocabulary=Vocabulary(np.arange(4000), what="user"),
+        item_vocabulary=Vocabulary(np.arange(500), what="item"),
+        times=rng.integers(0, 10**6, 400_000),
+    )
+    return palate.blocks.write(tmp_path_factory.mktemp("many") / "made.blocks", made, progress=False)
+
+
+@pytest.mark.parametrize("name", [name for name in SPLITS if name not in ("time at", "rows")])
+def test_a_split_takes_two_bytes_a_rating(name, many, monkeypatch):
+    monkeypatch.setattr(views, "BLOCK_RATINGS", 4096)
+    monkeypatch.setattr(parting, "AT_ONCE", 4096)
+    monkeypatch.setattr(parting, "BINS", 1024)
+    tracemalloc.start()
+    parts = SPLITS[name](many)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(parts[1]) > 0
+    assert peak < 2 * len(many) + 1_000_000  # for some users at a time, and a few numbers a user
 
 
 def test_a_random_split_holds_out_an_exact_share_wherever_it_is_made(blocks):
