@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import palate
+from palate.errors import DataError, OptionError
+from palate.evaluation import propensities
 from palate.evaluation.propensities import effective_size, is_self_selected, popularity_propensities
 
 N_USERS, N_ITEMS = 400, 150
@@ -273,3 +275,51 @@ def test_choice_is_told_from_six_standard_deviations_above_chance_on():
     assert not is_self_selected(rows(6, 2, 1))  # (25 + 1 + 0 + 6) / 1
     assert is_self_selected(rows(6, 3))  # (25 + 4 + 7) / 1
     assert is_self_selected(rows(40, of=2)) and not is_self_selected(rows(5, of=1))
+
+
+@pytest.mark.parametrize(
+    ("n_effective", "n", "is_few"),
+    [(99.9, 500, True), (100.0, 500, False), (199.9, 2000, True), (200.0, 2000, False), (99.9, 1000, True)],
+)
+def test_few_are_fewer_than_a_hundred_or_a_tenth(n_effective, n, is_few):
+    told = propensities.notes_on("given", n_effective, n, "likes")
+    assert (
+        told[0] == f"snips: weighted by inverse propensities; {n:,} likes count as {n_effective:,.0f} of equal weight."
+    )
+    assert len(told) == 1 + is_few
+    assert propensities.notes_on("popularity", n_effective, n)[1 + is_few :] == [propensities.ONLY_POPULARITY]
+    assert propensities.notes_on("", None, n) == []
+
+
+WRONG = {
+    "a name": ("model", 'give "popularity"'),
+    "too few": ([0.5], "has 1 numbers and there are"),
+    "zero": (lambda n: np.zeros(n), "above 0; number 0 is 0"),
+    "negative": (lambda n: np.arange(n) - 0.5, "above 0; number 0 is -0.5"),
+    "nan": (lambda n: np.where(np.arange(n) == 2, np.nan, 1.0), "number 2 is nan"),
+    "infinite": (lambda n: np.where(np.arange(n) == 2, np.inf, 1.0), "number 2 is inf"),
+    "texts": (lambda n: ["0.5"] * n, "must be numbers"),
+    "truths": (lambda n: [True] * n, "must be numbers"),
+    "nothing": (lambda n: [None] * n, "must be numbers"),
+    "a table": (lambda n: np.ones((n, 2)), "2 dimensions"),
+    "a number": (0.5, "0 dimensions"),
+    "uneven": ([[1.0], [1.0, 2.0]], "must be numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_no_propensity_is_refused(chosen, kind):
+    rec, test, *_ = chosen
+    wrong, message = WRONG[kind]
+    with pytest.raises(OptionError, match=message):
+        palate.evaluate(rec, test, propensity=wrong(len(test)) if callable(wrong) else wrong)
+
+
+def test_a_model_without_training_ratings_has_no_popularity():
+    with pytest.raises(DataError, match="no training ratings"):
+        popularity_propensities(np.zeros(4, np.int64), np.zeros(2, np.int32))
+
+
+def test_what_is_said_of_yahoo_follows_from_the_paper():
+    assert f"{np.sqrt(1.891):.2f}" in propensities.SELF_SELECTED
+    assert f"{np.sqrt(0.989):.2f}" in propensities.SELF_SELECTED
