@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.plan import count_codes, distinct_values
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, read_only, row_codes, rows_where, take_rows, transpose_rows
@@ -141,7 +142,7 @@ class Model:
         **more: Any,
     ) -> Model:
         """Return the model of a fit: what it learned, and vocabularies, tables and history of its ratings."""
-        return cls(
+        model = cls(
             factors=factors,
             posterior=posterior,
             noise=noise,
@@ -155,6 +156,13 @@ class Model:
             item_table=ratings.item_table,
             **more,
         )
+        model._made["ratings on disk"] = ratings if isinstance(ratings, Blocks) else None
+        return model
+
+    @property
+    def learned_blocks(self) -> Any:
+        """The Blocks that it was fitted to; None for a fit to ratings in memory, and for a loaded model."""
+        return self._made.get("ratings on disk")
 
     def once(self, make: Callable[[Model], T], *key: Any) -> T:
         """Return what `make` makes of this model: made on first use, then kept with the model, for each key."""
@@ -474,8 +482,7 @@ def _comparable(vectors: Floats, prior_mean: Floats, counts: NDArray[np.int64]) 
     """Which rows of one side have ratings, or factors that are neither zero nor the prior mean, (n,)."""
     factors, mean = vectors[:, :-1], prior_mean[:-1]
     is_typical = np.isclose(factors, mean, rtol=1e-4, atol=1e-6).all(axis=1)
-    comparable: NDArray[np.bool_] = (counts > 0) | (factors.any(axis=1) & ~is_typical)
-    return comparable
+    return np.asarray((counts > 0) | (factors.any(axis=1) & ~is_typical))
 
 
 def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | None:

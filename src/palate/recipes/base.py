@@ -401,7 +401,7 @@ def with_unit_weights(ratings: Ratings) -> Ratings:
     rows = ratings.by_user()
     assert rows.weights is not None
     total = sum(float(rows.weights[some].sum(dtype=np.float64)) for some in rows.plan.entries)
-    return ratings.with_weights(ratings.weights / np.float32(total / n_weighted(ratings)))
+    return ratings.with_weights_divided(total / n_weighted(ratings))
 
 
 def _counted(ratings: Ratings) -> Ratings:
