@@ -27,6 +27,7 @@ from palate.answers.results import CrossTab, Distribution, Explanation, Predicti
 from palate.data.ratings import Ratings
 from palate.data.timestamps import Timestamp
 from palate.data.vocabulary import Label
+from palate.distributed import Exchange
 from palate.errors import OptionError
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.model import Model
@@ -277,6 +278,8 @@ class Recommender:
         boost: Any = None,
         recent: Any = None,
         session: Iterable[Label] | None = None,
+        overwrite: bool = False,
+        on: Exchange | None = None,
     ) -> Frame:
         """Recommend the n items that each user would like best.
 
@@ -311,11 +314,14 @@ class Recommender:
             at_least (float, default None): The rating for by="chance" and by="likely"; "likely" takes by default the
                 lowest rating above the average.
             seed (int, default 0): Seed of by="thompson", 0 or more.
-            out (path, default None): Write the answer to this .parquet, .csv or .jsonl file, block by block.
+            out (path, default None): Write the answer to this .parquet, .csv or .jsonl file, block by block. With a
+                folder ("lists/", which ends with a slash or is there already) the lists of some users after the others
+                become Parquet files in it, with a manifest. The same call goes on after a kill: it makes the parts that
+                are missing. Each user is in one part, and the files are the same as without a kill.
             memory (str or int, default None): What the call may take besides the model, the labels and the returned
                 frame, such as "1GB". None: 256MB, or more where one user needs more.
             resume (bool, default False): Keep finished blocks in the folder `<out>.parts`, and after a kill go on
-                there. The file is the same as without a kill.
+                there. The file is the same as without a kill. A folder needs no resume.
             index (str, default None): "ann" looks items up in `item_index`, approximately: for catalogues of more than
                 a million items.
             on_unknown (str, default "fallback"): What an unknown user gets: "fallback" the items that users in general
@@ -338,14 +344,17 @@ class Recommender:
                 SparseEASE, ImplicitALS, Neighbors fitted to implicit feedback, and blends of these.
             session (list of labels, default None): Recommend to somebody unknown, in place of users, who has just
                 chosen these items, oldest first; as fold_in(session) does. For models of implicit feedback.
+            overwrite (bool, default False): Let `out`, a folder, lose the parts of another model or other options.
+            on (palate.distributed.Exchange, default None): Who makes the parts of a folder; None: this process. The
+                model is then written to a file in the folder, which must lie where all workers see it, while they work.
 
         Returns:
             Frame or path: A frame of user, item, (title,) score, rank, of the kind asked with; with `out` its path. The
                 frame for a session has no column of users.
 
         Raises:
-            OptionError: An option is out of range, the model has no answer for it, `resume` meets other options, or
-                both users and a session are given.
+            OptionError: An option is out of range, the model has no answer for it, `resume` or a folder meets another
+                model or other options, or both users and a session are given.
             DataError: `where` is no condition, a column is named that the item table lacks, or `recent` is a time and
                 the model has learned from choices without times.
             UnknownLabelError: An unknown user or item with on_unknown="raise"; a title that several items have, or
@@ -373,6 +382,8 @@ class Recommender:
             calibrated=calibrated,
             boost=boost,
             recent=recent,
+            overwrite=overwrite,
+            on=on,
         )
         if session is not None:
             if users is not None or index is not None:

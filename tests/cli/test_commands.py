@@ -572,13 +572,31 @@ def test_colours_on_a_terminal_only(here):
 @POSIX
 def test_ctrl_c_during_a_fit_keeps_what_was_learned(here, tmp_path):
     args = ["fit", here / "ratings.csv", "-o", tmp_path / "m.palate", "--n-sweeps", 10**7]
+    args += ["--checkpoint", "kept"]
     shown, code = in_terminal(args, tmp_path, {}, until=b"train 0.")
     assert code == 0, shown
     assert "what was learned until then is saved in" in re.sub(r"\s+", " ", shown)
+    assert "The same command with --resume goes on from kept." in re.sub(r"\s+", " ", shown)
     assert "Traceback" not in shown
     rec = library.load(tmp_path / "m.palate")
     assert 0 < rec.model.training["n_sweeps"] < 10**7
     assert rec.recommend("1").height > 0
+
+
+def test_a_fit_goes_on_from_its_checkpoint(here, tmp_path):
+    def end(sweep):
+        if sweep.number == 6:
+            raise SystemExit
+
+    recipe, kept = library.ALS(n_factors=2, n_sweeps=8), tmp_path / "kept"
+    with pytest.raises(SystemExit):
+        recipe.fit(library.read(here / "ratings.csv"), progress=False, callback=end, checkpoint=kept)
+    args = ["fit", here / "ratings.csv", "-o", tmp_path / "m.palate", "--recipe", "ALS", "--n-sweeps", 8]
+    args += ["--n-factors", 2, "--checkpoint", kept]
+    assert "go on from it with --resume, or remove the folder" in refused(*args)
+    assert "going on after sweep 5" in ask(*args, "--resume").stderr
+    assert library.load(tmp_path / "m.palate").model.training["n_sweeps"] == 8
+    assert not kept.exists()
 
 
 @POSIX

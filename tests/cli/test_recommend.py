@@ -81,6 +81,17 @@ def test_everyone_into_a_file_that_can_be_resumed(here, rec):
     assert not (here / "best.parquet.parts").exists()
 
 
+def test_everyone_into_a_folder(here, rec):
+    answer(*["recommend", "m.palate", "--all", "--out", "lists", "-n", "4"], cwd=here)
+    assert pl.read_parquet(here / "lists" / "part-*.parquet").equals(rec.recommend(n=4))
+    other = "recommend m.palate --all --out lists -n 5"
+    refused, usage = many(other, "recommend m.palate --all --out b.csv --overwrite", cwd=here)
+    assert "has lists with --n 4, which is 5 now: give another folder, or --overwrite" in refusal(refused)
+    assert usage.returncode == 2
+    answer(*f"{other} --overwrite".split(" "), cwd=here)
+    assert pl.read_parquet(here / "lists" / "part-*.parquet").equals(rec.recommend(n=5))
+
+
 def test_what_does_not_go(here):
     told = {
         "recommend m.palate 1 --where yaer>1": "no column 'yaer'",

@@ -48,7 +48,7 @@ def test_a_name_that_is_taken_is_never_written_to(tmp_path, monkeypatch):
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     monkeypatch.setattr(whole_files.secrets, "token_hex", lambda _: "0" * 16)
-    planted = tmp_path / f".a.txt.{whole_files._host()}.{os.getpid()}.{'0' * 16}.tmp"
+    planted = tmp_path / f".a.txt.{whole_files.host()}.{os.getpid()}.{'0' * 16}.tmp"
     planted.symlink_to(victim)
     with pytest.raises(FileExistsError):
         write(tmp_path / "a.txt")
@@ -117,7 +117,7 @@ def dead_process():
 
 @posix
 def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
-    dead, host, token = dead_process(), whole_files._host(), "ab" * 8
+    dead, host, token = dead_process(), whole_files.host(), "ab" * 8
     stray = tmp_path / f".a.txt.{host}.{dead}.{token}.tmp"
     others = [
         tmp_path / f".a.txt.{host}.{os.getpid()}.{token}.tmp",  # of a process that lives

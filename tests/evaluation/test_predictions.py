@@ -10,9 +10,15 @@ import palate
 from palate.errors import OptionError
 from palate.evaluation import Measure, Report
 from palate.evaluation.matching import codes_in_model
-from palate.evaluation.predictions import _losses, _TestRows, _verdict
+from palate.evaluation.predictions import _losses, _verdict
 from palate.evaluation.propensities import SELF_SELECTED, effective_size, is_self_selected
 from palate.evaluation.resampling import Resample
+from palate.evaluation.user_sums import BlockSums, UserSums
+
+
+def counts_of(codes, n):
+    return np.bincount(codes[codes >= 0], minlength=n)
+
 
 WHOLE = palate.datasets.synthetic(40, 25, 500, seed=3)
 LEVELS = {"90": 0.9, "50": 0.5}
@@ -83,7 +89,7 @@ def test_every_part_of_a_report_is_what_numpy_says(world, capsys):
         check(report.groups[name], by_numpy(rec, test, weights, np.flatnonzero(kept)))
     assert (report.n, report.n_users, report.n_learned) == (len(test), frame["user"].n_unique(), 60)
     assert (report.propensity, report.n_effective) == ("given", pytest.approx(effective_size(weights / propensities)))
-    assert report.is_self_selected == is_self_selected(codes_in_model(rec, test)[1], rec.n_items)
+    assert report.is_self_selected == is_self_selected(counts_of(codes_in_model(rec, test)[1], rec.n_items))
     per_user = report.per_user
     assert np.sqrt(per_user.sums.sum() / per_user.counts.sum()) == pytest.approx(report["rmse"])
     np.testing.assert_allclose(
@@ -169,9 +175,15 @@ def test_a_report_prints_nothing_that_it_does_not_know():
 
 def verdict_on(own, *baselines):
     """The verdict on squared errors of one rating per user each."""
-    test = palate.read({"user": np.arange(len(own)), "item": [0] * len(own), "rating": [1.0] * len(own)})
-    losses = [{"rmse": np.asarray(loss, float)} for loss in (own, *baselines)]
-    return _verdict(_TestRows(test, 200, 0), losses[0], dict(zip(("A", "B"), losses[1:], strict=False)))
+    sums = [sums_of(np.arange(len(own)), np.asarray(loss, float)) for loss in (own, *baselines)]
+    return _verdict(sums[0], dict(zip(("A", "B"), sums[1:], strict=False)))
+
+
+def sums_of(users, loss, weights=None):
+    sums = UserSums(max(users) + 1, 200, 0)
+    for at in np.array_split(np.arange(len(users)), 3):
+        sums.add(BlockSums.of(np.asarray(users)[at], {"rmse": loss[at]}, None if weights is None else weights[at]))
+    return sums
 
 
 def test_a_verdict_is_given_on_what_is_not_better_than_the_best_baseline():
@@ -200,9 +212,10 @@ def test_a_verdict_is_given_on_what_is_not_better_than_the_best_baseline():
 
 
 def test_rows_of_equal_weight_count_as_many_as_they_are():
-    test = palate.read({"user": [1, 1, 2], "item": [1, 2, 1], "rating": [1.0, 2.0, 3.0]})
-    rows = _TestRows(test, 5, 0)
-    assert (rows.n_users, rows.effective_size) == (2, 3.0)
-    assert _TestRows(test, 5, 0, np.array([1.0, 0.5, 0.5])).effective_size == pytest.approx(4 / 1.5)
-    per_user = rows.per_user(np.array([1.0, 2.0, 4.0]))
+    rows = sums_of([0, 0, 1], np.array([1.0, 2.0, 4.0]))
+    assert (rows.n_rows, rows.effective_size) == (3, 3.0)
+    weighted = sums_of([0, 0, 1], np.array([1.0, 2.0, 4.0]), np.array([1.0, 0.5, 0.5]))
+    assert weighted.effective_size == pytest.approx(4 / 1.5)
+    assert weighted.mean("rmse") == pytest.approx((1 + 1 + 2) / 2)
+    per_user = rows.per_user("rmse")
     assert (per_user.sums.tolist(), per_user.counts.tolist()) == ([3.0, 4.0], [2.0, 1.0])

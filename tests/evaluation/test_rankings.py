@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from palate.evaluation import Measure, RankingReport
+from palate.evaluation.list_metrics import listed_items
 from palate.evaluation.propensities import ONLY_POPULARITY
 from palate.evaluation.rankings import UserMeasures, _verdict
 from palate.evaluation.resampling import Resample
@@ -101,7 +102,7 @@ def test_means_leave_users_out_and_ratios_of_means_are_less_one():
         "b": (np.array([1.0, np.nan, 5.0]), np.array([2.0, np.nan, 1.0])),
     }
     lists = np.array([[0, 3], [1, -1], [0, 3]], np.int32)
-    measured = UserMeasures((1, 2), None, lists, values)
+    measured = UserMeasures((1, 2), 0, listed_items(lists, (1, 2), 6), values)
     measured.add("c", [np.zeros(3), np.ones(3)])
     found = measured.measures(Resample(3, 50, 0), np.array([True, True, False, True, False, False]))
     exact = {"a": 2.5, "b": 1.0, "c@1": 0.0, "c@2": 1.0, "coverage@1": 2 / 3, "coverage@2": 1.0}

@@ -380,3 +380,28 @@ def test_the_layout_on_disk_is_the_one_described(model):
     assert described["factors"]["dtype"] == "F32"
     begin, end = described["factors"]["data_offsets"]
     assert raw[8 + length + begin : 8 + length + end] == small()["factors"].tobytes()
+
+
+class NoMemory:
+    """An open file that is too large to be read."""
+
+    def __init__(self, file):
+        self.file, self.fileno = file, file.fileno
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def read(self):
+        raise MemoryError
+
+
+def test_a_file_for_which_there_is_no_memory_is_mapped(model, monkeypatch):
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda *args: NoMemory(opened(*args)))
+    found, _ = container.read(model)
+    np.testing.assert_array_equal(found["factors"], small()["factors"])
+    with pytest.raises(MemoryError):
+        container.read(model, copy=True)

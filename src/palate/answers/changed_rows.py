@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows, take_rows, transpose_rows, weighted_deviation, weighted_mean
+from palate.data.plan import count_codes
+from palate.data.rows import CompressedRows, mean_and_deviation, take_rows, transpose_rows
 from palate.kernels.blas import single_threaded_blas
 from palate.models.blend import BlendedFactors
 from palate.models.factors import Codes, Factors, Floats
@@ -107,14 +108,13 @@ def _draws(n: int, share: float) -> NDArray[np.int64]:
 
 def _recounted(model: Model) -> Model:
     """Mean and Popularity with the mean, or the counts, of the new history."""
-    values, weights = model.history.values.astype(np.float64), model.history.weights
     if model.predicts_ratings:
-        mean, deviation = weighted_mean(values, weights), weighted_deviation(values, weights)
+        mean, deviation = mean_and_deviation(model.history)
         return replace(model, factors=replace(model.factors, mean=mean), noise=deviation)
     if isinstance(model.factors, PopularFactors):
         return replace(model, factors=model.factors.recounted(model.history))
     items = model.factors.items.copy()
-    items[:, 0] = np.bincount(model.history.indices, minlength=len(items))
+    items[:, 0] = count_codes(model.history.indices, len(items))
     return replace(model, factors=replace(model.factors, items=items))
 
 

@@ -81,6 +81,14 @@ CHOOSE_OPTIONS: dict[str, Any] = {
             rich_help_panel=CHOOSING,
         ),
     ],
+    "overwrite": Annotated[
+        bool | None,
+        Option(
+            "--overwrite",
+            help="With --everyone and --out FOLDER: replace lists of another model or other options.",
+            rich_help_panel=CHOOSING,
+        ),
+    ],
 }
 
 

@@ -16,6 +16,7 @@ import typer
 from palate.cli import messages, printing
 from palate.cli import options as opt
 from palate.cli import parameters as par
+from palate.cli.blocks import blocks
 from palate.cli.choosing import DIAL_OPTIONS
 from palate.cli.loading import (
     RECIPES,
@@ -23,6 +24,7 @@ from palate.cli.loading import (
     check_kind,
     check_test,
     default_recipe,
+    is_blocks,
     is_data_set,
     load_model,
     make_recipe,
@@ -69,6 +71,8 @@ def fit(
     ] = None,
     split: par.Split = None,
     next_item: par.NextItem = False,
+    checkpoint: par.Checkpoint = None,
+    resume: par.Resume = False,
     json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
@@ -83,10 +87,11 @@ def fit(
     if parts is not None:
         train, held_out = parts.parts(train)
         check_test(learner, held_out)
-    rec = learner.fit(train)
+    rec = learner.fit(train, checkpoint=checkpoint, resume=resume)
     rec.save(out)
     if rec.model.training.get("ended", "").startswith("interrupted"):
-        printing.note(f"interrupted; what was learned until then is saved in {out}.")
+        later = "" if checkpoint is None else f" The same command with --resume goes on from {checkpoint}."
+        printing.note(f"interrupted; what was learned until then is saved in {out}.{later}")
     report = None if held_out is None else _evaluate(rec, held_out, next_item=next_item)
     if report is not None:
         rec = rec.with_metrics(report.to_dict())
@@ -253,8 +258,8 @@ def check(
     """Check ratings for problems. Print what was found, what it means, and what to do; exit with 1 on problems."""
     from palate.evaluation import check as check_ratings
 
-    if is_data_set(data) or "likes" in reading:
-        options = reading if is_data_set(data) else {"on_bad_rows": "report", **reading}
+    if is_data_set(data) or is_blocks(data) or "likes" in reading:
+        options = reading if is_data_set(data) or is_blocks(data) else {"on_bad_rows": "report", **reading}
         found = check_ratings(read_ratings(data, options), order=order)
     else:
         found = check_ratings(data, order=order, **for_read(reading))
@@ -268,6 +273,9 @@ def check(
             printing.say(printing.printable(line), styles.get(line[:1], ""))
     if found.worst == "problem" or (strict and found.worst == "warning"):
         raise typer.Exit(1)
+
+
+app.command()(blocks)
 
 
 @app.command()

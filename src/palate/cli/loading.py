@@ -43,6 +43,11 @@ def is_data_set(data: str) -> bool:
     return any(known.name == data for known in available()) and not Path(data).is_file()
 
 
+def is_blocks(data: str) -> bool:
+    """True if this is a folder of ratings that palate blocks has written, finished or not."""
+    return Path(data).is_dir()
+
+
 def load_model(model: Path) -> Recommender:
     """Load a saved model."""
     from palate.recommender import load
@@ -58,6 +63,9 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None, *
     """
     options = {name: value for name, value in reading.items() if name != "likes"}
     likes = reading.get("likes")
+    if is_blocks(data):
+        blocks = _blocks(data, options)
+        return blocks if likes is None else blocks.likes(likes)
     if likes is None:
         options = {"kind": kind, **options} if kind == "implicit" else options
     keeps = reads_order and likes is None and options.get("kind") == "implicit" and "duplicates" not in options
@@ -75,8 +83,9 @@ def propensities_of(given: str | None, data: str, reading: dict[str, Any], ratin
     """Return what evaluate() takes as propensity: None, "popularity", or the numbers of a column of the same file."""
     if given is None or given == "popularity":
         return given
-    if is_data_set(data):
-        raise OptionError(f"{data} is a data set, which has no column {given!r}: give --propensity popularity.")
+    if is_data_set(data) or is_blocks(data):
+        what = "a data set" if is_data_set(data) else "a folder of blocks"
+        raise OptionError(f"{data} is {what}, which has no column {given!r}: give --propensity popularity.")
     import numpy as np
 
     from palate.data.reading import read
@@ -145,6 +154,18 @@ def _note_if_counts(ratings: Ratings) -> None:
             f"the ratings range from {low:g} to {high:g} with a long tail: if they are counts, pass --kind implicit; "
             "if they are ratings, pass --kind explicit."
         )
+
+
+def _blocks(data: str, reading: dict[str, Any]) -> Ratings:
+    from palate.data.blocks import open as open_blocks
+
+    if reading:
+        given = ", ".join(f"--{option.replace('_', '-')}" for option in reading)
+        raise OptionError(f"{data} is a folder of blocks, which are read already; give {given} to palate blocks.")
+    blocks = open_blocks(data)
+    if len(blocks) == 0:
+        raise DataError(f"{data} has no ratings.")
+    return blocks
 
 
 def _data_set(name: str, reading: dict[str, Any]) -> Ratings:

@@ -278,13 +278,15 @@ def _words(name: str, value: Any) -> list[str]:
 
 
 def everyone_options(choosing: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that apply only when recommendations for everyone go to a file."""
-    return {name: value for name, value in choosing.items() if name in ("memory", "resume")}
+    """Return the options that apply only when recommendations for everyone go to a file or a folder."""
+    return {name: value for name, value in choosing.items() if name in ("memory", "resume", "overwrite")}
 
 
-def check_everyone_options(choosing: Mapping[str, Any], *, into_file: bool) -> None:
-    """Raise BadParameter for such an option if no file for everyone is written."""
+def check_everyone_options(choosing: Mapping[str, Any], *, into_file: bool, into_folder: bool) -> None:
+    """Raise BadParameter for such an option if no file or folder for everyone is written."""
     given = everyone_options(choosing)
+    if "overwrite" in given and not into_folder:
+        raise BadParameter("--overwrite goes with --everyone and --out FOLDER.")
     if given and not into_file:
         raise BadParameter(f"--{next(iter(given))} goes with --everyone and --out FILE.")
 

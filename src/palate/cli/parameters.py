@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-DATA_HELP = "A file of ratings, or the name of a data set such as ml-100k."
+DATA_HELP = "A file of ratings, a folder that palate blocks has written, or the name of a data set such as ml-100k."
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
@@ -84,4 +84,17 @@ RatingsOf = Annotated[
     ),
 ]
 OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
+Checkpoint = Annotated[
+    Path | None,
+    Option(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="Keep the state of the training in this folder from time to time: ALS, Bayes, Bias, ImplicitALS.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool,
+    Option("--resume", help="Go on from the --checkpoint, to the same model; begin anew if there is none."),
+]
 Seed = Annotated[int, Option("--seed", min=0, help="Seed of random numbers, such as those of --by thompson.")]

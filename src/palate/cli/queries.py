@@ -110,7 +110,16 @@ def recommend(
     seed: par.Seed = 0,
     on_unknown: par.OnUnknown = "fallback",
     json: par.Json = False,
-    out: par.Out = None,
+    out: Annotated[
+        Path | None,
+        Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Write to a .csv, .parquet or .jsonl file instead; with --everyone also to a folder of Parquet files, "
+            "where the same command goes on after an interruption.",
+        ),
+    ] = None,
     choosing: dict[str, Any],
 ) -> None:
     """Recommend the best items among those that a user has not rated or chosen yet."""
@@ -124,8 +133,10 @@ def recommend(
     if (like or session or new or ratings_of) and "index" in choosing:
         raise BadParameter("--index goes with users, or --everyone.")
     into_file = everyone and out is not None and not json
-    opt.check_everyone_options(choosing, into_file=into_file)
-    printing.check_out(out)
+    into_folder = into_file and out is not None and not out.suffix
+    opt.check_everyone_options(choosing, into_file=into_file, into_folder=into_folder)
+    if not into_folder:
+        printing.check_out(out)
     rec = load_model(model)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
     options |= {"at_least": at_least, **lists.recommend_filters(items, exclude, choosing, rec)}
@@ -148,7 +159,7 @@ def recommend(
         return
     labels = None if everyone else [lists.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory
-        rec.recommend(None, **options, **opt.everyone_options(choosing), out=out)
+        rec.recommend(None, **options, **opt.everyone_options(choosing), out=f"{out}/" if into_folder else out)
         _note_index(rec, choosing)
         printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
         return

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
-from palate.data.reading.duplicates import Columns, join_duplicates
+from palate.data.reading.duplicates import Columns, Duplicates, join_pairs
+from palate.data.rows import CompressedRows, Times, row_codes
 from palate.kernels import has_repeats
 
 
@@ -15,18 +16,33 @@ def oldest_first(ratings: Ratings) -> Ratings:
 
     Without times, or if they are in order already, the same ratings.
     """
-    times = ratings.times
-    if times is None or _is_in_order(ratings.user_codes, times):
+    if ratings.time_range is None:
         return ratings
-    return ratings[np.lexsort((times, ratings.user_codes))]
+    rows = ratings.by_user()
+    times = _times_by_user(ratings) if rows.times is None else rows.times
+    if _is_in_order(rows, times):
+        return ratings
+    return ratings[np.lexsort((_times_of(ratings), ratings.user_codes))]
 
 
-def _is_in_order(users: NDArray[np.int32], times: NDArray[np.int64]) -> bool:
-    """Whether no user's time falls from one row to a later one."""
-    order = np.argsort(users, kind="stable")
-    falls = np.diff(times[order]) < 0
-    falls &= users[order[1:]] == users[order[:-1]]
-    return not falls.any()
+def _times_of(ratings: Ratings) -> Times:
+    assert ratings.times is not None
+    return ratings.times
+
+
+def _times_by_user(ratings: Ratings) -> Times:
+    """The times in the order of the users' rows, where these have none: explicit ratings."""
+    return _times_of(ratings)[np.argsort(ratings.user_codes, kind="stable")]
+
+
+def _is_in_order(rows: CompressedRows, times: Times) -> bool:
+    """Whether in no row a time falls from one rating to the next; looked at block by block."""
+    for block, entries in zip(rows.plan.blocks, rows.plan.entries, strict=True):
+        falls = np.append(np.diff(times[entries]) < 0, False)  # from each rating to the next
+        falls[rows.indptr[block.start + 1 : block.stop + 1] - entries.start - 1] = False  # from the last of a row
+        if falls.any():
+            return False
+    return True
 
 
 def joined(ratings: Ratings) -> Ratings:
@@ -39,9 +55,11 @@ def joined(ratings: Ratings) -> Ratings:
     if not has_repeats(rows.indptr, rows.indices, ratings.n_items):
         return ratings
     is_like = ratings.like_threshold is not None and ratings.weights is None
+    policy: Duplicates = "last" if is_like else "sum"
+    if isinstance(ratings, Blocks):
+        return ratings.changed(lambda _, some: _joined_rows(some, policy, ratings.n_items))
     columns = Columns(ratings.user_codes, ratings.item_codes, ratings.values, ratings.times, ratings.weights)
-    vocabularies = ratings.user_vocabulary, ratings.item_vocabulary
-    found, *_ = join_duplicates(columns, "last" if is_like else "sum", vocabularies)
+    found, *_ = join_pairs(columns, policy, (ratings.n_users, ratings.n_items))
     return Ratings(
         found.users,
         found.items,
@@ -56,3 +74,12 @@ def joined(ratings: Ratings) -> Ratings:
         kind=ratings.kind,
         like_threshold=ratings.like_threshold,
     )
+
+
+def _joined_rows(rows: CompressedRows, policy: Duplicates, n_items: int) -> CompressedRows:
+    """The same of some rows."""
+    columns = Columns(row_codes(rows), rows.indices, rows.values, rows.times, rows.weights)
+    found, *_ = join_pairs(columns, policy, (rows.n_rows, n_items))
+    if policy == "sum" and found.weights is None:  # other rows have pairs that are repeated
+        found = found._replace(weights=np.ones(len(found.values), np.float32))
+    return CompressedRows.of(found.users, found.items, found.values, found.weights, rows.n_rows, found.times)

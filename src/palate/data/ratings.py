@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.arrays import (
+    check_at_least,
+    checked_codes,
+    checked_floats,
+    checked_weights,
+    divided_by,
+    no_likes,
+    pack_times,
+)
 from palate.data.features.values import with_nulls
-from palate.data.rows import Codes, CompressedRows, Floats, distinct, read_only, weighted_mean
-from palate.data.vocabulary import Vocabulary, plain_label
-from palate.errors import DataError, OptionError
-from palate.options import check_choice, is_number
+from palate.data.plan import chunks
+from palate.data.rows import CompressedRows, distinct, read_only, transpose_rows, weighted_mean
+from palate.data.vocabulary import Vocabulary
+from palate.errors import DataError
+from palate.kernels import has_repeats
+from palate.options import check_choice
 
 if TYPE_CHECKING:
     import polars as pl
@@ -188,11 +199,11 @@ class Ratings:
         self.like_threshold = like_threshold
         self.user_vocabulary = user_vocabulary.named("user")
         self.item_vocabulary = item_vocabulary.named("item")
-        self.user_codes = _codes("user_codes", user_codes, self.user_vocabulary)
-        self.item_codes = _codes("item_codes", item_codes, self.item_vocabulary)
-        self.values = _floats("values", values)
-        self.weights = None if weights is None else _floats("weights", weights)
-        self._time_start, self._time_offsets = _pack_times(times)
+        self.user_codes = checked_codes("user_codes", user_codes, self.user_vocabulary)
+        self.item_codes = checked_codes("item_codes", item_codes, self.item_vocabulary)
+        self.values = checked_floats("values", values)
+        self.weights = None if weights is None else checked_floats("weights", weights)
+        self._time_start, self._time_offsets = pack_times(times)
         self.user_table = with_nulls(user_table)
         self.item_table = with_nulls(item_table)
         self.report = report or ReadReport(rows_read=len(self.values))
@@ -206,8 +217,8 @@ class Ratings:
                 raise DataError(f"{name} has shape {column.shape}, but there are {n:,} values: give one for each.")
         if not np.isfinite(self.values).all():
             raise DataError("a rating is NaN or infinite, or too large for float32: leave such rows out.")
-        if self.weights is not None and not ((self.weights >= 0) & np.isfinite(self.weights)).all():
-            raise DataError("a weight is negative, NaN or infinite: weights are finite numbers from 0.")
+        if self.weights is not None:
+            checked_weights(self.weights)
         check_choice("kind", self.kind, KINDS)
         if self.is_implicit and not (self.values == 1).all():
             raise DataError("a value of implicit ratings is not 1: pass ones as values, and counts as weights.")
@@ -254,10 +265,20 @@ class Ratings:
     @cached_property
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of a weight above 0, as (low, high); (nan, nan) without such ratings."""
-        values = with_positive_weights(self).values
-        if len(values) == 0:
-            return (float("nan"), float("nan"))
-        return (float(values.min()), float(values.max()))
+        low, high = float("inf"), -float("inf")
+        for some in chunks(len(self)):
+            values = self.values[some] if self.weights is None else self.values[some][self.weights[some] > 0]
+            low = min(low, float(values.min(initial=np.inf)))
+            high = max(high, float(values.max(initial=-np.inf)))
+        return (low, high) if low <= high else (float("nan"), float("nan"))
+
+    @property
+    def time_range(self) -> tuple[int, int] | None:
+        """Earliest and latest time, as (first, last); None without times or ratings."""
+        offsets = self._time_offsets
+        if offsets is None or len(offsets) == 0:
+            return None
+        return self._time_start + int(offsets.min()), self._time_start + int(offsets.max())
 
     @cached_property
     def _by_user(self) -> CompressedRows:
@@ -266,7 +287,12 @@ class Ratings:
 
     @cached_property
     def _by_item(self) -> CompressedRows:
-        return CompressedRows.of(self.item_codes, self.user_codes, self.values, self.weights, self.n_items)
+        # from the users' rows, so that ratings of different users may stand in any order
+        by_item = transpose_rows(replace(self.by_user(), times=None), self.n_items)
+        for array in (by_item.indptr, by_item.indices, by_item.values, by_item.weights):
+            if array is not None:
+                read_only(array)
+        return by_item
 
     def by_user(self) -> CompressedRows:
         """Return the ratings grouped by user. Built once, then kept.
@@ -287,7 +313,7 @@ class Ratings:
         """Return the ratings grouped by item. Built once, then kept.
 
         Returns:
-            CompressedRows: One row per item code; its indices are user codes.
+            CompressedRows: One row per item code; its indices are user codes, which rise in each row.
 
         Example:
             >>> import palate
@@ -344,13 +370,11 @@ class Ratings:
             >>> ratings.likes(at_least=4)
             Ratings(1 implicit ratings, 1 users, 2 items)
         """
-        if not is_number(at_least) or np.isnan(at_least):
-            raise OptionError(f"at_least={at_least!r}: give a number, the lowest value that is a like.")
+        check_at_least(at_least)
         measure = self.values if not self.is_implicit or self.weights is None else self.weights
         is_like = measure >= np.float32(at_least)
         if not is_like.any():
-            highest = f"; the highest is {measure.max():g}" if len(self) else ""
-            raise DataError(f"no rating is {at_least:g} or more{highest}.")
+            raise no_likes(at_least, measure)
         liked = self[is_like]
         threshold = self.like_threshold if self.is_implicit else float(at_least)
         return liked._with(kind="implicit", values=np.ones(len(liked), np.float32), like_threshold=threshold)
@@ -376,7 +400,18 @@ class Ratings:
         if weights is None:
             return self._with(weights=None)
         threshold = None if self.is_implicit else self.like_threshold
-        return self._with(weights=_floats("weights", weights), like_threshold=threshold)
+        return self._with(weights=checked_floats("weights", weights), like_threshold=threshold)
+
+    def with_weights_divided(self, by: float) -> Ratings:
+        """Return the same ratings with their weights divided by a number.
+
+        Parameters:
+            by (float): A number above 0.
+
+        Returns:
+            Ratings: With these weights; as they are if they have none.
+        """
+        return self._with(weights=None if self.weights is None else divided_by(self.weights, by))
 
     def with_items(self, table: Any, *, item: str | int | None = None, unrated: Unrated = "drop") -> Ratings:
         """Return the same ratings with a table of item attributes, joined by label.
@@ -456,11 +491,14 @@ class Ratings:
             f"{what}_table": with_nulls(join.table),
             "report": replace(self.report, table_notes=(*others, *join.notes), lacking=lacking),
         }
-        former = getattr(self, f"{what}_vocabulary")
-        if join.vocabulary is not former:
-            codes = join.vocabulary.encode(former.labels)[getattr(self, f"{what}_codes")]
-            changed |= {f"{what}_vocabulary": join.vocabulary, f"{what}_codes": codes}
-        return self._with(**changed)
+        if join.vocabulary is getattr(self, f"{what}_vocabulary"):
+            return self._with(**changed)
+        return self._recoded(what, join.vocabulary, **changed)
+
+    def _recoded(self, what: str, vocabulary: Vocabulary, **changed: Any) -> Ratings:
+        """The same ratings in the codes of another vocabulary, with what else changes."""
+        codes = vocabulary.encode(getattr(self, f"{what}_vocabulary").labels)[getattr(self, f"{what}_codes")]
+        return self._with(**changed, **{f"{what}_vocabulary": vocabulary, f"{what}_codes": codes})
 
     def _with(self, **changed: Any) -> Ratings:
         other = _restored(self._state() | changed)
@@ -514,22 +552,22 @@ class Ratings:
         if len(self) == 0:
             return "No ratings."
         low, high = self.range
-        n_pairs = len(distinct(self.by_user(), self.n_items).indices) if self.is_implicit else len(self)
+        rows, n_pairs = self.by_user(), len(self)
+        if self.is_implicit and has_repeats(rows.indptr, rows.indices, self.n_items):
+            n_pairs = len(distinct(rows, self.n_items).indices)
         density = n_pairs / (self.n_users * self.n_items)
         lines = [
             f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
         ]
         if not self.is_implicit:
-            counted = with_positive_weights(self)
-            mean = weighted_mean(counted.values, counted.weights) if len(counted) else float("nan")
+            mean = float("nan") if np.isnan(low) else weighted_mean(self.values, self.weights)
             lines.append(f"values from {low:g} to {high:g}, mean {mean:.3f}")
         elif self.weights is not None:
             lines.append(
                 f"counts from {self.weights.min():g} to {self.weights.max():g}, {self.weights.sum():,.0f} in all"
             )
-        times = self.times
-        if times is not None:
-            lines.append(f"times from {times.min()} to {times.max()}")
+        if self.time_range is not None:
+            lines.append("times from {} to {}".format(*self.time_range))
         if not self.report.is_clean:
             lines.append(str(self.report))
         return "\n".join(lines)
@@ -574,47 +612,3 @@ def with_positive_weights(ratings: Ratings) -> Ratings:
     if ratings.weights is None or ratings.weights.all():
         return ratings
     return ratings[ratings.weights > 0]
-
-
-def _codes(name: str, given: Any, vocabulary: Vocabulary) -> Codes:
-    array = _of_kind(name, given, "iu", "integers")
-    if array.size and (array.min() < 0 or array.max() >= len(vocabulary)):
-        raise DataError(f"a {vocabulary.what} code lies outside 0..{len(vocabulary) - 1}, the codes of its vocabulary.")
-    return _own(array, np.int32)
-
-
-def _floats(name: str, given: Any) -> Floats:
-    return _own(_of_kind(name, given, "iufb", "numbers"), np.float32)
-
-
-def _of_kind(name: str, given: Any, kinds: str, noun: str) -> NDArray[Any]:
-    """An array. Raise DataError unless it has one dimension and is empty or of one of the NumPy `kinds`."""
-    array = np.asarray(given)
-    if array.ndim != 1:
-        raise DataError(f"{name} has shape {array.shape}; it should have one dimension.")
-    if array.size and array.dtype.kind not in kinds:
-        raise DataError(f"{name} must be {noun}, not {array.dtype} (first: {plain_label(array[0])!r}).")
-    return array
-
-
-def _own(array: NDArray[Any], dtype: type) -> NDArray[Any]:
-    """A read-only copy of the given type; what does not fit float32 becomes infinite."""
-    with np.errstate(over="ignore"):
-        return read_only(np.array(array, dtype=dtype, order="C"))
-
-
-def _pack_times(times: NDArray[Any] | None) -> tuple[int, NDArray[Any] | None]:
-    """Times as (start, offsets), with 4-byte offsets if the span fits."""
-    if times is None:
-        return 0, None
-    whole = _of_kind("times", times, "iu", "integers, such as seconds since 1970")
-    if len(whole) == 0:
-        return 0, _own(whole, np.int64)
-    first, last = int(whole.min()), int(whole.max())
-    if last >= 2**63:
-        raise DataError(f"times has {last}, which is beyond 64 bits: give seconds since 1970, for instance.")
-    if last - first > np.iinfo(np.int32).max:
-        return 0, _own(whole, np.int64)
-    offsets = np.empty(len(whole), np.int32)
-    np.subtract(whole, first, out=offsets, dtype=np.int64, casting="unsafe")
-    return first, read_only(offsets)

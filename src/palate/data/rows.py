@@ -5,7 +5,7 @@ Kernels and models read ratings in this form (compressed sparse rows). Everythin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.plan import Plan
 from palate.kernels import compress_rows, has_repeats
 
 Codes = NDArray[np.int32]
@@ -58,6 +59,11 @@ class CompressedRows:
     def counts(self) -> NDArray[np.int64]:
         """Number of ratings in each row, shape (n_rows,)."""
         return np.diff(self.indptr)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Blocks of these rows, for what is computed block by block."""
+        return Plan.of(self.indptr)
 
     @cached_property
     def order(self) -> Codes:
@@ -125,11 +131,24 @@ def weighted_mean(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
     return float(np.average(values.astype(np.float64), weights=weights.astype(np.float64)))
 
 
-def weighted_deviation(values: NDArray[Any], weights: NDArray[Any] | None) -> float:
-    """The standard deviation of values around their weighted mean, with weights as in weighted_mean()."""
-    if weights is None:
-        return float(values.std(dtype=np.float64))
-    return float(np.sqrt(weighted_mean((values - weighted_mean(values, weights)) ** 2, weights)))
+def mean_over(rows: CompressedRows, of: Callable[[slice, CompressedRows], NDArray[Any]]) -> float:
+    """The weighted mean over all ratings of what `of` gives for the ratings of a block, (n,), block by block.
+
+    `of` is called with the numbers of a block's rows, and with these rows.
+    """
+    total = weight = 0.0
+    for block in rows.plan.blocks:
+        some = rows_between(rows, block)
+        values = of(block, some).astype(np.float64, copy=False)
+        total += float((values if some.weights is None else values * some.weights).sum())
+        weight += len(values) if some.weights is None else float(some.weights.sum(dtype=np.float64))
+    return total / weight
+
+
+def mean_and_deviation(rows: CompressedRows) -> tuple[float, float]:
+    """The weighted mean of all ratings, and their standard deviation around it."""
+    mean = mean_over(rows, lambda _, some: some.values)
+    return mean, float(np.sqrt(mean_over(rows, lambda _, some: (some.values.astype(np.float64) - mean) ** 2)))
 
 
 def pointers_of(counts: NDArray[Any]) -> NDArray[np.int64]:
@@ -158,6 +177,13 @@ def take_rows(rows: CompressedRows, codes: NDArray[np.integer[Any]]) -> Compress
         indptr = np.array([0, here.stop - here.start], np.int64)
         return CompressedRows(indptr, rows.indices[here], rows.values[here], *_extras(rows, here))
     return first_of_rows(rows, codes, rows.counts[codes])
+
+
+def rows_between(rows: CompressedRows, block: slice) -> CompressedRows:
+    """Consecutive rows, as views: those of a block of the plan."""
+    indptr = rows.indptr[block.start : block.stop + 1]
+    here = slice(int(indptr[0]), int(indptr[-1]))
+    return CompressedRows(indptr - indptr[0], rows.indices[here], rows.values[here], *_extras(rows, here))
 
 
 def first_of_rows(
@@ -204,7 +230,10 @@ def row_codes(rows: CompressedRows) -> Codes:
 
 def total_weights(rows: CompressedRows) -> NDArray[Any]:
     """The sum of the weights of each row, shape (n_rows,): its number of ratings if they have none."""
-    return rows.counts if rows.weights is None else np.bincount(row_codes(rows), rows.weights, rows.n_rows)
+    if rows.weights is None:
+        return rows.counts
+    blocks = (rows_between(rows, block) for block in rows.plan.blocks)
+    return np.concatenate([np.bincount(row_codes(some), some.weights, some.n_rows) for some in blocks])
 
 
 def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
@@ -219,6 +248,11 @@ def transpose_rows(rows: CompressedRows, n_columns: int) -> CompressedRows:
         ),
         _grouped(rows.times, rows.indices),
     )
+
+
+def with_rising_columns(rows: CompressedRows, n_columns: int) -> CompressedRows:
+    """The same ratings with the columns of each row rising; repeated ones stay in their order."""
+    return transpose_rows(transpose_rows(rows, n_columns), rows.n_rows)  # a counting sort, twice
 
 
 def columns_from(rows: CompressedRows, first: int) -> CompressedRows:

@@ -1,7 +1,7 @@
 """Splits: ratings -> (train, test), at random, by time, by user or by fold.
 
 Each is a function of the ratings and at most one seed. Both parts keep the vocabularies and tables of the whole, so a
-code means the same user or item in both.
+code means the same user or item in both. The parts of Blocks are Blocks, made with memory for a byte or two a rating.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks import parting
+from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
+from palate.data.rows import Codes
 from palate.data.timestamps import Timestamp, seconds_of
 from palate.errors import DataError, OptionError
 from palate.options import check_seed, check_whole, is_number, is_whole
@@ -23,7 +26,8 @@ Split = tuple[Ratings, Ratings]
 def split_random(ratings: Ratings, test: float = 0.1, seed: int = 0, keep_all: bool = False) -> Split:
     """Hold out a share of the ratings at random.
 
-    int(n * test) ratings are held out. Both parts come in the order of the draw.
+    int(n * test) ratings are held out. Both parts come in the order of the draw; those of Blocks keep their order, and
+    are drawn 2**20 ratings at a time, the share of each. The draw depends on the ratings and the seed alone.
 
     Parameters:
         ratings (Ratings): The ratings to split.
@@ -46,6 +50,11 @@ def split_random(ratings: Ratings, test: float = 0.1, seed: int = 0, keep_all: b
         (1080, 120)
     """
     _check_share(test)
+    if isinstance(ratings, Blocks):
+        mask = parting.drawn(len(ratings), test, _generator(seed))
+        if keep_all:
+            mask[parting.first_of_missing(ratings, mask)] = False
+        return ratings.divided(mask)
     drawn = _permutation(len(ratings), seed)
     is_test = np.arange(len(drawn)) < int(len(drawn) * test)
     if keep_all:
@@ -77,6 +86,9 @@ def split_folds(ratings: Ratings, folds: int = 5, seed: int = 0) -> list[Split]:
         [400, 400, 400]
     """
     _check_folds(folds, len(ratings), "the number of ratings")
+    if isinstance(ratings, Blocks):
+        of = parting.dealt(len(ratings), folds, _generator(seed))
+        return [_split_by_mask(ratings, of == fold) for fold in range(folds)]
     parts = np.array_split(_permutation(len(ratings), seed), folds)
     return [
         (ratings[np.concatenate([*parts[:fold], *parts[fold + 1 :]])], ratings[parts[fold]]) for fold in range(folds)
@@ -108,14 +120,25 @@ def split_folds_within_users(ratings: Ratings, folds: int = 5, seed: int = 0) ->
         >>> [len(test) for _, test in palate.split_folds_within_users(likes, folds=3)]
         [202, 202, 201]
     """
-    keys = _generator(seed).random(len(ratings))
-    counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
-    order = np.lexsort((keys, ratings.user_codes))  # by user, then by key
-    dealt = order[counts[ratings.user_codes[order]] > 1]
-    if len(dealt) == 0:
+    counts = parting.counts_of_users(ratings)
+    n_dealt = int(counts[counts > 1].sum())
+    if n_dealt == 0:
         raise DataError("no user has two of these ratings, so none can be held out within users: use split_folds.")
-    _check_folds(folds, len(dealt), "the number of ratings of users who have several")
-    return [_split_by_mask(ratings, _mask_of(dealt[fold::folds], len(ratings))) for fold in range(folds)]
+    _check_folds(folds, n_dealt, "the number of ratings of users who have several")
+    rng, n_before = _generator(seed), 0
+    dtype = np.min_scalar_type(-folds)
+
+    def fold_of(users: Codes, codes: slice, _: slice) -> NDArray[Any]:
+        nonlocal n_before
+        order = np.lexsort((rng.random(len(users)), users))  # by user, then by key
+        dealt = order[counts[codes][users[order]] > 1]
+        found = np.full(len(users), -1, dtype)
+        found[dealt] = np.arange(n_before, n_before + len(dealt)) % folds
+        n_before += len(dealt)
+        return found
+
+    of = parting.by_users(ratings, dtype, fold_of)
+    return [_split_by_mask(ratings, of == fold) for fold in range(folds)]
 
 
 def split_rows(ratings: Ratings, test_rows: Any) -> Split:
@@ -123,8 +146,8 @@ def split_rows(ratings: Ratings, test_rows: Any) -> Split:
 
     Parameters:
         ratings (Ratings): The ratings to split.
-        test_rows (array of int or bool): Rows to hold out, as distinct positions from 0, which keep their order, or as
-            a mask of shape (n,).
+        test_rows (array of int or bool): Rows to hold out, as distinct positions from 0, which keep their order (but
+            not in Blocks, which stand by user), or as a mask of shape (n,).
 
     Returns:
         tuple of two Ratings: (train, test).
@@ -139,7 +162,12 @@ def split_rows(ratings: Ratings, test_rows: Any) -> Split:
         >>> float(train.values.max())
         4.0
     """
-    rows = _as_rows(np.asarray(test_rows), len(ratings))
+    given = np.asarray(test_rows)
+    if isinstance(ratings, Blocks) and given.dtype == np.bool_:
+        return ratings.divided(given)  # as it is: positions take eight bytes each
+    rows = _as_rows(given, len(ratings))
+    if isinstance(ratings, Blocks):
+        return ratings.divided(_mask_of(rows, len(ratings)))
     return ratings[_mask_of(rows, len(ratings), inverted=True)], ratings[rows]
 
 
@@ -173,13 +201,16 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
         ['egg']
     """
     check_whole(1, n=n)
-    keys = (ratings.user_codes,) if ratings.times is None else (ratings.times, ratings.user_codes)
-    order = np.lexsort(keys)  # by user, then by time; stable
-    counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
-    ends = np.cumsum(counts)
-    user = ratings.user_codes[order]
-    is_last = (np.arange(len(order)) >= ends[user] - n) & (counts[user] > n)
-    return _split_by_mask(ratings, _mask_of(order[is_last], len(ratings)))
+    times = ratings.times
+
+    def are_last(users: Codes, codes: slice, at: slice) -> NDArray[np.bool_]:
+        order = np.lexsort((users,) if times is None else (times[at], users))  # by user, then by time; stable
+        counts = np.bincount(users, minlength=codes.stop - codes.start)
+        user = users[order]
+        is_last = (np.arange(len(order)) >= np.cumsum(counts)[user] - n) & (counts[user] > n)
+        return _mask_of(order[is_last], len(users))
+
+    return _split_by_mask(ratings, parting.by_users(ratings, bool, are_last))
 
 
 def split_time(ratings: Ratings, *, at: Timestamp | None = None, test: float | None = None) -> Split:
@@ -247,9 +278,10 @@ def split_users(ratings: Ratings, test: float = 0.1, seed: int = 0) -> Split:
         (6, set())
     """
     _check_share(test)
-    users = np.flatnonzero(np.bincount(ratings.user_codes, minlength=ratings.n_users))
-    held_out = users[_permutation(len(users), seed)[: int(len(users) * test)]]
-    return _split_by_mask(ratings, _mask_of(held_out, ratings.n_users)[ratings.user_codes])
+    users = np.flatnonzero(parting.counts_of_users(ratings))
+    drawn = users[_permutation(len(users), seed)[: int(len(users) * test)]]
+    held_out = _mask_of(drawn, ratings.n_users)
+    return _split_by_mask(ratings, parting.of_users(ratings, held_out))
 
 
 def split_within_users(ratings: Ratings, test: float = 0.2, seed: int = 0) -> Split:
@@ -277,16 +309,21 @@ def split_within_users(ratings: Ratings, test: float = 0.2, seed: int = 0) -> Sp
         True
     """
     _check_share(test)
-    keys = _generator(seed).random(len(ratings))
-    order = np.lexsort((keys, ratings.user_codes))  # by user, then by key
-    counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)
-    user = ratings.user_codes[order]
-    position = np.arange(len(order)) - (np.cumsum(counts) - counts)[user]  # within the user, from 0
-    is_test = position < np.floor(counts * test)[user]
-    return _split_by_mask(ratings, _mask_of(order[is_test], len(ratings)))
+    rng = _generator(seed)
+
+    def are_drawn(users: Codes, codes: slice, _: slice) -> NDArray[np.bool_]:
+        order = np.lexsort((rng.random(len(users)), users))  # by user, then by key
+        counts = np.bincount(users, minlength=codes.stop - codes.start)
+        user = users[order]
+        position = np.arange(len(order)) - (np.cumsum(counts) - counts)[user]  # within the user, from 0
+        return _mask_of(order[position < np.floor(counts * test)[user]], len(users))
+
+    return _split_by_mask(ratings, parting.by_users(ratings, bool, are_drawn))
 
 
 def _split_by_mask(ratings: Ratings, is_test: NDArray[np.bool_]) -> Split:
+    if isinstance(ratings, Blocks):
+        return ratings.divided(is_test)
     return ratings[~is_test], ratings[is_test]
 
 
@@ -300,7 +337,7 @@ def _first_of_missing(codes: NDArray[np.int32], is_test: NDArray[np.bool_]) -> N
 def _start_of_latest(times: NDArray[np.int64], test: float) -> float:
     """The time at which the latest share of the ratings begins; infinity if the share is less than one rating."""
     n_test = int(len(times) * test)
-    return math.inf if n_test == 0 else int(np.sort(times)[-n_test])
+    return math.inf if n_test == 0 else parting.nth_largest(times, n_test)
 
 
 def _as_rows(given: NDArray[Any], n: int) -> NDArray[np.intp]:

@@ -50,7 +50,7 @@ class Vocabulary:
     """
 
     def __init__(self, labels: Iterable[Label] | NDArray[Any], *, what: str = "label") -> None:
-        self._set(_sorted(_as_labels(labels, what)), what)
+        self._set(_sorted(checked_labels(labels, what)), what)
 
     @classmethod
     def in_order(cls, labels: Iterable[Label] | NDArray[Any], *, what: str = "label") -> Vocabulary:
@@ -73,7 +73,7 @@ class Vocabulary:
             ['drama', 'comedy']
         """
         vocabulary = cls.__new__(cls)
-        vocabulary._set(_as_labels(labels, what).copy(), what)
+        vocabulary._set(checked_labels(labels, what).copy(), what)
         return vocabulary
 
     def _set(self, labels: NDArray[Any], what: str) -> None:
@@ -191,7 +191,7 @@ class Vocabulary:
         if isinstance(labels, list) and len(labels) == 1 and type(labels[0]) in (str, int):
             code = self.encode_one(labels[0]) if on_unknown == "raise" else self.find(labels[0])
             return np.array([code], np.int32)
-        given = _as_labels(labels, self.what)
+        given = checked_labels(labels, self.what)
         if len(given) == 0:
             return np.zeros(0, np.int32)
         self.find(given[0] if given.dtype.kind == "O" else int(given[0]))  # raises if the type is wrong
@@ -253,7 +253,7 @@ class Vocabulary:
             >>> list(palate.Vocabulary(["b", "c"]).extended(["c", "a"]))
             ['b', 'c', 'a']
         """
-        given = _as_labels(labels, self.what)
+        given = checked_labels(labels, self.what)
         known = self.encode(given, on_unknown="mark") if len(self) else np.full(len(given), -1, np.int32)
         new = _sorted(given[known < 0])
         return Vocabulary.in_order(np.concatenate([self.labels, new]) if len(self) else new, what=self.what)
@@ -277,6 +277,8 @@ class Vocabulary:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary):
             return NotImplemented
+        if other is self:
+            return True
         return self.kind == other.kind and np.array_equal(self.labels, other.labels)
 
     __hash__ = None  # type: ignore[assignment]
@@ -290,7 +292,7 @@ def plain_label(label: Any) -> Any:
     return label.item() if isinstance(label, np.generic | np.ndarray) and label.ndim == 0 else label
 
 
-def _as_labels(labels: Iterable[Label] | NDArray[Any], what: str) -> NDArray[Any]:
+def checked_labels(labels: Iterable[Label] | NDArray[Any], what: str) -> NDArray[Any]:
     """The labels as an int64 array, or as an object array of str; an error for anything else shows the first one."""
     array = labels if isinstance(labels, np.ndarray) else _from_iterable(labels)
     if array.ndim != 1:
@@ -333,7 +335,7 @@ def _is_missing(label: Any) -> bool:
 def _checked_objects(array: NDArray[Any], what: str) -> NDArray[Any]:
     types = {type(label) for label in array}
     if np.ndarray in types and all(isinstance(label, np.ndarray) and label.ndim == 0 for label in array):
-        return _as_labels([label.item() for label in array], what)
+        return checked_labels([label.item() for label in array], what)
     if types <= {str, np.str_}:
         return array if types <= {str} else np.array([str(label) for label in array], dtype=object)
     if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in types):

@@ -34,7 +34,7 @@ def replacing(path: str | os.PathLike[str], *, in_own_folder: bool = False) -> I
         raise FileExistsError(None, "it exists and is not a regular file", str(target))
     if not in_own_folder:
         _remove_strays(target)
-    temporary = target.with_name(f"{_prefix(target)}.{_host()}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f"{_prefix(target)}.{host()}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
     mode = stat.S_IMODE(temporary.stat().st_mode)  # what the umask leaves
     try:
@@ -54,7 +54,8 @@ def _prefix(target: Path) -> str:
     return "." + os.fsencode(target.name)[:MAX_NAME_BYTES].decode("utf-8", "ignore")
 
 
-def _host() -> str:
+def host() -> str:
+    """A short name of this machine, the same in all its processes."""
     return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
@@ -94,11 +95,12 @@ def _remove_strays(target: Path) -> None:
         found = [Path(entry.path) for entry in entries if entry.name.startswith(prefix)]
         for path in found:
             match = STRAY.fullmatch(path.name.removeprefix(prefix))
-            if match and match["host"] == _host() and not _is_alive(int(match["process"])):
+            if match and match["host"] == host() and not is_alive(int(match["process"])):
                 path.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number on this machine. Not for Windows, where asking may end it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

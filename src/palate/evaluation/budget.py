@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from palate.data.blocks.parting import counts_of_users, of_users
 from palate.data.ratings import Ratings
 from palate.data.vocabulary import Vocabulary
 from palate.recipes import Blend
@@ -130,7 +131,7 @@ def drawn(test: Ratings, n_items: int, *, each_event: bool = False) -> Ratings:
 
     each_event: every test event is a list of its own, not only every user.
     """
-    users = np.unique(test.user_codes)
+    users = np.flatnonzero(counts_of_users(test))
     n = max(MIN_TESTED, MAX_SCORES // max(n_items, 1))
     if each_event and len(users):
         n = max(1, n * len(users) // len(test))
@@ -138,16 +139,16 @@ def drawn(test: Ratings, n_items: int, *, each_event: bool = False) -> Ratings:
         return test
     kept = np.zeros(test.n_users, bool)
     kept[np.random.Generator(np.random.Philox(0)).permutation(users)[:n]] = True
-    return test[kept[test.user_codes]]
+    return test[of_users(test, kept)]
 
 
 def of_some_users(ratings: Ratings, size: int) -> Ratings:
     """All ratings of random users, who have about `size` ratings together; no other users, and no items but theirs."""
     order = np.random.Generator(np.random.Philox(0)).permutation(ratings.n_users)
-    counts = np.bincount(ratings.user_codes, minlength=ratings.n_users)[order]
+    counts = counts_of_users(ratings)[order]
     kept = np.zeros(ratings.n_users, bool)
     kept[order[: 1 + int(np.searchsorted(np.cumsum(counts), size))]] = True
-    some = ratings[kept[ratings.user_codes]]
+    some = ratings[of_users(ratings, kept)]
     chosen = np.bincount(some.item_codes, minlength=ratings.n_items) > 0
     return Ratings(
         (np.cumsum(kept) - 1)[some.user_codes],

@@ -27,8 +27,7 @@ Mask = NDArray[np.bool_]
 
 def cold_items(model: Model, query: Query) -> Mask:
     """Which of the items to rank have no training choices, (n_items,)."""
-    counts = np.bincount(model.history.indices, minlength=len(query.allowed))
-    mask: Mask = query.allowed & (counts == 0)
+    mask: Mask = query.allowed & (model.item_counts == 0)
     return mask
 
 
@@ -41,13 +40,12 @@ def is_cold(held_out: HeldOut, cold: Mask) -> Mask:
 def cold_values(model: Model, held_out: HeldOut, ks: Sequence[int], query: Query, cold: Mask) -> dict[str, Doubles]:
     """Each measure among cold items of each user, (n_users,); nan for users without a cold held-out item."""
     found = is_cold(held_out, cold)
+    values = {f"{name}@{k}": np.full(len(held_out.users), np.nan) for name in COLD_AT_K for k in ks}
     if not found.any():
-        return {}
+        return values
     has_some = np.add.reduceat(found, held_out.indptr[:-1]) > 0
     ranks, _ = rank_held_out(model, among(held_out, cold), 1, replace(query, allowed=cold))
-    values: dict[str, Doubles] = {}
     for name, metric in COLD_AT_K.items():
         for k in ks:
-            values[f"{name}@{k}"] = np.full(len(held_out.users), np.nan)
             values[f"{name}@{k}"][has_some] = metric(ranks, k)
     return values

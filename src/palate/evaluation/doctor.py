@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.checking import Check, checked
 from palate.data.findings import Finding
 from palate.data.ratings import Ratings
@@ -24,6 +25,7 @@ from palate.options import check_flags
 from palate.recipes import EASE, Popularity, Sequence, SparseEASE
 from palate.recipes.base import Recipe
 
+SAMPLED = 5_000_000  # of more ratings on disk than this, so many are looked at
 EVENTS = 100_000  # of the users whose last events are looked at
 MIN_USERS = 100  # with a last event; with fewer nothing is said
 MAX_DENSE = 3000  # items of a dense EASE that takes no more than a second or two
@@ -37,6 +39,8 @@ def check(source: Any, *, order: bool | None = None, **options: Any) -> Check:
     blanks, users who always give the same rating, users and items with one rating or none, the cold rows to expect in a
     random split, and times. Bad rows and duplicates are known only while reading: pass the file, or ratings that still
     carry their report.
+
+    Of more than 5,000,000 ratings on disk it looks at those of some users, drawn at random, and says so.
 
     Of implicit ratings with times it also says whether the order of events matters: how well each user's last event is
     foreseen by a recipe that reads order, and by the best that does not (NDCG@10 among all items). That takes a few
@@ -62,6 +66,10 @@ def check(source: Any, *, order: bool | None = None, **options: Any) -> Check:
         '2 different values from 3 to 5 in steps of 2, mean 4.33.'
     """
     check_flags(order=False if order is None else order)
+    if isinstance(source, Blocks) and len(source) > SAMPLED:
+        sample = of_some_users(source, SAMPLED)._with(report=source.report)
+        found = check(sample, order=order)
+        return replace(found, findings=(_sampled(source, sample), *found.findings))
     found, ratings = checked(source, options)
     if ratings is None or order is False:
         return found
@@ -76,6 +84,14 @@ def check(source: Any, *, order: bool | None = None, **options: Any) -> Check:
         return found
     finding = order_finding(ratings)
     return found if finding is None else replace(found, findings=(*found.findings, finding))
+
+
+def _sampled(whole: Ratings, sample: Ratings) -> Finding:
+    says = (
+        f"{len(whole):,} ratings lie on disk: what follows is of {len(sample):,} of them, all those of "
+        f"{sample.n_users:,} users drawn at random."
+    )
+    return Finding("sample", "info", says)
 
 
 class Foreseen(NamedTuple):

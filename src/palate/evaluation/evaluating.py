@@ -8,6 +8,7 @@ from typing import Any
 from palate.answers.ranking import By, RecommendOptions
 from palate.answers.ranking.filters import are_lists
 from palate.data.ratings import Ratings, with_positive_weights
+from palate.distributed import Exchange
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
 from palate.evaluation.next_items import NEXT_KS, NextItemReport, check_next_item, evaluate_next_items
@@ -42,6 +43,7 @@ def evaluate(
     baselines: bool = True,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
+    on: Exchange | None = None,
 ) -> Report | RankingReport | NextItemReport:
     """Measure a model on held-out ratings, with bootstrap intervals, beside baselines fitted on the same data.
 
@@ -64,6 +66,9 @@ def evaluate(
     Users choose what they rate, so these measures hold for what users choose. With propensity=, the report also
     estimates them for pairs of a user and an item drawn at random: weighted means, self-normalised by the sum of their
     weights 1 / propensity (SNIPS), as "snips_rmse" and so on; of lists, "snips_recall@k" and "snips_dcg@k".
+
+    The test is measured block by block: 2**18 ratings, or the lists of 2**14 users at a time. So memory goes with the
+    number of users, and test may be Blocks, which stay on disk. Only next_item=True reads all of them.
 
     The test ratings may have other vocabularies than the model; users and items unknown to the model count as cold. A
     model with time effects predicts at the timestamps of the test ratings. It may then use training ratings of the
@@ -106,6 +111,8 @@ def evaluate(
         baselines (bool, default True): Fit and measure the baselines too.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap, and of by="thompson"; 0 or more.
+        on (palate.distributed.Exchange, default None): Who measures the blocks of the test; None: this process. The
+            report is the same. Not with next_item.
 
     Returns:
         Report, RankingReport or NextItemReport: A Report for explicit test ratings, a RankingReport for implicit ones,
@@ -163,7 +170,10 @@ def evaluate(
     shared: dict[str, Any] = {"baselines": baselines, "n_bootstrap": n_bootstrap, "seed": seed}
     if next_item:
         check_next_item(test, recommender, **_given(lists | {"attribute": attribute, "propensity": propensity}))
+        if on is not None:
+            raise OptionError("on= does not go with next_item=True: leave it out.")
         return evaluate_next_items(recommender, test, ks, keep_seen=keep_seen, **shared)
+    shared["on"] = on
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")

@@ -33,12 +33,15 @@ def coverage(lists: Codes, ks: Sequence[int], n_items: int) -> list[float]:
     Ge, Delgado-Battenfeld & Jannach (2010), Beyond Accuracy: Evaluating Recommender Systems by Coverage and
     Serendipity.
     """
-    recommended = np.zeros(n_items + 1, bool)
-    shares = []
-    for part in _parts(lists, ks):
-        recommended[part] = True
-        shares.append(float(recommended[:-1].mean()))
-    return shares
+    return [float(items.mean()) for items in listed_items(lists, ks, n_items)]
+
+
+def listed_items(lists: Codes, ks: Sequence[int], n_items: int) -> NDArray[np.bool_]:
+    """Which items stand among the first k of at least one list, (n_ks, n_items)."""
+    found = np.zeros((len(ks), n_items + 1), bool)
+    for at, part in enumerate(_parts(lists, ks)):
+        found[at:, part] = True
+    return found[:, :-1]
 
 
 def _parts(lists: Codes, ks: Sequence[int]) -> Iterator[Codes]:
@@ -48,8 +51,7 @@ def _parts(lists: Codes, ks: Sequence[int]) -> Iterator[Codes]:
 
 def item_shares(model: Model) -> Doubles:
     """Return the share of the users with training ratings who chose each item, (n_items,)."""
-    counts = np.bincount(model.history.indices, minlength=len(model.item_vocabulary))
-    return counts / max(int(np.count_nonzero(model.history.counts)), 1)
+    return model.item_counts / max(int(np.count_nonzero(model.history.counts)), 1)
 
 
 def novelty(lists: Codes, ks: Sequence[int], shares: Doubles) -> list[Doubles]:
@@ -76,10 +78,10 @@ def popularity(lists: Codes, ks: Sequence[int], shares: Doubles) -> list[Doubles
 
 def history_popularity(model: Model, users: Codes, shares: Doubles) -> Doubles:
     """Return the mean popularity of each user's training items, (n,); nan for users without any."""
-    sums = np.append(0, np.cumsum(shares[model.history.indices]))[model.history.indptr]
+    histories = take_rows(model.history, np.maximum(users, 0))
+    sums = np.bincount(row_codes(histories), shares[histories.indices], len(users))
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.append(np.diff(sums) / model.history.counts, np.nan)
-    found: Doubles = means[users]
+        found: Doubles = np.where(users < 0, np.nan, sums / histories.counts)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
 from palate.data.rows import distinct, pointers_of, row_codes, take_rows
 from palate.errors import DataError, OptionError
@@ -28,7 +29,8 @@ def training_ratings(recommender: Recommender) -> Ratings:
         recommender (Recommender): A trained model.
 
     Returns:
-        Ratings: The training ratings, grouped by user; with times only if they are implicit.
+        Ratings: The training ratings, grouped by user; with times only if they are implicit. Of a fit to Blocks these
+            Blocks, as long as their folder is there.
 
     Example:
         >>> import palate
@@ -37,6 +39,9 @@ def training_ratings(recommender: Recommender) -> Ratings:
         1200
     """
     model = recommender.model
+    blocks = model.learned_blocks
+    if isinstance(blocks, Blocks) and blocks.path.is_dir():
+        return blocks
     return Ratings(
         row_codes(model.history),
         model.history.indices,
@@ -96,6 +101,17 @@ class HeldOut:
     indptr: NDArray[np.int64]
     items: Codes
     weights: NDArray[np.float64] | None = None
+
+    def part(self, first: int, last: int) -> HeldOut:
+        """Return the held-out items of the users from first to last (exclusive)."""
+        at = slice(int(self.indptr[first]), int(self.indptr[last]))
+        weights = None if self.weights is None else self.weights[at]
+        return HeldOut(self.users[first:last], self.indptr[first : last + 1] - at.start, self.items[at], weights)
+
+    @property
+    def owners(self) -> Codes:
+        """The user of each held-out item, (n,)."""
+        return np.repeat(self.users, np.diff(self.indptr))
 
 
 def among(held_out: HeldOut, allowed: NDArray[np.bool_]) -> HeldOut:

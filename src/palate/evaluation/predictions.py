@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,24 +10,29 @@ from numpy.typing import NDArray
 
 from palate.answers.results import aligned
 from palate.data.ratings import Ratings
-from palate.data.rows import weighted_mean
+from palate.data.rows import Codes
+from palate.distributed import Exchange, Local
 from palate.evaluation.hindsight import hindsight_note, n_older_than_newest
-from palate.evaluation.matching import codes_in_model, learned_from, training_ratings
+from palate.evaluation.matching import code_maps, learned_from, training_ratings
 from palate.evaluation.propensities import (
     SELF_SELECTED,
     InversePropensities,
-    effective_size,
     is_self_selected,
     notes_on,
 )
-from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measure_of, plain_measures
+from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, plain_measures
+from palate.evaluation.user_sums import BlockSums, UserSums
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
 
 LEVELS = (0.9, 0.5)
 MISSES = ("below_", "above_")  # how the names of these measures begin
-LEARNED = "learned from"
+LEARNED, HELD_OUT = "learned from", "held out"
+GROUPS = ("cold users", "cold items", LEARNED, HELD_OUT)
 SNIPS = "snips_"  # before the names of measures that are weighted by inverse propensities
+BLOCK_ROWS = 1 << 18  # test rows that are measured at once
+MODEL, GROUP = "", "group"
+Key = tuple[str, str]  # of sums: a model and how it is weighted, or GROUP and which
 
 
 @dataclass(frozen=True)
@@ -152,40 +156,107 @@ def evaluate_predictions(
     n_bootstrap: int,
     seed: int,
     inverse: InversePropensities | None = None,
+    on: Exchange | None = None,
 ) -> Report:
     """Return the report on held-out explicit ratings; see evaluate(). inverse: weights for measures of their own."""
-    user_codes, item_codes = codes_in_model(recommender, test)
-    rows = _TestRows(test, n_bootstrap, seed)
-    weighted = None if inverse is None else _TestRows(test, n_bootstrap, seed, inverse.weights)
-
-    def measures(losses: dict[str, Doubles]) -> dict[str, Measure]:
-        found = rows.measures(losses)
-        snips = {} if weighted is None else weighted.measures(losses)
-        return found | {SNIPS + name: measure for name, measure in snips.items()}
-
-    losses = _losses(recommender, user_codes, item_codes, test)
-    baseline_losses: dict[str, dict[str, Doubles]] = {}
+    exchange: Exchange = Local() if on is None else on
+    models = {MODEL: recommender}
     if baselines:
         train = training_ratings(recommender)
-        for recipe in (Mean(), Bias()):
-            baseline = recipe.fit(train, progress=False)
-            baseline_losses[type(recipe).__name__] = _losses(baseline, user_codes, item_codes, test)
-    groups = _groups(recommender, user_codes, item_codes)
+        models |= {type(recipe).__name__: recipe.fit(train, progress=False) for recipe in (Mean(), Bias())}
+    among = _positions(test)
+    n_users = int(among.max()) + 1
+    asked = _Asked(models, test, code_maps(recommender, test), among, None if inverse is None else inverse.weights)
+    sums: dict[Key, UserSums] = {}
+    item_counts, n_older = np.zeros(recommender.n_items, np.int64), 0
+    tasks = ((start, min(start + BLOCK_ROWS, len(test))) for start in range(0, len(test), BLOCK_ROWS))
+    for block in exchange.map(measure_rows, tasks, exchange.put(asked)):
+        for key, found in block.sums.items():
+            sums.setdefault(key, UserSums(n_users, n_bootstrap, seed)).add(found)
+        item_counts[block.items] += block.item_counts
+        n_older += block.n_older
+    weighted = sums.get((MODEL, SNIPS))
+
+    def measures(name: str) -> dict[str, Measure]:
+        found = sums[name, ""].measures()
+        if inverse is None:
+            return found
+        return found | {SNIPS + key: measure for key, measure in sums[name, SNIPS].measures().items()}
+
+    own, of_baselines = sums[MODEL, ""], {name: sums[name, ""] for name in models if name != MODEL}
+    groups = {name: sums[GROUP, name] for name in _shown_groups(sums)}
     return Report(
         n=len(test),
-        n_users=rows.n_users,
-        measures=measures(losses),
-        baselines={name: measures(baseline) for name, baseline in baseline_losses.items()},
-        groups={name: rows.measures(losses, group) for name, group in groups.items()},
-        group_sizes={name: int(group.sum()) for name, group in groups.items()},
-        verdict=_verdict(rows, losses, baseline_losses),
-        n_learned=int(groups[LEARNED].sum()) if LEARNED in groups else 0,
+        n_users=n_users,
+        measures=measures(MODEL),
+        baselines={name: measures(name) for name in of_baselines},
+        groups={name: group.measures() for name, group in groups.items()},
+        group_sizes={name: group.n_rows for name, group in groups.items()},
+        verdict=_verdict(own, of_baselines),
+        n_learned=groups[LEARNED].n_rows if LEARNED in groups else 0,
         propensity="" if inverse is None else inverse.source,
         n_effective=None if weighted is None else weighted.effective_size,
-        is_self_selected=is_self_selected(item_codes, recommender.n_items),
-        n_older=n_older_than_newest(recommender.model, test),
-        per_user=rows.per_user(losses["rmse"]),
+        is_self_selected=is_self_selected(item_counts),
+        n_older=n_older,
+        per_user=own.per_user("rmse"),
     )
+
+
+def _positions(test: Ratings) -> NDArray[np.int64]:
+    """The number of each user among those with test ratings, (n_users,), -1 for the others."""
+    has_some = np.zeros(test.n_users, bool)
+    for start in range(0, len(test), BLOCK_ROWS):
+        has_some[test[start : start + BLOCK_ROWS].user_codes] = True
+    return np.where(has_some, np.cumsum(has_some) - 1, -1)
+
+
+def _shown_groups(sums: dict[Key, UserSums]) -> list[str]:
+    """The groups that have rows; that rows are held out goes without saying if none was learned from."""
+    found = [name for name in GROUPS if (GROUP, name) in sums]
+    return found if LEARNED in found else [name for name in found if name != HELD_OUT]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What test rows are measured by: models, codes of the labels in them, and who is among the test users."""
+
+    models: dict[str, Recommender]
+    test: Ratings
+    codes: tuple[Codes, Codes]
+    positions: NDArray[np.int64]
+    inverse: Doubles | None
+
+
+@dataclass(frozen=True)
+class _RowBlock:
+    """What is kept of a block of test rows."""
+
+    sums: dict[Key, BlockSums]
+    items: NDArray[np.int64]  # those that the model knows
+    item_counts: NDArray[np.int64]
+    n_older: int
+
+
+def measure_rows(start: int, stop: int, asked: _Asked) -> _RowBlock:
+    """Measure the test rows from start to stop (exclusive): the task of a worker."""
+    test = asked.test[start:stop]
+    recommender = asked.models[MODEL]
+    users, items = asked.codes[0][test.user_codes], asked.codes[1][test.item_codes]
+    positions = asked.positions[test.user_codes]
+    weights = None if test.weights is None else test.weights.astype(np.float64)
+    sums: dict[Key, BlockSums] = {}
+    for name, model in asked.models.items():
+        losses = _losses(model, users, items, test)
+        sums[name, ""] = BlockSums.of(positions, losses, weights)
+        if asked.inverse is not None:
+            inverse = asked.inverse[start:stop]
+            sums[name, SNIPS] = BlockSums.of(positions, losses, inverse if weights is None else weights * inverse)
+        if name == MODEL:
+            for group, rows in _groups(recommender, users, items).items():
+                kept = {name: loss[rows] for name, loss in losses.items()}
+                sums[GROUP, group] = BlockSums.of(positions[rows], kept, None if weights is None else weights[rows])
+    known, counts = np.unique(items[items >= 0], return_counts=True)
+    return _RowBlock(sums, known.astype(np.int64), counts, n_older_than_newest(recommender.model, test))
 
 
 def _losses(
@@ -208,78 +279,31 @@ def _groups(
     recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]
 ) -> dict[str, NDArray[np.bool_]]:
     """Return masks of test rows by group; the groups that have any."""
-    groups = {
-        "cold users": recommender.model.rated_users(user_codes) < 0,
-        "cold items": recommender.model.rated_items(item_codes) < 0,
-    }
     learned = learned_from(recommender, user_codes, item_codes)
-    if learned.any():
-        groups |= {LEARNED: learned, "held out": ~learned}
+    groups = dict(
+        zip(
+            GROUPS,
+            (
+                recommender.model.rated_users(user_codes) < 0,
+                recommender.model.rated_items(item_codes) < 0,
+                learned,
+                ~learned,
+            ),
+            strict=True,
+        )
+    )
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
-class _TestRows:
-    """Test rows grouped by user: the weighted means of their losses, with bootstrap intervals over users.
-
-    inverse: 1 / propensity of each row, which multiplies its weight.
-    """
-
-    def __init__(self, test: Ratings, n_bootstrap: int, seed: int, inverse: Doubles | None = None) -> None:
-        self._users = np.unique(test.user_codes, return_inverse=True)[1]
-        self._weights = None if test.weights is None else test.weights.astype(np.float64)
-        if inverse is not None:
-            self._weights = inverse if self._weights is None else self._weights * inverse
-        self.n_users = int(self._users.max()) + 1
-        self._n_bootstrap, self._seed = n_bootstrap, seed
-
-    @property
-    def effective_size(self) -> float:
-        """As how many rows of equal weight all rows count."""
-        return float(len(self._users)) if self._weights is None else effective_size(self._weights)
-
-    def measures(self, losses: dict[str, Doubles], rows: NDArray[np.bool_] | None = None) -> dict[str, Measure]:
-        """Return the mean of each loss over some rows (all by default) with its interval; for rmse, its root."""
-        kept = np.ones(len(self._users), bool) if rows is None else rows
-        means = self.means(list(losses.values()), kept)
-        measured = {}
-        for (name, loss), sample in zip(losses.items(), means, strict=True):
-            root = np.sqrt if name == "rmse" else np.asarray
-            measured[name] = measure_of(float(root(self.mean(loss, kept))), root(sample))
-        return measured
-
-    def mean(self, loss: Doubles, kept: NDArray[np.bool_] | None = None) -> float:
-        """Return the mean of a loss over some rows (all by default)."""
-        rows = slice(None) if kept is None else kept
-        return weighted_mean(loss[rows], None if self._weights is None else self._weights[rows])
-
-    def per_user(self, loss: Doubles) -> PerUser:
-        """Return the sum and the number of each user's losses."""
-        return PerUser(self._sums(loss), self._sums())
-
-    def _sums(self, loss: Doubles | None = None, kept: NDArray[np.bool_] | slice = slice(None)) -> Doubles:
-        """Return the weighted sum of a loss over each user's kept rows, (n_users,); None: the sum of the weights."""
-        parts = [part[kept] for part in (loss, self._weights) if part is not None]
-        sums = np.bincount(self._users[kept], np.prod(parts, axis=0) if parts else None, self.n_users)
-        return sums.astype(np.float64)
-
-    def means(self, losses: Sequence[Doubles], kept: NDArray[np.bool_]) -> Doubles:
-        """Return the mean of each loss over the kept rows in each resampling of users: (n_losses, n_bootstrap)."""
-        counts = self._sums(kept=kept)
-        has_rows = counts > 0
-        sums = np.stack([self._sums(loss, kept)[has_rows] for loss in losses], axis=1)
-        resample = Resample(int(has_rows.sum()), self._n_bootstrap, self._seed)
-        return resample.ratios(sums, np.repeat(counts[has_rows, None], len(losses), axis=1)).T
-
-
-def _verdict(rows: _TestRows, losses: dict[str, Doubles], baseline_losses: dict[str, dict[str, Doubles]]) -> str:
+def _verdict(model: UserSums, baselines: dict[str, UserSums]) -> str:
     """Return a sentence if the model is not significantly better than its best baseline; empty otherwise."""
-    if not baseline_losses:
+    if not baselines:
         return ""
-    name = min(baseline_losses, key=lambda baseline: rows.mean(baseline_losses[baseline]["rmse"]))
-    gain = baseline_losses[name]["rmse"] - losses["rmse"]
-    if rows.mean(gain) <= 1e-6 * rows.mean(losses["rmse"]):  # equal up to rounding
+    name = min(baselines, key=lambda baseline: baselines[baseline].mean("rmse"))
+    gain = baselines[name].of("rmse") - model.of("rmse")
+    if model.mean_of(gain) <= 1e-6 * model.mean("rmse"):  # equal up to rounding
         return f"This model is NOT better than the baseline {name}: use {name}, or look at the data with palate check."
-    (sample,) = rows.means([gain], np.ones(len(gain), bool))
+    sample = model.samples(gain[:, None])
     if np.nanquantile(sample, 0.025) <= 0:
         return f"This model is better than the baseline {name}, but not significantly (95% bootstrap)."
     return ""

@@ -78,7 +78,7 @@ def _inverse(propensities: Doubles) -> Doubles:
 
 def training_counts(recommender: Recommender) -> NDArray[np.int64]:
     """Return the number of training ratings of each item, (n_items,)."""
-    return np.bincount(recommender.model.history.indices, minlength=recommender.n_items)
+    return recommender.model.item_counts
 
 
 def popularity_propensities(counts: NDArray[np.int64], item_codes: Codes) -> Doubles:
@@ -126,18 +126,16 @@ def effective_size(weights: Doubles) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
-def is_self_selected(item_codes: Codes, n_items: int) -> bool:
-    """Tell whether test rows (n,) vary more between the items of a model than rows drawn at random would.
+def is_self_selected(counts: NDArray[np.int64]) -> bool:
+    """Tell whether test rows vary more between items than rows drawn at random would. counts: of each item, (n_items,).
 
     Under random exposure the index of dispersion, sum (count - mean)^2 / mean, is chi-squared with n_items - 1 degrees
     of freedom. True if it lies more than N_DEVIATIONS of its standard deviations above its mean.
     """
-    known = item_codes[item_codes >= 0]
-    if not known.size:
+    if not counts.any():
         return False
-    counts = np.bincount(known, minlength=n_items)
     mean = counts.mean()
-    freedom = n_items - 1
+    freedom = len(counts) - 1
     dispersion = float(((counts - mean) ** 2).sum() / mean)
     return dispersion > freedom + N_DEVIATIONS * math.sqrt(2 * freedom)
 

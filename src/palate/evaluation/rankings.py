@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +14,12 @@ from palate.answers.ranking import By, Query, RecommendOptions, query_of
 from palate.answers.ranking.classes import item_classes
 from palate.answers.ranking.dials import is_expression
 from palate.data.ratings import Ratings
+from palate.distributed import Exchange, Local
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
 from palate.evaluation.cold_items import cold_items, cold_values, is_cold
-from palate.evaluation.hindsight import hindsight_note, n_older_than_learned
-from palate.evaluation.matching import HeldOut, among, codes_in_model, held_out_of, learned_from, training_ratings
+from palate.evaluation.hindsight import hindsight_note, n_older_of
+from palate.evaluation.matching import HeldOut, among, code_maps, held_out_of, learned_from, training_ratings
 from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
 from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, WEIGHTED_AT_K, HeldOutRanks, auc
 from palate.evaluation.rank_tables import table
@@ -33,6 +34,7 @@ from palate.recommender import Recommender
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
 MAX_K = 2**20
+BLOCK_USERS = 1 << 14  # users who are measured at once
 MAX_CELLS = 50_000_000  # items times classes of a column that a dial goes by; larger ones are not measured
 Mask = NDArray[np.bool_]
 UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a numerator and a denominator
@@ -180,57 +182,97 @@ def evaluate_rankings(
     seed: int,
     options: RecommendOptions,
     inverse: InversePropensities | None = None,
+    on: Exchange | None = None,
 ) -> RankingReport:
     """Return the report on held-out implicit ratings; see evaluate(). options: what to rank by."""
     query = query_of(recommender.model, options)
     dials, plain = dials_in_use(options), replace(query, dials=None, limits=())
-    sets = _sets(recommender.model, attribute, options)
     held_out = held_out_of(recommender, test, None if inverse is None else inverse.weights)
     if not query.allowed.all():
         held_out = among(held_out, query.allowed)
     resample = Resample(len(held_out.users), n_bootstrap, seed)
     cold = cold_items(recommender.model, query)
+    n_cold = int(is_cold(held_out, cold).sum())
+    asked = _Asked(
+        recommender.model, recommender.model, held_out, ks, query,
+        sets=_sets(recommender.model, attribute, options), cold=cold if n_cold else None, has_dials=bool(dials),
+    )  # fmt: skip
+    exchange: Exchange = Local() if on is None else on
 
-    def measured(rec: Recommender, query: Query) -> UserMeasures:
-        ranks, lists = rank_held_out(rec.model, held_out, min(ks[-1], rec.n_items), query)
-        found = UserMeasures(ks, ranks, lists, user_values(rec.model, held_out, ranks, lists, ks))
-        found.values.update(cold_values(rec.model, held_out, ks, query, cold))
-        for name, classes in sets.items():
-            found.add(f"diversity_{name}", list_metrics.attribute_diversity(lists, ks, classes))
-            mixed = list_metrics.miscalibration(recommender.model, held_out.users, lists, ks, classes)
-            found.add(f"miscalibration_{name}", mixed)
-        if dials and rec.model.factors.n_factors == 0:
-            found.add("diversity", list_metrics.diversity_by_users(lists, ks, rec.model))
-        return found
-
-    learned = learned_from(recommender, np.repeat(held_out.users, np.diff(held_out.indptr)), held_out.items)
-    model = measured(recommender, query)
+    model = _measured(asked, exchange)
     baseline = None
     if baselines:
         popularity = Popularity().fit(training_ratings(recommender), progress=False)
-        baseline = measured(popularity, replace(plain, by="mean"))
-    without = measured(recommender, plain) if dials else None
+        baseline = _measured(replace(asked, model=popularity.model, query=replace(plain, by="mean")), exchange)
+    without = _measured(replace(asked, query=plain), exchange) if dials else None
     return RankingReport(
         n=len(held_out.items),
         n_users=len(held_out.users),
         n_items=int(query.allowed.sum()),
-        n_missed=int((model.ranks.ranks == UNREACHABLE).sum()),
+        n_missed=model.n_missed,
         k=ks,
         measures=model.measures(resample, query.allowed),
         baselines={} if baseline is None else {BASELINE: baseline.measures(resample, query.allowed)},
         verdict="" if baseline is None else _verdict(resample, model, baseline, main_measure(ks)),
         by=query.by,
         keep_seen=query.keep_seen,
-        n_learned=int(learned.sum()),
-        n_cold=int(is_cold(held_out, cold).sum()),
+        n_learned=sum(_n_learned(recommender, held_out.part(*users)) for users in _ranges(held_out)),
+        n_cold=n_cold,
         propensity="" if inverse is None else inverse.source,
         n_effective=None if held_out.weights is None else effective_size(held_out.weights),
         dials=dials,
         without={} if without is None else without.measures(resample, query.allowed),
         difference={} if without is None else model.difference(without, resample, query.allowed),
-        n_older=n_older_than_learned(recommender.model, codes_in_model(recommender, test)[0], test.times),
+        n_older=n_older_of(recommender.model, code_maps(recommender, test)[0], test),
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
     )
+
+
+def _n_learned(recommender: Recommender, held_out: HeldOut) -> int:
+    """How many held-out items the model was trained on."""
+    return int(learned_from(recommender, held_out.owners, held_out.items).sum())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What held-out items are measured by."""
+
+    model: Model
+    learned: Model  # whose histories and tables count: the same, but for a baseline
+    held_out: HeldOut
+    ks: tuple[int, ...]
+    query: Query
+    sets: dict[str, Mask]
+    cold: Mask | None  # the cold items, if some are held out
+    has_dials: bool
+
+
+def _ranges(held_out: HeldOut) -> Iterator[tuple[int, int]]:
+    """Users who are measured at once: (first, last), the last one excluded."""
+    for first in range(0, len(held_out.users), BLOCK_USERS):
+        yield first, min(first + BLOCK_USERS, len(held_out.users))
+
+
+def _measured(asked: _Asked, exchange: Exchange) -> UserMeasures:
+    """Measure all users, block by block."""
+    return UserMeasures.joined(list(exchange.map(measure_users, _ranges(asked.held_out), exchange.put(asked))))
+
+
+def measure_users(first: int, last: int, asked: _Asked) -> UserMeasures:
+    """Measure the users from first to last (exclusive): the task of a worker."""
+    model, ks, held_out = asked.model, asked.ks, asked.held_out.part(first, last)
+    ranks, lists = rank_held_out(model, held_out, min(ks[-1], len(model.item_vocabulary)), asked.query)
+    found = UserMeasures.of(ks, ranks, lists, model, user_values(model, held_out, ranks, lists, ks))
+    if asked.cold is not None:
+        found.values.update(cold_values(model, held_out, ks, asked.query, asked.cold))
+    for name, classes in asked.sets.items():
+        found.add(f"diversity_{name}", list_metrics.attribute_diversity(lists, ks, classes))
+        found.add(
+            f"miscalibration_{name}", list_metrics.miscalibration(asked.learned, held_out.users, lists, ks, classes)
+        )
+    if asked.has_dials and model.factors.n_factors == 0:
+        found.add("diversity", list_metrics.diversity_by_users(lists, ks, model))
+    return found
 
 
 def dials_in_use(options: RecommendOptions) -> dict[str, Any]:
@@ -267,9 +309,31 @@ class UserMeasures:
     """
 
     ks: tuple[int, ...]
-    ranks: HeldOutRanks
-    lists: Codes
+    n_missed: int  # held-out items that cannot be recommended
+    listed: Mask  # which items stand in the first k of a list, (n_ks, n_items)
     values: dict[str, UserValues]
+
+    @classmethod
+    def of(
+        cls, ks: tuple[int, ...], ranks: HeldOutRanks, lists: Codes, model: Model, values: dict[str, UserValues]
+    ) -> UserMeasures:
+        """Return the measures of some users with these ranks and lists."""
+        listed = list_metrics.listed_items(lists, ks, len(model.item_vocabulary))
+        return cls(ks, int((ranks.ranks == UNREACHABLE).sum()), listed, values)
+
+    @classmethod
+    def joined(cls, blocks: Sequence[UserMeasures]) -> UserMeasures:
+        """Return the measures of the users of all blocks, in the order of the blocks."""
+        values: dict[str, UserValues] = {}
+        for name in blocks[0].values:
+            parts: list[Any] = [block.values[name] for block in blocks]
+            if isinstance(parts[0], tuple):
+                above, below = (np.concatenate(part) for part in zip(*parts, strict=True))
+                values[name] = above, below
+            else:
+                values[name] = np.concatenate(parts)
+        listed = np.logical_or.reduce([block.listed for block in blocks])
+        return cls(blocks[0].ks, sum(block.n_missed for block in blocks), listed, values)
 
     def add(self, name: str, at_ks: Sequence[Doubles]) -> None:
         """Add a measure at each k."""
@@ -296,9 +360,8 @@ class UserMeasures:
         return values, resample.ratios(sums, counts) + shifts
 
     def _coverage(self, allowed: Mask) -> dict[str, float]:
-        shares = list_metrics.coverage(self.lists, self.ks, len(allowed))
         scale = float(len(allowed) / allowed.sum())
-        return {f"coverage@{k}": share * scale for k, share in zip(self.ks, shares, strict=True)}
+        return {f"coverage@{k}": float(items.mean()) * scale for k, items in zip(self.ks, self.listed, strict=True)}
 
 
 def user_values(

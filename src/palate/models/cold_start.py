@@ -158,7 +158,8 @@ class RatedPairs:
     def of(cls, rows: CompressedRows) -> RatedPairs:
         """Choose pairs from compressed rows."""
         every = -(-len(rows.indices) // MAX_PAIRS)
-        row_of = np.repeat(np.arange(rows.n_rows, dtype=np.int32), rows.counts)[::every].copy()
+        chosen = np.arange(0, len(rows.indices), every)
+        row_of = np.searchsorted(rows.indptr, chosen, side="right").astype(np.int32) - np.int32(1)
         counts = np.bincount(row_of, minlength=rows.n_rows)
         codes = np.flatnonzero(counts)
         at = np.repeat(np.arange(len(codes), dtype=np.int32), counts[codes])

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.rows import CompressedRows, Floats
+from palate.data.rows import CompressedRows, Floats, rows_between
 
 Doubles = NDArray[np.float64]
 
@@ -52,6 +52,12 @@ class Fading:
 
         Without times all events are as old as the last.
         """
+        parts = [self._weights_of(rows_between(histories, block)) for block in histories.plan.blocks]
+        found = [part for part in parts if part is not None]
+        return np.concatenate(found) if found else None
+
+    def _weights_of(self, histories: CompressedRows) -> Floats | None:
+        """The same for a block of rows."""
         weights: Doubles | None = None
         if self.recency is not None:
             weights = 1 / (1 + _later(histories) / self.recency)

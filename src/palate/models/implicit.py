@@ -24,7 +24,8 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from palate.data.rows import CompressedRows, row_codes
+from palate.data.plan import count_codes
+from palate.data.rows import CompressedRows, total_weights
 from palate.errors import OptionError
 from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
@@ -61,17 +62,24 @@ def _confidences(histories: CompressedRows, confidence: Confidence, mean_counts:
     """The same without fading."""
     if histories.weights is None or confidence == "equal":
         return None
-    counts = histories.weights.astype(np.float64)
-    means = mean_counts_of(histories)[row_codes(histories)] if mean_counts is None else mean_counts[histories.indices]
-    means = np.where(means > 0, means, counts if mean_counts is not None else 1)
-    return np.asarray((1 + np.log1p(counts / means)) / (1 + np.log(2)), np.float32)
+    own_means = mean_counts_of(histories) if mean_counts is None else None
+    confidences = np.empty(len(histories.weights), np.float32)
+    for block, entries in zip(histories.plan.blocks, histories.plan.entries, strict=True):
+        counts = histories.weights[entries].astype(np.float64)
+        if own_means is not None:
+            means = np.repeat(own_means[block], histories.counts[block])
+            means = np.where(means > 0, means, 1)
+        else:
+            assert mean_counts is not None
+            means = mean_counts[histories.indices[entries]]
+            means = np.where(means > 0, means, counts)
+        confidences[entries] = (1 + np.log1p(counts / means)) / (1 + np.log(2))
+    return confidences
 
 
 def mean_counts_of(histories: CompressedRows) -> Doubles:
     """The mean count of each row's choices, (n_rows,); 0 for an empty row."""
-    counts = None if histories.weights is None else histories.weights.astype(np.float64)
-    totals = np.bincount(row_codes(histories), counts, minlength=histories.n_rows)
-    return totals / np.maximum(histories.counts, 1)
+    return np.asarray(total_weights(histories) / np.maximum(histories.counts, 1))
 
 
 def weighted_choices(
@@ -158,7 +166,7 @@ def default_problem(
     """
     n = max(len(by_user.indices), 1)
     users = max(int(np.count_nonzero(by_user.counts)), 1)
-    items = max(int(np.count_nonzero(np.bincount(by_user.indices))), 1)
+    items = max(int(np.count_nonzero(count_codes(by_user.indices, n_items))), 1)
     per_user, per_item = n / users, n / items
     weight = float(np.sqrt(per_user / items)) if unobserved_weight is None else unobserved_weight
     total_weight = np.sqrt((per_user + weight * n_items) * (per_item + weight * by_user.n_rows))
@@ -230,13 +238,16 @@ def sweeps(
     n_threads: int = 0,
     *,
     last: int | None = None,
+    done: int = 0,
 ) -> Iterator[Sweep]:
     """Yield the state after each sweep, without end: users given items; before the next, items given users.
 
-    last: the number of the last sweep that will be used; its users are settled.
+    last: the number of the last sweep that will be used; its users are settled. done: sweeps that lead to this state.
     """
     is_settled = is_exact(at.items.shape[1])
-    for number in count(1):
+    if done:
+        at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads))
+    for number in count(done + 1):
         if number == last:
             at = Sweep(at.users, at.items).settled(problem, by_user, n_threads)
         else:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from palate.data.plan import count_codes
 from palate.data.rows import CompressedRows, pointers_of, take_rows, transpose_rows
 from palate.kernels import compress_rows, nearest_rows, solve_supports, sparse_gram
 from palate.models.chosen import Chosen, KernelRows
@@ -29,7 +30,7 @@ def by_popularity(item_codes: Codes) -> Codes:
 
     item_codes: of all choices, (n,).
     """
-    counts = np.bincount(item_codes)
+    counts = count_codes(item_codes, int(item_codes.max()) + 1)
     order = np.argsort(-counts, kind="stable").astype(np.int32)
     return order[: np.count_nonzero(counts)]
 

@@ -7,7 +7,6 @@ the two vocabularies; palate.answers translates them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.mapped import Blocks
+from palate.data.plan import count_codes, distinct_values
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, read_only, row_codes, rows_where, take_rows, transpose_rows
 from palate.data.titles import Titles, titles
@@ -23,6 +24,7 @@ from palate.data.vocabulary import Vocabulary
 from palate.models.blend import BlendedFactors
 from palate.models.effects import TimeEffects
 from palate.models.factors import Codes, Doubles, Factors, Floats
+from palate.models.fingerprint import fingerprint_of
 from palate.models.forecasts import Forecast, TimeShift
 from palate.models.history_factors import HistoryFactors
 from palate.models.implicit import ImplicitFactors, with_mean_counts
@@ -140,7 +142,7 @@ class Model:
         **more: Any,
     ) -> Model:
         """Return the model of a fit: what it learned, and vocabularies, tables and history of its ratings."""
-        return cls(
+        model = cls(
             factors=factors,
             posterior=posterior,
             noise=noise,
@@ -154,6 +156,13 @@ class Model:
             item_table=ratings.item_table,
             **more,
         )
+        model._made["ratings on disk"] = ratings if isinstance(ratings, Blocks) else None
+        return model
+
+    @property
+    def learned_blocks(self) -> Any:
+        """The Blocks that it was fitted to; None for a fit to ratings in memory, and for a loaded model."""
+        return self._made.get("ratings on disk")
 
     def once(self, make: Callable[[Model], T], *key: Any) -> T:
         """Return what `make` makes of this model: made on first use, then kept with the model, for each key."""
@@ -185,14 +194,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the ratings learned from, in any order: labels, codes, values and weights."""
-        digest = hashlib.sha256()
-        for vocabulary in (self.user_vocabulary, self.item_vocabulary):
-            digest.update(repr(vocabulary.labels.tolist()).encode())
-        by_item = transpose_rows(replace(self.history, times=None), len(self.item_vocabulary))
-        rows = transpose_rows(by_item, len(self.user_vocabulary))  # transposed twice: each user's items in rising order
-        for array in (rows.indptr, rows.indices, rows.values, rows.weights):
-            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return fingerprint_of(self.history, (self.user_vocabulary, self.item_vocabulary))
 
     @cached_property
     def _projection(self) -> Projection:
@@ -207,7 +209,7 @@ class Model:
     @cached_property
     def item_counts(self) -> NDArray[np.int64]:
         """The number of training ratings of each item, (n_items,)."""
-        return np.bincount(self.history.indices, minlength=len(self.item_vocabulary))
+        return count_codes(self.history.indices, len(self.item_vocabulary))
 
     @cached_property
     def propensity(self) -> Propensity:
@@ -217,7 +219,7 @@ class Model:
     @cached_property
     def rating_step(self) -> float:
         """The step of the rating scale: the median distance of neighboring values; 0 if there is no scale."""
-        values = np.unique(self.history.values)
+        values = distinct_values(self.history.values, MAX_SCALE_STEPS)
         return float(np.median(np.diff(values))) if 1 < len(values) <= MAX_SCALE_STEPS else 0.0
 
     @cached_property
@@ -480,8 +482,7 @@ def _comparable(vectors: Floats, prior_mean: Floats, counts: NDArray[np.int64]) 
     """Which rows of one side have ratings, or factors that are neither zero nor the prior mean, (n,)."""
     factors, mean = vectors[:, :-1], prior_mean[:-1]
     is_typical = np.isclose(factors, mean, rtol=1e-4, atol=1e-6).all(axis=1)
-    comparable: NDArray[np.bool_] = (counts > 0) | (factors.any(axis=1) & ~is_typical)
-    return comparable
+    return np.asarray((counts > 0) | (factors.any(axis=1) & ~is_typical))
 
 
 def _titles_of(vocabulary: Vocabulary, table: pl.DataFrame | None) -> Titles | None:

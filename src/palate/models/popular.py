@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, rows_between
 from palate.models.factors import Factors
 from palate.models.fading import NO_FADING, Fading
 
@@ -30,11 +31,16 @@ class PopularFactors(Factors):
 
     def recounted(self, history: CompressedRows) -> PopularFactors:
         """Return the popularities of another history."""
-        weights = replace(self.fading, half_life=None).weights(history)
-        weights = np.ones(len(history.indices), np.float32) if weights is None else weights
-        if self.fading.half_life is not None and history.times is not None:
-            times = history.times.astype(np.float64)
-            weights = weights * np.exp2((times - times.max(initial=-np.inf)) / self.fading.half_life)
+        by_order, half_life = replace(self.fading, half_life=None), self.fading.half_life
+        latest = None if history.times is None or len(history.times) == 0 else float(history.times.max())
+        totals = np.zeros(len(self.items))
+        for block in history.plan.blocks:
+            some = rows_between(history, block)
+            weights: Any = by_order.weights(some)
+            if half_life is not None and latest is not None and some.times is not None:
+                by_age = np.exp2((some.times.astype(np.float64) - latest) / half_life)
+                weights = by_age if weights is None else weights * by_age
+            totals += np.bincount(some.indices, weights, len(totals))
         items = self.items.copy()
-        items[:, 0] = np.bincount(history.indices, weights, len(items))
+        items[:, 0] = totals
         return replace(self, items=items)

@@ -7,6 +7,7 @@ all items, then for all users. The equation stands in the docstring of `ALS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from palate.data.ratings import Ratings
 from palate.kernels import predict_pairs
 from palate.models.factors import Factors, Floats, Prior
 from palate.options import MAX_SEED, check_between, check_positive, check_seed, check_whole
-from palate.recipes.base import Recipe, Trained, center_and_scale, compress_both, n_weighted
+from palate.recipes.base import Recipe, Trained, center_and_scale, n_weighted
 from palate.recipes.monitor import Monitor
 
 
@@ -54,6 +55,9 @@ class ALS(Recipe):
         8
     """
 
+    keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
+
     n_factors: int = 31
     n_sweeps: int = 10
     weight_decay: float = 1.0
@@ -69,15 +73,18 @@ class ALS(Recipe):
         check_between(0, 1, count_exponent=self.count_exponent)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        compress_both(ratings)
         center, scale = center_and_scale(ratings)
         k = self.n_factors + 1
         rng = np.random.Generator(np.random.Philox(self.seed))
         users = np.zeros((ratings.n_users, k), np.float32)
         items = rng.standard_normal((ratings.n_items, k), np.float32) * np.float32(0.1)
         prior = Prior.flat(k, ridge=self.weight_decay, count_exponent=self.count_exponent)
+        state = _State(items)
+        if monitor.resume(state):
+            items = state.items
+            users, _errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads)
         try:
-            for _ in range(self.n_sweeps):
+            for _ in range(len(monitor.sweeps), self.n_sweeps):
                 # Users last, so that each user is the exact solution for the final items, as in a fold-in.
                 if monitor.sweeps:
                     items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads)
@@ -85,9 +92,18 @@ class ALS(Recipe):
                 train_rmse = scale * float(np.sqrt(errors.sum() / n_weighted(ratings)))
                 if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
                     break
+                monitor.keep(_State(items))
         except KeyboardInterrupt:
             monitor.interrupted()
         return Trained(Factors(center, users, items, prior, prior, scale), noise=monitor.noise)
+
+
+@dataclass
+class _State:
+    """What a fit goes on from: the items. The users follow from them."""
+
+    STATE: ClassVar = ("items",)
+    items: Floats
 
 
 def _valid_rmse(monitor: Monitor, users: Floats, items: Floats, center: float, scale: float) -> float | None:

@@ -7,6 +7,7 @@ unfitted model.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,16 +16,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks import Blocks
 from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
+from palate.data.rows import CompressedRows, mean_and_deviation, mean_over, row_codes
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
-from palate.kernels.threads import thread_pool
 from palate.models.effects import TimeEffects
 from palate.models.factors import Factors
 from palate.models.posterior import Posterior
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
+from palate.options import check_flags, check_whole
+from palate.recipes.checkpoints import Checkpoint
 from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
@@ -64,12 +68,17 @@ class Recipe(ABC):
         unit (str): What one pass over the ratings is called: "sweep" or "epoch".
         reads_order (bool): True if it learns from repeated choices as events of their own. Others take each pair of
             implicit ratings once, with the sum of its counts, at the place and time of its last event.
+        keeps_checkpoints (bool): True if its fits can go on after their process has ended: fit(checkpoint=...).
+        leaves_on_disk (bool): True if its fits read Blocks from the disk again and again. Other recipes hold all
+            ratings in memory, also those of Blocks.
     """
 
     predicts_ratings: ClassVar[bool] = True
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit",)
     unit: ClassVar[str] = "sweep"
     reads_order: ClassVar[bool] = False
+    keeps_checkpoints: ClassVar[bool] = False
+    leaves_on_disk: ClassVar[bool] = False
 
     def fit(
         self,
@@ -78,6 +87,9 @@ class Recipe(ABC):
         *,
         progress: Progress = "auto",
         callback: Callback | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 5,
+        resume: bool = False,
     ) -> Recommender:
         """Learn from ratings and return a Recommender.
 
@@ -94,14 +106,21 @@ class Recipe(ABC):
                 terminal.
             callback (callable or None, default None): Called with a palate.recipes.Sweep after each sweep or epoch. If
                 it returns True, the fit ends there.
+            checkpoint (path or None, default None): A folder in which ALS, Bayes, Bias and ImplicitALS keep their state
+                from time to time. It is removed when the fit has finished, and stays after Ctrl-C.
+            checkpoint_every (int, default 5): Sweeps between two checkpoints, 1 or more.
+            resume (bool, default False): Go on from the checkpoint, to the same bytes as without the interruption;
+                begin anew if there is none. Ratings and options must be the same; n_threads may differ.
 
         Returns:
             Recommender: The trained model. It knows all users and items of the vocabularies of `ratings`.
 
         Raises:
             DataError: `ratings` or `valid` is empty, every rating has weight 0, or values exceed 1e30.
-            OptionError: The recipe does not learn from ratings of this kind; `valid` has other users or items; or the
-                options and values cannot be computed with in float32.
+            OptionError: The recipe does not learn from ratings of this kind; `valid` has other users or items; the
+                options and values cannot be computed with in float32; the recipe keeps no checkpoints; the checkpoint
+                belongs to another fit; or there is one and resume is False.
+            ModelFileError: A checkpoint cannot be written, or is damaged.
 
         Example:
             >>> import palate
@@ -114,16 +133,19 @@ class Recipe(ABC):
         """
         _check_fit(ratings, valid)
         self._check_kind(ratings)
+        kept = self._checkpoint(checkpoint, checkpoint_every, ratings, valid, resume=resume)
         ratings, valid = _counted(ratings), None if valid is None else _counted(valid)
         ratings = self._as_events(ratings) if ratings.is_implicit else with_unit_weights(ratings)
-        monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit)
+        monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit, checkpoint=kept)
         with monitor, single_threaded_blas():
+            monitor.begin(resume=resume)
             trained = self._fit_or_explain(ratings, monitor)
+        monitor.end()
         return Recommender.from_training(
             ratings,
             **vars(trained),
             predicts_ratings=self.predicts(ratings),
-            recipe={"name": type(self).__name__, **self.options()},
+            recipe=self._named_options(),
             training=monitor.summary() | _about(ratings),
         )
 
@@ -174,7 +196,11 @@ class Recipe(ABC):
             True
         """
         n_columns = 1 + int(getattr(self, "n_factors", 0))
-        return COPIES * 4 * n_columns * (ratings.n_users + ratings.n_items) + RATING_BYTES * len(ratings)
+        return COPIES * 4 * n_columns * (ratings.n_users + ratings.n_items) + self._rating_bytes(ratings)
+
+    def _rating_bytes(self, ratings: Ratings) -> int:
+        """The bytes of memory that a fit needs for the ratings, besides these."""
+        return 0 if self.leaves_on_disk and isinstance(ratings, Blocks) else RATING_BYTES * len(ratings)
 
     def seconds_needed(self, ratings: Ratings) -> float | None:  # noqa: ARG002
         """Return about how many seconds a fit takes on this machine, where a recipe can tell without fitting.
@@ -280,6 +306,35 @@ class Recipe(ABC):
                 raise OptionError(f"{type(self).__name__} has no option {name!r}; there are {', '.join(sorted(own))}.")
         return options
 
+    def _named_options(self) -> dict[str, Any]:
+        return {"name": type(self).__name__, **self.options()}
+
+    def _checkpoint(
+        self,
+        folder: str | os.PathLike[str] | None,
+        every: int,
+        ratings: Ratings,
+        valid: Ratings | None,
+        *,
+        resume: bool,
+    ) -> Checkpoint | None:
+        """Where the fit keeps its state; None if it keeps none. Raises OptionError."""
+        check_flags(resume=resume)
+        check_whole(1, checkpoint_every=every)
+        if folder is None:
+            if resume:
+                raise OptionError(
+                    'resume=True needs the folder to go on from: fit(..., checkpoint="...", resume=True).'
+                )
+            return None
+        if not self.keeps_checkpoints:
+            *names, last = sorted(kind.__name__ for kind in Recipe.__subclasses__() if kind.keeps_checkpoints)
+            raise OptionError(
+                f"{type(self).__name__} keeps no checkpoints; {', '.join(names)} and {last} do. Fit it without "
+                "checkpoint=."
+            )
+        return Checkpoint.of(folder, every, self._named_options(), ratings, valid)
+
     @abstractmethod
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained: ...
 
@@ -321,21 +376,21 @@ def _plain(value: Any) -> Any:
 def _about(ratings: Ratings) -> dict[str, Any]:
     """What a fit reports of its ratings: how they were read; and of dated ratings, whose times it drops, the newest."""
     read = {"read": ratings.report.reading} if ratings.report.reading else {}
-    times = None if ratings.is_implicit else ratings.times
-    return read | ({} if times is None else {"until": int(times.max())})
+    times = None if ratings.is_implicit else ratings.time_range
+    return read | ({} if times is None else {"until": times[1]})
 
 
 def center_and_scale(ratings: Ratings) -> tuple[float, float]:
     """Weighted mean and standard deviation of the values; the latter is 1 if they are equal up to rounding.
 
+    Sums are taken by blocks of users, so the order of the ratings of different users does not matter.
+
     Raises DataError if a value is so large that float32 cannot compute with it.
     """
-    largest = float(np.abs(ratings.values).max())
+    largest = max(-float(ratings.values.min()), float(ratings.values.max()))
     if largest > MAX_RATING:
         raise DataError(f"ratings as large as {largest:.3g} cannot be computed with; divide all by {largest:.0e}.")
-    values = ratings.values.astype(np.float64)
-    center = float(np.average(values, weights=ratings.weights))
-    scale = float(np.sqrt(np.average((values - center) ** 2, weights=ratings.weights)))
+    center, scale = mean_and_deviation(ratings.by_user())
     return center, scale if scale > max(1e-6 * largest, 1 / MAX_RATING) else 1.0
 
 
@@ -343,8 +398,10 @@ def with_unit_weights(ratings: Ratings) -> Ratings:
     """The same ratings, with weights that are 1 on average over those above 0."""
     if ratings.weights is None:
         return ratings
-    positive = ratings.weights[ratings.weights > 0]
-    return ratings.with_weights((ratings.weights / positive.mean(dtype=np.float64)).astype(np.float32))
+    rows = ratings.by_user()
+    assert rows.weights is not None
+    total = sum(float(rows.weights[some].sum(dtype=np.float64)) for some in rows.plan.entries)
+    return ratings.with_weights_divided(total / n_weighted(ratings))
 
 
 def _counted(ratings: Ratings) -> Ratings:
@@ -356,17 +413,19 @@ def _counted(ratings: Ratings) -> Ratings:
     return counted
 
 
+def train_rmse(factors: Factors, ratings: Ratings) -> float:
+    """Root mean squared error of predictions for the ratings learned from, by blocks of users."""
+
+    def squares(block: slice, some: CompressedRows) -> NDArray[np.float64]:
+        users = np.int32(block.start) + row_codes(some)
+        return (factors.predict(users, some.indices).astype(np.float64) - some.values) ** 2
+
+    return float(np.sqrt(mean_over(ratings.by_user(), squares)))
+
+
 def n_weighted(ratings: Ratings) -> int:
     """The number of ratings with a weight above 0."""
     return len(ratings) if ratings.weights is None else int(np.count_nonzero(ratings.weights))
-
-
-def compress_both(ratings: Ratings) -> None:
-    """Build the ratings by user and by item at once, on two threads; Ratings caches them."""
-    with thread_pool(1) as pool:
-        by_user = pool.submit(ratings.by_user)
-        ratings.by_item()
-        by_user.result()
 
 
 def _check_fit(ratings: Ratings, valid: Ratings | None) -> None:

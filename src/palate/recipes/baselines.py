@@ -8,15 +8,16 @@ from typing import ClassVar
 import numpy as np
 
 from palate.data.durations import Duration
+from palate.data.plan import count_codes
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import weighted_deviation, weighted_mean
+from palate.data.rows import mean_and_deviation
 from palate.models.history_factors import no_biases
 from palate.models.popular import PopularFactors
 from palate.options import check_positive, check_whole
 from palate.recipes.als import ALS
-from palate.recipes.base import Recipe, Trained
+from palate.recipes.base import Recipe, Trained, train_rmse
 from palate.recipes.fading import checked_half_life, fading_of
-from palate.recipes.monitor import Monitor, rmse
+from palate.recipes.monitor import Monitor
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Mean(Recipe):
         4.0
     """
 
+    leaves_on_disk: ClassVar[bool] = True
+
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        mean = weighted_mean(ratings.values, ratings.weights)
-        deviation = weighted_deviation(ratings.values, ratings.weights)
+        mean, deviation = mean_and_deviation(ratings.by_user())
         monitor.after_sweep(1, deviation, _constant_error(monitor, mean))
         return Trained(no_biases(ratings.n_users, ratings.n_items, mean), noise=deviation)
 
@@ -68,6 +70,9 @@ class Bias(Recipe):
         (0, (60,), (40,))
     """
 
+    keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
+
     weight_decay: float = 5.0
     n_sweeps: int = 10
     n_threads: int = 0
@@ -86,8 +91,7 @@ class Bias(Recipe):
             n_threads=self.n_threads,
         )
         factors = als._fit(ratings, monitor).factors
-        predicted = factors.predict(ratings.user_codes, ratings.item_codes)
-        return Trained(factors, noise=rmse(predicted, ratings.values, ratings.weights))
+        return Trained(factors, noise=train_rmse(factors, ratings))
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class Popularity(Recipe):
 
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("explicit", "implicit")
+    leaves_on_disk: ClassVar[bool] = True
 
     recency: float | None = None
     half_life: Duration | None = None
@@ -133,7 +138,7 @@ class Popularity(Recipe):
         factors = no_biases(ratings.n_users, ratings.n_items)
         if not fading.is_none:
             return Trained(PopularFactors.of(factors, fading=fading).recounted(ratings.by_user()))
-        factors.items[:, 0] = np.bincount(ratings.item_codes, minlength=ratings.n_items)
+        factors.items[:, 0] = count_codes(ratings.item_codes, ratings.n_items)
         return Trained(factors)
 
 

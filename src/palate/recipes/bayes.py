@@ -11,21 +11,27 @@ sweep draws and what is kept of the draws.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from palate.data.blocks import Blocks
+from palate.data.blocks.scratch import Scratch
 from palate.data.features import Features
+from palate.data.plan import distinct_values
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows
 from palate.data.splitting import split_random
 from palate.errors import OptionError
+from palate.kernels import has_repeats
 from palate.models.ordinal import MAX_STEPS
 from palate.models.side_information import SideInfo
 from palate.options import MAX_SEED, check_choice, check_flags, check_seed, check_whole
 from palate.recipes.base import COPIES, RATING_BYTES, Recipe, Trained
 from palate.recipes.gibbs.averaging import Average, Probe
+from palate.recipes.gibbs.by_feature import ByFeature
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.sizes import Sizes, history_of
 from palate.recipes.monitor import Monitor, rmse
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 
 BURN_IN = 2  # draws left out before averaging
 AUTO_RATINGS, AUTO_SWEEPS = 100_000, 25  # ratings and sweeps by which likelihood="auto" decides, at most
+DISTILLED_COPIES = 8  # of vectors, in the mean of the draws while it grows
 DISTILLED_RANK = 31  # of the mean of the draws, unless n_factors is larger
 
 
@@ -102,6 +109,9 @@ class Bayes(Recipe):
         True
     """
 
+    keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
+
     n_factors: int | None = None
     n_sweeps: int | None = None
     n_samples: int | None = None
@@ -150,10 +160,25 @@ class Bayes(Recipe):
             dict: For "user" and "item", the description of the features and the matrix F of all rows of that side,
                 (n_rows, n_features); None if there is no side information.
         """
-        return {
-            "user": self._side_information(ratings.by_user(), ratings.n_items, ratings.user_table),
-            "item": self._side_information(ratings.by_item(), ratings.n_users, ratings.item_table),
-        }
+        found: dict[str, tuple[SideInfo, CompressedRows] | None] = {}
+        for side, (rows, n_others, table) in _by_side(ratings).items():
+            info = self._side_info(rows, n_others, table)
+            design = None if info is None or info.encoded is None else info.encoded[1]
+            found[side] = None if info is None else (info, info.matrix(rows, design))
+        return found
+
+    def _sides(self, ratings: Ratings) -> Mapping[str, tuple[SideInfo, CompressedRows | ByFeature] | None]:
+        """The same for a chain. F of ratings on disk stays there, unless a pair stands twice."""
+        scratch, sides = Scratch.of(ratings), _by_side(ratings)
+        by_user, n_items, _ = sides["user"]
+        if scratch is None or has_repeats(by_user.indptr, by_user.indices, n_items):
+            return self.side_information(ratings)
+        found: dict[str, tuple[SideInfo, ByFeature] | None] = {}
+        for side, other in (("user", "item"), ("item", "user")):
+            info, rated = self._side_info(*sides[side]), sides[side][0].counts > 0
+            of = None if info is None else ByFeature.of_ratings(info, sides[other][0], rated, scratch)
+            found[side] = None if info is None or of is None else (info, of)
+        return found
 
     def bytes_needed(self, ratings: Ratings) -> int:
         """Return about how many bytes of memory a fit needs besides the ratings.
@@ -162,11 +187,16 @@ class Bayes(Recipe):
             ratings (Ratings): What a fit would learn from.
 
         Returns:
-            int: Bytes, most of them of the draws that are kept.
+            int: Bytes, most of them of the draws that are kept; those of a fit to Blocks lie on the disk. Effects of
+                time and ordinal ratings need memory for every rating, also of Blocks.
         """
         sizes = self.options() | self.data_defaults(ratings)
         rows = 4 * (int(sizes["n_factors"]) + 1) * (ratings.n_users + ratings.n_items)
-        return rows * (COPIES + int(sizes["n_samples"])) + RATING_BYTES * len(ratings)
+        is_on_disk = isinstance(ratings, Blocks)
+        held = DISTILLED_COPIES if is_on_disk else int(sizes["n_samples"])
+        has_targets = self.time or self.likelihood != "gaussian"
+        targets = RATING_BYTES * len(ratings) if is_on_disk and has_targets else 0
+        return rows * (COPIES + held) + self._rating_bytes(ratings) + targets
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
         if self.time and ratings.times is None:
@@ -177,7 +207,7 @@ class Bayes(Recipe):
         sizes = Sizes.of(ratings)
         n_factors = self.n_factors or sizes.n_factors
         n_samples = self.n_samples or sizes.n_samples(n_factors)
-        sides = self.side_information(ratings)
+        sides = self._sides(ratings)
         ordinal = self._is_ordinal(ratings)
         user_noise = self.user_noise and not ordinal and not self.time
         options = {"time": self.time, "ordinal": ordinal, "user_noise": user_noise}
@@ -188,9 +218,12 @@ class Bayes(Recipe):
         # So few sweeps are all made. Where a fit may end sooner, the number of draws is not known.
         n_draws = sizes.max_sweeps - BURN_IN if self.n_sweeps is None and sizes.max_sweeps < Probe.MIN_DRAWS else 0
         average = Average(chain, ratings, monitor, rank, n_samples, n_draws)
+        state = _State(chain, average)
+        is_resumed = monitor.resume(state)
         try:
-            chain.warm_up()
-            for number in range(1, (self.n_sweeps or sizes.max_sweeps) + 1):
+            if not is_resumed:
+                chain.warm_up()
+            for number in range(len(monitor.sweeps) + 1, (self.n_sweeps or sizes.max_sweeps) + 1):
                 chain.draw_sweep(number)
                 if number > BURN_IN:
                     average.add()
@@ -198,6 +231,7 @@ class Bayes(Recipe):
                     break
                 if self.n_sweeps is None and average.is_settled():
                     break
+                monitor.keep(state)
         except KeyboardInterrupt:
             monitor.interrupted()
         return replace(average.trained(), user_info=user_info, item_info=item_info)
@@ -206,14 +240,15 @@ class Bayes(Recipe):
         """True for ordinal ratings. "auto" tries both likelihoods on a held-out tenth of at most about AUTO_RATINGS."""
         if self.likelihood != "auto":
             return self.likelihood == "ordinal"
-        if not 2 <= len(np.unique(ratings.values)) <= MAX_STEPS:
+        if not 2 <= len(distinct_values(ratings.values, MAX_STEPS)) <= MAX_STEPS:
             return False
         sample = ratings
         if len(ratings) > AUTO_RATINGS:  # all ratings of the users with most: they decide in the shortest time
             kept = np.argsort(-ratings.by_user().counts, kind="stable")
             n_users = int(np.searchsorted(np.cumsum(ratings.by_user().counts[kept]), AUTO_RATINGS)) + 1
             sample = ratings[np.isin(ratings.user_codes, kept[:n_users])]
-        train, valid = split_random(sample, test=0.1, seed=self.seed)
+        by_user = sample[np.argsort(sample.user_codes, kind="stable")]  # whatever the order of the ratings
+        train, valid = split_random(by_user, test=0.1, seed=self.seed)
         if len(np.unique(train.values)) < 2 or len(valid) == 0:
             return False
         errors = {}
@@ -224,15 +259,28 @@ class Bayes(Recipe):
             errors[likelihood] = rmse(predictions, valid.values, valid.weights)
         return errors["ordinal"] < errors["gaussian"]
 
-    def _side_information(
-        self, rows: CompressedRows, n_others: int, table: pl.DataFrame | None
-    ) -> tuple[SideInfo, CompressedRows] | None:
-        """The features of one side and the matrix F of its rows, (n_rows, n_features); None without any feature."""
+    def _side_info(self, rows: CompressedRows, n_others: int, table: pl.DataFrame | None) -> SideInfo | None:
+        """The features of one side; None without any."""
         attributes = None if table is None or not self.features else Features.learned(table)
         if attributes is not None and attributes.n_features == 0:
             attributes = None
         history = history_of(rows, n_others) if self.history else SideInfo(0)
         info = replace(history, attributes=attributes).learned_from(table)
-        if info.n_features == 0:
-            return None
-        return info, info.matrix(rows, None if info.encoded is None else info.encoded[1])
+        return None if info.n_features == 0 else info
+
+
+def _by_side(ratings: Ratings) -> dict[str, tuple[CompressedRows, int, pl.DataFrame | None]]:
+    """The ratings of each side, how many rows the other side has, and the table."""
+    return {
+        "user": (ratings.by_user(), ratings.n_items, ratings.user_table),
+        "item": (ratings.by_item(), ratings.n_users, ratings.item_table),
+    }
+
+
+@dataclass
+class _State:
+    """What a fit goes on from."""
+
+    STATE: ClassVar = ("chain", "average")
+    chain: Chain
+    average: Average

@@ -1,12 +1,13 @@
 """Hidden choices: how settings that are not given are chosen from the training data alone.
 
-A fifth of the choices of sampled users is hidden; what learns from the rest is judged by how it ranks them.
+A fifth of the choices of sampled users is hidden; what learns from the rest is judged by how it ranks them. Where there
+are very many choices, all of this is done with some of the users.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ N_USERS = 1000  # whose choices are hidden, if nothing else is said
 MIN_CHOICES = 5  # of such a user
 MIN_USERS = 100  # with fewer, nothing is chosen
 BLOCK_SCORES = 20_000_000  # in memory at once
+MANY = 10_000_000  # choices; of more, settings are chosen on users who have about so many
 DOUBT = 2.0  # standard errors by which another setting must be better
 
 
@@ -49,6 +51,22 @@ class Hidden:
             rest, None if signals is None else signals[~is_hidden], users,
             take_rows(rows_of_entries(histories, is_hidden), users),
         )  # fmt: skip
+
+
+def some_users(histories: CompressedRows, signals: Floats | None) -> tuple[CompressedRows, Floats | None]:
+    """Users at random, always the same, with all their choices: about MANY. As they are, if there are no more.
+
+    signals: of the choices, (n,), or None.
+    """
+    if len(histories.indices) <= MANY:
+        return histories, signals
+    shuffled = np.random.Generator(np.random.Philox(1)).permutation(histories.n_rows)
+    n_users = int(np.searchsorted(np.cumsum(histories.counts[shuffled]), MANY)) + 1
+    users = np.sort(shuffled[:n_users])
+    rows = take_rows(histories, users)
+    if signals is None:
+        return rows, None
+    return rows, take_rows(replace(histories, weights=signals, times=None), users).weights
 
 
 def blocks(n_users: int, n_items: int) -> Iterator[NDArray[np.int64]]:

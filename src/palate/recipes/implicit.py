@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from palate.data.blocks import Blocks
 from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, transpose_rows
@@ -26,8 +27,9 @@ from palate.models.implicit import (
     weighted_choices,
 )
 from palate.options import MAX_SEED, check_between, check_choice, check_flags, check_positive, check_seed, check_whole
-from palate.recipes.base import Recipe, Trained, compress_both
+from palate.recipes.base import Recipe, Trained
 from palate.recipes.fading import checked_half_life, fading_of
+from palate.recipes.hidden import some_users
 from palate.recipes.implicit_choice import N_WIDE, Choice, choose
 from palate.recipes.implicit_links import LinkedSweeps, Tables
 from palate.recipes.monitor import Monitor
@@ -99,6 +101,8 @@ class ImplicitALS(Recipe):
 
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
+    keeps_checkpoints: ClassVar[bool] = True
+    leaves_on_disk: ClassVar[bool] = True
 
     n_factors: int | None = None
     n_sweeps: int = 8
@@ -187,15 +191,28 @@ class ImplicitALS(Recipe):
 
     def _problem(self, ratings: Ratings) -> ImplicitProblem:
         """The least-squares problem with the usual values of what is not given."""
+        return self._usual_problem(ratings.by_user(), ratings.n_items)
+
+    def _usual_problem(self, by_user: CompressedRows, n_items: int) -> ImplicitProblem:
         given = self.unobserved_weight, self.weight_decay, self.count_exponent
-        return default_problem(ratings.by_user(), ratings.n_items, *given)
+        return default_problem(by_user, n_items, *given)
 
     def _choice(self, ratings: Ratings, problem: ImplicitProblem) -> Choice:
+        """The width and the decay; of very many choices, by some users: as many times the usual decay as is best."""
         is_plain = self._fading(ratings).is_none
+        rows = ratings.by_user() if is_plain else self._weighted(ratings)
+        sample, _ = some_users(rows, None)
+        if sample is rows:
+            return self._choice_of(rows, ratings.n_items, problem, is_plain=is_plain)
+        usual = self._usual_problem(sample, ratings.n_items)
+        choice = self._choice_of(sample, ratings.n_items, usual, is_plain=is_plain)
+        return choice._replace(weight_decay=choice.weight_decay / usual.weight_decay * problem.weight_decay)
+
+    def _choice_of(self, rows: CompressedRows, n_items: int, usual: ImplicitProblem, *, is_plain: bool) -> Choice:
         return choose(
-            ratings.by_user() if is_plain else self._weighted(ratings),
-            ratings.n_items,
-            problem,
+            rows,
+            n_items,
+            usual,
             n_factors=self.n_factors,
             chooses_decay=self.weight_decay is None,
             confidence=self.confidence if is_plain else "given",
@@ -213,18 +230,23 @@ class ImplicitALS(Recipe):
             Iterator of palate.models.implicit.Sweep: Factors of users (n_users, k) and of items (n_items, k).
         """
         recipe = self.resolved(ratings)
-        assert recipe.n_factors is not None
-        by_user, by_item = self._rows(ratings)
-        state = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
-        return sweeps(recipe._problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
+        return _PlainSweeps(recipe, ratings, recipe._problem(ratings), recipe._rows(ratings)).passes()
 
     def _rows(self, ratings: Ratings) -> tuple[CompressedRows, CompressedRows]:
         """The choices with their weights, by user and by item."""
-        compress_both(ratings)
+        if not self._weighs(ratings):
+            return replace(ratings.by_user(), weights=None, times=None), replace(ratings.by_item(), weights=None)
+        if isinstance(ratings, Blocks):  # weights are as long as the ratings: they go to the disk as well
+            fading = self._fading(ratings)
+            weighted = ratings.changed(lambda _, rows: weighted_choices(rows, self.confidence, fading=fading))
+            return weighted.by_user(), weighted.by_item()
         by_user = self._weighted(ratings)
-        if by_user.weights is None:
-            return by_user, replace(ratings.by_item(), weights=None)
         return by_user, transpose_rows(by_user, ratings.n_items)
+
+    def _weighs(self, ratings: Ratings) -> bool:
+        """Whether some choices count more than others."""
+        has_counts = ratings.weights is not None and self.confidence != "equal"
+        return has_counts or not self._fading(ratings).is_none
 
     def _fading(self, ratings: Ratings) -> Fading:
         return fading_of(self.recency, self.half_life, ratings)
@@ -249,29 +271,77 @@ class ImplicitALS(Recipe):
         return settled.factors(problem, self.confidence, self._fading(ratings))
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
-        chosen = [name for name in ("n_factors", "weight_decay") if getattr(self, name) is None]
-        monitor.note("choosing " + " and ".join(NAMES[name] for name in chosen) if chosen else "")
-        recipe = self.resolved(ratings)
-        monitor.taken |= {name: getattr(recipe, name) for name in NAMES}
-        monitor.note(f"{recipe.n_factors} factors, weight decay {recipe.weight_decay:.3g}")
-        assert recipe.n_factors is not None
-        problem = recipe._problem(ratings)
+        recipe = self._chosen(ratings, monitor)
+        problem, rows = recipe._problem(ratings), recipe._rows(ratings)
         tables = Tables.of(ratings) if self.features else None
-        begun = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
-        linked: LinkedSweeps | None = None
-        if tables is not None:
-            linked = LinkedSweeps(problem, recipe._rows(ratings), tables, begun, self.n_threads)
-        state: Sweep | None = None
+        run: _PlainSweeps | LinkedSweeps
+        if tables is None:
+            run = _PlainSweeps(recipe, ratings, problem, rows)
+        else:
+            run = LinkedSweeps(problem, rows, tables, recipe._start(ratings), self.n_threads)
+        is_resumed = monitor.resume(run)
+        state = run.at
         try:
-            for state in linked or recipe.sweeps(ratings):
+            if not is_resumed:
+                monitor.keep(run)  # what the fit has chosen took longer than its sweeps will
+            for state in run:
                 error = state.error(ratings.by_user())
                 if monitor.after_sweep(self.n_sweeps, error) or len(monitor.sweeps) == self.n_sweeps:
                     break
+                monitor.keep(run)
         except KeyboardInterrupt:
-            if state is None:
+            if not monitor.sweeps:
                 raise
             monitor.interrupted()
-        assert state is not None
-        if linked is not None:
-            return linked.trained(state.factors(problem, self.confidence, self._fading(ratings)))
-        return Trained(recipe.factors(state, ratings))
+        state = state.settled(problem, rows[0], self.n_threads)
+        factors = state.factors(problem, self.confidence, self._fading(ratings))
+        return run.trained(factors) if isinstance(run, LinkedSweeps) else Trained(factors)
+
+    def _chosen(self, ratings: Ratings, monitor: Monitor) -> ImplicitALS:
+        """The recipe with the settings that the fit takes: those of its checkpoint, or chosen by the data."""
+        if not monitor.taken:
+            chosen = [name for name in ("n_factors", "weight_decay") if getattr(self, name) is None]
+            monitor.note("choosing " + " and ".join(NAMES[name] for name in chosen) if chosen else "")
+            recipe = self.resolved(ratings)
+            monitor.taken |= {name: getattr(recipe, name) for name in NAMES}
+        monitor.note("{n_factors} factors, weight decay {weight_decay:.3g}".format(**monitor.taken))
+        return replace(self, **{name: monitor.taken[name] for name in NAMES})
+
+    def _start(self, ratings: Ratings) -> Sweep:
+        assert self.n_factors is not None
+        return start(ratings.n_users, ratings.n_items, self.n_factors, self.seed)
+
+
+class _PlainSweeps:
+    """The sweeps of a fit without links."""
+
+    STATE: ClassVar = ("vectors",)
+
+    def __init__(
+        self,
+        recipe: ImplicitALS,
+        ratings: Ratings,
+        problem: ImplicitProblem,
+        rows: tuple[CompressedRows, CompressedRows],
+    ) -> None:
+        self._problem, self._rows, self._n_threads, self._last = problem, rows, recipe.n_threads, recipe.n_sweeps
+        self.at, self._done = recipe._start(ratings), 0
+
+    @property
+    def vectors(self) -> tuple[Any, ...]:
+        """The vectors as plain values: of users and items, and the number of sweeps that led to them."""
+        return (*self.at, self._done)
+
+    @vectors.setter
+    def vectors(self, values: tuple[Any, ...]) -> None:
+        *at, self._done = values
+        self.at = Sweep(*at)
+
+    def passes(self) -> Iterator[Sweep]:
+        """Yield the state after each sweep, without end."""
+        return sweeps(self._problem, *self._rows, self.at, self._n_threads, last=self._last, done=self._done)
+
+    def __iter__(self) -> Iterator[Sweep]:
+        for at in self.passes():
+            self.at, self._done = at, self._done + 1
+            yield at

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -77,6 +77,8 @@ class LinkFit:
     weights: r of all rows, (n_rows,), with 0 for rows that have no choices and so no part in it.
     """
 
+    STATE: ClassVar = ("mean", "beta", "strengths")
+
     def __init__(self, attributes: Attributes, weights: Floats, k: int, n_threads: int) -> None:
         self.attributes, self.n_threads = attributes, n_threads
         self.groups = attributes.info.groups
@@ -134,6 +136,8 @@ class LinkFit:
 class LinkedSweeps:
     """The sweeps of a fit with links: users given items, the links of both, items given users."""
 
+    STATE: ClassVar = ("vectors", "user_link", "item_link")
+
     def __init__(
         self,
         problem: ImplicitProblem,
@@ -153,12 +157,23 @@ class LinkedSweeps:
         )
         items = np.where(self.by_item.counts[:, None] > 0, start.items, np.float32(0))
         self.at = Sweep(start.users, items)
+        self.done = 0
+
+    @property
+    def vectors(self) -> tuple[Any, ...]:
+        """The vectors as plain values: of users and items, and the number of sweeps that led to them."""
+        return self.at.users, self.at.items, self.done
+
+    @vectors.setter
+    def vectors(self, values: tuple[Any, ...]) -> None:
+        users, items, self.done = values
+        self.at = Sweep(users, items, is_settled=True)
 
     def _ridge(self, rows: CompressedRows, n_others: int) -> Floats:
         return self.problem.ridge(rows.counts, n_others)
 
     def __iter__(self) -> Iterator[Sweep]:
-        for number in count(1):
+        for number in count(self.done + 1):
             if number > 1:
                 items = self._solve(self.by_item, self.at.users, self.item_link, self.ridges[1])
                 if self.item_link is not None:
@@ -167,7 +182,7 @@ class LinkedSweeps:
             users = self._solve(self.by_user, self.at.items, self.user_link, self.ridges[0])
             if self.user_link is not None:
                 self.user_link.learn(users)
-            self.at = Sweep(users, self.at.items, is_settled=True)
+            self.at, self.done = Sweep(users, self.at.items, is_settled=True), number
             yield self.at
 
     def _solve(self, rows: CompressedRows, others: Floats, link: LinkFit | None, ridge: Floats) -> Floats:

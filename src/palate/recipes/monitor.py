@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.data.rows import Floats, weighted_mean
+from palate.recipes.checkpoints import Checkpoint, Saved
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -59,8 +60,11 @@ class Monitor:
     """Observes one fit: times sweeps, draws the progress line, calls the callback, notes how the fit ended.
 
     limits: the range of the ratings; kept: the index of the sweep that the model is made of, None for the last one;
-    taken: values that the recipe chose by the data, by name of the option.
+    taken: values that the recipe chose by the data, by name of the option; checkpoint: where the fit keeps its state;
+    saved: the state that it goes on from.
     """
+
+    STATE: ClassVar = ("record", "taken")
 
     label: str
     valid: Ratings | None
@@ -72,6 +76,8 @@ class Monitor:
     sweeps: list[Sweep] = field(default_factory=list)
     kept: int | None = None
     taken: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+    saved: Saved | None = None
 
     @property
     def kept_sweep(self) -> Sweep | None:
@@ -105,6 +111,64 @@ class Monitor:
         """Print a line before a long fit if no progress line is shown; nothing with progress=False."""
         if self.progress == "auto" and not self._line.is_shown:
             print(text, file=sys.stderr)  # noqa: T201
+
+    # ---- checkpoints
+
+    @property
+    def record(self) -> NDArray[np.float64]:
+        """The sweeps as numbers, (n_sweeps, 4): total, seconds and the errors, nan for None.
+
+        Setting it also sets the clock back by the seconds they took.
+        """
+        rows = [(one.total, one.seconds, one.train_rmse, one.valid_rmse) for one in self.sweeps]
+        return np.array(rows, np.float64).reshape(-1, 4)
+
+    @record.setter
+    def record(self, sweeps: NDArray[np.float64]) -> None:
+        for number, (total, seconds, train, valid) in enumerate(sweeps.tolist(), 1):
+            whole, error = (None if np.isnan(total) else int(total)), (None if np.isnan(valid) else valid)
+            self.sweeps.append(Sweep(number, whole, seconds, train, error))
+        self._start -= self.sweeps[-1].seconds if self.sweeps else 0.0
+
+    def begin(self, *, resume: bool) -> None:
+        """Look for a checkpoint to go on from, and say what was found. Raises OptionError; see Checkpoint.saved()."""
+        if self.checkpoint is None:
+            return
+        folder, self.saved = self.checkpoint.folder, self.checkpoint.saved(resume=resume)
+        if self.saved is not None:
+            self.saved.restore(0, self)
+            self._say(f"going on after {self.unit} {len(self.sweeps)}, from the checkpoint in {folder}")
+        elif resume:
+            self._say(f"there is no checkpoint in {folder}: the fit begins anew")
+
+    def _say(self, text: str) -> None:
+        self.note(text)
+        self.announce(text)
+
+    def resume(self, state: object) -> bool:
+        """Set the state of the fit to that of the checkpoint it goes on from; False if it began anew."""
+        if self.saved is None:
+            return False
+        self.saved.restore(1, state)
+        self.saved = None  # closes the file
+        return True
+
+    def keep(self, state: object) -> None:
+        """Write a checkpoint, if it is time and the fit goes on."""
+        n = len(self.sweeps)
+        is_last = n > 0 and self.sweeps[-1].total == n
+        if self.checkpoint is not None and n % self.checkpoint.every == 0 and not is_last:
+            self.checkpoint.write(self, state)
+
+    def end(self) -> None:
+        """Remove the checkpoint, unless Ctrl-C ended the fit: then it can go on later."""
+        if self.checkpoint is not None and not self.is_interrupted:
+            self.checkpoint.remove()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True if Ctrl-C ended the fit."""
+        return self.ended.startswith("interrupted")
 
     def part(self, label: str) -> Monitor:
         """Return the monitor of a fit within this fit: it shows no line of its own, and its notes stand in this one."""

@@ -15,9 +15,10 @@ import numpy as np
 from palate.answers.ranking.memory import bytes_of
 from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
-from palate.data.rows import CompressedRows, pointers_of
+from palate.data.rows import CompressedRows, pointers_of, take_rows
 from palate.kernels import sparse_gram
 from palate.models.chosen import Chosen
+from palate.models.factors import Floats
 from palate.models.fading import Fading
 from palate.models.history_factors import no_biases
 from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
@@ -30,6 +31,7 @@ from palate.recipes.costs import Needs, check_memory
 from palate.recipes.ease_cold import alike, with_cold
 from palate.recipes.ease_features import ItemFeatures, Setting, choose_weight, scales_of
 from palate.recipes.fading import checked_half_life, fading_of
+from palate.recipes.hidden import some_users
 from palate.recipes.monitor import Monitor
 from palate.recipes.sparse_choice import Given, Settings, choose
 
@@ -186,10 +188,10 @@ class SparseEASE(Recipe):
 
     def _settings(self, histories: CompressedRows, signals: Any, chosen: Any) -> Settings:
         """What a fit learns with; the weight decay as it stands in the equations."""
-        unit = 1.0 if signals is None else float(np.mean(np.square(signals, dtype=np.float64)))
+        unit = 1.0 if signals is None else _mean_square(histories, signals)
         decay = None if self.weight_decay is None else self.weight_decay / unit
         given = Given(self.user_exponent, decay, self.item_exponent, self.dropout, self.k, self.n_threads)
-        found = choose(histories, signals, chosen, given)
+        found = choose(*some_users(histories, signals), chosen, given)
         return found._replace(weight_decay=found.weight_decay * unit)
 
     def _fit(self, ratings: Ratings, monitor: Monitor) -> Trained:
@@ -235,6 +237,12 @@ def learn(recipe: SparseEASE, ratings: Ratings, monitor: Monitor) -> Trained:
     )
 
 
+def _mean_square(histories: CompressedRows, signals: Floats) -> float:
+    """The mean of x^2 over the choices, block by block."""
+    sums = (float(np.square(signals[some], dtype=np.float64).sum()) for some in histories.plan.entries)
+    return sum(sums) / len(signals)
+
+
 def _on_supports(recipe: SparseEASE, X: Chosen, settings: Settings) -> CompressedRows:
     """The weights of each item on its support."""
     G = SparseGram.of(X, recipe.n_threads)
@@ -246,14 +254,12 @@ def _on_supports(recipe: SparseEASE, X: Chosen, settings: Settings) -> Compresse
 
 def needs(recipe: SparseEASE, X: Chosen) -> Needs:
     """The bytes of a fit and about its seconds, from some rows of the Gram matrix. X: items by popularity."""
-    probed = np.zeros(X.n_items, bool)
-    probed[np.linspace(0, X.n_items - 1, N_PROBED).astype(np.int64)] = True
-    counts, kept = np.where(probed, X.by_item.counts, 0), np.repeat(probed, X.by_item.counts)
+    probed = np.unique(np.linspace(0, X.n_items - 1, N_PROBED).astype(np.int64))
+    counts, some = np.zeros(X.n_items, np.int64), take_rows(X.by_item, probed)
+    counts[probed] = some.counts
     started = time.perf_counter()
-    indptr, *_ = sparse_gram(
-        pointers_of(counts), X.by_item.indices[kept], None, *X.users()[:2], None, n_threads=recipe.n_threads
-    )
-    share = X.n_items / np.count_nonzero(probed)
+    indptr, *_ = sparse_gram(pointers_of(counts), some.indices, None, *X.users()[:2], None, n_threads=recipe.n_threads)
+    share = X.n_items / len(probed)
     seconds = (time.perf_counter() - started) * share * PASSES
     k = min(recipe.k, X.n_items)
     seconds += X.n_items * k**2 * SECONDS_PER_PAIR / (recipe.n_threads or os.cpu_count() or 1)

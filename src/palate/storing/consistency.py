@@ -144,16 +144,22 @@ def check_history(rows: CompressedRows, n_users: int, n_items: int, *, repeats: 
         raise ValueError("history: the row pointers do not rise from 0 to the number of ratings")
     if len(rows.indices) and (rows.indices.min() < 0 or rows.indices.max() >= n_items):
         raise ValueError("history: an item code out of range")
-    if rows.weights is not None and (rows.weights < 0).any():
+    if rows.weights is not None and rows.weights.min(initial=0) < 0:
         raise ValueError("history: a weight below 0")
-    if rows.times is not None:
-        falls = np.append(True, rows.times[1:] < rows.times[:-1])
-        starts = rows.indptr[:-1]
-        falls[starts[starts < len(rows.times)]] = False
-        if falls[: len(rows.times)].any():
-            raise ValueError("history: the times of a row fall")
+    if rows.times is not None and _times_fall(rows.times, rows.indptr):
+        raise ValueError("history: the times of a row fall")
     if not repeats and has_repeats(rows.indptr, rows.indices, n_items):
         raise ValueError("history: an item twice in a row")
+
+
+def _times_fall(times: NDArray[np.int64], indptr: NDArray[np.int64]) -> bool:
+    """True if a time, of (n,), is before the one before it in its row. Only BLOCK of them are compared at once."""
+    for first in range(0, len(times), BLOCK):
+        some = times[first : first + BLOCK + 1]
+        falls = first + 1 + np.flatnonzero(some[1:] < some[:-1])
+        if (indptr[np.searchsorted(indptr, falls)] != falls).any():  # where a row begins, they may
+            return True
+    return False
 
 
 def _check_posterior(posterior: Posterior, n_users: int, n_items: int) -> None:

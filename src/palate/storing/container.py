@@ -13,6 +13,7 @@ import mmap
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from os import fspath
@@ -45,6 +46,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_FILE_ORDER = [DTYPES[name] for name in ("I64", "F64", "F32", "I32", "U8", "BOOL")]  # as safetensors has it
 _RESERVED = ("format", "palate", "digest")
 _LENGTH_BYTES = 8
 _MAX_DIMENSIONS = 32
@@ -78,7 +81,7 @@ def read(path: PathLike, *, verify: bool = True, copy: bool | None = None) -> tu
     """Return the arrays (read-only) and the header of a file that write() made.
 
     The arrays are a copy, or with copy=False memory-mapped: then the file must not change while they are in use. None
-    copies files of up to MAX_COPIED_BYTES and maps larger ones.
+    copies files of up to MAX_COPIED_BYTES for which there is memory, and maps others.
 
     With `verify`, every byte is checked against the digest. The table is always checked, so that no offset leads
     outside the file. Raise a subclass of ModelFileError that says what is wrong with the file.
@@ -148,9 +151,20 @@ def _check_header_size(arrays: Tensors, text: str) -> None:
 
 
 def _write_tensors(path: Path, arrays: Tensors, metadata: dict[str, str]) -> None:
-    from safetensors.numpy import save_file
-
-    save_file(arrays, path, metadata=metadata)
+    """Write the file one array after the other, as they lie in memory or are mapped: none is copied."""
+    table: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    names = sorted(arrays, key=lambda name: (_FILE_ORDER.index(arrays[name].dtype), name))
+    for name in names:
+        begin, end = end, end + arrays[name].nbytes
+        array = arrays[name]
+        table[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # so that every array is aligned
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
+        for name in names:
+            file.write(arrays[name].reshape(-1).view(np.uint8).data)
 
 
 def _is_file(path: PathLike) -> bool:
@@ -186,8 +200,11 @@ def _block_of(path: Path, copy: bool | None) -> Block:
             size = os.fstat(file.fileno()).st_size
             if size <= _LENGTH_BYTES:
                 raise TruncatedModelError(f"{path} has only {size} bytes: {_COPY_AGAIN}")
-            if copy or (copy is None and size <= MAX_COPIED_BYTES):
+            if copy:
                 return file.read()
+            if copy is None and size <= MAX_COPIED_BYTES:
+                with suppress(MemoryError):  # then it is mapped
+                    return file.read()
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no file {path}.") from error

@@ -37,6 +37,7 @@ from palate.storing.packing import Header, Tensors, pack_table, pack_texts, unpa
 
 # Files of another kind in the same container, by `kind` in their header, and what reads them.
 OTHER_KINDS = {
+    "checkpoint of a fit": "a checkpoint of a fit, not a model: fit(checkpoint=..., resume=True) goes on from it",
     "training checkpoint": "a checkpoint of a training, not a model: palate.nn's Learner.load reads it",
     "palate.nn.book.Learner": "an export of palate.nn.book, not a model: load_learner reads it",
 }

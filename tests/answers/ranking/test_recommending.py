@@ -9,18 +9,17 @@ import pytest
 import palate
 from helpers.data import rows_of
 from palate.answers.ranking import RecommendOptions, query_of, recommending
+from palate.answers.ranking.asking import _labels_and_codes, recommend
 from palate.answers.ranking.files import Parts
 from palate.answers.ranking.filters import Lists
 from palate.answers.ranking.recommending import (
     FrameMaker,
     _finished_or_ranked,
-    _labels_and_codes,
     _slices,
     best_items,
     hidden_items,
     rank,
     ranked,
-    recommend,
 )
 from palate.errors import UnknownLabelError
 

@@ -15,6 +15,7 @@ from palate.data.features import Features
 from palate.kernels import reference
 from palate.models.model import take_rows
 from palate.models.side_information import SideInfo
+from palate.recipes.gibbs.by_feature import ByFeature
 from palate.recipes.gibbs.chain import Chain
 from palate.recipes.gibbs.sides import Link, draw_normal_wishart
 from palate.recipes.monitor import rmse
@@ -135,7 +136,8 @@ def test_the_chain_samples_the_posterior():
 
 def test_a_link_without_evidence_has_its_prior():
     precision = np.array([[4.0, 1.8], [1.8, 1.0]])
-    link = Link(SideInfo(4000), rows_of([[], [], []]), k=2)
+    info = SideInfo(4000)
+    link = Link(info, ByFeature.of_matrix(info, rows_of([[], [], []]), np.ones(3, bool)), 3, k=2)
     link.draw(np.ones((3, 2), np.float32), np.ones(2), precision, np.random.default_rng(0), seed=1, sweep=1, stream=2)
     expected = np.linalg.inv(precision)
     spread = np.sqrt(np.diag(expected))

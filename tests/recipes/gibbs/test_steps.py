@@ -7,10 +7,11 @@ import pytest
 
 import palate
 from palate import Recommender
+from palate.data import plan
 from palate.models.ordinal import OrderedSteps
 from palate.models.step_distribution import StepDistribution
 from palate.recipes.gibbs.cutpoints import fit_cuts
-from palate.recipes.gibbs.steps import _Sample
+from palate.recipes.gibbs.steps import _numbers_of, _Sample
 
 special = pytest.importorskip("scipy.special")
 
@@ -107,6 +108,24 @@ def test_a_rating_of_weight_two_counts_as_two():
     for k, value in enumerate(np.unique(ratings.values)):
         assert totals[k] == pytest.approx(weights[ratings.values == value].sum())
     assert len(sample.counts) <= 100
+
+
+@pytest.mark.parametrize("least", [50, 700, 100_000])
+def test_the_sample_is_the_same_in_any_order_and_by_any_blocks(least, monkeypatch):
+    """Of each step it has the pairs with the smallest numbers, in the order of the users' rows."""
+    ratings = top_heavy(3000)
+    values = np.unique(ratings.values)
+    whole = _Sample.of(ratings, values, 100)
+    monkeypatch.setattr(plan, "MIN_RATINGS", least)
+    for order in (slice(None), np.argsort(-ratings.user_codes, kind="stable")):
+        found = _Sample.of(ratings[order], values, 100)
+        for name, array in vars(whole).items():
+            np.testing.assert_array_equal(getattr(found, name), array)
+    numbers = _numbers_of(ratings.user_codes, ratings.item_codes)
+    for step, value in enumerate(values):
+        smallest = np.sort(numbers[ratings.values == value])[: 100 // len(values)]
+        np.testing.assert_array_equal(np.sort(whole.numbers[whole.steps == step]), smallest)
+        assert (np.diff(whole.user_codes[whole.steps == step]) >= 0).all()
 
 
 def test_a_rare_step_keeps_its_rare_place():

@@ -154,7 +154,8 @@ def test_both_orders_of_the_ratings_get_the_same_targets_and_the_errors_are_thei
     rng = np.random.default_rng(0)
     users, items = (rng.standard_normal((n, 3)).astype(np.float32) for n in (6, 5))
     errors = targets.draw(users, items, ALPHA, rng, 1)
-    order, other = (np.argsort(codes, kind="stable") for codes in (ratings.user_codes, ratings.item_codes))
+    order = np.argsort(ratings.user_codes, kind="stable")
+    other = order[np.argsort(ratings.item_codes[order], kind="stable")]  # users rise in the rows of items
     offsets = np.empty(len(ratings))
     offsets[order] = whole.offsets
     wanted = (ratings.values - targets.center) / targets.scale - offsets

@@ -58,7 +58,12 @@ def check_path(out: Any) -> Path:
     """The path to write to. Raises OptionError for an unknown ending, or if there is something that is no file."""
     path = Path(out)
     if path.suffix not in WRITERS:
-        raise OptionError(f"out={str(path)!r}: the ending must be one of {', '.join(WRITERS)}.")
+        endings = ", ".join(WRITERS)
+        endings = ", ".join(WRITERS)
+        raise OptionError(
+            f"out={str(path)!r}: the ending must be one of {endings}. Lists of known users may go to a folder, "
+            "which ends with /."
+        )
     if "\0" in str(path):
         raise OptionError(f"out={str(path)!r}: no file can have a NUL in its name.")
     with errors_in_words(path):
@@ -163,14 +168,11 @@ class Parts:
         earlier = self._manifest()
         if earlier is None:
             self.folder.mkdir(exist_ok=True)
-            _write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+            write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
             return int(manifest["block"])
-        for name, value in manifest.items():
-            if name != "block" and earlier.get(name) != value:
-                difference = DIFFERENCES.get(name, f"{name}={earlier.get(name)!r}, which is {value!r} now")
-                raise OptionError(
-                    f"{self.folder} was begun with {difference}: ask as before, or leave out resume=True to begin anew."
-                )
+        about = {name: value for name, value in manifest.items() if name != "block"}
+        advice = "ask as before, or leave out resume=True to begin anew."
+        check_same(earlier, about, f"{self.folder} was begun", advice)
         if earlier["block"] > manifest["block"]:
             raise OptionError(
                 f"{self.folder} was begun in blocks of {earlier['block']:,} users, and memory= has room for "
@@ -260,7 +262,16 @@ def _fault_of(codes: Codes, scores: Floats, query: Query) -> str:
     return "has an item twice in a list" if is_twice.any() else ""
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def check_same(earlier: dict[str, Any], about: dict[str, Any], what: str, advice: str) -> None:
+    """Raise OptionError if an earlier run was of another model, or asked otherwise."""
+    for name, value in about.items():
+        if earlier.get(name) != value:
+            difference = DIFFERENCES.get(name, f"{name}={earlier.get(name)!r}, which is {value!r} now")
+            raise OptionError(f"{what} with {difference}: {advice}")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file of a folder that one run has for itself: whole or not at all."""
     with replacing(path, in_own_folder=True) as beside:
         beside.write_bytes(content)
 

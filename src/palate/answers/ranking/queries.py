@@ -48,6 +48,8 @@ class RecommendOptions(DialOptions):
     index: Literal["ann"] | None = None
     on_unknown: OnUnknown = "fallback"
     recent: Any = None
+    overwrite: bool = False
+    on: Any = None
 
     def __post_init__(self) -> None:
         check_count(self.n)
@@ -63,6 +65,7 @@ class RecommendOptions(DialOptions):
         super().__post_init__()
         if self.resume and self.out is None:
             raise OptionError("resume=True continues a file: name it with out=.")
+        check_flags(overwrite=self.overwrite)
         if self.index is None:
             return
         check_choice("index", self.index, ("ann",))

@@ -1,6 +1,6 @@
 """Recommending, from the call to the frame or file.
 
-recommend() turns labels into codes. rank() goes through the users in blocks that fit into memory (memory.py) and makes
+rank() goes through the users in blocks that fit into memory (memory.py) and makes
 a frame, or a file (files.py). ranked() answers for one block, without frames: this is what a server calls. best_items()
 ranks the items: scores (scoring.py), without the items that each user has seen or may not get (filters.py), the best n
 of them (top_n.py; ties go to the item with the lower code), within the limits of max_per (max_per.py), in the order
@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.arguments import OnUnknown, encode, label_array, labels_of
-from palate.answers.frames import Frame, as_kind, is_frame, item_series, rank_series, series_of_labels
+from palate.answers.frames import Frame, as_kind, item_series, rank_series, series_of_labels
 from palate.answers.ranking.dials import depth_of, with_dials
 from palate.answers.ranking.files import Parts, check_path, errors_in_words, manifest_of, write
-from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.max_per import Fetch, limited
 from palate.answers.ranking.memory import users_at_once
 from palate.answers.ranking.queries import Query, RecommendOptions, query_of
@@ -28,6 +26,7 @@ from palate.answers.ranking.scoring import ranks_by_products, ratings_of_product
 from palate.answers.ranking.top_n import packed_items, top_of_products, top_of_scores
 from palate.answers.recent import asked, seen_by
 from palate.data.rows import CompressedRows, row_codes, take_rows
+from palate.errors import OptionError
 from palate.models.factors import Codes, Floats
 from palate.models.model import Model, UserRows
 
@@ -37,28 +36,9 @@ if TYPE_CHECKING:
 Block = tuple[slice, Codes, Floats]  # which of the users, their items and the scores, (m, n) each
 
 
-def recommend(model: Model, users: Any, options: RecommendOptions, index: ItemIndex | None) -> Frame:
-    """The best items of users (None: of all): a frame of the kind the users came in, or the path of a file."""
-    labels, codes = _labels_and_codes(model, users, options.on_unknown)
-    query = query_of(model, options, (labels, codes), index=index)
-    like = users if is_frame(users) else None
-    return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, options, like=like)
-
-
 def recommend_new(model: Model, user_rows: UserRows, options: RecommendOptions) -> Frame:
     """The best items of one new user: a frame without a column of users, or the path of a file."""
     return rank(model, lambda _: user_rows, None, user_rows.codes, query_of(model, options), options)
-
-
-def _labels_and_codes(model: Model, users: Any, on_unknown: OnUnknown) -> tuple[NDArray[Any], Codes]:
-    """Labels and codes of the users, (m,) each; -1 for unknown users."""
-    vocabulary = model.user_vocabulary
-    if users is None:
-        return vocabulary.labels, np.arange(len(vocabulary), dtype=np.int32)
-    given = labels_of(users, vocabulary.what)
-    codes, labels = encode(vocabulary, given, on_unknown), label_array(given, vocabulary)
-    known = codes >= 0
-    return (labels[known], codes[known]) if on_unknown == "nan" else (labels, codes)
 
 
 def rank(
@@ -76,6 +56,8 @@ def rank(
     user_rows: returns the rows of a slice of the users. labels, codes: of the users, (m,) each; labels is None for one
     fold-in user. like: a frame whose kind the answer takes.
     """
+    if options.on is not None or options.overwrite:
+        raise OptionError('on= and overwrite= go with a folder of known users: out="lists/".')
     if options.recent is not None:
         model, as_they_were = asked(model, options.recent), user_rows
         user_rows = lambda rows: seen_by(model, as_they_were(rows))  # noqa: E731

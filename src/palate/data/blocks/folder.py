@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.manifests import check_manifest
 from palate.data.whole_files import reason, replacing
 from palate.errors import BlocksError
 from palate.version import __version__
@@ -55,8 +56,7 @@ class FlatFile:
         data = np.ascontiguousarray(array, self._dtype).data.cast("B")
         self.crc = zlib.crc32(data, self.crc)
         self.n_bytes += len(data)
-        while data:
-            data = data[self._file.write(data) :]
+        write_all(self._file, data)
 
     def close(self) -> None:
         """Write all to the disk and close the file."""
@@ -74,6 +74,12 @@ class FlatFile:
     def entry(self) -> dict[str, Any]:
         """What the manifest says of the file."""
         return {"bytes": self.n_bytes, "crc32": self.crc}
+
+
+def write_all(file: BinaryIO, data: memoryview) -> None:
+    """Write bytes into a file without a buffer, which may take some at a time."""
+    while data:
+        data = data[file.write(data) :]
 
 
 def dtype_of(name: str) -> np.dtype[Any]:
@@ -129,19 +135,24 @@ def _manifest_of(path: Path) -> dict[str, Any]:
         raise BlocksError(_why_not_a_folder(path, error)) from error
     try:
         manifest = json.loads(text)
-        version = manifest["format"]
-        if version != FORMAT:
-            raise BlocksError(
-                f"{path} was written by palate {manifest['palate']} in format {version}; this palate ({__version__}) "
-                f"reads format {FORMAT}. Upgrade palate, or write the blocks again."
-            )
-        manifest["files"].items()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        _check_format(path, manifest)
+        check_manifest(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         if isinstance(error, BlocksError):
             raise
-        raise BlocksError(f"the manifest of {path} is damaged ({error}): write the blocks again.") from error
+        why = f"{type(error).__name__}: {error}"
+        raise BlocksError(f"the manifest of {path} is damaged ({why[:200]}): write the blocks again.") from error
     checked: dict[str, Any] = manifest
     return checked
+
+
+def _check_format(path: Path, manifest: Any) -> None:
+    version = manifest["format"]
+    if version != FORMAT:
+        raise BlocksError(
+            f"{path} was written by palate {manifest['palate']} in format {version}; this palate ({__version__}) "
+            f"reads format {FORMAT}. Upgrade palate, or write the blocks again."
+        )
 
 
 def _why_not_a_folder(path: Path, error: Exception) -> str:
@@ -169,6 +180,11 @@ def _check_file(path: Path, entry: dict[str, Any], *, verify: bool) -> None:
             )
     except OSError as error:
         raise BlocksError(f"cannot read {path}: {reason(error)}. Copy the folder again, or write it anew.") from error
+
+
+def entry_of(path: Path) -> dict[str, Any]:
+    """What the manifest says of a file that is there."""
+    return {"bytes": path.stat().st_size, "crc32": crc_of(path)}
 
 
 def crc_of(path: Path) -> int:

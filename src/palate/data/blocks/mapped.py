@@ -8,6 +8,8 @@ of their own beside the first (`views.py`).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.arrays import check_at_least, checked_weights, divided_by, no_likes
 from palate.data.blocks.folder import Folder
-from palate.data.blocks.labels import labels_and_table
-from palate.data.blocks.views import View, complete, selected
+from palate.data.blocks.labels import labels_and_table, series_of, write_labels
+from palate.data.blocks.views import Change, View, base_of, changed, complete, divided, ranges_of, remove_left, selected
 from palate.data.ratings import COLUMNS, Ratings, ReadReport
-from palate.data.rows import Codes, CompressedRows, read_only
+from palate.data.rows import Codes, CompressedRows, read_only, rows_of_entries
 from palate.data.vocabulary import Vocabulary
-from palate.errors import OptionError
+from palate.errors import BlocksError, DataError, OptionError
+
+STARTS_AT_ONCE = 1 << 20
 
 
 class Blocks(Ratings):
@@ -86,7 +91,7 @@ class Blocks(Ratings):
     @cached_property
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of a weight above 0, as (low, high)."""
-        low, high = self.folder.manifest["range"]
+        low, high = self.folder.manifest["range"] or (float("nan"), float("nan"))
         return low, high
 
     @cached_property
@@ -112,7 +117,142 @@ class Blocks(Ratings):
         """Some ratings: by a mask as Blocks, by a slice or by positions as Ratings in memory."""
         if isinstance(rows, np.ndarray) and rows.dtype == np.bool_:
             return self._viewed(*selected(self.folder, rows))
-        return super().__getitem__(rows)
+        if isinstance(rows, slice):
+            return self._in_memory(rows, self.users_of(rows))
+        return self._in_memory(rows, self._owners(np.asarray(rows)))
+
+    def divided(self, mask: NDArray[np.bool_]) -> tuple[Blocks, Blocks]:
+        """Return the ratings where a mask is False, and those where it is True: splits are made of it.
+
+        Parameters:
+            mask (bool array): One bool for each rating, shape (n,).
+
+        Returns:
+            tuple of two Blocks: (others, those). Each is a view, with a folder of its own until nobody holds it.
+
+        Raises:
+            OptionError: The mask has another shape.
+            BlocksError: The disk is full.
+        """
+        others, those = divided(self.folder, mask)
+        return self._viewed(*others), self._viewed(*those)
+
+    def in_memory(self) -> Ratings:
+        """Return the same ratings in memory, in the order in which they stand here.
+
+        Returns:
+            Ratings: With copies of all arrays: 12 bytes a rating, 4 or 8 more with times and 4 with weights.
+
+        Example:
+            >>> import palate, tempfile
+            >>> ratings = palate.datasets.synthetic(n_users=60, n_items=40, n_ratings=1200, seed=1)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     blocks = palate.blocks.write(f"{folder}/synthetic.blocks", ratings, progress=False)
+            ...     print(blocks.in_memory())
+            Ratings(1,200 ratings, 60 users, 40 items)
+        """
+        return self._in_memory(slice(None), self.users_of(slice(None)))
+
+    def _in_memory(self, rows: Any, users: Codes) -> Ratings:
+        """Some ratings in memory. users: the user of each of them."""
+        return Ratings(
+            *(users, self.item_codes[rows], self.values[rows]),
+            times=None if self.times is None else self.times[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            user_vocabulary=self.user_vocabulary,
+            item_vocabulary=self.item_vocabulary,
+            user_table=self.user_table,
+            item_table=self.item_table,
+            report=self.report,
+            kind=self.kind,
+            like_threshold=self.like_threshold,
+        )
+
+    def users_of(self, rows: slice) -> Codes:
+        """Return the user code of each rating of a slice.
+
+        Parameters:
+            rows (slice): Where the ratings stand.
+
+        Returns:
+            int32 array: User codes, shape (n,).
+        """
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            return self._owners(np.arange(start, stop, step))
+        indptr = self._by_user.indptr
+        first, last = self._owners(np.array([start, max(stop - 1, start)])).tolist() if start < stop else (0, -1)
+        ends = np.clip(indptr[first : last + 2], start, stop)
+        return np.repeat(np.arange(first, last + 1, dtype=np.int32), ends[1:] - ends[:-1])
+
+    def _owners(self, positions: NDArray[Any]) -> Codes:
+        """The user code of each rating at some positions, from the end if they are below 0."""
+        n = len(self)
+        if len(positions) and not (positions.min() >= -n and positions.max() < n):
+            raise IndexError(f"positions from {positions.min()} to {positions.max()} among {n:,} ratings")
+        from_start = np.where(positions < 0, positions + n, positions)
+        return (np.searchsorted(self._by_user.indptr, from_start, side="right") - 1).astype(np.int32)
+
+    def user_ranges(self) -> Iterator[tuple[slice, slice]]:
+        """Yield where the ratings of some users stand, and their codes: as many users at once as fit into memory.
+
+        Yields:
+            tuple of two slices: (positions of the ratings, codes of the users).
+        """
+        for at, first, last in ranges_of(self._by_user):
+            yield at, slice(first, last)
+
+    def likes(self, at_least: float) -> Blocks:
+        """Return the ratings of at_least or more as implicit ratings, as Ratings.likes does: a view."""
+        check_at_least(at_least)
+        threshold = self.like_threshold if self.is_implicit else float(at_least)
+
+        def liked(_: slice, rows: CompressedRows) -> CompressedRows:
+            measure = rows.values if not self.is_implicit or rows.weights is None else rows.weights
+            kept = rows_of_entries(rows, measure >= np.float32(at_least))
+            return replace(kept, values=np.ones(len(kept.indices), np.float32))
+
+        found = self.changed(liked, kind="implicit", like_threshold=threshold)
+        if len(found) == 0:
+            highest = self.weights if self.is_implicit and self.weights is not None else self.values
+            raise no_likes(at_least, highest)
+        return found
+
+    def with_weights(self, weights: NDArray[Any] | None) -> Blocks:
+        """Return the same ratings with other weights, as Ratings.with_weights does: a view."""
+        if weights is None:
+            return self.changed(lambda _, rows: replace(rows, weights=None))
+        given = np.asarray(weights)
+        if given.shape != self.values.shape:
+            raise DataError(f"weights has shape {given.shape}, but there are {len(self):,} values: give one for each.")
+        threshold = None if self.is_implicit else self.like_threshold
+        weighted: Change = lambda at, rows: replace(rows, weights=checked_weights(given[at]))  # noqa: E731
+        return self.changed(weighted, like_threshold=threshold)
+
+    def with_weights_divided(self, by: float) -> Blocks:
+        """Return the same ratings with their weights divided by a number, as Ratings.with_weights_divided does."""
+        weights = self.weights
+        return (
+            self
+            if weights is None
+            else self.changed(lambda at, rows: replace(rows, weights=divided_by(weights[at], by)))
+        )
+
+    def changed(self, change: Change, **about: Any) -> Blocks:
+        """Return a view with other ratings of each user.
+
+        Parameters:
+            change (function of a slice and CompressedRows): Returns the new ratings of some users from where theirs
+                stand and what they are.
+            about (keyword arguments): What else changes: kind, like_threshold.
+
+        Returns:
+            Blocks: The view.
+
+        Raises:
+            BlocksError: The disk is full.
+        """
+        return self._viewed(*changed(self.folder, change, **about))
 
     def _viewed(self, folder: Folder, view: View) -> Blocks:
         """The Blocks of a view, with the vocabularies and tables of these."""
@@ -121,14 +261,30 @@ class Blocks(Ratings):
     def _side(self, side: str) -> tuple[Vocabulary, Any]:
         return getattr(self, f"{side}_vocabulary"), getattr(self, f"{side}_table")
 
-    def _with(self, **changed: Any) -> Ratings:
-        """The same arrays with something else changed; Ratings in memory if an array is."""
-        if set(changed).isdisjoint(COLUMNS):
+    def _with(self, **given: Any) -> Ratings:
+        """The same arrays with something else given; Ratings in memory if an array is."""
+        if set(given).isdisjoint(COLUMNS):
             other = object.__new__(Blocks)
-            other.__dict__.update(self.__dict__ | changed)
+            other.__dict__.update(self.__dict__ | given)
             other._check_tables()
             return other
-        return super()._with(**changed)
+        return super()._with(**given)
+
+    def _recoded(self, what: str, vocabulary: Vocabulary, **given: Any) -> Blocks:
+        """A view with the codes of another vocabulary, of users or of items."""
+        codes = vocabulary.encode(getattr(self, f"{what}_vocabulary").labels)
+        users: NDArray[np.int64] | None = None
+        if what == "user":
+            users = np.full(len(vocabulary), -1)
+            users[codes] = np.arange(len(codes))
+        change = _same if users is not None else lambda _, rows: replace(rows, indices=codes[rows.indices])
+        name, series = f"{what}s.arrow", series_of(vocabulary)
+        labels = lambda path: {name: write_labels(path / name, series, None)}  # noqa: E731
+        found = changed(self.folder, change, labels, users, **{f"n_{what}s": len(vocabulary)})
+        sides = {side: self._side(side) for side in ("user", "item")} | {what: (vocabulary, given.pop(f"{what}_table"))}
+        view = Blocks._of(found[0], sides, found[1])
+        view.__dict__.update(given)
+        return view
 
     def _state(self) -> dict[str, Any]:
         kept = {name: value for name, value in super()._state().items() if name not in ("folder", "view")}
@@ -165,9 +321,34 @@ def open(path: str | os.PathLike[str], *, verify: bool = False) -> Blocks:  # no
         Blocks(1,200 ratings, 60 users, 40 items)
     """
     folder = Folder.read(path, verify=verify)
-    base = Path(folder.manifest.get("base", folder.path))
-    sides = {side: labels_and_table(base / f"{side}s.arrow", side) for side in ("user", "item")}
+    _check_starts(folder)
+    base = base_of(folder)
+    remove_left(base)
+    sides = {}
+    for side in ("user", "item"):
+        name = f"{side}s.arrow"
+        place = folder.path if folder.has(name) else base
+        sides[side] = labels_and_table(place / name, side, folder.manifest[f"n_{side}s"])
     return Blocks._of(folder, sides)
+
+
+def _check_starts(folder: Folder) -> None:
+    """Raise BlocksError unless the rows of each side follow each other and have all ratings."""
+    n = folder.manifest["n_ratings"]
+    for name in ("by_user.starts", "by_item.starts"):
+        if folder.has(name):
+            starts = folder.map(name)
+            falls = any((part[1:] < part[:-1]).any() for part in _overlapping(starts))
+            if starts[0] != 0 or starts[-1] != n or falls:
+                raise BlocksError(f"{folder.path / name} is damaged: copy the folder again, or write it anew.")
+
+
+def _overlapping(starts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    return (starts[at : at + STARTS_AT_ONCE + 1] for at in range(0, len(starts), STARTS_AT_ONCE))
+
+
+def _same(_: slice, rows: CompressedRows) -> CompressedRows:
+    return rows
 
 
 def _reopened(path: str, user_table: Any, item_table: Any) -> Blocks:

@@ -7,19 +7,21 @@ Ratings of a row keep their order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.blocks.folder import FlatFile
+from palate.data.blocks.folder import FlatFile, write_all
 from palate.data.reading.duplicates import Columns
 from palate.data.rows import CompressedRows
+from palate.kernels.threads import ahead
 
 BUCKET_RATINGS = 1 << 21  # in a bucket, about: 50 MB at most while it is sorted
-MAX_BUCKETS = 1000  # files open at once, at most
+MAX_BUCKETS = 400  # files open at once, at most
 
 
 def record_of(*, weights: bool, times: bool) -> np.dtype[Any]:
@@ -28,6 +30,27 @@ def record_of(*, weights: bool, times: bool) -> np.dtype[Any]:
     fields += [("weight", "<f4")] if weights else []
     fields += [("time", "<i8")] if times else []
     return np.dtype(fields)
+
+
+def packed(rows: Columns, record: np.dtype[Any]) -> NDArray[Any]:
+    """Rows as records, (n,): the user is the row, the item the column."""
+    records = np.empty(len(rows.users), record)
+    records["row"], records["column"], records["value"] = rows.users, rows.items, rows.values
+    if rows.weights is not None:
+        records["weight"] = rows.weights
+    if rows.times is not None:
+        records["time"] = rows.times
+    return records
+
+
+def fields_of(records: NDArray[Any]) -> Columns:
+    """Rows from records."""
+    names = records.dtype.names or ()
+    parts: list[Any] = [
+        np.ascontiguousarray(records[name]) if name in names else None
+        for name in ("row", "column", "value", "time", "weight")
+    ]
+    return Columns(*parts)
 
 
 class Buckets:
@@ -40,26 +63,29 @@ class Buckets:
         n = int(np.clip(-(-total // BUCKET_RATINGS), 1, MAX_BUCKETS))
         last = np.searchsorted(ends, np.arange(1, n) * (total / n), side="left") + 1
         self.bounds = np.unique(np.concatenate([[0], last, [len(counts)]])).astype(np.int64)
+        self._bucket_of = np.repeat(np.arange(len(self.bounds) - 1, dtype=np.uint16), np.diff(self.bounds))
         self._folder = folder
-        self._files = [(folder / f"bucket.{at}").open("wb") for at in range(len(self.bounds) - 1)]
+        self._files = [(folder / f"bucket.{at}").open("wb", buffering=0) for at in range(len(self.bounds) - 1)]
 
-    def add(self, rows: NDArray[np.int32], columns: NDArray[np.int32], ratings: Columns) -> None:
-        """Add ratings of any rows; rows and columns: (n,) codes; of `ratings` values, weights and times are used."""
-        records = np.empty(len(rows), self._record)
-        records["row"], records["column"], records["value"] = rows, columns, ratings.values
-        if ratings.weights is not None:
-            records["weight"] = ratings.weights
-        if ratings.times is not None:
-            records["time"] = ratings.times
-        bucket = np.searchsorted(self.bounds, rows, side="right") - 1
-        order = np.argsort(bucket.astype(np.uint16), kind="stable")  # of 16 bits: a radix sort
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for file in self._files:
+            file.close()
+
+    def add(self, ratings: Columns) -> None:
+        """Add ratings of any rows; `users` are the rows."""
+        records = packed(ratings, self._record)
+        bucket = self._bucket_of[ratings.users]
+        order = np.argsort(bucket, kind="stable")  # of 16 bits: a radix sort
         records, sizes = records[order], np.bincount(bucket, minlength=len(self._files))
         for file, end, size in zip(self._files, np.cumsum(sizes), sizes, strict=True):
             if size:
-                file.write(records[end - size : end].data.cast("B"))
+                write_all(file, records[end - size : end].data.cast("B"))
 
     def sorted(self) -> Iterator[tuple[int, int, Columns]]:
-        """Each range of rows, (first, last), with its ratings as they came, `users` being rows and `items` columns.
+        """Each range of rows, (first, last), with its ratings as they came.
 
         The file of a bucket is removed when the next one is asked for.
         """
@@ -67,19 +93,7 @@ class Buckets:
             file.close()
         for at, (first, last) in enumerate(zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True)):
             path = self._folder / f"bucket.{at}"
-            records = np.fromfile(path, self._record)
-            names = self._record.names or ()
-            yield (
-                first,
-                last,
-                Columns(
-                    np.ascontiguousarray(records["row"]),
-                    np.ascontiguousarray(records["column"]),
-                    np.ascontiguousarray(records["value"]),
-                    np.ascontiguousarray(records["time"]) if "time" in names else None,
-                    np.ascontiguousarray(records["weight"]) if "weight" in names else None,
-                ),
-            )
+            yield first, last, fields_of(np.fromfile(path, self._record))
             path.unlink()
 
 
@@ -94,6 +108,12 @@ class RowFiles:
         self._files = {name: FlatFile(folder / f"{side}.{name}") for name in names}
         self._n = 0
         self._starts.append(np.zeros(1, np.int64))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def append(self, rows: CompressedRows) -> None:
         """Add the next rows."""
@@ -120,24 +140,28 @@ def compressed(first: int, last: int, ratings: Columns) -> CompressedRows:
 
 
 def transpose_to(
-    folder: Path, scratch: Path, blocks: Iterable[tuple[int, CompressedRows]], counts: NDArray[np.int64]
+    folder: Path,
+    scratch: Path,
+    blocks: Iterable[tuple[int, CompressedRows]],
+    counts: NDArray[np.int64],
+    *,
+    weights: bool,
+    told: Callable[[int], None] = lambda _: None,
 ) -> dict[str, dict[str, Any]]:
     """Write the files by item of blocks of rows by user: (first user, rows). counts: of each item's ratings.
 
-    Returns the entries of the files in the manifest. Times are left out.
+    Returns the entries of the files in the manifest. Times are left out. told gets the number of ratings that were put
+    into buckets.
     """
-    buckets: Buckets | None = None
-    files: RowFiles | None = None
-    for first, rows in blocks:
-        if buckets is None:
-            buckets = Buckets(scratch, counts, weights=rows.weights is not None, times=False)
-            files = RowFiles(folder, "by_item", weights=rows.weights is not None, times=False)
-        users = np.repeat(np.arange(first, first + rows.n_rows, dtype=np.int32), rows.counts)
-        buckets.add(rows.indices, users, Columns(users, rows.indices, rows.values, None, rows.weights))
-    assert buckets is not None and files is not None, "there is at least one block"
-    for first, last, ratings in buckets.sorted():
-        files.append(compressed(first, last, ratings))
-    return files.close()
+    has = {"weights": weights, "times": False}
+    with Buckets(scratch, counts, **has) as buckets, RowFiles(folder, "by_item", **has) as files:
+        for first, rows in blocks:
+            users = np.repeat(np.arange(first, first + rows.n_rows, dtype=np.int32), rows.counts)
+            buckets.add(Columns(rows.indices, users, rows.values, None, rows.weights))
+            told(len(users))
+        for rows in ahead(compressed(first, last, ratings) for first, last, ratings in buckets.sorted()):
+            files.append(rows)
+        return files.close()
 
 
 def counts_of(codes: NDArray[np.int32], n: int) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from palate.data.reading.ids import as_meant, without_point_zero
 from palate.data.vocabulary import Vocabulary
+from palate.errors import LabelTypeError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,20 +35,47 @@ class Labels:
     code_of_number: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     known: pl.Enum | None = None  # the labels of the first codes, to look texts up in
     how: str = ""  # what was taken off them: "17850.0 as 17850"
+    kind: str = ""  # "string" or "integer", by the first of them
+    n_before: int = 0  # labels met before the last clear()
+
+    @property
+    def n_met(self) -> int:
+        """How many labels were met; one that came again after a clear() counts again."""
+        return self.n_before + len(self.code_of)
+
+    def clear(self) -> None:
+        """Forget the labels, but for how many there were. Codes then begin with 0 again."""
+        self.n_before = self.n_met
+        self.code_of, self.code_of_number, self.known = {}, np.zeros(0, np.int32), None
 
     def codes(self, series: pl.Series) -> NDArray[np.int32]:
         """Provisional codes of strings or integers (no nulls), shape (n,). Where equals are neighbors, one is coded."""
+        if len(series) == 0:
+            return np.zeros(0, np.int32)
+        self._check_kind(series)
         if not _stands_in_runs(series):
             return self._codes_of_each(series)
         is_first = (series != series.shift(1)).fill_null(True)
         sizes = np.diff(np.flatnonzero(is_first.to_numpy()), append=len(series))
         return np.repeat(self._codes_of_each(series.filter(is_first)), sizes)
 
-    def _codes_of_each(self, series: pl.Series) -> NDArray[np.int32]:
+    def _check_kind(self, series: pl.Series) -> None:
         import polars as pl
 
-        if series.dtype != pl.String:
-            numbers, local = np.unique(series.to_numpy(), return_inverse=True)
+        kind = "string" if series.dtype == pl.String else "integer"
+        if self.kind not in ("", kind):
+            raise LabelTypeError(
+                f"some {self.what}s are {self.kind}s, such as {next(iter(self.code_of), '')!r}, and some {kind}s, such "
+                f"as {series[0]!r}: make all of them one type."
+            )
+        self.kind = kind
+
+    def _codes_of_each(self, series: pl.Series) -> NDArray[np.int32]:
+        if self.kind == "integer":
+            integers = series.to_numpy()
+            if integers.min() >= 0 and integers.max() < LARGEST:
+                return self._codes_of_numbers(integers)
+            numbers, local = np.unique(integers, return_inverse=True)
             of_numbers: NDArray[np.int32] = self._coded(numbers.tolist())[local]
             return of_numbers
         if (written := whole_numbers(series)) is not None:
@@ -88,14 +116,15 @@ class Labels:
         return np.fromiter((code_of.setdefault(label, len(code_of)) for label in labels), np.int32, len(labels))
 
     def _codes_of_numbers(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The codes of texts by the numbers that they write: looked up in an array, which is faster than in texts."""
+        """The codes of numbers, or of texts by the numbers that they write: an array is faster than a dict."""
         beyond = int(numbers.max()) + 1 - len(self.code_of_number)
         if beyond > 0:
             self.code_of_number = np.append(self.code_of_number, np.full(beyond, NEW, np.int32))
         codes = self.code_of_number[numbers]
         if (is_new := codes == NEW).any():
             new = np.unique(numbers[is_new])
-            self.code_of_number[new] = self._coded([str(number) for number in new.tolist()])
+            labels = new.tolist() if self.kind == "integer" else [str(number) for number in new.tolist()]
+            self.code_of_number[new] = self._coded(labels)
             codes = self.code_of_number[numbers]
         return codes
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ from palate.data.reading.personal import (
     rows_of_person,
 )
 from palate.data.reading.selecting import Selection
+from palate.data.reading.several import Layout
 from palate.data.reading.tables import joined_table
 from palate.data.reading.wide import Blank, long_table
 from palate.data.vocabulary import Vocabulary
@@ -43,10 +45,23 @@ from palate.kernels.threads import ahead
 if TYPE_CHECKING:
     import polars as pl
 
+WORTH_NOTHING = "events of a pair that are worth 0 or less"
+
+
+class Sink(Protocol):
+    """Where coded rows go: into memory, or onto the disk."""
+
+    def add(self, rows: Columns) -> None:
+        """Take rows of the same fields as those before."""
+
 
 @dataclass
 class Collector:
-    """Collects the rows of a source block by block: checks, counts and encodes them."""
+    """Collects the rows of a source block by block: checks, counts and encodes them.
+
+    Several sources may follow each other. What their columns are, and how these are written, is decided on the first;
+    only_decides: nothing else is done with it.
+    """
 
     source: str
     bad: BadRows
@@ -59,7 +74,10 @@ class Collector:
     is_text: bool = False
     users: Labels = field(default_factory=lambda: Labels("user"))
     items: Labels = field(default_factory=lambda: Labels("item"))
-    rows: Growing = field(default_factory=Growing)
+    rows: Sink = field(default_factory=Growing)
+    at_once: int | None = None  # rows of a table that are typed together; None for all
+    only_decides: bool = False
+    layout: Layout | None = None
     rows_read: int = 0
     blank_cells: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -80,6 +98,8 @@ class Collector:
 
     def add_person(self, table: Table, person: Person, given: dict[str, Any], *, may_repeat: bool) -> None:
         """Add the rows of one person's file, and keep its titles."""
+        if not isinstance(self.rows, Growing):
+            raise of_one_person(table.source)
         own = rows_of_person(table, person, given, self.kind)
         self.left_out.update(own.left_out)
         self.rows_read += sum(own.left_out.values())
@@ -110,63 +130,92 @@ class Collector:
 
     def add_table(self, table: Table, given: dict[str, Any]) -> None:
         """Add all rows of a source with columns."""
+        self.add_tables([table], given)
+
+    def add_tables(self, parts: Iterable[Table], given: dict[str, Any]) -> None:
+        """Add all rows of a source with columns, which comes in parts."""
+        n = 0
+        for part in parts:
+            table = exploded(part, given)
+            at = self.positions(
+                table.names,
+                given,
+                is_named=table.named,
+                sample=table.sample,
+                how=table.how,
+                is_ordered=not table.is_text,
+            )
+            rows = self._rows_of(table, at, n)
+            n += part.height
+            self.decide([rows.frame])
+            if self.only_decides:
+                return
+            for some in _sliced(rows, self.at_once):
+                self.add(some)
+
+    def _rows_of(self, table: Table, at: dict[str, int], n_before: int) -> Rows:
+        """The chosen columns of a table; n_before: rows of the source before it."""
         import polars as pl
 
-        table = exploded(table, given)
+        columns = {name: (table.label if name in ("user", "item") else table.column)(at[name]) for name in at}
+        frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
+        where = table.where or (lambda row: f"row {n_before + row} (from 0): {frame.row(row)}")
+        rows = Rows(frame, where, table.reasons)
+        if self.selection is None:
+            return rows
+        named = {table.names[at]: table.column(at) for at in self.selection.columns(table.names)}
+        return self.selection.table_rows(rows, named)
 
+    def positions(
+        self,
+        names: list[str],
+        given: dict[str, Any],
+        *,
+        is_named: bool,
+        sample: Callable[[int], pl.Series],
+        how: dict[str, str],
+        is_ordered: bool = False,
+    ) -> dict[str, int]:
+        """Field -> the position of its column: chosen in the first source, and the same in all others."""
+        if self.layout is not None:
+            return self.layout.positions(names, self.source, is_named=is_named)
         chosen = choose_columns(
-            table.names,
+            names,
             given,
-            named=table.named,
-            source=table.source,
-            sample=table.sample,
+            named=is_named,
+            source=self.source,
+            sample=sample,
             kind=self.kind,
             event=self.event,
-            is_ordered=not table.is_text,
+            is_ordered=is_ordered,
         )
-        self.note(chosen, table.names, table.how)
-        self.is_named = table.named
-        columns = {
-            name: (table.label if name in ("user", "item") else table.column)(at) for name, at in chosen.at.items()
-        }
-        frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
-        rows = Rows(frame, table.where or (lambda row: f"row {row} (from 0): {frame.row(row)}"), table.reasons)
-        if self.selection is not None:
-            named = {table.names[at]: table.column(at) for at in self.selection.columns(table.names)}
-            rows = self.selection.table_rows(rows, named)
-        self.decide([rows.frame])
-        self.add(rows)
+        self.note(chosen, names, how)
+        self.is_named = is_named
+        self.layout = Layout(self.source, names, chosen.at, is_named)
+        return chosen.at
 
     def add_text(self, text: TextFile, given: dict[str, Any]) -> None:
         """Add all rows of a text file. A block is parsed the exact way only if the fast way fails or finds bad rows."""
-        chosen = choose_columns(
-            text.dialect.names,
-            given,
-            named=text.dialect.header,
-            source=self.source,
-            sample=text.column,
-            kind=self.kind,
-            event=self.event,
-        )
-        self.note(chosen, text.dialect.names, text.how)
-        if self.selection is not None:
-            sample = [text.column(at) for at in range(len(text.dialect.names))]
-            self.selection.decide_types(text.dialect.names, sample)
-        self.is_named, self.is_text = text.dialect.header, True
+        names, self.is_text = text.dialect.names, True
+        at = self.positions(names, given, is_named=text.dialect.header, sample=text.column, how=text.how)
+        if self.selection is not None and self.selection.types is None:
+            self.selection.decide_types(names, [text.column(at) for at in range(len(names))])
         blocks = text.rows()
         first = list(islice(blocks, 2))  # a last line without an end is a block of its own
-        self.decide([self._selected(exact() if fast is None else fast, text, chosen).frame for fast, exact in first])
+        self.decide([self._selected(exact() if fast is None else fast, names, at).frame for fast, exact in first])
+        if self.only_decides:
+            return
         rest = ahead(blocks) if len(first) == 2 else iter(())  # parsed while rows before them are added
         for fast, exact in chain((first.pop(0) for _ in range(len(first))), rest):
-            if fast is None or not self.add(self._selected(fast, text, chosen), only_if_clean=True):
-                self.add(self._selected(exact(), text, chosen))
-        self.how = text.how | (self.forms.how if self.forms else {})  # some of it is known at the end only
+            if fast is None or not self.add(self._selected(fast, names, at), only_if_clean=True):
+                self.add(self._selected(exact(), names, at))
+        # some of it is known at the end only; of several files, what the first tells stands
+        told = self.forms.how if self.forms else {}
+        self.how = text.how | told if self.layout and self.layout.source == self.source else text.how | self.how
 
-    def _selected(self, rows: Rows, text: TextFile, chosen: Choice) -> Rows:
+    def _selected(self, rows: Rows, names: list[str], at: dict[str, int]) -> Rows:
         """The chosen columns of the rows that meet the condition, if there is one."""
-        if self.selection is None:
-            return _fields(rows, chosen.at)
-        return _fields(self.selection.rows(rows, text.dialect.names), chosen.at)
+        return _fields(rows if self.selection is None else self.selection.rows(rows, names), at)
 
     def note(self, chosen: Choice, names: list[str], how: dict[str, str]) -> None:
         """Keep which column became what, for the report."""
@@ -178,7 +227,7 @@ class Collector:
         """Decide, on the first rows, how ids, numbers and times are written."""
         import polars as pl
 
-        if frames:
+        if frames and self.forms is None:
             is_named = self.is_named or self.asked.time
             self.forms = forms_of(pl.concat(frames), self.source, self.asked, is_named=is_named)
             self.how = self.how | self.forms.how
@@ -187,7 +236,8 @@ class Collector:
         """Add the good rows; raise at bad ones or report them. With only_if_clean, add all or (False) none."""
         import polars as pl
 
-        assert self.forms is not None
+        assert self.forms is not None and self.layout is not None
+        self.layout.check_kinds(rows.frame, self.source)
         frame = typed(rows.frame, self.source, self.forms)
         aside = set_aside(rows.frame, frame, self.forms, self.asked)
         good = np.ones(frame.height, bool)
@@ -250,7 +300,8 @@ class Collector:
 
     def ratings(self, duplicates: Duplicates, *, users: Any, items: Any, unrated: Unrated = "drop") -> Ratings:
         """The collected ratings, with duplicates joined and the tables attached."""
-        self._check_no_total()
+        assert isinstance(self.rows, Growing)
+        self.check_no_total()
         user_vocabulary, user_codes = self._vocabulary(self.users)
         item_vocabulary, item_codes = self._vocabulary(self.items)
         self.how |= {f"{side.what} ids": side.how for side in (self.users, self.items) if side.how}
@@ -261,12 +312,28 @@ class Collector:
         joined, n_dropped, n_differing = join_duplicates(columns, duplicates, (user_vocabulary, item_vocabulary))
         if "event" in self.columns:
             joined = self._chosen(joined)
-        counts, examples = dict(self.bad.counts), tuple(self.bad.examples)
+        ratings = Ratings(
+            joined.users,
+            joined.items,
+            joined.values,
+            user_vocabulary=user_vocabulary,
+            item_vocabulary=item_vocabulary,
+            times=joined.times,
+            weights=joined.weights,
+            report=self.report(duplicates, n_dropped, n_differing),
+            kind=self.kind,
+        )
+        strict = self.bad.strict
+        with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
+        return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
+
+    def report(self, duplicates: Duplicates, n_dropped: int, n_differing: int) -> ReadReport:
+        """What happened while the rows were collected and their duplicates joined."""
         summed, n_dropped = (n_dropped, 0) if duplicates == "sum" else (0, n_dropped)
-        report = ReadReport(
+        return ReadReport(
             self.rows_read,
-            counts,
-            examples,
+            dict(self.bad.counts),
+            tuple(self.bad.examples),
             n_dropped,
             self.source,
             n_differing,
@@ -277,24 +344,10 @@ class Collector:
             unused=self.unused,
             how=self.how,
         )
-        ratings = Ratings(
-            joined.users,
-            joined.items,
-            joined.values,
-            user_vocabulary=user_vocabulary,
-            item_vocabulary=item_vocabulary,
-            times=joined.times,
-            weights=joined.weights,
-            report=report,
-            kind=self.kind,
-        )
-        strict = self.bad.strict
-        with_users = ratings._joined(joined_table(users, user_vocabulary, strict=strict, unrated=unrated))
-        return with_users._joined(joined_table(items, item_vocabulary, strict=strict, unrated=unrated))
 
-    def _check_no_total(self) -> None:
+    def check_no_total(self) -> None:
         """Raise DataError if the last row of a text file is that of a user called Total or the like."""
-        if self.is_text and len(self.users.code_of) > 1 and plain(str(self.last_user)) in TOTAL_NAMES:
+        if self.is_text and self.users.n_met > 1 and plain(str(self.last_user)) in TOTAL_NAMES:
             raise DataError(
                 f"{self.source}: the user of the last row, {self.last_user!r}, may be a total of the other rows. "
                 "Take that row out of the file, or give it another name if it is a user."
@@ -302,22 +355,54 @@ class Collector:
 
     def _chosen(self, columns: Columns) -> Columns:
         """The pairs whose events are worth more than 0 in all."""
-        assert columns.weights is not None
-        kept = columns.weights > 0
-        self.left_out.update(
-            {"events of a pair that are worth 0 or less": int((~kept).sum())} if not kept.all() else {}
-        )
-        parts: list[Any] = [None if column is None else column[kept] for column in columns]
-        return Columns(*parts)
+        chosen, n_left_out = chosen_pairs(columns)
+        self.left_out.update({WORTH_NOTHING: n_left_out} if n_left_out else {})
+        return chosen
 
     def _with_all_times(self, columns: Columns) -> Columns:
         """The same columns without times if one of them could not be read; how many is told in the report."""
+        self.note_times(len(columns.values))
+        return columns._replace(times=None) if self.times_not_read else columns
+
+    def note_times(self, n_rows: int) -> None:
+        """Note in the report if times were left out."""
         if self.times_not_read:
-            n = f"{self.times_not_read:,} of {len(columns.values):,}"
+            n = f"{self.times_not_read:,} of {n_rows:,}"
             self.how["times"] = f"left out ({n} are missing or cannot be read)"
         if "times" in self.how and self.how["times"].startswith("left out"):
             self.columns.pop("time", None)
-        return columns._replace(times=None) if self.times_not_read else columns
+
+
+def of_one_person(source: str) -> DataError:
+    """The error for a source without users where ratings go onto the disk."""
+    return DataError(
+        f"{source} has no column of users: it is one person's, and fits in memory. Read it with palate.read."
+    )
+
+
+def chosen_pairs(columns: Columns) -> tuple[Columns, int]:
+    """The rows whose weight, which is what the events of a pair are worth, is above 0; and how many are not."""
+    assert columns.weights is not None
+    kept = columns.weights > 0
+    if kept.all():
+        return columns, 0
+    parts: list[Any] = [None if column is None else column[kept] for column in columns]
+    return Columns(*parts), int((~kept).sum())
+
+
+def _sliced(rows: Rows, n: int | None) -> Iterator[Rows]:
+    """The rows, n at a time; all at once for None."""
+    if n is None or rows.frame.height <= n:
+        yield rows
+        return
+    for start in range(0, rows.frame.height, n):
+        reasons = {row - start: why for row, why in rows.reasons.items() if start <= row < start + n}
+        left_out = rows.n_left_out if start == 0 else 0
+        yield Rows(rows.frame.slice(start, n), _later(rows.where, start), reasons, left_out)
+
+
+def _later(where: Callable[[int], str], start: int) -> Callable[[int], str]:
+    return lambda row: where(start + row)
 
 
 def _ones(n: int) -> NDArray[np.float32]:

@@ -126,6 +126,8 @@ def _base(source: Any, stack: ExitStack) -> tuple[Any, str, str | None]:
         return _of_url(str(source), stack), str(source), None
     path, member = _split_member(Path(source))
     if path.is_dir():
+        if (path / "by_user.starts").is_file():
+            raise DataError(f"{path} is a folder of blocks: palate.blocks.open({str(path)!r}) opens it.")
         raise DataError(f"{path} is a folder: name the file with the ratings.")
     if not path.exists():
         raise DataError(f"there is no file {path}.")

@@ -12,6 +12,7 @@ from palate.data.reading.containers import Content, Fits, best_of
 from palate.errors import DataError
 
 SQLITE = b"SQLite format 3\0"
+RowParts = Iterator[tuple[list[str], list[Any]]]  # names of columns, and some rows
 
 
 def sqlite_columns(content: Content, path: Any, fits: Fits | None) -> tuple[str, dict[str, list[Any]]]:
@@ -19,13 +20,22 @@ def sqlite_columns(content: Content, path: Any, fits: Fits | None) -> tuple[str,
 
     path: the path of the file if it is not packed.
     """
+    ((table, columns),) = sqlite_parts(content, path, fits)
+    return table, columns
+
+
+def sqlite_parts(
+    content: Content, path: Any, fits: Fits | None, n_rows: int | None = None
+) -> Iterator[tuple[str, dict[str, list[Any]]]]:
+    """The same, n_rows rows at a time; None for all at once."""
     try:
         with _connected(content, path) as connection:
             table = _chosen(content, connection, fits)
             rows = connection.execute(f"SELECT * FROM {_quoted(table)}")
             names = [column[0] for column in rows.description]
-            columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-            return table, dict(zip(names, columns, strict=True))
+            for part in _fetched(rows, n_rows):
+                columns = [list(column) for column in zip(*part, strict=True)] or [[] for _ in names]
+                yield table, dict(zip(names, columns, strict=True))
     except (sqlite3.Error, UnicodeDecodeError) as error:  # the second where its message is damaged, too
         raise DataError(f"{content.name} is not a readable SQLite database: {error}.") from error
 
@@ -73,16 +83,16 @@ def _names(connection: sqlite3.Connection, table: str) -> list[str]:
     return [column[1] for column in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
 
 
-def rows_of_query(query: str, connection: Any) -> tuple[list[str], list[Any]] | None:
-    """(names, rows) as the database has them; None of a connection that gives typed columns, as ADBC and DuckDB do.
+def rows_of_query(query: str, connection: Any, n_rows: int | None = None) -> RowParts | None:
+    """(names, rows) as the database has them, n_rows rows at a time; None for n_rows fetches all at once.
 
-    In one column of SQLite and others 1 and "1" may stand side by side: a frame would make them one text.
+    None of a connection that gives typed columns, as ADBC and DuckDB do. In one column of SQLite and others 1 and "1"
+    may stand side by side: a frame would make them one text.
     """
     if hasattr(connection, "exec_driver_sql"):  # of SQLAlchemy
-        return _rows(lambda: connection.exec_driver_sql(query).cursor)
+        return _rows(lambda: connection.exec_driver_sql(query).cursor, n_rows)
     if hasattr(connection, "dialect") and hasattr(connection, "connect"):  # an engine of SQLAlchemy
-        with connection.connect() as opened:
-            return rows_of_query(query, opened)
+        return _rows_of_engine(query, connection, n_rows)
     if not hasattr(connection, "cursor") or _is_typed(connection):
         return None
 
@@ -91,7 +101,14 @@ def rows_of_query(query: str, connection: Any) -> tuple[list[str], list[Any]] | 
         cursor.execute(query)
         return cursor
 
-    return _rows(executed)
+    return _rows(executed, n_rows)
+
+
+def _rows_of_engine(query: str, engine: Any, n_rows: int | None) -> RowParts:
+    with engine.connect() as opened:
+        parts = rows_of_query(query, opened, n_rows)
+        assert parts is not None, "a connection of an engine is SQLAlchemy's"
+        yield from parts
 
 
 def _is_typed(connection: Any) -> bool:
@@ -99,13 +116,26 @@ def _is_typed(connection: Any) -> bool:
     return any(hasattr(connection, name) for name in ("fetch_arrow_table", "fetch_record_batch", "adbc_get_info"))
 
 
-def _rows(executed: Callable[[], Any]) -> tuple[list[str], list[Any]]:
+def _rows(executed: Callable[[], Any], n_rows: int | None) -> RowParts:
     try:
         cursor = executed()
-        rows = cursor.fetchall()
+        names = [str(column[0]) for column in cursor.description or ()]
+        for rows in _fetched(cursor, n_rows):
+            yield names, rows
     except Exception as error:  # each driver has error types of its own
         raise DataError(f"the result of the query cannot be read: {error}") from error
-    return [str(column[0]) for column in cursor.description or ()], rows
+
+
+def _fetched(cursor: Any, n_rows: int | None) -> Iterator[list[Any]]:
+    """The rows of a query, n_rows at a time; once none, if there are none."""
+    if n_rows is None:
+        yield cursor.fetchall()
+        return
+    rows = cursor.fetchmany(n_rows)
+    while True:
+        yield rows
+        if not (rows := cursor.fetchmany(n_rows)):
+            return
 
 
 def _quoted(name: str) -> str:

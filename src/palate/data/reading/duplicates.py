@@ -67,11 +67,20 @@ def join_duplicates(
 ) -> tuple[Columns, int, int]:
     """(columns with one row per pair, number of rows dropped, number of pairs with differing values), in row order.
 
-    With "keep" the columns stay as they are.
+    With "keep" the columns stay as they are. Raises DataError with "error" if a pair is repeated.
     """
+    sizes = len(vocabularies[0]), len(vocabularies[1])
+    found = join_pairs(columns, policy, sizes)
+    if policy == "error" and found[1]:
+        user, item = first_repeated(columns, sizes)
+        raise repeated(vocabularies[0].labels[user], vocabularies[1].labels[item], found[1])
+    return found
+
+
+def join_pairs(columns: Columns, policy: Duplicates, sizes: tuple[int, int]) -> tuple[Columns, int, int]:
+    """As join_duplicates, for any codes below the sizes; "error" keeps the last row of each pair."""
     if policy == "keep":
         return columns, 0, 0
-    sizes = len(vocabularies[0]), len(vocabularies[1])
     keys = _keys(columns, *sizes)
     keys.sort()  # in place, and made again if needed: most sources repeat no pair, and new memory costs time
     if not (keys[1:] == keys[:-1]).any():
@@ -83,14 +92,26 @@ def join_duplicates(
         columns = _summed(columns, order, starts, last)
     values = columns.values[order]
     differing = np.maximum.reduceat(values, starts) != np.minimum.reduceat(values, starts)
-    n_dropped = len(order) - len(starts)
-    if policy == "error":
-        _raise_duplicate(columns, order, starts, n_dropped, vocabularies)
     if policy == "mean":
         columns = _averaged(columns, order, starts, last)
     kept = np.sort(last)
     parts: list[Any] = [None if column is None else column[kept] for column in columns]
-    return Columns(*parts), n_dropped, int(differing.sum())
+    return Columns(*parts), len(order) - len(starts), int(differing.sum())
+
+
+def first_repeated(columns: Columns, sizes: tuple[int, int]) -> tuple[int, int]:
+    """The codes of the first user and item, by their codes, of which there are several rows."""
+    order, starts = _grouped(_keys(columns, *sizes), columns.times)
+    first = order[starts[np.argmax(np.diff(starts, append=len(order)) > 1)]]
+    return int(columns.users[first]), int(columns.items[first])
+
+
+def repeated(user: Any, item: Any, n: int) -> DataError:
+    """The error for n rows that repeat a pair, such as this one."""
+    return DataError(
+        f"user {plain_label(user)!r} has rated item {plain_label(item)!r} more than once, and {n:,} rows in all repeat "
+        'a (user, item) pair. Pass duplicates="last" to keep the latest of each, or duplicates="mean" to average them.'
+    )
 
 
 def _keys(columns: Columns, n_users: int, n_items: int) -> NDArray[Any]:
@@ -112,20 +133,6 @@ def _grouped(keys: NDArray[Any], times: NDArray[np.int64] | None) -> tuple[Rows,
     by = (keys[rows],) if times is None else (times[rows], keys[rows])
     order[repeated] = rows[np.lexsort(by)]
     return order, starts
-
-
-def _raise_duplicate(
-    columns: Columns, order: Rows, starts: Rows, n: int, vocabularies: tuple[Vocabulary, Vocabulary]
-) -> None:
-    """Raise DataError that names the first repeated pair."""
-    sizes = np.diff(starts, append=len(order))
-    first = order[starts[np.argmax(sizes > 1)]]
-    user = plain_label(vocabularies[0].labels[columns.users[first]])
-    item = plain_label(vocabularies[1].labels[columns.items[first]])
-    raise DataError(
-        f"user {user!r} has rated item {item!r} more than once, and {n:,} rows in all repeat a (user, item) pair. "
-        'Pass duplicates="last" to keep the latest of each, or duplicates="mean" to average them.'
-    )
 
 
 def _summed(columns: Columns, order: Rows, starts: Rows, last: Rows) -> Columns:

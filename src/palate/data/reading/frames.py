@@ -83,9 +83,9 @@ def _of_any(source: Any, fits: Fits | None) -> Table | None:
     if hasattr(source, "read"):
         return _of_open_file(source, fits)
     if isinstance(source, Mapping):
-        return _of_columns(dict(source), "the mapping")
+        return of_columns(dict(source), "the mapping")
     if isinstance(source, tuple):
-        return _of_columns(dict(enumerate(source)), "the tuple", named=False)
+        return of_columns(dict(enumerate(source)), "the tuple", named=False)
     if isinstance(source, np.ndarray):
         return _of_array(source)
     if isinstance(source, list) and _are_rows(source):
@@ -98,16 +98,21 @@ def _of_any(source: Any, fits: Fits | None) -> Table | None:
 def _of_query(query: Any, connection: Any) -> Table:
     import polars as pl
 
-    if not isinstance(query, str):
-        raise OptionError(f"with connection=, give an SQL query as text, not {type(query).__name__}.")
-    if (rows := rows_of_query(query, connection)) is not None:
-        names, values = rows
+    check_query(query)
+    if (parts := rows_of_query(query, connection)) is not None:
+        ((names, values),) = parts
         columns = {at: [row[at] for row in values] for at in range(len(names))}
-        return _of_columns(columns, "the query", names=names)
+        return of_columns(columns, "the query", names=names)
     try:
-        return _of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
+        return of_polars(pl.read_database(query, connection, infer_schema_length=None), "the query")
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"the result of the query cannot be read: {error}") from error
+
+
+def check_query(query: Any) -> None:
+    """Raise OptionError if this is no text."""
+    if not isinstance(query, str):
+        raise OptionError(f"with connection=, give an SQL query as text, not {type(query).__name__}.")
 
 
 def _check_no_query(source: str | Path) -> None:
@@ -133,23 +138,28 @@ def _of_open_file(source: Any, fits: Fits | None) -> Table | None:
 def _of_file(source: Any, fits: Fits | None) -> Table | None:
     """The table in a file, by its first bytes and its name; None if it is text."""
     with opened_content(source, fits) as content:
-        suffix = _suffix(content.name)
-        kind = next((kind for magic, kind in MAGIC.items() if content.head.startswith(magic)), COLUMN_FILES.get(suffix))
+        suffix, kind = _suffix(content.name), kind_of(content)
         path = source if isinstance(source, (str, Path)) and not content.how and content.member is None else None
         if kind in ("parquet", "ipc", "ipc stream"):
             return replace(_of_columnar(content, kind, path), how=content.how)
         if kind == "sqlite":
             member, columns = sqlite_columns(content, path, fits)
-            return replace(_of_columns(columns, content.name), how=content.how | {"member": f"table {member}"})
+            return replace(of_columns(columns, content.name), how=content.how | {"member": f"table {member}"})
         if begins_like_xml(content.head):
             return replace(_of_xml(content), how=content.how)
         return _of_json(json_records(content, suffix), content) if is_json(content.head, suffix) else None
 
 
+def kind_of(content: Content) -> str | None:
+    """The kind of a file with columns, by its first bytes and its name; None for another."""
+    of_head = next((kind for magic, kind in MAGIC.items() if content.head.startswith(magic)), None)
+    return of_head or COLUMN_FILES.get(_suffix(content.name))
+
+
 def _of_xml(content: Content) -> Table:
     records = xml_records(content.whole(), content.name)
     names = dict.fromkeys(key for record in records for key in record)
-    return _of_columns({name: [record.get(name) for record in records] for name in names}, content.name)
+    return of_columns({name: [record.get(name) for record in records] for name in names}, content.name)
 
 
 def _suffix(name: str) -> str:
@@ -169,10 +179,11 @@ def _of_columnar(content: Content, kind: str, path: Any) -> Table:
         frame = readers[kind](path if path and kind == "parquet" else io.BytesIO(content.whole()))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{content.name} is not a readable {kind} file: {error}") from error
-    return _of_polars(frame, content.name)
+    return of_polars(frame, content.name)
 
 
-def _of_polars(frame: pl.DataFrame, source: str) -> Table:
+def of_polars(frame: pl.DataFrame, source: str) -> Table:
+    """A polars frame as a Table."""
     return Table(source, frame.columns, frame.to_series, frame.to_series, height=frame.height)
 
 
@@ -237,7 +248,8 @@ def _are_rows(rows: list[Any]) -> bool:
     return len(widths) == 1 and widths.pop() >= 2
 
 
-def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True, names: list[str] | None = None) -> Table:
+def of_columns(columns: dict[Any, Any], source: str, *, named: bool = True, names: list[str] | None = None) -> Table:
+    """Columns of any kind, by name or position, as a Table."""
     values = [column if hasattr(column, "__len__") else list(column) for column in columns.values()]
     own_names = list(columns) if named and not names and all(type(name) is int for name in columns) else None
     names = names or [str(name) if named else f"column_{name + 1}" for name in columns]
@@ -266,7 +278,7 @@ def _of_columns(columns: dict[Any, Any], source: str, *, named: bool = True, nam
 
 def _of_array(array: NDArray[Any]) -> Table:
     if array.dtype.names:
-        return _of_columns({name: array[name] for name in array.dtype.names}, "the array")
+        return of_columns({name: array[name] for name in array.dtype.names}, "the array")
     if array.ndim != 2 or array.shape[1] < 2:
         raise DataError(
             f"the array has shape {array.shape}: ratings have shape (n, 3): user, item, rating; implicit also (n, 2)."
@@ -313,7 +325,7 @@ def _of_sparse(matrix: Any) -> Table:
     if len(entries.shape) != 2:
         raise DataError(f"the sparse matrix has shape {entries.shape}: give one of users x items.")
     columns = {"user": entries.coords[0], "item": entries.coords[1], "rating": entries.data}
-    return _of_columns(columns, "the sparse matrix")
+    return of_columns(columns, "the sparse matrix")
 
 
 def _of_json(found: JsonRecords, content: Content) -> Table:

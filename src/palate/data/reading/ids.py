@@ -78,32 +78,58 @@ def without_words(ids: pl.Series, *, everywhere: bool) -> pl.Series:
     return ids.set(none.fill_null(False), None) if none.any() else ids
 
 
+def have_point_zero(ids: pl.Series) -> bool:
+    """True for texts that are all such as "17850.0": integers that were floats when they were written."""
+    import polars as pl
+
+    return ids.dtype == pl.String and ids.null_count() < len(ids) and bool(ids.str.contains(POINT_ZERO).all())
+
+
 def without_point_zero(ids: pl.Series) -> pl.Series:
-    """Texts such as "17850.0" as "17850" if all are so: integers that were floats when they were written."""
-    import polars as pl
-
-    if ids.dtype != pl.String or ids.null_count() == len(ids) or not ids.str.contains(POINT_ZERO).all():
-        return ids
-    return ids.str.strip_suffix(".0")
+    """Texts such as "17850.0" as "17850" if all are so."""
+    return ids.str.strip_suffix(".0") if have_point_zero(ids) else ids
 
 
-def as_meant(ids: pl.Series) -> tuple[pl.Series, str]:
-    """Ids of a text file without what stands around them: blanks, and quotes if all have some; and what was taken off.
+def quotes_around(ids: pl.Series) -> tuple[str, ...]:
+    """The forms of quotes that stand around all ids of a text file, but for blanks."""
+    stripped = ids.str.strip_chars()
+    if not stripped.drop_nulls().str.contains("^['\"“=]").all():
+        return ()
+    return tuple(form for form in WRAPPED if stripped.str.extract(form, 1).null_count() == ids.null_count() < len(ids))
 
-    Raises LabelTypeError for ids that a spreadsheet has rounded: 7.65612E+16.
-    """
-    import polars as pl
 
-    if ids.dtype != pl.String:
-        return ids, ""
+def bare(ids: pl.Series, quotes: tuple[str, ...]) -> pl.Series:
+    """Ids without the blanks and the first form of quotes around them."""
+    stripped = ids.str.strip_chars()
+    return stripped.str.extract(quotes[0], 1) if quotes else stripped
+
+
+def how_bare(quotes: tuple[str, ...], *, is_changed: bool) -> str:
+    """What was taken off ids, in words."""
+    if quotes:
+        return "without the quotes around them"
+    return "without the blanks around them" if is_changed else ""
+
+
+def check_not_rounded(ids: pl.Series) -> None:
+    """Raise LabelTypeError for ids that a spreadsheet has rounded: 7.65612E+16."""
     if len(rounded := ids.filter(ids.str.contains(ROUNDED).fill_null(False))):
         raise LabelTypeError(
             f"ids such as {rounded[0]!r} were rounded by a spreadsheet, and ids that differed may be one by now. Take "
             "the file as it was before, or write the column as text."
         )
-    stripped = ids.str.strip_chars()
-    for form in WRAPPED if stripped.drop_nulls().str.contains("^['\"“=]").all() else ():
-        bare = stripped.str.extract(form, 1)
-        if bare.null_count() == ids.null_count() < len(ids):
-            return bare, "without the quotes around them"
-    return stripped, "" if (stripped == ids).all() else "without the blanks around them"
+
+
+def as_meant(ids: pl.Series) -> tuple[pl.Series, str]:
+    """Ids of a text file without what stands around them: blanks, and quotes if all have some; and what was taken off.
+
+    Raises LabelTypeError for ids that a spreadsheet has rounded.
+    """
+    import polars as pl
+
+    if ids.dtype != pl.String:
+        return ids, ""
+    check_not_rounded(ids)
+    quotes = quotes_around(ids)
+    made = bare(ids, quotes)
+    return made, how_bare(quotes, is_changed=not (made == ids).all())

@@ -7,37 +7,13 @@ error that names it, or is left out and counted.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from palate.data.native import polars_errors_in_words
-from palate.data.ratings import KINDS, Kind, Ratings, Unrated
-from palate.data.reading.cleaning import (
-    BadRows,
-    asked_of,
-)
-from palate.data.reading.collecting import Collector
-from palate.data.reading.columns import fields_of_kind
-from palate.data.reading.duplicates import DUPLICATES, Duplicates
-from palate.data.reading.events import Event, check_event
-from palate.data.reading.fitting import fits_ratings
-from palate.data.reading.frames import table_of
+from palate.data.ratings import Kind, Ratings, Unrated
+from palate.data.reading.driving import Reading, collect
+from palate.data.reading.duplicates import Duplicates
+from palate.data.reading.events import Event
 from palate.data.reading.numbers import Decimal
-from palate.data.reading.parsing import TextFile
-from palate.data.reading.personal import (
-    person_of,
-    sample_table,
-    settle_header,
-)
-from palate.data.reading.selecting import Selection, check_where
-from palate.data.reading.tables import UNRATED
-from palate.data.reading.textfiles import name_of, open_bytes, utf8_chunks
-from palate.data.reading.wide import check_wide
-from palate.data.reading.wide_looks import check_not_wide, check_sample_not_wide
-from palate.options import check_choice
-
-if TYPE_CHECKING:
-    pass
 
 OnBadRows = Literal["raise", "report"]
 
@@ -158,47 +134,8 @@ def read(
         >>> palate.read({"user": ["ann", "bob", "ann"], "item": ["tea", "tea", "tea"]}, kind="implicit").weights
         array([1., 2.], dtype=float32)
     """
-    check_choice("kind", kind, KINDS)
-    check_choice("on_bad_rows", on_bad_rows, ("raise", "report"))
-    policy = DUPLICATES[kind][0] if duplicates is None else duplicates
-    check_choice("duplicates", policy, DUPLICATES[kind])
-    check_choice("unrated", unrated, UNRATED)
-    given = {"user": user, "item": item, "rating": rating, "time": time, "weight": weight}
-    fields_of_kind(given, kind)  # raises if two options name the counts
-    check_wide(wide, blank, rows, source)
-    check_event(event, kind)
-    check_where(where, wide)
-    asked = asked_of(missing, decimal, time_format, time)
-    blank = False if wide and blank is None and asked.missing else blank
-    with polars_errors_in_words("the source"):
-        fits = partial(fits_ratings, given=given, kind=kind)
-        table = table_of(source, connection, fits)
-        collector = Collector(
-            name_of(source) if table is None else table.source, BadRows(on_bad_rows == "raise"), kind, asked, event
-        )
-        collector.selection = None if where is None else Selection(where)
-        if table is None:
-            with open_bytes(source, fits) as stream:
-                chunks = utf8_chunks(stream, encoding, collector.source)
-                min_columns = 3 if kind == "explicit" and not wide else 2
-                text = TextFile(chunks, collector.source, separator, header, given=given, min_columns=min_columns)
-                if header is None and not wide:
-                    settle_header(text)
-                if wide:
-                    collector.add_wide(collector.whole(text), given, blank, rows)
-                elif person := person_of(sample_table(text), given, kind):
-                    collector.add_person(collector.whole(text), person, given, may_repeat=duplicates is not None)
-                else:
-                    if wide is None and not text.dialect.header:
-                        check_sample_not_wide(text.sample, given, kind, collector.source)
-                    collector.add_text(text, given)
-        elif wide:
-            collector.add_wide(table, given, blank, rows)
-        elif person := person_of(table, given, kind):
-            collector.add_person(table, person, given, may_repeat=duplicates is not None)
-        else:
-            if wide is None:
-                check_not_wide(table, given, kind)
-            collector.add_table(table, given)
+    reading = Reading.of(source, {name: value for name, value in locals().items() if name != "source"})
+    collector = reading.collector()
+    collect(collector, source, reading)
     items = collector.item_table if items is None else items
-    return collector.ratings(policy, users=users, items=items, unrated=unrated)
+    return collector.ratings(reading.policy, users=users, items=items, unrated=unrated)

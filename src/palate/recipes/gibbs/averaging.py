@@ -7,11 +7,12 @@ user noise. `Average.trained` makes the result of the fit of them. `Probe` tells
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.blocks.scratch import Scratch
 from palate.data.ratings import Ratings
 from palate.data.rows import take_rows, total_weights
 from palate.kernels import release_memory
@@ -31,6 +32,8 @@ from palate.recipes.monitor import Monitor
 class Average:
     """The mean over the draws of a chain so far, and the draws that a model keeps."""
 
+    STATE: ClassVar = ("_distiller", "_samples", "_valid_sum", "_probe")
+
     def __init__(
         self, chain: Chain, ratings: Ratings, monitor: Monitor, rank: int, n_samples: int, n_draws: int = 0
     ) -> None:
@@ -38,7 +41,7 @@ class Average:
         self._monitor = monitor
         self._ratings, self._limits = ratings, ratings.range
         self._distiller = Distiller(rank, chain.n_threads)
-        self._samples = Thinned(n_samples, n_draws)
+        self._samples = Thinned(n_samples, n_draws, Scratch.of(ratings))
         self._valid_sum: Doubles | None = None if monitor.valid is None else np.zeros(len(monitor.valid))
         self._probe = Probe(ratings, chain.seed)
 
@@ -149,6 +152,7 @@ class Probe:
     would not be worth it.
     """
 
+    STATE: ClassVar = ("_sum", "_sums", "_train_errors")
     SIZE = 2048  # pairs
     MIN_DRAWS = 80
     TOLERANCE = 1.5e-3
@@ -156,8 +160,10 @@ class Probe:
 
     def __init__(self, ratings: Ratings, seed: int) -> None:
         rng = np.random.Generator(np.random.Philox([seed, 1]))
-        self.user_codes = rng.choice(ratings.user_codes, self.SIZE)
-        self.item_codes = rng.choice(ratings.item_codes, self.SIZE)
+        rows = ratings.by_user()  # not as they came: the order of different users' ratings must not matter
+        owners, chosen = rng.integers(0, len(rows.indices), self.SIZE), rng.integers(0, len(rows.indices), self.SIZE)
+        self.user_codes = (np.searchsorted(rows.indptr, owners, side="right") - 1).astype(np.int32)
+        self.item_codes = rows.indices[chosen]
         self._sum = np.zeros(self.SIZE)
         self._sums: dict[int, Doubles] = {}  # by number of draws
         self._train_errors: list[float] = []

@@ -23,17 +23,20 @@ of a user's n ratings with weights w, g_u ~ Gamma((A + n) / 2, rate = (A + alpha
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows
+from palate.data.rows import CompressedRows, row_codes, rows_between
 from palate.kernels import predict_pairs, solve_rows
 from palate.kernels.threads import thread_pool
 from palate.models.factors import Doubles, Floats
 from palate.models.side_information import SideInfo
 from palate.recipes.base import n_weighted
+from palate.recipes.gibbs.by_feature import ByFeature
 from palate.recipes.gibbs.sides import RELAXATION, Side
 from palate.recipes.gibbs.targets import Targets
 
@@ -47,9 +50,11 @@ SIDES_AT_ONCE = 50_000, 100_000  # least ratings and most rows with which two th
 class Chain:
     """The state of the Gibbs sampler. Its targets are standardised ratings, or the latent scores of ordinal ones.
 
-    side_infos: for "user" and "item", the features and the matrix F of all rows, or None. time: draw effects of time.
+    side_infos: for "user" and "item", the features and F, as Side takes it, or None. time: draw effects of time.
     ordinal: ratings are ordered steps, not numbers. user_noise: each user's ratings have a precision of their own.
     """
+
+    STATE: ClassVar = ("targets", "users", "items", "noise", "user_means", "alpha", "errors", "rng")
 
     def __init__(
         self,
@@ -57,7 +62,7 @@ class Chain:
         n_factors: int,
         seed: int,
         n_threads: int,
-        side_infos: dict[str, tuple[SideInfo, CompressedRows] | None] | None = None,
+        side_infos: Mapping[str, tuple[SideInfo, CompressedRows | ByFeature] | None] | None = None,
         *,
         time: bool = False,
         ordinal: bool = False,
@@ -199,8 +204,11 @@ def _n_weighted_by_row(rows: CompressedRows) -> NDArray[np.int64]:
     """The number of ratings with a weight above 0 of each row, (n_rows,)."""
     if rows.weights is None:
         return rows.counts
-    owners = np.repeat(np.arange(rows.n_rows), rows.counts)
-    return np.bincount(owners[rows.weights > 0], minlength=rows.n_rows)
+    counts = np.zeros(rows.n_rows, np.int64)
+    for block, entries in zip(rows.plan.blocks, rows.plan.entries, strict=True):
+        owners = row_codes(rows_between(rows, block))
+        counts[block] = np.bincount(owners[rows.weights[entries] > 0], minlength=len(counts[block]))
+    return counts
 
 
 class UserNoise:
@@ -208,6 +216,8 @@ class UserNoise:
 
     counts: the number of ratings of each user, (n_users,).
     """
+
+    STATE: ClassVar = ("precisions", "_variances", "_n_kept", "_is_drawn")
 
     def __init__(self, counts: NDArray[np.int64]) -> None:
         self._counts = counts

@@ -11,7 +11,7 @@ Normal(0, 10^2), the logarithm of each gap between neighbouring cuts Normal(0, 3
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class CutPoints:
     counts: (K,) number of ratings of each step, or the sum of their weights. variance: an estimate of the variance of
     the scores. The cuts start at the quantiles of Normal(0, 1 + variance) that give each step its share.
     """
+
+    STATE: ClassVar = ("cuts", "_mode", "accepted", "proposed")
 
     def __init__(self, counts: NDArray[Any], variance: float = 0.0) -> None:
         counts = np.maximum(counts, MIN_SHARE * np.sum(counts))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,10 +47,21 @@ class _Sum:
 class Distiller:
     """A running mean of P_s Q_s^T + b_s + c_s over draws, as factors of at most `rank` columns."""
 
+    STATE: ClassVar = ("kept",)
+
     def __init__(self, rank: int, n_threads: int = 0) -> None:
         self.rank = rank
         self._n_threads = n_threads
         self._sum = _Sum()  # replaced as a whole, so that Ctrl-C leaves the old or the new one
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """The draws so far as plain values: stacks, sums of biases, number of draws."""
+        return self._sum.stacks, self._sum.biases, self._sum.count
+
+    @kept.setter
+    def kept(self, values: tuple[Any, ...]) -> None:
+        self._sum = _Sum(*values)
 
     @property
     def count(self) -> int:

@@ -38,7 +38,7 @@ def own_levels(posterior: Posterior, by_user: CompressedRows, attributes: Compre
         above = items[s] - posterior.items.cold_start.means(s, attributes, items.shape[1])
         partners = users[s].copy()
         partners[:, -1] = 1
-        sums = multiply_rows(by_user.indptr, by_user.indices, np.ones_like(by_user.values), above, n_threads=1)
+        sums = multiply_rows(by_user.indptr, by_user.indices, None, above, n_threads=1)
         totals += np.einsum("uk,uk->u", partners, sums, dtype=np.float64) / len(draws)
         excesses += predict_pairs(partners, above, pairs.rows, pairs.raters, n_threads=1) / len(draws)
     mean = totals.sum() / counts.sum()

@@ -11,15 +11,15 @@ iterations, needs no tolerance, and mixes as well (docs/decisions.md).
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from palate.data.rows import CompressedRows, columns_from, rows_where, transpose_rows
+from palate.data.rows import CompressedRows
 from palate.kernels import draw_link, gram
 from palate.models.factors import Doubles, Floats
 from palate.models.side_information import SideInfo
+from palate.recipes.gibbs.by_feature import ByFeature
 from palate.recipes.gibbs.thinning import ColdStartRows, SideDraw
 
 RELAXATION = 0.7  # a of overrelaxed draws (chain.py)
@@ -29,15 +29,17 @@ WARM_UP_PRECISION, WARM_UP_BIAS_PRECISION = 30.0, 5.0  # biases vary more than f
 class Side:
     """The state of one side: its vectors (n, k), the mean m (k,) and precision Lambda (k, k) of their prior, the link.
 
-    rows: the ratings of each row; start: the vectors to start from; side_info: the features and the matrix F of all
-    rows, or None; seed, stream: of the side's random numbers.
+    rows: the ratings of each row; start: the vectors to start from; side_info: the features and F, the matrix of all
+    rows or as ByFeature has it, or None; seed, stream: of the side's random numbers.
     """
+
+    STATE: ClassVar = ("vectors", "mean", "precision", "link", "_rng")
 
     def __init__(
         self,
         rows: CompressedRows,
         start: Floats,
-        side_info: tuple[SideInfo, CompressedRows] | None,
+        side_info: tuple[SideInfo, CompressedRows | ByFeature] | None,
         seed: int,
         stream: int,
     ) -> None:
@@ -53,8 +55,10 @@ class Side:
         self.attributes: CompressedRows | None = None  # of all rows, without the history
         if side_info is not None:
             info, features = side_info
-            self.link = Link(info, rows_where(features, self.rated), k)  # unrated rows have no part in it
-            self.attributes = None if info.n_features == info.n_history else columns_from(features, info.n_history)
+            if not isinstance(features, ByFeature):
+                features = ByFeature.of_matrix(info, features, self.rated)
+            self.link = Link(info, features, rows.n_rows, k)
+            self.attributes = features.attributes
 
     @property
     def row_means(self) -> Floats:
@@ -101,19 +105,15 @@ class Side:
 class Link:
     """The state of one side's link: beta (n_features, k), the precisions l (n_groups,), and shift = F beta (n, k)."""
 
-    def __init__(self, info: SideInfo, features: CompressedRows, k: int) -> None:
+    STATE: ClassVar = ("precisions", "beta", "shift", "is_drawn", "_products")
+
+    def __init__(self, info: SideInfo, features: ByFeature, n_rows: int, k: int) -> None:
         self.info = info
-        self._by_feature = transpose_rows(features, info.n_features)
-        self._row_values: Floats | None = (
-            None  # with history alone, all entries of a row of F are equal: one value each
-        )
-        if info.attributes is None:
-            self._row_values = _first_values(features)
-            self._by_feature = replace(self._by_feature, values=self._row_values[:0])
+        self._by_feature, self._row_values = features.rows, features.row_values
         self._group_sizes = np.bincount(info.groups)
         self.precisions = np.ones(len(self._group_sizes))
         self.beta = np.zeros((info.n_features, k), np.float32)
-        self.shift = np.zeros((features.n_rows, k), np.float32)
+        self.shift = np.zeros((n_rows, k), np.float32)
         self.is_drawn = False  # until then beta is no draw, and has no part in Lambda's
         self._products = np.zeros((len(self._group_sizes), k, k))  # sum of beta_f beta_f^T over each group's features
 
@@ -162,13 +162,6 @@ class Link:
             **options,
         )
         np.subtract(centered, residuals, out=self.shift)
-
-
-def _first_values(rows: CompressedRows) -> Floats:
-    """The value of the first entry of each row, (n_rows,); 0 for empty rows."""
-    first, filled = np.zeros(rows.n_rows, np.float32), rows.counts > 0
-    first[filled] = rows.values[rows.indptr[:-1][filled]]
-    return first
 
 
 def draw_normal_wishart(

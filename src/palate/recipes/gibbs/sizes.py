@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from palate.data.plan import count_codes
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows
 from palate.models.side_information import SideInfo
@@ -76,5 +77,5 @@ def history_of(rows: CompressedRows, n_others: int) -> SideInfo:
     """The history of one side: which rows of the other side have enough ratings for a column."""
     if n_others <= FEW_ROWS:
         return SideInfo(n_others)
-    seen = np.bincount(rows.indices, minlength=n_others) >= MIN_SEEN
+    seen = count_codes(rows.indices, n_others) >= MIN_SEEN
     return SideInfo(0).with_columns(seen) if seen.any() else SideInfo(0)

@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.plan import distinct_values
 from palate.data.ratings import Ratings
+from palate.data.rows import row_codes, rows_between
 from palate.kernels import predict_pairs
 from palate.models.factors import Codes, Doubles
 from palate.models.ordinal import MAX_STEPS, OrderedSteps
@@ -30,21 +32,24 @@ MIN_DEVIATION = 1e-3  # of the range of ratings
 
 def with_steps(trained: Trained, ratings: Ratings) -> Trained:
     """The result of a fit with the distribution over the steps of the scale; as it is, if the scale has none."""
-    values = np.unique(ratings.values)
+    values = distinct_values(ratings.values, MAX_STEPS)
     if not 2 <= len(values) <= MAX_STEPS:
         return trained
-    steps = trained.factors.steps
+    steps, timed = trained.factors.steps, trained.effects is not None
     if steps is None:
-        steps = _fitted_steps(trained, _Sample.of(ratings, values, N_FOR_CUTS), values.astype(np.float64))
+        steps = _fitted_steps(trained, _Sample.of(ratings, values, N_FOR_CUTS, timed=timed), values.astype(np.float64))
     distribution = StepDistribution(steps)
-    sample = _Sample.of(ratings, values, N_FOR_TAILS)
+    sample = _Sample.of(ratings, values, N_FOR_TAILS, timed=timed)
     tails = central_tails(distribution.probabilities(*_forecast(trained, sample)), sample.counts)
     return replace(trained, step_distribution=StepDistribution(steps, tails))
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """Some training ratings, (n,): their pairs, times and steps, how many ratings each stands for, and its number."""
+    """Some training ratings, (n,): their pairs, times and steps, how many ratings each stands for, and its number.
+
+    They stand in the order of ratings.by_user(). times: None without effects of time.
+    """
 
     user_codes: Codes
     item_codes: Codes
@@ -54,25 +59,45 @@ class _Sample:
     numbers: NDArray[np.uint32]
 
     @classmethod
-    def of(cls, ratings: Ratings, values: NDArray[np.float32], size: int) -> _Sample:
+    def of(cls, ratings: Ratings, values: NDArray[np.float32], size: int, *, timed: bool = False) -> _Sample:
         """At most `size` ratings: of each step as many, so that rare steps are in it too.
 
         A rating is chosen by the number of its pair, so that the order of the ratings does not matter.
         """
-        numbers = _numbers_of(ratings.user_codes, ratings.item_codes)
-        positions, counts = [], []
-        for value in values:
-            found = np.flatnonzero(ratings.values == value)
-            picked, limit = found, size // len(values)
-            if len(found) > limit:
-                picked = found[np.argpartition(numbers[found], limit)[:limit]]
-            weights = np.ones(len(picked)) if ratings.weights is None else ratings.weights[picked].astype(np.float64)
-            total = len(found) if ratings.weights is None else ratings.weights[found].sum(dtype=np.float64)
-            positions.append(picked)
-            counts.append(weights * (total / weights.sum()))
-        at, steps = np.concatenate(positions), np.repeat(np.arange(len(values)), [len(one) for one in positions])
-        times = None if ratings.times is None else ratings.times[at]
-        return cls(ratings.user_codes[at], ratings.item_codes[at], times, steps, np.concatenate(counts), numbers[at])
+        rows = ratings.by_user()
+        picked = [_Smallest(size // len(values)) for _ in values]
+        totals = np.zeros(len(values))
+        for block, entries in zip(rows.plan.blocks, rows.plan.entries, strict=True):
+            some = rows_between(rows, block)
+            numbers = _numbers_of(np.int32(block.start) + row_codes(some), some.indices)
+            steps = np.searchsorted(values, some.values)
+            totals += np.bincount(steps, some.weights, len(values))
+            for step, smallest in enumerate(picked):
+                here = np.flatnonzero(steps == step)
+                smallest.add(numbers[here], here + entries.start)
+        at = np.concatenate([smallest.positions for smallest in picked])
+        steps = np.repeat(np.arange(len(values)), [len(smallest.positions) for smallest in picked])
+        weights = np.ones(len(at)) if rows.weights is None else rows.weights[at].astype(np.float64)
+        counts = weights * (totals / np.bincount(steps, weights))[steps]
+        users = (np.searchsorted(rows.indptr, at, side="right") - 1).astype(np.int32)
+        times = None
+        if timed and ratings.times is not None:
+            times = ratings.times[np.argsort(ratings.user_codes, kind="stable")[at]]
+        return cls(users, rows.indices[at], times, steps, counts, _numbers_of(users, rows.indices[at]))
+
+
+class _Smallest:
+    """The positions with the smallest numbers, at most `limit`, rising; of equal numbers, the first positions."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._numbers, self.positions = np.empty(0, np.uint32), np.empty(0, np.intp)
+
+    def add(self, numbers: NDArray[np.uint32], positions: NDArray[np.intp]) -> None:
+        """Add candidates, (n,) each, whose positions rise and lie beyond those before."""
+        numbers, positions = np.append(self._numbers, numbers), np.append(self.positions, positions)
+        kept = np.sort(np.argsort(numbers, kind="stable")[: self._limit])
+        self._numbers, self.positions = numbers[kept], positions[kept]
 
 
 def _numbers_of(user_codes: Codes, item_codes: Codes) -> NDArray[np.uint32]:

@@ -9,18 +9,19 @@ points between the steps (`cutpoints.py`).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from palate.data.plan import distinct_values
 from palate.data.ratings import Ratings
-from palate.data.rows import CompressedRows, row_codes, weighted_deviation
+from palate.data.rows import CompressedRows, mean_and_deviation, row_codes
 from palate.errors import DataError
 from palate.kernels import draw_truncated, expect_truncated, predict_pairs
 from palate.kernels.threads import thread_pool
 from palate.models.factors import Floats
 from palate.models.ordinal import MAX_STEPS, OrderedSteps
-from palate.recipes.base import center_and_scale, compress_both
+from palate.recipes.base import center_and_scale
 from palate.recipes.gibbs.cutpoints import CutPoints
 from palate.recipes.gibbs.time_effects import TimeEffectsSampler
 
@@ -36,23 +37,30 @@ MAX_ERRORS = 65_536  # ratings by which the training error of ordinal ratings is
 class Targets:
     """The targets of all ratings, as values of the rows of both sides."""
 
+    STATE: ClassVar = ("_ordinal", "time_effects", "_before_time")
+
     def __init__(self, ratings: Ratings, seed: int, n_threads: int, *, time: bool, ordinal: bool) -> None:
-        compress_both(ratings)
         self._rows = {"user": ratings.by_user(), "item": ratings.by_item()}
         self.center, self.scale = (0.0, 1.0) if ordinal else center_and_scale(ratings)
         self._center_and_scale = self.center, self.scale  # of the values of the rows
         self._seed, self._n_threads = seed, n_threads
         self._ordinal = _OrdinalTargets(self._rows["user"]) if ordinal else None
         self.time_effects = TimeEffectsSampler(ratings, self.scale, seed) if time else None
+        self._before_time = np.zeros(0, np.float32)  # of plain ratings: they stay as they are
         if self._ordinal is None and self.time_effects is None:
             return
-        by_user = np.argsort(ratings.user_codes, kind="stable")
-        self._by_item = positions_by_item(ratings.item_codes, by_user)
+        self._by_item = np.argsort(self._rows["user"].indices, kind="stable")  # by item -> position by user
         self._codes = row_codes(self._rows["user"]), np.ascontiguousarray(self._rows["user"].indices)
         self._before_time = ((self._rows["user"].values - self.center) / self.scale).astype(np.float32)  # by user
         if self._ordinal is not None:
             self._before_time = self._ordinal.expect(np.zeros_like(self._before_time), n_threads)
         self._set(self._before_time)
+
+    def restored(self) -> None:
+        """Set the values of the rows after a restored state."""
+        if len(self._before_time):
+            effects = self.time_effects
+            self._set(self._before_time if effects is None else self._before_time - effects.offsets.astype(np.float32))
 
     @property
     def is_ordinal(self) -> bool:
@@ -129,6 +137,8 @@ class Targets:
 class _OrdinalTargets:
     """Ordinal ratings in a chain: the step of each rating, the cut points, and the training error."""
 
+    STATE: ClassVar = ("_cuts", "rmse")
+
     def __init__(self, rows: CompressedRows) -> None:
         self._values = ordinal_values(rows)
         self._ratings = rows.values
@@ -137,7 +147,7 @@ class _OrdinalTargets:
         self._cuts = CutPoints(np.bincount(self._codes, rows.weights), FIRST_VARIANCE)
         weighted = np.arange(len(rows.values)) if rows.weights is None else np.flatnonzero(rows.weights)
         self._sample = weighted[np.linspace(0, len(weighted) - 1, min(MAX_ERRORS, len(weighted))).astype(np.int64)]
-        self.rmse = weighted_deviation(rows.values, rows.weights)
+        _, self.rmse = mean_and_deviation(rows)
 
     @property
     def steps(self) -> OrderedSteps:
@@ -164,17 +174,11 @@ class _OrdinalTargets:
 
 def ordinal_values(rows: CompressedRows) -> Floats:
     """The distinct ratings, ascending. Raises DataError unless there are 2 to 20 of them."""
-    values: Floats = np.unique(rows.values)
+    values: Floats = distinct_values(rows.values, MAX_STEPS)
     if not 2 <= len(values) <= MAX_STEPS:
+        found = "more different values" if len(values) > MAX_STEPS else "one value alone"
         raise DataError(
-            f'likelihood="ordinal" needs ratings in 2 to {MAX_STEPS} steps, and these have {len(values):,} different '
-            'values; round them, or leave likelihood="gaussian".'
+            f'likelihood="ordinal" needs ratings in 2 to {MAX_STEPS} steps, and these have {found}; round them, or '
+            'leave likelihood="gaussian".'
         )
     return values
-
-
-def positions_by_item(item_codes: NDArray[np.int32], by_user: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each rating in the order of ratings.by_item(), its position in ratings.by_user(), (n,)."""
-    position = np.empty(len(by_user), np.intp)
-    position[by_user] = np.arange(len(by_user))
-    return position[np.argsort(item_codes, kind="stable")]

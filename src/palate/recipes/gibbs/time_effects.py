@@ -19,7 +19,7 @@ none. Sessions are nested: several levels of longer and shorter ones, all drawn 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class Effects:
 
     counts: the sum of weights of each group, (n_groups,).
     """
+
+    STATE: ClassVar = ("values", "precision", "_n_kept", "_prior", "_sums", "_joint_sums", "_joint_squares")
 
     def __init__(self, counts: NDArray[Any]) -> None:
         self.counts = counts
@@ -108,6 +110,8 @@ class SessionTree:
     users, times, weights: of all ratings, (n,). A session ends where the gap to the user's next rating is larger than
     the gap of its level.
     """
+
+    STATE: ClassVar = ("levels", "_total", "_biases")
 
     def __init__(self, users: NDArray[np.int32], times: NDArray[np.int64], weights: Doubles | None) -> None:
         order = np.lexsort((times, users))
@@ -190,6 +194,8 @@ class SessionTree:
 class RunningVariance:
     """The running variance of draws of an array."""
 
+    STATE: ClassVar = ("_n", "_sums", "_squares")
+
     def __init__(self) -> None:
         self._n, self._sums, self._squares = 0, np.zeros(1), np.zeros(1)
 
@@ -207,6 +213,8 @@ class RunningVariance:
 
 class KeyedEffectsSampler:
     """Effects of groups of ratings with the same key, (n,); ratings with key -1 have none."""
+
+    STATE: ClassVar = ("effects",)
 
     def __init__(self, keys: NDArray[np.int64], weights: Doubles | None) -> None:
         has_key = keys >= 0
@@ -243,6 +251,8 @@ class TimeEffectsSampler:
     group, or with nearly as many groups as ratings, is left out: `days` and `drift` are then None, and `sessions` has
     no levels.
     """
+
+    STATE: ClassVar = ("sessions", "days", "drift", "offsets", "_current", "_rng")
 
     def __init__(self, ratings: Ratings, scale: float, seed: int) -> None:
         assert ratings.times is not None

@@ -1,0 +1,254 @@
+"""The folder of recommend(out="lists/"): lists for everybody in Parquet files of some users each, and a manifest.
+
+    manifest.json         what the lists are of (digests of the model, the users and the options), and each part that is
+                          done: its users, rows, bytes and CRC-32
+    part-00017.parquet    the lists of the users of this part
+
+Which users a part has depends on n alone. A part is written under another name and renamed, then the manifest names it,
+so a run that was killed goes on with the parts that the manifest lacks, and the files are the same as without the kill.
+Parts may be made by the workers of an Exchange; the manifest is written by the process that called recommend().
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from palate import storing
+from palate.answers.ranking.files import (
+    MANIFEST,
+    WRITERS,
+    Parts,
+    check_same,
+    digest_of,
+    errors_in_words,
+    manifest_of,
+    write_whole,
+)
+from palate.answers.ranking.index import ItemIndex
+from palate.answers.ranking.memory import users_at_once
+from palate.answers.ranking.queries import Query, RecommendOptions, query_of
+from palate.answers.ranking.recommending import FrameMaker, ranked
+from palate.answers.recent import asked, seen_by
+from palate.data.blocks.folder import crc_of
+from palate.data.forking import check_threads
+from palate.data.whole_files import replacing
+from palate.distributed import Exchange, Local
+from palate.errors import OptionError
+from palate.models.factors import Codes
+from palate.models.model import Model
+from palate.version import __version__
+
+ROWS_A_PART = 1 << 18  # at most, of lists that are full
+FORMAT = 1
+PART = re.compile(r"part-\d{5,}\.parquet")
+UNFINISHED = re.compile(r"\.{1,2}(part-\d{5,}\.parquet|manifest\.json|model\.palate)(\.[0-9a-f]+){3}\.tmp")
+MODEL = ".model.palate"  # for workers, while a run lasts
+NO_ADDRESS = "lists are written to a folder of this machine or a mounted one: write them there, then copy it, with"
+
+
+def is_folder(out: Any) -> bool:
+    """Whether `out` names a folder: it ends with a slash, or there is one. Raises OptionError for an address."""
+    if out is None:
+        return False
+    text = os.fspath(out) if isinstance(out, os.PathLike) else str(out)
+    if "://" in text:
+        raise OptionError(f"out={text!r}: {NO_ADDRESS} `aws s3 cp --recursive` or `rclone copy` for instance.")
+    is_file = Path(text).suffix in WRITERS
+    return text.endswith(("/", os.sep)) or (not is_file and "\0" not in text and Path(text).is_dir())
+
+
+@dataclass(frozen=True)
+class Users:
+    """Whom lists are for: labels and codes, (m,) each."""
+
+    labels: NDArray[Any]
+    codes: Codes
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What a worker needs to make parts in a folder."""
+
+    folder: Path
+    users: Users
+    model: Model
+    query: Query
+    block: int  # users that are ranked at once
+    is_recent: bool  # whether recent= weighs what the users chose
+
+    @classmethod
+    def of(cls, folder: Path, users: Users, model: Model, options: RecommendOptions, index: ItemIndex | None) -> Lists:
+        """Prepare the query, once for all parts."""
+        query = query_of(model, options, (users.labels, users.codes), index=index)
+        block = min(users_at_once(model, query, users.codes, options.memory), users_a_part(query.n))
+        is_recent = options.recent is not None
+        return cls(folder, users, asked(model, options.recent) if is_recent else model, query, block, is_recent)
+
+    def make(self, name: str, first: int, last: int) -> dict[str, Any]:
+        """Write the lists of the users from first to last (exclusive); return the entry of the part in the manifest."""
+        import polars as pl
+
+        check_threads("out=")
+        frames = FrameMaker(self.model, self.users.labels)
+        made = []
+        for start in range(first, max(last, first + 1), self.block):  # also nobody gets a frame
+            rows = slice(start, min(start + self.block, last))
+            user_rows = self.model.user_rows(self.users.codes[rows])
+            user_rows = seen_by(self.model, user_rows) if self.is_recent else user_rows
+            made.append(frames.make(rows, *ranked(self.model, user_rows, self.query, rows)))
+        frame, path = pl.concat(made, rechunk=True), self.folder / name
+        with errors_in_words(path), replacing(path) as beside:
+            frame.write_parquet(beside)
+        size = path.stat().st_size
+        return {"users": [first, last], "rows": frame.height, "bytes": size, "crc32": crc_of(path)}
+
+
+@dataclass(frozen=True)
+class StoredLists:
+    """The same for a worker in another process: the model in a file. digest: of the model and the options."""
+
+    folder: Path
+    users: Users
+    options: RecommendOptions
+    digest: str
+    block: int
+
+    def make(self, name: str, first: int, last: int) -> dict[str, Any]:
+        """As Lists.make."""
+        if self.digest not in _opened:
+            _opened.clear()
+            model = storing.load(self.folder / MODEL)
+            lists = Lists.of(self.folder, self.users, model, self.options, None)
+            _opened[self.digest] = replace(lists, block=self.block)
+        return _opened[self.digest].make(name, first, last)
+
+
+_opened: dict[str, Lists] = {}  # what this worker has made parts of last, by its digest
+
+
+def make_part(name: str, first: int, last: int, lists: Lists | StoredLists) -> tuple[str, dict[str, Any]]:
+    """The task of a worker: one part. Its name, and its entry in the manifest."""
+    return name, lists.make(name, first, last)
+
+
+def recommend_into(model: Model, users: Users, options: RecommendOptions, index: ItemIndex | None) -> Path:
+    """Write the lists of users into a folder, part by part; parts that an earlier run has made stay. Returns its path.
+
+    Raises OptionError if the folder belongs to another model or other options, and overwrite is not given.
+    """
+    folder = Path(options.out)
+    exchange: Exchange = Local() if options.on is None else options.on
+    is_here = isinstance(exchange, Local)
+    if index is not None and not is_here:
+        raise OptionError('index="ann" is built where it is used: leave it out, or leave on= out.')
+    if not folder.parent.is_dir():
+        raise OptionError(f"out={str(folder)!r}: there is no folder {str(folder.parent)!r}; make it first.")
+    lists = Lists.of(folder, users, model, options, index)
+    with errors_in_words(folder), Parts(folder).held(make=True):
+        manifest = Manifest.begin(folder, _about(lists), lists.block, overwrite=options.overwrite)
+        try:
+            work: Lists | StoredLists = replace(lists, block=manifest.block)
+            if not is_here:
+                storing.save(model, folder / MODEL)
+                plain = replace(options, out=None, on=None, overwrite=False, resume=False)
+                name = digest_of(str(folder.absolute()), manifest.about, manifest.block)
+                work = StoredLists(folder.absolute(), users, plain, name, manifest.block)
+            tasks = manifest.missing(len(users.codes), users_a_part(lists.query.n))
+            for name, entry in exchange.map(make_part, tasks, exchange.put(work)):
+                manifest.add(name, entry)
+        finally:
+            (folder / MODEL).unlink(missing_ok=True)
+    return folder
+
+
+def users_a_part(n: int) -> int:
+    """How many users make one part, of n items each."""
+    return max(1, ROWS_A_PART // max(n, 1))
+
+
+def _about(lists: Lists) -> dict[str, Any]:
+    """What identifies a run: digests of model, users and options, and which users a part has."""
+    about = manifest_of(lists.model, lists.query, lists.users.labels, lists.block)
+    del about["block"]
+    return about | {"n_users": len(lists.users.codes), "users_a_part": users_a_part(lists.query.n)}
+
+
+@dataclass
+class Manifest:
+    """The manifest of a folder: what its lists are of, and the parts that are done, by name."""
+
+    folder: Path
+    about: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
+    block: int  # users that are ranked at once, in all parts: scores may differ in their last bits otherwise
+
+    @classmethod
+    def begin(cls, folder: Path, about: dict[str, Any], block: int, *, overwrite: bool) -> Manifest:
+        """Go on with the parts in the folder, or begin anew. Raises OptionError if they are of other lists."""
+        try:
+            return cls(folder, about, *_done_in(folder, about, block))
+        except OptionError:
+            if not overwrite:
+                raise
+        for path in folder.iterdir():
+            if path.name == MANIFEST or PART.fullmatch(path.name) or UNFINISHED.fullmatch(path.name):
+                path.unlink()
+        return cls(folder, about, {}, block)
+
+    def missing(self, n_users: int, at_once: int) -> Iterator[tuple[str, int, int]]:
+        """Yield the parts that are still to make: name, first user, last user (exclusive)."""
+        self._write()
+        for at, first in enumerate(range(0, max(n_users, 1), at_once)):
+            name = f"part-{at:05}.parquet"
+            if name not in self.parts:
+                yield name, first, min(first + at_once, n_users)
+
+    def add(self, name: str, entry: dict[str, Any]) -> None:
+        """A part is done."""
+        self.parts[name] = entry
+        self._write()
+
+    def _write(self) -> None:
+        content = {"format": FORMAT, "palate": __version__, **self.about, "block": self.block}
+        content["parts"] = dict(sorted(self.parts.items()))
+        write_whole(self.folder / MANIFEST, json.dumps(content, indent=1).encode())
+
+
+def _done_in(folder: Path, about: dict[str, Any], block: int) -> tuple[dict[str, dict[str, Any]], int]:
+    """The whole parts that the manifest in a folder names, and its block; none without a manifest.
+
+    Raises OptionError if they are of other lists, or were made with more memory.
+    """
+    advice = "give another folder, or overwrite=True to replace them."
+    try:
+        earlier = json.loads((folder / MANIFEST).read_bytes())
+        parts, former = dict(earlier["parts"]), int(earlier["block"])
+    except FileNotFoundError:
+        if any(PART.fullmatch(path.name) for path in folder.iterdir()):
+            raise OptionError(f"{folder} has parts of lists and no {MANIFEST}: {advice}") from None
+        return {}, block
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise OptionError(f"{folder / MANIFEST} is no manifest of lists ({error}): {advice}") from error
+    check_same(earlier, about, f"{folder} has lists", advice)
+    if not 0 < former <= block:
+        raise OptionError(
+            f"{folder} was begun in blocks of {former:,} users, and memory= has room for {block:,} now: give it as "
+            f"much as then, {advice}"
+        )
+    done = {name: part for name, part in parts.items() if PART.fullmatch(name) and _is_whole(folder / name, part)}
+    return done, former
+
+
+def _is_whole(path: Path, entry: Any) -> bool:
+    try:
+        return bool(path.stat().st_size == entry["bytes"] and crc_of(path) == entry["crc32"])
+    except (OSError, KeyError, TypeError):
+        return False
