@@ -1,6 +1,5 @@
 """The benchmark of growth: its steps at a tiny size, what it keeps, and what it draws."""
 
-import inspect
 import sys
 import time
 from pathlib import Path
@@ -104,8 +103,6 @@ def test_the_digest_is_that_of_the_arrays_alone(steps, tmp_path):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Where ratings and their blocks go."""
-    if "overwrite" not in inspect.signature(palate.blocks.write).parameters:
-        pytest.skip("blocks are made of ratings in memory only")
     return tmp_path_factory.mktemp("growth")
 
 
