@@ -217,7 +217,8 @@ def test_an_empty_indptr_raises():
     "option",
     [{"alpha": NAN}, {"alpha": -1.0}, {"alpha": INF}, {"scale": 0.0}, {"scale": NAN}, {"scale": -1.0}, {"scale": INF},
      {"center": NAN}, {"center": INF}, {"n_threads": -1}, {"weights": -f32(6)}, {"weights": f32(6) * np.float32(NAN)},
-     {"row_weights": -f32(3)}, {"other_weights": f32(5) * np.float32(INF)}],
+     {"row_weights": -f32(3)}, {"other_weights": f32(5) * np.float32(INF)}, {"first_row": -1},
+     {"first_row": 2**31 - 3}],
 )  # fmt: skip
 def test_an_invalid_option_raises(option):
     with pytest.raises(ValueError, match=next(iter(option))):
@@ -251,6 +252,8 @@ def test_a_matrix_that_is_not_positive_definite_raises(precision):
     changes = {"background": None, "ridge": None, "alpha": 0.0, "precision": precision.astype(np.float32)}
     with pytest.raises(ValueError, match=r"row [012] is not positive definite"):
         call("solve_rows", **changes)
+    with pytest.raises(ValueError, match=r"row 4[012] is not positive definite"):
+        call("solve_rows", **changes, first_row=40)
 
 
 @pytest.mark.parametrize(

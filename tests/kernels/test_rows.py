@@ -1,5 +1,6 @@
 """The row kernels: against the reference implementation, and against the equations they solve."""
 
+import itertools
 import math
 
 import numpy as np
@@ -99,10 +100,11 @@ def largest(arrays, options):
 
 @each_level
 @some
-@given(problems, st.booleans(), seeds, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
-def test_solve_rows_equals_the_reference(level, case, draw, seed, sweep, stream):
+@given(problems, st.booleans(), seeds, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**30))
+def test_solve_rows_equals_the_reference(level, case, draw, seed, sweep, stream, first_row):
     arrays, options = case
     options = options | {"draw": draw, "seed": seed, "sweep": sweep, "stream": stream, "errors": True}
+    options["first_row"] = first_row
     with at_level(level):
         x, sse = kernels.solve_rows(*arrays, **options)
     expected, expected_sse = reference.solve_rows(*arrays, **options)
@@ -312,6 +314,62 @@ def test_a_row_without_ratings_has_no_error():
     mean = (rng.standard_normal(4) * 10).astype(np.float32)
     _, errors = kernels.solve_rows(*empty, precision=precision, mean=mean, alpha=0.5, errors=True)
     assert errors.tolist() == [0.0]
+
+
+# ---- slices of rows
+
+
+def slice_of_rows(arrays, options, rows):
+    """The arguments of a call for some consecutive rows; `modes` are set in place."""
+    indptr, indices, values, other = arrays
+    entries = slice(indptr[rows.start], indptr[rows.stop])
+    own = {name: options[name][rows] for name in ("row_weights", "ridge", "previous", "modes") if name in options
+           and options[name] is not None}  # fmt: skip
+    own["weights"] = None if options["weights"] is None else options["weights"][entries]
+    own["mean"] = options["mean"][rows] if options["mean"].ndim == 2 else options["mean"]
+    here = indptr[rows.start : rows.stop + 1] - indptr[rows.start]
+    return (here, indices[entries], values[entries], other), options | own | {"first_row": rows.start}
+
+
+@each_level
+@some
+@given(problems, st.booleans(), st.booleans(), st.lists(st.integers(0, 6), max_size=3), st.integers(1, 3))
+def test_slices_of_rows_have_the_bytes_of_the_whole(level, case, draw, overrelaxed, cuts, n_threads):
+    arrays, options = case
+    n_rows, k = len(arrays[0]) - 1, arrays[3].shape[1]
+    options |= {"draw": draw, "seed": 3, "sweep": 4, "stream": 1, "errors": True, "n_threads": n_threads}
+    options |= {"previous": floats(np.random.default_rng(2), n_rows, k), "relaxation": 0.7} if overrelaxed else {}
+    modes = np.zeros((n_rows, k), np.float32)
+    bounds = [0, *sorted(min(cut, n_rows) for cut in cuts), n_rows]
+    with at_level(level):
+        whole, errors = kernels.solve_rows(*arrays, **options | {"modes": modes})
+        of_slices = options | {"modes": np.zeros_like(modes)}
+        parts = []
+        for first, last in itertools.pairwise(bounds):
+            some_arrays, some_options = slice_of_rows(arrays, of_slices, slice(first, last))
+            parts.append(kernels.solve_rows(*some_arrays, **some_options))
+    assert np.concatenate([x for x, _ in parts]).tobytes() == whole.tobytes()
+    assert np.concatenate([e for _, e in parts]).tobytes() == errors.tobytes()
+    assert of_slices["modes"].tobytes() == modes.tobytes()
+
+
+def test_many_ratings_are_solved_group_by_group_with_the_same_bytes():
+    """From 10 million ratings on rows are taken in another order; no half of them has so many."""
+    rng = np.random.default_rng(1)
+    counts = np.sort(rng.geometric(1 / 2600, 4000))[::-1].copy()
+    counts[::7] = 0
+    counts[3999] = 10_000_000 - counts.sum() + 400_000  # one of the longest comes last
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    indices = rng.integers(0, 300, indptr[-1], dtype=np.int32)
+    arrays = indptr, indices, np.ones(len(indices), np.float32), floats(rng, 300, 2)
+    assert indptr[-1] >= 10_000_000
+    options = {"precision": np.eye(2, dtype=np.float32), "mean": floats(rng, 2), "draw": True, "weights": None}
+    whole, _ = kernels.solve_rows(*arrays, **options)
+    middle = int(np.searchsorted(indptr, 5_000_000))
+    halves = [slice_of_rows(arrays, options, rows) for rows in (slice(0, middle), slice(middle, 4000))]
+    assert all(len(part[1]) < 10_000_000 for part, _ in halves)
+    found = [kernels.solve_rows(*part, **own)[0] for part, own in halves]
+    assert np.concatenate(found).tobytes() == whole.tobytes()
 
 
 # ---- many draws at once

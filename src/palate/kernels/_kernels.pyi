@@ -33,6 +33,7 @@ def solve_rows(
     seed: int = 0,
     sweep: int = 0,
     stream: int = 0,
+    first_row: int = 0,
     errors: bool = False,
     modes: Floats | None = None,
     n_threads: int = 0,

@@ -37,16 +37,17 @@ inline void box_muller(UInts radius_bits, UInts angle_bits, Floats& first, Float
 
 }  // namespace
 
-// out[r k + 4 b + i] = normal i of counter (b, rows[r], sweep, stream). Lanes are the blocks of all rows, one after the
-// other, so that rows of a few numbers leave no lane idle.
-void row_normals(uint64_t seed, const int32_t* rows, int n, uint32_t sweep, uint32_t stream, int k, float* out) {
+// out[r k + 4 b + i] = normal i of counter (b, first_row + rows[r], sweep, stream). Lanes are the blocks of all rows,
+// one after the other, so that rows of a few numbers leave no lane idle.
+void row_normals(uint64_t seed, const int32_t* rows, int n, uint32_t first_row, uint32_t sweep, uint32_t stream, int k,
+                 float* out) {
   const int per_row = (k + 3) / 4, total = n * per_row;
   for (int base = 0; base < total; base += kLanes) {
     const int here = total - base < kLanes ? total - base : kLanes;
     uint32_t blocks[kLanes] = {}, numbers[kLanes] = {};
     for (int lane = 0, row = base / per_row, block = base % per_row; lane < here; ++lane) {
       blocks[lane] = static_cast<uint32_t>(block);
-      numbers[lane] = static_cast<uint32_t>(rows[row]);
+      numbers[lane] = first_row + static_cast<uint32_t>(rows[row]);
       if (++block == per_row) ++row, block = 0;
     }
     UInts c[4];
@@ -68,7 +69,7 @@ void row_normals(uint64_t seed, const int32_t* rows, int n, uint32_t sweep, uint
 
 void normals(uint64_t seed, uint32_t row, uint32_t sweep, uint32_t stream, int n, float* out) {
   const auto only = static_cast<int32_t>(row);
-  row_normals(seed, &only, 1, sweep, stream, n, out);
+  row_normals(seed, &only, 1, 0, sweep, stream, n, out);
 }
 
 }  // namespace PALATE_LEVEL

@@ -33,6 +33,7 @@ def solve_rows(
     seed: int = 0,
     sweep: int = 0,
     stream: int = 0,
+    first_row: int = 0,
     errors: bool = False,
     modes: Floats | None = None,
     n_threads: int = 0,  # noqa: ARG001
@@ -44,8 +45,8 @@ def solve_rows(
 
     w_j is the product of the weights of the rating, (n_ratings,), of its row, (n_rows,), and of the other side's row,
     (n_other,). With the draws before, previous (n_rows, k), a draw is mode - a (previous - mode) + sqrt(1 - a^2) L^-T
-    eps, a being the relaxation. modes: (n_rows, k), set to the modes. Raises LinAlgError (a ValueError) if B is not
-    positive definite.
+    eps, a being the relaxation. modes: (n_rows, k), set to the modes. first_row: the number of row 0 in the counter of
+    random numbers. Raises LinAlgError (a ValueError) if B is not positive definite.
     """
     n_rows, k = len(indptr) - 1, other.shape[1]
     Z, targets = targets_of(indices, values, other, bias=bias, center=center, scale=scale)
@@ -67,7 +68,7 @@ def solve_rows(
             modes[row] = mode
         if draw:
             a, before = (0.0, mode) if previous is None else (relaxation, previous[row])
-            noise = np.linalg.solve(L.T, normals(seed, row, sweep, stream, k))
+            noise = np.linalg.solve(L.T, normals(seed, first_row + row, sweep, stream, k))
             out[row] = mode - a * (before - mode) + np.sqrt(1 - a**2) * noise
         sse[row] = np.sum(w[here] * (t - z @ out[row]) ** 2)
     return out, sse if errors else None

@@ -32,9 +32,10 @@ struct RowProblem {
   float relaxation;          // a of overrelaxation, where there are draws before
   uint64_t seed;
   uint32_t sweep, stream;
-  float* out;      // (n_rows, k)
-  float* modes;    // (n_rows, k) or null: the modes too, where draws are drawn
-  double* errors;  // (n_rows,) sum of w (t - x.z)^2, or null
+  uint32_t first_row;  // the number of row 0 among all rows, by which random numbers are drawn
+  float* out;          // (n_rows, k)
+  float* modes;        // (n_rows, k) or null: the modes too, where draws are drawn
+  double* errors;      // (n_rows,) sum of w (t - x.z)^2, or null
 };
 
 // Solves rows order[0 .. n). Returns the first row whose matrix is not positive definite, or -1.

@@ -39,19 +39,23 @@ inline int64_t checked_width(const Array& table, const char* name) {
 }
 
 // The rows in the order in which they are solved, cut into tasks. Rows with most ratings come first (by powers of two),
-// so that no thread is left with a long row at the end.
+// so that no thread is left with a long row at the end. Of many ratings, which may lie in a mapped file, this holds
+// within groups of consecutive rows only: the file is then read about in order.
 struct Schedule {
+  static constexpr int64_t kMany = 10'000'000;  // ratings from which there are groups,
+  static constexpr int64_t kGroups = 256;       // about so many, of equally many ratings
+
   std::vector<int32_t> order;
   std::vector<int64_t> task_begin;
 
   int64_t n_tasks() const { return static_cast<int64_t>(task_begin.size()) - 1; }
 
   Schedule(const int64_t* indptr, int64_t n_rows, int k, int n_threads) : order(static_cast<size_t>(n_rows)) {
-    std::vector<int64_t> begin(66, 0);
-    auto bucket = [&](int64_t r) { return 64 - bits(indptr[r + 1] - indptr[r]); };
-    for (int64_t r = 0; r < n_rows; ++r) ++begin[bucket(r) + 1];
-    for (size_t b = 1; b < begin.size(); ++b) begin[b] += begin[b - 1];
-    for (int64_t r = 0; r < n_rows; ++r) order[begin[bucket(r)]++] = static_cast<int32_t>(r);
+    const int64_t of_group = indptr[n_rows] >= kMany ? indptr[n_rows] / kGroups : INT64_MAX;
+    for (int64_t first = 0, last = 0; first < n_rows; first = last) {
+      for (++last; last < n_rows && indptr[last] - indptr[first] < of_group;) ++last;
+      order_group(indptr, first, last);
+    }
     const int64_t per_row = k;  // the cost of the Cholesky factorization, in ratings
     const int64_t work = indptr[n_rows] + per_row * n_rows;
     // Many tasks per thread, so that none waits long for another. None so small that handing it out costs more than
@@ -69,6 +73,16 @@ struct Schedule {
     task_begin.push_back(n_rows);
   }
 
+  // Fills order[first .. last) with rows first .. last, those with most ratings first.
+  void order_group(const int64_t* indptr, int64_t first, int64_t last) {
+    std::vector<int64_t> begin(66, 0);
+    auto bucket = [&](int64_t r) { return 64 - bits(indptr[r + 1] - indptr[r]); };
+    for (int64_t r = first; r < last; ++r) ++begin[bucket(r) + 1];
+    begin[0] = first;
+    for (size_t b = 1; b < begin.size(); ++b) begin[b] += begin[b - 1];
+    for (int64_t r = first; r < last; ++r) order[begin[bucket(r)]++] = static_cast<int32_t>(r);
+  }
+
   static int bits(int64_t count) {
     int n = 0;
     for (; count > 0; count >>= 1) ++n;
@@ -77,10 +91,10 @@ struct Schedule {
 };
 
 // Runs solve(order, n, scratch) over all rows. `solve` returns the first row whose matrix is not positive definite, or
-// -1; then a ValueError names the row and ends with `advice`.
+// -1; then a ValueError names the row, counted from first_row, and ends with `advice`.
 template <typename Solve>
 void solve_all(const Rows& rows, int64_t n_rows, int k, int n_threads, int64_t scratch_floats, const char* advice,
-               Solve solve) {
+               Solve solve, int64_t first_row = 0) {
   const Schedule schedule(rows.indptr, n_rows, k, n_threads);
   const int threads = threads_for(schedule.n_tasks(), n_threads);
   const ThreadScratch scratch(threads, scratch_floats);
@@ -93,7 +107,7 @@ void solve_all(const Rows& rows, int64_t n_rows, int k, int n_threads, int64_t s
   for (const int64_t row : failed)
     if (row >= 0)
       throw nb::value_error(
-          ("the matrix of row " + std::to_string(row) + " is not positive definite: " + advice).c_str());
+          ("the matrix of row " + std::to_string(first_row + row) + " is not positive definite: " + advice).c_str());
 }
 
 }  // namespace palate

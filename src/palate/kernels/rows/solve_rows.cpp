@@ -239,7 +239,7 @@ int64_t solve_rows(const RowProblem& p, const int32_t* order, int64_t n, float* 
     const int here = n - first < kDrawn ? static_cast<int>(n - first) : kDrawn;
     const int32_t* numbers = order + first;
     const float* eps = scratch.drawn;
-    if (p.draw) row_normals(p.seed, numbers, here, p.sweep, p.stream, p.k, scratch.drawn);
+    if (p.draw) row_normals(p.seed, numbers, here, p.first_row, p.sweep, p.stream, p.k, scratch.drawn);
     int i = 0;
     for (; ld <= kNarrow && failed < 0 && i + kTogether <= here; i += kTogether)
       failed = solve_together<kTogether>(p, numbers + i, eps + i * p.k, ld, scratch);

@@ -53,6 +53,13 @@ void check_prior(RowProblem& p, const Array& precision, const Array& mean, const
   check_finite(p.background, k * k, "background");
 }
 
+// The number of the first of n_rows rows that are a slice; int32 numbers all rows.
+uint32_t checked_first_row(int64_t first_row, int64_t n_rows) {
+  if (first_row < 0 || first_row > INT32_MAX - n_rows)
+    throw nb::value_error("first_row must be 0 or more, and all rows below 2^31");
+  return static_cast<uint32_t>(first_row);
+}
+
 constexpr char kDoc[] = R"(Solve every row x of one side given the other side: the mode of its posterior, or a draw.
 
     A = sum_j w_j z_j z_j^T        h = sum_j w_j t_j z_j
@@ -83,6 +90,8 @@ Parameters:
         mode - a (previous - mode) + sqrt(1 - a^2) B^-1/2 eps, with the same stationary distribution (Adler 1981).
     relaxation (float, default 0): a, 0 or more and below 1.
     seed, sweep, stream (int, default 0): Key and counter of the draw; seed below 2^64, the others below 2^32.
+    first_row (int, default 0): The number of row 0 among all rows. The rows of a slice then get the bytes that they
+        get among all rows; its indptr begins with 0.
     errors (bool, default False): Also return the errors.
     modes (float32 array (n_rows, k), default None): Set to the modes, which a draw returns no other way.
     n_threads (int, default 0): Threads, 0 for all. The result does not depend on it.
@@ -100,7 +109,7 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
                      const MaybeArray& row_weights, const MaybeArray& other_weights, const MaybeArray& ridge,
                      const MaybeArray& background, bool bias, double center, double scale, double alpha, bool draw,
                      const MaybeArray& previous, double relaxation, uint64_t seed, uint32_t sweep, uint32_t stream,
-                     bool errors, const MaybeMutable& modes, int n_threads) {
+                     int64_t first_row, bool errors, const MaybeMutable& modes, int n_threads) {
   const int64_t n_rows = rows_of(indptr), n = static_cast<int64_t>(values.size());
   const int64_t k = checked_width(other, "other"), n_other = static_cast<int64_t>(other.shape(0));
   RowProblem p{};
@@ -127,6 +136,7 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.seed = seed;
   p.sweep = sweep;
   p.stream = stream;
+  p.first_row = checked_first_row(first_row, n_rows);
 
   const int threads = checked_threads(n_threads);
   const OtherSide side(q, weights_of_others, n_other, p.k, bias, threads);
@@ -139,10 +149,12 @@ nb::tuple solve_rows(const Array& indptr, const Array& indices, const Array& val
   p.errors = errors ? row_errors.data : nullptr;
   p.modes = checked_mutable<float>(modes, "modes", {n_rows, k});
   const Level& kernels = level();
-  solve_all(p.rows, n_rows, p.k, threads, kernels.solve_rows_scratch(p.k), "give a prior precision that is",
-            [&](const int32_t* order, int64_t n_here, float* scratch) {
-              return kernels.solve_rows(p, order, n_here, scratch);
-            });
+  solve_all(
+      p.rows, n_rows, p.k, threads, kernels.solve_rows_scratch(p.k), "give a prior precision that is",
+      [&](const int32_t* order, int64_t n_here, float* scratch) {
+        return kernels.solve_rows(p, order, n_here, scratch);
+      },
+      first_row);
   return nb::make_tuple(out.array({n_rows, k}), errors ? row_errors.array({n_rows}) : nb::none());
 }
 
@@ -221,7 +233,7 @@ void add_solve_rows(nb::module_& m) {
         "other_weights"_a.none() = nb::none(), "ridge"_a.none() = nb::none(), "background"_a.none() = nb::none(),
         "bias"_a = false, "center"_a = 0.0, "scale"_a = 1.0, "alpha"_a = 1.0, "draw"_a = false,
         "previous"_a.none() = nb::none(), "relaxation"_a = 0.0, "seed"_a = 0, "sweep"_a = 0, "stream"_a = 0,
-        "errors"_a = false, "modes"_a.noconvert().none() = nb::none(), "n_threads"_a = 0, kDoc);
+        "first_row"_a = 0, "errors"_a = false, "modes"_a.noconvert().none() = nb::none(), "n_threads"_a = 0, kDoc);
   m.def("solve_draws", &solve_draws, "indptr"_a, "indices"_a, "values"_a, "others"_a, nb::kw_only(), "precisions"_a,
         "means"_a, "alphas"_a, "weights"_a.none() = nb::none(), "center"_a = 0.0, "scale"_a = 1.0, "draw"_a = false,
         "seed"_a = 0, "stream"_a = 0, "n_threads"_a = 0, kDrawsDoc);
