@@ -7,7 +7,9 @@ done again, does not change a byte. `Local` does them in this process, one after
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -24,6 +26,13 @@ class Exchange(Protocol):
     def threads(self) -> int:
         """The threads of each worker; 0: all cores of its machine."""
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a model file says of the workers, as plain Python values."""
+
+    def show(self, folder: Path) -> None:
+        """See to it that workers find this folder, if that is not up to those who set up the cluster."""
+
     def put(self, value: Any) -> Any:
         """Bring a value to all workers once; what is returned stands for it in `map`."""
 
@@ -34,12 +43,32 @@ class Exchange(Protocol):
         """
 
 
+class Cluster(Protocol):
+    """Where a fit may be spread to: what `on=` takes."""
+
+    def connect(self) -> AbstractContextManager[Exchange]:
+        """Start the workers; they are ended with the context."""
+
+
+def connected(on: Cluster | None) -> AbstractContextManager[Exchange | None]:
+    """The workers of a cluster while they are needed; None without a cluster."""
+    return nullcontext(None) if on is None else on.connect()
+
+
 @dataclass(frozen=True)
 class Local:
     """This process: tasks one after the other."""
 
     threads: int = 0
     n_workers: int = 1
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Says nothing: that is how a fit is computed without `on`."""
+        return {}
+
+    def show(self, folder: Path) -> None:
+        """Do nothing: this process sees its own folders."""
 
     def put(self, value: Any) -> Any:
         """The value itself."""

@@ -7,6 +7,7 @@ all items, then for all users. The equation stands in the docstring of `ALS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -54,6 +55,8 @@ class ALS(Recipe):
         8
     """
 
+    distributes: ClassVar[bool] = True
+
     n_factors: int = 31
     n_sweeps: int = 10
     weight_decay: float = 1.0
@@ -80,8 +83,8 @@ class ALS(Recipe):
             for _ in range(self.n_sweeps):
                 # Users last, so that each user is the exact solution for the final items, as in a fold-in.
                 if monitor.sweeps:
-                    items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads)
-                users, errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads)
+                    items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads, monitor.on)
+                users, errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads, monitor.on)
                 train_rmse = scale * float(np.sqrt(errors.sum() / n_weighted(ratings)))
                 if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
                     break

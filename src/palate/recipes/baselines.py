@@ -68,6 +68,8 @@ class Bias(Recipe):
         (0, (60,), (40,))
     """
 
+    distributes: ClassVar[bool] = True
+
     weight_decay: float = 5.0
     n_sweeps: int = 10
     n_threads: int = 0

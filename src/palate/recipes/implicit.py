@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from palate.data.blocks.mapped import Blocks
 from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, transpose_rows
@@ -99,6 +100,7 @@ class ImplicitALS(Recipe):
 
     predicts_ratings: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
+    distributes: ClassVar[bool] = True
 
     n_factors: int | None = None
     n_sweeps: int = 8
@@ -214,9 +216,15 @@ class ImplicitALS(Recipe):
         """
         recipe = self.resolved(ratings)
         assert recipe.n_factors is not None
-        by_user, by_item = self._rows(ratings)
         state = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
-        return sweeps(recipe._problem(ratings), by_user, by_item, state, self.n_threads, last=self.n_sweeps)
+        return sweeps(recipe._problem(ratings), *self._rows(ratings), state, self.n_threads, last=self.n_sweeps)
+
+    def _weighted_blocks(self, blocks: Blocks) -> Blocks:
+        """The same choices on disk, with their weights in place of their counts."""
+        fading = self._fading(blocks)
+        if blocks.weights is None and fading.is_none:
+            return blocks
+        return blocks.changed(lambda rows: weighted_choices(rows, self.confidence, fading=fading))
 
     def _rows(self, ratings: Ratings) -> tuple[CompressedRows, CompressedRows]:
         """The choices with their weights, by user and by item."""
@@ -258,12 +266,13 @@ class ImplicitALS(Recipe):
         problem = recipe._problem(ratings)
         tables = Tables.of(ratings) if self.features else None
         begun = start(ratings.n_users, ratings.n_items, recipe.n_factors, self.seed)
-        linked: LinkedSweeps | None = None
-        if tables is not None:
-            linked = LinkedSweeps(problem, recipe._rows(ratings), tables, begun, self.n_threads)
+        on = monitor.on
+        weighted = recipe._weighted_blocks(ratings) if on is not None and isinstance(ratings, Blocks) else None
+        rows = recipe._rows(ratings) if weighted is None else (weighted.by_user(), weighted.by_item())
+        linked = None if tables is None else LinkedSweeps(problem, rows, tables, begun, self.n_threads, on)
         state: Sweep | None = None
         try:
-            for state in linked or recipe.sweeps(ratings):
+            for state in linked or sweeps(problem, *rows, begun, self.n_threads, last=self.n_sweeps, on=on):
                 error = state.error(ratings.by_user())
                 if monitor.after_sweep(self.n_sweeps, error) or len(monitor.sweeps) == self.n_sweeps:
                     break
@@ -274,4 +283,5 @@ class ImplicitALS(Recipe):
         assert state is not None
         if linked is not None:
             return linked.trained(state.factors(problem, self.confidence, self._fading(ratings)))
-        return Trained(recipe.factors(state, ratings))
+        settled = state.settled(problem, rows[0], self.n_threads, on)
+        return Trained(settled.factors(problem, self.confidence, self._fading(ratings)))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.data.rows import Floats, weighted_mean
+from palate.distributed.exchange import Exchange
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -59,7 +60,7 @@ class Monitor:
     """Observes one fit: times sweeps, draws the progress line, calls the callback, notes how the fit ended.
 
     limits: the range of the ratings; kept: the index of the sweep that the model is made of, None for the last one;
-    taken: values that the recipe chose by the data, by name of the option.
+    taken: values that the recipe chose by the data, by name of the option. on: the workers that the fit is spread over.
     """
 
     label: str
@@ -72,6 +73,7 @@ class Monitor:
     sweeps: list[Sweep] = field(default_factory=list)
     kept: int | None = None
     taken: dict[str, Any] = field(default_factory=dict)
+    on: Exchange | None = None
 
     @property
     def kept_sweep(self) -> Sweep | None:

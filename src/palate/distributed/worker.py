@@ -1,0 +1,98 @@
+"""What runs on the nodes of a cluster: a process that does one task after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from palate import kernels
+from palate.data.blocks.folder import Folder, write_manifest
+from palate.distributed import half_sweeps
+from palate.errors import BlocksError
+from palate.version import __version__
+
+
+@dataclass(frozen=True)
+class About:
+    """What a worker says of itself."""
+
+    node: str
+    pid: int
+    versions: dict[str, str]
+    levels: list[str]  # instruction sets of the kernels, the lowest first
+
+
+def about_here() -> About:
+    """What this process is."""
+    here = kernels.levels()
+    levels = here[: here.index(kernels.level()) + 1]
+    return About(socket.gethostname(), os.getpid(), {"palate": __version__, "numpy": np.__version__}, levels)
+
+
+class Worker:
+    """A process on a node. The driver calls its methods."""
+
+    def hello(self) -> About:
+        """Say what this worker is."""
+        return about_here()
+
+    def use_level(self, level: str) -> None:
+        """Compute with this instruction set from here on."""
+        kernels.use_level(level)
+
+    def do(self, function: Callable[..., Any], task: tuple[Any, ...], *shared: Any) -> Any:
+        """Do a task."""
+        return function(*task, *shared)
+
+    def sees(self, folder: str, manifest: dict[str, Any]) -> bool:
+        """Whether this node has the ratings of this manifest, in the folder itself or in its own copy."""
+        for path in (Path(folder), _place_of(manifest)):
+            try:
+                if Folder.read(path).manifest["files"].items() >= manifest["files"].items():
+                    half_sweeps.copies[folder] = str(path)
+                    return True
+            except BlocksError:
+                continue
+        return False
+
+    def begin_copy(self) -> str:
+        """Make a folder for a copy."""
+        parent = _copies()
+        parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.mkdtemp(dir=parent)
+
+    def append(self, folder: str, name: str, data: Any) -> None:
+        """Add bytes to a file of a copy."""
+        with (Path(folder) / name).open("ab") as file:
+            file.write(data)
+
+    def end_copy(self, folder: str, manifest: dict[str, Any]) -> None:
+        """Check a copy by its checksums, and put it where `sees` looks. Raises BlocksError."""
+        write_manifest(Path(folder), manifest)
+        Folder.read(folder, verify=True)
+        try:
+            Path(folder).rename(_place_of(manifest))
+        except OSError:  # another worker of this node was faster
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copies() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("palate") / "copies"
+
+
+def _place_of(manifest: dict[str, Any]) -> Path:
+    """Where the copy of these files lies on this node."""
+    import hashlib
+
+    return _copies() / hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()[:32]
