@@ -67,17 +67,23 @@ def ray_cluster(*cpus):
 
 
 def worker_pids():
-    """The processes of palate's workers on this machine."""
+    """The processes of palate's workers that descend from this process, and so belong to its cluster."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if path.read_bytes().startswith(b"ray::Worker"):
+            if path.read_bytes().startswith(b"ray::Worker") and _descends_from(int(path.parent.name), os.getpid()):
                 found.append(int(path.parent.name))
     return sorted(found)
 
 
+def _descends_from(pid, ancestor):
+    while pid > 1 and pid != ancestor:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == ancestor
+
+
 def all_workers_end(seconds=30):
-    """Whether no worker is left on this machine, or none after a while: Ray ends them in the background."""
+    """Whether no worker of this cluster is left, or none after a while: Ray ends them in the background."""
     last = time.monotonic() + seconds
     while worker_pids() and time.monotonic() < last:
         time.sleep(0.1)
@@ -85,7 +91,7 @@ def all_workers_end(seconds=30):
 
 
 def kill_a_worker(rng):
-    """Kill one of the workers of this machine without warning. True if there was one."""
+    """Kill one of the workers of this cluster without warning. True if there was one."""
     pids = worker_pids()
     if not pids:
         return False

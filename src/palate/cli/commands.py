@@ -22,6 +22,7 @@ from palate.cli.loading import (
     HoldOut,
     check_kind,
     check_test,
+    cluster_at,
     default_recipe,
     is_data_set,
     load_model,
@@ -69,13 +70,14 @@ def fit(
     ] = None,
     split: par.Split = None,
     next_item: par.NextItem = False,
+    on: par.On = None,
     json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
 ) -> None:
     """Train a model on ratings and save it. Ctrl-C ends the training and keeps what was learned."""
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
-    learner = make_recipe(recipe or default_recipe(reading), learning)
+    learner, cluster = make_recipe(recipe or default_recipe(reading), learning), cluster_at(on)
     parts = HoldOut.of(test, learning.get("seed", 0), split, next_item=next_item)
     train, held_out = read_ratings(data, reading, reads_order=learner.reads_order), None
     check_kind(learner, train)
@@ -83,7 +85,7 @@ def fit(
     if parts is not None:
         train, held_out = parts.parts(train)
         check_test(learner, held_out)
-    rec = learner.fit(train)
+    rec = learner.fit(train, on=cluster)
     rec.save(out)
     if rec.model.training.get("ended", "").startswith("interrupted"):
         printing.note(f"interrupted; what was learned until then is saved in {out}.")
