@@ -60,6 +60,15 @@ class TestWorkers:
         assert there.model.training["workers"]["n"] == 2
         assert bytes_of(recipe.fit(in_memory[kind], progress=False)) == bytes_of(there)
 
+    def test_vectors_are_sent_once_and_then_fetched_from_where_they_were_solved(self, kept, on_disk, monkeypatch):
+        import ray
+
+        sent, put = [], ray.put
+        monkeypatch.setattr(ray, "put", lambda value: sent.append(type(value)) or put(value))
+        palate.ALS(n_sweeps=3).fit(on_disk["ratings"], on=kept, progress=False)
+        assert sent.count(np.ndarray) == 1  # the items at the start
+        assert sent.count(dict) == 5  # what all rows share, in each half sweep
+
     def test_results_come_in_order_and_errors_as_they_are(self, kept):
         tasks = (("1" * n,) for n in range(1, 50))
         assert list(kept.exchange.map(int, tasks, kept.exchange.put(2))) == [2**n - 1 for n in range(1, 50)]

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 NO_RAY = 'left out: fits on a Ray cluster; get them with pip install "palate[ray]"'
@@ -28,6 +29,10 @@ class CopyingExchange:
 
     def put(self, value):
         return pickle.dumps(value)
+
+    def assembled(self, array, parts):
+        assert not array.flags.writeable
+        assert np.array_equal(array, np.concatenate([part.array for part in parts]))
 
     def map(self, function, tasks, *shared):
         for task in tasks:

@@ -12,7 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from numpy.typing import NDArray
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A result: rows of an array that later tasks need whole, and what else came of the task.
+
+    kept: stands for the rows where they are kept near the workers; None where they are not.
+    """
+
+    array: NDArray[Any]
+    more: Any
+    kept: Any = None
 
 
 class Exchange(Protocol):
@@ -35,6 +49,9 @@ class Exchange(Protocol):
 
     def put(self, value: Any) -> Any:
         """Bring a value to all workers once; what is returned stands for it in `map`."""
+
+    def assembled(self, array: NDArray[Any], parts: list[Part]) -> None:
+        """Know that an array consists of these parts, one below the other, so that `put` need not send it again."""
 
     def map(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], *shared: Any) -> Iterator[T]:
         """Yield function(*task, *shared) of each task, in the order of the tasks.
@@ -73,6 +90,9 @@ class Local:
     def put(self, value: Any) -> Any:
         """The value itself."""
         return value
+
+    def assembled(self, array: NDArray[Any], parts: list[Part]) -> None:
+        """Do nothing: the array is here."""
 
     def map(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], *shared: Any) -> Iterator[T]:
         """Yield function(*task, *shared) of each task."""

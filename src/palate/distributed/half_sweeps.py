@@ -2,7 +2,8 @@
 
 A run is some consecutive blocks of the plan of the rows. Workers find the ratings of a run in the files of the rows,
 whose folder they open by its path. What has a row for each row of this side (prior means, weight decay, previous draws)
-is cut into runs and travels with them; the vectors of the other side and what all rows share go to every worker once.
+is cut into runs and travels with them. Vectors stay where they were solved, too, and every worker fetches those of the
+other side from there. What all rows share goes to every worker once.
 Random numbers are keyed by row, so where a run is solved, or solved again, does not change a byte.
 """
 
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 from palate import kernels
 from palate.data.blocks.folder import Folder, file_of
 from palate.data.plan import Plan
-from palate.data.rows import CompressedRows
-from palate.distributed.exchange import Exchange
+from palate.data.rows import CompressedRows, read_only
+from palate.distributed.exchange import Exchange, Part
 from palate.errors import BlocksError, OptionError
 
 Floats = NDArray[np.float32]
@@ -60,8 +61,7 @@ def solve_rows(
     vectors = np.empty((rows.n_rows, other.shape[1]), np.float32)
     errors = np.empty(rows.n_rows) if options.get("errors") else None
     options["has_modes"] = modes is not None
-    for run, (solved, errors_here, modes_here) in _spread(_solve_rows, rows, other, options, on):
-        vectors[run] = solved
+    for run, (errors_here, modes_here) in _spread(_solve_rows, rows, other, vectors, options, on):
         if errors is not None:
             errors[run] = errors_here
         if modes is not None:
@@ -83,8 +83,8 @@ def solve_blocks(
         parts = rows.indptr, rows.indices, rows.values, other, vectors
         return kernels.solve_blocks(*parts, weights=rows.weights, n_threads=n_threads, **options)
     improved = np.empty_like(vectors)
-    for run, solved in _spread(_solve_blocks, rows, other, options | {"vectors": vectors}, on):
-        improved[run] = solved
+    for _ in _spread(_solve_blocks, rows, other, improved, options | {"vectors": vectors}, on):
+        pass
     return improved
 
 
@@ -97,9 +97,17 @@ def runs_of(rows: CompressedRows, n_workers: int) -> list[slice]:
 
 
 def _spread(
-    function: Callable[..., Any], rows: CompressedRows, other: Floats, options: dict[str, Any], on: Exchange
+    function: Callable[..., Part],
+    rows: CompressedRows,
+    other: Floats,
+    solved: Floats,
+    options: dict[str, Any],
+    on: Exchange,
 ) -> Iterator[tuple[slice, Any]]:
-    """Each run of rows with its result, in order."""
+    """Fill the vectors that are solved for, (n_rows, k). Yields each run with what else came of it, in order.
+
+    In the end the vectors are read-only: the next half sweep takes them from where they were solved.
+    """
     place = RowsOnDisk.of(rows)
     on.show(Path(place.folder))
     own = {name: value for name, value in options.items() if name in PER_ROW and value is not None}
@@ -110,7 +118,12 @@ def _spread(
     shared = on.put(np.ascontiguousarray(other)), on.put(common)
     runs = runs_of(rows, on.n_workers)
     tasks = ((place, run.start, run.stop, {name: value[run] for name, value in own.items()}) for run in runs)
-    yield from zip(runs, on.map(function, tasks, *shared), strict=True)
+    parts = []
+    for run, part in zip(runs, on.map(function, tasks, *shared), strict=True):
+        solved[run] = part.array
+        parts.append(part)
+        yield run, part.more
+    on.assembled(read_only(solved), parts)
 
 
 @dataclass(frozen=True)
@@ -180,20 +193,20 @@ def _run_of(place: RowsOnDisk, first: int, last: int) -> tuple[Any, ...]:
 
 def _solve_rows(
     place: RowsOnDisk, first: int, last: int, own: dict[str, Any], other: Floats, common: dict[str, Any]
-) -> tuple[Floats, Doubles | None, Floats | None]:
-    """Vectors, errors and modes of a run of rows."""
+) -> Part:
+    """Vectors of a run of rows; errors and modes."""
     indptr, indices, values, weights = _run_of(place, first, last)
     options = {name: value for name, value in common.items() if name != "has_modes"} | own
     modes = np.empty((last - first, other.shape[1]), np.float32) if common["has_modes"] else None
     options |= {"weights": weights, "first_row": first, "modes": modes}
     vectors, errors = kernels.solve_rows(indptr, indices, values, other, **options)
-    return vectors, errors, modes
+    return Part(vectors, (errors, modes))
 
 
 def _solve_blocks(
     place: RowsOnDisk, first: int, last: int, own: dict[str, Any], other: Floats, common: dict[str, Any]
-) -> Floats:
+) -> Part:
     """Improved vectors of a run of rows."""
     indptr, indices, values, weights = _run_of(place, first, last)
     options = {name: value for name, value in own.items() if name != "vectors"} | common
-    return kernels.solve_blocks(indptr, indices, values, other, own["vectors"], weights=weights, **options)
+    return Part(kernels.solve_blocks(indptr, indices, values, other, own["vectors"], weights=weights, **options), None)

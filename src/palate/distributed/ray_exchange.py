@@ -10,13 +10,17 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from numpy.typing import NDArray
+
 from palate import kernels
 from palate.data.blocks.folder import Folder
-from palate.distributed.worker import About, Worker, about_here
+from palate.distributed.exchange import Part
+from palate.distributed.worker import About, Layout, Worker, about_here
 from palate.errors import ClusterError, OptionError
 
 T = TypeVar("T")
@@ -44,6 +48,35 @@ class _Actor:
     handle: Any
     slot: Slot
     n_failures: int = 0
+
+
+@dataclass
+class _Shared:
+    """A value that tasks share: where it or its parts are, and the key of an array in parts."""
+
+    value: Any
+    refs: list[Any]
+    key: int | None = None
+
+    def put_whole(self) -> None:
+        """Send an array from here that came in parts, since some may be lost."""
+        if self.key is not None:
+            self.refs, self.key = [_ray().put(self.value)], None
+
+
+@dataclass
+class _Running:
+    """A task that a worker has: its number, what it is, and where its array will be."""
+
+    actor: _Actor
+    number: int
+    task: tuple[Any, ...]
+    array: Any
+
+    def result(self, rest: Any) -> Any:
+        """What the task gives; rest: the reference of all but the array. Raises what the task raised."""
+        found = _result(rest)
+        return replace(found, array=_result(self.array), kept=self.array) if isinstance(found, Part) else found
 
 
 @dataclass(frozen=True)
@@ -86,6 +119,8 @@ class RayExchange:
     level: str = ""
     _ready: list[_Actor] = field(default_factory=list)
     _starting: dict[Any, _Actor] = field(default_factory=dict)  # by the reference of their first answer
+    _assembled: deque[tuple[NDArray[Any], list[Any]]] = field(default_factory=lambda: deque(maxlen=2))
+    _keys: Iterator[int] = field(default_factory=count)
     _shown: dict[str, dict[str, Any]] = field(default_factory=dict)  # folders with their manifests
 
     @property
@@ -116,6 +151,7 @@ class RayExchange:
         for actor in (*self._ready, *self._starting.values()):
             ray.kill(actor.handle)
         self._ready, self._starting = [], {}
+        self._assembled.clear()
 
     def show(self, folder: Path) -> None:
         """Copy a folder to nodes that do not see it, if that was asked for."""
@@ -129,8 +165,18 @@ class RayExchange:
             self._show(actor, str(folder))
 
     def put(self, value: Any) -> Any:
-        """Put a value into the object store: a node fetches it once, for all of its workers."""
-        return _ray().put(value)
+        """Put a value into the object store: a node fetches it once, for all of its workers.
+
+        An array that was assembled here is not put: its parts are in the object stores of the nodes.
+        """
+        for array, refs in self._assembled:
+            if array is value:
+                return _Shared(value, refs, next(self._keys))
+        return _Shared(value, [_ray().put(value)])
+
+    def assembled(self, array: NDArray[Any], parts: list[Part]) -> None:
+        """Remember where the parts of an array are. Only the last two arrays are kept: users and items."""
+        self._assembled.append((array, [part.kept for part in parts]))
 
     def map(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], *shared: Any) -> Iterator[T]:
         """Yield function(*task, *shared) of each task, in the order of the tasks.
@@ -138,7 +184,7 @@ class RayExchange:
         Raises ClusterError if a task ends MAX_LOSSES workers, or no worker is left; and what the function raises.
         """
         todo = _Tasks(enumerate(tasks))
-        running: dict[Any, tuple[_Actor, int, tuple[Any, ...]]] = {}
+        running: dict[Any, _Running] = {}
         done: dict[int, T] = {}
         at = 0
         while True:
@@ -146,26 +192,31 @@ class RayExchange:
                 found = todo.next(before=at + AHEAD * self.n_workers)
                 if found is None:
                     break
-                running[actor.handle.do.remote(function, found[1], *shared)] = (actor, *found)
+                layout, refs = _laid_out(shared)
+                do = actor.handle.do.options(num_returns=2)
+                array, rest = do.remote(function, found[1], layout, *refs)
+                running[rest] = _Running(actor, *found, array)
             if not running and not todo.lost:
                 return
             for ref in self._wait(running):
                 if ref in self._starting:
                     self._greet(ref)
                     continue
-                actor, number, task = running.pop(ref)
+                here = running.pop(ref)
                 try:
-                    done[number] = _result(ref)
-                except _losses():
-                    todo.give_back(number, task)
-                    self._replace(actor)
+                    done[here.number] = here.result(ref)
+                except _losses() as error:
+                    todo.give_back(here.number, here.task)
+                    for value in shared:
+                        value.put_whole()
+                    self._replace(here.actor, error)
             while at in done:
                 yield done.pop(at)
                 at += 1
 
-    def _free(self, running: dict[Any, tuple[_Actor, int, Any]]) -> Iterator[_Actor]:
+    def _free(self, running: dict[Any, _Running]) -> Iterator[_Actor]:
         """Workers that may get a task, those without any first; a worker comes once for each task it may get."""
-        load = Counter(id(actor) for actor, _, _ in running.values())
+        load = Counter(id(here.actor) for here in running.values())
         for n in range(IN_FLIGHT):
             yield from (actor for actor in self._ready if load[id(actor)] <= n)
 
@@ -225,9 +276,11 @@ class RayExchange:
             elif not self._ready and not self._starting:
                 raise
 
-    def _replace(self, actor: _Actor) -> None:
-        """Ask for another worker in place of a lost one."""
-        if actor in self._ready:  # its first task that is known to be lost
+    def _replace(self, actor: _Actor, error: Exception) -> None:
+        """Ask for another worker in place of a lost one; not if only what a task needed or gave was lost."""
+        from ray.exceptions import ObjectLostError
+
+        if actor in self._ready and not isinstance(error, ObjectLostError):
             self._ready.remove(actor)
             _ray().kill(actor.handle)
             self._ask_for(actor.slot)
@@ -273,6 +326,11 @@ class _Tasks:
                 "memory than their nodes have: look at the logs of Ray, or give each worker a node of its own."
             )
         self.lost.append((number, task))
+
+
+def _laid_out(shared: tuple[_Shared, ...]) -> tuple[Layout, list[Any]]:
+    """How many references each shared value has, and all of them: Ray fetches what is named one by one."""
+    return tuple((value.key, len(value.refs)) for value in shared), [ref for value in shared for ref in value.refs]
 
 
 def _ray() -> Any:

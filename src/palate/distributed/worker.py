@@ -7,8 +7,8 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ import numpy as np
 from palate import kernels
 from palate.data.blocks.folder import Folder, write_manifest
 from palate.distributed import half_sweeps
+from palate.distributed.exchange import Part
 from palate.errors import BlocksError
 from palate.version import __version__
+
+NOTHING = np.zeros(0)
+Layout = tuple[tuple[int | None, int], ...]  # of each shared value: the key and the number of its parts, or None and 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ def about_here() -> About:
 class Worker:
     """A process on a node. The driver calls its methods."""
 
+    def __init__(self) -> None:
+        self._key: int | None = None  # of the array that came in parts and is whole now
+        self._whole: Any = None
+
     def hello(self) -> About:
         """Say what this worker is."""
         return about_here()
@@ -49,9 +57,23 @@ class Worker:
         """Compute with this instruction set from here on."""
         kernels.use_level(level)
 
-    def do(self, function: Callable[..., Any], task: tuple[Any, ...], *shared: Any) -> Any:
-        """Do a task."""
-        return function(*task, *shared)
+    def do(self, function: Callable[..., Any], task: tuple[Any, ...], layout: Layout, *values: Any) -> tuple[Any, Any]:
+        """Do a task. Returns its array, which stays on this node until it is needed elsewhere, and the rest."""
+        result = function(*task, *self._shared(layout, values))
+        return (result.array, replace(result, array=NOTHING)) if isinstance(result, Part) else (None, result)
+
+    def _shared(self, layout: Layout, values: tuple[Any, ...]) -> Iterator[Any]:
+        """What tasks share: values as they are, and arrays that came in parts."""
+        at = 0
+        for key, n in layout:
+            if key is None:
+                yield values[at]
+            else:
+                if self._key != key:
+                    self._whole = None  # frees the one before
+                    self._key, self._whole = key, np.concatenate(values[at : at + n])
+                yield self._whole
+            at += n
 
     def sees(self, folder: str, manifest: dict[str, Any]) -> bool:
         """Whether this node has the ratings of this manifest, in the folder itself or in its own copy."""

@@ -177,8 +177,7 @@ class LinkedSweeps:
         k = others.shape[1]
         means = np.zeros(k, np.float32) if link is None else link.means
         vectors = solve_around(rows, others, means, ridge, self.problem.background(others), self.n_threads, self.on)
-        vectors[rows.counts == 0] = 0
-        return vectors
+        return np.where(rows.counts[:, None] == 0, np.float32(0), vectors)
 
     def trained(self, plain: ImplicitFactors) -> Trained:
         """What the fit has learned; plain: the factors without links.
