@@ -3,10 +3,10 @@
     .venv/bin/python benchmarks/cluster_model.py     writes docs/cluster.csv and docs/cluster.svg
 
 The runs are those that palate cuts (`runs_of`), and go to workers as it hands them out: two at a time each, in order.
-A task begins when its node has fetched the vectors of the other side from the other nodes, and ends after as long as the
-kernel takes here for its ratings and rows, divided by the cores of a node. Its vectors then travel to the driver, which
-has a machine of its own. Events are worked off in the order of their time. What one rating and one row cost is measured
-first, in CPU time of one thread, on this machine.
+A task begins when its node has fetched the vectors of the other side from the other nodes, and ends after as long as
+the kernel takes here for its ratings and rows, divided by the cores of a node. Its vectors then travel to the driver,
+which has a machine of its own. Events are worked off in the order of their time. What one rating and one row cost is
+measured first, in CPU time of one thread, on this machine.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 import palate
 from helpers.clusters import CopyingExchange
 from palate import kernels
+from palate.data.blocks.places import RowsOnDisk
 from palate.data.plan import Plan
 from palate.data.rows import CompressedRows, pointers_of
 from palate.distributed import Local
-from palate.distributed.half_sweeps import RUNS_PER_WORKER, RowsOnDisk, runs_of, solve_blocks, solve_rows
+from palate.distributed.half_sweeps import RUNS_PER_WORKER, runs_of, solve_blocks, solve_rows
 from palate.errors import BlocksError, OptionError
 
 FITS = {

@@ -9,9 +9,7 @@ Random numbers are keyed by row, so where a run is solved, or solved again, does
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,23 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import kernels
-from palate.data.blocks.folder import Folder, file_of
+from palate.data.blocks.places import RowsOnDisk
 from palate.data.plan import Plan
 from palate.data.rows import CompressedRows, read_only
 from palate.distributed.exchange import Exchange, Part
-from palate.errors import BlocksError, OptionError
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 RUNS_PER_WORKER = 4  # in half a sweep: few, since a call copies the other side; several, so that no worker is left idle
 PER_ROW = ("row_weights", "ridge", "previous", "vectors")  # and "mean", where each row has its own
-NOT_ON_DISK = (
-    "on= needs ratings that workers can open from disk, and these are in memory: write them once with "
-    'palate.blocks.write("ratings.blocks", ratings), on storage that all nodes see, and fit to what it returns.'
-)
-
-copies: dict[str, str] = {}  # of folders that this process sees under another path
 
 
 def solve_rows(
@@ -124,55 +115,6 @@ def _spread(
         parts.append(part)
         yield run, part.more
     on.assembled(read_only(solved), parts)
-
-
-@dataclass(frozen=True)
-class RowsOnDisk:
-    """Where rows lie: the folder, the side ("by_user" or "by_item"), and the files with what is said of them."""
-
-    folder: str
-    side: str
-    files: tuple[tuple[str, int, int], ...]  # name, bytes and CRC-32 of pointers, codes, values, and weights if any
-
-    @classmethod
-    def of(cls, rows: CompressedRows) -> RowsOnDisk:
-        """Where these rows lie. Raises OptionError if they are in memory."""
-        arrays = [rows.indptr, rows.indices, rows.values, *(() if rows.weights is None else (rows.weights,))]
-        paths = [file_of(array) for array in arrays]
-        if paths[0] is None:
-            raise OptionError(NOT_ON_DISK)
-        folder, side = paths[0].parent, paths[0].name.partition(".")[0]
-        names = _names(side, weighted=rows.weights is not None)
-        if len(rows.values) and paths != [folder / name for name in names]:
-            raise OptionError(NOT_ON_DISK)
-        return cls(str(folder), side, _entries(Folder.read(folder), names))
-
-    def open(self) -> CompressedRows:
-        """The rows, mapped. Raises BlocksError, which names this node, if it does not see the same files."""
-        path = copies.get(self.folder, self.folder)
-        node = socket.gethostname()
-        try:
-            folder = Folder.read(path)
-        except BlocksError as error:
-            raise BlocksError(
-                f"the worker on {node} cannot open the ratings: {error} Put them on storage that all nodes see under "
-                "the same path, or pass place=True to palate.distributed.ray."
-            ) from error
-        names = [name for name, _, _ in self.files]
-        if not all(map(folder.has, names)) or _entries(folder, names) != self.files:
-            raise BlocksError(f"the worker on {node} finds other ratings in {path}: give all nodes the same folder.")
-        indptr, indices, values, *weights = map(folder.map, names)
-        return CompressedRows(indptr, indices, values, weights[0] if weights else None)
-
-
-def _names(side: str, *, weighted: bool) -> list[str]:
-    codes = "items" if side == "by_user" else "users"
-    return [f"{side}.{part}" for part in ("starts", codes, "values", *(("weights",) if weighted else ()))]
-
-
-def _entries(folder: Folder, names: list[str]) -> tuple[tuple[str, int, int], ...]:
-    files = folder.manifest["files"]
-    return tuple((name, files[name]["bytes"], files[name]["crc32"]) for name in names)
 
 
 # ---- what workers do

@@ -196,7 +196,7 @@ class RayExchange:
                 do = actor.handle.do.options(num_returns=2)
                 array, rest = do.remote(function, found[1], layout, *refs)
                 running[rest] = _Running(actor, *found, array)
-            if not running and not todo.lost:
+            if not running and todo.are_done:
                 return
             for ref in self._wait(running):
                 if ref in self._starting:
@@ -307,6 +307,11 @@ class _Tasks:
         self._source = source
         self._n_losses: Counter[int] = Counter()
         self._next: tuple[int, tuple[Any, ...]] | None = next(source, None)
+
+    @property
+    def are_done(self) -> bool:
+        """Whether no task waits."""
+        return not self.lost and self._next is None
 
     def next(self, before: int) -> tuple[int, tuple[Any, ...]] | None:
         """The next task with its number; None if there is none below `before`."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from palate import kernels
-from palate.data.blocks.folder import Folder, write_manifest
-from palate.distributed import half_sweeps
+from palate.data.blocks.places import begin_copy, end_copy, is_seen
 from palate.distributed.exchange import Part
-from palate.errors import BlocksError
 from palate.version import __version__
 
 NOTHING = np.zeros(0)
@@ -76,21 +71,12 @@ class Worker:
             at += n
 
     def sees(self, folder: str, manifest: dict[str, Any]) -> bool:
-        """Whether this node has the ratings of this manifest, in the folder itself or in its own copy."""
-        for path in (Path(folder), _place_of(manifest)):
-            try:
-                if Folder.read(path).manifest["files"].items() >= manifest["files"].items():
-                    half_sweeps.copies[folder] = str(path)
-                    return True
-            except BlocksError:
-                continue
-        return False
+        """Whether this node has the ratings of this manifest, in the folder itself or in a copy."""
+        return is_seen(folder, manifest)
 
     def begin_copy(self) -> str:
         """Make a folder for a copy."""
-        parent = _copies()
-        parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.mkdtemp(dir=parent)
+        return begin_copy()
 
     def append(self, folder: str, name: str, data: Any) -> None:
         """Add bytes to a file of a copy."""
@@ -98,23 +84,5 @@ class Worker:
             file.write(data)
 
     def end_copy(self, folder: str, manifest: dict[str, Any]) -> None:
-        """Check a copy by its checksums, and put it where `sees` looks. Raises BlocksError."""
-        write_manifest(Path(folder), manifest)
-        Folder.read(folder, verify=True)
-        try:
-            Path(folder).rename(_place_of(manifest))
-        except OSError:  # another worker of this node was faster
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _copies() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("palate") / "copies"
-
-
-def _place_of(manifest: dict[str, Any]) -> Path:
-    """Where the copy of these files lies on this node."""
-    import hashlib
-
-    return _copies() / hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()[:32]
+        """Check a copy, and use it from here on."""
+        end_copy(folder, manifest)

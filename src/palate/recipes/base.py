@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.blocks.mapped import Blocks
+from palate.data.blocks.places import NOT_ON_DISK
 from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.distributed.exchange import Cluster, connected
-from palate.distributed.half_sweeps import NOT_ON_DISK
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
 from palate.kernels.threads import thread_pool
