@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -53,10 +54,10 @@ def ray_cluster(*cpus):
     import ray
     from ray.cluster_utils import Cluster
 
-    before = os.environ.get("RAY_USAGE_STATS_ENABLED")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # A short path: sockets lie in it, and their paths must have less than 108 letters.
-    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    # A short path: sockets lie in it, and their paths must have less than 108 letters. Workers are as urgent as we are.
+    options = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    short = tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True)
+    with short as folder, mock.patch.dict(os.environ, options):
         cluster = Cluster()
         try:
             options = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
@@ -67,8 +68,6 @@ def ray_cluster(*cpus):
         finally:
             ray.shutdown()
             cluster.shutdown()
-            if before is None:
-                del os.environ["RAY_USAGE_STATS_ENABLED"]
 
 
 def worker_pids():
