@@ -6,6 +6,7 @@ its tasks go to the others, and Ray is asked for a new worker in its place. Noth
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -353,14 +354,21 @@ def _init(address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     reports = os.environ.get("RAY_USAGE_STATS_ENABLED")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that begins here sends no reports of its use
+    log = logging.getLogger("ray")
+    log_level = log.level
+    log.setLevel(logging.ERROR)  # Ray logs before it has read logging_level
     try:
         if address is None:
             options["include_dashboard"] = False
         ray.init(address, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = "on this machine" if address is None else f"at {address}"
-        raise ClusterError(f"cannot connect to Ray {where}: {str(error).strip().splitlines()[0]}") from error
+        raise ClusterError(
+            f"cannot connect to Ray {where}: {str(error).strip().splitlines()[0]} If the cluster asks for a token, set "
+            "RAY_AUTH_MODE=token here too."
+        ) from error
     finally:
+        log.setLevel(log_level)
         if reports is None:
             del os.environ["RAY_USAGE_STATS_ENABLED"]
 
