@@ -145,6 +145,6 @@ def test_ctrl_c_keeps_the_sweeps_so_far_and_frees_the_workers(on_disk, capsys):
 def test_workers_are_asked_for_a_kernel_that_this_process_has():
     from palate.distributed.worker import Worker, about_here
 
-    about = Worker().hello()
+    about = Worker().call(about_here)
     assert about == about_here()
     assert about.levels == kernels.levels()[: kernels.levels().index(kernels.level()) + 1]

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from palate import kernels
 from palate.data.blocks.folder import Folder
+from palate.data.blocks.places import append, begin_copy, end_copy, is_seen
 from palate.distributed.exchange import Part
-from palate.distributed.worker import About, Layout, Worker, about_here
+from palate.distributed.worker import About, Layout, Worker, about_here, use_level
 from palate.errors import ClusterError, OptionError
 
 T = TypeVar("T")
@@ -144,7 +145,7 @@ class RayExchange:
             levels = [level for level in levels if level in about.levels]
         self.level = levels[-1]
         kernels.use_level(self.level)
-        ray.get([actor.handle.use_level.remote(self.level) for actor in self._ready])
+        ray.get([actor.handle.call.remote(use_level, self.level) for actor in self._ready])
 
     def end(self) -> None:
         """End all workers."""
@@ -240,7 +241,7 @@ class RayExchange:
         where = NodeAffinitySchedulingStrategy(slot.node, soft=True)  # elsewhere if the node is gone
         cls = _ray().remote(Worker)
         handle = cls.options(num_cpus=slot.cpus, scheduling_strategy=where).remote()
-        self._starting[handle.hello.remote()] = _Actor(handle, slot, n_failures)
+        self._starting[handle.call.remote(about_here)] = _Actor(handle, slot, n_failures)
 
     def _welcome(self, ref: Any) -> About:
         """Use a worker that has answered. Raises ClusterError if it has other versions, or could not start."""
@@ -266,7 +267,7 @@ class RayExchange:
         losses: tuple[type[Exception], ...] = (ClusterError, *_losses())
         try:
             self._welcome(ref)
-            _ray().get(actor.handle.use_level.remote(self.level))
+            _ray().get(actor.handle.call.remote(use_level, self.level))
             for folder in self._shown:
                 self._show(actor, folder)
         except losses:
@@ -287,17 +288,20 @@ class RayExchange:
             self._ask_for(actor.slot)
 
     def _show(self, actor: _Actor, folder: str) -> None:
-        ray, worker, manifest = _ray(), actor.handle, self._shown[folder]
-        if ray.get(worker.sees.remote(folder, manifest)):
+        def call(function: Callable[..., Any], *values: Any) -> Any:
+            return _ray().get(actor.handle.call.remote(function, *values))
+
+        manifest = self._shown[folder]
+        if call(is_seen, folder, manifest):
             return
-        copy = ray.get(worker.begin_copy.remote())
+        copy = call(begin_copy)
         for name in manifest["files"]:
             with (Path(folder) / name).open("rb") as file:
-                ray.get(worker.append.remote(copy, name, b""))
+                call(append, copy, name, b"")
                 while part := file.read(COPIED_AT_ONCE):
-                    ray.get(worker.append.remote(copy, name, part))
-        ray.get(worker.end_copy.remote(copy, manifest))
-        ray.get(worker.sees.remote(folder, manifest))
+                    call(append, copy, name, part)
+        call(end_copy, copy, manifest)
+        call(is_seen, folder, manifest)
 
 
 class _Tasks:

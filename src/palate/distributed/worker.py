@@ -6,15 +6,15 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from palate import kernels
-from palate.data.blocks.places import begin_copy, end_copy, is_seen
 from palate.distributed.exchange import Part
 from palate.version import __version__
+
+T = TypeVar("T")
 
 NOTHING = np.zeros(0)
 Layout = tuple[tuple[int | None, int], ...]  # of each shared value: the key and the number of its parts, or None and 1
@@ -37,6 +37,11 @@ def about_here() -> About:
     return About(socket.gethostname(), os.getpid(), {"palate": __version__, "numpy": np.__version__}, levels)
 
 
+def use_level(level: str) -> None:
+    """Compute with this instruction set from here on."""
+    kernels.use_level(level)
+
+
 class Worker:
     """A process on a node. The driver calls its methods."""
 
@@ -44,13 +49,9 @@ class Worker:
         self._key: int | None = None  # of the array that came in parts and is whole now
         self._whole: Any = None
 
-    def hello(self) -> About:
-        """Say what this worker is."""
-        return about_here()
-
-    def use_level(self, level: str) -> None:
-        """Compute with this instruction set from here on."""
-        kernels.use_level(level)
+    def call(self, function: Callable[..., T], *values: Any) -> T:
+        """What a function gives here."""
+        return function(*values)
 
     def do(self, function: Callable[..., Any], task: tuple[Any, ...], layout: Layout, *values: Any) -> tuple[Any, Any]:
         """Do a task. Returns its array, which stays on this node until it is needed elsewhere, and the rest."""
@@ -69,20 +70,3 @@ class Worker:
                     self._key, self._whole = key, np.concatenate(values[at : at + n])
                 yield self._whole
             at += n
-
-    def sees(self, folder: str, manifest: dict[str, Any]) -> bool:
-        """Whether this node has the ratings of this manifest, in the folder itself or in a copy."""
-        return is_seen(folder, manifest)
-
-    def begin_copy(self) -> str:
-        """Make a folder for a copy."""
-        return begin_copy()
-
-    def append(self, folder: str, name: str, data: Any) -> None:
-        """Add bytes to a file of a copy."""
-        with (Path(folder) / name).open("ab") as file:
-            file.write(data)
-
-    def end_copy(self, folder: str, manifest: dict[str, Any]) -> None:
-        """Check a copy, and use it from here on."""
-        end_copy(folder, manifest)

@@ -93,6 +93,12 @@ def begin_copy() -> str:
     return tempfile.mkdtemp(dir=parent)
 
 
+def append(folder: str, name: str, data: bytes) -> None:
+    """Add bytes to a file of a copy."""
+    with (Path(folder) / name).open("ab") as file:
+        file.write(data)
+
+
 def end_copy(folder: str, manifest: dict[str, Any]) -> None:
     """Check a copy by its checksums, and put it where `is_seen` looks. Raises BlocksError."""
     write_manifest(Path(folder), manifest)
