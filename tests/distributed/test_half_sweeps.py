@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import palate
 from helpers.clusters import CopyingExchange
 from palate import kernels
-from palate.data.blocks.places import RowsOnDisk
+from palate.data.blocks.rows_on_disk import RowsOnDisk
 from palate.data.plan import Plan
 from palate.data.rows import CompressedRows, pointers_of
 from palate.distributed import Local

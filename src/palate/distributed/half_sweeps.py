@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import kernels
-from palate.data.blocks.places import RowsOnDisk
+from palate.data.blocks.rows_on_disk import RowsOnDisk
 from palate.data.plan import Plan
 from palate.data.rows import CompressedRows, read_only
 from palate.distributed.exchange import Exchange, Part

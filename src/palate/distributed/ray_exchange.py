@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from palate import kernels
 from palate.data.blocks.folder import Folder
-from palate.data.blocks.places import append, begin_copy, end_copy, is_seen
+from palate.data.blocks.rows_on_disk import append, begin_copy, end_copy, is_seen
 from palate.distributed.exchange import Part
 from palate.distributed.worker import About, Layout, Worker, about_here, use_level
 from palate.errors import ClusterError, OptionError

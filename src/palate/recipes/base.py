@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.blocks.mapped import Blocks
-from palate.data.blocks.places import NOT_ON_DISK
+from palate.data.blocks.rows_on_disk import NOT_ON_DISK
 from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.distributed.exchange import Cluster, connected
