@@ -7,6 +7,7 @@ blocks, so they are the same bytes on one thread, on many, and over arrays in fi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 MAX_BLOCKS = 256
 MIN_RATINGS = 100_000  # of a block on average; fewer are not worth cutting
+CHUNK = 2**20  # ratings that are looked at together where sums do not matter
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,8 @@ class Plan:
         """
         n_rows, n_ratings = len(indptr) - 1, int(indptr[-1])
         n_blocks = min(max(n_ratings // MIN_RATINGS, 1), MAX_BLOCKS)
-        starts = np.searchsorted(indptr[:-1], n_ratings * np.arange(n_blocks) // n_blocks)
-        starts[0] = 0  # a first row without ratings too
-        starts = np.unique(starts[(starts < n_rows) | (starts == 0)])
-        bounds = np.append(starts, n_rows)
+        starts = np.unique(np.searchsorted(indptr[:-1], n_ratings * np.arange(n_blocks) // n_blocks))
+        bounds = np.append(starts[starts < max(n_rows, 1)], n_rows)
         return cls(_slices(bounds), _slices(indptr[bounds]))
 
     def __len__(self) -> int:
@@ -59,3 +59,26 @@ class Plan:
 
 def _slices(bounds: NDArray[np.int64]) -> tuple[slice, ...]:
     return tuple(slice(first, last) for first, last in zip(bounds.tolist()[:-1], bounds.tolist()[1:], strict=True))
+
+
+def chunks(n: int) -> Iterator[slice]:
+    """Slices of n ratings, in order, each of at most CHUNK; none for n = 0."""
+    return (slice(first, min(first + CHUNK, n)) for first in range(0, n, CHUNK))
+
+
+def count_codes(codes: NDArray[np.int32], n: int) -> NDArray[np.int64]:
+    """How often each code stands among those given, (n,). n: larger than every code."""
+    counts = np.zeros(n, np.int64)
+    for some in chunks(len(codes)):
+        counts += np.bincount(codes[some], minlength=n)
+    return counts
+
+
+def distinct_values(values: NDArray[np.float32], most: int | None = None) -> NDArray[np.float32]:
+    """The distinct values, rising. If there are more than `most`, some of them, but more than `most`."""
+    found = values[:0]
+    for some in chunks(len(values)):
+        found = np.union1d(found, values[some])
+        if most is not None and len(found) > most:
+            break
+    return found
