@@ -224,7 +224,7 @@ class ImplicitALS(Recipe):
         fading = self._fading(blocks)
         if blocks.weights is None and fading.is_none:
             return blocks
-        return blocks.changed(lambda rows: weighted_choices(rows, self.confidence, fading=fading))
+        return blocks.changed(lambda _, rows: weighted_choices(rows, self.confidence, fading=fading))
 
     def _rows(self, ratings: Ratings) -> tuple[CompressedRows, CompressedRows]:
         """The choices with their weights, by user and by item."""

@@ -8,7 +8,6 @@ of their own beside the first (`views.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from palate.data.blocks.folder import Folder
 from palate.data.blocks.labels import labels_and_table
-from palate.data.blocks.views import View, changed, complete, selected
+from palate.data.blocks.views import Change, View, changed, complete, selected
 from palate.data.ratings import COLUMNS, Ratings, ReadReport
 from palate.data.rows import Codes, CompressedRows, read_only
 from palate.data.vocabulary import Vocabulary
@@ -115,9 +114,21 @@ class Blocks(Ratings):
             return self._viewed(*selected(self.folder, rows))
         return super().__getitem__(rows)
 
-    def changed(self, change: Callable[[CompressedRows], CompressedRows]) -> Blocks:
-        """These ratings with the rows of users changed by a function, which gets some of them at a time."""
-        return self._viewed(*changed(self.folder, lambda _, rows: change(rows)))
+    def changed(self, change: Change, **about: Any) -> Blocks:
+        """Return a view with other ratings of each user.
+
+        Parameters:
+            change (function of a slice and CompressedRows): Returns the new ratings of some users from where theirs
+                stand and what they are.
+            about (keyword arguments): What else changes: kind, like_threshold.
+
+        Returns:
+            Blocks: The view.
+
+        Raises:
+            BlocksError: The disk is full.
+        """
+        return self._viewed(*changed(self.folder, change, **about))
 
     def _viewed(self, folder: Folder, view: View) -> Blocks:
         """The Blocks of a view, with the vocabularies and tables of these."""
