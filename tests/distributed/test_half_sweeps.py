@@ -1,6 +1,7 @@
 """Half sweeps in runs: they are cut at blocks, workers see only what they must, and the bytes are those of one call."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +106,14 @@ def test_rows_in_memory_are_refused(in_memory, on_disk):
     with pytest.raises(OptionError, match="in memory"):
         RowsOnDisk.of(replace(rows, weights=rows.weights[1:]))
     assert len(RowsOnDisk.of(replace(rows, weights=None)).files) == 3
+
+
+def test_the_folder_of_a_view_stays_while_its_rows_are_used(on_disk):
+    rows = on_disk["likes"].changed(lambda _, rows: replace(rows, weights=None)).by_item()
+    folder = Path(RowsOnDisk.of(rows).folder)
+    assert len(RowsOnDisk.of(rows).open().values) == len(rows.values)
+    del rows
+    assert not folder.exists()
 
 
 def test_a_folder_that_a_worker_does_not_see_is_named(on_disk, tmp_path):

@@ -83,10 +83,11 @@ def dtype_of(name: str) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class Folder:
-    """A finished folder: where it lies, and its manifest."""
+    """A finished folder: where it lies, and its manifest. held: what must live as long as the arrays of its files."""
 
     path: Path
     manifest: dict[str, Any]
+    held: Any = None
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], *, verify: bool = False) -> Folder:
@@ -111,9 +112,11 @@ class Folder:
         try:
             # an array, not a memmap: slices of a memmap cost a microsecond each, and keep its class. A text, not a
             # path: of a path numpy follows the links, and another machine may not have their ends
-            return np.asarray(np.memmap(str(self.path / name), dtype, "r", shape=(n_bytes // dtype.itemsize,)))
+            mapped = np.memmap(str(self.path / name), dtype, "r", shape=(n_bytes // dtype.itemsize,))
         except OSError as error:
             raise BlocksError(f"cannot map {self.path / name}: {reason(error)}.") from error
+        vars(mapped)["held"] = self.held
+        return np.asarray(mapped)
 
 
 def file_of(array: NDArray[Any]) -> Path | None:

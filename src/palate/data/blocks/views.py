@@ -74,7 +74,7 @@ def changed(folder: Folder, change: Change, **about: Any) -> tuple[Folder, View]
         write_manifest(view.path, manifest)
     except OSError as error:
         raise BlocksError(f"cannot write a part of {folder.path} to {view.path}: {reason(error)}.") from error
-    return Folder(view.path, manifest), view
+    return Folder(view.path, manifest, view), view
 
 
 def complete(folder: Folder, n_items: int) -> Folder:
@@ -89,7 +89,7 @@ def complete(folder: Folder, n_items: int) -> Folder:
     entries = transpose_to(folder.path, folder.path, parts, counts)
     manifest = {**folder.manifest, "files": folder.manifest["files"] | entries}
     write_manifest(folder.path, manifest)
-    return Folder(folder.path, manifest)
+    return Folder(folder.path, manifest, folder.held)
 
 
 def ranges_of(rows: CompressedRows) -> Iterator[tuple[slice, int, int]]:
