@@ -161,3 +161,9 @@ def test_bytes_needed_count_what_a_fit_holds_in_memory(tmp_path):
     assert palate.SGD().bytes_needed(blocks) == palate.SGD().bytes_needed(RATINGS)
     plain, ordinal = (palate.Bayes(likelihood=name).bytes_needed(blocks) for name in ("gaussian", "ordinal"))
     assert ordinal == plain + 64 * len(RATINGS)
+
+
+def test_a_fit_says_that_targets_take_memory(tmp_path, capsys):
+    recipe, ratings = CASES["bayes, ordinal"]
+    recipe.fit(palate.blocks.write(tmp_path / "made.blocks", ratings, progress=False))
+    assert "keeps 256 KB of targets in memory" in capsys.readouterr().err

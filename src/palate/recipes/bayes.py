@@ -30,6 +30,7 @@ from palate.models.ordinal import MAX_STEPS
 from palate.models.side_information import SideInfo
 from palate.options import MAX_SEED, check_choice, check_flags, check_seed, check_whole
 from palate.recipes.base import COPIES, RATING_BYTES, Recipe, Trained
+from palate.recipes.costs import as_bytes
 from palate.recipes.gibbs.averaging import Average, Probe
 from palate.recipes.gibbs.by_feature import ByFeature
 from palate.recipes.gibbs.chain import Chain
@@ -210,6 +211,8 @@ class Bayes(Recipe):
         n_samples = self.n_samples or sizes.n_samples(n_factors)
         sides = self._sides(ratings)
         ordinal = self._is_ordinal(ratings)
+        if isinstance(ratings, Blocks) and (self.time or ordinal):
+            monitor.announce(f"{self.label()} keeps {as_bytes(RATING_BYTES * len(ratings))} of targets in memory.")
         user_noise = self.user_noise and not ordinal and not self.time
         options = {"time": self.time, "ordinal": ordinal, "user_noise": user_noise}
         chain = Chain(ratings, n_factors, self.seed, self.n_threads, sides, **options, on=monitor.on)
