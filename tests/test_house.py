@@ -27,6 +27,7 @@ ONLY_IN |= {
     "zstandard": "data.reading.compression",
     "fsspec": "data.reading.containers",
 }
+ONLY_IN |= {"ray": "distributed.ray_exchange"}
 ONLY_IN |= dict.fromkeys(("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"), "serving")
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
@@ -42,6 +43,7 @@ LAZY = [
     "matplotlib",
     "faiss",
     "optuna",
+    "ray",
     "sqlglot",
     "python_calamine",
     "zstandard",

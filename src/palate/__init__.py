@@ -52,13 +52,14 @@ _HOMES = {
 _MODULES = {
     "blocks": "data.blocks",
     "datasets": "data.datasets",
+    "distributed": "distributed",
     "errors": "errors",
     "nn": "nn",
     "plotting": "plotting",
 }
 
 if TYPE_CHECKING:
-    from palate import errors
+    from palate import distributed, errors
     from palate.data import blocks, datasets
     from palate.data.ratings import Ratings
     from palate.data.reading import read
@@ -114,6 +115,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "datasets",
+    "distributed",
     "errors",
     "evaluate",
     "load",

@@ -77,6 +77,14 @@ class BlocksError(PalateError, ValueError):
     """
 
 
+class ClusterError(PalateError, RuntimeError):
+    """A cluster that work cannot be spread over.
+
+    Raised when no worker starts, when a worker has another version of palate or of NumPy, or when the same piece of
+    work has ended several workers. The message names the node and what to change. Also a RuntimeError.
+    """
+
+
 class ModelFileError(PalateError, ValueError):
     """A model file that cannot be loaded or saved.
 

@@ -240,8 +240,9 @@ def test_a_checkpoint_is_no_model(tmp_path):
 def test_other_files_in_the_folder_stay(tmp_path):
     kept = unfinished(tmp_path)
     (kept / "notes.txt").write_text("mine")
+    (kept / ".other.palate.0.1.tmp").write_text("of another program, which is writing it")
     CASES["als"][0].fit(RATINGS, progress=False, checkpoint=kept, resume=True)
-    assert [path.name for path in kept.iterdir()] == ["notes.txt"]
+    assert {path.name for path in kept.iterdir()} == {"notes.txt", ".other.palate.0.1.tmp"}
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

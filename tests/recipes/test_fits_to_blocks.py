@@ -29,6 +29,7 @@ KINDS = np.array(["a", "b", "c"])[np.random.default_rng(1).integers(0, 3, 300)].
 ITEMS = pl.DataFrame({"item": RATINGS.item_vocabulary.labels.tolist(), "kind": KINDS})
 USERS = pl.DataFrame({"user": RATINGS.user_vocabulary.labels.tolist(), "age": list(range(150))})
 LIKES = RATINGS.with_weights(COUNTS).likes(at_least=3).with_weights(COUNTS[RATINGS.values >= 3])
+SHUFFLED = np.random.default_rng(5).permutation(len(RATINGS))  # of all rows: those of a user are in no order
 CASES = {
     "bayes": (palate.Bayes(n_factors=3, n_sweeps=6), RATINGS),
     "bayes, weights": (palate.Bayes(n_factors=3, n_sweeps=6), RATINGS.with_weights(COUNTS)),
@@ -43,6 +44,14 @@ CASES = {
     "implicit, fading": (palate.ImplicitALS(n_factors=4, recency=5), LIKES),
     "implicit, items": (palate.ImplicitALS(n_factors=4, n_sweeps=3), LIKES.with_items(ITEMS)),
     "sparse": (palate.SparseEASE(k=20), LIKES),
+    "bayes, shuffled": (palate.Bayes(n_factors=3, n_sweeps=6), RATINGS[SHUFFLED]),
+    "bayes, both, shuffled": (
+        palate.Bayes(n_factors=3, n_sweeps=6),
+        RATINGS[SHUFFLED].with_items(ITEMS).with_users(USERS),
+    ),
+    "als, shuffled": (palate.ALS(n_sweeps=3, n_factors=3), RATINGS.with_weights(COUNTS)[SHUFFLED]),
+    "implicit, shuffled": (palate.ImplicitALS(n_factors=4), RATINGS.with_weights(COUNTS)[SHUFFLED].likes(at_least=3)),
+    "sparse, shuffled": (palate.SparseEASE(k=20), RATINGS.with_weights(COUNTS)[SHUFFLED].likes(at_least=3)),
 }
 
 
@@ -161,3 +170,9 @@ def test_bytes_needed_count_what_a_fit_holds_in_memory(tmp_path):
     assert palate.SGD().bytes_needed(blocks) == palate.SGD().bytes_needed(RATINGS)
     plain, ordinal = (palate.Bayes(likelihood=name).bytes_needed(blocks) for name in ("gaussian", "ordinal"))
     assert ordinal == plain + 64 * len(RATINGS)
+
+
+def test_a_fit_says_that_targets_take_memory(tmp_path, capsys):
+    recipe, ratings = CASES["bayes, ordinal"]
+    recipe.fit(palate.blocks.write(tmp_path / "made.blocks", ratings, progress=False))
+    assert "keeps 256 KB of targets in memory" in capsys.readouterr().err

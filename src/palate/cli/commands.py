@@ -23,6 +23,7 @@ from palate.cli.loading import (
     HoldOut,
     check_kind,
     check_test,
+    cluster_at,
     default_recipe,
     is_blocks,
     is_data_set,
@@ -73,13 +74,14 @@ def fit(
     next_item: par.NextItem = False,
     checkpoint: par.Checkpoint = None,
     resume: par.Resume = False,
+    on: par.On = None,
     json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
 ) -> None:
     """Train a model on ratings and save it. Ctrl-C ends the training and keeps what was learned."""
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
-    learner = make_recipe(recipe or default_recipe(reading), learning)
+    learner, cluster = make_recipe(recipe or default_recipe(reading), learning), cluster_at(on)
     parts = HoldOut.of(test, learning.get("seed", 0), split, next_item=next_item)
     train, held_out = read_ratings(data, reading, reads_order=learner.reads_order), None
     check_kind(learner, train)
@@ -87,7 +89,7 @@ def fit(
     if parts is not None:
         train, held_out = parts.parts(train)
         check_test(learner, held_out)
-    rec = learner.fit(train, checkpoint=checkpoint, resume=resume)
+    rec = learner.fit(train, on=cluster, checkpoint=checkpoint, resume=resume)
     rec.save(out)
     if rec.model.training.get("ended", "").startswith("interrupted"):
         later = "" if checkpoint is None else f" The same command with --resume goes on from {checkpoint}."

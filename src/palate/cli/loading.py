@@ -13,6 +13,7 @@ from palate.options import check_choice
 
 if TYPE_CHECKING:
     from palate.data.ratings import Kind, Ratings
+    from palate.distributed.ray_exchange import RayCluster
     from palate.recipes.base import Recipe
     from palate.recommender import Recommender
 
@@ -77,6 +78,17 @@ def read_ratings(data: str, reading: dict[str, Any], kind: Kind | None = None, *
     if not is_data_set(data) and likes is None and kind is None and "kind" not in options:
         _note_if_counts(ratings)
     return ratings if likes is None else ratings.likes(likes)
+
+
+def cluster_at(address: str | None) -> RayCluster | None:
+    """Return the cluster that --on names: "ray", or an address of Ray."""
+    if address is None:
+        return None
+    from palate import distributed
+
+    if address != "ray" and address != "auto" and ":" not in address:
+        raise OptionError(f"--on takes ray, or an address such as ray://host:10001 or host:6379; got {address}.")
+    return distributed.ray(None if address == "ray" else address)
 
 
 def propensities_of(given: str | None, data: str, reading: dict[str, Any], ratings: Ratings) -> Any:

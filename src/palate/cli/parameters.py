@@ -33,6 +33,15 @@ KeepSeen = Annotated[
         show_default=False,
     ),
 ]
+On = Annotated[
+    str | None,
+    Option(
+        "--on",
+        help="Spread the training over a Ray cluster: its address, such as ray://host:10001, or ray for that of this "
+        "machine. RATINGS are then a folder of blocks.",
+        metavar="CLUSTER",
+    ),
+]
 DEFAULT_RECIPES = "Bayes; for implicit ratings ImplicitALS"  # as the help of --recipe shows them
 By = Annotated[
     str,

@@ -104,6 +104,19 @@ class Vocabulary:
         other.labels, other.what = self.labels, what
         return other
 
+    def in_memory(self) -> Vocabulary:
+        """Return a vocabulary whose labels are in memory: those of ratings on disk are read when first needed.
+
+        Returns:
+            Vocabulary: With the same labels; itself if they are in memory already.
+
+        Example:
+            >>> import palate
+            >>> palate.Vocabulary(["drama", "comedy"]).in_memory()
+            Vocabulary(2 string labels)
+        """
+        return self
+
     @property
     def kind(self) -> Literal["string", "integer"]:
         """Type of the labels: "integer" or "string"."""

@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows, row_codes
+from palate.distributed.exchange import Exchange
+from palate.distributed.half_sweeps import solve_rows
 from palate.errors import OptionError
-from palate.kernels import expect_truncated, predict_pairs, solve_rows
+from palate.kernels import expect_truncated, predict_pairs
 from palate.models.fading import Fading
 from palate.models.least_squares import LeastSquares
 from palate.models.ordinal import OrderedSteps
@@ -59,17 +61,21 @@ class Prior:
         return cls(np.zeros((k, k), np.float32), np.zeros(k, np.float32), **more)
 
     def solve(
-        self, rows: CompressedRows, other: Floats, center: float, scale: float = 1.0, n_threads: int = 0
+        self,
+        rows: CompressedRows,
+        other: Floats,
+        center: float,
+        scale: float = 1.0,
+        n_threads: int = 0,
+        on: Exchange | None = None,
     ) -> tuple[Floats, Doubles]:
         """The posterior modes of rows, (n_rows, k), given the other side; and each row's sum of w (t - x . z)^2."""
         vectors, errors = solve_rows(
-            rows.indptr,
-            rows.indices,
-            rows.values,
+            rows,
             other,
+            on=on,
             precision=self.precision,
             mean=self.mean,
-            weights=rows.weights,
             ridge=ridge_of_rows(rows.counts, self.ridge, self.count_exponent),
             bias=True,
             center=center,

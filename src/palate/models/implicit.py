@@ -26,8 +26,10 @@ import numpy as np
 
 from palate.data.plan import count_codes
 from palate.data.rows import CompressedRows, total_weights
+from palate.distributed.exchange import Exchange
+from palate.distributed.half_sweeps import solve_blocks, solve_rows
 from palate.errors import OptionError
-from palate.kernels import gram, predict_pairs, solve_blocks, solve_rows
+from palate.kernels import gram, predict_pairs
 from palate.models.factors import Codes, Doubles, Factors, Floats, Prior
 from palate.models.fading import NO_FADING, Fading
 
@@ -115,36 +117,46 @@ class ImplicitProblem:
         """The part of the normal equations that all rows share: a0 Y'Y, (k, k), for the other side Y (n, k)."""
         return (self.unobserved_weight * gram(others)[0]).astype(np.float32)
 
-    def solve(self, rows: CompressedRows, others: Floats, background: Floats, n_threads: int = 0) -> Floats:
+    def solve(
+        self,
+        rows: CompressedRows,
+        others: Floats,
+        background: Floats,
+        n_threads: int = 0,
+        on: Exchange | None = None,
+    ) -> Floats:
         """The optimal vectors, (n_rows, k), given those of the other side, (n, k)."""
         k = others.shape[1]
         vectors, _ = solve_rows(
-            rows.indptr,
-            rows.indices,
-            rows.values,
+            rows,
             others,
+            on=on,
             precision=np.zeros((k, k), np.float32),
             mean=np.zeros(k, np.float32),
-            weights=rows.weights,
             ridge=self.ridge(rows.counts, len(others)),
             background=background,
             n_threads=n_threads,
         )
         return vectors
 
-    def improve(self, rows: CompressedRows, others: Floats, vectors: Floats, n_threads: int = 0) -> Floats:
+    def improve(
+        self,
+        rows: CompressedRows,
+        others: Floats,
+        vectors: Floats,
+        n_threads: int = 0,
+        on: Exchange | None = None,
+    ) -> Floats:
         """Lower the loss by one pass over the rows: the optimal vectors, or if k is large, BLOCK columns at a time."""
         background = self.background(others)
         if is_exact(others.shape[1]):
-            return self.solve(rows, others, background, n_threads)
+            return self.solve(rows, others, background, n_threads, on)
         return solve_blocks(
-            rows.indptr,
-            rows.indices,
-            rows.values,
+            rows,
             others,
             vectors,
+            on=on,
             block=BLOCK,
-            weights=rows.weights,
             ridge=self.ridge(rows.counts, len(others)),
             background=background,
             n_threads=n_threads,
@@ -199,11 +211,14 @@ class Sweep(NamedTuple):
         scores = predict_pairs(self.users, self.items, users, by_user.indices[sample])
         return float(np.sqrt(np.mean(np.square(1 - scores, dtype=np.float64))))
 
-    def settled(self, problem: ImplicitProblem, by_user: CompressedRows, n_threads: int = 0) -> Sweep:
+    def settled(
+        self, problem: ImplicitProblem, by_user: CompressedRows, n_threads: int = 0, on: Exchange | None = None
+    ) -> Sweep:
         """Return the state with every user vector optimal given the items."""
         if self.is_settled:
             return self
-        return Sweep(problem.solve(by_user, self.items, problem.background(self.items), n_threads), self.items, True)
+        background = problem.background(self.items)
+        return Sweep(problem.solve(by_user, self.items, background, n_threads, on), self.items, True)
 
     def factors(self, problem: ImplicitProblem, confidence: Confidence, fading: Fading = NO_FADING) -> ImplicitFactors:
         """Return these vectors as factors of a model; confidence, fading: how choices become weights at fold-in."""
@@ -239,21 +254,23 @@ def sweeps(
     *,
     last: int | None = None,
     done: int = 0,
+    on: Exchange | None = None,
 ) -> Iterator[Sweep]:
     """Yield the state after each sweep, without end: users given items; before the next, items given users.
 
     last: the number of the last sweep that will be used; its users are settled. done: sweeps that lead to this state.
+    on: the workers that solve rows.
     """
     is_settled = is_exact(at.items.shape[1])
     if done:
         at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads))
     for number in count(done + 1):
         if number == last:
-            at = Sweep(at.users, at.items).settled(problem, by_user, n_threads)
+            at = Sweep(at.users, at.items).settled(problem, by_user, n_threads, on)
         else:
-            at = Sweep(problem.improve(by_user, at.items, at.users, n_threads), at.items, is_settled)
+            at = Sweep(problem.improve(by_user, at.items, at.users, n_threads, on), at.items, is_settled)
         yield at
-        at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads))
+        at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads, on))
 
 
 @dataclass(frozen=True)

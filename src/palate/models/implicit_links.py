@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.rows import CompressedRows
-from palate.kernels import multiply_rows, solve_rows
+from palate.distributed.exchange import Exchange
+from palate.distributed.half_sweeps import solve_rows
+from palate.kernels import multiply_rows
 from palate.models.factors import Doubles, Factors, Floats
 from palate.models.implicit import ImplicitFactors
 
@@ -132,18 +134,22 @@ class LinkedFactors(ImplicitFactors):
 
 
 def solve_around(
-    rows: CompressedRows, others: Floats, means: Floats, ridge: Floats, background: Floats, n_threads: int = 0
+    rows: CompressedRows,
+    others: Floats,
+    means: Floats,
+    ridge: Floats,
+    background: Floats,
+    n_threads: int = 0,
+    on: Exchange | None = None,
 ) -> Floats:
     """The optimal vectors, (n_rows, k), around prior means (n_rows, k) or (k,), given the other side, (n, k)."""
     k = others.shape[1]
     vectors, _ = solve_rows(
-        rows.indptr,
-        rows.indices,
-        rows.values,
+        rows,
         others,
+        on=on,
         precision=np.zeros((k, k), np.float32),
         mean=means,
-        weights=rows.weights,
         ridge=ridge,
         background=background,
         n_threads=n_threads,

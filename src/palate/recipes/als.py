@@ -57,6 +57,7 @@ class ALS(Recipe):
 
     keeps_checkpoints: ClassVar[bool] = True
     leaves_on_disk: ClassVar[bool] = True
+    distributes: ClassVar[bool] = True
 
     n_factors: int = 31
     n_sweeps: int = 10
@@ -82,13 +83,13 @@ class ALS(Recipe):
         state = _State(items)
         if monitor.resume(state):
             items = state.items
-            users, _errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads)
+            users, _errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads, monitor.on)
         try:
             for _ in range(len(monitor.sweeps), self.n_sweeps):
                 # Users last, so that each user is the exact solution for the final items, as in a fold-in.
                 if monitor.sweeps:
-                    items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads)
-                users, errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads)
+                    items, _errors = prior.solve(ratings.by_item(), users, center, scale, self.n_threads, monitor.on)
+                users, errors = prior.solve(ratings.by_user(), items, center, scale, self.n_threads, monitor.on)
                 train_rmse = scale * float(np.sqrt(errors.sum() / n_weighted(ratings)))
                 if monitor.after_sweep(self.n_sweeps, train_rmse, _valid_rmse(monitor, users, items, center, scale)):
                     break

@@ -16,10 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.blocks import Blocks
+from palate.data.blocks.mapped import Blocks
+from palate.data.blocks.rows_on_disk import NOT_ON_DISK
 from palate.data.order import joined, oldest_first
 from palate.data.ratings import Kind, Ratings, with_positive_weights
 from palate.data.rows import CompressedRows, mean_and_deviation, mean_over, row_codes
+from palate.distributed.exchange import Cluster, connected
 from palate.errors import DataError, OptionError, PalateError
 from palate.kernels.blas import single_threaded_blas
 from palate.models.effects import TimeEffects
@@ -33,6 +35,7 @@ from palate.recipes.monitor import Callback, Monitor, Progress
 from palate.recommender import Recommender
 
 COPIES, RATING_BYTES = 3, 64  # of vectors, and of a rating by user and by item, while a fit goes on
+DISTRIBUTED = ("Bayes", "ALS", "ImplicitALS", "Bias")  # the recipes that can be spread over a cluster
 MAX_RATING = 1e30  # in absolute value; float32 ends at 3e38
 
 
@@ -71,6 +74,7 @@ class Recipe(ABC):
         keeps_checkpoints (bool): True if its fits can go on after their process has ended: fit(checkpoint=...).
         leaves_on_disk (bool): True if its fits read Blocks from the disk again and again. Other recipes hold all
             ratings in memory, also those of Blocks.
+        distributes (bool): True if fit(on=...) can spread it over a cluster.
     """
 
     predicts_ratings: ClassVar[bool] = True
@@ -79,12 +83,14 @@ class Recipe(ABC):
     reads_order: ClassVar[bool] = False
     keeps_checkpoints: ClassVar[bool] = False
     leaves_on_disk: ClassVar[bool] = False
+    distributes: ClassVar[bool] = False
 
     def fit(
         self,
         ratings: Ratings,
         valid: Ratings | None = None,
         *,
+        on: Cluster | None = None,
         progress: Progress = "auto",
         callback: Callback | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -102,6 +108,9 @@ class Recipe(ABC):
             valid (Ratings or None, default None): Held-out ratings with the same users and items. No factor is learned
                 from them. Their RMSE is reported after each sweep; ALS, SGD and Neighbors take it for the width of
                 prediction intervals, and SGD(patience=...) stops by it. Fits to implicit feedback do not use them.
+            on (cluster or None, default None): What palate.distributed.ray returns: Bayes, ALS, ImplicitALS and Bias
+                then solve users and items on the workers of that cluster, with the same result, from ratings on disk
+                (palate.blocks). None: this process does everything.
             progress (bool or "auto", default "auto"): Show a progress line on standard error; "auto" shows it on a
                 terminal.
             callback (callable or None, default None): Called with a palate.recipes.Sweep after each sweep or epoch. If
@@ -119,8 +128,10 @@ class Recipe(ABC):
             DataError: `ratings` or `valid` is empty, every rating has weight 0, or values exceed 1e30.
             OptionError: The recipe does not learn from ratings of this kind; `valid` has other users or items; the
                 options and values cannot be computed with in float32; the recipe keeps no checkpoints; the checkpoint
-                belongs to another fit; or there is one and resume is False.
+                belongs to another fit; there is one and resume is False; or `on` is given, and the recipe cannot be
+                spread over a cluster or the ratings are in memory.
             ModelFileError: A checkpoint cannot be written, or is damaged.
+            ClusterError: No worker of the cluster starts, or they are of other versions.
 
         Example:
             >>> import palate
@@ -133,11 +144,13 @@ class Recipe(ABC):
         """
         _check_fit(ratings, valid)
         self._check_kind(ratings)
+        if on is not None:
+            self._check_on(ratings)
         kept = self._checkpoint(checkpoint, checkpoint_every, ratings, valid, resume=resume)
         ratings, valid = _counted(ratings), None if valid is None else _counted(valid)
         ratings = self._as_events(ratings) if ratings.is_implicit else with_unit_weights(ratings)
         monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit, checkpoint=kept)
-        with monitor, single_threaded_blas():
+        with monitor, connected(on) as monitor.on, single_threaded_blas():
             monitor.begin(resume=resume)
             trained = self._fit_or_explain(ratings, monitor)
         monitor.end()
@@ -146,7 +159,7 @@ class Recipe(ABC):
             **vars(trained),
             predicts_ratings=self.predicts(ratings),
             recipe=self._named_options(),
-            training=monitor.summary() | _about(ratings),
+            training=monitor.summary() | _about(ratings) | ({} if monitor.on is None else monitor.on.about),
         )
 
     @classmethod
@@ -348,6 +361,16 @@ class Recipe(ABC):
             f"{name} learns from implicit feedback, and these are ratings: fit it on ratings.likes(at_least=4), or "
             'read them with kind="implicit" if the numbers are counts.'
         )
+
+    def _check_on(self, ratings: Ratings) -> None:
+        """Raise OptionError unless a fit to these ratings can be spread over a cluster."""
+        if not self.distributes:
+            raise OptionError(
+                f"{type(self).__name__} cannot be spread over a cluster: fit it without on=, or fit one of "
+                f"{', '.join(DISTRIBUTED)}."
+            )
+        if not isinstance(ratings, Blocks):
+            raise OptionError(NOT_ON_DISK)
 
     def _as_events(self, ratings: Ratings) -> Ratings:
         """Implicit ratings with the events of each user oldest first; each pair once, unless the recipe reads order."""

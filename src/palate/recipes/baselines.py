@@ -72,6 +72,7 @@ class Bias(Recipe):
 
     keeps_checkpoints: ClassVar[bool] = True
     leaves_on_disk: ClassVar[bool] = True
+    distributes: ClassVar[bool] = True
 
     weight_decay: float = 5.0
     n_sweeps: int = 10

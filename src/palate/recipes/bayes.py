@@ -30,6 +30,7 @@ from palate.models.ordinal import MAX_STEPS
 from palate.models.side_information import SideInfo
 from palate.options import MAX_SEED, check_choice, check_flags, check_seed, check_whole
 from palate.recipes.base import COPIES, RATING_BYTES, Recipe, Trained
+from palate.recipes.costs import as_bytes
 from palate.recipes.gibbs.averaging import Average, Probe
 from palate.recipes.gibbs.by_feature import ByFeature
 from palate.recipes.gibbs.chain import Chain
@@ -111,6 +112,7 @@ class Bayes(Recipe):
 
     keeps_checkpoints: ClassVar[bool] = True
     leaves_on_disk: ClassVar[bool] = True
+    distributes: ClassVar[bool] = True
 
     n_factors: int | None = None
     n_sweeps: int | None = None
@@ -209,9 +211,11 @@ class Bayes(Recipe):
         n_samples = self.n_samples or sizes.n_samples(n_factors)
         sides = self._sides(ratings)
         ordinal = self._is_ordinal(ratings)
+        if isinstance(ratings, Blocks) and (self.time or ordinal):
+            monitor.announce(f"{self.label()} keeps {as_bytes(RATING_BYTES * len(ratings))} of targets in memory.")
         user_noise = self.user_noise and not ordinal and not self.time
         options = {"time": self.time, "ordinal": ordinal, "user_noise": user_noise}
-        chain = Chain(ratings, n_factors, self.seed, self.n_threads, sides, **options)
+        chain = Chain(ratings, n_factors, self.seed, self.n_threads, sides, **options, on=monitor.on)
         user_info, item_info = (None if side is None else side[0] for side in sides.values())
         del sides  # frees the matrices F, which are as large as the ratings; the chain keeps what it needs of them
         rank = max(n_factors, min(DISTILLED_RANK, 2 * n_factors + 1))
@@ -235,6 +239,14 @@ class Bayes(Recipe):
         except KeyboardInterrupt:
             monitor.interrupted()
         return replace(average.trained(), user_info=user_info, item_info=item_info)
+
+    def _check_on(self, ratings: Ratings) -> None:
+        super()._check_on(ratings)
+        if self.time or self.likelihood != "gaussian":
+            raise OptionError(
+                'on= needs likelihood="gaussian" and time=False: the others draw a new target for each rating in each '
+                "sweep, and ratings do not travel."
+            )
 
     def _is_ordinal(self, ratings: Ratings) -> bool:
         """True for ordinal ratings. "auto" tries both likelihoods on a held-out tenth of at most about AUTO_RATINGS."""

@@ -29,8 +29,7 @@ from palate.version import __version__
 
 KIND = "checkpoint of a fit"
 STATE_FILE = "state.palate"
-PARTS = "draw-*.palate"
-HALF_WRITTEN = ".*.palate.*.tmp"  # by a process that was killed
+PARTS = "draw-*.palate", ".draw-*.palate.*.tmp", ".state.palate.*.tmp"  # the latter of killed processes
 WORDS = {"recipe": "another recipe or other options", "ratings": "other ratings", "valid": "other validation ratings"}
 WORDS |= {"palate": "another version of palate"}
 
@@ -73,8 +72,8 @@ class Checkpoint:
                 "remove the folder to begin anew."
             )
         arrays, header = container.read(path, copy=False)
-        about = header.get("about")
-        if header.get("kind") != KIND or not isinstance(about, dict):
+        about, trees = header.get("about"), header.get("trees")
+        if header.get("kind") != KIND or not isinstance(about, dict) or not isinstance(trees, list):
             raise OptionError(f"{path} is not the checkpoint of a fit: name another folder.")
         for name, words in WORDS.items():
             if about.get(name) != self.about[name]:
@@ -82,7 +81,7 @@ class Checkpoint:
                     f"the checkpoint in {self.folder} belongs to a fit with {words}, so this fit cannot go on from it: "
                     "fit as before, name another folder, or remove this one to begin anew."
                 )
-        return Saved(self, arrays, header["trees"])
+        return Saved(self, arrays, trees)
 
     def write(self, *values: Any) -> None:
         """Write the state of some objects. Raises ModelFileError if the disk refuses."""
@@ -117,7 +116,7 @@ class Checkpoint:
         return self.folder / f"{part}.palate"
 
     def _remove_parts(self, kept: Any) -> None:
-        for path in (*self.folder.glob(PARTS), *self.folder.glob(HALF_WRITTEN)):
+        for path in [path for pattern in PARTS for path in self.folder.glob(pattern)]:
             if path.stem not in kept:
                 path.unlink(missing_ok=True)
                 self._written.discard(path.stem)

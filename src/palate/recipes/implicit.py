@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from palate.data.blocks import Blocks
+from palate.data.blocks.mapped import Blocks
 from palate.data.durations import Duration
 from palate.data.ratings import Kind, Ratings
 from palate.data.rows import CompressedRows, transpose_rows
+from palate.distributed.exchange import Exchange
 from palate.models.fading import Fading
 from palate.models.implicit import (
     CONFIDENCES,
@@ -103,6 +104,7 @@ class ImplicitALS(Recipe):
     kinds: ClassVar[tuple[Kind, ...]] = ("implicit",)
     keeps_checkpoints: ClassVar[bool] = True
     leaves_on_disk: ClassVar[bool] = True
+    distributes: ClassVar[bool] = True
 
     n_factors: int | None = None
     n_sweeps: int = 8
@@ -276,9 +278,9 @@ class ImplicitALS(Recipe):
         tables = Tables.of(ratings) if self.features else None
         run: _PlainSweeps | LinkedSweeps
         if tables is None:
-            run = _PlainSweeps(recipe, ratings, problem, rows)
+            run = _PlainSweeps(recipe, ratings, problem, rows, monitor.on)
         else:
-            run = LinkedSweeps(problem, rows, tables, recipe._start(ratings), self.n_threads)
+            run = LinkedSweeps(problem, rows, tables, recipe._start(ratings), self.n_threads, monitor.on)
         is_resumed = monitor.resume(run)
         state = run.at
         try:
@@ -293,7 +295,7 @@ class ImplicitALS(Recipe):
             if not monitor.sweeps:
                 raise
             monitor.interrupted()
-        state = state.settled(problem, rows[0], self.n_threads)
+        state = state.settled(problem, rows[0], self.n_threads, monitor.on)
         factors = state.factors(problem, self.confidence, self._fading(ratings))
         return run.trained(factors) if isinstance(run, LinkedSweeps) else Trained(factors)
 
@@ -323,7 +325,9 @@ class _PlainSweeps:
         ratings: Ratings,
         problem: ImplicitProblem,
         rows: tuple[CompressedRows, CompressedRows],
+        on: Exchange | None = None,
     ) -> None:
+        self._on = on
         self._problem, self._rows, self._n_threads, self._last = problem, rows, recipe.n_threads, recipe.n_sweeps
         self.at, self._done = recipe._start(ratings), 0
 
@@ -339,7 +343,8 @@ class _PlainSweeps:
 
     def passes(self) -> Iterator[Sweep]:
         """Yield the state after each sweep, without end."""
-        return sweeps(self._problem, *self._rows, self.at, self._n_threads, last=self._last, done=self._done)
+        options: dict[str, Any] = {"last": self._last, "done": self._done, "on": self._on}
+        return sweeps(self._problem, *self._rows, self.at, self._n_threads, **options)
 
     def __iter__(self) -> Iterator[Sweep]:
         for at in self.passes():

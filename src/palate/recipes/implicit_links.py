@@ -25,6 +25,7 @@ import numpy as np
 from palate.data.features import Features
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows, rows_where, transpose_rows
+from palate.distributed.exchange import Exchange
 from palate.kernels import draw_link, multiply_rows
 from palate.models.factors import Floats
 from palate.models.implicit import ImplicitFactors, ImplicitProblem, Sweep, without_bias
@@ -145,8 +146,9 @@ class LinkedSweeps:
         tables: Tables,
         start: Sweep,
         n_threads: int = 0,
+        on: Exchange | None = None,
     ) -> None:
-        self.problem, self.n_threads = problem, n_threads
+        self.problem, self.n_threads, self.on = problem, n_threads, on
         self.by_user, self.by_item = rows
         ridges = self._ridge(self.by_user, self.by_item.n_rows), self._ridge(self.by_item, self.by_user.n_rows)
         k = start.items.shape[1]
@@ -189,9 +191,8 @@ class LinkedSweeps:
         """The optimal vectors of one side, (n, k); zeros for rows without choices: the other side must not see them."""
         k = others.shape[1]
         means = np.zeros(k, np.float32) if link is None else link.means
-        vectors = solve_around(rows, others, means, ridge, self.problem.background(others), self.n_threads)
-        vectors[rows.counts == 0] = 0
-        return vectors
+        vectors = solve_around(rows, others, means, ridge, self.problem.background(others), self.n_threads, self.on)
+        return np.where(rows.counts[:, None] == 0, np.float32(0), vectors)
 
     def trained(self, plain: ImplicitFactors) -> Trained:
         """What the fit has learned; plain: the factors without links.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.data.rows import Floats, weighted_mean
+from palate.distributed.exchange import Exchange
 from palate.recipes.checkpoints import Checkpoint, Saved
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Monitor:
 
     limits: the range of the ratings; kept: the index of the sweep that the model is made of, None for the last one;
     taken: values that the recipe chose by the data, by name of the option; checkpoint: where the fit keeps its state;
-    saved: the state that it goes on from.
+    saved: the state that it goes on from; on: the workers that the fit is spread over.
     """
 
     STATE: ClassVar = ("record", "taken")
@@ -78,6 +79,7 @@ class Monitor:
     taken: dict[str, Any] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     saved: Saved | None = None
+    on: Exchange | None = None
 
     @property
     def kept_sweep(self) -> Sweep | None:

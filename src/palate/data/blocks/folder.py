@@ -89,10 +89,11 @@ def dtype_of(name: str) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class Folder:
-    """A finished folder: where it lies, and its manifest."""
+    """A finished folder: where it lies, and its manifest. held: what must live as long as the arrays of its files."""
 
     path: Path
     manifest: dict[str, Any]
+    held: Any = None
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], *, verify: bool = False) -> Folder:
@@ -115,10 +116,22 @@ class Folder:
         if n_bytes == 0:
             return np.zeros(0, dtype)
         try:
-            # an array, not a memmap: slices of a memmap cost a microsecond each, and keep its class
-            return np.asarray(np.memmap(self.path / name, dtype, "r", shape=(n_bytes // dtype.itemsize,)))
+            # an array, not a memmap: slices of a memmap cost a microsecond each, and keep its class. A text, not a
+            # path: of a path numpy follows the links, and another machine may not have their ends
+            mapped = np.memmap(str(self.path / name), dtype, "r", shape=(n_bytes // dtype.itemsize,))
         except OSError as error:
             raise BlocksError(f"cannot map {self.path / name}: {reason(error)}.") from error
+        vars(mapped)["held"] = self.held
+        return np.asarray(mapped)
+
+
+def file_of(array: NDArray[Any]) -> Path | None:
+    """The file that a mapped array is the whole content of; None for other arrays."""
+    base = array.base
+    if not isinstance(base, np.memmap) or base.filename is None:
+        return None
+    is_whole = array.ctypes.data == base.ctypes.data and array.nbytes == base.nbytes and base.offset == 0
+    return Path(base.filename) if is_whole else None
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:

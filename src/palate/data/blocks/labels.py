@@ -39,6 +39,10 @@ class StoredVocabulary(Vocabulary):
         labels.setflags(write=False)
         return labels
 
+    def in_memory(self) -> Vocabulary:
+        """The same labels, read; nothing is left to do with the file."""
+        return Vocabulary.in_order(self.labels, what=self.what)
+
     @property
     def kind(self) -> Literal["string", "integer"]:
         """Type of the labels: "integer" or "string"."""

@@ -14,6 +14,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ class _NewView:
         span = [self._low, self._high] if self._low <= self._high else None
         manifest = self._manifest | {"n_ratings": n, "files": entries | more, "range": span}
         write_manifest(self.view.path, manifest)
-        return Folder(self.view.path, manifest), self.view
+        return Folder(self.view.path, manifest, self.view), self.view
 
 
 def selected(folder: Folder, mask: NDArray[np.bool_]) -> tuple[Folder, View]:
@@ -155,7 +156,7 @@ def complete(folder: Folder, n_items: int) -> Folder:
         return folder
     now = Folder.read(folder.path)
     if now.has("by_item.starts"):  # another process, or other Blocks of this view, have written them
-        return now
+        return replace(now, held=folder.held)
     rows = rows_by_user(folder)
     counts = count_codes(rows.indices, n_items)
     parts = ((first, part_of(rows, first, last)) for _, first, last in ranges_of(rows))
@@ -168,7 +169,7 @@ def complete(folder: Folder, n_items: int) -> Folder:
         write_manifest(folder.path, manifest)
     except OSError as error:
         raise BlocksError(f"cannot write the ratings by item to {folder.path}: {reason(error)}.") from error
-    return Folder(folder.path, manifest)
+    return Folder(folder.path, manifest, folder.held)
 
 
 def ranges_of(rows: CompressedRows) -> Iterator[tuple[slice, int, int]]:

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.blocks.scratch import Scratch
 from palate.data.blocks.sorting import row_ranges
-from palate.data.rows import CompressedRows, columns_from, pointers_of, rows_where, take_rows, transpose_rows
+from palate.data.rows import (
+    CompressedRows,
+    columns_from,
+    pointers_of,
+    rows_between,
+    rows_where,
+    take_rows,
+    transpose_rows,
+    with_rising_columns,
+)
 from palate.models.factors import Codes, Floats
 from palate.models.side_information import SideInfo
 
@@ -56,12 +66,12 @@ class ByFeature:
         scales = (1 / np.sqrt(np.maximum(counts, 1))).astype(np.float32)
         if info.attributes is None:
             row_values = np.where(counts > 0, scales, np.float32(0))
-            return cls(_selected(others, kept, scratch), row_values, None)
+            return cls(_selected(others, kept, n_rows, scratch), row_values, None)
         design = None if info.encoded is None else info.encoded[1]
         assert design is not None
         attributes = CompressedRows(design.indptr, design.indices, design.values, None)
         added = transpose_rows(rows_where(attributes, rated), design.n_features)
-        rows = _selected(others, kept, scratch, added)
+        rows = _selected(others, kept, n_rows, scratch, added)
         _fill_values(rows, scales, added)
         return cls(rows, None, attributes)
 
@@ -73,30 +83,48 @@ def _codes_with_column(info: SideInfo, n_others: int) -> NDArray[np.int64]:
     return np.arange(n_others) if info.columns is None else np.flatnonzero(info.columns >= 0)
 
 
-def _parts(others: CompressedRows, kept: NDArray[np.int64]) -> Iterator[Codes]:
-    """The entries of the kept rows, in order, about AT_ONCE at a time."""
+def _parts(others: CompressedRows, kept: NDArray[np.int64], n_columns: int) -> Iterator[Codes]:
+    """The entries of the kept rows, rising in each row, about AT_ONCE at a time.
+
+    A link adds them up in this order, and F in memory has them so too.
+    """
     for first, last in row_ranges(pointers_of(others.counts[kept]), AT_ONCE):
-        yield take_rows(others, kept[first:last]).indices
+        yield with_rising_columns(take_rows(others, kept[first:last]), n_columns).indices
+
+
+def _is_rising(rows: CompressedRows) -> bool:
+    """Whether the columns of each row rise."""
+    for first, last in row_ranges(rows.indptr, AT_ONCE):
+        some = rows_between(rows, slice(first, last))
+        falls = np.append(np.diff(some.indices) < 0, False)
+        falls[some.indptr[1:] - 1] = False  # from the last of a row
+        if falls.any():
+            return False
+    return True
 
 
 def _history_counts(others: CompressedRows, kept: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
     """How many columns of history each row has, (n_rows,)."""
     counts = np.zeros(n_rows, np.int64)
-    for part in _parts(others, kept):
+    for part in _parts(others, kept, n_rows):
         counts += np.bincount(part, minlength=n_rows)
     return counts
 
 
 def _selected(
-    others: CompressedRows, kept: NDArray[np.int64], scratch: Scratch, added: CompressedRows | None = None
+    others: CompressedRows,
+    kept: NDArray[np.int64],
+    n_columns: int,
+    scratch: Scratch,
+    added: CompressedRows | None = None,
 ) -> CompressedRows:
     """The kept rows, and below them `added`; on disk. Values are there, to be filled, only with `added`."""
-    if added is None and len(kept) == others.n_rows:
+    if added is None and len(kept) == others.n_rows and _is_rising(others):
         return replace(others, values=others.values[:0], weights=None, times=None)
     counts = others.counts[kept] if added is None else np.concatenate([others.counts[kept], added.counts])
     indptr = pointers_of(counts)
     indices, at = scratch.empty((int(indptr[-1]),), np.int32), 0
-    for part in (*_parts(others, kept), *(() if added is None else (added.indices,))):
+    for part in chain(_parts(others, kept, n_columns), () if added is None else (added.indices,)):
         indices[at : at + len(part)] = part
         at += len(part)
     values = scratch.empty((0 if added is None else len(indices),), np.float32)

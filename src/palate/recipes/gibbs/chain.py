@@ -31,7 +31,9 @@ from numpy.typing import NDArray
 
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows, row_codes, rows_between
-from palate.kernels import predict_pairs, solve_rows
+from palate.distributed.exchange import Exchange
+from palate.distributed.half_sweeps import solve_rows
+from palate.kernels import predict_pairs
 from palate.kernels.threads import thread_pool
 from palate.models.factors import Doubles, Floats
 from palate.models.side_information import SideInfo
@@ -52,6 +54,7 @@ class Chain:
 
     side_infos: for "user" and "item", the features and F, as Side takes it, or None. time: draw effects of time.
     ordinal: ratings are ordered steps, not numbers. user_noise: each user's ratings have a precision of their own.
+    on: the workers that draw the vectors.
     """
 
     STATE: ClassVar = ("targets", "users", "items", "noise", "user_means", "alpha", "errors", "rng")
@@ -67,7 +70,9 @@ class Chain:
         time: bool = False,
         ordinal: bool = False,
         user_noise: bool = False,
+        on: Exchange | None = None,
     ) -> None:
+        self.on = on
         self.targets = Targets(ratings, seed, n_threads, time=time, ordinal=ordinal)
         self.n_ratings = n_weighted(ratings)
         self.seed, self.n_threads = seed, n_threads
@@ -171,13 +176,11 @@ class Chain:
         means = np.empty_like(side.vectors) if is_users else None
         user_weights = None if self.noise is None else self.noise.weights
         side.vectors, errors = solve_rows(
-            rows.indptr,
-            rows.indices,
-            rows.values,
+            rows,
             other.vectors,
+            on=self.on,
             precision=side.precision.astype(np.float32),
             mean=side.row_means,
-            weights=rows.weights,
             row_weights=user_weights if is_users else None,
             other_weights=None if is_users else user_weights,
             bias=True,
