@@ -9,6 +9,9 @@ Every step is a process of its own. A sweep is the median of those after the fir
 belongs to no file, `RssAnon` in /proc/self/status, at most, looked at every 20 ms: pages of mapped files do not count,
 since the system takes them back when it wants them.
 
+There are more users as ratings grow, with as many ratings each: what a sweep solves for a user is then a fixed share of
+it. `--sparser` has users and items grow as sqrt(n), so that small sizes have few ratings a row; it only prints.
+
 `python benchmarks/growth.py FOLDER --limit 600` fits 20 million ratings on disk by a process that may not have more
 than 600 MB of data (RLIMIT_DATA), and compares the bytes of its model with those of one without a limit.
 """
@@ -53,21 +56,21 @@ def in_own_process(step: str, *arguments: str, limit: int = 0) -> dict[str, Any]
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def prepared(folder: Path, n: float) -> Path:
+def prepared(folder: Path, n: float, *, sparser: bool = False) -> Path:
     """The folder of ratings of one size, which are drawn if they are not there."""
-    own = folder / f"{n:.0e}"
+    own = folder / f"{n:.0e}{'-sparser' if sparser else ''}"
     if not (own / "shape.json").exists():
-        write_ratings(own, n, arrays=False)
+        write_ratings(own, n, arrays=False, more_users=not sparser)
     return own
 
 
-def measure(folder: Path, sizes: list[float]) -> None:
-    """Write, fit, and keep the figures of every size that has none."""
-    figures = read(FIGURES)
+def measure(folder: Path, sizes: list[float], *, sparser: bool) -> Figures:
+    """Write, fit, and keep the figures of every size that has none; those of sparser ratings are not kept."""
+    figures = [] if sparser else read(FIGURES)
     for n in sizes:
         if any(float(row["size"]) == n for row in figures):
             continue
-        own = prepared(folder, n)
+        own = prepared(folder, n, sparser=sparser)
         rows = [{"recipe": "", "where": "write", **in_own_process("written", str(own))}]
         for recipe in RECIPES:
             pair = [
@@ -78,8 +81,10 @@ def measure(folder: Path, sizes: list[float]) -> None:
                 raise SystemExit(f"{recipe} at {n:,.0f} ratings: disk and memory gave different models.")
             rows += pair
         figures += [{"size": f"{n:.0f}", **row} for row in rows]
-        keep(figures)
+        if not sparser:
+            keep(figures)
         print(*rows, sep="\n", file=sys.stderr, flush=True)
+    return figures
 
 
 def keep(figures: Figures) -> None:
@@ -217,6 +222,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("growth"), help="takes 30 bytes a rating")
     parser.add_argument("--sizes", type=float, nargs="+", default=SIZES)
     parser.add_argument("--limit", type=int, default=0, help="MB of data that a fit to 20 million ratings may have")
+    parser.add_argument("--sparser", action="store_true", help="users and items both grow as sqrt(n); only printed")
     parser.add_argument("--draw", action="store_true")
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
@@ -225,8 +231,11 @@ def main() -> None:
         return
     if options.again:
         FIGURES.unlink(missing_ok=True)
+    if options.sparser:
+        print(f"{machine()}.\n", *tables(measure(options.folder, list(options.sizes), sparser=True)), sep="\n")
+        return
     if not options.draw:
-        measure(options.folder, list(options.sizes))
+        measure(options.folder, list(options.sizes), sparser=False)
     figures = read(FIGURES)
     print(f"{machine()}.\n", *tables(figures), sep="\n")
     draw(figures)

@@ -2,7 +2,8 @@
 
 `python benchmarks/many_ratings.py FOLDER --n 1e8` draws 100 million ratings of 18,000 items by 480,000 users: whole
 numbers from 1 to 5, in random order, a hundredth of them held out. Any n from 1e4 to 2e8 and beyond: users and items
-both grow as sqrt(n), so that the share of observed pairs stays 1.16%.
+both grow as sqrt(n), so that the share of observed pairs stays 1.16%; or, for growth.py, users grow as n, so that each
+has 208 ratings whatever n.
 
 Who rates what. User u has an activity a_u and belongs to a group g; a pair is rated with probability
 1 - exp(-a_u w_gi), independently of all others, so that no pair comes twice. The weights w are such that the expected
@@ -50,10 +51,11 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def shape_of(n: float) -> tuple[int, int]:
-    """Numbers of users and items for n ratings."""
+def shape_of(n: float, *, more_users: bool = False) -> tuple[int, int]:
+    """Numbers of users and items for n ratings; more_users: each user has as many ratings, whatever n."""
     total, users, items = NETFLIX
-    return round(users * np.sqrt(n / total)), round(items * np.sqrt(n / total))
+    root = np.sqrt(n / total)
+    return round(users * (root**2 if more_users else root)), round(items * root)
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ class Planted:
     seed: int
 
     @classmethod
-    def of(cls, n: float, seed: int = 0) -> Planted:
+    def of(cls, n: float, seed: int = 0, *, more_users: bool = False) -> Planted:
         """Draw it for about n ratings."""
         rng = np.random.default_rng([seed, 0])
-        n_users, n_items = shape_of(n)
+        n_users, n_items = shape_of(n, more_users=more_users)
         counts = _margin(rng, n_users, n / n_users, USER_SPREAD, MOST_OF_ITEMS * n_items)
         wanted = _margin(rng, n_items, n / n_items, ITEM_SPREAD, MOST_OF_USERS * n_users)
         sizes = np.sqrt(1 / np.arange(2, N_FACTORS + 2))  # of the factors: the first ones matter most
@@ -217,14 +219,14 @@ def shuffled(planted: Planted, folder: Path, n_parts: int) -> Iterator[tuple[str
             yield path.name, np.random.default_rng([planted.seed, 3, part]).permutation(rows)
 
 
-def write(folder: Path, n: float, seed: int = 0, *, arrays: bool = True) -> dict[str, Any]:
+def write(folder: Path, n: float, seed: int = 0, *, arrays: bool = True, more_users: bool = False) -> dict[str, Any]:
     """Write FOLDER/part-*.parquet and held-out.parquet, and with `arrays` also train-user.bin, ..., held-rating.bin.
 
     Arrays have no header: user and item are int32, rating int8. shape.json has what is returned: the numbers of users,
     items and ratings, and the error of truth on what is held out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    planted = Planted.of(n, seed)
+    planted = Planted.of(n, seed, more_users=more_users)
     counts = {"train": 0, "held": 0}
     for name, rows in shuffled(planted, folder, min(200, max(1, round(n / PART)))):
         columns = {column: np.ascontiguousarray(rows[column]) for column in ROW.names or ()}
