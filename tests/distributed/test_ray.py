@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import palate
-from helpers.clusters import STORE_BYTES, all_workers_end, kill_a_worker
+from helpers.clusters import STORE_BYTES, all_workers_end, kill_a_worker, nodes_are
 from palate import kernels
 from palate.errors import BlocksError, ClusterError, OptionError
 
@@ -137,6 +137,7 @@ def test_a_node_that_is_lost_changes_nothing(cluster, in_memory, on_disk, bytes_
     assert lost
     assert rec.model.training["workers"]["n"] == 3
     assert bytes_of(recipe.fit(in_memory["ratings"], progress=False)) == bytes_of(rec)
+    assert nodes_are(2)  # for what comes after
 
 
 @pytest.mark.long
