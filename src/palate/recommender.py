@@ -360,6 +360,7 @@ class Recommender:
                 the model has learned from choices without times.
             UnknownLabelError: An unknown user or item with on_unknown="raise"; a title that several items have, or
                 words that are spelt nearly like one.
+            ClusterError: No worker of the cluster starts, they are of other versions, or do not see the folder.
 
         Source:
             by="thompson": Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling. diversity: Carbonell &

@@ -1,8 +1,10 @@
 """Lists and evaluation on a Ray cluster: the same files and figures, also when workers or the driver are killed."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import palate
 from helpers.clusters import all_workers_end, kill_a_worker
 from palate.answers.ranking import folders
+from palate.errors import ClusterError
 from palate.evaluation import predictions, rankings
 
 
@@ -51,6 +54,20 @@ class TestWorkers:
         assert palate.evaluate(rec, test, **asked, on=kept).to_dict() == palate.evaluate(rec, test, **asked).to_dict()
         likes, asked = test.likes(4), {"k": (3, 10), "n_bootstrap": 20, "popularity": 0.2}
         assert palate.evaluate(rec, likes, **asked, on=kept).to_dict() == palate.evaluate(rec, likes, **asked).to_dict()
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="a path that other processes do not see needs /proc")
+    def test_what_workers_do_not_see_is_named(self, rec, on_disk, kept, tmp_path):
+        (tmp_path / "unseen.blocks").symlink_to(on_disk["ratings"].path)
+        folder = os.open(tmp_path, os.O_RDONLY)
+        try:
+            unseen = f"/proc/self/fd/{folder}"  # a path of this process alone
+            test = palate.blocks.open(f"{unseen}/unseen.blocks")
+            with pytest.raises(ClusterError, match=r"a worker cannot open .+unseen\.blocks.+ all nodes see"):
+                palate.evaluate(rec, test, n_bootstrap=5, on=kept)
+            with pytest.raises(ClusterError, match=r"the worker on .+ does not see .+lists, where the lists go"):
+                rec.recommend(n=4, out=f"{unseen}/lists/", on=kept)
+        finally:
+            os.close(folder)
 
     def test_killed_workers_change_nothing(self, rec, split, kept, tmp_path, monkeypatch):
         rng, kills = np.random.default_rng(0), []

@@ -124,7 +124,7 @@ def evaluate(
         LabelTypeError: The labels of the test ratings have another type than those of the model.
         OptionError: An option is out of range, there is not one propensity for each test rating, the model cannot rank
             by `by`, or the ratings are explicit and the model predicts no ratings.
-        ClusterError: No worker of the cluster starts, or they are of other versions.
+        ClusterError: No worker of the cluster starts, they are of other versions, or do not see the test.
 
     Source:
         Herlocker et al. (2004), Evaluating Collaborative Filtering Recommender Systems. The metrics at k are computed
