@@ -27,7 +27,7 @@ from palate.answers.results import CrossTab, Distribution, Explanation, Predicti
 from palate.data.ratings import Ratings
 from palate.data.timestamps import Timestamp
 from palate.data.vocabulary import Label
-from palate.distributed import Exchange
+from palate.distributed.exchange import Cluster
 from palate.errors import OptionError
 from palate.models.factors import Codes, Factors, Floats
 from palate.models.model import Model
@@ -279,7 +279,7 @@ class Recommender:
         recent: Any = None,
         session: Iterable[Label] | None = None,
         overwrite: bool = False,
-        on: Exchange | None = None,
+        on: Cluster | None = None,
     ) -> Frame:
         """Recommend the n items that each user would like best.
 
@@ -345,8 +345,9 @@ class Recommender:
             session (list of labels, default None): Recommend to somebody unknown, in place of users, who has just
                 chosen these items, oldest first; as fold_in(session) does. For models of implicit feedback.
             overwrite (bool, default False): Let `out`, a folder, lose the parts of another model or other options.
-            on (palate.distributed.Exchange, default None): Who makes the parts of a folder; None: this process. The
-                model is then written to a file in the folder, which must lie where all workers see it, while they work.
+            on (cluster, default None): Have the workers of a Ray cluster make the parts of a folder, as
+                palate.distributed.ray() names it; None: this process. The folder must lie where all workers see it:
+                while they work, it also holds the model.
 
         Returns:
             Frame or path: A frame of user, item, (title,) score, rank, of the kind asked with; with `out` its path. The
@@ -359,6 +360,7 @@ class Recommender:
                 the model has learned from choices without times.
             UnknownLabelError: An unknown user or item with on_unknown="raise"; a title that several items have, or
                 words that are spelt nearly like one.
+            ClusterError: No worker of the cluster starts, they are of other versions, or do not see the folder.
 
         Source:
             by="thompson": Chapelle & Li (2011), An Empirical Evaluation of Thompson Sampling. diversity: Carbonell &

@@ -1,9 +1,12 @@
-"""Ratings and likes that several tests spread over workers, in memory and on disk."""
+"""What tests of clusters share: ratings and likes, in memory and on disk, and a small cluster of Ray."""
+
+import contextlib
 
 import numpy as np
 import pytest
 
 import palate
+from helpers.clusters import ray_cluster
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +43,28 @@ def bytes_of(tmp_path):
         return (tmp_path / "model.palate").read_bytes()
 
     return saved
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """Two nodes with a CPU each, and a cache folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with ray_cluster(1, 1) as cluster:
+            yield cluster
+
+
+class Kept:
+    """Workers that stay from fit to fit: starting them takes longer than a fit of these tests."""
+
+    def __init__(self, exchange):
+        self.exchange = exchange
+
+    def connect(self):
+        return contextlib.nullcontext(self.exchange)
+
+
+@pytest.fixture(scope="class")
+def kept(cluster):
+    with palate.distributed.ray().connect() as exchange:
+        yield Kept(exchange)

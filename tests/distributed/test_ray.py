@@ -1,6 +1,5 @@
 """Fits on a Ray cluster of two nodes: the same bytes as in memory, also when workers and nodes are lost."""
 
-import contextlib
 import os
 import sys
 import threading
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 import palate
-from helpers.clusters import STORE_BYTES, all_workers_end, kill_a_worker, ray_cluster
+from helpers.clusters import STORE_BYTES, all_workers_end, kill_a_worker, nodes_are
 from palate import kernels
 from palate.errors import BlocksError, ClusterError, OptionError
 
@@ -19,31 +18,6 @@ RECIPES = {
     "Bayes": (palate.Bayes(n_sweeps=6), "ratings"),
     "ImplicitALS": (palate.ImplicitALS(n_factors=8, n_sweeps=3), "likes"),
 }
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """Two nodes with a CPU each, and a cache folder of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        with ray_cluster(1, 1) as cluster:
-            yield cluster
-
-
-class Kept:
-    """Workers that stay from fit to fit: starting them takes longer than a fit of these tests."""
-
-    def __init__(self, exchange):
-        self.exchange = exchange
-
-    def connect(self):
-        return contextlib.nullcontext(self.exchange)
-
-
-@pytest.fixture(scope="class")
-def kept(cluster):
-    with palate.distributed.ray().connect() as exchange:
-        yield Kept(exchange)
 
 
 def test_without_ray_the_error_says_what_to_install(on_disk, monkeypatch):
@@ -163,6 +137,7 @@ def test_a_node_that_is_lost_changes_nothing(cluster, in_memory, on_disk, bytes_
     assert lost
     assert rec.model.training["workers"]["n"] == 3
     assert bytes_of(recipe.fit(in_memory["ratings"], progress=False)) == bytes_of(rec)
+    assert nodes_are(2)  # for what comes after
 
 
 @pytest.mark.long

@@ -6,28 +6,12 @@ import numpy as np
 import pytest
 
 import palate
+from helpers.clusters import CopyingExchange
 from palate.data.blocks import parting, views
 from palate.data.ratings import with_positive_weights
 from palate.evaluation import doctor, hindsight, predictions, rankings
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.rankings import UserMeasures
-
-
-class Elsewhere:
-    """Workers that get a copy of everything."""
-
-    threads, n_workers = 0, 2
-
-    def put(self, value):
-        import pickle
-
-        return pickle.dumps(value)
-
-    def map(self, function, tasks, *shared):
-        import pickle
-
-        for task in tasks:
-            yield pickle.loads(pickle.dumps(function(*task, *map(pickle.loads, shared))))
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +59,7 @@ def test_predictions_on_disk_and_on_workers(blocks):
     expected = palate.evaluate(rec, test.in_memory(), propensity="popularity", n_bootstrap=50).to_dict()
     assert expected["n_older"] > 0
     close(palate.evaluate(rec, test, propensity="popularity", n_bootstrap=50).to_dict(), expected)
-    close(palate.evaluate(rec, test, propensity="popularity", n_bootstrap=50, on=Elsewhere()).to_dict(), expected)
+    close(palate.evaluate(rec, test, propensity="popularity", n_bootstrap=50, on=CopyingExchange()).to_dict(), expected)
 
 
 def test_blocks_of_rows_change_no_figure(blocks, monkeypatch):
@@ -104,7 +88,7 @@ def test_lists_on_disk_on_workers_and_at_once(blocks, options, monkeypatch):
     asked = {"k": (3, 10), "n_bootstrap": 50, **options}
     found = palate.evaluate(rec, liked, **asked).to_dict()
     close(palate.evaluate(rec, liked.in_memory(), **asked).to_dict(), found)
-    close(palate.evaluate(rec, liked, **asked, on=Elsewhere()).to_dict(), found)
+    close(palate.evaluate(rec, liked, **asked, on=CopyingExchange()).to_dict(), found)
     monkeypatch.setattr(rankings, "BLOCK_USERS", 1 << 14)
     close(palate.evaluate(rec, liked, **asked).to_dict(), found)
 
@@ -163,7 +147,7 @@ def test_next_items(blocks):
     found, expected = (palate.evaluate(rec, of, next_item=True, n_bootstrap=5) for of in (test, test.in_memory()))
     assert found.to_dict() == expected.to_dict()
     with pytest.raises(palate.errors.OptionError, match="on= does not go with next_item"):
-        palate.evaluate(rec, test, next_item=True, on=Elsewhere())
+        palate.evaluate(rec, test, next_item=True, on=CopyingExchange())
 
 
 def test_the_doctor_looks_at_order_too(blocks):

@@ -61,8 +61,9 @@ def ray_cluster(*cpus):
         cluster = Cluster()
         try:
             options = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
+            first = {"temp_dir": folder, "_system_config": {"health_check_period_ms": 300}}  # 5 failures: a lost node
             for at, n in enumerate(cpus):
-                cluster.add_node(num_cpus=n, **options, **({} if at else {"temp_dir": folder}))
+                cluster.add_node(num_cpus=n, **options, **({} if at else first))
             ray.init(cluster.address, log_to_driver=False, logging_level="error")
             yield cluster
         finally:
@@ -92,6 +93,16 @@ def all_workers_end(seconds=30):
     while worker_pids() and time.monotonic() < last:
         time.sleep(0.1)
     return worker_pids() == []
+
+
+def nodes_are(n, seconds=60):
+    """Whether Ray knows of so many nodes alone, or does after a while: it learns late that one is lost."""
+    import ray
+
+    last = time.monotonic() + seconds
+    while sum(node["Alive"] for node in ray.nodes()) != n and time.monotonic() < last:
+        time.sleep(0.1)
+    return sum(node["Alive"] for node in ray.nodes()) == n
 
 
 def kill_a_worker(rng):

@@ -177,6 +177,7 @@ def evaluate(
     next_item: par.NextItem = False,
     keep_seen: par.KeepSeen = None,
     seed: par.Seed = 0,
+    on: par.OnTest = None,
     json: par.Json = False,
     reading: dict[str, Any],
     dials: dict[str, Any],
@@ -184,7 +185,7 @@ def evaluate(
     """Measure a model on held-out ratings, beside baselines. With --likes, measure its lists, ranked by --by."""
     from palate.cli.lists import dials_of, in_kind_of
 
-    rec = load_model(model)
+    rec, cluster = load_model(model), cluster_at(on)
     reads_order = next_item and rec.model.factors.reads_order
     ratings = read_ratings(data, reading, rec.model.kind, reads_order=reads_order)
     propensities = propensities_of(propensity, data, reading, ratings)
@@ -200,7 +201,7 @@ def evaluate(
         raise OptionError(f"{option} applies to lists; add --likes 4 to measure lists.")
     options: dict[str, Any] = {"next_item": next_item, "keep_seen": keep_seen}
     options |= {"by": by, "at_least": at_least, "level": level, "seed": seed, **dials_of(dials)}
-    report = _evaluate(rec, test, propensity=propensities, **options)
+    report = _evaluate(rec, test, propensity=propensities, on=cluster, **options)
     if json:
         printing.print_json(report.to_dict())
     else:

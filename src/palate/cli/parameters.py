@@ -42,6 +42,19 @@ On = Annotated[
         metavar="CLUSTER",
     ),
 ]
+OnLists = Annotated[
+    str | None,
+    Option(
+        "--on",
+        help="Spread the lists of --everyone over a Ray cluster, whose address this is, as in palate fit. The folder "
+        "--out must lie where all of it sees it.",
+        metavar="CLUSTER",
+    ),
+]
+OnTest = Annotated[
+    str | None,
+    Option("--on", help="Measure on a Ray cluster, whose address this is, as in palate fit.", metavar="CLUSTER"),
+]
 DEFAULT_RECIPES = "Bayes; for implicit ratings ImplicitALS"  # as the help of --recipe shows them
 By = Annotated[
     str,

@@ -12,7 +12,7 @@ from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli import printing
 from palate.cli.choosing import CHOOSE_OPTIONS, SIMILAR_OPTIONS
-from palate.cli.loading import load_model
+from palate.cli.loading import cluster_at, load_model
 
 if TYPE_CHECKING:
     from palate.recommender import Recommender
@@ -120,6 +120,7 @@ def recommend(
             "where the same command goes on after an interruption.",
         ),
     ] = None,
+    on: par.OnLists = None,
     choosing: dict[str, Any],
 ) -> None:
     """Recommend the best items among those that a user has not rated or chosen yet."""
@@ -135,9 +136,11 @@ def recommend(
     into_file = everyone and out is not None and not json
     into_folder = into_file and out is not None and not out.suffix
     opt.check_everyone_options(choosing, into_file=into_file, into_folder=into_folder)
+    if on is not None and not into_folder:
+        raise BadParameter("--on goes with --everyone and --out FOLDER.")
     if not into_folder:
         printing.check_out(out)
-    rec = load_model(model)
+    rec, cluster = load_model(model), cluster_at(on)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
     options |= {"at_least": at_least, **lists.recommend_filters(items, exclude, choosing, rec)}
     if like:
@@ -159,7 +162,8 @@ def recommend(
         return
     labels = None if everyone else [lists.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory
-        rec.recommend(None, **options, **opt.everyone_options(choosing), out=f"{out}/" if into_folder else out)
+        options |= opt.everyone_options(choosing)
+        rec.recommend(None, **options, out=f"{out}/" if into_folder else out, on=cluster)
         _note_index(rec, choosing)
         printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
         return

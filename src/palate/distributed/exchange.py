@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from palate.errors import OptionError
+
 T = TypeVar("T")
 
 
@@ -61,15 +63,19 @@ class Exchange(Protocol):
 
 
 class Cluster(Protocol):
-    """Where a fit may be spread to: what `on=` takes."""
+    """Where work may be spread to: what `on=` takes."""
 
     def connect(self) -> AbstractContextManager[Exchange]:
         """Start the workers; they are ended with the context."""
 
 
 def connected(on: Cluster | None) -> AbstractContextManager[Exchange | None]:
-    """The workers of a cluster while they are needed; None without a cluster."""
-    return nullcontext(None) if on is None else on.connect()
+    """The workers of a cluster while they are needed; None without a cluster. Raises OptionError if it is none."""
+    if on is None:
+        return nullcontext(None)
+    if not hasattr(on, "connect"):
+        raise OptionError(f"on= takes a cluster, such as palate.distributed.ray() names, not {type(on).__name__}.")
+    return on.connect()
 
 
 @dataclass(frozen=True)

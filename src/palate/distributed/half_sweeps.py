@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from palate import kernels
 from palate.data.blocks.rows_on_disk import RowsOnDisk
 from palate.data.plan import Plan
-from palate.data.rows import CompressedRows, read_only
+from palate.data.rows import CompressedRows, read_only, rows_between
 from palate.distributed.exchange import Exchange, Part
 
 Floats = NDArray[np.float32]
@@ -125,23 +125,15 @@ def _opened(place: RowsOnDisk) -> CompressedRows:
     return place.open()
 
 
-def _run_of(place: RowsOnDisk, first: int, last: int) -> tuple[Any, ...]:
-    """Pointers, codes, values and weights of the rows from first to last (exclusive)."""
-    rows = _opened(place)
-    indptr = rows.indptr[first : last + 1]
-    at = slice(int(indptr[0]), int(indptr[-1]))
-    return indptr - indptr[0], rows.indices[at], rows.values[at], None if rows.weights is None else rows.weights[at]
-
-
 def _solve_rows(
     place: RowsOnDisk, first: int, last: int, own: dict[str, Any], other: Floats, common: dict[str, Any]
 ) -> Part:
     """Vectors of a run of rows; errors and modes."""
-    indptr, indices, values, weights = _run_of(place, first, last)
+    rows = rows_between(_opened(place), slice(first, last))
     options = {name: value for name, value in common.items() if name != "has_modes"} | own
     modes = np.empty((last - first, other.shape[1]), np.float32) if common["has_modes"] else None
-    options |= {"weights": weights, "first_row": first, "modes": modes}
-    vectors, errors = kernels.solve_rows(indptr, indices, values, other, **options)
+    options |= {"weights": rows.weights, "first_row": first, "modes": modes}
+    vectors, errors = kernels.solve_rows(rows.indptr, rows.indices, rows.values, other, **options)
     return Part(vectors, (errors, modes))
 
 
@@ -149,6 +141,7 @@ def _solve_blocks(
     place: RowsOnDisk, first: int, last: int, own: dict[str, Any], other: Floats, common: dict[str, Any]
 ) -> Part:
     """Improved vectors of a run of rows."""
-    indptr, indices, values, weights = _run_of(place, first, last)
+    rows = rows_between(_opened(place), slice(first, last))
     options = {name: value for name, value in own.items() if name != "vectors"} | common
-    return Part(kernels.solve_blocks(indptr, indices, values, other, own["vectors"], weights=weights, **options), None)
+    parts = rows.indptr, rows.indices, rows.values, other, own["vectors"]
+    return Part(kernels.solve_blocks(*parts, weights=rows.weights, **options), None)

@@ -412,10 +412,15 @@ def _losses() -> tuple[type[Exception], ...]:
 
 
 def _result(ref: Any) -> Any:
-    """What a reference stands for. Raises what the task raised."""
-    from ray.exceptions import RayTaskError
+    """What a reference stands for. Raises what the task raised, ClusterError if it could not read what it was given."""
+    from ray.exceptions import RaySystemError, RayTaskError
 
     try:
         return _ray().get(ref)
-    except RayTaskError as error:
-        raise error.cause from None
+    except (RayTaskError, RaySystemError) as error:
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        if not isinstance(cause, RaySystemError):
+            raise cause from None
+        reason = str(cause).splitlines()[0].removeprefix("System error: ")
+        advice = "Put ratings where all nodes see them under the same path."
+        raise ClusterError(f"a worker cannot open what it was given: {reason} {advice}") from None

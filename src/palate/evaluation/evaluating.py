@@ -8,7 +8,7 @@ from typing import Any
 from palate.answers.ranking import By, RecommendOptions
 from palate.answers.ranking.filters import are_lists
 from palate.data.ratings import Ratings, with_positive_weights
-from palate.distributed import Exchange
+from palate.distributed.exchange import Cluster, connected
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
 from palate.evaluation.next_items import NEXT_KS, NextItemReport, check_next_item, evaluate_next_items
@@ -43,7 +43,7 @@ def evaluate(
     baselines: bool = True,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
-    on: Exchange | None = None,
+    on: Cluster | None = None,
 ) -> Report | RankingReport | NextItemReport:
     """Measure a model on held-out ratings, with bootstrap intervals, beside baselines fitted on the same data.
 
@@ -111,8 +111,9 @@ def evaluate(
         baselines (bool, default True): Fit and measure the baselines too.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap, and of by="thompson"; 0 or more.
-        on (palate.distributed.Exchange, default None): Who measures the blocks of the test; None: this process. The
-            report is the same. Not with next_item.
+        on (cluster, default None): Have the workers of a Ray cluster measure the blocks of the test, as
+            palate.distributed.ray() names it; None: this process. The report is the same. Test Blocks must lie where
+            all workers see them. Not with next_item.
 
     Returns:
         Report, RankingReport or NextItemReport: A Report for explicit test ratings, a RankingReport for implicit ones,
@@ -123,6 +124,7 @@ def evaluate(
         LabelTypeError: The labels of the test ratings have another type than those of the model.
         OptionError: An option is out of range, there is not one propensity for each test rating, the model cannot rank
             by `by`, or the ratings are explicit and the model predicts no ratings.
+        ClusterError: No worker of the cluster starts, they are of other versions, or do not see the test.
 
     Source:
         Herlocker et al. (2004), Evaluating Collaborative Filtering Recommender Systems. The metrics at k are computed
@@ -173,12 +175,13 @@ def evaluate(
         if on is not None:
             raise OptionError("on= does not go with next_item=True: leave it out.")
         return evaluate_next_items(recommender, test, ks, keep_seen=keep_seen, **shared)
-    shared["on"] = on
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")
         options = RecommendOptions(keep_seen=keep_seen, seed=seed, **lists)
-        return evaluate_rankings(recommender, test, ks, attribute=attribute, options=options, inverse=inverse, **shared)
+        shared |= {"attribute": attribute, "options": options, "inverse": inverse}
+        with connected(on) as workers:
+            return evaluate_rankings(recommender, test, ks, **shared, on=workers)
     check_attribute(test, attribute)
     if keep_seen or _given(lists):
         raise OptionError(
@@ -191,7 +194,8 @@ def evaluate(
             f"{recommender!r} ranks items and predicts no ratings, so there is no error to measure: evaluate its "
             "lists, on test.likes(at_least=4)."
         )
-    return evaluate_predictions(recommender, test, inverse=inverse, **shared)
+    with connected(on) as workers:
+        return evaluate_predictions(recommender, test, inverse=inverse, **shared, on=workers)
 
 
 def ks_of(k: Any, *, next_item: bool) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """Lists for everybody in a folder: the same as in a frame, each user once, and the same files after a kill."""
 
+import contextlib
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,8 +14,7 @@ import pytest
 
 import palate
 from palate.answers.ranking import folders
-from palate.distributed import Local
-from palate.errors import OptionError
+from palate.errors import ClusterError, OptionError
 
 N_USERS = 83
 
@@ -36,15 +37,16 @@ def _small(monkeypatch):
 
 @dataclass
 class Elsewhere:
-    """Workers that are no Local, so that they open the model file; they do some tasks twice."""
+    """Workers of a cluster, which open the model file; they do all tasks twice."""
 
     threads: int = 0
     n_workers: int = 2
     done: list = field(default_factory=list)
 
-    def put(self, value):
-        import pickle
+    def connect(self):
+        return contextlib.nullcontext(self)
 
+    def put(self, value):
         return pickle.loads(pickle.dumps(value))
 
     def map(self, function, tasks, *shared):
@@ -89,13 +91,16 @@ def test_nobody_gets_an_empty_part(rec, tmp_path):
 
 
 def test_workers_change_no_byte(rec, tmp_path):
-    paths = [tmp_path / name for name in "abc"]
-    rec.recommend(n=4, out=f"{paths[0]}/")
-    rec.recommend(n=4, out=f"{paths[1]}/", on=Local())
-    workers = Elsewhere()
-    rec.recommend(n=4, out=f"{paths[2]}/", on=workers)
-    assert files_of(paths[0]) == files_of(paths[1]) == files_of(paths[2])
+    here, workers = rec.recommend(n=4, out=f"{tmp_path}/here/"), Elsewhere()
+    there = rec.recommend(n=4, out=f"{tmp_path}/there/", on=workers)
+    assert files_of(here) == files_of(there)
     assert len(workers.done) == 9
+
+
+def test_a_worker_that_does_not_see_the_folder_says_so(rec, tmp_path, monkeypatch):
+    monkeypatch.setattr("palate.storing.save", lambda *_: None)  # to a place that this worker does not see
+    with pytest.raises(ClusterError, match=r"the worker on .+ does not see .+lists, where the lists go"):
+        rec.recommend(n=4, out=f"{tmp_path}/lists/", on=Elsewhere())
 
 
 def test_workers_weigh_what_is_recent(tmp_path):
@@ -173,7 +178,9 @@ def test_errors(rec, tmp_path):
     with pytest.raises(OptionError, match="go with a folder"):
         rec.recommend(n=4, out=tmp_path / "a.csv", overwrite=True)
     with pytest.raises(OptionError, match="go with a folder"):
-        rec.recommend(n=4, on=Local())
+        rec.recommend(n=4, on=Elsewhere())
+    with pytest.raises(OptionError, match=r"on= takes a cluster, such as .+ names, not str"):
+        rec.recommend(n=4, out=f"{tmp_path}/some/", on="ray")
     with pytest.raises(OptionError, match="Lists of known users may go to a folder"):
         rec.recommend(n=4, out=tmp_path / "lists")
     likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=3)

@@ -6,7 +6,7 @@
 
 Which users a part has depends on n alone. A part is written under another name and renamed, then the manifest names it,
 so a run that was killed goes on with the parts that the manifest lacks, and the files are the same as without the kill.
-Parts may be made by the workers of an Exchange; the manifest is written by the process that called recommend().
+Parts may be made by the workers of a cluster; the manifest is written by the process that called recommend().
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,8 +41,8 @@ from palate.answers.recent import asked, seen_by
 from palate.data.blocks.folder import crc_of
 from palate.data.forking import check_threads
 from palate.data.whole_files import replacing
-from palate.distributed import Exchange, Local
-from palate.errors import OptionError
+from palate.distributed.exchange import Exchange, Local, connected
+from palate.errors import ClusterError, OptionError
 from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.version import __version__
@@ -125,10 +126,18 @@ class StoredLists:
         """As Lists.make."""
         if self.digest not in _opened:
             _opened.clear()
-            model = storing.load(self.folder / MODEL)
-            lists = Lists.of(self.folder, self.users, model, self.options, None)
+            lists = Lists.of(self.folder, self.users, self._model(), self.options, None)
             _opened[self.digest] = replace(lists, block=self.block)
         return _opened[self.digest].make(name, first, last)
+
+    def _model(self) -> Model:
+        path = self.folder / MODEL
+        if not path.is_file():
+            raise ClusterError(
+                f"the worker on {socket.gethostname()} does not see {self.folder}, where the lists go: give a folder "
+                "that all nodes see under the same path."
+            )
+        return storing.load(path)
 
 
 _opened: dict[str, Lists] = {}  # what this worker has made parts of last, by its digest
@@ -145,28 +154,33 @@ def recommend_into(model: Model, users: Users, options: RecommendOptions, index:
     Raises OptionError if the folder belongs to another model or other options, and overwrite is not given.
     """
     folder = Path(options.out)
-    exchange: Exchange = Local() if options.on is None else options.on
-    is_here = isinstance(exchange, Local)
-    if index is not None and not is_here:
+    if index is not None and options.on is not None:
         raise OptionError('index="ann" is built where it is used: leave it out, or leave on= out.')
     if not folder.parent.is_dir():
         raise OptionError(f"out={str(folder)!r}: there is no folder {str(folder.parent)!r}; make it first.")
     lists = Lists.of(folder, users, model, options, index)
     with errors_in_words(folder), Parts(folder).held(make=True):
         manifest = Manifest.begin(folder, _about(lists), lists.block, overwrite=options.overwrite)
-        try:
-            work: Lists | StoredLists = replace(lists, block=manifest.block)
-            if not is_here:
-                storing.save(model, folder / MODEL)
-                plain = replace(options, out=None, on=None, overwrite=False, resume=False)
-                name = digest_of(str(folder.absolute()), manifest.about, manifest.block)
-                work = StoredLists(folder.absolute(), users, plain, name, manifest.block)
-            tasks = manifest.missing(len(users.codes), users_a_part(lists.query.n))
-            for name, entry in exchange.map(make_part, tasks, exchange.put(work)):
-                manifest.add(name, entry)
-        finally:
-            (folder / MODEL).unlink(missing_ok=True)
+        tasks = manifest.missing(len(users.codes), users_a_part(lists.query.n))
+        lists = replace(lists, block=manifest.block)
+        with connected(options.on) as workers:
+            try:
+                exchange: Exchange = Local() if workers is None else workers
+                work: Lists | StoredLists = lists if workers is None else _stored(model, lists, options, manifest)
+                for name, entry in exchange.map(make_part, tasks, exchange.put(work)):
+                    manifest.add(name, entry)
+            finally:
+                (folder / MODEL).unlink(missing_ok=True)
     return folder
+
+
+def _stored(model: Model, lists: Lists, options: RecommendOptions, manifest: Manifest) -> StoredLists:
+    """Write the model to where workers find it; what they need besides."""
+    storing.save(model, lists.folder / MODEL)
+    plain = replace(options, out=None, on=None, overwrite=False, resume=False)
+    folder = lists.folder.absolute()
+    digest = digest_of(str(folder), manifest.about, manifest.block)
+    return StoredLists(folder, lists.users, plain, digest, manifest.block)
 
 
 def users_a_part(n: int) -> int:

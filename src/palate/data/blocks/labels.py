@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.arrow_files import scan_arrow
 from palate.data.blocks.folder import entry_of
 from palate.data.vocabulary import Vocabulary, checked_labels
 from palate.data.whole_files import reason, replacing
@@ -80,7 +81,7 @@ def labels_and_table(path: Path, what: str, n: int) -> tuple[Vocabulary, pl.Data
     import polars as pl
 
     try:
-        lazy = pl.scan_ipc(_literal(path))
+        lazy = scan_arrow(path)
         schema = lazy.collect_schema()
         height = lazy.select(pl.len()).collect().item()
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -99,14 +100,9 @@ def _read(path: Path, columns: list[str]) -> pl.DataFrame:
     import polars as pl
 
     try:
-        return pl.read_ipc(path, columns=columns)
+        return scan_arrow(path).select(columns).collect()
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _damaged(path, error) from error
-
-
-def _literal(path: Path) -> str:
-    """A path in which no sign stands for others."""
-    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path))
 
 
 def _damaged(path: Path, error: BaseException | str) -> BlocksError:

@@ -164,11 +164,6 @@ def transpose_to(
         return files.close()
 
 
-def counts_of(codes: NDArray[np.int32], n: int) -> NDArray[np.int64]:
-    """How often each of n codes occurs, (n,)."""
-    return np.bincount(codes, minlength=n).astype(np.int64)
-
-
 def row_ranges(indptr: NDArray[np.int64], n_ratings: int) -> Iterator[tuple[int, int]]:
     """Ranges of consecutive rows, (first, last), with about n_ratings ratings each; a row is never divided."""
     n_rows, first = len(indptr) - 1, 0

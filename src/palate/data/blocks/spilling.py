@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from palate.data.arrow_files import scan_arrow
 from palate.data.blocks.folder import write_all
 from palate.data.blocks.sorting import fields_of, packed, record_of
 from palate.data.reading.coding import Labels
@@ -165,6 +166,4 @@ def _write_labels(path: Path, labels: list[Any], kind: str) -> None:
 
 def read_labels(path: Path) -> Any:
     """The labels in a file, as a polars series."""
-    import polars as pl
-
-    return pl.read_ipc(path)[LABEL]
+    return scan_arrow(path).collect()[LABEL]

@@ -20,13 +20,15 @@ from palate.data.blocks.progress import Line
 from palate.data.blocks.sorting import transpose_to
 from palate.data.blocks.sources import Source
 from palate.data.blocks.spilling import SIDES, Spill
-from palate.data.blocks.views import part_of, ranges_of, rows_by_user
+from palate.data.blocks.views import ranges_of, rows_by_user
 from palate.data.features.values import with_nulls
+from palate.data.plan import count_codes
 from palate.data.ratings import ReadReport
 from palate.data.reading.collecting import WORTH_NOTHING, Collector
 from palate.data.reading.driving import Reading, collect_in_parts
 from palate.data.reading.duplicates import Columns, repeated
 from palate.data.reading.tables import joined_table
+from palate.data.rows import rows_between
 from palate.data.vocabulary import Vocabulary
 from palate.errors import LabelTypeError
 
@@ -178,7 +180,7 @@ def turn(place: Place, joined: Joined, n_items: int, line: Line) -> dict[str, An
     """Write the ratings by item, from those by user; return the entries of their files."""
     line.phase("sorting by item", joined.n_ratings)
     rows = rows_by_user(Folder(place.part, {"files": joined.files}))
-    counts = counted((rows.indices[at] for at, _, _ in ranges_of(rows)), n_items)
-    parts = ((first, part_of(rows, first, last)) for _, first, last in ranges_of(rows))
+    counts = count_codes(rows.indices, n_items)
+    parts = ((first, rows_between(rows, slice(first, last))) for _, first, last in ranges_of(rows))
     has_weights = rows.weights is not None
     return transpose_to(place.part, place.scratch, parts, counts, weights=has_weights, told=line.advance)

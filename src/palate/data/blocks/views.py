@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from palate.data.blocks.folder import Folder, write_manifest
 from palate.data.blocks.sorting import RowFiles, row_ranges, transpose_to
 from palate.data.plan import count_codes
-from palate.data.rows import CompressedRows, first_of_rows, in_order, pointers_of, rows_of_entries
+from palate.data.rows import CompressedRows, first_of_rows, in_order, pointers_of, rows_between, rows_of_entries
 from palate.data.whole_files import host, is_alive, reason
 from palate.errors import BlocksError, OptionError
 
@@ -159,7 +159,7 @@ def complete(folder: Folder, n_items: int) -> Folder:
         return replace(now, held=folder.held)
     rows = rows_by_user(folder)
     counts = count_codes(rows.indices, n_items)
-    parts = ((first, part_of(rows, first, last)) for _, first, last in ranges_of(rows))
+    parts = ((first, rows_between(rows, slice(first, last))) for _, first, last in ranges_of(rows))
     try:
         with tempfile.TemporaryDirectory(prefix="by_item.", dir=folder.path) as scratch:
             entries = transpose_to(Path(scratch), Path(scratch), parts, counts, weights=rows.weights is not None)
@@ -189,19 +189,7 @@ def _blocks_of(folder: Folder) -> Iterator[tuple[slice, CompressedRows]]:
     """The ratings of the users, some users at a time."""
     rows = rows_by_user(folder)
     for at, first, last in ranges_of(rows):
-        yield at, part_of(rows, first, last)
-
-
-def part_of(rows: CompressedRows, first: int, last: int) -> CompressedRows:
-    """The rows from first to last (exclusive), as views."""
-    at = slice(int(rows.indptr[first]), int(rows.indptr[last]))
-    return CompressedRows(
-        rows.indptr[first : last + 1] - rows.indptr[first],
-        rows.indices[at],
-        rows.values[at],
-        None if rows.weights is None else rows.weights[at],
-        None if rows.times is None else rows.times[at],
-    )
+        yield at, rows_between(rows, slice(first, last))
 
 
 def _blocks_in_order(folder: Folder, users: NDArray[np.int64]) -> Iterator[tuple[slice, CompressedRows]]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palate.data.arrow_files import scan_arrow
 from palate.data.reading.containers import Fits, is_pipe, is_url, opened_content
 from palate.data.reading.databases import rows_of_query, sqlite_parts
 from palate.data.reading.frames import Table, check_query, kind_of, of_columns, of_polars
@@ -42,7 +43,7 @@ def _of_columnar(path: str | Path, kind: str, name: str) -> Iterator[Table]:
     import polars as pl
 
     try:
-        frame = pl.scan_parquet(path, glob=False) if kind == "parquet" else pl.scan_ipc(_literal(path))
+        frame = pl.scan_parquet(path, glob=False) if kind == "parquet" else scan_arrow(path)
         n = 0
         for part in _batches(frame):
             n += part.height
@@ -51,11 +52,6 @@ def _of_columnar(path: str | Path, kind: str, name: str) -> Iterator[Table]:
             yield of_polars(frame.head(0).collect(), name)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(f"{name} is not a readable {kind} file: {error}") from error
-
-
-def _literal(path: str | Path) -> str:
-    """A path in which no sign stands for others."""
-    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path))
 
 
 def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
