@@ -716,3 +716,13 @@ def test_an_archive_may_begin_anywhere_in_an_open_file():
         stream = io.BytesIO(b"before" + pack({"own.csv": CSV}) if pack is tar_of else pack({"own.csv": CSV}))
         stream.seek(6 if pack is tar_of else 0)
         assert len(read(stream)) == len(ROWS)
+
+
+def test_numbers_that_add_up_as_a_tar_archive_does_are_none():
+    """The signed bytes of a block add up to the checksum 0, which tarfile reads where a zero byte comes first."""
+    head = bytearray(b"PAR1" + bytes(508))
+    head[200:205] = 128, 128, 128, 128, 236
+    assert tarfile.TarInfo.frombuf(bytes(head), "utf-8", "surrogateescape").name == "PAR1"
+    assert not containers._is_tar(bytes(head))
+    for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        assert containers._is_tar(tarfile.TarInfo("ratings.csv").tobuf(kind)[:512])

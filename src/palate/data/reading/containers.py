@@ -25,6 +25,7 @@ MAX_SHOWN = 120  # characters of what others say
 MAX_MEMBERS = 500  # files of an archive whose columns are looked at
 MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+TAR_CHECKSUM = re.compile(rb" *[0-7]+[ \0]+")  # of a header, 8 bytes
 FOREIGN = {  # the first bytes of files that are not read -> what they are, and what to do
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it and give the file inside",
     b"Rar!\x1a\x07": "a RAR archive: unpack it and give the file inside",
@@ -255,7 +256,13 @@ def is_workbook(members: Any) -> bool:
 
 
 def _is_tar(head: bytes) -> bool:
-    """True if the first block is the header of a tar archive, by its checksum."""
+    """True if the first block is the header of a tar archive, by its checksum, which is written in octal digits.
+
+    The digits are looked at first: tarfile takes a field that begins with a zero byte for 0, and the signed sum of a
+    block of numbers is 0 now and then.
+    """
+    if not TAR_CHECKSUM.fullmatch(head[148:156]):
+        return False
     try:
         tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):
