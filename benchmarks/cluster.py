@@ -4,8 +4,8 @@
 
 Ratings are synthetic, with users and items as skewed as in the Netflix Prize, and are written to blocks once. The
 driver has a node without CPUs, and each worker a node with one CPU, so that vectors travel between object stores as
-they would between machines; they are counted at the loopback device. Nothing else should run meanwhile: the load is
-printed.
+they would between machines; they are counted at the loopback device. With --one-node, workers share memory. Nothing
+else should run meanwhile: the load is printed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=18_000)
     parser.add_argument("--factors", type=int, default=31)
     parser.add_argument("--sweeps", type=int, default=4)
+    parser.add_argument("--one-node", action="store_true", help="all workers share one object store")
     parser.add_argument("--folder", type=Path, default=None, help="where the blocks go, or are already")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -40,10 +41,17 @@ def main() -> None:
         print(f"{blocks}, {os.getloadavg()[0]:.1f} processes want the CPUs")
         recipe = palate.ALS(n_factors=asked.factors, n_sweeps=asked.sweeps, n_threads=1)
         here = report("this process, 1 thread", recipe, blocks, None)
-        alone = on_cluster("1 worker of 1 thread", recipe, blocks, 1)
-        both = on_cluster("2 workers of 1 thread", recipe, blocks, 2)
+        alone, both = (
+            (on_one_node if asked.one_node else on_cluster)(f"{n} worker(s) of 1 thread", recipe, blocks, n)
+            for n in (1, 2)
+        )
         print(f"2 workers: {alone / both:.2f} times as fast as 1; {here / both:.2f} times as fast as this process")
         print(f"vectors: {4 * (asked.factors + 1) * (blocks.n_users + blocks.n_items) / 1e6:.1f} MB of both sides")
+
+
+def on_one_node(label: str, recipe: palate.ALS, blocks: Blocks, n: int) -> float:
+    """Seconds a sweep with n workers of one thread on this machine, as palate.distributed.ray() starts them."""
+    return report(label, recipe, blocks, palate.distributed.ray(workers=n, threads=1))
 
 
 def on_cluster(label: str, recipe: palate.ALS, blocks: Blocks, n: int) -> float:

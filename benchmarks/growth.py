@@ -64,7 +64,7 @@ def prepared(folder: Path, n: float, *, sparser: bool = False) -> Path:
     return own
 
 
-def measure(folder: Path, sizes: list[float], *, sparser: bool) -> Figures:
+def measure(folder: Path, sizes: list[float], *, sparser: bool = False) -> Figures:
     """Write, fit, and keep the figures of every size that has none; those of sparser ratings are not kept."""
     figures = [] if sparser else read(FIGURES)
     for n in sizes:
@@ -235,7 +235,7 @@ def main() -> None:
         print(f"{machine()}.\n", *tables(measure(options.folder, list(options.sizes), sparser=True)), sep="\n")
         return
     if not options.draw:
-        measure(options.folder, list(options.sizes), sparser=False)
+        measure(options.folder, list(options.sizes))
     figures = read(FIGURES)
     print(f"{machine()}.\n", *tables(figures), sep="\n")
     draw(figures)
