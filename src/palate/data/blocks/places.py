@@ -46,7 +46,9 @@ class Place:
         if not (self.target / MANIFEST).is_file():
             raise BlocksError(f"{self.target} exists and is no folder of blocks: choose another path.")
         if not overwrite:
-            raise BlocksError(f"{self.target} exists: palate.blocks.open opens it, and overwrite=True writes it anew.")
+            raise BlocksError(
+                f"{self.target} exists, and is finished: use it as it is, or write it anew with overwrite=True."
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
