@@ -7,7 +7,7 @@ import numpy as np
 from palate.data.blocks.mapped import Blocks
 from palate.data.ratings import Ratings
 from palate.data.reading.duplicates import Columns, Duplicates, join_pairs
-from palate.data.rows import CompressedRows, Times, row_codes
+from palate.data.rows import CompressedRows, Times, rises_in_rows, row_codes
 from palate.kernels import has_repeats
 
 
@@ -20,7 +20,7 @@ def oldest_first(ratings: Ratings) -> Ratings:
         return ratings
     rows = ratings.by_user()
     times = _times_by_user(ratings) if rows.times is None else rows.times
-    if _is_in_order(rows, times):
+    if rises_in_rows(rows, times):
         return ratings
     return ratings[np.lexsort((_times_of(ratings), ratings.user_codes))]
 
@@ -33,16 +33,6 @@ def _times_of(ratings: Ratings) -> Times:
 def _times_by_user(ratings: Ratings) -> Times:
     """The times in the order of the users' rows, where these have none: explicit ratings."""
     return _times_of(ratings)[np.argsort(ratings.user_codes, kind="stable")]
-
-
-def _is_in_order(rows: CompressedRows, times: Times) -> bool:
-    """Whether in no row a time falls from one rating to the next; looked at block by block."""
-    for block, entries in zip(rows.plan.blocks, rows.plan.entries, strict=True):
-        falls = np.append(np.diff(times[entries]) < 0, False)  # from each rating to the next
-        falls[rows.indptr[block.start + 1 : block.stop + 1] - entries.start - 1] = False  # from the last of a row
-        if falls.any():
-            return False
-    return True
 
 
 def joined(ratings: Ratings) -> Ratings:

@@ -186,6 +186,16 @@ def rows_between(rows: CompressedRows, block: slice) -> CompressedRows:
     return CompressedRows(indptr - indptr[0], rows.indices[here], rows.values[here], *_extras(rows, here))
 
 
+def rises_in_rows(rows: CompressedRows, numbers: NDArray[Any]) -> bool:
+    """Whether in no row a number falls from one rating to the next, (n_ratings,); looked at block by block."""
+    for block, entries in zip(rows.plan.blocks, rows.plan.entries, strict=True):
+        falls = np.append(np.diff(numbers[entries]) < 0, False)  # from each rating to the next
+        falls[rows.indptr[block.start + 1 : block.stop + 1] - entries.start - 1] = False  # from the last of a row
+        if falls.any():
+            return False
+    return True
+
+
 def first_of_rows(
     rows: CompressedRows, codes: NDArray[np.integer[Any]], counts: NDArray[np.integer[Any]]
 ) -> CompressedRows:

@@ -263,7 +263,7 @@ def sweeps(
     """
     is_settled = is_exact(at.items.shape[1])
     if done:
-        at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads))
+        at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads, on))
     for number in count(done + 1):
         if number == last:
             at = Sweep(at.users, at.items).settled(problem, by_user, n_threads, on)

@@ -20,7 +20,7 @@ from palate.data.rows import (
     CompressedRows,
     columns_from,
     pointers_of,
-    rows_between,
+    rises_in_rows,
     rows_where,
     take_rows,
     transpose_rows,
@@ -92,17 +92,6 @@ def _parts(others: CompressedRows, kept: NDArray[np.int64], n_columns: int) -> I
         yield with_rising_columns(take_rows(others, kept[first:last]), n_columns).indices
 
 
-def _is_rising(rows: CompressedRows) -> bool:
-    """Whether the columns of each row rise."""
-    for first, last in row_ranges(rows.indptr, AT_ONCE):
-        some = rows_between(rows, slice(first, last))
-        falls = np.append(np.diff(some.indices) < 0, False)
-        falls[some.indptr[1:] - 1] = False  # from the last of a row
-        if falls.any():
-            return False
-    return True
-
-
 def _history_counts(others: CompressedRows, kept: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
     """How many columns of history each row has, (n_rows,)."""
     counts = np.zeros(n_rows, np.int64)
@@ -119,7 +108,7 @@ def _selected(
     added: CompressedRows | None = None,
 ) -> CompressedRows:
     """The kept rows, and below them `added`; on disk. Values are there, to be filled, only with `added`."""
-    if added is None and len(kept) == others.n_rows and _is_rising(others):
+    if added is None and len(kept) == others.n_rows and rises_in_rows(others, others.indices):
         return replace(others, values=others.values[:0], weights=None, times=None)
     counts = others.counts[kept] if added is None else np.concatenate([others.counts[kept], added.counts])
     indptr = pointers_of(counts)
