@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from palate.version import __version__ as __version__
+from palate.__version__ import __version__ as __version__
 
 # Public name -> the module it lives in. Loaded when first used, so that `import palate` is quick.
 _HOMES = {

@@ -311,7 +311,7 @@ def demo(
 def _about(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    from palate.version import __version__
+    from palate.__version__ import __version__
 
     if version:
         printing.say(f"palate {__version__}")

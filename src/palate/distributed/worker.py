@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from palate import kernels
+from palate.__version__ import __version__
 from palate.distributed.exchange import Part
-from palate.version import __version__
 
 T = TypeVar("T")
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from palate.__version__ import __version__
 from palate.data.blocks import Blocks
 from palate.data.ratings import Ratings
 from palate.data.whole_files import reason
@@ -25,7 +26,6 @@ from palate.errors import ModelFileError, OptionError, TamperedModelError
 from palate.recipes.state import Arrays, pack, restore
 from palate.storing import container
 from palate.storing.packing import Tensors, pack_table
-from palate.version import __version__
 
 KIND = "checkpoint of a fit"
 STATE_FILE = "state.palate"

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from palate.__version__ import __version__
 from palate.serving.endpoints import JSON, PAIRS, Endpoint
 from palate.serving.problems import MEDIA_TYPE
 from palate.serving.schema import Problem
-from palate.version import __version__
 
 REF = "#/components/schemas/{name}"
 PROBLEMS = {

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.__version__ import __version__
 from palate.data.whole_files import reason, replacing
 from palate.errors import (
     ModelFileError,
@@ -33,7 +34,6 @@ from palate.errors import (
     TamperedModelError,
     TruncatedModelError,
 )
-from palate.version import __version__
 
 FORMAT = 1
 MAX_HEADER_BYTES = 4_000_000  # JSON takes up to 30 times as much memory when it is read

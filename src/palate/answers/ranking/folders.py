@@ -23,6 +23,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from palate import storing
+from palate.__version__ import __version__
 from palate.answers.ranking.files import (
     MANIFEST,
     WRITERS,
@@ -45,7 +46,6 @@ from palate.distributed.exchange import Exchange, Local, connected
 from palate.errors import ClusterError, OptionError
 from palate.models.factors import Codes
 from palate.models.model import Model
-from palate.version import __version__
 
 ROWS_A_PART = 1 << 18  # at most, of lists that are full
 FORMAT = 1

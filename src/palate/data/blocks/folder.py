@@ -25,10 +25,10 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.__version__ import __version__
 from palate.data.blocks.manifests import check_manifest
 from palate.data.whole_files import reason, replacing
 from palate.errors import BlocksError
-from palate.version import __version__
 
 FORMAT = 1
 MANIFEST = "manifest.json"

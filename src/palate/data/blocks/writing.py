@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from palate.__version__ import __version__
 from palate.data.blocks.folder import write_manifest
 from palate.data.blocks.joining import Coded, Joined, Policy, counted, write_by_user
 from palate.data.blocks.labels import series_of, write_labels
@@ -34,7 +35,6 @@ from palate.data.reading.numbers import Decimal
 from palate.data.reading.reader import OnBadRows, read
 from palate.data.whole_files import reason
 from palate.errors import BlocksError, OptionError
-from palate.version import __version__
 
 AT_ONCE = 1 << 20  # ratings
 OWN = ("path", "source", "progress", "overwrite")  # arguments that palate.read does not have
