@@ -25,7 +25,7 @@ ONLY_IN = {"torch": "nn", "matplotlib": "plotting", "faiss": "answers.ranking.in
 ONLY_IN |= {
     "python_calamine": "data.reading.workbooks",
     "zstandard": "data.reading.compression",
-    "fsspec": "data.reading.containers",
+    "fsspec": "data.addresses",
 }
 ONLY_IN |= {"ray": "distributed.ray_exchange"}
 ONLY_IN |= dict.fromkeys(("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"), "serving")

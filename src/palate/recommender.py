@@ -315,9 +315,10 @@ class Recommender:
                 lowest rating above the average.
             seed (int, default 0): Seed of by="thompson", 0 or more.
             out (path, default None): Write the answer to this .parquet, .csv or .jsonl file, block by block. With a
-                folder ("lists/", which ends with a slash or is there already) the lists of some users after the others
-                become Parquet files in it, with a manifest. The same call goes on after a kill: it makes the parts that
-                are missing. Each user is in one part, and the files are the same as without a kill.
+                folder ("lists/", which ends with a slash or is there already) or an address ("s3://bucket/lists/") the
+                lists of some users after the others become Parquet files in it, with a manifest. The same call goes on
+                after a kill: it makes the parts that are missing. Each user is in one part, and the files are the same
+                as without a kill.
             memory (str or int, default None): What the call may take besides the model, the labels and the returned
                 frame, such as "1GB". None: 256MB, or more where one user needs more.
             resume (bool, default False): Keep finished blocks in the folder `<out>.parts`, and after a kill go on

@@ -13,6 +13,7 @@ from palate.cli import parameters as par
 from palate.cli import printing
 from palate.cli.choosing import CHOOSE_OPTIONS, SIMILAR_OPTIONS
 from palate.cli.loading import cluster_at, load_model
+from palate.data.addresses import is_url
 
 if TYPE_CHECKING:
     from palate.recommender import Recommender
@@ -111,13 +112,13 @@ def recommend(
     on_unknown: par.OnUnknown = "fallback",
     json: par.Json = False,
     out: Annotated[
-        Path | None,
+        str | None,
         Option(
             "--out",
             "-o",
             metavar="FILE",
             help="Write to a .csv, .parquet or .jsonl file instead; with --everyone also to a folder of Parquet files, "
-            "where the same command goes on after an interruption.",
+            "or an address such as s3://bucket/lists, where the same command goes on after an interruption.",
         ),
     ] = None,
     on: par.OnLists = None,
@@ -133,37 +134,40 @@ def recommend(
         )
     if (like or session or new or ratings_of) and "index" in choosing:
         raise BadParameter("--index goes with users, or --everyone.")
+    file = None if out is None or is_url(out) else Path(out)
     into_file = everyone and out is not None and not json
-    into_folder = into_file and out is not None and not out.suffix
+    into_folder = into_file and (file is None or not file.suffix)
+    if is_url(out) and not into_folder:
+        raise BadParameter("--out with an address goes with --everyone, and without --json.")
     opt.check_everyone_options(choosing, into_file=into_file, into_folder=into_folder)
     if on is not None and not into_folder:
         raise BadParameter("--on goes with --everyone and --out FOLDER.")
     if not into_folder:
-        printing.check_out(out)
+        printing.check_out(file)
     rec, cluster = load_model(model), cluster_at(on)
     options: dict[str, Any] = {"n": n, "keep_seen": keep_seen, "by": by, "level": level, "seed": seed}
     options |= {"at_least": at_least, **lists.recommend_filters(items, exclude, choosing, rec)}
     if like:
         frame = rec.fold_in(lists.given_ratings(like, rec)).recommend(**options)
-        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for a new user")
+        printing.emit(_rank_first(frame), as_json=json, out=file, heading="Recommended for a new user")
         return
     if session:
         frame = rec.recommend(session=lists.session_of(session, rec), **options)
-        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended after these")
+        printing.emit(_rank_first(frame), as_json=json, out=file, heading="Recommended after these")
         return
     if new is not None:
         frame = rec.fold_in(lists.new_users(new, rec)).recommend(**options)
-        printing.emit(_rank_first(frame), as_json=json, out=out, heading="Recommended for new users")
+        printing.emit(_rank_first(frame), as_json=json, out=file, heading="Recommended for new users")
         return
     if ratings_of is not None:
         found = personal.matched(ratings_of, rec)
         frame = _rank_first(personal.recommended(rec, found, options))
-        personal.emit(frame, found, as_json=json, out=out, heading=f"Recommended for the ratings of {ratings_of.name}")
+        personal.emit(frame, found, as_json=json, out=file, heading=f"Recommended for the ratings of {ratings_of.name}")
         return
     labels = None if everyone else [lists.user_of(user, rec) for user in users or ()]
     if into_file:  # block by block, in bounded memory
         options |= opt.everyone_options(choosing)
-        rec.recommend(None, **options, out=f"{out}/" if into_folder else out, on=cluster)
+        rec.recommend(None, **options, out=f"{out}/" if into_folder else file, on=cluster)
         _note_index(rec, choosing)
         printing.note(f"recommendations for {rec.n_users:,} users written to {out}.")
         return
@@ -172,7 +176,7 @@ def recommend(
     one = labels is not None and len(labels) == 1
     hide = [rec.model.user_vocabulary.what] if one else []
     heading = f"Recommended for {labels[0]}" if one and labels else ""
-    printing.emit(_rank_first(frame), as_json=json, out=out, heading=heading, hide=hide)
+    printing.emit(_rank_first(frame), as_json=json, out=file, heading=heading, hide=hide)
 
 
 @opt.takes("choosing", SIMILAR_OPTIONS)

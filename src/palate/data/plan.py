@@ -7,7 +7,7 @@ blocks, so they are the same bytes on one thread, on many, and over arrays in fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +68,14 @@ def chunks(n: int) -> Iterator[slice]:
 
 def count_codes(codes: NDArray[np.int32], n: int) -> NDArray[np.int64]:
     """How often each code stands among those given, (n,). n: larger than every code."""
+    return count_parts((codes[some] for some in chunks(len(codes))), n)
+
+
+def count_parts(parts: Iterable[NDArray[np.int32]], n: int) -> NDArray[np.int64]:
+    """How often each code stands among those of all parts, (n,). n: larger than every code."""
     counts = np.zeros(n, np.int64)
-    for some in chunks(len(codes)):
-        counts += np.bincount(codes[some], minlength=n)
+    for codes in parts:
+        counts += np.bincount(codes, minlength=n)
     return counts
 
 

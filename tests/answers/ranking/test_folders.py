@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import palate
-from palate.answers.ranking import folders
+from palate.answers.ranking import folders, places
 from palate.errors import ClusterError, OptionError
 
 N_USERS = 83
@@ -98,7 +98,7 @@ def test_workers_change_no_byte(rec, tmp_path):
 
 
 def test_a_worker_that_does_not_see_the_folder_says_so(rec, tmp_path, monkeypatch):
-    monkeypatch.setattr("palate.storing.save", lambda *_: None)  # to a place that this worker does not see
+    monkeypatch.setattr(places.Folder, "local", lambda *_: contextlib.nullcontext(None))
     with pytest.raises(ClusterError, match=r"the worker on .+ does not see .+lists, where the lists go"):
         rec.recommend(n=4, out=f"{tmp_path}/lists/", on=Elsewhere())
 
@@ -171,8 +171,8 @@ def test_a_folder_whose_manifest_says_nothing(rec, tmp_path, content):
 
 
 def test_errors(rec, tmp_path):
-    with pytest.raises(OptionError, match="write them there, then copy"):
-        rec.recommend(n=4, out="s3://bucket/lists/")
+    with pytest.raises(OptionError, match="end it with a slash, 's3://bucket/lists.parquet/'"):
+        rec.recommend(n=4, out="s3://bucket/lists.parquet")
     with pytest.raises(OptionError, match="there is no folder"):
         rec.recommend(n=4, out=f"{tmp_path}/no/lists/")
     with pytest.raises(OptionError, match="go with a folder"):
@@ -199,6 +199,66 @@ def test_two_runs_do_not_write_the_same_folder(rec, tmp_path):
             yield from super().map(function, tasks, *shared)
 
     assert read(rec.recommend(n=4, out=f"{tmp_path}/lists/", on=Second())).equals(rec.recommend(n=4))
+
+
+# ---- addresses -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bucket():
+    fsspec = pytest.importorskip("fsspec", reason="the extra urls is not installed")
+    system = fsspec.filesystem("memory")
+    yield system
+    if system.exists("/lists"):
+        system.rm("/lists", recursive=True)
+
+
+def there(system):
+    return {path.rpartition("/")[2]: system.cat_file(path) for path in system.ls("/lists", detail=False)}
+
+
+@pytest.mark.parametrize("on", [None, Elsewhere()], ids=["here", "workers"])
+def test_an_address_gets_the_files_of_a_folder(rec, tmp_path, bucket, on):
+    here = rec.recommend(n=4, out=f"{tmp_path}/lists/")
+    assert rec.recommend(n=4, out="memory://lists/", on=on) == "memory://lists"
+    assert there(bucket) == files_of(here)
+
+
+def test_at_an_address_what_is_done_is_not_made_again(rec, tmp_path, bucket):
+    whole = files_of(rec.recommend(n=4, out=f"{tmp_path}/lists/"))
+    rec.recommend(n=4, out="memory://lists/")
+    bucket.pipe("/lists/part-00003.parquet", b"torn")
+    bucket.rm_file("/lists/part-00005.parquet")
+    workers = Elsewhere()
+    rec.recommend(n=4, out="memory://lists/", on=workers)
+    assert [name for name, *_ in workers.done] == ["part-00003.parquet", "part-00005.parquet"]
+    assert there(bucket) == whole
+
+
+def test_at_an_address_lists_are_not_mixed(rec, bucket):
+    rec.recommend(n=4, out="memory://lists/")
+    bucket.pipe("/lists/mine.txt", b"stays")
+    with pytest.raises(OptionError, match="memory://lists has lists with n=4, which is 5 now"):
+        rec.recommend(n=5, out="memory://lists/")
+    rec.recommend(["u1"], n=5, out="memory://lists/", overwrite=True)
+    assert sorted(there(bucket)) == ["manifest.json", "mine.txt", "part-00000.parquet"]
+    bucket.rm_file("/lists/manifest.json")
+    with pytest.raises(OptionError, match="memory://lists has parts of lists and no manifest.json"):
+        rec.recommend(["u1"], n=5, out="memory://lists/")
+
+
+def test_an_address_that_refuses_says_why(rec, bucket, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError("no right to write here")
+
+    monkeypatch.setattr(type(bucket), "put_file", refuse)
+    with pytest.raises(OptionError, match=r"out='memory://lists' cannot be written: no right to write here\."):
+        rec.recommend(n=4, out="memory://lists/")
+    with pytest.raises(OptionError, match="nonsense://lists cannot be opened"):
+        rec.recommend(n=4, out="nonsense://lists/")
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(OptionError, match=r"pip install 'palate\[urls\]'"):
+        rec.recommend(n=4, out="memory://lists/")
 
 
 CHILD = """

@@ -1,11 +1,11 @@
-"""The folder of recommend(out="lists/"): lists for everybody in Parquet files of some users each, and a manifest.
+"""The folder of recommend(out="lists/"), or an address: lists for everybody in Parquet files, and a manifest.
 
     manifest.json         what the lists are of (digests of the model, the users and the options), and each part that is
                           done: its users, rows, bytes and CRC-32
     part-00017.parquet    the lists of the users of this part
 
-Which users a part has depends on n alone. A part is written under another name and renamed, then the manifest names it,
-so a run that was killed goes on with the parts that the manifest lacks, and the files are the same as without the kill.
+Which users a part has depends on n alone. A part appears whole or not at all, then the manifest names it, so a run that
+was killed goes on with the parts that the manifest lacks, and the files are the same as without the kill.
 Parts may be made by the workers of a cluster; the manifest is written by the process that called recommend().
 """
 
@@ -27,21 +27,18 @@ from palate.__version__ import __version__
 from palate.answers.ranking.files import (
     MANIFEST,
     WRITERS,
-    Parts,
     check_same,
     digest_of,
-    errors_in_words,
     manifest_of,
-    write_whole,
 )
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.memory import users_at_once
+from palate.answers.ranking.places import Address, Folder, Place, place_of
 from palate.answers.ranking.queries import Query, RecommendOptions, query_of
 from palate.answers.ranking.recommending import FrameMaker, ranked
 from palate.answers.recent import asked, seen_by
-from palate.data.blocks.folder import crc_of
+from palate.data.addresses import is_url
 from palate.data.forking import check_threads
-from palate.data.whole_files import replacing
 from palate.distributed.exchange import Exchange, Local, connected
 from palate.errors import ClusterError, OptionError
 from palate.models.factors import Codes
@@ -51,17 +48,19 @@ ROWS_A_PART = 1 << 18  # at most, of lists that are full
 FORMAT = 1
 PART = re.compile(r"part-\d{5,}\.parquet")
 UNFINISHED = re.compile(r"\.{1,2}(part-\d{5,}\.parquet|manifest\.json|model\.palate)(\.[0-9a-f]+){3}\.tmp")
+Task = tuple[str, int, int]  # a part: its name, its first user, and the one after its last
 MODEL = ".model.palate"  # for workers, while a run lasts
-NO_ADDRESS = "lists are written to a folder of this machine or a mounted one: write them there, then copy it, with"
 
 
 def is_folder(out: Any) -> bool:
-    """Whether `out` names a folder: it ends with a slash, or there is one. Raises OptionError for an address."""
+    """Whether `out` names a folder: it ends with a slash, or there is one. Raises OptionError for a file elsewhere."""
     if out is None:
         return False
     text = os.fspath(out) if isinstance(out, os.PathLike) else str(out)
-    if "://" in text:
-        raise OptionError(f"out={text!r}: {NO_ADDRESS} `aws s3 cp --recursive` or `rclone copy` for instance.")
+    if is_url(text) and not text.endswith("/"):
+        raise OptionError(
+            f"out={text!r}: an address gets lists as a folder of files: end it with a slash, {text + '/'!r}."
+        )
     is_file = Path(text).suffix in WRITERS
     return text.endswith(("/", os.sep)) or (not is_file and "\0" not in text and Path(text).is_dir())
 
@@ -76,9 +75,9 @@ class Users:
 
 @dataclass(frozen=True)
 class Lists:
-    """What a worker needs to make parts in a folder."""
+    """What a worker needs to make parts at a place."""
 
-    folder: Path
+    place: Place
     users: Users
     model: Model
     query: Query
@@ -86,12 +85,12 @@ class Lists:
     is_recent: bool  # whether recent= weighs what the users chose
 
     @classmethod
-    def of(cls, folder: Path, users: Users, model: Model, options: RecommendOptions, index: ItemIndex | None) -> Lists:
+    def of(cls, place: Place, users: Users, model: Model, options: RecommendOptions, index: ItemIndex | None) -> Lists:
         """Prepare the query, once for all parts."""
         query = query_of(model, options, (users.labels, users.codes), index=index)
         block = min(users_at_once(model, query, users.codes, options.memory), users_a_part(query.n))
         is_recent = options.recent is not None
-        return cls(folder, users, asked(model, options.recent) if is_recent else model, query, block, is_recent)
+        return cls(place, users, asked(model, options.recent) if is_recent else model, query, block, is_recent)
 
     def make(self, name: str, first: int, last: int) -> dict[str, Any]:
         """Write the lists of the users from first to last (exclusive); return the entry of the part in the manifest."""
@@ -105,18 +104,17 @@ class Lists:
             user_rows = self.model.user_rows(self.users.codes[rows])
             user_rows = seen_by(self.model, user_rows) if self.is_recent else user_rows
             made.append(frames.make(rows, *ranked(self.model, user_rows, self.query, rows)))
-        frame, path = pl.concat(made, rechunk=True), self.folder / name
-        with errors_in_words(path), replacing(path) as beside:
-            frame.write_parquet(beside)
-        size = path.stat().st_size
-        return {"users": [first, last], "rows": frame.height, "bytes": size, "crc32": crc_of(path)}
+        frame, told = pl.concat(made, rechunk=True), dict[str, int]()
+        with self.place.writing(name, told) as path:
+            frame.write_parquet(path)
+        return {"users": [first, last], "rows": frame.height, **told}
 
 
 @dataclass(frozen=True)
 class StoredLists:
     """The same for a worker in another process: the model in a file. digest: of the model and the options."""
 
-    folder: Path
+    place: Place
     users: Users
     options: RecommendOptions
     digest: str
@@ -126,18 +124,18 @@ class StoredLists:
         """As Lists.make."""
         if self.digest not in _opened:
             _opened.clear()
-            lists = Lists.of(self.folder, self.users, self._model(), self.options, None)
+            lists = Lists.of(self.place, self.users, self._model(), self.options, None)
             _opened[self.digest] = replace(lists, block=self.block)
         return _opened[self.digest].make(name, first, last)
 
     def _model(self) -> Model:
-        path = self.folder / MODEL
-        if not path.is_file():
-            raise ClusterError(
-                f"the worker on {socket.gethostname()} does not see {self.folder}, where the lists go: give a folder "
-                "that all nodes see under the same path."
-            )
-        return storing.load(path)
+        with self.place.local(MODEL) as path:
+            if path is not None:
+                return storing.load(path)
+        raise ClusterError(
+            f"the worker on {socket.gethostname()} does not see {self.place}, where the lists go: give a folder "
+            "that all nodes see under the same path."
+        )
 
 
 _opened: dict[str, Lists] = {}  # what this worker has made parts of last, by its digest
@@ -148,39 +146,43 @@ def make_part(name: str, first: int, last: int, lists: Lists | StoredLists) -> t
     return name, lists.make(name, first, last)
 
 
-def recommend_into(model: Model, users: Users, options: RecommendOptions, index: ItemIndex | None) -> Path:
-    """Write the lists of users into a folder, part by part; parts that an earlier run has made stay. Returns its path.
+def recommend_into(model: Model, users: Users, options: RecommendOptions, index: ItemIndex | None) -> Path | str:
+    """Write the lists of users to a place, part by part; parts that an earlier run has made stay. Returns its path.
 
-    Raises OptionError if the folder belongs to another model or other options, and overwrite is not given.
+    Raises OptionError if the place has lists of another model or other options, and overwrite is not given.
     """
-    folder = Path(options.out)
+    place = place_of(options.out)
     if index is not None and options.on is not None:
         raise OptionError('index="ann" is built where it is used: leave it out, or leave on= out.')
-    if not folder.parent.is_dir():
-        raise OptionError(f"out={str(folder)!r}: there is no folder {str(folder.parent)!r}; make it first.")
-    lists = Lists.of(folder, users, model, options, index)
-    with errors_in_words(folder), Parts(folder).held(make=True):
-        manifest = Manifest.begin(folder, _about(lists), lists.block, overwrite=options.overwrite)
+    lists = Lists.of(place, users, model, options, index)
+    with place.held():
+        manifest = Manifest.begin(place, _about(lists), lists.block, overwrite=options.overwrite)
         tasks = manifest.missing(len(users.codes), users_a_part(lists.query.n))
         lists = replace(lists, block=manifest.block)
         with connected(options.on) as workers:
+            if workers is None:
+                _make(manifest, tasks, Local(), lists)
+                return place.path
             try:
-                exchange: Exchange = Local() if workers is None else workers
-                work: Lists | StoredLists = lists if workers is None else _stored(model, lists, options, manifest)
-                for name, entry in exchange.map(make_part, tasks, exchange.put(work)):
-                    manifest.add(name, entry)
+                _make(manifest, tasks, workers, _stored(model, lists, options, manifest))
             finally:
-                (folder / MODEL).unlink(missing_ok=True)
-    return folder
+                place.remove(MODEL)
+    return place.path
+
+
+def _make(manifest: Manifest, tasks: Iterator[Task], exchange: Exchange, work: Lists | StoredLists) -> None:
+    for name, entry in exchange.map(make_part, tasks, exchange.put(work)):
+        manifest.add(name, entry)
 
 
 def _stored(model: Model, lists: Lists, options: RecommendOptions, manifest: Manifest) -> StoredLists:
     """Write the model to where workers find it; what they need besides."""
-    storing.save(model, lists.folder / MODEL)
+    with lists.place.writing(MODEL) as path:
+        storing.save(model, path)
     plain = replace(options, out=None, on=None, overwrite=False, resume=False)
-    folder = lists.folder.absolute()
-    digest = digest_of(str(folder), manifest.about, manifest.block)
-    return StoredLists(folder, lists.users, plain, digest, manifest.block)
+    place = lists.place if isinstance(lists.place, Address) else Folder(lists.place.path.absolute())
+    digest = digest_of(str(place), manifest.about, manifest.block)
+    return StoredLists(place, lists.users, plain, digest, manifest.block)
 
 
 def users_a_part(n: int) -> int:
@@ -197,27 +199,27 @@ def _about(lists: Lists) -> dict[str, Any]:
 
 @dataclass
 class Manifest:
-    """The manifest of a folder: what its lists are of, and the parts that are done, by name."""
+    """The manifest of a place: what its lists are of, and the parts that are done, by name."""
 
-    folder: Path
+    place: Place
     about: dict[str, Any]
     parts: dict[str, dict[str, Any]]
     block: int  # users that are ranked at once, in all parts: scores may differ in their last bits otherwise
 
     @classmethod
-    def begin(cls, folder: Path, about: dict[str, Any], block: int, *, overwrite: bool) -> Manifest:
-        """Go on with the parts in the folder, or begin anew. Raises OptionError if they are of other lists."""
+    def begin(cls, place: Place, about: dict[str, Any], block: int, *, overwrite: bool) -> Manifest:
+        """Go on with the parts that are there, or begin anew. Raises OptionError if they are of other lists."""
         try:
-            return cls(folder, about, *_done_in(folder, about, block))
+            return cls(place, about, *_done_in(place, about, block))
         except OptionError:
             if not overwrite:
                 raise
-        for path in folder.iterdir():
-            if path.name == MANIFEST or PART.fullmatch(path.name) or UNFINISHED.fullmatch(path.name):
-                path.unlink()
-        return cls(folder, about, {}, block)
+        for name in place.names():
+            if name == MANIFEST or PART.fullmatch(name) or UNFINISHED.fullmatch(name):
+                place.remove(name)
+        return cls(place, about, {}, block)
 
-    def missing(self, n_users: int, at_once: int) -> Iterator[tuple[str, int, int]]:
+    def missing(self, n_users: int, at_once: int) -> Iterator[Task]:
         """Yield the parts that are still to make: name, first user, last user (exclusive)."""
         self._write()
         for at, first in enumerate(range(0, max(n_users, 1), at_once)):
@@ -233,36 +235,32 @@ class Manifest:
     def _write(self) -> None:
         content = {"format": FORMAT, "palate": __version__, **self.about, "block": self.block}
         content["parts"] = dict(sorted(self.parts.items()))
-        write_whole(self.folder / MANIFEST, json.dumps(content, indent=1).encode())
+        with self.place.writing(MANIFEST) as path:
+            path.write_bytes(json.dumps(content, indent=1).encode())
 
 
-def _done_in(folder: Path, about: dict[str, Any], block: int) -> tuple[dict[str, dict[str, Any]], int]:
-    """The whole parts that the manifest in a folder names, and its block; none without a manifest.
+def _done_in(place: Place, about: dict[str, Any], block: int) -> tuple[dict[str, dict[str, Any]], int]:
+    """The whole parts that the manifest of a place names, and its block; none without a manifest.
 
     Raises OptionError if they are of other lists, or were made with more memory.
     """
     advice = "give another folder, or overwrite=True to replace them."
     try:
-        earlier = json.loads((folder / MANIFEST).read_bytes())
-        parts, former = dict(earlier["parts"]), int(earlier["block"])
+        content = place.read(MANIFEST)
     except FileNotFoundError:
-        if any(PART.fullmatch(path.name) for path in folder.iterdir()):
-            raise OptionError(f"{folder} has parts of lists and no {MANIFEST}: {advice}") from None
+        if any(map(PART.fullmatch, place.names())):
+            raise OptionError(f"{place} has parts of lists and no {MANIFEST}: {advice}") from None
         return {}, block
+    try:
+        earlier = json.loads(content)
+        parts, former = dict(earlier["parts"]), int(earlier["block"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise OptionError(f"{folder / MANIFEST} is no manifest of lists ({error}): {advice}") from error
-    check_same(earlier, about, f"{folder} has lists", advice)
+        raise OptionError(f"{place} has a {MANIFEST} that is none of lists ({error}): {advice}") from error
+    check_same(earlier, about, f"{place} has lists", advice)
     if not 0 < former <= block:
         raise OptionError(
-            f"{folder} was begun in blocks of {former:,} users, and memory= has room for {block:,} now: give it as "
+            f"{place} was begun in blocks of {former:,} users, and memory= has room for {block:,} now: give it as "
             f"much as then, {advice}"
         )
-    done = {name: part for name, part in parts.items() if PART.fullmatch(name) and _is_whole(folder / name, part)}
+    done = {name: part for name, part in parts.items() if PART.fullmatch(name) and place.is_whole(name, part)}
     return done, former
-
-
-def _is_whole(path: Path, entry: Any) -> bool:
-    try:
-        return bool(path.stat().st_size == entry["bytes"] and crc_of(path) == entry["crc32"])
-    except (OSError, KeyError, TypeError):
-        return False

@@ -122,11 +122,3 @@ def _joined(buckets: Buckets, n_items: int, policy: Policy, found: Joined) -> It
             joined = joined._replace(weights=np.ones(len(joined.values), np.float32))
         grouped = compressed(0, last - first, joined)
         yield in_order(grouped) if policy.kind == "implicit" else grouped
-
-
-def counted(codes: Iterable[NDArray[np.int32]], n: int) -> NDArray[np.int64]:
-    """How often each of n codes occurs, (n,)."""
-    counts = np.zeros(n, np.int64)
-    for some in codes:
-        counts += np.bincount(some, minlength=n)
-    return counts

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from palate.data.addresses import is_url
 from palate.data.reading.batches import parts_of
-from palate.data.reading.containers import Fits, is_url
+from palate.data.reading.containers import Fits
 from palate.data.reading.driving import Parts
 from palate.data.reading.frames import Table, table_of
 from palate.errors import DataError, OptionError

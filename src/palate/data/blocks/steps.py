@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from palate.data.blocks import vocabularies
 from palate.data.blocks.collected import restore, state_of
 from palate.data.blocks.folder import Folder
-from palate.data.blocks.joining import Coded, Joined, Policy, counted, write_by_user
+from palate.data.blocks.joining import Coded, Joined, Policy, write_by_user
 from palate.data.blocks.labels import label_at, series_of, write_labels
 from palate.data.blocks.places import Place
 from palate.data.blocks.progress import Line
@@ -22,7 +22,7 @@ from palate.data.blocks.sources import Source
 from palate.data.blocks.spilling import SIDES, Spill
 from palate.data.blocks.views import ranges_of, rows_by_user
 from palate.data.features.values import with_nulls
-from palate.data.plan import count_codes
+from palate.data.plan import count_codes, count_parts
 from palate.data.ratings import ReadReport
 from palate.data.reading.collecting import WORTH_NOTHING, Collector
 from palate.data.reading.driving import Reading, collect_in_parts
@@ -132,7 +132,7 @@ class Steps:
         n_users, n_items = (self.place.state["coded"][f"n_{side}s"] for side in SIDES)
         has = self.spill.has or {"weights": False, "times": False}
         has = has | {"times": has["times"] and not self.collector.times_not_read}
-        counts = counted((rows.users for rows in self._final_rows()), n_users)
+        counts = count_parts((rows.users for rows in self._final_rows()), n_users)
         rows = Coded(self._final_rows(), counts, n_items, **has)
         policy = Policy(self.reading.kind, self.reading.policy, worth="event" in self.collector.columns)
         joined = write_by_user(self.place.part, self.place.scratch, rows, policy, self.line.advance)

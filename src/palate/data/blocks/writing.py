@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from palate.__version__ import __version__
 from palate.data.blocks.folder import write_manifest
-from palate.data.blocks.joining import Coded, Joined, Policy, counted, write_by_user
+from palate.data.blocks.joining import Coded, Joined, Policy, write_by_user
 from palate.data.blocks.labels import series_of, write_labels
 from palate.data.blocks.mapped import Blocks
 from palate.data.blocks.mapped import open as open_blocks
@@ -27,6 +27,7 @@ from palate.data.blocks.places import Place
 from palate.data.blocks.progress import Line, Progress
 from palate.data.blocks.sources import print_of, sources_of
 from palate.data.blocks.steps import Steps, turn
+from palate.data.plan import count_parts
 from palate.data.ratings import Kind, Ratings, ReadReport, Unrated
 from palate.data.reading.driving import Reading
 from palate.data.reading.duplicates import Columns, Duplicates
@@ -217,7 +218,7 @@ def _write_ratings(place: Place, ratings: Ratings, line: Line) -> None:
     place.begin({"sources": [None], "tables": []})
     line.phase("sorting by user", len(ratings))
     has = {"weights": ratings.weights is not None, "times": ratings.times is not None}
-    counts = counted((part.users for part in _parts(ratings)), ratings.n_users)
+    counts = count_parts((part.users for part in _parts(ratings)), ratings.n_users)
     rows = Coded(_parts(ratings), counts, ratings.n_items, **has)
     joined = write_by_user(place.part, place.scratch, rows, Policy(ratings.kind, "keep"), line.advance)
     files = dict(joined.files)

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palate.data.addresses import is_url
 from palate.data.arrow_files import scan_arrow
-from palate.data.reading.containers import Fits, is_pipe, is_url, opened_content
+from palate.data.reading.containers import Fits, is_pipe, opened_content
 from palate.data.reading.databases import rows_of_query, sqlite_parts
 from palate.data.reading.frames import Table, check_query, kind_of, of_columns, of_polars
 from palate.errors import DataError

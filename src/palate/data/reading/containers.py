@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from palate.data.addresses import in_short, is_url, open_url
 from palate.data.reading.compression import DAMAGE, HEAD, MAX_MEMORY, Rewound, decompressed, read_full
 from palate.errors import DataError, PalateError
 
 JSON_HEAD = 400  # bytes in which JSON begins
-MAX_SHOWN = 120  # characters of what others say
 MAX_MEMBERS = 500  # files of an archive whose columns are looked at
 MAX_WHOLE = 1 << 31  # bytes of a file that must be in memory as a whole
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
@@ -113,10 +113,9 @@ def in_words(name: str, action: Callable[[], Any]) -> Any:
 
 
 def _words(error: BaseException) -> str:
-    text = str(error).strip().rstrip(".")
-    if "password" in text or "encrypted" in text:
+    if "password" in str(error) or "encrypted" in str(error):
         return "it is encrypted. Unpack it with its password first"
-    return "".join(sign for sign in text if sign.isprintable())[:MAX_SHOWN] or type(error).__name__
+    return in_short(error)
 
 
 def _base(source: Any, stack: ExitStack) -> tuple[Any, str, str | None]:
@@ -124,7 +123,7 @@ def _base(source: Any, stack: ExitStack) -> tuple[Any, str, str | None]:
     if hasattr(source, "read"):
         return _of_bytes(source), name_of(source), None
     if is_url(source):
-        return _of_url(str(source), stack), str(source), None
+        return open_url(str(source), stack), str(source), None
     path, member = _split_member(Path(source))
     if path.is_dir():
         if (path / "by_user.starts").is_file():
@@ -155,32 +154,12 @@ def _of_bytes(stream: Any) -> Any:
         raise DataError(f"{name_of(stream)}, line {line}: {error.object[error.start]!r} is half of a pair.") from None
 
 
-def is_url(source: Any) -> bool:
-    """True for the address of a file elsewhere, such as https://... or s3://..."""
-    return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source) is not None
-
-
 def is_pipe(source: Any) -> bool:
     """True for a path whose bytes come only once, as those of `<(zcat ratings.gz)` in a shell."""
     try:
         return not is_url(source) and Path(source).exists() and not (Path(source).is_file() or Path(source).is_dir())
     except (OSError, ValueError):  # a name that no file can have
         return False
-
-
-def _of_url(url: str, stack: ExitStack) -> Any:
-    try:
-        import fsspec
-    except ImportError:
-        raise DataError(
-            f"{url}: download it first, or install what opens addresses: pip install 'palate[urls]'."
-        ) from None
-    try:
-        return stack.enter_context(fsspec.open(url, "rb"))
-    except ImportError as error:
-        raise DataError(f"{url}: download it first, or install what opens such addresses: {error}.") from error
-    except Exception as error:  # each kind of address has error types of its own
-        raise DataError(f"{url} cannot be opened: {_words(error)}.") from error
 
 
 def _split_member(path: Path) -> tuple[Path, str | None]:
