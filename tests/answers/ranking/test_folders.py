@@ -171,7 +171,7 @@ def test_a_folder_whose_manifest_says_nothing(rec, tmp_path, content):
 
 
 def test_errors(rec, tmp_path):
-    with pytest.raises(OptionError, match="end it with a slash, 's3://bucket/lists.parquet/'"):
+    with pytest.raises(OptionError, match=r"end it with a slash, 's3://bucket/lists.parquet/'"):
         rec.recommend(n=4, out="s3://bucket/lists.parquet")
     with pytest.raises(OptionError, match="there is no folder"):
         rec.recommend(n=4, out=f"{tmp_path}/no/lists/")
@@ -243,7 +243,7 @@ def test_at_an_address_lists_are_not_mixed(rec, bucket):
     rec.recommend(["u1"], n=5, out="memory://lists/", overwrite=True)
     assert sorted(there(bucket)) == ["manifest.json", "mine.txt", "part-00000.parquet"]
     bucket.rm_file("/lists/manifest.json")
-    with pytest.raises(OptionError, match="memory://lists has parts of lists and no manifest.json"):
+    with pytest.raises(OptionError, match=r"memory://lists has parts of lists and no manifest\.json"):
         rec.recommend(["u1"], n=5, out="memory://lists/")
 
 
