@@ -15,7 +15,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from palate.data.rows import CompressedRows, row_codes, total_weights, transpose_rows
+from palate.data.plan import count_codes
+from palate.data.rows import CompressedRows, mean_over, row_codes, rows_between, total_weights
 from palate.models.factors import Doubles, Factors, Floats, Prior, as_partner
 
 MIN_VARIANCE = 1e-6  # of noise, in squared units of errors: solving needs some, even where no error is left
@@ -32,12 +33,12 @@ def with_fitted_priors(factors: Factors, history: CompressedRows, *, around_zero
     history: the ratings that the vectors were learned from, by user. around_zero: the prior mean is zero; otherwise it
     is the mean of the rated rows, for biases that hold the mean rating.
     """
-    by_item = transpose_rows(history, len(factors.items))
-    rated = factors.users[history.counts > 0], factors.items[by_item.counts > 0]
+    n_items = len(factors.items)
+    totals = total_weights(history).astype(np.float64), _weights_of_items(history, n_items)
+    rated = factors.users[history.counts > 0], factors.items[count_codes(history.indices, n_items) > 0]
     means = [np.zeros(rows.shape[1]) if around_zero else rows.mean(axis=0, dtype=np.float64) for rows in rated]
     moments = _moment(rated[0] - means[0]), _moment(rated[1] - means[1])
-    slopes = _slopes(factors, history)
-    alpha = 1 / _noise_variance(factors, (history, by_item), moments, slopes)
+    alpha = 1 / _noise_variance(factors, history, totals, moments)
     steepest = 1.0 if factors.is_linear else 0.25 * factors.scale  # a new row starts at the middle of the sigmoid
     ridge = RIDGE * alpha * steepest**2
     user_prior, item_prior = (_prior_of(*own, alpha, ridge) for own in zip(means, moments, strict=True))
@@ -49,11 +50,15 @@ def is_fitted(prior: Prior) -> bool:
     return bool(prior.precision.any())
 
 
-def _slopes(factors: Factors, history: CompressedRows) -> Doubles:
-    """By how much each prediction moves where x . z moves by one, in the unit of errors, (n,)."""
-    scores = factors.pair_scores(factors.users, row_codes(history), history.indices)
-    slopes: Doubles = factors.slopes_at(scores).astype(np.float64) * (1 if factors.is_linear else factors.scale)
-    return slopes
+def _weights_of_items(history: CompressedRows, n_items: int) -> Doubles:
+    """The sum of the weights of each item, (n_items,): its number of ratings if they have none."""
+    if history.weights is None:
+        return count_codes(history.indices, n_items).astype(np.float64)
+    sums = np.zeros(n_items)
+    for block in history.plan.blocks:
+        some = rows_between(history, block)
+        sums += np.bincount(some.indices, some.weights, n_items)
+    return sums
 
 
 def _moment(centered: Doubles) -> Doubles:
@@ -71,28 +76,42 @@ def _prior_of(mean: Doubles, moment: Doubles, alpha: float, ridge: float) -> Pri
 
 
 def _noise_variance(
-    factors: Factors,
-    rows: tuple[CompressedRows, CompressedRows],
-    moments: tuple[Doubles, Doubles],
-    slopes: Doubles,
+    factors: Factors, history: CompressedRows, totals: tuple[Doubles, Doubles], moments: tuple[Doubles, Doubles]
 ) -> float:
-    """The variance of a rating around its prediction, in squared units of the loss (scale, or span with a y_range)."""
-    history, by_item = rows
-    predicted = factors.predict(row_codes(history), history.indices).astype(np.float64)
-    errors = (predicted - history.values) / (factors.scale if factors.is_linear else factors.span)
-    weights = np.ones(len(errors)) if history.weights is None else history.weights.astype(np.float64)
-    slope = float(np.average(slopes**2, weights=weights))
-    squares, total = float(weights @ errors**2), float(weights.sum())
-    totals = total_weights(history).astype(np.float64), total_weights(by_item).astype(np.float64)
+    """The variance of a rating around its prediction, in squared units of the loss (scale, or span with a y_range).
+
+    totals, moments: of users and of items, the sums of their weights and the second moments of their vectors.
+    """
+    error, slope = _mean_squares(factors, history)
+    total = float(totals[0].sum())
     sides = (
         (totals[0], slope * _spectrum(moments[0], factors.items, totals[1])),
         (totals[1], slope * _spectrum(moments[1], factors.users, totals[0])),
     )
-    variance = max(squares / total, MIN_VARIANCE)
+    variance = max(error, MIN_VARIANCE)
     for _ in range(N_STEPS):
         n_parameters = sum(_n_parameters(counts, spectrum, variance) for counts, spectrum in sides)
-        variance = max(squares / max(total - n_parameters, MIN_FREE * total), MIN_VARIANCE)
+        variance = max(error * total / max(total - n_parameters, MIN_FREE * total), MIN_VARIANCE)
     return variance
+
+
+def _mean_squares(factors: Factors, history: CompressedRows) -> tuple[float, float]:
+    """The mean squared error of predictions, in units of the loss, and the mean squared slope of a prediction.
+
+    The slope is by how much it moves where x . z moves by one.
+    """
+    unit = factors.scale if factors.is_linear else factors.span
+
+    def scores(block: slice, some: CompressedRows) -> Floats:
+        return factors.pair_scores(factors.users[block], row_codes(some), some.indices)
+
+    def squared_errors(block: slice, some: CompressedRows) -> Doubles:
+        return ((factors.ratings_at(scores(block, some)).astype(np.float64) - some.values) / unit) ** 2
+
+    def squared_slopes(block: slice, some: CompressedRows) -> Doubles:
+        return (factors.slopes_at(scores(block, some)).astype(np.float64) * factors.scale) ** 2
+
+    return mean_over(history, squared_errors), 1.0 if factors.is_linear else mean_over(history, squared_slopes)
 
 
 def _spectrum(moment: Doubles, others: Floats, counts: Doubles) -> Doubles:

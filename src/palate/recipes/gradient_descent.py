@@ -7,12 +7,14 @@ several threads at once, with the same result as one after the other.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.models.factors import Floats
+from palate.data.plan import chunks
+from palate.models.factors import Codes, Floats
 
 Schedule = Literal["one-cycle", "constant", "1/t"]
 
@@ -23,17 +25,22 @@ FACTORS_START = 0.01  # standard deviation of the factors at the start
 
 
 def shuffled_cells(
-    cell: NDArray[np.uint64], n_cells: int, rng: np.random.Generator
+    cell_of: Callable[[slice], NDArray[np.uint64]], n: int, n_cells: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The positions of ratings ordered by cell, shuffled within each, (n,), and where each cell begins, (n_cells + 1,).
+    """The positions of n ratings ordered by cell, shuffled within each, (n,), and where each cell begins.
 
-    cell: the cell of each rating, (n,).
+    cell_of: the cell of each of some ratings. The second array has shape (n_cells + 1,).
     """
-    shuffle = rng.integers(0, 2**20, len(cell), dtype=np.uint32).astype(np.uint64)
+    keys = np.empty(n, np.uint64)
     # One sort does both: the cell is in the first 12 bits of a key, a random number in 20, the position in the last 32.
-    keys = np.sort(cell << np.uint64(52) | shuffle << np.uint64(32) | np.arange(len(cell), dtype=np.uint64))
+    for some in chunks(n):
+        shuffle = rng.integers(0, 2**20, some.stop - some.start, dtype=np.uint32).astype(np.uint64)
+        positions = np.arange(some.start, some.stop, dtype=np.uint64)
+        keys[some] = cell_of(some) << np.uint64(52) | shuffle << np.uint64(32) | positions
+    keys.sort()
     begins = np.searchsorted(keys, np.arange(n_cells, dtype=np.uint64) << np.uint64(52))
-    return (keys & np.uint64(2**32 - 1)).astype(np.int64), np.append(begins, len(keys)).astype(np.int64)
+    keys &= np.uint64(2**32 - 1)
+    return keys.view(np.int64), np.append(begins, n).astype(np.int64)
 
 
 def deal(counts: NDArray[np.int64], n_blocks: int) -> NDArray[np.uint64]:
@@ -75,10 +82,28 @@ def random_table(counts: NDArray[Any], n_factors: int, rng: np.random.Generator,
     counts: (n,), 0 for rows that no step will change. They get zeros, the prior mean of an unknown row.
     """
     n = len(counts)
-    width = -(-(n_factors + n_more) // PADDING) * PADDING
-    memory = np.zeros(n * width + PADDING, np.float32)
-    skipped = -memory.ctypes.data % CACHE_LINE // memory.itemsize
-    table = memory[skipped : skipped + n * width].reshape(n, width)
+    table = _aligned(n, -(-(n_factors + n_more) // PADDING) * PADDING)
     table[:, :n_factors] = rng.standard_normal((n, n_factors), np.float32) * np.float32(FACTORS_START)
     table[counts == 0] = 0
     return table
+
+
+def in_rows(table: Floats, order: NDArray[np.int64]) -> Floats:
+    """The same table with its rows in another order, (n, width). order: the row that comes to each place, (n,)."""
+    moved = _aligned(*table.shape)
+    np.take(table, order, axis=0, out=moved)
+    return moved
+
+
+def places_of(order: NDArray[np.int64]) -> Codes:
+    """Where each row lies after in_rows, (n,)."""
+    places = np.empty(len(order), np.int32)
+    places[order] = np.arange(len(order), dtype=np.int32)
+    return places
+
+
+def _aligned(n: int, width: int) -> Floats:
+    """Zeros, (n, width), whose rows begin at cache lines."""
+    memory = np.zeros(n * width + PADDING, np.float32)
+    skipped = -memory.ctypes.data % CACHE_LINE // memory.itemsize
+    return memory[skipped : skipped + n * width].reshape(n, width)

@@ -97,7 +97,7 @@ class PairGrid:
         block_of_user = deal(np.diff(choices.indptr), side)
         cell = block_of_user[choices.user_codes] * np.uint64(2 * side)
         cell += block_of_item[choices.item_codes].astype(np.uint64)
-        order, cells = shuffled_cells(cell, 2 * side**2, rng)
+        order, cells = shuffled_cells(cell.__getitem__, len(cell), 2 * side**2, rng)
         block_items = np.argsort(block_of_item, kind="stable").astype(np.int32)
         blocks = np.searchsorted(block_of_item[block_items], np.arange(2 * side + 1)).astype(np.int64)
         mass = choices.negative_mass(exponent)

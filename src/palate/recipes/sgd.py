@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.data.plan import chunks, count_codes
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.kernels import descend
@@ -22,7 +23,15 @@ from palate.models.factors import Codes, Factors, Floats, Prior
 from palate.models.fitted_prior import with_fitted_priors
 from palate.options import MAX_SEED, check_choice, check_not_negative, check_positive, check_seed, check_whole
 from palate.recipes.base import Recipe, Trained, center_and_scale
-from palate.recipes.gradient_descent import Schedule, deal, learning_rates, random_table, shuffled_cells
+from palate.recipes.gradient_descent import (
+    Schedule,
+    deal,
+    in_rows,
+    learning_rates,
+    places_of,
+    random_table,
+    shuffled_cells,
+)
 from palate.recipes.monitor import Monitor
 
 Optimizer = Literal["sgd", "adagrad"]
@@ -151,20 +160,26 @@ class Descent:
         self.center, self.scale = center_and_scale(ratings)
         self.low, self.high = _standard_range(recipe.y_range, self.center, self.scale)
         self.offset, self.unit = _around_the_mean(self.low, self.high)
-        self.user_codes, self.item_codes = ratings.user_codes[grid.order], ratings.item_codes[grid.order]
-        self.weights = None if ratings.weights is None else ratings.weights[grid.order]
-        self.values = _standardised(ratings.values[grid.order], self.weights, self.center, self.scale)
+        weights = ratings.weights
+        with thread_pool(2) as pool:
+            user_codes = pool.submit(lambda: places_of(grid.users)[ratings.user_codes.take(grid.order)])
+            item_codes = pool.submit(lambda: places_of(grid.items)[ratings.item_codes.take(grid.order)])
+            values = pool.submit(
+                lambda: _standardised(ratings.values, weights, self.center, self.scale).take(grid.order)
+            )
+            self.weights = None if weights is None else weights.take(grid.order)
+        self.user_codes, self.item_codes, self.values = user_codes.result(), item_codes.result(), values.result()
         self.total_weight = len(ratings) if ratings.weights is None else float(ratings.weights.sum(dtype=np.float64))
 
     @classmethod
     def start(cls, recipe: SGD, ratings: Ratings, rng: np.random.Generator) -> Descent:
         """The state before the first step."""
         grid = Grid.of(ratings, rng)
-        users = random_table(np.bincount(ratings.user_codes, minlength=ratings.n_users), recipe.n_factors, rng)
-        items = random_table(np.bincount(ratings.item_codes, minlength=ratings.n_items), recipe.n_factors, rng)
+        users = random_table(count_codes(ratings.user_codes, ratings.n_users), recipe.n_factors, rng)
+        items = random_table(count_codes(ratings.item_codes, ratings.n_items), recipe.n_factors, rng)
         if recipe.bias:
             users[:, -1] = items[:, -2] = 1
-        return cls(recipe, ratings, grid, users, items)
+        return cls(recipe, ratings, grid, in_rows(users, grid.users), in_rows(items, grid.items))
 
     def epoch(self, number: int, rng: np.random.Generator) -> float:
         """Visit every rating once. Return the RMSE, each rating predicted just before its step, on the rating scale."""
@@ -204,8 +219,8 @@ class Descent:
     def factors(self) -> Factors:
         """The factors so far, with no prior yet: with_fitted_priors() fits one to the last of them."""
         k, y_range = self.recipe.n_factors, self.recipe.y_range
-        users = np.ascontiguousarray(self.users[:, [*range(k), -2]])
-        items = np.ascontiguousarray(self.items[:, [*range(k), -1]])
+        users = self.users[:, [*range(k), -2]][places_of(self.grid.users)]
+        items = self.items[:, [*range(k), -1]][places_of(self.grid.items)]
         prior = Prior.flat(k + 1)
         if y_range is None:
             return Factors(self.center, users, items, prior, prior, self.scale)
@@ -217,23 +232,30 @@ class Grid:
     """Ratings cut into cells, a block of users by a block of items, in the order in which SGD visits them.
 
     order: (n,) positions of the ratings, cell by cell; cells: (side^2 + 1,) where each cell begins in it. Cell (a, b)
-    has number a * side + b. The grid depends on the ratings and the seed only, not on the number of threads.
+    has number a * side + b. users, items: the codes of each side block by block, so that the rows of a cell lie
+    beside each other in memory. The grid depends on the ratings and the seed only, not on the number of threads.
     """
 
     order: NDArray[np.int64]
     cells: NDArray[np.int64]
     side: int
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
 
     @classmethod
     def of(cls, ratings: Ratings, rng: np.random.Generator) -> Grid:
         """Cut ratings into blocks with about the same number of ratings, shuffled within each cell."""
         largest = max(side for side in SIDES if side == SIDES[0] or side**2 * MIN_PER_CELL <= len(ratings))
         side = max(1, min(largest, ratings.n_users // 4, ratings.n_items // 4))
-        users = deal(np.bincount(ratings.user_codes, minlength=ratings.n_users), side)
-        items = deal(np.bincount(ratings.item_codes, minlength=ratings.n_items), side)
-        cell = users[ratings.user_codes] * np.uint64(side) + items[ratings.item_codes]
-        order, cells = shuffled_cells(cell, side**2, rng)
-        return cls(order, cells, side)
+        users = deal(count_codes(ratings.user_codes, ratings.n_users), side)
+        items = deal(count_codes(ratings.item_codes, ratings.n_items), side)
+        codes = ratings.user_codes, ratings.item_codes
+
+        def cell_of(some: slice) -> NDArray[np.uint64]:
+            return users[codes[0][some]] * np.uint64(side) + items[codes[1][some]]
+
+        order, cells = shuffled_cells(cell_of, len(ratings), side**2, rng)
+        return cls(order, cells, side, *(np.argsort(block, kind="stable") for block in (users, items)))
 
     def strata(self, rng: np.random.Generator) -> Codes:
         """The cells of one epoch, (side, side). Cells in a row, a stratum, share no user and no item. Random order."""
@@ -249,8 +271,13 @@ class Grid:
 
 def _standardised(values: Floats, weights: Floats | None, center: float, scale: float) -> Floats:
     """(r - center) / scale, (n,); zeros if the ratings differ by no more than rounding."""
-    standard: Floats = ((values.astype(np.float64) - center) / scale).astype(np.float32)
-    return standard if np.average(standard.astype(np.float64) ** 2, weights=weights) < 1.5 else np.zeros_like(standard)
+    standard, squares, total = np.empty(len(values), np.float32), 0.0, 0.0
+    for some in chunks(len(values)):
+        standard[some] = (values[some].astype(np.float64) - center) / scale
+        weight = np.ones(some.stop - some.start) if weights is None else weights[some].astype(np.float64)
+        squares += float(weight @ standard[some].astype(np.float64) ** 2)
+        total += float(weight.sum())
+    return standard if squares < 1.5 * total else np.zeros_like(standard)
 
 
 def _squares(users: Floats, items: Floats) -> dict[str, Floats]:

@@ -33,7 +33,7 @@ from palate.answers.ranking.files import (
 )
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.memory import users_at_once
-from palate.answers.ranking.places import Address, Folder, Place, place_of
+from palate.answers.ranking.places import Place, place_of
 from palate.answers.ranking.queries import Query, RecommendOptions, query_of
 from palate.answers.ranking.recommending import FrameMaker, ranked
 from palate.answers.recent import asked, seen_by
@@ -180,7 +180,7 @@ def _stored(model: Model, lists: Lists, options: RecommendOptions, manifest: Man
     with lists.place.writing(MODEL) as path:
         storing.save(model, path)
     plain = replace(options, out=None, on=None, overwrite=False, resume=False)
-    place = lists.place if isinstance(lists.place, Address) else Folder(lists.place.path.absolute())
+    place = lists.place.absolute()
     digest = digest_of(str(place), manifest.about, manifest.block)
     return StoredLists(place, lists.users, plain, digest, manifest.block)
 

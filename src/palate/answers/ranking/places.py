@@ -50,6 +50,9 @@ class Place(Protocol):
     def local(self, name: str) -> AbstractContextManager[Path | None]:
         """A file as one of this machine, for the length of the block; None if it is not there."""
 
+    def absolute(self) -> Place:
+        """The same place from every working directory."""
+
 
 def place_of(out: Any) -> Place:
     """The place that is meant by out=."""
@@ -109,6 +112,10 @@ class Folder:
         """The path itself."""
         path = self.path / name
         return nullcontext(path if path.is_file() else None)
+
+    def absolute(self) -> Folder:
+        """The folder by its whole path."""
+        return Folder(self.path.absolute())
 
 
 # ---- an address ------------------------------------------------------------------------------------------------------
@@ -190,6 +197,10 @@ class Address:
                 yield None
             else:
                 yield copy
+
+    def absolute(self) -> Address:
+        """This place."""
+        return self
 
     def _failures(self, done: str) -> AbstractContextManager[None]:
         return failures_in_words(f"out={self.path!r}", done, "give a folder of this machine", OptionError)
