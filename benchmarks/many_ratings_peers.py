@@ -10,8 +10,10 @@ its own (many_ratings_fit.py).
 
 `search` looks for the best setting of each library, palate's recipes included, on another draw of fewer ratings, by
 what is held out of it, and keeps it in many_ratings_peers.json. The number of factors is the same for all: 32 numbers
-a row for ratings (31 factors and a bias; LIBMF has no biases and gets 32 factors), 64 for likes. `run` tries the best
-setting of each with a few strengths of regularisation around it, since more ratings a row ask for another one, takes
+a row for ratings (31 factors and a bias; LIBMF has no biases and gets 32 factors; palate's SGD pads rows, and gets 30
+factors), 64 for likes. `run` tries the best
+setting of each with a few strengths of regularisation around it, since more ratings a row ask for another one (and
+further ones while the best is the last of them), takes
 the best by half of the held-out ratings, and makes it stop sooner and sooner. It prints, by the other half, how long
 each library took to its best error and to one half a percent worse, and how long palate took to the same errors. Fits
 that are done are kept in FOLDER/fits.jsonl and not made again: kill it and call it again at will.
@@ -62,7 +64,7 @@ class Contestant:
 
 SWEEPS = [1, 2, 3, 4, 6, 9]
 LESS = [0.35, 0.5, 0.7, 1.0]  # of a regularisation in proportion to the ratings of a row: more of them need less of it
-MORE = [1.0, 2.0, 4.0, 8.0, 16.0]  # of one that is the same for all rows
+MORE = [1.0, 4.0, 16.0]  # of one that is the same for all rows
 AROUND = [0.25, 0.5, 1.0, 2.0]
 RATERS = {
     "LIBMF": Contestant(
@@ -81,8 +83,8 @@ RATERS = {
             *grid(k=31, lambda_=[10.0, 25.0, 60.0, 150.0, 350.0], scale_lam=False, use_cg=True, niter=5),
             *grid(k=31, lambda_=[0.05], scale_lam=True, use_cg=False, niter=5),
         ],
-        ("niter", SWEEPS),
-        ("lambda_", LESS),
+        ("niter", [3, 8]),  # each takes so long
+        ("lambda_", [0.35, 0.5]),
     ),
     "palate ALS": Contestant(
         "palate",
@@ -96,7 +98,7 @@ RATERS = {
     "palate SGD": Contestant(
         "palate",
         grid(
-            recipe="SGD", n_factors=31, lr=[0.015, 0.02, 0.03, 0.05], weight_decay=[0.02, 0.03, 0.04, 0.06], n_epochs=12
+            recipe="SGD", n_factors=30, lr=[0.015, 0.02, 0.03, 0.05], weight_decay=[0.02, 0.03, 0.04, 0.06], n_epochs=12
         ),
         ("n_epochs", [3, 4, 6, 8, 12, 15]),
         ("weight_decay", LESS),
@@ -179,16 +181,32 @@ def search(fits: Fits, names: list[str]) -> None:
         SETTINGS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
+def near(contestant: Contestant, chosen: Setting) -> list[Setting]:
+    """A setting, with a few strengths of regularisation around its own."""
+    if contestant.near is None:
+        return [chosen]
+    option, multiples = contestant.near
+    return [chosen | {option: float(f"{chosen[option] * multiple:.3g}")} for multiple in multiples]
+
+
+def beyond(option: str, tried: list[Fit]) -> Setting | None:
+    """The setting to try next if the best one is the weakest or the strongest that was tried; else None."""
+    top, values = best(tried)["setting"], sorted(fit["setting"][option] for fit in tried)
+    if top[option] == values[0]:
+        return top | {option: float(f"{values[0] ** 2 / values[1]:.3g}")}
+    if top[option] == values[-1]:
+        return top | {option: float(f"{values[-1] ** 2 / values[-2]:.3g}")}
+    return None
+
+
 def ladder(fits: Fits, name: str) -> list[Fit]:
     """The fits of one library: at its best setting by number of iterations, and those that were tried to find it."""
     contestant = ALL[name]
     chosen = json.loads(SETTINGS.read_text())[name]["setting"]
     steps, numbers = contestant.steps
-    near = [chosen]
-    if contestant.near:
-        option, multiples = contestant.near
-        near = [chosen | {option: float(f"{chosen[option] * multiple:.3g}")} for multiple in multiples]
-    tried = [fits(contestant.library, setting) for setting in near]
+    tried = [fits(contestant.library, setting) for setting in near(contestant, chosen)]
+    while contestant.near and (further := beyond(contestant.near[0], tried)):
+        tried.append(fits(contestant.library, further))
     top = best(tried)
     return [
         *tried,
