@@ -17,6 +17,7 @@ from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.recipes.base import Recipe
+from palate.showing.live import Bar, Progress
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class CrossValidation:
         return "\n".join([*lines, *hindsight_note(self.n_older)])
 
 
-def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0) -> CrossValidation:
+def cross_validate(
+    recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0, progress: Progress = "auto"
+) -> CrossValidation:
     """Fit a recipe on all folds but one and evaluate it on that one, for each fold in turn.
 
     Explicit ratings are split at random (palate.split_folds). Implicit ratings are split within users
@@ -88,6 +91,8 @@ def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: in
         folds (int, default 5): The number of folds, at least 2 and at most the number of ratings; of implicit ratings,
             only those of users with two or more are counted.
         seed (int, default 0): Seed of the split; 0 or more.
+        progress (bool or "auto", default "auto"): Show a progress line, on standard error or in the notebook; "auto"
+            shows it on a terminal and in a notebook.
 
     Returns:
         CrossValidation: A report for each fold, without baselines, and the means over folds.
@@ -109,5 +114,13 @@ def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: in
     check_type("ratings", ratings, Ratings, "as palate.read() returns")
     split = split_folds_within_users if ratings.is_implicit else split_folds
     parts = split(ratings, folds=folds, seed=seed)
-    reports = [evaluate(recipe.fit(train, progress=False), test, baselines=False) for train, test in parts]
+    reports: list[Report | RankingReport | NextItemReport] = []
+    bar = Bar(progress, ("label", "bar", "count", "folds, left", "left"))
+    bar.update(label=type(recipe).__name__, total=folds)
+    try:
+        for train, test in parts:
+            reports.append(evaluate(recipe.fit(train, progress=False), test, baselines=False))
+            bar.update(done=len(reports))
+    finally:
+        bar.close()
     return CrossValidation(recipe.label(), reports, sum(n_older_than_train(*part) for part in parts))

@@ -56,7 +56,8 @@ class Learner:
         device (str or torch.device, default "cpu"): Where the model computes.
         n_threads (int, default None): Threads, 1 or more; None takes one for a small model and torch's number for a
             large one.
-        progress (bool or "auto", default "auto"): Print a table of epochs on standard error; "auto" does on a terminal.
+        progress (bool or "auto", default "auto"): Show a table of epochs, on standard error or in the notebook; "auto"
+            shows it on a terminal and in a notebook.
 
     Attributes:
         model (torch.nn.Module): The model, on the device.
