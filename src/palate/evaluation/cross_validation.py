@@ -17,11 +17,13 @@ from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.recipes.base import Recipe
+from palate.showing import html
 from palate.showing.live import Bar, Progress
+from palate.showing.texts import Printed
 
 
-@dataclass(frozen=True)
-class CrossValidation:
+@dataclass(frozen=True, repr=False)
+class CrossValidation(Printed):
     """The result of cross_validate(). cv["rmse"] is the mean over folds; print(cv) prints a table.
 
     Attributes:
@@ -74,6 +76,16 @@ class CrossValidation:
             folds = "  ".join(f"{report[name]:.4f}" for report in self.reports)
             lines.append(f"{name:<12} {self[name]:.4f} +- {self.std(name):.4f}   {folds}")
         return "\n".join([*lines, *hindsight_note(self.n_older)])
+
+    def _repr_html_(self) -> str:
+        n = len(self.reports)
+        rows = [
+            [name, f"{self[name]:.4f}", f"{self.std(name):.4f}", *(f"{report[name]:.4f}" for report in self.reports)]
+            for name in self.reports[0].measures
+        ]
+        head = ("", "mean", "standard deviation", *(f"fold {at + 1}" for at in range(n)))
+        table = html.table(rows, head=head, numbers=range(1, n + 3))
+        return html.page(f"{self.recipe}, {n} folds", table, html.notes(*hindsight_note(self.n_older)))
 
 
 def cross_validate(

@@ -150,6 +150,21 @@ def facts(given: Mapping[str, Any], caption: str = "") -> Raw:
     return table(rows, wide=(1,), caption=caption)
 
 
+def columns(given: Mapping[str, Any], caption: str = "", n_rows: int | None = None) -> Raw:
+    """Columns of equal length, lists or arrays, as a table; numbers that are no labels stand to the right."""
+    lists = {key: values if isinstance(values, list) else values.tolist() for key, values in given.items()}
+    numbers = [at for at, values in enumerate(lists.values()) if at and isinstance(next(iter(values), ""), int | float)]
+    rows = [[_shown(value, at == 0) for at, value in enumerate(row)] for row in zip(*lists.values(), strict=True)]
+    return table(rows, head=list(lists), caption=caption, numbers=numbers, n_rows=n_rows)
+
+
+def _shown(value: Any, is_label: bool) -> str:
+    """A value of a column as text; missing ones are empty."""
+    if value is None:
+        return ""
+    return number(value) if isinstance(value, float) and not is_label else name(value)
+
+
 def bars(
     rows: Sequence[tuple[float, Sequence[Cell]]],
     *,

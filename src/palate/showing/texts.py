@@ -89,8 +89,8 @@ def value(given: Any) -> str:
         return number(given) if isinstance(given, float | np.floating) else str(int(given))
     if isinstance(given, str):
         return repr(cut(given, MAX_VALUE))
-    if isinstance(given, np.ndarray):
-        return f"{given.dtype} {given.shape}"
+    if hasattr(given, "shape"):  # arrays, tensors and frames
+        return f"{getattr(given, 'dtype', type(given).__name__)} {tuple(given.shape)}"
     if isinstance(given, Mapping):
         return "{" + _members([f"{value(key)}: {value(one)}" for key, one in _first(given.items())], len(given)) + "}"
     if isinstance(given, list | tuple):
