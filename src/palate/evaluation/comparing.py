@@ -106,7 +106,7 @@ def compare(
     entries: list[Entry] = []
     with Lines(progress) as lines:
         if budget is not None:
-            left_out = budget.plan(named, train, lines.say)
+            left_out = budget.plan(named, train, lines.hint)
         for name, recipe in named.items():
             reason = left_out.get(name) or ("" if budget is None else budget.has_run_out(name))
             if reason:

@@ -14,7 +14,7 @@ from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.resampling import Measure
-from palate.showing import html, texts
+from palate.showing import html
 from palate.showing.texts import Printed
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ class Entry:
         if self.report is None:
             return f"<Entry: {self.recipe}; {f'failed: {self.failed}' if self.failed else self.left_out}>"
         shown = [name for name in MAIN if name in self.report.measures] or list(self.report.measures)[:1]
-        return f"<Entry: {self.recipe}; {shown[0]} {self.measure(shown[0])}, fitted in {texts.number(self.seconds)} s>"
+        return f"<Entry: {self.recipe}; {shown[0]} {self.measure(shown[0])}, fitted in {self.seconds:.2f} s>"
 
     def _repr_html_(self) -> str:
         facts = {"recipe": self.recipe, "failed": self.failed, "left out": self.left_out}
         if self.is_measured:
-            facts |= {"seconds": texts.number(self.seconds)}
+            facts |= {"seconds": f"{self.seconds:.2f}"}
             sizes = {"memory": self.memory, "size": self.size}
             facts |= {name: f"{size / MB:,.2f} MB" for name, size in sizes.items() if size is not None}
         report = "" if self.report is None else self.report._repr_html_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -127,12 +128,12 @@ def cross_validate(
     split = split_folds_within_users if ratings.is_implicit else split_folds
     parts = split(ratings, folds=folds, seed=seed)
     reports: list[Report | RankingReport | NextItemReport] = []
-    bar = Bar(progress, ("label", "bar", "count", "folds, left", "left"))
+    start, bar = time.monotonic(), Bar(progress, ("label", "bar", "count", "folds, left", "left"))
     bar.update(label=type(recipe).__name__, total=folds)
     try:
         for train, test in parts:
             reports.append(evaluate(recipe.fit(train, progress=False), test, baselines=False))
             bar.update(done=len(reports))
     finally:
-        bar.close()
+        bar.close(f"{recipe.label()}: {len(reports)} folds in {time.monotonic() - start:.1f} s")
     return CrossValidation(recipe.label(), reports, sum(n_older_than_train(*part) for part in parts))

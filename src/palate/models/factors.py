@@ -37,8 +37,8 @@ Doubles = NDArray[np.float64]
 N_EM_STEPS = 12  # steps of expectation and maximization to the mode, for ordered ratings
 
 
-@dataclass(frozen=True)
-class Prior:
+@dataclass(frozen=True, repr=False)
+class Prior(Fielded):
     """The prior of one side's vectors: x ~ Normal(mean, precision^-1), and ratings have precision alpha.
 
     Attributes:

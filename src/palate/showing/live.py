@@ -109,6 +109,13 @@ class Lines:
         elif self._is_shown:
             print(line, file=sys.stderr)  # noqa: T201
 
+    def hint(self, line: str) -> None:
+        """Add a line that a notebook shows only until the next one."""
+        if self._notebook is not None:
+            self._notebook.hint(line)
+        else:
+            self.say(line)
+
     def __enter__(self) -> Self:
         self._outer = _around.set(self._notebook) if self._notebook is not None else None
         return self
@@ -182,7 +189,7 @@ class _Notebook:
         self._columns, self._head, self._transient = columns, list(head), transient
         self._lines: list[str] = []
         self._rows: list[list[str]] = []
-        self._label = self._text = self._summary = ""
+        self._label = self._text = self._summary = self._hint = ""
         self._done, self._ended = 0, False
         self._total: int | None = None
         self._start, self._next = time.monotonic(), 0.0
@@ -202,6 +209,10 @@ class _Notebook:
 
     def say(self, line: str) -> None:
         self._lines.append(line)
+        self.hint("")
+
+    def hint(self, line: str) -> None:
+        self._hint = line
         self._draw(at_once=True)
 
     def row(self, cells: Sequence[str]) -> None:
@@ -209,7 +220,7 @@ class _Notebook:
         self._draw(at_once=True)
 
     def close(self, summary: str) -> bool:
-        self._summary, self._ended = summary, True
+        self._summary, self._hint, self._ended = summary, "", True
         if self._outer is not None:
             self._outer._lines += self._lines
             self._outer._inner = None
@@ -242,6 +253,8 @@ class _Notebook:
         if self._head:
             parts.append(html.table(rows or [[""] * len(self._head)], head=self._head, numbers=range(len(self._head))))
             parts.append(html.notes(*self._left_out(self._rows)))
+        if self._hint:
+            parts.append(html.notes(self._hint))
         if self._ended and self._summary:
             parts.append(html.paragraph(self._summary))
         elif line := self._line():
@@ -255,7 +268,7 @@ class _Notebook:
         )
         table = [self._head, *self._rows[-MAX_LINES:]] if self._head else []
         inner = "" if self._inner is None else self._inner._plain()
-        texts = [*self._lines[-MAX_LINES:], *map("  ".join, table), self._summary, "  ".join(line), inner]
+        texts = [*self._lines[-MAX_LINES:], *map("  ".join, table), self._hint, self._summary, "  ".join(line), inner]
         return "\n".join(text for text in texts if text)
 
     @staticmethod

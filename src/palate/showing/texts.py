@@ -95,7 +95,8 @@ def value(given: Any) -> str:
         return "{" + _members([f"{value(key)}: {value(one)}" for key, one in _first(given.items())], len(given)) + "}"
     if isinstance(given, list | tuple):
         return "[" + _members([value(one) for one in _first(given)], len(given)) + "]"
-    return cut(repr(given), MAX_VALUE)
+    text = " ".join(repr(given).split())
+    return type(given).__name__ if "array(" in text else cut(text, MAX_VALUE)
 
 
 def _first(many: Iterable[Any], n: int = 4) -> list[Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Self
 
-from palate.showing.live import Bar, Progress
+from palate.showing.live import Bar, Progress, clock
 
 
 class Line:
@@ -15,7 +16,7 @@ class Line:
     def __init__(self, show: Progress) -> None:
         self._quiet = show is False
         self._bar = Bar(show, ("label", "bar", "text", "elapsed"))
-        self._rows = 0
+        self._rows, self._start = 0, time.monotonic()
 
     def phase(self, text: str, total: int | None = None) -> None:
         """Begin a phase of so many rows; None if nobody knows."""
@@ -43,4 +44,4 @@ class Line:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.close()
+        self._bar.close("" if kind else f"{self._rows:,} rows written in {clock(time.monotonic() - self._start)}")
