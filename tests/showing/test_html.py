@@ -25,8 +25,9 @@ def test_every_text_is_escaped():
     assert checked(made).count("alert(1)") == 14
 
 
-def test_lines_of_a_note_stay_lines_and_control_characters_go():
-    assert "one\ntwo" in html.notes("one\ntwo")
+def test_lines_of_a_paragraph_stay_lines_and_control_characters_go():
+    assert "one\ntwo" in html.paragraph("one\ntwo")
+    assert "one two" in html.notes("one\ntwo")
     assert "\x1b" not in html.notes("\x1b[31m") and "\\x1b[31m" in html.notes("\x1b[31m")
     checked(html.page("\ud83d"))
 

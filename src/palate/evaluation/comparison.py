@@ -15,7 +15,7 @@ from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.resampling import Measure
 from palate.showing import html
-from palate.showing.texts import Printed
+from palate.showing.texts import Printed, with_short_numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,10 +81,11 @@ class Entry:
         if self.report is None:
             return f"<Entry: {self.recipe}; {f'failed: {self.failed}' if self.failed else self.left_out}>"
         shown = [name for name in MAIN if name in self.report.measures] or list(self.report.measures)[:1]
-        return f"<Entry: {self.recipe}; {shown[0]} {self.measure(shown[0])}, fitted in {self.seconds:.2f} s>"
+        recipe = with_short_numbers(self.recipe)
+        return f"<Entry: {recipe}; {shown[0]} {self.measure(shown[0])}, fitted in {self.seconds:.2f} s>"
 
     def _repr_html_(self) -> str:
-        facts = {"recipe": self.recipe, "failed": self.failed, "left out": self.left_out}
+        facts = {"recipe": with_short_numbers(self.recipe), "failed": self.failed, "left out": self.left_out}
         if self.is_measured:
             facts |= {"seconds": f"{self.seconds:.2f}"}
             sizes = {"memory": self.memory, "size": self.size}

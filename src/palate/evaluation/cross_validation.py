@@ -20,7 +20,7 @@ from palate.evaluation.rankings import RankingReport
 from palate.recipes.base import Recipe
 from palate.showing import html
 from palate.showing.live import Bar, Progress
-from palate.showing.texts import Printed
+from palate.showing.texts import Printed, with_short_numbers
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,8 +71,11 @@ class CrossValidation(Printed):
         folds = [report.to_dict() for report in self.reports]
         return {"recipe": self.recipe, "means": means, "n_older": self.n_older, "folds": folds}
 
+    def _heading(self) -> str:
+        return f"{with_short_numbers(self.recipe)}, {len(self.reports)} folds"
+
     def __str__(self) -> str:
-        lines = [f"{self.recipe}, {len(self.reports)} folds"]
+        lines = [self._heading()]
         for name in self.reports[0].measures:
             folds = "  ".join(f"{report[name]:.4f}" for report in self.reports)
             lines.append(f"{name:<12} {self[name]:.4f} +- {self.std(name):.4f}   {folds}")
@@ -86,7 +89,7 @@ class CrossValidation(Printed):
         ]
         head = ("", "mean", "standard deviation", *(f"fold {at + 1}" for at in range(n)))
         table = html.table(rows, head=head, numbers=range(1, n + 3))
-        return html.page(f"{self.recipe}, {n} folds", table, html.notes(*hindsight_note(self.n_older)))
+        return html.page(self._heading(), table, html.notes(*hindsight_note(self.n_older)))
 
 
 def cross_validate(
@@ -135,5 +138,5 @@ def cross_validate(
             reports.append(evaluate(recipe.fit(train, progress=False), test, baselines=False))
             bar.update(done=len(reports))
     finally:
-        bar.close(f"{recipe.label()}: {len(reports)} folds in {time.monotonic() - start:.1f} s")
+        bar.close(f"{with_short_numbers(recipe.label())}: {len(reports)} folds in {time.monotonic() - start:.1f} s")
     return CrossValidation(recipe.label(), reports, sum(n_older_than_train(*part) for part in parts))

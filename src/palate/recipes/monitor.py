@@ -19,7 +19,7 @@ from palate.data.rows import Floats, weighted_mean
 from palate.distributed.exchange import Exchange
 from palate.recipes.checkpoints import Checkpoint, Saved
 from palate.showing.live import Bar, Progress
-from palate.showing.texts import Fielded
+from palate.showing.texts import Fielded, with_short_numbers
 
 
 @dataclass(frozen=True, repr=False)
@@ -236,10 +236,10 @@ class ProgressLine:
     """The progress line of a fit. It does nothing where it is not shown."""
 
     def __init__(self, label: str, show: Progress, unit: str = "sweep") -> None:
-        self._label, self._unit, self._errors = label, unit, ""
+        self._label, self._unit, self._errors = with_short_numbers(label), unit, ""
         self._bar = Bar(show, ("label", "bar", "count", f"{unit}s, left", "left", "text"))
         self.is_shown = self._bar.is_shown
-        self._bar.update(label=label)
+        self._bar.update(label=self._label)
 
     def update(self, number: int, total: int | None, train_rmse: float, valid_rmse: float | None) -> None:
         """Show a finished sweep with its errors."""

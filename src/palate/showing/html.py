@@ -37,6 +37,7 @@ STYLE = f"""
   white-space: nowrap; max-width: none; color: inherit; background: none;
 }}
 .palate table.palate-t th {{ font-weight: 600; }}
+.palate table.palate-t th.palate-s {{ font-weight: normal; padding-left: 1.2em; }}
 .palate table.palate-t .palate-n {{ text-align: right; font-variant-numeric: tabular-nums; }}
 .palate table.palate-t .palate-w {{ white-space: normal; max-width: 46em; overflow-wrap: anywhere; }}
 .palate .palate-b {{
@@ -82,17 +83,17 @@ def text(given: Any, longest: int = MAX_TEXT) -> str:
 
 def page(heading: str, *parts: str) -> str:
     """The whole: a heading and what stands below it; empty parts are left out."""
-    head = f'<p class="palate-head">{text(heading, 400)}</p>' if heading else ""
+    head = f'<p class="palate-head">{text(" ".join(heading.split()), 400)}</p>' if heading else ""
     return f'<div class="palate">{STYLE}{head}{"".join(part for part in parts if part)}</div>'
 
 
 def notes(*given: str) -> Raw:
-    """Paragraphs below a table; empty ones are left out."""
-    return Raw("".join(f'<p class="palate-note">{text(one)}</p>' for one in given if one))
+    """Paragraphs below a table; empty ones are left out, and lines are joined."""
+    return Raw("".join(f'<p class="palate-note">{text(" ".join(one.split()))}</p>' for one in given if one))
 
 
 def paragraph(given: str) -> Raw:
-    """One paragraph."""
+    """One paragraph, whose lines stay lines."""
     return Raw(f"<p>{text(given)}</p>")
 
 
@@ -135,7 +136,8 @@ def _row(cells: Sequence[Cell], kinds: Mapping[int, str], scope: str) -> str:
     """One row; its first cell is a heading, and in the head all are."""
     made = []
     for at, cell in enumerate(cells[:MAX_COLUMNS]):
-        kind = f' class="{kinds[at]}"' if at in kinds else ""
+        is_below = at == 0 and cell.startswith("  ")  # an indented row belongs to the one above it
+        kind = f' class="{kinds.get(at, "palate-s")}"' if at in kinds or is_below else ""
         content = cell if isinstance(cell, Raw) else text(cell, MAX_TEXT if kinds.get(at) == "palate-w" else 120)
         if scope == "col" or at == 0:
             made.append(f'<th scope="{scope}"{kind}>{content}</th>')

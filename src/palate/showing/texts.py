@@ -20,6 +20,8 @@ LARGEST_WHOLE = 1e15
 # Characters that steer a terminal, turn the direction of other text, or that no encoding takes.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+LONG_NUMBER = re.compile(r"\d+\.\d{7,}(?:e[-+]?\d+)?")
+
 
 def number(value: float, digits: int = DIGITS) -> str:
     """A number to a few digits that count: 0.8732, 12.35, 1,234,567, 1.2e-07."""
@@ -47,6 +49,11 @@ def interval(value: float, low: float, high: float) -> str:
     decimals = decimals_for(value, low, high)
     rough = max(decimals - 1, 0)
     return f"{value:.{decimals}f} ({low:.{rough}f} .. {high:.{rough}f})"
+
+
+def with_short_numbers(text: str) -> str:
+    """The text with six digits of each number that has very many: "Bias(weight_decay=1.22039)"."""
+    return LONG_NUMBER.sub(lambda found: f"{float(found[0]):.6g}", text)
 
 
 def name(label: Any, longest: int = MAX_NAME) -> str:

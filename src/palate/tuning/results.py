@@ -17,7 +17,7 @@ from palate.evaluation.rankings import MAX_K
 from palate.recipes.base import Recipe
 from palate.recommender import Recommender
 from palate.showing import html
-from palate.showing.texts import Fielded, Printed
+from palate.showing.texts import Fielded, Printed, with_short_numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -192,7 +192,7 @@ class Tuning(Printed):
     @property
     def verdict(self) -> str:
         """The last line: the best recipe."""
-        return f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"
+        return with_short_numbers(f"best: {self.best.label()} (trial 0 is {self.recipe.label()})")
 
     def cells(self) -> list[list[str]]:
         """Return the table of the best ten trials by rows, as text; * marks values chosen from the ratings.
