@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from palate.__version__ import __version__ as __version__
@@ -54,9 +55,13 @@ _MODULES = {
     "datasets": "data.datasets",
     "distributed": "distributed",
     "errors": "errors",
+    "evaluation": "evaluation",
     "nn": "nn",
     "plotting": "plotting",
+    "recipes": "recipes",
+    "tuning": "tuning",
 }
+_NEEDS = {"nn": "torch"}  # what must be installed for a module to be there at all
 
 if TYPE_CHECKING:
     from palate import distributed, errors
@@ -142,4 +147,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    there = [name for name in _MODULES if name not in _NEEDS or find_spec(_NEEDS[name]) is not None]
+    return sorted({*__all__, *there, "__version__"})

@@ -154,3 +154,7 @@ class FeedbackError(StoreError, ValueError):
     Raised for texts that no database keeps (NUL, half a surrogate pair), values that are not finite, and a name that is
     taken. The message names the event and what to change. Also a ValueError.
     """
+
+
+def __dir__() -> list[str]:
+    return sorted(name for name, found in globals().items() if isinstance(found, type))

@@ -21,6 +21,7 @@ from palate.answers.frames import Frame
 from palate.answers.matching import Match, match
 from palate.answers.names import find
 from palate.answers.observed import cross_tab, history_frame
+from palate.answers.overview import overview
 from palate.answers.predicting import columns_of, predict
 from palate.answers.ranking import By, ItemIndex, RecommendOptions, SimilarOptions, build_index, recommend, similar
 from palate.answers.results import CrossTab, Distribution, Explanation, Prediction
@@ -126,6 +127,9 @@ class Recommender:
         name = self.model.recipe.get("name", "Recommender")
         posterior = "" if self.model.posterior is None else f", {len(self.model.posterior)} posterior draws"
         return f"<{name}: {self.n_users:,} users, {self.n_items:,} items, {self.n_factors} factors{posterior}>"
+
+    def _repr_html_(self) -> str:
+        return overview(self.model, repr(self)[1:-1])
 
     def find(self, text: str, n: int = 10) -> Frame:
         """Find items by a part of their title, whatever its case and accents.

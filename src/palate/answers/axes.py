@@ -15,6 +15,8 @@ from palate.errors import DataError, OptionError
 from palate.models.factors import Doubles
 from palate.models.model import Model
 from palate.options import check_whole
+from palate.showing import html
+from palate.showing.texts import Fielded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,8 +28,8 @@ N_EXTREMES = 3  # items noted at each end of an axis
 MIN_SHARED = 5  # items that must share a word (a genre) before it is correlated with an axis
 
 
-@dataclass(frozen=True)
-class PrincipalAxes:
+@dataclass(frozen=True, repr=False)
+class PrincipalAxes(Fielded):
     """The principal components of the item factors, widest first, and their correlations with the item table.
 
     Attributes:
@@ -55,6 +57,15 @@ class PrincipalAxes:
     extremes: tuple[tuple[list[int], list[int]], ...]
     correlations: tuple[dict[str, float], ...]
     directions: Doubles
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (share, (str(axis), f"{share:.1%}", ", ".join(f"{name} {r:+.2f}" for name, r in list(found.items())[:3])))
+            for axis, (share, found) in enumerate(zip(self.explained.tolist(), self.correlations, strict=True))
+        ]
+        head = ("axis", "variance explained", "strongest correlations")
+        title = f"{len(rows)} principal axes of {len(self.coordinates):,} items"
+        return html.page(title, html.bars(rows, head=head, numbers=(1,), wide=(2,)))
 
 
 def principal_axes_of(model: Model, n_axes: int, min_ratings: int | None = None) -> PrincipalAxes:

@@ -24,12 +24,14 @@ from palate.answers.names import Names
 from palate.answers.predicting import check_distribution, columns_of, one_of
 from palate.answers.ranking import By, RecommendOptions, SimilarOptions, recommend_new, similar_rows
 from palate.answers.results import Distribution, Explanation, Prediction
+from palate.answers.shown import N_SHOWN, frame_table, history_table
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
-from palate.errors import OptionError
+from palate.errors import OptionError, PalateError
 from palate.models.factors import Floats
 from palate.models.model import Model, UserRows
 from palate.options import check_choice, check_level
+from palate.showing import html
 
 
 def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None, times: Any = None) -> FoldIn:
@@ -90,7 +92,23 @@ class FoldIn:
         self._model = model
         self._rows: UserRows = rows or model.fold_in(history, None if features is None else [features])
         matrix = self._rows.features
+        self._has_attributes = bool(features)
         self._has_data = len(history.indices) > 0 or (matrix is not None and len(matrix.indices) > 0)
+
+    def _given(self) -> str:
+        """What the user was folded in from, in words."""
+        n, noun = len(self._rows.history.indices), "choice" if self._model.kind == "implicit" else "rating"
+        return f"{n:,} {noun}{'s' * (n != 1)}" + (" and attributes" if self._has_attributes else "")
+
+    def __repr__(self) -> str:
+        return f"<FoldIn: a new {self._model.user_vocabulary.what} with {self._given()}>"
+
+    def _repr_html_(self) -> str:
+        try:
+            best = frame_table(self.recommend(N_SHOWN), "Predicted first")
+        except PalateError:  # a model that cannot rank
+            best = html.Raw("")
+        return html.page(repr(self)[1:-1], history_table(self._model, self._rows.history), best)
 
     @property
     def vector(self) -> Floats:

@@ -24,6 +24,7 @@ from palate.answers.names import Names
 from palate.answers.predicting import check_distribution, columns_of
 from palate.answers.ranking import By, RecommendOptions, query_of, rank
 from palate.answers.results import Explanation
+from palate.answers.shown import N_SHOWN, frame_table
 from palate.data.native import opened
 from palate.data.reading.names import is_common
 from palate.data.rows import CompressedRows, stack_rows, take_rows
@@ -32,6 +33,9 @@ from palate.errors import DataError, OptionError, PalateError, UnknownLabelError
 from palate.models.factors import Floats
 from palate.models.model import Model, UserRows
 from palate.options import check_choice, check_level
+from palate.showing import html, texts
+
+N_LISTED = 20  # new users that a notebook lists
 
 
 def are_many(model: Model, ratings: Any) -> bool:
@@ -133,6 +137,21 @@ class FoldIns(Mapping[Any, FoldIn]):
         self._rows: UserRows = model.fold_in(history, features)
         matrix = self._rows.features
         self._has_data = (history.counts > 0) | (False if matrix is None else matrix.counts > 0)
+
+    def __repr__(self) -> str:
+        what, n = self._model.user_vocabulary.what, len(self)
+        return f"<FoldIns: {n:,} new {what}{'s' * (n != 1)}: {texts.joined(self, 5, n)}>"
+
+    def _repr_html_(self) -> str:
+        labels, noun = list(self)[:N_LISTED], "choices" if self._model.kind == "implicit" else "ratings"
+        rows = [(texts.name(label), f"{n:,}") for label, n in zip(labels, self._rows.history.counts, strict=False)]
+        what = self._model.user_vocabulary.what
+        given = html.table(rows, head=(what, noun), caption="Given", numbers=(1,), n_rows=len(self))
+        try:
+            best = self[labels[0]].recommend(N_SHOWN)
+        except (PalateError, IndexError):  # a model that cannot rank, or nobody
+            return html.page(repr(self)[1:-1], given)
+        return html.page(repr(self)[1:-1], given, frame_table(best, f"Predicted first for {texts.name(labels[0])}"))
 
     def __len__(self) -> int:
         return len(self._rows)

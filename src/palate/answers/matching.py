@@ -22,6 +22,8 @@ from palate.data.reading.personal import has_users
 from palate.data.vocabulary import Label, plain_label
 from palate.errors import DataError, OptionError
 from palate.models.model import Model
+from palate.showing import html, texts
+from palate.showing.texts import Printed
 
 PERSON = "me"
 N_LISTED = 10  # items that a report lists of each kind
@@ -44,8 +46,8 @@ class Found:
         return self.codes[0] if len(self.codes) == 1 and not self.is_doubtful else -1
 
 
-@dataclass(frozen=True)
-class Match:
+@dataclass(frozen=True, repr=False)
+class Match(Printed):
     """One person's ratings by the labels of a model, and how they were matched. Prints as a report.
 
     Attributes:
@@ -102,7 +104,7 @@ class Match:
             "read": self.read,
         }
 
-    def __str__(self) -> str:
+    def _lines(self) -> list[str]:
         by = ", ".join(f"{n:,} by {what}" for what, n in self.by.items())
         lines = [f"{self.n_matched:,} of {self.n_items:,} items matched{f': {by}' if by else ''}."]
         lines += [f"{len(self.ratings):,} of them used: {self.scale}."] if self.scale else []
@@ -111,8 +113,19 @@ class Match:
         ambiguous = [f"{title!r} fits {', '.join(map(repr, fits[:3]))}" for title, fits in self.ambiguous.items()]
         lines += _listed("by title alone or without its subtitle", assumed)
         lines += _listed("ambiguous, not taken", ambiguous)
-        lines += _listed("not in the model", [repr(title) for title in self.unmatched])
-        return "\n".join(lines)
+        return [*lines, *_listed("not in the model", [repr(title) for title in self.unmatched])]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        head, *lines = self._lines()
+        given = self.ratings if isinstance(self.ratings, Mapping) else dict.fromkeys(self.ratings, "")
+        rows = [
+            (texts.name(item), value if value == "" else f"{value:g}") for item, value in list(given.items())[:N_LISTED]
+        ]
+        table = html.table(rows, head=("item", "rating or count"), numbers=(1,), n_rows=len(given))
+        return html.page(head, html.notes(*lines), table)
 
 
 def _listed(what: str, texts: Sequence[str]) -> list[str]:

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 
 from palate.answers.frames import make_frame
 from palate.data.ratings import Kind
+from palate.showing import html, texts
+from palate.showing.texts import Printed
 
 if TYPE_CHECKING:
     import polars as pl
 
 N_REASONS = 8  # own ratings that a printed explanation lists one by one
+MAX_TAB = 20  # users, and items, of a cross tab in a notebook
 SIDE_INFORMATION = {"history": "history: which items were rated"}  # as printed; columns of tables print as they are
 
 
 class Prediction(NamedTuple):
-    """A predicted rating with an interval.
+    """A predicted rating with an interval; shown as "4.13 (2.5 .. 5.0)".
 
     Attributes:
         prediction (float): The predicted mean of the rating, within the rating range.
@@ -38,6 +41,12 @@ class Prediction(NamedTuple):
     prediction: float
     low: float
     high: float
+
+    def __repr__(self) -> str:
+        return texts.interval(self.prediction, self.low, self.high)
+
+    def _repr_html_(self) -> str:
+        return html.page(repr(self))
 
 
 class Distribution(NamedTuple):
@@ -81,6 +90,15 @@ class Distribution(NamedTuple):
         threshold = np.float32(rating)
         return sum(chance for value, chance in self.chances.items() if np.float32(value) >= threshold)
 
+    def __repr__(self) -> str:
+        chances = ", ".join(f"{value:g}: {chance:.0%}" for value, chance in self.chances.items())
+        return f"{texts.interval(self.prediction, self.low, self.high)}; {chances}"
+
+    def _repr_html_(self) -> str:
+        rows = [(chance, (f"{value:g}", f"{chance:.1%}")) for value, chance in self.chances.items()]
+        head = texts.interval(self.prediction, self.low, self.high)
+        return html.page(head, html.bars(rows, head=("rating", "chance"), numbers=(0, 1)))
+
 
 class Reason(NamedTuple):
     """One of the user's own ratings, and how far it moves the explained prediction.
@@ -102,9 +120,15 @@ class Reason(NamedTuple):
     contribution: float
     later: int | None = None
 
+    def __repr__(self) -> str:
+        return f"{self.contribution:+.3f} {texts.name(self.title or self.item)} ({self.rating:g})"
 
-@dataclass(frozen=True)
-class Explanation:
+    def _repr_html_(self) -> str:
+        return html.page(repr(self))
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation(Printed):
     """Where a prediction comes from; prints as a short table.
 
     Two sums hold. `parts` add up to `prediction`. The contributions in `because`, the shares in `known` and `rest` add
@@ -147,31 +171,53 @@ class Explanation:
 
     def __str__(self) -> str:
         name = self.title or str(self.item)
+        reasons = [f"  {share:+.3f}  {text}" for share, text in self._reasons()]
+        lines = ["because of", *reasons] if self.because else reasons
         if self.kind == "implicit":
             shares = ", ".join(f"{part} {share:+.3f}" for part, share in self.blend.items())
             score = f"score {self.prediction:.3f}" + (f" ({shares})" if shares else "")
-            return "\n".join([f"{name} for {self.user}: {score}", *self._reason_lines()])
-        lines = [f"{name} for {self.user}: {self.prediction:.2f}"]
-        lines += [
-            f"  {part:>8} {value:+.2f}" for part, value in self.parts.items() if part != "limit" or abs(value) >= 0.005
-        ]
-        lines += self._reason_lines()
-        lines += [f"  {share:+.3f}  {SIDE_INFORMATION.get(name, name)}" for name, share in self.known.items()]
-        lines.append(f"  {self.rest:+.3f}  prior, the same for all users")
-        return "\n".join(lines)
+            return "\n".join([f"{name} for {self.user}: {score}", *lines])
+        parts = [f"  {part:>8} {value:+.2f}" for part, value in self._parts().items()]
+        lines += [f"  {share:+.3f}  {text}" for share, text in self._others()]
+        return "\n".join([f"{name} for {self.user}: {self.prediction:.2f}", *parts, *lines])
 
-    def _reason_lines(self) -> list[str]:
-        """A line for each of the first N_REASONS own ratings, and one for the sum of the others."""
-        lines = ["because of"] if self.because else []
-        lines += [f"  {reason.contribution:+.3f}  {self._text_of(reason)}" for reason in self.because[:N_REASONS]]
+    def _repr_html_(self) -> str:
+        is_score = self.kind == "implicit"
+        name, decimals = texts.name(self.title or self.item), 3 if is_score else 2
+        score = f"{'score ' if is_score else ''}{self.prediction:.{decimals}f}"
+        parts = self.blend if is_score else self._parts()
+        shares = {part: value for part, value in parts.items() if part != "mean"}  # it is far larger than the others
+        rows = [(shares.get(part, np.nan), (part, f"{value:+.{decimals}f}")) for part, value in parts.items()]
+        reasons = [*self._reasons(), *([] if is_score else self._others())]
+        return html.page(
+            f"{name} for {texts.name(self.user)}: {score}",
+            html.bars(rows, caption="Parts of the score" if is_score else "Parts of the prediction", numbers=(1,)),
+            html.bars(
+                [(share, (f"{share:+.3f}", text)) for share, text in reasons],
+                caption="Because of",
+                numbers=(0,),
+                wide=(1,),
+            ),
+        )
+
+    def _parts(self) -> dict[str, float]:
+        """The parts that are shown: what clipping changed only if it changed something."""
+        return {part: value for part, value in self.parts.items() if part != "limit" or abs(value) >= 0.005}
+
+    def _others(self) -> list[tuple[float, str]]:
+        """What side information and the prior explain, with their shares."""
+        known = [(share, SIDE_INFORMATION.get(name, name)) for name, share in self.known.items()]
+        return [*known, (self.rest, "prior, the same for all users")]
+
+    def _reasons(self) -> list[tuple[float, str]]:
+        """The first N_REASONS own ratings with their shares, and all others together."""
+        shown = [(reason.contribution, self._text_of(reason)) for reason in self.because[:N_REASONS]]
         others = self.because[N_REASONS:]
         if others:
             noun = "choice" if self.kind == "implicit" else "rating"
-            share = sum(reason.contribution for reason in others)
-            lines.append(
-                f"  {share:+.3f}  " + (f"the {len(others)} other {noun}s" if len(others) > 1 else f"the other {noun}")
-            )
-        return lines
+            text = f"the {len(others)} other {noun}s" if len(others) > 1 else f"the other {noun}"
+            shown.append((sum(reason.contribution for reason in others), text))
+        return shown
 
     def _text_of(self, reason: Reason) -> str:
         name = reason.title or reason.item
@@ -210,8 +256,8 @@ class Explanation:
         }
 
 
-@dataclass(frozen=True)
-class CrossTab:
+@dataclass(frozen=True, repr=False)
+class CrossTab(Printed):
     """A table of users and items: observed ratings beside predictions; prints as text.
 
     Attributes:
@@ -259,10 +305,27 @@ class CrossTab:
         frame: pl.DataFrame = make_frame(columns | {str(item): table[:, at] for at, item in enumerate(self.items)})
         return frame
 
-    def __str__(self) -> str:
-        decimals, legend = 1, "observed rating, and the predicted one in brackets"
+    def _format(self) -> tuple[int, str]:
+        """How many decimals predictions have, and what stands below the table."""
         if self.kind == "implicit":
-            decimals, legend = 2, "how often the item was chosen, and the score in brackets"
+            return 2, "how often the item was chosen, and the score in brackets"
+        return 1, "observed rating, and the predicted one in brackets"
+
+    def _repr_html_(self) -> str:
+        decimals, legend = self._format()
+        n = min(len(self.items), MAX_TAB)
+        names = [texts.name(title or item, 24) for title, item in zip(self.titles[:n], self.items, strict=False)]
+        rows = [
+            [texts.name(user, 40), *(_cell(*pair, decimals) for pair in zip(known[:n], predicted[:n], strict=True))]
+            for user, known, predicted in zip(self.users[:MAX_TAB], self.known, self.predicted, strict=False)
+        ]
+        more = f"The first {n} of {len(self.items):,} items." if n < len(self.items) else ""
+        table = html.table(rows, head=["", *names], numbers=range(1, n + 1), n_rows=len(self.users))
+        size = f"{len(self.users):,} users and {len(self.items):,} items"
+        return html.page(size, table, html.notes(legend, more))
+
+    def __str__(self) -> str:
+        decimals, legend = self._format()
         head = [""] + [(title or str(item))[:12] for item, title in zip(self.items, self.titles, strict=True)]
         rows = [head] + [
             [str(user)] + [_cell(known, predicted, decimals) for known, predicted in zip(*pair, strict=True)]

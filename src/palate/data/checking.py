@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from palate.data.findings import Finding, Severity, find
+from palate.data.findings import Finding, Severity, find, findings_table
 from palate.data.ratings import Ratings
 from palate.data.reading import read
 from palate.errors import LabelTypeError
+from palate.showing import html
+from palate.showing.texts import Printed
 
 MARKS = {"info": " ", "warning": "!", "problem": "X"}
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Printed):
     """What `check` found. Prints as a table; `to_dict()` is fit for JSON.
 
     `found["scale"]` is the finding of that name (KeyError names those there are), and `"scale" in found` is True if
@@ -74,6 +76,10 @@ class Check:
             if finding.do:
                 lines.append(f"  {'':<{width}}  -> {finding.do}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head = f"Check of {self.source}" if self.source else "Check"
+        return html.page(head, findings_table(self.findings))
 
 
 def check(source: Any, **options: Any) -> Check:

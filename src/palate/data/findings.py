@@ -6,7 +6,7 @@ Each function looks at one thing and returns a `Finding` with numbers and advice
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -19,8 +19,10 @@ from palate.data.order import joined
 from palate.data.ratings import Ratings
 from palate.data.scale import apart_in, step_of, values_apart
 from palate.data.vocabulary import plain_label
+from palate.showing import html
 
 Severity = Literal["info", "warning", "problem"]
+SIGNS: dict[Severity, str] = {"info": "", "warning": "⚠ ", "problem": "✖ "}  # in notebooks
 TEST_SHARE = 0.1  # of the random split whose cold rows are counted
 MAX_SHARE_OF_USERS = 0.9  # an item that this share of the users chose says nothing about taste
 MAX_SHARE_WITHOUT_ROW = 0.1  # of the items, after which it is no longer only a few that a table lacks
@@ -49,6 +51,15 @@ class Finding:
     severity: Severity
     says: str
     do: str = ""
+
+    def _repr_html_(self) -> str:
+        return html.page("", findings_table([self]))
+
+
+def findings_table(findings: Sequence[Finding]) -> html.Raw:
+    """Findings as a table: how serious each is, what was found, and what to do."""
+    rows = [(one.name, SIGNS[one.severity] + one.severity, one.says, one.do) for one in findings]
+    return html.table(rows, head=("looked at", "", "found", "what to do"), wide=(2, 3))
 
 
 def find(ratings: Ratings) -> tuple[Finding, ...]:

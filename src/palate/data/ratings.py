@@ -23,12 +23,15 @@ from palate.data.arrays import (
     pack_times,
 )
 from palate.data.features.values import with_nulls
+from palate.data.overview import overview
 from palate.data.plan import chunks
 from palate.data.rows import CompressedRows, distinct, read_only, transpose_rows, weighted_mean
 from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError
 from palate.kernels import has_repeats
 from palate.options import check_choice
+from palate.showing import html
+from palate.showing.texts import brief
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,7 +44,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MAX_UNUSED = 8  # unused columns that a report names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReadReport:
     """What happened while ratings were read: rows left out and duplicates merged, counted by reason.
 
@@ -118,6 +121,12 @@ class ReadReport:
             parts.append(f"{self.duplicates:,} duplicates of a (user, item) joined")
         ratings_note = ", ".join(parts) + (f" from {self.source}" if self.source else "")
         return " ".join(f"{note}." for note in (ratings_note, *self.table_notes))
+
+    def __repr__(self) -> str:
+        return brief("\n".join([str(self), self.taken] if self.taken else [str(self)]))
+
+    def _repr_html_(self) -> str:
+        return html.page("", html.notes(str(self), *self.bad_examples, self.taken))
 
     @property
     def is_clean(self) -> bool:
@@ -552,13 +561,8 @@ class Ratings:
         if len(self) == 0:
             return "No ratings."
         low, high = self.range
-        rows, n_pairs = self.by_user(), len(self)
-        if self.is_implicit and has_repeats(rows.indptr, rows.indices, self.n_items):
-            n_pairs = len(distinct(rows, self.n_items).indices)
-        density = n_pairs / (self.n_users * self.n_items)
-        lines = [
-            f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users, {density:.2%} of pairs",
-        ]
+        size = f"{len(self):,} {self._noun} of {self.n_items:,} items by {self.n_users:,} users"
+        lines = [f"{size}, {self._density():.2%} of pairs"]
         if not self.is_implicit:
             mean = float("nan") if np.isnan(low) else weighted_mean(self.values, self.weights)
             lines.append(f"values from {low:g} to {high:g}, mean {mean:.3f}")
@@ -572,6 +576,13 @@ class Ratings:
             lines.append(str(self.report))
         return "\n".join(lines)
 
+    def _density(self) -> float:
+        """The share of all pairs of a user and an item that are rated or chosen."""
+        rows, n_pairs = self.by_user(), len(self)
+        if self.is_implicit and has_repeats(rows.indptr, rows.indices, self.n_items):
+            n_pairs = len(distinct(rows, self.n_items).indices)
+        return n_pairs / (self.n_users * self.n_items)
+
     @property
     def _noun(self) -> str:
         return "implicit ratings" if self.is_implicit else "ratings"
@@ -583,6 +594,9 @@ class Ratings:
         extras = [name for name in ("times", "weights", "user_table", "item_table") if getattr(self, name) is not None]
         with_extras = f", with {', '.join(extras)}" if extras else ""
         return f"Ratings({len(self):,} {self._noun}, {self.n_users:,} users, {self.n_items:,} items{with_extras})"
+
+    def _repr_html_(self) -> str:
+        return overview(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__:

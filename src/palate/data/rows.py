@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from palate.data.plan import Plan
 from palate.kernels import compress_rows, has_repeats
+from palate.showing.texts import Fielded
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float32]
 Times = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class CompressedRows:
+@dataclass(frozen=True, repr=False)
+class CompressedRows(Fielded):
     """Ratings grouped by row, one row a user (or an item), in the compressed sparse row format.
 
     Row r owns the positions indptr[r] to indptr[r + 1] (exclusive) of the other arrays.

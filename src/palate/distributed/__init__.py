@@ -46,3 +46,7 @@ def ray(address: str | None = None, *, workers: int | None = None, threads: int 
     check_whole(threads=threads)
     check_flags(place=place)
     return RayCluster(address, workers, threads, place)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -25,3 +25,7 @@ __all__ = [
     "evaluate",
     "training_ratings",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from palate.evaluation.resampling import N_BOOTSTRAP, TAIL_QUANTILES, Resample
 from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
 from palate.recipes.base import Recipe
-from palate.recipes.monitor import Progress
+from palate.showing.live import Lines, Progress
 
 Recipes = Mapping[str, Recipe] | Iterable[Recipe | str]
 SECONDS = 1800.0  # that a comparison may take, if nothing else is said
@@ -70,8 +69,8 @@ def compare(
             short is not stopped. None: all recipes are compared, on all test users, however long it takes.
         n_bootstrap (int, default 1000): The number of bootstrap resamplings of users; 1 or more.
         seed (int, default 0): Seed of the bootstrap; 0 or more.
-        progress (bool or "auto", default "auto"): Print a line on standard error for each recipe, and a progress line
-            during fits; "auto" prints them on a terminal.
+        progress (bool or "auto", default "auto"): Show a line for each recipe, and a progress line during fits, on
+            standard error or in the notebook; "auto" shows them on a terminal and in a notebook.
         callback (callable or None, default None): Called with each Entry when it is ready.
 
     Returns:
@@ -97,7 +96,6 @@ def compare(
     if next_item:
         check_next_item(test, attribute=attribute)
     named = named_recipes(recipes, train)
-    show = sys.stderr.isatty() if progress == "auto" else progress
     options: dict[str, Any] = {"k": ks, "next_item": next_item, "attribute": attribute}
     options |= {"n_bootstrap": n_bootstrap, "seed": seed}
     measure = main_measure(ks) if train.is_implicit else "rmse"
@@ -105,20 +103,20 @@ def compare(
     n_tested = len(np.unique(some.user_codes))  # users
     n_lists = len(some) if next_item else n_tested if test.is_implicit else 0
     budget, left_out = _budget(seconds, n_lists * train.n_items), {}
-    if budget is not None:
-        left_out = budget.plan(named, train, _shown if show else _not_shown)
     entries: list[Entry] = []
-    for name, recipe in named.items():
-        reason = left_out.get(name) or ("" if budget is None else budget.has_run_out(name))
-        if reason:
-            entry = Entry(name, recipe.label(), left_out=reason)
-        else:
-            entry = _fit_and_measure(name, recipe, train, some, options, progress)
-        entries.append(entry)
-        if show:
-            _shown(f"{len(entries)} of {len(named)}: {_entry_line(entry, measure)}")
-        if callback is not None:
-            callback(entry)
+    with Lines(progress) as lines:
+        if budget is not None:
+            left_out = budget.plan(named, train, lines.hint)
+        for name, recipe in named.items():
+            reason = left_out.get(name) or ("" if budget is None else budget.has_run_out(name))
+            if reason:
+                entry = Entry(name, recipe.label(), left_out=reason)
+            else:
+                entry = _fit_and_measure(name, recipe, train, some, options, progress)
+            entries.append(entry)
+            lines.say(f"{len(entries)} of {len(named)}: {_entry_line(entry, measure)}")
+            if callback is not None:
+                callback(entry)
     sign = -1 if train.is_implicit else 1
 
     def place(entry: Entry) -> tuple[bool, bool, float]:
@@ -149,14 +147,6 @@ def _budget(seconds: float | None, n_scores: int) -> Budget | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not seconds > 0:
         raise OptionError(f"seconds must be a number above 0, or None, got {seconds!r}.")
     return Budget(float(seconds), n_scores)
-
-
-def _shown(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
-
-
-def _not_shown(line: str) -> None:
-    pass
 
 
 def _check_parts(train: Ratings, test: Ratings, attribute: str | None) -> None:

@@ -14,6 +14,8 @@ from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.resampling import Measure
+from palate.showing import html
+from palate.showing.texts import Printed, with_short_numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,9 +24,10 @@ MB = 1e6
 NUMBERS = (
     *("kind", "measure", "n_train", "n_test", "n_users", "n_items", "n_tested", "next_item", "n_older"),
 )  # plain values
+MAIN = ("rmse", "ndcg@10", "mrr")  # the first of these that a report has stands in the repr of an entry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Entry:
     """The result of one recipe in a comparison: its report and what it cost, or why it failed or was left out.
 
@@ -74,6 +77,22 @@ class Entry:
         """
         return Measure(math.nan) if self.report is None else self.report.measures.get(name, Measure(math.nan))
 
+    def __repr__(self) -> str:
+        if self.report is None:
+            return f"<Entry: {self.recipe}; {f'failed: {self.failed}' if self.failed else self.left_out}>"
+        shown = [name for name in MAIN if name in self.report.measures] or list(self.report.measures)[:1]
+        recipe = with_short_numbers(self.recipe)
+        return f"<Entry: {recipe}; {shown[0]} {self.measure(shown[0])}, fitted in {self.seconds:.2f} s>"
+
+    def _repr_html_(self) -> str:
+        facts = {"recipe": with_short_numbers(self.recipe), "failed": self.failed, "left out": self.left_out}
+        if self.is_measured:
+            facts |= {"seconds": f"{self.seconds:.2f}"}
+            sizes = {"memory": self.memory, "size": self.size}
+            facts |= {name: f"{size / MB:,.2f} MB" for name, size in sizes.items() if size is not None}
+        report = "" if self.report is None else self.report._repr_html_()
+        return html.page(self.name, html.facts(facts), report)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as plain values, ready for JSON.
 
@@ -92,8 +111,8 @@ class Entry:
         }
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Printed):
     """The result of compare(), the best recipe first.
 
     comparison["Bayes"] is an Entry; print(comparison) prints a table. A name that was not compared raises
@@ -211,6 +230,11 @@ class Comparison:
 
     def __str__(self) -> str:
         return "\n".join([self.heading, *aligned(self.cells()), *self.notes])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self.cells()
+        numbers = range(len(head) - 3, len(head))
+        return html.page(self.heading, html.table(rows, head=head, numbers=numbers), html.notes(*self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain values, ready for JSON.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,13 @@ from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.recipes.base import Recipe
+from palate.showing import html
+from palate.showing.live import Bar, Progress
+from palate.showing.texts import Printed, with_short_numbers
 
 
-@dataclass(frozen=True)
-class CrossValidation:
+@dataclass(frozen=True, repr=False)
+class CrossValidation(Printed):
     """The result of cross_validate(). cv["rmse"] is the mean over folds; print(cv) prints a table.
 
     Attributes:
@@ -67,15 +71,30 @@ class CrossValidation:
         folds = [report.to_dict() for report in self.reports]
         return {"recipe": self.recipe, "means": means, "n_older": self.n_older, "folds": folds}
 
+    def _heading(self) -> str:
+        return f"{with_short_numbers(self.recipe)}, {len(self.reports)} folds"
+
     def __str__(self) -> str:
-        lines = [f"{self.recipe}, {len(self.reports)} folds"]
+        lines = [self._heading()]
         for name in self.reports[0].measures:
             folds = "  ".join(f"{report[name]:.4f}" for report in self.reports)
             lines.append(f"{name:<12} {self[name]:.4f} +- {self.std(name):.4f}   {folds}")
         return "\n".join([*lines, *hindsight_note(self.n_older)])
 
+    def _repr_html_(self) -> str:
+        n = len(self.reports)
+        rows = [
+            [name, f"{self[name]:.4f}", f"{self.std(name):.4f}", *(f"{report[name]:.4f}" for report in self.reports)]
+            for name in self.reports[0].measures
+        ]
+        head = ("", "mean", "standard deviation", *(f"fold {at + 1}" for at in range(n)))
+        table = html.table(rows, head=head, numbers=range(1, n + 3))
+        return html.page(self._heading(), table, html.notes(*hindsight_note(self.n_older)))
 
-def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0) -> CrossValidation:
+
+def cross_validate(
+    recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0, progress: Progress = "auto"
+) -> CrossValidation:
     """Fit a recipe on all folds but one and evaluate it on that one, for each fold in turn.
 
     Explicit ratings are split at random (palate.split_folds). Implicit ratings are split within users
@@ -88,6 +107,8 @@ def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: in
         folds (int, default 5): The number of folds, at least 2 and at most the number of ratings; of implicit ratings,
             only those of users with two or more are counted.
         seed (int, default 0): Seed of the split; 0 or more.
+        progress (bool or "auto", default "auto"): Show a progress line, on standard error or in the notebook; "auto"
+            shows it on a terminal and in a notebook.
 
     Returns:
         CrossValidation: A report for each fold, without baselines, and the means over folds.
@@ -109,5 +130,13 @@ def cross_validate(recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: in
     check_type("ratings", ratings, Ratings, "as palate.read() returns")
     split = split_folds_within_users if ratings.is_implicit else split_folds
     parts = split(ratings, folds=folds, seed=seed)
-    reports = [evaluate(recipe.fit(train, progress=False), test, baselines=False) for train, test in parts]
+    reports: list[Report | RankingReport | NextItemReport] = []
+    start, bar = time.monotonic(), Bar(progress, ("label", "bar", "count", "folds, left", "left"))
+    bar.update(label=type(recipe).__name__, total=folds)
+    try:
+        for train, test in parts:
+            reports.append(evaluate(recipe.fit(train, progress=False), test, baselines=False))
+            bar.update(done=len(reports))
+    finally:
+        bar.close(f"{with_short_numbers(recipe.label())}: {len(reports)} folds in {time.monotonic() - start:.1f} s")
     return CrossValidation(recipe.label(), reports, sum(n_older_than_train(*part) for part in parts))

@@ -38,7 +38,7 @@ FIRST, WITHIN = "first of a session", "within a session"
 UNITS = ((86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NextItemReport(Measured):
     """The result of evaluate(..., next_item=True). report["ndcg@10"] is a number; print(report) prints a table.
 
@@ -113,15 +113,16 @@ class NextItemReport(Measured):
             "sessions": {n: {"n": self.session_sizes[n], **plain_measures(rows)} for n, rows in self.sessions.items()},
         }
 
-    def __str__(self) -> str:
+    def _heading(self) -> str:
         seen = "those had before included" if self.keep_seen else "but those the user had had before"
-        head = (
+        return (
             f"{self.n:,} next items of {self.n_users:,} users in the order of {self.ordered_by}s, ranked among all "
             f"{self.n_items:,} items {seen};\nmeans over events; in brackets, 95% bootstrap intervals over users"
         )
+
+    def _table(self) -> list[list[str]]:
         groups = {f"{name} ({self.session_sizes[name]:,})": rows for name, rows in self.sessions.items()}
-        lines = [head, *table(self.measures, self.k, {**self.baselines, **groups}), *self._notes()]
-        return "\n".join([*lines, self.verdict] if self.verdict else lines)
+        return table(self.measures, self.k, {**self.baselines, **groups})
 
     def _notes(self) -> list[str]:
         """Return what a reader should know beside the table, in lines."""
@@ -137,7 +138,8 @@ class NextItemReport(Measured):
             notes.append(f"{self.n_repeated:,} items are ones that the user had had before{kept}.")
         if self.n_unknown:
             notes.append(f"{self.n_unknown:,} users are unknown to the model: their own test events answer for them.")
-        return [*notes, *hindsight_note(self.n_older)]
+        notes += hindsight_note(self.n_older)
+        return [*notes, self.verdict] if self.verdict else notes
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.results import aligned
 from palate.data.ratings import Ratings
 from palate.data.rows import Codes
 from palate.distributed import Exchange, Local
@@ -35,7 +34,7 @@ MODEL, GROUP = "", "group"
 Key = tuple[str, str]  # of sums: a model and how it is weighted, or GROUP and which
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(Measured):
     """The result of evaluate() on explicit ratings. report["rmse"] is a number; print(report) prints a table.
 
@@ -112,15 +111,17 @@ class Report(Measured):
             "n_older": self.n_older,
         }
 
-    def __str__(self) -> str:
+    def _table(self) -> list[list[str]]:
+        """The rows of the table, its head first: the model, the baselines, and groups of test ratings."""
         columns = [("model", self.measures), *self.baselines.items()]
         if self.n_effective is not None:
             columns += [(f"{name}, snips", _weighted_alone(measures)) for name, measures in columns]
         columns += [(f"{name} ({self.group_sizes[name]:,})", measures) for name, measures in self.groups.items()]
         shown = [name for name in self.measures if not name.startswith((SNIPS, *MISSES))]
-        rows = [["", *shown], *([name, *(_cell(key, measures) for key in shown)] for name, measures in columns)]
-        head = f"{self.n:,} test ratings of {self.n_users:,} users; in brackets, 95% bootstrap intervals over users"
-        return "\n".join([head, *aligned(rows), *self._notes()])
+        return [["", *shown], *([name, *(_cell(key, measures) for key in shown)] for name, measures in columns)]
+
+    def _heading(self) -> str:
+        return f"{self.n:,} test ratings of {self.n_users:,} users; in brackets, 95% bootstrap intervals over users"
 
     def _notes(self) -> list[str]:
         """Return what a reader should know beside the table, in lines."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from palate.answers.results import aligned
 from palate.evaluation.resampling import Measure
 
 
-def table(measures: Mapping[str, Measure], ks: Sequence[int], others: Mapping[str, Mapping[str, Measure]]) -> list[str]:
-    """Return the lines of a table. others: the same measures of something else, by the names of their rows.
+def table(
+    measures: Mapping[str, Measure], ks: Sequence[int], others: Mapping[str, Mapping[str, Measure]]
+) -> list[list[str]]:
+    """Return the rows of a table, its head first. others: the same measures of something else, by their rows' names.
 
     Measures that have no list length come last. Rows of others stand below the measures that they have.
     """
@@ -22,7 +23,7 @@ def table(measures: Mapping[str, Measure], ks: Sequence[int], others: Mapping[st
         for other, own in others.items():
             if any(key.partition("@")[0] == name for key in own):
                 rows.append([f"  {other}", *_cells(name, own, ks)])
-    return aligned(rows)
+    return rows
 
 
 def _cells(name: str, measures: Mapping[str, Measure], ks: Sequence[int]) -> list[str]:

@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a numerator and a denominator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RankingReport(Measured):
     """The result of evaluate() on implicit ratings. report["ndcg@10"] is a number; print(report) prints a table.
 
@@ -132,26 +132,30 @@ class RankingReport(Measured):
             "n_older": self.n_older,
         }
 
-    def __str__(self) -> str:
+    def _heading(self) -> str:
         ranked_by = "" if self.by == "mean" else f' by="{self.by}"'
         ranked_by += (
             f" with {', '.join(f'{name}={value!r}' for name, value in self.dials.items())}" if self.dials else ""
         )
         seen = "seen ones included" if self.keep_seen else "but those the user had seen in training"
-        head = (
+        return (
             f"{self.n:,} held-out items of {self.n_users:,} users, ranked{ranked_by} among all {self.n_items:,} items "
             f"{seen};\nin brackets, 95% bootstrap intervals over users"
         )
+
+    def _table(self) -> list[list[str]]:
+        others = {**self.baselines, "without": self.without, "difference": self.difference}
+        return table(self.measures, self.k, others)
+
+    def _notes(self) -> list[str]:
+        """Return what a reader should know beside the table, in lines."""
         missed = f"{self.n_missed:,} of them are unknown to the model or were seen in training; they count as misses."
         learned = f"The model was trained on {self.n_learned:,} of them."
         cold = f"{self.n_cold:,} of them are of items without training choices, ranked by themselves in cold_ measures."
         notes = [missed] * bool(self.n_missed) + [learned] * bool(self.n_learned) + [cold] * bool(self.n_cold)
         notes += notes_on(self.propensity, self.n_effective, self.n, "held-out items")
         notes += hindsight_note(self.n_older)
-        others = {**self.baselines, "without": self.without, "difference": self.difference}
-        return "\n".join(
-            [head, *table(self.measures, self.k, others), *notes, *([self.verdict] if self.verdict else [])]
-        )
+        return [*notes, self.verdict] if self.verdict else notes
 
 
 def check_ks(k: Any) -> tuple[int, ...]:

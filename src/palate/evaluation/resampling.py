@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.answers.results import aligned
 from palate.errors import OptionError
+from palate.showing import html
+from palate.showing.texts import Fielded, Printed
 
 Doubles = NDArray[np.float64]
 
@@ -22,8 +25,8 @@ MAX_KEPT_WEIGHTS = 50_000_000  # one byte each; more are drawn anew each time
 N_QUANTILES = 2**16
 
 
-@dataclass(frozen=True)
-class Measure:
+@dataclass(frozen=True, repr=False)
+class Measure(Printed):
     """A measured value with its 95% bootstrap interval over users.
 
     str(measure) prints the value to four decimals with the interval in brackets.
@@ -49,11 +52,34 @@ class Measure:
     def __str__(self) -> str:
         return f"{self.value:.4f}" if math.isnan(self.low) else f"{self.value:.4f} ({self.low:.4f} .. {self.high:.4f})"
 
+    def _repr_html_(self) -> str:
+        return html.page(str(self))
 
-class Measured:
-    """What reports share: report["rmse"] is the value of a measure; an unknown name raises OptionError."""
+
+class Measured(Printed):
+    """What reports share: report["rmse"] is the value of a measure, an unknown name raises OptionError; how they print.
+
+    A report says what stands above its table (_heading), the rows of the table with their head (_table), and what a
+    reader should know besides (_notes).
+    """
 
     measures: dict[str, Measure]
+
+    def _heading(self) -> str:
+        raise NotImplementedError
+
+    def _table(self) -> list[list[str]]:
+        raise NotImplementedError
+
+    def _notes(self) -> list[str]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join([self._heading(), *aligned(self._table()), *self._notes()])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._table()
+        return html.page(self._heading(), html.table(rows, head=head), html.notes(*self._notes()))
 
     def __getitem__(self, name: str) -> float:
         if name not in self.measures:
@@ -69,8 +95,8 @@ def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class PerUser:
+@dataclass(frozen=True, repr=False)
+class PerUser(Fielded):
     """A mean over test rows, split by user: the weighted sum and the weight of each user's rows, (n_users,) each."""
 
     sums: Doubles

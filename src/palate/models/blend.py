@@ -39,7 +39,7 @@ class BlendPart(NamedTuple):
     multiplier: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BlendedFactors(HistoryFactors):
     """A weighted sum of the scores of some models, as a history-based model. Made by of_parts().
 

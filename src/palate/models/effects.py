@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.models.factors import Codes, Doubles, Floats
+from palate.showing.texts import Fielded
 
 Timestamps = NDArray[np.int64]
 Positions = NDArray[np.intp]
@@ -137,8 +138,8 @@ class Drift:
         return replace(self, effects=subset)
 
 
-@dataclass(frozen=True)
-class TimeEffects:
+@dataclass(frozen=True, repr=False)
+class TimeEffects(Fielded):
     """The time effects of a trained model, in rating units (in score units, for ordered ratings).
 
     Attributes:

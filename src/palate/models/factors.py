@@ -28,6 +28,7 @@ from palate.models.fading import Fading
 from palate.models.least_squares import LeastSquares
 from palate.models.ordinal import OrderedSteps
 from palate.models.row_blocks import row_blocks
+from palate.showing.texts import Fielded
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
@@ -36,8 +37,8 @@ Doubles = NDArray[np.float64]
 N_EM_STEPS = 12  # steps of expectation and maximization to the mode, for ordered ratings
 
 
-@dataclass(frozen=True)
-class Prior:
+@dataclass(frozen=True, repr=False)
+class Prior(Fielded):
     """The prior of one side's vectors: x ~ Normal(mean, precision^-1), and ratings have precision alpha.
 
     Attributes:
@@ -114,8 +115,8 @@ NOT_FADED = (
 )
 
 
-@dataclass(frozen=True)
-class Factors:
+@dataclass(frozen=True, repr=False)
+class Factors(Fielded):
     """User and item vectors, with the bias in the last column, in units of `scale` around `mean`.
 
     Attributes:

@@ -28,7 +28,7 @@ from palate.models.implicit import CONFIDENCES, Confidence, choice_signals
 BLOCK_SCORES = 4_000_000  # scores computed at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HistoryFactors(Factors):
     """Biases (Factors without latent factors) and the histories of the users, from which the rest of a score follows.
 
@@ -197,7 +197,7 @@ def shares_of_users(history: CompressedRows, n_items: int) -> Floats:
     return np.asarray(counts / max(history.n_rows, 1), np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TransposedHistory(Factors):
     """A history-based model with users and items exchanged. It scores pairs and finds similar items.
 

@@ -273,7 +273,7 @@ def sweeps(
         at = Sweep(at.users, problem.improve(by_item, at.users, at.items, n_threads, on))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImplicitFactors(Factors):
     """Factors of implicit feedback, without mean and biases. Fold-in counts unobserved items too.
 

@@ -51,7 +51,7 @@ class RowLink:
         return np.tile(self.mean, (n_rows, 1)) if features is None else self.means(features)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LinkedFactors(ImplicitFactors):
     """Factors of implicit feedback with a link of users, of items, or of both.
 

@@ -27,7 +27,7 @@ from palate.models.row_blocks import row_blocks
 SMALL_SHARE = 4  # histories of so few entries, times this, as there are items take only the rows of weights they need
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ItemWeights(HistoryFactors):
     """A history-based model with item-item weights.
 

@@ -34,6 +34,7 @@ from palate.models.posterior import Posterior, Projection
 from palate.models.propensity import Propensity, fit_propensity
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
+from palate.showing.texts import Fielded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,8 +44,8 @@ T = TypeVar("T")
 MAX_SCALE_STEPS = 100  # more different values than this are no rating scale
 
 
-@dataclass(frozen=True)
-class UserRows:
+@dataclass(frozen=True, repr=False)
+class UserRows(Fielded):
     """The m users that a question is about, trained or new. In a transposed model these are items.
 
     Attributes:
@@ -71,8 +72,8 @@ class UserRows:
         return None if self.draw is None else self.draw()
 
 
-@dataclass(frozen=True)
-class Model:
+@dataclass(frozen=True, repr=False)
+class Model(Fielded):
     """A trained model.
 
     Attributes:

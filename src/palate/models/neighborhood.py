@@ -133,7 +133,7 @@ def neighbor_rows(codes: Codes, similarities: Floats) -> CompressedRows:
     return CompressedRows(indptr, codes[found], similarities[found], None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UserNeighbors(HistoryFactors):
     """User-based collaborative filtering: the k most similar users contribute their signals to the scores of items.
 

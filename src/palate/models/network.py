@@ -24,7 +24,7 @@ BLOCK_FLOATS = 4_000_000  # first-layer inputs computed at a time
 N_OTHERS = 256  # trained rows sampled for the variance of an unknown one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network(Factors):
     """A multilayer perceptron over the inputs of a user and an item, side by side.
 

@@ -133,7 +133,7 @@ def _sigmoid(x: Doubles) -> Doubles:
     return sigmoid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairwiseFactors(Factors):
     """Factors whose scores only rank. Users have no bias; a fold-in user minimizes the pairwise loss.
 

@@ -12,7 +12,7 @@ from palate.models.factors import Factors
 from palate.models.fading import NO_FADING, Fading
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PopularFactors(Factors):
     """Popularity with fading, the same for all users: the sum of the weights of an item's events, as its bias.
 

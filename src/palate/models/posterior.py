@@ -30,6 +30,7 @@ from palate.models.factors import (
     with_unknown,
 )
 from palate.models.ordinal import OrderedSteps
+from palate.showing.texts import Fielded
 
 FEW = 4  # items, or columns of features, are few if there are so many times more
 FEW_ROWS = 64  # that a kernel multiplies sooner than BLAS wakes its threads
@@ -37,8 +38,8 @@ MAX_AT_ONCE = 100_000  # scores of pairs under all draws, computed at once
 LATENT_STREAM = 7  # of random numbers, for the latent variables of fold-in users
 
 
-@dataclass(frozen=True)
-class SideSamples:
+@dataclass(frozen=True, repr=False)
+class SideSamples(Fielded):
     """One side of a posterior: S draws of its n vectors and of their Normal prior.
 
     Attributes:
@@ -104,8 +105,8 @@ class SideSamples:
         return columns_from(features, self.link.shape[1] - self.cold_start.link.shape[1])
 
 
-@dataclass(frozen=True)
-class Posterior:
+@dataclass(frozen=True, repr=False)
+class Posterior(Fielded):
     """S draws from the posterior, in units of `scale` around `center`.
 
     Attributes:

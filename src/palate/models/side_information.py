@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from palate.data.features import Design, Features
 from palate.data.rows import Codes, CompressedRows, distinct, row_codes, rows_of_entries, take_rows
 from palate.kernels import compress_rows
+from palate.showing.texts import Fielded
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True)
-class SideInfo:
+@dataclass(frozen=True, repr=False)
+class SideInfo(Fielded):
     """How rows of one side become rows of the feature matrix F.
 
     Attributes:

@@ -13,12 +13,16 @@ from torch import Tensor, nn
 
 from palate.errors import OptionError
 from palate.options import check_whole
+from palate.showing import html
+from palate.showing.texts import Fielded
+
+N_EPOCHS = 50  # that a notebook shows of a Recorder
 
 # ---- what is recorded
 
 
-@dataclass(frozen=True)
-class Epoch:
+@dataclass(frozen=True, repr=False)
+class Epoch(Fielded):
     """The record of one epoch.
 
     Attributes:
@@ -41,8 +45,11 @@ class Epoch:
     rmse: float | None
     seconds: float
 
+    def _repr_html_(self) -> str:
+        return html.page("", epochs_table([self]))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Recorder:
     """The history of a training.
 
@@ -67,6 +74,28 @@ class Recorder:
     lrs: list[float] = field(default_factory=list)
     gradient_norms: list[float] = field(default_factory=list)
     weight_norms: list[float] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Recorder: {len(self.epochs):,} epochs, {len(self.losses):,} batches>"
+
+    def _repr_html_(self) -> str:
+        last = self.epochs[-N_EPOCHS:]
+        left_out = len(self.epochs) - len(last)
+        note = html.notes(f"… {left_out:,} epochs before these" if left_out else "")
+        return html.page(repr(self)[1:-1], epochs_table(last), note)
+
+
+def epochs_table(epochs: Sequence[Epoch]) -> html.Raw:
+    """Epochs as a table of HTML, a row each."""
+    rows = [
+        (str(one.number), *(_four(loss) for loss in (one.train_loss, one.valid_loss, one.rmse)), f"{one.seconds:.2f} s")
+        for one in epochs
+    ]
+    return html.table(rows, head=("epoch", "train loss", "valid loss", "RMSE", "time"), numbers=range(5))
+
+
+def _four(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 class Training(Protocol):

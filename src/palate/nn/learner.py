@@ -26,6 +26,7 @@ from palate.nn.optimizers import Factory
 from palate.nn.progress import ProgressTable
 from palate.nn.schedules import LrSearch
 from palate.options import check_not_negative, check_positive, check_seed, check_whole
+from palate.showing.texts import of_fields
 
 FINISHED, INTERRUPTED = "finished", "interrupted; the model is what was learned until then"
 
@@ -35,6 +36,9 @@ class Validation(NamedTuple):
 
     loss: float
     rmse: float
+
+    def __repr__(self) -> str:
+        return of_fields(self)
 
 
 class Learner:
@@ -56,7 +60,8 @@ class Learner:
         device (str or torch.device, default "cpu"): Where the model computes.
         n_threads (int, default None): Threads, 1 or more; None takes one for a small model and torch's number for a
             large one.
-        progress (bool or "auto", default "auto"): Print a table of epochs on standard error; "auto" does on a terminal.
+        progress (bool or "auto", default "auto"): Show a table of epochs, on standard error or in the notebook; "auto"
+            shows it on a terminal and in a notebook.
 
     Attributes:
         model (torch.nn.Module): The model, on the device.
@@ -125,6 +130,12 @@ class Learner:
         self._batch_callbacks: list[Callback] = []  # those of them with an after_batch of their own
         if len(loaders.train) == 0:
             raise DataError("the loaders have no training batch.")
+
+    def __repr__(self) -> str:
+        done = f"{len(self.recorder.epochs):,} epochs" + (
+            f", last {self.recorder.epochs[-1]!r}" if self.recorder.epochs else ""
+        )
+        return f"<{type(self).__name__}: {type(self.model).__name__}, {done}>"
 
     # ---- training
 

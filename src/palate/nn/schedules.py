@@ -11,6 +11,7 @@ import numpy as np
 
 from palate.errors import OptionError
 from palate.options import check_positive
+from palate.showing import html, texts
 
 WARM_UP = 0.25  # share of a cycle in which the learning rate rises
 START_DIVISOR, END_DIVISOR = 25.0, 1e5  # a cycle starts at lr_max / 25 and ends at lr_max / 100,000
@@ -71,7 +72,7 @@ SCHEDULES: dict[str, Callable[[float, float], tuple[float, float | None]]] = {  
 # ---- the learning rate search
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LrSearch:
     """The result of Learner.lr_find: the loss at each learning rate tried, and the rate it suggests.
 
@@ -94,6 +95,15 @@ class LrSearch:
     losses: list[float]
     smoothed: list[float]
     suggestion: float
+
+    def __repr__(self) -> str:
+        tried = f"{len(self.lrs):,} learning rates" + (
+            f" from {texts.number(self.lrs[0])} to {texts.number(self.lrs[-1])}" if self.lrs else ""
+        )
+        return f"<LrSearch: suggestion {texts.number(self.suggestion)}, of {tried}>"
+
+    def _repr_html_(self) -> str:
+        return html.page(repr(self)[1:-1])
 
 
 def check_search(lowest: Any, highest: Any) -> None:

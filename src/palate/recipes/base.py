@@ -31,8 +31,9 @@ from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
 from palate.options import check_flags, check_whole
 from palate.recipes.checkpoints import Checkpoint
-from palate.recipes.monitor import Callback, Monitor, Progress
+from palate.recipes.monitor import Callback, Monitor
 from palate.recommender import Recommender
+from palate.showing.live import Progress
 
 COPIES, RATING_BYTES = 3, 64  # of vectors, and of a rating by user and by item, while a fit goes on
 DISTRIBUTED = ("Bayes", "ALS", "ImplicitALS", "Bias")  # the recipes that can be spread over a cluster
@@ -111,8 +112,8 @@ class Recipe(ABC):
             on (cluster or None, default None): What palate.distributed.ray returns: Bayes, ALS, ImplicitALS and Bias
                 then solve users and items on the workers of that cluster, with the same result, from ratings on disk
                 (palate.blocks). None: this process does everything.
-            progress (bool or "auto", default "auto"): Show a progress line on standard error; "auto" shows it on a
-                terminal.
+            progress (bool or "auto", default "auto"): Show a progress line, on standard error or in the notebook;
+                "auto" shows it on a terminal and in a notebook.
             callback (callable or None, default None): Called with a palate.recipes.Sweep after each sweep or epoch. If
                 it returns True, the fit ends there.
             checkpoint (path or None, default None): A folder in which ALS, Bayes, Bias and ImplicitALS keep their state

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,12 @@ from palate.data.ratings import Ratings
 from palate.data.rows import Floats, weighted_mean
 from palate.distributed.exchange import Exchange
 from palate.recipes.checkpoints import Checkpoint, Saved
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
-Progress = bool | Literal["auto"]
+from palate.showing.live import Bar, Progress
+from palate.showing.texts import Fielded, with_short_numbers
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Fielded):
     """What a callback of fit() gets after each sweep or epoch.
 
     Attributes:
@@ -237,51 +233,32 @@ class _PartMonitor(Monitor):
 
 
 class ProgressLine:
-    """The progress line, drawn by rich. If it is not shown, it does nothing and does not import rich."""
+    """The progress line of a fit. It does nothing where it is not shown."""
 
-    def __init__(self, label: str, show: bool | Literal["auto"], unit: str = "sweep") -> None:
-        self._bar: Bar | None = None
-        self.is_shown = sys.stderr.isatty() if show == "auto" else show
-        if self.is_shown:
-            self._bar, self._task = _start(label, unit)
+    def __init__(self, label: str, show: Progress, unit: str = "sweep") -> None:
+        self._label, self._unit, self._errors = with_short_numbers(label), unit, ""
+        self._bar = Bar(show, ("label", "bar", "count", f"{unit}s, left", "left", "text"))
+        self.is_shown = self._bar.is_shown
+        self._bar.update(label=self._label)
 
     def update(self, number: int, total: int | None, train_rmse: float, valid_rmse: float | None) -> None:
         """Show a finished sweep with its errors."""
-        if self._bar is None:
-            return
-        errors = f"train {train_rmse:.4f}" + ("" if valid_rmse is None else f"  valid {valid_rmse:.4f}")
-        self._bar.update(self._task, completed=number, total=total, errors=errors)
+        if self.is_shown:
+            self._errors = f"train {train_rmse:.4f}" + ("" if valid_rmse is None else f"  valid {valid_rmse:.4f}")
+            self._bar.update(done=number, total=total, text=self._errors)
 
     def note(self, text: str) -> None:
         """Show a note where the errors will stand."""
-        if self._bar is not None:
-            self._bar.update(self._task, errors=text)
+        self._bar.update(text=text)
 
     def close(self, ended: str, n_sweeps: int, seconds: float) -> None:
         """End the line. If the fit ended early, print how, even if no line was shown."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=n_sweeps, total=n_sweeps or 1)
-            self._bar.stop()
-        if ended:
+        self._bar.update(done=n_sweeps, total=n_sweeps or 1)
+        passes = f"{n_sweeps:,} {self._unit}{'s' * (n_sweeps != 1)} in " if n_sweeps else ""
+        errors = f", {self._errors.replace('  ', ', ')}" if self._errors else ""
+        has_said = self._bar.close(f"{self._label}: {passes}{seconds:.1f} s{errors}{f'; {ended}' if ended else ''}")
+        if ended and not has_said:
             print(f"fit {ended} ({seconds:.1f} s).", file=sys.stderr)  # noqa: T201
-
-
-def _start(label: str, unit: str) -> tuple[Bar, TaskID]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn(f"{unit}s, left"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[errors]}"),
-        console=Console(stderr=True),
-        refresh_per_second=8,
-    )
-    bar.start()
-    return bar, bar.add_task(label, total=None, errors="")
 
 
 def rmse(predictions: NDArray[Any], values: NDArray[Any], weights: Floats | None = None) -> float:

@@ -5,3 +5,7 @@ from palate.tuning.searching import tune
 from palate.tuning.spaces import SPACES
 
 __all__ = ["SPACES", "Trial", "Tuning", "tune"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,6 +16,8 @@ from palate.evaluation.rank_metrics import AT_K
 from palate.evaluation.rankings import MAX_K
 from palate.recipes.base import Recipe
 from palate.recommender import Recommender
+from palate.showing import html
+from palate.showing.texts import Fielded, Printed, with_short_numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,8 +26,8 @@ ERRORS = ("rmse", "mae")
 TAKEN_NOTE = "* not given: chosen from the training ratings"
 
 
-@dataclass(frozen=True)
-class Trial:
+@dataclass(frozen=True, repr=False)
+class Trial(Fielded):
     """One set of options that tune() tried.
 
     Attributes:
@@ -60,9 +62,16 @@ class Trial:
         """The metric, nan where there is no value."""
         return math.nan if self.value is None else self.value
 
+    def _repr_html_(self) -> str:
+        named = [*self.params.items(), *((f"{name} (chosen)", value) for name, value in self.taken.items())]
+        facts = {name: _shown(value) for name, value in named}
+        facts |= {"passes": "" if self.passes is None else str(self.passes), "seconds": f"{self.seconds:.2f}"}
+        value = "no value" if self.value is None else f"{self.value:.4f}"
+        return html.page(f"Trial {self.number}: {value}, {self.state}", html.facts(facts))
 
-@dataclass(frozen=True)
-class Tuning:
+
+@dataclass(frozen=True, repr=False)
+class Tuning(Printed):
     """The result of tune(): the best options of a recipe, and all trials. print(tuning) prints a table.
 
     palate.plotting.tuned draws the trials; palate.plotting.write_page writes them as an HTML page.
@@ -183,7 +192,7 @@ class Tuning:
     @property
     def verdict(self) -> str:
         """The last line: the best recipe."""
-        return f"best: {self.best.label()} (trial 0 is {self.recipe.label()})"
+        return with_short_numbers(f"best: {self.best.label()} (trial 0 is {self.recipe.label()})")
 
     def cells(self) -> list[list[str]]:
         """Return the table of the best ten trials by rows, as text; * marks values chosen from the ratings.
@@ -201,6 +210,11 @@ class Tuning:
 
     def __str__(self) -> str:
         return "\n".join([self.heading, *aligned(self.cells(), str.rjust), *self.notes, self.verdict])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self.cells()
+        table = html.table(rows, head=head, numbers=range(len(head)), n_rows=len(self.ranked))
+        return html.page(self.heading, table, html.notes(*self.notes, self.verdict))
 
 
 def _shown(value: Any) -> str:

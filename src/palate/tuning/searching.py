@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -26,7 +25,7 @@ from palate.data.splitting import split_last, split_random, split_within_users
 from palate.errors import DataError, OptionError
 from palate.options import check_seed, check_whole
 from palate.recipes.base import Recipe
-from palate.recipes.monitor import Progress
+from palate.showing.live import Lines, Progress
 from palate.tuning.candidates import Candidate
 from palate.tuning.results import Trial, Tuning, check_metric, sign
 from palate.tuning.spaces import optuna_module, proposals, space_of
@@ -72,8 +71,8 @@ def tune(
             the same file resumes after a kill, and finds the same trials.
         seed (int, default 0): Seed of the held-out part and of the search; 0 or more. With `trials`, the same seed
             gives the same trials; with `seconds`, they also depend on the machine's speed.
-        progress (bool or "auto", default "auto"): Print a line on standard error after each round; "auto" prints it on
-            a terminal.
+        progress (bool or "auto", default "auto"): Show a line after each round, on standard error or in the notebook;
+            "auto" shows it on a terminal and in a notebook.
 
     Returns:
         Tuning: The best recipe and all trials.
@@ -100,11 +99,11 @@ def tune(
     search_space = space_of(recipe, train, space)
     optuna_module()
     inner, valid = _parts(train, seed, next_item=next_item)
-    show = sys.stderr.isatty() if progress == "auto" else bool(progress)
     deadline = time.monotonic() + seconds if trials is None else math.inf
-    search = Search(recipe, search_space, inner, valid, metric, seed, deadline, show, next_item)
-    finished = None if storage is None else Storage(Path(storage), search.header(train), search_space)
-    return search.run(math.inf if trials is None else trials, finished)
+    with Lines(progress) as lines:
+        search = Search(recipe, search_space, inner, valid, metric, seed, deadline, lines.say, next_item)
+        finished = None if storage is None else Storage(Path(storage), search.header(train), search_space)
+        return search.run(math.inf if trials is None else trials, finished)
 
 
 def _parts(train: Ratings, seed: int, *, next_item: bool) -> tuple[Ratings, Ratings]:
@@ -145,7 +144,7 @@ class Search:
     metric: str
     seed: int
     deadline: float
-    show: bool
+    say: Callable[[str], None]
     next_item: bool = False
     trials: list[Trial] = field(default_factory=list)
 
@@ -215,7 +214,6 @@ class Search:
         return [candidate.trial(len(self.trials) + at, number) for at, candidate in enumerate(measured)]
 
     def _print_progress(self) -> None:
-        if self.show:
-            best = Tuning(self.recipe, self.metric, tuple(self.trials)).ranked[:1]
-            result = f"best {self.metric} {best[0].score:.4f}" if best else "none fitted"
-            print(f"{len(self.trials)} trials, {result}", file=sys.stderr)  # noqa: T201
+        best = Tuning(self.recipe, self.metric, tuple(self.trials)).ranked[:1]
+        result = f"best {self.metric} {best[0].score:.4f}" if best else "none fitted"
+        self.say(f"{len(self.trials)} trials, {result}")

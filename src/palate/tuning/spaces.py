@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -101,7 +102,9 @@ def _is_range(values: Any) -> bool:
 def optuna_module() -> Any:
     """Return the module optuna; raise OptionError if it is not installed."""
     try:
-        return import_module("optuna")
+        with warnings.catch_warnings():  # in a notebook, its tqdm asks for ipywidgets, which nothing here needs
+            warnings.filterwarnings("ignore", "IProgress not found")
+            return import_module("optuna")
     except ImportError:
         raise OptionError("palate.tune needs Optuna: pip install 'palate[tune]'.") from None
 

@@ -8,3 +8,7 @@ from palate.data.blocks.mapped import Blocks, open  # noqa: A004 - palate.blocks
 from palate.data.blocks.writing import write
 
 __all__ = ["Blocks", "open", "write"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

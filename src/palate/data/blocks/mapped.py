@@ -21,6 +21,7 @@ from palate.data.arrays import check_at_least, checked_weights, divided_by, no_l
 from palate.data.blocks.folder import Folder
 from palate.data.blocks.labels import labels_and_table, series_of, write_labels
 from palate.data.blocks.views import Change, View, base_of, changed, complete, divided, ranges_of, remove_left, selected
+from palate.data.overview import overview
 from palate.data.ratings import COLUMNS, Ratings, ReadReport
 from palate.data.rows import Codes, CompressedRows, read_only, rows_of_entries
 from palate.data.vocabulary import Vocabulary
@@ -292,6 +293,9 @@ class Blocks(Ratings):
 
     def __repr__(self) -> str:
         return super().__repr__().replace("Ratings(", "Blocks(", 1)
+
+    def _repr_html_(self) -> str:
+        return overview(self, on_disk=str(self.path))
 
     def __reduce__(self) -> Any:
         return (_reopened, (str(self.path), self.user_table, self.item_table))

@@ -24,7 +24,7 @@ from palate.data.blocks.labels import series_of, write_labels
 from palate.data.blocks.mapped import Blocks
 from palate.data.blocks.mapped import open as open_blocks
 from palate.data.blocks.places import Place
-from palate.data.blocks.progress import Line, Progress
+from palate.data.blocks.progress import Line
 from palate.data.blocks.sources import print_of, sources_of
 from palate.data.blocks.steps import Steps, turn
 from palate.data.plan import count_parts
@@ -36,6 +36,7 @@ from palate.data.reading.numbers import Decimal
 from palate.data.reading.reader import OnBadRows, read
 from palate.data.whole_files import reason
 from palate.errors import BlocksError, OptionError
+from palate.showing.live import Progress
 
 AT_ONCE = 1 << 20  # ratings
 OWN = ("path", "source", "progress", "overwrite")  # arguments that palate.read does not have
@@ -113,8 +114,8 @@ def write(
         on_bad_rows ("raise" or "report", default "raise"): Raise at a row that is not a rating, or leave such rows out.
         duplicates (str, default None): What to do with rows that repeat a (user, item) pair.
         connection (database connection, default None): An open connection for an SQL query.
-        progress (bool or "auto", default "auto"): Show a progress line on standard error; "auto" shows it in a
-            terminal.
+        progress (bool or "auto", default "auto"): Show a progress line, on standard error or in the notebook;
+            "auto" shows it on a terminal and in a notebook.
         overwrite (bool, default False): Replace a finished folder of blocks.
 
     Returns:

@@ -13,6 +13,8 @@ from pathlib import Path
 from palate.data.datasets import downloads, movielens
 from palate.data.ratings import Ratings
 from palate.errors import DatasetError, OptionError
+from palate.showing import html
+from palate.showing.texts import Printed
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
@@ -33,8 +35,8 @@ _RECBOLE_FILES = {  # file -> SHA-256
 }
 
 
-@dataclass(frozen=True)
-class DataSet:
+@dataclass(frozen=True, repr=False)
+class DataSet(Printed):
     """A public data set: its size, its licence, and where it is on this machine. Prints as a sentence.
 
     Attributes:
@@ -75,6 +77,9 @@ class DataSet:
         where = str(self.here) if self.here else f"to download ({self.megabytes} MB)"
         size = f"{self.n_ratings:,} ratings of {self.n_items:,} items by {self.n_users:,} users"
         return f"{self.name}: {size}; {where}. {self.licence}"
+
+    def _repr_html_(self) -> str:
+        return html.page(str(self))
 
 
 _ALL = (

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -22,6 +23,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from palate.errors import DatasetError
+from palate.showing.live import Bar
 
 CONNECT_SECONDS = 5.0  # without an answer, a server is given up
 PIP_SECONDS = 300
@@ -223,12 +225,16 @@ def _size(path: Path) -> int:
 
 @contextlib.contextmanager
 def _progress(name: str) -> Iterator[Advance]:
-    """A progress bar on stderr if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    """A progress line, on a terminal and in a notebook."""
+    bar, start = Bar("auto", ("label", "bar", "text", "left")), time.monotonic()
+    bar.update(label=name)
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    def advance(done: int, total: int | None) -> None:
+        speed = done / max(time.monotonic() - start, 1e-3)
+        of = f" of {total / 1e6:.1f}" if total else ""
+        bar.update(done=done, total=total, text=f"{done / 1e6:.1f}{of} MB, {speed / 1e6:.1f} MB/s")
+
+    try:
+        yield advance
+    finally:
+        bar.close()

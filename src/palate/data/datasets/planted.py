@@ -16,6 +16,8 @@ from palate.data.ratings import KINDS, Kind, Ratings
 from palate.data.vocabulary import Vocabulary
 from palate.errors import OptionError
 from palate.options import check_seed, check_whole
+from palate.showing import html
+from palate.showing.texts import Fielded
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -25,8 +27,8 @@ _ROUNDS = 12  # rounds of drawing with replacement before the rest is drawn from
 _CELLS = 4_000_000  # (user, item) keys held at a time in that draw
 
 
-@dataclass(frozen=True)
-class SyntheticFactors:
+@dataclass(frozen=True, repr=False)
+class SyntheticFactors(Fielded):
     """The factors behind synthetic ratings: r_ui = mean + b_u + c_i + p_u . q_i + noise.
 
     Attributes:
@@ -48,6 +50,10 @@ class SyntheticFactors:
     item_bias: Floats
     user_factors: Floats
     item_factors: Floats
+
+    def _repr_html_(self) -> str:
+        (n_users, n_factors), n_items = self.user_factors.shape, len(self.item_bias)
+        return html.page(f"Synthetic factors: {n_users:,} users, {n_items:,} items, {n_factors:,} factors")
 
     def scores(self, user_codes: NDArray[Any], item_codes: NDArray[Any]) -> Floats:
         """Return the rating of each pair without noise, before rounding and clipping.
