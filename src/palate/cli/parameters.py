@@ -7,8 +7,24 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from palate.cli.completing import data_starting, files_starting
+
 DATA_HELP = "A file of ratings, a folder that palate blocks has written, or the name of a data set such as ml-100k."
-ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
+ModelFile = Annotated[
+    Path, Argument(metavar="MODEL", help="A saved model.", show_default=False, autocompletion=files_starting)
+]
+Data = Annotated[str, Argument(metavar="RATINGS", help=DATA_HELP, show_default=False, autocompletion=data_starting)]
+FailIf = Annotated[
+    list[str] | None,
+    Option(
+        "--fail-if",
+        metavar='"MEASURE OP NUMBER"',
+        help='Exit with code 3 if this holds of what is measured: "rmse > 0.9", "ndcg@10.high < 0.3"; repeat for '
+        "several.",
+        show_default=False,
+        rich_help_panel="For jobs",
+    ),
+]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[

@@ -24,6 +24,7 @@ from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
 from palate.recipes.base import Recipe
 from palate.recipes.monitor import Progress
+from palate.showing.events import is_quiet
 
 Recipes = Mapping[str, Recipe] | Iterable[Recipe | str]
 SECONDS = 1800.0  # that a comparison may take, if nothing else is said
@@ -97,7 +98,7 @@ def compare(
     if next_item:
         check_next_item(test, attribute=attribute)
     named = named_recipes(recipes, train)
-    show = sys.stderr.isatty() if progress == "auto" else progress
+    show = sys.stderr.isatty() and not is_quiet() if progress == "auto" else progress
     options: dict[str, Any] = {"k": ks, "next_item": next_item, "attribute": attribute}
     options |= {"n_bootstrap": n_bootstrap, "seed": seed}
     measure = main_measure(ks) if train.is_implicit else "rmse"

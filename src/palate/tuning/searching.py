@@ -27,6 +27,7 @@ from palate.errors import DataError, OptionError
 from palate.options import check_seed, check_whole
 from palate.recipes.base import Recipe
 from palate.recipes.monitor import Progress
+from palate.showing.events import is_quiet, within
 from palate.tuning.candidates import Candidate
 from palate.tuning.results import Trial, Tuning, check_metric, sign
 from palate.tuning.spaces import optuna_module, proposals, space_of
@@ -100,11 +101,12 @@ def tune(
     search_space = space_of(recipe, train, space)
     optuna_module()
     inner, valid = _parts(train, seed, next_item=next_item)
-    show = sys.stderr.isatty() if progress == "auto" else bool(progress)
+    show = sys.stderr.isatty() and not is_quiet() if progress == "auto" else bool(progress)
     deadline = time.monotonic() + seconds if trials is None else math.inf
     search = Search(recipe, search_space, inner, valid, metric, seed, deadline, show, next_item)
     finished = None if storage is None else Storage(Path(storage), search.header(train), search_space)
-    return search.run(math.inf if trials is None else trials, finished)
+    with within("tune"):
+        return search.run(math.inf if trials is None else trials, finished)
 
 
 def _parts(train: Ratings, seed: int, *, next_item: bool) -> tuple[Ratings, Ratings]:

@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
+from palate.showing.events import is_quiet
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -17,8 +19,8 @@ class Line:
 
     def __init__(self, show: Progress) -> None:
         self._bar: Bar | None = None
-        self._quiet = show is False
-        if sys.stderr.isatty() if show == "auto" else show:
+        self._quiet = show is False or is_quiet()
+        if sys.stderr.isatty() and not is_quiet() if show == "auto" else show:
             self._bar = _started()
             self._task = self._bar.add_task("", total=None, rows="")
         self._rows = 0
