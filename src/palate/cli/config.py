@@ -116,7 +116,7 @@ class ConfigFile:
         """A value as the option takes it. Raises BadParameter."""
         given = _as_typed(param, value)
         try:
-            param.type_cast_value(context, given)
+            _cast(param, context, given)
         except Exception as error:
             message = getattr(error, "message", str(error))
             raise BadParameter(
@@ -141,6 +141,14 @@ class ConfigFile:
             elif inside and re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]""", line):
                 return f"{self._path}, line {number}"
         return str(self._path)
+
+
+def _cast(param: Any, context: Context, value: Any) -> None:
+    """Raise the error of the parser for a value that the option does not take. Options that do something come later."""
+    if hasattr(param, "type_cast_value"):  # with typer before 0.27
+        param.type_cast_value(context, value)
+    elif param.callback is None:
+        param.process_value(context, value)
 
 
 def _all_params(command: Any) -> list[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "fit": (
         "palate fit ratings.csv -o model.palate --test 0.1",
+        "palate fit ratings.csv --items movies.csv -o films.palate",
         "palate fit plays.csv --kind implicit --recipe EASE -o plays.palate",
-        "palate fit ratings.csv --items movies.csv --recipe ALS --n-factors 16 -o als.palate",
+        "palate fit ratings.csv --recipe ALS --n-factors 16 -o als.palate",
         'palate fit ratings.csv -o model.palate --test 0.1 --fail-if "rmse > 2"',
         "palate fit --config nightly.toml",
     ),

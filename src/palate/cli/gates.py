@@ -51,8 +51,8 @@ class Gate:
         if self.measure not in values:
             plain = [name for name in values if "." not in name]
             raise OptionError(
-                f"--fail-if {self.text!r}: no measure {self.measure!r}; there are {', '.join(plain)}. Ends of intervals "
-                f"are {plain[0]}.low and {plain[0]}.high, where there are any."
+                f"--fail-if {self.text!r}: no measure {self.measure!r}; there are {', '.join(plain)}, and where they "
+                f"have intervals {plain[0]}.low and {plain[0]}.high."
             )
         value = values[self.measure]
         if math.isnan(value):
@@ -67,13 +67,10 @@ def parsed(texts: Iterable[str] | None) -> list[Gate]:
     return [Gate.parse(text) for text in texts or ()]
 
 
-def judged(
-    gates: Sequence[Gate], report: Mapping[str, Any], show: Callable[[list[Told]], None], *, names: str = ""
-) -> None:
+def judged(gates: Sequence[Gate], report: Mapping[str, Any], show: Callable[[list[Told]], None]) -> None:
     """Judge a report in plain values, show it, then end with exit code 3 if a gate failed.
 
-    show: prints the answer, which is not lost if a gate names no measure. names: what a report of several entries is
-    taken by; see `values_of`.
+    show: prints the answer, which is not lost if a gate names no measure.
     """
     try:
         told = [gate.judge(values_of(report)) for gate in gates]

@@ -21,9 +21,11 @@ FAMILIES = (
     ("Neighbors",),
     ("Blend",),
 )
+SEVERAL = "several recipes"
+JOBS = "For jobs"
 LONGEST = 56  # characters of a sentence that says what None means; of a longer one: BY_DATA
 BY_DATA = "by the data"
-NONE_MEANS = re.compile(r"None: (.+?)(?:\.(?:\s|$)|;)", re.DOTALL)
+NONE_MEANS = re.compile(r"None: (.+?)\.(?:\s|$)", re.DOTALL)
 
 
 class Helpful(TyperCommand):
@@ -35,14 +37,21 @@ class Helpful(TyperCommand):
             if getattr(param, "rich_help_panel", None) == LEARNING:
                 param.rich_help_panel = panel_of(str(param.name))  # type: ignore[attr-defined]
                 param.show_default = default_of(str(param.name))  # type: ignore[attr-defined]
+        self.params.sort(key=lambda param: _place(getattr(param, "rich_help_panel", None) or ""))
         super().format_help(ctx, formatter)
+
+
+def _place(panel: str) -> int:
+    """Where a panel stands: those of recipes in the order of FAMILIES, that of jobs last."""
+    places = ["", *PANELS, JOBS]
+    return places.index(panel) if panel in places else 0
 
 
 def panel_of(name: str) -> str:
     """The panel of an option of recipes."""
     having = set(_defaults(name))
     family = next((family for family in FAMILIES if having <= set(family)), None)
-    return f"{LEARNING}: {'several recipes' if family is None else _listed(family)}"
+    return f"{LEARNING}: {SEVERAL if family is None else _listed(family)}"
 
 
 def default_of(name: str) -> str:
@@ -79,11 +88,15 @@ def _as_text(kind: type, name: str, default: Any) -> str:
     entry = re.search(rf"^ *{name} \(.*?(?=^ *\w+ \(|^\S|\Z)", inspect.getdoc(kind) or "", re.DOTALL | re.MULTILINE)
     means = NONE_MEANS.search(entry[0]) if entry else None
     text = " ".join(means[1].split()) if means else BY_DATA
-    if text.endswith("count nothing") or text.endswith("counts nothing"):
+    if text.endswith(("count nothing", "counts nothing")):
         return "none"
-    return text if len(text) <= LONGEST else BY_DATA
+    is_choice = text.startswith(("chosen from", "if "))
+    return BY_DATA if is_choice or len(text) > LONGEST else text
 
 
 def _listed(names: tuple[str, ...]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
+
+
+PANELS = [f"{LEARNING}: {SEVERAL}", *(f"{LEARNING}: {_listed(family)}" for family in FAMILIES)]

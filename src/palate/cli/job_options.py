@@ -14,9 +14,7 @@ from typer import BadParameter, Context, Option
 from palate.cli import job
 from palate.cli.config import configured
 from palate.cli.examples import epilog_of
-from palate.cli.helping import Helpful
-
-JOBS = "For jobs"
+from palate.cli.helping import JOBS, Helpful
 
 
 def _quiet(context: Context, value: bool | None) -> bool | None:
