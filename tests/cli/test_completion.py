@@ -35,7 +35,8 @@ def test_bash_completes_commands_options_recipes_data_sets_and_files(tmp_path):
     command.chmod(0o755)
     env = environment({"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"})
     lines = ["palate ev|", "palate fit --n-f|", "palate fit --recipe Imp|", "palate fit ml-1|", "palate fit rat|",
-             "palate show fi|", "palate fit --log j|"]  # fmt: skip
+             "palate show fi|", "palate fit --log j|",
+        "palate fit --kind im|"]  # fmt: skip
     done = subprocess.run(
         [BASH, "--norc", "-c", ASK, "bash", *lines], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
@@ -48,6 +49,7 @@ def test_bash_completes_commands_options_recipes_data_sets_and_files(tmp_path):
     assert offered[4] == ["ratings.csv"]
     assert offered[5] == ["films.palate"]
     assert offered[6] == ["json"]
+    assert offered[7] == ["implicit"]
     assert "bashrc" in (tmp_path / "errors").read_text()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,11 @@ def complete_command() -> None:
     from typer.completion import completion_init
 
     completion_init()
+
+
+def one_of(*choices: str) -> Callable[[str], list[str]]:
+    """What completes one of these words."""
+    return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
 def recipes_starting(incomplete: str) -> list[str]:

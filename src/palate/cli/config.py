@@ -32,7 +32,7 @@ def configured(context: Context, value: Path | None) -> Path | None:
     file = ConfigFile.read(value)
     command: Any = context.command
     subcommands: Mapping[str, Any] = getattr(command, "commands", {})
-    names = context.command_path.split()[1:]
+    names = _names_of(context)
     root: Any = context.find_root().command
     file.check_tables(root.commands)
     if not names:  # before the command
@@ -49,6 +49,11 @@ def configured(context: Context, value: Path | None) -> Path | None:
         return value
     context.default_map = file.options(context, command, names)
     return value
+
+
+def _names_of(context: Any) -> list[str]:
+    """The words of the command: [] before it, ["keys", "add"] within keys."""
+    return [] if context.parent is None else [*_names_of(context.parent), str(context.info_name)]
 
 
 def _subcommands(command: Any) -> Mapping[str, Any]:
@@ -107,9 +112,7 @@ class ConfigFile:
         for name in names:
             found = found.get(name, {}) if isinstance(found, dict) else {}
         if not isinstance(found, dict):
-            self._refuse(
-                names[-1], names[-1], "is the name of a command, which takes a table such as", [f"[{names[-1]}]"]
-            )
+            self._refuse(names[-1], names[-1], "a command takes a table and no value:", [f"[{names[-1]}]"])
         return found
 
     def _value(self, context: Context, param: Any, key: str, value: Any, table: list[str]) -> Any:

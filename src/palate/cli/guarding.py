@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from palate.cli import job, messages, printing
+from palate.cli.completing import VARIABLE
 from palate.cli.exits import Exit
 from palate.errors import PalateError
 
@@ -56,7 +57,7 @@ def _exit_code(app: Callable[[], Any]) -> int:
         if not isinstance(app, typer.Typer):
             app()
             return Exit.OK
-        code = typer.main.get_command(app)(standalone_mode=False)
+        code = typer.main.get_command(app)(standalone_mode=False, complete_var=VARIABLE)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except Exception as error:

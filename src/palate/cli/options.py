@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Annotated, Any
 
 from typer import BadParameter, Option
 
+from palate.cli.completing import files_starting, one_of
+
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "What to choose from, and how"
+
+
+CHOICES: dict[str, Sequence[str]] = {  # what shells offer; the library says what is valid
+    "kind": ("explicit", "implicit"),
+    "unrated": ("drop", "keep"),
+    "rows": ("users", "items"),
+    "on_bad_rows": ("raise", "report"),
+    "duplicates": ("last", "mean", "error", "sum", "keep"),
+    "confidence": ("relative", "equal"),
+    "by": ("items", "users"),
+    "similarity": ("cosine", "bm25", "pearson"),
+    "loss": ("bpr", "softmax", "cosine"),
+    "likelihood": ("gaussian", "ordinal", "auto"),
+    "optimizer": ("sgd", "adagrad"),
+    "schedule": ("one-cycle", "constant", "1/t"),
+}
 
 
 def text_option(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
     """Return the type of an option with a text."""
     option = Option(
-        f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel
+        f"--{name.replace('_', '-')}",
+        metavar=metavar,
+        help=text,
+        show_default=False,
+        rich_help_panel=panel,
+        autocompletion=one_of(*CHOICES[name]) if name in CHOICES else _any_file(metavar),
     )
     return Annotated[str | None, option]
+
+
+def _any_file(metavar: str) -> Callable[[str], list[str]] | None:
+    return files_starting if metavar == "FILE" else None
 
 
 def _switch(name: str, text: str) -> Any:
