@@ -20,11 +20,13 @@ ANSWERS = [
     *(
         "CrossValidation",
         "Comparison",
+        "Drift",
         "Entry",
         "Measure",
         "NextItemReport",
         "RankingReport",
         "Report",
+        "Shift",
         "Trial",
         "Tuning",
     ),

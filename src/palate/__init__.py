@@ -37,6 +37,7 @@ _HOMES = {
     "check": "evaluation",
     "compare": "evaluation",
     "cross_validate": "evaluation",
+    "drift": "evaluation",
     "evaluate": "evaluation",
     "load": "recommender",
     "read": "data.reading",
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
         split_within_users,
     )
     from palate.data.vocabulary import Vocabulary
-    from palate.evaluation import check, compare, cross_validate, evaluate
+    from palate.evaluation import check, compare, cross_validate, drift, evaluate
     from palate.recipes import (
         ALS,
         BPR,
@@ -121,6 +122,7 @@ __all__ = [
     "cross_validate",
     "datasets",
     "distributed",
+    "drift",
     "errors",
     "evaluate",
     "load",

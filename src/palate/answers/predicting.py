@@ -19,6 +19,7 @@ from palate.answers.arguments import (
     same_length,
     timestamps_of,
 )
+from palate.answers.cold import tell_cold
 from palate.answers.frames import Frame, make_frame
 from palate.answers.names import Names
 from palate.answers.results import Distribution, Prediction
@@ -54,6 +55,7 @@ def predict(
         users, items, is_one = [users], names.labels([items], mark), True
     user_codes = encode(model.user_vocabulary, users, on_unknown)
     item_codes = encode(model.item_vocabulary, items, on_unknown)
+    tell_cold(model, "predict", user_codes, item_codes, (users, items))
     forecast = model.forecast(user_codes, item_codes, timestamps_of(when, len(user_codes)))
     blank = (user_codes < 0) | (item_codes < 0) if on_unknown == "nan" else None
     columns = columns_of(model, forecast, level, blank=blank, distribution=distribution)

@@ -33,6 +33,7 @@ from palate.models.model import Model
 from palate.models.network import Network
 from palate.models.pairwise import PairwiseFactors
 from palate.models.side_information import SideInfo
+from palate.showing.events import tell
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,7 +70,17 @@ def update(model: Model, ratings: Any, users: Any, items: Any) -> Model:
             given = join(given, table)
     _check_forms(given.user_table, model.user_table, "users")
     _check_forms(given.item_table, model.item_table, "items")
-    return with_described(model if ratings is None else _updated(model, given), given)
+    updated = with_described(model if ratings is None else _updated(model, given), given)
+    n_ratings = 0 if ratings is None else len(given)
+    grown = _growth(model, updated)
+    tell(
+        "updated",
+        "the model has learned from new ratings",
+        ratings=n_ratings,
+        new_users=grown["n_users"],
+        new_items=grown["n_items"],
+    )
+    return updated
 
 
 def _check_learns(table: Any, info: SideInfo | None, what: str) -> None:
@@ -151,7 +162,11 @@ def forget(model: Model, users: Any, items: Any) -> Model:
         (_item_counts(model, history) < _item_counts(model, model.history)) & ~forgotten[1],
     )
     note = {"kind": "forget", "n_users": int(forgotten[0].sum()), "n_items": int(forgotten[1].sum())}
-    return keep_rows(with_changed_ratings(model, history, history, changed, note), ~forgotten[0], ~forgotten[1])
+    kept = keep_rows(with_changed_ratings(model, history, history, changed, note), ~forgotten[0], ~forgotten[1])
+    n_gone = len(model.history.indices) - len(history.indices)
+    about = {"users": note["n_users"], "items": note["n_items"], "ratings": n_gone}
+    tell("forgotten", "the model has forgotten users or items", **about)
+    return kept
 
 
 def _check_updatable(model: Model) -> None:

@@ -27,14 +27,7 @@ def blocks(
     json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
-    """Write ratings into a folder on disk, for data that do not fit in memory. If it is stopped, type it again.
-
-    palate blocks "events-*.parquet" -o big.blocks
-
-    palate blocks plays-2024.csv plays-2025.csv --kind implicit -o plays.blocks
-
-    palate fit big.blocks --recipe ALS -o model.palate
-    """
+    """Write ratings into a folder on disk, for data that do not fit in memory. If it is stopped, type it again."""
     from palate.cli.describing import read_line
     from palate.data.blocks import write
 

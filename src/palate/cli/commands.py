@@ -1,7 +1,6 @@
 """The command palate and its subcommands. Options have the names they have in Python.
 
-Heavy imports happen inside commands, so that palate --help is quick. Exit codes: 0 success, 1 an error (one line on
-standard error says which), 2 wrong usage, 130 interrupted.
+Heavy imports happen inside commands, so that palate --help is quick. What exit codes say stands in exits.py.
 """
 
 from __future__ import annotations
@@ -13,11 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from palate.cli import messages, printing
+from palate.cli import gates, messages, printing
 from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli.blocks import blocks
 from palate.cli.choosing import DIAL_OPTIONS
+from palate.cli.completing import complete_command, completion, recipes_starting
+from palate.cli.drift import drift
+from palate.cli.exits import EXIT_CODES, Exit
+from palate.cli.job_options import Commands, with_job_options
 from palate.cli.loading import (
     RECIPES,
     HoldOut,
@@ -44,9 +47,10 @@ if TYPE_CHECKING:
     from palate.evaluation import NextItemReport, RankingReport, Report
     from palate.recommender import Recommender
 
-app = typer.Typer(
+app = Commands(
     name="palate",
     help="Train recommenders on ratings, evaluate them, and recommend items. Start with: palate demo",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,11 +65,17 @@ app = typer.Typer(
 @opt.takes("learning", opt.FIT_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def fit(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
+    data: par.Data,
     *,
     out: par.ModelOut,
     recipe: Annotated[
-        str, typer.Option(help=f"{', '.join(RECIPES)}.", metavar="NAME", show_default=par.DEFAULT_RECIPES)
+        str,
+        typer.Option(
+            help=f"{', '.join(RECIPES)}.",
+            metavar="NAME",
+            show_default=par.DEFAULT_RECIPES,
+            autocompletion=recipes_starting,
+        ),
     ] = "",
     test: Annotated[
         float | None, typer.Option(help="Share of ratings to hold out and evaluate on.", metavar="SHARE")
@@ -75,17 +85,21 @@ def fit(
     checkpoint: par.Checkpoint = None,
     resume: par.Resume = False,
     on: par.On = None,
+    fail_if: par.FailIf = None,
     json: par.Json = False,
     reading: dict[str, Any],
     learning: dict[str, Any],
 ) -> None:
     """Train a model on ratings and save it. Ctrl-C ends the training and keeps what was learned."""
+    conditions = gates.parsed(fail_if)
     printing.check_place(out, data, *(reading[side] for side in ("items", "users") if side in reading))
     learner, cluster = make_recipe(recipe or default_recipe(reading), learning), cluster_at(on)
     parts = HoldOut.of(test, learning.get("seed", 0), split, next_item=next_item)
     train, held_out = read_ratings(data, reading, reads_order=learner.reads_order), None
     check_kind(learner, train)
     note_values_apart(train)
+    if conditions and parts is None:
+        raise typer.BadParameter("--fail-if measures held-out ratings: add --test 0.1, or --split last.")
     if parts is not None:
         train, held_out = parts.parts(train)
         check_test(learner, held_out)
@@ -98,7 +112,11 @@ def fit(
     if report is not None:
         rec = rec.with_metrics(report.to_dict())
         rec.save(out)
-    _print_fit(rec, out, len(train), report, json, rec.model.training.get("read", {}))
+
+    def show(judged: list[gates.Told]) -> None:
+        _print_fit(rec, out, len(train), report, json, rec.model.training.get("read", {}), judged)
+
+    gates.judged(conditions, {} if report is None else report.to_dict(), show)
 
 
 @app.command()
@@ -178,6 +196,7 @@ def evaluate(
     keep_seen: par.KeepSeen = None,
     seed: par.Seed = 0,
     on: par.OnTest = None,
+    fail_if: par.FailIf = None,
     json: par.Json = False,
     reading: dict[str, Any],
     dials: dict[str, Any],
@@ -185,6 +204,7 @@ def evaluate(
     """Measure a model on held-out ratings, beside baselines. With --likes, measure its lists, ranked by --by."""
     from palate.cli.lists import dials_of, in_kind_of
 
+    conditions = gates.parsed(fail_if)
     rec, cluster = load_model(model), cluster_at(on)
     reads_order = next_item and rec.model.factors.reads_order
     ratings = read_ratings(data, reading, rec.model.kind, reads_order=reads_order)
@@ -202,14 +222,20 @@ def evaluate(
     options: dict[str, Any] = {"next_item": next_item, "keep_seen": keep_seen}
     options |= {"by": by, "at_least": at_least, "level": level, "seed": seed, **dials_of(dials)}
     report = _evaluate(rec, test, propensity=propensities, on=cluster, **options)
-    if json:
-        printing.print_json(report.to_dict())
-    else:
-        printing.say(str(report))
+    plain = report.to_dict()
+
+    def show(judged: list[gates.Told]) -> None:
+        if json:
+            printing.print_json(plain | ({"gates": judged} if judged else {}))
+        else:
+            printing.say(str(report))
+
+    gates.judged(conditions, plain, show)
 
 
 app.command()(compare)
 app.command()(tune)
+app.command()(drift)
 
 
 # ---- predict and recommend
@@ -244,7 +270,7 @@ def show(model: par.ModelFile, *, json: par.Json = False) -> None:
 @app.command()
 @opt.takes("reading", opt.READ_OPTIONS)
 def check(
-    data: Annotated[str, typer.Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
+    data: par.Data,
     *,
     order: Annotated[
         bool | None,
@@ -255,12 +281,14 @@ def check(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 on warnings too.")] = False,
+    fail_if: par.FailIf = None,
     json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
     """Check ratings for problems. Print what was found, what it means, and what to do; exit with 1 on problems."""
     from palate.evaluation import check as check_ratings
 
+    conditions = gates.parsed(fail_if)
     if is_data_set(data) or is_blocks(data) or "likes" in reading:
         options = reading if is_data_set(data) or is_blocks(data) else {"on_bad_rows": "report", **reading}
         found = check_ratings(read_ratings(data, options), order=order)
@@ -268,14 +296,19 @@ def check(
         found = check_ratings(data, order=order, **for_read(reading))
     words = messages.options_of(app, ["palate", "check"])
     found = replace(found, findings=tuple(replace(one, do=messages.as_typed(one.do, words)) for one in found.findings))
-    if json:
-        printing.print_json(found.to_dict())
-    else:
+    counts = {f"{kind}s": sum(one.severity == kind for one in found.findings) for kind in ("problem", "warning")}
+
+    def show(judged: list[gates.Told]) -> None:
+        if json:
+            printing.print_json(found.to_dict() | ({"gates": judged} if judged else {}))
+            return
         styles = {"X": "bold red", "!": "yellow"}
         for line in str(found).splitlines():
             printing.say(printing.printable(line), styles.get(line[:1], ""))
+
+    gates.judged(conditions, counts, show)
     if found.worst == "problem" or (strict and found.worst == "warning"):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.ERROR)
 
 
 app.command()(blocks)
@@ -307,7 +340,9 @@ def demo(
     tour.run(data, out)
 
 
-@app.callback(invoke_without_command=True)
+app.command()(completion)
+
+
 def _about(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
@@ -316,6 +351,9 @@ def _about(
     if version:
         printing.say(f"palate {__version__}")
         raise typer.Exit
+
+
+app.callback(invoke_without_command=True)(with_job_options(_about))
 
 
 # ---- steps
@@ -334,11 +372,13 @@ def _print_fit(
     report: Report | RankingReport | NextItemReport | None,
     json: bool,
     reading: dict[str, Any],
+    judged: list[gates.Told] | None = None,
 ) -> None:
     from palate.cli import describing
 
     if json:
-        printing.print_json({"model": str(out), "n_ratings": n_ratings, **describing.summary(rec), "read": reading})
+        told = {"model": str(out), "n_ratings": n_ratings, **describing.summary(rec), "read": reading}
+        printing.print_json(told | ({"gates": judged} if judged else {}))
         return
     printing.say(f"{describing.fit_line(rec)} -> {out} ({describing.size_of(out)})")
     if read := describing.read_line(reading):
@@ -354,4 +394,5 @@ def main() -> None:
     """Run the command palate."""
     from palate.cli.guarding import guarded
 
+    complete_command()
     sys.exit(guarded(app))

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from palate.cli import messages, printing
-from palate.errors import PalateError
+import typer
 
-INTERRUPTED = 130
+from palate.cli import job, messages, printing
+from palate.cli.completing import VARIABLE
+from palate.cli.exits import Exit
+from palate.errors import PalateError
 
 
 def guarded(app: Callable[[], Any]) -> int:
     """Run the command line and return its exit code; errors print one line on standard error, not a traceback."""
     _prepare_streams()
+    run = job.begin(sys.argv[1:])
+    try:
+        return _guarded(app)
+    finally:
+        run.close()
+
+
+def _guarded(app: Callable[[], Any]) -> int:
     try:
         code = _exit_code(app)
     except PalateError as error:
         code = _fail(messages.as_typed(str(error), messages.options_of(app, sys.argv)))
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = Exit.INTERRUPTED
     except MemoryError:
         code = _fail("not enough memory for this.")
     except OSError as error:
@@ -43,18 +54,44 @@ def _is_panic(error: BaseException) -> bool:
 
 def _exit_code(app: Callable[[], Any]) -> int:
     try:
-        app()
+        if not isinstance(app, typer.Typer):
+            app()
+            return Exit.OK
+        code = typer.main.get_command(app)(standalone_mode=False, complete_var=VARIABLE)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
-    return 0
+    except Exception as error:
+        if _is_of_typer(error, "Abort"):
+            return Exit.INTERRUPTED
+        if not _is_of_typer(error, "ClickException"):
+            raise
+        return _misused(error)
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _is_of_typer(error: Exception, name: str) -> bool:
+    """True for an exception of typer's parser. By its name, since versions of typer bring it from different places."""
+    return any(kind.__name__ == name for kind in type(error).__mro__)
+
+
+def _misused(error: Any) -> int:
+    """Say what is wrong with what was typed: as typer does, with --log json as an object."""
+    code = int(getattr(error, "exit_code", Exit.USAGE))
+    if job.current().form == "json":
+        printing.remark("error", error.format_message(), level=logging.ERROR, exit_code=code)
+        return code
+    from typer import rich_utils
+
+    rich_utils.rich_format_error(error)
+    return code
 
 
 def _fail(message: str) -> int:
     try:
-        printing.note(message)
+        printing.remark("error", message, level=logging.ERROR, exit_code=int(Exit.ERROR))
     except SystemExit:
-        return printing.BROKEN_PIPE
-    return 1
+        return Exit.BROKEN_PIPE
+    return Exit.ERROR
 
 
 def _prepare_streams() -> None:
@@ -72,7 +109,7 @@ def _flush(code: int) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        code = printing.BROKEN_PIPE
+        code = Exit.BROKEN_PIPE
     except OSError as error:
         code = _fail(f"cannot write: {error.strerror}.")
     else:

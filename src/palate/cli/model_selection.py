@@ -8,11 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
 
+from palate.cli import gates, printing
 from palate.cli import options as opt
 from palate.cli import parameters as par
-from palate.cli import printing
+from palate.cli.completing import recipes_starting
 from palate.cli.loading import (
     TUNABLE,
     HoldOut,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 @opt.takes("reading", opt.READ_OPTIONS)
 def compare(
-    data: Annotated[str, Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
+    data: par.Data,
     *,
     recipes: Annotated[
         list[str] | None,
@@ -67,6 +68,7 @@ def compare(
     ] = 1800.0,
     seed: Annotated[int, Option(help="Seed of the held-out part and of the bootstrap.")] = 0,
     out: par.Report = None,
+    fail_if: par.FailIf = None,
     json: par.Json = False,
     reading: dict[str, Any],
 ) -> None:
@@ -74,6 +76,7 @@ def compare(
     from palate.evaluation import compare as compare_recipes
 
     printing.check_report(out)
+    conditions = gates.parsed(fail_if)
     parts = HoldOut.of(test, seed, split, next_item=next_item, default=0.2)
     assert parts is not None
     names = [name.strip() for text in recipes or () for name in text.split(",") if name.strip()]
@@ -87,15 +90,20 @@ def compare(
         "seed": seed,
     }
     comparison = compare_recipes(train, held_out, names or None, **options)
-    if json:
-        printing.print_json(comparison.to_dict())
-    else:
-        if ratings.report.taken:
-            printing.say(printing.one_line(f"read: {ratings.report.taken}"))
-        _print_comparison(comparison)
-    if out is not None:
-        printing.write_report("comparison", comparison, comparison.to_frame(), out)
-    if not comparison.entries[0].is_measured:
+    plain, is_measured = comparison.to_dict(), comparison.entries[0].is_measured
+
+    def show(judged: list[gates.Told]) -> None:
+        if json:
+            printing.print_json(plain | ({"gates": judged} if judged else {}))
+        else:
+            if ratings.report.taken:
+                printing.say(printing.one_line(f"read: {ratings.report.taken}"))
+            _print_comparison(comparison)
+        if out is not None:
+            printing.write_report("comparison", comparison, comparison.to_frame(), out)
+
+    gates.judged(conditions if is_measured else [], plain, show)
+    if not is_measured:
         raise OptionError(f"every recipe {'failed' if comparison.entries[0].failed else 'was left out'}.")
 
 
@@ -121,10 +129,16 @@ def _print_comparison(comparison: Comparison) -> None:
 @opt.takes("learning", opt.FIT_OPTIONS)
 @opt.takes("reading", opt.READ_OPTIONS)
 def tune(
-    data: Annotated[str, Argument(metavar="RATINGS", help=par.DATA_HELP, show_default=False)],
+    data: par.Data,
     *,
     recipe: Annotated[
-        str, Option(help=f"{', '.join(TUNABLE)}.", metavar="NAME", show_default=par.DEFAULT_RECIPES)
+        str,
+        Option(
+            help=f"{', '.join(TUNABLE)}.",
+            metavar="NAME",
+            show_default=par.DEFAULT_RECIPES,
+            autocompletion=recipes_starting,
+        ),
     ] = "",
     metric: Annotated[
         str | None,

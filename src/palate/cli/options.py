@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Annotated, Any
 
 from typer import BadParameter, Option
 
+from palate.cli.completing import files_starting, one_of
+
 READING, LEARNING, CHOOSING = "How to read the file", "How to learn", "What to choose from, and how"
+
+
+CHOICES: dict[str, Sequence[str]] = {  # what shells offer; the library says what is valid
+    "kind": ("explicit", "implicit"),
+    "unrated": ("drop", "keep"),
+    "rows": ("users", "items"),
+    "on_bad_rows": ("raise", "report"),
+    "duplicates": ("last", "mean", "error", "sum", "keep"),
+    "confidence": ("relative", "equal"),
+    "by": ("items", "users"),
+    "similarity": ("cosine", "bm25", "pearson"),
+    "loss": ("bpr", "softmax", "cosine"),
+    "likelihood": ("gaussian", "ordinal", "auto"),
+    "optimizer": ("sgd", "adagrad"),
+    "schedule": ("one-cycle", "constant", "1/t"),
+}
 
 
 def text_option(name: str, panel: str, text: str, *, metavar: str = "COLUMN") -> Any:
     """Return the type of an option with a text."""
     option = Option(
-        f"--{name.replace('_', '-')}", metavar=metavar, help=text, show_default=False, rich_help_panel=panel
+        f"--{name.replace('_', '-')}",
+        metavar=metavar,
+        help=text,
+        show_default=False,
+        rich_help_panel=panel,
+        autocompletion=one_of(*CHOICES[name]) if name in CHOICES else _any_file(metavar),
     )
     return Annotated[str | None, option]
+
+
+def _any_file(metavar: str) -> Callable[[str], list[str]] | None:
+    return files_starting if metavar == "FILE" else None
 
 
 def _switch(name: str, text: str) -> Any:
@@ -143,52 +170,46 @@ READ_OPTIONS: dict[str, Any] = {
 FIT_OPTIONS: dict[str, Any] = {
     "n_factors": _number("n_factors", int, "Number of latent factors."),
     "n_sweeps": _number("n_sweeps", int, "Passes over the ratings; if not given, Bayes stops when predictions settle."),
-    "n_epochs": _number("n_epochs", int, "SGD, BPR: passes over the ratings."),
-    "n_samples": _number("n_samples", int, "Bayes: posterior draws to keep for intervals."),
-    "weight_decay": _number("weight_decay", float, "Strength of the regularization; not for Bayes."),
+    "n_epochs": _number("n_epochs", int, "Passes over the ratings."),
+    "n_samples": _number("n_samples", int, "Posterior draws to keep for intervals."),
+    "weight_decay": _number("weight_decay", float, "Strength of the regularization."),
     "count_exponent": _number(
-        "count_exponent", float, "ALS, ImplicitALS: scale weight decay by (number of ratings) ^ exponent, from 0 to 1."
+        "count_exponent", float, "Scale weight decay by (number of ratings) ^ exponent, from 0 to 1."
     ),
-    "unobserved_weight": _number("unobserved_weight", float, "ImplicitALS: weight of the pairs that were not chosen."),
-    "dropout": _number(
-        "dropout", float, "EASE, SparseEASE, Sequence: probability that a choice is hidden during learning."
-    ),
+    "unobserved_weight": _number("unobserved_weight", float, "Weight of the pairs that were not chosen."),
+    "dropout": _number("dropout", float, "Probability that a choice is hidden during learning."),
     "user_exponent": _number(
         "user_exponent",
         float,
-        "EASE, SparseEASE: weight users by (number of choices) ^ -exponent, from 0 to 1.",
+        "Weight users by (number of choices) ^ -exponent, from 0 to 1.",
     ),
-    "item_exponent": _number(
-        "item_exponent", float, "EASE, SparseEASE: divide item scores by (number of choices) ^ exponent."
-    ),
+    "item_exponent": _number("item_exponent", float, "Divide item scores by (number of choices) ^ exponent."),
     "confidence": text_option(
         "confidence",
         LEARNING,
-        "ImplicitALS, EASE, SparseEASE: weight counts relative to the user's mean count, or equal.",
+        "Weight counts relative to the user's mean count, or equal.",
         metavar="CHOICE",
     ),
     "recency": _number(
         "recency",
         float,
-        "Sequence, EASE, SparseEASE, ImplicitALS, Neighbors, Popularity: a choice with so many later ones counts half.",
+        "A choice with so many later ones counts half.",
     ),
     "half_life": text_option(
         "half_life",
         LEARNING,
-        "The same, but Sequence: a choice counts half at this age, such as 30d or 12h.",
+        "A choice counts half at this age, such as 30d or 12h.",
         metavar="TIME",
     ),
     "parts": text_option(
         "parts",
         LEARNING,
-        'Blend: which recipes it adds up, such as "EASE, ImplicitALS(n_factors=64)".',
+        'Which recipes it adds up, such as "EASE, ImplicitALS(n_factors=64)".',
         metavar="RECIPES",
     ),
-    "by": text_option("by", LEARNING, "Neighbors: neighbors of items or of users.", metavar="CHOICE"),
-    "k": _number("k", int, "Neighbors, SparseEASE, Sequence: number of neighbors of an item or user."),
-    "shrinkage": _number(
-        "shrinkage", float, "Neighbors: how strongly to shrink similarities that rest on few ratings."
-    ),
+    "by": text_option("by", LEARNING, "Neighbors of items or of users.", metavar="CHOICE"),
+    "k": _number("k", int, "Number of neighbors of an item or user."),
+    "shrinkage": _number("shrinkage", float, "How strongly to shrink similarities that rest on few ratings."),
     "similarity": text_option(
         "similarity",
         LEARNING,
@@ -199,44 +220,42 @@ FIT_OPTIONS: dict[str, Any] = {
         bool | None,
         Option(
             "--keep-seen/--leave-out-seen",
-            help="Sequence: whether users come back to items, so that lists hold them; by default as the data say.",
+            help="Whether users come back to items, so that lists hold them.",
             show_default=False,
             rich_help_panel=LEARNING,
         ),
     ],
     "n_candidates": _number(
-        "n_candidates", int, "BPR: negatives drawn for each choice, of which the one with the highest score is used."
+        "n_candidates", int, "Negatives drawn for each choice, of which the one with the highest score is used."
     ),
     "popularity_exponent": _number(
-        "popularity_exponent", float, "BPR: draw negatives by (number of choices) ^ exponent; 0: uniformly."
+        "popularity_exponent", float, "Draw negatives by (number of choices) ^ exponent; 0: uniformly."
     ),
     "loss": text_option(
         "loss",
         LEARNING,
-        "BPR: bpr (a choice against one other item), softmax or cosine (against many).",
+        "bpr (a choice against one other item), softmax or cosine (against many).",
         metavar="CHOICE",
     ),
     "n_negatives": _number(
-        "n_negatives", int, "BPR with --loss softmax or cosine: negatives, shared by the 32 choices of a step."
+        "n_negatives", int, "With --loss softmax or cosine: negatives, shared by the 32 choices of a step."
     ),
-    "temperature": _number("temperature", float, "BPR with --loss softmax or cosine: what scores are divided by."),
-    "lr": _number("lr", float, "SGD, BPR: learning rate."),
-    "history": _switch("history", "Bayes: learn from which items a user has rated, whatever the rating."),
-    "features": _switch(
-        "features", "Bayes, ImplicitALS, EASE, SparseEASE, Sequence: learn from the attributes in --users and --items."
-    ),
-    "likelihood": text_option("likelihood", LEARNING, "Bayes: gaussian, ordinal or auto.", metavar="CHOICE"),
+    "temperature": _number("temperature", float, "With --loss softmax or cosine: what scores are divided by."),
+    "lr": _number("lr", float, "Learning rate."),
+    "history": _switch("history", "Learn from which items a user has rated, whatever the rating."),
+    "features": _switch("features", "Learn from the attributes in --users and --items."),
+    "likelihood": text_option("likelihood", LEARNING, "gaussian, ordinal or auto.", metavar="CHOICE"),
     "with_time": Annotated[
         bool | None,
-        Option("--with-time/--without-time", help="Bayes: learn from timestamps.", rich_help_panel=LEARNING),
+        Option("--with-time/--without-time", help="Learn from timestamps.", rich_help_panel=LEARNING),
     ],
-    "bias": _switch("bias", "SGD: with biases or without."),
+    "bias": _switch("bias", "With biases or without."),
     "y_range": Annotated[
         tuple[float, float] | None,
-        Option("--y-range", metavar="LOW HIGH", help="SGD: range of predictions.", rich_help_panel=LEARNING),
+        Option("--y-range", metavar="LOW HIGH", help="Range of predictions.", rich_help_panel=LEARNING),
     ],
-    "optimizer": text_option("optimizer", LEARNING, "SGD: sgd or adagrad.", metavar="CHOICE"),
-    "schedule": text_option("schedule", LEARNING, "SGD: one-cycle, constant or 1/t.", metavar="CHOICE"),
+    "optimizer": text_option("optimizer", LEARNING, "sgd or adagrad.", metavar="CHOICE"),
+    "schedule": text_option("schedule", LEARNING, "one-cycle, constant or 1/t.", metavar="CHOICE"),
     "seed": _number("seed", int, "Seed of the model and of the part that --test holds out."),
     "n_threads": _number("n_threads", int, "Number of threads; 0: all cores."),
 }

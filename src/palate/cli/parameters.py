@@ -7,8 +7,24 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from palate.cli.completing import data_starting, files_starting, one_of
+
 DATA_HELP = "A file of ratings, a folder that palate blocks has written, or the name of a data set such as ml-100k."
-ModelFile = Annotated[Path, Argument(metavar="MODEL", help="A saved model.", show_default=False)]
+ModelFile = Annotated[
+    Path, Argument(metavar="MODEL", help="A saved model.", show_default=False, autocompletion=files_starting)
+]
+Data = Annotated[str, Argument(metavar="RATINGS", help=DATA_HELP, show_default=False, autocompletion=data_starting)]
+FailIf = Annotated[
+    list[str] | None,
+    Option(
+        "--fail-if",
+        metavar='"MEASURE OP NUMBER"',
+        help='Exit with code 3 if this holds of what is measured: "rmse > 0.9", "ndcg@10.high < 0.3"; repeat for '
+        "several.",
+        show_default=False,
+        rich_help_panel="For jobs",
+    ),
+]
 ModelOut = Annotated[Path, Option("--out", "-o", metavar="MODEL", help="The model file to write.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[
@@ -62,6 +78,7 @@ By = Annotated[
         "--by",
         help="Rank by mean: the expected rating; lower: the lower end of its --level interval; thompson: one posterior "
         "draw; chance: the probability of --at-least or more; likely: that of choosing and liking the item.",
+        autocompletion=one_of("mean", "lower", "thompson", "chance", "likely"),
     ),
 ]
 AtLeast = Annotated[
@@ -85,6 +102,7 @@ Split = Annotated[
         metavar="CHOICE",
         help="What to hold out: random, the --test share; time, the latest --test share; last, each user's last event.",
         show_default="random; last with --next-item",
+        autocompletion=one_of("random", "time", "last"),
     ),
 ]
 Propensity = Annotated[
@@ -105,7 +123,14 @@ RatingsOf = Annotated[
         help="For the person whose ratings or choices are in this file, in place of a user of the model.",
     ),
 ]
-OnUnknown = Annotated[str, Option("--on-unknown", help="Unknown users and items: fallback (cold start), nan or raise.")]
+OnUnknown = Annotated[
+    str,
+    Option(
+        "--on-unknown",
+        help="Unknown users and items: fallback (cold start), nan or raise.",
+        autocompletion=one_of("fallback", "nan", "raise"),
+    ),
+]
 Checkpoint = Annotated[
     Path | None,
     Option(

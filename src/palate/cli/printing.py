@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import re
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from palate.cli import job
+from palate.cli.exits import Exit
 from palate.data.whole_files import reason, replacing
 from palate.errors import OptionError, PalateError
 
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     from palate.evaluation import Comparison
     from palate.tuning import Tuning
 
-BROKEN_PIPE = 141  # 128 + SIGPIPE, the exit code of shells
 MAX_NOTE = 800  # characters; a broken file may have very long lines
 MAX_RICH_ROWS = 500  # longer tables are printed plain, which is faster
 DECIMALS = {"cosine": 3, "rmse": 4, "mae": 4}  # by column; 2 elsewhere
@@ -48,9 +50,17 @@ def say(text: str, style: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print one line on standard error, which keeps standard output clean for pipes."""
+    """Print one line on standard error, which keeps standard output clean for pipes; nothing with --quiet."""
+    if not job.current().is_quiet:
+        remark("note", text)
+
+
+def remark(event: str, text: str, *, level: int = logging.INFO, **fields: Any) -> None:
+    """Print one line on standard error, also with --quiet; with --log json it is an object like all others there."""
     line = one_line(text)
-    _write(sys.stderr, f"palate: {line if len(line) <= MAX_NOTE else line[: MAX_NOTE - 3] + '...'}")
+    line = line if len(line) <= MAX_NOTE else line[: MAX_NOTE - 3] + "..."
+    is_json = job.current().form == "json"
+    _write(sys.stderr, job.as_event(event, line, level, **fields) if is_json else f"palate: {line}")
 
 
 def is_terminal() -> bool:
@@ -74,7 +84,7 @@ def _write(stream: IO[str], text: str) -> None:
     try:
         stream.write(text + "\n")
     except BrokenPipeError:
-        raise SystemExit(BROKEN_PIPE) from None
+        raise SystemExit(Exit.BROKEN_PIPE) from None
 
 
 def _console_print(what: Any, style: str = "") -> None:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Argument, BadParameter, Option
 
 from palate.cli import printing
+from palate.cli.job_options import Commands
 from palate.errors import OptionError
 
 STORE = "palate-feedback.db"
@@ -20,7 +20,7 @@ Store = Annotated[
     str, Option("--store", metavar="URL", help="Where feedback is kept: a file, or postgresql://user@host/database.")
 ]
 
-keys = typer.Typer(help="Keys to a server: add, list, remove.", no_args_is_help=True, add_completion=False)
+keys = Commands(prefix="keys ", help="Keys to a server: add, list, remove.", no_args_is_help=True, add_completion=False)
 
 
 def serve(

@@ -4,6 +4,7 @@ from palate.evaluation.comparing import compare
 from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cross_validation import CrossValidation, cross_validate
 from palate.evaluation.doctor import check
+from palate.evaluation.drifting import Drift, Shift, drift
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.next_items import NextItemReport
@@ -14,14 +15,17 @@ from palate.evaluation.resampling import Measure
 __all__ = [
     "Comparison",
     "CrossValidation",
+    "Drift",
     "Entry",
     "Measure",
     "NextItemReport",
     "RankingReport",
     "Report",
+    "Shift",
     "check",
     "compare",
     "cross_validate",
+    "drift",
     "evaluate",
     "training_ratings",
 ]

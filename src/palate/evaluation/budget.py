@@ -20,6 +20,7 @@ from palate.data.vocabulary import Vocabulary
 from palate.recipes import Blend
 from palate.recipes.base import Recipe
 from palate.recipes.costs import Needs, as_bytes, as_time, available_memory
+from palate.showing.events import within
 
 SAMPLES = 20_000, 40_000  # ratings of the users whose fits are timed
 FEW = 400_000  # ratings to learn from: with no more than these, no fit is left out beforehand
@@ -169,7 +170,8 @@ def _timed(recipe: Recipe, ratings: Ratings) -> tuple[int, float]:
     """The number of ratings and the seconds of a fit; one that fails fails in the comparison too, and takes none."""
     start = time.perf_counter()
     try:
-        recipe.fit(ratings, progress=False)
+        with within("compare"):
+            recipe.fit(ratings, progress=False)
     except Exception:  # the comparison reports it, whatever it is
         return len(ratings), 0.0
     return len(ratings), time.perf_counter() - start

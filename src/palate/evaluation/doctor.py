@@ -24,6 +24,7 @@ from palate.evaluation.resampling import Doubles
 from palate.options import check_flags
 from palate.recipes import EASE, Popularity, Sequence, SparseEASE
 from palate.recipes.base import Recipe
+from palate.showing.events import within
 
 SAMPLED = 5_000_000  # of more ratings on disk than this, so many are looked at
 EVENTS = 100_000  # of the users whose last events are looked at
@@ -101,6 +102,7 @@ class Foreseen(NamedTuple):
     ndcg: Doubles
 
 
+@within("check")
 def order_finding(ratings: Ratings, aware: Recipe | None = None) -> Finding | None:
     """Whether order matters in implicit ratings; None where too few users have a last event to tell.
 

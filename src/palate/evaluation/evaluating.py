@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from palate.answers.ranking import By, RecommendOptions
 from palate.answers.ranking.filters import are_lists
@@ -18,6 +18,9 @@ from palate.evaluation.rankings import KS, RankingReport, check_ks, evaluate_ran
 from palate.evaluation.resampling import N_BOOTSTRAP
 from palate.options import check_seed, check_whole
 from palate.recommender import Recommender
+from palate.showing.events import tell
+
+AnyReport = TypeVar("AnyReport", Report, RankingReport, NextItemReport)
 
 
 def evaluate(
@@ -174,14 +177,14 @@ def evaluate(
         check_next_item(test, recommender, **_given(lists | {"attribute": attribute, "propensity": propensity}))
         if on is not None:
             raise OptionError("on= does not go with next_item=True: leave it out.")
-        return evaluate_next_items(recommender, test, ks, keep_seen=keep_seen, **shared)
+        return _told(evaluate_next_items(recommender, test, ks, keep_seen=keep_seen, **shared))
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")
         options = RecommendOptions(keep_seen=keep_seen, seed=seed, **lists)
         shared |= {"attribute": attribute, "options": options, "inverse": inverse}
         with connected(on) as workers:
-            return evaluate_rankings(recommender, test, ks, **shared, on=workers)
+            return _told(evaluate_rankings(recommender, test, ks, **shared, on=workers))
     check_attribute(test, attribute)
     if keep_seen or _given(lists):
         raise OptionError(
@@ -195,7 +198,14 @@ def evaluate(
             "lists, on test.likes(at_least=4)."
         )
     with connected(on) as workers:
-        return evaluate_predictions(recommender, test, inverse=inverse, **shared, on=workers)
+        return _told(evaluate_predictions(recommender, test, inverse=inverse, **shared, on=workers))
+
+
+def _told(report: AnyReport) -> AnyReport:
+    """Log the measures, and return the report."""
+    measures = {name: measure.value for name, measure in report.measures.items()}
+    tell("evaluated", "the model is measured", n=report.n, users=report.n_users, measures=measures)
+    return report
 
 
 def ks_of(k: Any, *, next_item: bool) -> tuple[int, ...]:

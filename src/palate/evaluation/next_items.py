@@ -31,6 +31,7 @@ from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.recipes import Popularity
 from palate.recommender import Recommender
+from palate.showing.events import within
 
 NEXT_KS = (1, 5, 10, 20)
 NEXT_AT_K = ("hit_rate", "ndcg")  # the measures that have a list length
@@ -167,6 +168,7 @@ def check_next_item(test: Ratings, recommender: Recommender | None = None, **oth
         )
 
 
+@within("evaluate")
 def evaluate_next_items(
     recommender: Recommender,
     test: Ratings,

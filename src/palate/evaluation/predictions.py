@@ -23,6 +23,7 @@ from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, pl
 from palate.evaluation.user_sums import BlockSums, UserSums
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
+from palate.showing.events import within
 
 LEVELS = (0.9, 0.5)
 MISSES = ("below_", "above_")  # how the names of these measures begin
@@ -149,6 +150,7 @@ def _weighted_alone(measures: dict[str, Measure]) -> dict[str, Measure]:
     return {name.removeprefix(SNIPS): measure for name, measure in measures.items() if name.startswith(SNIPS)}
 
 
+@within("evaluate")
 def evaluate_predictions(
     recommender: Recommender,
     test: Ratings,

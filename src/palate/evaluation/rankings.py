@@ -30,6 +30,7 @@ from palate.models.model import Model
 from palate.options import check_whole
 from palate.recipes import Popularity
 from palate.recommender import Recommender
+from palate.showing.events import within
 
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
@@ -175,6 +176,7 @@ def main_measure(ks: Sequence[int]) -> str:
     return f"ndcg@{min(ks, key=lambda k: (abs(k - 10), k))}"
 
 
+@within("evaluate")
 def evaluate_rankings(
     recommender: Recommender,
     test: Ratings,

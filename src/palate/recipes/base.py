@@ -33,6 +33,7 @@ from palate.options import check_flags, check_whole
 from palate.recipes.checkpoints import Checkpoint
 from palate.recipes.monitor import Callback, Monitor
 from palate.recommender import Recommender
+from palate.showing.events import tell, within
 from palate.showing.live import Progress
 
 COPIES, RATING_BYTES = 3, 64  # of vectors, and of a rating by user and by item, while a fit goes on
@@ -151,10 +152,13 @@ class Recipe(ABC):
         ratings, valid = _counted(ratings), None if valid is None else _counted(valid)
         ratings = self._as_events(ratings) if ratings.is_implicit else with_unit_weights(ratings)
         monitor = Monitor(self.label(), valid, ratings.range, progress, callback, self.unit, checkpoint=kept)
+        _tell_start(self.label(), ratings)
         with monitor, connected(on) as monitor.on, single_threaded_blas():
             monitor.begin(resume=resume)
-            trained = self._fit_or_explain(ratings, monitor)
+            with within("fit"):
+                trained = self._fit_or_explain(ratings, monitor)
         monitor.end()
+        monitor.tell_end(len(ratings))
         return Recommender.from_training(
             ratings,
             **vars(trained),
@@ -388,6 +392,11 @@ class Recipe(ABC):
                 f"{self.label()} cannot be computed on these ratings in float32 ({error}): typical reasons are a "
                 "weight decay near zero, or a few weights or values a million times the others."
             ) from error
+
+
+def _tell_start(label: str, ratings: Ratings) -> None:
+    about = {"kind": ratings.kind, "ratings": len(ratings), "users": ratings.n_users, "items": ratings.n_items}
+    tell("fit_started", "the fit begins", recipe=label, **about)
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ A recipe calls `Monitor.after_sweep` once a sweep (or epoch), and `Monitor.inter
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from palate.data.ratings import Ratings
 from palate.data.rows import Floats, weighted_mean
 from palate.distributed.exchange import Exchange
 from palate.recipes.checkpoints import Checkpoint, Saved
+from palate.showing.events import is_quiet, tell
 from palate.showing.live import Bar, Progress
 from palate.showing.texts import Fielded, with_short_numbers
 
@@ -107,7 +109,7 @@ class Monitor:
 
     def announce(self, text: str) -> None:
         """Print a line before a long fit if no progress line is shown; nothing with progress=False."""
-        if self.progress == "auto" and not self._line.is_shown:
+        if self.progress == "auto" and not self._line.is_shown and not is_quiet():
             print(text, file=sys.stderr)  # noqa: T201
 
     # ---- checkpoints
@@ -136,8 +138,12 @@ class Monitor:
         if self.saved is not None:
             self.saved.restore(0, self)
             self._say(f"going on after {self.unit} {len(self.sweeps)}, from the checkpoint in {folder}")
+            about = {"recipe": self.label, f"{self.unit}s": len(self.sweeps), "checkpoint": str(folder)}
+            tell("fit_resumed", "the fit goes on from its checkpoint", **about)
         elif resume:
             self._say(f"there is no checkpoint in {folder}: the fit begins anew")
+            about = {"recipe": self.label, "checkpoint": str(folder)}
+            tell("checkpoint_missing", "there is no checkpoint: the fit begins anew", level=logging.WARNING, **about)
 
     def _say(self, text: str) -> None:
         self.note(text)
@@ -157,11 +163,23 @@ class Monitor:
         is_last = n > 0 and self.sweeps[-1].total == n
         if self.checkpoint is not None and n % self.checkpoint.every == 0 and not is_last:
             self.checkpoint.write(self, state)
+            about = {"recipe": self.label, f"{self.unit}s": n, "checkpoint": str(self.checkpoint.folder)}
+            tell("checkpoint_written", "the state of the fit is on the disk", level=logging.DEBUG, **about)
 
     def end(self) -> None:
         """Remove the checkpoint, unless Ctrl-C ended the fit: then it can go on later."""
         if self.checkpoint is not None and not self.is_interrupted:
             self.checkpoint.remove()
+
+    def tell_end(self, n_ratings: int) -> None:
+        """Log that the fit has ended: a warning if Ctrl-C ended it."""
+        kept = self.kept_sweep
+        level = logging.WARNING if self.is_interrupted else logging.INFO
+        about: dict[str, Any] = {"recipe": self.label, "ratings": n_ratings, f"{self.unit}s": len(self.sweeps) or None}
+        about |= {"seconds": round(self.seconds, 3), "ended": self.ended}
+        if kept is not None:
+            about |= {"train_rmse": kept.train_rmse, "valid_rmse": kept.valid_rmse}
+        tell("fit_finished", "the fit has ended", level=level, **about)
 
     @property
     def is_interrupted(self) -> bool:
@@ -257,7 +275,7 @@ class ProgressLine:
         passes = f"{n_sweeps:,} {self._unit}{'s' * (n_sweeps != 1)} in " if n_sweeps else ""
         errors = f", {self._errors.replace('  ', ', ')}" if self._errors else ""
         has_said = self._bar.close(f"{self._label}: {passes}{seconds:.1f} s{errors}{f'; {ended}' if ended else ''}")
-        if ended and not has_said:
+        if ended and not has_said and not is_quiet():
             print(f"fit {ended} ({seconds:.1f} s).", file=sys.stderr)  # noqa: T201
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from palate.showing import html
+from palate.showing.events import is_quiet
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
@@ -34,7 +35,7 @@ def kernel() -> Any:
 
 def is_shown(show: Progress) -> bool:
     """True if something is to be shown: where somebody looks, if `show` is "auto"."""
-    return bool(show) if show != "auto" else sys.stderr.isatty() or kernel() is not None
+    return bool(show) if show != "auto" else not is_quiet() and (sys.stderr.isatty() or kernel() is not None)
 
 
 def clock(seconds: float) -> str:

@@ -22,6 +22,7 @@ from palate.models.ordinal import OrderedSteps
 from palate.models.posterior import Posterior, SideSamples
 from palate.models.side_information import SideInfo
 from palate.models.step_distribution import StepDistribution
+from palate.showing.events import tell
 from palate.storing import container
 from palate.storing.consistency import (
     check_factors,
@@ -85,6 +86,7 @@ def save(model: Model, path: str | PathLike[str]) -> None:
         header["effects"], parts = effects.pack(model.effects)
         tensors |= parts
     container.write(path, tensors, header)
+    _tell("model_saved", "the model is written", model, path, header)
 
 
 def load(path: str | PathLike[str], *, copy: bool | None = None) -> Model:
@@ -108,7 +110,13 @@ def load(path: str | PathLike[str], *, copy: bool | None = None) -> Model:
             f"{fspath(path)} is a palate file, but its parts do not fit together ({type(error).__name__}: {error}). "
             "Save the model again."
         ) from error
+    _tell("model_loaded", "the model is read", model, path, header)
     return model
+
+
+def _tell(event: str, message: str, model: Model, path: str | PathLike[str], header: Header) -> None:
+    sizes = {"users": len(model.user_vocabulary), "items": len(model.item_vocabulary)}
+    tell(event, message, path=fspath(path), recipe=model.recipe.get("name"), fingerprint=header["fingerprint"], **sizes)
 
 
 def _pack_posterior(posterior: Posterior, tensors: Tensors) -> Header:

@@ -25,6 +25,7 @@ from palate.data.splitting import split_last, split_random, split_within_users
 from palate.errors import DataError, OptionError
 from palate.options import check_seed, check_whole
 from palate.recipes.base import Recipe
+from palate.showing.events import within
 from palate.showing.live import Lines, Progress
 from palate.tuning.candidates import Candidate
 from palate.tuning.results import Trial, Tuning, check_metric, sign
@@ -103,7 +104,8 @@ def tune(
     with Lines(progress) as lines:
         search = Search(recipe, search_space, inner, valid, metric, seed, deadline, lines.say, next_item)
         finished = None if storage is None else Storage(Path(storage), search.header(train), search_space)
-        return search.run(math.inf if trials is None else trials, finished)
+        with within("tune"):
+            return search.run(math.inf if trials is None else trials, finished)
 
 
 def _parts(train: Ratings, seed: int, *, next_item: bool) -> tuple[Ratings, Ratings]:

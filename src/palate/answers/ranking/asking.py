@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown, encode, label_array, labels_of
+from palate.answers.cold import tell_cold
 from palate.answers.frames import Frame, is_frame
 from palate.answers.ranking.folders import Users, is_folder, recommend_into
 from palate.answers.ranking.index import ItemIndex
@@ -20,6 +21,7 @@ from palate.models.model import Model
 def recommend(model: Model, users: Any, options: RecommendOptions, index: ItemIndex | None) -> Frame:
     """The best items of users (None: of all): a frame of the kind they came in, or the path of a file or folder."""
     labels, codes = _labels_and_codes(model, users, options.on_unknown)
+    tell_cold(model, "recommend", codes, labels=(labels,))
     if is_folder(options.out):
         return recommend_into(model, Users(labels, codes), options, index)
     query = query_of(model, options, (labels, codes), index=index)

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from palate.showing.events import is_quiet
 from palate.showing.live import Bar, Progress, clock
 
 
@@ -14,7 +15,7 @@ class Line:
     """A progress line. It does nothing where it is not shown."""
 
     def __init__(self, show: Progress) -> None:
-        self._quiet = show is False
+        self._quiet = show is False or is_quiet()
         self._bar = Bar(show, ("label", "bar", "text", "elapsed"))
         self._rows, self._start = 0, time.monotonic()
 

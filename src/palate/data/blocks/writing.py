@@ -36,6 +36,7 @@ from palate.data.reading.numbers import Decimal
 from palate.data.reading.reader import OnBadRows, read
 from palate.data.whole_files import reason
 from palate.errors import BlocksError, OptionError
+from palate.showing.events import tell
 from palate.showing.live import Progress
 
 AT_ONCE = 1 << 20  # ratings
@@ -141,7 +142,10 @@ def write(
         else:
             _write_source(place, source, options, line)
         place.finish()
-    return open_blocks(place.target)
+    blocks = open_blocks(place.target)
+    sizes = {"ratings": len(blocks), "users": blocks.n_users, "items": blocks.n_items}
+    tell("blocks_written", "the ratings are on the disk", path=str(place.target), **sizes)
+    return blocks
 
 
 @contextmanager
