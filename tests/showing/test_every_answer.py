@@ -85,6 +85,8 @@ def answers_to(ratings):
     yield from (rec.explain(user, item), *rec.explain(user, item).because[:1], rec.fold_in(given), match)
     yield from (rec.cross_tab([user], [item]), rec.fold_in({new: given}), rec.fold_in([given]))
     yield from (report, next(iter(report.measures.values())), comparison, *comparison.entries)
+    drift = palate.drift(rec, test, n_bootstrap=10)
+    yield from (drift, *drift.shifts)
     yield palate.cross_validate(recipe, ratings, 2, progress=False)
     if is_implicit:
         yield palate.evaluate(rec, test, next_item=True, n_bootstrap=10)

@@ -7,7 +7,7 @@ beyond its limit with the whole interval, so ratings drawn from the same source 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,7 @@ from palate.evaluation.matching import check_type, codes_in_model
 from palate.evaluation.resampling import N_BOOTSTRAP, Doubles, Measure, Resample, measure_of
 from palate.options import check_seed, check_whole
 from palate.recommender import Recommender
+from palate.showing import html
 from palate.showing.events import tell, within
 
 MIN_USERS, MIN_RATINGS = 30, 100  # fewer new ones say nothing
@@ -34,6 +35,7 @@ RMSE_LIMIT, NDCG_LIMIT = 0.05, 0.20  # of the measure on the file's own test
 DRAWS, MANY_ITEMS, FEW_DRAWS = 100, 200_000, 20  # random parts that popularity is compared with
 HALF_WIDTH = 1.96  # standard errors on each side of a 95% interval
 LEVEL = 0.9
+HEAD = ["", "then", "now", "change (95% interval)", "limit", ""]
 
 UPDATE = "palate.Recommender.update (palate update) learns them"
 REFIT = "fit again, with the new ratings"
@@ -53,7 +55,7 @@ NO_TEST = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shift:
     """One way in which new ratings may differ from those that were learned from.
 
@@ -87,8 +89,14 @@ class Shift:
         down = self.signs != "up" and self.change.high < -self.limit
         return bool(self.is_judged and (up or down))
 
+    def __repr__(self) -> str:
+        return " ".join(cell for cell in _row(self) if cell)
 
-@dataclass(frozen=True)
+    def _repr_html_(self) -> str:
+        return html.page("", _table([self]))
+
+
+@dataclass(frozen=True, repr=False)
 class Drift:
     """What drift() found. print(drift) prints a table; drift["mean"] is a Shift.
 
@@ -161,13 +169,18 @@ class Drift:
         }
 
     def __str__(self) -> str:
-        head = (
+        rows = [HEAD, *(_row(shift) for shift in self.shifts)]
+        return "\n".join([self._counts, *aligned(rows), *self.notes, self.verdict])
+
+    def _repr_html_(self) -> str:
+        return html.page(self._counts, _table(self.shifts), html.notes(*self.notes), html.paragraph(self.verdict))
+
+    @property
+    def _counts(self) -> str:
+        return (
             f"{self.n:,} new ratings of {self.n_users:,} users, {self.n_new_users:,} of them new; "
             f"{self.n_new_items:,} new items"
         )
-        names = ["", "then", "now", "change (95% interval)", "limit", ""]
-        rows = [names, *(_row(shift) for shift in self.shifts)]
-        return "\n".join([head, *aligned(rows), *self.notes, self.verdict])
 
     def __repr__(self) -> str:
         return f"Drift({self.n:,} ratings; {'drift in ' + _listed(self.drifted) if self.drifted else 'no drift'})"
@@ -454,6 +467,10 @@ def _day(seconds: int) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
     except (OverflowError, OSError, ValueError):
         return str(seconds)
+
+
+def _table(shifts: Sequence[Shift]) -> html.Raw:
+    return html.table([_row(shift) for shift in shifts], head=HEAD, numbers=range(1, 5))
 
 
 def _row(shift: Shift) -> list[str]:
