@@ -64,7 +64,7 @@ _MODULES = {
 _NEEDS = {"nn": "torch"}  # what must be installed for a module to be there at all
 
 if TYPE_CHECKING:
-    from palate import distributed, errors
+    from palate import distributed, errors, evaluation, recipes, tuning
     from palate.data import blocks, datasets
     from palate.data.ratings import Ratings
     from palate.data.reading import read
@@ -123,8 +123,10 @@ __all__ = [
     "distributed",
     "errors",
     "evaluate",
+    "evaluation",
     "load",
     "read",
+    "recipes",
     "split_folds",
     "split_folds_within_users",
     "split_last",
@@ -134,6 +136,7 @@ __all__ = [
     "split_users",
     "split_within_users",
     "tune",
+    "tuning",
 ]
 
 

@@ -57,8 +57,9 @@ class Bar:
         self.is_shown = is_shown(show)
         self._drawn: _Terminal | _Notebook | None = None
         if self.is_shown:
-            kind = _Terminal if notebook() is None else _Notebook
-            self._drawn = kind(columns, head or {}, transient=transient)
+            given = columns, head or {}
+            bare = notebook() is None
+            self._drawn = _Terminal(*given, transient=transient) if bare else _Notebook(*given, transient=transient)
 
     def update(
         self,
