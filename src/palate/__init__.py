@@ -65,7 +65,7 @@ _MODULES = {
 _NEEDS = {"nn": "torch"}  # what must be installed for a module to be there at all
 
 if TYPE_CHECKING:
-    from palate import distributed, errors
+    from palate import distributed, errors, evaluation, recipes, tuning
     from palate.data import blocks, datasets
     from palate.data.ratings import Ratings
     from palate.data.reading import read
@@ -125,8 +125,10 @@ __all__ = [
     "drift",
     "errors",
     "evaluate",
+    "evaluation",
     "load",
     "read",
+    "recipes",
     "split_folds",
     "split_folds_within_users",
     "split_last",
@@ -136,6 +138,7 @@ __all__ = [
     "split_users",
     "split_within_users",
     "tune",
+    "tuning",
 ]
 
 

@@ -26,16 +26,16 @@ MAX_LINES = 40  # kept of the lines, and of the rows of a table, in a notebook
 UNCHANGED = -1  # stands for a total that does not change
 
 
-def kernel() -> Any:
-    """IPython in the kernel of a notebook; None anywhere else, also in IPython on a terminal."""
-    ipython: Any = sys.modules.get("IPython")  # a kernel has imported it
+def notebook() -> Any:
+    """IPython where this process runs the cells of a notebook; None anywhere else, also in IPython on a terminal."""
+    ipython: Any = sys.modules.get("IPython")  # a notebook has imported it
     shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
     return ipython if getattr(shell, "kernel", None) is not None else None
 
 
 def is_shown(show: Progress) -> bool:
     """True if something is to be shown: where somebody looks, if `show` is "auto"."""
-    return bool(show) if show != "auto" else not is_quiet() and (sys.stderr.isatty() or kernel() is not None)
+    return bool(show) if show != "auto" else not is_quiet() and (sys.stderr.isatty() or notebook() is not None)
 
 
 def clock(seconds: float) -> str:
@@ -58,8 +58,9 @@ class Bar:
         self.is_shown = is_shown(show)
         self._drawn: _Terminal | _Notebook | None = None
         if self.is_shown:
-            kind = _Terminal if kernel() is None else _Notebook
-            self._drawn = kind(columns, head or {}, transient=transient)
+            given = columns, head or {}
+            bare = notebook() is None
+            self._drawn = _Terminal(*given, transient=transient) if bare else _Notebook(*given, transient=transient)
 
     def update(
         self,
@@ -101,7 +102,7 @@ class Lines:
 
     def __init__(self, show: Progress) -> None:
         self._is_shown = is_shown(show)
-        self._notebook = _Notebook((), {}, transient=True) if self._is_shown and kernel() is not None else None
+        self._notebook = _Notebook((), {}, transient=True) if self._is_shown and notebook() is not None else None
 
     def say(self, line: str) -> None:
         """Add a line."""
@@ -237,7 +238,7 @@ class _Notebook:
             self._outer._draw(at_once=at_once)
             return
         now = time.monotonic()
-        ipython = kernel()
+        ipython = notebook()
         if ipython is None or (now < self._next and not at_once):
             return
         self._next = now + 1 / PER_SECOND
