@@ -8,20 +8,26 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from palate import kernels
 
 # The stair: a room may import the rooms to its left, never those to its right. docs/architecture.md draws it.
 STAIR = [
-    *("errors", "options", "__version__"),
+    *("errors", "options", "__version__", "showing"),
     *("kernels", "data", "distributed", "models", "storing", "answers"),
     *("recommender", "recipes"),
     *("evaluation", "tuning", "plotting", "nn"),
     "serving",
     *("__init__", "cli", "__main__"),
 ]
-ONLY_IN = {"torch": "nn", "matplotlib": "plotting", "faiss": "answers.ranking.index", "optuna": "tuning"}
+ONLY_IN = {
+    "torch": "nn",
+    "matplotlib": ("plotting", "showing.pictures"),
+    "faiss": "answers.ranking.index",
+    "optuna": "tuning",
+}
 ONLY_IN |= {
     "python_calamine": "data.reading.workbooks",
     "zstandard": "data.reading.compression",
@@ -186,8 +192,10 @@ def later():
 @each_file
 def test_heavy_libraries_stay_in_their_rooms(path):
     for name in imports_of(path):
-        room = ONLY_IN.get(name.split(".")[0])
-        assert room in (None, module_of(path), module_of(path).split(".")[0]), f"{name} may be imported in {room} alone"
+        rooms = ONLY_IN.get(name.split(".")[0])
+        if rooms is not None:
+            is_there = [f"{module_of(path)}.".startswith(f"{room}.") for room in np.atleast_1d(rooms)]
+            assert any(is_there), f"{name} may be imported in {rooms} alone"
 
 
 def unsafe_things(tree):
@@ -256,7 +264,7 @@ def test_functions_are_short():
 def test_the_top_of_the_house_is_a_list_one_can_read():
     there = {path.name for path in SRC.iterdir() if not path.name.startswith("__") and path.suffix in ("", ".py")}
     assert there == {name if (SRC / name).is_dir() else f"{name}.py" for name in STAIR if not name.startswith("__")}
-    assert len(there) <= 16
+    assert len(there) <= 19
 
 
 # Folders where somebody's own files lie on some machine; web addresses and longer paths do not match.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,17 @@ from palate.data.ratings import Ratings
 from palate.distributed import Exchange, Local
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
+from palate.evaluation.breakdowns import (
+    OWN,
+    Breakdown,
+    Groups,
+    KCurves,
+    breakdown,
+    curve_ks,
+    item_groups,
+    one_hot,
+    user_groups,
+)
 from palate.evaluation.cold_items import cold_items, cold_values, is_cold
 from palate.evaluation.hindsight import hindsight_note, n_older_of
 from palate.evaluation.matching import HeldOut, among, code_maps, held_out_of, learned_from, training_ratings
@@ -30,9 +41,14 @@ from palate.models.model import Model
 from palate.options import check_whole
 from palate.recipes import Popularity
 from palate.recommender import Recommender
+from palate.showing.pictures import check_matplotlib
+
+if TYPE_CHECKING:
+    from palate.showing.pictures.canvas import Figure
 
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
+CURVES = ("recall", "ndcg")  # the measures that are drawn against k
 MAX_K = 2**20
 BLOCK_USERS = 1 << 14  # users who are measured at once
 MAX_CELLS = 50_000_000  # items times classes of a column that a dial goes by; larger ones are not measured
@@ -75,6 +91,9 @@ class RankingReport(Measured):
         n_older (int, default 0): The number of held-out items that the user chose before a choice of the training
             ratings; 0 too if they have no times.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
+        breakdowns (tuple of Breakdown, default empty): The measure that models are compared by, by the number of
+            training choices of the user; and the share of held-out items within the first k, by that of the item.
+        curves (KCurves or None, default None): Recall and NDCG at more k.
 
     Example:
         >>> import palate
@@ -104,12 +123,46 @@ class RankingReport(Measured):
     difference: dict[str, Measure] = field(default_factory=dict)
     n_older: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
+    breakdowns: tuple[Breakdown, ...] = field(default=(), repr=False, compare=False)
+    curves: KCurves | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, what: str | None = None, *, ax: Any = None) -> Figure:
+        """Draw recall and NDCG against the length of the list, and by activity of users and popularity of items.
+
+        "recall" and "ndcg" are curves over k, with 95% intervals at the k that were asked for; "activity" is the NDCG
+        by the number of training choices of the user, and "popularity" the share of held-out items within the first k
+        by the number of training choices of the item. The gray baseline is Popularity.
+
+        Parameters:
+            what (str or None, default None): One of these four; None draws all.
+            ax (matplotlib Axes or list of Axes, default None): Where to draw, one for each drawing; None makes a figure
+                of its own.
+
+        Returns:
+            matplotlib.figure.Figure: The figure.
+
+        Raises:
+            OptionError: matplotlib is not installed, there is no such drawing, or ax does not fit.
+
+        Example:
+            >>> import palate
+            >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
+            >>> train, test = palate.split_within_users(likes, test=0.2, seed=0)
+            >>> report = palate.evaluate(palate.Popularity().fit(train), test)
+            >>> report.plot("recall").axes[0].get_xlabel()
+            'k: length of the list'
+        """
+        check_matplotlib("RankingReport.plot")
+        from palate.evaluation.pictures import plot_lists
+
+        return plot_lists(self, what, ax, ("recall", "ndcg"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON.
 
         Returns:
-            dict: All attributes but per_user. Each measure is a dict of value, low and high; nan becomes None.
+            dict: All attributes but per_user, breakdowns and curves. Each measure is a dict of value, low and high; nan
+                becomes None.
         """
         return {
             "n": self.n,
@@ -196,6 +249,7 @@ def evaluate_rankings(
     asked = _Asked(
         recommender.model, recommender.model, held_out, ks, query,
         sets=_sets(recommender.model, attribute, options), cold=cold if n_cold else None, has_dials=bool(dials),
+        popularity=item_groups(recommender.model, _rows_of_items(held_out, recommender.n_items)),
     )  # fmt: skip
     exchange: Exchange = Local() if on is None else on
 
@@ -225,6 +279,37 @@ def evaluate_rankings(
         difference={} if without is None else model.difference(without, resample, query.allowed),
         n_older=n_older_of(recommender.model, code_maps(recommender, test)[0], test),
         per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
+        breakdowns=_breakdowns(asked, model, baseline, resample),
+        curves=KCurves(
+            curve_ks(ks), {name: one.curves() for name, one in ((OWN, model), (BASELINE, baseline)) if one is not None}
+        ),
+    )
+
+
+def _rows_of_items(held_out: HeldOut, n_items: int) -> NDArray[np.int64]:
+    """The number of held-out items of each code, (n_items + 1,), the last for unknown ones."""
+    return np.bincount(np.where(held_out.items < 0, n_items, held_out.items), minlength=n_items + 1)
+
+
+def _breakdowns(
+    asked: _Asked, model: UserMeasures, baseline: UserMeasures | None, resample: Resample
+) -> tuple[Breakdown, ...]:
+    """The main measure by activity, and the share of held-out items in the first k by popularity."""
+    held_out, main = asked.held_out, main_measure(asked.ks)
+    ones = np.ones(len(held_out.users), np.int64)
+    activity, group = user_groups(asked.learned, held_out.users, ones)
+    measured = {OWN: model} | ({} if baseline is None else {BASELINE: baseline})
+    by_user = {
+        name: tuple(one_hot(part, group, len(activity.names)) for part in _as_ratio(one.values[main]))
+        for name, one in measured.items()
+    }
+    by_item = {name: (one.hits, one.held) for name, one in measured.items()}
+    user_sizes = np.bincount(group, np.diff(held_out.indptr), len(activity.names))
+    item_sizes = model.held.sum(axis=0)
+    found = f"recall@{main.partition('@')[2]} of items"
+    return (
+        breakdown("user", main, activity.names, user_sizes.tolist(), by_user, resample),
+        breakdown("item", found, asked.popularity.names, item_sizes.tolist(), by_item, resample),
     )
 
 
@@ -245,6 +330,7 @@ class _Asked:
     sets: dict[str, Mask]
     cold: Mask | None  # the cold items, if some are held out
     has_dials: bool
+    popularity: Groups
 
 
 def _ranges(held_out: HeldOut) -> Iterator[tuple[int, int]]:
@@ -262,7 +348,7 @@ def measure_users(first: int, last: int, asked: _Asked) -> UserMeasures:
     """Measure the users from first to last (exclusive): the task of a worker."""
     model, ks, held_out = asked.model, asked.ks, asked.held_out.part(first, last)
     ranks, lists = rank_held_out(model, held_out, min(ks[-1], len(model.item_vocabulary)), asked.query)
-    found = UserMeasures.of(ks, ranks, lists, model, user_values(model, held_out, ranks, lists, ks))
+    found = UserMeasures.of(ks, ranks, lists, model, user_values(model, held_out, ranks, lists, ks), asked.popularity)
     if asked.cold is not None:
         found.values.update(cold_values(model, held_out, ks, asked.query, asked.cold))
     for name, classes in asked.sets.items():
@@ -305,21 +391,42 @@ class UserMeasures:
     """The measures of one model, user by user.
 
     values: by measure, one number for each user, nan for users left out of the mean. A pair (numerators, denominators)
-    stands for a measure that is the ratio of two means, less 1.
+    stands for a measure that is the ratio of two means, less 1. sums: over users, of the measures of curves at other k.
+    hits, held: of each user and group of items, how many held-out items stand in the first k, and how many there are.
     """
 
     ks: tuple[int, ...]
     n_missed: int  # held-out items that cannot be recommended
     listed: Mask  # which items stand in the first k of a list, (n_ks, n_items)
     values: dict[str, UserValues]
+    sums: dict[str, float]
+    hits: Doubles  # (n_users, n_groups)
+    held: Doubles
 
     @classmethod
     def of(
-        cls, ks: tuple[int, ...], ranks: HeldOutRanks, lists: Codes, model: Model, values: dict[str, UserValues]
+        cls,
+        ks: tuple[int, ...],
+        ranks: HeldOutRanks,
+        lists: Codes,
+        model: Model,
+        values: dict[str, UserValues],
+        popularity: Groups,
     ) -> UserMeasures:
         """Return the measures of some users with these ranks and lists."""
         listed = list_metrics.listed_items(lists, ks, len(model.item_vocabulary))
-        return cls(ks, int((ranks.ranks == UNREACHABLE).sum()), listed, values)
+        others = [k for k in curve_ks(ks) if k not in ks]
+        sums = {f"{name}@{k}": float(AT_K[name](ranks, k).sum()) for name in CURVES for k in others}
+        main = int(main_measure(ks).partition("@")[2])
+        hits, held = hits_by_group(ranks, main, popularity)
+        return cls(ks, int((ranks.ranks == UNREACHABLE).sum()), listed, values, sums, hits, held)
+
+    def curves(self) -> dict[str, tuple[float, ...]]:
+        """Return the measures of curves at all their k."""
+        n = len(self.hits)
+        means = {name: total / n for name, total in self.sums.items()}
+        means |= {f"{name}@{k}": float(np.sum(self.values[f"{name}@{k}"])) / n for name in CURVES for k in self.ks}
+        return {name: tuple(means[f"{name}@{k}"] for k in curve_ks(self.ks)) for name in CURVES}
 
     @classmethod
     def joined(cls, blocks: Sequence[UserMeasures]) -> UserMeasures:
@@ -333,7 +440,9 @@ class UserMeasures:
             else:
                 values[name] = np.concatenate(parts)
         listed = np.logical_or.reduce([block.listed for block in blocks])
-        return cls(blocks[0].ks, sum(block.n_missed for block in blocks), listed, values)
+        sums = {name: sum(block.sums[name] for block in blocks) for name in blocks[0].sums}
+        hits, held = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("hits", "held"))
+        return cls(blocks[0].ks, sum(block.n_missed for block in blocks), listed, values, sums, hits, held)
 
     def add(self, name: str, at_ks: Sequence[Doubles]) -> None:
         """Add a measure at each k."""
@@ -388,6 +497,15 @@ def user_values(
         both = np.isfinite(own) & np.isfinite(value)
         found[f"popularity_bias@{k}"] = np.where(both, value, np.nan), np.where(both, own, np.nan)
     return found
+
+
+def hits_by_group(ranks: HeldOutRanks, k: int, groups: Groups) -> tuple[Doubles, Doubles]:
+    """Return how many held-out items of each user and group are in the first k, and how many in all, (n_users, n)."""
+    assert ranks.items is not None
+    n_users, n = len(ranks.counts), len(groups.names)
+    cells = np.repeat(np.arange(n_users), ranks.counts) * n + groups.of[ranks.items]
+    hits, held = (np.bincount(cells[rows], minlength=n_users * n) for rows in (ranks.ranks <= k, slice(None)))
+    return hits.reshape(-1, n).astype(np.float64), held.reshape(-1, n).astype(np.float64)
 
 
 def _as_ratio(values: UserValues) -> tuple[Doubles, Doubles]:

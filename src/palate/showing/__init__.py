@@ -1,0 +1,1 @@
+"""How things look: as text, as HTML, as live lines, as pictures."""
