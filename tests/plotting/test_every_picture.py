@@ -134,7 +134,7 @@ def test_it_draws_into_axes_that_are_given(n, draw, parts):
     assert all(ax.has_data() for ax in axes)
     assert not before.has_data() and len(whole.axes) == n + 1
     for wrong in ([*axes, before], [], 3, "axes"):
-        with pytest.raises(OptionError, match="^ax (gives|must be)"):
+        with pytest.raises(OptionError, match=r"^ax (gives|must be)"):
             draw(parts, wrong)
 
 
@@ -154,7 +154,7 @@ def test_one_drawing_of_several_is_chosen_by_name(parts):
                          (parts.check, ["values", "items", "users"])):  # fmt: skip
         whole = [title(found.plot(), at) for at in range(len(names))]
         assert [title(found.plot(name)) for name in names] == whole
-        with pytest.raises(OptionError, match="what='error' is none of " + ", ".join(map(repr, names))):
+        with pytest.raises(OptionError, match=f"what='error' is none of {', '.join(map(repr, names))}"):
             found.plot("error")
 
 

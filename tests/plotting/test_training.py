@@ -124,7 +124,7 @@ def test_lr_finder_shows_what_the_suggestion_is_read_from():
     assert not any("suggested" in word for word in words(plotting.lr_finder(SimpleNamespace(
         lrs=[1, 2], losses=[1.0, 2.0], suggestion=float("nan")))))  # fmt: skip
     for refused in (lambda: plotting.lr_finder([1, 2]), lambda: plotting.lr_finder([1, 2], [1, 2], smoothed=[1])):
-        with pytest.raises(OptionError, match="lr_finder takes|smoothed must"):
+        with pytest.raises(OptionError, match=r"lr_finder takes|smoothed must"):
             refused()
 
 

@@ -39,7 +39,8 @@ def _draw_values(ax: Any, shape: Shape) -> None:
     assert shape.values is not None
     values, counts = shape.values
     what, title = ("rating", "Ratings by value") if shape.kind == "explicit" else ("count", "Choices by their count")
-    style_axes(ax, f"{title}: {shape.n:,}", what, f"number of {_noun(shape)}")
+    note = f"Mean {shape.mean:.3g}." if shape.n else ""
+    style_axes(ax, f"{title}: {shape.n:,}", what, f"number of {_noun(shape)}", note)
     if shape.n == 0:
         say_empty(ax)
     elif len(values) == len(counts):

@@ -27,6 +27,7 @@ class Shape:
     Attributes:
         kind (str): "explicit" or "implicit".
         n (int): The number of ratings.
+        mean (float): The mean rating, or the mean count; nan where there are none.
         values (pair of arrays or None): The ratings, or the counts of implicit feedback: different values and how often
             each comes, or n + 1 bounds and how many values lie between; None where there are no counts.
         users (pair of arrays): Different numbers of ratings a user, ascending and above 0, and how many users have
@@ -38,6 +39,7 @@ class Shape:
 
     kind: str
     n: int
+    mean: float
     values: tuple[Doubles, Integers] | None
     users: tuple[Integers, Integers]
     items: tuple[Integers, Integers]
@@ -50,6 +52,7 @@ class Shape:
         return cls(
             ratings.kind,
             len(ratings),
+            float("nan") if given is None or len(given) == 0 else float(np.mean(given, dtype=np.float64)),
             None if given is None else _values(np.asarray(given)),
             _sizes(np.bincount(ratings.user_codes, minlength=1)),
             _sizes(np.bincount(ratings.item_codes, minlength=1)),

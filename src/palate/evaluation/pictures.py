@@ -162,7 +162,7 @@ def plot_folds(found: Any, measure: str, ax: Any) -> Figure:
         f"{len(values)} folds: {shown} {mean:.4f} ± {deviation:.4f}",
         "fold",
         f"{shown} on held-out data",
-        "Upright: 95% intervals, by the bootstrap over users. Band: one standard deviation over folds.",
+        "Upright: 95% intervals, by the bootstrap over users.\nBand: one standard deviation over folds.",
     )
     folds = np.arange(1, len(values) + 1)
     ax.axhspan(mean - deviation, mean + deviation, color=GRAY, alpha=0.15, linewidth=0)

@@ -35,7 +35,7 @@ def training_curves(rec_or_records: Any, *, ax: Any = None) -> Figure:
     """Draw the error on training and validation ratings after each epoch or sweep, and mark the best validation error.
 
     A Bayes model is the average of its draws. Its curves show the error of the average of the draws so far; the
-    training errors of the single draws, which are higher, stay in the background.
+    training errors of the single draws stay in the background, in gray.
 
     Parameters:
         rec_or_records (Recommender, Learner or sequence of records): What holds the errors. Each record has train_loss

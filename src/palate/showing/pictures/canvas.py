@@ -107,7 +107,7 @@ def log_y_axis(ax: Axes) -> None:
 
 def _plain_ticks(axis: Axis, low: float, high: float) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0,) if math.log10(high / low) > 2 else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(lambda value, _: f"{value:.4g}" if value < 10_000 else f"{value:,.0f}")
+    axis.set_major_formatter(lambda value, _: f"{value:.4g}" if value < 1000 else f"{value:,.0f}")
     axis.set_minor_formatter(NullFormatter())
 
 
