@@ -217,17 +217,15 @@ class AgreementBins:
 
 
 @dataclass(frozen=True)
-class TestRows:
+class RowCounts:
     """What one pass over test ratings tells: rows of each user and item, and the different ratings."""
-
-    __test__ = False  # no test of pytest's
 
     users: NDArray[np.int64]  # (n_users,) of the test
     items: NDArray[np.int64]  # (n_items,) of the test
     values: Doubles  # ascending; of more than some thousands only the extremes and some between
 
     @classmethod
-    def of(cls, test: Ratings, block_rows: int) -> TestRows:
+    def of(cls, test: Ratings, block_rows: int) -> RowCounts:
         """Look at all test ratings, block by block."""
         users, items = np.zeros(test.n_users, np.int64), np.zeros(test.n_items, np.int64)
         values = np.zeros(0)

@@ -15,7 +15,8 @@ from palate.evaluation.hindsight import hindsight_note, n_older_than_train
 from palate.evaluation.matching import check_type
 from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
-from palate.evaluation.rankings import RankingReport, main_measure
+from palate.evaluation.rankings import RankingReport
+from palate.evaluation.user_measures import main_measure
 from palate.recipes.base import Recipe
 from palate.showing.pictures import check_matplotlib
 

@@ -34,9 +34,10 @@ from palate.evaluation.hindsight import hindsight_note, n_older_than_learned
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.rank_metrics import UNREACHABLE
 from palate.evaluation.rank_tables import table
-from palate.evaluation.rankings import BASELINE, main_measure, verdict_on
+from palate.evaluation.rankings import BASELINE, verdict_on
 from palate.evaluation.ranks import ranks_of
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
+from palate.evaluation.user_measures import main_measure
 from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.recipes import Popularity

@@ -18,7 +18,7 @@ from palate.evaluation.breakdowns import (
     AgreementBins,
     Breakdown,
     Groups,
-    TestRows,
+    RowCounts,
     breakdown,
     item_groups,
     one_hot,
@@ -217,7 +217,7 @@ def evaluate_predictions(
     if baselines:
         train = training_ratings(recommender)
         models |= {type(recipe).__name__: recipe.fit(train, progress=False) for recipe in (Mean(), Bias())}
-    rows = TestRows.of(test, BLOCK_ROWS)
+    rows = RowCounts.of(test, BLOCK_ROWS)
     among = np.where(rows.users > 0, np.cumsum(rows.users > 0) - 1, -1)
     n_users = int(among.max()) + 1
     codes = code_maps(recommender, test)
@@ -264,7 +264,7 @@ def evaluate_predictions(
 
 
 def _breakdowns(
-    recommender: Recommender, asked: _Asked, rows: TestRows, sums: dict[Key, UserSums], resample: Resample
+    recommender: Recommender, asked: _Asked, rows: RowCounts, sums: dict[Key, UserSums], resample: Resample
 ) -> tuple[Breakdown, ...]:
     """The RMSE by activity and by popularity, of the model and of Bias where it is measured."""
     n = rows.users[rows.users > 0]
