@@ -17,7 +17,7 @@ def with_times(ratings):
     ("ratings", "options"),
     [(WORLD, {}), (WORLD, {"ordinal": False}), (with_times(WORLD), {"time": True}),
      (WORLD._with(weights=np.linspace(1, 3, len(WORLD)).astype(np.float32)), {"ordinal": False})],
-    ids=["steps", "numbers", "over time", "weighted"],
+    ids=["steps", "numbers", "times", "weights"],
 )  # fmt: skip
 def test_the_average_of_the_draws_is_measured(ratings, options):
     seen = []

@@ -159,9 +159,10 @@ def given_axes(ax: Any, n: int, names: Sequence[str] = ()) -> list[Axes]:
         wrong = next(one for one in axes if not isinstance(one, Axes))
         raise OptionError(f"ax must be matplotlib Axes, as figure.subplots() makes them, not {type(wrong).__name__}.")
     if len(axes) != n:
-        choice = f", or draw one of {', '.join(map(repr, names))} with what=" if names and len(axes) == 1 else ""
-        needs = "1 Axes is needed" if n == 1 else f"{n} Axes are needed, one for each panel"
-        raise OptionError(f"ax gives {len(axes)} Axes; {needs}: give as many{choice}.")
+        if n == 1:
+            raise OptionError(f"ax gives {len(axes)} Axes, and this is one drawing: give one.")
+        choice = f" Or name one with what=: {', '.join(map(repr, names))}." if names else ""
+        raise OptionError(f"ax gives {len(axes)} Axes; {n} Axes are needed, one for each panel: give a list.{choice}")
     return axes
 
 
