@@ -98,7 +98,8 @@ def _draw_reasons(ax: Any, found: Any, steps: Steps) -> None:
     title = "The reasons behind user and factors" if len(behind) > 1 else "The reasons"
     note = f"They add up to {_number(total)}" + (f": {told}." if len(behind) > 1 else ".")
     style_axes(ax, title.replace("user", _row(found)), f"share of the {score}", note=note)
-    draw_waterfall(ax, steps, start=None, end=" and ".join(behind) or "sum")
+    is_score = found.kind == "implicit" and abs(total - found.prediction) <= 1e-6 * max(1.0, abs(total))
+    draw_waterfall(ax, steps, start=None, end="score" if is_score else " and ".join(behind) or "sum")
 
 
 def _row(found: Any) -> str:
