@@ -1,6 +1,6 @@
 """What a sweep of ALS costs on a cluster: a simulation of palate's tasks over measured compute and a given network.
 
-    .venv/bin/python benchmarks/cluster_model.py     writes docs/cluster.csv and docs/cluster.svg
+    .venv/bin/python benchmarks/cluster_model.py     writes docs/cluster.csv and docs/cluster.svg; --draw only draws
 
 The runs are those that palate cuts (`runs_of`), and go to workers as it hands them out: two at a time each, in order.
 A task begins when its node has fetched the vectors of the other side from the other nodes, and ends after as long as
@@ -18,8 +18,12 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from picture import BLUE, ORANGE, STYLE
 
 from palate.data.rows import CompressedRows, pointers_of
 from palate.distributed.half_sweeps import runs_of, solve_rows
@@ -121,7 +125,12 @@ def vector_bytes(n_ratings: int) -> int:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draw", action="store_true", help="only draw what stands in docs/cluster.csv")
+    if parser.parse_args().draw:
+        with (DOCS / "cluster.csv").open(newline="") as file:
+            draw([tuple(map(float, row)) for row in list(csv.reader(file))[1:]])
+        return
     costs = measured(FACTORS)
     print(f"{costs.rating * 1e9:.0f} ns a rating and {costs.row * 1e6:.1f} us a row, one core, {FACTORS} factors")
     rows = []
@@ -140,25 +149,28 @@ def main() -> None:
 
 def draw(rows: list[tuple[float, ...]]) -> None:
     """The picture: seconds a sweep by nodes, a panel for each number of ratings."""
-    import matplotlib
+    with mpl.rc_context(STYLE):
+        figure_of(rows).savefig(DOCS / "cluster.svg", metadata={"Date": None})
 
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "palate"
-    from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, len(SIZES), figsize=(9, 3), layout="constrained")
+def figure_of(rows: list[tuple[float, ...]]) -> Figure:
+    """Seconds a sweep by nodes, a panel for each number of ratings."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(SIZES))
     for panel, n_ratings in zip(panels, SIZES, strict=True):
-        for gbit, color in ((10, "#b2182b"), (100, "#2166ac")):
+        for gbit, color in ((10, ORANGE), (100, BLUE)):
             line = [(nodes, seconds) for n, nodes, speed, seconds, *_ in rows if n == n_ratings and speed == gbit]
             panel.plot(*zip(*line, strict=True), color=color, marker="o", markersize=3, label=f"{gbit} Gbit/s")
-        panel.set_title(f"{n_ratings / 1e9:g} billion ratings", fontsize=10)
+        panel.set_title(f"{n_ratings / 1e9:g} billion ratings")
+        panel.grid(alpha=0.2)
         panel.set_xscale("log", base=2)
         panel.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
         panel.set_ylim(bottom=0)
         panel.set_xlabel("nodes")
     panels[0].set_ylabel("seconds a sweep")
-    panels[0].legend(frameon=False, fontsize=8)
-    figure.savefig(DOCS / "cluster.svg", metadata={"Date": None})
+    panels[0].legend(frameon=False)
+    return figure
 
 
 if __name__ == "__main__":

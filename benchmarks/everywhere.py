@@ -17,6 +17,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import picture
 import polars as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -44,8 +45,7 @@ OPTIONS = {
     "400 sweeps": palate.Bayes(n_sweeps=400),
 }
 MARKERS = {"Bias": "|", "ALS": "s", "SGD": "^", "Bayes": "o"}
-COLORS = {"Bias": "#6b7280", "ALS": "#1d4ed8", "SGD": "#047857", "Bayes": "#c2410c"}
-STYLE = {"svg.hashsalt": "palate", "font.family": "DejaVu Sans", "font.size": 10}
+COLORS = {"Bias": picture.GRAY, **picture.COLORS}
 
 Rows = list[dict[str, str]]
 
@@ -198,7 +198,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(kept)
     PAGE.write_text(page_of(kept), encoding="utf-8")
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(picture.STYLE):
         picture_of(kept).savefig(PICTURE, metadata={"Date": None})
 
 

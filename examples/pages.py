@@ -16,6 +16,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+# Of the pictures beside pages: sharp, and in the colors of palate.plotting, which all readers can tell apart.
+STYLE = {
+    "savefig.dpi": 200,
+    "axes.prop_cycle": "cycler('color', ['0072B2', 'D55E00', '009E73', '767676', 'CC79A7', '56B4E9'])",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
 LEARN = Path(__file__).parent.parent / "docs" / "learn"
 ORDER = (
     "two-vectors",
@@ -86,8 +96,10 @@ def run(page: Path, folder: Path) -> list[str]:
 
 def refresh(page: Path) -> None:
     """Run a page, and replace its output and its pictures."""
+    import matplotlib as mpl
+
     text = page.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as folder:
+    with mpl.rc_context(STYLE), tempfile.TemporaryDirectory() as folder:
         printed = run(page, Path(folder))
         for name in pictures_in(text):
             shutil.copyfile(Path(folder) / name, page.parent / name)

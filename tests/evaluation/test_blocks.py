@@ -11,7 +11,7 @@ from palate.data.blocks import parting, views
 from palate.data.ratings import with_positive_weights
 from palate.evaluation import doctor, hindsight, predictions, rankings
 from palate.evaluation.matching import training_ratings
-from palate.evaluation.rankings import UserMeasures
+from palate.evaluation.user_measures import UserMeasures
 
 
 @pytest.fixture(autouse=True)

@@ -229,10 +229,11 @@ def test_the_picture(stars, likes, tmp_path):
 
 
 def test_the_line_joins_what_nothing_beats():
-    from palate.plotting.comparing import _front
+    pytest.importorskip("matplotlib")
+    from palate.showing.pictures.tradeoff import front
 
     points = np.array([(1.0, 5.0), (2.0, 3.0), (3.0, 4.0), (2.0, 2.5), (4.0, 1.0)])
-    assert _front(points) == [0, 3, 4]
+    assert front(points) == [0, 3, 4]
 
 
 def page_of(found, folder):
@@ -253,7 +254,7 @@ def test_when_all_fail(whole, tmp_path):
 def test_without_matplotlib(stars, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     page = palate.plotting.write_page(stars[2], tmp_path / "c.html").read_text(encoding="utf-8")
-    assert "No picture: palate.plotting needs matplotlib" in page
+    assert "No picture: a picture needs matplotlib" in page
     assert "<img" not in page
 
 

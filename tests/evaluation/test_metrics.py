@@ -16,9 +16,10 @@ from palate.data.vocabulary import Vocabulary
 from palate.errors import DataError, OptionError
 from palate.evaluation import RankingReport, evaluate, list_metrics, rank_metrics, training_ratings
 from palate.evaluation.matching import held_out_of
-from palate.evaluation.rankings import check_ks, main_measure
+from palate.evaluation.rankings import check_ks
 from palate.evaluation.ranks import DotProducts, Scores, SharedScores, _is_dot_product, rank_held_out
 from palate.evaluation.resampling import Resample, _poisson_weights
+from palate.evaluation.user_measures import main_measure
 from palate.models.factors import Factors, Prior
 from palate.models.network import Network
 from palate.recommender import Recommender

@@ -102,7 +102,7 @@ def test_both_ends_belong_to_an_interval():
     rec = SimpleNamespace(predict_codes=lambda *_, **__: ends, has_intervals=True)
     codes = np.arange(5, dtype=np.int32)
     test = palate.read({"user": [1] * 5, "item": codes, "rating": [0.5, 1.0, 2.0, 3.0, 3.5]})
-    found = _losses(rec, codes, codes, test)
+    found, _ = _losses(rec, codes, codes, test)
     for level in LEVELS:
         parts = [found[f"{part}_{level}"].tolist() for part in ("below", "coverage", "above", "width")]
         assert parts == [[1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1], [2, 2, 2, 2, 2]]

@@ -9,8 +9,9 @@ import pytest
 from palate.evaluation import Measure, RankingReport
 from palate.evaluation.list_metrics import listed_items
 from palate.evaluation.propensities import ONLY_POPULARITY
-from palate.evaluation.rankings import UserMeasures, _verdict
+from palate.evaluation.rankings import _verdict
 from palate.evaluation.resampling import Resample
+from palate.evaluation.user_measures import UserMeasures
 
 PLAIN = RankingReport(n=2, n_users=1, n_items=3, n_missed=0, k=(5,), measures={"auc": Measure(0.5)})
 KNOWN = RankingReport(

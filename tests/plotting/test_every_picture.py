@@ -1,5 +1,6 @@
 """Every picture can be read, follows the user's style, leaves no trace, and copes with small and broken models."""
 
+import inspect
 import subprocess
 import sys
 
@@ -8,15 +9,31 @@ import polars as pl
 import pytest
 
 import palate
-from helpers.pictures import assert_legible, pixels, random_factors, ticks, title, with_factors, words
+from helpers.pictures import (
+    assert_legible,
+    boxes_meet,
+    drawn_labels,
+    pixels,
+    random_factors,
+    ticks,
+    title,
+    with_factors,
+    words,
+)
 from palate.errors import DataError, OptionError
 
 matplotlib = pytest.importorskip("matplotlib")
 from palate import plotting  # noqa: E402
+from palate.answers.results import CrossTab, Distribution, Explanation  # noqa: E402
+from palate.data.checking import Check  # noqa: E402
+from palate.evaluation import Comparison, CrossValidation, NextItemReport, RankingReport, Report  # noqa: E402
 from palate.plotting import predictions  # noqa: E402
+from palate.tuning import Tuning  # noqa: E402
 
 RECORDS = [{"epoch": e, "train_loss": 1 / e, "valid_loss": 1 + (e - 3) ** 2} for e in range(1, 7)]
 SWEEP = [(0.0, 0.3, 1.2, 90.0), (1e-3, 0.4, 1.0, 60.0), (1e-2, 0.6, 0.9, 40.0), (0.1, 0.9, 0.95, 9.0)]
+RESULTS = (Report, RankingReport, NextItemReport, Comparison, CrossValidation, Tuning, Check, Explanation, CrossTab,
+           Distribution)  # fmt: skip
 PICTURES = {
     "item_biases": lambda it: plotting.item_biases(it.rec, n=8),
     "factor_map": lambda it: plotting.factor_map(it.rec),
@@ -28,6 +45,36 @@ PICTURES = {
     "rating_tab": lambda it: plotting.rating_tab(it.rec),
     "compared": lambda it: plotting.compared(it.comparison),
     "tuned": lambda it: plotting.tuned(it.tuning),
+    "report": lambda it: it.report.plot(),
+    "ranking": lambda it: it.ranking.plot(),
+    "next_item": lambda it: it.next_item.plot(),
+    "check": lambda it: it.check.plot(),
+    "explanation": lambda it: it.rec.explain("u1", "i2").plot(),
+    "explanation_of_lists": lambda it: it.lists.explain("u1", "i2").plot(),
+    "distribution": lambda it: it.rec.predict("u1", "i2", distribution=True).plot(),
+    "folds": lambda it: it.folds.plot(),
+}
+# Each picture again in axes that were given: how many of them it needs, and how it takes them.
+INTO = {
+    "item_biases": (1, lambda it, ax: plotting.item_biases(it.rec, n=8, ax=ax)),
+    "factor_map": (1, lambda it, ax: plotting.factor_map(it.rec, ax=ax)),
+    "neighbors": (1, lambda it, ax: plotting.neighbors(it.rec, "i3", ax=ax)),
+    "training_curves": (1, lambda it, ax: plotting.training_curves(it.sweeps, ax=ax)),
+    "lr_finder": (1, lambda _, ax: plotting.lr_finder([1e-3, 1e-2], [1.3, 1.2], ax=ax)),
+    "weight_decay_sweep": (2, lambda _, ax: plotting.weight_decay_sweep(SWEEP, ax=ax)),
+    "calibration": (1, lambda it, ax: plotting.calibration(it.rec, it.test, ax=ax)),
+    "rating_tab": (2, lambda it, ax: plotting.rating_tab(it.rec, ax=ax)),
+    "compared": (1, lambda it, ax: plotting.compared(it.comparison, ax=ax)),
+    "tuned": (4, lambda it, ax: plotting.tuned(it.tuning, ax=ax)),
+    "report": (4, lambda it, ax: it.report.plot(ax=ax)),
+    "one_of_a_report": (1, lambda it, ax: it.report.plot("calibration", ax=ax)),
+    "ranking": (4, lambda it, ax: it.ranking.plot(ax=ax)),
+    "check": (3, lambda it, ax: it.check.plot(ax=ax)),
+    "explanation": (2, lambda it, ax: it.rec.explain("u1", "i2").plot(ax=ax)),
+    "distribution": (1, lambda it, ax: it.rec.predict("u1", "i2", distribution=True).plot(ax=ax)),
+    "folds": (1, lambda it, ax: it.folds.plot(ax=ax)),
+    "comparison_itself": (1, lambda it, ax: it.comparison.plot(ax=ax)),
+    "tuning_itself": (4, lambda it, ax: it.tuning.plot(ax=ax)),
 }
 each_picture = pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
 
@@ -59,7 +106,10 @@ def test_the_same_picture_comes_out_twice(draw, parts):
 @each_picture
 def test_notebooks_and_files_show_it(draw, parts, tmp_path):
     figure = draw(parts)
-    assert figure._repr_png_().startswith(b"\x89PNG")
+    image, shown = figure._repr_png_()
+    assert image.startswith(b"\x89PNG")
+    wide, high = np.frombuffer(image[16:24], ">u4")  # twice as sharp as it is shown
+    assert (wide, high) == pytest.approx((2 * shown["width"], 2 * shown["height"]), abs=2)
     figure.savefig(tmp_path / "picture.svg")
     assert (tmp_path / "picture.svg").stat().st_size > 1000
 
@@ -72,6 +122,51 @@ def test_a_dark_style_of_the_user_is_followed(draw, parts):
     assert image[0, 0].max() == 0
     heading = figure.axes[0].title if figure.axes[0].title.get_text() else figure.axes[0]._left_title
     assert matplotlib.colors.to_rgb(heading.get_color()) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("n", "draw"), INTO.values(), ids=INTO)
+def test_it_draws_into_axes_that_are_given(n, draw, parts):
+    whole = matplotlib.figure.Figure(figsize=(9, 7), layout="constrained")
+    kept, given = whole.subfigures(1, 2)
+    before = kept.subplots()
+    axes = given.subplots(n, 1, squeeze=False).ravel()
+    assert draw(parts, axes[0] if n == 1 else axes) is whole
+    assert all(ax.has_data() for ax in axes)
+    assert not before.has_data() and len(whole.axes) == n + 1
+    for wrong in ([*axes, before], [], 3, "axes"):
+        with pytest.raises(OptionError, match=r"^ax (gives|must be)"):
+            draw(parts, wrong)
+
+
+def test_every_drawing_takes_axes():
+    public = [getattr(plotting, name) for name in plotting.__all__]
+    drawn = [f for f in public if inspect.isfunction(f) and inspect.signature(f).return_annotation == "Figure"]
+    assert len(drawn) == 10
+    for draw in [*drawn, *(cls.plot for cls in RESULTS)]:
+        ax = inspect.signature(draw).parameters["ax"]
+        assert ax.default is None and ax.kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def test_one_drawing_of_several_is_chosen_by_name(parts):
+    for found, names in ((parts.report, ["predictions", "calibration", "activity", "popularity"]),
+                         (parts.ranking, ["recall", "ndcg", "activity", "popularity"]),
+                         (parts.next_item, ["hit_rate", "ndcg", "activity", "popularity"]),
+                         (parts.check, ["values", "items", "users"])):  # fmt: skip
+        whole = [title(found.plot(), at) for at in range(len(names))]
+        assert [title(found.plot(name)) for name in names] == whole
+        with pytest.raises(OptionError, match=f"what='error' is none of {', '.join(map(repr, names))}"):
+            found.plot("error")
+
+
+@each_picture
+def test_no_text_covers_another(draw, parts):
+    figure = draw(parts)
+    figure.canvas.draw()
+    for ax in figure.axes:
+        shown = [text for text in (*ax.texts, ax.xaxis.label, ax.yaxis.label, ax._left_title) if text.get_text()]
+        shown += [label for axis in (ax.xaxis, ax.yaxis) for label in drawn_labels(axis)]
+        boxes = [(text.get_text(), text.get_window_extent().shrunk(0.98, 0.9).extents) for text in shown]
+        assert [(a, b) for at, (a, one) in enumerate(boxes) for b, other in boxes[:at] if boxes_meet(one, other)] == []
 
 
 WHITE = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")

@@ -12,7 +12,7 @@ from palate.recommender import Recommender
 
 matplotlib = pytest.importorskip("matplotlib")
 from palate import plotting  # noqa: E402
-from palate.plotting import drawing  # noqa: E402
+from palate.showing.pictures import canvas  # noqa: E402
 
 # ---- biases
 
@@ -42,7 +42,7 @@ def test_rarely_rated_items_can_be_left_out():
 
 def test_color_says_better_or_worse():
     figure = plotting.item_biases(with_factors(random_factors(3), biases=[1.0, -1.0, 2.0]))
-    blue, orange = (matplotlib.colors.to_rgba(color) for color in (drawing.BLUE, drawing.ORANGE))
+    blue, orange = (matplotlib.colors.to_rgba(color) for color in (canvas.BLUE, canvas.ORANGE))
     assert [bar.get_facecolor() for bar in figure.axes[0].patches] == [blue, blue, orange]
 
 

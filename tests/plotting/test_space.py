@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.text import Text
 
 from palate import plotting
-from palate.plotting import labels
+from palate.showing.pictures import labels
 
 # ---- principal axes
 

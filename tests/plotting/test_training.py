@@ -56,7 +56,10 @@ def test_curves_of_the_sweeps_of_a_fit(parts):
     sweeps = parts.sweeps
     figure = plotting.training_curves(sweeps)
     drawn = lines(figure)
-    np.testing.assert_allclose(drawn["training"][1], [sweep.train_rmse for sweep in sweeps])
+    np.testing.assert_allclose(drawn["training, single draws"][1], [sweep.train_rmse for sweep in sweeps])
+    averaged = [(sweep.number, sweep.average_rmse) for sweep in sweeps if sweep.average_rmse is not None]
+    np.testing.assert_allclose(drawn["training"].T, averaged)  # the model is the average of the draws
+    assert drawn["training"][1][-1] < drawn["training, single draws"][1][-1]
     known = [(sweep.number, sweep.valid_rmse) for sweep in sweeps if sweep.valid_rmse is not None]
     np.testing.assert_allclose(drawn["validation"].T, known)  # it begins where there are validation errors
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("sweep", "RMSE")
@@ -101,10 +104,28 @@ def test_lr_finder_shows_the_fall_and_lets_the_rest_go():
     bottom, top = ax.get_ylim()
     assert bottom < losses[:35].min() and 2 < top < 5
     assert "suggested: 0.002" in words(figure)
-    assert ax.lines[1].get_xdata()[0] == 2e-3
+    assert ax.lines[2].get_xdata()[0] == 2e-3
+    np.testing.assert_allclose(
+        ax.lines[1].get_ydata()[:31], [np.mean(losses[max(0, at - 3) : at + 4]) for at in range(31)]
+    )
     assert_legible(figure)
-    assert len(plotting.lr_finder([1, 2], [1, 1]).axes[0].lines) == 1
+    assert len(plotting.lr_finder([1, 2], [1, 1]).axes[0].lines) == 2
     assert_legible(plotting.lr_finder([0.1], [3.0]))
+
+
+def test_lr_finder_shows_what_the_suggestion_is_read_from():
+    rates, losses = np.geomspace(1e-5, 1, 51), 1 + np.log10(np.geomspace(1e-5, 1, 51) / 1e-2) ** 2
+    search = SimpleNamespace(lrs=rates.tolist(), losses=losses.tolist(), suggestion=1e-3)
+    found = words(plotting.lr_finder(search))
+    assert {"each batch", "smoothed", "lowest: 0.01", "suggested, a tenth of it: 0.001"} <= set(found)
+    assert "suggested: 0.5" in words(plotting.lr_finder(rates, losses, 0.5))
+    drawn = plotting.lr_finder(rates, losses, smoothed=np.full(51, 1.5)).axes[0].lines[1]
+    np.testing.assert_array_equal(drawn.get_ydata(), 1.5)
+    assert not any("suggested" in word for word in words(plotting.lr_finder(SimpleNamespace(
+        lrs=[1, 2], losses=[1.0, 2.0], suggestion=float("nan")))))  # fmt: skip
+    for refused in (lambda: plotting.lr_finder([1, 2]), lambda: plotting.lr_finder([1, 2], [1, 2], smoothed=[1])):
+        with pytest.raises(OptionError, match=r"lr_finder takes|smoothed must"):
+            refused()
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
         observed,
         np.clip(scores, *model.score_limits).astype(np.float32),
         model.kind,
+        model.score_limits,
     )
 
 

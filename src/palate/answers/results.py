@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from palate.answers.frames import make_frame
 from palate.data.ratings import Kind
 from palate.showing import html, texts
+from palate.showing.pictures import check_matplotlib
 from palate.showing.texts import Printed
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from palate.showing.pictures.canvas import Figure
 
 N_REASONS = 8  # own ratings that a printed explanation lists one by one
 MAX_TAB = 20  # users, and items, of a cross tab in a notebook
@@ -99,6 +102,29 @@ class Distribution(NamedTuple):
         head = texts.interval(self.prediction, self.low, self.high)
         return html.page(head, html.bars(rows, head=("rating", "chance"), numbers=(0, 1)))
 
+    def plot(self, *, ax: Any = None) -> Figure:
+        """Draw the probability of each rating as bars.
+
+        Parameters:
+            ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
+
+        Returns:
+            matplotlib.figure.Figure: The figure.
+
+        Raises:
+            OptionError: matplotlib is not installed, or ax is something else.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.predict("u1", "i2", distribution=True).plot().axes[0].get_ylabel()
+            'probability'
+        """
+        check_matplotlib("Distribution.plot")
+        from palate.answers.pictures import plot_distribution
+
+        return plot_distribution(self, ax)
+
 
 class Reason(NamedTuple):
     """One of the user's own ratings, and how far it moves the explained prediction.
@@ -168,6 +194,35 @@ class Explanation(Printed):
     known: dict[str, float] = field(default_factory=dict)
     kind: Kind = "explicit"
     blend: dict[str, float] = field(default_factory=dict)
+
+    def plot(self, what: str | None = None, *, n: int = N_REASONS, ax: Any = None) -> Figure:
+        """Draw the explanation as two waterfalls: the parts of the prediction, and the reasons behind user and factors.
+
+        Both sums are exact, and the picture says what they come to. Of implicit feedback the parts are those of a
+        blend, or of a score that has several; otherwise the reasons stand alone.
+
+        Parameters:
+            what (str or None, default None): "parts" or "reasons"; None draws both.
+            n (int, default 8): Own ratings that get a row of their own, 1 or more; the others are one row.
+            ax (matplotlib Axes or list of Axes, default None): Where to draw, one for each waterfall; None makes a
+                figure of its own.
+
+        Returns:
+            matplotlib.figure.Figure: The figure.
+
+        Raises:
+            OptionError: matplotlib is not installed, there is no such drawing, or ax does not fit.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> [ax.get_xlabel() for ax in rec.explain("u1", "i2").plot().axes]
+            ['predicted rating', 'share of the predicted rating']
+        """
+        check_matplotlib("Explanation.plot")
+        from palate.answers.pictures import plot_explanation
+
+        return plot_explanation(self, what, n, ax)
 
     def __str__(self) -> str:
         name = self.title or str(self.item)
@@ -268,6 +323,7 @@ class CrossTab(Printed):
             feedback the counts, 1 where there are none. Explanation.known is something else: side information.
         predicted (array): Predicted ratings, or scores of implicit feedback, (n_users, n_items) float32.
         kind (str): "explicit" or "implicit", as the training ratings were.
+        limits (tuple of float): The range of ratings; infinite for scores.
 
     Example:
         >>> import palate
@@ -282,6 +338,30 @@ class CrossTab(Printed):
     known: NDArray[np.float32]
     predicted: NDArray[np.float32]
     kind: Kind = "explicit"
+    limits: tuple[float, float] = (-np.inf, np.inf)
+
+    def plot(self, *, ax: Any = None) -> Figure:
+        """Draw the two tables as heat maps: observed ratings at the left, all predictions at the right.
+
+        Parameters:
+            ax (list of two matplotlib Axes, default None): Where to draw; None makes a figure of its own.
+
+        Returns:
+            matplotlib.figure.Figure: Two heat maps of one color scale; what was not observed stays white.
+
+        Raises:
+            OptionError: matplotlib is not installed, or ax is something else.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bias().fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> [ax.get_title(loc="left") for ax in rec.cross_tab().plot().axes]
+            ['observed ratings', 'predictions']
+        """
+        check_matplotlib("CrossTab.plot")
+        from palate.answers.pictures import plot_cross_tab
+
+        return plot_cross_tab(self, ax)
 
     def to_frame(self, what: str = "predicted") -> pl.DataFrame:
         """Return one of the two tables as a frame.

@@ -18,6 +18,7 @@ from palate.cli import job
 from palate.cli.exits import Exit
 from palate.data.whole_files import reason, replacing
 from palate.errors import OptionError, PalateError
+from palate.showing.pictures import check_matplotlib
 
 if TYPE_CHECKING:
     import polars as pl
@@ -179,12 +180,7 @@ def check_report(out: Path | None) -> None:
         raise OptionError(f"--out {out}: the ending must be one of {', '.join(REPORT_ENDINGS)}.")
     check_folder(out)
     if out.suffix in PICTURE_ENDINGS:
-        from palate.plotting.page import check_matplotlib
-
-        try:
-            check_matplotlib()
-        except ImportError as error:
-            raise OptionError(str(error)) from None
+        check_matplotlib(f"--out {out}")
 
 
 def write_report(noun: str, found: Comparison | Tuning, frame: pl.DataFrame, out: Path) -> None:

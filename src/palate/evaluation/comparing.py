@@ -17,8 +17,8 @@ from palate.evaluation.hindsight import n_older_than_train
 from palate.evaluation.list_metrics import attribute_sets
 from palate.evaluation.matching import check_type
 from palate.evaluation.next_items import check_next_item
-from palate.evaluation.rankings import main_measure
 from palate.evaluation.resampling import N_BOOTSTRAP, TAIL_QUANTILES, Resample
+from palate.evaluation.user_measures import main_measure
 from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
 from palate.recipes.base import Recipe

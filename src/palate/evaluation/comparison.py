@@ -15,10 +15,13 @@ from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.resampling import Measure
 from palate.showing import html
+from palate.showing.pictures import check_matplotlib
 from palate.showing.texts import Printed, with_short_numbers
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from palate.showing.pictures.canvas import Figure
 
 MB = 1e6
 NUMBERS = (
@@ -116,7 +119,7 @@ class Comparison(Printed):
     """The result of compare(), the best recipe first.
 
     comparison["Bayes"] is an Entry; print(comparison) prints a table. A name that was not compared raises
-    OptionError. palate.plotting.compared draws a comparison; palate.plotting.write_page writes it as an HTML page.
+    OptionError. comparison.plot() draws a comparison; palate.plotting.write_page writes it as an HTML page.
 
     Attributes:
         entries (tuple of Entry): One entry for each recipe, the best first, those that were not measured last.
@@ -235,6 +238,27 @@ class Comparison(Printed):
         head, *rows = self.cells()
         numbers = range(len(head) - 3, len(head))
         return html.page(self.heading, html.table(rows, head=head, numbers=numbers), html.notes(*self.notes))
+
+    def plot(self, *, ax: Any = None) -> Figure:
+        """Draw each recipe's error, with its interval, against the seconds of its fit.
+
+        The best recipes stand at the lower left. The orange line joins those that no other recipe beats in both error
+        and time.
+
+        Parameters:
+            ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
+
+        Returns:
+            matplotlib.figure.Figure: RMSE of explicit ratings, or 1 - NDCG of implicit feedback, over a logarithmic
+                time axis.
+
+        Raises:
+            OptionError: Every recipe failed or was left out, matplotlib is not installed, or ax is something else.
+        """
+        check_matplotlib("Comparison.plot")
+        from palate.evaluation.pictures import plot_comparison
+
+        return plot_comparison(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain values, ready for JSON.

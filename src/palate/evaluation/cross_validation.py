@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +17,15 @@ from palate.evaluation.matching import check_type
 from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
+from palate.evaluation.user_measures import main_measure
 from palate.recipes.base import Recipe
 from palate.showing import html
 from palate.showing.live import Bar, Progress
+from palate.showing.pictures import check_matplotlib
 from palate.showing.texts import Printed, with_short_numbers
+
+if TYPE_CHECKING:
+    from palate.showing.pictures.canvas import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +65,33 @@ class CrossValidation(Printed):
             OptionError: There is no such measure.
         """
         return float(np.std([report[name] for report in self.reports], ddof=1))
+
+    def plot(self, measure: str | None = None, *, ax: Any = None) -> Figure:
+        """Draw a measure of each fold with its interval, and the mean over folds.
+
+        Parameters:
+            measure (str or None, default None): A measure, such as "rmse"; None takes the one that models are compared
+                by: "rmse", or ndcg at the k nearest to 10.
+            ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
+
+        Returns:
+            matplotlib.figure.Figure: A dot for each fold; the band is one standard deviation to each side of the mean.
+
+        Raises:
+            OptionError: There is no such measure, matplotlib is not installed, or ax is something else.
+
+        Example:
+            >>> import palate
+            >>> cv = palate.cross_validate(palate.Mean(), palate.datasets.synthetic(60, 40, 1200, seed=1), folds=3)
+            >>> cv.plot().axes[0].get_ylabel()
+            'RMSE on held-out data'
+        """
+        check_matplotlib("CrossValidation.plot")
+        from palate.evaluation.pictures import plot_folds
+
+        if measure is None:
+            measure = "rmse" if isinstance(self.reports[0], Report) else main_measure(self.reports[0].k)
+        return plot_folds(self, measure, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the means and the reports as plain values, ready for JSON.

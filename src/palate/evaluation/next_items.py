@@ -12,26 +12,41 @@ and all are 0 for an item that cannot be recommended. Means are over events: eac
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows, row_codes
 from palate.errors import OptionError
+from palate.evaluation.breakdowns import (
+    OWN,
+    Breakdown,
+    KCurves,
+    breakdown,
+    curve_ks,
+    item_groups,
+    one_hot,
+    user_groups,
+)
 from palate.evaluation.events import Events, Integers, Mask, blocks_of, events_of, session_starts
 from palate.evaluation.hindsight import hindsight_note, n_older_than_learned
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.rank_metrics import UNREACHABLE
 from palate.evaluation.rank_tables import table
-from palate.evaluation.rankings import BASELINE, main_measure, verdict_on
+from palate.evaluation.rankings import BASELINE, verdict_on
 from palate.evaluation.ranks import ranks_of
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
+from palate.evaluation.user_measures import main_measure
 from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.recipes import Popularity
 from palate.recommender import Recommender
 from palate.showing.events import within
+from palate.showing.pictures import check_matplotlib
+
+if TYPE_CHECKING:
+    from palate.showing.pictures.canvas import Figure
 
 NEXT_KS = (1, 5, 10, 20)
 NEXT_AT_K = ("hit_rate", "ndcg")  # the measures that have a list length
@@ -68,6 +83,9 @@ class NextItemReport(Measured):
             events, and before the first of these as any unknown user.
         n_older (int, default 0): The number of events that are older than a training event of the same user.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
+        breakdowns (tuple of Breakdown, default empty): The measure that models are compared by, by the number of
+            training events of the user; and the hit rate by that of the item.
+        curves (KCurves or None, default None): Hit rate and NDCG at more k.
 
     Example:
         >>> import palate
@@ -96,13 +114,38 @@ class NextItemReport(Measured):
     n_unknown: int = 0
     n_older: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
+    breakdowns: tuple[Breakdown, ...] = field(default=(), repr=False, compare=False)
+    curves: KCurves | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, what: str | None = None, *, ax: Any = None) -> Figure:
+        """Draw hit rate and NDCG against the length of the list, and by activity of users and popularity of items.
+
+        "hit_rate" and "ndcg" are curves over k, with 95% intervals at the k that were asked for; "activity" is the NDCG
+        by the number of training events of the user, and "popularity" the hit rate by that of the item that came next.
+        The gray baseline is Popularity.
+
+        Parameters:
+            what (str or None, default None): One of these four; None draws all.
+            ax (matplotlib Axes or list of Axes, default None): Where to draw, one for each drawing; None makes a figure
+                of its own.
+
+        Returns:
+            matplotlib.figure.Figure: The figure.
+
+        Raises:
+            OptionError: matplotlib is not installed, there is no such drawing, or ax does not fit.
+        """
+        check_matplotlib("NextItemReport.plot")
+        from palate.evaluation.pictures import plot_lists
+
+        return plot_lists(self, what, ax, NEXT_AT_K)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON.
 
         Returns:
-            dict: All attributes but per_user. Each measure is a dict of value, low and high; nan becomes None. Each
-                group of sessions holds its size as n.
+            dict: All attributes but per_user, breakdowns and curves. Each measure is a dict of value, low and high; nan
+                becomes None. Each group of sessions holds its size as n.
         """
         counts = {name: value for name, value in vars(self).items() if isinstance(value, bool | int | float | str)}
         return {
@@ -185,11 +228,12 @@ def evaluate_next_items(
     events = events_of(recommender, test)
     resample = Resample(len(events.users), n_bootstrap, seed)
     ranks, was_seen = rank_next(model, events, keep_seen=keeps)
-    own = EventMeasures.of(events, ranks, ks)
+    own, every = EventMeasures.of(events, ranks, ks), {OWN: EventMeasures.of(events, ranks, curve_ks(ks))}
     baseline = None
     if baselines:
         popularity = Popularity().fit(training_ratings(recommender), progress=False)
-        baseline = EventMeasures.of(events, rank_next(popularity.model, events, keep_seen=keeps)[0], ks)
+        others = rank_next(popularity.model, events, keep_seen=keeps)[0]
+        baseline, every[BASELINE] = (EventMeasures.of(events, others, some) for some in (ks, curve_ks(ks)))
     starts = session_starts(model, events)
     groups = {} if starts is None else {FIRST: starts[1], WITHIN: ~starts[1]}
     groups = {name: mask for name, mask in groups.items() if mask.any()}
@@ -212,6 +256,33 @@ def evaluate_next_items(
         n_unknown=int((model.rated_users(events.users) < 0).sum()),
         n_older=n_older_than_learned(model, events.users[events.owners], events.times),
         per_user=PerUser(own.sums(main_measure(ks)), events.sums(np.ones(len(events)))),
+        breakdowns=_breakdowns(model, every, main_measure(ks), resample),
+        curves=KCurves(curve_ks(ks), {name: one.curves(curve_ks(ks)) for name, one in every.items()}),
+    )
+
+
+def _breakdowns(
+    model: Model, measured: dict[str, EventMeasures], main: str, resample: Resample
+) -> tuple[Breakdown, ...]:
+    """The main measure by activity of users, and the hit rate by popularity of items."""
+    events, hit_rate = measured[OWN].events, f"hit_rate@{main.partition('@')[2]}"
+    n_events = events.sums(np.ones(len(events)))
+    activity, group = user_groups(model, events.users, n_events.astype(np.int64))
+    n_items = len(model.item_vocabulary)
+    rows = np.bincount(np.where(events.items < 0, n_items, events.items), minlength=n_items + 1)
+    popularity = item_groups(model, rows)
+    of_items, n = popularity.of[events.items], len(popularity.names)
+
+    def by_group(values: Doubles) -> Doubles:
+        found: Doubles = np.bincount(events.owners * n + of_items, values, len(events.users) * n).astype(np.float64)
+        return found.reshape(-1, n)
+
+    counts, held = one_hot(n_events, group, len(activity.names)), by_group(np.ones(len(events)))
+    by_user = {name: (one_hot(one.sums(main), group, len(activity.names)), counts) for name, one in measured.items()}
+    by_item = {name: (by_group(one.values[hit_rate]), held) for name, one in measured.items()}
+    return (
+        breakdown("user", main, activity.names, counts.sum(axis=0).astype(np.int64).tolist(), by_user, resample),
+        breakdown("item", hit_rate, popularity.names, held.sum(axis=0).astype(np.int64).tolist(), by_item, resample),
     )
 
 
@@ -250,6 +321,10 @@ class EventMeasures:
     def sums(self, name: str) -> Doubles:
         """The sums of a measure over each user's events, (n_users,)."""
         return self.events.sums(self.values[name])
+
+    def curves(self, ks: tuple[int, ...]) -> dict[str, tuple[float, ...]]:
+        """The means over events at each of these k, by measure."""
+        return {name: tuple(float(self.values[f"{name}@{k}"].mean()) for k in ks) for name in NEXT_AT_K}
 
     def measures(self, resample: Resample, among: Mask | None = None) -> dict[str, Measure]:
         """The means over events (among: over some of them, (n,)), with intervals over users."""

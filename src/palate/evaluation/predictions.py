@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 from palate.data.ratings import Ratings
 from palate.data.rows import Codes
 from palate.distributed import Exchange, Local
+from palate.evaluation.breakdowns import (
+    OWN,
+    Agreement,
+    AgreementBins,
+    Breakdown,
+    Groups,
+    RowCounts,
+    breakdown,
+    item_groups,
+    one_hot,
+    user_groups,
+)
 from palate.evaluation.hindsight import hindsight_note, n_older_than_newest
 from palate.evaluation.matching import code_maps, learned_from, training_ratings
 from palate.evaluation.propensities import (
@@ -19,11 +31,15 @@ from palate.evaluation.propensities import (
     is_self_selected,
     notes_on,
 )
-from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, plain_measures
+from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
 from palate.evaluation.user_sums import BlockSums, UserSums
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
 from palate.showing.events import within
+from palate.showing.pictures import check_matplotlib
+
+if TYPE_CHECKING:
+    from palate.showing.pictures.canvas import Figure
 
 LEVELS = (0.9, 0.5)
 MISSES = ("below_", "above_")  # how the names of these measures begin
@@ -32,7 +48,8 @@ GROUPS = ("cold users", "cold items", LEARNED, HELD_OUT)
 SNIPS = "snips_"  # before the names of measures that are weighted by inverse propensities
 BLOCK_ROWS = 1 << 18  # test rows that are measured at once
 MODEL, GROUP = "", "group"
-Key = tuple[str, str]  # of sums: a model and how it is weighted, or GROUP and which
+ITEMS = "items "  # and the number of a group of items: what the sums of a model are restricted to
+Key = tuple[str, str]  # of sums: a model and how it is weighted or which items it is of, or GROUP and which
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,6 +85,9 @@ class Report(Measured):
         n_older (int, default 0): The number of test ratings that are older than the newest training rating; 0 too if
             they have no times.
         per_user (PerUser or None, default None): The squared errors, split by user.
+        breakdowns (tuple of Breakdown, default empty): The RMSE by the number of training ratings of the user, and of
+            the item, of this model and of the baseline Bias.
+        agreement (Agreement or None, default None): How predictions and ratings go together.
 
     Example:
         >>> import palate
@@ -90,13 +110,46 @@ class Report(Measured):
     is_self_selected: bool = False
     n_older: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
+    breakdowns: tuple[Breakdown, ...] = field(default=(), repr=False, compare=False)
+    agreement: Agreement | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, what: str | None = None, *, ax: Any = None) -> Figure:
+        """Draw what the errors are like: predictions beside ratings, and the error by activity and by popularity.
+
+        "predictions" shows the spread of the predictions at each rating; "calibration" the mean rating at each
+        prediction, which equals the prediction in a calibrated model; "activity" and "popularity" the RMSE by the
+        number of training ratings of the user and of the item, beside the baseline Bias. Upright lines are 95%
+        intervals, by the bootstrap over users for the RMSE.
+
+        Parameters:
+            what (str or None, default None): One of these four; None draws all.
+            ax (matplotlib Axes or list of Axes, default None): Where to draw, one for each drawing; None makes a figure
+                of its own.
+
+        Returns:
+            matplotlib.figure.Figure: The figure.
+
+        Raises:
+            OptionError: matplotlib is not installed, there is no such drawing, or ax does not fit.
+
+        Example:
+            >>> import palate
+            >>> train, test = palate.split_random(palate.datasets.synthetic(60, 40, 1200, seed=1), test=0.1, seed=0)
+            >>> report = palate.evaluate(palate.Bias().fit(train), test)
+            >>> len(report.plot().axes), report.plot("activity").axes[0].get_ylabel()
+            (4, 'RMSE')
+        """
+        check_matplotlib("Report.plot")
+        from palate.evaluation.pictures import plot_report
+
+        return plot_report(self, what, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON.
 
         Returns:
-            dict: All attributes but per_user. Each measure is a dict of value, low and high; nan becomes None. Each
-                group holds its size as n.
+            dict: All attributes but per_user, breakdowns and agreement. Each measure is a dict of value, low and high;
+                nan becomes None. Each group holds its size as n.
         """
         return {
             "n": self.n,
@@ -167,17 +220,23 @@ def evaluate_predictions(
     if baselines:
         train = training_ratings(recommender)
         models |= {type(recipe).__name__: recipe.fit(train, progress=False) for recipe in (Mean(), Bias())}
-    among = _positions(test)
+    rows = RowCounts.of(test, BLOCK_ROWS)
+    among = np.where(rows.users > 0, np.cumsum(rows.users > 0) - 1, -1)
     n_users = int(among.max()) + 1
-    asked = _Asked(models, test, code_maps(recommender, test), among, None if inverse is None else inverse.weights)
+    codes = code_maps(recommender, test)
+    own_items = item_groups(recommender.model, rows.items_in(codes[1], recommender.n_items))
+    bins = AgreementBins.of(recommender.model, rows.values)
+    weights = None if inverse is None else inverse.weights
+    asked = _Asked(models, test, codes, among, weights, own_items, bins)
     sums: dict[Key, UserSums] = {}
-    item_counts, n_older = np.zeros(recommender.n_items, np.int64), 0
+    item_counts, n_older, table = np.zeros(recommender.n_items, np.int64), 0, np.zeros(())
     tasks = ((start, min(start + BLOCK_ROWS, len(test))) for start in range(0, len(test), BLOCK_ROWS))
     for block in exchange.map(measure_rows, tasks, exchange.put(asked)):
         for key, found in block.sums.items():
             sums.setdefault(key, UserSums(n_users, n_bootstrap, seed)).add(found)
         item_counts[block.items] += block.item_counts
         n_older += block.n_older
+        table = table + block.table
     weighted = sums.get((MODEL, SNIPS))
 
     def measures(name: str) -> dict[str, Measure]:
@@ -202,15 +261,32 @@ def evaluate_predictions(
         is_self_selected=is_self_selected(item_counts),
         n_older=n_older,
         per_user=own.per_user("rmse"),
+        breakdowns=_breakdowns(recommender, asked, rows, sums, Resample(n_users, n_bootstrap, seed)),
+        agreement=bins.agreement(table),
     )
 
 
-def _positions(test: Ratings) -> NDArray[np.int64]:
-    """The number of each user among those with test ratings, (n_users,), -1 for the others."""
-    has_some = np.zeros(test.n_users, bool)
-    for start in range(0, len(test), BLOCK_ROWS):
-        has_some[test[start : start + BLOCK_ROWS].user_codes] = True
-    return np.where(has_some, np.cumsum(has_some) - 1, -1)
+def _breakdowns(
+    recommender: Recommender, asked: _Asked, rows: RowCounts, sums: dict[Key, UserSums], resample: Resample
+) -> tuple[Breakdown, ...]:
+    """The RMSE by activity and by popularity, of the model and of Bias where it is measured."""
+    n = rows.users[rows.users > 0]
+    activity, group = user_groups(recommender.model, asked.codes[0][rows.users > 0], n)
+    popularity, names = asked.item_groups, {OWN: MODEL, **{name: name for name in asked.models if name == "Bias"}}
+    by_user, by_item = {}, {}
+    for shown, name in names.items():
+        whole = sums[name, ""].per_user("rmse")
+        by_user[shown] = tuple(one_hot(values, group, len(activity.names)) for values in (whole.sums, whole.counts))
+        parts = [sums[name, f"{ITEMS}{at}"].per_user("rmse") for at in range(len(popularity.names))]
+        by_item[shown] = tuple(
+            np.stack(part, axis=1) for part in zip(*((p.sums, p.counts) for p in parts), strict=True)
+        )
+    user_sizes = np.bincount(group, n, len(activity.names))
+    item_sizes = [sums[MODEL, f"{ITEMS}{at}"].n_rows for at in range(len(popularity.names))]
+    return (
+        breakdown("user", "rmse", activity.names, user_sizes, by_user, resample),
+        breakdown("item", "rmse", popularity.names, item_sizes, by_item, resample),
+    )
 
 
 def _shown_groups(sums: dict[Key, UserSums]) -> list[str]:
@@ -228,6 +304,8 @@ class _Asked:
     codes: tuple[Codes, Codes]
     positions: NDArray[np.int64]
     inverse: Doubles | None
+    item_groups: Groups
+    bins: AgreementBins
 
 
 @dataclass(frozen=True)
@@ -238,6 +316,7 @@ class _RowBlock:
     items: NDArray[np.int64]  # those that the model knows
     item_counts: NDArray[np.int64]
     n_older: int
+    table: Doubles  # the weight of the rows by rating and prediction
 
 
 def measure_rows(start: int, stop: int, asked: _Asked) -> _RowBlock:
@@ -248,24 +327,33 @@ def measure_rows(start: int, stop: int, asked: _Asked) -> _RowBlock:
     positions = asked.positions[test.user_codes]
     weights = None if test.weights is None else test.weights.astype(np.float64)
     sums: dict[Key, BlockSums] = {}
+    groups, table = asked.item_groups.of[items], np.zeros(())
     for name, model in asked.models.items():
-        losses = _losses(model, users, items, test)
+        losses, predicted = _losses(model, users, items, test)
         sums[name, ""] = BlockSums.of(positions, losses, weights)
         if asked.inverse is not None:
             inverse = asked.inverse[start:stop]
             sums[name, SNIPS] = BlockSums.of(positions, losses, inverse if weights is None else weights * inverse)
+        for at in range(len(asked.item_groups.names)):
+            rows = groups == at
+            kept = {"rmse": losses["rmse"][rows]}
+            sums[name, f"{ITEMS}{at}"] = BlockSums.of(positions[rows], kept, None if weights is None else weights[rows])
         if name == MODEL:
+            table = asked.bins.count(test.values, predicted, weights)
             for group, rows in _groups(recommender, users, items).items():
                 kept = {name: loss[rows] for name, loss in losses.items()}
                 sums[GROUP, group] = BlockSums.of(positions[rows], kept, None if weights is None else weights[rows])
     known, counts = np.unique(items[items >= 0], return_counts=True)
-    return _RowBlock(sums, known.astype(np.int64), counts, n_older_than_newest(recommender.model, test))
+    return _RowBlock(sums, known.astype(np.int64), counts, n_older_than_newest(recommender.model, test), table)
 
 
 def _losses(
     recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32], test: Ratings
-) -> dict[str, Doubles]:
-    """Return the losses of each test row: squared and absolute error; for each level, coverage and width."""
+) -> tuple[dict[str, Doubles], Doubles]:
+    """Return the losses of each test row, and its prediction.
+
+    The losses are the squared and the absolute error; for each level, coverage and width.
+    """
     losses: dict[str, Doubles] = {}
     values = test.values
     for level in LEVELS:
@@ -275,7 +363,7 @@ def _losses(
             inside, below, above = (low <= values) & (values <= high), values < low, values > high
             parts = {"coverage": inside, "width": high - low, "below": below, "above": above}
             losses |= {f"{name}_{level * 100:.0f}": part.astype(np.float64) for name, part in parts.items()}
-    return losses
+    return losses, predicted
 
 
 def _groups(

@@ -27,7 +27,8 @@ class HeldOutRanks:
 
     indptr: (n_users + 1,), where each user's items begin, at least one item each; ranks: (n,), from 1, UNREACHABLE for
     items that cannot be recommended; n_behind: (n,), how many candidates score lower, ties counting half;
-    n_candidates: (n_users,); weights: 1 / propensity of each item, (n,), where these are known.
+    n_candidates: (n_users,); weights: 1 / propensity of each item, (n,), where these are known; items: their codes,
+    (n,).
     """
 
     indptr: NDArray[np.int64]
@@ -35,6 +36,7 @@ class HeldOutRanks:
     n_behind: Doubles
     n_candidates: NDArray[np.int64]
     weights: Doubles | None = None
+    items: NDArray[np.int32] | None = None
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,34 @@ from palate.data.ratings import Ratings
 from palate.distributed import Exchange, Local
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
+from palate.evaluation.breakdowns import (
+    OWN,
+    Breakdown,
+    Groups,
+    KCurves,
+    breakdown,
+    curve_ks,
+    item_groups,
+    one_hot,
+    user_groups,
+)
 from palate.evaluation.cold_items import cold_items, cold_values, is_cold
 from palate.evaluation.hindsight import hindsight_note, n_older_of
 from palate.evaluation.matching import HeldOut, among, code_maps, held_out_of, learned_from, training_ratings
 from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
-from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, WEIGHTED_AT_K, HeldOutRanks, auc
 from palate.evaluation.rank_tables import table
 from palate.evaluation.ranks import rank_held_out
-from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
-from palate.models.factors import Codes
+from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
+from palate.evaluation.user_measures import UserMeasures, as_ratio, main_measure, user_values
 from palate.models.model import Model
 from palate.options import check_whole
 from palate.recipes import Popularity
 from palate.recommender import Recommender
 from palate.showing.events import within
+from palate.showing.pictures import check_matplotlib
+
+if TYPE_CHECKING:
+    from palate.showing.pictures.canvas import Figure
 
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
@@ -38,7 +52,6 @@ MAX_K = 2**20
 BLOCK_USERS = 1 << 14  # users who are measured at once
 MAX_CELLS = 50_000_000  # items times classes of a column that a dial goes by; larger ones are not measured
 Mask = NDArray[np.bool_]
-UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a numerator and a denominator
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,6 +89,9 @@ class RankingReport(Measured):
         n_older (int, default 0): The number of held-out items that the user chose before a choice of the training
             ratings; 0 too if they have no times.
         per_user (PerUser or None, default None): The measure that models are compared by, split by user.
+        breakdowns (tuple of Breakdown, default empty): The measure that models are compared by, by the number of
+            training choices of the user; and the share of held-out items within the first k, by that of the item.
+        curves (KCurves or None, default None): Recall and NDCG at more k.
 
     Example:
         >>> import palate
@@ -105,12 +121,46 @@ class RankingReport(Measured):
     difference: dict[str, Measure] = field(default_factory=dict)
     n_older: int = 0
     per_user: PerUser | None = field(default=None, repr=False, compare=False)
+    breakdowns: tuple[Breakdown, ...] = field(default=(), repr=False, compare=False)
+    curves: KCurves | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, what: str | None = None, *, ax: Any = None) -> Figure:
+        """Draw recall and NDCG against the length of the list, and by activity of users and popularity of items.
+
+        "recall" and "ndcg" are curves over k, with 95% intervals at the k that were asked for; "activity" is the NDCG
+        by the number of training choices of the user, and "popularity" the share of held-out items within the first k
+        by the number of training choices of the item. The gray baseline is Popularity.
+
+        Parameters:
+            what (str or None, default None): One of these four; None draws all.
+            ax (matplotlib Axes or list of Axes, default None): Where to draw, one for each drawing; None makes a figure
+                of its own.
+
+        Returns:
+            matplotlib.figure.Figure: The figure.
+
+        Raises:
+            OptionError: matplotlib is not installed, there is no such drawing, or ax does not fit.
+
+        Example:
+            >>> import palate
+            >>> likes = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4)
+            >>> train, test = palate.split_within_users(likes, test=0.2, seed=0)
+            >>> report = palate.evaluate(palate.Popularity().fit(train), test)
+            >>> report.plot("recall").axes[0].get_xlabel()
+            'k: length of the list'
+        """
+        check_matplotlib("RankingReport.plot")
+        from palate.evaluation.pictures import plot_lists
+
+        return plot_lists(self, what, ax, ("recall", "ndcg"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON.
 
         Returns:
-            dict: All attributes but per_user. Each measure is a dict of value, low and high; nan becomes None.
+            dict: All attributes but per_user, breakdowns and curves. Each measure is a dict of value, low and high; nan
+                becomes None.
         """
         return {
             "n": self.n,
@@ -171,11 +221,6 @@ def check_ks(k: Any) -> tuple[int, ...]:
     return tuple(sorted({int(one) for one in given}))
 
 
-def main_measure(ks: Sequence[int]) -> str:
-    """Return the measure that models are compared by: ndcg@10, or ndcg at the k nearest to 10."""
-    return f"ndcg@{min(ks, key=lambda k: (abs(k - 10), k))}"
-
-
 @within("evaluate")
 def evaluate_rankings(
     recommender: Recommender,
@@ -202,6 +247,7 @@ def evaluate_rankings(
     asked = _Asked(
         recommender.model, recommender.model, held_out, ks, query,
         sets=_sets(recommender.model, attribute, options), cold=cold if n_cold else None, has_dials=bool(dials),
+        popularity=item_groups(recommender.model, _rows_of_items(held_out, recommender.n_items)),
     )  # fmt: skip
     exchange: Exchange = Local() if on is None else on
 
@@ -230,7 +276,38 @@ def evaluate_rankings(
         without={} if without is None else without.measures(resample, query.allowed),
         difference={} if without is None else model.difference(without, resample, query.allowed),
         n_older=n_older_of(recommender.model, code_maps(recommender, test)[0], test),
-        per_user=PerUser(*_as_ratio(model.values[main_measure(ks)])),
+        per_user=PerUser(*as_ratio(model.values[main_measure(ks)])),
+        breakdowns=_breakdowns(asked, model, baseline, resample),
+        curves=KCurves(
+            curve_ks(ks), {name: one.curves() for name, one in ((OWN, model), (BASELINE, baseline)) if one is not None}
+        ),
+    )
+
+
+def _rows_of_items(held_out: HeldOut, n_items: int) -> NDArray[np.int64]:
+    """The number of held-out items of each code, (n_items + 1,), the last for unknown ones."""
+    return np.bincount(np.where(held_out.items < 0, n_items, held_out.items), minlength=n_items + 1)
+
+
+def _breakdowns(
+    asked: _Asked, model: UserMeasures, baseline: UserMeasures | None, resample: Resample
+) -> tuple[Breakdown, ...]:
+    """The main measure by activity, and the share of held-out items in the first k by popularity."""
+    held_out, main = asked.held_out, main_measure(asked.ks)
+    ones = np.ones(len(held_out.users), np.int64)
+    activity, group = user_groups(asked.learned, held_out.users, ones)
+    measured = {OWN: model} | ({} if baseline is None else {BASELINE: baseline})
+    by_user = {
+        name: tuple(one_hot(part, group, len(activity.names)) for part in as_ratio(one.values[main]))
+        for name, one in measured.items()
+    }
+    by_item = {name: (one.hits, one.held) for name, one in measured.items()}
+    user_sizes = np.bincount(group, np.diff(held_out.indptr), len(activity.names))
+    item_sizes = model.held.sum(axis=0)
+    found = f"recall@{main.partition('@')[2]} of items"
+    return (
+        breakdown("user", main, activity.names, user_sizes.tolist(), by_user, resample),
+        breakdown("item", found, asked.popularity.names, item_sizes.tolist(), by_item, resample),
     )
 
 
@@ -251,6 +328,7 @@ class _Asked:
     sets: dict[str, Mask]
     cold: Mask | None  # the cold items, if some are held out
     has_dials: bool
+    popularity: Groups
 
 
 def _ranges(held_out: HeldOut) -> Iterator[tuple[int, int]]:
@@ -268,7 +346,7 @@ def measure_users(first: int, last: int, asked: _Asked) -> UserMeasures:
     """Measure the users from first to last (exclusive): the task of a worker."""
     model, ks, held_out = asked.model, asked.ks, asked.held_out.part(first, last)
     ranks, lists = rank_held_out(model, held_out, min(ks[-1], len(model.item_vocabulary)), asked.query)
-    found = UserMeasures.of(ks, ranks, lists, model, user_values(model, held_out, ranks, lists, ks))
+    found = UserMeasures.of(ks, ranks, lists, model, user_values(model, held_out, ranks, lists, ks), asked.popularity)
     if asked.cold is not None:
         found.values.update(cold_values(model, held_out, ks, asked.query, asked.cold))
     for name, classes in asked.sets.items():
@@ -304,104 +382,6 @@ def _sets(model: Model, attribute: str | None, options: RecommendOptions) -> dic
             found[name] = np.zeros((len(classes.counts) - 1, max(classes.n_classes, 1)), bool)
             found[name][np.repeat(np.arange(len(found[name])), classes.counts[:-1]), classes.classes] = True
     return found
-
-
-@dataclass(frozen=True)
-class UserMeasures:
-    """The measures of one model, user by user.
-
-    values: by measure, one number for each user, nan for users left out of the mean. A pair (numerators, denominators)
-    stands for a measure that is the ratio of two means, less 1.
-    """
-
-    ks: tuple[int, ...]
-    n_missed: int  # held-out items that cannot be recommended
-    listed: Mask  # which items stand in the first k of a list, (n_ks, n_items)
-    values: dict[str, UserValues]
-
-    @classmethod
-    def of(
-        cls, ks: tuple[int, ...], ranks: HeldOutRanks, lists: Codes, model: Model, values: dict[str, UserValues]
-    ) -> UserMeasures:
-        """Return the measures of some users with these ranks and lists."""
-        listed = list_metrics.listed_items(lists, ks, len(model.item_vocabulary))
-        return cls(ks, int((ranks.ranks == UNREACHABLE).sum()), listed, values)
-
-    @classmethod
-    def joined(cls, blocks: Sequence[UserMeasures]) -> UserMeasures:
-        """Return the measures of the users of all blocks, in the order of the blocks."""
-        values: dict[str, UserValues] = {}
-        for name in blocks[0].values:
-            parts: list[Any] = [block.values[name] for block in blocks]
-            if isinstance(parts[0], tuple):
-                above, below = (np.concatenate(part) for part in zip(*parts, strict=True))
-                values[name] = above, below
-            else:
-                values[name] = np.concatenate(parts)
-        listed = np.logical_or.reduce([block.listed for block in blocks])
-        return cls(blocks[0].ks, sum(block.n_missed for block in blocks), listed, values)
-
-    def add(self, name: str, at_ks: Sequence[Doubles]) -> None:
-        """Add a measure at each k."""
-        self.values.update({f"{name}@{k}": values for k, values in zip(self.ks, at_ks, strict=True)})
-
-    def measures(self, resample: Resample, allowed: Mask) -> dict[str, Measure]:
-        """Return the means over users with their intervals; coverage, of the allowed items, is no mean and has none."""
-        found = dict(zip(self.values, measures_of(*self._estimates(resample)), strict=True))
-        return found | {name: Measure(share) for name, share in self._coverage(allowed).items()}
-
-    def difference(self, other: UserMeasures, resample: Resample, allowed: Mask) -> dict[str, Measure]:
-        """Return the measures less those of other lists for the same users, with intervals of the difference."""
-        (own, own_samples), (values, samples) = self._estimates(resample), other._estimates(resample)
-        found = dict(zip(self.values, measures_of(own - values, own_samples - samples), strict=True))
-        shares = other._coverage(allowed)
-        return found | {name: Measure(share - shares[name]) for name, share in self._coverage(allowed).items()}
-
-    def _estimates(self, resample: Resample) -> tuple[Doubles, Doubles]:
-        """Return each mean over users, (n,), and the same in each resampling, (n_bootstrap, n)."""
-        sums, counts = (np.array(part).T for part in zip(*map(_as_ratio, self.values.values()), strict=True))
-        shifts = [-1.0 if isinstance(values, tuple) else 0.0 for values in self.values.values()]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = sums.sum(axis=0) / counts.sum(axis=0) + shifts
-        return values, resample.ratios(sums, counts) + shifts
-
-    def _coverage(self, allowed: Mask) -> dict[str, float]:
-        scale = float(len(allowed) / allowed.sum())
-        return {f"coverage@{k}": float(items.mean()) * scale for k, items in zip(self.ks, self.listed, strict=True)}
-
-
-def user_values(
-    model: Model, held_out: HeldOut, ranks: HeldOutRanks, lists: Codes, ks: tuple[int, ...]
-) -> dict[str, UserValues]:
-    """Return each measure of each user."""
-    found: dict[str, UserValues] = {}
-    for name, metric in AT_K.items():
-        found |= {f"{name}@{k}": metric(ranks, k) for k in ks}
-    if ranks.weights is not None:
-        for name, metric in WEIGHTED_AT_K.items():
-            found |= {f"{name}@{k}": metric(ranks, k) for k in ks}
-    found["auc"] = auc(ranks)
-    shares = list_metrics.item_shares(model)
-    own = list_metrics.history_popularity(model, held_out.users, shares)
-    at_ks: dict[str, Sequence[Doubles]] = {"novelty": list_metrics.novelty(lists, ks, shares)}
-    if model.factors.n_factors > 0:
-        at_ks["diversity"] = list_metrics.diversity(
-            lists, ks, np.ascontiguousarray(model.factors.items[:, model.compared_columns])
-        )
-    for name, values in at_ks.items():
-        found |= {f"{name}@{k}": value for k, value in zip(ks, values, strict=True)}
-    for k, value in zip(ks, list_metrics.popularity(lists, ks, shares), strict=True):
-        both = np.isfinite(own) & np.isfinite(value)
-        found[f"popularity_bias@{k}"] = np.where(both, value, np.nan), np.where(both, own, np.nan)
-    return found
-
-
-def _as_ratio(values: UserValues) -> tuple[Doubles, Doubles]:
-    """Return the numerator and denominator of each user; both 0 for users left out."""
-    if isinstance(values, tuple):
-        return np.nan_to_num(values[0]), np.nan_to_num(values[1])
-    counts = np.isfinite(values)
-    return np.where(counts, values, 0.0), counts.astype(np.float64)
 
 
 def _verdict(resample: Resample, model: UserMeasures, baseline: UserMeasures, name: str) -> str:

@@ -71,7 +71,12 @@ def _held_out_ranks(held_out: HeldOut, ranks: Integers, mean_ranks: Doubles, n_c
     order = np.argsort(_row_numbers(held_out.indptr) * (last + 1) + np.where(found, ranks, last))
     weights = None if held_out.weights is None else held_out.weights[order]
     return HeldOutRanks(
-        held_out.indptr, ranks_or_unreachable[order], n_behind[order], n_candidates.astype(np.int64), weights
+        held_out.indptr,
+        ranks_or_unreachable[order],
+        n_behind[order],
+        n_candidates.astype(np.int64),
+        weights,
+        held_out.items[order],
     )
 
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from palate.plotting.page import check_matplotlib, write_page
+from palate.errors import OptionError
+from palate.plotting.page import write_page
+from palate.showing.pictures import check_matplotlib
 
 if TYPE_CHECKING:
     from palate.answers.axes import PrincipalAxes
@@ -61,7 +63,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'palate.plotting' has no attribute {name!r}")
-    check_matplotlib()
+    try:
+        check_matplotlib("palate.plotting")
+    except OptionError as error:  # an import of a name fails with an ImportError
+        raise ImportError(str(error)) from None
     found = globals()[name] = getattr(import_module(f"palate.plotting.{_MODULES[name]}"), name)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -12,24 +13,15 @@ from palate.answers.axes import items_with
 from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.options import check_whole
-from palate.plotting.drawing import (
-    GRAY,
-    Doubles,
-    Picture,
-    bar_chart,
-    height_of,
-    item_names,
-    rating_counts,
-    recipe_name,
-    style_axes,
-    with_fonts,
-)
+from palate.plotting.models import item_names, rating_counts, recipe_name
 from palate.recommender import Recommender
+from palate.showing.pictures.canvas import GRAY, Doubles, finished, height_of, one_axes, style_axes
+from palate.showing.pictures.drawings import bar_chart
 
 # ---- biases
 
 
-def item_biases(rec: Recommender, n: int = 10, *, min_ratings: int = 1) -> Figure:
+def item_biases(rec: Recommender, n: int = 10, *, min_ratings: int = 1, ax: Any = None) -> Figure:
     """Draw the n items with the highest bias and the n with the lowest, with their numbers of ratings.
 
     Parameters:
@@ -37,6 +29,7 @@ def item_biases(rec: Recommender, n: int = 10, *, min_ratings: int = 1) -> Figur
         n (int, default 10): Items at each end, 1 or more. The best item is on top.
         min_ratings (int, default 1): Show only items with at least that many training ratings, 0 or more. Extremes
             among rarely rated items are mostly chance.
+        ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
         matplotlib.figure.Figure: Horizontal bars, blue above the mean and orange below it.
@@ -59,13 +52,13 @@ def item_biases(rec: Recommender, n: int = 10, *, min_ratings: int = 1) -> Figur
     codes = items_with(counts, min_ratings) & np.isfinite(biases)
     order = _best_first(biases, np.flatnonzero(codes))
     shown = order if len(order) <= 2 * n else np.concatenate([order[:n], order[-n:]])
-    picture = Picture(height=height_of(len(shown), 1.1))
     title = _biases_title(n, len(order), min_ratings)
-    ax = style_axes(picture.subplots(), title, f"item bias: {_unit_of_bias(rec)}")
+    ax = one_axes(ax, height=height_of(len(shown), 1.1))
+    style_axes(ax, title, f"item bias: {_unit_of_bias(rec)}")
     bar_chart(ax, item_names(rec, shown), biases[shown], counts[shown])
     if len(shown) < len(order):
         ax.axhline(n - 0.5, color=GRAY, linewidth=0.8, linestyle=":")
-    return with_fonts(picture)
+    return finished(ax)
 
 
 def _unit_of_bias(rec: Recommender) -> str:
@@ -89,7 +82,7 @@ def _biases_title(n: int, n_items: int, min_ratings: int) -> str:
 # ---- neighbors
 
 
-def neighbors(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int = 1) -> Figure:
+def neighbors(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int = 1, ax: Any = None) -> Figure:
     """Draw the n items most similar to one, as `Recommender.similar_items` measures it.
 
     Parameters:
@@ -97,6 +90,7 @@ def neighbors(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int = 
         item (str or int): The label of the item.
         n (int, default 10): Similar items to show, 1 or more. The nearest is on top.
         min_ratings (int, default 1): Show only items with at least that many training ratings, 0 or more.
+        ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
         matplotlib.figure.Figure: Horizontal bars of cosines or item-item weights.
@@ -120,21 +114,20 @@ def neighbors(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int = 
     nearest = np.flatnonzero(enough[codes])[:n]
     title = f"Nearest to {item_names(rec, [code])[0]}"
     if len(nearest) == 0:
-        return _empty(title, "There are no other items to compare with.")
-    picture = Picture(height=height_of(len(nearest), 1.1))
+        return _empty(one_axes(ax, height=3.0), title, "There are no other items to compare with.")
+    ax = one_axes(ax, height=height_of(len(nearest), 1.1))
     measure = found.columns[-2]  # the last column is the rank
     xlabel = "cosine of the factors: 1 points the same way" if rec.n_factors else f"{measure} of the histories"
-    ax = style_axes(picture.subplots(), title, xlabel)
+    style_axes(ax, title, xlabel)
     shown, similarities = codes[nearest], found[measure].to_numpy()[nearest].astype(np.float64)
     bar_chart(ax, item_names(rec, shown), similarities, counts[shown])
     if measure == "cosine":
         ax.set_xlim(right=1)
-    return with_fonts(picture)
+    return finished(ax)
 
 
-def _empty(title: str, message: str) -> Figure:
-    picture = Picture(height=3.0)
-    ax = style_axes(picture.subplots(), title)
+def _empty(ax: Axes, title: str, message: str) -> Figure:
+    style_axes(ax, title)
     ax.set_axis_off()
     ax.text(0.5, 0.5, message, ha="center", transform=ax.transAxes)
-    return with_fonts(picture)
+    return finished(ax)

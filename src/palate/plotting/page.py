@@ -14,6 +14,7 @@ from typing import Any
 from palate.data.whole_files import replacing
 from palate.errors import OptionError
 from palate.evaluation import Comparison
+from palate.showing.pictures import check_matplotlib
 from palate.tuning import Tuning
 
 STYLE = """
@@ -62,21 +63,8 @@ def write_page(found: Comparison | Tuning, path: str | PathLike[str]) -> Path:
 
 def draw(found: Comparison | Tuning) -> Any:
     """The picture of a comparison or a tuning as a matplotlib figure; raise OptionError without matplotlib."""
-    try:
-        check_matplotlib()
-    except ImportError as error:
-        raise OptionError(str(error)) from None
-    from palate.plotting.comparing import compared, tuned
-
-    return compared(found) if isinstance(found, Comparison) else tuned(found)
-
-
-def check_matplotlib() -> None:
-    """Raise an ImportError that says what to install if matplotlib is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ImportError("palate.plotting needs matplotlib: pip install 'palate[plot]'.") from None
+    check_matplotlib()
+    return found.plot()
 
 
 def page_of(found: Comparison | Tuning) -> Page:
@@ -141,7 +129,7 @@ class Page:
         if isinstance(self.picture, str):
             return f'<p class="small">No picture: {escape(self.picture)}</p>'
         buffer = io.BytesIO()
-        self.picture.savefig(buffer, format="png", dpi=150)
+        self.picture.savefig(buffer, format="png")
         data = base64.b64encode(buffer.getvalue()).decode("ascii")
         return f'<img alt="{escape(self.alt)}" src="data:image/png;base64,{data}">'
 

@@ -6,31 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from palate.answers.pictures import plot_cross_tab
 from palate.data.ratings import Ratings, with_positive_weights
 from palate.data.rows import weighted_mean
 from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import codes_in_model
 from palate.options import check_level
-from palate.plotting.drawing import (
-    BLUE,
-    GRAY,
-    MAX_INCHES,
-    ORANGE_TO_BLUE,
-    PLAIN_TEXT,
-    Doubles,
-    Picture,
-    add_grid,
-    height_of,
-    shorten,
-    style_axes,
-    with_fonts,
-)
 from palate.recommender import Recommender
+from palate.showing.pictures.canvas import BLUE, GRAY, Doubles, add_grid, finished, one_axes, style_axes
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -77,7 +63,7 @@ def _share_inside(predicted: tuple[Doubles, ...], test: Ratings) -> float:
     return weighted_mean((low <= test.values) & (test.values <= high), test.weights)
 
 
-def calibration(rec: Recommender, test: Ratings) -> Figure:
+def calibration(rec: Recommender, test: Ratings, *, ax: Any = None) -> Figure:
     """Draw how many test ratings lie within the intervals, against the level of the intervals.
 
     A calibrated model follows the diagonal. The band around it holds 95% of calibrated models, if the test ratings are
@@ -86,6 +72,7 @@ def calibration(rec: Recommender, test: Ratings) -> Figure:
     Parameters:
         rec (Recommender): A model with intervals.
         test (Ratings): Ratings that the model did not learn from.
+        ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
         matplotlib.figure.Figure: The curve over levels from 0.1 to 0.95, beside the diagonal and its band.
@@ -102,9 +89,9 @@ def calibration(rec: Recommender, test: Ratings) -> Figure:
         'share of test ratings inside'
     """
     measured = coverage(rec, test)
-    picture = Picture(width=6.4, height=5.6)
+    ax = one_axes(ax, 6.4, 5.6)
     title = f"Calibration of intervals, {len(test):,} test ratings"
-    ax = style_axes(picture.subplots(), title, "level of the interval", "share of test ratings inside")
+    style_axes(ax, title, "level of the interval", "share of test ratings inside")
     levels = np.linspace(0, 1, 101)
     reach = 1.96 * np.sqrt(levels * (1 - levels) / len(test))
     band: dict[str, Any] = {"color": GRAY, "alpha": 0.25, "linewidth": 0, "label": "95% of calibrated models"}
@@ -114,19 +101,26 @@ def calibration(rec: Recommender, test: Ratings) -> Figure:
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     add_grid(ax)
     ax.legend(frameon=False, fontsize="small")
-    return with_fonts(picture)
+    return finished(ax)
 
 
 # ---- observed ratings beside predicted ones
 
 
-def rating_tab(rec: Recommender, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> Figure:
+def rating_tab(
+    rec: Recommender,
+    users: Iterable[Label] | None = None,
+    items: Iterable[Label] | None = None,
+    *,
+    ax: Any = None,
+) -> Figure:
     """Draw `Recommender.cross_tab`: observed ratings of users x items at the left, all predictions at the right.
 
     Parameters:
         rec (Recommender): The model.
         users (iterable of labels, default None): The rows; None takes the ten most active users.
         items (iterable of labels, default None): The columns; None takes the ten most rated items.
+        ax (list of two matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
         matplotlib.figure.Figure: Two heat maps of one color scale; what was not observed stays white.
@@ -140,36 +134,4 @@ def rating_tab(rec: Recommender, users: Iterable[Label] | None = None, items: It
         >>> [ax.get_title(loc="left") for ax in palate.plotting.rating_tab(rec).axes]
         ['observed ratings', 'predictions']
     """
-    tab = rec.cross_tab(users, items)
-    columns = [shorten(title or "", 26) or shorten(item, 26) for item, title in zip(tab.items, tab.titles, strict=True)]
-    width = min(max(8.0, 2.0 + 0.6 * len(columns)), MAX_INCHES)
-    picture = Picture(width=width, height=height_of(len(tab.users), 2.6))
-    left, right = picture.subplots(1, 2, sharey=True)
-    limits = _color_limits(rec, np.concatenate([tab.known.ravel(), tab.predicted.ravel()]))
-    for ax, title, table in ((left, "observed ratings", tab.known), (right, "predictions", tab.predicted)):
-        _heat_map(style_axes(ax, title), table, columns, limits)
-        _write_numbers(ax, table, "{:g}" if table is tab.known else "{:.1f}")
-    left.set_yticks(range(len(tab.users)), [shorten(user, 20) for user in tab.users], **PLAIN_TEXT)
-    left.set_ylabel(rec.model.user_vocabulary.what)
-    return with_fonts(picture)
-
-
-def _color_limits(rec: Recommender, values: NDArray[np.float32]) -> tuple[float, float]:
-    """The model's rating range, or where it has none the range of the finite values."""
-    limits = rec.model.score_limits
-    if np.isfinite(limits).all():
-        return limits
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-
-
-def _heat_map(ax: Axes, table: NDArray[np.float32], columns: list[str], limits: tuple[float, float]) -> None:
-    ax.imshow(table, cmap=ORANGE_TO_BLUE, vmin=limits[0], vmax=limits[1], aspect="auto")
-    ax.set_xticks(range(len(columns)), columns, rotation=90, fontsize="x-small", **PLAIN_TEXT)
-    ax.tick_params(length=0)
-
-
-def _write_numbers(ax: Axes, table: NDArray[np.float32], form: str) -> None:
-    for (row, column), value in np.ndenumerate(table):
-        if np.isfinite(value):
-            ax.text(column, row, form.format(value), ha="center", va="center", fontsize="x-small", color="black")
+    return plot_cross_tab(rec.cross_tab(users, items), ax=ax)

@@ -7,24 +7,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from palate.answers.axes import PrincipalAxes, principal_axes_of
 from palate.options import check_whole
-from palate.plotting.drawing import (
-    BLUE,
-    GRAY,
-    PLAIN_TEXT,
-    Doubles,
-    Picture,
-    item_names,
-    rating_counts,
-    shorten,
-    style_axes,
-    with_fonts,
-)
-from palate.plotting.labels import label_points
+from palate.plotting.models import item_names, rating_counts
 from palate.recommender import Recommender
+from palate.showing.pictures.canvas import BLUE, GRAY, PLAIN_TEXT, Doubles, finished, one_axes, shorten, style_axes
+from palate.showing.pictures.labels import label_points
 
 # ---- principal axes
 
@@ -62,7 +53,7 @@ def principal_axes(rec: Recommender, n_axes: int = 2, *, min_ratings: int | None
 # ---- the map
 
 
-def factor_map(rec: Recommender, n: int = 50, *, min_ratings: int | None = None) -> Figure:
+def factor_map(rec: Recommender, n: int = 50, *, min_ratings: int | None = None, ax: Any = None) -> Figure:
     """Draw the n most rated items on the first two principal axes of the item factors.
 
     Each axis is labeled with the items at its ends and with the metadata that correlates most with it, where the
@@ -74,9 +65,11 @@ def factor_map(rec: Recommender, n: int = 50, *, min_ratings: int | None = None)
         n (int, default 50): Items to show with a title, 1 or more.
         min_ratings (int, default None): Fit the axes on items with at least that many training ratings; see
             principal_axes.
+        ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
-        matplotlib.figure.Figure: A scatter plot, the n items in blue, the other fitted items in gray.
+        matplotlib.figure.Figure: A scatter plot, the n items in blue, the other fitted items in gray. The title says
+            how many of how many items, the note below it what the axes are and how many names found room.
 
     Raises:
         OptionError: The model has no factors, or no item has min_ratings.
@@ -86,7 +79,7 @@ def factor_map(rec: Recommender, n: int = 50, *, min_ratings: int | None = None)
         >>> import palate, palate.plotting
         >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
         >>> palate.plotting.factor_map(rec, n=20).axes[0].get_title(loc="left")
-        'The 20 most rated items by their factors'
+        'The 20 most rated of 40 items, by their factors'
     """
     check_whole(1, n=n)
     axes = principal_axes(rec, 2, min_ratings=min_ratings)
@@ -95,16 +88,36 @@ def factor_map(rec: Recommender, n: int = 50, *, min_ratings: int | None = None)
     if not has_two:
         points = np.column_stack([points, rec.item_bias])
     shown = _most_rated(rec, points, n)
-    picture = Picture(height=6.4)
-    ax = style_axes(picture.subplots(), f"The {len(shown):,} most rated items by their factors")
+    ax = style_axes(one_axes(ax, 8.0, 6.6), _title(rec, len(shown)), note="\n")
     _scatter(ax, points[axes.fitted], points[shown])
     _label_axis(ax, "x", _axis_label(axes, 0), _ends(rec, axes, 0))
     if has_two:
         _label_axis(ax, "y", _axis_label(axes, 1), _ends(rec, axes, 1))
     else:
         ax.set_ylabel("item bias")
-    label_points(ax, points[shown], item_names(rec, shown, 26), fontsize="x-small")
-    return with_fonts(picture)
+    named = label_points(ax, points[shown], item_names(rec, shown, 26), fontsize="x-small")
+    _note_of(ax).set_text(_note(axes, shown, len(named)))
+    return finished(ax)
+
+
+def _title(rec: Recommender, n: int) -> str:
+    which = f"The {n:,} most rated of {rec.n_items:,} items" if n < rec.n_items else f"All {n:,} items"
+    return f"{which}, by their factors"
+
+
+def _note_of(ax: Axes) -> Text:
+    return next(text for text in ax.texts if text.get_text() == "\n")
+
+
+def _note(axes: PrincipalAxes, shown: NDArray[np.intp], n_named: int) -> str:
+    """What the axes are, and which items are drawn how."""
+    n_axes, n_fitted = axes.coordinates.shape[1], int(axes.fitted.sum())
+    which = "the two main principal axes" if n_axes == 2 else "the principal axis"
+    share = f"{axes.explained.sum():.0%} of the variance of the factors of {n_fitted:,} well-rated items"
+    others = n_fitted - int(axes.fitted[shown].sum())
+    named = "each with its name" if n_named == len(shown) else f"{n_named:,} of them with a name, as there is room"
+    gray = f"; gray: {others:,} others" if others else ""
+    return f"Axes: {which}, {share}.\nBlue: {len(shown):,} items, {named}{gray}."
 
 
 def _most_rated(rec: Recommender, points: Doubles, n: int) -> NDArray[np.intp]:

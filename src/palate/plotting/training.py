@@ -11,8 +11,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from palate.errors import OptionError
-from palate.plotting.drawing import BLUE, ORANGE, Doubles, Picture, add_grid, style_axes, with_fonts
 from palate.recommender import Recommender
+from palate.showing.pictures.canvas import (
+    BLUE,
+    GRAY,
+    ORANGE,
+    Doubles,
+    Picture,
+    add_grid,
+    finished,
+    given_axes,
+    one_axes,
+    style_axes,
+)
 
 HISTORIES = ("epochs", "records", "sweeps")  # the names under which a training may keep its records
 
@@ -20,13 +31,18 @@ HISTORIES = ("epochs", "records", "sweeps")  # the names under which a training 
 # ---- training curves
 
 
-def training_curves(rec_or_records: Any) -> Figure:
+def training_curves(rec_or_records: Any, *, ax: Any = None) -> Figure:
     """Draw the error on training and validation ratings after each epoch or sweep, and mark the best validation error.
+
+    A Bayes model is the average of its draws. Its curves show the error of the average of the draws so far; the
+    training errors of the single draws stay in the background, in gray.
 
     Parameters:
         rec_or_records (Recommender, Learner or sequence of records): What holds the errors. Each record has train_loss
-            or train_rmse, and may have valid_loss or valid_rmse, and epoch or number, as attributes or keys; the
-            callback of a fit receives such records. Of a Learner its recorder is read, of a Recommender what it kept.
+            or train_rmse, and may have valid_loss or valid_rmse, average_rmse, and epoch or number, as attributes or
+            keys; the callback of a fit receives such records. Of a Learner its recorder is read, of a Recommender what
+            it kept.
+        ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
         matplotlib.figure.Figure: One curve for training and one for validation, with a ring at the lowest validation
@@ -46,18 +62,22 @@ def training_curves(rec_or_records: Any) -> Figure:
     records = _records(rec_or_records)
     numbers = _column(records, "epoch", "number", default=list(range(1, len(records) + 1)))
     train, valid = _column(records, "train_loss", "train_rmse"), _column(records, "valid_loss", "valid_rmse")
+    average = _column(records, "average_rmse")
     if not (np.isfinite(train) | np.isfinite(valid)).any():
         raise OptionError("no record has a finite train_loss, train_rmse, valid_loss or valid_rmse.")
-    picture = Picture()
     error = "RMSE" if np.isnan(_column(records, "train_loss", "valid_loss")).all() else "loss"
     unit = "sweep" if _has(records[0], "train_rmse") else "epoch"
-    ax = style_axes(picture.subplots(), f"Training: {error} after each {unit}", unit, error)
-    _curve(ax, numbers, train, BLUE, "training")
+    is_average = bool(np.isfinite(average).any())
+    note = "Of the average of the draws so far, which is the model; gray: of each draw alone." if is_average else ""
+    ax = style_axes(one_axes(ax), f"Training: {error} after each {unit}", unit, error, note)
+    if is_average:
+        _curve(ax, numbers, train, GRAY, "training, single draws", linewidth=1.0, marker="")
+    _curve(ax, numbers, average if is_average else train, BLUE, "training")
     _curve(ax, numbers, valid, ORANGE, "validation")
     _mark_lowest(ax, numbers, valid, f"best validation: {{y:.4g}} at {unit} {{x:g}}")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     _legend_and_grid(ax)
-    return with_fonts(picture)
+    return finished(ax)
 
 
 def _records(given: Any) -> Sequence[Any]:
@@ -105,11 +125,11 @@ def _get(record: Any, name: str) -> Any:
     return record[name] if isinstance(record, Mapping) else getattr(record, name)
 
 
-def _curve(ax: Axes, x: Doubles, y: Doubles, color: str, label: str) -> None:
+def _curve(ax: Axes, x: Doubles, y: Doubles, color: str, label: str, **style: Any) -> None:
     finite = np.isfinite(x) & np.isfinite(y)
     if finite.any():
-        marker = "o" if finite.sum() <= 30 else ""
-        ax.plot(x[finite], y[finite], color=color, label=label, linewidth=1.8, marker=marker, markersize=4)
+        style = {"linewidth": 1.8, "marker": "o" if finite.sum() <= 30 else "", **style}
+        ax.plot(x[finite], y[finite], color=color, label=label, markersize=4, **style)
 
 
 def _mark_lowest(ax: Axes, x: Doubles, y: Doubles, label: str) -> None:
@@ -129,15 +149,28 @@ def _legend_and_grid(ax: Axes) -> None:
 # ---- learning rate
 
 
-def lr_finder(lrs: Sequence[float], losses: Sequence[float], suggestion: float | None = None) -> Figure:
-    """Draw the loss at each learning rate of a search, and the suggested rate.
+def lr_finder(
+    lrs: Any,
+    losses: Sequence[float] | None = None,
+    suggestion: float | None = None,
+    *,
+    smoothed: Sequence[float] | None = None,
+    ax: Any = None,
+) -> Figure:
+    """Draw the loss at each learning rate of a search, the smoothed curve, and what is suggested because of it.
 
-    A loss that diverges leaves the picture at the top.
+    The loss of each batch is faint. The curve is the mean that the suggestion is read from: the suggested rate is a
+    tenth of the rate at which this mean is lowest, and both are marked. A loss that diverges leaves the picture at the
+    top.
 
     Parameters:
-        lrs (sequence of float): Learning rates; those above 0 are drawn.
-        losses (sequence of float): The loss at each rate, as many as lrs.
+        lrs (LrSearch or sequence of float): The result of Learner.lr_find, and then nothing else; or learning rates, of
+            which those above 0 are drawn.
+        losses (sequence of float, default None): The loss at each rate, as many as lrs.
         suggestion (float, default None): A learning rate above 0 to mark.
+        smoothed (sequence of float, default None): The smoothed losses, as many as lrs; None takes the mean that
+            palate.nn suggests by, over a tenth of the search to each side.
+        ax (matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
         matplotlib.figure.Figure: The loss over a logarithmic learning rate axis.
@@ -151,6 +184,8 @@ def lr_finder(lrs: Sequence[float], losses: Sequence[float], suggestion: float |
         >>> figure.axes[0].get_xscale()
         'log'
     """
+    if losses is None:
+        lrs, losses, suggestion = _of_search(lrs)
     rates, heights = np.array(lrs, np.float64), np.array(losses, np.float64)
     if rates.ndim != 1 or rates.shape != heights.shape:
         raise OptionError(f"lrs and losses must be two lists of one length, got shapes {rates.shape}, {heights.shape}.")
@@ -159,16 +194,57 @@ def lr_finder(lrs: Sequence[float], losses: Sequence[float], suggestion: float |
         raise OptionError("there is no finite loss at a learning rate above 0 to show.")
     if suggestion is not None and not 0 < suggestion < np.inf:
         raise OptionError(f"suggestion must be a learning rate above 0, got {suggestion!r}.")
-    picture = Picture()
-    ax = style_axes(picture.subplots(), "Learning rate search: loss at each rate", "learning rate", "loss")
+    means = running_means(heights[shown]) if smoothed is None else _smoothed(smoothed, rates)[shown]
+    ax = style_axes(one_axes(ax), "Learning rate search: loss at each rate", "learning rate", "loss")
     ax.set_xscale("log")
-    ax.plot(rates[shown], heights[shown], color=BLUE, linewidth=1.8, marker="o" if shown.sum() == 1 else "")
+    marker = "o" if shown.sum() == 1 else ""
+    ax.plot(rates[shown], heights[shown], color=GRAY, linewidth=0.9, alpha=0.7, marker=marker, label="each batch")
+    if shown.sum() > 1:
+        ax.plot(rates[shown], means, color=BLUE, linewidth=1.8, label="smoothed")
     ax.set_ylim(*_limits_before_divergence(heights[shown]))
     add_grid(ax)
     if suggestion is not None:
-        ax.axvline(suggestion, color=ORANGE, linewidth=1.6, linestyle="--", label=f"suggested: {suggestion:.2g}")
-        ax.legend(frameon=False, fontsize="small")
-    return with_fonts(picture)
+        _mark_suggestion(ax, rates[shown], means, suggestion)
+    ax.legend(frameon=False, fontsize="small")
+    return finished(ax)
+
+
+def _of_search(search: Any) -> tuple[Sequence[float], Sequence[float], float | None]:
+    """Rates, losses and suggestion of the result of a search."""
+    try:
+        suggestion = float(search.suggestion)
+        return search.lrs, search.losses, suggestion if np.isfinite(suggestion) else None
+    except AttributeError:
+        raise OptionError("lr_finder takes the result of Learner.lr_find, or learning rates and losses.") from None
+
+
+def running_means(losses: Doubles) -> Doubles:
+    """The mean of each loss and of those within a tenth of the search to each side, (n,)."""
+    half_width = len(losses) // 10
+    totals = np.append(0.0, np.cumsum(losses))
+    first = np.maximum(np.arange(len(losses)) - half_width, 0)
+    last = np.minimum(np.arange(len(losses)) + half_width + 1, len(losses))
+    means: Doubles = (totals[last] - totals[first]) / (last - first)
+    return means
+
+
+def _smoothed(smoothed: Sequence[float], rates: Doubles) -> Doubles:
+    means = np.array(smoothed, np.float64)
+    if means.shape != rates.shape:
+        raise OptionError(f"smoothed must be as many as lrs, {len(rates)}, got shape {means.shape}.")
+    return means
+
+
+def _mark_suggestion(ax: Axes, rates: Doubles, means: Doubles, suggestion: float) -> None:
+    """Mark the suggested rate; and the lowest mean, where the suggestion is a tenth of its rate."""
+    lowest = int(np.nanargmin(means))
+    if np.isclose(rates[lowest] / 10, suggestion, rtol=0.05):
+        ring: dict[str, Any] = {"s": 90, "facecolors": "none", "edgecolors": BLUE, "linewidths": 1.6, "zorder": 3}
+        ax.scatter(rates[lowest], means[lowest], label=f"lowest: {rates[lowest]:.2g}", **ring)
+        label = f"suggested, a tenth of it: {suggestion:.2g}"
+    else:
+        label = f"suggested: {suggestion:.2g}"
+    ax.axvline(suggestion, color=ORANGE, linewidth=1.6, linestyle="--", label=label)
 
 
 def _limits_before_divergence(losses: Doubles) -> tuple[float, float]:
@@ -183,12 +259,13 @@ def _limits_before_divergence(losses: Doubles) -> tuple[float, float]:
 # ---- weight decay
 
 
-def weight_decay_sweep(results: Sequence[Sequence[float]]) -> Figure:
+def weight_decay_sweep(results: Sequence[Sequence[float]], *, ax: Any = None) -> Figure:
     """Draw errors by weight decay at the left, and the norm of the weights at the right.
 
     Parameters:
         results (sequence of rows): Rows of (weight_decay, training error, validation error, norm of the weights), in
             any order; weight_decay is 0 or more. A weight decay of 0 stands one step before the smallest other.
+        ax (list of two matplotlib Axes, default None): Where to draw; None makes a figure of its own.
 
     Returns:
         matplotlib.figure.Figure: Two panels over a logarithmic weight decay axis; a ring marks the best validation
@@ -205,8 +282,7 @@ def weight_decay_sweep(results: Sequence[Sequence[float]]) -> Figure:
         ['weight decay', 'weight decay']
     """
     rows = _rows_of_four(results)
-    picture = Picture()
-    left, right = picture.subplots(1, 2)
+    left, right = Picture().subplots(1, 2) if ax is None else given_axes(ax, 2)
     places = _places_of(rows[:, 0])
     style_axes(left, "Error by weight decay", "weight decay", "error")
     _curve(left, places, rows[:, 1], BLUE, "training")
@@ -215,11 +291,11 @@ def weight_decay_sweep(results: Sequence[Sequence[float]]) -> Figure:
     style_axes(right, "Size of the weights", "weight decay", "norm of the weights")
     _curve(right, places, rows[:, 3], BLUE, "norm")
     right.set_ylim(bottom=0)
-    for ax in (left, right):
-        _decay_ticks(ax, places, rows[:, 0])
+    for one in (left, right):
+        _decay_ticks(one, places, rows[:, 0])
     _legend_and_grid(left)
     add_grid(right)
-    return with_fonts(picture)
+    return finished(left, right)
 
 
 def _rows_of_four(results: Sequence[Sequence[float]]) -> Doubles:

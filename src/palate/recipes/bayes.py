@@ -231,7 +231,8 @@ class Bayes(Recipe):
                 chain.draw_sweep(number)
                 if number > BURN_IN:
                     average.add()
-                if monitor.after_sweep(self.n_sweeps, chain.train_rmse, average.valid_rmse()):
+                errors = average.valid_rmse(), average.train_rmse()
+                if monitor.after_sweep(self.n_sweeps, chain.train_rmse, *errors):
                     break
                 if self.n_sweeps is None and average.is_settled():
                     break

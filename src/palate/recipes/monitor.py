@@ -35,6 +35,8 @@ class Sweep(Fielded):
         train_rmse (float): The training error: the RMSE of the ratings on their scale for SGD, ALS and Bayes; the root
             of the mean of (1 - score)^2 over choices for ImplicitALS; the mean loss for BPR.
         valid_rmse (float or None): RMSE of the validation ratings; None without them, or if not measured yet.
+        average_rmse (float or None, default None): Of Bayes, whose model is the average of its draws: the RMSE of the
+            average of the draws so far, on up to 4,096 of the training ratings. train_rmse is that of the last draw.
 
     Example:
         >>> import palate
@@ -49,6 +51,7 @@ class Sweep(Fielded):
     seconds: float
     train_rmse: float
     valid_rmse: float | None
+    average_rmse: float | None = None
 
 
 Callback = Callable[[Sweep], bool | None]
@@ -116,18 +119,18 @@ class Monitor:
 
     @property
     def record(self) -> NDArray[np.float64]:
-        """The sweeps as numbers, (n_sweeps, 4): total, seconds and the errors, nan for None.
+        """The sweeps as numbers, (n_sweeps, 5): total, seconds and the errors, nan for None.
 
         Setting it also sets the clock back by the seconds they took.
         """
-        rows = [(one.total, one.seconds, one.train_rmse, one.valid_rmse) for one in self.sweeps]
-        return np.array(rows, np.float64).reshape(-1, 4)
+        rows = [(one.total, one.seconds, one.train_rmse, one.valid_rmse, one.average_rmse) for one in self.sweeps]
+        return np.array(rows, np.float64).reshape(-1, 5)
 
     @record.setter
     def record(self, sweeps: NDArray[np.float64]) -> None:
-        for number, (total, seconds, train, valid) in enumerate(sweeps.tolist(), 1):
-            whole, error = (None if np.isnan(total) else int(total)), (None if np.isnan(valid) else valid)
-            self.sweeps.append(Sweep(number, whole, seconds, train, error))
+        for number, (total, seconds, train, *others) in enumerate(sweeps.tolist(), 1):
+            whole, errors = (None if np.isnan(total) else int(total)), [None if np.isnan(e) else e for e in others]
+            self.sweeps.append(Sweep(number, whole, seconds, train, *errors))
         self._start -= self.sweeps[-1].seconds if self.sweeps else 0.0
 
     def begin(self, *, resume: bool) -> None:
@@ -190,9 +193,15 @@ class Monitor:
         """Return the monitor of a fit within this fit: it shows no line of its own, and its notes stand in this one."""
         return _PartMonitor(label, None, self.limits, False, None, self.unit, whole=self)
 
-    def after_sweep(self, total: int | None, train_rmse: float, valid_rmse: float | None = None) -> bool:
+    def after_sweep(
+        self,
+        total: int | None,
+        train_rmse: float,
+        valid_rmse: float | None = None,
+        average_rmse: float | None = None,
+    ) -> bool:
         """Record a sweep and show it. True if the callback asks to end the fit here."""
-        sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse)
+        sweep = Sweep(len(self.sweeps) + 1, total, self.seconds, train_rmse, valid_rmse, average_rmse)
         self.sweeps.append(sweep)
         self._line.update(sweep.number, total, train_rmse, valid_rmse)
         if self.callback is None:
@@ -228,6 +237,7 @@ class Monitor:
             "valid_rmse": None if kept is None else kept.valid_rmse,
             f"{self.unit}s": [
                 {"number": sweep.number, "train_rmse": sweep.train_rmse, "valid_rmse": sweep.valid_rmse}
+                | ({} if sweep.average_rmse is None else {"average_rmse": sweep.average_rmse})
                 for sweep in self.sweeps
             ],
         }

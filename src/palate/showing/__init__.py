@@ -1,1 +1,1 @@
-"""How things look: numbers and names cut short, as text and as HTML, and lines that change while something runs."""
+"""How things look: as text, as HTML, as live lines, as pictures."""

@@ -17,10 +17,13 @@ from palate.evaluation.rankings import MAX_K
 from palate.recipes.base import Recipe
 from palate.recommender import Recommender
 from palate.showing import html
+from palate.showing.pictures import check_matplotlib
 from palate.showing.texts import Fielded, Printed, with_short_numbers
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from palate.showing.pictures.canvas import Figure
 
 ERRORS = ("rmse", "mae")
 TAKEN_NOTE = "* not given: chosen from the training ratings"
@@ -74,7 +77,7 @@ class Trial(Fielded):
 class Tuning(Printed):
     """The result of tune(): the best options of a recipe, and all trials. print(tuning) prints a table.
 
-    palate.plotting.tuned draws the trials; palate.plotting.write_page writes them as an HTML page.
+    tuning.plot() draws the trials; palate.plotting.write_page writes them as an HTML page.
 
     Attributes:
         recipe (Recipe): The recipe as given.
@@ -166,6 +169,24 @@ class Tuning(Printed):
             Recommender: The trained model.
         """
         return self.best.fit(ratings, **options)
+
+    def plot(self, *, ax: Any = None) -> Figure:
+        """Draw the measure of each trial: in order of the trials, then by each tuned option.
+
+        Parameters:
+            ax (list of matplotlib Axes, default None): Where to draw, one for each panel; None makes a figure of its
+                own.
+
+        Returns:
+            matplotlib.figure.Figure: The best trial is orange, trials that were stopped early are gray.
+
+        Raises:
+            OptionError: matplotlib is not installed, or ax does not fit.
+        """
+        check_matplotlib("Tuning.plot")
+        from palate.tuning.pictures import plot_tuning
+
+        return plot_tuning(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tuning as plain values, ready for JSON.

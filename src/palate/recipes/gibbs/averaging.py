@@ -26,13 +26,15 @@ from palate.recipes.gibbs.own_levels import give_own_levels, own_levels
 from palate.recipes.gibbs.sides import Side
 from palate.recipes.gibbs.steps import with_steps
 from palate.recipes.gibbs.thinning import Draw, Thinned
-from palate.recipes.monitor import Monitor
+from palate.recipes.monitor import Monitor, rmse
+
+N_MEASURED = 4096  # training ratings on which the mean prediction is measured after each sweep
 
 
 class Average:
     """The mean over the draws of a chain so far, and the draws that a model keeps."""
 
-    STATE: ClassVar = ("_distiller", "_samples", "_valid_sum", "_probe")
+    STATE: ClassVar = ("_distiller", "_samples", "_valid_sum", "_train_sum", "_probe")
 
     def __init__(
         self, chain: Chain, ratings: Ratings, monitor: Monitor, rank: int, n_samples: int, n_draws: int = 0
@@ -43,6 +45,8 @@ class Average:
         self._distiller = Distiller(rank, chain.n_threads)
         self._samples = Thinned(n_samples, n_draws, Scratch.of(ratings))
         self._valid_sum: Doubles | None = None if monitor.valid is None else np.zeros(len(monitor.valid))
+        self._some = some_of(ratings, chain.seed, with_times=chain.targets.time_effects is not None)
+        self._train_sum = np.zeros(len(self._some))
         self._probe = Probe(ratings, chain.seed)
 
     def add(self) -> None:
@@ -51,6 +55,7 @@ class Average:
         self._probe.add(chain.predict(self._probe.user_codes, self._probe.item_codes), chain.train_rmse)
         if self._monitor.valid is not None and self._valid_sum is not None:
             self._valid_sum += np.clip(self._predicted(self._monitor.valid), *self._limits)
+        self._train_sum = self._train_sum + np.clip(self._predicted(self._some), *self._limits)
         if chain.targets.time_effects is not None:
             chain.targets.time_effects.keep(chain.users.vectors)
         if chain.noise is not None:
@@ -65,6 +70,12 @@ class Average:
         if self._valid_sum is None or self._distiller.count == 0:
             return None
         return self._monitor.valid_rmse(self._valid_sum / self._distiller.count)
+
+    def train_rmse(self) -> float | None:
+        """RMSE of the mean prediction so far on some training ratings; None without draws."""
+        if self._distiller.count == 0:
+            return None
+        return rmse(self._train_sum / self._distiller.count, self._some.values, self._some.weights)
 
     def _predicted(self, ratings: Ratings) -> Doubles:
         """The predictions of the current draw for ratings at their times, (n,)."""
@@ -139,6 +150,24 @@ def _set_unrated(
         samples.vectors[s, codes] = samples.cold_start.draws(s, attributes, len(codes), seed=0)
         total = total + projection.part(s, samples.cold_start.means(s, attributes, len(codes)))
     vectors[codes] = total + projection.offset + step
+
+
+def some_of(ratings: Ratings, seed: int, *, with_times: bool) -> Ratings:
+    """Return up to N_MEASURED of the ratings, drawn at random: the same ones in whatever order users come."""
+    n = len(ratings)
+    rng = np.random.Generator(np.random.Philox([seed, 2]))
+    at = np.arange(n) if n <= N_MEASURED else np.sort(rng.integers(0, n, N_MEASURED))
+    if with_times:
+        return ratings[np.lexsort((ratings.item_codes, ratings.user_codes))[at]]
+    rows = ratings.by_user()
+    return Ratings(
+        (np.searchsorted(rows.indptr, at, side="right") - 1).astype(np.int32),
+        rows.indices[at],
+        rows.values[at],
+        weights=None if rows.weights is None else rows.weights[at],
+        user_vocabulary=ratings.user_vocabulary,
+        item_vocabulary=ratings.item_vocabulary,
+    )
 
 
 class Probe:

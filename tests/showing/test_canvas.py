@@ -8,7 +8,7 @@ from helpers.pictures import pixels, random_factors, with_factors
 
 pytest.importorskip("matplotlib")
 from palate import plotting
-from palate.plotting import drawing
+from palate.showing.pictures import canvas as drawing
 
 
 @given(st.text(max_size=80), st.integers(8, 60))

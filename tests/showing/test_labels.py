@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from helpers.pictures import boxes_meet
 
 pytest.importorskip("matplotlib")
-from palate.plotting import drawing, labels
+from palate.showing.pictures import canvas as drawing
+from palate.showing.pictures import labels
 
 points_in_a_square = st.lists(st.tuples(st.floats(0, 400), st.floats(0, 400)), min_size=1, max_size=30)
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from palate.plotting.drawing import GRAY, PLAIN_TEXT, Doubles, Mask, Picture, choose_fonts
+from palate.showing.pictures.canvas import GRAY, PLAIN_TEXT, Doubles, Mask, choose_fonts, figure_of
 
 GAP = 4.0  # pixels between a point and its label
 PADDING = np.array([6.0, 0.0])  # pixels added to the width and height of a label, to keep it apart from others
@@ -32,8 +32,7 @@ def label_points(
     points, avoid: (n, 2) in data coordinates; labels hide as few of both as they can. gaps: distances in pixels to try,
     the nearest first. A line joins a label to its point where it does not stand right beside it.
     """
-    figure = ax.figure
-    assert isinstance(figure, Picture)
+    figure = figure_of(ax)
     texts = [ax.text(0, 0, name, ha="left", va="bottom", **PLAIN_TEXT, **style) for name in names]
     for text in texts:
         text.set_in_layout(False)
