@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 WIDTHS = {"epoch": 5, "train loss": 10, "valid loss": 10, "RMSE": 8, "time": 7}
+METRIC_WIDTH = 8  # of other columns, or as wide as their names
 SECONDS_BETWEEN = 0.1  # redrawing the bar more often would only slow the training
 
 
@@ -27,7 +28,8 @@ class ProgressTable(Callback):
         """Print the head of the table and start an empty bar."""
         self._bar = _started_bar()
         self._task = self._bar.add_task("", total=learner.n_batches, loss="")
-        self._print_row(*WIDTHS)
+        self._widths = [WIDTHS.get(name, max(METRIC_WIDTH, len(name))) for name in ("epoch", *learner.columns, "time")]
+        self._print_row("epoch", *learner.columns, "time")
 
     def after_batch(self, learner: Training) -> None:
         """Move the bar, at most ten times a second."""
@@ -41,7 +43,8 @@ class ProgressTable(Callback):
     def after_epoch(self, learner: Training) -> None:
         """Print the line of the epoch."""
         epoch = learner.recorder.epochs[-1]
-        numbers = [epoch.train_loss, epoch.valid_loss, epoch.rmse]
+        known = {"train loss": epoch.train_loss, "valid loss": epoch.valid_loss, "RMSE": epoch.rmse, **epoch.metrics}
+        numbers = [known.get(name) for name in learner.columns]
         texts = ["" if number is None else f"{number:.4f}" for number in numbers]
         self._print_row(str(epoch.number), *texts, f"{epoch.seconds:.2f} s")
 
@@ -52,7 +55,7 @@ class ProgressTable(Callback):
             self._bar = None
 
     def _print_row(self, *cells: str) -> None:
-        line = "  ".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS.values(), strict=True))
+        line = "  ".join(cell.rjust(width) for cell, width in zip(cells, self._widths, strict=True))
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
 
