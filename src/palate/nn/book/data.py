@@ -319,11 +319,8 @@ class CollabDataLoaders(RatingLoaders):
 
 def test_batches(dls: Any, test_items: Any, with_labels: bool) -> Batches:
     """test_dl of anything that has classes, rating_name and vocab."""
-    frame = _frame_of(test_items, dls.rating_name)
     needed = [*dls.classes, *([dls.rating_name] if with_labels else [])]
-    lacking = [name for name in needed if name not in frame.columns]
-    if lacking:
-        raise DataError(f"there is no column {lacking[0]!r}; there are {', '.join(map(repr, frame.columns))}.")
+    frame = _frame_of(test_items, needed, dls.rating_name)
     codes = [classes.codes(frame[name].to_list()) for name, classes in dls.classes.items()]
     x = torch.tensor(codes, dtype=torch.int64).T.contiguous()
     return Batches(x, *([_targets(dls, frame[dls.rating_name])] if with_labels else []), batch_size=VALID_BATCH_SIZE)
@@ -353,24 +350,35 @@ def _targets(dls: Any, column: pl.Series) -> Tensor:
     return torch.tensor([codes[value] for value in values.to_list()], dtype=torch.int64)[:, None]
 
 
-def _frame_of(source: Any, rating_name: str) -> pl.DataFrame:
-    """A frame, a row of one, a dict of columns or of one row, or a text file as a polars frame."""
+def _frame_of(source: Any, needed: Sequence[str], rating_name: str) -> pl.DataFrame:
+    """Some columns of a frame, of a row of one, of a dict of columns or of one row, or of a text file."""
     import polars as pl
 
     if type(source).__module__.split(".")[0] == "pandas" and not hasattr(source, "columns"):
         source = source.to_dict()  # a Series: one row
-    if isinstance(source, dict) and not any(isinstance(value, list | tuple | np.ndarray) for value in source.values()):
-        source = {name: [value] for name, value in source.items()}
+    if isinstance(source, dict) and all(isinstance(v, str) or not isinstance(v, Iterable) for v in source.values()):
+        source = {name: [value] for name, value in source.items() if name in needed}
     if isinstance(source, list) and source and all(isinstance(row, dict) for row in source):
-        source = {name: [row.get(name) for row in source] for name in source[0]}
+        source = {name: [row.get(name) for row in source] for name in needed if name in source[0]}
     table = table_of(source)
+    names = _names_in_file(source) if table is None else table.names
+    lacking = [name for name in needed if name not in names]
+    if lacking:
+        raise DataError(f"there is no column {lacking[0]!r}; there are {', '.join(map(repr, names)) or 'none'}.")
     if table is None:
-        try:
-            return pl.read_csv(source, infer_schema=False)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"cannot read {source} as a CSV file: {error}") from error
-    columns = {name: table.column if name == rating_name else table.label for name in table.names}
-    return pl.DataFrame({name: column(at) for at, (name, column) in enumerate(columns.items())})
+        return pl.read_csv(source, infer_schema=False, columns=list(needed))
+    columns = {name: table.column if name == rating_name else table.label for name in needed}
+    return pl.DataFrame({name: column(names.index(name)) for name, column in columns.items()})
+
+
+def _names_in_file(source: Any) -> list[str]:
+    """The column names of a CSV file; raise DataError if it is none."""
+    import polars as pl
+
+    try:
+        return pl.read_csv(source, infer_schema=False, n_rows=1).columns
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"cannot read {source} as a CSV file: {error}") from error
 
 
 def _column_names(source: Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
 from palate.nn.book.losses import MSELossFlat
 from palate.nn.loaders import Batches
 from palate.nn.models import evaluating
@@ -84,6 +84,8 @@ class Predicts:
         device = next(self.model.parameters()).device
         with self._computing_for_predictions(), evaluating(self.model):
             scores = [self.model(x.to(device)).cpu() for x, *_ in batches]
+        if not scores:
+            raise DataError("there are no rows to predict.")
         joined = torch.cat(scores)
         return joined.reshape(len(joined), -1)
 
