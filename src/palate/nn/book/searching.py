@@ -121,5 +121,5 @@ def suggestions(search: LrSearch, functions: Sequence[Suggest], num_it: int) -> 
         search.suggestion if function is valley else function(search.lrs, search.smoothed, num_it)
         for function in functions
     ]
-    made: Any = namedtuple("SuggestedLRs", names, rename=True)
+    made: Any = namedtuple("SuggestedLRs", names, rename=True)  # type: ignore[misc]
     return made(*rates)
