@@ -7,6 +7,7 @@ import inspect
 import re
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cached_property
+from importlib import import_module
 
 import pytest
 
@@ -30,7 +31,7 @@ ANSWERS = [
         "Trial",
         "Tuning",
     ),
-    *("Epoch", "LrSearch", "PrincipalAxes", "RatingLoaders", "Recorder"),
+    *("CollabDataLoaders", "Epoch", "LrSearch", "PrincipalAxes", "RatingLoaders", "Recorder"),
     *("DataSet", "SyntheticFactors"),
 ]
 
@@ -58,15 +59,16 @@ def public_things():
 
 def extra_things():
     """The public names that need an extra to be installed."""
-    for module, needs in (("nn", "torch"), ("plotting", "matplotlib")):
+    for module, needs in (("nn", "torch"), ("nn.book", "torch"), ("plotting", "matplotlib")):
         try:
             __import__(needs)
         except ImportError:
             continue
-        found = getattr(palate, module)
+        found = import_module(f"palate.{module}")
         for name in found.__all__:
             thing = getattr(found, name)
-            if inspect.isclass(thing) or inspect.isfunction(thing):
+            is_ours = getattr(thing, "__module__", "").startswith("palate")
+            if is_ours and (inspect.isclass(thing) or inspect.isfunction(thing)):
                 yield f"palate.{module}.{name}", thing
 
 

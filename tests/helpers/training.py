@@ -86,4 +86,4 @@ def interrupt(learner):
 def with_losses(monkeypatch, losses):
     """Validation that says what we want it to."""
     told = iter(losses)
-    monkeypatch.setattr(Learner, "validate", lambda _: (next(told), 1.0))
+    monkeypatch.setattr(Learner, "_measured", lambda *_: (next(told), 1.0, {}))

@@ -149,8 +149,8 @@ def test_the_loaders_of_the_chapter(ratings, dls):
     assert dls.valid.n == 19_938
     known = {(row.user, row.title, row.rating) for row in ratings.itertuples()}
     shown = dls.show_batch(20)
-    assert shown.columns == ["user", "title", "rating"]
-    assert set(shown.iter_rows()) <= known
+    assert list(shown.columns) == ["user", "title", "rating"]
+    assert set(shown.itertuples(index=False, name=None)) <= known
     decoded = [(dls.classes["user"][u], dls.classes["title"][i], r) for (u, i), (r,) in zip(x, y, strict=True)]
     assert {(user, title, r.item()) for user, title, r in decoded} <= known
     assert get_emb_sz(dls) == [(944, 74), (1665, 102)]
@@ -203,8 +203,8 @@ def test_collab_learner_and_what_it_learned(ratings, dls):
     assert fac0.var() > fac2.var()
 
     shown = learn.show_results()
-    assert shown.columns == ["user", "title", "rating", "rating_pred"]
-    assert shown["rating_pred"].is_between(0, 5.5).all()
+    assert list(shown.columns) == ["user", "title", "rating", "rating_pred"]
+    assert shown["rating_pred"].between(0, 5.5).all()
 
 
 @pytest.mark.data
@@ -483,7 +483,9 @@ def test_a_star_import_brings_the_names_and_leaves_torch_alone():
 
 def test_every_name_is_documented():
     ours = [getattr(book, name) for name in book.__all__]
-    undocumented = [o for o in ours if getattr(o, "__module__", "") == book.__name__ and not (o.__doc__ or "").strip()]
+    undocumented = [
+        o for o in ours if str(getattr(o, "__module__", "")).startswith(book.__name__) and not (o.__doc__ or "").strip()
+    ]
     assert undocumented == []
 
 

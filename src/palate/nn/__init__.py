@@ -1,7 +1,8 @@
 """Latent factors from scratch in PyTorch, to read and to learn from.
 
 Read the files in this order: embedding, models, losses, loaders (with columns), schedules and optimizers, learner (the
-training loop, with callbacks, progress, device and checkpoints), conversion (to a Recommender and back).
+training loop, with callbacks, metrics, progress, device and checkpoints), conversion (to a Recommender and back). The
+folder book has the names of chapter 8 of the fast.ai book.
 
 >>> import palate
 >>> from palate.nn import DotProductBias, Learner, RatingLoaders

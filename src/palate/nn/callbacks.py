@@ -30,8 +30,9 @@ class Epoch(Fielded):
         train_loss (float): The mean training loss of its batches.
         valid_loss (float or None): The loss on the validation ratings; None without a validation set.
         rmse (float or None): The RMSE of validation predictions clipped to the rating range; None without a validation
-            set.
+            set, and where the model predicts something else than one rating a row.
         seconds (float): How long the epoch took, validation included.
+        metrics (dict of str to float): The learner's metrics on the validation ratings, by name; empty without them.
 
     Example:
         >>> from palate.nn import Epoch
@@ -44,6 +45,7 @@ class Epoch(Fielded):
     valid_loss: float | None
     rmse: float | None
     seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         return html.page("", epochs_table([self]))
@@ -108,6 +110,11 @@ class Training(Protocol):
     last_loss: Tensor  # of the last batch, without gradient
 
     @property
+    def columns(self) -> list[str]:
+        """The names of what is measured after each epoch."""
+        ...
+
+    @property
     def n_epochs(self) -> int:
         """Epochs of the present fit."""
         ...
@@ -131,7 +138,7 @@ class Training(Protocol):
         """Make the rest of this fit impossible to resume."""
         ...
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def _write_checkpoint(self, path: str | PathLike[str]) -> None:
         """Write a checkpoint."""
         ...
 
@@ -362,7 +369,7 @@ class SaveCheckpoint(Callback):
             learner (Learner): The learner that trains.
         """
         if self.batches and learner.batch % self.batches == 0 and learner.batch < learner.n_batches:
-            learner.save(self.path)
+            learner._write_checkpoint(self.path)
 
     def after_epoch(self, learner: Training) -> None:
         """Write a checkpoint after an epoch.
@@ -370,7 +377,7 @@ class SaveCheckpoint(Callback):
         Parameters:
             learner (Learner): The learner that trains.
         """
-        learner.save(self.path)
+        learner._write_checkpoint(self.path)
 
 
 # ---- helpers

@@ -63,10 +63,10 @@ def write(
     run: dict[str, Any],
 ) -> None:
     """Write the state of a training to one safetensors file. run: facts that must be the same when it continues."""
-    tensors = _prefixed("model", model.state_dict()) | _prefixed("random", states)
+    tensors = prefixed("model", model.state_dict()) | prefixed("random", states)
     for number, callback in enumerate(callbacks):
-        tensors |= _prefixed(f"callback.{number}", callback.tensors())
-    optimizer_tensors, optimizer_rest = _pack_optimizer(optimizer)
+        tensors |= prefixed(f"callback.{number}", callback.tensors())
+    optimizer_tensors, optimizer_rest = pack_optimizer(optimizer)
     arrays = arrays_of(tensors | optimizer_tensors)
     header = {"kind": KIND, "run": run, "position": asdict(position), "optimizer": optimizer_rest}
     container.write(path, arrays | _pack_records(recorder), header)
@@ -181,18 +181,18 @@ def arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:
     return {name: tensor.numpy() for name, tensor in (moved | short).items()}
 
 
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
     """The same tensors with "prefix." before their names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
-def _pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[Tensors, dict[str, Any]]:
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[Tensors, dict[str, Any]]:
     """The tensors of an optimizer's state, and its other values."""
     whole = optimizer.state_dict()
     tensors: Tensors = {}
     plain: dict[str, dict[str, Any]] = {}
     for at, entries in whole["state"].items():
-        tensors |= _prefixed(f"optimizer.{at}", {k: value for k, value in entries.items() if isinstance(value, Tensor)})
+        tensors |= prefixed(f"optimizer.{at}", {k: value for k, value in entries.items() if isinstance(value, Tensor)})
         plain[str(at)] = {k: value for k, value in entries.items() if not isinstance(value, Tensor)}
     return tensors, {"state": plain, "groups": whole["param_groups"]}
 
@@ -203,20 +203,41 @@ def _unpack_group(group: dict[str, Any]) -> dict[str, Any]:
 
 
 COLUMNS = ("losses", "lrs", "gradient_norms", "weight_norms")
+EPOCH_COLUMNS = ("number", "train_loss", "valid_loss", "rmse", "seconds")
+METRIC, NO_METRIC = "records.metric.", "records.no_metric."
 
 
 def _pack_records(recorder: Recorder) -> Arrays:
     """The records as arrays; JSON has no nan, and the header no room for long lists."""
     arrays = {f"records.{name}": np.array(getattr(recorder, name), np.float64) for name in COLUMNS}
-    rows = [list(asdict(epoch).values()) for epoch in recorder.epochs]
-    missing = np.array([[value is None for value in row] for row in rows], np.bool_)
+    rows = [[getattr(epoch, name) for name in EPOCH_COLUMNS] for epoch in recorder.epochs]
+    arrays |= _pack_table("records.epochs", "records.missing", rows)
+    for name in dict.fromkeys(name for epoch in recorder.epochs for name in epoch.metrics):
+        column = [[epoch.metrics.get(name)] for epoch in recorder.epochs]
+        arrays |= _pack_table(f"{METRIC}{name}", f"{NO_METRIC}{name}", column)
+    return arrays
+
+
+def _pack_table(name: str, missing: str, rows: Sequence[Sequence[float | None]]) -> Arrays:
+    """Numbers as an array, and as another one which of them are None."""
     values = np.array([[math.nan if value is None else value for value in row] for row in rows], np.float64)
-    return arrays | {"records.epochs": values, "records.missing": missing}
+    return {name: values, missing: np.array([[value is None for value in row] for row in rows], np.bool_)}
+
+
+def _unpack_table(arrays: Mapping[str, NDArray[Any]], name: str, missing: str) -> list[list[Any]]:
+    """The inverse of _pack_table."""
+    pairs = zip(arrays[name].tolist(), arrays[missing].tolist(), strict=True)
+    return [[None if is_missing else v for v, is_missing in zip(*pair, strict=True)] for pair in pairs]
 
 
 def _unpack_records(arrays: Mapping[str, NDArray[Any]]) -> Recorder:
     """The inverse of _pack_records."""
-    pairs = zip(arrays["records.epochs"].tolist(), arrays["records.missing"].tolist(), strict=True)
-    rows: list[list[Any]] = [[None if is_missing else v for v, is_missing in zip(*pair, strict=True)] for pair in pairs]
-    epochs = [Epoch(int(number), *rest) for number, *rest in rows]
+    rows = _unpack_table(arrays, "records.epochs", "records.missing")
+    names = [name.removeprefix(METRIC) for name in arrays if name.startswith(METRIC)]
+    metrics: list[dict[str, float]] = [{} for _ in rows]
+    for name in names:
+        column = _unpack_table(arrays, f"{METRIC}{name}", f"{NO_METRIC}{name}")
+        for here, (value,) in zip(metrics, column, strict=True):
+            here |= {} if value is None else {name: value}
+    epochs = [Epoch(int(number), *rest, here) for (number, *rest), here in zip(rows, metrics, strict=True)]
     return Recorder(epochs, **{name: arrays[f"records.{name}"].tolist() for name in COLUMNS})

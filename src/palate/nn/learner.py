@@ -21,6 +21,7 @@ from palate.nn import device as devices
 from palate.nn.callbacks import Callback, Epoch, Recorder, in_order, with_tensors
 from palate.nn.checkpoints import Plan, Position
 from palate.nn.losses import checked_loss, mse
+from palate.nn.metrics import Metric, measured, named_metrics
 from palate.nn.models import evaluating
 from palate.nn.optimizers import Factory
 from palate.nn.progress import ProgressTable
@@ -32,10 +33,10 @@ FINISHED, INTERRUPTED = "finished", "interrupted; the model is what was learned 
 
 
 class Validation(NamedTuple):
-    """The mean loss, and the RMSE of predictions clipped to the rating range."""
+    """The mean loss, and the RMSE of predictions clipped to the rating range (None if they are no ratings)."""
 
     loss: float
-    rmse: float
+    rmse: float | None
 
     def __repr__(self) -> str:
         return of_fields(self)
@@ -55,6 +56,8 @@ class Learner:
         lr (float, default 0.001): The learning rate of fits that give none, above 0.
         weight_decay (float, default 0.0): The weight decay of fits that give none, 0 or more.
         callbacks (sequence of Callback, default ()): What else runs during a fit.
+        metrics (sequence of callable, default ()): What else to measure on the validation ratings after each epoch:
+            functions of (predictions, targets) that return a number. Their names become columns of the table.
         seed (int, default 0): Seeds torch's generators, from which dropout draws, in each epoch of a fit. They are put
             back afterwards.
         device (str or torch.device, default "cpu"): Where the model computes.
@@ -87,6 +90,9 @@ class Learner:
         (5, True)
     """
 
+    _recorder_class: type[Recorder] = Recorder
+    _measures: tuple[str, ...] = ("train loss", "valid loss", "RMSE")  # the columns of the table before the metrics
+
     def __init__(
         self,
         loaders: Any,
@@ -97,6 +103,7 @@ class Learner:
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         callbacks: Sequence[Callback] = (),
+        metrics: Sequence[Metric] = (),
         seed: int = 0,
         device: str | torch.device = "cpu",
         n_threads: int | None = None,
@@ -112,11 +119,12 @@ class Learner:
         self.factory = optimizers.factory_of(optimizer)
         self.lr, self.weight_decay = float(lr), float(weight_decay)
         self.callbacks = in_order(callbacks)
+        self.metrics = named_metrics(metrics)
         self.seed = seed
         self.n_threads = n_threads
         check_whole(1, or_none=True, n_threads=n_threads)
         self.progress: bool | Literal["auto"] = progress
-        self.recorder = Recorder()
+        self.recorder = self._recorder_class()
         self.epoch = self.batch = 0
         self.plan: Plan | None = None
         self.ended = ""
@@ -202,17 +210,14 @@ class Learner:
         """Measure the predictions of the validation ratings.
 
         Returns:
-            Validation: `loss`, the mean loss, and `rmse`, that of predictions clipped to the rating range.
+            Validation: `loss`, the mean loss, and `rmse`, that of predictions clipped to the rating range; None for a
+                model that predicts something else than one rating a row.
 
         Raises:
             OptionError: The loaders have no validation set.
         """
-        if self.loaders.valid is None:
-            raise OptionError("these loaders have no validation set: make them with valid=0.2, say.")
-        predictions, targets = self.predict(self.loaders.valid)
-        clipped = predictions.clamp(*self.loaders.ratings.range)
-        loss = checked_loss(self.loss(predictions, targets))
-        return Validation(float(loss), math.sqrt(mse(clipped, targets)))
+        loss, rmse, _ = self._measured(self.loaders.valid)
+        return Validation(loss, rmse)
 
     def predict(self, batches: Any) -> tuple[Tensor, Tensor]:
         """Predict all rows of some batches. Predictions are not clipped to the rating range.
@@ -223,10 +228,24 @@ class Learner:
         Returns:
             tuple of Tensor: Predictions and targets, (n, 1) each.
         """
+        return self._predicted(batches)
+
+    def _predicted(self, batches: Any) -> tuple[Tensor, Tensor]:
         with self._computing(), evaluating(self.model):
             pairs = [(self.model(*inputs), targets) for *inputs, targets in self._on_device(batches)]
         predictions, targets = zip(*pairs, strict=True)
         return torch.cat(predictions), torch.cat(targets)
+
+    def _measured(self, batches: Any) -> tuple[float, float | None, dict[str, float]]:
+        """The loss, the RMSE of clipped predictions and the metrics; raise OptionError if there are no batches."""
+        if batches is None:
+            raise OptionError("these loaders have no validation set: make them with valid=0.2, say.")
+        predictions, targets = self._predicted(batches)
+        loss = float(checked_loss(self.loss(predictions, targets)))
+        rmse = None
+        if predictions.shape == targets.shape:
+            rmse = math.sqrt(mse(predictions.clamp(*self.loaders.ratings.range), targets))
+        return loss, rmse, {name: measured(name, of, predictions, targets) for name, of in self.metrics.items()}
 
     # ---- the loop
 
@@ -308,9 +327,10 @@ class Learner:
     def _after_epoch(self, start: float) -> None:
         self._record_pending()
         train_loss = float(np.mean(self.recorder.losses[-self.n_batches :]))
-        loss, rmse = (None, None) if self.loaders.valid is None else self.validate()
+        valid = self.loaders.valid
+        loss, rmse, metrics = (None, None, {}) if valid is None else self._measured(valid)
         self.epoch, self.batch = self.epoch + 1, 0
-        self.recorder.epochs.append(Epoch(self.epoch, train_loss, loss, rmse, time.perf_counter() - start))
+        self.recorder.epochs.append(Epoch(self.epoch, train_loss, loss, rmse, time.perf_counter() - start, metrics))
         self.ended = self._reason_to_end(train_loss)
         for callback in self._active:
             if callback.after_epoch(self) and not self.ended:
@@ -371,6 +391,11 @@ class Learner:
     def n_epochs(self) -> int:
         """Epochs of the last fit, as given to it; 0 before the first fit."""
         return self.plan.n_epochs if self.plan else 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of what is measured after each epoch, metrics last."""
+        return [*self._measures, *self.metrics]
 
     @property
     def epochs_of_fit(self) -> list[Epoch]:
@@ -464,6 +489,9 @@ class Learner:
         Raises:
             OSError: The file cannot be written.
         """
+        self._write_checkpoint(path)
+
+    def _write_checkpoint(self, path: str | PathLike[str]) -> None:
         self._record_pending()
         checkpoints.write(
             path,

@@ -8,6 +8,7 @@ from palate.nn.callbacks import Callback, Training
 from palate.showing.live import Bar, Progress, is_shown
 
 WIDTHS = {"epoch": 5, "train loss": 10, "valid loss": 10, "RMSE": 8, "time": 7}
+METRIC_WIDTH = 8  # of other columns, or as wide as their names
 SECONDS_BETWEEN = 0.1  # redrawing the bar more often would only slow the training
 
 
@@ -21,7 +22,9 @@ class ProgressTable(Callback):
 
     def before_fit(self, learner: Training) -> None:
         """Print the head of the table and start an empty bar."""
-        self._bar = Bar(self.shown, ("label", "bar", "count", "text"), head=WIDTHS, transient=True)
+        names = ("epoch", *learner.columns, "time")
+        widths = {name: WIDTHS.get(name, max(METRIC_WIDTH, len(name))) for name in names}
+        self._bar = Bar(self.shown, ("label", "bar", "count", "text"), head=widths, transient=True)
         self._bar.update(total=learner.n_batches)
 
     def after_batch(self, learner: Training) -> None:
@@ -35,16 +38,14 @@ class ProgressTable(Callback):
     def after_epoch(self, learner: Training) -> None:
         """Print the line of the epoch."""
         epoch = learner.recorder.epochs[-1]
-        numbers = [epoch.train_loss, epoch.valid_loss, epoch.rmse]
+        known = {"train loss": epoch.train_loss, "valid loss": epoch.valid_loss, "RMSE": epoch.rmse, **epoch.metrics}
+        numbers = [known.get(name) for name in learner.columns]
         texts = ["" if number is None else f"{number:.4f}" for number in numbers]
-        self._print_row(str(epoch.number), *texts, f"{epoch.seconds:.2f} s")
+        if self._bar is not None:
+            self._bar.row((str(epoch.number), *texts, f"{epoch.seconds:.2f} s"))
 
     def after_fit(self, learner: Training) -> None:  # noqa: ARG002
         """Remove the bar; the table stays."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-    def _print_row(self, *cells: str) -> None:
-        if self._bar is not None:
-            self._bar.row(cells)
