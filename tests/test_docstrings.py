@@ -30,6 +30,7 @@ ANSWERS = [
     ),
     *("Epoch", "LrSearch", "PrincipalAxes", "RatingLoaders", "Recorder"),
     *("DataSet", "SyntheticFactors"),
+    "Card",
 ]
 
 
@@ -45,18 +46,20 @@ def public_things():
             yield f"palate.errors.{name}", found
     from palate import evaluation, tuning
     from palate.answers import fold_in, fold_in_many, results
+    from palate.exporting.card import Card
 
     for module in (evaluation, tuning):
         yield from ((f"{module.__name__}.{name}", getattr(module, name)) for name in ANSWERS if hasattr(module, name))
     for name in ("Prediction", "Distribution", "Explanation", "Reason", "CrossTab"):
         yield f"palate.answers.results.{name}", getattr(results, name)
     yield "palate.answers.fold_in.FoldIn", fold_in.FoldIn
+    yield "palate.exporting.card.Card", Card
     yield "palate.answers.fold_in_many.FoldIns", fold_in_many.FoldIns
 
 
 def extra_things():
     """The public names that need an extra to be installed."""
-    for module, needs in (("nn", "torch"), ("plotting", "matplotlib")):
+    for module, needs in (("nn", "torch"), ("plotting", "matplotlib"), ("sklearn", "sklearn"), ("mlflow", "mlflow")):
         try:
             __import__(needs)
         except ImportError:

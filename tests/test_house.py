@@ -17,7 +17,7 @@ STAIR = [
     *("errors", "options", "__version__"),
     *("kernels", "data", "distributed", "models", "storing", "answers"),
     *("recommender", "recipes"),
-    *("evaluation", "tuning", "plotting", "nn"),
+    *("evaluation", "tuning", "plotting", "nn", "exporting", "sklearn"),
     "serving",
     *("__init__", "cli", "__main__"),
 ]
@@ -27,7 +27,7 @@ ONLY_IN |= {
     "zstandard": "data.reading.compression",
     "fsspec": "data.reading.containers",
 }
-ONLY_IN |= {"ray": "distributed.ray_exchange"}
+ONLY_IN |= {"ray": "distributed.ray_exchange", "sklearn": "sklearn", "mlflow": "exporting"}
 ONLY_IN |= dict.fromkeys(("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"), "serving")
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
@@ -48,6 +48,7 @@ LAZY = [
     "python_calamine",
     "zstandard",
     "fsspec",
+    *("sklearn", "mlflow"),
     *("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"),
 ]
 
@@ -256,7 +257,7 @@ def test_functions_are_short():
 def test_the_top_of_the_house_is_a_list_one_can_read():
     there = {path.name for path in SRC.iterdir() if not path.name.startswith("__") and path.suffix in ("", ".py")}
     assert there == {name if (SRC / name).is_dir() else f"{name}.py" for name in STAIR if not name.startswith("__")}
-    assert len(there) <= 16
+    assert len(there) <= 19
 
 
 # Folders where somebody's own files lie on some machine; web addresses and longer paths do not match.

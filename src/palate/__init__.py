@@ -33,6 +33,7 @@ _HOMES = {
     "Sequence": "recipes",
     "SparseEASE": "recipes",
     "Vocabulary": "data.vocabulary",
+    "card": "exporting.card",
     "check": "evaluation",
     "compare": "evaluation",
     "cross_validate": "evaluation",
@@ -54,8 +55,10 @@ _MODULES = {
     "datasets": "data.datasets",
     "distributed": "distributed",
     "errors": "errors",
+    "mlflow": "exporting.mlflow",
     "nn": "nn",
     "plotting": "plotting",
+    "sklearn": "sklearn",
 }
 
 if TYPE_CHECKING:
@@ -75,6 +78,7 @@ if TYPE_CHECKING:
     )
     from palate.data.vocabulary import Vocabulary
     from palate.evaluation import check, compare, cross_validate, evaluate
+    from palate.exporting.card import card
     from palate.recipes import (
         ALS,
         BPR,
@@ -111,6 +115,7 @@ __all__ = [
     "SparseEASE",
     "Vocabulary",
     "blocks",
+    "card",
     "check",
     "compare",
     "cross_validate",

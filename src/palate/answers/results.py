@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 N_REASONS = 8  # own ratings that a printed explanation lists one by one
+SHOWN = 0.0005  # smaller contributions would print as 0.000
 SIDE_INFORMATION = {"history": "history: which items were rated"}  # as printed; columns of tables print as they are
 
 
@@ -161,16 +162,17 @@ class Explanation:
         return "\n".join(lines)
 
     def _reason_lines(self) -> list[str]:
-        """A line for each of the first N_REASONS own ratings, and one for the sum of the others."""
-        lines = ["because of"] if self.because else []
-        lines += [f"  {reason.contribution:+.3f}  {self._text_of(reason)}" for reason in self.because[:N_REASONS]]
-        others = self.because[N_REASONS:]
+        """A line for each of the first N_REASONS own ratings that show, and one for the sum of the others."""
+        noun = "choice" if self.kind == "implicit" else "rating"
+        shown = [reason for reason in self.because[:N_REASONS] if abs(reason.contribution) >= SHOWN]
+        others = self.because[len(shown) :]  # the largest come first
+        share = sum(reason.contribution for reason in others)
+        if not shown and abs(share) < SHOWN:
+            return [f"no {noun} of this user moves it"] if others else []
+        lines = ["because of", *(f"  {reason.contribution:+.3f}  {self._text_of(reason)}" for reason in shown)]
         if others:
-            noun = "choice" if self.kind == "implicit" else "rating"
-            share = sum(reason.contribution for reason in others)
-            lines.append(
-                f"  {share:+.3f}  " + (f"the {len(others)} other {noun}s" if len(others) > 1 else f"the other {noun}")
-            )
+            name = f"the {len(others)} other {noun}s" if len(others) > 1 else f"the other {noun}"
+            lines.append(f"  {share:+.3f}  {name}")
         return lines
 
     def _text_of(self, reason: Reason) -> str:

@@ -17,6 +17,7 @@ from palate.cli import messages, printing
 from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli.blocks import blocks
+from palate.cli.card import card
 from palate.cli.choosing import DIAL_OPTIONS
 from palate.cli.loading import (
     RECIPES,
@@ -96,7 +97,7 @@ def fit(
         printing.note(f"interrupted; what was learned until then is saved in {out}.{later}")
     report = None if held_out is None else _evaluate(rec, held_out, next_item=next_item)
     if report is not None:
-        rec = rec.with_metrics(report.to_dict())
+        rec = rec.with_metrics(report.to_dict() | ({} if parts is None else {"split": parts.to_dict()}))
         rec.save(out)
     _print_fit(rec, out, len(train), report, json, rec.model.training.get("read", {}))
 
@@ -210,6 +211,7 @@ def evaluate(
 
 app.command()(compare)
 app.command()(tune)
+app.command()(card)
 
 
 # ---- predict and recommend

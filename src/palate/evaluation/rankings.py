@@ -228,6 +228,16 @@ def evaluate_rankings(
     )
 
 
+def values_by_user(
+    recommender: Recommender, test: Ratings, k: int, options: RecommendOptions
+) -> tuple[Codes, dict[str, UserValues]]:
+    """Return the test users in the model's codes, (n,), and each measure of each of them; nan for users left out."""
+    query, held_out = query_of(recommender.model, options), held_out_of(recommender, test)
+    model = recommender.model
+    asked = _Asked(model, model, held_out, (k,), query, sets={}, cold=None, has_dials=False)
+    return held_out.users, _measured(asked, Local()).values
+
+
 def _n_learned(recommender: Recommender, held_out: HeldOut) -> int:
     """How many held-out items the model was trained on."""
     return int(learned_from(recommender, held_out.owners, held_out.items).sum())
