@@ -64,7 +64,7 @@ def card(
     """Write a model card: data, recipe, quality with intervals, calibration, groups of users, limits, versions."""
     from palate.exporting.card import check_ending, make
     from palate.exporting.card_facts import Given
-    from palate.exporting.card_sections import split_in_words
+    from palate.exporting.card_quality import split_in_words
 
     if out is not None:
         check_ending(out)

@@ -14,6 +14,7 @@ from palate.data.ratings import Ratings
 from palate.data.whole_files import reason, replacing
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
+from palate.exporting import card_quality as quality
 from palate.exporting import card_sections as sections
 from palate.exporting.card_facts import FileFacts, Given, Known
 from palate.exporting.documents import Section, html_of, markdown_of
@@ -200,10 +201,10 @@ def card_of(
         sections.what_it_is(known),
         sections.data(known),
         sections.how_it_was_made(known),
-        sections.how_it_was_measured(known, measured),
-        sections.quality(measured),
-        sections.calibration(known, measured),
-        sections.groups(known, measured),
+        quality.how_it_was_measured(known, measured),
+        quality.quality(measured),
+        quality.calibration(known, measured),
+        quality.groups(known, measured),
         sections.limits(known, measured),
         sections.versions(known),
     )
