@@ -6,8 +6,7 @@ CONTRIBUTING.md shows the form: a summary line, then Parameters, Attributes, Ret
 import inspect
 import re
 from dataclasses import MISSING, fields, is_dataclass
-from functools import cached_property
-from importlib import import_module
+from functools import cached_property, reduce
 
 import pytest
 
@@ -33,6 +32,7 @@ ANSWERS = [
     ),
     *("CollabDataLoaders", "Epoch", "LrSearch", "PrincipalAxes", "RatingLoaders", "Recorder"),
     *("DataSet", "SyntheticFactors"),
+    "Card",
 ]
 
 
@@ -48,23 +48,31 @@ def public_things():
             yield f"palate.errors.{name}", found
     from palate import evaluation, tuning
     from palate.answers import fold_in, fold_in_many, results
+    from palate.exporting.card import Card
 
     for module in (evaluation, tuning):
         yield from ((f"{module.__name__}.{name}", getattr(module, name)) for name in ANSWERS if hasattr(module, name))
     for name in ("Prediction", "Distribution", "Explanation", "Reason", "CrossTab"):
         yield f"palate.answers.results.{name}", getattr(results, name)
     yield "palate.answers.fold_in.FoldIn", fold_in.FoldIn
+    yield "palate.exporting.card.Card", Card
     yield "palate.answers.fold_in_many.FoldIns", fold_in_many.FoldIns
 
 
 def extra_things():
     """The public names that need an extra to be installed."""
-    for module, needs in (("nn", "torch"), ("nn.book", "torch"), ("plotting", "matplotlib")):
+    for module, needs in (
+        ("nn", "torch"),
+        ("nn.book", "torch"),
+        ("plotting", "matplotlib"),
+        ("sklearn", "sklearn"),
+        ("mlflow", "mlflow"),
+    ):
         try:
             __import__(needs)
         except ImportError:
             continue
-        found = import_module(f"palate.{module}")
+        found = reduce(getattr, module.split("."), palate)
         for name in found.__all__:
             thing = getattr(found, name)
             is_ours = getattr(thing, "__module__", "").startswith("palate")

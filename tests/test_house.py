@@ -18,7 +18,7 @@ STAIR = [
     *("errors", "options", "__version__", "showing"),
     *("kernels", "data", "distributed", "models", "storing", "answers"),
     *("recommender", "recipes"),
-    *("evaluation", "tuning", "plotting", "nn"),
+    *("evaluation", "tuning", "plotting", "nn", "exporting", "sklearn"),
     "serving",
     *("__init__", "cli", "__main__"),
 ]
@@ -33,7 +33,7 @@ ONLY_IN |= {
     "zstandard": "data.reading.compression",
     "fsspec": "data.addresses",
 }
-ONLY_IN |= {"ray": "distributed.ray_exchange"}
+ONLY_IN |= {"ray": "distributed.ray_exchange", "sklearn": "sklearn", "mlflow": "exporting"}
 ONLY_IN |= dict.fromkeys(("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"), "serving")
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
@@ -54,6 +54,7 @@ LAZY = [
     "python_calamine",
     "zstandard",
     "fsspec",
+    *("sklearn", "mlflow"),
     *("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"),
     "IPython",
 ]

@@ -34,6 +34,7 @@ _HOMES = {
     "Sequence": "recipes",
     "SparseEASE": "recipes",
     "Vocabulary": "data.vocabulary",
+    "card": "exporting.card",
     "check": "evaluation",
     "compare": "evaluation",
     "cross_validate": "evaluation",
@@ -57,9 +58,11 @@ _MODULES = {
     "distributed": "distributed",
     "errors": "errors",
     "evaluation": "evaluation",
+    "mlflow": "exporting.mlflow",
     "nn": "nn",
     "plotting": "plotting",
     "recipes": "recipes",
+    "sklearn": "sklearn",
     "tuning": "tuning",
 }
 _NEEDS = {"nn": "torch"}  # what must be installed for a module to be there at all
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     )
     from palate.data.vocabulary import Vocabulary
     from palate.evaluation import check, compare, cross_validate, drift, evaluate
+    from palate.exporting.card import card
     from palate.recipes import (
         ALS,
         BPR,
@@ -117,6 +121,7 @@ __all__ = [
     "SparseEASE",
     "Vocabulary",
     "blocks",
+    "card",
     "check",
     "compare",
     "cross_validate",

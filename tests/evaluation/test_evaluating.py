@@ -349,3 +349,19 @@ def test_cross_validation_of_likes_holds_out_a_part_of_each_user(parts):
     lonely = palate.read({"user": [1, 2, 3], "item": [1, 1, 2]}, kind="implicit")
     with pytest.raises(DataError, match="no user has two"):
         palate.cross_validate(recipe, lonely)
+
+
+def test_cross_validation_by_the_next_item_goes_backwards(parts):
+    likes = parts[0][:3000].likes(at_least=4)
+    cv = palate.cross_validate(palate.EASE(), likes, folds=2, next_item=True)
+    first, last = palate.split_last(likes)
+    earlier, second = palate.split_last(first)
+    for report, (train, test) in zip(cv.reports, [(first, last), (earlier, second)], strict=True):
+        alone = palate.evaluate(palate.EASE().fit(train), test, baselines=False, next_item=True)
+        assert report.to_dict() == alone.to_dict()
+    assert cv["hit_rate@10"] == pytest.approx(np.mean([report["hit_rate@10"] for report in cv.reports]))
+    few = palate.read({"user": [1, 1, 2], "item": [1, 2, 2]}, kind="implicit")
+    with pytest.raises(DataError, match="no user has 3 events, which 2 folds need"):
+        palate.cross_validate(palate.Popularity(), few, folds=2, next_item=True)
+    with pytest.raises(OptionError, match="next_item=True goes by the order"):
+        palate.cross_validate(palate.Bias(), parts[0], next_item=True)

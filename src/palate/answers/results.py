@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 N_REASONS = 8  # own ratings that a printed explanation lists one by one
 MAX_TAB = 20  # users, and items, of a cross tab in a notebook
+SHOWN = 0.0005  # smaller contributions would print as 0.000
 SIDE_INFORMATION = {"history": "history: which items were rated"}  # as printed; columns of tables print as they are
 
 
@@ -227,7 +228,9 @@ class Explanation(Printed):
     def __str__(self) -> str:
         name = self.title or str(self.item)
         reasons = [f"  {share:+.3f}  {text}" for share, text in self._reasons()]
-        lines = ["because of", *reasons] if self.because else reasons
+        lines = ["because of", *reasons] if reasons else []
+        if self.because and not reasons:
+            lines = [f"no {self._noun} of this user moves it"]
         if self.kind == "implicit":
             shares = ", ".join(f"{part} {share:+.3f}" for part, share in self.blend.items())
             score = f"score {self.prediction:.3f}" + (f" ({shares})" if shares else "")
@@ -265,14 +268,21 @@ class Explanation(Printed):
         return [*known, (self.rest, "prior, the same for all users")]
 
     def _reasons(self) -> list[tuple[float, str]]:
-        """The first N_REASONS own ratings with their shares, and all others together."""
-        shown = [(reason.contribution, self._text_of(reason)) for reason in self.because[:N_REASONS]]
-        others = self.because[N_REASONS:]
+        """The first N_REASONS own ratings whose shares show, and all others together."""
+        shown = [reason for reason in self.because[:N_REASONS] if abs(reason.contribution) >= SHOWN]
+        others = self.because[len(shown) :]  # the largest come first
+        share = sum(reason.contribution for reason in others)
+        if not shown and abs(share) < SHOWN:
+            return []
+        reasons = [(reason.contribution, self._text_of(reason)) for reason in shown]
         if others:
-            noun = "choice" if self.kind == "implicit" else "rating"
-            text = f"the {len(others)} other {noun}s" if len(others) > 1 else f"the other {noun}"
-            shown.append((sum(reason.contribution for reason in others), text))
-        return shown
+            noun = self._noun
+            reasons.append((share, f"the {len(others)} other {noun}s" if len(others) > 1 else f"the other {noun}"))
+        return reasons
+
+    @property
+    def _noun(self) -> str:
+        return "choice" if self.kind == "implicit" else "rating"
 
     def _text_of(self, reason: Reason) -> str:
         name = reason.title or reason.item

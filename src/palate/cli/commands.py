@@ -16,6 +16,7 @@ from palate.cli import gates, messages, printing
 from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli.blocks import blocks
+from palate.cli.card import card
 from palate.cli.choosing import DIAL_OPTIONS
 from palate.cli.completing import complete_command, completion, recipes_starting
 from palate.cli.drift import drift
@@ -110,7 +111,7 @@ def fit(
         printing.note(f"interrupted; what was learned until then is saved in {out}.{later}")
     report = None if held_out is None else _evaluate(rec, held_out, next_item=next_item)
     if report is not None:
-        rec = rec.with_metrics(report.to_dict())
+        rec = rec.with_metrics(report.to_dict() | ({} if parts is None else {"split": parts.to_dict()}))
         rec.save(out)
 
     def show(judged: list[gates.Told]) -> None:
@@ -236,6 +237,7 @@ def evaluate(
 app.command()(compare)
 app.command()(tune)
 app.command()(drift)
+app.command()(card)
 
 
 # ---- predict and recommend

@@ -187,7 +187,9 @@ def _training(model: Model) -> str:
     passes = f"{training[f'n_{unit}']} {unit} " if training.get(f"n_{unit}") else ""
     parts = [f"{passes}in {training.get('seconds', 0):.2f} s"]
     parts += [f"train rmse {error:.4f}"] if isinstance(error, float) else []
-    taken = [name for name in ("recency", "weight_decay", "similarity") if training.get(name) is not None]
+    taken = [
+        name for name in ("recency", "weight_decay", "feature_weight", "similarity") if training.get(name) is not None
+    ]
     parts += [f"{name.replace('_', ' ')} {training[name]:.3g}" for name in taken]
     parts += ["users come back to items"] if training.get("keep_seen") else []
     if isinstance(weights := training.get("weights"), dict):

@@ -246,6 +246,10 @@ class HoldOut:
             raise OptionError(self._nothing)
         return train, held_out
 
+    def to_dict(self) -> dict[str, Any]:
+        """What a model file notes of it."""
+        return {"split": self.split, "test": self.test, "seed": self.seed}
+
     def typed(self, *, next_item: bool) -> dict[str, Any]:
         """The options of palate fit that hold out the same, by name."""
         given: dict[str, Any] = {} if self.split == "random" else {"split": self.split}

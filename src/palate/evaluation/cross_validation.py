@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palate.data.ratings import Ratings
-from palate.data.splitting import split_folds, split_folds_within_users
+from palate.data.splitting import split_folds, split_folds_within_users, split_last
+from palate.errors import DataError, OptionError
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.hindsight import hindsight_note, n_older_than_train
 from palate.evaluation.matching import check_type
@@ -18,6 +19,7 @@ from palate.evaluation.next_items import NextItemReport
 from palate.evaluation.predictions import Report
 from palate.evaluation.rankings import RankingReport
 from palate.evaluation.user_measures import main_measure
+from palate.options import check_flags, check_whole
 from palate.recipes.base import Recipe
 from palate.showing import html
 from palate.showing.live import Bar, Progress
@@ -125,7 +127,13 @@ class CrossValidation(Printed):
 
 
 def cross_validate(
-    recipe: Recipe, ratings: Ratings, folds: int = 5, *, seed: int = 0, progress: Progress = "auto"
+    recipe: Recipe,
+    ratings: Ratings,
+    folds: int = 5,
+    *,
+    next_item: bool = False,
+    seed: int = 0,
+    progress: Progress = "auto",
 ) -> CrossValidation:
     """Fit a recipe on all folds but one and evaluate it on that one, for each fold in turn.
 
@@ -133,12 +141,18 @@ def cross_validate(
     (palate.split_folds_within_users): each fold holds an equal share of each user's choices. So every test user
     has training data. The choice of a user with only one is never held out.
 
+    With next_item=True each fold holds out one event of each user: the first fold the last event, the second fold the
+    one before it, learned from what came before that, and so on. The item of each is ranked by what came before it, as
+    palate.evaluate(..., next_item=True) measures it. Events of other users may be newer.
+
     Parameters:
         recipe (Recipe): What to fit, such as palate.Bayes().
         ratings (Ratings): The ratings to split.
         folds (int, default 5): The number of folds, at least 2 and at most the number of ratings; of implicit ratings,
             only those of users with two or more are counted.
-        seed (int, default 0): Seed of the split; 0 or more.
+        next_item (bool, default False): Measure what users choose next; only for implicit ratings. Users need one event
+            more than there are folds to be in all of them.
+        seed (int, default 0): Seed of the split, which next_item=True does not need; 0 or more.
         progress (bool or "auto", default "auto"): Show a progress line, on standard error or in the notebook; "auto"
             shows it on a terminal and in a notebook.
 
@@ -160,15 +174,36 @@ def cross_validate(
     """
     check_type("recipe", recipe, Recipe, "such as palate.Bayes()")
     check_type("ratings", ratings, Ratings, "as palate.read() returns")
-    split = split_folds_within_users if ratings.is_implicit else split_folds
-    parts = split(ratings, folds=folds, seed=seed)
+    check_flags(next_item=next_item)
+    if next_item:
+        parts = _last_events(ratings, folds)
+    else:
+        split = split_folds_within_users if ratings.is_implicit else split_folds
+        parts = split(ratings, folds=folds, seed=seed)
+    how: dict[str, Any] = {"baselines": False, "next_item": next_item}
     reports: list[Report | RankingReport | NextItemReport] = []
     start, bar = time.monotonic(), Bar(progress, ("label", "bar", "count", "folds, left", "left"))
     bar.update(label=type(recipe).__name__, total=folds)
     try:
         for train, test in parts:
-            reports.append(evaluate(recipe.fit(train, progress=False), test, baselines=False))
+            reports.append(evaluate(recipe.fit(train, progress=False), test, **how))
             bar.update(done=len(reports))
     finally:
         bar.close(f"{with_short_numbers(recipe.label())}: {len(reports)} folds in {time.monotonic() - start:.1f} s")
     return CrossValidation(recipe.label(), reports, sum(n_older_than_train(*part) for part in parts))
+
+
+def _last_events(ratings: Ratings, folds: int) -> list[tuple[Ratings, Ratings]]:
+    """The last event of each user and those before it, then the same of what is left. Raises DataError at its end."""
+    check_whole(2, folds=folds)
+    if not ratings.is_implicit:
+        raise OptionError(
+            "next_item=True goes by the order of choices, and these are ratings: take ratings.likes(at_least=4)."
+        )
+    parts, left = [], ratings
+    for number in range(folds):
+        left, held_out = split_last(left)
+        if len(held_out) == 0:
+            raise DataError(f"no user has {number + 2} events, which {number + 1} folds need: give fewer folds.")
+        parts.append((left, held_out))
+    return parts

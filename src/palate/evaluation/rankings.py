@@ -35,7 +35,8 @@ from palate.evaluation.propensities import InversePropensities, effective_size, 
 from palate.evaluation.rank_tables import table
 from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
-from palate.evaluation.user_measures import UserMeasures, as_ratio, main_measure, user_values
+from palate.evaluation.user_measures import UserMeasures, UserValues, as_ratio, main_measure, user_values
+from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.options import check_whole
 from palate.recipes import Popularity
@@ -309,6 +310,17 @@ def _breakdowns(
         breakdown("user", main, activity.names, user_sizes.tolist(), by_user, resample),
         breakdown("item", found, asked.popularity.names, item_sizes.tolist(), by_item, resample),
     )
+
+
+def values_by_user(
+    recommender: Recommender, test: Ratings, k: int, options: RecommendOptions
+) -> tuple[Codes, dict[str, UserValues]]:
+    """Return the test users in the model's codes, (n,), and each measure of each of them; nan for users left out."""
+    query, held_out = query_of(recommender.model, options), held_out_of(recommender, test)
+    model = recommender.model
+    popularity = item_groups(model, _rows_of_items(held_out, recommender.n_items))
+    asked = _Asked(model, model, held_out, (k,), query, sets={}, cold=None, has_dials=False, popularity=popularity)
+    return held_out.users, _measured(asked, Local()).values
 
 
 def _n_learned(recommender: Recommender, held_out: HeldOut) -> int:

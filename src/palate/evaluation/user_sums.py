@@ -58,6 +58,11 @@ class UserSums:
         self._squares += block.squares
 
     @property
+    def n_users(self) -> int:
+        """The number of users with rows of a weight above 0."""
+        return int(np.count_nonzero(self._counts))
+
+    @property
     def effective_size(self) -> float:
         """As how many rows of equal weight all rows count: (sum w)^2 / sum w^2."""
         return float(self._counts.sum() ** 2 / self._squares)

@@ -302,6 +302,55 @@ class Recipe(ABC):
         """
         return replace(self, **self._checked(options))
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the options by name, under the name that scikit-learn gives this method.
+
+        Parameters:
+            deep (bool, default True): Of a Blend also the options of its parts, such as "EASE__dropout".
+
+        Returns:
+            dict: Values as they were given; type(recipe)(**recipe.get_params(deep=False)) equals the recipe.
+
+        Example:
+            >>> import palate
+            >>> palate.Bias().get_params()
+            {'weight_decay': 5.0, 'n_sweeps': 10, 'n_threads': 0}
+            >>> palate.Blend(["EASE", "BPR"]).get_params()["EASE__dropout"]
+            0.33
+        """
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts = self._deep_params() if deep else {}
+        return {**own, **{f"{part}__{name}": value for part, found in parts.items() for name, value in found.items()}}
+
+    def set_params(self, **options: Any) -> Recipe:
+        """Return the recipe with some other options, under the name that scikit-learn gives this method.
+
+        Unlike scikit-learn's estimators, recipes never change: keep what it returns.
+
+        Parameters:
+            options (values by name): Options of the recipe; of a Blend also "EASE__dropout", the option of a part.
+
+        Returns:
+            Recipe: A recipe of the same class.
+
+        Raises:
+            OptionError: There is no such option, or its value is out of range.
+
+        Example:
+            >>> import palate
+            >>> palate.ALS().set_params(n_factors=8).label()
+            'ALS(n_factors=8)'
+        """
+        return self.with_options({name.replace("__", "."): value for name, value in options.items()})
+
+    def _deep_params(self) -> dict[str, dict[str, Any]]:
+        """The options of recipes that are parts of this one, by the name of the part."""
+        return {}
+
+    def __sklearn_clone__(self) -> Recipe:
+        """A recipe never changes, so that it is its own clone."""
+        return self
+
     def label(self) -> str:
         """Return the recipe as one would type it: its name, and the options that differ from their defaults.
 

@@ -169,6 +169,9 @@ class Blend(Recipe):
         is_changed = len(own) < len(options)
         return replace(self, **self._checked({**({"parts": tuple(parts.values())} if is_changed else {}), **own}))
 
+    def _deep_params(self) -> dict[str, dict[str, Any]]:
+        return {name: part.get_params() for name, part in zip(self.recipes, self._given, strict=True)}
+
     def bytes_needed(self, ratings: Ratings) -> int:
         """Return about how many bytes of memory a fit needs besides the ratings.
 

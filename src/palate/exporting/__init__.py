@@ -1,0 +1,1 @@
+"""What leaves palate: model cards, and models in MLflow."""
