@@ -20,7 +20,7 @@ from pathlib import Path
 NO_COMPILER = Path(__file__).with_name("no-compiler.txt")
 COMPILERS = ("c++", "g++", "clang++", "cl")
 TOLD = "-- palate: "  # CMakeLists.txt begins with it what is worth telling
-STEP = re.compile(r"\[(\d+/\d+)\] Building CXX object CMakeFiles/(\w+)\.dir/(\S+?)\.o(bj)?\b")
+STEP = re.compile(r"\[(\d+/\d+)\] Building CXX object CMakeFiles/([\w-]+)\.dir/(\S+?)\.o(bj)?\b")
 ERROR = re.compile(r"^(FAILED: |CMake Error|ERROR: |.*: (fatal )?error: )")
 
 
