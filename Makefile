@@ -8,14 +8,18 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 INSTALL := $(BIN)/python $(PIP_INSTALL) -c constraints.txt
 BUILD_ONLY := --no-build-isolation --no-deps
 
+# A build tree, and the stamp that it is done, belong to a compiler and its flags: another CXX or CXXFLAGS compiles in
+# another tree. Without them it is the tree that pip takes by itself.
+ASKED := $(strip $(if $(filter-out default undefined,$(origin CXX)),$(CXX)) $(CXXFLAGS) $(LDFLAGS))
+TREE := $(if $(ASKED),-$(shell echo '$(ASKED)' | cksum | cut -d' ' -f1))
+COMPILING = $(BIN)/python tools/compiling.py
+
 CPP := $(wildcard src/palate/kernels/*/*.cpp src/palate/kernels/*/*.hpp)
 KERNEL_TESTS := $(wildcard tests/kernels/test_*.py)
-# The wheel is tested from outside by the conformance suite; while there is none, by the kernel tests.
-WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo serve test long fuzz mutants lint werror sanitize wheel instructions bench clean
+.PHONY: help setup dev demo serve test long fuzz mutants lint werror sanitize compilers copy wheel instructions bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
@@ -27,6 +31,7 @@ help: ## list the commands
 $(VENV)/.stamp-venv:
 	@echo "==> making $(VENV) with $(PYTHON)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "palate needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; say PYTHON=... to make")'
+	@$(PYTHON) tools/compiling.py
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
@@ -41,9 +46,12 @@ $(FILES): | $(VENV)/.stamp-venv
 	@rm -f $(VENV)/.stamp-files-*
 	@touch $@
 
-$(VENV)/.stamp-palate: $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP) $(FILES)
-	@echo "==> building and installing palate"
-	@$(INSTALL) --no-build-isolation --editable .
+PALATE := $(VENV)/.stamp-palate$(TREE)
+$(PALATE): $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP) $(FILES)
+	@echo "==> building and installing palate (from nothing the kernels take a minute or two)"
+	@rm -f $(VENV)/.stamp-palate*
+	@$(COMPILING) -c constraints.txt --no-build-isolation --editable . \
+		--config-settings='build-dir=build/{wheel_tag}$(TREE)'
 	@touch $@
 
 $(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt requirements/serve.txt | $(VENV)/.stamp-venv
@@ -51,7 +59,7 @@ $(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt requirements/serv
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $@
 
-setup: $(VENV)/.stamp-palate ## make .venv, build and install palate in it
+setup: $(PALATE) ## make .venv, build and install palate in it
 	@echo "==> palate is ready in $(VENV)"
 
 dev: setup $(VENV)/.stamp-dev ## setup, and what tests and linters need
@@ -101,41 +109,59 @@ lint: dev ## ruff, mypy and clang-format: style and types
 	@echo "==> clang-format: style of the C++ files"
 	@$(BIN)/clang-format --dry-run -Werror $(CPP)
 
+# A copy of palate compiled in another way lives in build/NAME/site: $(call compile,NAME,DEFINITION=ON).
+define compile
+	@rm -rf build/$(1)/site
+	@$(WITH) $(COMPILING) $(BUILD_ONLY) --target build/$(1)/site . \
+		--config-settings=build-dir=build/$(1)/tree$(TREE) $(addprefix --config-settings=cmake.define.,$(2))
+endef
+
 werror: $(VENV)/.stamp-build ## compile with every warning an error
 	@echo "==> compiling with warnings as errors"
-	@rm -rf build/werror/site
-	@$(INSTALL) $(BUILD_ONLY) --target build/werror/site --config-settings=build-dir=build/werror/tree \
-		--config-settings=cmake.define.PALATE_WERROR=ON .
+	$(call compile,werror,PALATE_WERROR=ON)
 
-# The sanitized copy lives in build/. -S keeps Python from reading the .pth file of the editable install, which would
-# win over PYTHONPATH; libstdc++ stands beside libasan so that C++ exceptions are seen by both.
+# Python with a copy: $(call with_copy,NAME). -S keeps it from reading the .pth file of the editable install, which would
+# win over PYTHONPATH. For the sanitizers libstdc++ stands beside libasan so that C++ exceptions are seen by both.
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+with_copy = env PYTHONPATH="$(CURDIR)/build/$(1)/site:$(SITE)" $(SANITIZERS) $(BIN)/python -S
+define test_kernels
+	@$(call with_copy,$(1)) -c 'import palate.kernels as k; assert "/build/$(1)/" in k.__file__ and "/build/$(1)/" in k._kernels.__file__, k.__file__'
+	@$(call with_copy,$(1)) -m pytest $(2) $(KERNEL_TESTS)
+endef
 RUNTIMES = $(foreach name,asan ubsan stdc++,$(shell $(CXX) -print-file-name=lib$(name).so))
-SANITIZED = env LD_PRELOAD="$(RUNTIMES)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	PYTHONPATH="$(CURDIR)/build/sanitize/site:$(SITE)" PYTHONMALLOC=malloc $(BIN)/python -S
+sanitize: WITH = CXX="$(CXX)"
+sanitize: SANITIZERS = LD_PRELOAD="$(RUNTIMES)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 sanitize: dev ## the kernel tests under AddressSanitizer and UBSan
 	@echo "==> compiling with AddressSanitizer and UBSan"
-	@rm -rf build/sanitize/site
-	@CXX="$(CXX)" $(INSTALL) $(BUILD_ONLY) --target build/sanitize/site \
-		--config-settings=build-dir=build/sanitize/tree --config-settings=cmake.define.PALATE_SANITIZE=ON .
+	$(call compile,sanitize,PALATE_SANITIZE=ON)
 	@echo "==> running the kernel tests in the sanitized copy"
-	@$(SANITIZED) -c 'import palate.kernels as k; assert "/build/sanitize/" in k.__file__ and "/build/sanitize/" in k._kernels.__file__, k.__file__'
-	@$(SANITIZED) -m pytest --capture=sys -p no:cacheprovider -k "not ctrl_c and not fork and not memory" $(KERNEL_TESTS)
+	$(call test_kernels,sanitize,--capture=sys -p no:cacheprovider -k "not ctrl_c and not fork and not memory")
 
-wheel: dev ## build the wheel and test it alone, from outside the source tree
-	@echo "==> building the wheel"
-	@rm -rf build/wheel/dist
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check $(BUILD_ONLY) --wheel-dir build/wheel/dist \
-		--config-settings=build-dir=build/wheel/tree .
-	@echo "==> installing it in an empty environment"
-	@$(BIN)/python -m venv --clear build/wheel/venv
-	@build/wheel/venv/bin/python $(PIP_INSTALL) -c constraints.txt build/wheel/dist/*.whl -r requirements/test.txt
-	@echo "==> testing it from outside the source tree"
-	@outside="$$(mktemp -d)" && trap 'rm -rf "$$outside"' EXIT && cd "$$outside" && \
-		python="$(CURDIR)/build/wheel/venv/bin/python" && \
-		"$$python" -c 'import palate; assert "/build/wheel/venv/" in palate.__file__, palate.__file__' && \
-		"$$python" -m pytest --import-mode=importlib -p no:cacheprovider $(addprefix "$(CURDIR)"/,$(WHEEL_TESTS))
+# MSVC is not to be had everywhere: PALATE_PLAIN builds what it would, and MinGW, where it is installed, compiles for
+# Windows all that does not include Python.
+CLANG ?= clang++
+MINGW ?= x86_64-w64-mingw32-g++
+FOR_WINDOWS := $(filter-out %_border.cpp %/module.cpp %/finishing.cpp %/compress_rows.cpp,$(filter %.cpp,$(CPP)))
+compilers: dev ## the kernel tests with clang, and in plain C++ as for MSVC; what compiles for Windows
+	@echo "==> compiling with $(CLANG), warnings as errors"
+	@$(MAKE) --no-print-directory CXX=$(CLANG) copy NAME=clang DEFINED=PALATE_WERROR=ON
+	@echo "==> compiling in plain C++, warnings as errors"
+	@$(MAKE) --no-print-directory copy NAME=plain DEFINED="PALATE_WERROR=ON PALATE_PLAIN=ON"
+	@echo "==> running the kernel tests in both copies"
+	$(call test_kernels,clang,-p no:cacheprovider)
+	$(call test_kernels,plain,-p no:cacheprovider)
+	@echo "==> compiling for Windows"
+	@if command -v $(MINGW) > /dev/null; then for file in $(FOR_WINDOWS); do \
+		$(MINGW) -std=c++17 -fsyntax-only -DPALATE_PLAIN -DPALATE_LEVEL=plain -Isrc/palate $$file || exit 1; done; \
+		else echo "$(MINGW) is not installed: left out"; fi
+
+copy:
+	$(call compile,$(NAME),$(DEFINED))
+
+wheel: ## the source distribution and the wheels as they are published; each tested alone on every Python found
+	@$(PYTHON) tools/wheels.py build/wheel
 
 instructions: setup ## count the instructions of the hottest kernels; 3% more than is kept is a failure (needs valgrind)
 	@echo "==> counting instructions"

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
+
 namespace palate {
 namespace PALATE_LEVEL {
 
@@ -82,7 +84,7 @@ void gather_rows(const BlockProblem& p, int64_t first, int n, int64_t left, int 
   if (width > 0)
     for (int r = 0; r < n; ++r) {
       const float* ahead = p.z + index[r + kAhead < left ? r + kAhead : r] * stride + from;
-      for (int j = 0; j < width; j += 16) __builtin_prefetch(ahead + j);
+      for (int j = 0; j < width; j += 16) PALATE_PREFETCH(ahead + j);
     }
   for (int r = 0; r < n; ++r) rows[r] = p.z + index[r] * stride;
 }

@@ -2,7 +2,6 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <initializer_list>
 #include <memory>
 #include <new>
@@ -55,8 +54,7 @@ struct TableFloats {
     const size_t bytes = std::max<size_t>(static_cast<size_t>(n) * sizeof(float), 1);
     const size_t page = bytes >= 2 * kLargePage ? kLargePage : kLine;
     const size_t whole = (bytes + page - 1) / page * page;
-    memory.reset(static_cast<float*>(std::aligned_alloc(page, whole)));
-    if (!memory) throw std::bad_alloc();
+    memory = {static_cast<float*>(::operator new(whole, std::align_val_t{page})), Free{page}};
 #if defined(__linux__)
     if (page == kLargePage) madvise(memory.get(), whole, MADV_HUGEPAGE);  // may fail: then it is slower, not wrong
 #endif
@@ -64,9 +62,10 @@ struct TableFloats {
   }
 
   struct Free {
-    void operator()(float* memory) const { std::free(memory); }
+    size_t page;
+    void operator()(float* memory) const { ::operator delete(memory, std::align_val_t{page}); }
   };
-  std::unique_ptr<float, Free> memory;
+  std::unique_ptr<float, Free> memory{nullptr, Free{kLine}};
   float* data;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/random/philox.hpp"
 
 namespace palate {
@@ -53,7 +54,7 @@ template <int NV>
 inline float product(const float* x, const float* z, int width) {
   const int ld = NV ? NV * W : width;
   Vec xz{};
-#pragma GCC unroll 4
+  PALATE_UNROLL(4)
   for (int j = 0; j < ld; j += W) xz += load(x + j) * load(z + j);
   return sum(xz);
 }
@@ -84,13 +85,13 @@ template <int NV>
 inline float step(float* x, float* i, float* j, int width, float lr, float decay) {
   const int ld = NV ? NV * W : width;
   Vec products{};
-#pragma GCC unroll 4
+  PALATE_UNROLL(4)
   for (int at = 0; at < ld; at += W) products += load(x + at) * (load(i + at) - load(j + at));
   const float margin = sum(products);
   const float odds = std::exp(margin < -kFar ? kFar : margin > kFar ? -kFar : -margin);
   const float pull = lr * (odds / (1.0f + odds)), keep = 1.0f - 2.0f * lr * decay;
   const float one = x[ld - 1];
-#pragma GCC unroll 4
+  PALATE_UNROLL(4)
   for (int at = 0; at < ld; at += W) {
     const Vec p = load(x + at), q = load(i + at), r = load(j + at);
     store(x + at, keep * p + pull * (q - r));

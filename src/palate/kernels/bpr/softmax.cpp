@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/bpr/bpr.hpp"
+#include "kernels/levels/compiler.hpp"
 #include "kernels/random/philox.hpp"
 
 namespace palate {

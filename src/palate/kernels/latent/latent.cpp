@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
+
 namespace palate {
 namespace PALATE_LEVEL {
 
@@ -18,17 +20,13 @@ namespace {
 
 #include "kernels/random/lanes.hpp"
 
-// Always inline: vectors passed between functions would go through memory.
-#define PALATE_INLINE inline __attribute__((always_inline))
-
 constexpr float kFarthest = 1e6f;  // farther out all mass of an interval is at its nearer end, in float
 constexpr float kReach = 40.0f;    // beyond this distance from the nearer end an interval has no mass
 constexpr float kNarrow = 0.01f;   // draw_narrow draws from narrower intervals
 constexpr float kHuge = 1e30f;     // means are clipped to this, so that nothing overflows
 
 inline Floats choose(Ints which, Floats yes, Floats no) {
-  return as_floats((reinterpret_cast<UInts>(which) & reinterpret_cast<UInts>(yes)) |
-                   (~reinterpret_cast<UInts>(which) & reinterpret_cast<UInts>(no)));
+  return as_floats((bits_of(which) & bits_of(yes)) | (~bits_of(which) & bits_of(no)));
 }
 
 // Minimum and maximum; of a NaN and a bound, the NaN.
@@ -139,7 +137,7 @@ inline Floats draw_narrow(const Interval& step, Floats u) {
 
 // Draws latent ~ Normal(mean, 1) in its step, from random bits.
 PALATE_INLINE Floats draw(const Interval& step, UInts bits) {
-  const Floats u = (__builtin_convertvector(reinterpret_cast<Ints>(bits >> 1), Floats) + 0.5f) * 0x1p-31f;
+  const Floats u = (to_floats(with_sign(bits >> 1)) + 0.5f) * 0x1p-31f;
   const Floats wide = draw_wide(step, u);
   const Ints narrow = step.width() < kNarrow;
   return any(narrow) ? choose(narrow, draw_narrow(step, u), wide) : wide;
@@ -175,7 +173,7 @@ void draw_words(const Latents& p, int64_t base, uint32_t* words) {
 // lanes without a rating, which are not stored.
 template <typename Compute>
 inline void each_vector(const Latents& p, int64_t first, int64_t last, Compute compute) {
-  auto store_results = [&](int64_t base, int n) __attribute__((always_inline)) {
+  auto store_results = [&](int64_t base, int n) PALATE_INLINE_LAMBDA {
     float mean[kLanes] = {}, low[kLanes] = {}, high[kLanes] = {};
     std::memcpy(mean, p.means + base, sizeof(float) * static_cast<size_t>(n));
     for (int e = 0; e < n; ++e) {

@@ -1,7 +1,12 @@
 // Finds out which levels this machine runs, and keeps the one in use.
 #include "kernels/levels/levels.hpp"
 
+#include <atomic>
 #include <cstring>
+
+#if defined(PALATE_LEVELS_OF_X86)  // CMakeLists.txt: v3 and v4 are compiled too
+#include "kernels/levels/processor.hpp"
+#endif
 
 namespace palate {
 
@@ -9,7 +14,7 @@ namespace palate {
 namespace plain {
 extern const Level table;
 }
-#if defined(__x86_64__)
+#if defined(PALATE_LEVELS_OF_X86)
 namespace v3 {
 extern const Level table;
 }
@@ -25,26 +30,22 @@ constexpr int kMaxLevels = 3;
 struct Choice {
   const Level* available[kMaxLevels] = {};
   const char* names[kMaxLevels + 1] = {};
-  const Level* current = nullptr;
+  std::atomic<const Level*> current{nullptr};
 
   void add(const Level& found) {
     int n = 0;
     while (available[n]) ++n;
-    available[n] = current = &found;
+    available[n] = &found;
+    current = &found;
     names[n] = found.name;
   }
 
   Choice() {
     add(plain::table);
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2");
-    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("avx512vl");
-    if (v3) add(v3::table);
-    if (v4) add(v4::table);
+#if defined(PALATE_LEVELS_OF_X86)
+    const Processor here = this_processor();
+    if (here.v3) add(v3::table);
+    if (here.v4) add(v4::table);
 #endif
   }
 };
@@ -56,7 +57,7 @@ Choice& choice() {
 
 }  // namespace
 
-const Level& level() { return *choice().current; }
+const Level& level() { return *choice().current.load(std::memory_order_relaxed); }
 
 const char* const* supported_levels() { return choice().names; }
 

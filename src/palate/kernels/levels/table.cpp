@@ -1,11 +1,13 @@
 // The kernels of one level, collected into its table. Compiled once for each level.
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/levels/levels.hpp"
 
-#if defined(__x86_64__)
+#if PALATE_INTRINSICS
 #include <immintrin.h>
 #endif
 

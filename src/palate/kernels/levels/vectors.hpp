@@ -1,5 +1,6 @@
 // Vectors as wide as the registers of the level. Included inside a level's namespace, once for each level, after
-// <cstring>: inline functions outside could be compiled for a wide machine and picked by the linker for a narrow one.
+// compiler.hpp, <cstdint> and <cstring>: inline functions outside could be compiled for a wide machine and picked by
+// the linker for a narrow one.
 #pragma once
 
 #if defined(__AVX512F__)
@@ -10,20 +11,35 @@ constexpr int W = 8;
 constexpr int W = 4;
 #endif
 
-typedef float Vec __attribute__((vector_size(W * 4), aligned(4), may_alias));
-
 // ld: k rounded up to whole vectors.
 inline int padded(int k) { return (k + W - 1) / W * W; }
+
+#if PALATE_VECTORS
+typedef float Vec __attribute__((vector_size(W * 4), aligned(4), may_alias));
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
 
 inline Vec load(const float* from) { return *reinterpret_cast<const Vec*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<Vec*>(to) = value; }
 inline Vec broadcast(float value) { return value - Vec{}; }  // x - 0 is x: the compiler drops the subtraction
+#else
+#include "kernels/levels/plain_lanes.hpp"
+
+typedef Lanes<float, W> Vec;
+typedef Lanes<float, 4> Four;
+typedef Lanes<float, 8> Eight;
+
+PALATE_INLINE Vec load(const float* from) {
+  Vec value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+PALATE_INLINE void store(float* to, const Vec& value) { std::memcpy(to, &value, sizeof value); }
+PALATE_INLINE Vec broadcast(float value) { return Vec::all(value); }
+#endif
 
 // Sums of lanes are always added in this order: the upper half onto the lower half, until one number is left. Written
 // with halves so that they stay in registers.
-typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
-
 template <typename Half>
 inline Half halved(const void* lanes) {
   Half low, high;  // by memcpy: template arguments lose the attributes that allow any alignment

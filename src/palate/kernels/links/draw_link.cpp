@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/links/links.hpp"
 
 namespace palate {
@@ -50,14 +51,14 @@ inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
       const float* residual = residuals + rows[e] * width;
       const Vec value = broadcast(values[e]);
       squares += value * value;
-#pragma GCC unroll 4
+      PALATE_UNROLL(4)
       for (int v = 0; v < n; ++v) sum[v] += value * load(residual + v * W);
     };
     int64_t e = first;
     for (; e + 1 < last; e += 2) {
       const int64_t ahead = e + kAhead < last ? e + kAhead : e;
-      __builtin_prefetch(residuals + rows[ahead] * width);
-      __builtin_prefetch(residuals + rows[ahead + 1 < last ? ahead + 1 : ahead] * width);
+      PALATE_PREFETCH(residuals + rows[ahead] * width);
+      PALATE_PREFETCH(residuals + rows[ahead + 1 < last ? ahead + 1 : ahead] * width);
       add(e, even, even_squares);
       add(e + 1, odd, odd_squares);
     }
@@ -65,7 +66,7 @@ inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
     const Vec squares = even_squares + odd_squares, precision = squares + broadcast(p.ridge[f]);
     const Vec variance = broadcast(1.0f / precision[0]), deviation = broadcast(kept / std::sqrt(precision[0]));
     Vec moved[n];
-#pragma GCC unroll 4
+    PALATE_UNROLL(4)
     for (int v = 0; v < n; ++v) {
       const Vec before = load(link + v * W);
       const Vec mean = (even[v] + odd[v] + squares * before) * variance;
@@ -76,7 +77,7 @@ inline void draw_with(const LinkProblem& p, int64_t block, Values values) {
     for (e = first; e < last; ++e) {
       float* residual = residuals + rows[e] * width;
       const Vec value = broadcast(values[e]);
-#pragma GCC unroll 4
+      PALATE_UNROLL(4)
       for (int v = 0; v < n; ++v) store(residual + v * W, load(residual + v * W) - value * moved[v]);
     }
   }

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/links/links.hpp"
 
 namespace palate {
@@ -23,7 +24,7 @@ void multiply_columns(const Rows& m, const float* table, int ld, int64_t row, fl
   for (int64_t e = m.indptr[row]; e < last; ++e) {
     if (e + kAhead < last) {
       const float* later = table + static_cast<int64_t>(m.indices[e + kAhead]) * ld;
-      for (int v = 0; v * W < n * W; v += 16 / W) __builtin_prefetch(later + v * W);
+      for (int v = 0; v * W < n * W; v += 16 / W) PALATE_PREFETCH(later + v * W);
     }
     const float* from = table + static_cast<int64_t>(m.indices[e]) * ld;
     const Vec value = broadcast(m.values ? m.values[e] : 1.0f);

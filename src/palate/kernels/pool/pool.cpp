@@ -2,8 +2,6 @@
 // short loops one after the other. After a fork the child starts a pool of its own.
 #include "kernels/pool/pool.hpp"
 
-#include <pthread.h>
-
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -12,14 +10,21 @@
 #include <system_error>
 #include <thread>
 
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
+#include <emmintrin.h>
+#endif
+
 namespace palate {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
 inline void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
 #endif
 }
 
@@ -148,7 +153,9 @@ std::once_flag created;
 Pool& the_pool() {
   std::call_once(created, [] {
     pool = new Pool;
+#if !defined(_WIN32)  // which does not fork
     pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+#endif
   });
   return *pool;
 }

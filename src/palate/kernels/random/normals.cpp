@@ -1,7 +1,9 @@
 // Standard normals from a counter. Compiled once for each level.
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/random/random.hpp"
 
 namespace palate {
@@ -18,18 +20,18 @@ namespace {
 // of the angle are the quadrant; the rest lies in [-pi/4, pi/4), where short Taylor series are exact to float
 // precision.
 inline void box_muller(UInts radius_bits, UInts angle_bits, Floats& first, Floats& second) {
-  const Floats u = (__builtin_convertvector(reinterpret_cast<Ints>(radius_bits >> 8), Floats) + 0.5f) * 0x1p-24f;
+  const Floats u = (to_floats(with_sign(radius_bits >> 8)) + 0.5f) * 0x1p-24f;
   const Floats radius = sqrt_lanes(-2.0f * log_lanes(u));
   const UInts turned = angle_bits + 0x20000000u;
-  const Ints inside = reinterpret_cast<Ints>(angle_bits << 2) >> 8;  // signed 24 bits of a quarter turn
-  const Floats theta = __builtin_convertvector(inside, Floats) * (0x1p-24f * 1.57079632679f);
+  const Ints inside = with_sign(angle_bits << 2) >> 8;  // signed 24 bits of a quarter turn
+  const Floats theta = to_floats(inside) * (0x1p-24f * 1.57079632679f);
   const Floats t2 = theta * theta;
   const Floats sine =
       theta * (1.0f + t2 * (-1.0f / 6 + t2 * (1.0f / 120 + t2 * (-1.0f / 5040 + t2 * (1.0f / 362880)))));
   const Floats cosine = 1.0f + t2 * (-0.5f + t2 * (1.0f / 24 + t2 * (-1.0f / 720 + t2 * (1.0f / 40320))));
   const UInts quadrant = turned >> 30;
-  const UInts swap = reinterpret_cast<UInts>((quadrant & 1u) != 0u);
-  const UInts s = reinterpret_cast<UInts>(sine), c = reinterpret_cast<UInts>(cosine);
+  const UInts swap = bits_of((quadrant & 1u) != 0u);
+  const UInts s = bits_of(sine), c = bits_of(cosine);
   const UInts sign_first = (((quadrant + 1u) >> 1) & 1u) << 31, sign_second = (quadrant >> 1) << 31;
   first = radius * as_floats(((swap & s) | (~swap & c)) ^ sign_first);
   second = radius * as_floats(((swap & c) | (~swap & s)) ^ sign_second);

@@ -1,11 +1,13 @@
 // Packs the items that may be ranked into panels, and computes lengths of factors. Compiled once for each level.
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/ranking/ranking.hpp"
 
-#if defined(__x86_64__)
+#if PALATE_INTRINSICS
 #include <immintrin.h>
 #endif
 

@@ -1,12 +1,14 @@
 // A catalogue in panels: tiles of scores, bounds on scores, and their memory. Included inside a level's namespace, once
-// for each level, after <cmath>, <cstdint>, <cstring> and ranking.hpp, and on x86 <immintrin.h>.
+// for each level, after compiler.hpp, <cfloat>, <cmath>, <cstdint>, <cstring> and ranking.hpp, and on x86
+// <immintrin.h>.
 #pragma once
 #include "kernels/levels/vectors.hpp"
 
-// Always inline: vectors passed between functions would go through memory.
-#define PALATE_INLINE inline __attribute__((always_inline))
-
+#if PALATE_VECTORS
 typedef int32_t Counts __attribute__((vector_size(W * 4)));
+#else
+typedef Lanes<int32_t, W> Counts;
+#endif
 
 // A tile of scores, kTileUsers users by kPanel items, stays in registers.
 constexpr int kVectors = 2, kPanel = kVectors * W;
@@ -16,18 +18,47 @@ constexpr double kOverflow = 3e38;  // above it a sum of floats may be infinite
 
 // The lanes where a >= b, as bits; never those with NaN.
 PALATE_INLINE uint32_t at_least(Vec a, Vec b) {
-#if defined(__AVX512F__)
+#if PALATE_INTRINSICS && defined(__AVX512F__)
   return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), _CMP_GE_OQ);
-#elif defined(__AVX2__)
+#elif PALATE_INTRINSICS && defined(__AVX2__)
   return static_cast<uint32_t>(
       _mm256_movemask_ps(_mm256_cmp_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), _CMP_GE_OQ)));
-#elif defined(__x86_64__)
+#elif PALATE_INTRINSICS
   return static_cast<uint32_t>(_mm_movemask_ps(_mm_cmpge_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b))));
 #else
   const Counts which = a >= b;
   uint32_t bits = 0;
   for (int lane = 0; lane < W; ++lane) bits |= static_cast<uint32_t>(which[lane] & 1) << lane;
   return bits;
+#endif
+}
+
+// The first lane of at_least(); there is one.
+PALATE_INLINE int first_lane(uint32_t bits) {
+#if PALATE_VECTORS
+  return __builtin_ctz(bits);
+#else
+  int at = 0;
+  while (!(bits >> at & 1u)) ++at;
+  return at;
+#endif
+}
+
+// a b + c, rounded as in the lanes of multiply_add().
+PALATE_INLINE float multiplied(float a, float b, float c) {
+#if PALATE_FUSED
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+PALATE_INLINE Vec multiply_add(Vec a, Vec b, Vec c) {
+#if PALATE_VECTORS
+  return c + a * b;
+#else
+  for (int lane = 0; lane < W; ++lane) c[lane] = multiplied(a[lane], b[lane], c[lane]);
+  return c;
 #endif
 }
 
@@ -41,7 +72,7 @@ PALATE_INLINE void product(const float* users, const float* panel, int n_factors
     for (int v = 0; v < kVectors; ++v) q[v] = load(panel + v * W);
     for (int u = 0; u < kTileUsers; ++u) {
       const Vec p = broadcast(users[u]);
-      for (int v = 0; v < kVectors; ++v) s[u][v] += p * q[v];
+      for (int v = 0; v < kVectors; ++v) s[u][v] = multiply_add(p, q[v], s[u][v]);
     }
     users += kTileUsers;
   }
@@ -53,15 +84,6 @@ inline bool holds(const int32_t* slots, int64_t n_slots, int32_t code) {
   int64_t at = PALATE_SLOT_OF(code, static_cast<uint64_t>(n_slots));
   while (slots[at] != code && slots[at] != -1) at = at + 1 < n_slots ? at + 1 : 0;
   return slots[at] == code;
-}
-
-// a b + c, rounded like the lanes in product().
-inline float multiplied(float a, float b, float c) {
-#if defined(__FMA__) || defined(__FP_FAST_FMAF) || defined(__aarch64__)
-  return __builtin_fmaf(a, b, c);
-#else
-  return a * b + c;
-#endif
 }
 
 inline int64_t panel_floats(const Catalogue& c) { return static_cast<int64_t>(1 + c.n_factors) * kPanel; }

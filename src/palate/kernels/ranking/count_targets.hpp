@@ -5,7 +5,7 @@
 
 // Adds the lanes where a > b, and where a >= b, to their counts.
 PALATE_INLINE void count(Vec a, Vec b, Counts& above, Counts& from) {
-#if defined(__AVX512F__)
+#if PALATE_INTRINSICS && defined(__AVX512F__)
   const __m512 x = reinterpret_cast<__m512>(a), y = reinterpret_cast<__m512>(b);
   const __m512i one = _mm512_set1_epi32(1), m = reinterpret_cast<__m512i>(above), n = reinterpret_cast<__m512i>(from);
   above = reinterpret_cast<Counts>(_mm512_mask_add_epi32(m, _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), m, one));
@@ -85,14 +85,14 @@ inline int64_t keep(const float* scores, int64_t n, float minimum, float* to) {
   for (int64_t at = 0; at < n; at += W) {
     const Vec s = load(scores + at);
     uint32_t hits = at_least(s, broadcast(minimum));
-#if defined(__AVX512F__)
+#if PALATE_INTRINSICS && defined(__AVX512F__)
     const __m512 front = _mm512_maskz_compress_ps(static_cast<__mmask16>(hits), reinterpret_cast<__m512>(s));
     store(to + kept, reinterpret_cast<Vec>(front));
     kept += __builtin_popcount(hits);
 #else
     float lanes[W];
     store(lanes, s);
-    for (; hits; hits &= hits - 1) to[kept++] = lanes[__builtin_ctz(hits)];
+    for (; hits; hits &= hits - 1) to[kept++] = lanes[first_lane(hits)];
 #endif
   }
   pad(to, kept);

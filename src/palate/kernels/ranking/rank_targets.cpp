@@ -1,11 +1,13 @@
 // The ranks of given items (targets) among all candidates of a user. Compiled once for each level.
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/ranking/ranking.hpp"
 
-#if defined(__x86_64__)
+#if PALATE_INTRINSICS
 #include <immintrin.h>
 #endif
 

@@ -1,11 +1,13 @@
 // The n best items of each user. Compiled once for each level.
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/ranking/ranking.hpp"
 
-#if defined(__x86_64__)
+#if PALATE_INTRINSICS
 #include <immintrin.h>
 #endif
 
@@ -44,7 +46,7 @@ void take_tile(const Tile& tile, const Vec (&s)[kTileUsers][kVectors], const int
       float scores[W];
       store(scores, s[u][v]);
       for (; hits; hits &= hits - 1) {
-        const int lane = __builtin_ctz(hits);
+        const int lane = first_lane(hits);
         tile.best[u].take(scores[lane], codes[v * W + lane]);
       }
       tile.floors[u] = tile.best[u].floor();
@@ -93,8 +95,7 @@ void top_n(const TopQuery& query, const Seen& seen, int64_t first, int64_t last,
     float* packed = arena.take<float>(static_cast<int64_t>(kTileUsers) * c.n_factors);
     tile[t] = {packed, arena.take<float>(kTileUsers), arena.take<double>(kTileUsers), best + t * kTileUsers};
     pack_tile(query.users + row * c.k, c, last - row, packed);
-    for (int u = 0; u < kTileUsers; ++u)
-      tile[t].floors[u] = row + u < last ? -__FLT_MAX__ : NAN, tile[t].lengths[u] = 0;
+    for (int u = 0; u < kTileUsers; ++u) tile[t].floors[u] = row + u < last ? -FLT_MAX : NAN, tile[t].lengths[u] = 0;
     lengths(query.users + row * c.k, c.k, c.n_factors, 0, last - row < kTileUsers ? last - row : kTileUsers,
             tile[t].lengths);
   }

@@ -67,7 +67,7 @@ struct Best {
   }
 
   // No score below it can be among the best; -infinity and NaN never are.
-  float floor() const { return size < n ? -__FLT_MAX__ : n > 0 ? score_of(heap[0]) : NAN; }
+  float floor() const { return size < n ? -FLT_MAX : n > 0 ? score_of(heap[0]) : NAN; }
 
   // Writes the best first, with the bias of the user added. scores may be null.
   void answer(float bias, int32_t* codes, float* scores) {
@@ -89,7 +89,7 @@ void select(const float* scores, int64_t n, const Best& best, Offer offer) {
   for (; at + W <= n; at += W) {
     uint32_t hits = at_least(load(scores + at), broadcast(floor));
     if (!hits) continue;
-    for (; hits; hits &= hits - 1) offer(at + __builtin_ctz(hits));
+    for (; hits; hits &= hits - 1) offer(at + first_lane(hits));
     floor = best.floor();
   }
   for (; at < n; ++at)

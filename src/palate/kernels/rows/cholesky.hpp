@@ -1,5 +1,5 @@
 // The Cholesky factorization B = U^T U of a small matrix, and the two triangular solves. Works on block rows of W rows.
-// Included inside a level's namespace, once for each level, after <cmath> and <cstring>.
+// Included inside a level's namespace, once for each level, after compiler.hpp, <cmath>, <cstdint> and <cstring>.
 //
 // A pivot waits for the one before it: for its square root, its division, its row. So N matrices are factored side by
 // side, step by step, and the steps of one fill the waiting of the other.
@@ -19,15 +19,15 @@ struct System {
 template <int N>
 inline int factor_block(const System* systems, int ld, int i0) {
   Vec rows[N][W], right[N];
-#pragma GCC unroll 2
+  PALATE_UNROLL(2)
   for (int n = 0; n < N; ++n) {
     right[n] = load(systems[n].v + i0);
-#pragma GCC unroll 16
+    PALATE_UNROLL(16)
     for (int i = 0; i < W; ++i) rows[n][i] = load(systems[n].U + static_cast<int64_t>(i0 + i) * ld + i0);
   }
-#pragma GCC unroll 16
+  PALATE_UNROLL(16)
   for (int p = 0; p < W; ++p) {
-#pragma GCC unroll 2
+    PALATE_UNROLL(2)
     for (int n = 0; n < N; ++n) {
       const float pivot = rows[n][p][p];
       if (!(pivot > 0)) return n;
@@ -39,7 +39,7 @@ inline int factor_block(const System* systems, int ld, int i0) {
       right[n] -= solved * rows[n][p];
       float* pivot_row = systems[n].U + static_cast<int64_t>(i0 + p) * ld + i0;
       store(pivot_row, rows[n][p]);
-#pragma GCC unroll 16
+      PALATE_UNROLL(16)
       for (int i = p + 1; i < W; ++i) rows[n][i] -= broadcast(pivot_row[i]) * rows[n][p];
     }
   }
@@ -53,18 +53,18 @@ inline int factor_block(const System* systems, int ld, int i0) {
 // block row, and v_j <- v_j - sum_i U_ij v_i.
 template <int N>
 inline void solve_block_row(const System* systems, int ld, int i0) {
-  for (int j = i0 + W; j < ld; j += W)
-#pragma GCC unroll 2
+  for (int j = i0 + W; j < ld; j += W) {
+    PALATE_UNROLL(2)
     for (int n = 0; n < N; ++n) {
       const System& system = systems[n];
       const float* diagonal = system.U + static_cast<int64_t>(i0) * ld + i0;
       float* column = system.U + static_cast<int64_t>(i0) * ld + j;
       Vec rows[W];
       Vec right = load(system.v + j);
-#pragma GCC unroll 16
+      PALATE_UNROLL(16)
       for (int i = 0; i < W; ++i) {
         Vec rest = load(column + i * ld);
-#pragma GCC unroll 16
+        PALATE_UNROLL(16)
         for (int s = 0; s < i; ++s) rest -= broadcast(diagonal[s * ld + i]) * rows[s];
         rows[i] = rest * system.inverse[i0 + i];
         store(column + i * ld, rows[i]);
@@ -72,6 +72,7 @@ inline void solve_block_row(const System* systems, int ld, int i0) {
       }
       store(system.v + j, right);
     }
+  }
 }
 
 // B = U^T U in place, and v <- U^-T v, of N systems. For each block row: subtract the products of the rows above (a
@@ -95,25 +96,26 @@ int cholesky_and_lower(const System* systems, int ld, const float** rows) {
 // column inside the block.
 template <int N>
 void solve_upper(const System* systems, int ld) {
-  for (int i0 = ld - W; i0 >= 0; i0 -= W)
-#pragma GCC unroll 2
+  for (int i0 = ld - W; i0 >= 0; i0 -= W) {
+    PALATE_UNROLL(2)
     for (int n = 0; n < N; ++n) {
       const float* block = systems[n].U + static_cast<int64_t>(i0) * ld;
       float* v = systems[n].v;
       float x[W];
-#pragma GCC unroll 16
+      PALATE_UNROLL(16)
       for (int i = 0; i < W; ++i) {
         Vec later{};
         for (int j = i0 + W; j < ld; j += W) later += load(block + i * ld + j) * load(v + j);
         x[i] = v[i0 + i] - (i0 + W < ld ? sum(later) : 0.0f);
       }
-#pragma GCC unroll 16
+      PALATE_UNROLL(16)
       for (int i = W - 1; i >= 0; --i) {
         x[i] *= systems[n].inverse[i0 + i];
-#pragma GCC unroll 16
+        PALATE_UNROLL(16)
         for (int s = 0; s < i; ++s) x[s] -= block[s * ld + i0 + i] * x[i];
       }
-#pragma GCC unroll 16
+      PALATE_UNROLL(16)
       for (int i = 0; i < W; ++i) v[i0 + i] = x[i];
     }
+  }
 }

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/rows/rows.hpp"
 
 namespace palate {
@@ -23,8 +24,8 @@ void predict_pairs(const float* users, const float* items, int k, bool bias, flo
   const int factors = bias ? k - 1 : k;
   for (int64_t e = first; e < last; ++e) {
     if (e + kAhead < last) {
-      __builtin_prefetch(users + static_cast<int64_t>(user_codes[e + kAhead]) * k);
-      __builtin_prefetch(items + static_cast<int64_t>(item_codes[e + kAhead]) * k);
+      PALATE_PREFETCH(users + static_cast<int64_t>(user_codes[e + kAhead]) * k);
+      PALATE_PREFETCH(items + static_cast<int64_t>(item_codes[e + kAhead]) * k);
     }
     const float* x = users + static_cast<int64_t>(user_codes[e]) * k;
     const float* y = items + static_cast<int64_t>(item_codes[e]) * k;

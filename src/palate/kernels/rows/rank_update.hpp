@@ -1,5 +1,5 @@
 // Rank-n updates A += sum_r z_r z_r^T and h += sum_r t_r z_r of a small matrix and vector: the inner loops of all
-// solvers. Included inside a level's namespace, once for each level, after <cstring>.
+// solvers. Included inside a level's namespace, once for each level, after compiler.hpp, <cstdint> and <cstring>.
 #pragma once
 #include "kernels/levels/vectors.hpp"
 
@@ -13,19 +13,19 @@ inline void tile(const float* const* rows, int n, int ld, int i0, int j0, float 
   for (int r = 0; r < n; ++r) {
     const float* row = rows[r];
     Vec right[NR];
-#pragma GCC unroll 16
+    PALATE_UNROLL(16)
     for (int j = 0; j < NR; ++j) right[j] = load(row + j0 + j * W);
-#pragma GCC unroll 16
+    PALATE_UNROLL(16)
     for (int i = 0; i < MR; ++i) {
       const Vec left = broadcast(row[i0 + i]);
-#pragma GCC unroll 16
+      PALATE_UNROLL(16)
       for (int j = 0; j < NR; ++j) acc[i][j] += left * right[j];
     }
   }
-#pragma GCC unroll 16
+  PALATE_UNROLL(16)
   for (int i = 0; i < MR; ++i) {
     float* to = into + static_cast<int64_t>(i0 + i) * ld + j0;
-#pragma GCC unroll 16
+    PALATE_UNROLL(16)
     for (int j = 0; j < NR; ++j) store(to + j * W, load(to + j * W) + sign * acc[i][j]);
   }
 }
@@ -66,13 +66,13 @@ inline void weighted_sum(const float* const* rows, const float* target, int n, i
   Vec even[NR] = {}, odd[NR] = {};
   int r = 0;
   for (; r + 1 < n; r += 2) {
-#pragma GCC unroll 4
+    PALATE_UNROLL(4)
     for (int j = 0; j < NR; ++j) {
       even[j] += target[r] * load(rows[r] + j0 + j * W);
       odd[j] += target[r + 1] * load(rows[r + 1] + j0 + j * W);
     }
   }
-#pragma GCC unroll 4
+  PALATE_UNROLL(4)
   for (int j = 0; j < NR; ++j) {
     if (r < n) even[j] += target[r] * load(rows[r] + j0 + j * W);
     store(into + j0 + j * W, load(into + j0 + j * W) + (even[j] + odd[j]));

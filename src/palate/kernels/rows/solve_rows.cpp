@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/random/random.hpp"
 #include "kernels/rows/rows.hpp"
 
@@ -77,7 +78,7 @@ void gather(const RowProblem& p, int64_t first, int n, int64_t left, int ld, con
   const float center = p.center, over_scale = 1.0f / p.scale;
   for (int r = 0; r < n; ++r) {
     const float* ahead = z + static_cast<int64_t>(index[r + kAhead < left ? r + kAhead : r]) * ld;
-    for (int j = 0; j < ld; j += 16) __builtin_prefetch(ahead + j);
+    for (int j = 0; j < ld; j += 16) PALATE_PREFETCH(ahead + j);
     s.rows[r] = z + static_cast<int64_t>(index[r]) * ld;
     s.target[r] = (value[r] - center) * over_scale;
   }

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
+
 namespace palate {
 namespace PALATE_LEVEL {
 
@@ -45,8 +47,8 @@ inline void prefetch(const Descent& d, int64_t e, int ld) {
   const float* x = d.users + static_cast<int64_t>(d.user_codes[e]) * ld;
   const float* z = d.items + static_cast<int64_t>(d.item_codes[e]) * ld;
   for (int j = 0; j < ld; j += 16) {
-    __builtin_prefetch(x + j, 1);
-    __builtin_prefetch(z + j, 1);
+    PALATE_PREFETCH_TO_WRITE(x + j);
+    PALATE_PREFETCH_TO_WRITE(z + j);
   }
 }
 
@@ -68,10 +70,10 @@ struct Products {
 template <bool adagrad>
 inline Products products(const Group& rows, int ld) {
   Vec xz[kGroup], xx[kGroup], zz[kGroup];
-#pragma GCC unroll 4
+  PALATE_UNROLL(4)
   for (int g = 0; g < kGroup; ++g) {
     xz[g] = xx[g] = zz[g] = Vec{};
-#pragma GCC unroll 4
+    PALATE_UNROLL(4)
     for (int j = 0; j < ld; j += W) {
       const Vec x = load(rows.x[g] + j), z = load(rows.z[g] + j);
       xz[g] += x * z;
@@ -116,7 +118,7 @@ inline Four adagrad_rates(const Descent& d, float* const* squares, int n, Four p
 // the end of each stays.
 inline void move(float* to_x, float* to_z, int ld, float x_keep, float x_pull, float z_keep, float z_pull) {
   const int last = ld - W;
-#pragma GCC unroll 4
+  PALATE_UNROLL(4)
   for (int j = 0; j < last; j += W) {
     const Vec x = load(to_x + j), z = load(to_z + j);
     store(to_x + j, x_keep * x - x_pull * z);
@@ -132,7 +134,7 @@ inline void move(float* to_x, float* to_z, int ld, float x_keep, float x_pull, f
 // Takes the steps of ratings e .. e + n <= e + kGroup. No two of them share a row, so all products can be computed
 // before any row is moved: the result is that of one step after the other. Returns the sum of w (prediction - value)^2.
 template <int NV, bool adagrad, bool sigmoid>
-__attribute__((always_inline)) inline double descend_group(const Descent& d, int64_t e, int n, float lr) {
+PALATE_INLINE double descend_group(const Descent& d, int64_t e, int n, float lr) {
   const int ld = NV ? NV * W : d.ld;
   const Group rows = group_of<adagrad>(d, e, n);
   const Products of = products<adagrad>(rows, ld);
@@ -148,7 +150,7 @@ __attribute__((always_inline)) inline double descend_group(const Descent& d, int
   }
   const Four x_pull = x_rate * pull, z_pull = z_rate * pull;
   const Four x_keep = 1.0f - x_rate * decay, z_keep = 1.0f - z_rate * decay;
-#pragma GCC unroll 4
+  PALATE_UNROLL(4)
   for (int g = 0; g < kGroup; ++g)
     if (g < n) move(rows.x[g], rows.z[g], ld, x_keep[g], x_pull[g], z_keep[g], z_pull[g]);
   const Four squared = weight * error * error;
@@ -196,7 +198,7 @@ double descend_linear(const Descent& d, int64_t first, int64_t last, float lr) {
     float* const x = d.users + static_cast<int64_t>(d.user_codes[e]) * ld;
     float* const z = d.items + static_cast<int64_t>(d.item_codes[e]) * ld;
     Vec xz{};
-#pragma GCC unroll 4
+    PALATE_UNROLL(4)
     for (int j = 0; j < ld; j += W) xz += load(x + j) * load(z + j);
     const float weight = d.weights ? d.weights[e] : 1.0f;
     const float error = d.mean + d.scale * sum(xz) - d.values[e];

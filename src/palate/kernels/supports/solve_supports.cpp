@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/levels/compiler.hpp"
 #include "kernels/supports/supports.hpp"
 
 namespace palate {
@@ -86,8 +87,8 @@ void fetch_row(const Rows& gram, int32_t row) {
   constexpr int64_t kLine = 16, kLines = 4;  // entries
   const int64_t first = gram.indptr[row];
   for (int64_t at = first; at < gram.indptr[row + 1] && at < first + kLines * kLine; at += kLine) {
-    __builtin_prefetch(gram.indices + at);
-    __builtin_prefetch(gram.values + at);
+    PALATE_PREFETCH(gram.indices + at);
+    PALATE_PREFETCH(gram.values + at);
   }
 }
 
