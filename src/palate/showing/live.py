@@ -251,7 +251,7 @@ class _Notebook:
     def _html(self) -> str:
         """The lines, the table, the line with the bar, and what runs inside."""
         lines, rows = self._lines[-MAX_LINES:], self._rows[-MAX_LINES:]
-        parts = [html.paragraph("\n".join([*self._left_out(self._lines), *lines]))] if lines else []
+        parts: list[str] = [html.paragraph("\n".join([*self._left_out(self._lines), *lines]))] if lines else []
         if self._head:
             parts.append(html.table(rows or [[""] * len(self._head)], head=self._head, numbers=range(len(self._head))))
             parts.append(html.notes(*self._left_out(self._rows)))

@@ -93,7 +93,7 @@ def value(given: Any) -> str:
     if given is None or isinstance(given, bool):
         return str(given)
     if isinstance(given, int | float | np.integer | np.floating):
-        return number(given) if isinstance(given, float | np.floating) else str(int(given))
+        return number(float(given)) if isinstance(given, float | np.floating) else str(int(given))
     if isinstance(given, str):
         return repr(cut(given, MAX_VALUE))
     if hasattr(given, "shape"):  # arrays, tensors and frames
