@@ -65,8 +65,8 @@ class WithPca:
         Returns:
             Tensor: Coordinates of the rows, (n, k).
         """
-        assert isinstance(self, Tensor)
-        return pca(self, k)
+        rows: Any = self
+        return pca(rows, k)
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -79,7 +79,8 @@ class WithPca:
         plain: Any = _plain(self)
         return plain.__reduce_ex__(protocol)
 
-    def __repr__(self, **_options: Any) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        del tensor_contents
         return repr(_plain(self))
 
 
