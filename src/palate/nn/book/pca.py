@@ -84,7 +84,7 @@ class WithPca:
         return repr(_plain(self))
 
 
-class Rows(WithPca, Tensor):
+class Rows(WithPca, Tensor):  # type: ignore[misc]
     """A tensor with pca(), made of Weights."""
 
     def __deepcopy__(self, memo: Any) -> Tensor:
@@ -92,7 +92,7 @@ class Rows(WithPca, Tensor):
         return deepcopy(_plain(self), memo)
 
 
-class Weights(WithPca, nn.Parameter):
+class Weights(WithPca, nn.Parameter):  # type: ignore[misc]
     """A parameter with pca()."""
 
 
