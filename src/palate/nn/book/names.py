@@ -119,6 +119,10 @@ class L(list[Any]):
 class Module(nn.Module):
     """A torch module whose subclasses need no super().__init__().
 
+    Parameters:
+        *args (Any): What __init__ of the subclass takes.
+        **options (Any): The same by name.
+
     Example:
         >>> from palate.nn.book import *
         >>> class Three(Module):
@@ -128,7 +132,7 @@ class Module(nn.Module):
         1
     """
 
-    def __new__(cls, *_given: Any, **_named: Any) -> Any:
+    def __new__(cls, *args: Any, **options: Any) -> Any:  # noqa: ARG004
         """Make an empty module that can take parameters."""
         module = super().__new__(cls)
         nn.Module.__init__(module)

@@ -65,8 +65,8 @@ class WithPca:
         Returns:
             Tensor: Coordinates of the rows, (n, k).
         """
-        assert isinstance(self, Tensor)
-        return pca(self, k)
+        rows: Any = self
+        return pca(rows, k)
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -79,11 +79,12 @@ class WithPca:
         plain: Any = _plain(self)
         return plain.__reduce_ex__(protocol)
 
-    def __repr__(self, **_options: Any) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        del tensor_contents
         return repr(_plain(self))
 
 
-class Rows(WithPca, Tensor):
+class Rows(WithPca, Tensor):  # type: ignore[misc]
     """A tensor with pca(), made of Weights."""
 
     def __deepcopy__(self, memo: Any) -> Tensor:
@@ -91,7 +92,7 @@ class Rows(WithPca, Tensor):
         return deepcopy(_plain(self), memo)
 
 
-class Weights(WithPca, nn.Parameter):
+class Weights(WithPca, nn.Parameter):  # type: ignore[misc]
     """A parameter with pca()."""
 
 
