@@ -218,3 +218,14 @@ def test_a_table_of_users_is_encoded_once_however_many_explanations(tmp_path, mo
     for user in ("u1", "u2", "u3"):
         assert str(loaded.explain(user, "i1")) == str(rec.explain(user, "i1"))
     assert calls == [30]
+
+
+def test_choices_that_move_nothing_are_not_listed():
+    table = {"item": [f"i{n}" for n in range(40)] + ["unseen"], "genre": ["a", "b"] * 20 + ["a"]}
+    pairs = palate.datasets.synthetic(60, 40, 1200, seed=1).likes(at_least=4).to_frame().select("user", "item")
+    likes = palate.read(pairs, kind="implicit", items=table, unrated="keep")
+    found = palate.Neighbors().fit(likes, progress=False).explain("u1", "unseen")
+    assert str(found) == "unseen for u1: score 0.000\nno choice of this user moves it"
+    assert found.because  # they are there, each with nothing
+    for recipe in (palate.EASE(), palate.Popularity()):
+        assert "0.000  chose" not in str(recipe.fit(likes, progress=False).explain("u1", "i3"))

@@ -42,6 +42,7 @@ COMMANDS = [
     "evaluate",
     "compare",
     "tune",
+    "card",
     "predict",
     "recommend",
     "similar",
