@@ -20,7 +20,9 @@ from palate.errors import OptionError
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
-CONDITION = re.compile(r"\s*(\S.*?)\s*(<=|>=|==|!=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%?)\s*")
+CONDITION = re.compile(
+    r"\s*(\S(?:.*?[^\s<>=!])?)\s*(<=|>=|==|!=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%?)\s*"
+)
 PLAIN = ("measures", "baselines", "groups")  # whose entries are named without it
 Told = dict[str, Any]
 

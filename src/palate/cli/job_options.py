@@ -85,7 +85,7 @@ class Commands(typer.Typer):
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             called = name or function.__name__.strip("_").replace("_", "-")
-            own = {"cls": Helpful, "epilog": epilog_of(f"{self._prefix}{called}"), **settings}
+            own: dict[str, Any] = {"cls": Helpful, "epilog": epilog_of(f"{self._prefix}{called}"), **settings}
             super(Commands, self).command(name, **own)(with_job_options(function))
             return function
 

@@ -21,6 +21,7 @@ from palate.data.rows import row_codes
 from palate.errors import DataError, OptionError
 from palate.evaluation.evaluating import evaluate
 from palate.evaluation.matching import check_type, codes_in_model
+from palate.evaluation.predictions import Report
 from palate.evaluation.resampling import N_BOOTSTRAP, Doubles, Measure, Resample, measure_of
 from palate.options import check_seed, check_whole
 from palate.recommender import Recommender
@@ -326,8 +327,8 @@ def _values(new: _New) -> list[Shift]:
     for name, of, limit in (("mean", _mean, MEAN_LIMIT), ("spread", _spread, SPREAD_LIMIT)):
         before, after = (float(of(part)[0]) for part in (whole[:, :3], whole[:, 3:]))
         change = measure_of((after - before) * scale, (of(samples[:, 3:]) - of(samples[:, :3])) * scale)
-        shown = [value * scale + (center if name == "mean" else 0.0) for value in (before, after)]
-        found.append(new.shift(name, *shown, change, limit * scale))
+        at = center if name == "mean" else 0.0
+        found.append(new.shift(name, before * scale + at, after * scale + at, change, limit * scale))
     return found
 
 
@@ -396,6 +397,7 @@ def _measured(new: _New) -> tuple[list[Shift], list[str]]:
     part = new.ratings[known]
     if not new.ratings.is_implicit:
         report = evaluate(rec, part, **options)
+        assert isinstance(report, Report)
         notes = [NO_TEST] if _stored(stored, "rmse") is None else []
         learned = report.n_learned / len(part)
         notes += [f"{learned:.0%} of these ratings were learned from; their errors are too small."] * (learned > 0)
