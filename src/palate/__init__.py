@@ -39,6 +39,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "load": "recommender",
     "read": "data.reading",
+    "set_output": "data.output",
     "split_folds": "data.splitting",
     "split_folds_within_users": "data.splitting",
     "split_last": "data.splitting",
@@ -61,6 +62,7 @@ _MODULES = {
 if TYPE_CHECKING:
     from palate import distributed, errors
     from palate.data import blocks, datasets
+    from palate.data.output import set_output
     from palate.data.ratings import Ratings
     from palate.data.reading import read
     from palate.data.splitting import (
@@ -120,6 +122,7 @@ __all__ = [
     "evaluate",
     "load",
     "read",
+    "set_output",
     "split_folds",
     "split_folds_within_users",
     "split_last",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.frames import make_frame
+from palate.answers.frames import Frame, make_frame
+from palate.data.output import in_kind
 from palate.data.ratings import Kind
-
-if TYPE_CHECKING:
-    import polars as pl
 
 N_REASONS = 8  # own ratings that a printed explanation lists one by one
 SIDE_INFORMATION = {"history": "history: which items were rated"}  # as printed; columns of tables print as they are
@@ -222,6 +220,7 @@ class CrossTab:
             feedback the counts, 1 where there are none. Explanation.known is something else: side information.
         predicted (array): Predicted ratings, or scores of implicit feedback, (n_users, n_items) float32.
         kind (str): "explicit" or "implicit", as the training ratings were.
+        frame_kind (str or None): The kind of frame that the training ratings came in; None if in none.
 
     Example:
         >>> import palate
@@ -236,15 +235,16 @@ class CrossTab:
     known: NDArray[np.float32]
     predicted: NDArray[np.float32]
     kind: Kind = "explicit"
+    frame_kind: str | None = field(default=None, compare=False, repr=False)
 
-    def to_frame(self, what: str = "predicted") -> pl.DataFrame:
+    def to_frame(self, what: str = "predicted") -> Frame:
         """Return one of the two tables as a frame.
 
         Parameters:
             what (str, default "predicted"): "predicted", or "known" for the observed ratings.
 
         Returns:
-            polars.DataFrame: One row per user and one column per item, after a column of user labels.
+            Frame: One row per user and one column per item, after a column of user labels.
 
         Example:
             >>> import palate
@@ -256,8 +256,8 @@ class CrossTab:
         first = "user" if "user" not in map(str, self.items) else "user label"
         is_text = any(isinstance(label, str) for label in self.users)
         columns: dict[str, Any] = {first: np.array(self.users, dtype=object if is_text else np.int64)}
-        frame: pl.DataFrame = make_frame(columns | {str(item): table[:, at] for at, item in enumerate(self.items)})
-        return frame
+        frame = make_frame(columns | {str(item): table[:, at] for at, item in enumerate(self.items)})
+        return in_kind(frame, None, self.frame_kind)
 
     def __str__(self) -> str:
         decimals, legend = 1, "observed rating, and the predicted one in brackets"

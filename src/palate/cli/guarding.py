@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from palate.cli import messages, printing
+from palate.data.output import output_of
 from palate.errors import PalateError
 
 INTERRUPTED = 130
@@ -17,7 +18,8 @@ def guarded(app: Callable[[], Any]) -> int:
     """Run the command line and return its exit code; errors print one line on standard error, not a traceback."""
     _prepare_streams()
     try:
-        code = _exit_code(app)
+        with output_of("polars"):
+            code = _exit_code(app)
     except PalateError as error:
         code = _fail(messages.as_typed(str(error), messages.options_of(app, sys.argv)))
     except KeyboardInterrupt:
