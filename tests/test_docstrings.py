@@ -43,7 +43,7 @@ def public_things():
     for name, found in vars(palate.errors).items():
         if inspect.isclass(found) and issubclass(found, PalateError):
             yield f"palate.errors.{name}", found
-    from palate import evaluation, tuning
+    from palate import evaluation, exporting, tuning
     from palate.answers import fold_in, fold_in_many, results, vectors
 
     for module in (evaluation, tuning):
@@ -51,6 +51,7 @@ def public_things():
     for name in ("Prediction", "Distribution", "Explanation", "Reason", "CrossTab"):
         yield f"palate.answers.results.{name}", getattr(results, name)
     yield "palate.answers.vectors.Vectors", vectors.Vectors
+    yield "palate.exporting.export", exporting.export
     yield "palate.answers.fold_in.FoldIn", fold_in.FoldIn
     yield "palate.answers.fold_in_many.FoldIns", fold_in_many.FoldIns
 

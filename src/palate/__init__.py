@@ -55,12 +55,13 @@ _MODULES = {
     "datasets": "data.datasets",
     "distributed": "distributed",
     "errors": "errors",
+    "exporting": "exporting",
     "nn": "nn",
     "plotting": "plotting",
 }
 
 if TYPE_CHECKING:
-    from palate import distributed, errors
+    from palate import distributed, errors, exporting
     from palate.data import blocks, datasets
     from palate.data.output import set_output
     from palate.data.ratings import Ratings
@@ -120,6 +121,7 @@ __all__ = [
     "distributed",
     "errors",
     "evaluate",
+    "exporting",
     "load",
     "read",
     "set_output",

@@ -18,6 +18,7 @@ from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli.blocks import blocks
 from palate.cli.choosing import DIAL_OPTIONS
+from palate.cli.exporting import export
 from palate.cli.loading import (
     RECIPES,
     HoldOut,
@@ -224,6 +225,12 @@ for command in (predict, recommend, similar, explain):
 
 app.command()(serve)
 app.add_typer(keys, name="keys")
+
+
+# ---- export
+
+
+app.command()(export)
 
 
 # ---- show and check
