@@ -8,6 +8,7 @@ from functools import cache
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import palate
 from palate.data.output import kind_of, output_of
@@ -124,8 +125,8 @@ def test_all_kinds_say_the_same(kind):
     with palate.set_output(kind):
         found = every_answer(rec)
     for name, frame in found.items():
-        as_polars = pl.from_pandas(frame) if kind == "pandas" else pl.DataFrame(frame)
-        assert as_polars.to_dict(as_series=False) == expected[name].to_dict(as_series=False), name
+        as_polars = pl.from_pandas(frame, nan_to_null=False) if kind == "pandas" else pl.DataFrame(frame)
+        assert_frame_equal(as_polars, expected[name], check_exact=True)
 
 
 def test_rows_of_a_pandas_question_keep_their_index():
@@ -173,7 +174,7 @@ def test_a_missing_label_in_a_column_is_an_error(kind):
         lambda: rec.recommend(column_of(kind, ["u1", None])),
         lambda: rec.predict(column_of(kind, ["u1", None]), "i1"),
     ):
-        with pytest.raises(DataError, match="1 of 2 labels in the column are missing"):
+        with pytest.raises(DataError, match="1 of 2 users are missing"):
             asked()
 
 

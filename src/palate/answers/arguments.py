@@ -59,14 +59,12 @@ def labels_of(given: Any, what: str) -> Any:
 
 
 def listed(given: Any) -> list[Any]:
-    """The labels of a list, or of a column of any frame library. Raises DataError for a missing label in a column."""
+    """The labels of a list, or of a column of any frame library."""
     if kind_of(given) is None or isinstance(given, tuple | Mapping):
         return list(given)
-    labels = given.to_pylist() if hasattr(given, "to_pylist") else given.to_list()  # Arrow, or the others
-    n_missing = sum(label is None or label != label for label in labels)
-    if n_missing:
-        raise DataError(f"{n_missing} of {len(labels)} labels in the column are missing.")
-    return [plain_label(label) for label in labels]
+    read = next(name for name in ("to_pylist", "tolist", "to_list") if hasattr(given, name))  # Arrow, pandas, polars
+    labels: list[Any] = getattr(given, read)()
+    return labels
 
 
 def label_array(labels: Any, vocabulary: Vocabulary) -> NDArray[Any]:
