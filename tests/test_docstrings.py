@@ -46,14 +46,16 @@ def public_things():
     for name, found in vars(palate.errors).items():
         if inspect.isclass(found) and issubclass(found, PalateError):
             yield f"palate.errors.{name}", found
-    from palate import evaluation, tuning
-    from palate.answers import fold_in, fold_in_many, results
+    from palate import evaluation, exporting, tuning
+    from palate.answers import fold_in, fold_in_many, results, vectors
     from palate.exporting.card import Card
 
     for module in (evaluation, tuning):
         yield from ((f"{module.__name__}.{name}", getattr(module, name)) for name in ANSWERS if hasattr(module, name))
     for name in ("Prediction", "Distribution", "Explanation", "Reason", "CrossTab"):
         yield f"palate.answers.results.{name}", getattr(results, name)
+    yield "palate.answers.vectors.Vectors", vectors.Vectors
+    yield "palate.exporting.export", exporting.export
     yield "palate.answers.fold_in.FoldIn", fold_in.FoldIn
     yield "palate.exporting.card.Card", Card
     yield "palate.answers.fold_in_many.FoldIns", fold_in_many.FoldIns

@@ -25,7 +25,7 @@ STAIR = [
 ONLY_IN = {
     "torch": "nn",
     "matplotlib": ("plotting", "showing.pictures"),
-    "faiss": "answers.ranking.index",
+    "faiss": ("answers.ranking.index", "exporting"),
     "optuna": "tuning",
 }
 ONLY_IN |= {
@@ -34,7 +34,8 @@ ONLY_IN |= {
     "fsspec": "data.addresses",
 }
 ONLY_IN |= {"ray": "distributed.ray_exchange", "sklearn": "sklearn", "mlflow": "exporting"}
-ONLY_IN |= dict.fromkeys(("starlette", "uvicorn", "msgspec", "prometheus_client", "psycopg"), "serving")
+ONLY_IN |= dict.fromkeys(("starlette", "uvicorn", "msgspec", "prometheus_client"), "serving")
+ONLY_IN |= {"psycopg": ("serving", "exporting")}
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 UNSAFE_CALLS = {"eval", "exec", "__import__", "compile"}
 LAZY = [

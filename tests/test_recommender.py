@@ -81,10 +81,12 @@ def test_labels_may_come_in_any_container(rec):
         tuple(asked), np.array(asked), np.array(asked, object), pl.Series(asked), pandas.Series(asked), iter(asked),
         pl.Series(asked, dtype=pl.Categorical), dict.fromkeys(asked),
     ):  # fmt: skip
-        assert rec.recommend(given_as, n=3).equals(expected)
+        with palate.set_output("polars"):
+            assert rec.recommend(given_as, n=3).equals(expected)
     answer = rec.predict(asked, ["i1", "i2", "i3"])
     for make in (tuple, np.array, pl.Series, pandas.Series, iter):
-        assert rec.predict(make(asked), make(["i1", "i2", "i3"])).equals(answer, null_equal=True)
+        with palate.set_output("polars"):
+            assert rec.predict(make(asked), make(["i1", "i2", "i3"])).equals(answer, null_equal=True)
     assert rec.recommend("u1", items=iter(["i1", "i2"]), keep_seen=True).height == 2
     assert rec.recommend(np.str_("u1"), n=2).equals(rec.recommend("u1", n=2))
 

@@ -42,6 +42,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "load": "recommender",
     "read": "data.reading",
+    "set_output": "data.output",
     "split_folds": "data.splitting",
     "split_folds_within_users": "data.splitting",
     "split_last": "data.splitting",
@@ -58,6 +59,7 @@ _MODULES = {
     "distributed": "distributed",
     "errors": "errors",
     "evaluation": "evaluation",
+    "exporting": "exporting",
     "mlflow": "exporting.mlflow",
     "nn": "nn",
     "plotting": "plotting",
@@ -68,8 +70,9 @@ _MODULES = {
 _NEEDS = {"nn": "torch"}  # what must be installed for a module to be there at all
 
 if TYPE_CHECKING:
-    from palate import distributed, errors, evaluation, recipes, tuning
+    from palate import distributed, errors, evaluation, exporting, recipes, tuning
     from palate.data import blocks, datasets
+    from palate.data.output import set_output
     from palate.data.ratings import Ratings
     from palate.data.reading import read
     from palate.data.splitting import (
@@ -131,9 +134,11 @@ __all__ = [
     "errors",
     "evaluate",
     "evaluation",
+    "exporting",
     "load",
     "read",
     "recipes",
+    "set_output",
     "split_folds",
     "split_folds_within_users",
     "split_last",

@@ -85,6 +85,14 @@ class ClusterError(PalateError, RuntimeError):
     """
 
 
+class ExportError(PalateError, RuntimeError):
+    """Vectors that cannot be written to a file or a database.
+
+    Raised when the disk refuses, or when the database cannot be reached or refuses. What was there before is unchanged.
+    Check the path, the address and the rights, then write again. Also a RuntimeError.
+    """
+
+
 class ModelFileError(PalateError, ValueError):
     """A model file that cannot be loaded or saved.
 

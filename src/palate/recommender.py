@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
-from typing import Any, Literal, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from palate.answers.overview import overview
 from palate.answers.predicting import columns_of, predict
 from palate.answers.ranking import By, ItemIndex, RecommendOptions, SimilarOptions, build_index, recommend, similar
 from palate.answers.results import CrossTab, Distribution, Explanation, Prediction
+from palate.answers.vectors import Metric, Question, Side, Vectors, vectors_of
+from palate.data.output import in_kind, in_kind_by_row
 from palate.data.ratings import Ratings
 from palate.data.timestamps import Timestamp
 from palate.data.vocabulary import Label
@@ -34,9 +37,18 @@ from palate.models.factors import Codes, Factors, Floats
 from palate.models.model import Model
 from palate.options import check_choice
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from palate.answers.typed_options import ItemOptions, ListOptions, PredictOptions, UserOptions
+
 
 class Recommender:
-    """A trained model. Ask it by labels; one label gets a short answer, a list or frame gets a frame of the same kind.
+    """A trained model. Ask it by labels; one label gets a short answer, a list or frame gets a frame.
+
+    A frame gets a frame of the same kind. A list gets one of the kind that the training ratings came in, or else a
+    polars frame; palate.set_output() sets a kind for all answers.
 
     Recipes make it (`palate.Bayes().fit(ratings)`), and `palate.load` reads it from a file. It never changes: update()
     and forget() return a new one. An item may be named by its title instead of its label, wherever one label, a list or
@@ -143,7 +155,7 @@ class Recommender:
             n (int, default 10): The maximum number of items, 0 or more.
 
         Returns:
-            Frame: A polars frame of item, title and n_ratings, at most n rows.
+            Frame: A frame of item, title and n_ratings, at most n rows.
 
         Raises:
             OptionError: The text is empty or not a string, or n is not a whole number.
@@ -155,7 +167,7 @@ class Recommender:
             >>> palate.Bias().fit(ratings).find("amelie")["item"].to_list()
             ['m2']
         """
-        return find(self.model, text, n)
+        return self._answer(find(self.model, text, n))
 
     # ---- predict ---------------------------------------------------------------------------------------------------
 
@@ -180,6 +192,18 @@ class Recommender:
         level: float = ...,
         on_unknown: OnUnknown = ...,
     ) -> Prediction: ...
+    @overload
+    def predict(self, users: pd.DataFrame, items: None = ..., **options: Unpack[PredictOptions]) -> pd.DataFrame: ...
+    @overload
+    def predict(self, users: pl.DataFrame, items: None = ..., **options: Unpack[PredictOptions]) -> pl.DataFrame: ...
+    @overload
+    def predict(
+        self, users: pd.Series[Any], items: pd.Series[Any] | Label, **options: Unpack[PredictOptions]
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self, users: pl.Series, items: pl.Series | Label, **options: Unpack[PredictOptions]
+    ) -> pl.DataFrame: ...
     @overload
     def predict(
         self,
@@ -236,7 +260,10 @@ class Recommender:
             >>> rec.predict(["u1", "u2"], "i2").columns
             ['user', 'item', 'prediction', 'low', 'high']
         """
-        return predict(self.model, users, items, when, level, distribution=distribution, on_unknown=on_unknown)
+        found = predict(self.model, users, items, when, level, distribution=distribution, on_unknown=on_unknown)
+        if isinstance(found, Prediction | Distribution):
+            return found
+        return in_kind_by_row(found, (users, items), self.model.frame_kind)
 
     def predict_codes(
         self, user_codes: Codes, item_codes: Codes, *, when: NDArray[Any] | None = None, level: float = 0.9
@@ -256,6 +283,16 @@ class Recommender:
 
     # ---- recommend -------------------------------------------------------------------------------------------------
 
+    @overload
+    def recommend(
+        self, users: pd.DataFrame | pd.Series[Any], n: int = ..., **options: Unpack[ListOptions]
+    ) -> pd.DataFrame: ...
+    @overload
+    def recommend(
+        self, users: pl.DataFrame | pl.Series, n: int = ..., **options: Unpack[ListOptions]
+    ) -> pl.DataFrame: ...
+    @overload
+    def recommend(self, users: Any = ..., n: int = ..., **options: Any) -> Any: ...
     def recommend(
         self,
         users: Any = None,
@@ -395,8 +432,8 @@ class Recommender:
         if session is not None:
             if users is not None or index is not None:
                 raise OptionError("session= is somebody unknown: leave users and index out.")
-            return recommend_for_session(self.model, session, options)
-        return recommend(self.model, users, options, None if index is None else self.item_index)
+            return self._answer(recommend_for_session(self.model, session, options), session)
+        return self._answer(recommend(self.model, users, options, None if index is None else self.item_index), users)
 
     @cached_property
     def item_index(self) -> ItemIndex:
@@ -409,6 +446,16 @@ class Recommender:
 
     # ---- similar ---------------------------------------------------------------------------------------------------
 
+    @overload
+    def similar_items(
+        self, item: pd.DataFrame | pd.Series[Any], n: int = ..., **options: Unpack[ItemOptions]
+    ) -> pd.DataFrame: ...
+    @overload
+    def similar_items(
+        self, item: pl.DataFrame | pl.Series, n: int = ..., **options: Unpack[ItemOptions]
+    ) -> pl.DataFrame: ...
+    @overload
+    def similar_items(self, item: Any, n: int = ..., **options: Unpack[ItemOptions]) -> Any: ...
     def similar_items(
         self, item: Any, n: int = 10, *, items: Any = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
@@ -425,7 +472,7 @@ class Recommender:
             where (str or polars expression, default None): A condition on the item table, as in recommend().
 
         Returns:
-            Frame: A polars frame of item, (title,) cosine and rank, most similar first. The column cosine is
+            Frame: A frame of item, (title,) cosine and rank, most similar first. The column cosine is
                 called weight in a model of EASE, and similarity in one of Neighbors(by="items").
 
         Raises:
@@ -438,8 +485,18 @@ class Recommender:
             >>> rec.similar_items("i2", n=3).columns
             ['item', 'cosine', 'rank']
         """
-        return similar(self._transposed, item, SimilarOptions(n, items, exclude, where))
+        return self._answer(similar(self._transposed, item, SimilarOptions(n, items, exclude, where)), item)
 
+    @overload
+    def similar_users(
+        self, user: pd.DataFrame | pd.Series[Any], n: int = ..., **options: Unpack[UserOptions]
+    ) -> pd.DataFrame: ...
+    @overload
+    def similar_users(
+        self, user: pl.DataFrame | pl.Series, n: int = ..., **options: Unpack[UserOptions]
+    ) -> pl.DataFrame: ...
+    @overload
+    def similar_users(self, user: Any, n: int = ..., **options: Unpack[UserOptions]) -> Any: ...
     def similar_users(
         self, user: Any, n: int = 10, *, users: Any = None, exclude: Iterable[Label] = (), where: Any = None
     ) -> Frame:
@@ -455,13 +512,54 @@ class Recommender:
             where (str or polars expression, default None): A condition on the user table, as in recommend().
 
         Returns:
-            Frame: A polars frame of user, cosine and rank, most similar first.
+            Frame: A frame of user, cosine and rank, most similar first.
 
         Raises:
             OptionError: The model has no factors to compare.
             UnknownLabelError: An unknown user.
         """
-        return similar(self.model, user, SimilarOptions(n, users, exclude, where))
+        return self._answer(similar(self.model, user, SimilarOptions(n, users, exclude, where)), user)
+
+    # ---- vectors for other systems ---------------------------------------------------------------------------------
+
+    def vectors(self, side: Side = "items", *, metric: Metric = "ip", question: Question = "recommend") -> Vectors:
+        """Give the vectors of all items or users, for a vector store whose nearest neighbours are palate's ranking.
+
+        Put the items' vectors into a store and look up the neighbours of a user's vector: they are what
+        recommend(keep_seen=True) ranks first. Leave out seen items in the store's own filter. Neither dials nor other
+        values of by= are in the vectors.
+
+        Biases and lengths are in the vectors, in one or two more columns than the factors: items get their bias and
+        users a 1. With metric="cosine" and "l2" all items are made equally long by one more column, in which users have
+        a 0; use both sides with the same metric. With question="similar" vectors have the length 1 and no such columns,
+        and items (or users) of which nothing is known are left out.
+
+        Parameters:
+            side ("items" or "users", default "items"): Whose vectors.
+            metric ("ip", "cosine" or "l2", default "ip"): What the store finds neighbours by: the largest inner
+                product, the largest cosine or the smallest Euclidean distance.
+            question ("recommend" or "similar", default "recommend"): What the neighbours answer: "recommend" (the
+                items for a user), or "similar" (the items like an item, the users like a user).
+
+        Returns:
+            Vectors: `labels`, `vectors` (n, d), `titles`, and of users `offsets`.
+
+        Raises:
+            OptionError: An option is not valid, or the model ranks by something else than vectors: EASE, SparseEASE,
+                Sequence, Neighbors, Blend and neural nets.
+
+        Source:
+            metric="cosine" and "l2": Bachrach et al. (2014), Speeding Up the Xbox Recommender System Using a Euclidean
+            Transformation for Inner-Product Spaces, section 4.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> items, users = rec.vectors("items", metric="cosine"), rec.vectors("users", metric="cosine")
+            >>> items.n_dimensions == users.n_dimensions == rec.n_factors + 2
+            True
+        """
+        return vectors_of(self.model, side, metric, question)
 
     # ---- explain ---------------------------------------------------------------------------------------------------
 
@@ -499,13 +597,12 @@ class Recommender:
             user (label): A user the model knows.
 
         Returns:
-            Frame: A polars frame of item, (title,) rating; of implicit feedback item, (title,) and count if there are
-                counts.
+            Frame: A frame of item, (title,) rating; of implicit feedback item, (title,) and count if there are counts.
 
         Raises:
             UnknownLabelError: An unknown user.
         """
-        return history_frame(self.model, user)
+        return self._answer(history_frame(self.model, user))
 
     def cross_tab(self, users: Iterable[Label] | None = None, items: Iterable[Label] | None = None) -> CrossTab:
         """Lay out a table of users and items: observed ratings beside predictions.
@@ -609,7 +706,7 @@ class Recommender:
             options: items, exclude and popularity, as FoldIn.ask() takes them.
 
         Returns:
-            Frame: A polars frame of item, (title,) gain, known, rank; see FoldIn.ask().
+            Frame: A frame of item, (title,) gain, known, rank; see FoldIn.ask().
 
         Raises:
             OptionError: The model predicts no ratings, is a neural net, or was fitted without weight decay.
@@ -690,6 +787,10 @@ class Recommender:
             59
         """
         return Recommender(updating.forget(self.model, users, items))
+
+    def _answer(self, found: pl.DataFrame | Path, question: Any = None) -> Frame:
+        """A frame in the kind that the caller is to get, and a path as it is."""
+        return in_kind(found, question, self.model.frame_kind)
 
     def _model_of(self, side: str) -> Model:
         """The model as it is, or with users and items exchanged. Raises OptionError for any other side."""

@@ -49,7 +49,8 @@ ODD = {  # columns of pandas that polars has no type for, or a type that a model
 def shown(answer):
     """An answer as something that can be compared."""
     if isinstance(answer, palate.Ratings):
-        return answer.to_frame().to_dict(as_series=False)
+        with palate.set_output("polars"):
+            return answer.to_frame().to_dict(as_series=False)
     if isinstance(answer, Features):
         return answer.names
     if hasattr(answer, "vector"):

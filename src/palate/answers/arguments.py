@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from palate.answers.frames import is_frame
 from palate.data.native import opened
+from palate.data.output import kind_of
 from palate.data.reading.frames import table_of
 from palate.data.reading.names import is_common, there_are
 from palate.data.rows import CompressedRows, in_order, last_of_each, pointers_of, rows_of_entries
@@ -54,7 +55,16 @@ def labels_of(given: Any, what: str) -> Any:
         return frame_columns(given, [what], "")[0]
     if isinstance(given, np.ndarray):
         return given
-    return list(given) if is_many(given) else [given]
+    return listed(given) if is_many(given) else [given]
+
+
+def listed(given: Any) -> list[Any]:
+    """The labels of a list, or of a column of any frame library."""
+    if kind_of(given) is None or isinstance(given, tuple | Mapping):
+        return list(given)
+    read = next(name for name in ("to_pylist", "tolist", "to_list") if hasattr(given, name))  # Arrow, pandas, polars
+    labels: list[Any] = getattr(given, read)()
+    return labels
 
 
 def label_array(labels: Any, vocabulary: Vocabulary) -> NDArray[Any]:
@@ -67,9 +77,9 @@ def label_array(labels: Any, vocabulary: Vocabulary) -> NDArray[Any]:
 
 def same_length(users: Any, items: Any) -> tuple[Any, Any]:
     """Two lists of one length; a single label is repeated. Raises OptionError if two lists differ in length."""
-    listed = list(items) if is_many(items) else None
-    many_users = list(users) if is_many(users) else [users] * (1 if listed is None else len(listed))
-    many_items = [items] * len(many_users) if listed is None else listed
+    own = listed(items) if is_many(items) else None
+    many_users = listed(users) if is_many(users) else [users] * (1 if own is None else len(own))
+    many_items = [items] * len(many_users) if own is None else own
     if len(many_users) != len(many_items):
         raise OptionError(f"predict got {len(many_users)} users and {len(many_items)} items; give one item per user.")
     return many_users, many_items

@@ -29,12 +29,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.frames import Frame, item_columns, make_frame
+from palate.answers.frames import item_columns, make_frame
 from palate.answers.names import Names
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
@@ -44,6 +44,9 @@ from palate.models.model import Model, UserRows
 from palate.models.network import Network
 from palate.models.posterior import Posterior
 from palate.options import check_count, check_not_negative
+
+if TYPE_CHECKING:
+    import polars as pl
 
 POPULARITY = 1.0  # 0.5 to 1 differ by less than sampling noise: benchmarks/questions.py --tune
 FEW_RATINGS = 24  # up to here it is faster to add ratings to the start than to compute all anew
@@ -59,7 +62,7 @@ def ask(
     items: Iterable[Label] | None = None,
     exclude: Iterable[Label] = (),
     popularity: float = POPULARITY,
-) -> Frame:
+) -> pl.DataFrame:
     """The answer of FoldIn.ask, where the options are described, for the only row of `user_rows`."""
     check_count(n)
     check_not_negative(popularity=popularity)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from palate.answers.arguments import (
     history_of,
     is_many,
     label_array,
+    listed,
     marking,
 )
 from palate.answers.elicitation import POPULARITY, ask
@@ -25,6 +27,8 @@ from palate.answers.predicting import check_distribution, columns_of, one_of
 from palate.answers.ranking import By, RecommendOptions, SimilarOptions, recommend_new, similar_rows
 from palate.answers.results import Distribution, Explanation, Prediction
 from palate.answers.shown import N_SHOWN, frame_table, history_table
+from palate.answers.vectors import Metric, Question, query_vector
+from palate.data.output import in_kind, in_kind_by_row, kind_of
 from palate.data.rows import CompressedRows
 from palate.data.vocabulary import Label
 from palate.errors import OptionError, PalateError
@@ -33,10 +37,13 @@ from palate.models.model import Model, UserRows
 from palate.options import check_choice, check_level
 from palate.showing import html
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 def fold_in(model: Model, ratings: Any, features: Mapping[str, Any] | None, times: Any = None) -> FoldIn:
     """A new user of the model, from ratings or choices of items; see Recommender.fold_in."""
-    return FoldIn(model, history_of_one(model, ratings, times), features)
+    return FoldIn(model, history_of_one(model, ratings, times), features, frame_kind=kind_of(ratings))
 
 
 def history_of_one(model: Model, ratings: Any, times: Any = None) -> CompressedRows:
@@ -49,7 +56,7 @@ def history_of_one(model: Model, ratings: Any, times: Any = None) -> CompressedR
     return history_of(items, given)
 
 
-def recommend_for_session(model: Model, session: Any, options: RecommendOptions) -> Frame:
+def recommend_for_session(model: Model, session: Any, options: RecommendOptions) -> pl.DataFrame | Path:
     """The best items for somebody unknown who has just chosen these items, oldest first: a frame without users."""
     if model.kind == "explicit":
         raise OptionError(
@@ -70,6 +77,7 @@ class FoldIn:
         history (CompressedRows): The new user's ratings as one row.
         features (mapping, default None): Attributes of the new user, {column: value}.
         rows (UserRows, default None): The user's row, if it has been solved already.
+        frame_kind (str, default None): The kind of frame that the ratings came in, in which answers are given.
 
     Example:
         >>> import palate
@@ -87,9 +95,11 @@ class FoldIn:
         history: CompressedRows,
         features: Mapping[str, Any] | None = None,
         rows: UserRows | None = None,
+        frame_kind: str | None = None,
     ) -> None:
         check_features(model, history, features)
         self._model = model
+        self._frame_kind = frame_kind or model.frame_kind
         self._rows: UserRows = rows or model.fold_in(history, None if features is None else [features])
         matrix = self._rows.features
         self._has_attributes = bool(features)
@@ -116,6 +126,31 @@ class FoldIn:
         vector: Floats = self._rows.vectors[0]
         return vector
 
+    def query_vector(self, metric: Metric = "ip", question: Question = "recommend") -> Floats:
+        """Give the vector by which a vector store finds what is best for the new user; see Recommender.vectors.
+
+        Parameters:
+            metric ("ip", "cosine" or "l2", default "ip"): The metric of the store, as the items' vectors were given.
+            question ("recommend" or "similar", default "recommend"): What the neighbours answer: the items for the
+                user, or the users like the user.
+
+        Returns:
+            array: The vector, (d,) float32.
+
+        Raises:
+            OptionError: An option is not valid, the model has no vectors, or a new item asks for users.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> items, new = rec.vectors("items"), rec.fold_in({"i2": 5, "i7": 1})
+            >>> best = (items.vectors @ new.query_vector()).argmax()
+            >>> items.labels[best] == new.recommend(n=1, keep_seen=True)["item"][0]
+            True
+        """
+        vector: Floats = query_vector(self._model, self._rows, metric, question)[0]
+        return vector
+
     @overload
     def predict(
         self, items: Label, *, distribution: Literal[True], level: float = ..., on_unknown: OnUnknown = ...
@@ -140,8 +175,8 @@ class FoldIn:
                 alone, "nan" gives nan, "raise" raises.
 
         Returns:
-            Prediction, Distribution or Frame: For one item a Prediction or a Distribution; for several a polars frame
-                of item, prediction, low and high, in the same order.
+            Prediction, Distribution or Frame: For one item a Prediction or a Distribution; for several a frame of
+                item, prediction, low and high, in the same order.
 
         Raises:
             OptionError: A level outside (0, 1), or a distribution from a model without steps.
@@ -159,14 +194,15 @@ class FoldIn:
         check_level(level)
         check_distribution(self._model, distribution)
         vocabulary = self._model.item_vocabulary
-        labels = Names.of_items(self._model).labels(list(items) if is_many(items) else [items], marking(on_unknown))
+        labels = Names.of_items(self._model).labels(listed(items) if is_many(items) else [items], marking(on_unknown))
         codes = encode(vocabulary, labels, on_unknown)
         forecast = self._model.forecast_new(self._rows, codes, has_data=self._has_data)
         blank = codes < 0 if on_unknown == "nan" else None
         columns = columns_of(self._model, forecast, level, blank=blank, distribution=distribution)
         if not is_many(items):
             return one_of(columns)
-        return make_frame({vocabulary.what: label_array(labels, vocabulary)} | columns)
+        frame = make_frame({vocabulary.what: label_array(labels, vocabulary)} | columns)
+        return in_kind_by_row(frame, items, self._frame_kind)
 
     def recommend(
         self,
@@ -217,7 +253,7 @@ class FoldIn:
                 feedback.
 
         Returns:
-            Frame: A polars frame of item, (title,) score and rank, best first, at most n rows.
+            Frame: A frame of item, (title,) score and rank, best first, at most n rows.
 
         Raises:
             OptionError: An option is out of range, or the model has no answer for it.
@@ -239,7 +275,7 @@ class FoldIn:
             boost=boost,
             recent=recent,
         )
-        return recommend_new(self._model, self._rows, options)
+        return in_kind(recommend_new(self._model, self._rows, options), None, self._frame_kind)
 
     def ask(
         self,
@@ -263,7 +299,7 @@ class FoldIn:
                 use that if the user knows all of `items`.
 
         Returns:
-            Frame: A polars frame of item, (title,) gain, known and rank. gain: how far the mean variance of the
+            Frame: A frame of item, (title,) gain, known and rank. gain: how far the mean variance of the
                 predicted ratings drops with a rating of the item, in squared ratings. known: the share of users who
                 rated the item.
 
@@ -282,7 +318,8 @@ class FoldIn:
             >>> "i2" in rec.fold_in({"i2": 5}).ask(3)["item"]
             False
         """
-        return ask(self._model, n, self._rows, items=items, exclude=exclude, popularity=popularity)
+        asked = ask(self._model, n, self._rows, items=items, exclude=exclude, popularity=popularity)
+        return in_kind(asked, None, self._frame_kind)
 
     def similar_users(
         self, n: int = 10, *, users: Iterable[Label] | None = None, exclude: Iterable[Label] = (), where: Any = None
@@ -296,7 +333,7 @@ class FoldIn:
             where (str or polars expression, default None): A condition on the user table, as in recommend().
 
         Returns:
-            Frame: A polars frame of user, cosine and rank, most similar first.
+            Frame: A frame of user, cosine and rank, most similar first.
 
         Raises:
             OptionError: The model has no factors to compare.
@@ -307,7 +344,8 @@ class FoldIn:
             >>> rec.fold_in({"i2": 5, "i7": 1}).similar_users(n=3).columns
             ['user', 'cosine', 'rank']
         """
-        return similar_rows(self._model, self._rows, None, SimilarOptions(n, users, exclude, where))
+        found = similar_rows(self._model, self._rows, None, SimilarOptions(n, users, exclude, where))
+        return in_kind(found, None, self._frame_kind)
 
     def explain(self, item: Label) -> Explanation:
         """Explain the prediction for an item: its parts, and which of the fold-in ratings made it.

@@ -25,7 +25,9 @@ from palate.answers.predicting import check_distribution, columns_of
 from palate.answers.ranking import By, RecommendOptions, query_of, rank
 from palate.answers.results import Explanation
 from palate.answers.shown import N_SHOWN, frame_table
+from palate.answers.vectors import Metric, Question, query_vector
 from palate.data.native import opened
+from palate.data.output import in_kind, in_kind_by_row, kind_of
 from palate.data.reading.names import is_common
 from palate.data.rows import CompressedRows, stack_rows, take_rows
 from palate.data.vocabulary import Label, Vocabulary, plain_label
@@ -60,7 +62,7 @@ def fold_in_many(model: Model, ratings: Any, features: Any) -> FoldIns:
         history = stack_rows([_one(model, label, own) for label, own in zip(labels, given, strict=True)])
     if is_frame(ratings) or isinstance(ratings, Mapping):
         _check_new(model, labels)
-    return FoldIns(model, labels, history, _features_of(model, labels, features))
+    return FoldIns(model, labels, history, _features_of(model, labels, features), kind_of(ratings))
 
 
 def _one(model: Model, label: Any, given: Any) -> CompressedRows:
@@ -112,6 +114,7 @@ class FoldIns(Mapping[Any, FoldIn]):
         labels (list): The labels of the new users.
         history (CompressedRows): Their ratings, one row each.
         features (list of mappings, default None): Their attributes, {column: value} each.
+        frame_kind (str, default None): The kind of frame that the ratings came in, in which answers are given.
 
     Example:
         >>> import palate
@@ -129,9 +132,11 @@ class FoldIns(Mapping[Any, FoldIn]):
         labels: list[Any],
         history: CompressedRows,
         features: Sequence[Mapping[str, Any]] | None = None,
+        frame_kind: str | None = None,
     ) -> None:
         check_features(model, history, features)
         self._model = model
+        self._frame_kind = frame_kind or model.frame_kind
         self._features = features
         self._vocabulary = Vocabulary.in_order(labels, what=model.user_vocabulary.what)
         self._rows: UserRows = model.fold_in(history, features)
@@ -167,7 +172,8 @@ class FoldIns(Mapping[Any, FoldIn]):
 
     def _at(self, at: int) -> FoldIn:
         own = self._of(np.arange(at, at + 1))
-        return FoldIn(self._model, own.history, None if self._features is None else self._features[at], own)
+        features = None if self._features is None else self._features[at]
+        return FoldIn(self._model, own.history, features, own, self._frame_kind)
 
     def _subset(self, rows: slice) -> UserRows:
         return self._of(np.arange(len(self))[rows])
@@ -194,6 +200,28 @@ class FoldIns(Mapping[Any, FoldIn]):
     def vectors(self) -> Floats:
         """The factors of the new users with the bias at the end, (n, n_factors + 1) float32."""
         return self._rows.vectors
+
+    def query_vectors(self, metric: Metric = "ip", question: Question = "recommend") -> Floats:
+        """Give the vectors by which a vector store finds what is best for each new user, as FoldIn.query_vector does.
+
+        Parameters:
+            metric ("ip", "cosine" or "l2", default "ip"): The metric of the store, as the items' vectors were given.
+            question ("recommend" or "similar", default "recommend"): What the neighbours answer: the items for the
+                users, or the users like them.
+
+        Returns:
+            array: The vectors, (n, d) float32, in the order of the users.
+
+        Raises:
+            OptionError: An option is not valid, the model has no vectors, or new items ask for users.
+
+        Example:
+            >>> import palate
+            >>> rec = palate.Bayes(n_sweeps=20).fit(palate.datasets.synthetic(60, 40, 1200, seed=1))
+            >>> rec.fold_in([{"i2": 5}, {"i3": 4}]).query_vectors().shape == (2, rec.n_factors + 1)
+            True
+        """
+        return query_vector(self._model, self._rows, metric, question)
 
     def predict(
         self,
@@ -232,7 +260,8 @@ class FoldIns(Mapping[Any, FoldIn]):
         check_level(level)
         check_distribution(self._model, distribution)
         vocabulary, mark = self._model.item_vocabulary, marking(on_unknown)
-        users, items, like = self._pairs(users, items, mark)
+        question = (users, items)
+        users, items = self._pairs(users, items, mark)
         rows, codes = self._vocabulary.encode(users), encode(vocabulary, items, on_unknown)
         needed, local = np.unique(rows.astype(np.int64), return_inverse=True)
         forecast = self._model.forecast_new(
@@ -241,18 +270,20 @@ class FoldIns(Mapping[Any, FoldIn]):
         blank = codes < 0 if on_unknown == "nan" else None
         columns = columns_of(self._model, forecast, level, blank=blank, distribution=distribution)
         labels = {self._vocabulary.what: label_array(users, self._vocabulary)}
-        return make_frame(labels | {vocabulary.what: label_array(items, vocabulary)} | columns, like)
+        frame = make_frame(labels | {vocabulary.what: label_array(items, vocabulary)} | columns)
+        return in_kind_by_row(frame, question, self._frame_kind)
 
-    def _pairs(self, users: Any, items: Any, mark: Any) -> tuple[Any, Any, Any]:
-        """Labels of users and of items, (n,) each, and the frame they came in or None."""
+    def _pairs(self, users: Any, items: Any, mark: Any) -> tuple[Any, Any]:
+        """Labels of users and of items, (n,) each."""
         whats = self._vocabulary.what, self._model.item_vocabulary.what
         if items is None:
             usage = f"predict takes a new {whats[0]} and a {whats[1]}, two lists, or a frame with both columns."
-            return *frame_columns(users, whats, usage), users
+            given_users, given_items = frame_columns(users, whats, usage)
+            return given_users, given_items
         names = Names.of_items(self._model)
         if is_many(users) or is_many(items):
-            return *same_length(users, names.labels(items, mark)), None
-        return [users], names.labels([items], mark), None
+            return same_length(users, names.labels(items, mark))
+        return [users], names.labels([items], mark)
 
     def recommend(
         self,
@@ -301,7 +332,7 @@ class FoldIns(Mapping[Any, FoldIn]):
                 feedback.
 
         Returns:
-            Frame: A polars frame of user, item, (title,) score and rank, user by user, best first.
+            Frame: A frame of user, item, (title,) score and rank, user by user, best first.
 
         Raises:
             OptionError: An option is out of range, or the model has no answer for it.
@@ -323,7 +354,8 @@ class FoldIns(Mapping[Any, FoldIn]):
             recent=recent,
         )
         query = query_of(self._model, options)
-        return rank(self._model, self._subset, self._vocabulary.labels, self._rows.codes, query, options)
+        found = rank(self._model, self._subset, self._vocabulary.labels, self._rows.codes, query, options)
+        return in_kind(found, None, self._frame_kind)
 
     def explain(self, user: Label, item: Label) -> Explanation:
         """Explain the prediction for a new user and an item, as FoldIn.explain does.

@@ -1,4 +1,4 @@
-"""Frames in and out: any kind narwhals knows comes in, the same kind goes out; labels and titles become columns."""
+"""Frames: any kind that narwhals knows comes in; labels and titles become the columns of those that go out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.native import opened
 from palate.data.titles import titles
 from palate.data.vocabulary import Vocabulary
 from palate.models.factors import Codes
@@ -32,36 +31,11 @@ def is_frame(value: Any) -> bool:
         return True
 
 
-def make_frame(columns: Mapping[str, Any], like: Frame = None) -> Frame:
-    """A frame of these columns, a polars frame if `like` is None.
-
-    With `like` it is of the same kind and has a row for each row of `like`, under the same index where it has one.
-    """
+def make_frame(columns: Mapping[str, Any]) -> pl.DataFrame:
+    """A polars frame of these columns. At the door it becomes the kind that is asked for (data/output.py)."""
     import polars as pl
 
-    frame = pl.DataFrame({name: _column(name, values) for name, values in columns.items()})
-    if like is None:
-        return frame
-    answer = as_kind(frame, like)
-    if hasattr(like, "iloc"):  # the pandas family: its rows have an index
-        answer.index = like.index
-    return answer
-
-
-def as_kind(frame: pl.DataFrame, like: Frame) -> Frame:
-    """Convert a polars frame to the kind of `like`."""
-    import narwhals as nw
-
-    native = opened(like)
-    assert native is not None
-    backend = native.frame.implementation
-    if backend.is_polars():
-        return frame
-    if backend.is_pandas():
-        import pandas as pd
-
-        return pd.DataFrame({name: frame[name].to_numpy() for name in frame.columns})
-    return nw.from_dict(frame.to_dict(), backend=backend).to_native()
+    return pl.DataFrame({name: _column(name, values) for name, values in columns.items()})
 
 
 def _column(name: str, values: Any) -> pl.Series:

@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from palate.answers.arguments import is_many
-from palate.answers.frames import Frame, is_frame, item_columns, make_frame
+from palate.answers.arguments import is_many, listed
+from palate.answers.frames import is_frame, item_columns, make_frame
 from palate.data.titles import Titles
 from palate.data.vocabulary import Label, Vocabulary, plain_label
 from palate.errors import DataError, OptionError, UnknownLabelError
@@ -23,13 +23,16 @@ from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.options import check_count
 
+if TYPE_CHECKING:
+    import polars as pl
+
 OnUnknown = Literal["raise", "mark", "skip"]  # "skip" is for lists such as items=, which may hold new labels
 WORDS = re.compile(r"[^\W\d_]+|.*\S\s+\S.*", re.DOTALL)  # a word of letters only, or several words: perhaps a title
 WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 MAX_SHOWN = 8  # candidates that an error lists
 
 
-def find(model: Model, text: str, n: int) -> Frame:
+def find(model: Model, text: str, n: int) -> pl.DataFrame:
     """A frame of the items that a text may name: item, (title,) n_ratings; best match first, then most rated first.
 
     The order of matches: whole titles, titles without their year, titles that contain the text. If there are none, the
@@ -94,11 +97,14 @@ class Names:
         labels, as "mark" does. Raises UnknownLabelError if several items have the title; the error lists them. With
         "raise" also if none has it, and with "skip" if words are spelt nearly like one; the error names the closest.
         """
-        if self.titles is None or not is_many(names) or isinstance(names, np.ndarray) or is_frame(names):
+        if not is_many(names) or isinstance(names, np.ndarray) or is_frame(names):
             return names
+        given = listed(names)
+        if self.titles is None:
+            return given
         return [
             self._label_of(name, on_unknown) if isinstance(name, str) and name not in self.vocabulary else name
-            for name in names
+            for name in given
         ]
 
     def keys(self, given: Any) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.frames import Frame, item_columns, make_frame
+from palate.answers.frames import item_columns, make_frame
 from palate.answers.names import Names
 from palate.answers.results import CrossTab
 from palate.data.rows import CompressedRows
@@ -17,10 +17,13 @@ from palate.data.vocabulary import Label
 from palate.models.factors import Codes
 from palate.models.model import Model
 
+if TYPE_CHECKING:
+    import polars as pl
+
 N_SHOWN = 10  # users and items of a cross table where none are named
 
 
-def history_frame(model: Model, user: Label) -> Frame:
+def history_frame(model: Model, user: Label) -> pl.DataFrame:
     """A frame of what a user rated: item, (title,) rating, highest first. Of choices: item, (title,) and any count."""
     codes, values = _ratings_or_counts(model).row(model.user_vocabulary.encode_one(user))
     order = np.lexsort((codes, -values))
@@ -61,6 +64,7 @@ def cross_tab(model: Model, users: Iterable[Label] | None, items: Iterable[Label
         np.clip(scores, *model.score_limits).astype(np.float32),
         model.kind,
         model.score_limits,
+        model.frame_kind,
     )
 
 

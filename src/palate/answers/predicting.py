@@ -20,7 +20,7 @@ from palate.answers.arguments import (
     timestamps_of,
 )
 from palate.answers.cold import tell_cold
-from palate.answers.frames import Frame, make_frame
+from palate.answers.frames import make_frame
 from palate.answers.names import Names
 from palate.answers.results import Distribution, Prediction
 from palate.errors import OptionError
@@ -29,6 +29,8 @@ from palate.models.model import Model
 from palate.options import check_choice, check_level
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from palate.models.ordinal import OrderedSteps
 
 CHANCE = "chance_"  # how the name of each column of probabilities begins
@@ -37,16 +39,15 @@ USAGE = "predict takes a user and an item, two lists, or a frame with both colum
 
 def predict(
     model: Model, users: Any, items: Any, when: Any, level: float, *, distribution: bool, on_unknown: OnUnknown
-) -> Prediction | Distribution | Frame:
-    """The answer of Recommender.predict: short for one pair, a frame for two lists or a frame."""
+) -> Prediction | Distribution | pl.DataFrame:
+    """The answer of Recommender.predict: short for one pair, a polars frame for two lists or a frame."""
     check_choice("on_unknown", on_unknown, ("fallback", "nan", "raise"))
     check_level(level)
     check_distribution(model, distribution)
     whats = model.user_vocabulary.what, model.item_vocabulary.what
-    like, is_one = None, False
+    is_one = False
     names, mark = Names.of_items(model), marking(on_unknown)
     if items is None:
-        like = users
         when = frame_times(users) if when is None and model.effects is not None else when
         users, items = frame_columns(users, whats, USAGE)
     elif is_many(users) or is_many(items):
@@ -62,7 +63,7 @@ def predict(
     if is_one:
         return one_of(columns)
     labels = label_array(users, model.user_vocabulary), label_array(items, model.item_vocabulary)
-    return make_frame(dict(zip(whats, labels, strict=True)) | columns, like)
+    return make_frame(dict(zip(whats, labels, strict=True)) | columns)
 
 
 def check_distribution(model: Model, distribution: bool) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.frames import make_frame
+from palate.answers.frames import Frame, make_frame
+from palate.data.output import in_kind
 from palate.data.ratings import Kind
 from palate.showing import html, texts
 from palate.showing.pictures import check_matplotlib
 from palate.showing.texts import Printed
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from palate.showing.pictures.canvas import Figure
 
 N_REASONS = 8  # own ratings that a printed explanation lists one by one
@@ -334,6 +333,7 @@ class CrossTab(Printed):
         predicted (array): Predicted ratings, or scores of implicit feedback, (n_users, n_items) float32.
         kind (str): "explicit" or "implicit", as the training ratings were.
         limits (tuple of float): The range of ratings; infinite for scores.
+        frame_kind (str or None): The kind of frame that the training ratings came in; None if in none.
 
     Example:
         >>> import palate
@@ -349,6 +349,7 @@ class CrossTab(Printed):
     predicted: NDArray[np.float32]
     kind: Kind = "explicit"
     limits: tuple[float, float] = (-np.inf, np.inf)
+    frame_kind: str | None = field(default=None, compare=False, repr=False)
 
     def plot(self, *, ax: Any = None) -> Figure:
         """Draw the two tables as heat maps: observed ratings at the left, all predictions at the right.
@@ -373,14 +374,14 @@ class CrossTab(Printed):
 
         return plot_cross_tab(self, ax)
 
-    def to_frame(self, what: str = "predicted") -> pl.DataFrame:
+    def to_frame(self, what: str = "predicted") -> Frame:
         """Return one of the two tables as a frame.
 
         Parameters:
             what (str, default "predicted"): "predicted", or "known" for the observed ratings.
 
         Returns:
-            polars.DataFrame: One row per user and one column per item, after a column of user labels.
+            Frame: One row per user and one column per item, after a column of user labels.
 
         Example:
             >>> import palate
@@ -392,8 +393,8 @@ class CrossTab(Printed):
         first = "user" if "user" not in map(str, self.items) else "user label"
         is_text = any(isinstance(label, str) for label in self.users)
         columns: dict[str, Any] = {first: np.array(self.users, dtype=object if is_text else np.int64)}
-        frame: pl.DataFrame = make_frame(columns | {str(item): table[:, at] for at, item in enumerate(self.items)})
-        return frame
+        frame = make_frame(columns | {str(item): table[:, at] for at, item in enumerate(self.items)})
+        return in_kind(frame, None, self.frame_kind)
 
     def _format(self) -> tuple[int, str]:
         """How many decimals predictions have, and what stands below the table."""

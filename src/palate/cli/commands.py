@@ -21,6 +21,7 @@ from palate.cli.choosing import DIAL_OPTIONS
 from palate.cli.completing import complete_command, completion, recipes_starting
 from palate.cli.drift import drift
 from palate.cli.exits import EXIT_CODES, Exit
+from palate.cli.exporting import export
 from palate.cli.job_options import Commands, with_job_options
 from palate.cli.loading import (
     RECIPES,
@@ -252,6 +253,12 @@ for command in (predict, recommend, similar, explain):
 
 app.command()(serve)
 app.add_typer(keys, name="keys")
+
+
+# ---- export
+
+
+app.command()(export)
 
 
 # ---- show and check

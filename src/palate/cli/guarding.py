@@ -13,6 +13,7 @@ import typer
 from palate.cli import job, messages, printing
 from palate.cli.completing import VARIABLE
 from palate.cli.exits import Exit
+from palate.data.output import output_of
 from palate.errors import PalateError
 
 
@@ -28,7 +29,8 @@ def guarded(app: Callable[[], Any]) -> int:
 
 def _guarded(app: Callable[[], Any]) -> int:
     try:
-        code = _exit_code(app)
+        with output_of("polars"):
+            code = _exit_code(app)
     except PalateError as error:
         code = _fail(messages.as_typed(str(error), messages.options_of(app, sys.argv)))
     except KeyboardInterrupt:

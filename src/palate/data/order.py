@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from palate.data.blocks.mapped import Blocks
-from palate.data.ratings import Ratings
+from palate.data.ratings import Ratings, of_frame
 from palate.data.reading.duplicates import Columns, Duplicates, join_pairs
 from palate.data.rows import CompressedRows, Times, rises_in_rows, row_codes
 from palate.kernels import has_repeats
@@ -50,7 +50,7 @@ def joined(ratings: Ratings) -> Ratings:
         return ratings.changed(lambda _, some: _joined_rows(some, policy, ratings.n_items))
     columns = Columns(ratings.user_codes, ratings.item_codes, ratings.values, ratings.times, ratings.weights)
     found, *_ = join_pairs(columns, policy, (ratings.n_users, ratings.n_items))
-    return Ratings(
+    together = Ratings(
         found.users,
         found.items,
         found.values,
@@ -64,6 +64,7 @@ def joined(ratings: Ratings) -> Ratings:
         kind=ratings.kind,
         like_threshold=ratings.like_threshold,
     )
+    return of_frame(together, ratings.frame_kind)
 
 
 def _joined_rows(rows: CompressedRows, policy: Duplicates, n_items: int) -> CompressedRows:

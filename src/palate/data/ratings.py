@@ -23,6 +23,7 @@ from palate.data.arrays import (
     pack_times,
 )
 from palate.data.features.values import with_nulls
+from palate.data.output import in_kind
 from palate.data.overview import overview
 from palate.data.plan import chunks
 from palate.data.rows import CompressedRows, distinct, read_only, transpose_rows, weighted_mean
@@ -187,6 +188,8 @@ class Ratings:
         >>> ratings[ratings.values >= 4].to_frame()["item"].to_list()
         ['tea', 'tea']
     """
+
+    frame_kind: str | None = None  # of the frame they came in: that of answers, unless another is asked for
 
     def __init__(
         self,
@@ -518,11 +521,11 @@ class Ratings:
         """All fields except the cached ones."""
         return {name: value for name, value in self.__dict__.items() if name not in CACHED}
 
-    def to_frame(self) -> pl.DataFrame:
-        """Return the ratings as a polars frame with labels.
+    def to_frame(self) -> Any:
+        """Return the ratings as a frame with labels, of the kind they came in or that palate.set_output() sets.
 
         Returns:
-            polars.DataFrame: Columns user and item, rating (only if explicit), and time and weight if there are any;
+            Frame: Columns user and item, rating (only if explicit), and time and weight if there are any;
                 one row per rating.
 
         Example:
@@ -544,7 +547,7 @@ class Ratings:
             columns["weight"] = self.weights
         kinds = {"user": self.user_vocabulary.kind, "item": self.item_vocabulary.kind}
         schema = {name: pl.String if kind == "string" else pl.Int64 for name, kind in kinds.items()}
-        return pl.DataFrame(columns, schema_overrides=schema)
+        return in_kind(pl.DataFrame(columns, schema_overrides=schema), None, self.frame_kind)
 
     def describe(self) -> str:
         """Return a summary: how many ratings, how dense, which values and times, and what was left out in reading.
@@ -618,6 +621,13 @@ def _restored(state: dict[str, Any]) -> Ratings:
     for name in COLUMNS:
         if state[name] is not None:
             read_only(state[name])
+    return ratings
+
+
+def of_frame(ratings: Ratings, kind: str | None) -> Ratings:
+    """Note the kind of frame that new ratings came in, and return the same object."""
+    if kind is not None:
+        ratings.frame_kind = kind
     return ratings
 
 

@@ -137,6 +137,7 @@ def compare(
         n_tested=n_tested if len(some) < len(test) else None,
         next_item=next_item,
         n_older=n_older_than_train(train, some),
+        frame_kind=train.frame_kind,
     )
 
 

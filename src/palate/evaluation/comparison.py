@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from palate.answers.results import aligned
+from palate.data.output import in_kind
 from palate.data.ratings import Kind
 from palate.errors import OptionError
 from palate.evaluation.hindsight import hindsight_note
@@ -136,6 +137,7 @@ class Comparison(Printed):
         next_item (bool, default False): Whether recipes are compared by what users choose next.
         n_older (int, default 0): The number of test ratings that are older than a training rating of the same user; 0
             too if they have no times.
+        frame_kind (str or None, default None): The kind of frame that the training ratings came in.
 
     Example:
         >>> import palate
@@ -158,6 +160,7 @@ class Comparison(Printed):
     n_tested: int | None = None
     next_item: bool = False
     n_older: int = 0
+    frame_kind: str | None = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Entry:
         for entry in self.entries:
@@ -270,11 +273,11 @@ class Comparison(Printed):
         entries = [entry.to_dict() for entry in self.entries]
         return {**plain, "k": list(self.k), "verdict": self.verdict, "read": self.read, "entries": entries}
 
-    def to_frame(self) -> pl.DataFrame:
+    def to_frame(self) -> Any:
         """Return the comparison as a frame.
 
         Returns:
-            polars.DataFrame: One row for each recipe, the best first. Columns: recipe, seconds, memory and size in
+            Frame: One row for each recipe, the best first. Columns: recipe, seconds, memory and size in
                 bytes, failed, left_out, and for each measure its value and interval (rmse, rmse_low, rmse_high).
         """
         import polars as pl
@@ -293,7 +296,7 @@ class Comparison(Printed):
             for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
                 values = [getattr(measure, part) for measure in measures]
                 columns[name + suffix] = pl.Series(values, dtype=pl.Float64).fill_nan(None)
-        return pl.DataFrame(columns)
+        return in_kind(pl.DataFrame(columns), None, self.frame_kind)
 
 
 def _cell(value: str | float | None) -> str:

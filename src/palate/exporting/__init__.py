@@ -1,1 +1,5 @@
-"""What leaves palate: model cards, and models in MLflow."""
+"""What leaves palate: vectors into files, indexes and databases; model cards; models in MLflow."""
+
+from palate.exporting.export import FORMATS, Format, export
+
+__all__ = ["FORMATS", "Format", "export"]

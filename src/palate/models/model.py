@@ -100,6 +100,7 @@ class Model(Fielded):
         recipe (dict, default {}): Name and options of the recipe.
         training (dict, default {}): What the fit reports of itself, such as seconds and errors.
         metrics (dict, default {}): Metrics measured on a test set.
+        frame_kind (str, default None): The kind of frame that the ratings came in; a file does not keep it.
     """
 
     factors: Factors
@@ -123,6 +124,7 @@ class Model(Fielded):
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    frame_kind: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.factors, HistoryFactors) and not self.factors.has_history(self.history):
@@ -155,6 +157,7 @@ class Model(Fielded):
             like_threshold=ratings.like_threshold,
             user_table=ratings.user_table,
             item_table=ratings.item_table,
+            frame_kind=ratings.frame_kind,
             **more,
         )
         model._made["ratings on disk"] = ratings if isinstance(ratings, Blocks) else None

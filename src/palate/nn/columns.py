@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.ratings import Ratings
+from palate.data.output import kind_of
+from palate.data.ratings import Ratings, of_frame
 from palate.data.reading import read
 from palate.data.reading.cleaning import BadRows
 from palate.data.reading.collecting import Collector
@@ -170,7 +171,9 @@ def rows_of_frame(frame: Any, names: Collection[str], options: dict[str, Any]) -
     if table is None or not own:
         return Rows(read(frame, **options))
     ratings, kept = _read_numbered(table, **options)
-    return Rows(ratings, {name: table.column(table.names.index(name)).gather(kept) for name in own})
+    return Rows(
+        of_frame(ratings, kind_of(frame)), {name: table.column(table.names.index(name)).gather(kept) for name in own}
+    )
 
 
 def _read_numbered(

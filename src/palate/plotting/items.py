@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from palate.answers.axes import items_with
+from palate.data.output import output_of
 from palate.data.vocabulary import Label
 from palate.errors import DataError, OptionError
 from palate.options import check_whole
@@ -109,7 +110,8 @@ def neighbors(rec: Recommender, item: Label, n: int = 10, *, min_ratings: int = 
     code = rec.model.item_vocabulary.encode_one(item)
     counts = rating_counts(rec)
     enough = items_with(counts, min_ratings)
-    found = rec.similar_items(item, rec.n_items)
+    with output_of("polars"):
+        found = rec.similar_items(item, rec.n_items)
     codes = rec.model.item_vocabulary.encode(found[rec.model.item_vocabulary.what].to_numpy())
     nearest = np.flatnonzero(enough[codes])[:n]
     title = f"Nearest to {item_names(rec, [code])[0]}"

@@ -14,6 +14,7 @@ import numpy as np
 
 from palate.answers.new_items import with_values
 from palate.data.order import joined
+from palate.data.output import output_of
 from palate.data.ratings import Ratings
 from palate.data.reading import read
 from palate.data.reading.duplicates import Duplicates
@@ -132,7 +133,8 @@ def _of_file(model: Model, file: str) -> pl.DataFrame:
     import polars as pl
 
     duplicates: Duplicates | None = "keep" if adds_up(model) and model.factors.reads_order else None
-    table = read(file, kind="implicit" if adds_up(model) else "explicit", duplicates=duplicates).to_frame()
+    with output_of("polars"):
+        table = read(file, kind="implicit" if adds_up(model) else "explicit", duplicates=duplicates).to_frame()
     ones = [pl.lit(1.0).alias(name) for name in ("rating", "weight") if name not in table.columns]
     return _frame(model, table.with_columns(ones))
 

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from palate.answers.results import aligned
+from palate.data.output import in_kind
 from palate.data.ratings import Ratings
 from palate.errors import OptionError
 from palate.evaluation.next_items import NEXT_AT_K, check_next_item
@@ -21,8 +22,6 @@ from palate.showing.pictures import check_matplotlib
 from palate.showing.texts import Fielded, Printed, with_short_numbers
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from palate.showing.pictures.canvas import Figure
 
 ERRORS = ("rmse", "mae")
@@ -84,6 +83,7 @@ class Tuning(Printed):
         metric (str): The metric that trials are compared by.
         entries (tuple of Trial): All trials in their order.
         ended (str, default "finished"): "finished", or "interrupted" after Ctrl-C.
+        frame_kind (str or None, default None): The kind of frame that the training ratings came in.
 
     Example:
         >>> import palate
@@ -100,6 +100,7 @@ class Tuning(Printed):
     metric: str
     entries: tuple[Trial, ...]
     ended: str = "finished"
+    frame_kind: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_error(self) -> bool:
@@ -144,8 +145,8 @@ class Tuning(Printed):
         return trial.taken[name] if name in trial.taken else self.recipe.option(name)
 
     @property
-    def trials(self) -> pl.DataFrame:
-        """A polars frame with a row for each trial: trial, round, option values, passes, the metric, seconds, state."""
+    def trials(self) -> Any:
+        """A frame with a row for each trial: trial, round, option values, passes, the metric, seconds, state."""
         import polars as pl
 
         names = self.options(self.entries)
@@ -156,7 +157,8 @@ class Tuning(Printed):
         columns |= {"passes": [trial.passes for trial in self.entries]}
         columns |= {self.metric: [trial.value for trial in self.entries]}
         columns |= {name: [getattr(trial, name) for trial in self.entries] for name in ("seconds", "state")}
-        return pl.DataFrame(columns, strict=False).rename({"number": "trial"})
+        frame = pl.DataFrame(columns, strict=False).rename({"number": "trial"})
+        return in_kind(frame, None, self.frame_kind)
 
     def fit(self, ratings: Ratings, **options: Any) -> Recommender:
         """Fit the best recipe.

@@ -183,7 +183,7 @@ class Search:
                 raise
         if not any(trial.state == "finished" for trial in self.trials):
             raise OptionError(f"{self.recipe.label()} cannot be fitted on these ratings, so there is nothing to tune.")
-        return Tuning(self.recipe, self.metric, tuple(self.trials), ended)
+        return Tuning(self.recipe, self.metric, tuple(self.trials), ended, self.inner.frame_kind)
 
     def _with_taken(self, trial: Trial) -> Trial:
         """Return a stored trial with the values that its recipe chooses from the ratings."""

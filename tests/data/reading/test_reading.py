@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.features.values import is_word_for_missing
+from palate.data.output import output_of
 from palate.data.reading import read
 from palate.data.reading import textfiles as _textfiles
 from palate.data.reading.parsing import Dialect, parse_exact, parse_fast
@@ -29,7 +30,8 @@ ROWS = [("ann", "tea", 5.0), ("ann", "jam", 3.5), ("bob", "tea", 1.0)]
 
 
 def triples(ratings):
-    frame = ratings.to_frame()
+    with output_of("polars"):
+        frame = ratings.to_frame()
     return list(zip(frame["user"].to_list(), frame["item"].to_list(), frame["rating"].to_list(), strict=True))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import OnUnknown, encode, label_array, labels_of
 from palate.answers.cold import tell_cold
-from palate.answers.frames import Frame, is_frame
 from palate.answers.ranking.folders import Users, is_folder, recommend_into
 from palate.answers.ranking.index import ItemIndex
 from palate.answers.ranking.queries import RecommendOptions, query_of
@@ -17,16 +17,20 @@ from palate.answers.ranking.recommending import rank
 from palate.models.factors import Codes
 from palate.models.model import Model
 
+if TYPE_CHECKING:
+    import polars as pl
 
-def recommend(model: Model, users: Any, options: RecommendOptions, index: ItemIndex | None) -> Frame:
-    """The best items of users (None: of all): a frame of the kind they came in, or the path of a file or folder."""
+
+def recommend(
+    model: Model, users: Any, options: RecommendOptions, index: ItemIndex | None
+) -> pl.DataFrame | Path | str:
+    """The best items of users (None: of all): a polars frame, or the path of a file or folder."""
     labels, codes = _labels_and_codes(model, users, options.on_unknown)
     tell_cold(model, "recommend", codes, labels=(labels,))
     if is_folder(options.out):
         return recommend_into(model, Users(labels, codes), options, index)
     query = query_of(model, options, (labels, codes), index=index)
-    like = users if is_frame(users) else None
-    return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, options, like=like)
+    return rank(model, lambda rows: model.user_rows(codes[rows]), labels, codes, query, options)
 
 
 def _labels_and_codes(model: Model, users: Any, on_unknown: OnUnknown) -> tuple[NDArray[Any], Codes]:

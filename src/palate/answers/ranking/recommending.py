@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.frames import Frame, as_kind, item_series, rank_series, series_of_labels
+from palate.answers.frames import item_series, rank_series, series_of_labels
 from palate.answers.ranking.dials import depth_of, with_dials
 from palate.answers.ranking.files import Parts, check_path, errors_in_words, manifest_of, write
 from palate.answers.ranking.max_per import Fetch, limited
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 Block = tuple[slice, Codes, Floats]  # which of the users, their items and the scores, (m, n) each
 
 
-def recommend_new(model: Model, user_rows: UserRows, options: RecommendOptions) -> Frame:
-    """The best items of one new user: a frame without a column of users, or the path of a file."""
+def recommend_new(model: Model, user_rows: UserRows, options: RecommendOptions) -> pl.DataFrame | Path:
+    """The best items of one new user: a polars frame without a column of users, or the path of a file."""
     return rank(model, lambda _: user_rows, None, user_rows.codes, query_of(model, options), options)
 
 
@@ -48,13 +49,11 @@ def rank(
     codes: Codes,
     query: Query,
     options: RecommendOptions,
-    *,
-    like: Frame = None,
-) -> Frame:
-    """The best items of each user: a frame, or the path of the file written.
+) -> pl.DataFrame | Path:
+    """The best items of each user: a polars frame, or the path of the file written.
 
     user_rows: returns the rows of a slice of the users. labels, codes: of the users, (m,) each; labels is None for one
-    fold-in user. like: a frame whose kind the answer takes.
+    fold-in user.
     """
     if options.on is not None or options.overwrite:
         raise OptionError('on= and overwrite= go with a folder of known users: out="lists/".')
@@ -72,8 +71,7 @@ def rank(
         import polars as pl
 
         made = [frames.make(rows, *answers(rows)) for rows in _slices(len(codes), step)]
-        frame = made[0] if len(made) == 1 else pl.concat(made)
-        return frame if like is None else as_kind(frame, like)
+        return made[0] if len(made) == 1 else pl.concat(made)
     parts = Parts.beside(path)
     with errors_in_words(path), parts.held(make=options.resume):
         if options.resume:

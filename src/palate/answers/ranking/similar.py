@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.answers.arguments import is_many, labels_of
-from palate.answers.frames import Frame, is_frame, label_columns, series_of_labels
+from palate.answers.frames import is_frame, label_columns, series_of_labels
 from palate.answers.names import Names
 from palate.answers.ranking.filters import allowed_rows
 from palate.answers.ranking.top_n import top_of_products
@@ -37,7 +37,7 @@ class SimilarOptions:
         check_count(self.n)
 
 
-def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
+def similar(model: Model, users: Any, options: SimilarOptions) -> pl.DataFrame:
     """The users of a model most similar to one user, or to each of several; these get a column `to`.
 
     In a transposed model the users are items.
@@ -48,7 +48,7 @@ def similar(model: Model, users: Any, options: SimilarOptions) -> Frame:
     return similar_rows(model, rows, labels if is_many(users) or is_frame(users) else None, options)
 
 
-def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: SimilarOptions) -> Frame:
+def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: SimilarOptions) -> pl.DataFrame:
     """The users of a model most similar to each of some user rows, without the rows' own users.
 
     Similarity is the cosine of factors, or the measure of a model of histories. Rows of which nothing is known are not
@@ -65,7 +65,9 @@ def similar_rows(model: Model, user_rows: UserRows, labels: Any, options: Simila
     own = user_rows.vectors[:, model.compared_columns]
     allowed &= model.comparable_users
     has_direction = (user_rows.history.counts > 0) | own.any(axis=1)
-    top, products = top_of_products(_unit(own), model.once(_directions), n, _own_codes(user_rows), allowed, bias=False)
+    top, products = top_of_products(
+        unit_vectors(own), compared_vectors(model), n, _own_codes(user_rows), allowed, bias=False
+    )
     top = np.where(has_direction[:, None], top, np.int32(-1))
     return _frame(model, top, np.clip(products, -1, 1), "cosine", labels)
 
@@ -83,12 +85,17 @@ def _of_histories(
     return np.take_along_axis(kept, first, 1), np.take_along_axis(measure, first, 1), name
 
 
-def _directions(model: Model) -> Floats:
-    """The compared columns of all users, each row scaled to length 1."""
-    return _unit(model.factors.users[:, model.compared_columns])
+def compared_vectors(model: Model) -> Floats:
+    """The compared columns of all users, each row scaled to length 1; made once for each model."""
+    return model.once(_compared_vectors)
 
 
-def _unit(factors: Floats) -> Floats:
+def _compared_vectors(model: Model) -> Floats:
+    return unit_vectors(model.factors.users[:, model.compared_columns])
+
+
+def unit_vectors(factors: Floats) -> Floats:
+    """Vectors, (n, k), each scaled to length 1; zeros stay."""
     length = np.linalg.norm(factors, axis=1, keepdims=True)
     unit: Floats = (factors / np.where(length > 0, length, 1)).astype(np.float32)
     return unit

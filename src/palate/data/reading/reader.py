@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from palate.data.ratings import Kind, Ratings, Unrated
+from palate.data.output import kind_of
+from palate.data.ratings import Kind, Ratings, Unrated, of_frame
 from palate.data.reading.driving import Reading, collect
 from palate.data.reading.duplicates import Duplicates
 from palate.data.reading.events import Event
@@ -138,4 +139,5 @@ def read(
     collector = reading.collector()
     collect(collector, source, reading)
     items = collector.item_table if items is None else items
-    return collector.ratings(reading.policy, users=users, items=items, unrated=unrated)
+    ratings = collector.ratings(reading.policy, users=users, items=items, unrated=unrated)
+    return of_frame(ratings, kind_of(source))

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from palate.answers.ranking.dials import POOL
+from palate.data.output import output_of
 from palate.errors import UnknownLabelError
 from palate.serving.endpoints import Call, Endpoint
 from palate.serving.people import label_in, label_in_or_title
@@ -152,7 +153,8 @@ async def similar_users(call: Call) -> SimilarAnswer:
 def _similar(served: Served, where: str | None, find: Callable[[], Any]) -> SimilarAnswer:
     check_cost(where, len(served.model.item_vocabulary))
     began = time.perf_counter()
-    frame = find()
+    with output_of("polars"):
+        frame = find()
     label, *_, measure, _ = frame.columns
     texts = frame["title"].to_list() if "title" in frame.columns else [None] * len(frame)
     rows = zip(frame[label].to_list(), texts, frame["rank"].to_list(), frame[measure].to_list(), strict=True)

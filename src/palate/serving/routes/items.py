@@ -11,6 +11,7 @@ from palate.answers.names import Names
 from palate.answers.ranking import RecommendOptions
 from palate.answers.ranking.filters import allowed_rows
 from palate.answers.ranking.queries import query_of
+from palate.data.output import output_of
 from palate.data.vocabulary import Label
 from palate.errors import PalateError
 from palate.models.network import Network
@@ -123,7 +124,8 @@ def _known(served: Served, labels: list[Label]) -> list[int]:
 
 
 def _found(served: Served, text: str, n: int) -> list[int]:
-    frame = served.recommender.find(text, n)
+    with output_of("polars"):
+        frame = served.recommender.find(text, n)
     codes: list[int] = served.model.item_vocabulary.encode(frame[served.model.item_vocabulary.what].to_list()).tolist()
     return codes
 
