@@ -15,11 +15,11 @@ WHEEL_TESTS := $(or $(wildcard tests/test_conformance.py),$(KERNEL_TESTS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo serve test long fuzz mutants lint werror sanitize wheel instructions bench clean
+.PHONY: help setup dev demo serve test long fuzz mutants lint docs docs-links werror sanitize wheel instructions bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
 		printf '  %-12s %s\n' "$$name" "$$what"; done
 
 # ---- environments: a stamp in .venv says what is done ----
@@ -46,7 +46,7 @@ $(VENV)/.stamp-palate: $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP)
 	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt requirements/serve.txt | $(VENV)/.stamp-venv
+$(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt requirements/serve.txt requirements/docs.txt | $(VENV)/.stamp-venv
 	@echo "==> installing what tests and linters need"
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $@
@@ -100,6 +100,19 @@ lint: dev ## ruff, mypy and clang-format: style and types
 	@$(BIN)/mypy
 	@echo "==> clang-format: style of the C++ files"
 	@$(BIN)/clang-format --dry-run -Werror $(CPP)
+
+$(VENV)/.stamp-docs: requirements/docs.txt requirements/test.txt | $(VENV)/.stamp-venv
+	@echo "==> installing what the site needs"
+	@$(INSTALL) -r requirements/docs.txt
+	@touch $@
+
+docs: setup $(VENV)/.stamp-docs ## make the documentation site in build/docs/site; every warning is an error
+	@echo "==> making the site"
+	@$(BIN)/python docs/site/build.py
+
+docs-links: setup $(VENV)/.stamp-docs ## does every link of the site to other sites lead somewhere? (needs the network)
+	@echo "==> following the links to other sites"
+	@$(BIN)/python docs/site/build.py --links
 
 werror: $(VENV)/.stamp-build ## compile with every warning an error
 	@echo "==> compiling with warnings as errors"
