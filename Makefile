@@ -19,11 +19,11 @@ KERNEL_TESTS := $(wildcard tests/kernels/test_*.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup dev demo serve test long fuzz mutants lint werror sanitize compilers copy wheel instructions bench clean
+.PHONY: help setup dev demo serve test long fuzz mutants lint docs docs-links werror sanitize compilers copy wheel instructions bench clean
 
 help: ## list the commands
 	@echo "palate: make <command>"
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
 		printf '  %-12s %s\n' "$$name" "$$what"; done
 
 # ---- environments: a stamp in .venv says what is done ----
@@ -54,7 +54,7 @@ $(PALATE): $(VENV)/.stamp-build pyproject.toml CMakeLists.txt $(CPP) $(FILES)
 		--config-settings='build-dir=build/{wheel_tag}$(TREE)'
 	@touch $@
 
-$(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt requirements/serve.txt | $(VENV)/.stamp-venv
+$(VENV)/.stamp-dev: requirements/dev.txt requirements/test.txt requirements/serve.txt requirements/docs.txt | $(VENV)/.stamp-venv
 	@echo "==> installing what tests and linters need"
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $@
@@ -115,6 +115,18 @@ define compile
 	@$(WITH) $(COMPILING) $(BUILD_ONLY) --target build/$(1)/site . \
 		--config-settings=build-dir=build/$(1)/tree$(TREE) $(addprefix --config-settings=cmake.define.,$(2))
 endef
+$(VENV)/.stamp-docs: requirements/docs.txt requirements/test.txt | $(VENV)/.stamp-venv
+	@echo "==> installing what the site needs"
+	@$(INSTALL) -r requirements/docs.txt
+	@touch $@
+
+docs: setup $(VENV)/.stamp-docs ## make the documentation site in build/docs/site; every warning is an error
+	@echo "==> making the site"
+	@$(BIN)/python docs/site/build.py
+
+docs-links: setup $(VENV)/.stamp-docs ## does every link of the site to other sites lead somewhere? (needs the network)
+	@echo "==> following the links to other sites"
+	@$(BIN)/python docs/site/build.py --links
 
 werror: $(VENV)/.stamp-build ## compile with every warning an error
 	@echo "==> compiling with warnings as errors"

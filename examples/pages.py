@@ -1,7 +1,8 @@
-"""Take the pages of docs/learn apart, run them, and write their output into them.
+"""Take the pages of the documentation apart, run them, and write their output into them.
 
-`python examples/pages.py [page ...]` runs the named pages, or all of them. It saves the pictures of a page beside it,
-and writes the output of a block below the block.
+`python examples/pages.py [page ...]` runs the named pages of docs (`two-vectors`, `guide`, `howto/explain`), or all
+that show their output: the course, the guide and the how-to pages. It saves the pictures of a page beside it, and
+writes the output of a block below the block.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ STYLE = {
     "legend.frameon": False,
 }
 
-LEARN = Path(__file__).parent.parent / "docs" / "learn"
+DOCS = Path(__file__).parent.parent / "docs"
+LEARN = DOCS / "learn"
 ORDER = (
     "two-vectors",
     "embeddings",
@@ -41,6 +43,7 @@ ORDER = (
     "likes-and-lists",
     "what-comes-next",
 )
+LONG = ("index.md", "guide.md", "big.md")  # pages of docs itself that show their output, beside those of docs/howto
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", flags=re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"!\[[^]]*\]\(([\w-]+\.png)\)")
 
@@ -56,6 +59,12 @@ class Part(NamedTuple):
 def pages() -> list[Path]:
     """Return the paths of the pages in reading order."""
     return [LEARN / f"{name}.md" for name in ORDER]
+
+
+def how_to_pages() -> list[Path]:
+    """Return the paths of the other pages that show their output: home, guide, ratings on disk, all of docs/howto."""
+    own = sorted((DOCS / "howto").glob("*.md"))
+    return [page for page in (*map(DOCS.joinpath, LONG), *own) if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
 def parts_of(text: str) -> list[Part]:
@@ -107,9 +116,17 @@ def refresh(page: Path) -> None:
     page.write_text(text_of(parts), encoding="utf-8")
 
 
+def page_named(name: str) -> Path:
+    """Return the page of docs with this name, with or without its folder."""
+    wanted = name.removesuffix(".md")
+    return next(
+        page for page in [*pages(), *how_to_pages()] if wanted in (page.stem, f"{page.parent.name}/{page.stem}")
+    )
+
+
 def main() -> None:
     """Refresh the named pages, or all of them."""
-    for page in [LEARN / f"{Path(name).stem}.md" for name in sys.argv[1:]] or pages():
+    for page in [page_named(name) for name in sys.argv[1:]] or [*pages(), *how_to_pages()]:
         start = time.perf_counter()
         refresh(page)
         print(f"{page.name}: {time.perf_counter() - start:.1f} s")

@@ -43,6 +43,8 @@ def public_things():
         if inspect.isclass(found) or inspect.isfunction(found):
             yield f"palate.{name}", found
     yield from ((f"palate.datasets.{name}", getattr(palate.datasets, name)) for name in palate.datasets.__all__)
+    yield from ((f"palate.blocks.{name}", getattr(palate.blocks, name)) for name in palate.blocks.__all__)
+    yield "palate.distributed.ray", palate.distributed.ray
     for name, found in vars(palate.errors).items():
         if inspect.isclass(found) and issubclass(found, PalateError):
             yield f"palate.errors.{name}", found

@@ -1,5 +1,6 @@
 """The notebooks of examples/: made from the pages of the course, valid, and running from the first cell to the last."""
 
+import base64
 import json
 import re
 import sys
@@ -42,12 +43,29 @@ def test_the_notebooks_are_what_the_pages_give(maker):
 
 
 @each_notebook
-def test_a_notebook_is_valid_and_has_no_output(path):
+def test_a_notebook_is_valid_and_has_the_outputs_of_its_page(path, maker):
     nbformat = pytest.importorskip("nbformat")
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(notebook)
-    assert not any(cell.get("outputs") for cell in notebook.cells)
-    ids = [cell.id for cell in notebook.cells]
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    page = (maker.LEARN / f"{path.stem}.md").read_text(encoding="utf-8")
+    printed = [part.printed for part in maker.parts_of(page) if part.printed]
+    assert [output.text for output in outputs if output.output_type == "stream"] == printed != []
+    pictures = [output.data["image/png"] for output in outputs if output.output_type == "display_data"]
+    saved = [(maker.LEARN / name).read_bytes() for name in maker.PICTURE.findall(page)]
+    assert sorted(map(base64.b64decode, pictures)) == sorted(saved) != []
+
+
+@each_notebook
+def test_a_notebook_begins_with_what_it_needs(path):
+    first = next(cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code")
+    assert first["metadata"]["tags"] == ["install"]
+    assert '%pip install --quiet "palate[torch,plot]"' in first["source"]
+
+
+@each_notebook
+def test_every_cell_has_a_name_of_its_own(path):
+    ids = [cell["id"] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     assert len(set(ids)) == len(ids)
 
 
@@ -75,6 +93,10 @@ def test_a_notebook_runs_and_shows_its_pictures(name, own_jupyter, tmp_path):
     except palate.errors.DatasetError as error:
         pytest.skip(f"ml-100k cannot be had: {error}")
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "install" not in cell.metadata.get("tags", [])]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
     # "python3" is always this Python here: own_jupyter holds no other kernel of that name.
     nbclient.NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}

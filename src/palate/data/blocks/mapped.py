@@ -38,8 +38,8 @@ class Blocks(Ratings):
 
     Attributes:
         path (Path): The folder; `palate.blocks.open` takes it.
-        user_codes, item_codes, values, weights, times: As in Ratings, sorted by user. user_codes are made when they are
-            first asked for, and take 4 bytes a rating of memory; everything else is mapped.
+        folder (Folder): What lies in it. All arrays are as in Ratings, sorted by user, and mapped; but user_codes are
+            made when they are first asked for, and take 4 bytes a rating of memory.
 
     Example:
         >>> import palate, tempfile
@@ -197,8 +197,8 @@ class Blocks(Ratings):
     def user_ranges(self) -> Iterator[tuple[slice, slice]]:
         """Yield where the ratings of some users stand, and their codes: as many users at once as fit into memory.
 
-        Yields:
-            tuple of two slices: (positions of the ratings, codes of the users).
+        Returns:
+            iterator of two slices: (positions of the ratings, codes of the users).
         """
         for at, first, last in ranges_of(self._by_user):
             yield at, slice(first, last)
