@@ -5,7 +5,7 @@
 Everything is made in that folder: the source distribution; from it, as `pip install` would, a wheel for Python 3.11 and
 one for 3.12 and later (stable ABI); repaired and audited they lie in dist/. Each Python that is found gets an empty
 environment with its wheel, in which the conformance suite runs, from outside the source tree. PYTHONS names others than
-those on PATH and of pyenv: PYTHONS="/opt/python3.14/bin/python".
+those on PATH and of pyenv: PYTHONS="python3.14 python3.15".
 """
 
 from __future__ import annotations
