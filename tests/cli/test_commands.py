@@ -454,7 +454,7 @@ def test_files_that_are_no_ratings(tmp_path):
 
 
 def test_every_recipe_can_be_fitted_by_name():
-    from palate.cli.loading import RECIPES
+    from palate.cli.names import RECIPES
     from palate.recipes import RECIPES as THERE_ARE
 
     assert set(RECIPES) == set(THERE_ARE)

@@ -16,7 +16,7 @@ from palate import recipes
 from palate.cli.commands import app
 from palate.cli.examples import EXAMPLES
 from palate.cli.helping import default_of, panel_of
-from palate.cli.loading import RECIPES
+from palate.cli.names import RECIPES
 from palate.cli.options import FIT_OPTIONS, PYTHON_NAMES
 
 STAYS_UP = ("serve", "demo")  # a server does not end, and the demo of MovieLens has a test of its own

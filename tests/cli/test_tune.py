@@ -13,8 +13,9 @@ import palate as library
 from helpers.command_line import answer, many, palate, parsed, refusal
 from palate.cli import options as opt
 from palate.cli import parameters as par
-from palate.cli.loading import RECIPES, TUNABLE, make_recipe
+from palate.cli.loading import make_recipe
 from palate.cli.model_selection import fit_command
+from palate.cli.names import RECIPES, TUNABLE
 from palate.errors import OptionError
 from palate.tuning import SPACES
 from palate.tuning.spaces import space_of

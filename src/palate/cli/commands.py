@@ -24,7 +24,6 @@ from palate.cli.exits import EXIT_CODES, Exit
 from palate.cli.exporting import export
 from palate.cli.job_options import Commands, with_job_options
 from palate.cli.loading import (
-    RECIPES,
     HoldOut,
     check_kind,
     check_test,
@@ -39,6 +38,7 @@ from palate.cli.loading import (
     read_ratings,
 )
 from palate.cli.model_selection import compare, tune
+from palate.cli.names import RECIPES
 from palate.cli.queries import explain, predict, recommend, similar
 from palate.cli.reading import for_read
 from palate.cli.serving import keys, serve

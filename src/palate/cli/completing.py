@@ -38,7 +38,8 @@ def completion(
 
     if shell not in SHELLS:
         raise OptionError(f"there is no completion for {shell!r}; there is for {', '.join(SHELLS)}.")
-    printing.say(get_completion_script(prog_name="palate", complete_var=VARIABLE, shell=shell))
+    about = {"prog_name": "palate", "complete_var": VARIABLE, "shell": shell}
+    printing.say(get_completion_script(**about))
     if shell in INSTALLED_BY:
         printing.note(f"to have it in every {shell}: {INSTALLED_BY[shell]}")
 
@@ -59,7 +60,7 @@ def one_of(*choices: str) -> Callable[[str], list[str]]:
 
 def recipes_starting(incomplete: str) -> list[str]:
     """The recipes whose names begin so, in any case."""
-    from palate.cli.loading import RECIPES
+    from palate.cli.names import RECIPES
 
     return [name for name in RECIPES if name.lower().startswith(incomplete.lower())]
 

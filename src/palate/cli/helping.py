@@ -68,7 +68,7 @@ def default_of(name: str) -> str:
 def _defaults(name: str) -> dict[str, str]:
     """The default of an option as text, by recipe, from the dataclasses of the recipes and their docstrings."""
     from palate import recipes
-    from palate.cli.loading import RECIPES
+    from palate.cli.names import RECIPES
 
     own = PYTHON_NAMES.get(name, name)
     found = {}

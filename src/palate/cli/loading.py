@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palate.cli.names import RECIPES
 from palate.cli.printing import note
 from palate.cli.reading import for_read
 from palate.errors import DataError, OptionError
@@ -17,24 +18,7 @@ if TYPE_CHECKING:
     from palate.recipes.base import Recipe
     from palate.recommender import Recommender
 
-RECIPES = (
-    *("Bayes", "ALS", "SGD", "Bias", "Mean", "Blend", "ImplicitALS", "EASE", "SparseEASE", "Sequence"),
-    *("Neighbors", "BPR", "Popularity"),
-)
 SPLITS = ("random", "time", "last")
-TUNABLE = (
-    "Bayes",
-    "ALS",
-    "SGD",
-    "Bias",
-    "Blend",
-    "ImplicitALS",
-    "EASE",
-    "SparseEASE",
-    "Sequence",
-    "Neighbors",
-    "BPR",
-)  # the recipes that palate.tune has a search space for
 
 
 def is_data_set(data: str) -> bool:

@@ -15,13 +15,13 @@ from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli.completing import recipes_starting
 from palate.cli.loading import (
-    TUNABLE,
     HoldOut,
     check_kind,
     default_recipe,
     make_recipe,
     read_ratings,
 )
+from palate.cli.names import TUNABLE
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
