@@ -27,7 +27,7 @@ PICTURE = HERE.parent / "docs" / "error-against-seconds.svg"
 POINTS, PEERS = HERE / "points.csv", HERE / "peers.csv"
 TITLES = {"ml-100k": "MovieLens 100K", "ml-1m": "MovieLens 1M"}
 # One color for each recipe in all charts; readers with any color vision can tell them apart (Okabe & Ito).
-BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#767676"
+BLUE, ORANGE, GREEN, GRAY = "#0072b2", "#d55e00", "#009e73", "#767676"
 COLORS = {"Bayes": ORANGE, "ALS": BLUE, "SGD": GREEN}
 MUTED = {
     "myFM": "#7b5a86",

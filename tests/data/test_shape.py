@@ -42,7 +42,7 @@ def test_a_check_draws_ratings_of_any_kind(times, kind):
     from helpers.pictures import assert_legible
 
     ratings = palate.Ratings(
-        np.array([0, 1]), np.array([0, 0]), np.array([3.0, 3.0], np.float32), times=np.array(times), kind=kind,
+        np.array([0, 1]), np.array([0, 0]), np.ones(2, np.float32), times=np.array(times), kind=kind,
         user_vocabulary=palate.Vocabulary(["千", "$"]), item_vocabulary=palate.Vocabulary(["x"]),
     )  # fmt: skip
     found = palate.check(ratings, order=False)
