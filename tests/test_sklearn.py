@@ -86,7 +86,7 @@ def test_it_predicts_what_the_recommender_does():
     assert np.allclose(fitted.predict(X), rec.predict(X)["prediction"])
     expected = rec.predict(X, level=0.5)
     assert np.allclose(fitted.predict_interval(X, 0.5), expected.select("low", "high"))
-    assert fitted.recommender_.recommend("u1", n=3).height == 3
+    assert fitted.recommender_.recommend("u1", n=3, keep_seen=True).height == 3
     assert list(fitted.feature_names_in_) == ["user", "item"]
 
 
