@@ -102,7 +102,7 @@ def test_links_are_adapted_to_where_pages_stand(builder, tmp_path):
 
 
 def test_text_of_docstrings_means_itself(builder):
-    assert builder.reference.prose("a *b* <c> [d] `e_f*`") == r"a \*b\* \<c\> \[d\] `e_f*`"
+    assert builder.reference.prose("a *b* <c> [d] `e_f*`") == r"a \*b\* \<c> \[d\] `e_f*`"
     assert builder.reference.cell("int | None") == r"int \| None"
 
 
