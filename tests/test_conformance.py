@@ -791,7 +791,7 @@ def test_folding_in_a_frame(name, kind):
     one, two = rec.fold_in(frame), rec.fold_in({"i0": 5, "i2": 5, "i1": 1})
     np.testing.assert_array_equal(one.vector, two.vector)
     if name in TASTES - IGNORES_COUNTS:
-        assert int(one.recommend(n=1)["item"][0][1:]) % 2 == 0
+        assert int(str(one.recommend(n=1)["item"][0])[1:]) % 2 == 0
 
 
 @pytest.mark.parametrize("name", sorted(IMPLICIT))
