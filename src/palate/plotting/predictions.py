@@ -100,7 +100,7 @@ def calibration(rec: Recommender, test: Ratings, *, ax: Any = None) -> Figure:
     ax.plot(LEVELS, measured, color=BLUE, linewidth=1.8, marker="o", markersize=5, label="this model")
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     add_grid(ax)
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
     return finished(ax)
 
 

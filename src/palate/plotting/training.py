@@ -143,7 +143,7 @@ def _mark_lowest(ax: Axes, x: Doubles, y: Doubles, label: str) -> None:
 
 def _legend_and_grid(ax: Axes) -> None:
     add_grid(ax)
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend(loc="upper right", frameon=False, fontsize="small")
 
 
 # ---- learning rate
@@ -205,7 +205,7 @@ def lr_finder(
     add_grid(ax)
     if suggestion is not None:
         _mark_suggestion(ax, rates[shown], means, suggestion)
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
     return finished(ax)
 
 
