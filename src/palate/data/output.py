@@ -135,12 +135,21 @@ def as_kind(frame: pl.DataFrame, kind: str) -> Any:
         import pandas as pd
 
         return pd.DataFrame({name: _for_pandas(frame[name]) for name in frame.columns})
-    if any(dtype.is_nested() for dtype in frame.dtypes) and kind == "pyarrow":
-        return frame.to_arrow()
+    if kind == "pyarrow":
+        return _to_arrow(frame)
     import narwhals as nw
 
     backend: Any = kind
     return nw.from_dict(frame.to_dict(), backend=backend).to_native()
+
+
+def _to_arrow(frame: pl.DataFrame) -> Any:
+    """An Arrow table, whose texts have the usual type: with 32-bit offsets."""
+    import pyarrow as pa
+
+    table = frame.to_arrow()
+    fields = [field.with_type(pa.string()) if field.type == pa.large_string() else field for field in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 def _for_pandas(series: pl.Series) -> Any:
