@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from palate.answers.names import Names
 from palate.answers.ranking.dials import BOOST, CALIBRATED
+from palate.cli import job
 from palate.cli.printing import note, printable
 from palate.errors import DataError, OptionError, UnknownLabelError
 
@@ -137,7 +138,9 @@ def title_of(label: Label, rec: Recommender) -> str:
 
 def _passed_on(label: Label, vocabulary: Vocabulary) -> Label:
     if vocabulary.find(label) < 0:
-        note(f"the model does not know {vocabulary.what} {label!r}; it is treated as a cold-start {vocabulary.what}.")
+        text = f"the model does not know {vocabulary.what} {label!r}; it is treated as a cold-start {vocabulary.what}."
+        if job.current().form == "none":  # a log holds no labels; its event `cold` says how many
+            note(text)
     return label
 
 
