@@ -138,7 +138,7 @@ def _panels(n: int, width: float, height: float) -> list[Axes]:
     if n == 1:
         return [Picture(max(width, 6.4), max(height, 4.6)).subplots()]
     n_rows = math.ceil(n / 2)
-    axes = Picture(2 * width, n_rows * height).subplots(n_rows, 2).ravel().tolist()
+    axes: list[Axes] = Picture(2 * width, n_rows * height).subplots(n_rows, 2).ravel().tolist()
     for spare in axes[n:]:
         spare.remove()
     return axes[:n]
@@ -179,7 +179,7 @@ def figure_of(ax: Axes) -> Figure:
     """The whole figure that axes stand in, also where they stand in a subfigure."""
     figure = ax.figure
     assert figure is not None
-    return figure if isinstance(figure, Figure) else figure.figure  # type: ignore[return-value]
+    return figure if isinstance(figure, Figure) else figure.figure
 
 
 # ---- fonts
