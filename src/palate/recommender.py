@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from palate.answers.typed_options import ItemOptions, ListOptions, PredictOptions, UserOptions
+    from palate.answers.typed_options import AnyListOptions, ItemOptions, ListOptions, PredictOptions, UserOptions
 
 
 class Recommender:
@@ -292,7 +292,7 @@ class Recommender:
         self, users: pl.DataFrame | pl.Series, n: int = ..., **options: Unpack[ListOptions]
     ) -> pl.DataFrame: ...
     @overload
-    def recommend(self, users: Any = ..., n: int = ..., **options: Any) -> Any: ...
+    def recommend(self, users: Any = ..., n: int = ..., **options: Unpack[AnyListOptions]) -> Any: ...
     def recommend(
         self,
         users: Any = None,

@@ -7,12 +7,14 @@ than a frame, such as out=, are left out: with these the general overload holds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from palate.answers.arguments import OnUnknown
     from palate.answers.ranking import By
     from palate.data.vocabulary import Label
+    from palate.distributed.exchange import Cluster
 
 
 class PredictOptions(TypedDict, total=False):
@@ -44,6 +46,17 @@ class ListOptions(TypedDict, total=False):
     calibrated: Any
     boost: Any
     recent: Any
+
+
+class AnyListOptions(ListOptions, total=False):
+    """All options of Recommender.recommend."""
+
+    out: str | PathLike[str] | None
+    resume: bool
+    index: Literal["ann"] | None
+    session: Iterable[Label] | None
+    overwrite: bool
+    on: Cluster | None
 
 
 class ItemOptions(TypedDict, total=False):

@@ -135,7 +135,7 @@ def vectors_of(model: Model, side: Side, metric: Metric, question: Question) -> 
         labels = model.user_vocabulary.labels
         return Vectors("users", metric, question, labels, vectors, None, offsets, model.frame_kind)
     titles = model.item_titles
-    texts = None if titles is None else list(titles)
+    texts = None if titles is None else [titles[code] for code in range(len(model.item_vocabulary))]
     vectors = with_rest(_products_of(model.factors), metric)
     return Vectors("items", metric, question, model.item_vocabulary.labels, vectors, texts, None, model.frame_kind)
 

@@ -387,7 +387,7 @@ def new_users(path: Path, rec: Recommender) -> pl.DataFrame:
             f"{path} has numbers, and the model learned from likes, ratings of {model.like_threshold:g} or more: give "
             "a file of users and the items they like."
         )
-    frame = ratings.to_frame()
+    frame: pl.DataFrame = ratings.to_frame()
     columns = [name for name in ("user", "item", "rating", "weight", "time") if name in frame.columns]
     frame = frame.select(columns)
     if model.kind == "explicit":

@@ -7,6 +7,7 @@ PairwiseFactors, "histories" is HistoryFactors, and COLD_START below names the C
 from __future__ import annotations
 
 from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
 
@@ -137,6 +138,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
     history = _unpack_rows(tensors)
     check_factors(factors, len(users), len(items))  # before Model.__post_init__ combines them
     check_history(history, len(users), len(items), repeats=header.get("repeats", False) is True)
+    levels: dict[str, Any] = {name: tensors[name] for name in NOISE_LEVELS if name == header.get("levels")}
     return Model(
         factors=factors,
         posterior=_unpack_posterior(tensors, header.get("posterior"), factors.steps),
@@ -153,7 +155,7 @@ def _unpack(tensors: Tensors, header: Header) -> Model:
         kind=_unpack_kind(header.get("ratings_kind", "explicit")),
         like_threshold=float(header["like_threshold"]) if "like_threshold" in header else None,
         effects=effects.unpack(header["effects"], tensors, len(users), len(items)) if "effects" in header else None,
-        **{str(name): tensors[str(name)] for name in [header.get("levels")] if name in NOISE_LEVELS},
+        **levels,
         step_distribution=_unpack_distribution(header.get("step_distribution"), factors.steps),
         recipe=dict(header["recipe"]),
         training=dict(header["training"]),
