@@ -45,7 +45,9 @@ def here(tmp_path_factory):
     for name in ("plays.csv", "more-plays.csv", "events-1.csv", "events-2.csv"):
         is_play = "plays" in name
         own = [row for row in rows if rng.random() < 0.5]
-        write(name, ["user,item,plays" if is_play else "user,item,rating", *(f"{u},{i},{r:g}" for u, i, r in own)])
+        values = rng.geometric(0.1, len(own)) if is_play else [row[2] for row in own]
+        lines = [f"{u},{i},{value:g}" for (u, i, _), value in zip(own, values, strict=True)]
+        write(name, ["user,item,plays" if is_play else "user,item,rating", *lines])
     titles = {
         item: f"Film {chr(65 + at)}" if at < 26 else f"Another {at}"
         for at, item in enumerate(sorted({row[1] for row in rows}))
