@@ -111,7 +111,8 @@ def refresh(page: Path) -> None:
     with mpl.rc_context(STYLE), tempfile.TemporaryDirectory() as folder:
         printed = run(page, Path(folder))
         for name in pictures_in(text):
-            shutil.copyfile(Path(folder) / name, page.parent / name)
+            if (Path(folder) / name).exists():  # others are no output of the page
+                shutil.copyfile(Path(folder) / name, page.parent / name)
     parts = [part._replace(printed=lines) for part, lines in zip(parts_of(text), printed, strict=True)]
     page.write_text(text_of(parts), encoding="utf-8")
 

@@ -63,7 +63,7 @@ def test_code_blocks_run(page, ml_100k_is_there, threads_kept, tmp_path):
         if (error.name or "").startswith("palate"):
             raise
         pytest.skip(f"{page.name} needs {error.name}")
-    assert any(printed)
+    assert any(printed) or "print(" not in page.read_text("utf-8")
     shown = "".join(part.printed for part in pages.parts_of(page.read_text("utf-8")))
     if shown:  # all of its output; a short list may change places on another machine
         assert_shown(page, printed, each=HALF)
