@@ -102,8 +102,9 @@ def test_what_is_wrong_is_told_with_its_line(there, text, says):
     config = written(there, text)
     done = ask("fit", "ratings.csv", "-o", "m.palate", "--config", config, cwd=there, env={"COLUMNS": "400"})
     assert done.returncode == 2, done.stdout + done.stderr
+    told = " ".join(done.stderr.replace("│", " ").split())  # a long path breaks the line
     for words in says:
-        assert words in done.stderr
+        assert words in told
     assert not (there / "m.palate").exists()
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -28,9 +29,14 @@ def command_names():
         yield from (f"{name} {sub}" for sub in subcommands) if subcommands else [name]
 
 
+@pytest.fixture
+def here(files, tmp_path):
+    """The files that the examples name; each test has copies, since examples write over some."""
+    return shutil.copytree(files, tmp_path / "here")
+
+
 @pytest.fixture(scope="module")
-def here(tmp_path_factory):
-    """The files that the examples name."""
+def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
     frame = palate.datasets.synthetic(60, 40, 1200, seed=1).to_frame()
     users = ["196" if user == "u1" else user for user in frame["user"]]
@@ -61,6 +67,7 @@ def here(tmp_path_factory):
     write("nightly.toml", ["[fit]", 'data = "ratings.csv"', 'recipe = "Bias"', 'out = "nightly.palate"'])
     answer("fit", "ratings.csv", "--n-sweeps", 10, "-o", "model.palate", cwd=folder)
     answer("fit", "ratings.csv", "--items", "movies.csv", "--n-sweeps", 10, "-o", "films.palate", cwd=folder)
+    answer("fit", "ratings.csv", "--recipe", "ALS", "-o", "als.palate", cwd=folder)
     return folder
 
 

@@ -15,9 +15,9 @@ def with_times(ratings):
 
 @pytest.mark.parametrize(
     ("ratings", "options"),
-    [(WORLD, {}), (WORLD, {"ordinal": False}), (with_times(WORLD), {"time": True}),
-     (WORLD._with(weights=np.linspace(1, 3, len(WORLD)).astype(np.float32)), {"ordinal": False})],
-    ids=["steps", "numbers", "times", "weights"],
+    [(WORLD, {"likelihood": "ordinal"}), (WORLD, {}),
+     (WORLD._with(weights=np.linspace(1, 3, len(WORLD)).astype(np.float32)), {})],
+    ids=["steps", "numbers", "weights"],
 )  # fmt: skip
 def test_the_average_of_the_draws_is_measured(ratings, options):
     seen = []

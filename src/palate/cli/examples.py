@@ -26,11 +26,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "compare": (
         "palate compare ratings.csv --recipes Bias,ALS",
-        "palate compare ratings.csv --likes 4 --recipes EASE,Popularity --out likes.html",
+        "palate compare ratings.csv --likes 4 --recipes EASE,Popularity -o likes.html",
     ),
     "tune": (
         "palate tune ratings.csv --recipe ALS --trials 3",
-        "palate tune plays.csv --kind implicit --recipe EASE --metric ndcg@10 --trials 2",
+        "palate tune plays.csv --kind implicit --recipe EASE --trials 2",
     ),
     "predict": (
         'palate predict films.palate 196 "Film A"',
@@ -60,6 +60,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "blocks": (
         'palate blocks "events-*.csv" -o big.blocks',
         "palate blocks plays.csv more-plays.csv --kind implicit -o plays.blocks",
+    ),
+    "card": (
+        "palate card model.palate --out card.md",
+        "palate card model.palate --test new.csv --out card.html",
+    ),
+    "export": (
+        "palate export als.palate --to parquet --out vectors.parquet",
+        "palate export als.palate --to npy --side users --out users.npy",
     ),
     "datasets": ("palate datasets", "palate datasets --json"),
     "demo": ("palate demo", "palate demo --data ratings.csv --out demo.palate"),

@@ -16,7 +16,8 @@ from palate.errors import DataError, OptionError
 
 def counts_of(ratings):
     """{(user, item): count}, 1 where there are no counts."""
-    frame = ratings.to_frame()
+    with palate.set_output("polars"):
+        frame = ratings.to_frame()
     weights = frame["weight"] if "weight" in frame.columns else [1.0] * frame.height
     return {(user, item): count for user, item, count in zip(frame["user"], frame["item"], weights, strict=True)}
 
