@@ -13,7 +13,11 @@ from helpers.scripts import ROOT, module_at
 
 HOW_TO = sorted((ROOT / "docs" / "howto").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *HOW_TO]
-OWN_TESTS = {"reading", "serving"}  # pages with a test of their own: their blocks need files, or a server
+OWN_TESTS = {
+    "reading",
+    "serving",
+    "vectors-pgvector",
+}  # pages with a test of their own: their blocks need files, or a server
 LESSONS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 MODULES = ["palate", *(found.name for found in pkgutil.walk_packages(palate.__path__, "palate."))]
 

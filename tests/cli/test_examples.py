@@ -39,7 +39,8 @@ def here(files, tmp_path):
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
     frame = palate.datasets.synthetic(60, 40, 1200, seed=1).to_frame()
-    users = ["196" if user == "u1" else user for user in frame["user"]]
+    few = frame["user"].value_counts().sort("count", "user")["user"][0]  # who can still be recommended something
+    users = ["196" if user == few else user for user in frame["user"]]
     rng = np.random.default_rng(0)
     rows = list(zip(users, frame["item"], frame["rating"], strict=True))
 
@@ -66,7 +67,7 @@ def files(tmp_path_factory):
     write("pairs.csv", ["user,item", *(f"{u},{i}" for u, i, _ in rows[:5])])
     write("nightly.toml", ["[fit]", 'data = "ratings.csv"', 'recipe = "Bias"', 'out = "nightly.palate"'])
     answer("fit", "ratings.csv", "--n-sweeps", 10, "-o", "model.palate", cwd=folder)
-    answer("fit", "ratings.csv", "--items", "movies.csv", "--n-sweeps", 10, "-o", "films.palate", cwd=folder)
+    answer("fit", "ratings.csv", "--items", "movies.csv", "-o", "films.palate", cwd=folder)
     answer("fit", "ratings.csv", "--recipe", "ALS", "-o", "als.palate", cwd=folder)
     return folder
 

@@ -49,6 +49,7 @@ def test_evaluate_tells_what_python_tells(here):
 def test_fit_and_compare_hold_out_the_last_events(here, data):
     fit = ("fit", data, "--kind", "implicit", "--recipe", "EASE", "--next-item", "-o", "fitted.palate")
     metrics = parsed(*fit, cwd=here)["metrics"]
+    assert "split" in metrics and metrics.pop("split")
     train, test = library.split_last(library.read(here / data, kind="implicit"))
     same(metrics, library.evaluate(library.EASE().fit(train), test, next_item=True))
     compare = ("compare", data, "--kind", "implicit", "--recipes", "EASE,Popularity", "--next-item")

@@ -1,10 +1,13 @@
 """The simulation of a cluster: what must hold of its seconds, whatever the costs."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from helpers.scripts import ROOT, module_at
 
+sys.path.insert(0, str(ROOT / "benchmarks"))  # what it shares with other pictures
 model = module_at(ROOT / "benchmarks" / "cluster_model.py")
 COUNTS = np.full(40_000, 50)
 COSTS = model.Costs(rating=1e-7, row=5e-6)
