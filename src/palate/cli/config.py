@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def configured(context: Context, value: Path | None) -> Path | None:
     root: Any = context.find_root().command
     file.check_tables(root.commands)
     if not names:  # before the command
-        whole: MutableMapping[str, Any] = {
+        whole: dict[str, Any] = {
             name: file.options(context, sub, [name]) for name, sub in subcommands.items() if not _subcommands(sub)
         }
         whole |= {
@@ -107,13 +107,13 @@ class ConfigFile:
             name: self._value(context, params[name], key, value, tables[name]) for name, (key, value) in given.items()
         }
 
-    def _table(self, names: list[str]) -> Mapping[str, Any]:
+    def _table(self, names: list[str]) -> dict[str, Any]:
         found: Any = self._content if names else {}
         for name in names:
             found = found.get(name, {}) if isinstance(found, dict) else {}
         if not isinstance(found, dict):
             self._refuse(names[-1], names[-1], "a command takes a table and no value:", [f"[{names[-1]}]"])
-        return found
+        return dict(found)
 
     def _value(self, context: Context, param: Any, key: str, value: Any, table: list[str]) -> Any:
         """A value as the option takes it. Raises BadParameter."""
