@@ -107,7 +107,7 @@ class ConfigFile:
             name: self._value(context, params[name], key, value, tables[name]) for name, (key, value) in given.items()
         }
 
-    def _table(self, names: list[str]) -> Mapping[str, Any]:
+    def _table(self, names: list[str]) -> dict[str, Any]:
         found: Any = self._content if names else {}
         for name in names:
             found = found.get(name, {}) if isinstance(found, dict) else {}
