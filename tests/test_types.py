@@ -34,7 +34,6 @@ def questions(
     reveal_type(rec.similar_items(asked, 3))  # pandas
     reveal_type(rec.similar_users(series, where="age > 30"))  # polars
     reveal_type(rec.similar_items("50"))  # Any
-    reveal_type(rec.vectors("users", metric="l2").vectors.shape[0])  # int
 """
 
 
