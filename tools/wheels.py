@@ -156,7 +156,18 @@ def tested(wheel: Path, base: Path, version: str, folder: Path) -> str:
         seconds = import_seconds(python, outside)
         run(python, *PIP, "install", "-c", ROOT / "constraints.txt", "-r", ROOT / "requirements/test.txt")
         suite = ROOT / "tests/test_conformance.py"
-        ran = run(python, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider", suite, cwd=outside)
+        ran = run(
+            python,
+            "-m",
+            "pytest",
+            "--import-mode=importlib",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "auto",
+            suite,
+            cwd=outside,
+        )
     return f"Python {version}, {wheel.name}: {measured}, imported in {seconds:.3f} s\n{ran.splitlines()[-1]}"
 
 
