@@ -166,7 +166,9 @@ def test_search_answers_from_files_alone(site, words, page):
     from helpers import browser
 
     with browser.started() as started, browser.watched(started) as visit:
-        found = visit(f"{(site / 'search.html').as_uri()}?q={words.replace(' ', '+')}", allow=("Got invalid theme mode",))
+        found = visit(
+            f"{(site / 'search.html').as_uri()}?q={words.replace(' ', '+')}", allow=("Got invalid theme mode",)
+        )
         found.wait_for_selector("#search-results li a")
         links = [link.get_attribute("href") for link in found.query_selector_all("#search-results a")]
     assert any(page in (link or "") for link in links), links

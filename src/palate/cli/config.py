@@ -113,7 +113,7 @@ class ConfigFile:
             found = found.get(name, {}) if isinstance(found, dict) else {}
         if not isinstance(found, dict):
             self._refuse(names[-1], names[-1], "a command takes a table and no value:", [f"[{names[-1]}]"])
-        table: Mapping[str, Any] = found
+        table: dict[str, Any] = found
         return table
 
     def _value(self, context: Context, param: Any, key: str, value: Any, table: list[str]) -> Any:

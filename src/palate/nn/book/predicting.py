@@ -45,7 +45,7 @@ class Predicts:
         decoded = (self._decodes(predictions),) if with_decoded else ()
         return (*inputs, predictions, targets, *decoded)
 
-    def predict(self, item: Any) -> tuple[Any, Tensor, Tensor]:  # type: ignore[override]
+    def predict(self, item: Any) -> tuple[Any, Tensor, Tensor]:
         """Predict one row, such as ratings.iloc[0]. An unknown user or item becomes #na#.
 
         Parameters:
