@@ -788,7 +788,7 @@ class Recommender:
         """
         return Recommender(updating.forget(self.model, users, items))
 
-    def _answer(self, found: pl.DataFrame | Path, question: Any = None) -> Frame:
+    def _answer(self, found: pl.DataFrame | Path | str, question: Any = None) -> Frame:
         """A frame in the kind that the caller is to get, and a path as it is."""
         return in_kind(found, question, self.model.frame_kind)
 

@@ -164,7 +164,7 @@ def forget(model: Model, users: Any, items: Any) -> Model:
     note = {"kind": "forget", "n_users": int(forgotten[0].sum()), "n_items": int(forgotten[1].sum())}
     kept = keep_rows(with_changed_ratings(model, history, history, changed, note), ~forgotten[0], ~forgotten[1])
     n_gone = len(model.history.indices) - len(history.indices)
-    about = {"users": note["n_users"], "items": note["n_items"], "ratings": n_gone}
+    about: dict[str, Any] = {"users": note["n_users"], "items": note["n_items"], "ratings": n_gone}
     tell("forgotten", "the model has forgotten users or items", **about)
     return kept
 

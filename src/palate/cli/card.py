@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _said(name: str, text: str) -> Any:
-    return Annotated[str | None, Option(f"--{name}", metavar="TEXT", help=text, show_default=False)]
+    return Option(f"--{name}", metavar="TEXT", help=text, show_default=False)
 
 
 @opt.takes("reading", opt.READ_OPTIONS)
@@ -40,12 +40,14 @@ def card(
             show_default=False,
         ),
     ] = None,
-    title: _said("title", "The title.") = None,
-    use: _said("use", "What the model is for, and what it is not for.") = None,
-    data: _said("data", "Where the ratings are from; the name of a data set also gives its licence.") = None,
-    licence: _said("licence", "The licence of the ratings.") = None,
-    set_apart: _said("set-apart", "How the test ratings were set apart.") = None,
-    contact: _said("contact", "Who answers questions about the model.") = None,
+    title: Annotated[str | None, _said("title", "The title.")] = None,
+    use: Annotated[str | None, _said("use", "What the model is for, and what it is not for.")] = None,
+    data: Annotated[
+        str | None, _said("data", "Where the ratings are from; the name of a data set also gives its licence.")
+    ] = None,
+    licence: Annotated[str | None, _said("licence", "The licence of the ratings.")] = None,
+    set_apart: Annotated[str | None, _said("set-apart", "How the test ratings were set apart.")] = None,
+    contact: Annotated[str | None, _said("contact", "Who answers questions about the model.")] = None,
     date: Annotated[str | None, Option("--date", metavar="DATE", help="Its day.", show_default="today")] = None,
     by: par.By = "mean",
     at_least: Annotated[
@@ -83,9 +85,9 @@ def card(
     if ratings is not None:
         data = data or Path(ratings).name
         set_apart = set_apart or split_in_words(rec.model.metrics["split"])
-    given = Given(title, use, data, licence, set_apart, contact)
+    known = Given(title, use, data, licence, set_apart, contact)
     how: dict[str, Any] = {"by": by, "at_least": at_least, "k": k, "n_bootstrap": 1000, "seed": seed}
-    made = make(model, held_out, given, date, _typed, **how)
+    made = make(model, held_out, known, date, _typed, **how)
     if json:
         printing.print_json(made.to_dict())
     elif out is None:

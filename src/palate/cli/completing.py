@@ -34,7 +34,7 @@ def completion(
 
     For good, in bash: echo 'eval "$(palate completion bash)"' >> ~/.bashrc
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     if shell not in SHELLS:
         raise OptionError(f"there is no completion for {shell!r}; there is for {', '.join(SHELLS)}.")
@@ -48,7 +48,7 @@ def complete_command() -> None:
     """Make typer answer the questions of such a script. To be called before the command line is read."""
     if VARIABLE not in os.environ:
         return
-    from typer.completion import completion_init
+    from typer.completion import completion_init  # type: ignore[attr-defined]
 
     completion_init()
 

@@ -156,9 +156,9 @@ def _for_pandas(series: pl.Series) -> Any:
     return list(series.to_numpy()) if series.dtype.is_nested() else series.to_numpy()
 
 
-def in_kind(frame: pl.DataFrame | Path, question: Any = None, learned: str | None = None) -> Any:
+def in_kind(frame: pl.DataFrame | Path | str, question: Any = None, learned: str | None = None) -> Any:
     """A polars frame in the kind of the answer to a question, as output_kind() says it; the path of a file as it is."""
-    if isinstance(frame, Path):
+    if isinstance(frame, (Path, str)):
         return frame
     kind = output_kind(question, learned)
     return frame if kind == "polars" else as_kind(frame, kind)

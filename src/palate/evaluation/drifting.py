@@ -254,7 +254,7 @@ def drift(recommender: Recommender, ratings: Ratings, *, n_bootstrap: int = N_BO
         notes=(*_of_times(new), *notes),
         is_judged=new.is_judged,
     )
-    about = {"ratings": found.n, "users": found.n_users, "drifted": list(found.drifted)}
+    about: dict[str, Any] = {"ratings": found.n, "users": found.n_users, "drifted": list(found.drifted)}
     tell("drift", "new ratings are compared with those learned from", **about)
     return found
 
@@ -300,7 +300,7 @@ def _shares(new: _New) -> list[Shift]:
     found = []
     for name, is_new in (("new_users", new.is_new_user), ("new_items", new.is_new_item)):
         expected = float((counts[name] == 1).sum() / max(len(model.history.indices), 1))
-        sums, totals = np.bincount(owners, is_new), np.bincount(owners).astype(np.float64)
+        sums, totals = (np.bincount(owners, weights).astype(np.float64) for weights in (is_new, None))
         sample = resample.ratios(sums[:, None], totals[:, None])[:, 0]
         now = float(is_new.mean())
         found.append(

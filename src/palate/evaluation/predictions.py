@@ -273,7 +273,8 @@ def _breakdowns(
     n = rows.users[rows.users > 0]
     activity, group = user_groups(recommender.model, asked.codes[0][rows.users > 0], n)
     popularity, names = asked.item_groups, {OWN: MODEL, **{name: name for name in asked.models if name == "Bias"}}
-    by_user, by_item = {}, {}
+    by_user: dict[str, Any] = {}
+    by_item: dict[str, Any] = {}
     for shown, name in names.items():
         whole = sums[name, ""].per_user("rmse")
         by_user[shown] = tuple(one_hot(values, group, len(activity.names)) for values in (whole.sums, whole.counts))
@@ -284,7 +285,7 @@ def _breakdowns(
     user_sizes = np.bincount(group, n, len(activity.names))
     item_sizes = [sums[MODEL, f"{ITEMS}{at}"].n_rows for at in range(len(popularity.names))]
     return (
-        breakdown("user", "rmse", activity.names, user_sizes, by_user, resample),
+        breakdown("user", "rmse", activity.names, user_sizes.tolist(), by_user, resample),
         breakdown("item", "rmse", popularity.names, item_sizes, by_item, resample),
     )
 

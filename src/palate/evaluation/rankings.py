@@ -298,7 +298,7 @@ def _breakdowns(
     ones = np.ones(len(held_out.users), np.int64)
     activity, group = user_groups(asked.learned, held_out.users, ones)
     measured = {OWN: model} | ({} if baseline is None else {BASELINE: baseline})
-    by_user = {
+    by_user: dict[str, Any] = {
         name: tuple(one_hot(part, group, len(activity.names)) for part in as_ratio(one.values[main]))
         for name, one in measured.items()
     }

@@ -106,7 +106,7 @@ def _day(seconds: float) -> str:
 def _taken(reading: Mapping[str, Any]) -> str:
     """Which column became what; "" where that is not stored as expected."""
     parts = {name: value for name, value in reading.items() if isinstance(value, Mapping)}
-    known = {name: dict(parts.get(name, {})) for name in ("columns", "unused", "how")}
+    known: dict[str, Any] = {name: dict(parts.get(name, {})) for name in ("columns", "unused", "how")}
     return ReadReport(**known).taken
 
 

@@ -56,7 +56,8 @@ def measured_on(
     """Measure a model on test ratings: its predictions, if it makes any, and its lists."""
     resampling: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed}
     predictions: Report | None = None
-    calibration, error_groups, threshold = None, (), None
+    calibration, threshold = None, None
+    error_groups: tuple[Grouping, ...] = ()
     if rec.model.predicts_ratings and not test.is_implicit:
         predictions = _report(evaluate(rec, test, **resampling), Report)
         calibration = calibration_of(rec, test, **resampling)
@@ -119,4 +120,5 @@ def stored_in(metrics: Mapping[str, Any]) -> Measured:
     report = dict(metrics)
     split = report.pop("split", None)
     kind = "lists" if "k" in report else "predictions"
-    return Measured(**{kind: report}, split=split if isinstance(split, Mapping) else None, is_stored=True)
+    known: dict[str, Any] = {kind: report, "split": split if isinstance(split, Mapping) else None}
+    return Measured(**known, is_stored=True)

@@ -181,7 +181,7 @@ def signature_of(recommender: Recommender) -> Any:
 
     model = recommender.model
     kinds = {"user": model.user_vocabulary.kind, "item": model.item_vocabulary.kind}
-    columns = [ColSpec(DataType[TYPES[kind]], name, required=name == "user") for name, kind in kinds.items()]
+    columns: list[Any] = [ColSpec(DataType[TYPES[kind]], name, required=name == "user") for name, kind in kinds.items()]
     if model.effects is not None:
         columns.append(ColSpec(DataType.double, "time", required=False))
     options = [

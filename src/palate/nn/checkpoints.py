@@ -239,5 +239,6 @@ def _unpack_records(arrays: Mapping[str, NDArray[Any]]) -> Recorder:
         column = _unpack_table(arrays, f"{METRIC}{name}", f"{NO_METRIC}{name}")
         for here, (value,) in zip(metrics, column, strict=True):
             here |= {} if value is None else {name: value}
-    epochs = [Epoch(int(number), *rest, here) for (number, *rest), here in zip(rows, metrics, strict=True)]
+    make: Any = Epoch
+    epochs = [make(int(number), *rest, here) for (number, *rest), here in zip(rows, metrics, strict=True)]
     return Recorder(epochs, **{name: arrays[f"records.{name}"].tolist() for name in COLUMNS})

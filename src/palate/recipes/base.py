@@ -444,7 +444,12 @@ class Recipe(ABC):
 
 
 def _tell_start(label: str, ratings: Ratings) -> None:
-    about = {"kind": ratings.kind, "ratings": len(ratings), "users": ratings.n_users, "items": ratings.n_items}
+    about: dict[str, Any] = {
+        "kind": ratings.kind,
+        "ratings": len(ratings),
+        "users": ratings.n_users,
+        "items": ratings.n_items,
+    }
     tell("fit_started", "the fit begins", recipe=label, **about)
 
 

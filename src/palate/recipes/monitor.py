@@ -141,7 +141,7 @@ class Monitor:
         if self.saved is not None:
             self.saved.restore(0, self)
             self._say(f"going on after {self.unit} {len(self.sweeps)}, from the checkpoint in {folder}")
-            about = {"recipe": self.label, f"{self.unit}s": len(self.sweeps), "checkpoint": str(folder)}
+            about: dict[str, Any] = {"recipe": self.label, f"{self.unit}s": len(self.sweeps), "checkpoint": str(folder)}
             tell("fit_resumed", "the fit goes on from its checkpoint", **about)
         elif resume:
             self._say(f"there is no checkpoint in {folder}: the fit begins anew")

@@ -223,7 +223,7 @@ class CollabDataLoaders(RatingLoaders):
             raise OptionError("these loaders have no validation set.")
         return found
 
-    def show_batch(self, max_n: int = 10) -> Any:  # type: ignore[override]
+    def show_batch(self, max_n: int = 10) -> Any:
         """Return the first rows of a training batch as a frame of labels and ratings.
 
         Parameters:

@@ -32,7 +32,7 @@ from palate.storing import container
 WEIGHTS = "palate.nn.book weights"  # the kind of the files of save
 
 
-class Learner(Predicts, learner.Learner):
+class Learner(Predicts, learner.Learner):  # type: ignore[misc]
     """palate.nn.Learner under the chapter's names.
 
     When a fit has ended, the parameters of the model have a method pca().
@@ -226,7 +226,7 @@ class Learner(Predicts, learner.Learner):
         scores, targets = super()._predicted(batches)
         return scores.reshape(len(scores), -1), targets
 
-    def lr_find(  # type: ignore[override]
+    def lr_find(
         self,
         start_lr: float = 1e-7,
         end_lr: float = 10,
@@ -326,9 +326,7 @@ class Learner(Predicts, learner.Learner):
         container.write(path, arrays, {"kind": WEIGHTS, "optimizer": rest})
         return path
 
-    def load(  # type: ignore[override]
-        self, file: str | PathLike[str], with_opt: bool = True
-    ) -> Learner:
+    def load(self, file: str | PathLike[str], with_opt: bool = True) -> Learner:
         """Read weights that save wrote.
 
         Parameters:

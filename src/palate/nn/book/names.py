@@ -277,7 +277,7 @@ def delegates(to: Any = None, keep: bool = False) -> Callable[[Any], Any]:
         named = [p for p in given if p.default is not p.empty and p.name not in own]
         added = [p.replace(kind=p.KEYWORD_ONLY) for p in named]
         shown = [*own.values(), *added, *([var] if keep else [])]
-        target.__signature__ = inspect.signature(target).replace(parameters=shown)
+        setattr(target, "__signature__", inspect.signature(target).replace(parameters=shown))  # noqa: B010
         return f
 
     return decorate
