@@ -13,7 +13,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "update": (
         "palate update model.palate new.csv -o model.palate",
-        "palate update films.palate --items more-movies.csv -o films.palate",
+        "palate update model.palate new.csv -o updated.palate --json",
     ),
     "forget": (
         "palate forget model.palate --user 196 -o model.palate",
