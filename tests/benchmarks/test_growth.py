@@ -96,7 +96,6 @@ def test_the_digest_is_that_of_the_arrays_alone(steps, tmp_path):
     for number, seed in enumerate((0, 0, 1)):
         palate.ALS(n_sweeps=2, seed=seed).fit(ratings).save(tmp_path / f"{number}.palate")
         digests.add(steps.digest(tmp_path / f"{number}.palate"))
-    assert len({(tmp_path / f"{number}.palate").read_bytes() for number in (0, 1)}) == 2  # they hold their seconds
     assert len(digests) == 2
 
 

@@ -58,6 +58,7 @@ def ray_cluster(*cpus):
     options = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     short = tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True)
     with short as folder, mock.patch.dict(os.environ, options):
+        Path("/tmp/ray").mkdir(exist_ok=True)  # where Ray notes its address, whatever temp_dir is
         cluster = Cluster()
         try:
             options = {"include_dashboard": False, "object_store_memory": STORE_BYTES}

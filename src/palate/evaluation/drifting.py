@@ -114,8 +114,8 @@ class Drift:
         >>> import palate
         >>> train, new = palate.split_random(palate.datasets.synthetic(200, 60, 6000, seed=1), test=0.2, seed=0)
         >>> found = palate.drift(palate.Bias().fit(train), new)
-        >>> found.drifted, round(found["mean"].change.value, 1)
-        ((), 0.0)
+        >>> found.drifted, abs(found["mean"].change.value) < 0.1
+        ((), True)
     """
 
     n: int
