@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shutil
 import sys
@@ -99,7 +100,10 @@ def run(page: Path, folder: Path) -> list[str]:
         for number, part in enumerate(parts_of(page.read_text(encoding="utf-8")), 1):
             with contextlib.redirect_stdout(io.StringIO()) as out:
                 exec(compile(part.code, f"{page.name}, block {number}", "exec"), names)
-            printed.append("".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines()))
+            text = out.getvalue()
+            if here := os.environ.get("PALATE_DATA"):  # a page names no folder of this machine
+                text = text.replace(f"{here}/", "")
+            printed.append("".join(f"{line.rstrip()}\n" for line in text.splitlines()))
     return printed
 
 
