@@ -25,7 +25,7 @@ STAIR = [
 ONLY_IN = {
     "torch": "nn",
     "matplotlib": ("plotting", "showing.pictures"),
-    "faiss": ("answers.ranking.index", "exporting"),
+    "faiss": "answers.ranking.index",
     "optuna": "tuning",
 }
 ONLY_IN |= {

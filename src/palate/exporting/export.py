@@ -8,6 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from palate.answers.ranking.index import faiss_for
 from palate.answers.vectors import SIDES, Metric, Question, Side, Vectors, check_options
 from palate.data.whole_files import reason, replacing
 from palate.errors import ExportError, OptionError
@@ -160,7 +161,7 @@ def _write_files(
     every = [path for own in beside.values() for path in own]
     _check_free(every, overwrite=overwrite)
     if kind == "faiss":
-        faiss_index.check_installed()
+        faiss_for(faiss_index.NEEDED_BY)
     metric, question = how
     made = {side: rec.vectors(side, metric=metric, question=question) for side in paths}
     if folder is not None:

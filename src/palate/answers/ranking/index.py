@@ -105,19 +105,20 @@ def build_index(factors: Factors) -> ItemIndex:
     return ItemIndex(cells, factors, recall, n_probes, n_cells, time.perf_counter() - began)
 
 
-def _faiss() -> Any:
+def faiss_for(option: str) -> Any:
+    """Return faiss. Raises OptionError where it is not installed. option: what needs it, as it is typed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of the types that SWIG makes
             import faiss
     except ImportError:
-        raise OptionError('index="ann" needs faiss: pip install "palate[ann]".') from None
+        raise OptionError(f"{option} needs faiss: pip install 'palate[ann]'.") from None
     return faiss
 
 
 def _cells_of(items: Floats) -> tuple[Any, int]:
     """The items in the cells of k-means, and the number of cells."""
-    faiss = _faiss()
+    faiss = faiss_for('index="ann"')
     lengths = np.einsum("ik,ik->i", items, items)
     rest = np.sqrt(np.maximum(lengths.max(initial=0) - lengths, 0))
     points = np.column_stack([items, rest]).astype(np.float32)
@@ -131,7 +132,7 @@ def _cells_of(items: Floats) -> tuple[Any, int]:
 
 def _nearest(cells: Any, users: Floats, n: int, n_probes: int, allowed: NDArray[np.bool_] | None) -> Codes:
     """The items nearest to each user, (m, n) in no particular order; -1 where the cells have no more."""
-    faiss = _faiss()
+    faiss = faiss_for('index="ann"')
     points = np.column_stack([users, np.zeros(len(users))]).astype(np.float32)
     points[:, -2] = 1  # times the item's bias
     options = faiss.SearchParametersIVF(nprobe=n_probes)

@@ -115,9 +115,7 @@ class Recorder(callbacks.Recorder):
         from palate import plotting
 
         pyplot = optional("plt")
-        search = self.searches[-1]
-        suggestion = search.suggestion if math.isfinite(search.suggestion) else None
-        figure = plotting.lr_finder(search.lrs, search.smoothed, suggestion)
+        figure = plotting.lr_finder(self.searches[-1])
         pyplot.figure(FigureClass=lambda *_, **__: figure)  # pyplot shows it: in notebooks at once, elsewhere by show()
         return figure.axes[0]
 
