@@ -112,7 +112,7 @@ def faiss_for(option: str) -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)  # of the types that SWIG makes
             import faiss
     except ImportError:
-        raise OptionError(f"{option} needs faiss: pip install 'palate[ann]'.") from None
+        raise OptionError(f'{option} needs faiss: pip install "palate[ann]".') from None
     return faiss
 
 
