@@ -165,7 +165,7 @@ def test_a_missing_library_is_named(odd_model, tmp_path, monkeypatch):
         return real(name, *args, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(OptionError, match=r"pip install 'palate\[ann\]'"):
+    with pytest.raises(OptionError, match=r"pip install \"palate\[ann\]\""):
         export(odd_model, tmp_path / "x.faiss")
     with pytest.raises(OptionError, match=r"pip install 'palate\[postgres\]'"):
         export(odd_model, "postgresql://localhost/shop")
