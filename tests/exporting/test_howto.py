@@ -1,4 +1,4 @@
-"""The how-to pages on vectors: each ends with a check that the store's best are palate's. tests/test_docs.py runs them."""
+"""The how-to pages on vectors end with a check that the store's best are palate's. tests/test_docs.py runs the others."""
 
 import os
 
