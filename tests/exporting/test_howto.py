@@ -1,4 +1,4 @@
-"""The how-to pages on vectors end with a check that the store's best are palate's. tests/test_docs.py runs the others."""
+"""The how-to pages on vectors end with a check of the ten best. tests/test_docs.py runs all but pgvector's."""
 
 import os
 
