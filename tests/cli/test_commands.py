@@ -22,6 +22,7 @@ from palate.cli import lists as _lists
 from palate.cli import printing as _printing
 from palate.cli.messages import as_typed
 from palate.errors import OptionError
+from palate.showing.lines import one_line, printable
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals, terminals and pipes")
 TITLES = [
@@ -631,9 +632,9 @@ def test_plain_tables_are_aligned():
 
 @given(st.text())
 def test_printed_text_cannot_steer_a_terminal(text):
-    shown = _printing.one_line(text)
+    shown = one_line(text)
     assert shown.isprintable()
-    assert _printing.printable(shown) == shown
+    assert printable(shown) == shown
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -11,6 +11,7 @@ from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli import printing
 from palate.cli.reading import for_read
+from palate.showing.lines import one_line
 
 OPTIONS = {name: option for name, option in opt.READ_OPTIONS.items() if name != "likes"}
 
@@ -41,4 +42,4 @@ def blocks(
         return
     printing.say(f"{written} -> {out} ({size / 1e6:,.1f} MB)")
     if read := read_line(written.report.reading):
-        printing.say(printing.one_line(f"read: {read}"))
+        printing.say(one_line(f"read: {read}"))

@@ -43,6 +43,7 @@ from palate.cli.queries import explain, predict, recommend, similar
 from palate.cli.reading import for_read
 from palate.cli.serving import keys, serve
 from palate.errors import OptionError
+from palate.showing.lines import one_line, printable
 
 if TYPE_CHECKING:
     from palate.data.ratings import Ratings
@@ -313,7 +314,7 @@ def check(
             return
         styles = {"X": "bold red", "!": "yellow"}
         for line in str(found).splitlines():
-            printing.say(printing.printable(line), styles.get(line[:1], ""))
+            printing.say(printable(line), styles.get(line[:1], ""))
 
     gates.judged(conditions, counts, show)
     if found.worst == "problem" or (strict and found.worst == "warning"):
@@ -391,7 +392,7 @@ def _print_fit(
         return
     printing.say(f"{describing.fit_line(rec)} -> {out} ({describing.size_of(out)})")
     if read := describing.read_line(reading):
-        printing.say(printing.one_line(f"read: {read}"))
+        printing.say(one_line(f"read: {read}"))
     if report is not None:
         printing.say(str(report))
 

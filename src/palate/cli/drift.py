@@ -10,6 +10,7 @@ from palate.cli import gates, printing
 from palate.cli import options as opt
 from palate.cli import parameters as par
 from palate.cli.loading import load_model, read_ratings
+from palate.showing.lines import printable
 
 
 @opt.takes("reading", opt.READ_OPTIONS)
@@ -44,6 +45,6 @@ def drift(
             printing.print_json(plain | ({"gates": judged} if judged else {}))
             return
         for line in str(found).splitlines():
-            printing.say(printing.printable(line), "yellow" if line.endswith("  drift") else "")
+            printing.say(printable(line), "yellow" if line.endswith("  drift") else "")
 
     gates.judged(conditions, plain, show)

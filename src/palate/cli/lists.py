@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from palate.answers.names import Names
 from palate.answers.ranking.dials import BOOST, CALIBRATED
 from palate.cli import job
-from palate.cli.printing import note, printable
+from palate.cli.printing import note
 from palate.errors import DataError, OptionError, UnknownLabelError
+from palate.showing.lines import printable
 
 if TYPE_CHECKING:
     import polars as pl

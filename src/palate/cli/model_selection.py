@@ -23,6 +23,7 @@ from palate.cli.loading import (
 )
 from palate.cli.names import TUNABLE
 from palate.errors import OptionError
+from palate.showing.lines import one_line, printable
 
 if TYPE_CHECKING:
     from palate.data.ratings import Ratings
@@ -97,7 +98,7 @@ def compare(
             printing.print_json(plain | ({"gates": judged} if judged else {}))
         else:
             if ratings.report.taken:
-                printing.say(printing.one_line(f"read: {ratings.report.taken}"))
+                printing.say(one_line(f"read: {ratings.report.taken}"))
             _print_comparison(comparison)
         if out is not None:
             printing.write_report("comparison", comparison, comparison.to_frame(), out)
@@ -117,10 +118,10 @@ def _any_reads_order(names: list[str]) -> bool:
 
 def _print_comparison(comparison: Comparison) -> None:
     """Print the table between its heading and its notes."""
-    printing.say(printing.printable(comparison.heading))
+    printing.say(printable(comparison.heading))
     printing.print_table(comparison.columns())
     for line in comparison.notes:
-        printing.say(printing.one_line(line), "" if line == comparison.verdict else "yellow")
+        printing.say(one_line(line), "" if line == comparison.verdict else "yellow")
 
 
 # ---- tune
@@ -242,4 +243,4 @@ def _print_tuning(found: Tuning, command: str) -> None:
         printing.say(line)
     printing.say("Fit the best recipe, in Python and at the command line:", "bold")
     printing.say(_in_python(found.best))
-    printing.say(printing.printable(command))
+    printing.say(printable(command))

@@ -18,6 +18,7 @@ from palate.cli import job
 from palate.cli.exits import Exit
 from palate.data.whole_files import reason, replacing
 from palate.errors import OptionError, PalateError
+from palate.showing.lines import one_line, printable
 from palate.showing.pictures import check_matplotlib
 
 if TYPE_CHECKING:
@@ -67,18 +68,6 @@ def remark(event: str, text: str, *, level: int = logging.INFO, **fields: Any) -
 def is_terminal() -> bool:
     """True if standard output is a terminal that shows colors: not dumb, and NO_COLOR is not set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def one_line(text: str) -> str:
-    """Return the text on one line, with control characters as escapes."""
-    return printable(" ".join(str(text).split()))
-
-
-def printable(text: str) -> str:
-    """Return the text with control characters as escapes, so that labels and titles cannot steer the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _write(stream: IO[str], text: str) -> None:

@@ -14,6 +14,7 @@ from palate.cli import printing
 from palate.cli.choosing import CHOOSE_OPTIONS, SIMILAR_OPTIONS
 from palate.cli.loading import cluster_at, load_model
 from palate.data.addresses import is_url
+from palate.showing.lines import printable
 
 if TYPE_CHECKING:
     from palate.recommender import Recommender
@@ -234,7 +235,7 @@ def explain(
         printing.print_json(explanation.to_dict())
         return
     for line in str(explanation).splitlines():
-        printing.say(printing.printable(line))
+        printing.say(printable(line))
 
 
 def _note_index(rec: Recommender, choosing: Mapping[str, Any]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from palate.showing.lines import one_line
+
 MARKUP = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 ENTITY = re.compile(r"[&<>$]|(?<!\w)[@#]|@(?=[\w.-]+\.\w)")  # tags, formulas, mentions, addresses of mail
@@ -65,12 +67,6 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-def on_one_line(text: str) -> str:
-    """Return a text without line breaks, and with control characters and marks of direction as escapes."""
-    line = " ".join(str(text).split())
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
-
-
 # ---- Markdown --------------------------------------------------------------------------------------------------------
 
 
@@ -84,7 +80,7 @@ def markdown_of(title: str, sections: Iterable[Section]) -> str:
 
 def plain_markdown(text: str) -> str:
     """Return a text such that Markdown shows it as it is."""
-    line = ENTITY.sub(lambda sign: ENTITIES.get(sign[0], _entity(sign)), on_one_line(text))
+    line = ENTITY.sub(lambda sign: ENTITIES.get(sign[0], _entity(sign)), one_line(text))
     return ADDRESS.sub(_entity, MARKUP.sub(r"\\\g<0>", line))
 
 
@@ -149,7 +145,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def html_of(title: str, sections: Iterable[Section]) -> str:
     """Return the document as one HTML page, which needs no other file and runs nothing."""
-    name = escape(on_one_line(title))
+    name = escape(one_line(title))
     body = "\n".join(_section_html(section) for section in sections)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -161,14 +157,14 @@ def html_of(title: str, sections: Iterable[Section]) -> str:
 
 def _section_html(section: Section) -> str:
     blocks = "\n".join(map(_block_html, section.blocks))
-    return f"<section>\n<h2>{escape(on_one_line(section.heading))}</h2>\n{blocks}\n</section>"
+    return f"<section>\n<h2>{escape(one_line(section.heading))}</h2>\n{blocks}\n</section>"
 
 
 def _block_html(block: Block) -> str:
     if isinstance(block, Paragraph):
-        return f"<p>{escape(on_one_line(block.text))}</p>"
+        return f"<p>{escape(one_line(block.text))}</p>"
     if isinstance(block, Points):
-        return "<ul>\n" + "\n".join(f"<li>{escape(on_one_line(text))}</li>" for text in block.texts) + "\n</ul>"
+        return "<ul>\n" + "\n".join(f"<li>{escape(one_line(text))}</li>" for text in block.texts) + "\n</ul>"
     if isinstance(block, Facts):
         rows = (_row_html(row) for row in block.rows)
         return '<div class="table"><table>\n' + "\n".join(rows) + "\n</table></div>"
@@ -176,18 +172,18 @@ def _block_html(block: Block) -> str:
 
 
 def _row_html(cells: Sequence[str], picture: str = "") -> str:
-    first, *others = (escape(on_one_line(cell)) for cell in cells)
+    first, *others = (escape(one_line(cell)) for cell in cells)
     rest = "".join(f"<td>{cell}</td>" for cell in others)
     return f'<tr><th scope="row">{first}</th>{rest}{picture}</tr>'
 
 
 def _table_html(table: Table) -> str:
     pictures = _pictures(table)
-    head = "".join(f'<th scope="col">{escape(on_one_line(cell))}</th>' for cell in table.head)
+    head = "".join(f'<th scope="col">{escape(one_line(cell))}</th>' for cell in table.head)
     head += "<td></td>" if pictures else ""
     rows = "\n".join(_row_html(row, pictures[at] if pictures else "") for at, row in enumerate(table.rows))
     return (
-        f'<div class="table"><table class="numbers">\n<caption>{escape(on_one_line(table.caption))}</caption>\n'
+        f'<div class="table"><table class="numbers">\n<caption>{escape(one_line(table.caption))}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
     )
 

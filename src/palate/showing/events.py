@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
 
+from palate.showing.lines import printable
+
 Format = Literal["text", "json"]
 LOG = logging.getLogger("palate")
 LOG.addHandler(logging.NullHandler())  # without a handler of the program, nothing is printed
@@ -96,7 +98,7 @@ class Lines(logging.Formatter):
             return as_json(fields)
         when, level, event, message, *rest = fields.items()
         words = [when[1], level[1], event[1], *([] if message[1] == event[1] else [message[1]])]
-        return " ".join(_in_one_line(str(word)) for word in [*words, *(f"{name}={value}" for name, value in rest)])
+        return " ".join(printable(str(word)) for word in [*words, *(f"{name}={value}" for name, value in rest)])
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -128,7 +130,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value if value is None or isinstance(value, str | int | bool) else str(value)
-
-
-def _in_one_line(text: str) -> str:
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
