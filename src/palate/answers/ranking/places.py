@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -149,12 +149,10 @@ class Address:
     def read(self, name: str) -> bytes:
         """The content of a file."""
         system, path = file_system_of(f"{self.path}/{name}")
-        try:
-            with self._failures("read"):
-                content: bytes = system.cat_file(path)
-                return content
-        except OptionError as error:
-            raise (error.__cause__ if isinstance(error.__cause__, FileNotFoundError) else error) from None
+        with self._failures("read"), suppress(FileNotFoundError):
+            content: bytes = system.cat_file(path)
+            return content
+        raise FileNotFoundError(f"{self.path}/{name}")
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
