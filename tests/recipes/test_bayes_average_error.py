@@ -10,14 +10,16 @@ WORLD = palate.datasets.synthetic(60, 40, 1200, seed=1)
 
 
 def with_times(ratings):
-    return ratings._with(times=np.arange(len(ratings)) * 100_000)
+    labels = {f"{side}_vocabulary": getattr(ratings, f"{side}_vocabulary") for side in ("user", "item")}
+    times = np.arange(len(ratings)) * 100_000
+    return palate.Ratings(ratings.user_codes, ratings.item_codes, ratings.values, times=times, **labels)
 
 
 @pytest.mark.parametrize(
     ("ratings", "options"),
-    [(WORLD, {"likelihood": "ordinal"}), (WORLD, {}),
+    [(WORLD, {"likelihood": "ordinal"}), (WORLD, {}), (with_times(WORLD), {"time": True}),
      (WORLD._with(weights=np.linspace(1, 3, len(WORLD)).astype(np.float32)), {})],
-    ids=["steps", "numbers", "weights"],
+    ids=["steps", "numbers", "times", "weights"],
 )  # fmt: skip
 def test_the_average_of_the_draws_is_measured(ratings, options):
     seen = []
