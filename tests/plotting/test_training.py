@@ -59,6 +59,8 @@ def test_curves_of_the_sweeps_of_a_fit(parts):
     np.testing.assert_allclose(drawn["training, single draws"][1], [sweep.train_rmse for sweep in sweeps])
     averaged = [(sweep.number, sweep.average_rmse) for sweep in sweeps if sweep.average_rmse is not None]
     np.testing.assert_allclose(drawn["training"].T, averaged)  # the model is the average of the draws
+    kept = [sweep.train_rmse for sweep in sweeps if sweep.average_rmse is not None]
+    assert drawn["training"][1][-1] <= np.mean(kept)  # a mean square is convex
     known = [(sweep.number, sweep.valid_rmse) for sweep in sweeps if sweep.valid_rmse is not None]
     np.testing.assert_allclose(drawn["validation"].T, known)  # it begins where there are validation errors
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("sweep", "RMSE")
