@@ -127,7 +127,7 @@ def tables(figures: Figures) -> Iterator[str]:
     for n, recipe in sorted({(n, recipe) for n, recipe, _ in fits}):
         disk, memory = fits[n, recipe, "disk"], fits[n, recipe, "memory"]
         yield (
-            f"| {n:,} | {recipe} | {float(disk['sweep']):.2f} s | {float(memory['sweep']):.2f} s "
+            f"| {n:,} | {recipe} | {float(disk['sweep']):.3g} s | {float(memory['sweep']):.3g} s "
             f"| {float(disk['sweep']) / float(memory['sweep']):.2f} "
             f"| {float(disk['anon_mb']):,.0f} MB | {float(memory['anon_mb']):,.0f} MB |"
         )
