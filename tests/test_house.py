@@ -152,6 +152,12 @@ def circle(graph):
     return next((found for module in sorted(graph) if (found := visit(module, []))), [])
 
 
+def test_the_picture_of_the_stair_shows_every_room():
+    picture = (Path(__file__).parents[1] / "docs/stair.svg").read_text(encoding="utf-8")
+    drawn = [name for names in re.findall(r'font-weight="bold">([^<]+)<', picture) for name in names.split(", ")]
+    assert drawn == [name for name in STAIR if name not in ("__init__", "__main__")]
+
+
 def test_imports_go_down_the_stair_only():
     assert breaches(GRAPH) == []
 

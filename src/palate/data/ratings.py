@@ -513,7 +513,10 @@ class Ratings:
         return self._with(**changed, **{f"{what}_vocabulary": vocabulary, f"{what}_codes": codes})
 
     def _with(self, **changed: Any) -> Ratings:
-        other = _restored(self._state() | changed)
+        """The same ratings with other fields; times are not one of them, since they are kept packed."""
+        state = self._state()
+        assert changed.keys() <= state.keys(), f"no fields of Ratings: {changed.keys() - state.keys()}"
+        other = _restored(state | changed)
         other._check()
         return other
 
