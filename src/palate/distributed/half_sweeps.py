@@ -27,7 +27,7 @@ from palate.distributed.exchange import Exchange, Part
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-RUNS_PER_WORKER = 4  # in half a sweep: few, since a call copies the other side; several, so that no worker is left idle
+RUNS_PER_WORKER = 2  # in half a sweep: few, since a call copies the other side; two, so that one waits
 PER_ROW = ("row_weights", "ridge", "previous", "vectors")  # and "mean", where each row has its own
 
 
