@@ -1,12 +1,11 @@
 // What compilers spell differently, as macros: an inline function could be compiled for a wide machine and picked by
 // the linker for a narrow one. Included before any namespace.
 //
-// GCC knows vectors as types (PALATE_VECTORS is 1). Any other compiler, and a build with -DPALATE_PLAIN=ON, takes
-// plain_lanes.hpp instead: the same kernels, in loops over lanes. Clang is one of the others, though it has such types:
-// in templates they lose that they may lie anywhere, and it then stores as if they were aligned.
+// GCC and Clang know vectors as types (PALATE_VECTORS is 1). Any other compiler, and a build with -DPALATE_PLAIN=ON,
+// takes plain_lanes.hpp instead: the same kernels, in loops over lanes.
 #pragma once
 
-#if defined(__GNUC__) && !defined(__clang__) && !defined(PALATE_PLAIN)
+#if defined(__GNUC__) && !defined(PALATE_PLAIN)
 #define PALATE_VECTORS 1
 #else
 #define PALATE_VECTORS 0

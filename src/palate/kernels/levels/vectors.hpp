@@ -15,12 +15,15 @@ constexpr int W = 4;
 inline int padded(int k) { return (k + W - 1) / W * W; }
 
 #if PALATE_VECTORS
-typedef float Vec __attribute__((vector_size(W * 4), aligned(4), may_alias));
-typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
-typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float Vec __attribute__((vector_size(W * 4)));
+typedef float Four __attribute__((vector_size(16)));
+typedef float Eight __attribute__((vector_size(32)));
 
-inline Vec load(const float* from) { return *reinterpret_cast<const Vec*>(from); }
-inline void store(float* to, Vec value) { *reinterpret_cast<Vec*>(to) = value; }
+// A Vec among floats, where it may lie anywhere. For load and store only: a template would forget that it may.
+typedef float VecAmongFloats __attribute__((vector_size(W * 4), aligned(4), may_alias));
+
+inline Vec load(const float* from) { return *reinterpret_cast<const VecAmongFloats*>(from); }
+inline void store(float* to, Vec value) { *reinterpret_cast<VecAmongFloats*>(to) = value; }
 inline Vec broadcast(float value) { return value - Vec{}; }  // x - 0 is x: the compiler drops the subtraction
 #else
 #include "kernels/levels/plain_lanes.hpp"
@@ -42,7 +45,7 @@ PALATE_INLINE Vec broadcast(float value) { return Vec::all(value); }
 // with halves so that they stay in registers.
 template <typename Half>
 inline Half halved(const void* lanes) {
-  Half low, high;  // by memcpy: template arguments lose the attributes that allow any alignment
+  Half low, high;
   std::memcpy(&low, lanes, sizeof(Half));
   std::memcpy(&high, static_cast<const char*>(lanes) + sizeof(Half), sizeof(Half));
   return low + high;
