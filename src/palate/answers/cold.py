@@ -18,12 +18,12 @@ def tell_cold(model: Model, question: str, users: Codes, items: Codes | None = N
 
     users, items: their codes, -1 for unknown ones; labels: those of the users, and of the items where they are given.
     """
+    if model.is_rated_user[users].all() and (items is None or model.is_rated_item[items].all()):
+        return  # as nearly always, within microseconds
     if not wants(logging.WARNING):
         return
-    sides = {"users": model.rated_users(users) < 0}
-    sides |= {} if items is None else {"items": model.rated_items(items) < 0}
-    if not any(cold.any() for cold in sides.values()):
-        return
+    sides = {"users": ~model.is_rated_user[users]}
+    sides |= {} if items is None else {"items": ~model.is_rated_item[items]}
     codes = {"users": users, "items": items}
     about = {f"cold_{side}": _n_distinct(codes[side], cold) for side, cold in sides.items() if cold.any()}
     asked = len(users)

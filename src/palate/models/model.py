@@ -227,20 +227,22 @@ class Model(Fielded):
         return float(np.median(np.diff(values))) if 1 < len(values) <= MAX_SCALE_STEPS else 0.0
 
     @cached_property
-    def _is_rated_user(self) -> NDArray[np.bool_]:
-        return np.append(self.history.counts > 0, False)  # the last one stands for code -1
+    def is_rated_user(self) -> NDArray[np.bool_]:
+        """Whether a user has training ratings, (n_users + 1,); the last one stands for code -1."""
+        return np.append(self.history.counts > 0, False)
 
     @cached_property
-    def _is_rated_item(self) -> NDArray[np.bool_]:
+    def is_rated_item(self) -> NDArray[np.bool_]:
+        """The same of items."""
         return np.append(self.item_counts > 0, False)
 
     def rated_users(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of users without training ratings."""
-        return np.where(self._is_rated_user[codes], codes, -1).astype(np.int32)
+        return np.where(self.is_rated_user[codes], codes, -1).astype(np.int32)
 
     def rated_items(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of items without training ratings."""
-        return np.where(self._is_rated_item[codes], codes, -1).astype(np.int32)
+        return np.where(self.is_rated_item[codes], codes, -1).astype(np.int32)
 
     def users_with_data(self, codes: Codes) -> Codes:
         """Return codes with -1 in place of cold-start users: without ratings, in a model that uses no attributes.
