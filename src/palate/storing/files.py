@@ -116,8 +116,8 @@ def load(path: str | PathLike[str], *, copy: bool | None = None) -> Model:
 
 
 def _tell(event: str, message: str, model: Model, path: str | PathLike[str], header: Header) -> None:
-    sizes = {"users": len(model.user_vocabulary), "items": len(model.item_vocabulary)}
-    tell(event, message, path=fspath(path), recipe=model.recipe.get("name"), fingerprint=header["fingerprint"], **sizes)
+    about = {"recipe": model.recipe.get("name"), "fingerprint": header.get("fingerprint")}
+    tell(event, message, path=fspath(path), users=len(model.user_vocabulary), items=len(model.item_vocabulary), **about)
 
 
 def _pack_posterior(posterior: Posterior, tensors: Tensors) -> Header:
