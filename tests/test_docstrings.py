@@ -86,12 +86,14 @@ def extra_things():
 
 def members_of(name, cls):
     """The public methods and properties that a class of palate defines itself or takes from another class of palate."""
+    seen = set()  # what a class overrides is not that of its base
     for base in cls.__mro__:
         if not base.__module__.startswith("palate"):
             continue
         for member, found in vars(base).items():
-            if member.startswith("_") or getattr(cls, member, None) is None:
+            if member in seen or member.startswith("_") or getattr(cls, member, None) is None:
                 continue
+            seen.add(member)
             if isinstance(found, property | cached_property):
                 yield f"{name}.{member}", found
             elif isinstance(found, classmethod | staticmethod):

@@ -135,6 +135,7 @@ def how_to_pages() -> tuple[list[Path], list[Path]]:
 
 def write_indexes(folder: Path, reference: list[tuple[str, str]], lessons: list[str]) -> None:
     """Write the index pages of the site's parts, and add tables of contents where the page is there already."""
+    add(folder / "index.md", "| Look up an option, a function or a command | [Reference](reference/index.md) |\n")
     add(folder / "index.md", toctree([f"{title} <{place}/index>" for title, place in PARTS.items()]))
     add(folder / LESSONS_FIRST, toctree(lessons))
     long, own = how_to_pages()

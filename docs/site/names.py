@@ -91,13 +91,14 @@ def pages() -> list[Page]:
 
 
 def recipes() -> list[Page]:
-    """Return the pages of the recipes, one each."""
+    """Return the pages of the recipes, one each, in the order of a dictionary: Bayes stands before BPR."""
     things = docstrings().THINGS
-    return [
-        Page(file_of(name, found), name.rpartition(".")[2], "", [name])
-        for name, found in things.items()
-        if is_recipe(found)
+    found = [
+        Page(file_of(name, thing), name.rpartition(".")[2], "", [name])
+        for name, thing in things.items()
+        if is_recipe(thing)
     ]
+    return sorted(found, key=lambda page: page.title.lower())
 
 
 def members_of(name: str) -> list[str]:

@@ -71,7 +71,7 @@ class Bayes(Recipe):
             percent, but at most 200, or fewer (30 at least) where users and items are many and have few ratings each.
         n_samples (int or None, default None): The maximum number of draws to keep, 2 or more. They are evenly spaced
             over the sweeps. Intervals, fold_in() and update() use them. None: 32, or fewer (4 at least) if all of them
-            would take more than 16 MB and 112 bytes a rating.
+            would take more than 16 MB plus 112 bytes a rating.
         history (bool, default True): Use as side information which items a user rated at all, and which users rated an
             item; where there are more than 100 of them, only those with 10 ratings or more.
         features (bool, default True): Use as side information the columns of ratings.user_table and ratings.item_table,

@@ -204,7 +204,14 @@ class Blocks(Ratings):
             yield at, slice(first, last)
 
     def likes(self, at_least: float) -> Blocks:
-        """Return the ratings of at_least or more as implicit ratings, as Ratings.likes does: a view."""
+        """Return the ratings of at_least or more as implicit ratings, as Ratings.likes does: a view.
+
+        Parameters:
+            at_least (float): The lowest value that is a like.
+
+        Returns:
+            Blocks: Implicit ratings; their weights, if any, are those of the ratings.
+        """
         check_at_least(at_least)
         threshold = self.like_threshold if self.is_implicit else float(at_least)
 
@@ -220,7 +227,14 @@ class Blocks(Ratings):
         return found
 
     def with_weights(self, weights: NDArray[Any] | None) -> Blocks:
-        """Return the same ratings with other weights, as Ratings.with_weights does: a view."""
+        """Return the same ratings with other weights, as Ratings.with_weights does: a view.
+
+        Parameters:
+            weights (array of numbers or None): One weight per rating, shape (n,), finite and 0 or more; None for none.
+
+        Returns:
+            Blocks: With these weights.
+        """
         if weights is None:
             return self.changed(lambda _, rows: replace(rows, weights=None))
         given = np.asarray(weights)
@@ -231,7 +245,14 @@ class Blocks(Ratings):
         return self.changed(weighted, like_threshold=threshold)
 
     def with_weights_divided(self, by: float) -> Blocks:
-        """Return the same ratings with their weights divided by a number, as Ratings.with_weights_divided does."""
+        """Return the same ratings with their weights divided by a number, as Ratings.with_weights_divided does.
+
+        Parameters:
+            by (float): A number above 0.
+
+        Returns:
+            Blocks: With these weights; as they are if they have none.
+        """
         weights = self.weights
         return (
             self
