@@ -322,11 +322,11 @@ def test_a_test_part_that_is_not_the_latest_is_told():
     n_older = sum(time < newest[user] for user, own in times_of(test).items() for time in own)
     for report in (palate.evaluate(rec, test, next_item=True), palate.evaluate(rec, test)):
         assert report.n_older == report.to_dict()["n_older"] == n_older > 0
-        assert f"dated, and {n_older} of the test part are older" in str(report) and "docs/time.md" in str(report)
+        assert f"dated, and {n_older} of the test part are older" in str(report) and "What a split may claim" in str(report)
     for train, test in (palate.split_last(ratings), palate.split_time(ratings, test=0.2)):
         rec = palate.Popularity().fit(train, progress=False)
         for report in (palate.evaluate(rec, test, next_item=True), palate.evaluate(rec, test)):
-            assert report.n_older == 0 and "docs/time.md" not in str(report)
+            assert report.n_older == 0 and "What a split may claim" not in str(report)
 
 
 def test_predictions_are_told_to_be_hindsight_where_newer_ratings_were_learned():
@@ -341,7 +341,7 @@ def test_predictions_are_told_to_be_hindsight_where_newer_ratings_were_learned()
     assert f"{report.n_older} of the test part are older than the newest training rating" in str(report)
     later = palate.evaluate(palate.Bias().fit(test), train, n_bootstrap=5)
     assert later.n_older == (train.times < test.times.max()).sum()
-    assert "docs/time.md" not in str(palate.evaluate(palate.Bias().fit(whole), whole, n_bootstrap=5))
+    assert "What a split may claim" not in str(palate.evaluate(palate.Bias().fit(whole), whole, n_bootstrap=5))
     train, test = palate.split_time(stars, test=0.2)
     assert palate.evaluate(palate.Bias().fit(train), test, n_bootstrap=5).n_older == 0
 
@@ -366,7 +366,7 @@ A session ends where the user pauses for longer than 1.5 hours.
 3 items are ones that the user had had before; keep_seen=True makes them candidates.
 4 users are unknown to the model: their own test events answer for them.
 These ratings are dated, and 5 of the test part are older than training ratings of the same user: the model has seen \
-what came later. What such figures may claim: docs/time.md.
+what came later. See "What a split may claim" in the documentation.
 So it is."""
 
 

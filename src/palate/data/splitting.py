@@ -177,7 +177,8 @@ def split_last(ratings: Ratings, n: int = 1) -> Split:
     The last ones are those with the latest times; among equal times, the later row is later. Ratings without times are
     taken in the order of their rows, the oldest first. A pair that stands in several rows is several events, and each
     counts. A user with n ratings or fewer stays in train, so every user in test is known. Both parts keep the row
-    order. Train still holds what other users did later: docs/time.md says what that allows.
+    order. Train still holds what other users did later: "What a split may claim" in the documentation says what that
+    allows.
 
     Parameters:
         ratings (Ratings): The ratings to split, with times or in the order of events.

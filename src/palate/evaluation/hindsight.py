@@ -76,5 +76,5 @@ def hindsight_note(n_older: int, than: str = "training ratings of the same user"
         return []
     return [
         f"These ratings are dated, and {n_older:,} of the test part are older than {than}: the model has seen what "
-        "came later. What such figures may claim: docs/time.md."
+        'came later. See "What a split may claim" in the documentation.'
     ]
