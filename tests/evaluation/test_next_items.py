@@ -322,7 +322,9 @@ def test_a_test_part_that_is_not_the_latest_is_told():
     n_older = sum(time < newest[user] for user, own in times_of(test).items() for time in own)
     for report in (palate.evaluate(rec, test, next_item=True), palate.evaluate(rec, test)):
         assert report.n_older == report.to_dict()["n_older"] == n_older > 0
-        assert f"dated, and {n_older} of the test part are older" in str(report) and "What a split may claim" in str(report)
+        assert f"dated, and {n_older} of the test part are older" in str(report) and "What a split may claim" in str(
+            report
+        )
     for train, test in (palate.split_last(ratings), palate.split_time(ratings, test=0.2)):
         rec = palate.Popularity().fit(train, progress=False)
         for report in (palate.evaluate(rec, test, next_item=True), palate.evaluate(rec, test)):
