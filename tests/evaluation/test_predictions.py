@@ -98,11 +98,10 @@ def test_every_part_of_a_report_is_what_numpy_says(world, capsys):
 
 
 def test_both_ends_belong_to_an_interval():
-    ends = np.float32([2, 2, 2, 2, 2]), np.float32([1, 1, 1, 1, 1]), np.float32([3, 3, 3, 3, 3])
-    rec = SimpleNamespace(predict_codes=lambda *_, **__: ends, has_intervals=True)
-    codes = np.arange(5, dtype=np.int32)
-    test = palate.read({"user": [1] * 5, "item": codes, "rating": [0.5, 1.0, 2.0, 3.0, 3.5]})
-    found, _ = _losses(rec, codes, codes, test)
+    mean, low, high = (np.full(5, end) for end in (2.0, 1.0, 3.0))
+    rec = SimpleNamespace(model=SimpleNamespace(score_limits=(0, 9)), has_intervals=True)
+    forecast = SimpleNamespace(mean=mean, interval=lambda _: (low, high))
+    found, _ = _losses(rec, forecast, np.float32([0.5, 1.0, 2.0, 3.0, 3.5]))
     for level in LEVELS:
         parts = [found[f"{part}_{level}"].tolist() for part in ("below", "coverage", "above", "width")]
         assert parts == [[1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1], [2, 2, 2, 2, 2]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.answers.predicting import columns_of
 from palate.data.ratings import Ratings
 from palate.data.rows import Codes
 from palate.distributed import Exchange, Local
@@ -33,6 +35,7 @@ from palate.evaluation.propensities import (
 )
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
 from palate.evaluation.user_sums import BlockSums, UserSums
+from palate.models.forecasts import Forecast
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
 from palate.showing.events import within
@@ -330,7 +333,7 @@ def measure_rows(start: int, stop: int, asked: _Asked) -> _RowBlock:
     sums: dict[Key, BlockSums] = {}
     groups, table = asked.item_groups.of[items], np.zeros(())
     for name, model in asked.models.items():
-        losses, predicted = _losses(model, users, items, test)
+        losses, predicted = _losses(model, model.model.forecast(users, items, test.times), test.values)
         sums[name, ""] = BlockSums.of(positions, losses, weights)
         if asked.inverse is not None:
             inverse = asked.inverse[start:stop]
@@ -349,22 +352,28 @@ def measure_rows(start: int, stop: int, asked: _Asked) -> _RowBlock:
 
 
 def _losses(
-    recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32], test: Ratings
+    recommender: Recommender, forecast: Forecast, values: NDArray[np.floating]
 ) -> tuple[dict[str, Doubles], Doubles]:
     """Return the losses of each test row, and its prediction.
 
     The losses are the squared and the absolute error; for each level, coverage and width.
     """
+    predicted = columns_of(recommender.model, forecast, LEVELS[0])["prediction"]
+    errors = {"rmse": (predicted - values) ** 2, "mae": np.abs(predicted - values)}
+    return errors | _interval_losses(recommender, forecast, values, LEVELS), predicted
+
+
+def _interval_losses(
+    recommender: Recommender, forecast: Forecast, values: NDArray[np.floating], levels: Iterable[float]
+) -> dict[str, Doubles]:
+    """Return for each level whether each rating lies inside its interval, below or above, and how wide that is."""
     losses: dict[str, Doubles] = {}
-    values = test.values
-    for level in LEVELS:
-        predicted, low, high = recommender.predict_codes(user_codes, item_codes, when=test.times, level=level)
-        losses |= {"rmse": (predicted - values) ** 2, "mae": np.abs(predicted - values)}
-        if recommender.has_intervals:
-            inside, below, above = (low <= values) & (values <= high), values < low, values > high
-            parts = {"coverage": inside, "width": high - low, "below": below, "above": above}
-            losses |= {f"{name}_{level * 100:.0f}": part.astype(np.float64) for name, part in parts.items()}
-    return losses, predicted
+    for level in levels if recommender.has_intervals else ():
+        _, low, high = columns_of(recommender.model, forecast, level).values()
+        inside, below, above = (low <= values) & (values <= high), values < low, values > high
+        parts = {"coverage": inside, "width": high - low, "below": below, "above": above}
+        losses |= {f"{name}_{level * 100:.0f}": part.astype(np.float64) for name, part in parts.items()}
+    return losses
 
 
 def _groups(
