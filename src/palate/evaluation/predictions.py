@@ -13,18 +13,9 @@ from palate.answers.predicting import columns_of
 from palate.data.ratings import Ratings
 from palate.data.rows import Codes
 from palate.distributed import Exchange, Local
-from palate.evaluation.breakdowns import (
-    OWN,
-    Agreement,
-    AgreementBins,
-    Breakdown,
-    Groups,
-    RowCounts,
-    breakdown,
-    item_groups,
-    one_hot,
-    user_groups,
-)
+from palate.evaluation.agreement import Agreement, AgreementBins
+from palate.evaluation.breakdowns import OWN, Breakdown, breakdown, one_hot
+from palate.evaluation.groups import Groups, by_activity, by_popularity
 from palate.evaluation.hindsight import hindsight_note, n_older_than_newest
 from palate.evaluation.matching import code_maps, learned_from, training_ratings
 from palate.evaluation.propensities import (
@@ -34,7 +25,7 @@ from palate.evaluation.propensities import (
     notes_on,
 )
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
-from palate.evaluation.user_sums import BlockSums, UserSums
+from palate.evaluation.user_sums import BlockSums, Losses, UserSums
 from palate.models.forecasts import Forecast
 from palate.recipes import Bias, Mean
 from palate.recommender import Recommender
@@ -45,12 +36,14 @@ if TYPE_CHECKING:
     from palate.showing.pictures.canvas import Figure
 
 LEVELS = (0.9, 0.5)
+CARD_LEVELS = (0.8, 0.95)  # of a card, besides
 MISSES = ("below_", "above_")  # how the names of these measures begin
 LEARNED, HELD_OUT = "learned from", "held out"
 GROUPS = ("cold users", "cold items", LEARNED, HELD_OUT)
 SNIPS = "snips_"  # before the names of measures that are weighted by inverse propensities
 BLOCK_ROWS = 1 << 18  # test rows that are measured at once
 MODEL, GROUP = "", "group"
+CARD = "card"  # after a model: the sums that only a card needs
 ITEMS = "items "  # and the number of a group of items: what the sums of a model are restricted to
 Key = tuple[str, str]  # of sums: a model and how it is weighted or which items it is of, or GROUP and which
 
@@ -206,53 +199,110 @@ def _weighted_alone(measures: dict[str, Measure]) -> dict[str, Measure]:
     return {name.removeprefix(SNIPS): measure for name, measure in measures.items() if name.startswith(SNIPS)}
 
 
+@dataclass(frozen=True)
+class MeasuredRows:
+    """What one pass over the test rows leaves: sums over the rows of each user, and what else was counted.
+
+    n: test rows of each test user, (n_users,). predicted: each prediction, (n,), and float32; for a card alone.
+    """
+
+    recommender: Recommender
+    asked: _Asked
+    n: NDArray[np.int64]
+    sums: dict[Key, UserSums]
+    item_counts: NDArray[np.int64]
+    n_older: int
+    table: Doubles
+    predicted: NDArray[np.float32]
+    resample: Resample
+
+    @property
+    def test_users(self) -> NDArray[np.int64]:
+        """The users with test rows as codes of the test, (n_users,)."""
+        return np.flatnonzero(self.asked.positions >= 0)
+
+    @property
+    def users(self) -> Codes:
+        """The same as codes of the model, -1 for an unknown one."""
+        return self.asked.codes[0][self.test_users]
+
+    @property
+    def item_sizes(self) -> NDArray[np.int64]:
+        """The test rows of each group of items, (n,)."""
+        return np.array([self.sums[MODEL, f"{ITEMS}{at}"].n_rows for at in range(len(self.asked.popularity.names))])
+
+    def by_item(self, measure: str, model: str = MODEL) -> tuple[Doubles, Doubles]:
+        """The sum of a loss over each user's rows, and the weight of these, by group of items: (n_users, n) each."""
+        names = range(len(self.asked.popularity.names))
+        parts = [self.sums[model, f"{ITEMS}{at}"].per_user(measure) for at in names]
+        return np.stack([part.sums for part in parts], axis=1), np.stack([part.counts for part in parts], axis=1)
+
+
 @within("evaluate")
-def evaluate_predictions(
+def measure_predictions(
     recommender: Recommender,
     test: Ratings,
     *,
-    baselines: bool,
     n_bootstrap: int,
     seed: int,
+    baselines: bool = True,
     inverse: InversePropensities | None = None,
     on: Exchange | None = None,
-) -> Report:
-    """Return the report on held-out explicit ratings; see evaluate(). inverse: weights for measures of their own."""
+    for_card: bool = False,
+) -> MeasuredRows:
+    """Measure explicit test ratings; see evaluate(). inverse: weights for measures of their own.
+
+    for_card: keep the predictions, and sum up mean errors and more intervals too.
+    """
     exchange: Exchange = Local() if on is None else on
     models = {MODEL: recommender}
     if baselines:
         train = training_ratings(recommender)
         models |= {type(recipe).__name__: recipe.fit(train, progress=False) for recipe in (Mean(), Bias())}
     rows = RowCounts.of(test, BLOCK_ROWS)
-    among = np.where(rows.users > 0, np.cumsum(rows.users > 0) - 1, -1)
-    n_users = int(among.max()) + 1
+    n = rows.users[rows.users > 0]
     codes = code_maps(recommender, test)
-    own_items = item_groups(recommender.model, rows.items_in(codes[1], recommender.n_items))
-    bins = AgreementBins.of(recommender.model, rows.values)
-    weights = None if inverse is None else inverse.weights
-    asked = _Asked(models, test, codes, among, weights, own_items, bins)
+    asked = _Asked(
+        models, test, codes,
+        positions=np.where(rows.users > 0, np.cumsum(rows.users > 0) - 1, -1),
+        inverse=inverse,
+        popularity=by_popularity(
+            recommender.model, rows.items_in(codes[1], recommender.n_items), for_card=for_card
+        ),
+        bins=AgreementBins.of(recommender.model, rows.values),
+        for_card=for_card,
+    )  # fmt: skip
     sums: dict[Key, UserSums] = {}
     item_counts, n_older, table = np.zeros(recommender.n_items, np.int64), 0, np.zeros(())
+    predicted = [np.zeros(0, np.float32)]
     tasks = ((start, min(start + BLOCK_ROWS, len(test))) for start in range(0, len(test), BLOCK_ROWS))
     for block in exchange.map(measure_rows, tasks, exchange.put(asked)):
         for key, found in block.sums.items():
-            sums.setdefault(key, UserSums(n_users, n_bootstrap, seed)).add(found)
+            sums.setdefault(key, UserSums(len(n), n_bootstrap, seed)).add(found)
         item_counts[block.items] += block.item_counts
         n_older += block.n_older
         table = table + block.table
+        predicted.append(block.predicted)
+    resample = Resample(len(n), n_bootstrap, seed)
+    return MeasuredRows(recommender, asked, n, sums, item_counts, n_older, table, np.concatenate(predicted), resample)
+
+
+def report_on_predictions(found: MeasuredRows) -> Report:
+    """Return the report on what was measured."""
+    sums, inverse = found.sums, found.asked.inverse
     weighted = sums.get((MODEL, SNIPS))
 
     def measures(name: str) -> dict[str, Measure]:
-        found = sums[name, ""].measures()
+        own = sums[name, ""].measures()
         if inverse is None:
-            return found
-        return found | {SNIPS + key: measure for key, measure in sums[name, SNIPS].measures().items()}
+            return own
+        return own | {SNIPS + key: measure for key, measure in sums[name, SNIPS].measures().items()}
 
-    own, of_baselines = sums[MODEL, ""], {name: sums[name, ""] for name in models if name != MODEL}
+    own, of_baselines = sums[MODEL, ""], {name: sums[name, ""] for name in found.asked.models if name != MODEL}
     groups = {name: sums[GROUP, name] for name in _shown_groups(sums)}
     return Report(
-        n=len(test),
-        n_users=n_users,
+        n=len(found.asked.test),
+        n_users=len(found.n),
         measures=measures(MODEL),
         baselines={name: measures(name) for name in of_baselines},
         groups={name: group.measures() for name, group in groups.items()},
@@ -261,35 +311,27 @@ def evaluate_predictions(
         n_learned=groups[LEARNED].n_rows if LEARNED in groups else 0,
         propensity="" if inverse is None else inverse.source,
         n_effective=None if weighted is None else weighted.effective_size,
-        is_self_selected=is_self_selected(item_counts),
-        n_older=n_older,
+        is_self_selected=is_self_selected(found.item_counts),
+        n_older=found.n_older,
         per_user=own.per_user("rmse"),
-        breakdowns=_breakdowns(recommender, asked, rows, sums, Resample(n_users, n_bootstrap, seed)),
-        agreement=bins.agreement(table),
+        breakdowns=_breakdowns(found),
+        agreement=found.asked.bins.agreement(found.table),
     )
 
 
-def _breakdowns(
-    recommender: Recommender, asked: _Asked, rows: RowCounts, sums: dict[Key, UserSums], resample: Resample
-) -> tuple[Breakdown, ...]:
+def _breakdowns(found: MeasuredRows) -> tuple[Breakdown, ...]:
     """The RMSE by activity and by popularity, of the model and of Bias where it is measured."""
-    n = rows.users[rows.users > 0]
-    activity, group = user_groups(recommender.model, asked.codes[0][rows.users > 0], n)
-    popularity, names = asked.item_groups, {OWN: MODEL, **{name: name for name in asked.models if name == "Bias"}}
+    names = {OWN: MODEL, **{name: name for name in found.asked.models if name == "Bias"}}
+    activity = by_activity(found.recommender.model, found.users, found.n)
     by_user: dict[str, Any] = {}
-    by_item: dict[str, Any] = {}
     for shown, name in names.items():
-        whole = sums[name, ""].per_user("rmse")
-        by_user[shown] = tuple(one_hot(values, group, len(activity.names)) for values in (whole.sums, whole.counts))
-        parts = [sums[name, f"{ITEMS}{at}"].per_user("rmse") for at in range(len(popularity.names))]
-        by_item[shown] = tuple(
-            np.stack(part, axis=1) for part in zip(*((p.sums, p.counts) for p in parts), strict=True)
-        )
-    user_sizes = np.bincount(group, n, len(activity.names))
-    item_sizes = [sums[MODEL, f"{ITEMS}{at}"].n_rows for at in range(len(popularity.names))]
+        whole = found.sums[name, ""].per_user("rmse")
+        by_user[shown] = one_hot(whole.sums, activity), one_hot(whole.counts, activity)
+    by_item = {shown: found.by_item("rmse", name) for shown, name in names.items()}
+    sizes = np.bincount(activity.of, found.n, len(activity.names))
     return (
-        breakdown("user", "rmse", activity.names, user_sizes.tolist(), by_user, resample),
-        breakdown("item", "rmse", popularity.names, item_sizes, by_item, resample),
+        breakdown("user", "rmse", activity, sizes, by_user, found.resample),
+        breakdown("item", "rmse", found.asked.popularity, found.item_sizes, by_item, found.resample),
     )
 
 
@@ -300,6 +342,33 @@ def _shown_groups(sums: dict[Key, UserSums]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class RowCounts:
+    """What one pass over test ratings tells: rows of each user and item, and the different ratings."""
+
+    users: NDArray[np.int64]  # (n_users,) of the test
+    items: NDArray[np.int64]  # (n_items,) of the test
+    values: Doubles  # ascending; of more than some thousands only the extremes and some between
+
+    @classmethod
+    def of(cls, test: Ratings, block_rows: int) -> RowCounts:
+        """Look at all test ratings, block by block."""
+        users, items = np.zeros(test.n_users, np.int64), np.zeros(test.n_items, np.int64)
+        values = np.zeros(0)
+        for start in range(0, len(test), block_rows):
+            block = test[start : start + block_rows]
+            users += np.bincount(block.user_codes, minlength=test.n_users)
+            items += np.bincount(block.item_codes, minlength=test.n_items)
+            values = np.unique(np.append(values, np.unique(block.values)))
+            if len(values) > 10_000:
+                values = values[np.linspace(0, len(values) - 1, 1000).astype(int)]
+        return cls(users, items, values)
+
+    def items_in(self, codes: Codes, n_items: int) -> NDArray[np.int64]:
+        """The rows of each item of a model, (n_items + 1,). codes: of the test's items in the model, -1 for unknown."""
+        return np.bincount(np.where(codes < 0, n_items, codes), self.items, n_items + 1).astype(np.int64)
+
+
+@dataclass(frozen=True)
 class _Asked:
     """What test rows are measured by: models, codes of the labels in them, and who is among the test users."""
 
@@ -307,9 +376,10 @@ class _Asked:
     test: Ratings
     codes: tuple[Codes, Codes]
     positions: NDArray[np.int64]
-    inverse: Doubles | None
-    item_groups: Groups
+    inverse: InversePropensities | None
+    popularity: Groups
     bins: AgreementBins
+    for_card: bool
 
 
 @dataclass(frozen=True)
@@ -321,34 +391,44 @@ class _RowBlock:
     item_counts: NDArray[np.int64]
     n_older: int
     table: Doubles  # the weight of the rows by rating and prediction
+    predicted: NDArray[np.float32]  # for a card alone
 
 
 def measure_rows(start: int, stop: int, asked: _Asked) -> _RowBlock:
     """Measure the test rows from start to stop (exclusive): the task of a worker."""
     test = asked.test[start:stop]
-    recommender = asked.models[MODEL]
     users, items = asked.codes[0][test.user_codes], asked.codes[1][test.item_codes]
-    positions = asked.positions[test.user_codes]
+    positions, groups = asked.positions[test.user_codes], asked.popularity.of[items]
     weights = None if test.weights is None else test.weights.astype(np.float64)
+    when: NDArray[Any] | None = test.times
     sums: dict[Key, BlockSums] = {}
-    groups, table = asked.item_groups.of[items], np.zeros(())
-    for name, model in asked.models.items():
-        losses, predicted = _losses(model, model.model.forecast(users, items, test.times), test.values)
-        sums[name, ""] = BlockSums.of(positions, losses, weights)
+    table, kept = np.zeros(()), np.zeros(0, np.float32)
+
+    def add(key: Key, losses: Losses, rows: Any = slice(None)) -> None:
+        some = {name: loss[rows] for name, loss in losses.items()}
+        sums[key] = BlockSums.of(positions[rows], some, None if weights is None else weights[rows])
+
+    for name, recommender in asked.models.items():
+        forecast = recommender.model.forecast(users, items, when)
+        losses, predicted = _losses(recommender, forecast, test.values)
+        of_items = {"rmse": losses["rmse"]}
+        add((name, ""), losses)
         if asked.inverse is not None:
-            inverse = asked.inverse[start:stop]
+            inverse = asked.inverse.weights[start:stop]
             sums[name, SNIPS] = BlockSums.of(positions, losses, inverse if weights is None else weights * inverse)
-        for at in range(len(asked.item_groups.names)):
-            rows = groups == at
-            kept = {"rmse": losses["rmse"][rows]}
-            sums[name, f"{ITEMS}{at}"] = BlockSums.of(positions[rows], kept, None if weights is None else weights[rows])
         if name == MODEL:
             table = asked.bins.count(test.values, predicted, weights)
             for group, rows in _groups(recommender, users, items).items():
-                kept = {name: loss[rows] for name, loss in losses.items()}
-                sums[GROUP, group] = BlockSums.of(positions[rows], kept, None if weights is None else weights[rows])
+                add((GROUP, group), losses, rows)
+        if name == MODEL and asked.for_card:
+            of_items["mean_error"], kept = predicted - test.values, predicted.astype(np.float32)
+            more = _interval_losses(recommender, forecast, test.values, CARD_LEVELS)
+            add((MODEL, CARD), {"mean_error": of_items["mean_error"], **more})
+        for at in range(len(asked.popularity.names)):
+            add((name, f"{ITEMS}{at}"), of_items, groups == at)
     known, counts = np.unique(items[items >= 0], return_counts=True)
-    return _RowBlock(sums, known.astype(np.int64), counts, n_older_than_newest(recommender.model, test), table)
+    n_older = n_older_than_newest(asked.models[MODEL].model, test)
+    return _RowBlock(sums, known.astype(np.int64), counts, n_older, table, kept)
 
 
 def _losses(

@@ -17,26 +17,16 @@ from palate.data.ratings import Ratings
 from palate.distributed import Exchange, Local
 from palate.errors import OptionError
 from palate.evaluation import list_metrics
-from palate.evaluation.breakdowns import (
-    OWN,
-    Breakdown,
-    Groups,
-    KCurves,
-    breakdown,
-    curve_ks,
-    item_groups,
-    one_hot,
-    user_groups,
-)
+from palate.evaluation.breakdowns import OWN, Breakdown, breakdown, one_hot
 from palate.evaluation.cold_items import cold_items, cold_values, is_cold
+from palate.evaluation.groups import Groups, by_activity, by_popularity
 from palate.evaluation.hindsight import hindsight_note, n_older_of
 from palate.evaluation.matching import HeldOut, among, code_maps, held_out_of, learned_from, training_ratings
 from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
 from palate.evaluation.rank_tables import table
 from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
-from palate.evaluation.user_measures import UserMeasures, UserValues, as_ratio, main_measure, user_values
-from palate.models.factors import Codes
+from palate.evaluation.user_measures import KCurves, UserMeasures, as_ratio, curve_ks, main_measure, user_values
 from palate.models.model import Model
 from palate.options import check_whole
 from palate.recipes import Popularity
@@ -222,42 +212,75 @@ def check_ks(k: Any) -> tuple[int, ...]:
     return tuple(sorted({int(one) for one in given}))
 
 
+@dataclass(frozen=True)
+class MeasuredLists:
+    """What is measured of held-out items, user by user: of a model, of the baseline, and of the model without dials."""
+
+    recommender: Recommender
+    test: Ratings
+    asked: _Asked
+    dials: dict[str, Any]
+    inverse: InversePropensities | None
+    resample: Resample
+    model: UserMeasures
+    baseline: UserMeasures | None
+    without: UserMeasures | None
+
+    @property
+    def test_users(self) -> NDArray[np.int64]:
+        """The users with held-out items as codes of the test, (n_users,)."""
+        return np.flatnonzero(np.bincount(self.test.user_codes))
+
+
 @within("evaluate")
-def evaluate_rankings(
+def measure_lists(
     recommender: Recommender,
     test: Ratings,
     ks: tuple[int, ...],
     *,
-    attribute: str | None,
-    baselines: bool,
+    options: RecommendOptions,
     n_bootstrap: int,
     seed: int,
-    options: RecommendOptions,
+    attribute: str | None = None,
+    baselines: bool = True,
     inverse: InversePropensities | None = None,
     on: Exchange | None = None,
-) -> RankingReport:
-    """Return the report on held-out implicit ratings; see evaluate(). options: what to rank by."""
+    for_card: bool = False,
+) -> MeasuredLists:
+    """Measure held-out implicit ratings; see evaluate(). options: what to rank by. for_card: item groups of a card."""
     query = query_of(recommender.model, options)
     dials, plain = dials_in_use(options), replace(query, dials=None, limits=())
     held_out = held_out_of(recommender, test, None if inverse is None else inverse.weights)
     if not query.allowed.all():
         held_out = among(held_out, query.allowed)
-    resample = Resample(len(held_out.users), n_bootstrap, seed)
     cold = cold_items(recommender.model, query)
-    n_cold = int(is_cold(held_out, cold).sum())
     asked = _Asked(
         recommender.model, recommender.model, held_out, ks, query,
-        sets=_sets(recommender.model, attribute, options), cold=cold if n_cold else None, has_dials=bool(dials),
-        popularity=item_groups(recommender.model, _rows_of_items(held_out, recommender.n_items)),
+        sets=_sets(recommender.model, attribute, options),
+        cold=cold if is_cold(held_out, cold).any() else None, has_dials=bool(dials),
+        popularity=by_popularity(
+            recommender.model, _rows_of_items(held_out, recommender.n_items), for_card=for_card
+        ),
     )  # fmt: skip
     exchange: Exchange = Local() if on is None else on
-
-    model = _measured(asked, exchange)
-    baseline = None
+    model, baseline = _measured(asked, exchange), None
     if baselines:
         popularity = Popularity().fit(training_ratings(recommender), progress=False)
         baseline = _measured(replace(asked, model=popularity.model, query=replace(plain, by="mean")), exchange)
-    without = _measured(replace(asked, query=plain), exchange) if dials else None
+    return MeasuredLists(
+        recommender, test, asked, dials, inverse,
+        resample=Resample(len(held_out.users), n_bootstrap, seed),
+        model=model,
+        baseline=baseline,
+        without=_measured(replace(asked, query=plain), exchange) if dials else None,
+    )  # fmt: skip
+
+
+def report_on_lists(found: MeasuredLists) -> RankingReport:
+    """Return the report on what was measured."""
+    asked, held_out, ks, query = found.asked, found.asked.held_out, found.asked.ks, found.asked.query
+    model, baseline, without = found.model, found.baseline, found.without
+    resample = found.resample
     return RankingReport(
         n=len(held_out.items),
         n_users=len(held_out.users),
@@ -269,14 +292,14 @@ def evaluate_rankings(
         verdict="" if baseline is None else _verdict(resample, model, baseline, main_measure(ks)),
         by=query.by,
         keep_seen=query.keep_seen,
-        n_learned=sum(_n_learned(recommender, held_out.part(*users)) for users in _ranges(held_out)),
-        n_cold=n_cold,
-        propensity="" if inverse is None else inverse.source,
+        n_learned=sum(_n_learned(found.recommender, held_out.part(*users)) for users in _ranges(held_out)),
+        n_cold=0 if asked.cold is None else int(is_cold(held_out, asked.cold).sum()),
+        propensity="" if found.inverse is None else found.inverse.source,
         n_effective=None if held_out.weights is None else effective_size(held_out.weights),
-        dials=dials,
+        dials=found.dials,
         without={} if without is None else without.measures(resample, query.allowed),
         difference={} if without is None else model.difference(without, resample, query.allowed),
-        n_older=n_older_of(recommender.model, code_maps(recommender, test)[0], test),
+        n_older=n_older_of(asked.model, code_maps(found.recommender, found.test)[0], found.test),
         per_user=PerUser(*as_ratio(model.values[main_measure(ks)])),
         breakdowns=_breakdowns(asked, model, baseline, resample),
         curves=KCurves(
@@ -295,32 +318,18 @@ def _breakdowns(
 ) -> tuple[Breakdown, ...]:
     """The main measure by activity, and the share of held-out items in the first k by popularity."""
     held_out, main = asked.held_out, main_measure(asked.ks)
-    ones = np.ones(len(held_out.users), np.int64)
-    activity, group = user_groups(asked.learned, held_out.users, ones)
+    activity = by_activity(asked.learned, held_out.users, np.ones(len(held_out.users), np.int64))
     measured = {OWN: model} | ({} if baseline is None else {BASELINE: baseline})
     by_user: dict[str, Any] = {
-        name: tuple(one_hot(part, group, len(activity.names)) for part in as_ratio(one.values[main]))
-        for name, one in measured.items()
+        name: tuple(one_hot(part, activity) for part in as_ratio(one.values[main])) for name, one in measured.items()
     }
     by_item = {name: (one.hits, one.held) for name, one in measured.items()}
-    user_sizes = np.bincount(group, np.diff(held_out.indptr), len(activity.names))
-    item_sizes = model.held.sum(axis=0)
+    sizes = np.bincount(activity.of, np.diff(held_out.indptr), len(activity.names))
     found = f"recall@{main.partition('@')[2]} of items"
     return (
-        breakdown("user", main, activity.names, user_sizes.tolist(), by_user, resample),
-        breakdown("item", found, asked.popularity.names, item_sizes.tolist(), by_item, resample),
+        breakdown("user", main, activity, sizes, by_user, resample),
+        breakdown("item", found, asked.popularity, model.held.sum(axis=0), by_item, resample),
     )
-
-
-def values_by_user(
-    recommender: Recommender, test: Ratings, k: int, options: RecommendOptions
-) -> tuple[Codes, dict[str, UserValues]]:
-    """Return the test users in the model's codes, (n,), and each measure of each of them; nan for users left out."""
-    query, held_out = query_of(recommender.model, options), held_out_of(recommender, test)
-    model = recommender.model
-    popularity = item_groups(model, _rows_of_items(held_out, recommender.n_items))
-    asked = _Asked(model, model, held_out, (k,), query, sets={}, cold=None, has_dials=False, popularity=popularity)
-    return held_out.users, _measured(asked, Local()).values
 
 
 def _n_learned(recommender: Recommender, held_out: HeldOut) -> int:
