@@ -179,7 +179,7 @@ def verdict_on(own, *baselines):
 
 
 def sums_of(users, loss, weights=None):
-    sums = UserSums(max(users) + 1, 200, 0)
+    sums = UserSums(Resample(max(users) + 1, 200, 0))
     for at in np.array_split(np.arange(len(users)), 3):
         sums.add(BlockSums.of(np.asarray(users)[at], {"rmse": loss[at]}, None if weights is None else weights[at]))
     return sums

@@ -272,18 +272,17 @@ def measure_predictions(
         bins=AgreementBins.of(recommender.model, rows.values),
         for_card=for_card,
     )  # fmt: skip
-    sums: dict[Key, UserSums] = {}
+    resample, sums = Resample(len(n), n_bootstrap, seed), dict[Key, UserSums]()
     item_counts, n_older, table = np.zeros(recommender.n_items, np.int64), 0, np.zeros(())
     predicted = [np.zeros(0, np.float32)]
     tasks = ((start, min(start + BLOCK_ROWS, len(test))) for start in range(0, len(test), BLOCK_ROWS))
     for block in exchange.map(measure_rows, tasks, exchange.put(asked)):
         for key, found in block.sums.items():
-            sums.setdefault(key, UserSums(len(n), n_bootstrap, seed)).add(found)
+            sums.setdefault(key, UserSums(resample)).add(found)
         item_counts[block.items] += block.item_counts
         n_older += block.n_older
         table = table + block.table
         predicted.append(block.predicted)
-    resample = Resample(len(n), n_bootstrap, seed)
     return MeasuredRows(recommender, asked, n, sums, item_counts, n_older, table, np.concatenate(predicted), resample)
 
 
