@@ -10,7 +10,8 @@ import palate
 from palate.errors import OptionError
 from palate.evaluation import Measure, Report
 from palate.evaluation.matching import codes_in_model
-from palate.evaluation.predictions import _losses, _verdict
+from palate.evaluation.measured_rows import _losses
+from palate.evaluation.predictions import _verdict
 from palate.evaluation.propensities import SELF_SELECTED, effective_size, is_self_selected
 from palate.evaluation.resampling import Resample
 from palate.evaluation.user_sums import BlockSums, UserSums

@@ -14,14 +14,14 @@ import pytest
 import palate
 from helpers.command_line import answer, ask, parsed, refused
 from palate.errors import DataError, LabelTypeError, ModelFileError, OptionError
-from palate.evaluation import rankings
+from palate.evaluation import measured_lists
 from palate.evaluation.breakdowns import one_hot
 from palate.evaluation.calibration import calibration_of
 from palate.evaluation.card_breakdowns import error_breakdowns, joined, list_breakdowns
 from palate.evaluation.groups import MIN_USERS, Groups, by_columns, by_numbers
 from palate.evaluation.matching import codes_in_model
-from palate.evaluation.predictions import measure_predictions
-from palate.evaluation.rankings import measure_lists
+from palate.evaluation.measured_lists import measure_lists
+from palate.evaluation.measured_rows import measure_predictions
 from palate.exporting.card import Card
 from palate.exporting.documents import html_of, markdown_of, plain_markdown
 from palate.models.model import Model
@@ -148,7 +148,7 @@ def test_groups_are_measured_as_their_rows_alone_are(rec, parts):
 
 def test_each_test_rating_is_predicted_once_and_each_list_ranked_once(rec, parts, monkeypatch):
     asked = {"predicted": 0, "ranked": 0}
-    forecast, rank = Model.forecast, rankings.rank_held_out
+    forecast, rank = Model.forecast, measured_lists.rank_held_out
 
     def counted_forecast(model, users, *others):
         asked["predicted"] += len(users) * (model is rec.model)
@@ -159,7 +159,7 @@ def test_each_test_rating_is_predicted_once_and_each_list_ranked_once(rec, parts
         return rank(model, held_out, *others)
 
     monkeypatch.setattr(Model, "forecast", counted_forecast)
-    monkeypatch.setattr(rankings, "rank_held_out", counted_rank)
+    monkeypatch.setattr(measured_lists, "rank_held_out", counted_rank)
     made = palate.card(rec, parts[1], n_bootstrap=20)
     assert asked == {"predicted": len(parts[1]), "ranked": made.metrics["lists"]["n_users"]}
 

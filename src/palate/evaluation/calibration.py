@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palate.data.ratings import Ratings
-from palate.evaluation.predictions import CARD, CARD_LEVELS, LEVELS, MODEL, MeasuredRows
+from palate.evaluation.measured_rows import CARD, CARD_LEVELS, LEVELS, MODEL, MeasuredRows
 from palate.evaluation.resampling import Doubles, Measure
 
 N_BINS = 5  # of predictions

@@ -12,8 +12,8 @@ from palate.data.ratings import Ratings
 from palate.data.rows import Codes
 from palate.evaluation.breakdowns import means_by_group, one_hot
 from palate.evaluation.groups import MIN_USERS, Groups, by_activity, by_columns
-from palate.evaluation.predictions import CARD, MODEL, MeasuredRows
-from palate.evaluation.rankings import MeasuredLists
+from palate.evaluation.measured_lists import MeasuredLists
+from palate.evaluation.measured_rows import CARD, MODEL, MeasuredRows
 from palate.evaluation.resampling import Doubles, Measure, Resample
 from palate.models.model import Model
 
@@ -62,9 +62,9 @@ def list_breakdowns(found: MeasuredLists) -> tuple[CardBreakdown, ...]:
     Of the items of one group, lists are measured by how many of these are among the first k of all items.
     """
     held_out, (k,), own = found.asked.held_out, found.asked.ks, found.model
-    n = np.diff(held_out.indptr)
+    test_users, n = np.flatnonzero(np.bincount(found.test.user_codes)), np.diff(held_out.indptr)
     made = []
-    for groups in _groups_of_users(found.recommender.model, found.test, found.test_users, held_out.users):
+    for groups in _groups_of_users(found.recommender.model, found.test, test_users, held_out.users):
         sums = {f"{name}@{k}": one_hot(np.asarray(own.values[f"{name}@{k}"]), groups) for name in LISTS}
         sizes, counts = np.bincount(groups.of, n, len(groups.names)), one_hot(np.ones(len(n)), groups)
         made.append(card_breakdown(groups, sums, counts, sizes, found.resample))
@@ -131,8 +131,8 @@ def joined(groups: Groups, has_rows: NDArray[np.bool_]) -> tuple[tuple[str, ...]
     while 0 < n_small < len(order) and n_users(order[:n_small]) < MIN_USERS:
         n_small += 1
     small, kept = order[:n_small], sorted(order[n_small:])
-    names = (ALL, *(groups.names[at] for at in kept), *["all others"] * bool(small))
+    names = (ALL, *(groups.names[at] for at in kept), *[OTHERS] * bool(small))
     made = [order, *([at] for at in kept), *[small] * bool(small)]
     parts = np.stack([np.isin(np.arange(len(sizes)), some) for some in made], axis=1).astype(np.float64)
-    note = f"{groups.by}: the {n_small} smallest groups, some below {MIN_USERS} users, are in 'all others'."
+    note = f"{groups.by}: the {n_small} smallest groups, some below {MIN_USERS} users, are in '{OTHERS}'."
     return names, parts, note if small else ""

@@ -11,10 +11,12 @@ from palate.data.ratings import Ratings, with_positive_weights
 from palate.distributed.exchange import Cluster, connected
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
+from palate.evaluation.measured_lists import measure_lists
+from palate.evaluation.measured_rows import measure_predictions
 from palate.evaluation.next_items import NEXT_KS, NextItemReport, check_next_item, evaluate_next_items
-from palate.evaluation.predictions import Report, measure_predictions, report_on_predictions
+from palate.evaluation.predictions import Report, report_on_predictions
 from palate.evaluation.propensities import InversePropensities
-from palate.evaluation.rankings import KS, RankingReport, check_ks, measure_lists, report_on_lists
+from palate.evaluation.rankings import KS, RankingReport, check_ks, report_on_lists
 from palate.evaluation.resampling import N_BOOTSTRAP
 from palate.options import check_seed, check_whole
 from palate.recommender import Recommender

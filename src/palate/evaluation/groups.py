@@ -52,11 +52,11 @@ def by_numbers(by: str, numbers: NDArray[Any], weights: Weights) -> Groups:
     """
     values = numbers.astype(np.float64)
     n_groups = min(N_GROUPS, int(weights[np.isfinite(values)].sum()) // MIN_USERS)
-    return _by_bounds(by, values, weights, n_groups, UNKNOWN)
+    return _by_bounds(by, values, weights, n_groups, is_open=True)
 
 
-def _by_bounds(by: str, values: NDArray[np.float64], weights: Weights, n_groups: int, missing: str) -> Groups:
-    """The same in up to n_groups groups, with the group of nan last."""
+def _by_bounds(by: str, values: NDArray[np.float64], weights: Weights, n_groups: int, *, is_open: bool) -> Groups:
+    """The same in up to n_groups groups, with the group of nan last. is_open: the first and the last have no ends."""
     known = np.isfinite(values)
     counted = known & (weights > 0)
     bounds = _upper_bounds(values[counted], weights[counted], n_groups)
@@ -64,10 +64,10 @@ def _by_bounds(by: str, values: NDArray[np.float64], weights: Weights, n_groups:
     of = np.where(known, np.minimum(np.searchsorted(bounds, values), last), len(bounds))
     ends: list[tuple[float | None, float | None]]
     ends = [(values[counted & (of == at)].min(), bound) for at, bound in enumerate(bounds)]
-    if missing == UNKNOWN and ends:
+    if is_open and ends:
         ends[0], ends[-1] = (None, ends[0][1]), (ends[-1][0], None)
         ends = [(None, None)] if last == 0 else ends
-    return Groups(by, (*(_range(low, high) for low, high in ends), missing), of.astype(np.int8))
+    return Groups(by, (*(_range(low, high) for low, high in ends), UNKNOWN if is_open else NONE), of.astype(np.int8))
 
 
 def _upper_bounds(values: NDArray[np.float64], weights: Weights, n_groups: int) -> NDArray[np.float64]:
@@ -109,7 +109,7 @@ def _by_counts(side: str, model: Model, counts: Weights, rows: Weights, *, for_c
     by = f"{'choices' if model.kind == 'implicit' else 'ratings'} of the {side} in training"
     if for_card:
         return by_numbers(by, counts, rows)
-    found = _by_bounds(by, np.where(counts > 0, counts, np.nan), rows, N_GROUPS, NONE)
+    found = _by_bounds(by, np.where(counts > 0, counts, np.nan), rows, N_GROUPS, is_open=False)
     *names, none = found.names
     if rows[counts == 0].sum() > 0:
         return Groups(by, (none, *names), np.where(counts > 0, found.of + 1, 0).astype(np.int8))

@@ -15,8 +15,10 @@ from palate.errors import DataError, OptionError
 from palate.evaluation.calibration import Calibration, calibration_of
 from palate.evaluation.card_breakdowns import CardBreakdown, error_breakdowns, list_breakdowns
 from palate.evaluation.evaluating import told
-from palate.evaluation.predictions import measure_predictions, report_on_predictions
-from palate.evaluation.rankings import check_ks, measure_lists, report_on_lists
+from palate.evaluation.measured_lists import measure_lists
+from palate.evaluation.measured_rows import measure_predictions
+from palate.evaluation.predictions import report_on_predictions
+from palate.evaluation.rankings import check_ks, report_on_lists
 from palate.models.fingerprint import fingerprint_of
 from palate.recommender import Recommender
 
