@@ -13,7 +13,7 @@ import palate
 from helpers.clusters import all_workers_end, kill_a_worker
 from palate.answers.ranking import folders
 from palate.errors import ClusterError
-from palate.evaluation import predictions, rankings
+from palate.evaluation import measured_lists, measured_rows
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def rec(split):
 def _small(monkeypatch):
     for module, name, size in (
         (folders, "ROWS_A_PART", 40),
-        (predictions, "BLOCK_ROWS", 300),
-        (rankings, "BLOCK_USERS", 40),
+        (measured_rows, "BLOCK_ROWS", 300),
+        (measured_lists, "BLOCK_USERS", 40),
     ):
         monkeypatch.setattr(module, name, size)
 

@@ -9,7 +9,7 @@ import palate
 from helpers.clusters import CopyingExchange
 from palate.data.blocks import parting, views
 from palate.data.ratings import with_positive_weights
-from palate.evaluation import doctor, hindsight, predictions, rankings
+from palate.evaluation import doctor, hindsight, measured_lists, measured_rows
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.user_measures import UserMeasures
 
@@ -18,7 +18,7 @@ from palate.evaluation.user_measures import UserMeasures
 def _small(monkeypatch):
     """So little at once that all data here take several blocks."""
     for module, name, size in ((views, "BLOCK_RATINGS", 100), (parting, "AT_ONCE", 90), (hindsight, "AT_ONCE", 70),
-                               (predictions, "BLOCK_ROWS", 80), (rankings, "BLOCK_USERS", 9)):  # fmt: skip
+                               (measured_rows, "BLOCK_ROWS", 80), (measured_lists, "BLOCK_USERS", 9)):  # fmt: skip
         monkeypatch.setattr(module, name, size)
 
 
@@ -69,7 +69,7 @@ def test_blocks_of_rows_change_no_figure(blocks, monkeypatch):
     found = palate.evaluate(rec, mixed, n_bootstrap=50).to_dict()
     assert found["n_learned"] == 50
     assert set(found["groups"]) >= {"learned from", "held out"}
-    monkeypatch.setattr(predictions, "BLOCK_ROWS", 1 << 18)
+    monkeypatch.setattr(measured_rows, "BLOCK_ROWS", 1 << 18)
     whole = palate.evaluate(rec, mixed, n_bootstrap=50).to_dict()
     for name, measure in whole["measures"].items():
         assert found["measures"][name]["value"] == pytest.approx(measure["value"], rel=1e-12)
@@ -89,7 +89,7 @@ def test_lists_on_disk_on_workers_and_at_once(blocks, options, monkeypatch):
     found = palate.evaluate(rec, liked, **asked).to_dict()
     close(palate.evaluate(rec, liked.in_memory(), **asked).to_dict(), found)
     close(palate.evaluate(rec, liked, **asked, on=CopyingExchange()).to_dict(), found)
-    monkeypatch.setattr(rankings, "BLOCK_USERS", 1 << 14)
+    monkeypatch.setattr(measured_lists, "BLOCK_USERS", 1 << 14)
     close(palate.evaluate(rec, liked, **asked).to_dict(), found)
 
 

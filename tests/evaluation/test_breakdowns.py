@@ -1,13 +1,17 @@
 """Breakdowns of measures by groups, predictions by rating, and curves over k: equal to what is computed directly."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palate
-from palate.evaluation.breakdowns import Agreement, Groups, curve_ks
+from palate.evaluation.agreement import Agreement
+from palate.evaluation.groups import by_popularity
 from palate.evaluation.matching import codes_in_model
+from palate.evaluation.user_measures import curve_ks
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,8 @@ def rated():
 @settings(deadline=None)
 def test_groups_hold_every_code_once_in_rising_order(pairs, unknown):
     counts, rows = np.array(pairs).T
-    groups = Groups.of_counts(counts, np.append(rows, unknown))
+    model = SimpleNamespace(item_counts=counts, kind="explicit")
+    groups = by_popularity(model, np.append(rows, unknown))
     assert len(groups.names) <= 6 and len(set(groups.names)) == len(groups.names)
     has_rows = np.append(rows, unknown) > 0
     if not has_rows.any():

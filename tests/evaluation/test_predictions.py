@@ -10,7 +10,8 @@ import palate
 from palate.errors import OptionError
 from palate.evaluation import Measure, Report
 from palate.evaluation.matching import codes_in_model
-from palate.evaluation.predictions import _losses, _verdict
+from palate.evaluation.measured_rows import _losses
+from palate.evaluation.predictions import _verdict
 from palate.evaluation.propensities import SELF_SELECTED, effective_size, is_self_selected
 from palate.evaluation.resampling import Resample
 from palate.evaluation.user_sums import BlockSums, UserSums
@@ -98,11 +99,10 @@ def test_every_part_of_a_report_is_what_numpy_says(world, capsys):
 
 
 def test_both_ends_belong_to_an_interval():
-    ends = np.float32([2, 2, 2, 2, 2]), np.float32([1, 1, 1, 1, 1]), np.float32([3, 3, 3, 3, 3])
-    rec = SimpleNamespace(predict_codes=lambda *_, **__: ends, has_intervals=True)
-    codes = np.arange(5, dtype=np.int32)
-    test = palate.read({"user": [1] * 5, "item": codes, "rating": [0.5, 1.0, 2.0, 3.0, 3.5]})
-    found, _ = _losses(rec, codes, codes, test)
+    mean, low, high = (np.full(5, end) for end in (2.0, 1.0, 3.0))
+    rec = SimpleNamespace(model=SimpleNamespace(score_limits=(0, 9)), has_intervals=True)
+    forecast = SimpleNamespace(mean=mean, interval=lambda _: (low, high))
+    found, _ = _losses(rec, forecast, np.float32([0.5, 1.0, 2.0, 3.0, 3.5]))
     for level in LEVELS:
         parts = [found[f"{part}_{level}"].tolist() for part in ("below", "coverage", "above", "width")]
         assert parts == [[1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1], [2, 2, 2, 2, 2]]
@@ -180,7 +180,7 @@ def verdict_on(own, *baselines):
 
 
 def sums_of(users, loss, weights=None):
-    sums = UserSums(max(users) + 1, 200, 0)
+    sums = UserSums(Resample(max(users) + 1, 200, 0))
     for at in np.array_split(np.arange(len(users)), 3):
         sums.add(BlockSums.of(np.asarray(users)[at], {"rmse": loss[at]}, None if weights is None else weights[at]))
     return sums

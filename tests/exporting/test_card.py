@@ -14,11 +14,17 @@ import pytest
 import palate
 from helpers.command_line import answer, ask, parsed, refused
 from palate.errors import DataError, LabelTypeError, ModelFileError, OptionError
+from palate.evaluation import measured_lists
+from palate.evaluation.breakdowns import one_hot
 from palate.evaluation.calibration import calibration_of
-from palate.evaluation.groups import errors_by_group, lists_by_group
-from palate.evaluation.user_classes import MIN_USERS, Classes, by_columns, by_numbers, joined
+from palate.evaluation.card_breakdowns import error_breakdowns, joined, list_breakdowns
+from palate.evaluation.groups import MIN_USERS, Groups, by_columns, by_numbers
+from palate.evaluation.matching import codes_in_model
+from palate.evaluation.measured_lists import measure_lists
+from palate.evaluation.measured_rows import measure_predictions
 from palate.exporting.card import Card
 from palate.exporting.documents import html_of, markdown_of, plain_markdown
+from palate.models.model import Model
 
 DAY = "2026-12-31"
 HOSTILE = '<script>alert(1)</script> [x](javascript:1) | `a` **b** @root #1 $x$ www.example.org \u202e ![](http://e.org/"onload=")'
@@ -95,7 +101,8 @@ def test_figures_are_those_of_evaluate(card, rec, parts):
 
 
 def test_coverage_is_that_of_evaluate(rec, parts):
-    report, found = palate.evaluate(rec, parts[1], n_bootstrap=50), calibration_of(rec, parts[1], n_bootstrap=50)
+    report = palate.evaluate(rec, parts[1], n_bootstrap=50)
+    found = calibration_of(measure_predictions(rec, parts[1], n_bootstrap=50, seed=0, for_card=True))
     by_level = {one.level: one for one in found.coverage}
     assert by_level[0.9].inside == report.measures["coverage_90"]
     assert (by_level[0.5].width, by_level[0.5].below) == (report["width_50"], report["below_50"])
@@ -107,22 +114,63 @@ def test_coverage_is_that_of_evaluate(rec, parts):
 def test_groups_are_measured_as_their_rows_alone_are(rec, parts):
     genders = np.where(np.arange(120) % 3 == 0, "f", "m")
     test = parts[1].with_users({"user": list(parts[1].user_vocabulary), "gender": genders.tolist()})
-    found = {grouping.by: grouping for grouping in errors_by_group(rec, test, n_bootstrap=50)}
-    groups = {group.name: group for group in found["gender"].groups}
+    how = {"n_bootstrap": 50, "seed": 0, "for_card": True}
+    found = {one.by: one for one in error_breakdowns(measure_predictions(rec, test, **how))}
+    one = found["gender"]
     rows = test[np.flatnonzero(genders[test.user_codes] == "f")]
     alone = palate.evaluate(rec, rows, baselines=False, n_bootstrap=50)
-    assert (groups["f"].n, groups["f"].n_users) == (alone.n, alone.n_users)
-    assert groups["f"].measures["rmse"].value == pytest.approx(alone["rmse"])
-    assert groups["f"].n + groups["m"].n == found["gender"].whole.n == len(test)
+    assert one.groups == ("all", "f", "m")
+    assert (one.sizes[1], one.n_users[1]) == (alone.n, alone.n_users)
+    assert one.measures["rmse"][1].value == pytest.approx(alone["rmse"])
+    predicted = rec.predict_codes(*codes_in_model(rec, rows))[0]
+    assert one.measures["mean_error"][1].value == pytest.approx((predicted - rows.values).mean())
+    assert one.sizes[1] + one.sizes[2] == one.sizes[0] == len(test)
+    whole = palate.evaluate(rec, test, baselines=False, n_bootstrap=50).measures["rmse"]
+    for each in found.values():
+        if each.groups:
+            assert vars(each.measures["rmse"][0]) == pytest.approx(vars(whole), rel=1e-6)
 
     likes = test.likes(at_least=4)
     options = palate.answers.ranking.RecommendOptions()
-    found = {grouping.by: grouping for grouping in lists_by_group(rec, likes, options, n_bootstrap=50)}
+    measured = measure_lists(rec, likes, (10,), options=options, **how)
+    found = {one.by: one for one in list_breakdowns(measured)}
     rows = likes[np.flatnonzero(genders[likes.user_codes] == "f")]
     alone = palate.evaluate(rec, rows, k=10, baselines=False, n_bootstrap=50)
-    measures = next(group for group in found["gender"].groups if group.name == "f").measures
-    assert measures["ndcg@10"].value == pytest.approx(alone["ndcg@10"])
-    assert measures["recall@10"].value == pytest.approx(alone["recall@10"])
+    for name in ("ndcg@10", "recall@10"):
+        assert found["gender"].measures[name][1].value == pytest.approx(alone[name])
+    popular = found["ratings of the item in training"]
+    low = int(popular.groups[-1].removesuffix(" or more"))
+    rows = likes[np.flatnonzero(rec.model.item_counts[codes_in_model(rec, likes)[1]] >= low)]
+    alone = palate.evaluate(rec, rows, k=10, baselines=False, n_bootstrap=50)
+    assert (popular.sizes[-1], popular.n_users[-1]) == (alone.n, alone.n_users)
+    assert popular.measures["recall@10"][-1].value == pytest.approx(alone["recall@10"])
+
+
+def test_each_test_rating_is_predicted_once_and_each_list_ranked_once(rec, parts, monkeypatch):
+    asked = {"predicted": 0, "ranked": 0}
+    forecast, rank = Model.forecast, measured_lists.rank_held_out
+
+    def counted_forecast(model, users, *others):
+        asked["predicted"] += len(users) * (model is rec.model)
+        return forecast(model, users, *others)
+
+    def counted_rank(model, held_out, *others):
+        asked["ranked"] += len(held_out.users) * (model is rec.model)
+        return rank(model, held_out, *others)
+
+    monkeypatch.setattr(Model, "forecast", counted_forecast)
+    monkeypatch.setattr(measured_lists, "rank_held_out", counted_rank)
+    made = palate.card(rec, parts[1], n_bootstrap=20)
+    assert asked == {"predicted": len(parts[1]), "ranked": made.metrics["lists"]["n_users"]}
+
+
+def test_ratings_of_weight_0_count_nowhere(rec, parts):
+    weights = (np.arange(len(parts[1])) % 3).astype(np.float32)
+    some = palate.card(rec, parts[1]._with(weights=weights), date=DAY, n_bootstrap=20)
+    kept = parts[1][np.flatnonzero(weights)]._with(weights=weights[weights > 0])
+    others = palate.card(rec, kept, date=DAY, n_bootstrap=20)
+    for heading in ("Quality", "Calibration", "Groups"):
+        assert section_of(some, heading) == section_of(others, heading)
 
 
 def test_what_nobody_said_is_called_not_known(card, rec):
@@ -245,25 +293,35 @@ def test_integer_labels_and_users_that_the_model_does_not_know():
 
 
 def test_small_groups_are_joined_so_that_none_can_be_told_apart():
-    codes = np.repeat(np.arange(4), [50, 30, 19, 3])
-    found = joined(Classes("job", ("a", "b", "c", "d"), codes), np.ones(102, bool))
-    assert found.names == ("a", "b", "all others")
-    assert np.bincount(found.codes).tolist() == [50, 30, 22]
-    lonely = joined(Classes("job", ("a", "b", "c"), np.repeat(np.arange(3), [50, 30, 1])), np.ones(81, bool))
-    assert lonely.names == ("a", "all others")  # one small group would follow from the total and the others
-    none = joined(Classes("job", ("a", "b"), np.repeat(np.arange(2), [9, 9])), np.ones(18, bool))
-    assert none.names == () and "fewer than 20 users in all" in none.note
-    empty = joined(Classes("job", ("a", "b", "c"), np.repeat(np.array([0, 2]), 40)), np.ones(80, bool))
-    assert empty.names == ("a", "c") and set(empty.codes.tolist()) == {0, 1}
+    def shown(names, sizes):
+        groups = Groups("job", names, np.repeat(np.arange(len(sizes)), sizes))
+        found, parts, note = joined(groups, one_hot(np.ones(sum(sizes)), groups) > 0)
+        return found, (np.array(sizes) @ parts).tolist(), note
+
+    assert shown(("a", "b", "c", "d"), [50, 30, 19, 3])[:2] == (("all", "a", "b", "all others"), [102, 50, 30, 22])
+    lonely = shown(("a", "b", "c"), [50, 30, 1])  # one small group would follow from the total and the others
+    assert lonely[:2] == (("all", "a", "all others"), [81, 50, 31])
+    none = shown(("a", "b"), [9, 9])
+    assert none[:2] == ((), []) and "fewer than 20 users in all" in none[2]
+    assert shown(("a", "b", "c"), [40, 0, 40]) == (("all", "a", "c"), [80, 40, 40], "")
+
+
+def test_users_of_several_small_groups_count_once():
+    """As groups of items have them: 15 users with test ratings in both small groups are 15, and not 30."""
+    has_rows = np.zeros((60, 4), bool)
+    has_rows[:, :2], has_rows[:15, 2:] = True, True
+    names, parts, _ = joined(Groups("item", ("a", "b", "c", "d"), np.zeros(1, np.int8)), has_rows)
+    assert names == ("all", "b", "all others")
+    assert parts.T.tolist() == [[1, 1, 1, 1], [0, 1, 0, 0], [1, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("numbers", [np.arange(200), np.ones(200), np.repeat([1, 2], 100), np.arange(200.0) / 7])
 def test_numbers_fall_into_classes_that_say_what_they_hold(numbers):
-    found = by_numbers("age", numbers, np.ones(200, bool))
-    assert sum(np.bincount(found.codes)) == 200 and found.codes.min() >= 0
-    assert np.bincount(found.codes).min() >= MIN_USERS
-    for at, name in enumerate(found.names):
-        own = numbers[found.codes == at]
+    found = by_numbers("age", numbers, np.ones(200, int))
+    assert found.of.min() >= 0 and np.bincount(found.of).min() >= MIN_USERS
+    assert found.names[-1] == "not known" and len(found.names) == found.of.max() + 2
+    for at, name in enumerate(found.names[:-1]):
+        own = numbers[found.of == at]
         if name.startswith("up to"):
             assert own.max() == pytest.approx(float(name.split()[-1]))
         if name.endswith("or more"):
@@ -284,11 +342,12 @@ def test_columns_of_every_kind():
             "none": [None] * n,
         }
     )
-    found = {classes.by: classes for classes in by_columns(table, np.arange(n), np.ones(n, bool))}
+    found = {groups.by: groups for groups in by_columns(table, np.arange(n))}
     assert found["age"].names[-1] == "not known"
-    assert found["works"].names == ("false", "true") or found["works"].names == ("False", "True")
-    assert found["stars"].names == ("1", "2", "3")
-    assert found["same"].names == ("x",) and found["none"].names == ("not known",)
+    assert (found["age"].of == len(found["age"].names) - 1).sum() == n // 4
+    assert found["works"].names == ("False", "True", "not known")
+    assert found["stars"].names == ("1", "2", "3", "not known")
+    assert found["same"].names == ("x", "not known") and found["none"].names == ("not known",)
     for name in ("id", "born", "likes"):
         assert found[name].names == () and "tell no groups apart" in found[name].note
 
@@ -411,7 +470,7 @@ def test_the_card_of_movielens(ml_100k_90_10):
     tables = tables_of(section_of(made, "Groups"))
     assert {row[0] for row in tables["Errors by gender"].rows} == {"all", "F", "M"}
     ages = tables["Lists by age"].rows
-    assert ages[0][0] == "all" and len(ages) == 5 and sum(int(row[2]) for row in ages[1:]) == int(ages[0][2])
+    assert ages[0][0] == "all" and len(ages) == 6 and sum(int(row[2]) for row in ages[1:]) == int(ages[0][2])
     jobs = tables["Errors by occupation"].rows
     assert all(int(row[2].replace(",", "")) >= MIN_USERS for row in jobs)
     assert "zip has 795 different values" in made.to_markdown()

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from palate.data.ratings import Ratings
-from palate.evaluation.matching import code_maps
-from palate.evaluation.predictions import BLOCK_ROWS
-from palate.evaluation.resampling import N_BOOTSTRAP, Doubles, Measure
-from palate.evaluation.user_sums import BlockSums, UserSums
-from palate.recommender import Recommender
+from palate.evaluation.measured_rows import CARD, CARD_LEVELS, LEVELS, MODEL, MeasuredRows
+from palate.evaluation.resampling import Doubles, Measure
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
 N_BINS = 5  # of predictions
 
 
@@ -68,40 +64,18 @@ class Calibration:
     bins: tuple[PredictionBin, ...]
 
 
-def calibration_of(
-    recommender: Recommender, test: Ratings, *, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0
-) -> Calibration:
-    """Return the calibration of a model that predicts ratings, on explicit test ratings."""
-    users, items = code_maps(recommender, test)
-    levels = LEVELS if recommender.has_intervals else ()
-    has_some = np.bincount(test.user_codes, minlength=test.n_users) > 0
-    positions = np.cumsum(has_some) - 1
-    sums, predictions = UserSums(int(has_some.sum()), n_bootstrap, seed), []
-    for start in range(0, len(test), BLOCK_ROWS):
-        part = test[start : start + BLOCK_ROWS]
-        codes = users[part.user_codes], items[part.item_codes]
-        losses: dict[str, Doubles] = {}
-        for level in levels:
-            predicted, low, high = recommender.predict_codes(*codes, when=part.times, level=level)
-            inside, below, above = (low <= part.values) & (part.values <= high), part.values < low, part.values > high
-            parts = {"inside": inside, "below": below, "above": above, "width": high - low}
-            losses |= {f"{name} {level}": loss.astype(np.float64) for name, loss in parts.items()}
-        if not levels:
-            predicted, _, _ = recommender.predict_codes(*codes, when=part.times)
-        predictions.append(predicted.astype(np.float32))
-        if losses:
-            weights = None if part.weights is None else part.weights.astype(np.float64)
-            sums.add(BlockSums.of(positions[part.user_codes], losses, weights))
-    measures = sums.measures() if levels else {}
+def calibration_of(found: MeasuredRows) -> Calibration:
+    """Return the calibration of predictions of ratings that were measured for a card."""
+    measures = found.sums[MODEL, ""].measures() | found.sums[MODEL, CARD].measures()
+    levels = sorted((*LEVELS, *CARD_LEVELS)) if found.recommender.has_intervals else ()
     coverage = (
-        Coverage(
-            level,
-            measures[f"inside {level}"],
-            *(measures[f"{name} {level}"].value for name in ("below", "above", "width")),
-        )
+        Coverage(level, inside, below.value, above.value, width.value)
         for level in levels
+        for inside, below, above, width in [
+            [measures[f"{name}_{level * 100:.0f}"] for name in ("coverage", "below", "above", "width")]
+        ]
     )
-    return Calibration(tuple(coverage), _bins(np.concatenate(predictions).astype(np.float64), test))
+    return Calibration(tuple(coverage), _bins(found.predicted.astype(np.float64), found.asked.test))
 
 
 def _bins(predicted: Doubles, test: Ratings) -> tuple[PredictionBin, ...]:

@@ -11,10 +11,12 @@ from palate.data.ratings import Ratings, with_positive_weights
 from palate.distributed.exchange import Cluster, connected
 from palate.errors import DataError, OptionError
 from palate.evaluation.matching import check_type
+from palate.evaluation.measured_lists import measure_lists
+from palate.evaluation.measured_rows import measure_predictions
 from palate.evaluation.next_items import NEXT_KS, NextItemReport, check_next_item, evaluate_next_items
-from palate.evaluation.predictions import Report, evaluate_predictions
+from palate.evaluation.predictions import Report, report_on_predictions
 from palate.evaluation.propensities import InversePropensities
-from palate.evaluation.rankings import KS, RankingReport, check_ks, evaluate_rankings
+from palate.evaluation.rankings import KS, RankingReport, check_ks, report_on_lists
 from palate.evaluation.resampling import N_BOOTSTRAP
 from palate.options import check_seed, check_whole
 from palate.recommender import Recommender
@@ -177,14 +179,14 @@ def evaluate(
         check_next_item(test, recommender, **_given(lists | {"attribute": attribute, "propensity": propensity}))
         if on is not None:
             raise OptionError("on= does not go with next_item=True: leave it out.")
-        return _told(evaluate_next_items(recommender, test, ks, keep_seen=keep_seen, **shared))
+        return told(evaluate_next_items(recommender, test, ks, keep_seen=keep_seen, **shared))
     if test.is_implicit:
         if are_lists(items):
             raise OptionError("items= is one list here, the same for all users.")
         options = RecommendOptions(keep_seen=keep_seen, seed=seed, **lists)
         shared |= {"attribute": attribute, "options": options, "inverse": inverse}
         with connected(on) as workers:
-            return _told(evaluate_rankings(recommender, test, ks, **shared, on=workers))
+            return told(report_on_lists(measure_lists(recommender, test, ks, **shared, on=workers)))
     check_attribute(test, attribute)
     if keep_seen or _given(lists):
         raise OptionError(
@@ -198,10 +200,12 @@ def evaluate(
             "lists, on test.likes(at_least=4)."
         )
     with connected(on) as workers:
-        return _told(evaluate_predictions(recommender, test, inverse=inverse, **shared, on=workers))
+        return told(
+            report_on_predictions(measure_predictions(recommender, test, inverse=inverse, **shared, on=workers))
+        )
 
 
-def _told(report: AnyReport) -> AnyReport:
+def told(report: AnyReport) -> AnyReport:
     """Log the measures, and return the report."""
     measures = {name: measure.value for name, measure in report.measures.items()}
     tell("evaluated", "the model is measured", n=report.n, users=report.n_users, measures=measures)

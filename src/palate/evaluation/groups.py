@@ -1,208 +1,142 @@
-"""Measures by groups: for active and other users, popular and other items, and each column of the table of users."""
+"""Groups that measures are told apart by: how active users are, how popular items are, columns of the table of users.
+
+Numbers fall into groups with about equally many test rows, or users. Two ways of naming them differ at the ends. In a
+picture they are closed, and 0 training ratings are a group of their own. On a model card they are open, so that they do
+not tell the age of the oldest user.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.answers.ranking import RecommendOptions
-from palate.data.ratings import Ratings
-from palate.evaluation.matching import code_maps
-from palate.evaluation.predictions import BLOCK_ROWS
-from palate.evaluation.rankings import values_by_user
-from palate.evaluation.resampling import N_BOOTSTRAP, Doubles, Measure, Resample, measure_of
-from palate.evaluation.user_classes import MIN_USERS, Classes, by_columns, by_numbers
-from palate.evaluation.user_sums import BlockSums, UserSums
-from palate.models.factors import Codes
-from palate.recommender import Recommender
+from palate.data.rows import Codes
+from palate.models.model import Model
 
-LISTS = ("ndcg", "recall")
+if TYPE_CHECKING:
+    import polars as pl
 
-
-@dataclass(frozen=True)
-class Group:
-    """The measures of one group.
-
-    Attributes:
-        name (str): The group, such as "25 to 31".
-        n (int): The number of its test ratings; of lists, of held-out items.
-        n_users (int): The number of its users.
-        measures (dict of str to Measure): "rmse" and "mean_error" (prediction less rating), or "ndcg@k" and "recall@k".
-            Empty where there are fewer than 20 users.
-    """
-
-    name: str
-    n: int
-    n_users: int
-    measures: dict[str, Measure] = field(default_factory=dict)
+N_GROUPS = 5  # of numbers
+MIN_USERS = 20  # in a group on a card
+MAX_VALUES = 50  # of a column of texts; those with more tell users apart, not groups of them
+FEW_NUMBERS = 8  # different numbers that are taken as they are
+NONE, UNKNOWN = "none", "not known"
+Weights = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
-class Grouping:
-    """Groups by one thing, such as a column of the table of users.
+class Groups:
+    """Groups of users, or of items.
 
-    Attributes:
-        by (str): What the groups are told apart by.
-        whole (Group): All of them together.
-        groups (tuple of Group): The groups; none where there is only a note.
-        note (str, default ""): What was done to small groups, or why there are none.
+    by: what they are told apart by. names: such as "20 to 47". of: the group of each user or item, (n,); of items the
+    last is of those that the model does not know, so that code -1 finds its group. note: why there are none.
     """
 
     by: str
-    whole: Group
-    groups: tuple[Group, ...]
+    names: tuple[str, ...]
+    of: NDArray[np.int8]
     note: str = ""
 
 
-def errors_by_group(
-    recommender: Recommender, test: Ratings, *, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0
-) -> tuple[Grouping, ...]:
-    """Return the errors of predictions of explicit test ratings, by groups of users and of items."""
-    users, items = code_maps(recommender, test)
-    has_some = np.bincount(test.user_codes, minlength=test.n_users) > 0
-    positions = np.cumsum(has_some) - 1
-    of_users = list(user_classes(recommender, test, users, has_some))
-    of_items = [item_classes(recommender, test, items)]
-    sums: dict[tuple[int, int], UserSums] = {}
-    for start in range(0, len(test), BLOCK_ROWS):
-        part = test[start : start + BLOCK_ROWS]
-        predicted, _, _ = recommender.predict_codes(users[part.user_codes], items[part.item_codes], when=part.times)
-        losses = {"rmse": (predicted - part.values) ** 2, "mean_error": predicted - part.values}
-        weights = None if part.weights is None else part.weights.astype(np.float64)
-        for at, classes in enumerate((*of_users, *of_items)):
-            codes = classes.codes[part.user_codes if at < len(of_users) else part.item_codes]
-            for group in (-1, *range(len(classes.names))):
-                rows = np.flatnonzero(codes == group) if group >= 0 else slice(None)
-                block = {name: loss[rows] for name, loss in losses.items()}
-                if len(block["rmse"]):
-                    own = BlockSums.of(
-                        positions[part.user_codes[rows]], block, None if weights is None else weights[rows]
-                    )
-                    sums.setdefault((at, group), UserSums(int(has_some.sum()), n_bootstrap, seed)).add(own)
-    return tuple(
-        _grouping(
-            classes, {group: _of_sums(classes, group, found) for (place, group), found in sums.items() if place == at}
-        )
-        for at, classes in enumerate((*of_users, *of_items))
-    )
+# ---- numbers
 
 
-def _of_sums(classes: Classes, group: int, found: UserSums) -> Group:
-    n_users = found.n_users
-    name = classes.names[group] if group >= 0 else "all"
-    return Group(name, found.n_rows, n_users, found.measures() if n_users >= MIN_USERS else {})
+def by_numbers(by: str, numbers: NDArray[Any], weights: Weights) -> Groups:
+    """Return groups for a card by a number of each, (n,); nan is a group of its own, which may be empty.
 
-
-def _grouping(classes: Classes, groups: dict[int, Group]) -> Grouping:
-    whole = groups.pop(-1)
-    return Grouping(classes.by, whole, tuple(groups[at] for at in sorted(groups)), classes.note)
-
-
-def lists_by_group(
-    recommender: Recommender,
-    test: Ratings,
-    options: RecommendOptions,
-    *,
-    k: int = 10,
-    n_bootstrap: int = N_BOOTSTRAP,
-    seed: int = 0,
-) -> tuple[Grouping, ...]:
-    """Return the measures of lists of implicit test ratings, by groups of users; and recall by groups of items.
-
-    Of the items of one group, lists are measured by how many of these are among the first k of all items.
+    weights: (n,), what groups hold about equally much of: 1 for each user, or the test rows of each item.
     """
-    users, items = code_maps(recommender, test)
-    counts = np.bincount(test.user_codes, minlength=test.n_users)
-    has_some = counts > 0
-    _, values = values_by_user(recommender, test, k, options)
-    names = [f"{name}@{k}" for name in LISTS]
-    columns = {name: np.asarray(values[name]) for name in names}
-    found = []
-    for classes in user_classes(recommender, test, users, has_some):
-        codes = classes.codes[has_some]
-        groups = {
-            group: _of_values(classes, group, columns, codes == group if group >= 0 else codes > -2, counts[has_some],
-                              n_bootstrap, seed)
-            for group in (-1, *range(len(classes.names)))
-        }  # fmt: skip
-        found.append(_grouping(classes, groups))
-    return (
-        *found,
-        _lists_by_items(recommender, test, item_classes(recommender, test, items), options, k, n_bootstrap, seed),
-    )
+    values = numbers.astype(np.float64)
+    n_groups = min(N_GROUPS, int(weights[np.isfinite(values)].sum()) // MIN_USERS)
+    return _by_bounds(by, values, weights, n_groups, is_open=True)
 
 
-def _of_values(
-    classes: Classes, group: int, columns: dict[str, Doubles], those: NDArray[np.bool_], counts: NDArray[np.int64],
-    n_bootstrap: int, seed: int,
-) -> Group:  # fmt: skip
-    """The means over some users."""
-    name, n_users = classes.names[group] if group >= 0 else "all", int(those.sum())
-    measures = {}
-    if n_users >= MIN_USERS:
-        measures = {measure: _mean(values[those], n_bootstrap, seed) for measure, values in columns.items()}
-    return Group(name, int(counts[those].sum()), n_users, measures)
+def _by_bounds(by: str, values: NDArray[np.float64], weights: Weights, n_groups: int, *, is_open: bool) -> Groups:
+    """The same in up to n_groups groups, with the group of nan last. is_open: the first and the last have no ends."""
+    known = np.isfinite(values)
+    counted = known & (weights > 0)
+    bounds = _upper_bounds(values[counted], weights[counted], n_groups)
+    last = max(len(bounds) - 1, 0)
+    of = np.where(known, np.minimum(np.searchsorted(bounds, values), last), len(bounds))
+    ends: list[tuple[float | None, float | None]]
+    ends = [(values[counted & (of == at)].min(), bound) for at, bound in enumerate(bounds)]
+    if is_open and ends:
+        ends[0], ends[-1] = (None, ends[0][1]), (ends[-1][0], None)
+        ends = [(None, None)] if last == 0 else ends
+    return Groups(by, (*(_range(low, high) for low, high in ends), UNKNOWN if is_open else NONE), of.astype(np.int8))
 
 
-def _mean(values: Doubles, n_bootstrap: int, seed: int) -> Measure:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return Measure(float("nan"))
-    sample = Resample(len(values), n_bootstrap, seed).ratios(values[:, None], np.ones((len(values), 1)))
-    return measure_of(float(values.mean()), sample[:, 0])
+def _upper_bounds(values: NDArray[np.float64], weights: Weights, n_groups: int) -> NDArray[np.float64]:
+    """The highest value of each of up to n_groups groups with about equally much weight."""
+    if len(values) == 0:
+        return np.zeros(0)
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    at = np.searchsorted(reached, np.arange(1, n_groups) / n_groups)
+    return np.unique(np.append(values[order][at], values.max()))
 
 
-def _lists_by_items(
-    recommender: Recommender,
-    test: Ratings,
-    classes: Classes,
-    options: RecommendOptions,
-    k: int,
-    n_bootstrap: int,
-    seed: int,
-) -> Grouping:
-    """The share of the held-out items of each group that are in the lists."""
-    groups = {}
-    for group in (-1, *range(len(classes.names))):
-        part = test if group < 0 else test[np.flatnonzero(classes.codes[test.item_codes] == group)]
-        if not len(part):
-            continue
-        _, values = values_by_user(recommender, part, k, options)
-        recall = np.asarray(values[f"recall@{k}"])
-        measures = {f"recall@{k}": _mean(recall, n_bootstrap, seed)} if len(recall) >= MIN_USERS else {}
-        groups[group] = Group(classes.names[group] if group >= 0 else "all", len(part), len(recall), measures)
-    return _grouping(classes, groups)
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return "all" if high is None else f"up to {_number(high)}"
+    if high is None:
+        return f"{_number(low)} or more"
+    return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
 
 
-def user_classes(
-    recommender: Recommender, test: Ratings, users: Codes, counted: NDArray[np.bool_]
-) -> Iterator[Classes]:
-    """Return classes of the test users: by activity, and by the columns of the model's table or else of the test's."""
-    noun = _noun(recommender)
-    yield by_numbers(f"{noun} of the user in training", _counts(recommender.model.history.counts, users), counted)
-    table, rows = recommender.model.user_table, users.astype(np.int64)
-    if table is None:
-        table, rows = test.user_table, np.arange(test.n_users)
-    yield from by_columns(table, rows, counted)
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.6g}"
 
 
-def item_classes(recommender: Recommender, test: Ratings, items: Codes) -> Classes:
-    """Return classes of the items, each with about as many test ratings: by popularity."""
-    counts = _counts(recommender.model.item_counts, items)
-    by = f"{_noun(recommender)} of the item in training"
-    by_row = by_numbers(by, counts[test.item_codes], np.ones(len(test), bool))
-    codes = np.full(test.n_items, -1)
-    codes[test.item_codes] = by_row.codes
-    return Classes(by, by_row.names, codes)
+# ---- numbers of training ratings
 
 
-def _noun(recommender: Recommender) -> str:
-    return "choices" if recommender.model.kind == "implicit" else "ratings"
+def by_activity(model: Model, users: Codes, rows: Weights, *, for_card: bool = False) -> Groups:
+    """Return groups of test users by their training ratings. users: codes (n,), -1 for unknown; rows: of each."""
+    return _by_counts("user", model, np.append(model.history.counts, 0)[users], rows, for_card=for_card)
 
 
-def _counts(learned: NDArray[np.int64], codes: Codes) -> NDArray[np.int64]:
-    """The number of training ratings of each, 0 of those that the model does not know."""
-    return np.where(codes >= 0, learned[codes], 0)
+def by_popularity(model: Model, rows: Weights, *, for_card: bool = False) -> Groups:
+    """Return groups of a model's items by their training ratings. rows: test rows of each code, (n_items + 1,)."""
+    return _by_counts("item", model, np.append(model.item_counts, 0), rows, for_card=for_card)
+
+
+def _by_counts(side: str, model: Model, counts: Weights, rows: Weights, *, for_card: bool) -> Groups:
+    by = f"{'choices' if model.kind == 'implicit' else 'ratings'} of the {side} in training"
+    if for_card:
+        return by_numbers(by, counts, rows)
+    found = _by_bounds(by, np.where(counts > 0, counts, np.nan), rows, N_GROUPS, is_open=False)
+    *names, none = found.names
+    if rows[counts == 0].sum() > 0:
+        return Groups(by, (none, *names), np.where(counts > 0, found.of + 1, 0).astype(np.int8))
+    return Groups(by, tuple(names), np.where(counts > 0, found.of, 0).astype(np.int8))
+
+
+# ---- columns of a table
+
+
+def by_columns(table: pl.DataFrame, rows: NDArray[np.integer]) -> Iterator[Groups]:
+    """Return groups by each column; one that tells none apart has a note. rows: of each user, (n,), -1 without one."""
+    for name in table.columns:
+        yield _by_column(name, table[name], rows)
+
+
+def _by_column(name: str, column: pl.Series, rows: NDArray[np.integer]) -> Groups:
+    import polars as pl
+
+    kind = column.dtype
+    n_values = column.drop_nulls().n_unique() if not kind.is_nested() and kind != pl.Object else MAX_VALUES + 1
+    if kind.is_numeric() and n_values > FEW_NUMBERS:
+        numbers = np.append(column.cast(pl.Float64).fill_null(np.nan).to_numpy(), np.nan)
+        return by_numbers(name, numbers[rows], np.ones(len(rows), np.int64))
+    if kind.is_temporal() or n_values > MAX_VALUES:
+        what = "times" if kind.is_temporal() else f"{n_values:,} different values" if not kind.is_nested() else "lists"
+        return Groups(name, (), np.zeros(len(rows), np.int8), f"{name} has {what}, which tell no groups apart.")
+    texts = [UNKNOWN if value is None else str(value) for value in column.to_list()]
+    names = (*sorted({*texts} - {UNKNOWN}), UNKNOWN)
+    places = {text: at for at, text in enumerate(names)}
+    return Groups(name, names, np.array([*(places[text] for text in texts), places[UNKNOWN]], np.int8)[rows])

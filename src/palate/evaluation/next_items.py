@@ -19,17 +19,9 @@ import numpy as np
 from palate.data.ratings import Ratings
 from palate.data.rows import CompressedRows, row_codes
 from palate.errors import OptionError
-from palate.evaluation.breakdowns import (
-    OWN,
-    Breakdown,
-    KCurves,
-    breakdown,
-    curve_ks,
-    item_groups,
-    one_hot,
-    user_groups,
-)
+from palate.evaluation.breakdowns import OWN, Breakdown, breakdown, one_hot
 from palate.evaluation.events import Events, Integers, Mask, blocks_of, events_of, session_starts
+from palate.evaluation.groups import by_activity, by_popularity
 from palate.evaluation.hindsight import hindsight_note, n_older_than_learned
 from palate.evaluation.matching import training_ratings
 from palate.evaluation.rank_metrics import UNREACHABLE
@@ -37,7 +29,7 @@ from palate.evaluation.rank_tables import table
 from palate.evaluation.rankings import BASELINE, verdict_on
 from palate.evaluation.ranks import ranks_of
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, measures_of, plain_measures
-from palate.evaluation.user_measures import main_measure
+from palate.evaluation.user_measures import KCurves, curve_ks, main_measure
 from palate.models.factors import Codes
 from palate.models.model import Model
 from palate.recipes import Popularity
@@ -267,22 +259,22 @@ def _breakdowns(
     """The main measure by activity of users, and the hit rate by popularity of items."""
     events, hit_rate = measured[OWN].events, f"hit_rate@{main.partition('@')[2]}"
     n_events = events.sums(np.ones(len(events)))
-    activity, group = user_groups(model, events.users, n_events.astype(np.int64))
+    activity = by_activity(model, events.users, n_events.astype(np.int64))
     n_items = len(model.item_vocabulary)
     rows = np.bincount(np.where(events.items < 0, n_items, events.items), minlength=n_items + 1)
-    popularity = item_groups(model, rows)
+    popularity = by_popularity(model, rows)
     of_items, n = popularity.of[events.items], len(popularity.names)
 
     def by_group(values: Doubles) -> Doubles:
         found: Doubles = np.bincount(events.owners * n + of_items, values, len(events.users) * n).astype(np.float64)
         return found.reshape(-1, n)
 
-    counts, held = one_hot(n_events, group, len(activity.names)), by_group(np.ones(len(events)))
-    by_user = {name: (one_hot(one.sums(main), group, len(activity.names)), counts) for name, one in measured.items()}
+    counts, held = one_hot(n_events, activity), by_group(np.ones(len(events)))
+    by_user = {name: (one_hot(one.sums(main), activity), counts) for name, one in measured.items()}
     by_item = {name: (by_group(one.values[hit_rate]), held) for name, one in measured.items()}
     return (
-        breakdown("user", main, activity.names, counts.sum(axis=0).astype(np.int64).tolist(), by_user, resample),
-        breakdown("item", hit_rate, popularity.names, held.sum(axis=0).astype(np.int64).tolist(), by_item, resample),
+        breakdown("user", main, activity, counts.sum(axis=0), by_user, resample),
+        breakdown("item", hit_rate, popularity, held.sum(axis=0), by_item, resample),
     )
 
 

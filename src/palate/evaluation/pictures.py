@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from palate.errors import OptionError
-from palate.evaluation.breakdowns import OWN, Breakdown, KCurves
+from palate.evaluation.breakdowns import OWN, Breakdown
 from palate.evaluation.resampling import Doubles
+from palate.evaluation.user_measures import KCurves
 from palate.showing.pictures.canvas import BLUE, GRAY, Figure, draw, finished, one_axes, style_axes
 from palate.showing.pictures.drawings import (
     Curve,

@@ -6,50 +6,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from palate.data.ratings import Ratings
-from palate.data.rows import Codes
-from palate.distributed import Exchange, Local
-from palate.evaluation.breakdowns import (
-    OWN,
-    Agreement,
-    AgreementBins,
-    Breakdown,
-    Groups,
-    RowCounts,
-    breakdown,
-    item_groups,
-    one_hot,
-    user_groups,
-)
-from palate.evaluation.hindsight import hindsight_note, n_older_than_newest
-from palate.evaluation.matching import code_maps, learned_from, training_ratings
-from palate.evaluation.propensities import (
-    SELF_SELECTED,
-    InversePropensities,
-    is_self_selected,
-    notes_on,
-)
-from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
-from palate.evaluation.user_sums import BlockSums, UserSums
-from palate.recipes import Bias, Mean
-from palate.recommender import Recommender
-from palate.showing.events import within
+from palate.evaluation.agreement import Agreement
+from palate.evaluation.breakdowns import OWN, Breakdown, breakdown, one_hot
+from palate.evaluation.groups import by_activity
+from palate.evaluation.hindsight import hindsight_note
+from palate.evaluation.measured_rows import GROUP, GROUPS, HELD_OUT, LEARNED, LEVELS, MODEL, SNIPS, Key, MeasuredRows
+from palate.evaluation.propensities import SELF_SELECTED, is_self_selected, notes_on
+from palate.evaluation.resampling import Measure, Measured, PerUser, plain_measures
+from palate.evaluation.user_sums import UserSums
 from palate.showing.pictures import check_matplotlib
 
 if TYPE_CHECKING:
     from palate.showing.pictures.canvas import Figure
 
-LEVELS = (0.9, 0.5)
 MISSES = ("below_", "above_")  # how the names of these measures begin
-LEARNED, HELD_OUT = "learned from", "held out"
-GROUPS = ("cold users", "cold items", LEARNED, HELD_OUT)
-SNIPS = "snips_"  # before the names of measures that are weighted by inverse propensities
-BLOCK_ROWS = 1 << 18  # test rows that are measured at once
-MODEL, GROUP = "", "group"
-ITEMS = "items "  # and the number of a group of items: what the sums of a model are restricted to
-Key = tuple[str, str]  # of sums: a model and how it is weighted or which items it is of, or GROUP and which
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,53 +174,22 @@ def _weighted_alone(measures: dict[str, Measure]) -> dict[str, Measure]:
     return {name.removeprefix(SNIPS): measure for name, measure in measures.items() if name.startswith(SNIPS)}
 
 
-@within("evaluate")
-def evaluate_predictions(
-    recommender: Recommender,
-    test: Ratings,
-    *,
-    baselines: bool,
-    n_bootstrap: int,
-    seed: int,
-    inverse: InversePropensities | None = None,
-    on: Exchange | None = None,
-) -> Report:
-    """Return the report on held-out explicit ratings; see evaluate(). inverse: weights for measures of their own."""
-    exchange: Exchange = Local() if on is None else on
-    models = {MODEL: recommender}
-    if baselines:
-        train = training_ratings(recommender)
-        models |= {type(recipe).__name__: recipe.fit(train, progress=False) for recipe in (Mean(), Bias())}
-    rows = RowCounts.of(test, BLOCK_ROWS)
-    among = np.where(rows.users > 0, np.cumsum(rows.users > 0) - 1, -1)
-    n_users = int(among.max()) + 1
-    codes = code_maps(recommender, test)
-    own_items = item_groups(recommender.model, rows.items_in(codes[1], recommender.n_items))
-    bins = AgreementBins.of(recommender.model, rows.values)
-    weights = None if inverse is None else inverse.weights
-    asked = _Asked(models, test, codes, among, weights, own_items, bins)
-    sums: dict[Key, UserSums] = {}
-    item_counts, n_older, table = np.zeros(recommender.n_items, np.int64), 0, np.zeros(())
-    tasks = ((start, min(start + BLOCK_ROWS, len(test))) for start in range(0, len(test), BLOCK_ROWS))
-    for block in exchange.map(measure_rows, tasks, exchange.put(asked)):
-        for key, found in block.sums.items():
-            sums.setdefault(key, UserSums(n_users, n_bootstrap, seed)).add(found)
-        item_counts[block.items] += block.item_counts
-        n_older += block.n_older
-        table = table + block.table
+def report_on_predictions(found: MeasuredRows) -> Report:
+    """Return the report on what was measured."""
+    sums, inverse = found.sums, found.asked.inverse
     weighted = sums.get((MODEL, SNIPS))
 
     def measures(name: str) -> dict[str, Measure]:
-        found = sums[name, ""].measures()
+        own = sums[name, ""].measures()
         if inverse is None:
-            return found
-        return found | {SNIPS + key: measure for key, measure in sums[name, SNIPS].measures().items()}
+            return own
+        return own | {SNIPS + key: measure for key, measure in sums[name, SNIPS].measures().items()}
 
-    own, of_baselines = sums[MODEL, ""], {name: sums[name, ""] for name in models if name != MODEL}
+    own, of_baselines = sums[MODEL, ""], {name: sums[name, ""] for name in found.asked.models if name != MODEL}
     groups = {name: sums[GROUP, name] for name in _shown_groups(sums)}
     return Report(
-        n=len(test),
-        n_users=n_users,
+        n=len(found.asked.test),
+        n_users=len(found.n),
         measures=measures(MODEL),
         baselines={name: measures(name) for name in of_baselines},
         groups={name: group.measures() for name, group in groups.items()},
@@ -258,35 +198,27 @@ def evaluate_predictions(
         n_learned=groups[LEARNED].n_rows if LEARNED in groups else 0,
         propensity="" if inverse is None else inverse.source,
         n_effective=None if weighted is None else weighted.effective_size,
-        is_self_selected=is_self_selected(item_counts),
-        n_older=n_older,
+        is_self_selected=is_self_selected(found.item_counts),
+        n_older=found.n_older,
         per_user=own.per_user("rmse"),
-        breakdowns=_breakdowns(recommender, asked, rows, sums, Resample(n_users, n_bootstrap, seed)),
-        agreement=bins.agreement(table),
+        breakdowns=_breakdowns(found),
+        agreement=found.asked.bins.agreement(found.table),
     )
 
 
-def _breakdowns(
-    recommender: Recommender, asked: _Asked, rows: RowCounts, sums: dict[Key, UserSums], resample: Resample
-) -> tuple[Breakdown, ...]:
+def _breakdowns(found: MeasuredRows) -> tuple[Breakdown, ...]:
     """The RMSE by activity and by popularity, of the model and of Bias where it is measured."""
-    n = rows.users[rows.users > 0]
-    activity, group = user_groups(recommender.model, asked.codes[0][rows.users > 0], n)
-    popularity, names = asked.item_groups, {OWN: MODEL, **{name: name for name in asked.models if name == "Bias"}}
+    names = {OWN: MODEL, **{name: name for name in found.asked.models if name == "Bias"}}
+    activity = by_activity(found.recommender.model, found.users, found.n)
     by_user: dict[str, Any] = {}
-    by_item: dict[str, Any] = {}
     for shown, name in names.items():
-        whole = sums[name, ""].per_user("rmse")
-        by_user[shown] = tuple(one_hot(values, group, len(activity.names)) for values in (whole.sums, whole.counts))
-        parts = [sums[name, f"{ITEMS}{at}"].per_user("rmse") for at in range(len(popularity.names))]
-        by_item[shown] = tuple(
-            np.stack(part, axis=1) for part in zip(*((p.sums, p.counts) for p in parts), strict=True)
-        )
-    user_sizes = np.bincount(group, n, len(activity.names))
-    item_sizes = [sums[MODEL, f"{ITEMS}{at}"].n_rows for at in range(len(popularity.names))]
+        whole = found.sums[name, ""].per_user("rmse")
+        by_user[shown] = one_hot(whole.sums, activity), one_hot(whole.counts, activity)
+    by_item = {shown: found.by_item("rmse", name) for shown, name in names.items()}
+    sizes = np.bincount(activity.of, found.n, len(activity.names))
     return (
-        breakdown("user", "rmse", activity.names, user_sizes.tolist(), by_user, resample),
-        breakdown("item", "rmse", popularity.names, item_sizes, by_item, resample),
+        breakdown("user", "rmse", activity, sizes, by_user, found.resample),
+        breakdown("item", "rmse", found.asked.popularity, found.item_sizes, by_item, found.resample),
     )
 
 
@@ -294,97 +226,6 @@ def _shown_groups(sums: dict[Key, UserSums]) -> list[str]:
     """The groups that have rows; that rows are held out goes without saying if none was learned from."""
     found = [name for name in GROUPS if (GROUP, name) in sums]
     return found if LEARNED in found else [name for name in found if name != HELD_OUT]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What test rows are measured by: models, codes of the labels in them, and who is among the test users."""
-
-    models: dict[str, Recommender]
-    test: Ratings
-    codes: tuple[Codes, Codes]
-    positions: NDArray[np.int64]
-    inverse: Doubles | None
-    item_groups: Groups
-    bins: AgreementBins
-
-
-@dataclass(frozen=True)
-class _RowBlock:
-    """What is kept of a block of test rows."""
-
-    sums: dict[Key, BlockSums]
-    items: NDArray[np.int64]  # those that the model knows
-    item_counts: NDArray[np.int64]
-    n_older: int
-    table: Doubles  # the weight of the rows by rating and prediction
-
-
-def measure_rows(start: int, stop: int, asked: _Asked) -> _RowBlock:
-    """Measure the test rows from start to stop (exclusive): the task of a worker."""
-    test = asked.test[start:stop]
-    recommender = asked.models[MODEL]
-    users, items = asked.codes[0][test.user_codes], asked.codes[1][test.item_codes]
-    positions = asked.positions[test.user_codes]
-    weights = None if test.weights is None else test.weights.astype(np.float64)
-    sums: dict[Key, BlockSums] = {}
-    groups, table = asked.item_groups.of[items], np.zeros(())
-    for name, model in asked.models.items():
-        losses, predicted = _losses(model, users, items, test)
-        sums[name, ""] = BlockSums.of(positions, losses, weights)
-        if asked.inverse is not None:
-            inverse = asked.inverse[start:stop]
-            sums[name, SNIPS] = BlockSums.of(positions, losses, inverse if weights is None else weights * inverse)
-        for at in range(len(asked.item_groups.names)):
-            rows = groups == at
-            kept = {"rmse": losses["rmse"][rows]}
-            sums[name, f"{ITEMS}{at}"] = BlockSums.of(positions[rows], kept, None if weights is None else weights[rows])
-        if name == MODEL:
-            table = asked.bins.count(test.values, predicted, weights)
-            for group, rows in _groups(recommender, users, items).items():
-                kept = {name: loss[rows] for name, loss in losses.items()}
-                sums[GROUP, group] = BlockSums.of(positions[rows], kept, None if weights is None else weights[rows])
-    known, counts = np.unique(items[items >= 0], return_counts=True)
-    return _RowBlock(sums, known.astype(np.int64), counts, n_older_than_newest(recommender.model, test), table)
-
-
-def _losses(
-    recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32], test: Ratings
-) -> tuple[dict[str, Doubles], Doubles]:
-    """Return the losses of each test row, and its prediction.
-
-    The losses are the squared and the absolute error; for each level, coverage and width.
-    """
-    losses: dict[str, Doubles] = {}
-    values = test.values
-    for level in LEVELS:
-        predicted, low, high = recommender.predict_codes(user_codes, item_codes, when=test.times, level=level)
-        losses |= {"rmse": (predicted - values) ** 2, "mae": np.abs(predicted - values)}
-        if recommender.has_intervals:
-            inside, below, above = (low <= values) & (values <= high), values < low, values > high
-            parts = {"coverage": inside, "width": high - low, "below": below, "above": above}
-            losses |= {f"{name}_{level * 100:.0f}": part.astype(np.float64) for name, part in parts.items()}
-    return losses, predicted
-
-
-def _groups(
-    recommender: Recommender, user_codes: NDArray[np.int32], item_codes: NDArray[np.int32]
-) -> dict[str, NDArray[np.bool_]]:
-    """Return masks of test rows by group; the groups that have any."""
-    learned = learned_from(recommender, user_codes, item_codes)
-    groups = dict(
-        zip(
-            GROUPS,
-            (
-                recommender.model.rated_users(user_codes) < 0,
-                recommender.model.rated_items(item_codes) < 0,
-                learned,
-                ~learned,
-            ),
-            strict=True,
-        )
-    )
-    return {name: rows for name, rows in groups.items() if rows.any()}
 
 
 def _verdict(model: UserSums, baselines: dict[str, UserSums]) -> str:

@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.answers.arguments import is_many
-from palate.answers.ranking import By, Query, RecommendOptions, query_of
-from palate.answers.ranking.classes import item_classes
+from palate.answers.ranking import By
 from palate.answers.ranking.dials import is_expression
-from palate.data.ratings import Ratings
-from palate.distributed import Exchange, Local
 from palate.errors import OptionError
-from palate.evaluation import list_metrics
-from palate.evaluation.breakdowns import (
-    OWN,
-    Breakdown,
-    Groups,
-    KCurves,
-    breakdown,
-    curve_ks,
-    item_groups,
-    one_hot,
-    user_groups,
-)
-from palate.evaluation.cold_items import cold_items, cold_values, is_cold
+from palate.evaluation.breakdowns import OWN, Breakdown, breakdown, one_hot
+from palate.evaluation.cold_items import is_cold
+from palate.evaluation.groups import by_activity
 from palate.evaluation.hindsight import hindsight_note, n_older_of
-from palate.evaluation.matching import HeldOut, among, code_maps, held_out_of, learned_from, training_ratings
-from palate.evaluation.propensities import InversePropensities, effective_size, notes_on
+from palate.evaluation.matching import code_maps
+from palate.evaluation.measured_lists import MeasuredLists
+from palate.evaluation.propensities import effective_size, notes_on
 from palate.evaluation.rank_tables import table
-from palate.evaluation.ranks import rank_held_out
 from palate.evaluation.resampling import Doubles, Measure, Measured, PerUser, Resample, plain_measures
-from palate.evaluation.user_measures import UserMeasures, UserValues, as_ratio, main_measure, user_values
-from palate.models.factors import Codes
-from palate.models.model import Model
+from palate.evaluation.user_measures import KCurves, UserMeasures, as_ratio, curve_ks, main_measure
 from palate.options import check_whole
-from palate.recipes import Popularity
-from palate.recommender import Recommender
-from palate.showing.events import within
 from palate.showing.pictures import check_matplotlib
 
 if TYPE_CHECKING:
@@ -50,9 +30,6 @@ if TYPE_CHECKING:
 KS = (5, 10, 20, 100)
 BASELINE = "Popularity"
 MAX_K = 2**20
-BLOCK_USERS = 1 << 14  # users who are measured at once
-MAX_CELLS = 50_000_000  # items times classes of a column that a dial goes by; larger ones are not measured
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, repr=False)
@@ -222,42 +199,11 @@ def check_ks(k: Any) -> tuple[int, ...]:
     return tuple(sorted({int(one) for one in given}))
 
 
-@within("evaluate")
-def evaluate_rankings(
-    recommender: Recommender,
-    test: Ratings,
-    ks: tuple[int, ...],
-    *,
-    attribute: str | None,
-    baselines: bool,
-    n_bootstrap: int,
-    seed: int,
-    options: RecommendOptions,
-    inverse: InversePropensities | None = None,
-    on: Exchange | None = None,
-) -> RankingReport:
-    """Return the report on held-out implicit ratings; see evaluate(). options: what to rank by."""
-    query = query_of(recommender.model, options)
-    dials, plain = dials_in_use(options), replace(query, dials=None, limits=())
-    held_out = held_out_of(recommender, test, None if inverse is None else inverse.weights)
-    if not query.allowed.all():
-        held_out = among(held_out, query.allowed)
-    resample = Resample(len(held_out.users), n_bootstrap, seed)
-    cold = cold_items(recommender.model, query)
-    n_cold = int(is_cold(held_out, cold).sum())
-    asked = _Asked(
-        recommender.model, recommender.model, held_out, ks, query,
-        sets=_sets(recommender.model, attribute, options), cold=cold if n_cold else None, has_dials=bool(dials),
-        popularity=item_groups(recommender.model, _rows_of_items(held_out, recommender.n_items)),
-    )  # fmt: skip
-    exchange: Exchange = Local() if on is None else on
-
-    model = _measured(asked, exchange)
-    baseline = None
-    if baselines:
-        popularity = Popularity().fit(training_ratings(recommender), progress=False)
-        baseline = _measured(replace(asked, model=popularity.model, query=replace(plain, by="mean")), exchange)
-    without = _measured(replace(asked, query=plain), exchange) if dials else None
+def report_on_lists(found: MeasuredLists) -> RankingReport:
+    """Return the report on what was measured."""
+    asked, held_out, ks, query = found.asked, found.asked.held_out, found.asked.ks, found.asked.query
+    model, baseline, without = found.model, found.baseline, found.without
+    resample = found.resample
     return RankingReport(
         n=len(held_out.items),
         n_users=len(held_out.users),
@@ -269,131 +215,37 @@ def evaluate_rankings(
         verdict="" if baseline is None else _verdict(resample, model, baseline, main_measure(ks)),
         by=query.by,
         keep_seen=query.keep_seen,
-        n_learned=sum(_n_learned(recommender, held_out.part(*users)) for users in _ranges(held_out)),
-        n_cold=n_cold,
-        propensity="" if inverse is None else inverse.source,
+        n_learned=found.n_learned,
+        n_cold=0 if asked.cold is None else int(is_cold(held_out, asked.cold).sum()),
+        propensity="" if found.inverse is None else found.inverse.source,
         n_effective=None if held_out.weights is None else effective_size(held_out.weights),
-        dials=dials,
+        dials=found.dials,
         without={} if without is None else without.measures(resample, query.allowed),
         difference={} if without is None else model.difference(without, resample, query.allowed),
-        n_older=n_older_of(recommender.model, code_maps(recommender, test)[0], test),
+        n_older=n_older_of(asked.model, code_maps(found.recommender, found.test)[0], found.test),
         per_user=PerUser(*as_ratio(model.values[main_measure(ks)])),
-        breakdowns=_breakdowns(asked, model, baseline, resample),
+        breakdowns=_breakdowns(found),
         curves=KCurves(
             curve_ks(ks), {name: one.curves() for name, one in ((OWN, model), (BASELINE, baseline)) if one is not None}
         ),
     )
 
 
-def _rows_of_items(held_out: HeldOut, n_items: int) -> NDArray[np.int64]:
-    """The number of held-out items of each code, (n_items + 1,), the last for unknown ones."""
-    return np.bincount(np.where(held_out.items < 0, n_items, held_out.items), minlength=n_items + 1)
-
-
-def _breakdowns(
-    asked: _Asked, model: UserMeasures, baseline: UserMeasures | None, resample: Resample
-) -> tuple[Breakdown, ...]:
+def _breakdowns(found: MeasuredLists) -> tuple[Breakdown, ...]:
     """The main measure by activity, and the share of held-out items in the first k by popularity."""
-    held_out, main = asked.held_out, main_measure(asked.ks)
-    ones = np.ones(len(held_out.users), np.int64)
-    activity, group = user_groups(asked.learned, held_out.users, ones)
-    measured = {OWN: model} | ({} if baseline is None else {BASELINE: baseline})
+    held_out, main, resample = found.asked.held_out, main_measure(found.asked.ks), found.resample
+    activity = by_activity(found.asked.model, held_out.users, np.ones(len(held_out.users), np.int64))
+    measured = {OWN: found.model} | ({} if found.baseline is None else {BASELINE: found.baseline})
     by_user: dict[str, Any] = {
-        name: tuple(one_hot(part, group, len(activity.names)) for part in as_ratio(one.values[main]))
-        for name, one in measured.items()
+        name: tuple(one_hot(part, activity) for part in as_ratio(one.values[main])) for name, one in measured.items()
     }
     by_item = {name: (one.hits, one.held) for name, one in measured.items()}
-    user_sizes = np.bincount(group, np.diff(held_out.indptr), len(activity.names))
-    item_sizes = model.held.sum(axis=0)
-    found = f"recall@{main.partition('@')[2]} of items"
+    sizes = np.bincount(activity.of, np.diff(held_out.indptr), len(activity.names))
+    share = f"recall@{main.partition('@')[2]} of items"
     return (
-        breakdown("user", main, activity.names, user_sizes.tolist(), by_user, resample),
-        breakdown("item", found, asked.popularity.names, item_sizes.tolist(), by_item, resample),
+        breakdown("user", main, activity, sizes, by_user, resample),
+        breakdown("item", share, found.asked.popularity, found.model.held.sum(axis=0), by_item, resample),
     )
-
-
-def values_by_user(
-    recommender: Recommender, test: Ratings, k: int, options: RecommendOptions
-) -> tuple[Codes, dict[str, UserValues]]:
-    """Return the test users in the model's codes, (n,), and each measure of each of them; nan for users left out."""
-    query, held_out = query_of(recommender.model, options), held_out_of(recommender, test)
-    model = recommender.model
-    popularity = item_groups(model, _rows_of_items(held_out, recommender.n_items))
-    asked = _Asked(model, model, held_out, (k,), query, sets={}, cold=None, has_dials=False, popularity=popularity)
-    return held_out.users, _measured(asked, Local()).values
-
-
-def _n_learned(recommender: Recommender, held_out: HeldOut) -> int:
-    """How many held-out items the model was trained on."""
-    return int(learned_from(recommender, held_out.owners, held_out.items).sum())
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What held-out items are measured by."""
-
-    model: Model
-    learned: Model  # whose histories and tables count: the same, but for a baseline
-    held_out: HeldOut
-    ks: tuple[int, ...]
-    query: Query
-    sets: dict[str, Mask]
-    cold: Mask | None  # the cold items, if some are held out
-    has_dials: bool
-    popularity: Groups
-
-
-def _ranges(held_out: HeldOut) -> Iterator[tuple[int, int]]:
-    """Users who are measured at once: (first, last), the last one excluded."""
-    for first in range(0, len(held_out.users), BLOCK_USERS):
-        yield first, min(first + BLOCK_USERS, len(held_out.users))
-
-
-def _measured(asked: _Asked, exchange: Exchange) -> UserMeasures:
-    """Measure all users, block by block."""
-    return UserMeasures.joined(list(exchange.map(measure_users, _ranges(asked.held_out), exchange.put(asked))))
-
-
-def measure_users(first: int, last: int, asked: _Asked) -> UserMeasures:
-    """Measure the users from first to last (exclusive): the task of a worker."""
-    model, ks, held_out = asked.model, asked.ks, asked.held_out.part(first, last)
-    ranks, lists = rank_held_out(model, held_out, min(ks[-1], len(model.item_vocabulary)), asked.query)
-    found = UserMeasures.of(ks, ranks, lists, model, user_values(model, held_out, ranks, lists, ks), asked.popularity)
-    if asked.cold is not None:
-        found.values.update(cold_values(model, held_out, ks, asked.query, asked.cold))
-    for name, classes in asked.sets.items():
-        found.add(f"diversity_{name}", list_metrics.attribute_diversity(lists, ks, classes))
-        found.add(
-            f"miscalibration_{name}", list_metrics.miscalibration(asked.learned, held_out.users, lists, ks, classes)
-        )
-    if asked.has_dials and model.factors.n_factors == 0:
-        found.add("diversity", list_metrics.diversity_by_users(lists, ks, model))
-    return found
-
-
-def dials_in_use(options: RecommendOptions) -> dict[str, Any]:
-    """Return the dials that are not at 0, and max_per, as they were given."""
-    given = {
-        "diversity": options.diversity,
-        "diversity_by": options.diversity and options.diversity_by,
-        "popularity": options.popularity,
-        "calibrated": options.calibrations() and options.calibrated,
-        "boost": options.boosts() and options.boost,
-        "max_per": options.max_per,
-    }
-    return {name: value for name, value in given.items() if is_expression(value) or value}
-
-
-def _sets(model: Model, attribute: str | None, options: RecommendOptions) -> dict[str, Mask]:
-    """Return the classes of the items by each column that lists are measured by: `attribute`, and those of dials."""
-    found = {} if attribute is None else {attribute: list_metrics.attribute_sets(model.item_table, attribute)}
-    by = [*options.calibrations(), *([options.diversity_by] if options.diversity and options.diversity_by else [])]
-    for name in dict.fromkeys(by):
-        classes = item_classes(model.item_table, name, "attribute", model.item_vocabulary.what)
-        if name not in found and len(classes.counts) * classes.n_classes <= MAX_CELLS:
-            found[name] = np.zeros((len(classes.counts) - 1, max(classes.n_classes, 1)), bool)
-            found[name][np.repeat(np.arange(len(found[name])), classes.counts[:-1]), classes.classes] = True
-    return found
 
 
 def _verdict(resample: Resample, model: UserMeasures, baseline: UserMeasures, name: str) -> str:

@@ -112,6 +112,10 @@ class Resample:
         self._seed = seed
         self._kept: list[NDArray[np.uint8]] = []
 
+    def of(self, n_users: int) -> Resample:
+        """The same of another number of users: itself, which draws once, if it is the same."""
+        return self if n_users == self.n_users else Resample(n_users, self.n_bootstrap, self._seed)
+
     def totals(self, per_user: Doubles) -> Doubles:
         """Return the column sums of (n_users, c) in each resampling: (n_bootstrap, c)."""
         columns = per_user.astype(np.float32, order="C")

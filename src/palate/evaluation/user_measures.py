@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from palate.data.rows import Codes
 from palate.evaluation import list_metrics
-from palate.evaluation.breakdowns import Groups, curve_ks
+from palate.evaluation.groups import Groups
 from palate.evaluation.matching import HeldOut
 from palate.evaluation.rank_metrics import AT_K, UNREACHABLE, WEIGHTED_AT_K, HeldOutRanks, auc
 from palate.evaluation.resampling import Doubles, Measure, Resample, measures_of
 from palate.models.model import Model
 
 CURVES = ("recall", "ndcg")  # the measures that are drawn against k
+KS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000)  # of curves
 Mask = NDArray[np.bool_]
 UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a numerator and a denominator
 
@@ -25,6 +26,25 @@ UserValues = Doubles | tuple[Doubles, Doubles]  # one number per user, or a nume
 def main_measure(ks: Sequence[int]) -> str:
     """Return the measure that models are compared by: ndcg@10, or ndcg at the k nearest to 10."""
     return f"ndcg@{min(ks, key=lambda k: (abs(k - 10), k))}"
+
+
+@dataclass(frozen=True)
+class KCurves:
+    """Measures of lists at many lengths.
+
+    Attributes:
+        k (tuple of int): The list lengths, ascending.
+        values (dict of str to dict): {name of the model: {measure: its values at each k}}, of the "model" and of a
+            baseline.
+    """
+
+    k: tuple[int, ...]
+    values: dict[str, dict[str, tuple[float, ...]]]
+
+
+def curve_ks(ks: Sequence[int]) -> tuple[int, ...]:
+    """The list lengths of a curve up to the last of ks: all of these, and some between."""
+    return tuple(sorted({*ks, *(k for k in KS if k < ks[-1])}))
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,13 @@ class BlockSums:
 
 
 class UserSums:
-    """The sums of all blocks so far, for each of n_users users. n_bootstrap, seed: of the intervals."""
+    """The sums of all blocks so far, for each user. resample: all users, for the intervals."""
 
-    def __init__(self, n_users: int, n_bootstrap: int, seed: int) -> None:
-        self._counts = np.zeros(n_users)
+    def __init__(self, resample: Resample) -> None:
+        self._resample, self._counts = resample, np.zeros(resample.n_users)
         self._sums: Doubles | None = None
         self._names: tuple[str, ...] = ()
         self._squares, self.n_rows = 0.0, 0
-        self._n_bootstrap, self._seed = n_bootstrap, seed
 
     def add(self, block: BlockSums) -> None:
         """Add the sums of the next block."""
@@ -98,4 +97,4 @@ class UserSums:
         """The means of what has these sums, (n_users, n), in each resampling of users: (n_bootstrap, n)."""
         has_rows = self._counts > 0
         counts = np.repeat(self._counts[has_rows, None], sums.shape[1], axis=1)
-        return Resample(int(has_rows.sum()), self._n_bootstrap, self._seed).ratios(sums[has_rows], counts)
+        return self._resample.of(int(has_rows.sum())).ratios(sums[has_rows], counts)

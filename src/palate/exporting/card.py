@@ -12,7 +12,7 @@ from typing import Any
 from palate.answers.ranking import By
 from palate.data.ratings import Ratings
 from palate.data.whole_files import reason, replacing
-from palate.errors import DataError, OptionError
+from palate.errors import OptionError
 from palate.evaluation.matching import check_type
 from palate.exporting import card_quality as quality
 from palate.exporting import card_sections as sections
@@ -181,8 +181,6 @@ def make(model: Any, test: Any, given: Given, date: Any, spelled: Callable[[str]
     measured = stored_in(rec.model.metrics)
     if test is not None:
         check_type("test", test, Ratings, "as palate.read() or a split returns")
-        if len(test) == 0:
-            raise DataError("there are no test ratings to measure the model on.")
         measured = measured_on(rec, test, **how)
     return card_of(rec, measured, given, _day(date), file, spelled)
 

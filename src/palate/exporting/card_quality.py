@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from palate.evaluation import Measure
-from palate.evaluation.groups import Grouping
+from palate.evaluation.card_breakdowns import CardBreakdown
 from palate.exporting.card_facts import Known
 from palate.exporting.documents import Block, Facts, Paragraph, Points, Section, Table
 from palate.exporting.measuring import Measured
@@ -169,43 +169,38 @@ def groups(known: Known, measured: Measured) -> Section:
     if not found:
         how = f"Not measured by groups: that needs the test ratings themselves, given with {known.spelled('test')}."
         return Section("Groups", (Paragraph(how),) if measured.reports else ())
-    tables = [_group_table(grouping) for grouping in found if grouping.groups and grouping.whole.measures]
-    apart = [text for grouping in found for text in _apart(grouping)]
+    tables = [_group_table(one) for one in found if one.groups]
+    apart = [text for one in found for text in _apart(one)]
     n_shown = sum(len(table.rows) - 1 for table in tables)
     told = "No group lies apart." if not apart else f"{len(apart)} of {n_shown} groups lie apart:"
-    notes = tuple(dict.fromkeys(grouping.note for grouping in found if grouping.note))
+    notes = tuple(dict.fromkeys(one.note for one in found if one.note))
     blocks: list[Block] = [Paragraph(GROUPS_NOTE), Paragraph(told), *([Points(tuple(apart))] if apart else []), *tables]
     return Section("Groups", (*blocks, *([Points(notes)] if notes else [])))
 
 
-def _group_table(grouping: Grouping) -> Table:
-    names, rows = list(grouping.whole.measures), [grouping.whole, *grouping.groups]
-    cells = tuple(
-        (one.name, f"{one.n:,}", f"{one.n_users:,}", *(cell(one.measures.get(name), 3) for name in names))
-        for one in rows
-    )
-    counted = "ratings" if "rmse" in names else "held-out items"
+def _group_table(found: CardBreakdown) -> Table:
+    first, names = next(iter(found.measures.values())), tuple(found.measures)
+    columns = ([f"{n:,}" for n in found.sizes], [f"{n:,}" for n in found.n_users],
+               *([cell(one, 3) for one in measures] for measures in found.measures.values()))  # fmt: skip
+    what, counted = ("Errors", "ratings") if "rmse" in names else ("Lists", "held-out items")
     return Table(
-        f"{'Errors' if 'rmse' in names else 'Lists'} by {grouping.by}",
+        f"{what} by {found.by}",
         ("", counted, "users", *map(_head, names)),
-        cells,
-        tuple(_interval(one.measures.get(names[0])) for one in rows),
-        grouping.whole.measures[names[0]].value,
+        tuple(zip(found.groups, *columns, strict=True)),
+        tuple(map(_interval, first)),
+        first[0].value,
     )
 
 
-def _apart(grouping: Grouping) -> list[str]:
+def _apart(found: CardBreakdown) -> list[str]:
     """The groups whose interval of the first measure does not hold the figure of all."""
-    if len(grouping.groups) < 2:
-        return []
     told = []
-    for name, whole in list(grouping.whole.measures.items())[:1]:
-        for one in grouping.groups:
-            found = one.measures.get(name)
-            if found is not None and not found.low <= whole.value <= found.high:
-                better = (found.value < whole.value) == (name == "rmse")
+    for name, (whole, *measures) in list(found.measures.items())[:1]:
+        for group, one in zip(found.groups[1:], measures, strict=True):
+            if not one.low <= whole.value <= one.high:
+                better = (one.value < whole.value) == (name == "rmse")
                 told.append(
-                    f"{grouping.by}, {one.name}: {_head(name)} {found.value:.3f} and not {whole.value:.3f}, "
+                    f"{found.by}, {group}: {_head(name)} {one.value:.3f} and not {whole.value:.3f}, "
                     f"{'better' if better else 'worse'} than all."
                 )
     return told

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from palate.answers.ranking import By, RecommendOptions
-from palate.data.ratings import Ratings
-from palate.errors import OptionError
-from palate.evaluation import RankingReport, Report, evaluate
+from palate.data.ratings import Ratings, with_positive_weights
+from palate.errors import DataError, OptionError
 from palate.evaluation.calibration import Calibration, calibration_of
-from palate.evaluation.groups import Grouping, errors_by_group, lists_by_group
+from palate.evaluation.card_breakdowns import CardBreakdown, error_breakdowns, list_breakdowns
+from palate.evaluation.evaluating import told
+from palate.evaluation.measured_lists import measure_lists
+from palate.evaluation.measured_rows import measure_predictions
+from palate.evaluation.predictions import report_on_predictions
+from palate.evaluation.rankings import check_ks, report_on_lists
 from palate.models.fingerprint import fingerprint_of
 from palate.recommender import Recommender
 
@@ -33,8 +37,8 @@ class Measured:
     lists: Plain | None = None
     threshold: float | None = None
     calibration: Calibration | None = None
-    error_groups: tuple[Grouping, ...] = ()
-    list_groups: tuple[Grouping, ...] = ()
+    error_groups: tuple[CardBreakdown, ...] = ()
+    list_groups: tuple[CardBreakdown, ...] = ()
     fingerprint: str | None = None
     split: Plain | None = None
     is_stored: bool = False
@@ -54,39 +58,27 @@ def measured_on(
     rec: Recommender, test: Ratings, *, by: By, at_least: float | None, k: int, n_bootstrap: int, seed: int
 ) -> Measured:
     """Measure a model on test ratings: its predictions, if it makes any, and its lists."""
-    resampling: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed}
-    predictions: Report | None = None
-    calibration, threshold = None, None
-    error_groups: tuple[Grouping, ...] = ()
+    measuring: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "for_card": True}
+    rated = with_positive_weights(test)
+    if len(rated) == 0:
+        raise DataError("there are no test ratings (of a weight above 0) to measure the model on.")
+    found: dict[str, Any] = {}
     if rec.model.predicts_ratings and not test.is_implicit:
-        predictions = _report(evaluate(rec, test, **resampling), Report)
-        calibration = calibration_of(rec, test, **resampling)
-        error_groups = errors_by_group(rec, test, **resampling)
-    likes = test
+        rows = measure_predictions(rec, rated, **measuring)
+        found["predictions"] = told(report_on_predictions(rows)).to_dict()
+        found |= {"calibration": calibration_of(rows), "error_groups": error_breakdowns(rows)}
+    likes, threshold = rated, None
     if not test.is_implicit:
         threshold = liked_from(rec, at_least)
-        likes = test.likes(at_least=threshold) if (test.values >= threshold).any() else test[:0]
+        likes = rated.likes(at_least=threshold) if (rated.values >= threshold).any() else rated[:0]
     elif at_least is not None:
         raise OptionError("at_least= says from which rating on an item is liked, and these test ratings are choices.")
-    reached = threshold if by in ("chance", "likely") else None
-    lists: RankingReport | None = None
     if len(likes):
-        lists = _report(evaluate(rec, likes, k=k, by=by, at_least=reached, **resampling), RankingReport)
-    options = RecommendOptions(by=by, at_least=reached, seed=seed)
-    return Measured(
-        predictions=None if predictions is None else predictions.to_dict(),
-        lists=None if lists is None else lists.to_dict(),
-        threshold=threshold,
-        calibration=calibration,
-        error_groups=error_groups,
-        list_groups=() if lists is None else lists_by_group(rec, likes, options, k=k, **resampling),
-        fingerprint=fingerprint_of(test.by_user(), (test.user_vocabulary, test.item_vocabulary)),
-    )
-
-
-def _report(found: Any, kind: type[Any]) -> Any:
-    assert isinstance(found, kind)
-    return found
+        options = RecommendOptions(by=by, at_least=threshold if by in ("chance", "likely") else None, seed=seed)
+        lists = measure_lists(rec, likes, check_ks(k), options=options, **measuring)
+        found |= {"lists": told(report_on_lists(lists)).to_dict(), "list_groups": list_breakdowns(lists)}
+    fingerprint = fingerprint_of(test.by_user(), (test.user_vocabulary, test.item_vocabulary))
+    return Measured(threshold=threshold, fingerprint=fingerprint, **found)
 
 
 def liked_from(rec: Recommender, at_least: float | None) -> float:
