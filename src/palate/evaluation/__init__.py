@@ -3,6 +3,7 @@
 from palate.evaluation.comparing import compare
 from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cross_validation import CrossValidation, cross_validate
+from palate.evaluation.differences import difference
 from palate.evaluation.doctor import check
 from palate.evaluation.drifting import Drift, Shift, drift
 from palate.evaluation.evaluating import evaluate
@@ -25,6 +26,7 @@ __all__ = [
     "check",
     "compare",
     "cross_validate",
+    "difference",
     "drift",
     "evaluate",
     "training_ratings",

@@ -12,12 +12,13 @@ from palate.errors import DataError, OptionError, PalateError
 from palate.evaluation.budget import Budget, drawn
 from palate.evaluation.comparison import Comparison, Entry
 from palate.evaluation.cost import Cost, saved_size
+from palate.evaluation.differences import difference_by_user
 from palate.evaluation.evaluating import check_attribute, evaluate, ks_of
 from palate.evaluation.hindsight import n_older_than_train
 from palate.evaluation.list_metrics import attribute_sets
 from palate.evaluation.matching import check_type
 from palate.evaluation.next_items import check_next_item
-from palate.evaluation.resampling import N_BOOTSTRAP, TAIL_QUANTILES, Resample
+from palate.evaluation.resampling import N_BOOTSTRAP, Resample
 from palate.evaluation.user_measures import main_measure
 from palate.options import check_seed, check_whole
 from palate.recipes import RECIPES
@@ -248,9 +249,7 @@ def _verdict(ordered: Sequence[Entry], measure: str, n_bootstrap: int, seed: int
 def _is_close(best: Entry, other: Entry, n_bootstrap: int, seed: int) -> bool:
     """True if the 95% bootstrap interval of the difference holds 0; both entries are measured on the same users."""
     assert best.report is not None and other.report is not None
-    own, other_errors = best.report.per_user, other.report.per_user
-    assert own is not None and other_errors is not None
-    resample = Resample(len(own.sums), n_bootstrap, seed)
-    differences = resample.ratios((own.sums - other_errors.sums)[:, None], own.counts[:, None])
-    low, high = np.nanquantile(differences, TAIL_QUANTILES)
-    return bool(low <= 0 <= high)
+    own, others = best.report.per_user, other.report.per_user
+    assert own is not None and others is not None
+    apart = difference_by_user(own, others, Resample(len(own.sums), n_bootstrap, seed), are_squares=False)
+    return apart.low <= 0 <= apart.high
