@@ -60,7 +60,7 @@ def test_reports_that_cannot_be_compared_are_refused(parts):
     (lists,) = reports_of(likes, palate.Popularity())
     with pytest.raises(OptionError, match="errors of ratings and the other ndcg@10 of lists"):
         difference(report, lists)
-    with pytest.raises(OptionError, match="two reports.* not float"):
+    with pytest.raises(OptionError, match=r"two reports.* not float"):
         difference(report, 0.9)
     with pytest.raises(OptionError, match="n_bootstrap"):
         difference(report, report, n_bootstrap=0)

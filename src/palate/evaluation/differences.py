@@ -54,7 +54,7 @@ def difference(report: AnyReport, other: AnyReport, *, n_bootstrap: int = N_BOOT
 
 
 def difference_by_user(own: PerUser, other: PerUser, resample: Resample, *, are_squares: bool) -> Measure:
-    """The same of what both have by user, whose counts are the same. are_squares: the measure is the root of the mean."""
+    """The same of what both have by user, with the same counts. are_squares: the measure is the root of the mean."""
     root = np.sqrt if are_squares else np.asarray
     sums, counts = (np.stack(both, axis=1) for both in ((own.sums, other.sums), (own.counts, own.counts)))
     (here, there), samples = root(sums.sum(axis=0) / own.counts.sum()), root(resample.ratios(sums, counts))
