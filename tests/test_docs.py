@@ -6,6 +6,7 @@ import importlib.util
 import pkgutil
 import re
 
+import numpy as np
 import pytest
 
 import palate
@@ -74,6 +75,18 @@ def assert_shown(page, printed, each):
     """The output below each block is what came out, or enough of it."""
     for number, (part, lines) in enumerate(zip(pages.parts_of(page.read_text("utf-8")), printed, strict=True), 1):
         assert share_that_agrees(part.printed, lines) >= each, f"{page.name}, block {number}:\n{lines}"
+
+
+@pytest.mark.data
+def test_the_lines_that_the_readme_shows_come_out(ml_100k_is_there, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code, shown), *_ = re.findall(r"```python\n(.*?)```\n+They print, shortened:\n+```text\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    printed = [words_of(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [words for line in shown.splitlines() if (words := words_of(line))]
+    found = [any(len(words) <= len(line) and all(map(near, words, line)) for line in printed) for words in lines]
+    assert np.mean(found) >= ENOUGH_AGREES, [line for line, is_found in zip(lines, found, strict=True) if not is_found]
 
 
 # ---- the course ------------------------------------------------------------------------------------------------------
