@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 VOID = {"br", "hr", "img", "meta", "input", "link"}
-LONG_NUMBER = re.compile(r"\d\.\d{7,}")
+LONG_NUMBER = re.compile(r"\d\.0*[1-9]\d{6,}")
 
 
 class _Checked(HTMLParser):
