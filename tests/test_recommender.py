@@ -422,3 +422,21 @@ def test_folding_in_a_frame_refuses_duplicates_and_heeds_weights():
     assert rec.fold_in(frame).predict("i3").prediction != pytest.approx(only, abs=1e-6)
     with pytest.raises(DataError, match="i1"):
         rec.fold_in(pl.concat([frame, frame]))
+
+
+@pytest.mark.parametrize("given", ["", 3, b"file", ["file"]], ids=repr)
+def test_what_is_no_path_is_refused_wherever_one_is_asked_for(given, data, tmp_path, monkeypatch):
+    """An empty text, as of a shell variable that is not set, must not fill the current folder."""
+    monkeypatch.chdir(tmp_path)
+    rec = palate.Bias().fit(data, progress=False)
+    places = {
+        "load": lambda: palate.load(given),
+        "save": lambda: rec.save(given),
+        "card": lambda: palate.card(rec).save(given),
+        "lists": lambda: rec.recommend(n=1, out=given),
+        "blocks": lambda: palate.blocks.write(given, data, progress=False),
+    }
+    for write in places.values():
+        with pytest.raises(OptionError, match=r"(out|path)(='' is no path| must be a path, )"):
+            write()
+    assert list(tmp_path.iterdir()) == []

@@ -159,11 +159,20 @@ def test_times_and_tables_are_used():
     assert np.isfinite(fitted.predict(rows)).all()
 
 
+def twice(frame):
+    """The frame with the name of its first column on all of them."""
+    frame.columns = [frame.columns[0]] * len(frame.columns)
+    return frame
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
         (lambda: RatingRegressor(palate.EASE()).fit(X, Y), OptionError, "EASE ranks items"),
+        (lambda: RatingRegressor(palate.Popularity()).fit(X, Y), OptionError, "Popularity ranks items"),
         (lambda: RatingRegressor("ALS").fit(X, Y), OptionError, "must be a Recipe"),
+        (lambda: RatingRegressor(FAST).fit(twice(X.to_pandas()), Y), DataError, "columns of X are called 'user'"),
+        (lambda: RatingRegressor(FAST).fit(X, Y).predict(twice(X.to_pandas())), DataError, "are called 'user'"),
         (
             lambda: RatingRegressor(FAST).fit(np.random.default_rng(0).normal(size=(9, 2)), range(9)),
             LabelTypeError,
@@ -182,7 +191,22 @@ def test_times_and_tables_are_used():
         ),
         (lambda: RatingRegressor(FAST).fit(X, Y).predict_interval(X, 2), OptionError, "level"),
     ],
-    ids=["implicit", "text", "features", "unnamed", "absent", "position", "name", "empty", "null", "type", "level"],
+    ids=[
+        "implicit",
+        "scores",
+        "text",
+        "repeated",
+        "repeated-later",
+        "features",
+        "unnamed",
+        "absent",
+        "position",
+        "name",
+        "empty",
+        "null",
+        "type",
+        "level",
+    ],
 )
 def test_errors_help(change, error, says):
     with pytest.raises(error, match=says):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -38,6 +39,16 @@ def check_whole(minimum: int = 0, maximum: float = np.inf, *, or_none: bool = Fa
         if not is_whole(value) or not minimum <= value <= maximum:
             bounds = f"{minimum} or more" if maximum == np.inf else f"from {minimum} to {maximum}"
             raise OptionError(f"{name} must be a whole number, {bounds}, got {value!r}.")
+
+
+def check_is_path(**options: Any) -> None:
+    """Raise OptionError if an option is not the path of a file or folder. An empty text would mean this folder."""
+    for name, value in options.items():
+        text = os.fspath(value) if isinstance(value, os.PathLike) else value
+        if not isinstance(text, str):
+            raise OptionError(f"{name} must be a path, a text or a pathlib.Path, not {type(value).__name__}.")
+        if not text:
+            raise OptionError(f"{name}={text!r} is no path: name a file or a folder.")
 
 
 def check_seed(seed: Any, maximum: float = np.inf) -> None:

@@ -5,6 +5,7 @@ Needs `palate[sklearn]`. The columns of X are ids, not features: each user and e
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -177,7 +178,7 @@ class RatingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         recipe = Bayes() if self.recipe is None else self.recipe
         if not isinstance(recipe, Recipe):
             raise OptionError(f"recipe must be a Recipe, such as palate.ALS(), got {recipe!r}.")
-        if "explicit" not in recipe.kinds:
+        if "explicit" not in recipe.kinds or not recipe.predicts_ratings:
             raise OptionError(
                 f"{type(recipe).__name__} ranks items and predicts no ratings: give RatingRegressor a recipe such as "
                 "palate.ALS() or palate.Bayes()."
@@ -194,9 +195,11 @@ class RatingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _frame(self, X: Any, reset: bool) -> tuple[tuple[Any, Any], Any]:
         """Where users and items are in a frame, and what gives one of its columns."""
-        validate_data(self, X=X, reset=reset, skip_check_array=True)
         native = opened(X)
         assert native is not None
+        if twice := [name for name, count in Counter(native.names).items() if count > 1]:
+            raise DataError(f"several columns of X are called {twice[0]!r}: rename all but one.")
+        validate_data(self, X=X, reset=reset, skip_check_array=True)
         names, has_names = native.names, hasattr(self, "feature_names_in_")
 
         def column(place: Any) -> Any:

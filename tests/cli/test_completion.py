@@ -72,5 +72,7 @@ def test_what_is_offered(tmp_path, monkeypatch):
     assert files_starting("sub/") == ["sub/süß 1.palate"]
     assert files_starting(".h") == [".hidden"]
     assert files_starting("none/x") == []
+    assert files_starting("~nobody-of-that-name/x") == []
+    assert files_starting("a\0/x") == []
     assert recipes_starting("als") == ["ALS"]
     assert "ml-100k" in data_starting("ml")

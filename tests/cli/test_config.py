@@ -94,9 +94,22 @@ def test_lists_and_tables_give_options_that_repeat(there):
         ("[fit]\nlevel = 0.9\n", ["line 2", "palate fit has no option level"]),
         ("[fit\n", ["is not TOML"]),
         ("log = 'xml'\n", ["xml", "text, json, none"]),
+        ("[fit]\nrecipe = ['ALS', 'Bias']\n", ["line 2", "recipe", "one value, and no list"]),
+        ("[fit]\nlog = ['json']\n", ["line 2", "log", "one value, and no list"]),
+        ("[fit]\nrecipe = {name = 'ALS'}\n", ["line 2", "recipe", "no table"]),
+        ("[fit]\nfail_if = [['rmse > 1']]\n", ["line 2", "fail_if", "no list"]),
+        ("[fit]\nevent = {view = {worth = 1}}\n", ["line 2", "event", "no table"]),
+        ("[fit]\nn_factors = true\n", ["line 2", "n_factors", "integer"]),
+        ("[fit]\nquiet = 3\n", ["line 2", "quiet", "true or false"]),
+        ("[fit]\nresume = 1\n", ["line 2", "resume", "true or false"]),
+        ("[fit]\nn_factors = 3\nn-factors = 4\n", ["line 3", "are the same option"]),
+        ("n-sweeps = 3\nn_sweeps = 4\n", ["line 2", "are the same option"]),
+        (f"seed = {'9' * 5000}\n", ["is not TOML", "digits"]),
     ],
     ids=["misspelled-key", "misspelled-table", "misspelled-for-all", "no-number", "no-table", "of-another-command",
-         "no-toml", "no-form"],
+         "no-toml", "no-form", "a-list", "a-list-of-what-acts-at-once", "a-table", "a-list-in-a-list",
+         "a-table-in-a-table", "yes-for-a-number", "a-number-for-yes", "one-for-yes", "twice", "twice-for-all",
+         "too-many-digits"],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_line(there, text, says):
     config = written(there, text)
@@ -111,7 +124,16 @@ def test_what_is_wrong_is_told_with_its_line(there, text, says):
 def test_no_file_and_bytes_that_are_no_text(there):
     assert ask("show", "m.palate", "--config", "none.toml", cwd=there).returncode == 2
     (there / "c.toml").write_bytes(b"\xff\xfe\x00")
-    assert ask("show", "m.palate", "--config", "c.toml", cwd=there).returncode == 2
+    done = ask("show", "m.palate", "--config", "c.toml", cwd=there)
+    assert done.returncode == 2
+    assert "save it as UTF-8" in done.stderr
+
+
+def test_numbers_name_files_and_columns_too(there):
+    (there / "7").write_text("1,2,3\n4,5,6\n", encoding="utf-8")
+    config = written(there, "[fit]\ndata = 7\nheader = false\nrecipe = 'Mean'\nout = 8\n")
+    answer("fit", "--config", config, cwd=there)
+    assert palate.load(there / "8").n_users == 2
 
 
 def test_keys_of_servers_are_configured_too(there):

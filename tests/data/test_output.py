@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import palate
-from palate.data.output import kind_of, output_of
+from palate.data.output import kind_of, output_kind, output_of
 from palate.errors import DataError, OptionError
 
 pd = pytest.importorskip("pandas")
@@ -329,3 +329,22 @@ def test_pictures_and_commands_read_polars_frames_whatever_is_set(monkeypatch, t
     from palate import plotting
 
     assert plotting.neighbors(learned("pandas", palate.ALS(n_factors=2, n_sweeps=2)), "i1", n=2).axes
+
+
+def test_blocks_that_begin_at_the_same_time_leave_nothing_set():
+    """As threads may: each has called before the other begins its block."""
+    one, other = palate.set_output("pandas"), palate.set_output("pyarrow")
+    with one:
+        assert output_kind(None) == "pandas"
+        with other:
+            assert output_kind(None) == "pyarrow"
+    assert output_kind(None) == "polars"
+    try:
+        palate.set_output("pandas")
+        one, other = palate.set_output("pyarrow"), palate.set_output("polars")
+        with other, one:
+            assert output_kind(None) == "pyarrow"
+        assert output_kind(None) == "pandas"
+    finally:
+        palate.set_output(None)
+    assert output_kind(None) == "polars"

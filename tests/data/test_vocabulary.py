@@ -93,6 +93,19 @@ def test_missing_labels_are_refused(labels):
         Vocabulary(labels, what="user")
 
 
+@pytest.mark.parametrize("labels", [[1, 2], ["a", "b"], np.array(["a", "b"], dtype=object)])
+def test_masked_labels_are_missing(labels):
+    masked = np.ma.array(labels, mask=[False, True])
+    for labels_given in (masked, list(masked)):
+        with pytest.raises(DataError, match="1 of 2 users are missing"):
+            Vocabulary(labels_given, what="user")
+    with pytest.raises(DataError, match="missing"):
+        Vocabulary(labels).encode(masked)
+    whole = Vocabulary(np.ma.array(labels))
+    assert type(whole.labels) is np.ndarray
+    assert whole.labels.tolist() == list(labels)
+
+
 def test_the_wrong_type_is_not_an_unknown_label():
     vocabulary = Vocabulary(["1", "2"], what="item")
     with pytest.raises(LabelTypeError, match="item 1 is an integer, but the items here are strings: did you mean '1'"):

@@ -428,6 +428,12 @@ def test_a_card_is_saved_by_its_ending(card, tmp_path):
     assert card._repr_markdown_() == str(card) == card.to_markdown()
 
 
+def test_its_repr_is_one_short_line(rec):
+    made = palate.card(rec, title="a\x1b[31m\n" + "b" * 999)
+    assert repr(made).startswith("<Card: ") and len(repr(made)) < 200
+    assert repr(made).isprintable()
+
+
 def test_a_card_is_json(card):
     again = json.loads(json.dumps(card.to_dict(), allow_nan=True))
     assert again["title"] == card.title and len(again["sections"]) == len(card.sections)

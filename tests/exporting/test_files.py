@@ -120,6 +120,9 @@ def test_places_that_cannot_be_are_errors_in_words(odd_model, tmp_path):
     (tmp_path / "file").write_text("here")
     with pytest.raises(ExportError, match="cannot be made"):
         export(odd_model, tmp_path / "file" / "vectors", "parquet")
+    for out, to in (("nul\0.npy", "npy"), ("nul\0", "parquet"), ("nul\0.sql", "pgvector")):
+        with pytest.raises(ExportError, match="null"):
+            export(odd_model, out, to)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,10 @@ def test_places_that_cannot_be_are_errors_in_words(odd_model, tmp_path):
         ("x.parquet", {"question": "all"}, "question='all' is not valid"),
         ("x.parquet", {"overwrite": 1}, "overwrite must be True or False"),
         ("x.sql", {"prefix": ""}, "prefix must be a name of 1 to 48 bytes"),
+        ("", {"to": "npy"}, "out='' is no path: name a file or a folder"),
+        ("", {"to": "pgvector"}, "out='' is no path"),
+        (3, {"to": "npy"}, "out must be a path, a text or a pathlib.Path, not int"),
+        (b"x.npy", {}, "out must be a path, .* not bytes"),
     ],
 )
 def test_options_of_exports_that_do_not_fit_are_refused(out, options, said, odd_model, tmp_path, monkeypatch):

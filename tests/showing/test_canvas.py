@@ -8,6 +8,7 @@ from helpers.pictures import pixels, random_factors, with_factors
 
 pytest.importorskip("matplotlib")
 from palate import plotting
+from palate.errors import OptionError
 from palate.showing.pictures import canvas as drawing
 
 
@@ -33,6 +34,20 @@ def test_letters_without_a_font_become_boxes(monkeypatch):
     assert drawing.shorten("千 and é") == "□ and é"
     monkeypatch.setattr(drawing, "_letters_of", lambda _: {ord("千")})
     assert drawing.shorten("千 and é") == "千 and □"
+
+
+@pytest.mark.parametrize("what", ["c", "", 3, True, [], ["a"], {"a"}])
+def test_what_is_none_of_the_drawings_is_refused(what):
+    with pytest.raises(OptionError, match="is none of 'a', 'b'"):
+        drawing.draw({"a": print, "b": print}, what)
+
+
+@pytest.mark.parametrize("kind", ["3d", "polar"])
+def test_axes_of_other_kinds_are_refused(kind):
+    figure = drawing.Picture(4, 4)
+    for ax in (figure.add_subplot(projection=kind), [figure.add_subplot(projection=kind)]):
+        with pytest.raises(OptionError, match=f"flat Axes, .*'{kind}'"):
+            drawing.one_axes(ax)
 
 
 def test_very_many_rows_still_make_a_picture():

@@ -21,7 +21,7 @@ from palate.data.findings import Finding
 from palate.data.ratings import ReadReport
 from palate.recipes import Sweep
 from palate.recommender import Recommender
-from palate.showing.texts import MAX_REPR
+from palate.showing.texts import MAX_REPR, UNSAFE
 from palate.tuning import Trial, Tuning
 
 MAX_HTML = 100_000
@@ -140,6 +140,7 @@ def check_shown(answer):
     """Fail unless an answer shows itself as it should; return the text of its HTML."""
     assert len(repr(answer)) <= 2_000, type(answer)
     assert not LONG_NUMBER.search(repr(answer)), repr(answer)
+    assert not UNSAFE.search((str(answer) + repr(answer)).replace("\n", "")), type(answer)
     assert not re.search(r"array\(|tensor\(| object at 0x", repr(answer)), repr(answer)
     if not hasattr(answer, "_repr_html_"):
         return ""
@@ -162,6 +163,13 @@ def test_every_answer_class_shows_itself(shown, tmp_path):
         check_shown(answer)
     assert ANSWERS - {type(answer) for answer in answers} == set()
     assert {found for found in ANSWERS if not hasattr(found, "_repr_html_")} == set()
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_answers_can_be_copied_to_another_process(name, shown):
+    for answer in shown(name):
+        for made in (pickle.loads(pickle.dumps(answer)), copy.deepcopy(answer)):
+            assert repr(made) == repr(answer)
 
 
 def test_answers_of_a_training_show_themselves():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,7 @@ class FoldIns(Mapping[Any, FoldIn]):
         """Some of the new users. Their draws are those that each has alone, whoever else is folded in."""
         whole = self._rows
         features = None if whole.features is None else take_rows(whole.features, codes)
-        draw = None if whole.draw is None else lambda: self._draws(codes)
+        draw = None if whole.draw is None else partial(self._draws, codes)
         return UserRows(whole.codes[codes], whole.vectors[codes], take_rows(whole.history, codes), draw, features)
 
     def _draws(self, codes: NDArray[np.int64]) -> Floats:

@@ -225,7 +225,7 @@ class Explanation(Printed):
         return plot_explanation(self, what, n, ax)
 
     def __str__(self) -> str:
-        name = self.title or str(self.item)
+        name, user = texts.name(self.title or self.item), texts.name(self.user)
         reasons = [f"  {share:+.3f}  {text}" for share, text in self._reasons()]
         lines = ["because of", *reasons] if reasons else []
         if self.because and not reasons:
@@ -233,10 +233,10 @@ class Explanation(Printed):
         if self.kind == "implicit":
             shares = ", ".join(f"{part} {share:+.3f}" for part, share in self.blend.items())
             score = f"score {self.prediction:.3f}" + (f" ({shares})" if shares else "")
-            return "\n".join([f"{name} for {self.user}: {score}", *lines])
+            return "\n".join([f"{name} for {user}: {score}", *lines])
         parts = [f"  {part:>8} {value:+.2f}" for part, value in self._parts().items()]
         lines += [f"  {share:+.3f}  {text}" for share, text in self._others()]
-        return "\n".join([f"{name} for {self.user}: {self.prediction:.2f}", *parts, *lines])
+        return "\n".join([f"{name} for {user}: {self.prediction:.2f}", *parts, *lines])
 
     def _repr_html_(self) -> str:
         is_score = self.kind == "implicit"
@@ -263,7 +263,7 @@ class Explanation(Printed):
 
     def _others(self) -> list[tuple[float, str]]:
         """What side information and the prior explain, with their shares."""
-        known = [(share, SIDE_INFORMATION.get(name, name)) for name, share in self.known.items()]
+        known = [(share, SIDE_INFORMATION.get(name, texts.name(name))) for name, share in self.known.items()]
         return [*known, (self.rest, "prior, the same for all users")]
 
     def _reasons(self) -> list[tuple[float, str]]:
@@ -284,7 +284,7 @@ class Explanation(Printed):
         return "choice" if self.kind == "implicit" else "rating"
 
     def _text_of(self, reason: Reason) -> str:
-        name = reason.title or reason.item
+        name = texts.name(reason.title or reason.item)
         if self.kind == "explicit":
             return f"rated {name} {reason.rating:g}"
         has_counts = any(other.rating != 1 for other in self.because)
@@ -417,9 +417,10 @@ class CrossTab(Printed):
 
     def __str__(self) -> str:
         decimals, legend = self._format()
-        head = [""] + [(title or str(item))[:12] for item, title in zip(self.items, self.titles, strict=True)]
+        shown = ((title or str(item))[:12] for item, title in zip(self.items, self.titles, strict=True))
+        head = ["", *map(texts.name, shown)]
         rows = [head] + [
-            [str(user)] + [_cell(known, predicted, decimals) for known, predicted in zip(*pair, strict=True)]
+            [texts.name(user)] + [_cell(known, predicted, decimals) for known, predicted in zip(*pair, strict=True)]
             for user, *pair in zip(self.users, self.known, self.predicted, strict=True)
         ]
         return "\n".join([*aligned(rows, str.rjust), legend])

@@ -75,11 +75,11 @@ def data_starting(incomplete: str) -> list[str]:
 def files_starting(incomplete: str) -> list[str]:
     """The files and folders whose paths begin so; folders end with a slash. Hidden ones only if a dot is typed."""
     head, typed = os.path.split(incomplete)
-    folder = Path(head).expanduser() if head else Path()
     start = incomplete[: len(incomplete) - len(typed)]
     try:
+        folder = Path(head).expanduser() if head else Path()
         names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
-    except OSError:
+    except (OSError, ValueError, RuntimeError):  # no such folder, a null byte, no such user
         return []
     shown = [name for name in names if name.startswith(typed) and (typed.startswith(".") or not name.startswith("."))]
     return [start + name for name in shown[:MOST]]

@@ -79,7 +79,9 @@ class ConfigFile:
         try:
             text = path.read_text(encoding="utf-8-sig")
             return cls(path, text, tomllib.loads(text))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        except UnicodeDecodeError:
+            raise BadParameter(f"{path} is no text in UTF-8: save it as UTF-8.", param_hint="'--config'") from None
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits are no TOMLDecodeError
             raise BadParameter(f"{path} is not TOML: {error}.", param_hint="'--config'") from None
 
     def check_tables(self, commands: Mapping[str, Any]) -> None:
@@ -99,6 +101,8 @@ class ConfigFile:
         for key in own:
             if _name_of(key) not in params:
                 self._refuse(key, key, f"palate {' '.join(names)} has no option", params, table=names)
+        for table, keys in (([], self._content), (names, own)):
+            self._check_spellings(table, keys)
         shared = {key: value for key, value in self._content.items() if _name_of(key) in params}
         shared = {key: value for key, value in shared.items() if key not in names[:1]}
         given = {_name_of(key): (key, value) for key, value in {**shared, **own}.items()}
@@ -116,10 +120,22 @@ class ConfigFile:
         table: dict[str, Any] = found
         return table
 
+    def _check_spellings(self, table: list[str], keys: Iterable[str]) -> None:
+        """Raise BadParameter for an option that one table names twice, as n_factors and as n-factors."""
+        seen: dict[str, str] = {}
+        for key in keys:
+            if (other := seen.setdefault(_name_of(key), key)) != key:
+                raise BadParameter(
+                    f"{self._at(key, table)}: {key} and {other} are the same option: leave out one.",
+                    param_hint="'--config'",
+                )
+
     def _value(self, context: Context, param: Any, key: str, value: Any, table: list[str]) -> Any:
         """A value as the option takes it. Raises BadParameter."""
-        given = _as_typed(param, value)
         try:
+            given = _as_typed(param, value)
+            if isinstance(given, int | float) and not _takes(param, context, given):
+                given = str(given)  # a name or a path
             _cast(param, context, given)
         except Exception as error:
             message = getattr(error, "message", str(error))
@@ -164,19 +180,39 @@ def _name_of(key: str) -> str:
     return key.replace("-", "_")
 
 
+def _takes(param: Any, context: Context, value: Any) -> bool:
+    try:
+        _cast(param, context, value)
+    except Exception:
+        return False
+    return True
+
+
 def _as_typed(param: Any, value: Any) -> Any:
-    """A value of TOML as the parser takes what is typed: one text is a list of one, a table EVENT=WORTH each."""
+    """A value of TOML as the parser takes what is typed: one text is a list of one, a table EVENT=WORTH each.
+
+    Raises BadParameter for a list, a table, or a value that says neither yes nor no, where the option takes none.
+    """
+    if getattr(param, "is_flag", False):
+        if isinstance(value, bool | str):
+            return value
+        raise BadParameter("it takes true or false.")
     is_repeated = bool(getattr(param, "multiple", False)) or param.nargs == -1
     if is_repeated and isinstance(value, dict):
-        return [f"{name}={worth}" for name, worth in value.items()]
+        return [f"{name}={_scalar(worth)}" for name, worth in value.items()]
     if is_repeated and not isinstance(value, list):
         value = [value]
-    if isinstance(value, list):
-        return [_scalar(one) for one in value]
-    return _scalar(value)
+    if not isinstance(value, list):
+        return _scalar(value)
+    if not is_repeated and param.nargs == 1:
+        raise BadParameter("it takes one value, and no list.")
+    return [_scalar(one) for one in value]
 
 
 def _scalar(value: Any) -> Any:
-    if isinstance(value, dict):
-        raise BadParameter("a table is no value of this option.")
-    return value if isinstance(value, bool | int | float | str) else str(value)
+    """One value. True and false are words, where something else than yes or no is asked for."""
+    if isinstance(value, dict | list):
+        raise BadParameter(f"it takes no {'table' if isinstance(value, dict) else 'list'} as a value.")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, int | float | str) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import math
 import operator
@@ -21,7 +22,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
 CONDITION = re.compile(
-    r"\s*(\S(?:.*?[^\s<>=!])?)\s*(<=|>=|==|!=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%?)\s*"
+    r"\s*([^\s<>](?:(?:(?![<>]|==|!=).)*?[^\s<>=!])?)\s*(<=|>=|==|!=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%?)\s*"
 )
 PLAIN = ("measures", "baselines", "groups")  # whose entries are named without it
 Told = dict[str, Any]
@@ -46,22 +47,29 @@ class Gate:
                 param_hint="'--fail-if'",
             )
         bound = float(found[3]) / (100 if found[4] else 1)
+        if math.isinf(bound):
+            raise BadParameter(f"{text!r}: {found[3]} is too large a number.", param_hint="'--fail-if'")
         return cls(" ".join(text.split()), found[1], found[2], bound)
 
     def judge(self, values: Mapping[str, float]) -> Told:
         """The condition, the value that it is about, and whether it failed. Raises OptionError without such a value."""
         if self.measure not in values:
-            plain = [name for name in values if "." not in name]
-            raise OptionError(
-                f"--fail-if {self.text!r}: no measure {self.measure!r}; there are {', '.join(plain)}, and where they "
-                f"have intervals {plain[0]}.low and {plain[0]}.high."
-            )
+            raise OptionError(f"--fail-if {self.text!r}: no measure {self.measure!r}; {_there(self.measure, values)}")
         value = values[self.measure]
         if math.isnan(value):
             raise OptionError(
                 f"--fail-if {self.text!r}: {self.measure} was not measured, so nothing can be said of it."
             )
         return {"gate": self.text, "value": value, "failed": OPERATORS[self.operator](value, self.bound)}
+
+
+def _there(measure: str, values: Mapping[str, float]) -> str:
+    """Which measures there are, and the one that was perhaps meant."""
+    plain = [name for name in values if "." not in name]
+    near = difflib.get_close_matches(measure.lower(), [name.lower() for name in values], n=1, cutoff=0.7)
+    meant = next((f"did you mean {name}? " for name in values if [name.lower()] == near), "")
+    ends = next((f", and of intervals {name}.low and {name}.high" for name in plain if f"{name}.low" in values), "")
+    return f"{meant}there are {', '.join(plain)}{ends}."
 
 
 def parsed(texts: Iterable[str] | None) -> list[Gate]:

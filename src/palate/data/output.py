@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from palate.errors import OptionError
@@ -23,23 +24,24 @@ FrameKind = Literal["pandas", "polars", "pyarrow"]
 KINDS: tuple[FrameKind, ...] = get_args(FrameKind)
 UNSET: Any = object()
 
-_of_process: list[FrameKind | None] = [None]
+_of_process: list[tuple[Output, ...]] = [()]  # the calls that count for the process: the last one decides
+_writing = Lock()  # only who changes them needs it
+MOST_CALLS = 100  # that are kept: all but the last few are of no use
 _of_block: ContextVar[FrameKind | None] = ContextVar("palate.output", default=UNSET)
 
 
 class Output:
     """What set_output() returns: used in a `with` statement, the kind counts for the block alone."""
 
-    def __init__(self, kind: FrameKind | None, before: FrameKind | None) -> None:
+    def __init__(self, kind: FrameKind | None) -> None:
         self._kind = kind
-        self._before = before
         self._token: Token[FrameKind | None] | None = None
 
     def __enter__(self) -> None:
         if self._token is not None:
             raise OptionError("this block has begun already; call palate.set_output() anew for each block.")
-        if _of_process[0] == self._kind:  # as the call has left it
-            _of_process[0] = self._before
+        with _writing:  # it counts for the block alone; calls of other threads in between stay
+            _of_process[0] = tuple(call for call in _of_process[0] if call is not self)
         self._token = _of_block.set(self._kind)
 
     def __exit__(self, *_: object) -> None:
@@ -80,8 +82,10 @@ def set_output(kind: FrameKind | None) -> Output:
         for library in {"pandas": ("pandas",), "pyarrow": ("pyarrow",)}.get(kind, ()):
             if find_spec(library) is None:
                 raise OptionError(f"{library} is not installed: pip install 'palate[pandas]'.")
-    before, _of_process[0] = _of_process[0], kind
-    return Output(kind, before)
+    made = Output(kind)
+    with _writing:
+        _of_process[0] = (*_of_process[0], made)[-MOST_CALLS:]
+    return made
 
 
 @contextmanager
@@ -98,7 +102,8 @@ def output_kind(question: Any, learned: str | None = None) -> str:
     """The kind of an answer. question: what was asked with, a frame or column or not; learned: of the ratings."""
     asked = _of_block.get()
     if asked is UNSET:
-        asked = _of_process[0]
+        calls = _of_process[0]
+        asked = calls[-1]._kind if calls else None
     return asked or kind_of(question) or learned or "polars"
 
 

@@ -310,6 +310,10 @@ def checked_labels(labels: Iterable[Label] | NDArray[Any], what: str) -> NDArray
     array = labels if isinstance(labels, np.ndarray) else _from_iterable(labels)
     if array.ndim != 1:
         raise DataError(f"the {what}s have shape {array.shape}: give a list, or an array of one dimension.")
+    if isinstance(array, np.ma.MaskedArray):
+        if n_masked := int(np.ma.getmaskarray(array).sum()):
+            raise DataError(f"{n_masked} of {len(array)} {what}s are missing (masked).")
+        array = array.data
     if array.dtype.kind in "iu":
         return _as_int64(array, what)
     if array.dtype.kind in "UT":
@@ -342,7 +346,7 @@ def _as_int64(integers: NDArray[Any], what: str) -> NDArray[np.int64]:
 def _is_missing(label: Any) -> bool:
     if isinstance(label, float | np.floating):
         return bool(np.isnan(label))
-    return label is None or type(label).__name__ in ("NAType", "NaTType")
+    return label is None or type(label).__name__ in ("NAType", "NaTType", "MaskedConstant")
 
 
 def _checked_objects(array: NDArray[Any], what: str) -> NDArray[Any]:

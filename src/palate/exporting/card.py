@@ -19,13 +19,14 @@ from palate.exporting import card_sections as sections
 from palate.exporting.card_facts import FileFacts, Given, Known
 from palate.exporting.documents import Section, html_of, markdown_of
 from palate.exporting.measuring import Measured, measured_on, stored_in
-from palate.options import check_seed, check_whole
+from palate.options import check_is_path, check_seed, check_whole
 from palate.recommender import Recommender, load
+from palate.showing import texts
 
 WRITERS = {".md": "to_markdown", ".markdown": "to_markdown", ".html": "to_html", ".htm": "to_html"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Card:
     """A model card: what palate.card() made. print(card) prints it as Markdown; notebooks show it.
 
@@ -85,6 +86,7 @@ class Card:
         Raises:
             OptionError: The path has another ending, or cannot be written.
         """
+        check_is_path(path=path)
         target = Path(path)
         text = getattr(self, WRITERS[check_ending(target)])()
         try:
@@ -95,6 +97,9 @@ class Card:
 
     def __str__(self) -> str:
         return self.to_markdown()
+
+    def __repr__(self) -> str:
+        return f"<Card: {texts.name(self.title)!r}, {len(self.sections)} sections; print() shows it>"
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -13,7 +13,7 @@ from palate.answers.vectors import SIDES, Metric, Question, Side, Vectors, check
 from palate.data.whole_files import reason, replacing
 from palate.errors import ExportError, OptionError
 from palate.exporting import faiss_index, files, pgvector
-from palate.options import check_choice, check_flags
+from palate.options import check_choice, check_flags, check_is_path
 from palate.recommender import Recommender
 
 Format = Literal["parquet", "npy", "faiss", "pgvector"]
@@ -75,6 +75,7 @@ def export(
     """
     if not isinstance(rec, Recommender):
         raise OptionError(f"export takes a trained model, as fit() and palate.load() return, got {type(rec).__name__}.")
+    check_is_path(out=out)
     check_flags(index=index, overwrite=overwrite)
     check_options("items", metric, question)
     place, kind = fspath(out), _format_of(fspath(out), to)
@@ -135,7 +136,7 @@ def _is_file_name(place: str) -> bool:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ExportError(f"the folder {str(folder)!r} cannot be made: {reason(error)}.") from error
 
 
@@ -170,7 +171,7 @@ def _write_files(
         with ExitStack() as stack:
             for side, own in beside.items():
                 WRITERS[kind](made[side], *(stack.enter_context(replacing(path)) for path in own))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ExportError(f"{str(every[0])!r} cannot be written: {reason(error)}.") from error
     return [str(path) for path in every]
 
@@ -179,5 +180,5 @@ def _write_script(path: Path, tables: list[tuple[str, Vectors]], *, index: bool,
     try:
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as script:
             script.writelines(pgvector.script(tables, index=index, overwrite=overwrite))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ExportError(f"{str(path)!r} cannot be written: {reason(error)}.") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -385,7 +385,7 @@ class Model(Fielded):
     def _trained_rows(self, codes: Codes) -> UserRows:
         """User rows of trained users, by code."""
         posterior = self.posterior
-        draw = None if posterior is None else lambda: posterior.users.vectors[:, codes]
+        draw = None if posterior is None else partial(posterior.vectors_of_users, codes)
         return UserRows(codes, self.factors.users[codes], take_rows(self.history, codes), draw)
 
     def fold_in(self, history: CompressedRows, attributes: Sequence[Mapping[str, Any]] | None = None) -> UserRows:
@@ -405,7 +405,8 @@ class Model(Fielded):
             vectors[is_cold] += self._projection.cold_start_step(posterior, self.factors.user_prior.mean)
         is_blank = is_cold & (True if features is None else features.counts == 0)
         vectors[is_blank] = self.factors.user_prior.mean  # as in predictions; the projection gives nearly the same
-        return UserRows(codes, vectors, history, lambda: posterior.solve(weighted, features, draw=True), features)
+        draw = partial(posterior.solve, weighted, features, draw=True)  # no lambda: answers may be pickled
+        return UserRows(codes, vectors, history, draw, features)
 
     def features_of(self, user_rows: UserRows) -> CompressedRows | None:
         """The feature matrix F of user rows, (m, n_features); None if the model has no side information."""

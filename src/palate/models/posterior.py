@@ -136,6 +136,10 @@ class Posterior(Fielded):
         cuts = None if self.cuts is None else self.cuts[draws]
         return replace(self, alpha=self.alpha[draws], users=users, items=items, cuts=cuts)
 
+    def vectors_of_users(self, codes: NDArray[np.int32]) -> Floats:
+        """Return the vectors of trained users under each draw, (S, m, k)."""
+        return self.users.vectors[:, codes]
+
     @property
     def noise(self) -> float:
         """Standard deviation of a rating around its score, in rating units, averaged over draws."""

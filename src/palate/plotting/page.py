@@ -14,6 +14,7 @@ from typing import Any
 from palate.data.whole_files import replacing
 from palate.errors import OptionError
 from palate.evaluation import Comparison
+from palate.options import check_is_path
 from palate.showing.pictures import check_matplotlib
 from palate.tuning import Tuning
 
@@ -58,6 +59,7 @@ def write_page(found: Comparison | Tuning, path: str | PathLike[str]) -> Path:
         >>> palate.plotting.write_page(comparison, "comparison.html")  # doctest: +SKIP
         PosixPath('comparison.html')
     """
+    check_is_path(path=path)
     return page_of(found).write(Path(path))
 
 

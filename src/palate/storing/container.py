@@ -34,6 +34,7 @@ from palate.errors import (
     TamperedModelError,
     TruncatedModelError,
 )
+from palate.options import check_is_path
 
 FORMAT = 1
 MAX_HEADER_BYTES = 4_000_000  # JSON takes up to 30 times as much memory when it is read
@@ -66,6 +67,7 @@ def write(path: PathLike, tensors: Mapping[str, NDArray[Any]], header: Mapping[s
     Raise OptionError for an array of a type that is not in DTYPES or a header that JSON cannot hold, and ModelFileError
     if the disk refuses.
     """
+    check_is_path(path=path)
     arrays = {name: _as_plain(name, tensor) for name, tensor in tensors.items()}
     metadata = {"palate": _to_json(_sealed(header, arrays))}
     _check_header_size(arrays, metadata["palate"])
@@ -86,6 +88,7 @@ def read(path: PathLike, *, verify: bool = True, copy: bool | None = None) -> tu
     With `verify`, every byte is checked against the digest. The table is always checked, so that no offset leads
     outside the file. Raise a subclass of ModelFileError that says what is wrong with the file.
     """
+    check_is_path(path=path)
     path = Path(path)
     block = _block_of(path, copy)
     table, start = _read_table(block, path)

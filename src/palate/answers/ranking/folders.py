@@ -43,6 +43,7 @@ from palate.distributed.exchange import Exchange, Local, connected
 from palate.errors import ClusterError, OptionError
 from palate.models.factors import Codes
 from palate.models.model import Model
+from palate.options import check_is_path
 
 ROWS_A_PART = 1 << 18  # at most, of lists that are full
 FORMAT = 1
@@ -56,6 +57,7 @@ def is_folder(out: Any) -> bool:
     """Whether `out` names a folder: it ends with a slash, or there is one. Raises OptionError for a file elsewhere."""
     if out is None:
         return False
+    check_is_path(out=out)
     text = os.fspath(out) if isinstance(out, os.PathLike) else str(out)
     if is_url(text) and not text.endswith("/"):
         raise OptionError(

@@ -36,6 +36,7 @@ from palate.data.reading.numbers import Decimal
 from palate.data.reading.reader import OnBadRows, read
 from palate.data.whole_files import reason
 from palate.errors import BlocksError, OptionError
+from palate.options import check_is_path
 from palate.showing.events import tell
 from palate.showing.live import Progress
 
@@ -134,6 +135,7 @@ def write(
         Blocks(3 ratings, 3 users, 2 items)
     """
     options = {name: value for name, value in locals().items() if name not in OWN}
+    check_is_path(path=path)
     place = Place(Path(path).absolute())
     place.check(overwrite=overwrite)
     with Line(progress) as line, _failures_in_words(place, line), place.locked():

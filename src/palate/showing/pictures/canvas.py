@@ -122,7 +122,7 @@ def draw(
     ax: Axes to draw into, a list of them for several drawings; None makes a figure with panels of width x height
     inches.
     """
-    if what is not None and what not in drawings:
+    if what is not None and not (isinstance(what, str) and what in drawings):
         raise OptionError(f"what={what!r} is none of {', '.join(map(repr, drawings))}; leave it out to draw all.")
     chosen = list(drawings.values()) if what is None else [drawings[what]]
     if ax is None:
@@ -158,6 +158,10 @@ def given_axes(ax: Any, n: int, names: Sequence[str] = ()) -> list[Axes]:
     if not all(isinstance(one, Axes) for one in axes):
         wrong = next(one for one in axes if not isinstance(one, Axes))
         raise OptionError(f"ax must be matplotlib Axes, as figure.subplots() makes them, not {type(wrong).__name__}.")
+    if wrong := [one.name for one in axes if one.name != "rectilinear"]:
+        raise OptionError(
+            f"ax must be flat Axes, as figure.subplots() makes them, and these are of the kind {wrong[0]!r}."
+        )
     if len(axes) != n:
         if n == 1:
             raise OptionError(f"ax gives {len(axes)} Axes, and this is one drawing: give one.")
