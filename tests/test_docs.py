@@ -15,6 +15,7 @@ from helpers.scripts import ROOT, module_at
 HOW_TO = sorted((ROOT / "docs" / "howto").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *HOW_TO]
 OWN_TESTS = {"reading", "serving", "vectors-pgvector"}  # whose blocks need files, or a server
+HEAVY = {"guide", "pictures", "report-for-the-boss", "compare-two-models", "nightly-job"}  # whose blocks take seconds
 LESSONS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 MODULES = ["palate", *(found.name for found in pkgutil.walk_packages(palate.__path__, "palate."))]
 
@@ -55,7 +56,13 @@ def python_blocks(page):
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if python_blocks(page) and page.stem not in OWN_TESTS], ids=lambda page: page.stem
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.long] * (page.stem in HEAVY))
+        for page in PAGES
+        if python_blocks(page) and page.stem not in OWN_TESTS
+    ],
+    ids=lambda page: page.stem,
 )
 def test_code_blocks_run(page, ml_100k_is_there, threads_kept, tmp_path):
     try:

@@ -170,5 +170,6 @@ def test_search_answers_from_files_alone(site, words, page):
             f"{(site / 'search.html').as_uri()}?q={words.replace(' ', '+')}", allow=("Got invalid theme mode",)
         )
         found.wait_for_selector("#search-results li a")
+        found.wait_for_function("() => /found/.test(document.querySelector('.search-summary')?.innerText ?? '')")
         links = [link.get_attribute("href") for link in found.query_selector_all("#search-results a")]
     assert any(page in (link or "") for link in links), links

@@ -91,8 +91,8 @@ def test_a_kill_at_some_moments(undisturbed, sources, tmp_path):
 
 
 @pytest.mark.long
-def test_a_kill_at_any_moment(undisturbed, sources, tmp_path):
-    kill_at_each(range(1, undisturbed[1] + 1), undisturbed, sources, tmp_path)
+def test_a_kill_at_every_third_moment(undisturbed, sources, tmp_path):
+    kill_at_each(range(1, undisturbed[1] + 1, 3), undisturbed, sources, tmp_path)  # each takes a second
 
 
 @pytest.fixture
