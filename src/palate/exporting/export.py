@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from palate.answers.ranking.index import faiss_for
 from palate.answers.vectors import SIDES, Metric, Question, Side, Vectors, check_options
 from palate.data.whole_files import reason, replacing
-from palate.errors import ExportError, OptionError
+from palate.errors import ExportError, OptionError, PalateError
 from palate.exporting import faiss_index, files, pgvector
 from palate.options import check_choice, check_flags, check_is_path
 from palate.recommender import Recommender
@@ -171,6 +171,8 @@ def _write_files(
         with ExitStack() as stack:
             for side, own in beside.items():
                 WRITERS[kind](made[side], *(stack.enter_context(replacing(path)) for path in own))
+    except PalateError:
+        raise
     except (OSError, ValueError) as error:
         raise ExportError(f"{str(every[0])!r} cannot be written: {reason(error)}.") from error
     return [str(path) for path in every]
@@ -180,5 +182,7 @@ def _write_script(path: Path, tables: list[tuple[str, Vectors]], *, index: bool,
     try:
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as script:
             script.writelines(pgvector.script(tables, index=index, overwrite=overwrite))
+    except PalateError:
+        raise
     except (OSError, ValueError) as error:
         raise ExportError(f"{str(path)!r} cannot be written: {reason(error)}.") from error
