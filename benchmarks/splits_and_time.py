@@ -17,7 +17,7 @@ import polars as pl
 
 import palate
 
-DATA = Path(os.environ["PALATE_DATA"])
+DATA = Path(os.environ.get("PALATE_DATA", "../shared/data"))
 SETS = {
     "ml-100k": DATA / "ml-100k" / "ratings.csv",
     "ml-latest-small": DATA / "ml-latest-small" / "ratings.csv",

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,12 @@ settings.register_profile("palate", derandomize=True, max_examples=20, **PATIENT
 settings.register_profile("long", derandomize=True, max_examples=30, **PATIENT)
 settings.register_profile("search", print_blob=True, max_examples=30, **PATIENT)
 settings.load_profile("palate")
+
+
+def pytest_collection_finish():
+    """What is there before the first test stays: collecting garbage need not look through thousands of tests again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -155,6 +155,7 @@ def run_child(cluster, base, model, kept, die_at, name="SIGKILL"):
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.long
 def test_the_driver_is_killed_and_the_fit_goes_on_with_new_workers(cluster, on_disk, tmp_path, bytes_of):
     assert all_workers_end()
     base, model, kept = on_disk["ratings"].path, tmp_path / "m.palate", tmp_path / "kept"

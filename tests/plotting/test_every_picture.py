@@ -98,6 +98,7 @@ def test_it_leaves_no_trace(draw, parts):
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
 
 
+@pytest.mark.long
 @each_picture
 def test_the_same_picture_comes_out_twice(draw, parts):
     np.testing.assert_array_equal(pixels(draw(parts)), pixels(draw(parts)))
@@ -152,7 +153,8 @@ def test_one_drawing_of_several_is_chosen_by_name(parts):
                          (parts.ranking, ["recall", "ndcg", "activity", "popularity"]),
                          (parts.next_item, ["hit_rate", "ndcg", "activity", "popularity"]),
                          (parts.check, ["values", "items", "users"])):  # fmt: skip
-        whole = [title(found.plot(), at) for at in range(len(names))]
+        together = found.plot()
+        whole = [title(together, at) for at in range(len(names))]
         assert [title(found.plot(name)) for name in names] == whole
         with pytest.raises(OptionError, match=f"what='error' is none of {', '.join(map(repr, names))}"):
             found.plot("error")

@@ -57,6 +57,7 @@ def test_models_stand_side_by_side_and_shares_can_be_set(opened, address, servic
     assert service.models.shares == {"ratings": 0.25, "plain": 0.75}
 
 
+@pytest.mark.long
 def test_calibration_and_traffic_follow_what_arrives(opened, address, ratings, service):
     page = entered(opened, address)
     expect(page.locator("#calibration-note")).to_contain_text("No rating")
