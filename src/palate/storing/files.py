@@ -116,7 +116,7 @@ def load(path: str | PathLike[str], *, copy: bool | None = None) -> Model:
 
 
 def _tell(event: str, message: str, model: Model, path: str | PathLike[str], header: Header) -> None:
-    about = {"recipe": model.recipe.get("name"), "fingerprint": header.get("fingerprint")}
+    about: dict[str, Any] = {"recipe": model.recipe.get("name"), "fingerprint": header.get("fingerprint")}
     tell(event, message, path=fspath(path), users=len(model.user_vocabulary), items=len(model.item_vocabulary), **about)
 
 
