@@ -143,7 +143,7 @@ def _mark_lowest(ax: Axes, x: Doubles, y: Doubles, label: str) -> None:
 
 def _legend_and_grid(ax: Axes) -> None:
     add_grid(ax)
-    ax.legend(loc="upper right", frameon=False, fontsize="small")
+    ax.legend(loc="best", frameon=False, fontsize="small")
 
 
 # ---- learning rate
