@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import palate
 from palate import kernels
 
 # The stair: a room may import the rooms to its left, never those to its right. docs/architecture.md draws it.
@@ -290,7 +291,8 @@ def tracked_files():
 def test_no_file_names_a_machine():
     found = []
     for path in tracked_files():
-        text = path.read_bytes().decode("utf-8", errors="replace")
+        content = path.read_bytes()
+        text = "" if b"\0" in content else content.decode("utf-8", errors="replace")  # pictures are no text
         lines = (f"{path.relative_to(ROOT)}:{n}: {line.strip()[:100]}" for n, line in enumerate(text.splitlines(), 1)
                  if MACHINE_PATH.search(line))  # fmt: skip
         found += lines
@@ -345,3 +347,14 @@ def test_a_kernel_its_stub_and_its_reference_take_the_same():
     }
     assert {name: stub[name] for name in references} == references
     assert {name: compiled_signature(getattr(kernels, name)) for name in stub} == stub
+
+
+@pytest.mark.parametrize("name", sorted(palate._MODULES))
+def test_a_public_module_completes_to_its_public_names_alone(name):
+    try:
+        module = getattr(palate, name)
+    except (AttributeError, ImportError, palate.errors.PalateError) as error:
+        pytest.skip(str(error))
+    homes = {one: getattr(getattr(module, one), "__module__", None) or "palate" for one in dir(module)}
+    assert {one: home for one, home in homes.items() if not home.startswith(("palate", "typing"))} == {}
+    assert not {"annotations", "Any"} & set(homes)

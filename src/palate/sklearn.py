@@ -36,6 +36,10 @@ RECIPE = "recipe__"  # before the name of an option of the recipe, in get_params
 __all__ = ["RatingRegressor"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 class RatingRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Predict the rating of a user for an item, as an estimator of scikit-learn.
 

@@ -500,7 +500,7 @@ import sys, threading, time
 import numpy as np
 from palate import kernels
 
-x = np.ones((1_000_000, 16), np.float32)
+x = np.ones((int(sys.argv[3]), 16), np.float32)
 begun = threading.Event()
 
 def work():
@@ -508,7 +508,8 @@ def work():
         begun.set()
         kernels.gram(x, n_threads=int(sys.argv[1]))
 
-threading.Thread(target=work, daemon=True).start()
+for _ in range(int(sys.argv[4])):
+    threading.Thread(target=work, daemon=True).start()
 begun.wait()
 time.sleep(float(sys.argv[2]))
 """
@@ -517,6 +518,17 @@ time.sleep(float(sys.argv[2]))
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03])
 def test_a_daemon_thread_in_a_kernel_lets_the_interpreter_end(n_threads, seconds):
-    command = [sys.executable, "-c", DAEMON, str(n_threads), str(seconds)]
+    ends_well(n_threads, seconds, 1_000_000, 1)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_many_daemon_threads_in_short_kernels_let_it_end_too(n_threads):
+    """Here some thread nearly always takes Python's lock back just when the interpreter ends."""
+    for seconds in (0.0, 0.01):
+        ends_well(n_threads, seconds, 50, 4)
+
+
+def ends_well(*arguments):
+    command = [sys.executable, "-c", DAEMON, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

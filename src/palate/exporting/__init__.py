@@ -3,3 +3,7 @@
 from palate.exporting.export import FORMATS, Format, export
 
 __all__ = ["FORMATS", "Format", "export"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,12 +20,17 @@ from palate.exporting import mlflow_loader
 from palate.exporting.card import Card
 from palate.exporting.card import card as make_card
 from palate.recommender import Recommender, load
+from palate.showing.lines import one_line
 
 LOADER = "palate.exporting.mlflow_loader"
 MAX_PARAM = 500  # characters of a parameter that every store of MLflow takes
 TYPES = {"integer": "long", "string": "string"}
 
 __all__ = ["load_model", "log_model"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def log_model(
@@ -144,7 +149,7 @@ def _in_words(what: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        raise OptionError(f"{what}: MLflow says: {str(error).strip() or type(error).__name__}") from error
+        raise OptionError(f"{what}: MLflow says: {one_line(error) or type(error).__name__}") from error
 
 
 def parameters_of(recommender: Recommender) -> dict[str, str]:

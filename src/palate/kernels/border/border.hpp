@@ -187,7 +187,7 @@ inline void run(int64_t n_tasks, int n_threads, const std::function<void(int64_t
   {
     const Unlocked unlocked;
     finished = run_tasks(n_tasks, n_threads, task, [] {
-      wait_if_finishing();
+      const TakingLock taking;
       nb::gil_scoped_acquire acquire;
       return PyErr_CheckSignals() != 0;
     });

@@ -6,11 +6,17 @@
 
 namespace palate {
 
-// From now on threads other than the calling one wait in wait_if_finishing(). Python calls it when it begins to end.
+// From now on threads other than the calling one wait instead of taking the lock. Those that are about to take it get
+// it first. Python calls it when it begins to end, with the lock.
 void begin_to_finish();
 
-// Never returns in a thread that must not take the lock any more.
-void wait_if_finishing();
+// A thread takes the lock for as long as this lives. Never returns in a thread that must not take it any more.
+struct TakingLock {
+  TakingLock();
+  TakingLock(const TakingLock&) = delete;
+  TakingLock& operator=(const TakingLock&) = delete;
+  ~TakingLock();
+};
 
 // Gives the lock away for its lifetime.
 struct Unlocked {
@@ -18,7 +24,7 @@ struct Unlocked {
   Unlocked(const Unlocked&) = delete;
   Unlocked& operator=(const Unlocked&) = delete;
   ~Unlocked() {
-    wait_if_finishing();
+    const TakingLock taking;
     PyEval_RestoreThread(state);
   }
   PyThreadState* state;
