@@ -91,8 +91,9 @@ def test_a_kill_at_some_moments(undisturbed, sources, tmp_path):
 
 
 @pytest.mark.long
-def test_a_kill_at_every_third_moment(undisturbed, sources, tmp_path):
-    kill_at_each(range(1, undisturbed[1] + 1, 3), undisturbed, sources, tmp_path)  # each takes a second
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_kill_at_any_moment(undisturbed, sources, tmp_path, first):
+    kill_at_each(range(first, undisturbed[1] + 1, 3), undisturbed, sources, tmp_path)  # thirds, for several processes
 
 
 @pytest.fixture
